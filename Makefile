@@ -1,0 +1,88 @@
+# What can be done with this tree. `make` alone lists it.
+#
+#   PYTHON       the Python to build for           VENV         where its environment goes
+#   MESON_ARGS   options for meson setup           PYTEST_ARGS  options for pytest
+#   ARGS         options for the tour or the benchmarks
+
+PYTHON ?= python3
+VENV ?= .venv
+MESON_ARGS ?=
+PYTEST_ARGS ?=
+ARGS ?=
+
+# A build directory for each environment, so that two Pythons can share the tree.
+BUILD := build/$(patsubst .%,%,$(notdir $(VENV)))
+BIN := $(abspath $(VENV))/bin
+
+# meson-python looks for meson and ninja on the PATH.
+IN_VENV := PATH="$(BIN):$$PATH"
+PIP_INSTALL := $(IN_VENV) $(BIN)/pip install --quiet --disable-pip-version-check
+MESON_SETTINGS := $(addprefix --config-settings=setup-args=,$(MESON_ARGS))
+
+# An import of the editable install compiles what has changed, but keeps the compiler's words
+# to itself; here they are shown.
+COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet
+
+AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Inative/child
+
+# Every goal may want the environment first, which only one can make.
+.NOTPARALLEL:
+
+.PHONY: help run test lint format bench wheel-test aarch64 clean
+
+help: ## list what there is
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+run: $(VENV)/.with-cli ## set up, build, and show every flag at work on this kernel
+	$(COMPILE)
+	@$(BIN)/ramet tour $(ARGS)
+
+test: $(VENV)/.with-test ## set up, build, and run all tests
+	$(COMPILE)
+	@$(IN_VENV) meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
+	$(COMPILE)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml ramet._core
+
+format: $(VENV)/.with-lint ## put the Python files into their style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.with-test ## measure
+	$(COMPILE)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+wheel-test: $(VENV)/.tools ## build the wheel and test what it installs, away from the sources
+	@rm -rf build/wheel
+	@echo "building the wheel"
+	@$(IN_VENV) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    $(MESON_SETTINGS) --wheel-dir build/wheel .
+	@sh build-aux/test_wheel.sh $(PYTHON) build/wheel/ramet-*.whl $(PYTEST_ARGS)
+
+aarch64: ## compile the child's code for aarch64 and run its clone call under qemu
+	@sh build-aux/check_prerequisites.sh --aarch64
+	@mkdir -p build/aarch64
+	for source in native/child/*.c; do $(AARCH64_CC) -ffreestanding -c $$source -o /dev/null || exit 1; done
+	$(AARCH64_CC) -static native/arch/aarch64/birth.S tests/aarch64/clone_call.c -o build/aarch64/clone_call
+	qemu-aarch64 build/aarch64/clone_call
+
+clean: ## remove what was built and the environments
+	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.tools:
+	@sh build-aux/check_prerequisites.sh $(PYTHON)
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) meson-python meson ninja
+	@touch $@
+
+# The extra of that name in pyproject.toml, with ramet itself.
+$(VENV)/.with-%: pyproject.toml build-aux/backend.py $(VENV)/.tools
+	@echo "building ramet[$*] in $(BUILD)"
+	@$(PIP_INSTALL) --no-build-isolation --config-settings=build-dir=$(BUILD) $(MESON_SETTINGS) --editable '.[$*]'
+	@touch $@

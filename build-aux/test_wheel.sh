@@ -1,0 +1,22 @@
+#!/bin/sh
+# Installs a wheel in a virtual environment of its own and tests what was installed, in a copy of
+# the tree without the sources: a file that the wheel forgot cannot be found by accident.
+#
+#   test_wheel.sh PYTHON WHEEL [option of pytest ...]
+set -eu
+
+python=$1
+wheel=$(realpath "$2")
+shift 2
+
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+trap 'exit 1' HUP INT TERM
+
+"$python" -m venv "$place/venv"
+"$place/venv/bin/pip" install --quiet "$wheel[test]"
+mkdir "$place/tree"
+tar --create --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./src --exclude=./native . |
+    tar --extract --directory "$place/tree"
+cd "$place/tree"
+"$place/venv/bin/python" -m pytest "$@"

@@ -1,0 +1,45 @@
+/* The first steps of a new task. */
+#include "child.h"
+
+#include <linux/signal.h>
+
+/* The kernel's struct sigaction, which is not libc's. */
+struct kernel_sigaction {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    ramet_sigset mask;
+};
+
+ramet_sigset ramet_block_signals(void)
+{
+    ramet_sigset all = ~(ramet_sigset)0, old = 0;
+    ramet_syscall4(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+    return old;
+}
+
+void ramet_set_signal_mask(ramet_sigset mask)
+{
+    ramet_syscall4(__NR_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
+/* What CLONE_CLEAR_SIGHAND does, for kernels and calls that do not have it: ignored stays ignored. */
+void ramet_clear_handlers(void)
+{
+    for (int signal = 1; signal <= RAMET_SIGNALS; signal++) {
+        struct kernel_sigaction action;
+        if (ramet_syscall4(__NR_rt_sigaction, signal, NULL, &action, sizeof action.mask) < 0)
+            continue;
+        if (action.handler == (void *)SIG_DFL || action.handler == (void *)SIG_IGN)
+            continue;
+        action = (struct kernel_sigaction){.handler = (void *)SIG_DFL};
+        ramet_syscall4(__NR_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+    }
+}
+
+/* Native code by its address: the mask of signals travels as a value, so the caller need not wait. */
+int ramet_run_native(void *fn, void *arg, void *mask)
+{
+    ramet_set_signal_mask((ramet_sigset)mask);
+    return ((int (*)(void *))fn)(arg);
+}

@@ -1,0 +1,35 @@
+/* The parent's side of a birth: what is asked of the kernel, through either of its two calls. */
+#ifndef RAMET_BIRTH_H
+#define RAMET_BIRTH_H
+
+#include <stdbool.h>
+
+#include "child.h"
+
+struct ramet_request {
+    struct ramet_clone_args args;
+    size_t size;  /* of args, as clone3 is told it */
+    bool legacy;  /* make it by clone(): the low byte of its flags is args.exit_signal */
+    bool stopped; /* the child begins stopped, which the kernel no longer does itself */
+};
+
+/* Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. */
+bool ramet_has_clone3(void);
+
+/*
+ * Makes a task that runs entry->run. Returns its pid or -errno. The caller has blocked all signals;
+ * the child begins with them blocked, and run lets them in.
+ */
+long ramet_birth(const struct ramet_request *request, const struct ramet_entry *entry);
+
+/* The same, but returns twice, as fork() does: only for a child with a memory of its own. */
+long ramet_birth_twice(const struct ramet_request *request);
+
+/* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
+uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
+
+/* gate.c */
+struct ramet_gate *ramet_gate_new(void);
+void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory);
+
+#endif

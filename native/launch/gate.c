@@ -1,0 +1,47 @@
+/* The parent's side of the gate: stop the child first, then let it pass. */
+#define _GNU_SOURCE
+#include "birth.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "task_state.h"
+
+struct ramet_gate *ramet_gate_new(void)
+{
+    void *page = mmap(NULL, sizeof(struct ramet_gate), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+/* WNOWAIT leaves the report of the stop, or of the end, to whoever waits for the child. */
+static void await_stop(long pid)
+{
+    siginfo_t info;
+    long error;
+    do
+        error = ramet_syscall5(__NR_waitid, P_PID, pid, &info, WSTOPPED | WEXITED | WNOWAIT | __WALL, NULL);
+    while (error == -EINTR);
+    if (error == 0)
+        return;
+    /* Not our child (CLONE_PARENT): nobody reports its stop to us. */
+    for (char state = 'R'; state != '\0' && strchr("RSD", state) != NULL; state = ramet_task_state(pid))
+        sched_yield();
+}
+
+void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory)
+{
+    if (pid > 0) {
+        kill((pid_t)pid, SIGSTOP);
+        await_stop(pid);
+        __atomic_store_n(&gate->open, 1, __ATOMIC_RELEASE);
+        ramet_syscall3(__NR_futex, &gate->open, FUTEX_WAKE, 1);
+    }
+    /* In shared memory the child takes the page down once it has passed. */
+    if (pid <= 0 || !shares_memory)
+        munmap(gate, sizeof *gate);
+}

@@ -1,0 +1,79 @@
+/* Leases are few and looked at seldom: a list under a lock. */
+#define _GNU_SOURCE
+#include "lease.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "task_state.h"
+
+struct lease {
+    struct lease *next;
+    long tid;
+    bool thread;
+    struct ramet_stack *stack;
+    struct ramet_word *words[2];
+};
+
+static struct lease *leases;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A tid that is in use again counts as the task still: memory is then kept longer, never too short. */
+static bool is_gone(const struct lease *lease)
+{
+    long error = lease->thread ? ramet_syscall3(__NR_tgkill, getpid(), lease->tid, 0)
+                               : ramet_syscall2(__NR_kill, lease->tid, 0);
+    if (error == -ESRCH)
+        return true;
+    char state = ramet_task_state(lease->tid);
+    return state == 'Z' || state == 'X';
+}
+
+static void end(struct lease *lease)
+{
+    if (lease->stack != NULL) {
+        __atomic_sub_fetch(&lease->stack->users, 1, __ATOMIC_RELEASE);
+        ramet_stack_release(lease->stack);
+    }
+    for (int i = 0; i < 2; i++)
+        if (lease->words[i] != NULL)
+            ramet_word_release(lease->words[i]);
+    free(lease);
+}
+
+bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2])
+{
+    struct lease *lease = calloc(1, sizeof *lease);
+    if (lease == NULL)
+        return false;
+    *lease = (struct lease){.tid = tid, .thread = thread};
+    if (stack != NULL) {
+        lease->stack = ramet_stack_hold(stack);
+        __atomic_add_fetch(&stack->users, 1, __ATOMIC_RELAXED);
+    }
+    for (int i = 0; i < 2; i++)
+        if (words[i] != NULL)
+            lease->words[i] = ramet_word_hold(words[i]);
+    pthread_mutex_lock(&lock);
+    lease->next = leases;
+    leases = lease;
+    pthread_mutex_unlock(&lock);
+    return true;
+}
+
+void ramet_lease_sweep(void)
+{
+    pthread_mutex_lock(&lock);
+    for (struct lease **place = &leases; *place != NULL;) {
+        struct lease *lease = *place;
+        if (is_gone(lease)) {
+            *place = lease->next;
+            end(lease);
+        } else
+            place = &lease->next;
+    }
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,27 @@
+/* What libc keeps for the calling thread and the kernel knows of, found without libc's private symbols. */
+#ifndef RAMET_LIBC_THREAD_H
+#define RAMET_LIBC_THREAD_H
+
+#include <stddef.h>
+
+/*
+ * libc's own word for the calling thread's tid, the owner that its mutexes write; NULL where it
+ * cannot be found. fork() is a clone with CHILD_SETTID and CHILD_CLEARTID on this word.
+ */
+int *ramet_tid_word(void);
+
+/* The head of the calling thread's list of robust mutexes, NULL where there is none. */
+void *ramet_robust_list(size_t *length);
+
+/* In the child of a copy: the list is empty there, and the kernel has forgotten its head. */
+void ramet_robust_list_reset(void *head, size_t length);
+
+/*
+ * The calling thread gives up its restartable sequences (rseq), so that the kernel writes no
+ * processor number of its own into a block that is lent; then takes them up again. While they are
+ * given up, sched_getcpu() in whoever uses the block asks the kernel, and is right.
+ */
+long ramet_rseq_leave(void); /* returns the length that libc had registered, 0 for none */
+void ramet_rseq_enter(long length);
+
+#endif

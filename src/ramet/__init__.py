@@ -1,0 +1,25 @@
+"""Ramet makes processes on Linux, flag by flag."""
+
+from . import lowlevel
+from .child import Child
+from .errors import ChildDied, CloneError, ResultError, SpawnError, TimeoutExpired
+from .exit_status import ExitStatus
+from .flags import CloneFlag
+from .function import clone, fork, vfork
+
+__all__ = [
+    "Child",
+    "ChildDied",
+    "CloneError",
+    "CloneFlag",
+    "ExitStatus",
+    "ResultError",
+    "SpawnError",
+    "TimeoutExpired",
+    "clone",
+    "fork",
+    "lowlevel",
+    "vfork",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,272 @@
+"""One request for a task, put to the kernel by either of its two calls."""
+
+import errno
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias, overload
+
+from . import _core, law
+from ._core import SharedTask, Stack, TidWord
+from .errors import CloneError
+from .flags import CloneFlag
+
+Function: TypeAlias = Callable[[Any], int | None]
+Address: TypeAlias = int
+
+SIZES = (64, 80, 88)
+_LAYOUT = struct.Struct("=11Q")
+_32_BITS = (1 << 32) - 1
+_NO_DESCRIPTOR = -1
+
+# Where the kernel writes: a clone with one of these needs a word, which only the low level takes.
+WORDS = CloneFlag.PARENT_SETTID | CloneFlag.CHILD_SETTID | CloneFlag.CHILD_CLEARTID
+_CHILD_WORD = CloneFlag.CHILD_SETTID | CloneFlag.CHILD_CLEARTID
+# The library's own, above bit 63: the kernel never sees them.
+_OURS = CloneFlag.STOPPED
+
+
+class HasFileno(Protocol):
+    """Whatever names an open descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+@dataclass
+class CloneArgs:
+    """The kernel's ``struct clone_args``, field by field.
+
+    ``flags``: without the exit signal, which has a field of its own here. ``pidfd``,
+    ``child_tid``, ``parent_tid``: a TidWord or an address; with PIDFD and no word given, one is
+    made, and the descriptor is its value, yours to close. ``stack``: a Stack, or the lowest address
+    with ``stack_size`` in bytes. ``tls``: an address. ``set_tid``: pids, the innermost namespace's
+    first. ``cgroup``: a descriptor of a cgroup v2 directory.
+
+    Source: clone(2), include/uapi/linux/sched.h.
+    """
+
+    flags: int = 0
+    pidfd: TidWord | Address | None = None
+    child_tid: TidWord | Address | None = None
+    parent_tid: TidWord | Address | None = None
+    exit_signal: int = 0
+    stack: Stack | Address | None = None
+    stack_size: int | None = None
+    tls: Address | None = None
+    set_tid: Sequence[int] | None = None
+    cgroup: int | HasFileno | None = None
+
+    def block(self) -> "Block":
+        """The structure as the kernel reads it, and what it points to."""
+        set_tid = array("i", self.set_tid or ())
+        stack, stack_size = self._stack_range()
+        words = (
+            int(self.flags) & ~int(_OURS),
+            _address(self.pidfd),
+            _address(self.child_tid),
+            _address(self.parent_tid),
+            int(self.exit_signal),
+            stack,
+            stack_size,
+            self.tls or 0,
+            set_tid.buffer_info()[0] if set_tid else 0,
+            len(set_tid),
+            _descriptor(self.cgroup),
+        )
+        try:
+            return Block(_LAYOUT.pack(*words), words, set_tid)
+        except struct.error:
+            raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
+
+    def _stack_range(self) -> tuple[int, int]:
+        if isinstance(self.stack, Stack):
+            return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
+        return self.stack or 0, self.stack_size or 0
+
+
+class Block(NamedTuple):
+    """A packed ``struct clone_args``; ``set_tid`` keeps alive what it points to."""
+
+    packed: bytes
+    fields: tuple[int, ...]
+    set_tid: "array[int]"
+
+
+class Newborn(NamedTuple):
+    """What a birth gives: the pid, its pidfd where there is one, and its carrier if it has one."""
+
+    pid: int
+    pidfd: int | None
+    task: SharedTask | None
+
+
+def require_size(block: Block, size: int) -> None:
+    """Refuse a version of the structure that cannot hold the fields in use."""
+    if size not in SIZES:
+        raise ValueError(f"clone_args has {', '.join(map(str, SIZES))} bytes, not {size}")
+    if any(block.fields[size // 8 :]):
+        raise ValueError(f"a field beyond byte {size} is set: it needs a larger clone_args")
+
+
+def call(
+    args: CloneArgs,
+    fn: Function | Address | None,
+    arg: Any,
+    *,
+    legacy: bool,
+    size: int = SIZES[-1],
+    kept: object = None,
+    carrier_stack_size: int = 0,
+) -> tuple[int, SharedTask | None]:
+    """Make the task: (pid, its carrier), and (0, None) in a child that returns twice.
+
+    What the law knows to be wrong is refused before the kernel is asked, and what the kernel
+    refuses is explained. Needs: what the flags need. Source: clone(2).
+    """
+    flags = CloneFlag(args.flags)
+    name: law.Call = "clone" if legacy else "clone3"
+    law.check(flags, args.exit_signal, name)
+    if args.pidfd is None and CloneFlag.PIDFD in flags:
+        args.pidfd = TidWord(_NO_DESCRIPTOR)
+    _require_words(args, flags)
+    block = args.block()
+    require_size(block, size)
+    stack = args.stack if isinstance(args.stack, Stack) else None
+    if stack is not None and stack.in_use:
+        raise ValueError(f"{stack!r} is in use: another task may be on it")
+    words = tuple(w for w in (args.child_tid, args.parent_tid) if isinstance(w, TidWord))
+    stopped = CloneFlag.STOPPED in flags
+    try:
+        return _core.clone(
+            block.packed, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size
+        )
+    except OSError as error:
+        raise law.refusal(error.errno or 0, flags, args.exit_signal, name) from None
+
+
+def give(
+    args: CloneArgs,
+    fn: Function | None,
+    *,
+    kept: object = None,
+    carrier_stack_size: int = 0,
+) -> Newborn:
+    """Make the task by the call that can: clone3 with a pidfd, else clone, else say what is needed.
+
+    A ``pid`` of 0 is the child of a call that returns twice. Needs: what the flags need.
+    Source: clone(2), pidfd_open(2).
+    """
+    flags = CloneFlag(args.flags)
+    legacy = _by_clone(args, flags)
+    wants_pidfd = CloneFlag.DETACHED not in flags and not _is_plain_fork(args, flags)
+    if legacy and CloneFlag.PARENT_SETTID in flags:
+        wants_pidfd = False
+    if wants_pidfd:
+        newborn = _with_pidfd(args, flags, fn, legacy, kept, carrier_stack_size)
+        if newborn is not None:
+            return newborn
+    pid, task = call(
+        args, fn, None, legacy=legacy, kept=kept, carrier_stack_size=carrier_stack_size
+    )
+    return Newborn(pid, _opened(pid), task)
+
+
+def _with_pidfd(
+    args: CloneArgs,
+    flags: CloneFlag,
+    fn: Function | None,
+    legacy: bool,
+    kept: object,
+    carrier_stack_size: int,
+) -> Newborn | None:
+    word = TidWord(_NO_DESCRIPTOR)
+    asked = CloneArgs(**{**args.__dict__, "flags": flags | CloneFlag.PIDFD, "pidfd": word})
+    try:
+        pid, task = call(
+            asked, fn, None, legacy=legacy, kept=kept, carrier_stack_size=carrier_stack_size
+        )
+    except CloneError as error:
+        # Before 6.9 a thread had no pidfd, and this is how such a kernel says so.
+        if error.errno == errno.EINVAL and CloneFlag.THREAD in flags and not error.rules:
+            return None
+        raise
+    if pid == 0:
+        return Newborn(0, None, None)
+    # A kernel before 5.2 does not know the bit and leaves the word as it was.
+    return Newborn(pid, word.value if word.value >= 0 else _opened(pid), task)
+
+
+def _opened(pid: int) -> int | None:
+    """A pidfd for a child that was made without one; it cannot have been reaped, unless by others."""
+    import os
+
+    if pid == 0:
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def takes_clone3(args: CloneArgs) -> bool:
+    """Whether ``give`` will make this request by clone3."""
+    return not _by_clone(args, CloneFlag(args.flags))
+
+
+def _by_clone(args: CloneArgs, flags: CloneFlag) -> bool:
+    """Whether clone() must or may serve: for DETACHED, and where clone3 is missing."""
+    only_clone3 = bool(
+        int(flags) & ~int(_OURS) & ~_32_BITS or flags & CloneFlag.NEWTIME or args.set_tid
+    )
+    if CloneFlag.DETACHED in flags:
+        if only_clone3:
+            raise CloneError(errno.EINVAL, "DETACHED goes through clone(), the rest only clone3 takes")
+        return True
+    if _core.has_clone3():
+        return False
+    if only_clone3:
+        raise CloneError(
+            errno.ENOSYS, "this needs clone3 (Linux 5.3), which is missing here or filtered"
+        )
+    return True
+
+
+def _is_plain_fork(args: CloneArgs, flags: CloneFlag) -> bool:
+    """What libc's own fork() does, with its handlers; it knows of no pidfd."""
+    import signal
+
+    return (
+        int(flags) == 0
+        and args.exit_signal == signal.SIGCHLD
+        and args.set_tid is None
+        and args.stack is None
+    )
+
+
+def _require_words(args: CloneArgs, flags: CloneFlag) -> None:
+    """Each flag that names a word or an address needs it, and SETTLS alone uses tls."""
+    if flags & CloneFlag.PARENT_SETTID and args.parent_tid is None:
+        raise ValueError("PARENT_SETTID needs a word for the parent (ptid)")
+    if flags & _CHILD_WORD and args.child_tid is None:
+        raise ValueError("CHILD_SETTID and CHILD_CLEARTID need a word for the child (ctid)")
+    if flags & CloneFlag.SETTLS and args.tls is None:
+        raise ValueError("SETTLS needs tls, the address for the child's thread register")
+    if args.tls is not None and not flags & CloneFlag.SETTLS:
+        raise ValueError("tls is given without SETTLS, which alone uses it")
+
+
+@overload
+def _address(word: None) -> int: ...
+@overload
+def _address(word: TidWord | Address) -> int: ...
+def _address(word: TidWord | Address | None) -> int:
+    if isinstance(word, TidWord):
+        return word.address
+    return word or 0
+
+
+def _descriptor(file: int | HasFileno | None) -> int:
+    if file is None:
+        return 0
+    return file if isinstance(file, int) else file.fileno()

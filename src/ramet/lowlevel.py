@@ -1,0 +1,156 @@
+"""The kernel's own terms: clone() as programmers have always known it, and clone3()."""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from . import birth
+from ._core import Stack, TidWord
+from .birth import CloneArgs
+from .errors import CloneError
+from .flags import CloneFlag
+from .native_code import address_of
+
+__all__ = ["CloneArgs", "Stack", "TidWord", "clone", "clone3"]
+
+_SIGNAL_BYTE = 0xFF
+_LEAST_PYTHON_STACK_BYTES = 128 * 1024
+_STACK_ALIGNMENT = 16
+
+
+def clone(
+    fn: Callable[[Any], int | None] | int,
+    arg: Any = None,
+    flags: int = 0,
+    child_stack: Stack | int | None = None,
+    tls: int | None = None,
+    ptid: TidWord | int | None = None,
+    ctid: TidWord | int | None = None,
+) -> int:
+    """Make a light-weight process that runs fn(arg) on child_stack: clone(2), the wrapper.
+
+    fn: a Python callable, or native code: its address, or a function pointer of ctypes or cffi (one made
+    of a Python function counts as native code, too). The integer it returns is the child's exit
+    code. arg: anything for a callable; a word for native code: an int, None for 0, or a pointer.
+    flags: CloneFlag; the low byte is the signal that the parent gets at the child's end, and there is none
+    unless it is given. child_stack: a Stack, or the address of the top of a block of your own, aligned
+    to 16 bytes, that must stay until the child is gone; None is the caller's own stack, as vfork has
+    it, and needs VFORK. tls: the address for the thread register, with SETTLS. ptid: the word of
+    PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and CHILD_CLEARTID.
+
+    fn and arg are laid in the two topmost words of the stack and fetched from there; for a callable they
+    are the addresses of the two objects.
+
+    Returns the child's pid (its tid with THREAD), which is the caller's to wait for.
+
+    A child in shared memory that brings no thread-local block of its own is lent one by a thread made
+    for it, for libc and Python to work in; CHILD_SETTID and CHILD_CLEARTID are then served
+    by that thread and by the child's first instructions. A callable cannot go with SETTLS. The
+    signal handlers of a callable in shared memory are reset, unless it shares them.
+
+    Raises CloneError with the broken rules; TypeError and ValueError for bad arguments.
+    Needs: what the flags need. Source: clone(2).
+    """
+    flags = CloneFlag(flags)
+    code, word = _function(fn, arg, flags)
+    stack, top = _given_stack(child_stack, flags, native=isinstance(code, int))
+    args = CloneArgs(
+        flags=CloneFlag(int(flags) & ~_SIGNAL_BYTE),
+        exit_signal=int(flags) & _SIGNAL_BYTE,
+        pidfd=ptid,
+        parent_tid=ptid,
+        child_tid=ctid,
+        stack=stack if stack is not None else top,
+        tls=tls,
+    )
+    if CloneFlag.PIDFD in flags and ptid is None:
+        raise ValueError("PIDFD needs a word for the descriptor (ptid)")
+    return birth.call(args, code, word, legacy=True, kept=(fn, arg))[0]
+
+
+def clone3(
+    args: CloneArgs,
+    fn: Callable[[Any], int | None] | int | None = None,
+    arg: Any = None,
+    *,
+    size: int = birth.SIZES[-1],
+) -> int:
+    """Make a task as ``struct clone_args`` says: clone3(2).
+
+    args: every field of the structure. fn, arg: as in clone(); without them the call returns twice, as the
+    system call itself does: the child's pid, and 0 in the child. That needs a memory of its own
+    (no VM) and the caller's stack. size: which version of the structure the kernel is told of,
+    64, 80 or 88 bytes.
+
+    Returns the child's pid, which is the caller's to wait for; with PIDFD the descriptor is the value of
+    ``args.pidfd``, the caller's to close.
+
+    Raises CloneError with the broken rules; OSError ENOSYS where clone3 is missing; TypeError and
+    ValueError for bad arguments. Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup. Source: clone(2).
+    """
+    flags = CloneFlag(args.flags)
+    has_stack = args.stack is not None
+    if fn is None:
+        if flags & CloneFlag.VM or has_stack:
+            raise CloneError(
+                errno.EINVAL,
+                "a call that returns twice needs a memory of its own and the caller's stack: give fn",
+            )
+        return birth.call(args, None, None, legacy=False, size=size)[0]
+    code, word = _function(fn, arg, flags)
+    if isinstance(args.stack, Stack):
+        _given_stack(args.stack, flags, native=isinstance(code, int))
+    elif not has_stack and flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
+        raise _no_stack()
+    return birth.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
+
+
+def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
+    """fn and arg as the core takes them: two ints for native code, else the objects."""
+    code = None if isinstance(fn, bool) else address_of(fn)
+    if code is None:
+        if not callable(fn):
+            raise TypeError(
+                f"fn must be callable, or the address of native code, not {type(fn).__name__}"
+            )
+        if flags & CloneFlag.SETTLS:
+            raise ValueError(
+                "SETTLS with a Python callable: libc and Python would find no thread-local block at tls; "
+                "give native code, or leave SETTLS out and be lent a block"
+            )
+        return fn, arg
+    if code == 0:
+        raise ValueError("fn is a null pointer")
+    word = 0 if arg is None else address_of(arg)
+    if word is None:
+        raise TypeError(f"native code takes an int or a pointer as arg, not {type(arg).__name__}")
+    return code, word
+
+
+def _given_stack(
+    stack: Stack | int | None, flags: CloneFlag, *, native: bool
+) -> tuple[Stack | None, int | None]:
+    if stack is None:
+        if not flags & CloneFlag.VFORK:
+            raise _no_stack()
+        return None, None
+    if isinstance(stack, Stack):
+        if not native and stack.size < _LEAST_PYTHON_STACK_BYTES:
+            raise ValueError(
+                f"a stack of {stack.size} bytes is too small for Python: "
+                f"at least {_LEAST_PYTHON_STACK_BYTES}"
+            )
+        return stack, None
+    if not isinstance(stack, int):
+        raise TypeError(f"child_stack is a Stack or an address, not {type(stack).__name__}")
+    if stack <= 0 or stack % _STACK_ALIGNMENT:
+        raise ValueError(f"the top of a stack is aligned to {_STACK_ALIGNMENT} bytes, not {stack:#x}")
+    return None, stack
+
+
+def _no_stack() -> CloneError:
+    return CloneError(
+        errno.EINVAL,
+        "the child needs a stack of its own: without VFORK it would run on the caller's "
+        "while the caller goes on using it",
+    )

@@ -1,0 +1,1 @@
+"""The live proof of every flag."""

@@ -1,0 +1,223 @@
+"""What every test may ask for, and what every skip must answer to."""
+
+import gc
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# How long what a test left may take to vanish by itself.
+PATIENCE_SECONDS = 5.0
+
+# The allocator and new threads' arenas come and go in a few mappings at a time. A leak test makes
+# enough tasks that one mapping lost for each shows above this.
+MAPPING_SLACK = 24
+
+EXPECTED_SKIPS = Path(__file__).with_name("expected_skips.txt")
+
+
+# ---- what a test leaves behind
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What this process holds in the kernel at one moment."""
+
+    descriptors: Mapping[int, str]
+    children: Mapping[int, str]
+    threads: Mapping[int, str]
+    mappings: int
+
+    @classmethod
+    def now(cls) -> "Holdings":
+        """Read everything from /proc/self."""
+        return cls(
+            descriptors=dict(_descriptors()),
+            children=dict(_children()),
+            threads=dict(_threads()),
+            mappings=len(Path("/proc/self/maps").read_text().splitlines()),
+        )
+
+    def beyond(self, before: "Holdings") -> list[str]:
+        """Describe, in words, each thing that was not held before."""
+        lines = [
+            f"descriptor {number} ({target})"
+            for number, target in self.descriptors.items()
+            # The same number may stand for another file by now.
+            if before.descriptors.get(number) != target
+        ]
+        lines += [
+            f"child {pid} ({self.children[pid]})"
+            for pid in self.children.keys() - before.children.keys()
+        ]
+        lines += [
+            f"thread {tid} ({self.threads[tid]})"
+            for tid in self.threads.keys() - before.threads.keys()
+        ]
+        if self.mappings > before.mappings + MAPPING_SLACK:
+            lines.append(f"mappings: {self.mappings}, and {before.mappings} before")
+        return lines
+
+
+def _descriptors() -> Iterator[tuple[int, str]]:
+    for name in os.listdir("/proc/self/fd"):
+        # The descriptor that read this listing is closed by now.
+        try:
+            yield int(name), os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            continue
+
+
+def _children() -> Iterator[tuple[int, str]]:
+    """Children that run, and children that ended and were not waited for."""
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for pid in _read(listing).split():
+            yield int(pid), _state(int(pid))
+
+
+def _state(pid: int) -> str:
+    status = dict(
+        line.split(":\t", 1)
+        for line in _read(Path(f"/proc/{pid}/status")).splitlines()
+        if ":\t" in line
+    )
+    return f"{status.get('Name', 'gone')}, {status.get('State', 'gone')}"
+
+
+def _threads() -> Iterator[tuple[int, str]]:
+    for task in Path("/proc/self/task").iterdir():
+        yield int(task.name), _read(task / "comm").strip()
+
+
+def _read(path: Path) -> str:
+    """Read a file of a task that may end at any moment."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+class LeakCheck:
+    """Compares what the process holds with what it held when the check began."""
+
+    def __init__(self) -> None:
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Count from here: for tests that warm up what is kept on purpose."""
+        gc.collect()
+        self._before = Holdings.now()
+
+    def verify(self) -> None:
+        """Fail unless all that was taken since is given back, or is within a few seconds.
+
+        Nothing tells when another thread's stack is unmapped, so this has to look again.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pause = 0.001
+        gc.collect()
+        while left := Holdings.now().beyond(self._before):
+            if time.monotonic() > deadline:
+                pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[LeakCheck]:
+    """Fail the test when it leaves a descriptor, child, thread or mapping behind."""
+    check = LeakCheck()
+    yield check
+    check.verify()
+
+
+# ---- what may be skipped
+
+
+@dataclass(frozen=True)
+class ExpectedSkip:
+    """One line of the list: tests that may be skipped, and when."""
+
+    tests: re.Pattern[str]
+    words: frozenset[str]
+
+    @classmethod
+    def parse(cls, line: str) -> "ExpectedSkip":
+        """Read `id | when | why`."""
+        fields = [field.strip() for field in line.split("|")]
+        match fields:
+            case [tests, words, why] if tests and why:
+                # Only `*` is special: the brackets of a parametrized test are part of its id.
+                pattern = ".*".join(re.escape(part) for part in tests.split("*"))
+                return cls(re.compile(pattern), frozenset(words.split()))
+            case _:
+                raise pytest.UsageError(f"{EXPECTED_SKIPS}: not `id | when | why`: {line}")
+
+
+def _true_words() -> frozenset[str]:
+    return frozenset(
+        {
+            "user" if os.geteuid() else "root",
+            f"py{sys.version_info.major}{sys.version_info.minor}",
+            platform.machine(),
+        }
+    )
+
+
+class SkipWatch:
+    """Fails a run in which a test was skipped that is not in the list."""
+
+    def __init__(self, text: str) -> None:
+        lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+        true_words = _true_words()
+        skips = map(ExpectedSkip.parse, lines)
+        self._expected = [skip for skip in skips if skip.words <= true_words]
+        self._unexpected: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test that was skipped; one that failed as foretold was not."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a whole file that was skipped."""
+        if report.skipped:
+            self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not any(skip.tests.fullmatch(report.nodeid) for skip in self._expected):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            self._unexpected.append(f"{report.nodeid}: {reason}")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn a run that passed into one that failed."""
+        if self._unexpected and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name what was skipped without leave."""
+        if self._unexpected:
+            terminalreporter.section(f"skipped, but not in {EXPECTED_SKIPS.name}", red=True)
+            for line in self._unexpected:
+                terminalreporter.line(line)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --check-skips."""
+    parser.addoption(
+        "--check-skips",
+        action="store_true",
+        help=f"fail when a test is skipped that {EXPECTED_SKIPS.name} does not name",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the skips when asked to."""
+    if config.getoption("--check-skips"):
+        config.pluginmanager.register(SkipWatch(EXPECTED_SKIPS.read_text()))
