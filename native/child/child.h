@@ -74,6 +74,7 @@ typedef uint64_t ramet_sigset;
 /* entry.c */
 ramet_sigset ramet_block_signals(void);
 void ramet_set_signal_mask(ramet_sigset mask);
+long ramet_set_default(int signal);
 void ramet_clear_handlers(void);
 int ramet_run_native(void *fn, void *arg, void *mask);
 

@@ -23,6 +23,12 @@ void ramet_set_signal_mask(ramet_sigset mask)
     ramet_syscall4(__NR_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
+long ramet_set_default(int signal)
+{
+    struct kernel_sigaction action = {.handler = (void *)SIG_DFL};
+    return ramet_syscall4(__NR_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+}
+
 /* What CLONE_CLEAR_SIGHAND does, for kernels and calls that do not have it: ignored stays ignored. */
 void ramet_clear_handlers(void)
 {
@@ -32,8 +38,7 @@ void ramet_clear_handlers(void)
             continue;
         if (action.handler == (void *)SIG_DFL || action.handler == (void *)SIG_IGN)
             continue;
-        action = (struct kernel_sigaction){.handler = (void *)SIG_DFL};
-        ramet_syscall4(__NR_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+        ramet_set_default(signal);
     }
 }
 

@@ -1,25 +1,24 @@
-/* Leases are few and looked at seldom: a list under a lock. */
+/* Leases are few and looked at seldom. */
 #define _GNU_SOURCE
 #include "lease.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "child.h"
+#include "pile.h"
 #include "task_state.h"
 
 struct lease {
-    struct lease *next;
+    struct ramet_link link; /* first: the pile knows no more of it */
     long tid;
     bool thread;
     struct ramet_stack *stack;
     struct ramet_word *words[2];
 };
 
-static struct lease *leases;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ramet_link *leases;
 
 /* A tid that is in use again counts as the task still: memory is then kept longer, never too short. */
 static bool is_gone(const struct lease *lease)
@@ -57,23 +56,18 @@ bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct 
     for (int i = 0; i < 2; i++)
         if (words[i] != NULL)
             lease->words[i] = ramet_word_hold(words[i]);
-    pthread_mutex_lock(&lock);
-    lease->next = leases;
-    leases = lease;
-    pthread_mutex_unlock(&lock);
+    ramet_push(&leases, &lease->link);
     return true;
 }
 
 void ramet_lease_sweep(void)
 {
-    pthread_mutex_lock(&lock);
-    for (struct lease **place = &leases; *place != NULL;) {
-        struct lease *lease = *place;
-        if (is_gone(lease)) {
-            *place = lease->next;
-            end(lease);
-        } else
-            place = &lease->next;
+    struct ramet_link *next;
+    for (struct ramet_link *link = ramet_take_all(&leases); link != NULL; link = next) {
+        next = link->next;
+        if (is_gone((struct lease *)link))
+            end((struct lease *)link);
+        else
+            ramet_push(&leases, link);
     }
-    pthread_mutex_unlock(&lock);
 }

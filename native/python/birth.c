@@ -82,13 +82,13 @@ static bool read_words(struct core_birth *birth, PyObject *words)
     return true;
 }
 
-static bool read_args(struct core_birth *birth, const Py_buffer *block)
+bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block)
 {
-    if (block->len != sizeof birth->request.args) {
-        PyErr_Format(PyExc_ValueError, "clone_args has %zu bytes", sizeof birth->request.args);
+    if (block->len != sizeof *args) {
+        PyErr_Format(PyExc_ValueError, "clone_args has %zu bytes", sizeof *args);
         return false;
     }
-    memcpy(&birth->request.args, block->buf, sizeof birth->request.args);
+    memcpy(args, block->buf, sizeof *args);
     return true;
 }
 
@@ -113,7 +113,7 @@ PyObject *core_clone(PyObject *module, PyObject *args)
     }
     birth.stack = stack == Py_None ? NULL : ((StackObject *)stack)->stack;
     PyObject *result = NULL;
-    if (read_args(&birth, &block) && read_function(&birth, fn, arg) && read_words(&birth, words))
+    if (core_read_args(&birth.request.args, &block) && read_function(&birth, fn, arg) && read_words(&birth, words))
         result = make(&birth);
     PyBuffer_Release(&block);
     return result;

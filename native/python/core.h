@@ -44,8 +44,12 @@ int64_t core_timeout(PyObject *seconds);
 /* Sleeps until *word is `wanted`; seconds is a number or None. True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_wait_until(PyObject *seconds, int *word, int wanted);
 
+/* A packed struct clone_args. False with an exception set when it has another size. */
+bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block);
+
 PyObject *core_clone(PyObject *module, PyObject *args);
 PyObject *core_has_clone3(PyObject *module, PyObject *unused);
+PyObject *core_spawn(PyObject *module, PyObject *args);
 PyObject *core_waitid(PyObject *module, PyObject *args);
 
 #endif

@@ -1,5 +1,5 @@
 /* The module ramet._core: nothing here is public. */
-#include "core.h"
+#include "plan_object.h"
 
 #include <errno.h>
 
@@ -14,6 +14,9 @@ static PyMethodDef methods[] = {
      "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
+    {"spawn", core_spawn, METH_VARARGS,
+     "spawn(args, legacy, stopped, plan)\n--\n\n"
+     "Makes a task that carries out a plan. Returns (pid, failed step or -1, its errno)."},
     {"waitid", core_waitid, METH_VARARGS,
      "waitid(idtype, id, options)\n--\n\nReturns (pid, code, status, rusage) or None."},
     {NULL, NULL, 0, NULL},
@@ -31,6 +34,8 @@ static int add_types(PyObject *module)
     if (PyType_Ready(&SharedTask_Type) < 0)
         return -1;
     if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
+        return -1;
+    if (PyModule_AddType(module, &Plan_Type) < 0)
         return -1;
     return PyModule_AddType(module, &SharedTask_Type);
 }

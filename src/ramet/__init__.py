@@ -6,6 +6,7 @@ from .errors import ChildDied, CloneError, ResultError, SpawnError, TimeoutExpir
 from .exit_status import ExitStatus
 from .flags import CloneFlag
 from .function import clone, fork, vfork
+from .popen import Popen, run
 
 __all__ = [
     "Child",
@@ -13,12 +14,14 @@ __all__ = [
     "CloneError",
     "CloneFlag",
     "ExitStatus",
+    "Popen",
     "ResultError",
     "SpawnError",
     "TimeoutExpired",
     "clone",
     "fork",
     "lowlevel",
+    "run",
     "vfork",
 ]
 

@@ -1,14 +1,16 @@
 """One request for a task, put to the kernel by either of its two calls."""
 
 import errno
+import os
+import signal
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias, overload
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from . import _core, law
-from ._core import SharedTask, Stack, TidWord
+from ._core import Plan, SharedTask, Stack, TidWord
 from .errors import CloneError
 from .flags import CloneFlag
 
@@ -60,7 +62,7 @@ class CloneArgs:
     def block(self) -> "Block":
         """The structure as the kernel reads it, and what it points to."""
         set_tid = array("i", self.set_tid or ())
-        stack, stack_size = self._stack_range()
+        stack, stack_size = self.stack_range()
         words = (
             int(self.flags) & ~int(_OURS),
             _address(self.pidfd),
@@ -79,7 +81,8 @@ class CloneArgs:
         except struct.error:
             raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
 
-    def _stack_range(self) -> tuple[int, int]:
+    def stack_range(self) -> tuple[int, int]:
+        """The lowest address and the size in bytes, as the kernel wants them; zeros for no stack."""
         if isinstance(self.stack, Stack):
             return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
         return self.stack or 0, self.stack_size or 0
@@ -99,6 +102,16 @@ class Newborn(NamedTuple):
     pid: int
     pidfd: int | None
     task: SharedTask | None
+
+
+class Failure(NamedTuple):
+    """The step of a plan that failed in the child, and its errno."""
+
+    step: str
+    errno: int
+
+
+X = TypeVar("X")
 
 
 def require_size(block: Block, size: int) -> None:
@@ -157,50 +170,72 @@ def give(
     A ``pid`` of 0 is the child of a call that returns twice. Needs: what the flags need.
     Source: clone(2), pidfd_open(2).
     """
-    flags = CloneFlag(args.flags)
-    legacy = _by_clone(args, flags)
-    wants_pidfd = CloneFlag.DETACHED not in flags and not _is_plain_fork(args, flags)
-    if legacy and CloneFlag.PARENT_SETTID in flags:
-        wants_pidfd = False
-    if wants_pidfd:
-        newborn = _with_pidfd(args, flags, fn, legacy, kept, carrier_stack_size)
-        if newborn is not None:
-            return newborn
-    pid, task = call(
-        args, fn, None, legacy=legacy, kept=kept, carrier_stack_size=carrier_stack_size
-    )
-    return Newborn(pid, _opened(pid), task)
 
-
-def _with_pidfd(
-    args: CloneArgs,
-    flags: CloneFlag,
-    fn: Function | None,
-    legacy: bool,
-    kept: object,
-    carrier_stack_size: int,
-) -> Newborn | None:
-    word = TidWord(_NO_DESCRIPTOR)
-    asked = CloneArgs(**{**args.__dict__, "flags": flags | CloneFlag.PIDFD, "pidfd": word})
-    try:
-        pid, task = call(
+    def make(asked: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
+        return call(
             asked, fn, None, legacy=legacy, kept=kept, carrier_stack_size=carrier_stack_size
         )
-    except CloneError as error:
-        # Before 6.9 a thread had no pidfd, and this is how such a kernel says so.
-        if error.errno == errno.EINVAL and CloneFlag.THREAD in flags and not error.rules:
-            return None
-        raise
-    if pid == 0:
-        return Newborn(0, None, None)
-    # A kernel before 5.2 does not know the bit and leaves the word as it was.
-    return Newborn(pid, word.value if word.value >= 0 else _opened(pid), task)
+
+    pid, pidfd, task = _by_the_call_that_can(args, make)
+    return Newborn(pid, pidfd, task)
+
+
+def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
+    """Make a task that carries out a plan: the child, and the step that failed, if one did.
+
+    Needs: what the flags need. Source: clone(2), execve(2).
+    """
+
+    def make(asked: CloneArgs, legacy: bool) -> tuple[int, Failure | None]:
+        flags = CloneFlag(asked.flags)
+        name: law.Call = "clone" if legacy else "clone3"
+        law.check(flags, asked.exit_signal, name)
+        try:
+            pid, step, number = _core.spawn(
+                asked.block().packed, legacy, CloneFlag.STOPPED in flags, plan
+            )
+        except OSError as error:
+            raise law.refusal(error.errno or 0, flags, asked.exit_signal, name) from None
+        return pid, Failure(plan.step_name(step), number) if step >= 0 else None
+
+    pid, pidfd, failure = _by_the_call_that_can(args, make)
+    return Newborn(pid, pidfd, None), failure
+
+
+def _by_the_call_that_can(
+    args: CloneArgs, make: Callable[[CloneArgs, bool], tuple[int, X]]
+) -> tuple[int, int | None, X]:
+    flags = CloneFlag(args.flags)
+    legacy = _by_clone(args, flags)
+    if _can_have_pidfd(args, flags, legacy):
+        word = TidWord(_NO_DESCRIPTOR)
+        asked = replace(args, flags=flags | CloneFlag.PIDFD, pidfd=word)
+        try:
+            pid, more = make(asked, legacy)
+        except CloneError as error:
+            if not _thread_without_pidfd(error, flags):
+                raise
+        else:
+            # A kernel before 5.2 does not know the bit and leaves the word as it was.
+            return pid, word.value if word.value >= 0 else _opened(pid), more
+    pid, more = make(args, legacy)
+    return pid, _opened(pid), more
+
+
+def _can_have_pidfd(args: CloneArgs, flags: CloneFlag, legacy: bool) -> bool:
+    """DETACHED excludes it, clone() has one word for it and the tid, and libc's fork knows none."""
+    if CloneFlag.DETACHED in flags or (legacy and CloneFlag.PARENT_SETTID in flags):
+        return False
+    return not _is_plain_fork(args, flags)
+
+
+def _thread_without_pidfd(error: CloneError, flags: CloneFlag) -> bool:
+    """Before 6.9 a thread had no pidfd, and this is how such a kernel says so."""
+    return error.errno == errno.EINVAL and CloneFlag.THREAD in flags and not error.rules
 
 
 def _opened(pid: int) -> int | None:
     """A pidfd for a child that was made without one; it cannot have been reaped, unless by others."""
-    import os
-
     if pid == 0:
         return None
     try:
@@ -234,8 +269,6 @@ def _by_clone(args: CloneArgs, flags: CloneFlag) -> bool:
 
 def _is_plain_fork(args: CloneArgs, flags: CloneFlag) -> bool:
     """What libc's own fork() does, with its handlers; it knows of no pidfd."""
-    import signal
-
     return (
         int(flags) == 0
         and args.exit_signal == signal.SIGCHLD
@@ -254,6 +287,8 @@ def _require_words(args: CloneArgs, flags: CloneFlag) -> None:
         raise ValueError("SETTLS needs tls, the address for the child's thread register")
     if args.tls is not None and not flags & CloneFlag.SETTLS:
         raise ValueError("tls is given without SETTLS, which alone uses it")
+    if flags & CloneFlag.INTO_CGROUP and args.cgroup is None:
+        raise ValueError("INTO_CGROUP needs cgroup, the directory to be born in")
 
 
 @overload
@@ -263,6 +298,8 @@ def _address(word: TidWord | Address) -> int: ...
 def _address(word: TidWord | Address | None) -> int:
     if isinstance(word, TidWord):
         return word.address
+    if not isinstance(word, int | None):
+        raise TypeError(f"a word is a TidWord or an address, not {type(word).__name__}")
     return word or 0
 
 

@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 import warnings
-from _thread import allocate_lock
+from _thread import RLock
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
@@ -54,7 +54,8 @@ class Child(Generic[T_co]):
         self._taken: tuple[int, Any] | None = None
         self._status: ExitStatus | None = None
         self._owner = os.getpid()
-        self._lock = allocate_lock()
+        # A signal handler may ask for the child in the midst of a wait of its own thread.
+        self._lock = RLock()
 
     @property
     def pidfd(self) -> int | None:
@@ -142,15 +143,17 @@ class Child(Generic[T_co]):
             raise ValueError(f"{number} is not a signal")
         if CloneFlag.THREAD in self.flags:
             raise ValueError("this child is a thread of this process: a signal would go to all of it")
-        if self._status is not None:
-            return
-        try:
-            if self._pidfd is not None:
-                signal.pidfd_send_signal(self._pidfd, number)
-            elif self.poll() is None:
-                os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
+        # Nobody closes the pidfd meanwhile, and so its number cannot come to mean another's.
+        with self._lock:
+            if self._status is not None:
+                return
+            try:
+                if self._pidfd is not None:
+                    signal.pidfd_send_signal(self._pidfd, number)
+                elif self.poll() is None:
+                    os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
 
     def terminate(self) -> None:
         """Ask it to end: SIGTERM. Source: pidfd_send_signal(2)."""
@@ -255,11 +258,12 @@ class Child(Generic[T_co]):
         return ExitStatus.from_waitid(code, status, resource.struct_rusage(used))
 
     def _take(self) -> tuple[int, Any]:
-        if self._taken is None:
-            self._taken = (0, None) if self._outcome is None else self._outcome.take()
-            if self._outcome is not None:
-                self._outcome.close()
-        return self._taken
+        with self._lock:
+            if self._taken is None:
+                self._taken = (0, None) if self._outcome is None else self._outcome.take()
+                if self._outcome is not None:
+                    self._outcome.close()
+            return self._taken
 
     def _close(self) -> None:
         if self._pidfd is not None:

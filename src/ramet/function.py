@@ -80,10 +80,12 @@ def clone(
     request.set_tid = set_tid
     vm = CloneFlag.VM in CloneFlag(request.flags)
     with _opened_cgroup(request, cgroup):
+        if stack_size is not None and (not vm or CloneFlag.VFORK in CloneFlag(request.flags)):
+            raise ValueError(
+                "stack_size is for a child beside its caller (VM without VFORK): others are on its own"
+            )
         if vm:
             return _clone_sharing(request, fn, args, _checked_stack_size(stack_size))
-        if stack_size is not None:
-            raise ValueError("stack_size is for a child that shares the memory (VM): a copy has its own")
         return _clone_copying(request, fn, args)
 
 

@@ -1,6 +1,7 @@
 """The kernel's own terms: clone() as programmers have always known it, and clone3()."""
 
 import errno
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -89,18 +90,19 @@ def clone3(
     ValueError for bad arguments. Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup. Source: clone(2).
     """
     flags = CloneFlag(args.flags)
-    has_stack = args.stack is not None
+    if args.stack_size and not args.stack:
+        raise ValueError("stack_size is given without a stack")
     if fn is None:
-        if flags & CloneFlag.VM or has_stack:
+        if flags & CloneFlag.VM or args.stack:
             raise CloneError(
                 errno.EINVAL,
                 "a call that returns twice needs a memory of its own and the caller's stack: give fn",
             )
         return birth.call(args, None, None, legacy=False, size=size)[0]
     code, word = _function(fn, arg, flags)
-    if isinstance(args.stack, Stack):
-        _given_stack(args.stack, flags, native=isinstance(code, int))
-    elif not has_stack and flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
+    if args.stack:
+        _check_range(args, native=isinstance(code, int))
+    elif flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
         raise _no_stack()
     return birth.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
 
@@ -135,17 +137,37 @@ def _given_stack(
             raise _no_stack()
         return None, None
     if isinstance(stack, Stack):
-        if not native and stack.size < _LEAST_PYTHON_STACK_BYTES:
-            raise ValueError(
-                f"a stack of {stack.size} bytes is too small for Python: "
-                f"at least {_LEAST_PYTHON_STACK_BYTES}"
-            )
+        _check_size(stack.size, native=native)
         return stack, None
     if not isinstance(stack, int):
         raise TypeError(f"child_stack is a Stack or an address, not {type(stack).__name__}")
-    if stack <= 0 or stack % _STACK_ALIGNMENT:
-        raise ValueError(f"the top of a stack is aligned to {_STACK_ALIGNMENT} bytes, not {stack:#x}")
+    _check_top(stack)
     return None, stack
+
+
+def _check_range(args: CloneArgs, *, native: bool) -> None:
+    """What clone3 does not ask: whether a child can live between stack and stack + stack_size."""
+    base, size = args.stack_range()
+    if not size:
+        raise ValueError("stack is an address: it needs stack_size")
+    if isinstance(args.stack, Stack) and size > args.stack.size:
+        raise ValueError(f"stack_size is {size}, which is more than {args.stack!r} has")
+    _check_top(base + size)
+    _check_size(size, native=native)
+
+
+def _check_top(top: int) -> None:
+    if top <= 0 or top % _STACK_ALIGNMENT:
+        raise ValueError(f"the top of a stack is aligned to {_STACK_ALIGNMENT} bytes, not {top:#x}")
+
+
+def _check_size(size: int, *, native: bool) -> None:
+    if native and size < (least := os.sysconf("SC_MINSIGSTKSZ")):
+        raise ValueError(f"a stack of {size} bytes is too small: one signal frame needs {least}")
+    if not native and size < _LEAST_PYTHON_STACK_BYTES:
+        raise ValueError(
+            f"a stack of {size} bytes is too small for Python: at least {_LEAST_PYTHON_STACK_BYTES}"
+        )
 
 
 def _no_stack() -> CloneError:

@@ -29,7 +29,7 @@ def wait_readable(pidfd: int, timeout: float | None) -> bool:
     while True:
         left = max(0.0, deadline - time.monotonic())
         # poll() counts whole milliseconds: rounding up, so that it never ends before its time
-        if poll.poll(min(math.ceil(left * 1000), _LONGEST_POLL_MS)):
+        if poll.poll(math.ceil(min(left * 1000, _LONGEST_POLL_MS))):
             return True
         if time.monotonic() >= deadline:
             return False

@@ -12,7 +12,7 @@ ROWS = (
     {"errors"},
     {"law"},
     {"options"},
-    {"birth", "pidfd", "transfer"},
+    {"birth", "native_code", "pidfd", "transfer"},
     {"child"},
     {"lowlevel"},
     {"function", "program"},

@@ -1,0 +1,217 @@
+/* ramet._core.Plan: steps and all that they point to, laid out in one block. */
+#include "plan_object.h"
+
+extern char **environ;
+
+static const char *const step_names[] = {
+#define RAMET_STEP(name, shown) #name,
+#include "steps.def"
+#undef RAMET_STEP
+};
+
+static const char *const shown_names[] = {
+#define RAMET_STEP(name, shown) shown,
+#include "steps.def"
+#undef RAMET_STEP
+};
+
+/* The block is laid out twice: once to measure it (base NULL), once to write it. */
+struct layout {
+    char *base;
+    size_t used;
+};
+
+static uintptr_t lay(struct layout *layout, const void *data, size_t length, size_t alignment)
+{
+    layout->used = (layout->used + alignment - 1) & ~(alignment - 1);
+    char *place = layout->base == NULL ? NULL : layout->base + layout->used;
+    if (place != NULL && data != NULL)
+        memcpy(place, data, length);
+    layout->used += length;
+    return (uintptr_t)place;
+}
+
+static bool lay_string(struct layout *layout, PyObject *string, uintptr_t *address)
+{
+    char *text;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(string, &text, &length) < 0)
+        return false;
+    if (strlen(text) != (size_t)length) {
+        PyErr_SetString(PyExc_ValueError, "embedded null byte");
+        return false;
+    }
+    *address = lay(layout, text, (size_t)length + 1, 1);
+    return true;
+}
+
+static bool lay_strings(struct layout *layout, PyObject *strings, uintptr_t *address)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(strings);
+    *address = lay(layout, NULL, ((size_t)count + 1) * sizeof(uintptr_t), sizeof(uintptr_t));
+    uintptr_t *array = (uintptr_t *)*address;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uintptr_t string;
+        if (!lay_string(layout, PyTuple_GET_ITEM(strings, i), &string))
+            return false;
+        if (array != NULL)
+            array[i] = string;
+    }
+    if (array != NULL)
+        array[count] = 0;
+    return true;
+}
+
+static bool lay_numbers(struct layout *layout, PyObject *numbers, uintptr_t *address)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(numbers);
+    *address = lay(layout, NULL, (size_t)count * sizeof(uint32_t), sizeof(uint32_t));
+    uint32_t *array = (uint32_t *)*address;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        unsigned long number = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(numbers, i));
+        if (PyErr_Occurred())
+            return false;
+        if (array != NULL)
+            array[i] = (uint32_t)number;
+    }
+    return true;
+}
+
+/* The environment as it is now: a copy, since other threads may change it while the child reads. */
+static uintptr_t lay_environment(struct layout *layout)
+{
+    size_t count = 0;
+    while (environ != NULL && environ[count] != NULL)
+        count++;
+    uintptr_t address = lay(layout, NULL, (count + 1) * sizeof(uintptr_t), sizeof(uintptr_t));
+    uintptr_t *array = (uintptr_t *)address;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t string = lay(layout, environ[i], strlen(environ[i]) + 1, 1);
+        if (array != NULL)
+            array[i] = string;
+    }
+    if (array != NULL)
+        array[count] = 0;
+    return address;
+}
+
+static bool lay_operand(struct layout *layout, PyObject *operand, uintptr_t *value)
+{
+    if (operand == Py_None) {
+        *value = lay_environment(layout);
+        return true;
+    }
+    if (PyBytes_Check(operand))
+        return lay_string(layout, operand, value);
+    if (PyTuple_Check(operand)) {
+        bool strings = PyTuple_GET_SIZE(operand) == 0 || PyBytes_Check(PyTuple_GET_ITEM(operand, 0));
+        return strings ? lay_strings(layout, operand, value) : lay_numbers(layout, operand, value);
+    }
+    *value = PyLong_AsUnsignedLongMask(operand);
+    return !PyErr_Occurred();
+}
+
+static bool find_operation(PyObject *name, enum ramet_operation *operation)
+{
+    for (int i = 0; i < RAMET_OPERATIONS; i++)
+        if (PyUnicode_CompareWithASCIIString(name, step_names[i]) == 0) {
+            *operation = (enum ramet_operation)i;
+            return true;
+        }
+    PyErr_Format(PyExc_ValueError, "a plan has no step %R", name);
+    return false;
+}
+
+static bool lay_step(struct layout *layout, PyObject *tuple, struct ramet_step *step)
+{
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > 4 ||
+        !PyUnicode_Check(PyTuple_GET_ITEM(tuple, 0))) {
+        PyErr_SetString(PyExc_TypeError, "a step is a tuple of a name and up to three operands");
+        return false;
+    }
+    *step = (struct ramet_step){0};
+    if (!find_operation(PyTuple_GET_ITEM(tuple, 0), &step->operation))
+        return false;
+    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(tuple); i++)
+        if (!lay_operand(layout, PyTuple_GET_ITEM(tuple, i), &step->operands[i - 1]))
+            return false;
+    return true;
+}
+
+static bool lay_plan(struct layout *layout, PyObject *steps)
+{
+    size_t count = (size_t)PyList_GET_SIZE(steps), slots = 0;
+    struct ramet_plan *plan = (struct ramet_plan *)lay(layout, NULL, sizeof *plan, _Alignof(struct ramet_plan));
+    struct ramet_step *array =
+        (struct ramet_step *)lay(layout, NULL, count * sizeof *array, _Alignof(struct ramet_step));
+    for (size_t i = 0; i < count; i++) {
+        struct ramet_step step;
+        if (!lay_step(layout, PyList_GET_ITEM(steps, (Py_ssize_t)i), &step))
+            return false;
+        if (step.operation == RAMET_SAVE && step.operands[1] >= slots)
+            slots = step.operands[1] + 1;
+        if (layout->base != NULL)
+            array[i] = step;
+    }
+    if (layout->base != NULL)
+        *plan = (struct ramet_plan){.holders = 1, .count = count, .slots = slots, .steps = array};
+    return true;
+}
+
+static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"steps", NULL};
+    PyObject *steps;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Plan", names, &PyList_Type, &steps))
+        return NULL;
+    struct layout layout = {0};
+    if (!lay_plan(&layout, steps))
+        return NULL;
+    PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    layout.base = malloc(layout.used);
+    layout.used = 0;
+    self->plan = (struct ramet_plan *)layout.base;
+    if (layout.base == NULL || !lay_plan(&layout, steps)) {
+        free(layout.base);
+        self->plan = NULL;
+        Py_DECREF(self);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void plan_dealloc(PlanObject *self)
+{
+    ramet_spawn_sweep();
+    if (self->plan != NULL)
+        ramet_plan_release(self->plan);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *plan_step_name(PlanObject *self, PyObject *number)
+{
+    Py_ssize_t index = PyLong_AsSsize_t(number);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    if (index < 0 || (size_t)index >= self->plan->count)
+        return PyErr_Format(PyExc_IndexError, "the plan has no step %zd", index);
+    return PyUnicode_FromString(shown_names[self->plan->steps[index].operation]);
+}
+
+static PyMethodDef plan_methods[] = {
+    {"step_name", (PyCFunction)plan_step_name, METH_O, "step_name(index)\n--\n\nWhat a step is called in an error."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject Plan_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "ramet._core.Plan",
+    .tp_basicsize = sizeof(PlanObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Plan(steps)\n--\n\nWhat a child does before its program: a list of tuples, a name of steps.def and its operands.",
+    .tp_new = plan_new,
+    .tp_dealloc = (destructor)plan_dealloc,
+    .tp_methods = plan_methods,
+};

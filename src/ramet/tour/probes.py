@@ -1,0 +1,128 @@
+"""What the experiments ask of the kernel beside the library itself."""
+
+import ctypes
+import enum
+import mmap
+import os
+import platform
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import ramet
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# Much longer than any observation takes; an experiment that reaches it says so by its exception.
+PATIENCE_SECONDS = 5.0
+
+# waitpid(2) and waitid(2): children of every exit signal.
+WALL = 0x40000000
+
+# No libc wraps kcmp(2), so its number is ours to know.
+_KCMP_NUMBERS = {"x86_64": 312, "aarch64": 272}
+
+
+class KcmpType(enum.IntEnum):
+    """What of two tasks kcmp(2) compares; FILE and EPOLL_TFD, which need more arguments, are left out."""
+
+    VM = 1
+    FILES = 2
+    FS = 3
+    SIGHAND = 4
+    IO = 5
+    SYSVSEM = 6
+
+
+def kcmp(pid1: int, pid2: int, kind: KcmpType) -> int:
+    """0 when the two tasks have this in common, 1, 2 or 3 when not: kcmp(2).
+
+    IO and SYSVSEM are made when first used, and two tasks that have none compare as equal.
+    Raises OSError; NotImplementedError where the number of the call is not known here.
+    """
+    number = _KCMP_NUMBERS.get(platform.machine())
+    if number is None:
+        raise NotImplementedError(f"kcmp has no known number on {platform.machine()}")
+    return checked(
+        LIBC.syscall(
+            ctypes.c_long(number),
+            ctypes.c_long(pid1),
+            ctypes.c_long(pid2),
+            ctypes.c_long(kind),
+            ctypes.c_long(0),
+            ctypes.c_long(0),
+        )
+    )
+
+
+def checked(result: int) -> int:
+    """The result of a call of libc, or its errno as an OSError."""
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def namespace_id(pid: int, name: str) -> int:
+    """The number of a namespace of a task (or thread), such as "mnt" or "pid_for_children".
+
+    Source: namespaces(7).
+    """
+    return os.stat(f"/proc/{pid}/ns/{name}").st_ino
+
+
+def proc_status(pid: int, field: str) -> str:
+    """One field of /proc/PID/status, such as "TracerPid"; KeyError when there is none.
+
+    Source: proc_pid_status(5).
+    """
+    with open(f"/proc/{pid}/status") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == field:
+                return value.strip()
+    raise KeyError(field)
+
+
+def proc_stat(pid: int, number: int) -> str:
+    """One field of /proc/PID/stat, counted from 1 as in proc_pid_stat(5)."""
+    with open(f"/proc/{pid}/stat") as file:
+        text = file.read()
+    if number == 1:
+        return str(pid)
+    # The second field, the name, may itself hold spaces and brackets.
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return name if number == 2 else rest.split()[number - 3]
+
+
+def ask(flags: int, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+    """What fn(*args) returned in a child with these flags."""
+    with ramet.clone(fn, *args, flags=flags) as child:
+        return child.result(PATIENCE_SECONDS)
+
+
+def exit_code(pid: int) -> int:
+    """Wait for a child of any exit signal: its code, or the negative signal. Source: waitpid(2)."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, WALL)[1])
+
+
+class SharedWord:
+    """A word of memory that copies of this process go on sharing with it.
+
+    Source: mmap(2) MAP_SHARED.
+    """
+
+    def __init__(self) -> None:
+        self._word = ctypes.c_uint64.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+
+    @property
+    def address(self) -> int:
+        """Where it lies."""
+        return ctypes.addressof(self._word)
+
+    @property
+    def value(self) -> int:
+        """What it holds now."""
+        return self._word.value
