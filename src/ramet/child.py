@@ -209,8 +209,11 @@ class Child(Generic[T_co]):
     def _has_ended(self, timeout: float | None) -> bool:
         if self._task is not None and CloneFlag.THREAD in self.flags:
             return self._task.wait(timeout)
-        if self._pidfd is not None:
-            return pidfd.wait_readable(self._pidfd, timeout)
+        descriptor = self._pidfd
+        if self._status is not None:  # another thread was quicker
+            return True
+        if descriptor is not None:
+            return pidfd.wait_readable(descriptor, timeout)
         return self._has_ended_without_pidfd(timeout)
 
     def _has_ended_without_pidfd(self, timeout: float | None) -> bool:
