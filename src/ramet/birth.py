@@ -6,7 +6,7 @@ import signal
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from . import _core, law
@@ -22,11 +22,19 @@ _LAYOUT = struct.Struct("=11Q")
 _32_BITS = (1 << 32) - 1
 _NO_DESCRIPTOR = -1
 
+# Plain integers: every birth passes here, and arithmetic with enum members costs ten times as much.
+_NEWTIME = CloneFlag.NEWTIME.value
+_PIDFD = CloneFlag.PIDFD.value
+_THREAD = CloneFlag.THREAD.value
+_SETTLS = CloneFlag.SETTLS.value
+_PARENT_SETTID = CloneFlag.PARENT_SETTID.value
+_CHILD_WORD = CloneFlag.CHILD_SETTID.value | CloneFlag.CHILD_CLEARTID.value
+_DETACHED = CloneFlag.DETACHED.value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+# The library's own, above bit 63: the kernel never sees it.
+_STOPPED = CloneFlag.STOPPED.value
 # Where the kernel writes: a clone with one of these needs a word, which only the low level takes.
-WORDS = CloneFlag.PARENT_SETTID | CloneFlag.CHILD_SETTID | CloneFlag.CHILD_CLEARTID
-_CHILD_WORD = CloneFlag.CHILD_SETTID | CloneFlag.CHILD_CLEARTID
-# The library's own, above bit 63: the kernel never sees them.
-_OURS = CloneFlag.STOPPED
+WORDS = _PARENT_SETTID | _CHILD_WORD
 
 
 class HasFileno(Protocol):
@@ -61,10 +69,10 @@ class CloneArgs:
 
     def block(self) -> "Block":
         """The structure as the kernel reads it, and what it points to."""
-        set_tid = array("i", self.set_tid or ())
+        set_tid = array("i", self.set_tid) if self.set_tid is not None else _NO_PIDS
         stack, stack_size = self.stack_range()
         words = (
-            int(self.flags) & ~int(_OURS),
+            int(self.flags) & ~_STOPPED,
             _address(self.pidfd),
             _address(self.child_tid),
             _address(self.parent_tid),
@@ -86,6 +94,9 @@ class CloneArgs:
         if isinstance(self.stack, Stack):
             return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
         return self.stack or 0, self.stack_size or 0
+
+
+_NO_PIDS = array("i")
 
 
 class Block(NamedTuple):
@@ -137,10 +148,10 @@ def call(
     What the law knows to be wrong is refused before the kernel is asked, and what the kernel
     refuses is explained. Needs: what the flags need. Source: clone(2).
     """
-    flags = CloneFlag(args.flags)
+    flags = int(args.flags)
     name: law.Call = "clone" if legacy else "clone3"
     law.check(flags, args.exit_signal, name)
-    if args.pidfd is None and CloneFlag.PIDFD in flags:
+    if args.pidfd is None and flags & _PIDFD:
         args.pidfd = TidWord(_NO_DESCRIPTOR)
     _require_words(args, flags)
     block = args.block()
@@ -149,7 +160,7 @@ def call(
     if stack is not None and stack.in_use:
         raise ValueError(f"{stack!r} is in use: another task may be on it")
     words = tuple(w for w in (args.child_tid, args.parent_tid) if isinstance(w, TidWord))
-    stopped = CloneFlag.STOPPED in flags
+    stopped = bool(flags & _STOPPED)
     try:
         return _core.clone(
             block.packed, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size
@@ -187,12 +198,12 @@ def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
     """
 
     def make(asked: CloneArgs, legacy: bool) -> tuple[int, Failure | None]:
-        flags = CloneFlag(asked.flags)
+        flags = int(asked.flags)
         name: law.Call = "clone" if legacy else "clone3"
         law.check(flags, asked.exit_signal, name)
         try:
             pid, step, number = _core.spawn(
-                asked.block().packed, legacy, CloneFlag.STOPPED in flags, plan
+                asked.block().packed, legacy, bool(flags & _STOPPED), plan
             )
         except OSError as error:
             raise law.refusal(error.errno or 0, flags, asked.exit_signal, name) from None
@@ -205,33 +216,34 @@ def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
 def _by_the_call_that_can(
     args: CloneArgs, make: Callable[[CloneArgs, bool], tuple[int, X]]
 ) -> tuple[int, int | None, X]:
-    flags = CloneFlag(args.flags)
+    flags = int(args.flags)
     legacy = _by_clone(args, flags)
     if _can_have_pidfd(args, flags, legacy):
         word = TidWord(_NO_DESCRIPTOR)
-        asked = replace(args, flags=flags | CloneFlag.PIDFD, pidfd=word)
+        args.flags, args.pidfd = flags | _PIDFD, word
         try:
-            pid, more = make(asked, legacy)
+            pid, more = make(args, legacy)
         except CloneError as error:
             if not _thread_without_pidfd(error, flags):
                 raise
         else:
             # A kernel before 5.2 does not know the bit and leaves the word as it was.
             return pid, word.value if word.value >= 0 else _opened(pid), more
+        args.flags, args.pidfd = flags, None
     pid, more = make(args, legacy)
     return pid, _opened(pid), more
 
 
-def _can_have_pidfd(args: CloneArgs, flags: CloneFlag, legacy: bool) -> bool:
+def _can_have_pidfd(args: CloneArgs, flags: int, legacy: bool) -> bool:
     """DETACHED excludes it, clone() has one word for it and the tid, and libc's fork knows none."""
-    if CloneFlag.DETACHED in flags or (legacy and CloneFlag.PARENT_SETTID in flags):
+    if flags & _DETACHED or (legacy and flags & _PARENT_SETTID):
         return False
     return not _is_plain_fork(args, flags)
 
 
-def _thread_without_pidfd(error: CloneError, flags: CloneFlag) -> bool:
+def _thread_without_pidfd(error: CloneError, flags: int) -> bool:
     """Before 6.9 a thread had no pidfd, and this is how such a kernel says so."""
-    return error.errno == errno.EINVAL and CloneFlag.THREAD in flags and not error.rules
+    return error.errno == errno.EINVAL and bool(flags & _THREAD) and not error.rules
 
 
 def _opened(pid: int) -> int | None:
@@ -246,15 +258,13 @@ def _opened(pid: int) -> int | None:
 
 def takes_clone3(args: CloneArgs) -> bool:
     """Whether ``give`` will make this request by clone3."""
-    return not _by_clone(args, CloneFlag(args.flags))
+    return not _by_clone(args, int(args.flags))
 
 
-def _by_clone(args: CloneArgs, flags: CloneFlag) -> bool:
+def _by_clone(args: CloneArgs, flags: int) -> bool:
     """Whether clone() must or may serve: for DETACHED, and where clone3 is missing."""
-    only_clone3 = bool(
-        int(flags) & ~int(_OURS) & ~_32_BITS or flags & CloneFlag.NEWTIME or args.set_tid
-    )
-    if CloneFlag.DETACHED in flags:
+    only_clone3 = flags & ~_STOPPED & ~_32_BITS or flags & _NEWTIME or args.set_tid is not None
+    if flags & _DETACHED:
         if only_clone3:
             raise CloneError(errno.EINVAL, "DETACHED goes through clone(), the rest only clone3 takes")
         return True
@@ -267,27 +277,27 @@ def _by_clone(args: CloneArgs, flags: CloneFlag) -> bool:
     return True
 
 
-def _is_plain_fork(args: CloneArgs, flags: CloneFlag) -> bool:
+def _is_plain_fork(args: CloneArgs, flags: int) -> bool:
     """What libc's own fork() does, with its handlers; it knows of no pidfd."""
     return (
-        int(flags) == 0
+        flags == 0
         and args.exit_signal == signal.SIGCHLD
         and args.set_tid is None
         and args.stack is None
     )
 
 
-def _require_words(args: CloneArgs, flags: CloneFlag) -> None:
+def _require_words(args: CloneArgs, flags: int) -> None:
     """Each flag that names a word or an address needs it, and SETTLS alone uses tls."""
-    if flags & CloneFlag.PARENT_SETTID and args.parent_tid is None:
+    if flags & _PARENT_SETTID and args.parent_tid is None:
         raise ValueError("PARENT_SETTID needs a word for the parent (ptid)")
     if flags & _CHILD_WORD and args.child_tid is None:
         raise ValueError("CHILD_SETTID and CHILD_CLEARTID need a word for the child (ctid)")
-    if flags & CloneFlag.SETTLS and args.tls is None:
+    if flags & _SETTLS and args.tls is None:
         raise ValueError("SETTLS needs tls, the address for the child's thread register")
-    if args.tls is not None and not flags & CloneFlag.SETTLS:
+    if args.tls is not None and not flags & _SETTLS:
         raise ValueError("tls is given without SETTLS, which alone uses it")
-    if flags & CloneFlag.INTO_CGROUP and args.cgroup is None:
+    if flags & _INTO_CGROUP and args.cgroup is None:
         raise ValueError("INTO_CGROUP needs cgroup, the directory to be born in")
 
 

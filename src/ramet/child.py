@@ -19,6 +19,7 @@ from .flags import CloneFlag
 
 T_co = TypeVar("T_co", covariant=True)
 
+_THREAD = CloneFlag.THREAD.value
 _P_PID, _P_PIDFD = 1, 3
 _WNOHANG, _WEXITED, _WNOWAIT, _WALL = 0x1, 0x4, 0x01000000, 0x40000000
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.05
@@ -43,10 +44,11 @@ class Child(Generic[T_co]):
     """
 
     def __init__(
-        self, newborn: Newborn, flags: CloneFlag, what: object, outcome: Outcome | None
+        self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None
     ) -> None:
         self.pid = newborn.pid
-        self.flags = flags
+        self._flags = flags
+        self._is_thread = bool(flags & _THREAD)
         self._pidfd = newborn.pidfd
         self._task = newborn.task
         self._what = what
@@ -56,6 +58,11 @@ class Child(Generic[T_co]):
         self._owner = os.getpid()
         # A signal handler may ask for the child in the midst of a wait of its own thread.
         self._lock = RLock()
+
+    @property
+    def flags(self) -> CloneFlag:
+        """The flags, as they were asked for."""
+        return CloneFlag(self._flags)
 
     @property
     def pidfd(self) -> int | None:
@@ -141,7 +148,7 @@ class Child(Generic[T_co]):
         """
         if not 0 <= number <= 64:
             raise ValueError(f"{number} is not a signal")
-        if CloneFlag.THREAD in self.flags:
+        if self._is_thread:
             raise ValueError("this child is a thread of this process: a signal would go to all of it")
         # Nobody closes the pidfd meanwhile, and so its number cannot come to mean another's.
         with self._lock:
@@ -180,7 +187,9 @@ class Child(Generic[T_co]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.poll() is None and CloneFlag.THREAD not in self.flags:
+        if self._owner != os.getpid():  # a fork made inside the block, which leaves it as well
+            return
+        if self.poll() is None and not self._is_thread:
             self.kill()
         self.wait()
 
@@ -207,7 +216,7 @@ class Child(Generic[T_co]):
     # How a child of each kind ends.
 
     def _has_ended(self, timeout: float | None) -> bool:
-        if self._task is not None and CloneFlag.THREAD in self.flags:
+        if self._task is not None and self._is_thread:
             return self._task.wait(timeout)
         descriptor = self._pidfd
         if self._status is not None:  # another thread was quicker
@@ -243,7 +252,7 @@ class Child(Generic[T_co]):
             sweep()
 
     def _reap(self) -> ExitStatus:
-        if CloneFlag.THREAD in self.flags:
+        if self._is_thread:
             return ExitStatus.unknown()
         by_pidfd = self._pidfd is not None
         kind, number = (_P_PIDFD, cast(int, self._pidfd)) if by_pidfd else (_P_PID, self.pid)
@@ -281,7 +290,7 @@ class _Remains:
         self.owner = child._owner
         self._pid = child.pid
         self._pidfd = child._pidfd
-        self._task = child._task if CloneFlag.THREAD in child.flags else None
+        self._task = child._task if child._is_thread else None
 
     def settled(self) -> bool:
         """Reap it if it has ended; whether nothing is left to do."""

@@ -20,7 +20,15 @@ Ts = TypeVarTuple("Ts")
 
 _SIGNAL_BITS = 0x7F
 _LEAST_STACK_BYTES = 256 * 1024
-_LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS
+# Plain integers, as in birth.py.
+_VM = CloneFlag.VM.value
+_VFORK = CloneFlag.VFORK.value
+_THREAD = CloneFlag.THREAD.value
+_PARENT = CloneFlag.PARENT.value
+_HANDLERS = CloneFlag.SIGHAND.value | CloneFlag.CLEAR_SIGHAND.value
+_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
 
 
 class SharedOutcome:
@@ -78,9 +86,9 @@ def clone(
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
     request = _request(flags, exit_signal)
     request.set_tid = set_tid
-    vm = CloneFlag.VM in CloneFlag(request.flags)
+    vm = request.flags & _VM
     with _opened_cgroup(request, cgroup):
-        if stack_size is not None and (not vm or CloneFlag.VFORK in CloneFlag(request.flags)):
+        if stack_size is not None and (not vm or request.flags & _VFORK):
             raise ValueError(
                 "stack_size is for a child beside its caller (VM without VFORK): others are on its own"
             )
@@ -102,7 +110,7 @@ def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
-    request = _request(flags | CloneFlag.VM | CloneFlag.VFORK, None)
+    request = _request(int(flags) | _VM | _VFORK, None)
     return _clone_sharing(request, fn, args, 0)
 
 
@@ -119,7 +127,7 @@ def fork(flags: int = 0) -> int:
     Needs: what the flags need. Source: fork(2), clone(2).
     """
     request = _request(flags, None)
-    if CloneFlag.VM in CloneFlag(request.flags):
+    if request.flags & _VM:
         raise CloneError(
             22,
             "fork() with VM would put two tasks on one stack: "
@@ -134,18 +142,18 @@ def fork(flags: int = 0) -> int:
 
 def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     """The flags without their exit signal, and the exit signal: said once, or by default."""
-    flags = CloneFlag(flags)
-    low = int(flags) & _SIGNAL_BITS
+    flags = int(flags)
+    low = flags & _SIGNAL_BITS
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
     if flags & _LOW_LEVEL:
-        raise ValueError(f"{flags & _LOW_LEVEL} needs a word or an address: use ramet.lowlevel")
+        raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} needs a word or an address: use ramet.lowlevel")
     if exit_signal is None:
-        quiet = flags & (CloneFlag.THREAD | CloneFlag.PARENT)
+        quiet = flags & (_THREAD | _PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)
     if not 0 <= exit_signal <= 64:
         raise ValueError(f"the exit signal is 0 to 64, not {exit_signal}")
-    return CloneArgs(flags=CloneFlag(int(flags) & ~_SIGNAL_BITS), exit_signal=int(exit_signal))
+    return CloneArgs(flags=flags & ~_SIGNAL_BITS, exit_signal=int(exit_signal))
 
 
 def _clone_copying(request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...]) -> Child[T]:
@@ -153,9 +161,10 @@ def _clone_copying(request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ..
     transfer = Transfer()
     # What is buffered now would be written by both.
     _flush_standard_streams()
+    flags = request.flags
     newborn = birth.give(request, _body(transfer, fn, args))
     transfer.keep_from_others()
-    return Child(newborn, CloneFlag(request.flags), fn, transfer)
+    return Child(newborn, flags, fn, transfer)
 
 
 def _clone_sharing(
@@ -163,14 +172,14 @@ def _clone_sharing(
 ) -> Child[T]:
     sweep()
     outcome = SharedOutcome()
-    flags = CloneFlag(request.flags)
-    if not flags & (CloneFlag.SIGHAND | CloneFlag.CLEAR_SIGHAND) and birth.takes_clone3(request):
+    flags = request.flags
+    if not flags & _HANDLERS and birth.takes_clone3(request):
         # Python's handlers act on the memory that is shared: they must not run in the child.
-        request.flags = flags | CloneFlag.CLEAR_SIGHAND
+        request.flags = flags | _CLEAR_SIGHAND
     body = _body(outcome, fn, args)
     newborn = birth.give(request, body, kept=body, carrier_stack_size=stack_size)
     child = Child(newborn, flags, fn, outcome)
-    if newborn.task is not None and CloneFlag.THREAD not in flags:
+    if newborn.task is not None and not flags & _THREAD:
         _sharing.add(child)
     return child
 
@@ -223,7 +232,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
         if isinstance(cgroup, str | os.PathLike):
             cgroup = self._fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._request.cgroup = cgroup
-        self._request.flags = CloneFlag(self._request.flags) | CloneFlag.INTO_CGROUP
+        self._request.flags |= _INTO_CGROUP
 
     def __exit__(self, *_: object) -> None:
         if self._fd is not None:

@@ -22,6 +22,18 @@ _FIRST_CLOSED = 3
 _LAST_DESCRIPTOR = (1 << 32) - 1
 _SIGNAL_BITS = 0x7F
 
+# Plain integers, as in birth.py.
+_VM = CloneFlag.VM.value
+_FS = CloneFlag.FS.value
+_FILES = CloneFlag.FILES.value
+_SIGHAND = CloneFlag.SIGHAND.value
+_VFORK = CloneFlag.VFORK.value
+_PARENT = CloneFlag.PARENT.value
+_THREAD = CloneFlag.THREAD.value
+_STOPPED = CloneFlag.STOPPED.value
+_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
+_LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
+
 # The signals that Python ignores for itself and that programs expect to find at their default.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -59,14 +71,11 @@ class Program:
         """
         flags = self._checked_flags()
         plan = Plan(self._steps(flags))
-        request = CloneArgs(
-            flags=CloneFlag(int(flags) & ~_SIGNAL_BITS) | CloneFlag.VM | CloneFlag.VFORK,
-            exit_signal=self._exit_signal(flags),
-        )
-        if CloneFlag.STOPPED in flags:
-            request.flags &= ~CloneFlag.VFORK  # the caller waits for the stop, not for the exec
-        if not flags & CloneFlag.SIGHAND and birth.takes_clone3(request):
-            request.flags |= CloneFlag.CLEAR_SIGHAND
+        # One that begins stopped would never let a caller go that waits for its exec.
+        sharing = _VM if flags & _STOPPED else _VM | _VFORK
+        request = CloneArgs(flags & ~_SIGNAL_BITS | sharing, exit_signal=_exit_signal(flags))
+        if not flags & _SIGHAND and birth.takes_clone3(request):
+            request.flags |= _CLEAR_SIGHAND
         sweep()
         newborn, failure = birth.launch(request, plan)
         child: Child[None] = Child(newborn, flags, list(self.argv), None)
@@ -75,26 +84,23 @@ class Program:
             raise spawn_error(failure.step, failure.errno, self._culprit(failure), _reason(failure))
         return child
 
-    def _checked_flags(self) -> CloneFlag:
-        flags = CloneFlag(self.flags)
-        if flags & CloneFlag.THREAD:
+    def _checked_flags(self) -> int:
+        flags = int(self.flags)
+        if flags & _THREAD:
             raise ValueError("a program cannot be a thread of this process: its exec would end us")
-        if flags & (birth.WORDS | CloneFlag.SETTLS):
-            raise ValueError(f"{flags & (birth.WORDS | CloneFlag.SETTLS)} is for ramet.lowlevel")
-        if flags & CloneFlag.FS and (self.cwd is not None or self.umask is not None):
+        if flags & _LOW_LEVEL:
+            raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
+        if flags & _FS and (self.cwd is not None or self.umask is not None):
             raise ValueError("with FS the child's cwd and umask are the caller's: set them there")
         return flags
 
-    def _exit_signal(self, flags: CloneFlag) -> int:
-        return flags.exit_signal or (0 if flags & CloneFlag.PARENT else signal.SIGCHLD)
-
-    def _steps(self, flags: CloneFlag) -> list[Step]:
+    def _steps(self, flags: int) -> list[Step]:
         """The plan. What changes who the child is comes after what needs the caller's rights."""
         steps: list[Step] = []
         moves = _descriptor_steps(self.descriptors, self.kept, close_fds=self.close_fds)
-        if flags & CloneFlag.FILES and moves:
-            steps.append(("UNSHARE", int(CloneFlag.FILES)))  # else the caller's own would change
-        if self.restore_signals and not flags & CloneFlag.SIGHAND:
+        if flags & _FILES and moves:
+            steps.append(("UNSHARE", _FILES))  # else the caller's own would change
+        if self.restore_signals and not flags & _SIGHAND:
             steps += [("SIGNAL_DEFAULT", int(number)) for number in _IGNORED_BY_PYTHON]
         if self.start_new_session:
             steps.append(("SETSID",))
@@ -142,6 +148,10 @@ class Program:
         if failure.step == "execve":
             return os.fspath(self.executable if self.executable is not None else self.argv[0])
         return None
+
+
+def _exit_signal(flags: int) -> int:
+    return flags & _SIGNAL_BITS or (0 if flags & _PARENT else signal.SIGCHLD)
 
 
 def _assignment(name: str | bytes, value: str | bytes) -> bytes:

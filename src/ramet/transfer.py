@@ -59,7 +59,7 @@ class Transfer:
         try:
             self._put(VALUE, value)
         except BaseException as error:
-            self._put_lost(f"the result cannot be brought over: {type(error).__name__}: {error}")
+            self._put_lost(f"the result cannot be brought over: {_in_words(error)}")
             return 1
         return 0
 
@@ -72,13 +72,12 @@ class Transfer:
         if kind == NOTHING:
             return NOTHING, None
         if kind == LOST:
-            return RAISED, ResultError(bytes(parts[0]).decode())
+            return RAISED, ResultError(bytes(parts[0]).decode(errors="replace"))
         try:
             outcome = pickle.loads(parts[0], buffers=parts[1:])
         except Exception as error:
             what = "result" if kind == VALUE else "exception"
-            lost = ResultError(f"the {what} cannot be read: {type(error).__name__}: {error}")
-            return RAISED, lost
+            return RAISED, ResultError(f"the {what} cannot be read: {_in_words(error)}")
         if kind == RAISED:
             error, text = outcome
             error.__cause__ = RemoteTraceback(text)
@@ -97,7 +96,8 @@ class Transfer:
             self._put_lost(f"it raised what cannot be brought over:\n{text}")
 
     def _put_lost(self, why: str) -> None:
-        self._write(LOST, [why.encode(errors="backslashreplace")])
+        room = len(self._map) - _HEADER.size - _LENGTH.size - _ALIGNMENT
+        self._write(LOST, [why.encode(errors="backslashreplace")[:room]])
 
     def _put(self, kind: int, outcome: object) -> None:
         buffers: list[pickle.PickleBuffer] = []
@@ -117,6 +117,10 @@ class Transfer:
             place += length
         # Last, so that a child killed in the midst of it has left nothing.
         _HEADER.pack_into(self._map, 0, kind, len(parts))
+
+
+def _in_words(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _read(view: memoryview) -> tuple[int, list[memoryview]]:
