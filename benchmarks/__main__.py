@@ -177,7 +177,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     _on_one_processor()
-    print(f"{platform.release()} {platform.machine()}, Python {sys.version.split()[0]}, one processor")
+    print(
+        f"{platform.release()} {platform.machine()}, Python {sys.version.split()[0]}, one processor"
+    )
     with tempfile.TemporaryDirectory() as folder:
         measured = jobs(*_build(Path(folder)))
         for job in measured:

@@ -1,4 +1,3 @@
-from collections.abc import Buffer
 from typing import Any, final
 
 @final

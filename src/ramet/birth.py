@@ -40,7 +40,8 @@ WORDS = _PARENT_SETTID | _CHILD_WORD
 class HasFileno(Protocol):
     """Whatever names an open descriptor."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """The descriptor."""
 
 
 @dataclass
@@ -90,7 +91,7 @@ class CloneArgs:
             raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
 
     def stack_range(self) -> tuple[int, int]:
-        """The lowest address and the size in bytes, as the kernel wants them; zeros for no stack."""
+        """The lowest address and the size in bytes, as the kernel wants them; 0, 0 for none."""
         if isinstance(self.stack, Stack):
             return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
         return self.stack or 0, self.stack_size or 0
@@ -247,7 +248,7 @@ def _thread_without_pidfd(error: CloneError, flags: int) -> bool:
 
 
 def _opened(pid: int) -> int | None:
-    """A pidfd for a child that was made without one; it cannot have been reaped, unless by others."""
+    """A pidfd for a child made without one; nobody has reaped it yet, unless others wait for it."""
     if pid == 0:
         return None
     try:
@@ -266,7 +267,9 @@ def _by_clone(args: CloneArgs, flags: int) -> bool:
     only_clone3 = flags & ~_STOPPED & ~_32_BITS or flags & _NEWTIME or args.set_tid is not None
     if flags & _DETACHED:
         if only_clone3:
-            raise CloneError(errno.EINVAL, "DETACHED goes through clone(), the rest only clone3 takes")
+            raise CloneError(
+                errno.EINVAL, "DETACHED goes through clone(), the rest only clone3 takes"
+            )
         return True
     if _core.has_clone3():
         return False

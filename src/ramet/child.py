@@ -15,7 +15,7 @@ from . import _core, pidfd
 from .birth import Newborn
 from .errors import ChildDied, TimeoutExpired
 from .exit_status import ExitStatus
-from .flags import CloneFlag
+from .flags import LAST_SIGNAL, CloneFlag
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,8 +28,11 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.05
 class Outcome(Protocol):
     """Where the outcome of a function is found once its child has ended."""
 
-    def take(self) -> tuple[int, Any]: ...
-    def close(self) -> None: ...
+    def take(self) -> tuple[int, Any]:
+        """What it is (see transfer), and the value or the exception."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
 
 
 class Child(Generic[T_co]):
@@ -43,9 +46,7 @@ class Child(Generic[T_co]):
     Source: clone(2), pidfd_open(2), waitid(2).
     """
 
-    def __init__(
-        self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None
-    ) -> None:
+    def __init__(self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None) -> None:
         self.pid = newborn.pid
         self._flags = flags
         self._is_thread = bool(flags & _THREAD)
@@ -100,7 +101,8 @@ class Child(Generic[T_co]):
         unknown where the kernel gives none: a thread, a child of another parent that has not been
         reaped, one that somebody else waited for. Raises TimeoutExpired (the child runs on) and
         ValueError for a timeout that is negative or not a number.
-        Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a thread.
+        Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a
+        thread.
         """
         timeout = checked_timeout(timeout)
         if self._status is None:
@@ -112,10 +114,10 @@ class Child(Generic[T_co]):
     def result(self, timeout: float | None = None) -> T_co:
         """What the function returned; what it raised is raised here.
 
-        timeout: in seconds, None for ever. From a child with a memory of its own it is a copy, and an
-        exception has the child's traceback as its cause; from one that shares the memory it is the
-        object itself. Raises ChildDied when the child ended without a result, TimeoutExpired when
-        it has not ended in time.
+        timeout: in seconds, None for ever. From a child with a memory of its own it is a copy, and
+        an exception has the child's traceback as its cause; from one that shares the memory it is
+        the object itself. Raises ChildDied when the child ended without a result, TimeoutExpired
+        when it has not ended in time.
         """
         from .transfer import NOTHING, RAISED
 
@@ -146,10 +148,12 @@ class Child(Generic[T_co]):
         Raises ValueError for a number that is no signal, and for a thread, whose signals go to the
         whole process. Needs: Linux 5.1. Source: pidfd_send_signal(2).
         """
-        if not 0 <= number <= 64:
+        if not 0 <= number <= LAST_SIGNAL:
             raise ValueError(f"{number} is not a signal")
         if self._is_thread:
-            raise ValueError("this child is a thread of this process: a signal would go to all of it")
+            raise ValueError(
+                "this child is a thread of this process: a signal would go to all of it"
+            )
         # Nobody closes the pidfd meanwhile, and so its number cannot come to mean another's.
         with self._lock:
             if self._status is not None:

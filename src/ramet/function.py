@@ -1,6 +1,7 @@
 """A Python function in a new task: clone(), vfork(), fork()."""
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -9,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from . import birth
-from .birth import CloneArgs, HasFileno, Newborn
+from .birth import CloneArgs, HasFileno
 from .child import Child, sweep
 from .errors import CloneError
-from .flags import CloneFlag
+from .flags import LAST_SIGNAL, CloneFlag
 from .transfer import NOTHING, RAISED, VALUE, Transfer
 
 T = TypeVar("T")
@@ -49,9 +50,11 @@ class SharedOutcome:
         return 0
 
     def take(self) -> tuple[int, Any]:
+        """What it is (see transfer), and the value or the exception."""
         return self._outcome
 
     def close(self) -> None:
+        """Let go of it."""
         self._outcome = (NOTHING, None)
 
 
@@ -67,20 +70,20 @@ def clone(
     """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
 
     flags: CloneFlag; its low bits may hold the exit signal, as in clone(2). exit_signal: the signal
-    that this process gets at the child's end; SIGCHLD when nothing is said, 0 for none, and none for
-    THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default for
-    threads when nothing is said. set_tid: the pids of the child, the innermost namespace's first.
-    cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
+    that this process gets at the child's end; SIGCHLD when nothing is said, 0 for none, and none
+    for THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default
+    for threads when nothing is said. set_tid: the pids of the child, the innermost namespace's
+    first. cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
 
     Returns a Child, which is the caller's: wait for it, or use it as a context manager.
 
-    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares the
-    memory, and the result is the object itself. sys.exit() in fn sets the exit code and gives no
-    result. The child runs no atexit handlers.
+    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
+    the memory, and the result is the object itself. sys.exit() in fn sets the exit code and gives
+    no result. The child runs no atexit handlers.
 
     Raises CloneError with the broken rules, before anything is made where they are known; TypeError
-    and ValueError for bad arguments. Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN for
-    the NEW flags without NEWUSER. Source: clone(2), kernel/fork.c.
+    and ValueError for bad arguments. Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN
+    for the NEW flags without NEWUSER. Source: clone(2), kernel/fork.c.
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
@@ -90,7 +93,8 @@ def clone(
     with _opened_cgroup(request, cgroup):
         if stack_size is not None and (not vm or request.flags & _VFORK):
             raise ValueError(
-                "stack_size is for a child beside its caller (VM without VFORK): others are on its own"
+                "stack_size is for a child beside its caller (VM without VFORK): "
+                "any other has the caller's"
             )
         if vm:
             return _clone_sharing(request, fn, args, _checked_stack_size(stack_size))
@@ -100,10 +104,10 @@ def clone(
 def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
     """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
 
-    Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may call
-    os.execv and its kin, however deep: the caller is left as it was. flags: what to share besides
-    (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal is SIGCHLD
-    when the low bits hold none. Do not fork, start threads or set signal handlers in fn.
+    Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may
+    call os.execv and its kin, however deep: the caller is left as it was. flags: what to share
+    besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
+    is SIGCHLD when the low bits hold none. Do not fork, start threads or set signal handlers in fn.
 
     Returns a Child, which is the caller's. Raises as clone() does.
     Needs: nothing for itself. Source: vfork(2), clone(2).
@@ -117,11 +121,12 @@ def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
 def fork(flags: int = 0) -> int:
     """Make a copy of this process; returns twice: the child's pid, and 0 in the child: fork(2).
 
-    flags: what the two go on sharing (FILES, FS, SYSVSEM, IO, ...), what the child gets anew (NEW...),
-    PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits hold none. With no flag it
-    is libc's own fork(), with all handlers of libc, of other libraries and of Python; with one, Python's
-    handlers run and libc's do not, so a lock that another native thread holds at that moment
-    (malloc's, say) stays locked in the child. The pid is the caller's to wait for.
+    flags: what the two go on sharing (FILES, FS, SYSVSEM, IO, ...), what the child gets anew
+    (NEW...), PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits
+    hold none. With no flag it is libc's own fork(), with all handlers of libc, of other libraries
+    and of Python; with one, Python's handlers run and libc's do not, so a lock that another native
+    thread holds at that moment (malloc's, say) stays locked in the child. The pid is the caller's
+    to wait for.
 
     Raises CloneError, for VM always: two tasks on one stack.
     Needs: what the flags need. Source: fork(2), clone(2).
@@ -147,12 +152,14 @@ def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
     if flags & _LOW_LEVEL:
-        raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} needs a word or an address: use ramet.lowlevel")
+        raise ValueError(
+            f"{CloneFlag(flags & _LOW_LEVEL)} needs a word or an address: use ramet.lowlevel"
+        )
     if exit_signal is None:
         quiet = flags & (_THREAD | _PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)
-    if not 0 <= exit_signal <= 64:
-        raise ValueError(f"the exit signal is 0 to 64, not {exit_signal}")
+    if not 0 <= exit_signal <= LAST_SIGNAL:
+        raise ValueError(f"the exit signal is 0 to {LAST_SIGNAL}, not {exit_signal}")
     return CloneArgs(flags=flags & ~_SIGNAL_BITS, exit_signal=int(exit_signal))
 
 
@@ -178,7 +185,7 @@ def _clone_sharing(
         request.flags = flags | _CLEAR_SIGHAND
     body = _body(outcome, fn, args)
     newborn = birth.give(request, body, kept=body, carrier_stack_size=stack_size)
-    child = Child(newborn, flags, fn, outcome)
+    child: Child[T] = Child(newborn, flags, fn, outcome)
     if newborn.task is not None and not flags & _THREAD:
         _sharing.add(child)
     return child
@@ -199,10 +206,8 @@ def _body(
 
 def _flush_standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, broken, or closed
             stream.flush()
-        except (AttributeError, OSError, ValueError):  # none, broken, or closed
-            pass
 
 
 def _checked_stack_size(size: int | None) -> int:

@@ -30,24 +30,25 @@ def clone(
 ) -> int:
     """Make a light-weight process that runs fn(arg) on child_stack: clone(2), the wrapper.
 
-    fn: a Python callable, or native code: its address, or a function pointer of ctypes or cffi (one made
-    of a Python function counts as native code, too). The integer it returns is the child's exit
-    code. arg: anything for a callable; a word for native code: an int, None for 0, or a pointer.
-    flags: CloneFlag; the low byte is the signal that the parent gets at the child's end, and there is none
-    unless it is given. child_stack: a Stack, or the address of the top of a block of your own, aligned
-    to 16 bytes, that must stay until the child is gone; None is the caller's own stack, as vfork has
-    it, and needs VFORK. tls: the address for the thread register, with SETTLS. ptid: the word of
-    PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and CHILD_CLEARTID.
+    fn: a Python callable, or native code: its address, or a function pointer of ctypes or cffi (one
+    made of a Python function counts as native code, too). The integer it returns is the child's
+    exit code. arg: anything for a callable; a word for native code: an int, None for 0, or a
+    pointer. flags: CloneFlag; the low byte is the signal that the parent gets at the child's end,
+    and there is none unless it is given. child_stack: a Stack, or the address of the top of a block
+    of your own, aligned to 16 bytes, that must stay until the child is gone; None is the caller's
+    own stack, as vfork has it, and needs VFORK. tls: the address for the thread register, with
+    SETTLS. ptid: the word of PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and
+    CHILD_CLEARTID.
 
-    fn and arg are laid in the two topmost words of the stack and fetched from there; for a callable they
-    are the addresses of the two objects.
+    fn and arg are laid in the two topmost words of the stack and fetched from there; for a callable
+    they are the addresses of the two objects.
 
     Returns the child's pid (its tid with THREAD), which is the caller's to wait for.
 
-    A child in shared memory that brings no thread-local block of its own is lent one by a thread made
-    for it, for libc and Python to work in; CHILD_SETTID and CHILD_CLEARTID are then served
-    by that thread and by the child's first instructions. A callable cannot go with SETTLS. The
-    signal handlers of a callable in shared memory are reset, unless it shares them.
+    A child in shared memory that brings no thread-local block of its own is lent one by a thread
+    made for it, for libc and Python to work in; CHILD_SETTID and CHILD_CLEARTID are then served by
+    that thread and by the child's first instructions. A callable cannot go with SETTLS. The signal
+    handlers of a callable in shared memory are reset, unless it shares them.
 
     Raises CloneError with the broken rules; TypeError and ValueError for bad arguments.
     Needs: what the flags need. Source: clone(2).
@@ -78,16 +79,17 @@ def clone3(
 ) -> int:
     """Make a task as ``struct clone_args`` says: clone3(2).
 
-    args: every field of the structure. fn, arg: as in clone(); without them the call returns twice, as the
-    system call itself does: the child's pid, and 0 in the child. That needs a memory of its own
-    (no VM) and the caller's stack. size: which version of the structure the kernel is told of,
+    args: every field of the structure. fn, arg: as in clone(); without them the call returns twice,
+    as the system call itself does: the child's pid, and 0 in the child. That needs a memory of its
+    own (no VM) and the caller's stack. size: which version of the structure the kernel is told of,
     64, 80 or 88 bytes.
 
-    Returns the child's pid, which is the caller's to wait for; with PIDFD the descriptor is the value of
-    ``args.pidfd``, the caller's to close.
+    Returns the child's pid, which is the caller's to wait for; with PIDFD the descriptor is the
+    value of ``args.pidfd``, the caller's to close.
 
     Raises CloneError with the broken rules; OSError ENOSYS where clone3 is missing; TypeError and
-    ValueError for bad arguments. Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup. Source: clone(2).
+    ValueError for bad arguments. Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup. Source:
+    clone(2).
     """
     flags = CloneFlag(args.flags)
     if args.stack_size and not args.stack:
@@ -96,7 +98,8 @@ def clone3(
         if flags & CloneFlag.VM or args.stack:
             raise CloneError(
                 errno.EINVAL,
-                "a call that returns twice needs a memory of its own and the caller's stack: give fn",
+                "without fn the call returns twice, "
+                "which needs a memory of its own and the caller's stack",
             )
         return birth.call(args, None, None, legacy=False, size=size)[0]
     code, word = _function(fn, arg, flags)
@@ -108,7 +111,7 @@ def clone3(
 
 
 def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
-    """fn and arg as the core takes them: two ints for native code, else the objects."""
+    """Fn and arg as the core takes them: two ints for native code, else the objects."""
     code = None if isinstance(fn, bool) else address_of(fn)
     if code is None:
         if not callable(fn):
@@ -117,8 +120,8 @@ def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
             )
         if flags & CloneFlag.SETTLS:
             raise ValueError(
-                "SETTLS with a Python callable: libc and Python would find no thread-local block at tls; "
-                "give native code, or leave SETTLS out and be lent a block"
+                "SETTLS with a Python callable: libc and Python would find no thread-local block "
+                "at tls; give native code, or leave SETTLS out and be lent a block"
             )
         return fn, arg
     if code == 0:

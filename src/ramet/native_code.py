@@ -17,7 +17,8 @@ def address_of(pointer: Any) -> int | None:
 def _is_ctypes(pointer: Any) -> bool:
     ctypes = sys.modules.get("ctypes")
     return ctypes is not None and isinstance(
-        pointer, ctypes._CFuncPtr | ctypes._Pointer | ctypes.c_void_p | ctypes.Array | ctypes.Structure
+        pointer,
+        ctypes._CFuncPtr | ctypes._Pointer | ctypes.c_void_p | ctypes.Array | ctypes.Structure,
     )
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from .child import Child, checked_timeout
 from .errors import TimeoutExpired
@@ -12,6 +12,7 @@ from .exit_status import ExitStatus
 from .program import Program
 
 _SHELL = "/bin/sh"
+_PLACE_OF_PREEXEC_FN = 5  # among the positional parameters after args
 _PREEXEC_FN = (
     "there is no preexec_fn: between clone and exec the child shares this process's memory. "
     "Say what it shall be instead: cwd, umask, user, group, extra_groups, start_new_session, "
@@ -22,16 +23,16 @@ _PREEXEC_FN = (
 class Popen(subprocess.Popen[Any]):
     """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
 
-    All parameters of subprocess.Popen but preexec_fn, and flags: a CloneFlag, whose low bits may hold
-    the exit signal. VM and VFORK are always there, whatever the other parameters are. It waits through a
-    pidfd, so a timeout does not poll.
+    All parameters of subprocess.Popen but preexec_fn, and flags: a CloneFlag, whose low bits may
+    hold the exit signal. VM and VFORK are always there, whatever the other parameters are. It waits
+    through a pidfd, so a timeout does not poll.
 
-    ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how it
-    ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
+    ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
+    it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
     subprocess has it, and ``exit_status.reason`` is "unknown".
 
-    Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in the
-    child, and CloneError for what the kernel refuses. Needs: what the flags need.
+    Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
+    the child, and CloneError for what the kernel refuses. Needs: what the flags need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
 
@@ -39,7 +40,8 @@ class Popen(subprocess.Popen[Any]):
 
     def __init__(self, args: Any, *more: Any, flags: int = 0, **options: Any) -> None:
         self._flags = flags
-        if len(more) > 5 and more[5] is not None or options.get("preexec_fn") is not None:
+        positional = more[_PLACE_OF_PREEXEC_FN : _PLACE_OF_PREEXEC_FN + 1]
+        if any(fn is not None for fn in (*positional, options.get("preexec_fn"))):
             raise ValueError(_PREEXEC_FN)
         super().__init__(args, *more, **options)
 
@@ -64,8 +66,12 @@ class Popen(subprocess.Popen[Any]):
         if self._child is not None and self.poll() is None:
             self._child.send_signal(sig)
 
-    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002
-        """As subprocess.Popen.communicate(); raises ramet.TimeoutExpired, which is its TimeoutExpired too."""
+    def communicate(
+        self,
+        input: Any = None,  # noqa: A002 - subprocess's own name
+        timeout: float | None = None,
+    ) -> tuple[Any, Any]:
+        """As subprocess.Popen.communicate(), with a TimeoutExpired that is Ramet's as well."""
         try:
             return super().communicate(input, checked_timeout(timeout))
         except subprocess.TimeoutExpired as expired:
@@ -73,17 +79,17 @@ class Popen(subprocess.Popen[Any]):
 
     # What subprocess.Popen calls to do its work: the same on CPython 3.11 to 3.15.
 
-    def _execute_child(
+    def _execute_child(  # noqa: PLR0917 - its caller's order
         self,
         args: Any,
         executable: Any,
-        preexec_fn: Any,
+        preexec_fn: Any,  # noqa: ARG002 - refused before
         close_fds: bool,
         pass_fds: Sequence[int],
         cwd: Any,
         env: Mapping[Any, Any] | None,
-        startupinfo: Any,
-        creationflags: int,
+        startupinfo: Any,  # noqa: ARG002 - of another system
+        creationflags: int,  # noqa: ARG002 - of another system
         shell: bool,
         p2cread: int,
         p2cwrite: int,
@@ -132,7 +138,7 @@ class Popen(subprocess.Popen[Any]):
             self._close_child_ends(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
 
     def _close_child_ends(self, *ends: int) -> None:
-        """The child has its copies now; subprocess itself closes ours when the launch has failed."""
+        """Close what only the child needed; on a failure subprocess closes our own ends."""
         p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite = ends
         devnull = getattr(self, "_devnull", None)
         for mine, other in ((p2cread, p2cwrite), (c2pwrite, c2pread), (errwrite, errread)):
@@ -174,7 +180,8 @@ def run(
     """Run a program in a new task, with any clone flag, and wait for its end: subprocess.run.
 
     flags: a CloneFlag; the other parameters are subprocess.run's, without preexec_fn. timeout is in
-    seconds; when it is over the child is killed and reaped, and TimeoutExpired has its output so far.
+    seconds; when it is over the child is killed and reaped, and TimeoutExpired has its output so
+    far.
 
     Returns a subprocess.CompletedProcess. Raises as Popen does, and CalledProcessError with check.
     Needs: what the flags need. Source: clone(2), execve(2), waitid(2).

@@ -1,6 +1,7 @@
 """A program in a new task: all that the child does before its exec, decided before it exists."""
 
 import errno
+import itertools
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -190,7 +191,7 @@ def _closing_steps(open_ones: Sequence[int]) -> list[Step]:
     bounds = [*open_ones, _LAST_DESCRIPTOR + 1]
     return [
         ("CLOSE_RANGE", low + 1, high - 1)
-        for low, high in zip(bounds, bounds[1:], strict=False)
+        for low, high in itertools.pairwise(bounds)
         if low + 1 <= high - 1
     ]
 

@@ -1,10 +1,10 @@
 """How the outcome of a function crosses from one memory to another.
 
 The child writes it into a mapping that both share, and ends; the parent reads it there. The mapping
-is as large as the machine's memory and takes only the pages that are written, so nothing needs to be
-said beforehand about the size of a result, and no descriptor is open that the function could close.
-Large buffers (numpy arrays, bytearrays in pickle's protocol 5) are written once by the child and
-used where they lie by the parent.
+is as large as the machine's memory and takes only the pages that are written, so nothing needs to
+be said beforehand about the size of a result, and no descriptor is open that the function could
+close. Large buffers (numpy arrays, bytearrays in pickle's protocol 5) are written once by the child
+and used where they lie by the parent.
 """
 
 import mmap
@@ -38,7 +38,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error, it shows one
 
 
 class Transfer:
-    """A mapping for one outcome. Made before the birth; written by the child, read after its end."""
+    """A mapping for one outcome: made before the birth, written by the child, read after."""
 
     def __init__(self) -> None:
         self._map = _largest_mapping()
@@ -79,9 +79,9 @@ class Transfer:
             what = "result" if kind == VALUE else "exception"
             return RAISED, ResultError(f"the {what} cannot be read: {_in_words(error)}")
         if kind == RAISED:
-            error, text = outcome
-            error.__cause__ = RemoteTraceback(text)
-            return RAISED, error
+            raised, text = outcome
+            raised.__cause__ = RemoteTraceback(text)
+            return RAISED, raised
         return VALUE, outcome
 
     def close(self) -> None:
@@ -142,10 +142,20 @@ def _aligned(place: int) -> int:
 def _largest_mapping() -> mmap.mmap:
     """As much as the machine has; less where a limit (RLIMIT_AS, strict overcommit) says so."""
     size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    while True:
+    try:
+        return _mapping(size)
+    except OSError:
+        pass
+    while size > _LEAST_BYTES:
+        size = max(size // 4, _LEAST_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
         try:
-            return mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _NORESERVE)
+            # As much again is left for the function, which has to make what it returns.
+            _mapping(2 * size).close()
         except OSError:
-            if size <= _LEAST_BYTES:
-                raise
-            size = max(size // 4, _LEAST_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
+            continue
+        return _mapping(size)
+    return _mapping(_LEAST_BYTES)
+
+
+def _mapping(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _NORESERVE)

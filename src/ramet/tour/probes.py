@@ -114,8 +114,9 @@ class SharedWord:
     Source: mmap(2) MAP_SHARED.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, value: int = 0) -> None:
         self._word = ctypes.c_uint64.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        self._word.value = value
 
     @property
     def address(self) -> int:

@@ -1,12 +1,12 @@
-"""The flags that say what a child shares: VM, FS, FILES, SIGHAND, SYSVSEM, IO and their kin."""
+"""The flags that say what a child shares: memory, directories, descriptors, handlers and the rest."""
 
 import contextlib
 import ctypes
 import os
 import platform
 import signal
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import ramet
 from ramet import CloneError, lowlevel
@@ -15,7 +15,6 @@ from ramet import CloneFlag as F
 from .probes import (
     LIBC,
     PATIENCE_SECONDS,
-    WALL,
     KcmpType,
     ask,
     checked,
@@ -26,8 +25,13 @@ from .probes import (
 )
 from .row import NotPermitted, Row, Seen, Verdict, verdict
 
+T = TypeVar("T")
+
 _GROUP = "What a child shares"
 _STACK_BYTES = 256 * 1024
+
+
+# ---- what kcmp says, where it may be asked
 
 
 def shares(kind: KcmpType) -> bool | None:
@@ -38,16 +42,15 @@ def shares(kind: KcmpType) -> bool | None:
         return None
 
 
-def _kcmp_note(seen: dict[str, bool | None]) -> str:
-    if None in seen.values():
-        return "kcmp is not permitted here"
-    words = {True: "one for both", False: "one each"}
-    return "kcmp: " + ", ".join(f"{how} {words[bool(same)]}" for how, same in seen.items())
-
-
 def _agrees(without: bool | None, with_: bool | None) -> bool:
-    """Whether kcmp says so, too, or cannot be asked."""
-    return None in (without, with_) or (without, with_) == (False, True)
+    return None in {without, with_} or (without, with_) == (False, True)
+
+
+def _kcmp_says(without: bool | None, with_: bool | None) -> str:
+    if None in {without, with_}:
+        return "kcmp could not be asked here"
+    words = {False: "two", True: "one and the same"}
+    return f"kcmp sees {words[bool(without)]} without, {words[bool(with_)]} with"
 
 
 # ---- VM
@@ -66,12 +69,12 @@ def _memory() -> Seen:
 
     (own, own_kcmp), (shared, shared_kcmp) = child_writes(0), child_writes(F.VM)
     return Seen(
-        without=f"child appends to a list, parent's stays {own}",
-        with_=f"parent's list becomes {shared}",
+        without=f"child appends to a list: parent's is {own}",
+        with_=f"child appends to a list: parent's is {shared}",
         verdict=verdict(
             own == ["parent"] and shared == ["parent", "child"] and _agrees(own_kcmp, shared_kcmp)
         ),
-        detail=_kcmp_note({"without": own_kcmp, "with": shared_kcmp}),
+        detail=_kcmp_says(own_kcmp, shared_kcmp),
     )
 
 
@@ -91,51 +94,52 @@ def _directories_and_umask() -> Seen:
         return os.getcwd(), proc_status(os.getpid(), "Umask")
 
     own, shared = child_changes(0), child_changes(F.FS)
-    roots = _roots()
+    own_root, shared_root = _roots()
     return Seen(
-        without=_where(own, roots and roots[0], "stays"),
-        with_=_where(shared, roots and roots[1], "becomes"),
+        without="parent's " + _places(own, own_root),
+        with_="parent's " + _places(shared, shared_root),
         verdict=verdict(
             own == ("/", "0022")
             and shared == ("/proc", "0077")
-            and roots in (None, ("/", "/proc"))
+            and (own_root, shared_root) in {("/", "/proc"), ("", "")}
         ),
-        detail="" if roots else "chroot could not be tried: it needs CAP_SYS_CHROOT",
+        detail="child goes to /proc and takes umask 0077; "
+        + ("its chroot is to /proc, too" if own_root else "chroot is not permitted here"),
     )
 
 
-def _where(seen: tuple[str, str], root: str | None, becomes: str) -> str:
+def _places(seen: tuple[str, str], root: str) -> str:
     cwd, umask = seen
-    return f"parent's cwd {becomes} {cwd}, umask {umask}" + (f", root {root}" if root else "")
+    return f"cwd {cwd}, umask {umask}" + (f", root {root}" if root else "")
 
 
-def _roots() -> tuple[str, str] | None:
-    """The caller's root after its child's chroot, without FS and with it; None where none is allowed.
+def _roots() -> tuple[str, str]:
+    """The caller's root after its child's chroot, without FS and with it; empty where none is allowed.
 
     A plain user has CAP_SYS_CHROOT in a user namespace of its own, so that is tried, too.
     """
-
-    def both() -> tuple[str, str]:
-        return _root_after_chroot(0), _root_after_chroot(F.FS)
-
     for flags in (0, F.NEWUSER):
         with contextlib.suppress(PermissionError, CloneError):
-            return ask(flags, both)
-    return None
+            return ask(flags, lambda: (_root_after_chroot(0), _root_after_chroot(F.FS)))
+    return "", ""
 
 
 def _root_after_chroot(flags: int) -> str:
-    old_root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    proc = os.stat("/proc")
-    # Asked beforehand, so that the child need not bring an exception across from another root.
-    os.chroot("/")
-    with ramet.clone(lambda: (os.chroot("/proc"), os._exit(0)), flags=flags) as child:
-        child.wait(PATIENCE_SECONDS)
-    now = "/proc" if os.path.samestat(os.stat("/"), proc) else "/"
-    os.fchdir(old_root)
-    os.chroot(".")
-    os.close(old_root)
-    return now
+    os.chroot("/")  # changes nothing, and says beforehand whether it is allowed
+    old_root, proc = os.open("/", os.O_PATH | os.O_DIRECTORY), os.stat("/proc")
+    try:
+        with ramet.clone(_leave_for_proc, flags=flags) as child:
+            child.wait(PATIENCE_SECONDS)
+        return "/proc" if os.path.samestat(os.stat("/"), proc) else "/"
+    finally:
+        os.fchdir(old_root)
+        os.chroot(".")
+        os.close(old_root)
+
+
+def _leave_for_proc() -> None:
+    os.chroot("/proc")
+    os._exit(0)  # at once: this root has no modules to import
 
 
 # ---- FILES
@@ -144,36 +148,260 @@ def _root_after_chroot(flags: int) -> str:
 def _descriptors() -> Seen:
     def child_opens_and_closes(flags: int) -> tuple[bool, bool, bool | None]:
         reader, writer = os.pipe()
+        kept = os.readlink(f"/proc/self/fd/{reader}")
 
         def change() -> tuple[int, bool | None]:
             os.close(reader)
-            os.close(writer)
             return os.open("/dev/null", os.O_RDONLY), shares(KcmpType.FILES)
 
         opened, same = ask(flags, change)
-        return _is_open(reader, stat.S_ISFIFO), _is_open(opened, stat.S_ISCHR), same
+        seen = _open_file(reader) == kept, _open_file(opened) == "/dev/null", same
+        os.close(writer)
+        return seen
 
-    kept, foreign, own_kcmp = child_opens_and_closes(0)
-    kept_shared, foreign_shared, shared_kcmp = child_opens_and_closes(F.FILES)
+    kept, received, own_kcmp = child_opens_and_closes(0)
+    shared_kept, shared_received, shared_kcmp = child_opens_and_closes(F.FILES)
     return Seen(
-        without=_table(kept, foreign),
-        with_=_table(kept_shared, foreign_shared),
+        without=_table(kept, received),
+        with_=_table(shared_kept, shared_received),
         verdict=verdict(
-            (kept, foreign, kept_shared, foreign_shared) == (True, False, False, True)
+            (kept, received, shared_kept, shared_received) == (True, False, False, True)
             and _agrees(own_kcmp, shared_kcmp)
         ),
-        detail=_kcmp_note({"without": own_kcmp, "with": shared_kcmp}),
+        detail=_kcmp_says(own_kcmp, shared_kcmp),
     )
 
 
-def _is_open(fd: int, kind: "type[stat.S_ISFIFO]") -> bool:
+def _open_file(fd: int) -> str | None:
     try:
-        return bool(kind(os.fstat(fd).st_mode))
-    except OSError:
-        return False
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except FileNotFoundError:
+        return None
 
 
-def _table(kept: bool, foreign: bool) -> str:
+def _table(kept: bool, received: bool) -> str:
     closed = "stays open" if kept else "is closed"
-    opened = "is here, too" if foreign else "is not here"
-    return f"what the child closes {closed}, what it opens {opened}"
+    opened = "is open there" if received else "is not"
+    return f"what child closes {closed} in parent, what child opens {opened}"
+
+
+# ---- SIGHAND and CLEAR_SIGHAND
+
+
+def catches(number: int) -> bool:
+    """Whether this process has a handler for a signal, by the kernel's table."""
+    return _has(number, "SigCgt")
+
+
+def _has(number: int, field: str) -> bool:
+    return bool(int(proc_status(os.getpid(), field), 16) >> (number - 1) & 1)
+
+
+def catch(number: int) -> None:
+    """Set a handler in the kernel's table, from any thread or task; it is never meant to run."""
+    LIBC.signal(number, LIBC.getpid)
+
+
+def ignore(number: int) -> None:
+    """Ignore a signal, in the kernel's table, from any thread or task."""
+    LIBC.signal(number, ctypes.c_void_p(signal.SIG_IGN))
+
+
+def _handlers() -> Seen:
+    def child_changes(flags: int) -> tuple[bool, set[int], set[int], set[int]]:
+        signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
+
+        def change() -> set[int]:
+            catch(signal.SIGWINCH)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return set(signal.sigpending())
+
+        childs = ask(flags, change)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return catches(signal.SIGWINCH), set(blocked), set(signal.sigpending()), childs
+
+    own, shared = child_changes(F.VM), child_changes(F.VM | F.SIGHAND)
+    alone: tuple[set[int], set[int], set[int]] = ({signal.SIGUSR1}, set(), {signal.SIGUSR1})
+    return Seen(
+        without=_what_parent_has(own),
+        with_=_what_parent_has(shared),
+        verdict=verdict(own == (False, *alone) and shared == (True, *alone), Verdict.CHANGED),
+        detail="the handlers alone are shared: the blocked mask is each task's own, "
+        "and pending signals are shared by THREAD only",
+    )
+
+
+def _what_parent_has(seen: tuple[bool, set[int], set[int], set[int]]) -> str:
+    handler, blocked, pending, _ = seen
+    has = {
+        "handler": handler,
+        "blocked signal": signal.SIGUSR2 in blocked,
+        "pending signal": bool(pending),
+    }
+    return "of the child's, parent has " + ", ".join(f"{'the' if has[it] else 'no'} {it}" for it in has)
+
+
+def _cleared_handlers() -> Seen:
+    catch(signal.SIGUSR1)
+    ignore(signal.SIGUSR2)
+
+    def look() -> tuple[str, str]:
+        return _disposition(signal.SIGUSR1), _disposition(signal.SIGUSR2)
+
+    own, cleared = ask(0, look), _where_known(F.CLEAR_SIGHAND, look)
+    return Seen(
+        without=f"what parent catches is {own[0]} in child, what it ignores {own[1]}",
+        with_=f"what parent catches is {cleared[0]} in child, what it ignores {cleared[1]}",
+        verdict=verdict(own == ("caught", "ignored") and cleared == ("default", "ignored")),
+        detail="what is ignored stays so, as with exec",
+    )
+
+
+def _disposition(number: int) -> str:
+    if catches(number):
+        return "caught"
+    return "ignored" if _has(number, "SigIgn") else "default"
+
+
+def _where_known(flag: F, fn: Callable[[], T]) -> T:
+    """Ask a child with a flag that this kernel may be too old for."""
+    try:
+        return ask(flag, fn)
+    except CloneError as error:
+        if error.rules:
+            raise
+        raise NotPermitted(f"it needs clone3 of Linux {flag.facts.since}: {error.strerror}") from None
+
+
+# ---- SYSVSEM
+
+
+class _SemaphoreOperation(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_ushort), ("change", ctypes.c_short), ("flags", ctypes.c_short))
+
+
+_IPC_PRIVATE, _IPC_RMID, _GETVAL, _SEM_UNDO = 0, 0, 12, 0x1000
+
+
+@contextlib.contextmanager
+def _semaphore() -> Iterator[int]:
+    try:
+        identity = checked(LIBC.semget(_IPC_PRIVATE, 1, 0o600))
+    except OSError as error:
+        raise NotPermitted(f"no System V semaphore can be made here: {error.strerror}") from None
+    try:
+        yield identity
+    finally:
+        LIBC.semctl(identity, 0, _IPC_RMID)
+
+
+def _semaphore_undo() -> Seen:
+    def child_raises(flags: int) -> tuple[int, int]:
+        with _semaphore() as identity:
+
+            def raise_it() -> None:
+                operation = _SemaphoreOperation(0, 1, _SEM_UNDO)
+                checked(LIBC.semop(identity, ctypes.byref(operation), 1))
+
+            def caller() -> int:
+                ask(flags, raise_it)
+                return checked(LIBC.semctl(identity, 0, _GETVAL))
+
+            return ask(0, caller), checked(LIBC.semctl(identity, 0, _GETVAL))
+
+    own, shared = child_raises(0), child_raises(F.SYSVSEM)
+    return Seen(
+        without=f"child adds 1 with SEM_UNDO and ends: semaphore is {own[0]}",
+        with_=f"child adds 1 and ends: semaphore is {shared[0]}; when the caller ends: {shared[1]}",
+        verdict=verdict(own == (0, 0) and shared == (1, 0)),
+        detail="the undo is done when the last task that shares the list ends",
+    )
+
+
+# ---- IO
+
+# No libc wraps these two.
+_IOPRIO_NUMBERS = {"x86_64": (251, 252), "aarch64": (30, 31)}
+_IOPRIO_WHO_PROCESS = 1
+_BEST_EFFORT = 2 << 13
+
+
+def _io_priority() -> Seen:
+    def child_sets(flags: int) -> tuple[int, bool | None]:
+        # A caller without an I/O context of its own would have none to share.
+        _set_ioprio(4)
+
+        def change() -> bool | None:
+            _set_ioprio(7)
+            return shares(KcmpType.IO)
+
+        same = ask(flags, change)
+        return _ioprio(), same
+
+    (own, own_kcmp), (shared, shared_kcmp) = child_sets(0), child_sets(F.IO)
+    if (own, shared, shared_kcmp) == (4, 4, True):
+        raise NotPermitted("this kernel is built without block devices, and so without I/O contexts")
+    return Seen(
+        without=f"child sets its I/O priority from 4 to 7: parent's is {own}",
+        with_=f"child sets its I/O priority from 4 to 7: parent's is {shared}",
+        verdict=verdict((own, shared) == (4, 7) and _agrees(own_kcmp, shared_kcmp)),
+        detail=_kcmp_says(own_kcmp, shared_kcmp),
+    )
+
+
+def _set_ioprio(level: int) -> None:
+    _ioprio_call(0, _BEST_EFFORT | level)
+
+
+def _ioprio() -> int:
+    return _ioprio_call(1, 0) & 0x7
+
+
+def _ioprio_call(which: int, priority: int) -> int:
+    numbers = _IOPRIO_NUMBERS.get(platform.machine())
+    if numbers is None:
+        raise NotPermitted(f"ioprio_set has no known number on {platform.machine()}")
+    arguments = (numbers[which], _IOPRIO_WHO_PROCESS, 0, priority)
+    return checked(LIBC.syscall(*map(ctypes.c_long, arguments)))
+
+
+# ---- CSIGNAL
+
+
+def signals_at_end(exit_signal: int) -> tuple[str, str]:
+    """What /proc/PID/stat holds as a child's exit signal, and what its parent got at its end."""
+    watched = {signal.SIGUSR2, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    pid = lowlevel.clone(lambda _: None, None, exit_signal, lowlevel.Stack(_STACK_BYTES))
+    number = proc_stat(pid, 38)
+    exit_code(pid)
+    got = [name.name for name in watched if signal.sigtimedwait({name}, 0)]
+    return number, ", ".join(got) or "no signal"
+
+
+def _exit_signal() -> Seen:
+    none, user = signals_at_end(0), signals_at_end(signal.SIGUSR2)
+    return Seen(
+        without=f"low byte {none[0]}: parent gets {none[1]}",
+        with_=f"low byte {user[0]}: parent gets {user[1]}",
+        verdict=verdict(none == ("0", "no signal") and user == ("12", "SIGUSR2")),
+        detail="clone3 has a field of its own for it",
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row("VM", _GROUP, "shares the memory and all page tables", _memory),
+    Row("FS", _GROUP, "shares root directory, working directory and umask", _directories_and_umask),
+    Row("FILES", _GROUP, "shares the table of open files", _descriptors),
+    Row(
+        "SIGHAND",
+        _GROUP,
+        "shares the tables of signal handlers, of blocked and of pending signals; needs VM",
+        _handlers,
+    ),
+    Row("SYSVSEM", _GROUP, "shares the undo operations of System V semaphores", _semaphore_undo),
+    Row("IO", _GROUP, "shares the I/O context (since 2.6.25)", _io_priority),
+    Row("CLEAR_SIGHAND", _GROUP, "resets the signal handlers (since 5.5)", _cleared_handlers),
+    Row("CSIGNAL", _GROUP, "the low byte: the signal that the parent gets at the end", _exit_signal),
+)

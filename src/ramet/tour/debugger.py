@@ -1,0 +1,105 @@
+"""A debugger of a few lines: it follows a task, and those children that the kernel hands to it."""
+
+import enum
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from ctypes import c_long
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import ramet
+
+from .memory import stack_pointer
+from .probes import LIBC, WALL, checked
+from .row import NotPermitted
+
+T = TypeVar("T")
+
+_TRACEME, _CONT, _SETOPTIONS = 0, 7, 0x4200
+_EXITKILL = 1 << 20
+
+
+class Event(enum.IntEnum):
+    """The births that a debugger may ask to be told of: PTRACE_EVENT_*, ptrace(2)."""
+
+    FORK = 1
+    VFORK = 2
+    CLONE = 3
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop of a traced task: at a birth that it made, or (no event) at a signal."""
+
+    pid: int
+    event: Event | None
+    stack_pointer: int
+
+
+@dataclass(frozen=True)
+class Trace(Generic[T]):
+    """What the debugged function returned, and the stops on the way."""
+
+    result: T
+    stops: tuple[Stop, ...]
+
+    @property
+    def events(self) -> list[Event]:
+        """The births that the kernel reported, in their order."""
+        return [stop.event for stop in self.stops if stop.event is not None]
+
+
+def debug(function: Callable[[], T], events: Iterable[Event] = ()) -> Trace[T]:
+    """Run the function in a child that this task traces, being told of these events.
+
+    The child asks to be traced by its parent, which the restrictions of Yama leave alone.
+    Raises NotPermitted where nobody may trace, or the child has another tracer already.
+    """
+    child = ramet.clone(_traced, function)
+    stops = tuple(_follow(child.pid, events))
+    try:
+        return Trace(child.result(), stops)
+    except PermissionError as error:
+        raise NotPermitted(f"needs ptrace: {error.strerror}") from None
+
+
+def _traced(function: Callable[[], T]) -> T:
+    _ptrace(_TRACEME, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return function()
+
+
+def _follow(leader: int, events: Iterable[Event]) -> Iterator[Stop]:
+    """Let every traced task go on after each stop, until the last is gone."""
+    options = _EXITKILL | sum(1 << event for event in events)
+    begun = set()
+    for pid, status in _changes():
+        if not os.WIFSTOPPED(status):
+            continue
+        event = Event(status >> 16) if status >> 16 else None
+        yield Stop(pid, event, stack_pointer(pid))
+        if pid == leader and pid not in begun:
+            _ptrace(_SETOPTIONS, pid, options)
+        # The first stop of each is the mark of a tracer; later ones have a signal to be passed on.
+        passed_on = os.WSTOPSIG(status) if pid in begun and event is None else 0
+        begun.add(pid)
+        _ptrace(_CONT, pid, passed_on)
+
+
+def _changes() -> Iterator[tuple[int, int]]:
+    while True:
+        try:
+            yield os.waitpid(-1, WALL)
+        except ChildProcessError:
+            return
+
+
+def _ptrace(request: int, pid: int, data: int) -> None:
+    try:
+        checked(LIBC.ptrace(c_long(request), c_long(pid), None, c_long(data)))
+    except OSError as error:
+        # Killed by somebody at that moment: its end is the next thing to be seen.
+        if error.errno != errno.ESRCH:
+            raise

@@ -1,0 +1,156 @@
+"""Runs the rows of the tour, each in a process of its own that leaves nothing behind."""
+
+import contextlib
+import ctypes
+import difflib
+import importlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import ramet
+from ramet import ChildDied, TimeoutExpired
+
+from .probes import LIBC, WALL, checked
+from .row import NotPermitted, Row, Seen, Verdict
+
+# In the order in which the tour shows them.
+_MODULES = (
+    "statements",
+    "sharing",
+    "words",
+    "identity",
+    "tracing",
+    "namespaces",
+    "birth_flags",
+    "fork_statements",
+)
+
+_ROW_SECONDS = 10.0
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+
+
+class UnknownRowError(ValueError):
+    """No row of the tour has this id."""
+
+
+class Outcome(NamedTuple):
+    """A row, and what was seen of it here."""
+
+    row: Row
+    seen: Seen
+
+
+def all_rows() -> tuple[Row, ...]:
+    """Every row of the tour."""
+    modules = (importlib.import_module(f".{name}", __package__) for name in _MODULES)
+    return tuple(row for module in modules for row in module.ROWS)
+
+
+def select_rows(rows: Iterable[Row], only: Iterable[str]) -> tuple[Row, ...]:
+    """The rows with these ids, in whatever case and with or without CLONE_; in the tour's order.
+
+    Raises UnknownRowError, naming the nearest id.
+    """
+    by_id = {row.id: row for row in rows}
+    wanted = {_known(name, by_id) for name in only}
+    return tuple(row for row in by_id.values() if row.id in wanted)
+
+
+def _known(name: str, by_id: dict[str, Row]) -> str:
+    identity = name.strip().upper().removeprefix("CLONE_")
+    if identity in by_id:
+        return identity
+    nearest = difflib.get_close_matches(identity, by_id, n=1, cutoff=0.0)
+    hint = f"; the nearest is {nearest[0]}" if nearest else ""
+    raise UnknownRowError(f"no row of the tour is called {name.strip()!r}{hint}")
+
+
+def run(rows: Iterable[Row], row_seconds: float = _ROW_SECONDS) -> Iterator[Outcome]:
+    """Make the experiments, one after the other. row_seconds: how long one may take.
+
+    Source: prctl(2) PR_SET_CHILD_SUBREAPER.
+    """
+    with _reaping_orphans():
+        for row in rows:
+            yield Outcome(row, _observe(row.experiment, row_seconds))
+
+
+def _observe(experiment: Callable[[], Seen], seconds: float) -> Seen:
+    """What an experiment sees in a session of its own, of which nothing is left afterwards.
+
+    A process of its own keeps an experiment's handlers, masks, directories and descriptors from the
+    next one, and its process group holds whatever it made, wherever in the tree that stands now.
+    """
+    group = 0
+    try:
+        with ramet.clone(_in_own_session, experiment) as child:
+            group = child.pid
+            try:
+                in_time = _has_ended(child, seconds)
+            finally:
+                # The leader has not been reaped yet, so its number still means this group.
+                _kill_group(group)
+            return _seen_by(child) if in_time else _differs(f"no end after {seconds:g} seconds")
+    finally:
+        _reap_group(group)
+
+
+def _in_own_session(experiment: Callable[[], Seen]) -> Seen:
+    os.setsid()
+    try:
+        return experiment()
+    except NotPermitted as missing:
+        return Seen("", "", Verdict.NOT_PERMITTED, str(missing))
+    except Exception as error:
+        return _differs(f"{type(error).__name__}: {error}")
+
+
+def _seen_by(child: ramet.Child[Seen]) -> Seen:
+    try:
+        return child.result()
+    except ChildDied as death:
+        return _differs(f"the experiment gave no result, its process {death.status}")
+
+
+def _differs(why: str) -> Seen:
+    return Seen("", "", Verdict.DIFFERS, why)
+
+
+def _has_ended(child: ramet.Child[Seen], seconds: float) -> bool:
+    """Wait for the end of a child, and leave it to be reaped where there are pidfds (Linux 5.3)."""
+    if child.pidfd is None:
+        try:
+            child.wait(seconds)
+        except TimeoutExpired:
+            return False
+        return True
+    poll = select.poll()
+    poll.register(child, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _reap_group(group: int) -> None:
+    """Reap what an experiment left to this process: orphans, and siblings made with PARENT."""
+    with contextlib.suppress(ChildProcessError):
+        while group:
+            os.waitid(os.P_PGID, group, os.WEXITED | WALL)
+
+
+@contextlib.contextmanager
+def _reaping_orphans() -> Iterator[None]:
+    """Be the parent of the orphans below, which not every machine's first process reaps."""
+    before = ctypes.c_int()
+    checked(LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0))
+    checked(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    try:
+        yield
+    finally:
+        checked(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0))

@@ -1,0 +1,107 @@
+"""A caller and the child that it is just making, both held still to be looked at from outside."""
+
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ramet
+
+from .probes import PATIENCE_SECONDS, proc_stat
+
+_SILENCE_SECONDS = 0.02
+_PROGRAM = "import sys; sys.stdin.read(1)"
+
+Body = Callable[[], object]
+GivesBirth = Callable[[Body], "ramet.Child[object]"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The two tasks, while the child waits to be let go; neither is the task that looks."""
+
+    caller: int
+    child: int
+    caller_state: str
+    caller_goes_on: bool
+    _to_caller: socket.socket
+    _to_child: socket.socket
+
+    def let_child_go(self) -> bool:
+        """The child goes on to its end or its exec; whether the caller comes back from its call."""
+        self._to_child.sendall(b"!")
+        return self.caller_goes_on or _hears(self._to_caller, PATIENCE_SECONDS)
+
+    def child_runs_program(self) -> bool:
+        """Whether the child becomes the program of ``become_program``, rather than ends.
+
+        The caller comes back when the child leaves the memory, a moment before it is either.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while proc_stat(self.child, 3) != "Z" and time.monotonic() < deadline:
+            with open(f"/proc/{self.child}/cmdline") as words:
+                if _PROGRAM in words.read():
+                    return True
+            os.sched_yield()
+        return False
+
+
+@contextmanager
+def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> Iterator[Scene]:
+    """Have a new task make a child by ``gives_birth``, and hold the child before its last act."""
+    with _line() as (to_caller, of_caller), _line() as (to_child, of_child):
+
+        def body() -> None:
+            of_child.sendall(b"%d" % os.getpid())
+            if of_child.recv(1):
+                os.dup2(of_child.fileno(), 0)
+                last_act()
+
+        def caller() -> None:
+            # So that both hear of it when the one who looks is gone.
+            to_caller.close()
+            to_child.close()
+            with gives_birth(body):
+                of_caller.sendall(b"!")
+                of_caller.recv(1)
+
+        with ramet.clone(caller) as task:
+            of_caller.close()
+            of_child.close()
+            child = int(to_child.recv(32))
+            goes_on, state = _settled(task.pid, to_caller)
+            yield Scene(task.pid, child, state, goes_on, to_caller, to_child)
+            to_caller.close()
+            to_child.close()
+            task.result(PATIENCE_SECONDS)
+
+
+def become_program() -> None:
+    """A last act: exec a program that runs until it is killed."""
+    os.execv(sys.executable, [sys.executable, "-ISc", _PROGRAM])
+
+
+def _settled(caller: int, to_caller: socket.socket) -> tuple[bool, str]:
+    """Whether the caller's call has come back, and its state: once it has, or sleeps in it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if _hears(to_caller, _SILENCE_SECONDS):
+            return True, proc_stat(caller, 3)
+        if proc_stat(caller, 3) == "D":
+            return False, "D"
+    return False, proc_stat(caller, 3)
+
+
+def _hears(line: socket.socket, seconds: float) -> bool:
+    return bool(select.select([line], [], [], seconds)[0]) and bool(line.recv(1))
+
+
+@contextmanager
+def _line() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs

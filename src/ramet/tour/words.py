@@ -1,0 +1,212 @@
+"""The flags that fill in a word or a register: SETTLS and the three that write thread ids."""
+
+import ctypes
+import os
+import sys
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import lowlevel
+
+from .machine_code import EXECVE, READ_ONE_BYTE, RETURN_ARGUMENT, STORE_THREAD_REGISTER
+from .probes import PATIENCE_SECONDS, SharedWord, exit_code, proc_stat
+from .row import Row, Seen, verdict
+
+_GROUP = "Words and registers"
+_SIGCHLD = 17
+_PYTHON_STACK_BYTES = 256 * 1024
+_NATIVE_STACK_BYTES = 64 * 1024
+
+# Neither a pid that a child can have nor 0: whatever the kernel writes is something else.
+UNTOUCHED = 1
+
+_NOBODYS_BLOCK = ctypes.create_string_buffer(4096)
+
+
+def thread_register(tls: int | None) -> int:
+    """The thread register of a child that was made with this tls, or without SETTLS."""
+    seen = SharedWord()
+    flags = _SIGCHLD if tls is None else _SIGCHLD | F.SETTLS
+    stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
+    exit_code(lowlevel.clone(STORE_THREAD_REGISTER.load(), seen.address, flags, stack, tls=tls))
+    return seen.value
+
+
+def own_thread_register() -> int:
+    """The thread register of the caller."""
+    seen = SharedWord()
+    ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(STORE_THREAD_REGISTER.load())(seen.address)
+    return seen.value
+
+
+def _thread_local_storage() -> Seen:
+    tls = ctypes.addressof(_NOBODYS_BLOCK)
+    callers, kept, given = own_thread_register(), thread_register(None), thread_register(tls)
+    return Seen(
+        without=f"child's register {kept:#x} " + ("is the caller's" if kept == callers else "is new"),
+        with_=f"child's register {given:#x} " + ("is tls" if given == tls else "is not tls"),
+        verdict=verdict(kept == callers and given == tls),
+        detail="what the address means differs between machines: see P9",
+    )
+
+
+# ---- PARENT_SETTID and CHILD_SETTID, in two memories
+
+
+def words_of_both(
+    flags: int, ptid: lowlevel.TidWord | None = None, ctid: lowlevel.TidWord | None = None
+) -> tuple[str, str]:
+    """What a parent and its child, a copy, find in the one word that is given."""
+    word = ptid or ctid
+    assert word is not None
+    reader, writer = os.pipe()
+
+    def report(_: object) -> int:
+        return os.write(writer, str(word.value).encode())
+
+    stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
+    pid = lowlevel.clone(report, None, flags | _SIGCHLD, stack, ptid=ptid, ctid=ctid)
+    exit_code(pid)
+    childs = os.read(reader, 32).decode()
+    os.close(reader)
+    os.close(writer)
+    return _named(word.value, pid), _named(int(childs), pid)
+
+
+def _named(value: int, pid: int | None = None) -> str:
+    if value == pid:
+        return "the child's pid"
+    return "as it was" if value == UNTOUCHED else str(value)
+
+
+def parent_word() -> Seen:
+    """PARENT_SETTID, whose word is ptid."""
+    unasked, _ = words_of_both(0, ptid=lowlevel.TidWord(UNTOUCHED))
+    parents, childs = words_of_both(F.PARENT_SETTID, ptid=lowlevel.TidWord(UNTOUCHED))
+    return Seen(
+        without=f"parent's word is {unasked}",
+        with_=f"parent's word is {parents}; in the child's copy it is {childs}",
+        verdict=verdict(
+            (unasked, parents, childs, _born_with_unwritable_word())
+            == ("as it was", "the child's pid", "as it was", True)
+        ),
+        detail="a ptid that cannot be written is no error: such a child was made, too",
+    )
+
+
+def _born_with_unwritable_word() -> bool:
+    stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
+    pid = lowlevel.clone(lambda _: 7, None, F.PARENT_SETTID | _SIGCHLD, stack, ptid=8)
+    return exit_code(pid) == 7  # noqa: PLR2004 - what its function returned
+
+
+def child_word() -> Seen:
+    """CHILD_SETTID, whose word is ctid."""
+    _, unasked = words_of_both(0, ctid=lowlevel.TidWord(UNTOUCHED))
+    parents, childs = words_of_both(F.CHILD_SETTID, ctid=lowlevel.TidWord(UNTOUCHED))
+    return Seen(
+        without=f"child's word is {unasked}",
+        with_=f"child's word is {childs}; in the parent's memory it is {parents}",
+        verdict=verdict(
+            (unasked, parents, childs) == ("as it was", "as it was", "the child's pid")
+        ),
+    )
+
+
+# ---- CHILD_CLEARTID
+#
+# These children leave libc alone: with a tls that is nobody's block, the library's threads that lend
+# blocks stay out of it, and what happens to the word is the kernel's own doing.
+
+
+def _cleared_word() -> Seen:
+    kept, in_copy = _word_after_end(F.VM), _word_after_end(F.CHILD_CLEARTID)
+    woken, cleared = _word_awaited()
+    at_exec = _cleared_at_exec()
+    return Seen(
+        without=f"the child has ended: its word is {_named(kept)}",
+        with_=f"the child has ended: its word is {cleared}, and a futex waiter "
+        f"{'woke up' if woken else 'slept on'}; at an exec {'just so' if at_exec else 'not'}",
+        verdict=verdict(
+            (kept, woken, cleared, at_exec, in_copy) == (UNTOUCHED, True, 0, True, UNTOUCHED)
+        ),
+        detail=f"only while the memory is shared: in a copy the word is {_named(in_copy)}",
+    )
+
+
+def _native_child(code: int, arg: int, flags: int, word: int | lowlevel.TidWord) -> int:
+    tls = ctypes.addressof(_NOBODYS_BLOCK)
+    stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
+    return lowlevel.clone(code, arg, flags | F.SETTLS | _SIGCHLD, stack, tls=tls, ctid=word)
+
+
+def _word_after_end(flags: int) -> int:
+    # In a page that copies share, so that the child's copy can be read here.
+    word = SharedWord(UNTOUCHED)
+    exit_code(_native_child(RETURN_ARGUMENT.load(), 0, flags, word.address))
+    return word.value
+
+
+def _word_awaited() -> tuple[bool, int]:
+    """Whether a wait for the word came to its end, and what the word holds then."""
+    word = lowlevel.TidWord(UNTOUCHED)
+    reader, writer = os.pipe()
+    pid = _native_child(READ_ONE_BYTE.load(), reader, F.VM | F.CHILD_CLEARTID, word)
+    with ramet.clone(_write_once_asleep, os.getpid(), writer):
+        woken = word.wait(PATIENCE_SECONDS)
+    exit_code(pid)
+    return woken, word.value
+
+
+def _write_once_asleep(waiter: int, writer: int) -> None:
+    """Let the child end as soon as the waiter sleeps, and not before."""
+    while proc_stat(waiter, 3) != "S":
+        os.sched_yield()
+    os.write(writer, b".")
+
+
+class _ExecveArguments(ctypes.Structure):
+    _fields_ = (
+        ("path", ctypes.c_char_p),
+        ("argv", ctypes.POINTER(ctypes.c_char_p)),
+        ("environment", ctypes.POINTER(ctypes.c_char_p)),
+    )
+
+
+def _cleared_at_exec() -> bool:
+    """Whether the word was cleared while the new program was still at work."""
+    word = lowlevel.TidWord(UNTOUCHED)
+    reader, writer = os.pipe()
+    os.dup2(reader, 0)
+    argv = [os.fsencode(part) for part in (sys.executable, "-IS", "-c", "input()")]
+    execve = _ExecveArguments(argv[0], (ctypes.c_char_p * 5)(*argv), (ctypes.c_char_p * 1)())
+    pid = _native_child(EXECVE.load(), ctypes.addressof(execve), F.VM | F.CHILD_CLEARTID, word)
+    cleared = word.wait(PATIENCE_SECONDS)
+    runs = os.readlink(f"/proc/{pid}/exe") == os.path.realpath(sys.executable)
+    os.write(writer, b"\n")
+    return exit_code(pid) == 0 and cleared and runs
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "SETTLS",
+        _GROUP,
+        "makes a new thread-local storage segment for the child, as tls describes",
+        _thread_local_storage,
+    ),
+    Row(
+        "PARENT_SETTID",
+        _GROUP,
+        "writes the child's pid into the parent's variable at ptid",
+        parent_word,
+    ),
+    Row(
+        "CHILD_SETTID", _GROUP, "writes the child's pid into the child's variable at ctid", child_word
+    ),
+    Row(
+        "CHILD_CLEARTID",
+        _GROUP,
+        "clears the variable at ctid at the child's end or exec, and wakes whoever waits for it",
+        _cleared_word,
+    ),
+)

@@ -1,0 +1,714 @@
+import ctypes
+import errno
+import os
+import pickle
+import platform
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import pytest
+
+import ramet
+from ramet import Child, ChildDied, ExitStatus, ResultError
+from ramet import CloneFlag as F
+
+T = TypeVar("T")
+
+SECONDS = 30.0
+WALL = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+KCMP, IOPRIO_SET = {"x86_64": (312, 251), "aarch64": (272, 30)}[platform.machine()]
+KCMP_KINDS = {"vm": 1, "files": 2, "fs": 3, "sighand": 4, "io": 5, "sysvsem": 6}
+BEST_EFFORT_4 = 2 << 13 | 4
+THREAD = F.VM | F.SIGHAND | F.THREAD
+
+NAMESPACES = {
+    "mnt": F.NEWNS,
+    "uts": F.NEWUTS,
+    "ipc": F.NEWIPC,
+    "user": F.NEWUSER,
+    "pid": F.NEWPID,
+    "net": F.NEWNET,
+    "cgroup": F.NEWCGROUP,
+    "time": F.NEWTIME,
+}
+
+MEMORIES = pytest.mark.parametrize("memory", [F(0), F.VM, F.VM | F.VFORK], ids=str)
+
+
+def with_rights(flags: F) -> F:
+    """As a plain user, a namespace needs a user namespace around it."""
+    return flags if os.geteuid() == 0 else flags | F.NEWUSER
+
+
+def exit_code(pid: int) -> int:
+    reaped, status = os.waitpid(pid, WALL)
+    assert reaped == pid
+    return os.waitstatus_to_exitcode(status)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Come back when it holds; for what no event tells of."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        os.sched_yield()
+
+
+def raise_it(error: BaseException) -> NoReturn:
+    raise error
+
+
+# ---- every flag
+
+
+@pytest.fixture(scope="module")
+def something_to_share() -> None:
+    """An io context and a list of semaphore undos: without them there is nothing to compare."""
+    assert LIBC.syscall(IOPRIO_SET, 1, 0, BEST_EFFORT_4) == 0
+    with ramet.clone(int, flags=F.SYSVSEM) as child:
+        child.wait(SECONDS)
+
+
+def shared_with(caller: int) -> set[str]:
+    """What this task has in common with the caller, as the kernel sees it."""
+    me = threading.get_native_id()
+    return {
+        name
+        for name, kind in KCMP_KINDS.items()
+        if LIBC.syscall(KCMP, me, caller, kind, 0, 0) == 0
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "shared"),
+    [
+        (F(0), set()),
+        (F.FS, {"fs"}),
+        (F.FILES, {"files"}),
+        (F.IO, {"io"}),
+        (F.SYSVSEM, {"sysvsem"}),
+        (F.FS | F.FILES | F.IO | F.SYSVSEM, {"fs", "files", "io", "sysvsem"}),
+        (F.VM, {"vm"}),
+        (F.VM | F.VFORK, {"vm"}),
+        (F.VM | F.FS, {"vm", "fs"}),
+        (F.VM | F.FILES, {"vm", "files"}),
+        (F.VM | F.IO, {"vm", "io"}),
+        (F.VM | F.SYSVSEM, {"vm", "sysvsem"}),
+        (F.VM | F.SIGHAND, {"vm", "sighand"}),
+        (F.VM | F.VFORK | F.SIGHAND | F.FILES, {"vm", "sighand", "files"}),
+        (THREAD, {"vm", "sighand"}),
+        (
+            THREAD | F.FS | F.FILES | F.IO | F.SYSVSEM,
+            {"vm", "sighand", "fs", "files", "io", "sysvsem"},
+        ),
+    ],
+    ids=str,
+)
+def test_exactly_what_is_named_is_shared(
+    flags: F, shared: set[str], something_to_share: None, nothing_left: object
+) -> None:
+    """A child has in common with its caller what its flags say, and nothing else."""
+    assert ramet.clone(shared_with, os.getpid(), flags=flags).result(SECONDS) == shared
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+@pytest.mark.parametrize(
+    "flag",
+    [F.PTRACE, F.UNTRACED, F.VFORK, F.DETACHED, F.PIDFD, F.CLEAR_SIGHAND, F.FS | F.DETACHED],
+    ids=str,
+)
+def test_the_flags_that_share_nothing_are_taken(
+    memory: F, flag: F, nothing_left: object
+) -> None:
+    """The other flags go with a copy and with shared memory, and the result comes back."""
+    child = ramet.clone(os.getpid, flags=memory | flag)
+    assert child.result(SECONDS) == child.pid
+    assert child.flags == memory | flag
+    assert child.exit_status == ExitStatus(code=0, reason="exited")
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+@pytest.mark.parametrize("flag", [F.AUTOREAP, F.NNP, F.PIDFD_AUTOKILL, F.EMPTY_MNTNS], ids=str)
+def test_younger_flags_work_or_say_since_when(
+    memory: F, flag: F, nothing_left: object
+) -> None:
+    """What a kernel is too old for is an error that names the flag's age, and nothing is made."""
+    quiet = 0 if flag in {F.AUTOREAP, F.PIDFD_AUTOKILL} else signal.SIGCHLD
+    more = F.AUTOREAP | F.NNP if flag is F.PIDFD_AUTOKILL else F(0)
+    try:
+        child = ramet.clone(int, flags=memory | flag | more, exit_signal=quiet)
+    except ramet.CloneError as error:
+        if error.errno != errno.EPERM:
+            assert error.errno == errno.EINVAL
+            assert "7.1" in str(error)
+        return
+    assert child.result(SECONDS) == 0
+
+
+@MEMORIES
+@pytest.mark.parametrize("name", list(NAMESPACES))
+def test_each_namespace_is_new(memory: F, name: str, nothing_left: object) -> None:
+    """A NEW flag gives the child a namespace of that kind, and of no other kind."""
+    flags = with_rights(NAMESPACES[name])
+
+    def links() -> dict[str, str]:
+        # The time namespace is entered at once by a copy only: else at the next exec.
+        return {
+            kind: os.readlink(
+                f"/proc/thread-self/ns/{kind if kind != 'time' else 'time_for_children'}"
+            )
+            for kind in NAMESPACES
+        }
+
+    mine, childs = links(), ramet.clone(links, flags=memory | flags).result(SECONDS)
+    new = {kind for kind in NAMESPACES if mine[kind] != childs[kind]}
+    assert new == {kind for kind, flag in NAMESPACES.items() if flags & flag}
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+def test_all_namespaces_at_once(memory: F, nothing_left: object) -> None:
+    """All NEW flags go together."""
+    flags = F(0)
+    for flag in NAMESPACES.values():
+        flags |= flag
+    assert ramet.clone(lambda: (os.getpid(), os.getppid()), flags=memory | flags).result(
+        SECONDS
+    ) == (1, 0)
+
+
+def test_a_thread_may_have_namespaces(root: None, nothing_left: object) -> None:
+    """A thread of the process may have its own host name."""
+    mine = os.readlink("/proc/thread-self/ns/uts")
+    read = lambda: os.readlink("/proc/thread-self/ns/uts")  # noqa: E731
+    assert ramet.clone(read, flags=THREAD | F.NEWUTS).result(SECONDS) != mine
+    assert read() == mine
+
+
+@MEMORIES
+def test_a_working_directory_is_shared_by_fs(memory: F, tmp_path: Path) -> None:
+    """chdir in a child is seen by the caller with FS, and is not without."""
+    before = os.getcwd()
+    ramet.clone(os.chdir, tmp_path, flags=memory).result(SECONDS)
+    assert os.getcwd() == before
+    ramet.clone(os.chdir, tmp_path, flags=memory | F.FS).result(SECONDS)
+    assert os.getcwd() == str(tmp_path)
+    os.chdir(before)
+
+
+@MEMORIES
+def test_descriptors_are_shared_by_files(memory: F, nothing_left: object) -> None:
+    """close() in a child closes the caller's descriptor with FILES, and does not without."""
+    descriptor = os.open("/dev/null", os.O_RDONLY)
+    ramet.clone(os.close, descriptor, flags=memory).result(SECONDS)
+    os.fstat(descriptor)
+    ramet.clone(os.close, descriptor, flags=memory | F.FILES).result(SECONDS)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_a_child_that_closes_everything_brings_its_result() -> None:
+    """The result needs no descriptor, so the function may close all of them."""
+
+    def fn() -> str:
+        os.closerange(0, 1000)
+        return "closed"
+
+    assert ramet.clone(fn).result(SECONDS) == "closed"
+
+
+@pytest.fixture
+def handled() -> Iterator[list[int]]:
+    """A handler of Python's for SIGUSR1, and whom it ran for."""
+    pids: list[int] = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: pids.append(os.getpid()))
+    yield pids
+    signal.signal(signal.SIGUSR1, old)
+
+
+def test_the_callers_handlers_do_not_run_in_shared_memory(handled: list[int]) -> None:
+    """In shared memory, without SIGHAND, a signal has its default action."""
+    end, ended = os.pipe()
+    child = ramet.clone(os.read, end, 1, flags=F.VM)
+    child.send_signal(signal.SIGUSR1)
+    assert child.wait(SECONDS).signal == signal.SIGUSR1
+    assert handled == []
+    os.close(end)
+    os.close(ended)
+
+
+@MEMORIES
+def test_the_signal_mask_is_the_callers(memory: F) -> None:
+    """What the caller has blocked the child has blocked, and both get it back as it was."""
+    old = signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR2})
+    try:
+        masks = ramet.clone(signal.pthread_sigmask, signal.SIG_BLOCK, (), flags=memory)
+        assert masks.result(SECONDS) == {signal.SIGUSR2}
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGUSR2}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+# ---- threads, and other people's children
+
+
+def test_a_thread_is_one_of_the_process(nothing_left: object) -> None:
+    """With THREAD the child has the caller's pid and parent and a tid of its own."""
+    child = ramet.clone(
+        lambda: (os.getpid(), os.getppid(), threading.get_native_id()), flags=THREAD
+    )
+    assert child.result(SECONDS) == (os.getpid(), os.getppid(), child.pid)
+    assert child.exit_status == ExitStatus.unknown()
+    assert child.pid != os.getpid()
+
+
+def test_a_thread_that_raises_ends_alone(nothing_left: object) -> None:
+    """An exception in a thread is raised where its result is asked for, and nowhere else."""
+    with pytest.raises(LookupError, match="here"):
+        ramet.clone(raise_it, LookupError("here"), flags=THREAD).result(SECONDS)
+
+
+def test_a_thread_that_exits_ends_alone(nothing_left: object) -> None:
+    """sys.exit() in a thread ends that thread."""
+    with pytest.raises(ChildDied):
+        ramet.clone(sys.exit, 3, flags=THREAD).result(SECONDS)
+
+
+def test_a_block_waits_for_its_thread(nothing_left: object) -> None:
+    """A thread cannot be killed, so with waits for it."""
+    lock = threading.Lock()
+    lock.acquire()
+
+    def fn() -> bool:
+        lock.release()
+        return True
+
+    with ramet.clone(fn, flags=THREAD) as child:
+        pass
+    assert child.result() is True
+
+
+def in_a_process_between(fn: Callable[[], T]) -> T:
+    """Run fn in a child of this process, so that this process is the parent of its caller."""
+    return ramet.clone(fn).result(SECONDS)
+
+
+@MEMORIES
+def test_a_sibling_has_the_callers_parent(memory: F, nothing_left: object) -> None:
+    """With PARENT the child is the parent's to wait for; its end is seen, and its result comes."""
+
+    def fn() -> tuple[int, int, ExitStatus, int]:
+        child = ramet.clone(os.getppid, flags=memory | F.PARENT)
+        status = child.wait(SECONDS)
+        return child.pid, child.result(), status, os.getpid()
+
+    pid, ppid, status, middle = in_a_process_between(fn)
+    assert ppid == os.getpid() != middle
+    assert status == ExitStatus.unknown()
+    assert exit_code(pid) == 0
+
+
+def test_a_sibling_can_be_killed(nothing_left: object) -> None:
+    """A block that is left kills a child of another parent as well, and does not hang."""
+
+    def fn() -> int:
+        with ramet.clone(signal.pause, flags=F.PARENT) as child:
+            return child.pid
+
+    assert exit_code(in_a_process_between(fn)) == -signal.SIGKILL
+
+
+# ---- exit signals
+
+
+@pytest.fixture
+def came() -> Iterator[list[int]]:
+    """The exit signals, as they come."""
+    numbers: list[int] = []
+    old = {
+        number: signal.signal(number, lambda number, frame: numbers.append(number))
+        for number in (signal.SIGCHLD, signal.SIGUSR1)
+    }
+    yield numbers
+    for number, handler in old.items():
+        signal.signal(number, handler)
+
+
+@MEMORIES
+@pytest.mark.parametrize(
+    ("flags", "exit_signal", "expected"),
+    [
+        (0, None, [signal.SIGCHLD]),
+        (0, 0, []),
+        (0, signal.SIGUSR1, [signal.SIGUSR1]),
+        (signal.SIGUSR1, None, [signal.SIGUSR1]),
+        (signal.SIGUSR1, signal.SIGUSR1, [signal.SIGUSR1]),
+    ],
+    ids=["default", "none", "keyword", "flags", "both"],
+)
+def test_the_exit_signal_is_sent(
+    memory: F,
+    flags: int,
+    exit_signal: int | None,
+    expected: list[int],
+    came: list[int],
+    nothing_left: object,
+) -> None:
+    """The parent gets the signal that was asked for, and the status whatever it was."""
+    child = ramet.clone(lambda: 5, flags=memory | flags, exit_signal=exit_signal)
+    assert child.result(SECONDS) == 5
+    assert child.exit_status == ExitStatus(code=0, reason="exited")
+    until(lambda: came == expected)
+
+
+# ---- results
+
+
+@MEMORIES
+def test_a_child_without_a_result_returns_none(memory: F, nothing_left: object) -> None:
+    """None is a result."""
+    child = ramet.clone(lambda: None, flags=memory)
+    assert child.result(SECONDS) is None
+    assert child.exception() is None
+
+
+@MEMORIES
+def test_arguments_arrive(memory: F) -> None:
+    """Whatever can be called with arguments runs with them."""
+    assert ramet.clone("-".join, ["a", "b"], flags=memory).result(SECONDS) == "a-b"
+
+
+@pytest.mark.parametrize("memory", [F.VM, F.VM | F.VFORK, THREAD], ids=str)
+def test_a_shared_result_is_the_object(memory: F, nothing_left: object) -> None:
+    """In shared memory nothing is copied: an object that no pickle would take is returned."""
+    lock = threading.Lock()
+    assert ramet.clone(lambda: lock, flags=memory).result(SECONDS) is lock
+
+
+@pytest.mark.parametrize("memory", [F.VM, F.VM | F.VFORK], ids=str)
+def test_a_shared_exception_is_the_object(memory: F, nothing_left: object) -> None:
+    """What the function raised is raised with the frames it came through."""
+    error = LookupError("in the child")
+    child = ramet.clone(raise_it, error, flags=memory)
+    with pytest.raises(LookupError) as caught:
+        child.result(SECONDS)
+    assert caught.value is error is child.exception()
+    assert "raise_it" in {entry.name for entry in caught.traceback}
+    assert child.exit_status is not None
+    assert child.exit_status.code == 1
+
+
+def test_a_copied_exception_has_its_traceback_for_a_cause(nothing_left: object) -> None:
+    """An exception out of another memory shows where in the child it was raised."""
+    child = ramet.clone(raise_it, LookupError("in the child"))
+    with pytest.raises(LookupError, match="in the child") as caught:
+        child.result(SECONDS)
+    assert "raise_it" in str(caught.value.__cause__)
+
+
+@MEMORIES
+@pytest.mark.parametrize(
+    ("argument", "code"), [(None, 0), (0, 0), (3, 3), (256 + 4, 4), ("words", 1)]
+)
+def test_sys_exit_gives_a_code_and_no_result(
+    memory: F, argument: Any, code: int, capfd: pytest.CaptureFixture[str], nothing_left: object
+) -> None:
+    """sys.exit() is the child's exit code, text goes to standard error, and a result is owed."""
+    child = ramet.clone(sys.exit, argument, flags=memory)
+    with pytest.raises(ChildDied) as caught:
+        child.result(SECONDS)
+    assert caught.value.status == ExitStatus(code=code, reason="exited")
+    assert capfd.readouterr().err == ("words\n" if argument == "words" else "")
+
+
+@MEMORIES
+def test_a_hard_exit_gives_no_result(memory: F, nothing_left: object) -> None:
+    """os._exit() ends the child on the spot."""
+    with pytest.raises(ChildDied, match="exited with 6"):
+        ramet.clone(os._exit, 6, flags=memory).result(SECONDS)
+
+
+@MEMORIES
+def test_a_program_takes_the_functions_place(memory: F, nothing_left: object) -> None:
+    """exec in the function is the end of the function, not of the child."""
+    child = ramet.clone(os.execv, "/bin/sh", ["sh", "-c", "exit 7"], flags=memory)
+    with pytest.raises(ChildDied):
+        child.result(SECONDS)
+    assert child.exit_status == ExitStatus(code=7, reason="exited")
+
+
+@MEMORIES
+def test_an_exec_that_fails_raises(memory: F, nothing_left: object) -> None:
+    """A program that is not there raises in the function, and from there in the caller."""
+    with pytest.raises(FileNotFoundError):
+        ramet.clone(os.execv, "/no/such", ["such"], flags=memory).result(SECONDS)
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+def test_a_large_result_arrives(memory: F, nothing_left: object) -> None:
+    """100 MB of bytes come back whole."""
+    size = 100_000_000
+    result = ramet.clone(lambda: b"\x5a" * size, flags=memory).result(60)
+    assert len(result) == size
+    assert result.count(b"\x5a") == size
+
+
+def test_a_large_array_arrives(nothing_left: object) -> None:
+    """An array of numpy comes back whole, and can be written."""
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    result = ramet.clone(lambda: numpy.arange(10_000_000)).result(SECONDS)
+    assert int(result.sum()) == 49_999_995_000_000
+    result[0] = 7
+    assert result[0] == 7
+
+
+def test_a_result_that_cannot_be_copied_says_so(nothing_left: object) -> None:
+    """Across two memories an object without a pickle is an error that says what it was."""
+    child = ramet.clone(threading.Lock)
+    with pytest.raises(ResultError, match="lock"):
+        child.result(SECONDS)
+    assert isinstance(child.exception(), ResultError)
+
+
+class Unreadable:
+    """Can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
+def test_a_result_that_cannot_be_read_says_so(nothing_left: object) -> None:
+    """A pickle that fails in the caller is a ResultError with the reason."""
+    with pytest.raises(ResultError, match="no number"):
+        ramet.clone(Unreadable).result(SECONDS)
+
+
+class LeakCheck(Protocol):
+    """What the fixture nothing_left gives."""
+
+    def start_again(self) -> None: ...
+
+
+class Held:
+    """Its bytes travel beside the pickle."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = memoryview(data)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Held, (pickle.PickleBuffer(self.data),)
+
+
+def test_a_buffer_outlives_its_child(nothing_left: object) -> None:
+    """A large buffer is used where the child wrote it, and stays after the handle has gone."""
+    child = ramet.clone(lambda: Held(bytearray(b"ab") * 1_000_000))
+    held = child.result(SECONDS)
+    del child
+    assert bytes(held.data[:4]) == b"abab"
+    assert held.data.nbytes == 2_000_000
+
+
+@pytest.mark.parametrize("room_megabytes", [120, 200, 370, 500, 1000, 1480])
+def test_results_arrive_under_a_limit_of_address_space(room_megabytes: int) -> None:
+    """Where RLIMIT_AS leaves little room, a result of an eighth of that still comes back."""
+
+    def fn() -> int:
+        kilobytes = next(
+            int(line.split()[1])
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if line.startswith("VmSize")
+        )
+        limit = kilobytes * 1024 + room_megabytes * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        return len(ramet.clone(bytes, room_megabytes * 125_000).result(SECONDS))
+
+    assert ramet.clone(fn).result(60) == room_megabytes * 125_000
+
+
+def test_children_under_a_limit_of_address_space_go_side_by_side() -> None:
+    """Ten children at once find room for their results under RLIMIT_AS."""
+
+    def fn() -> list[int]:
+        limit = 100 * 1024**3
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        children = [ramet.clone(int, number) for number in range(10)]
+        return [child.result(SECONDS) for child in children]
+
+    assert ramet.clone(fn).result(60) == list(range(10))
+
+
+# ---- what is given to the child
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+def test_a_pid_can_be_chosen(memory: F, root: None, nothing_left: object) -> None:
+    """set_tid is the child's pid."""
+    with ramet.clone(int) as gone:
+        gone.wait(SECONDS)
+    child = ramet.clone(os.getpid, flags=memory, set_tid=[gone.pid])
+    assert child.result(SECONDS) == child.pid == gone.pid
+
+
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+def test_a_child_is_born_in_its_cgroup(memory: F, cgroup: Path, nothing_left: object) -> None:
+    """cgroup is a directory, by path or by descriptor, and the child is in it from the first."""
+
+    def mine() -> str:
+        return Path("/proc/self/cgroup").read_text()
+
+    descriptor = os.open(cgroup, os.O_PATH)
+    for given in (cgroup, str(cgroup), descriptor):
+        child = ramet.clone(mine, flags=memory, cgroup=given)
+        assert f"/{cgroup.name}\n" in child.result(SECONDS)
+    os.close(descriptor)
+
+
+def stack_bytes_of(child: Child[Any]) -> int:
+    """The size of the mapping on which a child is that sleeps in a system call."""
+    syscall = Path(f"/proc/{child.pid}/syscall")
+    until(lambda: syscall.read_text() != "running\n")
+    pointer = int(syscall.read_text().split()[-2], 16)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        low, high = (int(end, 16) for end in line.split()[0].split("-"))
+        if low <= pointer < high:
+            return high - low
+    raise AssertionError("it is on no mapping of ours")
+
+
+@pytest.mark.parametrize("megabytes", [1, 64])
+def test_a_stack_has_the_size_asked_for(megabytes: int, nothing_left: object) -> None:
+    """stack_size is what a child in shared memory has for its stack."""
+    end, ended = os.pipe()
+    with ramet.clone(os.read, end, 1, flags=F.VM, stack_size=megabytes << 20) as child:
+        size = stack_bytes_of(child)
+        os.write(ended, b"x")
+        child.result(SECONDS)
+    assert megabytes << 20 <= size < (megabytes + 2) << 20
+    os.close(end)
+    os.close(ended)
+
+
+def test_recursion_without_end_is_an_exception(nothing_left: object) -> None:
+    """A function in shared memory that recurses without end gets RecursionError."""
+
+    def recurse(depth: int) -> int:
+        return recurse(depth + 1)
+
+    for memory in (F.VM, F.VM | F.VFORK):
+        with pytest.raises(RecursionError):
+            ramet.clone(recurse, 0, flags=memory).result(SECONDS)
+
+
+# ---- what goes on inside
+
+
+def test_children_in_shared_memory_go_side_by_side(nothing_left: LeakCheck) -> None:
+    """Fifty children run at once in one memory, each with a pid and a thread identity of its own."""
+    barrier = threading.Barrier(51)
+
+    def fn() -> tuple[int, int]:
+        barrier.wait(SECONDS)
+        return os.getpid(), threading.get_ident()
+
+    for _ in range(2):
+        nothing_left.start_again()  # libc keeps some stacks and arenas of the first fifty threads
+        children = [ramet.clone(fn, flags=F.VM) for _ in range(50)]
+        barrier.wait(SECONDS)
+        pids, idents = zip(*(child.result(SECONDS) for child in children), strict=True)
+        assert list(pids) == [child.pid for child in children]
+        assert len(set(idents)) == 50
+
+
+@pytest.mark.parametrize("outer", [F(0), F.VM, F.VM | F.VFORK, THREAD], ids=str)
+@pytest.mark.parametrize("inner", [F(0), F.FS, F.VM, F.VM | F.VFORK], ids=str)
+def test_a_child_may_have_children(outer: F, inner: F, nothing_left: object) -> None:
+    """Every kind of child can make every kind of child and wait for it."""
+
+    def fn() -> tuple[int, int, int]:
+        child = ramet.clone(os.getppid, flags=inner)
+        return os.getpid(), child.result(SECONDS), child.pid
+
+    me, parent_of_inner, _ = ramet.clone(fn, flags=outer).result(SECONDS)
+    assert parent_of_inner == me
+
+
+def test_what_is_printed_is_printed_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """What the caller has buffered is not written a second time by the child."""
+    with capfd.disabled():
+        read_end, write_end = os.pipe()
+        stdout, sys.stdout = sys.stdout, os.fdopen(write_end, "w")
+        sys.stdout.write("before ")
+        ramet.clone(print, "child", flags=F.FS).result(SECONDS)
+        sys.stdout.write("after")
+        sys.stdout.close()
+        sys.stdout = stdout
+        assert os.read(read_end, 100) == b"before child\nafter"
+        os.close(read_end)
+
+
+def test_a_child_does_not_run_the_callers_exit_handlers(tmp_path: Path) -> None:
+    """atexit handlers are the caller's alone."""
+    import atexit
+
+    mark = tmp_path / "ran"
+    atexit.register(mark.touch)
+    for memory in (F(0), F.FS, F.VM):
+        ramet.clone(int, flags=memory).result(SECONDS)
+    atexit.unregister(mark.touch)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("flags", [F(0), F.FS], ids=str)
+def test_a_copy_is_alone_and_in_order(flags: F, nothing_left: object) -> None:
+    """In a copy the forking thread is the main thread, locks work, and new threads start."""
+
+    def fn() -> tuple[bool, int, list[int]]:
+        ran: list[int] = []
+        thread = threading.Thread(target=ran.append, args=(1,))
+        thread.start()
+        thread.join(SECONDS)
+        main = threading.main_thread() is threading.current_thread()
+        return main, threading.active_count(), ran
+
+    stop = threading.Event()
+    others = [threading.Thread(target=stop.wait) for _ in range(3)]
+    for other in others:
+        other.start()
+    outcome: list[Any] = []
+    maker = threading.Thread(
+        target=lambda: outcome.append(ramet.clone(fn, flags=flags).result(SECONDS))
+    )
+    maker.start()
+    maker.join()
+    stop.set()
+    for other in others:
+        other.join()
+    assert outcome == [(True, 1, [1])]
+
+
+@pytest.mark.parametrize("flags", [F(0), F.FS], ids=str)
+def test_a_copy_runs_the_fork_handlers(flags: F) -> None:
+    """os.register_at_fork handlers run round every copy, with flags and without."""
+    log: list[str] = []
+    os.register_at_fork(
+        before=lambda: log.append("before"),
+        after_in_parent=lambda: log.append("parent"),
+        after_in_child=lambda: log.append("child"),
+    )
+    assert ramet.clone(lambda: list(log), flags=flags).result(SECONDS) == ["before", "child"]
+    assert log == ["before", "parent"]
+
+
+@pytest.mark.parametrize("memory", [F.VM, F.VM | F.VFORK], ids=str)
+def test_shared_memory_runs_no_fork_handlers(memory: F) -> None:
+    """Where no copy is made, the handlers for one are not called."""
+    log: list[str] = []
+    os.register_at_fork(before=lambda: log.append("before"))
+    ramet.clone(int, flags=memory).result(SECONDS)
+    assert log == []

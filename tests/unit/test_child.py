@@ -1,0 +1,255 @@
+import gc
+import math
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ramet import child as child_module
+from ramet.birth import Newborn
+from ramet.child import Child, checked_timeout, sweep
+from ramet.errors import ChildDied, TimeoutExpired
+from ramet.exit_status import ExitStatus
+from ramet.flags import CloneFlag
+from ramet.transfer import RAISED, VALUE
+
+
+class Prepared:
+    """An outcome that is there from the start, and counts how often it is taken."""
+
+    def __init__(self, kind: int, value: object) -> None:
+        self.outcome = kind, value
+        self.taken = self.closed = 0
+
+    def take(self) -> tuple[int, Any]:
+        self.taken += 1
+        return self.outcome
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def sleeper(outcome: Prepared | None = None, *, with_pidfd: bool = True) -> Child[Any]:
+    """A child, made without any of this library, that runs until it is killed."""
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    pidfd = os.pidfd_open(pid) if with_pidfd else None
+    return Child(Newborn(pid, pidfd, None), CloneFlag(0), "sleep", outcome)
+
+
+@pytest.fixture(params=[True, False], ids=["pidfd", "pid"])
+def child(request: pytest.FixtureRequest) -> Iterator[Child[Any]]:
+    """A running child, with a pidfd and as kernels before 5.3 have it."""
+    with sleeper(with_pidfd=request.param) as made:
+        yield made
+
+
+@pytest.mark.parametrize("timeout", [None, 0, 0.0, 1, 2.5, math.inf])
+def test_seconds_are_seconds(timeout: float | None) -> None:
+    """Numbers of seconds and None are taken as they are."""
+    assert checked_timeout(timeout) == timeout
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error", "words"),
+    [
+        (-1, ValueError, "negative: -1"),
+        (-1e-9, ValueError, "negative"),
+        (-math.inf, ValueError, "negative"),
+        (math.nan, ValueError, "not a number"),
+        ("1", TypeError, "'1'"),
+        (True, TypeError, "True"),
+        (1j, TypeError, "seconds"),
+    ],
+)
+def test_what_is_no_time_is_refused(timeout: Any, error: type[Exception], words: str) -> None:
+    """A timeout that is negative, no number or of another type is one clear error."""
+    with pytest.raises(error, match=words):
+        checked_timeout(timeout)
+
+
+def test_a_running_child_has_no_status(child: Child[Any]) -> None:
+    """While it runs there is no status, and asking does not wait."""
+    assert child.poll() is None
+    assert child.exit_status is None
+    assert "running" in repr(child)
+
+
+def test_a_killed_child_tells_so(child: Child[Any]) -> None:
+    """The status names the signal, comes with what was used, and stays."""
+    child.kill()
+    status = child.wait()
+    assert status == ExitStatus(signal=signal.SIGKILL, reason="signaled")
+    assert status.rusage is not None
+    assert child.poll() is child.wait(0) is child.exit_status is status
+    assert "killed by SIGKILL" in repr(child)
+
+
+def test_time_runs_out(child: Child[Any]) -> None:
+    """A wait that is given up says for what and for how long, and the child runs on."""
+    with pytest.raises(TimeoutExpired, match=r"0\.01") as caught:
+        child.wait(0.01)
+    assert (caught.value.cmd, caught.value.timeout) == ("sleep", 0.01)
+    assert child.poll() is None
+
+
+def test_a_stopped_child_has_not_ended(child: Child[Any]) -> None:
+    """A stop is not an end, nor is the resuming."""
+    child.stop()
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+    assert child.poll() is None
+    child.resume()
+    os.waitid(os.P_PID, child.pid, os.WCONTINUED)
+    assert child.poll() is None
+
+
+def test_terminate_is_sigterm(child: Child[Any]) -> None:
+    """terminate() asks with SIGTERM."""
+    child.terminate()
+    assert child.wait().signal == signal.SIGTERM
+
+
+def test_a_pidfd_is_there_until_the_end() -> None:
+    """fileno() is the pidfd as long as it is open, and then an error."""
+    with sleeper() as child:
+        assert child.fileno() == child.pidfd
+    assert child.pidfd is None
+    with pytest.raises(ValueError, match="no pidfd"):
+        child.fileno()
+
+
+@pytest.mark.parametrize("number", [-1, 65, 1000])
+def test_what_is_no_signal_is_refused(child: Child[Any], number: int) -> None:
+    """A number outside of 0 to 64 is named in the error."""
+    with pytest.raises(ValueError, match=str(number)):
+        child.send_signal(number)
+
+
+def test_signal_0_only_asks(child: Child[Any]) -> None:
+    """Signal 0 is sent and does nothing, as in kill(2)."""
+    child.send_signal(0)
+    assert child.poll() is None
+
+
+def test_a_thread_gets_no_signals() -> None:
+    """A signal to a thread would be one to the whole process, so it is refused."""
+    thread: Child[Any] = Child(Newborn(os.getpid(), None, None), CloneFlag.THREAD, "fn", None)
+    with pytest.raises(ValueError, match="thread"):
+        thread.kill()
+    thread._status = ExitStatus.unknown()
+
+
+@pytest.mark.parametrize("send", ["kill", "terminate", "stop", "resume"])
+def test_signals_after_the_end_do_nothing(send: str) -> None:
+    """What has been waited for is sent nothing, whoever has its pid by now."""
+    with sleeper() as child:
+        child.kill()
+        child.wait()
+    child.pid = os.getpid()
+    if send != "kill":  # a mistake here would end the test run, which is hard to miss
+        getattr(child, send)()
+
+
+def test_a_zombie_takes_signals_in_silence(child: Child[Any]) -> None:
+    """Between its end and the wait a signal is no error and changes nothing."""
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    child.terminate()
+    assert child.wait().signal == signal.SIGKILL
+
+
+def test_a_result_is_taken_once() -> None:
+    """The outcome is fetched and given back once, and the result is the same object each time."""
+    outcome = Prepared(VALUE, object())
+    with sleeper(outcome) as child:
+        child.kill()
+        assert child.result() is child.result() is outcome.outcome[1]
+        assert child.exception() is None
+    assert (outcome.taken, outcome.closed) == (1, 1)
+
+
+def test_an_exception_is_raised_or_handed_over() -> None:
+    """result() raises what the function raised, exception() returns it."""
+    error = KeyError("it")
+    with sleeper(Prepared(RAISED, error)) as child:
+        child.kill()
+        with pytest.raises(KeyError) as caught:
+            child.result()
+        assert caught.value is child.exception() is error
+
+
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_a_child_without_an_outcome_died(ask: str) -> None:
+    """Whoever asks for an outcome that does not exist learns how the child ended, and which."""
+    with sleeper() as child:
+        child.kill()
+        with pytest.raises(ChildDied, match=r"killed by SIGKILL") as caught:
+            getattr(child, ask)()
+    assert (caught.value.pid, caught.value.status) == (child.pid, child.exit_status)
+
+
+def test_a_block_that_is_left_kills() -> None:
+    """with kills and reaps what still runs, also when an exception leaves it."""
+    with pytest.raises(LookupError), sleeper() as child:
+        raise LookupError
+    assert child.exit_status == ExitStatus(signal=signal.SIGKILL, reason="signaled")
+
+
+def test_a_child_that_somebody_else_reaped_has_ended(child: Child[Any]) -> None:
+    """Where the status went elsewhere, the end is seen all the same."""
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    assert child.wait(20).signal in {None, signal.SIGKILL}
+
+
+def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
+    """A handle that goes before its child warns, and the next birth reaps the child."""
+    child = sleeper()
+    pid, pidfd = child.pid, os.dup(child.fileno())
+    with pytest.warns(ResourceWarning, match=f"child {pid} was never waited for"):
+        del child
+        gc.collect()
+    sweep()
+    assert os.path.exists(f"/proc/{pid}")
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    sweep()
+    assert child_module._forgotten == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+    os.close(pidfd)
+
+
+def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
+    """No warning for a child whose end is known."""
+    child = sleeper()
+    child.kill()
+    child.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del child
+        gc.collect()
+    assert child_module._forgotten == []
+
+
+def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
+    """A constructor that failed leaves an object that goes without a word."""
+    with pytest.raises(AttributeError):
+        Child(None, CloneFlag(0), "fn", None)  # type: ignore[arg-type]
+    gc.collect()
+    assert child_module._forgotten == []
+
+
+def test_a_copy_in_a_fork_leaves_the_child_alone() -> None:
+    """A forked process that drops its copy of a handle neither warns nor reaps nor kills."""
+    with sleeper() as child:
+        pid = os.fork()
+        if pid == 0:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                child.__exit__(None, None, None)
+            os._exit(0)
+        assert os.waitpid(pid, 0) == (pid, 0)
+        assert child.poll() is None

@@ -1,0 +1,92 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ramet import pidfd
+from ramet.exit_status import ExitStatus
+
+FOREVER = "import signal; signal.pause()"
+
+
+@pytest.fixture
+def running() -> Iterator[int]:
+    """A pidfd of a child that runs until it is killed."""
+    with subprocess.Popen([sys.executable, "-S", "-c", FOREVER]) as child:
+        descriptor = os.pidfd_open(child.pid)
+        yield descriptor
+        os.close(descriptor)
+        child.kill()
+
+
+@pytest.fixture
+def ended() -> Iterator[tuple[int, int]]:
+    """The pid and a pidfd of a child that exited with 7 and has not been waited for."""
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 7"], {})
+    descriptor = os.pidfd_open(pid)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    yield pid, descriptor
+    os.close(descriptor)
+
+
+def test_a_running_child_is_not_readable(running: int) -> None:
+    """Nothing is said of an end before there is one, and no time at all is spent on asking."""
+    assert not pidfd.wait_readable(running, 0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.0105, 0.05])
+def test_the_time_given_is_used_up(running: int, seconds: float) -> None:
+    """A wait that is given up has lasted for as long as it was allowed to, fractions included."""
+    start = time.monotonic()
+    assert not pidfd.wait_readable(running, seconds)
+    assert time.monotonic() - start >= seconds
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, 1e-9, 1.0, 1e7, 1e308, math.inf])
+def test_an_ended_child_is_readable_at_once(
+    ended: tuple[int, int], seconds: float | None
+) -> None:
+    """An end is seen whatever the time allowed, however short or long."""
+    pid, descriptor = ended
+    assert pidfd.wait_readable(descriptor, seconds)
+    os.waitpid(pid, 0)
+
+
+def test_the_wait_ends_with_the_child(running: int) -> None:
+    """A wait without a limit comes back when the child ends."""
+    signal.pidfd_send_signal(running, signal.SIGKILL)
+    assert pidfd.wait_readable(running, None)
+
+
+def test_without_a_pidfd_nothing_is_known() -> None:
+    """There is no status without a pidfd."""
+    assert pidfd.exit_status(None) == ExitStatus.unknown()
+
+
+def test_a_file_that_is_no_pidfd_tells_nothing() -> None:
+    """Another kind of file gives no status."""
+    read_end, write_end = os.pipe()
+    assert pidfd.exit_status(read_end) == ExitStatus.unknown()
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_a_child_that_nobody_reaped_tells_nothing(ended: tuple[int, int]) -> None:
+    """The kernel keeps the status for the parent as long as it may still wait."""
+    pid, descriptor = ended
+    assert pidfd.exit_status(descriptor) == ExitStatus.unknown()
+    os.waitpid(pid, 0)
+
+
+def test_a_reaped_child_tells_its_end_where_the_kernel_keeps_it(ended: tuple[int, int]) -> None:
+    """PIDFD_INFO_EXIT (Linux 6.15) gives the status of a child that somebody else has reaped."""
+    pid, descriptor = ended
+    os.waitpid(pid, 0)
+    status = pidfd.exit_status(descriptor)
+    release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+    assert status == (ExitStatus(code=7, reason="exited") if release >= (6, 15) else ExitStatus())

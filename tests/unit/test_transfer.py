@@ -1,0 +1,206 @@
+import mmap
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, Self
+
+import pytest
+
+from ramet.errors import ResultError
+from ramet.transfer import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
+
+
+def carried(fn: Callable[[], object]) -> tuple[int, Any]:
+    """What arrives of a function's outcome, both ends being here."""
+    transfer = Transfer()
+    transfer.run(fn)
+    return transfer.take()
+
+
+class Buffer:
+    """Its bytes travel outside of the pickle, as those of numpy arrays do."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return type(self), (pickle.PickleBuffer(self.data),)
+
+
+class OnlyThere:
+    """Goes into a pickle and does not come out of it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
+class TwoWords(Exception):  # noqa: N818
+    """Pickle makes it again with one argument, which is one too few."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+class Loud:
+    """An object that cannot be pickled, and says why in a way of its own."""
+
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError("it stays here: \udcff")
+
+
+class ListWithItself(list[Any]):
+    @classmethod
+    def new(cls) -> Self:
+        """One that is its own only item."""
+        items = cls()
+        items.append(items)
+        return items
+
+
+def raise_it(error: BaseException) -> Callable[[], NoReturn]:
+    def fn() -> NoReturn:
+        raise error
+
+    return fn
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, "", "text", b"bytes", {"a": [1, (2, 3)]}, 1 << 70, ValueError("returned")]
+)
+def test_what_was_returned_arrives(value: object) -> None:
+    """A value arrives as an equal value, nothing and an exception that was returned included."""
+    kind, arrived = carried(lambda: value)
+    assert kind == VALUE
+    assert repr(arrived) == repr(value)
+
+
+def test_shapes_that_hold_themselves_arrive() -> None:
+    """A list that contains itself does so on the other side as well."""
+    kind, arrived = carried(ListWithItself.new)
+    assert kind == VALUE
+    assert arrived[0] is arrived
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 4096, 5_000_000])
+def test_buffers_arrive_whole(size: int) -> None:
+    """Buffers beside the pickle arrive byte for byte, whatever their size."""
+    data = bytes(index % 251 for index in range(size))
+    kind, arrived = carried(lambda: [Buffer(data), Buffer(data[::-1])])
+    assert kind == VALUE
+    assert [bytes(item.data) for item in arrived] == [data, data[::-1]]
+
+
+def test_buffers_of_wide_items_arrive() -> None:
+    """A buffer is counted in bytes, even if its items are wider."""
+    data = memoryview(bytes(range(64))).cast("Q")
+    kind, arrived = carried(lambda: Buffer(data))
+    assert kind == VALUE
+    assert bytes(arrived.data) == bytes(range(64))
+
+
+def test_a_buffer_is_used_where_it_lies() -> None:
+    """A result's buffers lie in the shared mapping still, and outlive the transfer."""
+    transfer = Transfer()
+    transfer.run(lambda: Buffer(bytes(1_000_000)))
+    _, arrived = transfer.take()
+    transfer.close()
+    assert isinstance(arrived.data, pickle.PickleBuffer | memoryview)
+    owner = memoryview(arrived.data).obj
+    assert isinstance(owner, mmap.mmap)
+
+
+def test_what_was_raised_arrives() -> None:
+    """An exception arrives with its class, its arguments, its notes and where it was raised."""
+    error = KeyError("it", 3)
+    error.add_note("a note")
+    kind, arrived = carried(raise_it(error))
+    assert kind == RAISED
+    assert (type(arrived), arrived.args) == (KeyError, ("it", 3))
+    assert arrived.__notes__ == ["a note"]
+    assert isinstance(arrived.__cause__, RemoteTraceback)
+    assert "raise error" in str(arrived.__cause__)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), MemoryError()])
+def test_whatever_can_be_raised_arrives(error: BaseException) -> None:
+    """Exceptions outside of Exception arrive as well."""
+    kind, arrived = carried(raise_it(error))
+    assert (kind, type(arrived)) == (RAISED, type(error))
+
+
+def test_an_exit_is_no_outcome() -> None:
+    """SystemExit is for the exit code, and leaves no outcome."""
+    transfer = Transfer()
+    with pytest.raises(SystemExit):
+        transfer.run(lambda: sys.exit(3))
+    assert transfer.take() == (NOTHING, None)
+
+
+@pytest.mark.parametrize(
+    ("fn", "words"),
+    [
+        (lambda: lambda: None, "cannot be brought over"),
+        (lambda: Loud(), "it stays here"),
+        (lambda: OnlyThere(), "cannot be read"),
+        (raise_it(TwoWords("one", "two")), "cannot be read"),
+        (raise_it(ValueError(lambda: None)), "cannot be brought over"),
+        (raise_it(ValueError(Loud())), "ValueError"),
+    ],
+)
+def test_what_cannot_cross_says_so(fn: Callable[[], object], words: str) -> None:
+    """A result or exception that pickle refuses is an error that tells what was the matter."""
+    kind, arrived = carried(fn)
+    assert kind == RAISED
+    assert isinstance(arrived, ResultError)
+    assert words in str(arrived)
+
+
+@pytest.mark.parametrize(
+    ("fn", "code"), [(lambda: 1, 0), (lambda: lambda: 1, 1), (raise_it(ValueError()), 1)]
+)
+def test_the_exit_code_tells_of_success(fn: Callable[[], object], code: int) -> None:
+    """The child's exit code is 0 when a result was written down, else 1."""
+    assert Transfer().run(fn) == code
+
+
+def test_before_the_end_there_is_nothing() -> None:
+    """A child that died before it had written anything has left nothing."""
+    assert Transfer().take() == (NOTHING, None)
+
+
+def test_after_closing_there_is_nothing() -> None:
+    """A closed transfer gives nothing, and closing it again does no harm."""
+    transfer = Transfer()
+    transfer.run(lambda: 1)
+    transfer.close()
+    transfer.close()
+    assert transfer.take() == (NOTHING, None)
+
+
+def test_a_child_writes_and_its_parent_reads() -> None:
+    """What is written in a fork is read in the parent."""
+    transfer = Transfer()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(transfer.run(lambda: {"pid": os.getpid()}))
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert transfer.take() == (VALUE, {"pid": pid})
+
+
+def test_a_result_too_large_for_the_mapping_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where less memory could be had than the result needs, the error names both sizes."""
+    small = mmap.mmap(-1, 1 << 16)
+    monkeypatch.setattr("ramet.transfer._largest_mapping", lambda: small)
+    kind, arrived = carried(lambda: bytes(1 << 17))
+    assert (kind, type(arrived)) == (RAISED, ResultError)
+    assert "65536" in str(arrived)
+
+
+def test_a_traceback_too_large_for_the_mapping_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even the traceback fits, the parent still hears of an exception."""
+    small = mmap.mmap(-1, 1 << 16)
+    monkeypatch.setattr("ramet.transfer._largest_mapping", lambda: small)
+    kind, arrived = carried(raise_it(ValueError("x" * (1 << 17))))
+    assert (kind, type(arrived)) == (RAISED, ResultError)
+    assert "cannot be brought over" in str(arrived)
