@@ -27,8 +27,8 @@ static void lend(void *context, void *left)
     struct ramet_carrier *carrier = context;
     carrier->stack_top = (uintptr_t)left & ~(uintptr_t)15;
     advance(carrier, RAMET_LENT);
-    for (int word; (word = __atomic_load_n(&carrier->word, __ATOMIC_ACQUIRE)) != 0;)
-        ramet_futex_wait(&carrier->word, word, NULL);
+    for (int word; (word = __atomic_load_n(carrier->word, __ATOMIC_ACQUIRE)) != 0;)
+        ramet_futex_wait(carrier->word, word, NULL);
 }
 
 /* The kernel has one word for each task, and the carrier needs it: it hands the clearing on. */
@@ -42,10 +42,8 @@ static void pass_clearing_on(struct ramet_carrier *carrier)
 
 static void let_go(struct ramet_carrier *carrier)
 {
-    if (carrier->stack != NULL) {
-        __atomic_sub_fetch(&carrier->stack->users, 1, __ATOMIC_RELEASE);
-        ramet_stack_release(carrier->stack);
-    }
+    if (carrier->stack != NULL)
+        ramet_stack_leave(carrier->stack);
     for (int i = 0; i < 2; i++)
         if (carrier->words[i] != NULL)
             ramet_word_release(carrier->words[i]);
@@ -64,8 +62,8 @@ static void *carry(void *context)
     ramet_on_stack(bench + sizeof bench, lend, carrier);
     ramet_rseq_enter(rseq_length);
     pass_clearing_on(carrier);
-    carrier->duties->bury(carrier->context);
     let_go(carrier);
+    carrier->duties->bury(carrier->context);
     advance(carrier, RAMET_DONE);
     ramet_carrier_release(carrier);
     return NULL;
@@ -87,8 +85,8 @@ static int start_thread(struct ramet_carrier *carrier, size_t stack_size)
     return error;
 }
 
-struct ramet_carrier *ramet_carrier_start(size_t stack_size, const struct ramet_carrier_duties *duties,
-                                          void *context, int *error)
+struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack,
+                                          const struct ramet_carrier_duties *duties, void *context, int *error)
 {
     struct ramet_carrier *carrier = calloc(1, sizeof *carrier);
     if (carrier == NULL) {
@@ -96,11 +94,16 @@ struct ramet_carrier *ramet_carrier_start(size_t stack_size, const struct ramet_
         return NULL;
     }
     carrier->holders = 2;
-    carrier->word = NOT_YET_CLEARED;
+    carrier->own_word = NOT_YET_CLEARED;
+    carrier->word = stack == NULL ? &carrier->own_word : &stack->word;
+    carrier->stack = stack;
+    if (stack != NULL)
+        ramet_stack_occupy(stack);
     carrier->duties = duties;
     carrier->context = context;
     *error = start_thread(carrier, stack_size);
     if (*error != 0) {
+        let_go(carrier);
         free(carrier);
         return NULL;
     }
@@ -111,8 +114,8 @@ struct ramet_carrier *ramet_carrier_start(size_t stack_size, const struct ramet_
 
 void ramet_carrier_dismiss(struct ramet_carrier *carrier)
 {
-    __atomic_store_n(&carrier->word, 0, __ATOMIC_RELEASE);
-    ramet_futex_wake(&carrier->word);
+    __atomic_store_n(carrier->word, 0, __ATOMIC_RELEASE);
+    ramet_futex_wake(carrier->word);
 }
 
 int ramet_carrier_wait(struct ramet_carrier *carrier, int64_t timeout)

@@ -5,7 +5,7 @@
  * The thread that calls clone makes the child itself, with SETTLS on the carrier's block and the
  * stack below the carrier's frame, so the child inherits from the caller and from nobody else:
  * its namespaces, identity, tracer, io context, limits. The carrier sleeps meanwhile on a small
- * bench, in raw system calls, until the kernel clears `word`; then block and stack are its own
+ * bench, in raw system calls, until the kernel clears its word; then block and stack are its own
  * again, and it buries what the child left. One block, one stack, one user at a time.
  */
 #ifndef RAMET_CARRIER_H
@@ -25,7 +25,8 @@ struct ramet_carrier_duties {
 };
 
 struct ramet_carrier {
-    int word;  /* CHILD_CLEARTID: not 0 while a child may be on the block and the stack */
+    int *word; /* CHILD_CLEARTID: not 0 while a child may be on the block and the stack */
+    int own_word;
     int stage; /* a futex: where the carrier stands */
     int holders;
     bool born;
@@ -35,7 +36,7 @@ struct ramet_carrier {
     void *context;
     int *settid_word;           /* the word of CHILD_SETTID that the child fills in itself */
     int *cleartid_word;         /* the word of CHILD_CLEARTID to which the carrier passes the clearing on */
-    struct ramet_stack *stack;  /* a block of the caller's choice, held while the child may be on it */
+    struct ramet_stack *stack;  /* a block of the caller's choice, whose word is then the word */
     struct ramet_word *words[2];
 };
 
@@ -43,10 +44,11 @@ enum ramet_carrier_stage { RAMET_STARTING, RAMET_LENT, RAMET_DONE };
 
 /*
  * Starts a carrier with a stack of stack_size bytes (0: libc's default) and waits until it lends.
- * NULL with *error set to an errno on failure.
+ * stack: NULL, or a block that the child will use in its stead, and that is occupied until the child
+ * has left it. NULL with *error set to an errno on failure.
  */
-struct ramet_carrier *ramet_carrier_start(size_t stack_size, const struct ramet_carrier_duties *duties,
-                                          void *context, int *error);
+struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack,
+                                          const struct ramet_carrier_duties *duties, void *context, int *error);
 
 /* Tells the carrier that no child came. */
 void ramet_carrier_dismiss(struct ramet_carrier *carrier);

@@ -33,10 +33,8 @@ static bool is_gone(const struct lease *lease)
 
 static void end(struct lease *lease)
 {
-    if (lease->stack != NULL) {
-        __atomic_sub_fetch(&lease->stack->users, 1, __ATOMIC_RELEASE);
-        ramet_stack_release(lease->stack);
-    }
+    if (lease->stack != NULL)
+        ramet_stack_leave(lease->stack);
     for (int i = 0; i < 2; i++)
         if (lease->words[i] != NULL)
             ramet_word_release(lease->words[i]);
@@ -49,10 +47,9 @@ bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct 
     if (lease == NULL)
         return false;
     *lease = (struct lease){.tid = tid, .thread = thread};
-    if (stack != NULL) {
-        lease->stack = ramet_stack_hold(stack);
-        __atomic_add_fetch(&stack->users, 1, __ATOMIC_RELAXED);
-    }
+    lease->stack = stack;
+    if (stack != NULL)
+        ramet_stack_occupy(stack);
     for (int i = 0; i < 2; i++)
         if (words[i] != NULL)
             lease->words[i] = ramet_word_hold(words[i]);

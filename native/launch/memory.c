@@ -3,10 +3,11 @@
 #include "memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "futex.h"
 
 static bool last_of(int *holders)
 {
@@ -50,6 +51,31 @@ void ramet_stack_release(struct ramet_stack *stack)
         return;
     munmap((void *)(stack->base - stack->guard), stack->size + stack->guard);
     free(stack);
+}
+
+void ramet_stack_occupy(struct ramet_stack *stack)
+{
+    ramet_stack_hold(stack);
+    __atomic_store_n(&stack->word, -1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&stack->users, 1, __ATOMIC_ACQ_REL);
+}
+
+void ramet_stack_leave(struct ramet_stack *stack)
+{
+    __atomic_sub_fetch(&stack->users, 1, __ATOMIC_ACQ_REL);
+    ramet_futex_wake(&stack->users);
+    ramet_stack_release(stack);
+}
+
+bool ramet_stack_in_use(struct ramet_stack *stack)
+{
+    int users;
+    while ((users = __atomic_load_n(&stack->users, __ATOMIC_ACQUIRE)) != 0) {
+        if (__atomic_load_n(&stack->word, __ATOMIC_ACQUIRE) != 0)
+            return true;
+        ramet_futex_wait(&stack->users, users, NULL);
+    }
+    return false;
 }
 
 struct ramet_word *ramet_word_new(void)

@@ -5,12 +5,14 @@
 #ifndef RAMET_MEMORY_H
 #define RAMET_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct ramet_stack {
     int holders;
-    int users; /* tasks that may be on it */
+    int users; /* tasks that may be on it, and carriers that have not yet seen theirs leave */
+    int word;  /* CHILD_CLEARTID of a carried task: 0 once it is off the stack */
     uintptr_t base;
     size_t size;
     size_t guard;
@@ -25,6 +27,13 @@ struct ramet_word {
 struct ramet_stack *ramet_stack_new(size_t size);
 struct ramet_stack *ramet_stack_hold(struct ramet_stack *stack);
 void ramet_stack_release(struct ramet_stack *stack);
+
+/* A task begins on the stack; what lent it ends that, in its own hold. */
+void ramet_stack_occupy(struct ramet_stack *stack);
+void ramet_stack_leave(struct ramet_stack *stack);
+
+/* Whether a task may be on it; waits for a carrier whose task has left to say so. */
+bool ramet_stack_in_use(struct ramet_stack *stack);
 
 struct ramet_word *ramet_word_new(void);
 struct ramet_word *ramet_word_hold(struct ramet_word *word);

@@ -18,6 +18,7 @@ struct carried {
     bool clear_handlers;
     pid_t owner;
     struct ramet_carrier *carrier;
+    const struct ramet_stack *stack; /* NULL: the carrier's own */
 };
 
 /* Made by the carrier, not by the child: a child killed within would leave the list of states locked. */
@@ -56,7 +57,7 @@ static int run_python(void *fn, void *arg, void *context)
 {
     struct carried *call = context;
     settle(call);
-    core_set_stack_bounds(call->state, call->carrier->stack);
+    core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
     Py_CLEAR(call->kept);
@@ -79,6 +80,7 @@ static struct carried *carried_new(const struct core_birth *birth)
     call->clear_handlers = core_clears_handlers(birth);
     call->owner = core_owner(birth);
     call->kept = Py_NewRef(birth->kept);
+    call->stack = birth->stack;
     return call;
 }
 
@@ -92,7 +94,7 @@ static void take_over_words(struct ramet_clone_args *args, struct ramet_carrier 
         carrier->cleartid_word = word;
     args->flags &= ~(uint64_t)CLONE_CHILD_SETTID;
     args->flags |= CLONE_CHILD_CLEARTID;
-    args->child_tid = (uintptr_t)&carrier->word;
+    args->child_tid = (uintptr_t)carrier->word;
 }
 
 static void lend_block(struct ramet_clone_args *args, const struct ramet_carrier *carrier)
@@ -105,12 +107,8 @@ static void lend_block(struct ramet_clone_args *args, const struct ramet_carrier
     args->stack_size = NOMINAL_STACK_BYTES;
 }
 
-static void hold_memory(const struct core_birth *birth, struct ramet_carrier *carrier)
+static void hold_words(const struct core_birth *birth, struct ramet_carrier *carrier)
 {
-    if (birth->stack != NULL) {
-        carrier->stack = ramet_stack_hold(birth->stack);
-        __atomic_add_fetch(&birth->stack->users, 1, __ATOMIC_RELAXED);
-    }
     for (int i = 0; i < 2; i++)
         if (birth->words[i] != NULL)
             carrier->words[i] = ramet_word_hold(birth->words[i]);
@@ -122,7 +120,7 @@ static long give_birth(struct core_birth *birth, struct carried *call)
     struct ramet_request request = birth->request;
     take_over_words(&request.args, carrier);
     lend_block(&request.args, carrier);
-    hold_memory(birth, carrier);
+    hold_words(birth, carrier);
     struct ramet_entry entry = {birth->native ? run_native : run_python, call, birth->fn, birth->arg,
                                 core_exit_call(birth)};
     carrier->born = true;
@@ -139,10 +137,11 @@ static long give_birth(struct core_birth *birth, struct carried *call)
 }
 
 /* NULL with an exception set on failure; the call is then gone. */
-static struct ramet_carrier *start_carrier(struct carried *call, Py_ssize_t stack_size)
+static struct ramet_carrier *start_carrier(struct carried *call, const struct core_birth *birth)
 {
     int error = 0;
-    struct ramet_carrier *carrier = ramet_carrier_start((size_t)stack_size, &duties, call, &error);
+    struct ramet_carrier *carrier =
+        ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, &duties, call, &error);
     if (carrier == NULL) {
         Py_CLEAR(call->kept);
         PyMem_RawFree(call);
@@ -165,7 +164,7 @@ PyObject *core_birth_carried(struct core_birth *birth)
     struct carried *call = carried_new(birth);
     if (call == NULL)
         return PyErr_NoMemory();
-    struct ramet_carrier *carrier = start_carrier(call, birth->carrier_stack_size);
+    struct ramet_carrier *carrier = start_carrier(call, birth);
     if (carrier == NULL)
         return NULL;
     PyObject *task = core_shared_task_new(carrier);

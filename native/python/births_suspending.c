@@ -67,9 +67,9 @@ static long birth_of_native(struct core_birth *birth)
 long core_birth_suspending(struct core_birth *birth)
 {
     if (birth->stack != NULL)
-        __atomic_add_fetch(&birth->stack->users, 1, __ATOMIC_RELAXED);
+        ramet_stack_occupy(birth->stack);
     long pid = birth->native ? birth_of_native(birth) : birth_of_python(birth);
     if (birth->stack != NULL)
-        __atomic_sub_fetch(&birth->stack->users, 1, __ATOMIC_RELEASE);
+        ramet_stack_leave(birth->stack);
     return pid;
 }

@@ -59,7 +59,7 @@ static PyObject *stack_in_use(StackObject *self, void *unused)
 {
     (void)unused;
     ramet_lease_sweep();
-    return PyBool_FromLong(__atomic_load_n(&self->stack->users, __ATOMIC_ACQUIRE) != 0);
+    return PyBool_FromLong(ramet_stack_in_use(self->stack));
 }
 
 static PyObject *stack_repr(StackObject *self)

@@ -147,7 +147,9 @@ def call(
     """Make the task: (pid, its carrier), and (0, None) in a child that returns twice.
 
     What the law knows to be wrong is refused before the kernel is asked, and what the kernel
-    refuses is explained. Needs: what the flags need. Source: clone(2).
+    refuses is explained.
+    Needs: what the flags need.
+    Source: clone(2).
     """
     flags = int(args.flags)
     name: law.Call = "clone" if legacy else "clone3"
@@ -179,7 +181,8 @@ def give(
 ) -> Newborn:
     """Make the task by the call that can: clone3 with a pidfd, else clone, else say what is needed.
 
-    A ``pid`` of 0 is the child of a call that returns twice. Needs: what the flags need.
+    A ``pid`` of 0 is the child of a call that returns twice.
+    Needs: what the flags need.
     Source: clone(2), pidfd_open(2).
     """
 
@@ -195,7 +198,8 @@ def give(
 def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
     """Make a task that carries out a plan: the child, and the step that failed, if one did.
 
-    Needs: what the flags need. Source: clone(2), execve(2).
+    Needs: what the flags need.
+    Source: clone(2), execve(2).
     """
 
     def make(asked: CloneArgs, legacy: bool) -> tuple[int, Failure | None]:

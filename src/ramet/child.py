@@ -78,7 +78,8 @@ class Child(Generic[T_co]):
     def fileno(self) -> int:
         """The pidfd, readable when the child has ended: for any selector.
 
-        Raises ValueError once the child has been waited for. Needs: Linux 5.3 (a thread: 6.9).
+        Raises ValueError once the child has been waited for.
+        Needs: Linux 5.3 (a thread: 6.9).
         Source: pidfd_open(2).
         """
         if self._pidfd is None:
@@ -99,8 +100,9 @@ class Child(Generic[T_co]):
 
         timeout: in seconds, None for ever. Returns how it ended, with its rusage; the status is
         unknown where the kernel gives none: a thread, a child of another parent that has not been
-        reaped, one that somebody else waited for. Raises TimeoutExpired (the child runs on) and
-        ValueError for a timeout that is negative or not a number.
+        reaped, one that somebody else waited for.
+        Raises TimeoutExpired (the child runs on) and ValueError for a timeout that is negative or
+        not a number.
         Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a
         thread.
         """
@@ -146,7 +148,9 @@ class Child(Generic[T_co]):
         """Send it a signal; without effect on a child that has ended.
 
         Raises ValueError for a number that is no signal, and for a thread, whose signals go to the
-        whole process. Needs: Linux 5.1. Source: pidfd_send_signal(2).
+        whole process.
+        Needs: Linux 5.1.
+        Source: pidfd_send_signal(2).
         """
         if not 0 <= number <= LAST_SIGNAL:
             raise ValueError(f"{number} is not a signal")

@@ -82,8 +82,9 @@ def clone(
     no result. The child runs no atexit handlers.
 
     Raises CloneError with the broken rules, before anything is made where they are known; TypeError
-    and ValueError for bad arguments. Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN
-    for the NEW flags without NEWUSER. Source: clone(2), kernel/fork.c.
+    and ValueError for bad arguments.
+    Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN for the NEW flags without NEWUSER.
+    Source: clone(2), kernel/fork.c.
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
@@ -109,8 +110,10 @@ def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
     besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
     is SIGCHLD when the low bits hold none. Do not fork, start threads or set signal handlers in fn.
 
-    Returns a Child, which is the caller's. Raises as clone() does.
-    Needs: nothing for itself. Source: vfork(2), clone(2).
+    Returns a Child, which is the caller's.
+    Raises as clone() does.
+    Needs: nothing for itself.
+    Source: vfork(2), clone(2).
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
@@ -129,7 +132,8 @@ def fork(flags: int = 0) -> int:
     to wait for.
 
     Raises CloneError, for VM always: two tasks on one stack.
-    Needs: what the flags need. Source: fork(2), clone(2).
+    Needs: what the flags need.
+    Source: fork(2), clone(2).
     """
     request = _request(flags, None)
     if request.flags & _VM:

@@ -51,7 +51,8 @@ def clone(
     handlers of a callable in shared memory are reset, unless it shares them.
 
     Raises CloneError with the broken rules; TypeError and ValueError for bad arguments.
-    Needs: what the flags need. Source: clone(2).
+    Needs: what the flags need.
+    Source: clone(2).
     """
     flags = CloneFlag(flags)
     code, word = _function(fn, arg, flags)
@@ -88,8 +89,9 @@ def clone3(
     value of ``args.pidfd``, the caller's to close.
 
     Raises CloneError with the broken rules; OSError ENOSYS where clone3 is missing; TypeError and
-    ValueError for bad arguments. Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup. Source:
-    clone(2).
+    ValueError for bad arguments.
+    Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup.
+    Source: clone(2).
     """
     flags = CloneFlag(args.flags)
     if args.stack_size and not args.stack:

@@ -32,7 +32,8 @@ class Popen(subprocess.Popen[Any]):
     subprocess has it, and ``exit_status.reason`` is "unknown".
 
     Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
-    the child, and CloneError for what the kernel refuses. Needs: what the flags need.
+    the child, and CloneError for what the kernel refuses.
+    Needs: what the flags need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
 
@@ -183,8 +184,10 @@ def run(
     seconds; when it is over the child is killed and reaped, and TimeoutExpired has its output so
     far.
 
-    Returns a subprocess.CompletedProcess. Raises as Popen does, and CalledProcessError with check.
-    Needs: what the flags need. Source: clone(2), execve(2), waitid(2).
+    Returns a subprocess.CompletedProcess.
+    Raises as Popen does, and CalledProcessError with check.
+    Needs: what the flags need.
+    Source: clone(2), execve(2), waitid(2).
     """
     timeout = checked_timeout(timeout)
     if input is not None:

@@ -20,6 +20,7 @@ ROWS = (
     {"__init__"},
     {"tour"},
     {"cli"},
+    {"__main__"},
 )
 
 # The rooms that may speak to the extension module.

@@ -11,7 +11,7 @@
     .cfi_undefined x30                  /* a debugger's walk ends here */
     mov     x29, #0                     /* and so does one by frame pointers */
     mov     x30, #0
-    ldp     x0, x1, [sp], #16           /* fn, arg */
+    ldp     x0, x1, [sp]                /* fn, arg: they stay, to be looked at */
     mov     x2, x10                     /* context */
     mov     x19, x13
     blr     x9                          /* run */

@@ -6,13 +6,13 @@
  *
  *     offset  0  run        run(fn, arg, context) is called in the child
  *             8  context
- *            16  fn         laid on the child's stack, popped by the child
+ *            16  fn         laid on the child's stack, read from there by the child
  *            24  arg        laid beside it
  *            32  exit_call  the number of exit or exit_group, made with what run returns
  *
  * A child that is given a stack finds fn and arg at its top: the C side has laid them there.
  * A child that keeps the caller's stack finds them where these functions push them, just below
- * the caller's frame. So the child always does the same: it pops fn, pops arg, calls run.
+ * the caller's frame. So the child always does the same: it reads fn and arg from the top of its stack and calls run.
  */
 #include <asm/unistd.h>
 
@@ -22,8 +22,8 @@
     .macro  CHILD
     .cfi_undefined %rip                 /* a debugger's walk ends here */
     xorl    %ebp, %ebp                  /* and so does one by frame pointers */
-    popq    %rdi                        /* fn */
-    popq    %rsi                        /* arg */
+    movq    0(%rsp), %rdi               /* fn: it stays where it lies, to be looked at */
+    movq    8(%rsp), %rsi               /* arg */
     movq    %r13, %rdx                  /* context */
     andq    $-16, %rsp
     call    *%r12                       /* run */

@@ -26,7 +26,7 @@ _KCMP_NUMBERS = {"x86_64": 312, "aarch64": 272}
 
 
 class KcmpType(enum.IntEnum):
-    """What of two tasks kcmp(2) compares; FILE and EPOLL_TFD, which need more arguments, are left out."""
+    """What of two tasks kcmp(2) compares, without the two kinds that need more arguments."""
 
     VM = 1
     FILES = 2
@@ -90,11 +90,10 @@ def proc_stat(pid: int, number: int) -> str:
     """One field of /proc/PID/stat, counted from 1 as in proc_pid_stat(5)."""
     with open(f"/proc/{pid}/stat") as file:
         text = file.read()
-    if number == 1:
-        return str(pid)
     # The second field, the name, may itself hold spaces and brackets.
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    return name if number == 2 else rest.split()[number - 3]
+    before, _, after = text.rpartition(")")
+    pid, _, name = before.partition(" (")
+    return [pid, name, *after.split()][number - 1]
 
 
 def ask(flags: int, fn: Callable[[*Ts], T], *args: *Ts) -> T:

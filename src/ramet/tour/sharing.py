@@ -1,4 +1,4 @@
-"""The flags that say what a child shares: memory, directories, descriptors, handlers and the rest."""
+"""The flags that say what a child shares: memory, directories, files, handlers and the rest."""
 
 import contextlib
 import ctypes
@@ -114,7 +114,7 @@ def _places(seen: tuple[str, str], root: str) -> str:
 
 
 def _roots() -> tuple[str, str]:
-    """The caller's root after its child's chroot, without FS and with it; empty where none is allowed.
+    """The caller's root after its child's chroot, without FS and with it; "" where none is allowed.
 
     A plain user has CAP_SYS_CHROOT in a user namespace of its own, so that is tried, too.
     """
@@ -239,7 +239,8 @@ def _what_parent_has(seen: tuple[bool, set[int], set[int], set[int]]) -> str:
         "blocked signal": signal.SIGUSR2 in blocked,
         "pending signal": bool(pending),
     }
-    return "of the child's, parent has " + ", ".join(f"{'the' if has[it] else 'no'} {it}" for it in has)
+    parts = (f"{'the' if there else 'no'} {what}" for what, there in has.items())
+    return "of the child's, parent has " + ", ".join(parts)
 
 
 def _cleared_handlers() -> Seen:
@@ -271,7 +272,8 @@ def _where_known(flag: F, fn: Callable[[], T]) -> T:
     except CloneError as error:
         if error.rules:
             raise
-        raise NotPermitted(f"it needs clone3 of Linux {flag.facts.since}: {error.strerror}") from None
+        since = flag.facts.since
+        raise NotPermitted(f"it needs clone3 of Linux {since}: {error.strerror}") from None
 
 
 # ---- SYSVSEM
@@ -341,7 +343,7 @@ def _io_priority() -> Seen:
 
     (own, own_kcmp), (shared, shared_kcmp) = child_sets(0), child_sets(F.IO)
     if (own, shared, shared_kcmp) == (4, 4, True):
-        raise NotPermitted("this kernel is built without block devices, and so without I/O contexts")
+        raise NotPermitted("a kernel without block devices has no I/O contexts")
     return Seen(
         without=f"child sets its I/O priority from 4 to 7: parent's is {own}",
         with_=f"child sets its I/O priority from 4 to 7: parent's is {shared}",
@@ -403,5 +405,5 @@ ROWS: tuple[Row, ...] = (
     Row("SYSVSEM", _GROUP, "shares the undo operations of System V semaphores", _semaphore_undo),
     Row("IO", _GROUP, "shares the I/O context (since 2.6.25)", _io_priority),
     Row("CLEAR_SIGHAND", _GROUP, "resets the signal handlers (since 5.5)", _cleared_handlers),
-    Row("CSIGNAL", _GROUP, "the low byte: the signal that the parent gets at the end", _exit_signal),
+    Row("CSIGNAL", _GROUP, "the low byte: the signal to the parent at the end", _exit_signal),
 )

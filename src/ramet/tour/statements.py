@@ -10,6 +10,7 @@ import signal
 import struct
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
@@ -35,7 +36,7 @@ _NATIVE_STACK_BYTES = 64 * 1024
 _CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220}
 
 
-def _code_of(fn: Callable[[object], int], arg: object = None, flags: int = _SIGCHLD) -> int:
+def _code_of(fn: Callable[[Any], int | None], arg: object, flags: int = _SIGCHLD) -> int:
     """The exit code of a child, a copy with a stack of its own, that runs fn(arg)."""
     return exit_code(lowlevel.clone(fn, arg, flags, lowlevel.Stack(_PYTHON_STACK_BYTES)))
 
@@ -113,7 +114,7 @@ def _argument() -> Seen:
     _code_of(lambda data: data.append("written"), data, F.VM | _SIGCHLD)
     return Seen(
         without=f"no arg: native fn receives {none}",
-        with_=f"arg 99: native fn receives {number}; a list is {data} by the child",
+        with_=f"arg 99: native fn receives {number}; an empty list: the child makes it {data}",
         verdict=verdict((none, number, data) == (0, 99, ["written"])),
     )
 
@@ -147,7 +148,7 @@ def _other_bytes() -> Seen:
         without=f"clone(): bit 32 {_acts(not kept)}; bit 7 makes exit signal {number}",
         with_=f"clone3: bit 32 {_acts(reset)}; bit 7 {_makes_namespace(new_time)}",
         verdict=verdict(
-            kept and reset and number == "145" and new_time is not False, Verdict.CHANGED
+            (kept, reset, number) == (1, True, "145") and new_time is not False, Verdict.CHANGED
         ),
         detail="clone3 (Linux 5.3) has 64 bits, and the exit signal apart from them",
     )
@@ -158,11 +159,13 @@ def _acts(handlers_reset: bool) -> str:
 
 
 def _makes_namespace(made: bool | None) -> str:
-    return {True: "a time namespace", False: "nothing", None: "is not permitted here"}[made]
+    if made is None:
+        return "(NEWTIME) is not permitted here"
+    return "makes a time namespace" if made else "makes nothing"
 
 
 def _new_time_namespace() -> bool | None:
-    """Whether NEWTIME, which lies in the low byte, makes a namespace; None where it is not allowed."""
+    """Whether NEWTIME, a bit of the low byte, makes a namespace; None where it is not allowed."""
     for flags in (F.NEWTIME, F.NEWTIME | F.NEWUSER):
         with contextlib.suppress(CloneError, FileNotFoundError):
             mine, childs = _time_namespace(), ask(flags, _time_namespace)
@@ -175,7 +178,7 @@ def _time_namespace() -> int:
 
 
 def _raw_clone(flags: int, act: Callable[[], int]) -> int:
-    """The system call itself, which knows no fn: the child's exit code is what act returns there."""
+    """The system call itself, which knows no fn: what act gives there is the child's exit code."""
     number = _CLONE_NUMBERS.get(platform.machine())
     if number is None:
         raise NotPermitted(f"clone has no known number on {platform.machine()}")
@@ -209,7 +212,7 @@ def _new_stack() -> Seen:
         _stack_pointer(None, F.VM)
         refused = "VM and none: taken"
     except CloneError as error:
-        refused = f"VM and none: refused ({errno.errorcode[error.errno]})"
+        refused = f"VM and none: refused ({errno.errorcode[error.errno or 0]})"
     block = lowlevel.Stack(_NATIVE_STACK_BYTES)
     childs, callers = _stack_pointer(block, F.VM), _own_stack_pointer()
     apart = not block.base <= callers < block.top
@@ -264,10 +267,10 @@ def _tls() -> Seen:
     assert _mapping_at(nowhere) is None
     given = thread_register(nowhere)
     return Seen(
-        without="child's thread register is " + ("the caller's" if kept == callers else f"{kept:#x}"),
-        with_=f"tls {nowhere:#x}, where nothing is mapped: child's thread register is {given:#x}",
+        without=f"child's register is {'' if kept == callers else 'not '}the caller's",
+        with_=f"tls {nowhere:#x}, where nothing is mapped: child's register is {given:#x}",
         verdict=verdict(kept == callers and given == nowhere, Verdict.CHANGED),
-        detail="the kernel reads no structure: the value itself is the register's (i386 has user_desc)",
+        detail="no structure is read: the value itself goes to the register (i386 has user_desc)",
     )
 
 
@@ -295,8 +298,8 @@ def _wrapper() -> Seen:
     libcs = exit_code(_clone_of_libc(code, block, flags, 42))
     ours = exit_code(lowlevel.clone(code, 42, flags, block))
     return Seen(
-        without=f"system call: no fn is run, the child goes on behind the call and ends with {bare}",
-        with_=f"libc's clone(fn, stack, flags, 42): fn gave {libcs}; this library's: fn gave {ours}",
+        without=f"the bare call runs no fn: the child goes on behind it and ends with {bare}",
+        with_=f"libc's clone(fn, stack, flags, 42): fn gave {libcs}; this library's: {ours}",
         verdict=verdict((bare, libcs, ours) == (7, 42, 42)),
     )
 
@@ -329,9 +332,7 @@ def _laid_words() -> Seen:
     return Seen(
         without=f"before the call the block's two top words are {_words(before, code, arg)}",
         with_=f"after it they are {_words(after, code, arg)}, and fn(arg) gave {ran}",
-        verdict=verdict(
-            (before, after, ran) == ((0, 0), (code, arg), arg), Verdict.CHANGED
-        ),
+        verdict=verdict((before, after, ran) == ((0, 0), (code, arg), arg), Verdict.CHANGED),
         detail="the child pops both and calls, where the book lets a return find fn; "
         f"in libc's own wrapper the two words are {_words(of_libc, code, arg)}",
     )
@@ -369,7 +370,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("P10", _PARAMETERS, "ptid: the parent's variable that receives the child's pid", _ptid),
     Row("P11", _PARAMETERS, "ctid: the child's variable that receives the child's pid", _ctid),
-    Row("P12", _WRAPPER, "clone() is a wrapper: it prepares the stack and makes the call", _wrapper),
+    Row("P12", _WRAPPER, "clone() is a wrapper: prepares the stack, makes the call", _wrapper),
     Row("P13", _WRAPPER, "the system call itself takes neither fn nor arg", _service_routine),
     Row(
         "P14",

@@ -26,12 +26,14 @@ _STYLES = {
 _LEGEND = {
     Verdict.HOLDS: "as the book says",
     Verdict.CHANGED: "no longer so: what is true today is shown",
-    Verdict.GONE: "the kernel dropped it: the library does it, or says why not",
+    Verdict.GONE: "the kernel dropped it: the library does it or refuses",
     Verdict.NOT_PERMITTED: "what is missing here is said",
     Verdict.DIFFERS: "neither the book nor our facts say so",
 }
 
 _NARROW_COLUMNS = 100
+_ID_COLUMNS = 14
+_VERDICT_COLUMNS = 13
 
 
 def machine() -> dict[str, Any]:
@@ -100,17 +102,18 @@ def _print_table(console: Console, group: str, rows: list[Outcome]) -> None:
             console.print(_stanza(outcome))
         return
     table = Table(box=None, padding=(0, 2, 1, 0), expand=True, header_style="dim")
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=_ID_COLUMNS)
+    table.add_column("", no_wrap=True, min_width=_VERDICT_COLUMNS)
     table.add_column("the book says", ratio=4)
     table.add_column("without", ratio=4)
     table.add_column("with", ratio=5)
-    table.add_column("", no_wrap=True)
     for row, seen in rows:
         said = Text(row.statement)
         seen_with = Text(seen.with_)
         if seen.detail:
             seen_with.append(("\n" if seen.with_ else "") + seen.detail, "dim italic")
-        table.add_row(Text(row.id, "bold cyan"), said, seen.without, seen_with, _verdict(seen.verdict))
+        name = Text(row.id, "bold cyan")
+        table.add_row(name, _verdict(seen.verdict), said, seen.without, seen_with)
     console.print(table)
 
 
@@ -157,7 +160,7 @@ def _print_foot(console: Console, shown: list[Outcome]) -> None:
     if missing:
         console.print("What this machine cannot show:")
         for why, ids in missing.items():
-            console.print(Text.assemble("  ", (", ".join(ids), "bold"), f": {why}"))
+            console.print(Text.assemble("  ", (", ".join(ids), "bold"), f": {why}"), soft_wrap=True)
 
 
 def _verdict(verdict: Verdict) -> Text:

@@ -43,8 +43,8 @@ def _thread_local_storage() -> Seen:
     tls = ctypes.addressof(_NOBODYS_BLOCK)
     callers, kept, given = own_thread_register(), thread_register(None), thread_register(tls)
     return Seen(
-        without=f"child's register {kept:#x} " + ("is the caller's" if kept == callers else "is new"),
-        with_=f"child's register {given:#x} " + ("is tls" if given == tls else "is not tls"),
+        without=f"child's register {kept:#x} is {'' if kept == callers else 'not '}the caller's",
+        with_=f"child's register {given:#x} is {'' if given == tls else 'not '}tls",
         verdict=verdict(kept == callers and given == tls),
         detail="what the address means differs between machines: see P9",
     )
@@ -115,8 +115,8 @@ def child_word() -> Seen:
 
 # ---- CHILD_CLEARTID
 #
-# These children leave libc alone: with a tls that is nobody's block, the library's threads that lend
-# blocks stay out of it, and what happens to the word is the kernel's own doing.
+# These children leave libc alone: with a tls that is nobody's block no thread of the library lends
+# them one, and what happens to the word is the kernel's own doing.
 
 
 def _cleared_word() -> Seen:
@@ -201,7 +201,10 @@ ROWS: tuple[Row, ...] = (
         parent_word,
     ),
     Row(
-        "CHILD_SETTID", _GROUP, "writes the child's pid into the child's variable at ctid", child_word
+        "CHILD_SETTID",
+        _GROUP,
+        "writes the child's pid into the child's variable at ctid",
+        child_word,
     ),
     Row(
         "CHILD_CLEARTID",
