@@ -1,4 +1,4 @@
-"""`python -m ramet` is `ramet`."""
+"""``python -m ramet`` is ``ramet``."""
 
 from .cli import main
 

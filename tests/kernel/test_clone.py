@@ -80,9 +80,7 @@ def shared_with(caller: int) -> set[str]:
     """What this task has in common with the caller, as the kernel sees it."""
     me = threading.get_native_id()
     return {
-        name
-        for name, kind in KCMP_KINDS.items()
-        if LIBC.syscall(KCMP, me, caller, kind, 0, 0) == 0
+        name for name, kind in KCMP_KINDS.items() if LIBC.syscall(KCMP, me, caller, kind, 0, 0) == 0
     }
 
 
@@ -124,9 +122,7 @@ def test_exactly_what_is_named_is_shared(
     [F.PTRACE, F.UNTRACED, F.VFORK, F.DETACHED, F.PIDFD, F.CLEAR_SIGHAND, F.FS | F.DETACHED],
     ids=str,
 )
-def test_the_flags_that_share_nothing_are_taken(
-    memory: F, flag: F, nothing_left: object
-) -> None:
+def test_the_flags_that_share_nothing_are_taken(memory: F, flag: F, nothing_left: object) -> None:
     """The other flags go with a copy and with shared memory, and the result comes back."""
     child = ramet.clone(os.getpid, flags=memory | flag)
     assert child.result(SECONDS) == child.pid
@@ -136,9 +132,7 @@ def test_the_flags_that_share_nothing_are_taken(
 
 @pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
 @pytest.mark.parametrize("flag", [F.AUTOREAP, F.NNP, F.PIDFD_AUTOKILL, F.EMPTY_MNTNS], ids=str)
-def test_younger_flags_work_or_say_since_when(
-    memory: F, flag: F, nothing_left: object
-) -> None:
+def test_younger_flags_work_or_say_since_when(memory: F, flag: F, nothing_left: object) -> None:
     """What a kernel is too old for is an error that names the flag's age, and nothing is made."""
     quiet = 0 if flag in {F.AUTOREAP, F.PIDFD_AUTOKILL} else signal.SIGCHLD
     more = F.AUTOREAP | F.NNP if flag is F.PIDFD_AUTOKILL else F(0)
@@ -193,7 +187,7 @@ def test_a_thread_may_have_namespaces(root: None, nothing_left: object) -> None:
 
 @MEMORIES
 def test_a_working_directory_is_shared_by_fs(memory: F, tmp_path: Path) -> None:
-    """chdir in a child is seen by the caller with FS, and is not without."""
+    """Chdir in a child is seen by the caller with FS, and is not without."""
     before = os.getcwd()
     ramet.clone(os.chdir, tmp_path, flags=memory).result(SECONDS)
     assert os.getcwd() == before
@@ -436,7 +430,7 @@ def test_a_hard_exit_gives_no_result(memory: F, nothing_left: object) -> None:
 
 @MEMORIES
 def test_a_program_takes_the_functions_place(memory: F, nothing_left: object) -> None:
-    """exec in the function is the end of the function, not of the child."""
+    """Exec in the function is the end of the function, not of the child."""
     child = ramet.clone(os.execv, "/bin/sh", ["sh", "-c", "exit 7"], flags=memory)
     with pytest.raises(ChildDied):
         child.result(SECONDS)
@@ -557,7 +551,7 @@ def test_a_pid_can_be_chosen(memory: F, root: None, nothing_left: object) -> Non
 
 @pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
 def test_a_child_is_born_in_its_cgroup(memory: F, cgroup: Path, nothing_left: object) -> None:
-    """cgroup is a directory, by path or by descriptor, and the child is in it from the first."""
+    """Cgroup is a directory, by path or by descriptor, and the child is in it from the first."""
 
     def mine() -> str:
         return Path("/proc/self/cgroup").read_text()
@@ -653,7 +647,7 @@ def test_what_is_printed_is_printed_once(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_child_does_not_run_the_callers_exit_handlers(tmp_path: Path) -> None:
-    """atexit handlers are the caller's alone."""
+    """Atexit handlers are the caller's alone."""
     import atexit
 
     mark = tmp_path / "ran"

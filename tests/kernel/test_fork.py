@@ -105,7 +105,9 @@ def test_what_needs_shared_memory_is_refused(flags: F, nothing_left: object) -> 
         ramet.fork(flags)
 
 
-@pytest.mark.parametrize("flags", [F.PARENT_SETTID, F.CHILD_SETTID, F.CHILD_CLEARTID, F.SETTLS], ids=str)
+@pytest.mark.parametrize(
+    "flags", [F.PARENT_SETTID, F.CHILD_SETTID, F.CHILD_CLEARTID, F.SETTLS], ids=str
+)
 def test_what_needs_an_address_is_sent_to_the_low_level(flags: F, nothing_left: object) -> None:
     """Flags with a word or an address have no place for it here."""
     with pytest.raises(ValueError, match="lowlevel"):

@@ -107,9 +107,7 @@ def test_what_fn_returns_is_the_exit_code(
     flags: F, returned: int, code: int, stack: Stack, nothing_left: object
 ) -> None:
     """The low 8 bits of the integer that fn returns reach whoever waits."""
-    pid = lowlevel.clone(
-        lambda arg: arg, returned, flags | signal.SIGCHLD, stack_for(flags, stack)
-    )
+    pid = lowlevel.clone(lambda arg: arg, returned, flags | signal.SIGCHLD, stack_for(flags, stack))
     assert exit_code(pid, 0) == code
 
 
@@ -122,9 +120,7 @@ def test_none_is_code_0(flags: F, stack: Stack) -> None:
 
 @WAYS
 @pytest.mark.parametrize(("argument", "code"), [(None, 0), (3, 3), (300, 44)])
-def test_sys_exit_is_the_exit_code(
-    flags: F, argument: int | None, code: int, stack: Stack
-) -> None:
+def test_sys_exit_is_the_exit_code(flags: F, argument: int | None, code: int, stack: Stack) -> None:
     """sys.exit() ends the child with its code, as at the end of a program."""
     pid = lowlevel.clone(sys.exit, argument, flags | signal.SIGCHLD, stack_for(flags, stack))
     assert exit_code(pid) == code
@@ -148,7 +144,7 @@ def test_what_fn_raises_is_printed(
 def test_a_result_that_is_no_code_is_an_error(
     flags: F, stack: Stack, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """fn returns an exit code; anything else is a TypeError that names what it was."""
+    """Fn returns an exit code; anything else is a TypeError that names what it was."""
     returns_text: Any = lambda arg: "text"  # noqa: E731
     pid = lowlevel.clone(returns_text, None, flags | signal.SIGCHLD, stack_for(flags, stack))
     assert exit_code(pid) == 1
@@ -281,9 +277,7 @@ def test_native_fn_and_arg_lie_at_the_top_of_the_stack(
     assert struct.unpack("@NN", memoryview(stack)[-16:]) == (fn, 0x1234_5678_0000_002A)
 
 
-def test_the_child_runs_in_the_block(
-    stack: Stack, machine_code: Callable[[bytes], int]
-) -> None:
+def test_the_child_runs_in_the_block(stack: Stack, machine_code: Callable[[bytes], int]) -> None:
     """While it runs, the child's stack pointer lies within the given block."""
     release = ctypes.c_char(0)
     pid = lowlevel.clone(
@@ -297,9 +291,7 @@ def test_the_child_runs_in_the_block(
 def test_python_runs_in_the_block(stack: Stack) -> None:
     """A Python function's frames of C lie in the given block as well."""
     read_end, write_end = os.pipe()
-    pid = lowlevel.clone(
-        lambda arg: os.read(read_end, 1)[0], None, F.VM | signal.SIGCHLD, stack
-    )
+    pid = lowlevel.clone(lambda arg: os.read(read_end, 1)[0], None, F.VM | signal.SIGCHLD, stack)
     until(lambda: state_of(pid) == "S")
     assert is_within(stack, stack_pointer_of(pid))
     os.write(write_end, b"\x05")
@@ -329,11 +321,7 @@ def test_no_stack_is_the_callers_own(machine_code: Callable[[bytes], int]) -> No
     )
     looker.join()
     assert exit_code(pid) == 2
-    (mine,) = [
-        line.split()[0]
-        for line in maps()
-        if line.rstrip().endswith("[stack]")
-    ]
+    (mine,) = [line.split()[0] for line in maps() if line.rstrip().endswith("[stack]")]
     low, high = (int(end, 16) for end in mine.split("-"))
     assert low <= seen[0] < high
 
@@ -482,9 +470,11 @@ def abs_by_cffi() -> Any:
 
 
 @WAYS
-@pytest.mark.parametrize("fn", [abs_by_number, abs_by_ctypes, abs_by_cffi], ids=lambda fn: fn.__name__)
+@pytest.mark.parametrize(
+    "fn", [abs_by_number, abs_by_ctypes, abs_by_cffi], ids=lambda fn: fn.__name__
+)
 def test_native_code_runs(flags: F, fn: Callable[[], Any], stack: Stack) -> None:
-    """fn may be an address, or a function pointer of ctypes or cffi; arg is a word then."""
+    """Fn may be an address, or a function pointer of ctypes or cffi; arg is a word then."""
     pid = lowlevel.clone(fn(), -77, flags | signal.SIGCHLD, stack_for(flags, stack))
     assert exit_code(pid) == 77
 
@@ -671,7 +661,7 @@ def test_a_dropped_word_stays_while_the_kernel_may_write_it(
 
 
 def test_plain_addresses_will_do_for_words(stack: Stack) -> None:
-    """ptid and ctid may be addresses of memory of one's own."""
+    """Ptid and ctid may be addresses of memory of one's own."""
     parents, childs = ctypes.c_int(0), ctypes.c_int(0)
     pid = lowlevel.clone(
         lambda arg: 0,

@@ -103,7 +103,7 @@ def test_shared_memory_cannot_return_twice() -> None:
 
 @SIZES
 def test_flags_and_stack(size: int, stack: Stack, nothing_left: object) -> None:
-    """fn runs on the stack that is given, in each version of the structure."""
+    """Fn runs on the stack that is given, in each version of the structure."""
     args = CloneArgs(flags=F.VM, exit_signal=signal.SIGCHLD, stack=stack)
     assert exit_code(lowlevel.clone3(args, lambda arg: arg, 31, size=size)) == 31
 
@@ -207,7 +207,7 @@ def test_exit_signal(number: int) -> None:
 
 
 def test_tls(stack: Stack) -> None:
-    """tls is the child's thread register; abs() does not look at it."""
+    """Tls is the child's thread register; abs() does not look at it."""
     block = ctypes.create_string_buffer(4096)
     args = CloneArgs(
         flags=F.VM | F.SETTLS,

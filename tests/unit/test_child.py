@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ramet import _core
 from ramet import child as child_module
 from ramet.birth import Newborn
 from ramet.child import Child, checked_timeout, sweep
@@ -191,7 +192,7 @@ def test_a_child_without_an_outcome_died(ask: str) -> None:
 
 
 def test_a_block_that_is_left_kills() -> None:
-    """with kills and reaps what still runs, also when an exception leaves it."""
+    """With kills and reaps what still runs, also when an exception leaves it."""
     with pytest.raises(LookupError), sleeper() as child:
         raise LookupError
     assert child.exit_status == ExitStatus(signal=signal.SIGKILL, reason="signaled")
@@ -202,6 +203,30 @@ def test_a_child_that_somebody_else_reaped_has_ended(child: Child[Any]) -> None:
     os.kill(child.pid, signal.SIGKILL)
     os.waitpid(child.pid, 0)
     assert child.wait(20).signal in {None, signal.SIGKILL}
+
+
+def test_a_handler_may_ask_in_the_midst_of_a_wait(
+    child: Child[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler that asks for the child while its thread reaps it does not hang."""
+    waitid = _core.waitid
+
+    def waitid_with_a_signal(kind: int, number: int, options: int) -> Any:
+        if not options & os.WNOWAIT and not asked:
+            asked.append(None)
+            signal.raise_signal(signal.SIGUSR1)
+        return waitid(kind, number, options)
+
+    asked: list[ExitStatus | None] = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: asked.append(child.poll()))
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setattr(_core, "waitid", waitid_with_a_signal)
+    status = child.wait()
+    monkeypatch.undo()
+    signal.signal(signal.SIGUSR1, old)
+    assert len(asked) == 2
+    assert status == ExitStatus(signal=signal.SIGKILL, reason="signaled") == child.exit_status
 
 
 def test_a_forgotten_child_warns_and_is_reaped_later() -> None:

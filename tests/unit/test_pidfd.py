@@ -48,9 +48,7 @@ def test_the_time_given_is_used_up(running: int, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [None, 0.0, 1e-9, 1.0, 1e7, 1e308, math.inf])
-def test_an_ended_child_is_readable_at_once(
-    ended: tuple[int, int], seconds: float | None
-) -> None:
+def test_an_ended_child_is_readable_at_once(ended: tuple[int, int], seconds: float | None) -> None:
     """An end is seen whatever the time allowed, however short or long."""
     pid, descriptor = ended
     assert pidfd.wait_readable(descriptor, seconds)

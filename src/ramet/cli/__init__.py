@@ -1,15 +1,14 @@
-"""The command line: `ramet`, a command a file."""
+"""The command line: ``ramet``."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run a command. What the command line needs beyond the library comes with an extra."""
     try:
-        import click  # noqa: F401, PLC0415 - an extra, which may be missing
-        import rich  # noqa: F401, PLC0415
+        from .group import ramet
     except ModuleNotFoundError as missing:
-        sys.exit(f"ramet: {missing.name} is not installed: pip install 'ramet[cli]'")
-    from .commands import ramet  # noqa: PLC0415 - needs click
-
+        if missing.name not in {"click", "rich"}:
+            raise
+        sys.exit(f"ramet: {missing.name} is missing: pip install 'ramet[cli]'")
     ramet(prog_name="ramet")

@@ -1,34 +1,56 @@
-"""`ramet tour`: the live proof of every flag."""
+"""ramet tour: every flag and every statement, put to the running kernel."""
 
-import json
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
 
 import click
+from rich.console import Console
 
-from ..tour.row import Verdict
-from ..tour.run import UnknownRowError, all_rows, run, select_rows
-from ..tour.table import show, to_json
+from ..tour import machine, run, table
+from ..tour.row import Row, Verdict
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one object, for machines.")
-@click.option("--only", metavar="IDS", help="Some rows only, such as VM,FS,P7.")
+@click.option("--json", "as_json", is_flag=True, help="An object for machines.")
+@click.option(
+    "--only", metavar="VM,FS", help="Some rows: flags without CLONE_, or P1 to P14, K1 to K5."
+)
 def tour(as_json: bool, only: str | None) -> None:
-    """Show every clone flag, and every statement of the classic page, at work on this kernel.
+    """Show on the running kernel what each clone flag does.
 
-    For each, real tasks are made, one without and one with it. Exits with 1 when the kernel did what
-    neither the book nor our facts say.
+    Each row makes real tasks, without the flag and with it, and tells what was seen. The exit status is
+    1 when anything DIFFERS from what the book and our facts say.
     """
-    rows = all_rows()
-    if only is not None:
-        try:
-            rows = select_rows(rows, only.split(","))
-        except UnknownRowError as unknown:
-            raise click.BadParameter(str(unknown), param_hint="--only") from None
+    rows = _selected(only)
+    facts = machine.describe()
     if as_json:
-        outcomes = list(run(rows))
-        click.echo(json.dumps(to_json(outcomes), indent=2, ensure_ascii=False))
+        outcomes = list(run.run(rows))
+        click.echo(table.to_json(outcomes, facts))
     else:
-        outcomes = show(run(rows))
-    if any(seen.verdict == Verdict.DIFFERS for _, seen in outcomes):
-        sys.exit(1)
+        console = table.console_for(sys.stdout)
+        outcomes = list(_watched(run.run(rows), rows, console))
+        table.show(console, outcomes, facts)
+    sys.exit(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes))
+
+
+def _selected(only: str | None) -> tuple[Row, ...]:
+    rows = run.all_rows()
+    if only is None:
+        return rows
+    try:
+        return run.select_rows(rows, only.split(","))
+    except run.UnknownRowError as error:
+        raise click.BadParameter(str(error), param_hint="--only") from None
+
+
+def _watched(
+    outcomes: Iterable[run.Outcome], rows: tuple[Row, ...], console: Console
+) -> Iterable[run.Outcome]:
+    """The outcomes as they come, the terminal showing how far it is."""
+    interactive = console.is_interactive and console.color_system is not None
+    with console.status("") if interactive else nullcontext() as status:
+        for done, outcome in enumerate(outcomes, 1):
+            if status is not None:
+                status.update(f"{done} of {len(rows)} rows, {outcome.row.id} seen")
+            yield outcome

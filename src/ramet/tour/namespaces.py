@@ -20,6 +20,7 @@ from .row import NotPermitted, Row, Seen, verdict
 T = TypeVar("T")
 
 _GROUP = "Namespaces"
+_HELPED = "together with NEWUSER, since the caller has no CAP_SYS_ADMIN"
 _REFUSALS = {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS}
 
 
@@ -28,7 +29,7 @@ def permitted(act: Callable[[CloneFlag], T]) -> tuple[T, str]:
     refusal = None
     for needed in (CloneFlag(0), CloneFlag.NEWUSER):
         try:
-            return act(needed), "for a plain user, together with NEWUSER" if needed else ""
+            return act(needed), _HELPED if needed else ""
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise

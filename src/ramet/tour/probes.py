@@ -92,8 +92,8 @@ def proc_stat(pid: int, number: int) -> str:
         text = file.read()
     # The second field, the name, may itself hold spaces and brackets.
     before, _, after = text.rpartition(")")
-    pid, _, name = before.partition(" (")
-    return [pid, name, *after.split()][number - 1]
+    own_pid, _, name = before.partition(" (")
+    return [own_pid, name, *after.split()][number - 1]
 
 
 def ask(flags: int, fn: Callable[[*Ts], T], *args: *Ts) -> T:

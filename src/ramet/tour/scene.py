@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import ramet
@@ -65,14 +65,17 @@ def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> 
             # So that both hear of it when the one who looks is gone.
             to_caller.close()
             to_child.close()
-            with gives_birth(body):
+            with gives_birth(body), suppress(BrokenPipeError):
                 of_caller.sendall(b"!")
                 of_caller.recv(1)
 
         with ramet.clone(caller) as task:
             of_caller.close()
             of_child.close()
-            child = int(to_child.recv(32))
+            told = to_child.recv(32)
+            if not told:  # there was no birth, and this raises what there was
+                task.result(PATIENCE_SECONDS)
+            child = int(told)
             goes_on, state = _settled(task.pid, to_caller)
             yield Scene(task.pid, child, state, goes_on, to_caller, to_child)
             to_caller.close()

@@ -333,7 +333,7 @@ def _laid_words() -> Seen:
         without=f"before the call the block's two top words are {_words(before, code, arg)}",
         with_=f"after it they are {_words(after, code, arg)}, and fn(arg) gave {ran}",
         verdict=verdict((before, after, ran) == ((0, 0), (code, arg), arg), Verdict.CHANGED),
-        detail="the child pops both and calls, where the book lets a return find fn; "
+        detail="the child reads both and calls, where the book lets a return find fn; "
         f"in libc's own wrapper the two words are {_words(of_libc, code, arg)}",
     )
 
@@ -375,7 +375,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "P14",
         _WRAPPER,
-        "it lays fn on the child's stack for a return address, arg just below: so fn(arg) runs",
+        "lays fn where the child's return address would be, arg just below: so fn(arg) runs",
         _laid_words,
     ),
 )

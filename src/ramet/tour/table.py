@@ -1,13 +1,15 @@
-"""How the tour looks: a table for people, plain lines where there is no terminal, JSON for machines."""
+"""Shows the tour: as a table on a wide terminal, as a list on a narrow one, as JSON for machines."""
 
+import json
 import os
-import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TextIO
+from typing import TextIO
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -15,161 +17,190 @@ from rich.text import Text
 from .row import Verdict
 from .run import Outcome
 
+_WIDE_COLUMNS = 120
+_COLUMNS_OF_A_FILE = 100
+_ID_COLUMNS = len("CHILD_CLEARTID")
+_VERDICT_COLUMNS = len("not permitted")
+_INDENT = _ID_COLUMNS + 2
+
 _STYLES = {
     Verdict.HOLDS: "green",
     Verdict.CHANGED: "yellow",
     Verdict.GONE: "magenta",
-    Verdict.NOT_PERMITTED: "dim",
+    Verdict.NOT_PERMITTED: "bright_black",
     Verdict.DIFFERS: "bold white on red",
 }
-
-_LEGEND = {
+_MEANINGS = {
     Verdict.HOLDS: "as the book says",
-    Verdict.CHANGED: "no longer so: what is true today is shown",
-    Verdict.GONE: "the kernel dropped it: the library does it or refuses",
-    Verdict.NOT_PERMITTED: "what is missing here is said",
-    Verdict.DIFFERS: "neither the book nor our facts say so",
+    Verdict.CHANGED: "other today, as noted",
+    Verdict.GONE: "dropped by the kernel, done by the library",
+    Verdict.NOT_PERMITTED: "something is missing",
+    Verdict.DIFFERS: "neither the book nor our facts",
 }
-
-_NARROW_COLUMNS = 100
-_ID_COLUMNS = 14
-_VERDICT_COLUMNS = 13
+_ID, _NOTE, _HEADING = "bold cyan", "bright_black", "bold"
 
 
-def machine() -> dict[str, Any]:
-    """What the tour ran on, and as whom."""
-    libc, version = platform.libc_ver()
-    return {
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "libc": f"{libc} {version}".strip(),
-        "uid": os.geteuid(),
-        "privileges": _effective_capabilities(),
-    }
+def console_for(file: TextIO) -> Console:
+    """A console that is plain when the file is no terminal, or when NO_COLOR asks for it."""
+    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if console.is_terminal and not os.environ.get("NO_COLOR"):
+        return console
+    width = None if console.is_terminal else int(os.environ.get("COLUMNS") or _COLUMNS_OF_A_FILE)
+    return Console(
+        file=file, color_system=None, width=width, highlight=False, markup=False, emoji=False
+    )
 
 
-def to_json(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """The whole tour as one object, for machines."""
-    return {
-        "machine": machine(),
-        "rows": [
-            {
-                "id": row.id,
-                "group": row.group,
-                "statement": row.statement,
-                "without": seen.without,
-                "with": seen.with_,
-                "verdict": str(seen.verdict),
-                "detail": seen.detail,
-            }
-            for row, seen in outcomes
-        ],
-    }
-
-
-def show(outcomes: Iterable[Outcome], file: TextIO | None = None) -> list[Outcome]:
-    """Print the tour, group by group, as it goes on; returns what was printed."""
-    console = Console(file=file, highlight=False)
-    plain = not console.is_terminal or "NO_COLOR" in os.environ
-    shown: list[Outcome] = []
-    _print_head(console)
-    for group, members in groupby(outcomes, key=lambda outcome: outcome.row.group):
-        rows = list(members)
-        shown += rows
-        if plain:
-            _print_plain(console, group, rows)
-        else:
-            _print_table(console, group, rows)
-    _print_foot(console, shown)
-    return shown
-
-
-def _print_head(console: Console) -> None:
-    facts = machine()
-    who = "root" if facts["uid"] == 0 else f"uid {facts['uid']}"
-    where = f"Linux {facts['kernel']} {facts['architecture']}, Python {facts['python']}, {who}"
-    console.print(Text(f"Every clone flag, live: {where}", "bold"), soft_wrap=True)
-    for verdict, meaning in _LEGEND.items():
-        console.print(Text.assemble("  ", (f"{verdict:<18}", _STYLES[verdict]), "  ", meaning))
-
-
-def _print_table(console: Console, group: str, rows: list[Outcome]) -> None:
-    console.print()
-    console.print(Rule(Text(f" {group} ", "bold"), align="left", style="dim"))
-    if console.width < _NARROW_COLUMNS:
-        for outcome in rows:
-            console.print(_stanza(outcome))
+def show(console: Console, outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> None:
+    """Print the rows in their groups, what the verdicts mean, and what could not be shown."""
+    if console.color_system is not None:
+        console.print(*_parts(console, outcomes, machine), sep="\n")
         return
-    table = Table(box=None, padding=(0, 2, 1, 0), expand=True, header_style="dim")
-    table.add_column("", no_wrap=True, min_width=_ID_COLUMNS)
-    table.add_column("", no_wrap=True, min_width=_VERDICT_COLUMNS)
-    table.add_column("the book says", ratio=4)
-    table.add_column("without", ratio=4)
-    table.add_column("with", ratio=5)
-    for row, seen in rows:
-        said = Text(row.statement)
-        seen_with = Text(seen.with_)
-        if seen.detail:
-            seen_with.append(("\n" if seen.with_ else "") + seen.detail, "dim italic")
-        name = Text(row.id, "bold cyan")
-        table.add_row(name, _verdict(seen.verdict), said, seen.without, seen_with)
-    console.print(table)
+    # Cells are padded to their width, which is only noise in a file.
+    with console.capture() as captured:
+        console.print(*_parts(console, outcomes, machine), sep="\n")
+    console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
-def _stanza(outcome: Outcome) -> Table:
-    """One row on a narrow terminal: a line for each thing that there is to say."""
+def _parts(
+    console: Console, outcomes: Sequence[Outcome], machine: Mapping[str, str]
+) -> Iterator[RenderableType]:
+    yield _machine_line(machine)
+    yield _legend()
+    wide = console.width >= _WIDE_COLUMNS
+    for place, (group, members) in enumerate(groupby(outcomes, lambda outcome: outcome.row.group)):
+        yield ""
+        yield _heading(group, plain=console.color_system is None)
+        yield _table(members, header=place == 0) if wide else _list(members)
+    yield ""
+    yield _summary(outcomes)
+
+
+def to_json(outcomes: Iterable[Outcome], machine: Mapping[str, str]) -> str:
+    """An object with the machine and the rows."""
+    rows = [
+        {
+            "id": row.id,
+            "group": row.group,
+            "statement": row.statement,
+            "without": seen.without,
+            "with": seen.with_,
+            "verdict": seen.verdict.value,
+            "detail": seen.detail,
+        }
+        for row, seen in outcomes
+    ]
+    return json.dumps({"machine": dict(machine), "rows": rows}, indent=2, ensure_ascii=False)
+
+
+# ---- above the rows
+
+
+def _machine_line(machine: Mapping[str, str]) -> Text:
+    return Text.assemble(
+        ("Linux " + machine["kernel"], _HEADING),
+        f" on {machine['architecture']}, {machine['libc']}, Python {machine['python']}, "
+        f"as {machine['user']} with {machine['privileges']}",
+    )
+
+
+def _legend() -> Text:
+    entries = [
+        Text.assemble((verdict.value, _STYLES[verdict]), f" {meaning}")
+        for verdict, meaning in _MEANINGS.items()
+    ]
+    return Text("; ").join(entries)
+
+
+def _heading(group: str, *, plain: bool) -> RenderableType:
+    if plain:
+        return Text(group.upper())
+    return Rule(Text(group, style=_HEADING), align="left", style=_NOTE)
+
+
+# ---- wide
+
+
+def _table(outcomes: Iterable[Outcome], *, header: bool) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD if header else None,
+        show_header=header,
+        show_edge=False,
+        expand=True,
+        leading=1,
+        header_style=_NOTE,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("", width=_ID_COLUMNS, style=_ID)
+    for title in ("what the book says", "seen without", "seen with"):
+        table.add_column(title, ratio=1, overflow="fold")
+    table.add_column("verdict", width=_VERDICT_COLUMNS)
+    for row, seen in outcomes:
+        statement = Text.assemble(
+            row.statement, *([("\n" + seen.detail, _NOTE)] * bool(seen.detail))
+        )
+        table.add_row(
+            row.id, statement, Text(seen.without), Text(seen.with_), _verdict(seen.verdict)
+        )
+    return table
+
+
+# ---- narrow
+
+
+def _list(outcomes: Iterable[Outcome]) -> Group:
+    entries = [Group(*_entry(outcome)) for outcome in outcomes]
+    return Group(*(Padding(entry, (0, 0, entry is not entries[-1], 0)) for entry in entries))
+
+
+def _entry(outcome: Outcome) -> Iterator[RenderableType]:
     row, seen = outcome
-    grid = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
-    grid.add_column(width=8, no_wrap=True, style="dim", justify="right")
-    grid.add_column(ratio=1)
-    head = Text.assemble((row.id, "bold cyan"), "  ", _verdict(seen.verdict))
-    grid.add_row("", head)
-    for label, text in _lines(outcome):
-        grid.add_row(label, text)
-    grid.add_row("", "")
-    return grid
-
-
-def _print_plain(console: Console, group: str, rows: list[Outcome]) -> None:
-    console.print()
-    console.print(group, markup=False)
-    for outcome in rows:
-        console.print(f"  {outcome.row.id:<16}{outcome.seen.verdict}", markup=False, soft_wrap=True)
-        for label, text in _lines(outcome):
-            console.print(f"    {label + ':':<9} {text}", markup=False, soft_wrap=True)
-
-
-def _lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    row, seen = outcome
-    yield "book", row.statement
-    for label, text in (("without", seen.without), ("with", seen.with_), ("note", seen.detail)):
+    title = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    title.add_column(width=_ID_COLUMNS, style=_ID)
+    title.add_column(ratio=1)
+    title.add_column(justify="right")
+    title.add_row(row.id, Text(row.statement), _verdict(seen.verdict))
+    yield title
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(style=_NOTE)
+    lines.add_column(overflow="fold")
+    for label, text in (("without", seen.without), ("with", seen.with_)):
         if text:
-            yield label, text
+            lines.add_row(label, Text(text))
+    if seen.detail:
+        lines.add_row("note", Text(seen.detail, style=_NOTE))
+    yield Padding(lines, (0, 0, 0, _INDENT))
 
 
-def _print_foot(console: Console, shown: list[Outcome]) -> None:
-    counts = Counter(seen.verdict for _, seen in shown)
-    total = Text(f"\n{len(shown)} rows: ")
-    parts = [Text(f"{counts[v]} {v}", _STYLES[v]) for v in Verdict if counts[v]]
-    console.print(total + Text(", ").join(parts), soft_wrap=True)
-    missing: dict[str, list[str]] = {}
-    for row, seen in shown:
-        if seen.verdict == Verdict.NOT_PERMITTED:
-            missing.setdefault(seen.detail, []).append(row.id)
-    if missing:
-        console.print("What this machine cannot show:")
-        for why, ids in missing.items():
-            console.print(Text.assemble("  ", (", ".join(ids), "bold"), f": {why}"), soft_wrap=True)
+# ---- below the rows
 
 
 def _verdict(verdict: Verdict) -> Text:
-    return Text(str(verdict).replace(" here", ""), _STYLES[verdict])
+    return Text(verdict.value, style=_STYLES[verdict])
 
 
-def _effective_capabilities() -> str:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
-            if line.startswith("CapEff:"):
-                return line.split()[1]
-    return ""
+def _summary(outcomes: Sequence[Outcome]) -> Group:
+    missing: dict[str, list[str]] = {}
+    for row, seen in outcomes:
+        if seen.verdict is Verdict.NOT_PERMITTED:
+            missing.setdefault(seen.detail, []).append(row.id)
+    parts: list[RenderableType] = []
+    if missing:
+        parts.append(Text("This machine, or this user, cannot show:", style=_HEADING))
+        for reason, ids in missing.items():
+            line = Text.assemble((", ".join(ids), _ID), f": {reason}")
+            parts.append(Padding(line, (0, 0, 0, 2)))
+    parts.append(_counts(outcomes))
+    return Group(*parts)
+
+
+def _counts(outcomes: Sequence[Outcome]) -> Text:
+    numbers = Counter(outcome.seen.verdict for outcome in outcomes)
+    rows = f"{len(outcomes)} row{'s' * (len(outcomes) != 1)}: "
+    counted = [
+        Text(f"{numbers[verdict]} {verdict.value}", style=_STYLES[verdict])
+        for verdict in Verdict
+        if numbers[verdict]
+    ]
+    return Text.assemble((rows, _HEADING), Text(", ").join(counted))
