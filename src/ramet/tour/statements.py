@@ -45,11 +45,10 @@ def _code_of(fn: Callable[[Any], int | None], arg: object, flags: int = _SIGCHLD
 
 
 def _light_weight_process() -> Seen:
-    everything = F.VM | F.FS | F.FILES | F.SIGHAND
-    heavy, light = _shared_by(0), _shared_by(everything)
+    heavy, light = _shared_by(0), _shared_by(F.VM | F.FS | F.FILES | F.SIGHAND)
     return Seen(
-        without=f"clone() with no flags: the child shares {', '.join(heavy) or 'nothing'}",
-        with_=f"{everything}: the child shares {', '.join(light)}",
+        without=f"no flags: the child shares {', '.join(heavy) or 'nothing'}",
+        with_=f"VM, FS, FILES, SIGHAND: the child shares {', '.join(light) or 'nothing'}",
         verdict=verdict(heavy == [] and light == ["memory", "directories", "files", "handlers"]),
         detail="each child has a pid of its own; clone3 (Linux 5.3) is the wider form",
     )

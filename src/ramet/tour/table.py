@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TextIO
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -31,11 +30,11 @@ _STYLES = {
     Verdict.DIFFERS: "bold white on red",
 }
 _MEANINGS = {
-    Verdict.HOLDS: "as the book says",
-    Verdict.CHANGED: "other today, as noted",
-    Verdict.GONE: "dropped by the kernel, done by the library",
-    Verdict.NOT_PERMITTED: "something is missing",
-    Verdict.DIFFERS: "neither the book nor our facts",
+    Verdict.HOLDS: " as the book says",
+    Verdict.CHANGED: " since then",
+    Verdict.GONE: " from the kernel, done by the library",
+    Verdict.NOT_PERMITTED: "",
+    Verdict.DIFFERS: " from the book and from our facts",
 }
 _ID, _NOTE, _HEADING = "bold cyan", "bright_black", "bold"
 
@@ -68,10 +67,13 @@ def _parts(
     yield _machine_line(machine)
     yield _legend()
     wide = console.width >= _WIDE_COLUMNS
-    for place, (group, members) in enumerate(groupby(outcomes, lambda outcome: outcome.row.group)):
+    if wide:
+        yield ""
+        yield _column_titles()
+    for group, members in groupby(outcomes, lambda outcome: outcome.row.group):
         yield ""
         yield _heading(group, plain=console.color_system is None)
-        yield _table(members, header=place == 0) if wide else _list(members)
+        yield _table(members) if wide else _list(members)
     yield ""
     yield _summary(outcomes)
 
@@ -106,10 +108,10 @@ def _machine_line(machine: Mapping[str, str]) -> Text:
 
 def _legend() -> Text:
     entries = [
-        Text.assemble((verdict.value, _STYLES[verdict]), f" {meaning}")
+        Text.assemble((verdict.value, _STYLES[verdict]), meaning)
         for verdict, meaning in _MEANINGS.items()
     ]
-    return Text("; ").join(entries)
+    return Text.assemble("verdicts: ", Text(", ").join(entries))
 
 
 def _heading(group: str, *, plain: bool) -> RenderableType:
@@ -121,28 +123,35 @@ def _heading(group: str, *, plain: bool) -> RenderableType:
 # ---- wide
 
 
-def _table(outcomes: Iterable[Outcome], *, header: bool) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD if header else None,
-        show_header=header,
-        show_edge=False,
-        expand=True,
-        leading=1,
-        header_style=_NOTE,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column("", width=_ID_COLUMNS, style=_ID)
-    for title in ("what the book says", "seen without", "seen with"):
-        table.add_column(title, ratio=1, overflow="fold")
-    table.add_column("verdict", width=_VERDICT_COLUMNS)
+def _table(outcomes: Iterable[Outcome]) -> Table:
+    table = _columns(leading=1)
     for row, seen in outcomes:
-        statement = Text.assemble(
-            row.statement, *([("\n" + seen.detail, _NOTE)] * bool(seen.detail))
-        )
+        note = [("\n" + seen.detail, _NOTE)] if seen.detail else []
         table.add_row(
-            row.id, statement, Text(seen.without), Text(seen.with_), _verdict(seen.verdict)
+            Text(row.id, style=_ID),
+            Text.assemble(row.statement, *note),
+            Text(seen.without),
+            Text(seen.with_),
+            _verdict(seen.verdict),
         )
+    return table
+
+
+def _column_titles() -> Table:
+    titles = _columns(leading=0)
+    titles.add_row("", "what the book says", "seen without", "seen with", "verdict", style=_NOTE)
+    return titles
+
+
+def _columns(leading: int) -> Table:
+    """The same columns for every group, so that they stand in line."""
+    table = Table(
+        box=None, show_header=False, expand=True, leading=leading, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    table.add_column(width=_ID_COLUMNS)
+    for _ in range(3):
+        table.add_column(ratio=1, overflow="fold")
+    table.add_column(width=_VERDICT_COLUMNS)
     return table
 
 
