@@ -59,6 +59,7 @@ class Child(Generic[T_co]):
         self._owner = os.getpid()
         # A signal handler may ask for the child in the midst of a wait of its own thread.
         self._lock = RLock()
+        self._concluding = False
 
     @property
     def flags(self) -> CloneFlag:
@@ -250,11 +251,19 @@ class Child(Generic[T_co]):
 
     def _conclude(self) -> None:
         with self._lock:
-            if self._status is None:
-                status = self._reap()
-                if self._task is not None:
-                    self._task.wait(None)
-                self._status = status
+            # A signal handler may come between, ask for the child as well, and be the one who
+            # learns the status; the descriptor stays for the wait that it came into.
+            outermost, self._concluding = not self._concluding, True
+            try:
+                if self._status is None:
+                    status = self._reap()
+                    if self._task is not None:
+                        self._task.wait(None)
+                    if self._status is None or status.reason != "unknown":
+                        self._status = status
+            finally:
+                self._concluding = not outermost
+            if outermost:
                 self._close()
         if self._owner == os.getpid():
             sweep()

@@ -66,15 +66,14 @@ def _parts(
 ) -> Iterator[RenderableType]:
     yield _machine_line(machine)
     yield _legend()
+    yield ""
     wide = console.width >= _WIDE_COLUMNS
     if wide:
-        yield ""
         yield _column_titles()
+    arrange = _table if wide else _list
     for group, members in groupby(outcomes, lambda outcome: outcome.row.group):
-        yield ""
         yield _heading(group, plain=console.color_system is None)
-        yield _table(members) if wide else _list(members)
-    yield ""
+        yield arrange(members)
     yield _summary(outcomes)
 
 
@@ -124,7 +123,7 @@ def _heading(group: str, *, plain: bool) -> RenderableType:
 
 
 def _table(outcomes: Iterable[Outcome]) -> Table:
-    table = _columns(leading=1)
+    table = _columns(blank_lines=1)
     for row, seen in outcomes:
         note = [("\n" + seen.detail, _NOTE)] if seen.detail else []
         table.add_row(
@@ -138,16 +137,14 @@ def _table(outcomes: Iterable[Outcome]) -> Table:
 
 
 def _column_titles() -> Table:
-    titles = _columns(leading=0)
+    titles = _columns(blank_lines=0)
     titles.add_row("", "what the book says", "seen without", "seen with", "verdict", style=_NOTE)
     return titles
 
 
-def _columns(leading: int) -> Table:
+def _columns(blank_lines: int) -> Table:
     """The same columns for every group, so that they stand in line."""
-    table = Table(
-        box=None, show_header=False, expand=True, leading=leading, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = Table(box=None, show_header=False, expand=True, padding=(0, 2, blank_lines, 0))
     table.add_column(width=_ID_COLUMNS)
     for _ in range(3):
         table.add_column(ratio=1, overflow="fold")
@@ -159,8 +156,7 @@ def _columns(leading: int) -> Table:
 
 
 def _list(outcomes: Iterable[Outcome]) -> Group:
-    entries = [Group(*_entry(outcome)) for outcome in outcomes]
-    return Group(*(Padding(entry, (0, 0, entry is not entries[-1], 0)) for entry in entries))
+    return Group(*(Padding(Group(*_entry(outcome)), (0, 0, 1, 0)) for outcome in outcomes))
 
 
 def _entry(outcome: Outcome) -> Iterator[RenderableType]:
@@ -172,7 +168,7 @@ def _entry(outcome: Outcome) -> Iterator[RenderableType]:
     title.add_row(row.id, Text(row.statement), _verdict(seen.verdict))
     yield title
     lines = Table.grid(padding=(0, 2, 0, 0))
-    lines.add_column(style=_NOTE)
+    lines.add_column(style=_NOTE, width=len("without"))
     lines.add_column(overflow="fold")
     for label, text in (("without", seen.without), ("with", seen.with_)):
         if text:
