@@ -7,6 +7,7 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from . import _core, law
@@ -73,11 +74,11 @@ class CloneArgs:
         set_tid = array("i", self.set_tid) if self.set_tid is not None else _NO_PIDS
         stack, stack_size = self.stack_range()
         words = (
-            int(self.flags) & ~_STOPPED,
+            index(self.flags) & ~_STOPPED,
             _address(self.pidfd),
             _address(self.child_tid),
             _address(self.parent_tid),
-            int(self.exit_signal),
+            index(self.exit_signal),
             stack,
             stack_size,
             self.tls or 0,
@@ -151,7 +152,7 @@ def call(
     Needs: what the flags need.
     Source: clone(2).
     """
-    flags = int(args.flags)
+    flags = index(args.flags)
     name: law.Call = "clone" if legacy else "clone3"
     law.check(flags, args.exit_signal, name)
     if args.pidfd is None and flags & _PIDFD:
@@ -203,7 +204,7 @@ def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
     """
 
     def make(asked: CloneArgs, legacy: bool) -> tuple[int, Failure | None]:
-        flags = int(asked.flags)
+        flags = index(asked.flags)
         name: law.Call = "clone" if legacy else "clone3"
         law.check(flags, asked.exit_signal, name)
         try:
@@ -221,7 +222,7 @@ def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
 def _by_the_call_that_can(
     args: CloneArgs, make: Callable[[CloneArgs, bool], tuple[int, X]]
 ) -> tuple[int, int | None, X]:
-    flags = int(args.flags)
+    flags = index(args.flags)
     legacy = _by_clone(args, flags)
     if _can_have_pidfd(args, flags, legacy):
         word = TidWord(_NO_DESCRIPTOR)
@@ -263,7 +264,7 @@ def _opened(pid: int) -> int | None:
 
 def takes_clone3(args: CloneArgs) -> bool:
     """Whether ``give`` will make this request by clone3."""
-    return not _by_clone(args, int(args.flags))
+    return not _by_clone(args, index(args.flags))
 
 
 def _by_clone(args: CloneArgs, flags: int) -> bool:
@@ -323,4 +324,8 @@ def _address(word: TidWord | Address | None) -> int:
 def _descriptor(file: int | HasFileno | None) -> int:
     if file is None:
         return 0
-    return file if isinstance(file, int) else file.fileno()
+    if isinstance(file, int):
+        return file
+    if not hasattr(file, "fileno"):
+        raise TypeError(f"cgroup is a descriptor or has fileno(), not {type(file).__name__}")
+    return file.fileno()

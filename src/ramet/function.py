@@ -7,6 +7,7 @@ import signal
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, TypeVar, TypeVarTuple
 
 from . import birth
@@ -117,7 +118,7 @@ def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
-    request = _request(int(flags) | _VM | _VFORK, None)
+    request = _request(index(flags) | _VM | _VFORK, None)
     return _clone_sharing(request, fn, args, 0)
 
 
@@ -151,7 +152,7 @@ def fork(flags: int = 0) -> int:
 
 def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     """The flags without their exit signal, and the exit signal: said once, or by default."""
-    flags = int(flags)
+    flags = index(flags)  # int() would make a number of 1.5, and of "1"
     low = flags & _SIGNAL_BITS
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
@@ -162,9 +163,10 @@ def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     if exit_signal is None:
         quiet = flags & (_THREAD | _PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)
+    exit_signal = index(exit_signal)
     if not 0 <= exit_signal <= LAST_SIGNAL:
         raise ValueError(f"the exit signal is 0 to {LAST_SIGNAL}, not {exit_signal}")
-    return CloneArgs(flags=flags & ~_SIGNAL_BITS, exit_signal=int(exit_signal))
+    return CloneArgs(flags=flags & ~_SIGNAL_BITS, exit_signal=exit_signal)
 
 
 def _clone_copying(request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...]) -> Child[T]:

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 from . import birth
@@ -54,7 +55,7 @@ def clone(
     Needs: what the flags need.
     Source: clone(2).
     """
-    flags = CloneFlag(flags)
+    flags = CloneFlag(index(flags))
     code, word = _function(fn, arg, flags)
     stack, top = _given_stack(child_stack, flags, native=isinstance(code, int))
     args = CloneArgs(
@@ -93,7 +94,7 @@ def clone3(
     Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup.
     Source: clone(2).
     """
-    flags = CloneFlag(args.flags)
+    flags = CloneFlag(index(args.flags))
     if args.stack_size and not args.stack:
         raise ValueError("stack_size is given without a stack")
     if fn is None:

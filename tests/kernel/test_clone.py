@@ -180,7 +180,10 @@ def test_all_namespaces_at_once(memory: F, nothing_left: object) -> None:
 def test_a_thread_may_have_namespaces(root: None, nothing_left: object) -> None:
     """A thread of the process may have its own host name."""
     mine = os.readlink("/proc/thread-self/ns/uts")
-    read = lambda: os.readlink("/proc/thread-self/ns/uts")  # noqa: E731
+
+    def read() -> str:
+        return os.readlink("/proc/thread-self/ns/uts")
+
     assert ramet.clone(read, flags=THREAD | F.NEWUTS).result(SECONDS) != mine
     assert read() == mine
 
@@ -247,6 +250,27 @@ def test_the_signal_mask_is_the_callers(memory: F) -> None:
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGUSR2}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def test_an_init_that_shares_handlers_leaves_sigchld_ignored(root: None) -> None:
+    """The kernel has the first task of a pid namespace ignore SIGCHLD at its end, for all sharers.
+
+    Source: kernel/pid_namespace.c zap_pid_ns_processes().
+    """
+
+    def ignores_sigchld() -> bool:
+        status = Path("/proc/self/status").read_text()
+        (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
+        return bool(int(mask, 16) >> (signal.SIGCHLD - 1) & 1)
+
+    def fn() -> list[bool]:
+        seen = [ignores_sigchld()]
+        for flags in (F.VM | F.NEWPID, F.VM | F.SIGHAND | F.NEWPID):
+            ramet.clone(int, flags=flags).result(SECONDS)
+            seen.append(ignores_sigchld())
+        return seen
+
+    assert ramet.clone(fn).result(SECONDS) == [False, False, True]
 
 
 # ---- threads, and other people's children

@@ -101,7 +101,7 @@ def test_shared_memory_is_refused_with_the_reason(flags: F, nothing_left: object
 @pytest.mark.parametrize("flags", [F.THREAD, F.SIGHAND], ids=str)
 def test_what_needs_shared_memory_is_refused(flags: F, nothing_left: object) -> None:
     """What goes with VM only is a broken rule."""
-    with pytest.raises(ramet.CloneError, match="rule D[34]"):
+    with pytest.raises(ramet.CloneError, match=r"rule D[34]"):
         ramet.fork(flags)
 
 

@@ -284,7 +284,7 @@ def test_the_child_runs_in_the_block(stack: Stack, machine_code: Callable[[bytes
         machine_code(WAIT_FOR_BYTE), ctypes.addressof(release), F.VM | signal.SIGCHLD, stack
     )
     assert is_within(stack, stack_pointer_of(pid))
-    release.value = 1
+    release.value = b"\x01"
     assert exit_code(pid) == 1
 
 
@@ -309,7 +309,7 @@ def test_no_stack_is_the_callers_own(machine_code: Callable[[bytes], int]) -> No
     def look_and_release() -> None:
         until(lambda: word.value != 0)
         seen.append(stack_pointer_of(word.value))
-        release.value = 2
+        release.value = b"\x02"
 
     looker = threading.Thread(target=look_and_release)
     looker.start()
@@ -424,7 +424,7 @@ def test_a_dropped_stack_stays_while_a_child_is_on_it(
     del stack
     gc.collect()
     assert is_mapped()
-    release.value = 9
+    release.value = b"\x09"
     assert exit_code(pid) == 9
     until(lambda: not is_mapped())
 
@@ -540,7 +540,7 @@ def test_a_stack_with_a_block_of_its_own_is_released(
         tls=ctypes.addressof(block),
     )
     assert stack.in_use
-    release.value = 1
+    release.value = b"\x01"
     assert exit_code(pid) == 1
     assert not stack.in_use
 
@@ -616,7 +616,7 @@ def test_child_cleartid_tells_of_a_kill(stack: Stack) -> None:
     """The word is cleared when the child is killed, too."""
     word = TidWord(1)
     pid = lowlevel.clone(
-        lambda arg: signal.pause() or 0,
+        lambda arg: signal.pause(),
         None,
         F.VM | F.CHILD_CLEARTID | signal.SIGCHLD,
         stack,

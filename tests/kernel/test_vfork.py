@@ -143,7 +143,8 @@ def test_several_threads_at_once(nothing_left: object) -> None:
 
     def fn(number: int) -> None:
         for turn in range(50):
-            codes.append(ramet.vfork(execute if turn % 2 else os._exit, number).wait(SECONDS).code)
+            child = ramet.vfork(execute if turn % 2 else os._exit, number)
+            codes.append(child.wait(SECONDS).code)
 
     threads = [threading.Thread(target=fn, args=(number,)) for number in range(4)]
     for thread in threads:

@@ -8,7 +8,8 @@ def main() -> None:
     try:
         from .group import ramet
     except ModuleNotFoundError as missing:
-        if missing.name not in {"click", "rich"}:
+        package = (missing.name or "").partition(".")[0]
+        if package not in {"click", "rich"}:
             raise
-        sys.exit(f"ramet: {missing.name} is missing: pip install 'ramet[cli]'")
+        sys.exit(f"ramet: {package} is missing: pip install 'ramet[cli]'")
     ramet(prog_name="ramet")

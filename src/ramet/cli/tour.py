@@ -31,7 +31,7 @@ def tour(as_json: bool, only: str | None) -> None:
         console = table.console_for(sys.stdout)
         outcomes = list(_watched(run.run(rows), rows, console))
         table.show(console, outcomes, facts)
-    sys.exit(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes))
+    sys.exit(int(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes)))
 
 
 def _selected(only: str | None) -> tuple[Row, ...]:

@@ -29,6 +29,8 @@ _MODULES = (
 )
 
 _ROW_SECONDS = 10.0
+# Two cannot be changed, and two are Python's own business.
+_SIGNALS_LEFT_ALONE = {signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, signal.SIGPIPE}
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
 
@@ -100,12 +102,20 @@ def _observe(experiment: Callable[[], Seen], seconds: float) -> Seen:
 
 def _in_own_session(experiment: Callable[[], Seen]) -> Seen:
     os.setsid()
+    _reset_signals()
     try:
         return experiment()
     except NotPermitted as missing:
         return Seen("", "", Verdict.NOT_PERMITTED, str(missing))
     except Exception as error:
         return _differs(f"{type(error).__name__}: {error}")
+
+
+def _reset_signals() -> None:
+    """No handlers and nothing blocked, whatever the program that runs the tour has set or inherited."""
+    for number in signal.valid_signals() - _SIGNALS_LEFT_ALONE:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _seen_by(child: ramet.Child[Seen]) -> Seen:

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import groupby
 from typing import TextIO
 
@@ -41,6 +42,9 @@ _ID, _NOTE, _HEADING = "bold cyan", "bright_black", "bold"
 
 def console_for(file: TextIO) -> Console:
     """A console that is plain when the file is no terminal, or when NO_COLOR asks for it."""
+    if isinstance(file, TextIOWrapper):
+        # A locale without some character is no reason to show nothing.
+        file.reconfigure(errors="replace")
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if console.is_terminal and not os.environ.get("NO_COLOR"):
         return console
@@ -91,7 +95,7 @@ def to_json(outcomes: Iterable[Outcome], machine: Mapping[str, str]) -> str:
         }
         for row, seen in outcomes
     ]
-    return json.dumps({"machine": dict(machine), "rows": rows}, indent=2, ensure_ascii=False)
+    return json.dumps({"machine": dict(machine), "rows": rows}, indent=2)
 
 
 # ---- above the rows

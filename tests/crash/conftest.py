@@ -1,0 +1,108 @@
+"""What crashes, hangs or exits does so in an interpreter of its own."""
+
+import inspect
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+DEADLINE_SECONDS = 60
+
+# A hang shows where every thread is, and ends: the watchdog needs no GIL.
+PRELUDE = f"""\
+import faulthandler
+faulthandler.dump_traceback_later({DEADLINE_SECONDS}, exit=True)
+"""
+
+
+class Apart:
+    """A function of a test file that runs in an interpreter of its own; its arguments are simple.
+
+    The function may use nothing of its file: it imports what it needs.
+    """
+
+    def __init__(self, fn: Callable[..., object], *args: Any) -> None:
+        source = textwrap.dedent(inspect.getsource(fn))
+        call = f"{fn.__name__}({', '.join(map(repr, args))})"
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", f"{PRELUDE}{source}\n{call}\n"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._pidfds: list[int] = []
+
+    def watch(self) -> None:
+        """Read a line of pids and open each, so that its end can be seen for certain."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self._errors()
+        self._pidfds += [os.pidfd_open(int(pid)) for pid in line.split()]
+
+    def still_running(self) -> int:
+        """How many of those watched have not ended."""
+        return sum(not _has_ended(pidfd, 0) for pidfd in self._pidfds)
+
+    def go_on(self) -> None:
+        """Give the function a line of input to wait for."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"go on\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        """End it as it stands."""
+        self.process.kill()
+        self.process.wait()
+
+    def finish(self, code: int = 0) -> str:
+        """Wait for its end, which is to be this one; what it printed."""
+        output, errors = self.process.communicate(timeout=DEADLINE_SECONDS + 30)
+        assert self.process.returncode == code, errors.decode()
+        return output.decode()
+
+    def all_gone(self, seconds: float = 20.0) -> bool:
+        """Whether all that were watched end within that time."""
+        deadline = time.monotonic() + seconds
+        return all(_has_ended(pidfd, deadline - time.monotonic()) for pidfd in self._pidfds)
+
+    def close(self) -> None:
+        """End what is left."""
+        self.kill()
+        for pidfd in self._pidfds:
+            if not _has_ended(pidfd, 0):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _errors(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+
+def _has_ended(pidfd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+@pytest.fixture
+def apart() -> Iterator[Callable[..., Apart]]:
+    """Starts functions in interpreters of their own, and ends them with the test."""
+    started: list[Apart] = []
+
+    def start(fn: Callable[..., object], *args: Any) -> Apart:
+        started.append(Apart(fn, *args))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()

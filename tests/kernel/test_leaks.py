@@ -1,0 +1,153 @@
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import lowlevel
+from ramet.lowlevel import CloneArgs, Stack, TidWord
+
+# RAMET_LONG=1 makes ten thousand children of each kind; else it is as many as take a second.
+LONG = os.environ.get("RAMET_LONG") == "1"
+LONG_COUNT = 10_000
+
+# What the allocators may have taken for good after the first tenth. A long run shows a leak of
+# some hundred bytes for each child, a short one of some thousand.
+GROWTH_BYTES = 3 * 1024 * 1024
+
+STACK = Stack(256 * 1024)
+CODE = ctypes.CDLL(None).abs
+
+
+class LeakCheck(Protocol):
+    """What the fixture nothing_left gives."""
+
+    def start_again(self) -> None: ...
+
+
+class Kind(NamedTuple):
+    """One way to make a child, and how many a second there are of it."""
+
+    make: Callable[[], None]
+    count: int
+
+
+def finished(pid: int) -> None:
+    assert os.waitpid(pid, 0x40000000)[1] == 0
+
+
+def forked(flags: F) -> None:
+    pid = ramet.fork(flags)
+    if pid == 0:
+        os._exit(0)
+    finished(pid)
+
+
+def cloned(flags: F) -> None:
+    assert ramet.clone(int, 5, flags=flags).result(60) == 5
+
+
+def raised(flags: F) -> None:
+    assert isinstance(ramet.clone(int, "x", flags=flags).exception(60), ValueError)
+
+
+def killed(flags: F) -> None:
+    with ramet.clone(signal.pause, flags=flags):
+        pass
+
+
+def executed(flags: F) -> None:
+    assert ramet.clone(os.execv, "/bin/true", ["true"], flags=flags).wait(60).code == 0
+
+
+def vforked() -> None:
+    assert ramet.vfork(int, 5).result(60) == 5
+
+
+def vfork_executed() -> None:
+    assert ramet.vfork(os.execv, "/bin/true", ["true"]).wait(60).code == 0
+
+
+def stopped() -> None:
+    child = ramet.clone(int, 5, flags=F.VM | F.STOPPED)
+    child.resume()
+    assert child.result(60) == 5
+
+
+def classic() -> None:
+    finished(lowlevel.clone(lambda arg: 0, None, F.VM | signal.SIGCHLD, STACK))
+
+
+def classic_on_a_new_stack() -> None:
+    word = TidWord(1)
+    flags = F.VM | F.CHILD_CLEARTID | signal.SIGCHLD
+    finished(lowlevel.clone(lambda arg: 0, None, flags, Stack(256 * 1024), ctid=word))
+    assert word.wait(60)
+
+
+def native() -> None:
+    finished(lowlevel.clone(CODE, 0, F.VM | signal.SIGCHLD, STACK))
+
+
+def twice() -> None:
+    args = CloneArgs(flags=F.PIDFD, exit_signal=signal.SIGCHLD)
+    pid = lowlevel.clone3(args)
+    if pid == 0:
+        os._exit(0)
+    finished(pid)
+    assert isinstance(args.pidfd, TidWord)
+    os.close(args.pidfd.value)
+
+
+THREAD = F.VM | F.SIGHAND | F.THREAD
+KINDS = {
+    "fork": Kind(lambda: forked(F(0)), 500),
+    "fork-flags": Kind(lambda: forked(F.FS), 500),
+    "copy": Kind(lambda: cloned(F(0)), 400),
+    "copy-flags": Kind(lambda: cloned(F.FILES), 400),
+    "copy-raised": Kind(lambda: raised(F(0)), 300),
+    "copy-killed": Kind(lambda: killed(F(0)), 300),
+    "vm": Kind(lambda: cloned(F.VM), 2000),
+    "vm-raised": Kind(lambda: raised(F.VM), 2000),
+    "vm-executed": Kind(lambda: executed(F.VM), 500),
+    "vm-stopped": Kind(stopped, 1000),
+    "thread": Kind(lambda: cloned(THREAD), 2000),
+    "vfork": Kind(vforked, 3000),
+    "vfork-executed": Kind(vfork_executed, 500),
+    "lowlevel": Kind(classic, 2000),
+    "lowlevel-stacks": Kind(classic_on_a_new_stack, 1000),
+    "lowlevel-native": Kind(native, 2000),
+    "clone3-twice": Kind(twice, 400),
+}
+
+
+def resident_bytes() -> int:
+    """The pages of this process that belong to nobody else."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("RssAnon")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.timeout(600 if LONG else 60)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_children_leave_nothing(kind: Kind, nothing_left: LeakCheck) -> None:
+    """However many children there were, no zombie, descriptor, thread, mapping or memory stays."""
+    count = LONG_COUNT if LONG else kind.count
+    for _ in range(count // 10):
+        kind.make()
+    nothing_left.start_again()
+    before = resident_bytes()
+    for _ in range(count):
+        kind.make()
+    assert resident_bytes() - before < GROWTH_BYTES
+
+
+def test_killed_children_in_shared_memory_leave_no_task(nothing_left: object) -> None:
+    """What a killed child held is lost, but no thread, zombie, descriptor or mapping is."""
+    for _ in range(LONG_COUNT if LONG else 300):
+        killed(F.VM)
