@@ -158,6 +158,8 @@ int ramet_run_plan(void *context_of_launch, void *unused, void *context)
     struct ramet_launch *launch = context_of_launch;
     const struct ramet_plan *plan = launch->plan;
     (void)unused, (void)context;
+    if (launch->clear_handlers)
+        ramet_clear_handlers();
     for (size_t i = 0; i < plan->count; i++) {
         const struct ramet_step *step = &plan->steps[i];
         if (step->operation == RAMET_EXEC) {

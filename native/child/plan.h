@@ -2,6 +2,8 @@
 #ifndef RAMET_PLAN_H
 #define RAMET_PLAN_H
 
+#include <stdbool.h>
+
 #include "child.h"
 
 enum ramet_operation {
@@ -27,6 +29,7 @@ struct ramet_plan {
 struct ramet_launch {
     const struct ramet_plan *plan;
     ramet_sigset mask;          /* let in just before the program begins */
+    bool clear_handlers;        /* the kernel was not asked to, and they are the child's own */
     int *slots;
     struct ramet_gate *gate;    /* NULL, or where to wait before the last step... */
     int *arrived;               /* ...and a futex to set to RAMET_ARRIVED there */

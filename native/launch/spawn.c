@@ -69,6 +69,7 @@ static void prepare(struct ramet_launch *launch, const struct ramet_plan *plan, 
 static long give_birth(struct ramet_request request, struct ramet_launch *launch, const struct ramet_stack *stack)
 {
     struct ramet_entry entry = {ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
+    launch->clear_handlers = !(request.args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
     request.args.stack = stack->base;
     request.args.stack_size = stack->size;
     launch->mask = ramet_block_signals();

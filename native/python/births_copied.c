@@ -27,8 +27,8 @@ static void settle_libc(const struct copied *copied)
 static void settle(const struct copied *copied)
 {
     settle_libc(copied);
+    ramet_set_signal_mask(copied->mask); /* before the handlers: what they start inherits it */
     PyOS_AfterFork_Child();
-    ramet_set_signal_mask(copied->mask);
 }
 
 static int run_python(void *fn, void *arg, void *context)
@@ -91,10 +91,10 @@ long core_birth_copied(struct core_birth *birth)
     PyOS_BeforeFork();
     copied.mask = ramet_block_signals();
     long pid = give_birth(birth, &copied);
+    ramet_set_signal_mask(copied.mask);
     if (pid == 0)
         PyOS_AfterFork_Child();
-    ramet_set_signal_mask(copied.mask);
-    if (pid != 0)
+    else
         PyOS_AfterFork_Parent();
     return pid;
 }

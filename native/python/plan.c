@@ -71,6 +71,10 @@ static bool lay_numbers(struct layout *layout, PyObject *numbers, uintptr_t *add
         unsigned long number = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(numbers, i));
         if (PyErr_Occurred())
             return false;
+        if (number > UINT32_MAX) {
+            PyErr_Format(PyExc_OverflowError, "%lu has more than 32 bits", number);
+            return false;
+        }
         if (array != NULL)
             array[i] = (uint32_t)number;
     }
@@ -107,7 +111,7 @@ static bool lay_operand(struct layout *layout, PyObject *operand, uintptr_t *val
         bool strings = PyTuple_GET_SIZE(operand) == 0 || PyBytes_Check(PyTuple_GET_ITEM(operand, 0));
         return strings ? lay_strings(layout, operand, value) : lay_numbers(layout, operand, value);
     }
-    *value = PyLong_AsUnsignedLongMask(operand);
+    *value = PyLong_AsUnsignedLong(operand);
     return !PyErr_Occurred();
 }
 

@@ -1,5 +1,7 @@
 """One request for a task, put to the kernel by either of its two calls."""
 
+import atexit
+import contextlib
 import errno
 import os
 import signal
@@ -166,11 +168,49 @@ def call(
     words = tuple(w for w in (args.child_tid, args.parent_tid) if isinstance(w, TidWord))
     stopped = bool(flags & _STOPPED)
     try:
-        return _core.clone(
+        pid, task = _core.clone(
             block.packed, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size
         )
     except OSError as error:
         raise law.refusal(error.errno or 0, flags, args.exit_signal, name) from None
+    if task is not None:
+        _remember(Sharer(task, pid, os.getpid(), bool(flags & _THREAD)))
+    return pid, task
+
+
+class Sharer(NamedTuple):
+    """A task that uses this process's memory, and who made it."""
+
+    task: SharedTask
+    pid: int
+    maker: int
+    is_thread: bool
+
+
+_sharers: list[Sharer] = []
+
+
+def _remember(sharer: Sharer) -> None:
+    """Keep it until it is over, whoever holds its handle; now and then those that are over go."""
+    if len(_sharers) & (len(_sharers) - 1) == 0:  # at each power of two, so seldom
+        _sharers[:] = [other for other in _sharers if not other.task.done]
+    _sharers.append(sharer)
+
+
+@atexit.register
+def _end_sharers() -> None:
+    """No task may use the memory of an interpreter that ends: kill them, and wait for threads.
+
+    A thread cannot be killed alone; that the exit waits for it is what threading does, too.
+    """
+    me = os.getpid()
+    for task, pid, maker, is_thread in _sharers:
+        if maker != me or task.done:
+            continue
+        if not is_thread:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        task.wait(None)
 
 
 def give(

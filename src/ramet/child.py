@@ -215,13 +215,6 @@ class Child(Generic[T_co]):
             )
         _forgotten.append(_Remains(self))
 
-    def end_at_exit(self) -> None:
-        """The interpreter is about to end: a child that uses its memory ends first."""
-        if self._owner != os.getpid() or self._status is not None:
-            return
-        self.kill()
-        self.wait()
-
     # How a child of each kind ends.
 
     def _has_ended(self, timeout: float | None) -> bool:

@@ -1,11 +1,9 @@
 """A Python function in a new task: clone(), vfork(), fork()."""
 
-import atexit
 import contextlib
 import os
 import signal
 import sys
-import weakref
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, TypeVar, TypeVarTuple
@@ -192,8 +190,6 @@ def _clone_sharing(
     body = _body(outcome, fn, args)
     newborn = birth.give(request, body, kept=body, carrier_stack_size=stack_size)
     child: Child[T] = Child(newborn, flags, fn, outcome)
-    if newborn.task is not None and not flags & _THREAD:
-        _sharing.add(child)
     return child
 
 
@@ -248,13 +244,3 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
     def __exit__(self, *_: object) -> None:
         if self._fd is not None:
             os.close(self._fd)
-
-
-# Children that use this process's memory and must be gone before its interpreter is.
-_sharing: "weakref.WeakSet[Child[Any]]" = weakref.WeakSet()
-
-
-@atexit.register
-def _end_sharing_children() -> None:
-    for child in list(_sharing):
-        child.end_at_exit()

@@ -38,6 +38,7 @@ class Popen(subprocess.Popen[Any]):
     """
 
     _child: Child[None] | None = None
+    _communicating = False
 
     def __init__(self, args: Any, *more: Any, flags: int = 0, **options: Any) -> None:
         self._flags = flags
@@ -73,10 +74,14 @@ class Popen(subprocess.Popen[Any]):
         timeout: float | None = None,
     ) -> tuple[Any, Any]:
         """As subprocess.Popen.communicate(), with a TimeoutExpired that is Ramet's as well."""
+        timeout = checked_timeout(timeout)
+        self._communicating = True
         try:
-            return super().communicate(input, checked_timeout(timeout))
+            return super().communicate(input, timeout)
         except subprocess.TimeoutExpired as expired:
             raise _ours(expired) from None
+        finally:
+            self._communicating = False
 
     # What subprocess.Popen calls to do its work: the same on CPython 3.11 to 3.15.
 
@@ -154,7 +159,14 @@ class Popen(subprocess.Popen[Any]):
             self._note(self._child.poll())
         return self.returncode
 
+    def wait(self, timeout: float | None = None) -> int:
+        """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls."""
+        # From within communicate() comes what is left of its own, and that may be less than nothing.
+        return super().wait(timeout if self._communicating else checked_timeout(timeout))
+
     def _wait(self, timeout: float | None) -> int:
+        if timeout is not None:  # subprocess may hand on what is left of one that is over
+            timeout = max(0.0, timeout)
         if self.returncode is None and self._child is not None:
             try:
                 self._note(self._child.wait(timeout))

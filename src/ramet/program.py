@@ -21,6 +21,8 @@ Step: TypeAlias = tuple[object, ...]
 
 _FIRST_CLOSED = 3
 _LAST_DESCRIPTOR = (1 << 32) - 1
+_NO_ID = (1 << 32) - 1
+_UMASK_BITS = 0o7777
 _SIGNAL_BITS = 0x7F
 
 # Plain integers, as in birth.py.
@@ -91,9 +93,22 @@ class Program:
             raise ValueError("a program cannot be a thread of this process: its exec would end us")
         if flags & _LOW_LEVEL:
             raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
+        self._check_identity()
         if flags & _FS and (self.cwd is not None or self.umask is not None):
             raise ValueError("with FS the child's cwd and umask are the caller's: set them there")
         return flags
+
+    def _check_identity(self) -> None:
+        """The kernel takes 32 bits of an id, and all ones for "leave as it is": neither is asked."""
+        for name, number in (
+            ("user", self.user),
+            ("group", self.group),
+            *(("extra_groups", group) for group in self.groups or ()),
+        ):
+            if number is not None and not 0 <= number < _NO_ID:
+                raise OverflowError(f"{name}: {number} is no id, which is 0 to {_NO_ID - 1}")
+        if self.umask is not None and not 0 <= self.umask <= _UMASK_BITS:
+            raise ValueError(f"umask: {self.umask} is no mask, which is 0 to {_UMASK_BITS:#o}")
 
     def _steps(self, flags: int) -> list[Step]:
         """The plan. What changes who the child is comes after what needs the caller's rights."""

@@ -42,6 +42,7 @@ class Transfer:
 
     def __init__(self) -> None:
         self._map = _largest_mapping()
+        self._maker = os.getpid()
 
     def keep_from_others(self) -> None:
         """In the parent: children that are born later need no part in this."""
@@ -65,12 +66,14 @@ class Transfer:
 
     def take(self) -> tuple[int, Any]:
         """In the parent: (VALUE, the value), (RAISED, the exception) or (NOTHING, None)."""
-        if self._map is None:
+        if self._map is None or self._maker != os.getpid():  # another process has no part in it
             return NOTHING, None
         view = memoryview(self._map)
         kind, parts = _read(view)
         if kind == NOTHING:
             return NOTHING, None
+        if len(parts) > 1:  # the result goes on lying here, and later children may know it
+            self._map.madvise(mmap.MADV_DOFORK)
         if kind == LOST:
             return RAISED, ResultError(bytes(parts[0]).decode(errors="replace"))
         try:

@@ -15,10 +15,11 @@ import pytest
 
 DEADLINE_SECONDS = 60
 
-# A hang shows where every thread is, and ends: the watchdog needs no GIL.
+# A hang shows where every thread is, and ends: the watchdog needs no GIL. Nobody wants the cores.
 PRELUDE = f"""\
-import faulthandler
+import faulthandler, resource
 faulthandler.dump_traceback_later({DEADLINE_SECONDS}, exit=True)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 """
 
 

@@ -1,4 +1,5 @@
 import random
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -7,17 +8,14 @@ import pytest
 Start = Callable[..., Any]
 
 
-def kill_children(activity: str, number: int, flags: int, count: int) -> None:
-    """Kill children in the midst of something, and see that this process is as before."""
+def killed_by_the_caller(activity: str, number: int, flags: int, count: int) -> None:
     import ctypes
-    import signal
     import threading
     import time
 
     import ramet
     from ramet import CloneFlag as F
 
-    begun = threading.Event()
     libc = ctypes.CDLL(None)
 
     def spin() -> None:
@@ -32,28 +30,22 @@ def kill_children(activity: str, number: int, flags: int, count: int) -> None:
         while True:
             libc.getppid()
 
-    def native_sleep() -> None:
-        ctypes.PyDLL(None).sleep(1000)  # holds the GIL: somebody else must do the killing
-
-    activities = {
+    activities: dict[str, Callable[[], None]] = {
         "sleep": lambda: time.sleep(1000),
         "spin": spin,
         "allocate": allocate,
         "call": call,
-        "hold": native_sleep,
     }
-
-    def fn() -> None:
-        begun.set()
-        activities[activity]()
-
     for _ in range(count):
-        begun.clear()
-        # An alarm goes with exec and its likes to the process that asked for it: to the child.
-        child = ramet.clone(fn if activity != "hold" else hold_until(fn, number), flags=flags)
-        if activity != "hold":
-            begun.wait()
-            child.send_signal(number)
+        begun = threading.Event()
+
+        def fn(begun: threading.Event = begun) -> None:
+            begun.set()
+            activities[activity]()
+
+        child = ramet.clone(fn, flags=flags)
+        begun.wait()
+        child.send_signal(number)
         status = child.wait(30)
         assert status.signal == number, status
     assert ramet.clone(lambda: [1, 2], flags=F.VM).result(30) == [1, 2]
@@ -61,6 +53,181 @@ def kill_children(activity: str, number: int, flags: int, count: int) -> None:
     ran: list[int] = []
     thread = threading.Thread(target=ran.append, args=(1,))
     thread.start()
-    thread.join()
+    thread.join(30)
     assert ran == [1]
-    signal.getsignal(number)
+
+
+VM, SIGHAND, FILES = 0x100, 0x800, 0x400
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize("activity", ["sleep", "spin", "allocate", "call"])
+def test_the_caller_kills(apart: Start, activity: str, number: int) -> None:
+    """A child in shared memory can be killed in the midst of anything, and the caller goes on."""
+    apart(killed_by_the_caller, activity, int(number), VM, 30).finish()
+
+
+@pytest.mark.parametrize("flags", [VM | SIGHAND, VM | FILES], ids=["sighand", "files"])
+def test_the_caller_kills_who_shares_more(apart: Start, flags: int) -> None:
+    """Nor does it matter what else is shared."""
+    apart(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
+
+
+def dead_by_their_own_hand(way: str, count: int) -> None:
+    import ctypes
+    import os
+    import signal
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def die() -> None:
+        if way == "kill":  # os.kill() does not let go of the GIL
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif way == "read":
+            ctypes.string_at(8)
+        elif way == "read without the GIL":
+            ctypes.CDLL(None).strlen(ctypes.c_void_p(8))
+        elif way == "abort":
+            os.abort()
+        elif way == "exit":
+            os._exit(3)
+        else:
+            os.execv("/bin/sh", ["sh", "-c", "exit 3"])
+
+    expected = {
+        "kill": -signal.SIGKILL,
+        "read": -signal.SIGSEGV,
+        "read without the GIL": -signal.SIGSEGV,
+        "abort": -signal.SIGABRT,
+    }.get(way, 3)
+    counted: list[int] = []
+    going_on = True
+
+    def count_on() -> None:
+        while going_on:
+            counted.append(len(counted))
+
+    thread = threading.Thread(target=count_on)
+    thread.start()
+    for turn in range(count):
+        flags = F.VM | F.VFORK if turn % 2 else F.VM
+        assert ramet.clone(die, flags=flags).wait(30).returncode == expected, (turn, flags)
+    before = len(counted)
+    while len(counted) == before:
+        os.sched_yield()
+    going_on = False
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "way", ["kill", "read", "read without the GIL", "abort", "exit", "exec"]
+)
+def test_a_child_dies_by_its_own_hand(apart: Start, way: str) -> None:
+    """Whether it held the GIL or not, the end of a child leaves the caller and its threads going."""
+    apart(dead_by_their_own_hand, way, 60).finish()
+
+
+def killed_by_others(seed: int, count: int, hold: bool) -> None:
+    import ctypes
+    import os
+    import random
+    import subprocess
+    import sys
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    # It reads a pid, is busy for a random while, and kills.
+    killer_source = f"""
+import os, random, sys
+numbers = random.Random({seed})
+for line in sys.stdin:
+    for _ in range(numbers.randrange(20_000)):
+        pass
+    os.kill(int(line), 9)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True
+    ) as killer:
+        assert killer.stdin is not None
+        pipe = killer.stdin.fileno()
+        numbers = random.Random(seed + 1)
+
+        def victim(kind: int) -> None:
+            os.write(pipe, f"{os.getpid()}\n".encode())
+            if hold:
+                ctypes.PyDLL(None).sleep(1000)
+            while True:
+                if kind == 0:
+                    [bytearray(size) for size in range(0, 3000, 7)]
+                elif kind == 1:
+                    time.sleep(1000)
+                elif kind == 2:
+                    sum(range(1000))
+                else:
+                    "".join(map(str, range(300))).encode()
+
+        for turn in range(count):
+            child = ramet.clone(victim, numbers.randrange(4), flags=F.VM)
+            status = child.wait(30)
+            assert status.signal == 9, (turn, status)
+            assert sum(bytearray(100)) == 0
+    assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["any", "holding the GIL"])
+def test_others_kill_at_random_moments(apart: Start, hold: bool) -> None:
+    """200 children killed by another process, whatever they are at, leave the caller alive."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    apart(killed_by_others, seed, 200, hold).finish()
+
+
+def killed_at_random_moments(seed: int, count: int) -> None:
+    import random
+    import signal
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    numbers = random.Random(seed)
+    kept: list[object] = []
+
+    def victim(size: int) -> None:
+        while True:
+            text = "".join(map(str, range(size)))
+            kept[:] = [bytearray(size), text, {text: size}, text.split("9")]
+
+    def be_busy(rounds: int) -> None:
+        for number in range(rounds):
+            [number] * 10
+
+    going_on = True
+
+    def other() -> None:
+        while going_on:
+            be_busy(100)
+
+    threads = [threading.Thread(target=other) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(count):
+        child = ramet.clone(victim, numbers.randrange(1, 2000), flags=F.VM)
+        be_busy(numbers.randrange(20_000) if turn % 3 else 0)
+        child.kill()
+        assert child.wait(30).signal == signal.SIGKILL, turn
+    going_on = False
+    for thread in threads:
+        thread.join()
+    assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
+
+
+def test_the_caller_kills_at_random_moments(apart: Start) -> None:
+    """200 children killed at random moments of allocating, beside busy threads, hurt nobody."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    apart(killed_at_random_moments, seed, 200).finish()
