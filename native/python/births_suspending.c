@@ -5,7 +5,9 @@
  */
 #include "births.h"
 
+#include <limits.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "orphan.h"
@@ -33,6 +35,24 @@ static int run_python(void *fn, void *arg, void *context)
     return code;
 }
 
+/*
+ * Where Python notes which state a callback from native code (PyGILState_Ensure) is to use on this
+ * thread. It has no call to change that; but it is an ordinary key, known by what it holds.
+ */
+static bool find_callback_key(pthread_key_t *found)
+{
+    static bool known;
+    static pthread_key_t key;
+    const void *state = PyGILState_GetThisThreadState();
+    for (unsigned int i = 0; !known && state != NULL && i < PTHREAD_KEYS_MAX; i++)
+        if (pthread_getspecific(i) == state) {
+            key = i;
+            known = true;
+        }
+    *found = key;
+    return known && state != NULL && pthread_getspecific(key) == state;
+}
+
 static long birth_of_python(struct core_birth *birth)
 {
     struct suspending call = {
@@ -44,10 +64,17 @@ static long birth_of_python(struct core_birth *birth)
     if (call.state == NULL)
         return -ENOMEM;
     struct ramet_entry entry = {run_python, &call, birth->fn, birth->arg, core_exit_call(birth)};
+    pthread_key_t key;
+    bool has_key = find_callback_key(&key);
+    void *noted = has_key ? pthread_getspecific(key) : NULL;
     PyThreadState *mine = PyEval_SaveThread();
+    if (has_key)
+        pthread_setspecific(key, call.state); /* else a callback in the child would wait for itself */
     call.mask = ramet_block_signals();
     long pid = ramet_birth(&birth->request, &entry);
     ramet_set_signal_mask(call.mask);
+    if (has_key)
+        pthread_setspecific(key, noted);
     core_bury(call.state);
     PyEval_RestoreThread(mine);
     return pid;
