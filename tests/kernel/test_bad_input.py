@@ -185,7 +185,8 @@ def test_a_null_pointer_is_refused(fn: Any, nothing_left: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arg", "error"), [("text", TypeError), (1.5, TypeError), ([], TypeError), (1 << 70, OverflowError)]
+    ("arg", "error"),
+    [("text", TypeError), (1.5, TypeError), ([], TypeError), (1 << 70, OverflowError)],
 )
 def test_native_code_takes_a_word(arg: Any, error: type[Exception], nothing_left: object) -> None:
     """arg of native code is an int of a word's size or a pointer."""

@@ -1,0 +1,240 @@
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+
+SECONDS = 20.0
+
+
+def state_of(pid: int) -> str:
+    """The letter of /proc/PID/stat."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+
+
+def test_run_is_like_subprocess(nothing_left: object) -> None:
+    """Output, errors and code come back as subprocess.run gives them."""
+    argv = ["sh", "-c", "cat; echo bad >&2; exit 3"]
+    done = ramet.run(argv, input="good", capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "good", "bad\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        ramet.run(["false"], check=True)
+
+
+def test_a_popen_is_a_subprocess_popen(nothing_left: object) -> None:
+    """Whoever asks for a subprocess.Popen gets one, with a pidfd and the whole status."""
+    with ramet.Popen(["sh", "-c", "exit 4"]) as process:
+        assert isinstance(process, subprocess.Popen)
+        assert process.pidfd == process.fileno()
+        assert process.wait(SECONDS) == 4
+    assert process.exit_status is not None
+    assert process.exit_status.code == 4
+    assert process.exit_status.rusage is not None
+    assert process.pidfd is None
+
+
+def test_cwd_env_and_descriptors(tmp_path: Path, nothing_left: object) -> None:
+    """The child has the directory, the environment and the descriptors that it is given, no others."""
+    reading, writing = os.pipe()
+    script = f'pwd; echo "$WORD"; echo passed >/proc/self/fd/{writing}; ls /proc/self/fd'
+    done = ramet.run(
+        ["/bin/sh", "-c", script],
+        cwd=tmp_path,
+        env={"WORD": "yes", "PATH": os.environ["PATH"]},
+        pass_fds=[writing],
+        capture_output=True,
+        text=True,
+    )
+    os.close(writing)
+    assert os.read(reading, 100) == b"passed\n"
+    os.close(reading)
+    where, word, *numbers = done.stdout.split()
+    assert (where, word) == (str(tmp_path), "yes")
+    assert set(map(int, numbers)) == {0, 1, 2, 3, writing} - ({3} if writing == 3 else set())
+
+
+def test_standard_descriptors_may_be_swapped(tmp_path: Path, nothing_left: object) -> None:
+    """Descriptors that stand in each other's way reach their places all the same."""
+    script = """
+import os, sys, ramet
+os.dup2(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), 0)
+os.dup2(os.open(sys.argv[2], os.O_RDWR | os.O_CREAT), 1)
+done = ramet.run(["sh", "-c", "echo out; echo err >&2"], stdin=1, stdout=0, stderr=1)
+sys.exit(done.returncode)
+"""
+    first, second = tmp_path / "first", tmp_path / "second"
+    subprocess.run([sys.executable, "-c", script, first, second], check=True, timeout=SECONDS)
+    assert first.read_text() == "out\n"
+    assert second.read_text() == "err\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "error", "step"),
+    [
+        (["/no/such/program"], FileNotFoundError, "execve"),
+        (["no-such-program-anywhere"], FileNotFoundError, "execve"),
+        (["/etc/passwd"], PermissionError, "execve"),
+        (["/etc/passwd/below"], NotADirectoryError, "execve"),
+    ],
+)
+def test_a_program_that_cannot_run(
+    argv: list[str], error: type[OSError], step: str, nothing_left: object
+) -> None:
+    """The error is subprocess's, and names the step and the program."""
+    with pytest.raises(ramet.SpawnError) as told:
+        ramet.run(argv)
+    assert isinstance(told.value, error)
+    assert (told.value.step, told.value.filename) == (step, argv[0])
+
+
+def test_a_directory_that_is_not_there(nothing_left: object) -> None:
+    """A failure before the exec names its own step."""
+    with pytest.raises(FileNotFoundError) as told:
+        ramet.run(["true"], cwd="/no/such/directory")
+    assert isinstance(told.value, ramet.SpawnError)
+    assert (told.value.step, told.value.filename) == ("chdir", "/no/such/directory")
+
+
+@pytest.mark.parametrize(
+    ("argv", "options", "error"),
+    [
+        ([], {}, ValueError),
+        (["a\0b"], {}, ValueError),
+        (["true"], {"env": {"A=B": "c"}}, ValueError),
+        (["true"], {"timeout": -1}, ValueError),
+        (["true"], {"timeout": float("nan")}, ValueError),
+        (["true"], {"timeout": "1"}, TypeError),
+        (["true"], {"preexec_fn": print}, ValueError),
+        (["true"], {"user": 1 << 32}, OverflowError),
+        (["true"], {"extra_groups": [1 << 33]}, OverflowError),
+        (["true"], {"umask": 1 << 40}, ValueError),
+        (["true"], {"flags": F.THREAD}, ValueError),
+        (["true"], {"flags": F.SETTLS}, ValueError),
+        (["true"], {"flags": F.FS, "cwd": "/"}, ValueError),
+        (["true"], {"flags": F.NEWNS | F.FS}, ramet.CloneError),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused(
+    argv: list[str], options: dict[str, Any], error: type[Exception], nothing_left: object
+) -> None:
+    """One clear error, before anything is made."""
+    with pytest.raises(error):
+        ramet.run(argv, **options)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05])
+def test_a_timeout_kills_and_tells(timeout: float, nothing_left: object) -> None:
+    """A run whose time is over raises what both libraries call by that name."""
+    with pytest.raises(subprocess.TimeoutExpired) as told:
+        ramet.run(["sleep", "1000"], timeout=timeout, capture_output=True)
+    assert isinstance(told.value, ramet.TimeoutExpired)
+    assert isinstance(told.value, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [F.FILES, F.FS, F.SIGHAND, F.SYSVSEM, F.IO, F.DETACHED, F.UNTRACED, F.PTRACE, F.VM | F.VFORK],
+    ids=str,
+)
+def test_any_flag_may_be_set(flags: F, nothing_left: object) -> None:
+    """A program runs with any flag, and its caller's descriptors are as before."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    done = ramet.run(["sh", "-c", "echo ran"], flags=flags, stdout=subprocess.PIPE)
+    assert done.stdout == b"ran\n"
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_sibling_has_no_status(nothing_left: object) -> None:
+    """Of another parent's child the end is seen, and the status said to be unknown if it is."""
+    script = "import ramet; p = ramet.Popen(['true'], flags=0x8000); print(p.wait(20), p.pid)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    code, pid = map(int, done.stdout.split())
+    assert code == 0
+    assert os.waitpid(pid, 0) == (pid, 0)
+
+
+def test_one_that_begins_stopped(nothing_left: object) -> None:
+    """STOPPED holds the program before its first instruction until it may go on."""
+    process = ramet.Popen(["sh", "-c", "exit 5"], flags=F.STOPPED)
+    assert state_of(process.pid) == "T"
+    assert Path(f"/proc/{process.pid}/comm").read_text() != "sh\n"
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(SECONDS) == 5
+
+
+@pytest.mark.parametrize("flags", [F.STOPPED, F.STOPPED | F.DETACHED], ids=str)
+def test_no_handler_of_ours_runs_in_the_child(flags: F, nothing_left: object) -> None:
+    """A signal to a child that has not exec'ed yet ends it and does not call our handler."""
+    heard: list[int] = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    process = ramet.Popen(["sleep", "1000"], flags=flags)
+    process.send_signal(signal.SIGUSR1)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(SECONDS) == -signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, old)
+    assert heard == []
+
+
+def test_an_identity_is_set(root: None, nothing_left: object) -> None:
+    """User, groups and umask are the child's from its first instruction."""
+    done = ramet.run(
+        ["sh", "-c", "id -u; id -g; id -G; umask"],
+        user=65534,
+        group=65533,
+        extra_groups=[5, 7],
+        umask=0o27,
+        capture_output=True,
+    )
+    assert done.stdout.split() == b"65534 65533 65533 5 7 0027".split()
+
+
+def test_a_result_in_place_survives_a_fork(nothing_left: object) -> None:
+    """Buffers of a result that lie where the child wrote them are there for later children."""
+    result = ramet.clone(lambda: pickle.PickleBuffer(bytearray(b"xyz" * 5000))).result(SECONDS)
+    assert ramet.clone(lambda: bytes(memoryview(result)[:3])).result(SECONDS) == b"xyz"
+
+
+def test_a_callback_from_native_code_in_a_vfork_child(nothing_left: object) -> None:
+    """Native code that calls Python back finds the child's own thread state."""
+    callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+    def sort() -> list[int]:
+        numbers = (ctypes.c_int * 4)(3, 1, 4, 2)
+        ctypes.CDLL(None).qsort(numbers, 4, 4, callback_type(compare))
+        return list(numbers)
+
+    def compare(left: int, right: int) -> int:
+        return ctypes.c_int.from_address(left).value - ctypes.c_int.from_address(right).value
+
+    assert ramet.vfork(sort).result(SECONDS) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "birth",
+    [
+        "ramet.clone(spin, flags=F.VM)",
+        "lowlevel.clone(lambda _: spin(), None, F.VM | 17, lowlevel.Stack(1 << 20))",
+        "ramet.clone(time.sleep, 0.2, flags=F.VM | F.SIGHAND | F.THREAD)",
+    ],
+)
+def test_an_exit_with_children_alive(birth: str) -> None:
+    """An interpreter that ends takes along whoever uses its memory, and ends well itself."""
+    script = f"""
+import time, ramet
+from ramet import CloneFlag as F, lowlevel
+def spin():
+    while True: pass
+{birth}
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=SECONDS, check=True)
