@@ -66,7 +66,7 @@ class Transfer:
 
     def take(self) -> tuple[int, Any]:
         """In the parent: (VALUE, the value), (RAISED, the exception) or (NOTHING, None)."""
-        if self._map is None or self._maker != os.getpid():  # another process has no part in it
+        if self._maker != os.getpid():  # another process has no part in it
             return NOTHING, None
         view = memoryview(self._map)
         kind, parts = _read(view)

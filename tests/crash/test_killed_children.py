@@ -73,7 +73,7 @@ def test_the_caller_kills_who_shares_more(apart: Start, flags: int) -> None:
     apart(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
 
 
-def dead_by_their_own_hand(way: str, count: int) -> None:
+def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a table of ways, told as branches
     import ctypes
     import os
     import signal
@@ -191,7 +191,7 @@ def killed_at_random_moments(seed: int, count: int) -> None:
 
     def be_busy(rounds: int) -> None:
         for number in range(rounds):
-            [number] * 10
+            [number] * 10  # noqa: B018 - it is to take time
 
     going_on = True
 

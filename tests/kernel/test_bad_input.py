@@ -159,7 +159,7 @@ def test_flags_that_are_no_number_are_refused(flags: Any, nothing_left: object) 
 
 @pytest.mark.parametrize("fn", [None, 5, "fn", b"", [], object()], ids=lambda fn: type(fn).__name__)
 def test_what_cannot_be_called_is_refused(fn: Any, nothing_left: object) -> None:
-    """fn must be callable, and the error says what it was."""
+    """Fn must be callable, and the error says what it was."""
     name = type(fn).__name__
     refused(lambda: ramet.clone(fn), TypeError, f"fn must be callable, not {name}")
     refused(lambda: ramet.vfork(fn), TypeError, f"fn must be callable, not {name}")
@@ -189,7 +189,7 @@ def test_a_null_pointer_is_refused(fn: Any, nothing_left: object) -> None:
     [("text", TypeError), (1.5, TypeError), ([], TypeError), (1 << 70, OverflowError)],
 )
 def test_native_code_takes_a_word(arg: Any, error: type[Exception], nothing_left: object) -> None:
-    """arg of native code is an int of a word's size or a pointer."""
+    """Arg of native code is an int of a word's size or a pointer."""
     code = ctypes.CDLL(None).abs
     with pytest.raises(error):
         lowlevel.clone(code, arg, F.VM | 17, Stack(STACK_BYTES))
@@ -327,7 +327,7 @@ def test_a_stack_size_that_cannot_be_is_refused(
 
 def test_a_stack_size_without_room_is_refused(nothing_left: object) -> None:
     """A stack for which there is no memory is an OSError, and no child is made."""
-    with pytest.raises(OSError, match="EAGAIN|ENOMEM|Cannot allocate|unavailable"):
+    with pytest.raises(OSError, match=r"EAGAIN|ENOMEM|Cannot allocate|unavailable"):
         ramet.clone(never, flags=F.VM, stack_size=1 << 50)
 
 
@@ -335,7 +335,7 @@ def test_a_stack_size_without_room_is_refused(nothing_left: object) -> None:
 
 
 def test_tls_without_its_flag_is_refused(nothing_left: object) -> None:
-    """tls is used with SETTLS only."""
+    """Tls is used with SETTLS only."""
     stack = Stack(STACK_BYTES)
     refused(
         lambda: lowlevel.clone(never, None, F.VM | 17, stack, tls=PAGE),
@@ -490,7 +490,7 @@ def test_a_cgroup_that_is_not_there_is_refused(tmp_path: Path, nothing_left: obj
 
 @pytest.mark.parametrize("cgroup", [1.5, [1]], ids=["float", "list"])
 def test_what_is_no_cgroup_is_refused(cgroup: Any, nothing_left: object) -> None:
-    """cgroup is a path or a descriptor, by number or by fileno()."""
+    """Cgroup is a path or a descriptor, by number or by fileno()."""
     refused(lambda: ramet.clone(never, cgroup=cgroup), TypeError, "cgroup")
 
 
@@ -558,7 +558,7 @@ def test_a_thousand_refusals_leave_nothing(tmp_path: Path, nothing_left: object)
     ]
     for _ in range(125):
         for call in calls:
-            with pytest.raises(OSError, match="E[A-Z]+"):
+            with pytest.raises(OSError, match=r"E[A-Z]+"):
                 call()
     assert threading.active_count() == threads
     assert not stack.in_use

@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     """One way to make a child, and how many a second there are of it."""
 
     make: Callable[[], None]
-    count: int
+    children: int
 
 
 def finished(pid: int) -> None:
@@ -137,7 +137,7 @@ def resident_bytes() -> int:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_children_leave_nothing(kind: Kind, nothing_left: LeakCheck) -> None:
     """However many children there were, no zombie, descriptor, thread, mapping or memory stays."""
-    count = LONG_COUNT if LONG else kind.count
+    count = LONG_COUNT if LONG else kind.children
     for _ in range(count // 10):
         kind.make()
     nothing_left.start_again()
