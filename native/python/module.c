@@ -11,14 +11,14 @@ PyObject *core_raise_errno(long negative_errno)
 
 static PyMethodDef methods[] = {
     {"clone", core_clone, METH_VARARGS,
-     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size)\n--\n\n"
+     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
     {"spawn", core_spawn, METH_VARARGS,
-     "spawn(args, legacy, stopped, plan)\n--\n\n"
+     "spawn(args, legacy, stopped, plan, /)\n--\n\n"
      "Makes a task that carries out a plan. Returns (pid, failed step or -1, its errno)."},
     {"waitid", core_waitid, METH_VARARGS,
-     "waitid(idtype, id, options)\n--\n\nReturns (pid, code, status, rusage) or None."},
+     "waitid(idtype, number, options, /)\n--\n\nReturns (pid, code, status, rusage) or None."},
     {NULL, NULL, 0, NULL},
 };
 

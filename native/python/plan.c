@@ -205,7 +205,7 @@ static PyObject *plan_step_name(PlanObject *self, PyObject *number)
 }
 
 static PyMethodDef plan_methods[] = {
-    {"step_name", (PyCFunction)plan_step_name, METH_O, "step_name(index)\n--\n\nWhat a step is called in an error."},
+    {"step_name", (PyCFunction)plan_step_name, METH_O, "step_name($self, index, /)\n--\n\nWhat a step is called in an error."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -33,7 +33,7 @@ static PyGetSetDef task_members[] = {
 
 static PyMethodDef task_methods[] = {
     {"wait", (PyCFunction)task_wait, METH_O,
-     "wait(timeout)\n--\n\nSleeps until done; timeout in seconds or None. Returns whether it is done."},
+     "wait($self, timeout, /)\n--\n\nSleeps until done; timeout in seconds or None. Returns whether it is done."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -60,7 +60,7 @@ static PyGetSetDef word_members[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyDoc_STRVAR(word_wait_doc, "wait(timeout=None)\n--\n\n"
+PyDoc_STRVAR(word_wait_doc, "wait($self, timeout=None)\n--\n\n"
 "Sleeps until the word is 0, as CHILD_CLEARTID makes it when the child execs or ends.\n"
 "\n"
 "timeout is in seconds, None is for ever. Returns True when the word is 0, False when the time is up.\n"
