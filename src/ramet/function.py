@@ -77,8 +77,9 @@ def clone(
     Returns a Child, which is the caller's: wait for it, or use it as a context manager.
 
     Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
-    the memory, and the result is the object itself. sys.exit() in fn sets the exit code and gives
-    no result. The child runs no atexit handlers.
+    the memory, and the result is the object itself. Such a child should leave no thread behind: the
+    thread would end with it, and Python would not know. sys.exit() in fn sets the exit code and
+    gives no result. The child runs no atexit handlers.
 
     Raises CloneError with the broken rules, before anything is made where they are known; TypeError
     and ValueError for bad arguments.
