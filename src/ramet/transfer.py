@@ -23,6 +23,8 @@ _ALIGNMENT = 64
 _LEAST_BYTES = 1 << 16
 _NORESERVE = 0x4000  # MAP_NORESERVE of every architecture with a native/arch folder
 
+_NOBODY = 0  # no process has this pid
+
 NOTHING, VALUE, RAISED, LOST = range(4)
 
 
@@ -90,6 +92,7 @@ class Transfer:
     def close(self) -> None:
         """Let go of the mapping; it stays as long as a result lies in it."""
         self._map = None  # type: ignore[assignment]
+        self._maker = _NOBODY
 
     def _put_error(self, error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))
