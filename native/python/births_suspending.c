@@ -37,7 +37,8 @@ static int run_python(void *fn, void *arg, void *context)
 
 /*
  * Where Python notes which state a callback from native code (PyGILState_Ensure) is to use on this
- * thread. It has no call to change that; but it is an ordinary key, known by what it holds.
+ * thread. Since 3.12 that is always the attached one. Before, there is no call to change it; but it
+ * is an ordinary key, known by what it holds.
  */
 static bool find_callback_key(pthread_key_t *found)
 {
@@ -64,8 +65,8 @@ static long birth_of_python(struct core_birth *birth)
     if (call.state == NULL)
         return -ENOMEM;
     struct ramet_entry entry = {run_python, &call, birth->fn, birth->arg, core_exit_call(birth)};
-    pthread_key_t key;
-    bool has_key = find_callback_key(&key);
+    pthread_key_t key = 0;
+    bool has_key = PY_VERSION_HEX < 0x030c0000 && find_callback_key(&key);
     void *noted = has_key ? pthread_getspecific(key) : NULL;
     PyThreadState *mine = PyEval_SaveThread();
     if (has_key)
