@@ -90,7 +90,7 @@ def test_a_program_that_cannot_run(
 ) -> None:
     """The error is subprocess's, and names the step and the program."""
     with pytest.raises(ramet.SpawnError) as told:
-        ramet.run(argv)
+        ramet.run(argv, env={"PATH": "/usr/bin:/bin"})
     assert isinstance(told.value, error)
     assert (told.value.step, told.value.filename) == (step, argv[0])
 
