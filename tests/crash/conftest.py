@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 
 # A hang shows where every thread is, and ends: the watchdog needs no GIL. Nobody wants the cores.
 PRELUDE = f"""\
 import faulthandler, resource
+from collections.abc import Callable
 faulthandler.dump_traceback_later({DEADLINE_SECONDS}, exit=True)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 """

@@ -1,5 +1,6 @@
 import random
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,48 @@ def test_the_caller_kills(apart: Start, activity: str, number: int) -> None:
 def test_the_caller_kills_who_shares_more(apart: Start, flags: int) -> None:
     """Nor does it matter what else is shared."""
     apart(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
+
+
+def killed_while_they_wait_for_a_lock(count: int) -> None:
+    import faulthandler
+    import os
+    import threading
+    from pathlib import Path
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    faulthandler.dump_traceback_later(15, exit=True)
+
+    def victim(begun: list[int]) -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        begun.append(1)
+        lock.acquire()
+
+    for _ in range(count):
+        begun: list[int] = []
+        child = ramet.clone(victim, begun, flags=F.VM)
+        stat = Path(f"/proc/{child.pid}/stat")
+        while not begun or stat.read_text().rpartition(")")[2].split()[0] != "S":
+            os.sched_yield()
+        child.kill()
+        assert child.wait(30).signal == 9
+        # Its locks are lost, and nobody else's are.
+        thread = threading.Thread(target=threading.Lock().acquire)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.mark.xfail(
+    sys.version_info >= (3, 13),
+    reason="who waits for a lock stands in Python's list of waiters, by an entry on its stack",
+    strict=False,
+)
+def test_waiting_for_a_lock_is_a_good_moment_to_be_killed(apart: Start) -> None:
+    """2,000 children killed while they wait for a lock of their own leave all other locks going."""
+    apart(killed_while_they_wait_for_a_lock, 2000).finish()
 
 
 def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a table of ways, told as branches

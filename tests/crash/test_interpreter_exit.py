@@ -1,0 +1,176 @@
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ramet import CloneFlag as F
+
+Start = Callable[..., Any]
+
+KINDS = {
+    "vm": F.VM,
+    "sighand": F.VM | F.SIGHAND,
+    "files": F.VM | F.FILES | F.FS,
+}
+
+
+def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:  # noqa: C901 - a program of its own
+    """Make three children, tell their pids, and end the program at a line of input."""
+    import os
+    import signal
+    import sys
+    import threading
+    import time
+    import warnings
+
+    import ramet
+
+    warnings.simplefilter("ignore", ResourceWarning)
+    pids: list[int] = []
+    told = threading.Event()
+
+    def spin() -> None:
+        while True:
+            pass
+
+    def allocate() -> None:
+        while True:
+            [bytearray(number) for number in range(0, 3000, 7)]
+
+    def nap() -> None:
+        while True:
+            time.sleep(0)
+
+    def hold_a_lock() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        time.sleep(1000)
+
+    activities: dict[str, Callable[[], None]] = {
+        "sleep": lambda: time.sleep(1000),
+        "spin": spin,
+        "allocate": allocate,
+        "nap": nap,
+        "lock": hold_a_lock,
+    }
+
+    def fn() -> None:
+        pids.append(os.getpid())
+        if len(pids) == 3:
+            told.set()
+        activities[activity]()
+
+    kept = [ramet.clone(fn, flags=flags) for _ in range(3)]
+    told.wait()
+    if forget:
+        kept.clear()
+    print(*pids, flush=True)
+    sys.stdin.readline()
+    if way == "exit":
+        sys.exit(3)
+    elif way == "raise":
+        raise LookupError("at the end")
+    elif way == "hard exit":
+        os._exit(3)
+    elif way == "signal":
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif way == "thread":
+        threading.Thread(target=time.sleep, args=(0.1,)).start()
+
+
+@pytest.mark.parametrize("activity", ["sleep", "spin", "allocate", "nap", "lock"])
+@pytest.mark.parametrize("forget", [False, True], ids=["kept", "forgotten"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_the_program_is_theirs(
+    apart: Start, kind: str, forget: bool, activity: str
+) -> None:
+    """A program that ends does not hang on its children in shared memory, and leaves none."""
+    program = apart(leave_children, int(KINDS[kind]), activity, forget, "return")
+    program.watch()
+    program.go_on()
+    program.finish()
+    assert program.all_gone()
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [("exit", 3), ("raise", 1), ("hard exit", 3), ("signal", -signal.SIGTERM), ("thread", 0)],
+    ids=["exit", "raise", "hard exit", "signal", "thread"],
+)
+def test_whatever_way_it_ends(apart: Start, way: str, code: int) -> None:
+    """The program ends with its own code, in whatever way it ends, and no child is left."""
+    program = apart(leave_children, int(F.VM), "spin", False, way)
+    program.watch()
+    program.go_on()
+    program.finish(code)
+    assert program.all_gone()
+
+
+def leave_a_thread() -> None:
+    import atexit
+    import threading
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("ignore", ResourceWarning)
+    end = threading.Event()
+
+    def fn() -> None:
+        end.wait()
+        print("the last word", flush=True)
+
+    ramet.clone(fn, flags=F.VM | F.SIGHAND | F.THREAD)
+    atexit.register(end.set)
+
+
+def test_the_end_waits_for_threads(apart: Start) -> None:
+    """A child that is a thread cannot be killed, and the program waits for it as for any thread."""
+    assert apart(leave_a_thread).finish() == "the last word\n"
+
+
+def make_children_at_the_end(where: str) -> None:
+    import atexit
+    import threading
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    results: list[object] = []
+
+    def make() -> None:
+        results.append(ramet.clone(lambda: 1, flags=F.VM).result(30))
+        results.append(ramet.vfork(lambda: 2).result(30))
+        results.append(ramet.clone(lambda: 3).result(30))
+        ramet.clone(time.sleep, 1000, flags=F.VM).__enter__()
+        print(results)
+
+    if where == "atexit":
+        atexit.register(make)
+    else:
+        threading.Thread(target=make).start()
+
+
+@pytest.mark.parametrize("where", ["atexit", "a last thread"])
+def test_children_of_the_last_moment(apart: Start, where: str) -> None:
+    """Children made while the program ends work, and do not keep it from ending."""
+    assert apart(make_children_at_the_end, where).finish() == "[1, 2, 3]\n"
+
+
+def end_in_a_child(flags: int) -> None:
+    import os
+
+    import ramet
+
+    child = ramet.clone(lambda: os.getpid(), flags=flags)
+    assert child.result(30) == child.pid
+    print("once")
+
+
+@pytest.mark.parametrize("flags", [F(0), F.FS, F.VM, F.VM | F.VFORK], ids=str)
+def test_only_the_caller_ends_the_program(apart: Start, flags: F) -> None:
+    """A child ends at the end of its function, and the program's last lines run once."""
+    assert apart(end_in_a_child, int(flags)).finish() == "once\n"

@@ -1,0 +1,120 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ramet import CloneFlag as F
+
+Start = Callable[..., Any]
+
+
+def have_children(flags: int, activity: str, in_thread: str) -> None:  # noqa: C901 - a program of its own
+    """Make three children, tell their pids, and wait for ever."""
+    import os
+    import threading
+    import time
+
+    import ramet
+
+    pids: list[int] = []
+    told = threading.Event()
+
+    def spin() -> None:
+        while True:
+            pass
+
+    def exec_and_sleep() -> None:
+        os.execv("/bin/sleep", ["sleep", "1000"])
+
+    activities: dict[str, Callable[[], None]] = {
+        "sleep": lambda: time.sleep(1000),
+        "spin": spin,
+        "exec": exec_and_sleep,
+    }
+
+    def fn() -> None:
+        # With NEWPID the child does not know its pid out there.
+        pids.append(int(os.readlink("/proc/self")))
+        if len(pids) == 3:
+            told.set()
+        activities[activity]()
+
+    children = []
+
+    def make() -> None:
+        children.append(ramet.clone(fn, flags=flags))
+
+    for _ in range(3):
+        if in_thread == "main":
+            make()
+            continue
+        thread = threading.Thread(target=make)
+        thread.start()
+        if not flags & ramet.CloneFlag.VFORK:
+            thread.join()
+    told.wait()
+    print(*pids, flush=True)
+    if in_thread == "and gone":
+        # The threads that made them have ended, and the children go on while the process lives.
+        for child in children:
+            assert child.poll() is None
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize("activity", ["sleep", "spin"])
+@pytest.mark.parametrize(
+    "flags", [F.VM, F.VM | F.FILES | F.FS, F.VM | F.DETACHED, F.VM | F.CLEAR_SIGHAND], ids=str
+)
+def test_children_end_with_their_process(apart: Start, flags: F, activity: str) -> None:
+    """When the caller is killed, no child that shares its memory goes on."""
+    caller = apart(have_children, int(flags), activity, "main")
+    caller.watch()
+    assert caller.still_running() == 3
+    caller.kill()
+    assert caller.all_gone()
+
+
+def test_children_of_suspended_threads_end_with_their_process(apart: Start) -> None:
+    """When a caller is killed that vfork() has suspended, the child ends as well."""
+    caller = apart(have_children, int(F.VM | F.VFORK), "sleep", "and suspended")
+    caller.watch()
+    caller.kill()
+    assert caller.all_gone()
+
+
+@pytest.mark.xfail(reason="these get no signal of their caller's end that is theirs alone")
+@pytest.mark.parametrize(
+    "flags", [F.VM | F.SIGHAND, F.VM | F.PARENT, F.VM | F.NEWPID | F.NEWUSER], ids=str
+)
+def test_children_of_any_kind_end_with_their_process(apart: Start, flags: F) -> None:
+    """That holds for children that share handlers, have another parent or another view of pids."""
+    caller = apart(have_children, int(flags), "sleep", "main")
+    caller.watch()
+    caller.kill()
+    assert caller.all_gone(2.0)
+
+
+def test_threads_end_with_their_process(apart: Start) -> None:
+    """A child that is a thread of the caller ends with it, and the caller can be waited for."""
+    caller = apart(have_children, int(F.VM | F.SIGHAND | F.THREAD), "sleep", "main")
+    caller.process.stdout.readline()
+    caller.kill()
+
+
+def test_children_of_a_thread_that_ended_go_on(apart: Start) -> None:
+    """The end of the thread that made it is not the end of a child; that of the process is."""
+    caller = apart(have_children, int(F.VM), "sleep", "and gone")
+    caller.watch()
+    assert not caller.all_gone(0.3)
+    assert caller.still_running() == 3
+    caller.kill()
+    assert caller.all_gone()
+
+
+def test_a_program_outlives_the_caller(apart: Start) -> None:
+    """A child that has exec'ed shares nothing any more, and its end is its own affair."""
+    caller = apart(have_children, int(F.VM), "exec", "main")
+    caller.watch()
+    caller.kill()
+    assert not caller.all_gone(0.3)
+    assert caller.still_running() == 3
