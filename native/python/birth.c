@@ -2,19 +2,10 @@
 #include "core.h"
 
 #include <linux/sched.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "births.h"
 #include "lease.h"
-
-/* Without VM and without anything to share: that is fork(), and libc knows best how to do it. */
-static bool is_fork(const struct ramet_request *request)
-{
-    const struct ramet_clone_args *args = &request->args;
-    return args->flags == 0 && args->exit_signal == SIGCHLD && args->stack == 0 && args->set_tid_size == 0 &&
-           !request->stopped;
-}
 
 long core_exit_call(const struct core_birth *birth)
 {
@@ -35,23 +26,23 @@ pid_t core_owner(const struct core_birth *birth)
     return birth->request.args.flags & (CLONE_SIGHAND | CLONE_THREAD | CLONE_PARENT | CLONE_NEWPID) ? 0 : getpid();
 }
 
-static PyObject *pid_and_task(long pid, PyObject *task)
+static PyObject *pid_alone(long pid)
 {
-    return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lN", pid, task);
+    return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lO", pid, Py_None);
 }
 
 static PyObject *make(struct core_birth *birth)
 {
     uint64_t flags = birth->request.args.flags;
-    if (!(flags & CLONE_VM)) {
-        long pid = is_fork(&birth->request) ? core_birth_fork(birth) : core_birth_copied(birth);
-        return pid_and_task(pid, Py_NewRef(Py_None));
-    }
+    if (birth->by_fork)
+        return pid_alone(core_birth_fork(birth));
+    if (!(flags & CLONE_VM))
+        return pid_alone(core_birth_copied(birth));
     if (flags & CLONE_VFORK)
-        return pid_and_task(core_birth_suspending(birth), Py_NewRef(Py_None));
+        return pid_alone(core_birth_suspending(birth));
     if (flags & CLONE_SETTLS) {
         ramet_lease_sweep();
-        return pid_and_task(core_birth_native(birth), Py_NewRef(Py_None));
+        return pid_alone(core_birth_native(birth));
     }
     return core_birth_carried(birth);
 }
@@ -97,13 +88,14 @@ PyObject *core_clone(PyObject *module, PyObject *args)
     struct core_birth birth = {0};
     Py_buffer block;
     PyObject *fn, *arg, *stack, *words;
-    int legacy, stopped;
+    int by_fork, legacy, stopped;
     Py_ssize_t size;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*nppOOOOO!n:clone", &block, &size, &legacy, &stopped, &fn, &arg, &birth.kept,
+    if (!PyArg_ParseTuple(args, "y*npppOOOOO!n:clone", &block, &size, &by_fork, &legacy, &stopped, &fn, &arg, &birth.kept,
                           &stack, &PyTuple_Type, &words, &birth.carrier_stack_size))
         return NULL;
     birth.request.size = (size_t)size;
+    birth.by_fork = by_fork;
     birth.request.legacy = legacy;
     birth.request.stopped = stopped;
     if (stack != Py_None && !PyObject_TypeCheck(stack, &Stack_Type)) {

@@ -6,6 +6,7 @@
 
 struct core_birth {
     struct ramet_request request;
+    bool by_fork; /* nothing is asked that fork() does not do, and libc knows best how to do it */
     bool native;  /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
     void *fn;
     void *arg;

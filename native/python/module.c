@@ -11,7 +11,7 @@ PyObject *core_raise_errno(long negative_errno)
 
 static PyMethodDef methods[] = {
     {"clone", core_clone, METH_VARARGS,
-     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
+     "clone(args, size, by_fork, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
     {"spawn", core_spawn, METH_VARARGS,

@@ -36,6 +36,7 @@ class Plan:
 def clone(
     args: bytes,
     size: int,
+    by_fork: bool,
     legacy: bool,
     stopped: bool,
     fn: Any,

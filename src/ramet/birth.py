@@ -143,6 +143,7 @@ def call(
     arg: Any,
     *,
     legacy: bool,
+    by_fork: bool = False,
     size: int = SIZES[-1],
     kept: object = None,
     carrier_stack_size: int = 0,
@@ -169,7 +170,17 @@ def call(
     stopped = bool(flags & _STOPPED)
     try:
         pid, task = _core.clone(
-            block.packed, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size
+            block.packed,
+            size,
+            by_fork,
+            legacy,
+            stopped,
+            fn,
+            arg,
+            kept,
+            stack,
+            words,
+            carrier_stack_size,
         )
     except OSError as error:
         raise law.refusal(error.errno or 0, flags, args.exit_signal, name) from None
@@ -229,7 +240,13 @@ def give(
 
     def make(asked: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
         return call(
-            asked, fn, None, legacy=legacy, kept=kept, carrier_stack_size=carrier_stack_size
+            asked,
+            fn,
+            None,
+            legacy=legacy,
+            by_fork=_is_plain_fork(asked, index(asked.flags)),
+            kept=kept,
+            carrier_stack_size=carrier_stack_size,
         )
 
     pid, pidfd, task = _by_the_call_that_can(args, make)

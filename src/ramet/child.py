@@ -93,7 +93,7 @@ class Child(Generic[T_co]):
         Source: waitid(2) WNOHANG.
         """
         if self._status is None and self._has_ended(0.0):
-            self._conclude()
+            return self._conclude()
         return self._status
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
@@ -111,8 +111,8 @@ class Child(Generic[T_co]):
         if self._status is None:
             if not self._has_ended(timeout):
                 raise TimeoutExpired(self._what, cast(float, timeout))
-            self._conclude()
-        return cast(ExitStatus, self._status)
+            return self._conclude()
+        return self._status
 
     def result(self, timeout: float | None = None) -> T_co:
         """What the function returned; what it raised is raised here.
@@ -122,13 +122,8 @@ class Child(Generic[T_co]):
         the object itself. Raises ChildDied when the child ended without a result, TimeoutExpired
         when it has not ended in time.
         """
-        from .transfer import NOTHING, RAISED
-
-        self.wait(timeout)
-        kind, outcome = self._take()
-        if kind == NOTHING:
-            raise ChildDied(cast(ExitStatus, self._status), self.pid)
-        if kind == RAISED:
+        raised, outcome = self._outcome_within(timeout)
+        if raised:
             raise outcome
         return cast(T_co, outcome)
 
@@ -137,13 +132,8 @@ class Child(Generic[T_co]):
 
         Raises ChildDied and TimeoutExpired as result() does.
         """
-        from .transfer import NOTHING, RAISED
-
-        self.wait(timeout)
-        kind, outcome = self._take()
-        if kind == NOTHING:
-            raise ChildDied(cast(ExitStatus, self._status), self.pid)
-        return cast(BaseException, outcome) if kind == RAISED else None
+        raised, outcome = self._outcome_within(timeout)
+        return cast(BaseException, outcome) if raised else None
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; without effect on a child that has ended.
@@ -242,7 +232,12 @@ class Child(Generic[T_co]):
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    def _conclude(self) -> None:
+    def _conclude(self) -> ExitStatus:
+        """It has ended: learn how, once and for all, and close what is open for it."""
+        if self._owner != os.getpid():
+            # Another process's child, whose handle a child in shared memory holds as well, or a copy
+            # has: only its parent can reap it, and its descriptor is not ours to close.
+            return pidfd.exit_status(self._pidfd)
         with self._lock:
             # A signal handler may come between, ask for the child as well, and be the one who
             # learns the status; the descriptor stays for the wait that it came into.
@@ -258,8 +253,8 @@ class Child(Generic[T_co]):
                 self._concluding = not outermost
             if outermost:
                 self._close()
-        if self._owner == os.getpid():
-            sweep()
+        sweep()
+        return self._status
 
     def _reap(self) -> ExitStatus:
         if self._is_thread:
@@ -278,6 +273,16 @@ class Child(Generic[T_co]):
         assert ended is not None
         _, code, status, used = ended
         return ExitStatus.from_waitid(code, status, resource.struct_rusage(used))
+
+    def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
+        """Whether it was raised, and what was returned or raised."""
+        from .transfer import NOTHING, RAISED
+
+        status = self.wait(timeout)
+        kind, outcome = self._take()
+        if kind == NOTHING:
+            raise ChildDied(status, self.pid)
+        return kind == RAISED, outcome
 
     def _take(self) -> tuple[int, Any]:
         with self._lock:
