@@ -16,6 +16,9 @@ struct ramet_request {
 /* Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. */
 bool ramet_has_clone3(void);
 
+/* Whether clone3 knows CLEAR_SIGHAND, which came with 5.5. */
+bool ramet_has_clear_sighand(void);
+
 /*
  * Makes a task that runs entry->run. Returns its pid or -errno. The caller has blocked all signals;
  * the child begins with them blocked, and run lets them in.

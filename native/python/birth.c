@@ -111,6 +111,12 @@ PyObject *core_clone(PyObject *module, PyObject *args)
     return result;
 }
 
+PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBool_FromLong(ramet_has_clear_sighand());
+}
+
 PyObject *core_has_clone3(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;

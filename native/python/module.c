@@ -13,6 +13,8 @@ static PyMethodDef methods[] = {
     {"clone", core_clone, METH_VARARGS,
      "clone(args, size, by_fork, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
+    {"has_clear_sighand", core_has_clear_sighand, METH_NOARGS,
+     "has_clear_sighand()\n--\n\nWhether clone3 knows CLEAR_SIGHAND."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
     {"spawn", core_spawn, METH_VARARGS,
      "spawn(args, legacy, stopped, plan, /)\n--\n\n"

@@ -319,9 +319,9 @@ def _opened(pid: int) -> int | None:
         return None
 
 
-def takes_clone3(args: CloneArgs) -> bool:
-    """Whether ``give`` will make this request by clone3."""
-    return not _by_clone(args, index(args.flags))
+def kernel_clears_handlers(args: CloneArgs) -> bool:
+    """Whether CLEAR_SIGHAND may be added to the request; else the child does it by hand."""
+    return not _by_clone(args, index(args.flags)) and _core.has_clear_sighand()
 
 
 def _by_clone(args: CloneArgs, flags: int) -> bool:

@@ -185,7 +185,7 @@ def _clone_sharing(
     sweep()
     outcome = SharedOutcome()
     flags = request.flags
-    if not flags & _HANDLERS and birth.takes_clone3(request):
+    if not flags & _HANDLERS and birth.kernel_clears_handlers(request):
         # Python's handlers act on the memory that is shared: they must not run in the child.
         request.flags = flags | _CLEAR_SIGHAND
     body = _body(outcome, fn, args)

@@ -77,7 +77,7 @@ class Program:
         # One that begins stopped would never let a caller go that waits for its exec.
         sharing = _VM if flags & _STOPPED else _VM | _VFORK
         request = CloneArgs(flags & ~_SIGNAL_BITS | sharing, exit_signal=_exit_signal(flags))
-        if not flags & _SIGHAND and birth.takes_clone3(request):
+        if not flags & _SIGHAND and birth.kernel_clears_handlers(request):
             request.flags |= _CLEAR_SIGHAND
         sweep()
         newborn, failure = birth.launch(request, plan)
