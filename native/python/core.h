@@ -50,6 +50,7 @@ bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block);
 PyObject *core_clone(PyObject *module, PyObject *args);
 PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused);
 PyObject *core_has_clone3(PyObject *module, PyObject *unused);
+PyObject *core_kill_sharer(PyObject *module, PyObject *args);
 PyObject *core_spawn(PyObject *module, PyObject *args);
 PyObject *core_waitid(PyObject *module, PyObject *args);
 

@@ -16,6 +16,8 @@ static PyMethodDef methods[] = {
     {"has_clear_sighand", core_has_clear_sighand, METH_NOARGS,
      "has_clear_sighand()\n--\n\nWhether clone3 knows CLEAR_SIGHAND."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
+    {"kill_sharer", core_kill_sharer, METH_VARARGS,
+     "kill_sharer(pid, pidfd, /)\n--\n\nSIGKILL for a child in shared memory, where it stands well; pidfd may be -1."},
     {"spawn", core_spawn, METH_VARARGS,
      "spawn(args, legacy, stopped, plan, /)\n--\n\n"
      "Makes a task that carries out a plan. Returns (pid, failed step or -1, its errno)."},

@@ -1,6 +1,8 @@
 /* ramet._core.SharedTask: the caller's end of a carrier. */
 #include "core.h"
 
+#include "kill.h"
+
 PyObject *core_shared_task_new(struct ramet_carrier *carrier)
 {
     SharedTaskObject *self = PyObject_New(SharedTaskObject, &SharedTask_Type);
@@ -24,6 +26,16 @@ static PyObject *task_done(SharedTaskObject *self, void *unused)
 static PyObject *task_wait(SharedTaskObject *self, PyObject *seconds)
 {
     return core_wait_until(seconds, &self->carrier->stage, RAMET_DONE);
+}
+
+PyObject *core_kill_sharer(PyObject *module, PyObject *args)
+{
+    int pid, pidfd;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ii:kill_sharer", &pid, &pidfd))
+        return NULL;
+    ramet_kill_sharer(pid, pidfd); /* holding the GIL: so the child is not in the midst of an object */
+    Py_RETURN_NONE;
 }
 
 static PyGetSetDef task_members[] = {

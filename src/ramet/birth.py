@@ -1,7 +1,6 @@
 """One request for a task, put to the kernel by either of its two calls."""
 
 import atexit
-import contextlib
 import errno
 import os
 import signal
@@ -219,8 +218,7 @@ def _end_sharers() -> None:
         if maker != me or task.done:
             continue
         if not is_thread:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _core.kill_sharer(pid, -1)
         task.wait(None)
 
 

@@ -1,0 +1,16 @@
+/* Ending a child in shared memory where it does the least harm. */
+#ifndef RAMET_KILL_H
+#define RAMET_KILL_H
+
+#include <sys/types.h>
+
+/*
+ * SIGKILL for a child that shares our memory. What it holds when it dies stays held for ever: the
+ * interpreter lock's own mutex, or one of malloc's. So it is stopped first, and looked at, and let
+ * go on for a moment while it stands badly. After some tries, or where it does not stop (it is in
+ * the midst of a long system call), it is killed all the same.
+ * The caller holds what would let the child run on in Python. pidfd: -1 where there is none.
+ */
+void ramet_kill_sharer(pid_t pid, int pidfd);
+
+#endif
