@@ -50,7 +50,7 @@ class Holdings:
             f"descriptor {number} ({target})"
             for number, target in self.descriptors.items()
             # The same number may stand for another file by now.
-            if before.descriptors.get(number) != target
+            if before.descriptors.get(number, "").split()[-1:] != target.split()[-1:]
         ]
         lines += [
             f"child {pid} ({self.children[pid]})"
@@ -69,9 +69,11 @@ def _descriptors() -> Iterator[tuple[int, str]]:
     for name in os.listdir("/proc/self/fd"):
         # The descriptor that read this listing is closed by now.
         try:
-            yield int(name), os.readlink(f"/proc/self/fd/{name}")
+            link, held = os.readlink(f"/proc/self/fd/{name}"), os.stat(f"/proc/self/fd/{name}")
         except FileNotFoundError:
             continue
+        # The last word is which file it is; a link's text is for people, and may change.
+        yield int(name), f"{link} {held.st_dev}:{held.st_ino}"
 
 
 def _children() -> Iterator[tuple[int, str]]:

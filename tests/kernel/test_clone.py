@@ -591,8 +591,15 @@ def test_a_child_is_born_in_its_cgroup(memory: F, cgroup: Path, nothing_left: ob
 def stack_bytes_of(child: Child[Any]) -> int:
     """The size of the mapping on which a child is that sleeps in a system call."""
     syscall = Path(f"/proc/{child.pid}/syscall")
-    until(lambda: syscall.read_text() != "running\n")
-    pointer = int(syscall.read_text().split()[-2], 16)
+    told = "running"
+
+    def is_asleep() -> bool:
+        nonlocal told  # it may be awake again when one looks a second time
+        told = syscall.read_text()
+        return told != "running\n"
+
+    until(is_asleep)
+    pointer = int(told.split()[-2], 16)
     for line in Path("/proc/self/maps").read_text().splitlines():
         low, high = (int(end, 16) for end in line.split()[0].split("-"))
         if low <= pointer < high:
