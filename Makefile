@@ -3,12 +3,14 @@
 #   PYTHON       the Python to build for           VENV         where its environment goes
 #   MESON_ARGS   options for meson setup           PYTEST_ARGS  options for pytest
 #   ARGS         options for the tour or the benchmarks
+#   PYTHONS      the Pythons for newer             MIRROR       where its Debian's packages come from
 
 PYTHON ?= python3
 VENV ?= .venv
 MESON_ARGS ?=
 PYTEST_ARGS ?=
 ARGS ?=
+PYTHONS ?= 3.14 3.15 3.13t
 
 # A build directory for each environment, so that two Pythons can share the tree.
 BUILD := build/$(patsubst .%,%,$(notdir $(VENV)))
@@ -28,7 +30,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may want the environment first, which only one can make.
 .NOTPARALLEL:
 
-.PHONY: help run test lint format bench wheel-test aarch64 clean
+.PHONY: help run test lint format docs bench wheel-test newer aarch64 clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -54,6 +56,10 @@ format: $(VENV)/.with-lint ## put the Python files into their style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/.with-cli ## write the pages of docs/flags anew from the rows
+	$(COMPILE)
+	$(BIN)/python build-aux/flag_pages.py
+
 bench: $(VENV)/.with-test ## measure
 	$(COMPILE)
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -64,6 +70,9 @@ wheel-test: $(VENV)/.tools ## build the wheel and test what it installs, away fr
 	@$(IN_VENV) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	    $(MESON_SETTINGS) --wheel-dir build/wheel .
 	@sh build-aux/test_wheel.sh $(PYTHON) build/wheel/ramet-*.whl $(PYTEST_ARGS)
+
+newer: ## run all tests with newer Pythons, in a Debian made for them once; as root
+	@sh build-aux/newer_pythons.sh $(abspath build/newer) $(PYTHONS)
 
 aarch64: ## compile the child's code for aarch64 and run its clone call under qemu
 	@sh build-aux/check_prerequisites.sh --aarch64

@@ -1,16 +1,24 @@
 """What every test may ask for, and what every skip must answer to."""
 
+import faulthandler
 import gc
 import os
 import platform
 import re
+import signal
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from ramet import _core
+
+# How long the interpreter may take to end when the tests have.
+END_SECONDS = 60
 
 # How long what a test left may take to vanish by itself.
 PATIENCE_SECONDS = 5.0
@@ -66,14 +74,21 @@ class Holdings:
 
 
 def _descriptors() -> Iterator[tuple[int, str]]:
+    # What pytest captures goes to other files in each phase of a test.
+    captured = {_file_of(number): name for number, name in ((1, "stdout"), (2, "stderr"))}
     for name in os.listdir("/proc/self/fd"):
         # The descriptor that read this listing is closed by now.
         try:
-            link, held = os.readlink(f"/proc/self/fd/{name}"), os.stat(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
+            link, held = os.readlink(f"/proc/self/fd/{name}"), _file_of(int(name))
+        except OSError:
             continue
         # The last word is which file it is; a link's text is for people, and may change.
-        yield int(name), f"{link} {held.st_dev}:{held.st_ino}"
+        yield int(name), f"{link} {captured.get(held, held)}"
+
+
+def _file_of(descriptor: int) -> str:
+    held = os.fstat(descriptor)
+    return f"{held.st_dev}:{held.st_ino}"
 
 
 def _children() -> Iterator[tuple[int, str]]:
@@ -114,6 +129,7 @@ class LeakCheck:
     def start_again(self) -> None:
         """Count from here: for tests that warm up what is kept on purpose."""
         gc.collect()
+        _core.drain()
         self._before = Holdings.now()
 
     def verify(self) -> None:
@@ -124,6 +140,7 @@ class LeakCheck:
         deadline = time.monotonic() + PATIENCE_SECONDS
         pause = 0.001
         gc.collect()
+        _core.drain()  # carriers at rest are kept on purpose
         while left := Holdings.now().beyond(self._before):
             if time.monotonic() > deadline:
                 pytest.fail("left behind: " + "; ".join(left), pytrace=False)
@@ -137,6 +154,17 @@ def nothing_left() -> Iterator[LeakCheck]:
     check = LeakCheck()
     yield check
     check.verify()
+
+
+# ---- how long a test may take
+
+# With RAMET_LONG=1. The watchdog that needs no interpreter lock is set for less.
+LONGEST_SECONDS = 2000
+
+
+@pytest.fixture(autouse=os.environ.get("RAMET_LONG") == "1")
+def _patience() -> None:
+    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=2)
 
 
 # ---- what may be skipped
@@ -168,6 +196,7 @@ def _true_words() -> frozenset[str]:
             "user" if os.geteuid() else "root",
             f"py{sys.version_info.major}{sys.version_info.minor}",
             platform.machine(),
+            "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "global-lock",
         }
     )
 
@@ -220,6 +249,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the skips when asked to."""
+    """Watch the skips when asked to; hear the signals that a runner in the background ignores."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:  # and programs of tests would inherit that
+            heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, heard)
     if config.getoption("--check-skips"):
         config.pluginmanager.register(SkipWatch(EXPECTED_SKIPS.read_text()))
+
+
+def pytest_unconfigure() -> None:
+    """End the run where a thread that a test has left would keep it for ever, and show which."""
+    faulthandler.dump_traceback_later(END_SECONDS, exit=True, file=2)

@@ -74,7 +74,7 @@ typedef uint64_t ramet_sigset;
 /* entry.c */
 ramet_sigset ramet_block_signals(void);
 void ramet_set_signal_mask(ramet_sigset mask);
-long ramet_set_default(int signal);
+long ramet_set_action(int signal, void *handler);
 void ramet_clear_handlers(void);
 int ramet_run_native(void *fn, void *arg, void *mask);
 
@@ -87,6 +87,20 @@ struct ramet_gate {
     int (*run)(void *fn, void *arg, void *context);
     void *context;
 };
+
+/*
+ * trial.c: a raw request is put to the kernel to see what it answers. Lies in a page that both sides
+ * share; the words before it are the kernel's to write.
+ */
+struct ramet_trial {
+    int arrived;
+    int open;
+    int pid;
+    int ppid;
+    int tid;
+};
+
+int ramet_run_trial(void *fn, void *arg, void *trial);
 
 void ramet_gate_wait(struct ramet_gate *gate);
 int ramet_run_gated(void *fn, void *arg, void *gate);

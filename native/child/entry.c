@@ -23,9 +23,9 @@ void ramet_set_signal_mask(ramet_sigset mask)
     ramet_syscall4(__NR_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
-long ramet_set_default(int signal)
+long ramet_set_action(int signal, void *handler)
 {
-    struct kernel_sigaction action = {.handler = (void *)SIG_DFL};
+    struct kernel_sigaction action = {.handler = handler};
     return ramet_syscall4(__NR_rt_sigaction, signal, &action, NULL, sizeof action.mask);
 }
 
@@ -38,7 +38,7 @@ void ramet_clear_handlers(void)
             continue;
         if (action.handler == (void *)SIG_DFL || action.handler == (void *)SIG_IGN)
             continue;
-        ramet_set_default(signal);
+        ramet_set_action(signal, (void *)SIG_DFL);
     }
 }
 

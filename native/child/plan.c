@@ -1,177 +1,335 @@
 /* The child walks its plan. Nothing here is libc's, and nothing here decides anything. */
 #include "plan.h"
 
+#include <asm/ioctls.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
+#include <linux/prctl.h>
 #include <linux/resource.h>
+#include <linux/sched.h>
 #include <linux/signal.h>
+#include <linux/sockios.h>
 
 #define EXIT_NOT_LAUNCHED 127
+#define EXIT_ORPHANED (128 + SIGKILL)
 
-typedef long (*step_function)(const uintptr_t *operand, int *slots);
+/* The kernel's struct ifreq and its words; <linux/if.h> asks for libc's headers, which exclude the kernel's signals. */
+#define AF_INET 2
+#define SOCK_DGRAM 2
+#define IFF_UP 0x1
+#define IFF_RUNNING 0x40
 
-static long step_unshare(const uintptr_t *operand, int *slots)
+struct interface_request {
+    char name[16];
+    short flags;
+    char rest[22];
+};
+
+_Static_assert(sizeof(struct interface_request) == 40, "struct ifreq");
+
+/* Every system call of a plan has its operands where the step has them. */
+static const long numbers[RAMET_OPERATIONS] = {
+#define RAMET_CALL(name, call) [RAMET_##name] = __NR_##call,
+#define RAMET_STEP(name) [RAMET_##name] = -1,
+#include "steps.def"
+#undef RAMET_CALL
+#undef RAMET_STEP
+};
+
+static long close_descriptor(long descriptor)
 {
-    (void)slots;
-    return ramet_syscall1(__NR_unshare, operand[0]);
+    return ramet_syscall1(__NR_close, descriptor);
 }
 
-static long step_signal_default(const uintptr_t *operand, int *slots)
+/* The capabilities of a task are two words in each of three sets; here one of 64 bits. */
+struct capability_sets {
+    uint64_t effective, permitted, inheritable;
+};
+
+static struct __user_cap_header_struct own_capabilities(void)
 {
-    (void)slots;
-    return ramet_set_default((int)operand[0]);
+    return (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
 }
 
-static long step_setsid(const uintptr_t *operand, int *slots)
+static uint64_t joined(uint32_t low, uint32_t high)
 {
-    (void)operand, (void)slots;
-    return ramet_syscall0(__NR_setsid);
+    return low | (uint64_t)high << 32;
 }
 
-static long step_setpgid(const uintptr_t *operand, int *slots)
+static long read_capabilities(struct capability_sets *sets)
 {
-    (void)slots;
-    return ramet_syscall2(__NR_setpgid, 0, operand[0]);
-}
-
-static long step_umask(const uintptr_t *operand, int *slots)
-{
-    (void)slots;
-    ramet_syscall1(__NR_umask, operand[0]);
+    struct __user_cap_header_struct header = own_capabilities();
+    struct __user_cap_data_struct data[2];
+    long error = ramet_syscall2(__NR_capget, &header, data);
+    if (error < 0)
+        return error;
+    sets->effective = joined(data[0].effective, data[1].effective);
+    sets->permitted = joined(data[0].permitted, data[1].permitted);
+    sets->inheritable = joined(data[0].inheritable, data[1].inheritable);
     return 0;
 }
 
-static long step_chdir(const uintptr_t *operand, int *slots)
+static long write_capabilities(const struct capability_sets *sets)
 {
-    (void)slots;
-    return ramet_syscall1(__NR_chdir, operand[0]);
+    struct __user_cap_header_struct header = own_capabilities();
+    struct __user_cap_data_struct data[2];
+    for (int half = 0; half < 2; half++)
+        data[half] = (struct __user_cap_data_struct){
+            .effective = (uint32_t)(sets->effective >> 32 * half),
+            .permitted = (uint32_t)(sets->permitted >> 32 * half),
+            .inheritable = (uint32_t)(sets->inheritable >> 32 * half),
+        };
+    return ramet_syscall2(__NR_capset, &header, data);
 }
 
-static long step_setgroups(const uintptr_t *operand, int *slots)
+/* What is permitted is also made effective: a change of the uid has taken that away. */
+static long step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *launch)
 {
-    (void)slots;
-    return ramet_syscall2(__NR_setgroups, operand[0], operand[1]);
+    struct capability_sets sets;
+    (void)launch;
+    long error = read_capabilities(&sets);
+    if (error < 0)
+        return error;
+    if (operand[1] != RAMET_AS_IT_IS)
+        sets.inheritable = operand[1];
+    sets.inheritable |= operand[2];
+    if (operand[0] != RAMET_AS_IT_IS)
+        sets.permitted = operand[0];
+    sets.effective = sets.permitted;
+    return write_capabilities(&sets);
 }
 
-static long step_setgid(const uintptr_t *operand, int *slots)
+static long step_AMBIENT(const uintptr_t *operand, struct ramet_launch *launch)
 {
-    (void)slots;
-    return ramet_syscall3(__NR_setresgid, operand[0], operand[0], operand[0]);
+    (void)launch;
+    long error = ramet_syscall5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (long capability = 0; error >= 0 && capability < 64; capability++)
+        if (operand[0] >> capability & 1)
+            error = ramet_syscall5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+    return error;
 }
 
-static long step_setuid(const uintptr_t *operand, int *slots)
+/* A directory's entry, as the kernel lists it. */
+struct entry {
+    uint64_t inode;
+    int64_t next;
+    uint16_t length;
+    uint8_t type;
+    char name[];
+};
+
+_Static_assert(offsetof(struct entry, name) == 19, "struct linux_dirent64");
+
+static bool is_missing(long error)
 {
-    (void)slots;
-    return ramet_syscall3(__NR_setresuid, operand[0], operand[0], operand[0]);
+    return error == -ENOSYS || error == -EPERM; /* close_range itself knows no EPERM: a filter does */
 }
 
-static long step_save(const uintptr_t *operand, int *slots)
+static void close_one(const char *name, unsigned long first, unsigned long last, unsigned long listing)
 {
-    long saved = ramet_syscall3(__NR_fcntl, operand[0], F_DUPFD_CLOEXEC, operand[2]);
-    slots[operand[1]] = (int)saved;
-    return saved;
+    unsigned long number = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        number = number * 10 + (unsigned long)(*name - '0');
+    if (*name == '\0' && number >= first && number <= last && number != listing)
+        close_descriptor((long)number);
 }
 
-static long step_restore(const uintptr_t *operand, int *slots)
+static long close_listed(unsigned long first, unsigned long last)
 {
-    return ramet_syscall3(__NR_dup3, slots[operand[0]], operand[1], 0);
+    _Alignas(struct entry) char entries[4096];
+    long listing = ramet_syscall4(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long length = listing;
+    while (length >= 0 && (length = ramet_syscall3(__NR_getdents64, listing, entries, sizeof entries)) > 0)
+        for (long at = 0; at < length; at += ((struct entry *)&entries[at])->length)
+            close_one(((struct entry *)&entries[at])->name, first, last, (unsigned long)listing);
+    if (listing >= 0)
+        close_descriptor(listing);
+    return length;
 }
 
-static long step_dup(const uintptr_t *operand, int *slots)
-{
-    (void)slots;
-    return ramet_syscall3(__NR_dup3, operand[0], operand[1], 0);
-}
-
-static long step_inherit(const uintptr_t *operand, int *slots)
-{
-    (void)slots;
-    return ramet_syscall3(__NR_fcntl, operand[0], F_SETFD, 0);
-}
-
-/* Before 5.9 there is no close_range: one by one, up to the limit. */
-static long close_each(unsigned int first, unsigned int last)
+static long close_each(unsigned long first, unsigned long last)
 {
     struct rlimit limit = {0};
     ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-    if (limit.rlim_max <= last)
-        last = (unsigned int)limit.rlim_max;
-    for (unsigned int descriptor = first; descriptor < last; descriptor++)
-        ramet_syscall1(__NR_close, descriptor);
+    for (unsigned long number = first; number <= last && number < limit.rlim_max; number++)
+        close_descriptor((long)number);
     return 0;
 }
 
-static long step_close_range(const uintptr_t *operand, int *slots)
+/* Before 5.9 there is no close_range, and some filters hide it: then /proc tells what is open, if it is there. */
+static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *launch)
 {
-    (void)slots;
+    (void)launch;
     long error = ramet_syscall3(__NR_close_range, operand[0], operand[1], 0);
-    return error == -ENOSYS ? close_each((unsigned int)operand[0], (unsigned int)operand[1]) : error;
+    if (is_missing(error))
+        error = close_listed(operand[0], operand[1]) == 0 ? 0 : close_each(operand[0], operand[1]);
+    return error;
+}
+
+/* A table that is shared costs nothing at the birth; from here on it is our own, and only as large as is needed. */
+static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    (void)launch;
+    long error = ramet_syscall3(__NR_close_range, operand[0], ~0U, CLOSE_RANGE_UNSHARE);
+    return is_missing(error) ? ramet_syscall1(__NR_unshare, CLONE_FILES) : error;
+}
+
+/* Out of the way of all numbers that the child shall have. */
+static long save(long descriptor, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
+{
+    long saved = ramet_syscall3(__NR_fcntl, descriptor, F_DUPFD_CLOEXEC, slot_and_lowest[1]);
+    launch->slots[slot_and_lowest[0]] = (int)saved;
+    return saved;
+}
+
+static long step_OPEN(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    long opened = ramet_syscall4(__NR_openat, AT_FDCWD, operand[0], operand[1] | O_CLOEXEC, 0);
+    if (opened < 0)
+        return opened;
+    long saved = save(opened, &operand[2], launch);
+    close_descriptor(opened);
+    return saved;
+}
+
+static long step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    return save((long)operand[0], &operand[1], launch);
+}
+
+static long step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    return ramet_syscall3(__NR_dup3, launch->slots[operand[0]], operand[1], 0);
+}
+
+static long step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    (void)launch;
+    long file = ramet_syscall4(__NR_openat, operand[0], operand[1], O_WRONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return file;
+    long written = ramet_syscall3(__NR_write, file, operand[2], operand[3]);
+    close_descriptor(file);
+    return written;
+}
+
+static long step_LOOPBACK(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    struct interface_request request = {.name = "lo", .flags = IFF_UP | IFF_RUNNING};
+    (void)operand, (void)launch;
+    long channel = ramet_syscall3(__NR_socket, AF_INET, SOCK_DGRAM | O_CLOEXEC, 0);
+    if (channel < 0)
+        return channel;
+    long error = ramet_syscall3(__NR_ioctl, channel, SIOCSIFFLAGS, &request);
+    close_descriptor(channel);
+    return error;
+}
+
+static long step_FOREGROUND(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    (void)launch;
+    int group = (int)ramet_syscall1(__NR_getpgid, 0);
+    return ramet_syscall3(__NR_ioctl, operand[0], TIOCSPGRP, &group);
+}
+
+static long step_SIGNAL_ACTION(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    (void)launch;
+    return ramet_set_action((int)operand[0], (void *)operand[1]);
+}
+
+static long step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    launch->mask = operand[0];
+    return 0;
+}
+
+/* The kernel clears the word of a thread that ends before it looks for children to send this signal to. */
+static long set_parent_death_signal(const struct ramet_launch *launch, long signal)
+{
+    long error = ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, signal);
+    if (error >= 0 && launch->parent_word != NULL && __atomic_load_n(launch->parent_word, __ATOMIC_ACQUIRE) == 0)
+        ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+    return error;
+}
+
+static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    return set_parent_death_signal(launch, (long)operand[0]);
+}
+
+/* A parent that dies opens no gate: so whoever waits here dies with it. */
+static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    int number = (int)operand[0], signal = 0, opened;
+    ramet_syscall2(__NR_prctl, PR_GET_PDEATHSIG, &signal);
+    long error = set_parent_death_signal(launch, SIGKILL);
+    if (error < 0)
+        return error;
+    __atomic_store_n(&launch->waits_at, number, __ATOMIC_RELAXED);
+    __atomic_store_n(&launch->arrived, number, __ATOMIC_RELEASE);
+    ramet_syscall3(__NR_futex, &launch->arrived, FUTEX_WAKE, 1);
+    while ((opened = __atomic_load_n(&launch->opened, __ATOMIC_ACQUIRE)) < number)
+        ramet_syscall4(__NR_futex, &launch->opened, FUTEX_WAIT, opened, NULL);
+    __atomic_store_n(&launch->waits_at, 0, __ATOMIC_RELEASE);
+    return ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, signal);
 }
 
 /*
  * Every place is tried, as the shells do; the error to tell is the first that is more than "not
- * here", else the last.
+ * here", and more than "not allowed" where there is such a one, since that may be about a folder.
  */
-static long step_exec(const uintptr_t *operand, int *slots)
+static long step_EXEC(const uintptr_t *operand, struct ramet_launch *launch)
 {
     long told = 0, error = -ENOENT;
-    (void)slots;
+    ramet_set_signal_mask(launch->mask);
     for (const char *const *path = (const char *const *)operand[0]; *path != NULL; path++) {
         error = ramet_syscall3(__NR_execve, *path, operand[1], operand[2]);
-        if (told == 0 && error != -ENOENT && error != -ENOTDIR)
+        if ((told == 0 || told == -EACCES) && error != -ENOENT && error != -ENOTDIR)
             told = error;
     }
     return told != 0 ? told : error;
 }
 
-static const step_function functions[RAMET_OPERATIONS] = {
-    [RAMET_UNSHARE] = step_unshare,
-    [RAMET_SIGNAL_DEFAULT] = step_signal_default,
-    [RAMET_SETSID] = step_setsid,
-    [RAMET_SETPGID] = step_setpgid,
-    [RAMET_UMASK] = step_umask,
-    [RAMET_CHDIR] = step_chdir,
-    [RAMET_SETGROUPS] = step_setgroups,
-    [RAMET_SETGID] = step_setgid,
-    [RAMET_SETUID] = step_setuid,
-    [RAMET_SAVE] = step_save,
-    [RAMET_RESTORE] = step_restore,
-    [RAMET_DUP] = step_dup,
-    [RAMET_INHERIT] = step_inherit,
-    [RAMET_CLOSE_RANGE] = step_close_range,
-    [RAMET_EXEC] = step_exec,
+static long (*const functions[RAMET_OPERATIONS])(const uintptr_t *operand, struct ramet_launch *launch) = {
+#define RAMET_CALL(name, call) [RAMET_##name] = NULL,
+#define RAMET_STEP(name) [RAMET_##name] = step_##name,
+#include "steps.def"
+#undef RAMET_CALL
+#undef RAMET_STEP
 };
 
-static void wait_at_gate(struct ramet_launch *launch)
+static long do_step(const struct ramet_step *step, struct ramet_launch *launch)
 {
-    if (launch->gate == NULL)
-        return;
-    __atomic_store_n(launch->arrived, RAMET_ARRIVED, __ATOMIC_RELEASE);
-    ramet_syscall3(__NR_futex, launch->arrived, FUTEX_WAKE, 1);
-    ramet_gate_wait(launch->gate);
+    const uintptr_t *operand = step->operands;
+    if (functions[step->operation] != NULL)
+        return functions[step->operation](operand, launch);
+    return ramet_syscall5(numbers[step->operation], operand[0], operand[1], operand[2], operand[3], operand[4]);
+}
+
+bool ramet_do_steps(struct ramet_launch *launch)
+{
+    const struct ramet_plan *plan = launch->plan;
+    for (size_t i = 0; i < plan->count; i++) {
+        long result = do_step(&plan->steps[i], launch);
+        if (result < 0) {
+            launch->error = (int)-result;
+            __atomic_store_n(&launch->failed_step, (int)i, __ATOMIC_RELEASE);
+            return false;
+        }
+    }
+    return true;
 }
 
 int ramet_run_plan(void *context_of_launch, void *unused, void *context)
 {
     struct ramet_launch *launch = context_of_launch;
-    const struct ramet_plan *plan = launch->plan;
     (void)unused, (void)context;
     if (launch->clear_handlers)
         ramet_clear_handlers();
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct ramet_step *step = &plan->steps[i];
-        if (step->operation == RAMET_EXEC) {
-            wait_at_gate(launch);
-            ramet_set_signal_mask(launch->mask);
-        }
-        long result = functions[step->operation](step->operands, launch->slots);
-        if (result < 0) {
-            launch->error = (int)-result;
-            __atomic_store_n(&launch->failed_step, (int)i, __ATOMIC_RELEASE);
-            return EXIT_NOT_LAUNCHED;
-        }
-    }
+    ramet_do_steps(launch);
     return EXIT_NOT_LAUNCHED;
 }

@@ -7,38 +7,51 @@
 #include "child.h"
 
 enum ramet_operation {
-#define RAMET_STEP(name, shown) RAMET_##name,
+#define RAMET_CALL(name, call) RAMET_##name,
+#define RAMET_STEP(name) RAMET_##name,
 #include "steps.def"
+#undef RAMET_CALL
 #undef RAMET_STEP
     RAMET_OPERATIONS
 };
 
+#define RAMET_MOST_OPERANDS 5
+
 struct ramet_step {
     enum ramet_operation operation;
-    uintptr_t operands[3]; /* numbers, or addresses within the plan's own block */
+    uintptr_t operands[RAMET_MOST_OPERANDS]; /* numbers, or addresses within the plan's own block */
 };
 
+#define RAMET_AS_IT_IS UINT64_MAX /* for a set of capabilities */
+
 struct ramet_plan {
-    int holders; /* the parent's business: see launch/spawn.h */
+    int holders;           /* the parent's business: see launch/spawn.h */
     size_t count;
-    size_t slots; /* for descriptors that a later step takes up again */
+    size_t slots;          /* for descriptors that a later step takes up again */
+    int gates;             /* where the child waits for its parent */
+    bool minds_parent;     /* a step wants to know whether the thread that made us lives */
+    bool changes_identity; /* a step gives the child another user's rights, in memory that is ours */
     const struct ramet_step *steps;
 };
 
 /* One launch of a plan: what the child reads of it, and what it leaves for the parent to read. */
 struct ramet_launch {
     const struct ramet_plan *plan;
-    ramet_sigset mask;          /* let in just before the program begins */
-    bool clear_handlers;        /* the kernel was not asked to, and they are the child's own */
+    ramet_sigset mask;       /* let in just before the program begins */
+    bool clear_handlers;     /* the kernel was not asked to, and they are the child's own */
     int *slots;
-    struct ramet_gate *gate;    /* NULL, or where to wait before the last step... */
-    int *arrived;               /* ...and a futex to set to RAMET_ARRIVED there */
-    int failed_step;            /* its index, -1 while none has failed */
-    int error;                  /* its errno */
+    const int *parent_word;  /* not 0 while the thread that made us lives; NULL where that is not known */
+    int opened;              /* a futex: the number of the last gate that is open */
+    int arrived;             /* a futex: the number of the gate at which the child has arrived */
+    int waits_at;            /* the gate at which it stands, 0 for none */
+    int failed_step;         /* its index, -1 while none has failed */
+    int error;               /* its errno */
 };
 
-#define RAMET_ARRIVED 1
+/* Does the steps one by one. False when one has failed; `failed_step` and `error` then say it. */
+bool ramet_do_steps(struct ramet_launch *launch);
 
+/* In a new task: the steps, the last of which is EXEC. */
 int ramet_run_plan(void *launch, void *unused, void *context);
 
 #endif

@@ -34,6 +34,18 @@ bool ramet_has_clear_sighand(void)
     return says_invalid(&known, &args, VERSION_1_BYTES);
 }
 
+/* No descriptor has this number, so none is closed. */
+bool ramet_has_close_range(void)
+{
+    static int known;
+    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (answer == 0) {
+        answer = ramet_syscall3(__NR_close_range, ~0U, ~0U, 0) == 0 ? 1 : -1;
+        __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
+    }
+    return answer > 0;
+}
+
 uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg)
 {
     void **laid = (void **)(top - LAID_BYTES);

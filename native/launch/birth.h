@@ -16,6 +16,9 @@ struct ramet_request {
 /* Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. */
 bool ramet_has_clone3(void);
 
+/* Whether close_range is there, which came with 5.9. */
+bool ramet_has_close_range(void);
+
 /* Whether clone3 knows CLEAR_SIGHAND, which came with 5.5. */
 bool ramet_has_clear_sighand(void);
 
@@ -34,5 +37,8 @@ uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
 /* gate.c */
 struct ramet_gate *ramet_gate_new(void);
 void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory);
+
+/* SIGSTOP for a child, and a wait until it has taken hold. */
+void ramet_stop(long pid);
 
 #endif

@@ -7,37 +7,95 @@
 #include <stdlib.h>
 
 #include "futex.h"
+#include "guard.h"
+#include "kill.h"
 #include "libc_thread.h"
 #include "memory.h"
+#include "nested.h"
+#include "pool.h"
 
 /* Room for the signal frame of libc's setuid broadcast, which interrupts the carrier here. */
 #define BENCH_BYTES 32768
 
-#define NOT_YET_CLEARED (-1)
+#define LENT (-1)
+#define SECOND INT64_C(1000000000)
+#define IDLE (3 * SECOND)
+#define PATIENCE (SECOND / 5)
 
-static void advance(struct ramet_carrier *carrier, enum ramet_carrier_stage stage)
+static void set_and_wake(int *word, int value)
 {
-    __atomic_store_n(&carrier->stage, stage, __ATOMIC_RELEASE);
-    ramet_futex_wake(&carrier->stage);
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    ramet_futex_wake(word);
 }
 
-/* On the bench. From here until the word is cleared nothing may touch errno or any other thread-local. */
+bool ramet_carrier_claim(struct ramet_carrier *carrier)
+{
+    int free = 0, claim = __atomic_add_fetch(&carrier->claims, 1, __ATOMIC_RELAXED);
+    if (claim == 0)
+        claim = __atomic_add_fetch(&carrier->claims, 1, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&carrier->over, &free, claim, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    if (__atomic_load_n(&carrier->stage, __ATOMIC_ACQUIRE) != RAMET_ENDED)
+        return true;
+    set_and_wake(&carrier->over, 0);
+    return false;
+}
+
+/* Who never gives up what others wait for is on no list. */
+static void strike_off_nothing(unsigned long stack_pointer)
+{
+    (void)stack_pointer;
+}
+
+/* The careful killer is still waiting for what the child does not give up: it will never wait in vain. */
+static void kill_in_its_stead(struct ramet_carrier *carrier)
+{
+    if (!__atomic_exchange_n(&carrier->expired, 1, __ATOMIC_ACQ_REL))
+        ramet_kill_sharer(carrier->child, -1, strike_off_nothing);
+    carrier->deadline = 0;
+}
+
+/* Until when it sleeps, at most: to keep a deadline, or to see whether it is still needed. */
+static const struct timespec *alarm_of(const struct ramet_carrier *carrier, struct timespec *alarm)
+{
+    int64_t deadline = __atomic_load_n(&carrier->deadline, __ATOMIC_ACQUIRE), at = ramet_now() + IDLE;
+    if (deadline == 0 && !carrier->again)
+        return NULL;
+    if (deadline != 0 && deadline + PATIENCE < at)
+        at = deadline + PATIENCE;
+    *alarm = (struct timespec){.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
+    return alarm;
+}
+
+/* On the bench. While a child may be on the block nothing may touch errno or any other thread-local. */
 static void lend(void *context, void *left)
 {
     struct ramet_carrier *carrier = context;
+    struct timespec alarm;
     carrier->stack_top = (uintptr_t)left & ~(uintptr_t)15;
-    advance(carrier, RAMET_LENT);
-    for (int word; (word = __atomic_load_n(carrier->word, __ATOMIC_ACQUIRE)) != 0;)
-        ramet_futex_wait(carrier->word, word, NULL);
+    if (carrier->stage == RAMET_STARTING)
+        set_and_wake(&carrier->stage, RAMET_LENT);
+    else
+        set_and_wake(&carrier->over, 0);
+    for (int word; (word = __atomic_load_n(carrier->word, __ATOMIC_ACQUIRE)) != 0;) {
+        if (ramet_futex_wait_until(carrier->word, word, alarm_of(carrier, &alarm)) != -ETIMEDOUT)
+            continue;
+        if (ramet_carrier_claim(carrier)) {
+            carrier->dismissed = true;
+            return;
+        }
+        if (carrier->deadline != 0 && ramet_now() >= carrier->deadline + PATIENCE)
+            kill_in_its_stead(carrier);
+    }
+    if (!carrier->dismissed)
+        carrier->duties->look(carrier->context);
 }
 
 /* The kernel has one word for each task, and the carrier needs it: it hands the clearing on. */
 static void pass_clearing_on(struct ramet_carrier *carrier)
 {
-    if (!carrier->born || carrier->cleartid_word == NULL)
-        return;
-    __atomic_store_n(carrier->cleartid_word, 0, __ATOMIC_RELEASE);
-    ramet_futex_wake(carrier->cleartid_word);
+    if (carrier->born && carrier->cleartid_word != NULL)
+        set_and_wake(carrier->cleartid_word, 0);
 }
 
 static void let_go(struct ramet_carrier *carrier)
@@ -47,6 +105,25 @@ static void let_go(struct ramet_carrier *carrier)
     for (int i = 0; i < 2; i++)
         if (carrier->words[i] != NULL)
             ramet_word_release(carrier->words[i]);
+    ramet_guard_leave(carrier->ward);
+    carrier->ward = NULL;
+    carrier->stack = NULL;
+    carrier->words[0] = carrier->words[1] = NULL;
+}
+
+/* Lends once, and looks after what came of it. Whether it may lend again. */
+static bool serve(struct ramet_carrier *carrier, char *bench_top)
+{
+    __atomic_store_n(carrier->word, LENT, __ATOMIC_RELAXED);
+    ramet_on_stack(bench_top, lend, carrier);
+    ramet_arena_recover(&carrier->arena); /* before anything is allocated or freed */
+    pass_clearing_on(carrier);
+    let_go(carrier); /* first: who waits for the stack may hold what the rest needs */
+    if (carrier->dismissed) {
+        carrier->duties->retire(carrier->context);
+        return false;
+    }
+    return carrier->duties->bury(carrier->context) && carrier->again;
 }
 
 static void *carry(void *context)
@@ -56,20 +133,28 @@ static void *carry(void *context)
     sigset_t all;
     sigfillset(&all); /* libc leaves out its own two, and must: setuid waits for their handlers */
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    carrier->tid = (int)ramet_syscall0(__NR_gettid);
+    ramet_arena_note(&carrier->arena);
+    ramet_nested_note(carrier);
     carrier->duties->prepare(carrier->context);
+    ramet_arena_find(&carrier->arena);
     carrier->thread_pointer = ramet_thread_pointer();
+    carrier->robust_list = ramet_robust_list(&carrier->robust_length);
     long rseq_length = ramet_rseq_leave();
-    ramet_on_stack(bench + sizeof bench, lend, carrier);
+    while (serve(carrier, bench + sizeof bench))
+        ;
     ramet_rseq_enter(rseq_length);
-    pass_clearing_on(carrier);
-    let_go(carrier);
-    carrier->duties->bury(carrier->context);
-    advance(carrier, RAMET_DONE);
+    set_and_wake(&carrier->stage, RAMET_ENDED);
+    set_and_wake(&carrier->over, 0);
+    while (carrier->stays)
+        ramet_futex_wait(&carrier->stage, RAMET_ENDED, NULL);
+    struct ramet_arena arena = carrier->arena;
     ramet_carrier_release(carrier);
+    ramet_arena_leave(&arena);
     return NULL;
 }
 
-static int start_thread(struct ramet_carrier *carrier, size_t stack_size)
+static int start_thread(void *(*run)(void *), void *context, size_t stack_size)
 {
     pthread_t thread;
     pthread_attr_t attr;
@@ -80,12 +165,12 @@ static int start_thread(struct ramet_carrier *carrier, size_t stack_size)
     if (stack_size != 0)
         error = pthread_attr_setstacksize(&attr, stack_size + BENCH_BYTES);
     if (error == 0)
-        error = pthread_create(&thread, &attr, carry, carrier);
+        error = pthread_create(&thread, &attr, run, context);
     pthread_attr_destroy(&attr);
     return error;
 }
 
-struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack,
+struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack, bool again,
                                           const struct ramet_carrier_duties *duties, void *context, int *error)
 {
     struct ramet_carrier *carrier = calloc(1, sizeof *carrier);
@@ -94,14 +179,16 @@ struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack 
         return NULL;
     }
     carrier->holders = 2;
-    carrier->own_word = NOT_YET_CLEARED;
-    carrier->word = stack == NULL ? &carrier->own_word : &stack->word;
+    carrier->over = carrier->claims = 1;
+    carrier->epoch = ramet_epoch();
+    carrier->again = again && carrier->epoch != 0;
+    carrier->word = stack == NULL ? &carrier->lent : &stack->word;
     carrier->stack = stack;
     if (stack != NULL)
         ramet_stack_occupy(stack);
     carrier->duties = duties;
     carrier->context = context;
-    *error = start_thread(carrier, stack_size);
+    *error = start_thread(carry, carrier, stack_size);
     if (*error != 0) {
         let_go(carrier);
         free(carrier);
@@ -114,17 +201,94 @@ struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack 
 
 void ramet_carrier_dismiss(struct ramet_carrier *carrier)
 {
-    __atomic_store_n(carrier->word, 0, __ATOMIC_RELEASE);
-    ramet_futex_wake(carrier->word);
+    carrier->dismissed = true;
+    set_and_wake(carrier->word, 0);
 }
 
-int ramet_carrier_wait(struct ramet_carrier *carrier, int64_t timeout)
+/* One child's deadline. */
+struct limit {
+    struct ramet_carrier *carrier;
+    int claim;
+    int64_t deadline;
+};
+
+static void *keep_limit(void *context)
 {
-    return ramet_futex_wait_while(&carrier->stage, RAMET_LENT, timeout);
+    struct limit *limit = context;
+    struct ramet_carrier *carrier = limit->carrier;
+    const struct timespec alarm = {.tv_sec = limit->deadline / SECOND, .tv_nsec = limit->deadline % SECOND};
+    while (!ramet_carrier_is_over(carrier, limit->claim) && ramet_now() < limit->deadline)
+        ramet_futex_wait_until(&carrier->over, limit->claim, &alarm);
+    ramet_futex_wake(&carrier->over); /* the kernel wakes one, and others may wait */
+    if (!ramet_carrier_is_over(carrier, limit->claim))
+        carrier->duties->expire(carrier->context);
+    ramet_carrier_release(carrier);
+    free(limit);
+    return NULL;
+}
+
+int ramet_carrier_limit(struct ramet_carrier *carrier, int claim, int child, int64_t timeout)
+{
+    int64_t deadline = ramet_now() + timeout;
+    carrier->child = child;
+    __atomic_store_n(&carrier->deadline, deadline, __ATOMIC_RELEASE);
+    ramet_futex_wake(carrier->word); /* to a shorter sleep */
+    struct limit *limit = calloc(1, sizeof *limit);
+    if (limit == NULL)
+        return ENOMEM;
+    *limit = (struct limit){ramet_carrier_hold(carrier), claim, deadline};
+    int error = start_thread(keep_limit, limit, 0);
+    if (error != 0) {
+        ramet_carrier_release(carrier);
+        free(limit);
+    }
+    return error;
+}
+
+void ramet_carrier_leave(struct ramet_carrier *carrier)
+{
+    ramet_guard_leave(carrier->ward);
+    carrier->ward = NULL;
+    carrier->deadline = 0;
+    ramet_syscall1(__NR_set_tid_address, &carrier->over);
+}
+
+bool ramet_carrier_holds_mutex(const struct ramet_carrier *carrier)
+{
+    void *head = carrier->robust_list;
+    return head != NULL && *(void **)head != head; /* an empty ring is closed by its first link */
+}
+
+bool ramet_carrier_is_over(const struct ramet_carrier *carrier, int claim)
+{
+    return __atomic_load_n(&carrier->over, __ATOMIC_ACQUIRE) != claim;
+}
+
+void ramet_carrier_conclude(struct ramet_carrier *carrier)
+{
+    let_go(carrier);
+    set_and_wake(&carrier->stage, RAMET_ENDED);
+    set_and_wake(&carrier->over, 0);
+    ramet_carrier_release(carrier); /* its thread's */
+    ramet_carrier_release(carrier);
+}
+
+void ramet_carrier_wait_end(struct ramet_carrier *carrier)
+{
+    for (int stage; (stage = __atomic_load_n(&carrier->stage, __ATOMIC_ACQUIRE)) != RAMET_ENDED;)
+        ramet_futex_wait(&carrier->stage, stage, NULL);
+}
+
+struct ramet_carrier *ramet_carrier_hold(struct ramet_carrier *carrier)
+{
+    __atomic_add_fetch(&carrier->holders, 1, __ATOMIC_RELAXED);
+    return carrier;
 }
 
 void ramet_carrier_release(struct ramet_carrier *carrier)
 {
-    if (__atomic_sub_fetch(&carrier->holders, 1, __ATOMIC_ACQ_REL) == 0)
-        free(carrier);
+    if (__atomic_sub_fetch(&carrier->holders, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    free(carrier->context);
+    free(carrier);
 }

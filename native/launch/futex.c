@@ -5,6 +5,14 @@
 
 #define SECOND 1000000000
 
+/* The call itself: libc's may write errno, and a carrier calls this while its thread-local block is lent. */
+int64_t ramet_now(void)
+{
+    struct timespec now;
+    ramet_syscall2(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
 int ramet_futex_wait_while(int *word, int value, int64_t timeout)
 {
     struct timespec left = {.tv_sec = timeout / SECOND, .tv_nsec = timeout % SECOND};

@@ -17,6 +17,15 @@ static inline long ramet_futex_wait(int *word, int value, const struct timespec 
     return ramet_syscall4(__NR_futex, word, FUTEX_WAIT, value, timeout);
 }
 
+/* The same with a moment of the monotonic clock. */
+static inline long ramet_futex_wait_until(int *word, int value, const struct timespec *moment)
+{
+    return ramet_syscall6(__NR_futex, (long)word, FUTEX_WAIT_BITSET, value, (long)moment, 0, FUTEX_BITSET_MATCH_ANY);
+}
+
+/* The monotonic clock in nanoseconds. */
+int64_t ramet_now(void);
+
 static inline void ramet_futex_wake(int *word)
 {
     ramet_syscall3(__NR_futex, word, FUTEX_WAKE, INT_MAX);

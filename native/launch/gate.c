@@ -33,11 +33,16 @@ static void await_stop(long pid)
         sched_yield();
 }
 
+void ramet_stop(long pid)
+{
+    kill((pid_t)pid, SIGSTOP);
+    await_stop(pid);
+}
+
 void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory)
 {
     if (pid > 0) {
-        kill((pid_t)pid, SIGSTOP);
-        await_stop(pid);
+        ramet_stop(pid);
         __atomic_store_n(&gate->open, 1, __ATOMIC_RELEASE);
         ramet_syscall3(__NR_futex, &gate->open, FUTEX_WAKE, 1);
     }

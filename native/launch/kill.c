@@ -1,20 +1,16 @@
-/* Stop, look, kill. */
+/* Stop, look, kill: by raw calls, for a carrier does it, too, while its thread-local block is lent. */
 #define _GNU_SOURCE
 #include "kill.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "child.h"
 #include "task_state.h"
 
 #define TRIES 100
+#define MOST_THREADS 64 /* that are looked at: few children start any */
 #define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that no processor has time for */
 
 static void send(pid_t pid, int pidfd, int signal)
@@ -36,56 +32,48 @@ static bool has_stopped(pid_t pid)
 {
     for (int look = 0; look < MOST_LOOKS; look++) {
         char state = ramet_task_state(pid);
-        if (state == '\0' || strchr("TtZX", state) != NULL)
+        if (state == '\0' || state == 'T' || state == 't' || state == 'Z' || state == 'X')
             return true;
         pause_shortly();
     }
     return false;
 }
 
-/* The system call in which a stopped task stands, -1 in its own code or where that cannot be read. */
-static long call_of(pid_t pid)
+static bool have_stopped(const long *tids, int count)
 {
-    char path[64], text[64];
-    snprintf(path, sizeof path, "/proc/%ld/syscall", (long)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0)
-        return -1;
-    text[length] = '\0';
-    char *end;
-    long call = strtol(text, &end, 10); /* "running" is no number */
-    return end == text ? -1 : call;
+    for (int i = 0; i < count; i++)
+        if (!has_stopped((pid_t)tids[i]))
+            return false;
+    return true;
 }
 
-/* Waiting, it holds no mutex of libc's; but malloc asks the kernel for memory with its lock held. */
-static bool stands_well(pid_t pid)
+static bool stand_well(const struct ramet_stand *stands, int count)
 {
-    switch (call_of(pid)) {
-    case -1:
-    case __NR_brk:
-    case __NR_mmap:
-    case __NR_mprotect:
-    case __NR_mremap:
-    case __NR_munmap:
-    case __NR_madvise:
-        return false;
-    default:
-        return true;
-    }
+    for (int i = 0; i < count; i++)
+        if (!ramet_stands_well(&stands[i]))
+            return false;
+    return true;
 }
 
-void ramet_kill_sharer(pid_t pid, int pidfd)
+void ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
 {
+    long tids[MOST_THREADS];
+    struct ramet_stand stands[MOST_THREADS];
     for (int try = 0; try < TRIES; try++) {
         send(pid, pidfd, SIGSTOP);
-        if (!has_stopped(pid) || stands_well(pid))
-            break;
-        send(pid, pidfd, SIGCONT);
-        pause_shortly();
+        int count = ramet_task_tids(pid, tids, MOST_THREADS);
+        bool stopped = have_stopped(tids, count);
+        for (int i = 0; i < count; i++)
+            stands[i] = ramet_task_stand(tids[i]);
+        if (stopped && !stand_well(stands, count) && try + 1 < TRIES) {
+            send(pid, pidfd, SIGCONT);
+            pause_shortly();
+            continue;
+        }
+        for (int i = 0; i < count; i++)
+            if (stopped && stands[i].stack_pointer != 0)
+                strike_off(stands[i].stack_pointer);
+        break;
     }
     send(pid, pidfd, SIGKILL);
 }

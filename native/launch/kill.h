@@ -4,13 +4,16 @@
 
 #include <sys/types.h>
 
+/* Strikes a stopped task, whose stack is in use from here up, off the lists that point to its stack. */
+typedef void ramet_strike_off(unsigned long stack_pointer);
+
 /*
  * SIGKILL for a child that shares our memory. What it holds when it dies stays held for ever: the
- * interpreter lock's own mutex, or one of malloc's. So it is stopped first, and looked at, and let
- * go on for a moment while it stands badly. After some tries, or where it does not stop (it is in
- * the midst of a long system call), it is killed all the same.
+ * interpreter lock's own mutex, or one of malloc's. So it is stopped first, and looked at, with the
+ * threads that it has started, and let go on for a moment while one of them stands badly. After some
+ * tries, or where it does not stop (it is in the midst of a long system call), it is killed all the same.
  * The caller holds what would let the child run on in Python. pidfd: -1 where there is none.
  */
-void ramet_kill_sharer(pid_t pid, int pidfd);
+void ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off);
 
 #endif

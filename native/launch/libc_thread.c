@@ -2,20 +2,60 @@
 #define _GNU_SOURCE
 #include "libc_thread.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/prctl.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 
 #include "child.h"
 
-int *ramet_tid_word(void)
+/* The word that the kernel clears when the calling thread ends. Needs CONFIG_CHECKPOINT_RESTORE. */
+static int *cleared_word(void)
 {
     int *word = NULL;
-    /* Needs CONFIG_CHECKPOINT_RESTORE. musl's main thread has registered another word: hence the look. */
-    if (ramet_syscall2(__NR_prctl, PR_GET_TID_ADDRESS, &word) < 0 || word == NULL)
-        return NULL;
-    return *word == (int)ramet_syscall0(__NR_gettid) ? word : NULL;
+    return ramet_syscall2(__NR_prctl, PR_GET_TID_ADDRESS, &word) < 0 ? NULL : word;
+}
+
+/* glibc tells debuggers where it keeps the tid: a number of that many bits, so many of them, at this offset. */
+static int *word_for_debuggers(void)
+{
+    const uint32_t *place = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
+    return place == NULL || place[0] != 32 ? NULL : (int *)((char *)pthread_self() + place[2]);
+}
+
+static bool holds_tid(const int *word)
+{
+    return word != NULL && *word == (int)ramet_syscall0(__NR_gettid);
+}
+
+/* They are one word until glibc 2.42, and in musl but for the main thread. */
+int *ramet_tid_word(void)
+{
+    int *word = cleared_word();
+    if (!holds_tid(word))
+        word = word_for_debuggers();
+    return holds_tid(word) ? word : NULL;
+}
+
+/* Since glibc 2.43 it is a word of its own. The one of musl's main thread is a lock, and mostly 0. */
+const int *ramet_end_word(void)
+{
+    const int *word = cleared_word();
+    bool of_glibc = word != NULL && *word != 0 && word_for_debuggers() != NULL;
+    return of_glibc || holds_tid(word) ? word : NULL;
+}
+
+/* It lies at the same place in what libc keeps for each of its threads. */
+bool ramet_thread_has_ended(uintptr_t thread)
+{
+    const int *mine = ramet_end_word();
+    if (mine == NULL)
+        return false;
+    uintptr_t offset = (uintptr_t)mine - (uintptr_t)pthread_self();
+    return __atomic_load_n((const int *)(thread + offset), __ATOMIC_ACQUIRE) == 0;
 }
 
 void *ramet_robust_list(size_t *length)

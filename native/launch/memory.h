@@ -23,6 +23,9 @@ struct ramet_word {
     int holders;
 };
 
+/* Zeroed memory that is zeroed again in the child of a fork, and shared by a child that shares memory. NULL before Linux 4.14. */
+void *ramet_wiped_on_fork(size_t size);
+
 /* A mapping of `size` bytes, rounded up to whole pages, with a guard page below. NULL with errno set. */
 struct ramet_stack *ramet_stack_new(size_t size);
 struct ramet_stack *ramet_stack_hold(struct ramet_stack *stack);

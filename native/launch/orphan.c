@@ -16,6 +16,10 @@
 
 #define SIGNAL SIGURG
 
+/* Out of sight of a child in another pid namespace, which then believes every such signal. */
+#define OUT_OF_SIGHT 0
+#define NOBODY (-1)
+
 static _Thread_local pid_t parent;
 
 static void on_parent_death(int signal)
@@ -30,9 +34,10 @@ static void on_parent_death(int signal)
 void ramet_die_with(pid_t owner)
 {
     struct sigaction action = {.sa_handler = on_parent_death, .sa_flags = SA_RESTART};
-    parent = owner;
+    parent = ramet_syscall0(__NR_getppid) == OUT_OF_SIGHT ? NOBODY : owner;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGNAL, &action, NULL) < 0 || prctl(PR_SET_PDEATHSIG, SIGNAL) < 0)
         return;
-    on_parent_death(SIGNAL); /* it may have died before */
+    if (parent != NOBODY)
+        on_parent_death(SIGNAL); /* it may have died before */
 }

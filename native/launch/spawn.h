@@ -6,20 +6,18 @@
 #include "plan.h"
 
 struct ramet_report {
-    int failed_step; /* -1: the program runs */
+    long pid;        /* or -errno: no child was made */
+    int pidfd;       /* -1 when none was asked for, or where the kernel has none */
+    int failed_step; /* -1: the program runs, or the child is on its way to it */
     int error;
 };
 
 /*
- * Makes the child and waits until it has exec'ed or failed, or, for one that shall begin stopped,
- * until it stands stopped before its program. Returns its pid or -errno. A pid with a failed step in
- * the report is a child that has ended with code 127, or is about to: the caller reaps it.
- * The request is for VM, and for VFORK unless stopped. A stopped child holds the plan until it goes on.
+ * Makes the child and waits until it has exec'ed or failed. A pid with a failed step in the report
+ * is a child that has ended with code 127: the caller reaps it. The request is for VM|VFORK; with
+ * PIDFD the word for it is found here.
  */
-long ramet_spawn(const struct ramet_request *request, struct ramet_plan *plan, struct ramet_report *report);
-
-/* Frees what stopped children have left that went on or were killed. */
-void ramet_spawn_sweep(void);
+void ramet_spawn(const struct ramet_request *request, const struct ramet_plan *plan, struct ramet_report *report);
 
 /* A plan is one block from malloc. */
 struct ramet_plan *ramet_plan_hold(struct ramet_plan *plan);

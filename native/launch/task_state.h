@@ -2,7 +2,26 @@
 #ifndef RAMET_TASK_STATE_H
 #define RAMET_TASK_STATE_H
 
+#include <stdbool.h>
+
 /* The letter of /proc/TID/stat (R, S, D, T, t, Z, X), or '\0' where there is none to read. */
 char ramet_task_state(long tid);
+
+/* The tids of its process, its own alone where they cannot be read: how many, and at most so many. */
+int ramet_task_tids(long pid, long *tids, int most);
+
+/* How many threads its process has, those included that are about to end; 0 where that cannot be read. */
+long ramet_task_threads(long pid);
+
+/* Where a stopped task stands. */
+struct ramet_stand {
+    long call; /* the system call in which it is; -1 in its own code, or where that cannot be read */
+    unsigned long stack_pointer; /* 0 where it runs */
+};
+
+struct ramet_stand ramet_task_stand(long tid);
+
+/* Whether it holds no lock of libc's there: it waits in a system call, but not in one that malloc makes with its lock held. */
+bool ramet_stands_well(const struct ramet_stand *stand);
 
 #endif

@@ -1,11 +1,15 @@
 /* One call of Python, ramet._core.clone, and the four ways in which a child can come of it. */
-#include "core.h"
+#include "plan_object.h"
 
 #include <linux/sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "births.h"
+#include "guard.h"
+#include "handle.h"
 #include "lease.h"
+#include "pool.h"
 
 long core_exit_call(const struct core_birth *birth)
 {
@@ -26,25 +30,57 @@ pid_t core_owner(const struct core_birth *birth)
     return birth->request.args.flags & (CLONE_SIGHAND | CLONE_THREAD | CLONE_PARENT | CLONE_NEWPID) ? 0 : getpid();
 }
 
+/* Whether a guardian must see to it: the child shares the memory, is no thread, and gets no signal of its own. */
+static bool needs_guardian(const struct core_birth *birth)
+{
+    uint64_t flags = birth->request.args.flags;
+    return !(flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !birth->request.legacy && core_owner(birth) == 0;
+}
+
+int *core_guard(const struct core_birth *birth, struct ramet_clone_args *args)
+{
+    int *ward = needs_guardian(birth) ? ramet_guard_place() : NULL;
+    if (ward == NULL)
+        return NULL;
+    args->flags |= CLONE_PARENT_SETTID;
+    args->parent_tid = (uintptr_t)ward;
+    return ward;
+}
+
 static PyObject *pid_alone(long pid)
 {
     return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lO", pid, Py_None);
 }
 
+long core_birth_sharing(struct core_birth *birth)
+{
+    return birth->request.args.flags & CLONE_VFORK ? core_birth_suspending(birth) : core_birth_carried(birth);
+}
+
+static PyObject *make_carried(struct core_birth *birth)
+{
+    birth->task = core_shared_task_new();
+    if (birth->task == NULL)
+        return NULL;
+    long pid = core_birth_carried(birth);
+    birth->task->pid = (int)pid;
+    PyObject *result = pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lO", pid, birth->task);
+    Py_DECREF(birth->task);
+    return result;
+}
+
 static PyObject *make(struct core_birth *birth)
 {
     uint64_t flags = birth->request.args.flags;
-    if (birth->by_fork)
-        return pid_alone(core_birth_fork(birth));
     if (!(flags & CLONE_VM))
-        return pid_alone(core_birth_copied(birth));
+        return core_may_copy() ? pid_alone(core_birth_copied(birth)) : NULL;
     if (flags & CLONE_VFORK)
         return pid_alone(core_birth_suspending(birth));
     if (flags & CLONE_SETTLS) {
         ramet_lease_sweep();
         return pid_alone(core_birth_native(birth));
     }
-    return core_birth_carried(birth);
+    return make_carried(birth);
 }
 
 static bool read_function(struct core_birth *birth, PyObject *fn, PyObject *arg)
@@ -83,19 +119,27 @@ bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block)
     return true;
 }
 
+PyObject *core_fork_twice(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    if (!core_may_copy())
+        return NULL;
+    long pid = core_fork();
+    return pid < 0 ? core_raise_errno(pid) : PyLong_FromLong(pid);
+}
+
 PyObject *core_clone(PyObject *module, PyObject *args)
 {
-    struct core_birth birth = {0};
+    struct core_birth birth = {.timeout = -1};
     Py_buffer block;
     PyObject *fn, *arg, *stack, *words;
-    int by_fork, legacy, stopped;
+    int legacy, stopped;
     Py_ssize_t size;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*npppOOOOO!n:clone", &block, &size, &by_fork, &legacy, &stopped, &fn, &arg, &birth.kept,
+    if (!PyArg_ParseTuple(args, "y*nppOOOOO!n:clone", &block, &size, &legacy, &stopped, &fn, &arg, &birth.kept,
                           &stack, &PyTuple_Type, &words, &birth.carrier_stack_size))
         return NULL;
     birth.request.size = (size_t)size;
-    birth.by_fork = by_fork;
     birth.request.legacy = legacy;
     birth.request.stopped = stopped;
     if (stack != Py_None && !PyObject_TypeCheck(stack, &Stack_Type)) {
@@ -111,10 +155,195 @@ PyObject *core_clone(PyObject *module, PyObject *args)
     return result;
 }
 
+/* set_tid: an array of pids or None. */
+static bool read_pids(struct ramet_clone_args *args, PyObject *set_tid, Py_buffer *pids)
+{
+    if (set_tid == Py_None)
+        return true;
+    if (PyObject_GetBuffer(set_tid, pids, PyBUF_SIMPLE) < 0)
+        return false;
+    args->set_tid = (uintptr_t)pids->buf;
+    args->set_tid_size = (uint64_t)pids->len / sizeof(pid_t);
+    return true;
+}
+
+/* What is lent cannot be resized or freed until it is given back. */
+static bool lend_memory(SharedTaskObject *task, PyObject *owners)
+{
+    task->views = PyMem_Calloc((size_t)PyTuple_GET_SIZE(owners) + 1, sizeof *task->views);
+    if (task->views == NULL) {
+        PyErr_NoMemory();
+        return false;
+    }
+    for (; task->view_count < PyTuple_GET_SIZE(owners); task->view_count++)
+        if (PyObject_GetBuffer(PyTuple_GET_ITEM(owners, task->view_count), &task->views[task->view_count],
+                               PyBUF_FULL_RO) < 0)
+            return false;
+    return true;
+}
+
+static bool prepare_apart(SharedTaskObject *task, PyObject *code, PyObject *owners, PyObject *plan)
+{
+    /* The threads in which interpreters are made have no GIL, and would die wherever they stand with who made them. */
+    if (ramet_epoch() != 0 && !ramet_pool_is_ours()) {
+        PyErr_SetString(PyExc_RuntimeError, "a child in shared memory makes no interpreters: its caller can");
+        return false;
+    }
+    if (!PyBytes_Check(code) || (plan != Py_None && !PyObject_TypeCheck(plan, &Plan_Type))) {
+        PyErr_SetString(PyExc_TypeError, "code must be bytes, and plan a Plan or None");
+        return false;
+    }
+    task->apart = true;
+    task->fn = Py_NewRef(code);
+    task->plan = plan == Py_None ? NULL : Py_NewRef(plan);
+    return lend_memory(task, owners);
+}
+
+static bool prepare_task(SharedTaskObject *task, PyObject *fn, PyObject *args)
+{
+    task->fn = Py_NewRef(fn);
+    task->args = Py_NewRef(args);
+    task->context = PyContext_CopyCurrent();
+    return task->context != NULL;
+}
+
+/*
+ * When the interpreter ends, a child that waits for its lock would end as a thread of its caller does,
+ * with what was lent to it. So no other thread may make one any more, and those in the making are awaited.
+ */
+static bool closed;
+static int in_the_making;
+
+#define MOST_WAITS 1000
+
+PyObject *core_close(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    const struct timespec pause = {.tv_nsec = 100000};
+    closed = true;
+    Py_BEGIN_ALLOW_THREADS
+    for (int i = 0; i < MOST_WAITS && __atomic_load_n(&in_the_making, __ATOMIC_ACQUIRE) > 0; i++)
+        nanosleep(&pause, NULL);
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) != NULL);
+}
+
+static bool may_share(void)
+{
+    if (!closed || core_is_main_thread())
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "the interpreter ends, and only its main thread makes children in shared memory");
+    return false;
+}
+
+/* The task, born; or -errno. */
+static long share(struct core_birth *birth, SharedTaskObject *task)
+{
+    struct ramet_clone_args *args = &birth->request.args;
+    birth->task = task;
+    ramet_epoch();
+    if (args->flags & CLONE_PIDFD)
+        args->pidfd = (uintptr_t)&task->pidfd;
+    __atomic_add_fetch(&in_the_making, 1, __ATOMIC_RELAXED);
+    long pid = core_birth_sharing(birth);
+    __atomic_sub_fetch(&in_the_making, 1, __ATOMIC_RELEASE);
+    task->pid = (int)pid;
+    return pid;
+}
+
+PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct core_birth birth = {.request.size = sizeof birth.request.args};
+    struct ramet_clone_args *asked = &birth.request.args;
+    (void)module;
+    if (count != 12 || !PyTuple_Check(args[11])) {
+        PyErr_SetString(PyExc_TypeError, "share takes 12 arguments, the last of which is a tuple");
+        return NULL;
+    }
+    asked->flags = PyLong_AsUnsignedLongLongMask(args[0]);
+    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[1]);
+    birth.request.legacy = args[2] == Py_True;
+    birth.request.stopped = args[3] == Py_True;
+    asked->cgroup = PyLong_AsUnsignedLongLongMask(args[5]);
+    birth.carrier_stack_size = PyLong_AsSsize_t(args[6]);
+    birth.timeout = core_timeout(args[7]);
+    birth.apart = args[8] == Py_True;
+    Py_buffer pids = {0};
+    if (PyErr_Occurred() || !read_pids(asked, args[4], &pids))
+        return NULL;
+    SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
+    long pid = 0;
+    if (task != NULL && (birth.apart ? prepare_apart(task, args[10], args[11], args[9]) : prepare_task(task, args[10], args[11])))
+        pid = share(&birth, task);
+    PyBuffer_Release(&pids);
+    if (pid > 0)
+        return (PyObject *)task;
+    Py_XDECREF(task);
+    return pid < 0 ? core_raise_errno(pid) : NULL;
+}
+
+/* Fills in the handle of one that was reaped at its birth, with what came of it, or of one that goes on beside its caller. */
+static bool hold(HandleObject *child, PyObject *what, PyObject *flags, SharedTaskObject *task)
+{
+    child->what = Py_NewRef(what);
+    child->flags = Py_NewRef(flags);
+    child->task = Py_NewRef(task);
+    if (task->ended_how == 0) {
+        core_handle_hold(child, task->pid, task->pidfd);
+        child->outcome = Py_NewRef(task);
+        return true;
+    }
+    core_handle_conclude(child, task);
+    child->taken = core_shared_task_take(task);
+    return child->taken != NULL;
+}
+
+/* Of a child that goes on though its caller was suspended, and of one without a pidfd, there is more to ask. */
+static bool is_plain(const SharedTaskObject *task, uint64_t flags)
+{
+    if (task->losses != NULL)
+        return false;
+    return flags & CLONE_VFORK ? task->ended_how != 0 : task->pidfd >= 0;
+}
+
+PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct core_birth birth = {.request.size = sizeof birth.request.args, .timeout = -1};
+    struct ramet_clone_args *asked = &birth.request.args;
+    (void)module;
+    if (count != 9 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type) ||
+        !PyTuple_Check(args[8]))
+        return PyErr_Format(PyExc_TypeError, "share_plainly(kind, what, asked, flags, exit_signal, legacy, stopped, fn, args)");
+    asked->flags = PyLong_AsUnsignedLongLongMask(args[3]);
+    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[4]);
+    birth.request.legacy = args[5] == Py_True;
+    birth.request.stopped = args[6] == Py_True;
+    /* The handle first: a child of which nobody can be told must not be born. */
+    HandleObject *child = PyErr_Occurred() || !may_share() ? NULL : core_handle_new((PyTypeObject *)args[0]);
+    SharedTaskObject *task = child == NULL ? NULL : core_shared_task_new();
+    long pid = task != NULL && prepare_task(task, args[7], args[8]) ? share(&birth, task) : 0;
+    PyObject *born = NULL;
+    if (pid > 0 && !is_plain(task, asked->flags))
+        born = Py_NewRef(task);
+    else if (pid > 0 && hold(child, args[1], args[2], task))
+        born = Py_NewRef(child);
+    else if (pid < 0)
+        core_raise_errno(pid);
+    Py_XDECREF(child);
+    Py_XDECREF(task);
+    return born;
+}
+
 PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     return PyBool_FromLong(ramet_has_clear_sighand());
+}
+
+PyObject *core_has_close_range(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBool_FromLong(ramet_has_close_range());
 }
 
 PyObject *core_has_clone3(PyObject *module, PyObject *unused)

@@ -2,23 +2,30 @@
 #ifndef RAMET_BIRTHS_H
 #define RAMET_BIRTHS_H
 
-#include "core.h"
+#include "dead_frames.h"
 
 struct core_birth {
     struct ramet_request request;
-    bool by_fork; /* nothing is asked that fork() does not do, and libc knows best how to do it */
     bool native;  /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
+    bool apart;   /* the task runs in an interpreter with a GIL of its own */
+    SharedTaskObject *task; /* in shared memory: the caller's end of it, whose function runs when fn is NULL */
     void *fn;
     void *arg;
     PyObject *kept;               /* what must live as long as the child may use fn and arg */
     struct ramet_stack *stack;    /* the given one, if it is one of ours */
     struct ramet_word *words[2];  /* what the kernel may still write */
     Py_ssize_t carrier_stack_size; /* bytes; 0 is libc's default */
+    int64_t timeout;               /* nanoseconds until a carried child is killed; negative for never */
 };
 
-/* births_copied.c: a memory of its own. Each returns the pid or -errno, and 0 in a child that returns twice. */
-long core_birth_fork(struct core_birth *birth);
+/* births_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
 long core_birth_copied(struct core_birth *birth);
+
+/* A copy has the main interpreter alone. False with an exception set in another. */
+bool core_may_copy(void);
+
+/* The same when nothing is asked that fork() does not do: libc knows best how to do it. Always returns twice. */
+long core_fork(void);
 
 /* births_suspending.c: VM|VFORK, the calling thread lends its own block and sleeps. */
 long core_birth_suspending(struct core_birth *birth);
@@ -26,8 +33,31 @@ long core_birth_suspending(struct core_birth *birth);
 /* births_native.c: native code on a thread-local block that the caller brings (SETTLS). */
 long core_birth_native(struct core_birth *birth);
 
-/* births_carried.c: VM alone. Returns (pid, SharedTask), or NULL with an exception. */
-PyObject *core_birth_carried(struct core_birth *birth);
+/* births_carried.c: VM alone. The task is given the carrier. */
+long core_birth_carried(struct core_birth *birth);
+
+/*
+ * In the thread that lent the block, without the GIL unless the child died holding it: then its state
+ * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
+ * the children buried that were the dead one's own; maker is its pid, as it saw it. dead: NULL if it
+ * has not left a state.
+ */
+void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker);
+
+/*
+ * Raises an exception in its child, with the GIL; the carrier is not over. Whether there is a function that it can reach.
+ * With an interpreter of its own: an exception that every interpreter has, or None for Interrupted.
+ */
+bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception);
+
+/* Whether its child has an interpreter of its own. */
+bool core_is_apart(const struct ramet_carrier *carrier);
+
+/* SIGKILL for a child in shared memory, where it stands well; with the GIL. carrier: NULL where it has none; pidfd may be -1. */
+void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd);
+
+/* Whichever of the two it is: VM|VFORK or VM alone. */
+long core_birth_sharing(struct core_birth *birth);
 
 /* The number of the call with which the child ends: THREAD ends one task, all else a process. */
 long core_exit_call(const struct core_birth *birth);
@@ -38,9 +68,60 @@ bool core_clears_handlers(const struct core_birth *birth);
 /* The process with which a child in shared memory dies, 0 where that cannot be arranged. */
 pid_t core_owner(const struct core_birth *birth);
 
+/* Where there is none, has the kernel write the child's pid where a guardian finds it: that place, or NULL. */
+int *core_guard(const struct core_birth *birth, struct ramet_clone_args *args);
+
+/* left_threads.c. Before a birth: the child may be unable to import. */
+void core_threads_ready(void);
+
+/*
+ * Has threading.current_thread() be this object in the calling child; made when it is NULL. It is known
+ * by the identity that libc gives, which is that of who lends: and so must be forgotten at the end.
+ */
+void core_name_thread(PyObject **thread);
+void core_forget_thread(void);
+void core_forget_thread_of(PyObject *thread);
+
+/*
+ * At the end of a function, with the GIL, in a child that is a process. Waits for the
+ * threads that it started, but for daemons; whether there are any of these. They end with the child,
+ * which must then keep the GIL: so that none of them dies with it.
+ */
+bool core_outlived_by_threads(void);
+
+/* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
+void core_bury_threads(long pid);
+
+/* Whether the calling task is the only one of its thread group. */
+bool core_is_alone(void);
+
+/* kill.c: for ramet_kill_sharer. */
+void core_strike_off(unsigned long stack_pointer);
+
+/* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
+void core_strike_off_dead(unsigned long stack_top);
+
 /* thread_state.c: the state that Python keeps for a task that shares the memory. */
 bool core_is_attached(PyThreadState *state);
-void core_bury(PyThreadState *state);
+void core_bury(PyThreadState *dead, const struct core_dead_frames *found);
+void core_delete_state(PyThreadState *state);
+bool core_is_tidy(const PyThreadState *state);
+void core_swallow_interrupt(const PyThreadState *state);
+
+/* main_thread.c: while a child of this thread has its identity. Whether this is the main thread, which is then to be shown again. */
+bool core_is_main_thread(void);
+bool core_hide_main_thread(void);
+void core_show_main_thread(void);
+
+/* A state for a child of this thread, which the thread keeps between two children. With the GIL. */
+PyThreadState *core_borrow_state(void);
+bool core_keep_state(PyThreadState *state);
+void core_forget_state(void);
+
+/* losses.c: what the frames held, for the task (which may be NULL) to tell. */
+void core_losses_ready(void);
+bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *task, bool own_identity);
+
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);
 
 #endif

@@ -1,51 +1,238 @@
 /* VM without VFORK: the child goes on beside its caller, on what a carrier lends it. */
-#include "births.h"
+#include "carried.h"
 
 #include <linux/sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "futex.h"
+#include "gil.h"
+#include "kill.h"
+#include "nested.h"
 #include "orphan.h"
+#include "pool.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
 #define NOMINAL_STACK_BYTES 65536
 
-/* What the child is given, and what its undertaker finds. */
-struct carried {
-    PyInterpreterState *interpreter;
-    PyThreadState *state;
-    PyObject *kept; /* what fn and arg live in; NULL once the child has let go of it */
-    ramet_sigset mask;
-    bool clear_handlers;
-    pid_t owner;
-    struct ramet_carrier *carrier;
-    const struct ramet_stack *stack; /* NULL: the carrier's own */
-};
+/*
+ * Python asks for them when a state is first attached, under a lock of libc's on this very block: who
+ * is killed there takes it along, and the undertaker would wait for it.
+ */
+static void tell_bounds(PyThreadState *state)
+{
+    pthread_attr_t attr;
+    void *base;
+    size_t size, guard;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return;
+    if (pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0) {
+        const struct ramet_stack own = {.base = (uintptr_t)base + guard, .size = size - guard};
+        core_set_stack_bounds(state, &own);
+    }
+    pthread_attr_destroy(&attr);
+}
 
 /* Made by the carrier, not by the child: a child killed within would leave the list of states locked. */
 static void prepare(void *context)
 {
     struct carried *call = context;
-    call->state = PyThreadState_New(call->interpreter);
+    if (call->apart != NULL && call->own == NULL)
+        call->own = core_interpreter_new(call->apart->fn);
+    if (call->apart == NULL)
+        call->state = PyThreadState_New(call->interpreter);
+    else if (call->own != NULL)
+        call->state = PyThreadState_New(call->own->state);
+    if (call->apart == NULL && call->state != NULL)
+        tell_bounds(call->state);
 }
 
-static void bury(void *context)
+static void look(void *context)
 {
     struct carried *call = context;
-    if (call->state != NULL) {
-        if (!core_is_attached(call->state))
-            PyEval_RestoreThread(call->state);
-        Py_CLEAR(call->kept);
-        core_bury(call->state);
-    }
-    PyMem_RawFree(call);
+    call->found.frames = 0;
+    if (call->finished)
+        return;
+    core_strike_off_dead(call->stack == NULL ? call->carrier->stack_top : call->stack->base + call->stack->size);
+    if (call->apart == NULL)
+        core_look_at_frames(call->state, &call->found);
 }
 
-static const struct ramet_carrier_duties duties = {prepare, bury};
-
-static void settle(const struct carried *call)
+/* What is kept for a child that calls a function of the caller's is its task. */
+static SharedTaskObject *task_of(const struct carried *call)
 {
-    if (call->carrier->settid_word != NULL)
-        *call->carrier->settid_word = (int)ramet_syscall0(__NR_gettid);
+    bool is_task = call->kept != NULL && Py_IS_TYPE(call->kept, &SharedTask_Type);
+    return is_task ? (SharedTaskObject *)call->kept : NULL;
+}
+
+/* As the caller knows it, who has noted it by the time that the GIL can be had; else as the child does. */
+static void bury_threads(const struct carried *call)
+{
+    const SharedTaskObject *task = task_of(call);
+    core_bury_threads(task == NULL ? call->own_pid : task->pid);
+}
+
+static void lend_block(struct ramet_clone_args *args, const struct ramet_carrier *carrier)
+{
+    args->flags |= CLONE_SETTLS;
+    args->tls = (uintptr_t)carrier->thread_pointer;
+    if (args->stack + args->stack_size != 0)
+        return;
+    args->stack = carrier->stack_top - NOMINAL_STACK_BYTES;
+    args->stack_size = NOMINAL_STACK_BYTES;
+}
+
+#define MOST_NESTED 64
+
+static int run_give_up(void *state, void *unused, void *context)
+{
+    (void)unused, (void)context;
+    if (core_is_attached(state))
+        PyEval_SaveThread();
+    return 0;
+}
+
+/* Which state is attached is written in a thread-local since 3.12: so a task must go where the dead one was. */
+static void give_up_gil(const struct ramet_carrier *carrier, PyThreadState *state)
+{
+    struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .size = sizeof request.args};
+    struct ramet_entry entry = {run_give_up, NULL, state, NULL, __NR_exit_group};
+    lend_block(&request.args, carrier);
+    ramet_sigset mask = ramet_block_signals();
+    long pid = ramet_birth(&request, &entry);
+    if (pid > 0)
+        ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
+    ramet_set_signal_mask(mask);
+    core_gil_release(state);
+}
+
+/* Of those whose carriers died with it: what is left of each, with the GIL. */
+static void bury_orphan(struct ramet_carrier *carrier)
+{
+    struct carried *call = carrier->context;
+    core_bury(call->state, &call->found);
+    call->state = NULL;
+    core_take_stock(&call->found, task_of(call), false);
+    bury_threads(call);
+    core_forget_thread_of(call->thread);
+    Py_CLEAR(call->thread);
+    Py_CLEAR(call->kept);
+    ramet_carrier_conclude(carrier);
+}
+
+/* The children of one, off their stacks, are added to the list; how many it has then. */
+static int gather_orphans(struct ramet_carrier **orphans, int count, pid_t maker)
+{
+    while (count < MOST_NESTED && (orphans[count] = ramet_nested_take(maker)) != NULL) {
+        const struct carried *call = orphans[count]->context;
+        look(orphans[count]->context);
+        core_gil_unlock(call->state, orphans[count]->tid);
+        count++;
+    }
+    return count;
+}
+
+void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
+{
+    struct ramet_carrier *orphans[MOST_NESTED];
+    if (dead != NULL)
+        core_gil_unlock(dead, (int)ramet_syscall0(__NR_gettid));
+    bool attached = dead != NULL && core_is_attached(dead);
+    int count = gather_orphans(orphans, 0, maker);
+    for (int i = 0; i < count; i++)
+        count = gather_orphans(orphans, count, ((const struct carried *)orphans[i]->context)->own_pid);
+    for (int i = 0; i < count; i++)
+        give_up_gil(orphans[i], ((const struct carried *)orphans[i]->context)->state);
+    if (dead != NULL && !attached)
+        core_gil_release(dead);
+    if (attached)
+        PyThreadState_Swap(mine);
+    else
+        PyEval_RestoreThread(mine);
+    for (int i = 0; i < count; i++)
+        bury_orphan(orphans[i]);
+}
+
+/* In a state of the carrier's own, which is not needed afterwards. */
+void core_tidy_up(struct carried *call, PyThreadState *mine)
+{
+    Py_CLEAR(call->kept);
+    Py_CLEAR(call->thread);
+    core_forget_thread();
+    PyThreadState_Clear(mine);
+    PyThreadState_DeleteCurrent();
+    call->state = NULL;
+}
+
+static bool bury(void *context)
+{
+    struct carried *call = context;
+    if (call->apart != NULL) {
+        core_bury_apart(call);
+        return false;
+    }
+    PyThreadState *mine = call->state == NULL ? NULL : PyThreadState_New(call->interpreter);
+    if (mine == NULL)
+        return false;
+    bool interrupted = call->state->async_exc != NULL;
+    core_take_over(call->state, mine, call->own_pid);
+    core_bury(call->state, &call->found);
+    if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
+        core_swallow_interrupt(mine);
+    if (core_take_stock(&call->found, task_of(call), true))
+        call->carrier->stays = true;
+    if (call->is_process && !call->finished)
+        bury_threads(call);
+    core_tidy_up(call, mine);
+    if (!call->carrier->again || !call->finished || ramet_carrier_holds_mutex(call->carrier))
+        return false;
+    prepare(call);
+    return call->state != NULL;
+}
+
+static void retire(void *context)
+{
+    struct carried *call = context;
+    if (call->state == NULL)
+        return;
+    PyEval_RestoreThread(call->state);
+    if (call->apart == NULL)
+        core_tidy_up(call, call->state);
+    else
+        core_retire_apart(call);
+}
+
+void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
+{
+    struct carried *call = carrier == NULL ? NULL : carrier->context;
+    if (call == NULL || call->apart == NULL || !core_strike_apart(call, pid, pidfd))
+        ramet_kill_sharer(pid, pidfd, core_strike_off);
+}
+
+/* In a thread of its own, as another thread that kills: with the GIL, so that the child is not in the midst of an object. */
+static void expire(void *context)
+{
+    struct carried *call = context;
+    struct ramet_carrier *carrier = call->carrier;
+    PyThreadState *mine = PyThreadState_New(call->interpreter);
+    if (mine == NULL)
+        return; /* the carrier will do it */
+    PyEval_RestoreThread(mine);
+    if (carrier->deadline != 0 && ramet_now() >= carrier->deadline && !call->leaving &&
+        !__atomic_exchange_n(&carrier->expired, 1, __ATOMIC_ACQ_REL))
+        core_kill(carrier, carrier->child, -1);
+    PyThreadState_Clear(mine);
+    PyThreadState_DeleteCurrent();
+}
+
+static const struct ramet_carrier_duties duties = {prepare, look, bury, retire, expire};
+
+void core_settle(struct carried *call)
+{
+    const struct ramet_carrier *carrier = call->carrier;
+    call->own_pid = (pid_t)ramet_syscall0(__NR_getpid);
+    if (carrier->settid_word != NULL)
+        *carrier->settid_word = (int)ramet_syscall0(__NR_gettid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
@@ -53,35 +240,50 @@ static void settle(const struct carried *call)
     ramet_set_signal_mask(call->mask);
 }
 
+/* The last of Python in this child. Whether there is anything to bury. */
+static bool leave_python(struct carried *call)
+{
+    call->leaving = true;
+    core_swallow_interrupt(call->state);
+    Py_CLEAR(call->kept);
+    core_forget_thread();
+    bool tidy = call->carrier->again && core_is_tidy(call->state) && !ramet_carrier_holds_mutex(call->carrier) &&
+                !(call->is_process && ramet_nested_any());
+    PyEval_SaveThread();
+    call->finished = true;
+    return !tidy;
+}
+
+static int run_task(void *task, void *arg, void *context)
+{
+    struct carried *call = context;
+    (void)arg;
+    core_settle(call);
+    PyEval_RestoreThread(call->state);
+    core_name_thread(&call->thread);
+    int code = core_run_task(task);
+    if (call->is_process && core_outlived_by_threads())
+        return code;
+    if (!leave_python(call))
+        ramet_carrier_leave(call->carrier);
+    return code;
+}
+
 static int run_python(void *fn, void *arg, void *context)
 {
     struct carried *call = context;
-    settle(call);
+    core_settle(call);
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
-    Py_CLEAR(call->kept);
-    PyEval_SaveThread();
+    leave_python(call);
     return code;
 }
 
 static int run_native(void *fn, void *arg, void *context)
 {
-    settle(context);
+    core_settle(context);
     return ((int (*)(void *))fn)(arg);
-}
-
-static struct carried *carried_new(const struct core_birth *birth)
-{
-    struct carried *call = PyMem_RawCalloc(1, sizeof *call);
-    if (call == NULL)
-        return NULL;
-    call->interpreter = PyInterpreterState_Get();
-    call->clear_handlers = core_clears_handlers(birth);
-    call->owner = core_owner(birth);
-    call->kept = Py_NewRef(birth->kept);
-    call->stack = birth->stack;
-    return call;
 }
 
 /* The kernel has one word for each task, and the carrier needs it: the caller's words are served by hand. */
@@ -97,21 +299,23 @@ static void take_over_words(struct ramet_clone_args *args, struct ramet_carrier 
     args->child_tid = (uintptr_t)carrier->word;
 }
 
-static void lend_block(struct ramet_clone_args *args, const struct ramet_carrier *carrier)
-{
-    args->flags |= CLONE_SETTLS;
-    args->tls = (uintptr_t)carrier->thread_pointer;
-    if (args->stack + args->stack_size != 0)
-        return;
-    args->stack = carrier->stack_top - NOMINAL_STACK_BYTES;
-    args->stack_size = NOMINAL_STACK_BYTES;
-}
-
 static void hold_words(const struct core_birth *birth, struct ramet_carrier *carrier)
 {
     for (int i = 0; i < 2; i++)
         if (birth->words[i] != NULL)
             carrier->words[i] = ramet_word_hold(birth->words[i]);
+}
+
+static struct ramet_entry entry_of(const struct core_birth *birth, struct carried *call)
+{
+    struct ramet_entry entry = {run_python, call, birth->fn, birth->arg, core_exit_call(birth)};
+    if (birth->native)
+        entry.run = run_native;
+    else if (birth->fn == NULL) {
+        entry.run = birth->apart ? core_run_apart : run_task;
+        entry.fn = birth->task;
+    }
+    return entry;
 }
 
 static long give_birth(struct core_birth *birth, struct carried *call)
@@ -121,62 +325,124 @@ static long give_birth(struct core_birth *birth, struct carried *call)
     take_over_words(&request.args, carrier);
     lend_block(&request.args, carrier);
     hold_words(birth, carrier);
-    struct ramet_entry entry = {birth->native ? run_native : run_python, call, birth->fn, birth->arg,
-                                core_exit_call(birth)};
+    carrier->ward = core_guard(birth, &request.args);
+    struct ramet_entry entry = entry_of(birth, call);
     carrier->born = true;
     ramet_sigset mask = ramet_block_signals();
     call->mask = mask;
     long pid = ramet_birth(&request, &entry);
     /* From here on `call` is the carrier's: it may have buried the child already. */
     ramet_set_signal_mask(mask);
-    if (pid < 0) {
-        carrier->born = false;
-        ramet_carrier_dismiss(carrier);
-    }
     return pid;
 }
 
-/* NULL with an exception set on failure; the call is then gone. */
-static struct ramet_carrier *start_carrier(struct carried *call, const struct core_birth *birth)
+/* One that nobody can tell from a thread just made will do, where the caller asks for nothing special. */
+static bool may_be_any(const struct core_birth *birth)
 {
-    int error = 0;
+    return birth->fn == NULL && !birth->apart && birth->carrier_stack_size == 0 &&
+           PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+
+/* An interpreter that is made imports modules, which may need the main interpreter for a moment. */
+static struct ramet_carrier *start(const struct core_birth *birth, bool again, struct carried *call, int *error)
+{
+    if (!birth->apart)
+        return ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, again, &duties, call, error);
+    core_interpreter_making(1);
+    PyThreadState *mine = PyEval_SaveThread();
     struct ramet_carrier *carrier =
-        ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, &duties, call, &error);
-    if (carrier == NULL) {
-        Py_CLEAR(call->kept);
-        PyMem_RawFree(call);
-        core_raise_errno(-error);
-        return NULL;
-    }
-    if (call->state == NULL) {
-        Py_CLEAR(call->kept);
-        ramet_carrier_dismiss(carrier);
-        ramet_carrier_release(carrier);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    call->carrier = carrier;
+        ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, again, &duties, call, error);
+    PyEval_RestoreThread(mine);
+    core_interpreter_making(-1);
     return carrier;
 }
 
-PyObject *core_birth_carried(struct core_birth *birth)
+static struct ramet_carrier *start_carrier(const struct core_birth *birth, bool again, int *error)
 {
-    struct carried *call = carried_new(birth);
+    struct carried *call = calloc(1, sizeof *call);
+    *error = ENOMEM;
     if (call == NULL)
-        return PyErr_NoMemory();
-    struct ramet_carrier *carrier = start_carrier(call, birth);
-    if (carrier == NULL)
         return NULL;
-    PyObject *task = core_shared_task_new(carrier);
-    if (task == NULL) {
-        ramet_carrier_dismiss(carrier);
-        ramet_carrier_release(carrier);
+    call->interpreter = PyInterpreterState_Get();
+    if (birth->apart) {
+        call->apart = birth->task;
+        call->own = core_interpreter_take();
+    }
+#ifdef Py_GIL_DISABLED
+    PyThreadState *mine = PyEval_SaveThread(); /* Python may stop the world to make the carrier's state */
+#endif
+    struct ramet_carrier *carrier = start(birth, again, call, error);
+#ifdef Py_GIL_DISABLED
+    PyEval_RestoreThread(mine);
+#endif
+    if (carrier == NULL) {
+        if (call->own != NULL)
+            core_interpreter_rest(call->own);
+        free(call);
         return NULL;
     }
+    call->carrier = call->visits.carrier = carrier;
+    if (call->state != NULL)
+        return carrier;
+    ramet_carrier_dismiss(carrier);
+    ramet_carrier_release(carrier);
+    *error = ENOMEM;
+    return NULL;
+}
+
+static struct ramet_carrier *find_carrier(const struct core_birth *birth, int *error)
+{
+    bool any = may_be_any(birth);
+    struct ramet_carrier *carrier = any ? ramet_pool_take() : NULL;
+    return carrier != NULL ? carrier : start_carrier(birth, any && ramet_pool_is_ours(), error);
+}
+
+static void fill_in(struct carried *call, const struct core_birth *birth)
+{
+    call->clear_handlers = core_clears_handlers(birth);
+    call->owner = core_owner(birth);
+    call->is_process = !(birth->request.args.flags & CLONE_THREAD);
+    call->kept = Py_NewRef(birth->fn == NULL ? (PyObject *)birth->task : birth->kept);
+    call->stack = birth->stack;
+    call->finished = call->leaving = false;
+    call->carrier->deadline = 0;
+    call->carrier->expired = 0;
+}
+
+bool core_is_apart(const struct ramet_carrier *carrier)
+{
+    const struct carried *call = carrier->context;
+    return call->apart != NULL;
+}
+
+bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception)
+{
+    struct carried *call = carrier->context;
+    if (call->apart != NULL)
+        return core_interrupt_apart(call, exception);
+    return !call->leaving && PyThreadState_SetAsyncExc(call->state->thread_id, exception) > 0;
+}
+
+long core_birth_carried(struct core_birth *birth)
+{
+    int error;
+    core_losses_ready();
+    core_threads_ready();
+    struct ramet_carrier *carrier = find_carrier(birth, &error);
+    if (carrier == NULL)
+        return -error;
+    struct carried *call = carrier->context;
+    fill_in(call, birth);
+    ramet_nested_enter(carrier);
+    birth->task->carrier = carrier;
+    birth->task->claim = carrier->over;
     long pid = give_birth(birth, call);
     if (pid < 0) {
-        Py_DECREF(task);
-        return core_raise_errno(pid);
-    }
-    return Py_BuildValue("lN", pid, task);
+        if (call->apart == NULL) /* else the carrier gives back what was lent */
+            Py_CLEAR(call->kept);
+        carrier->born = false;
+        ramet_carrier_dismiss(carrier);
+    } else if (birth->timeout >= 0)
+        ramet_carrier_limit(carrier, birth->task->claim, (int)pid, birth->timeout);
+    return pid;
 }

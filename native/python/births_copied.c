@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "libc_thread.h"
+#include "quiet.h"
 
 /* What the child needs from before the birth; it finds the copy in its own memory. */
 struct copied {
@@ -84,11 +85,20 @@ static long give_birth(struct core_birth *birth, struct copied *copied)
     return ramet_birth(&request, &entry);
 }
 
+bool core_may_copy(void)
+{
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "a copy of the memory has the main interpreter only: make it from there");
+    return false;
+}
+
 long core_birth_copied(struct core_birth *birth)
 {
     struct copied copied = {.birth = birth, .tid_word = ramet_tid_word()};
     copied.robust_list = ramet_robust_list(&copied.robust_length);
     PyOS_BeforeFork();
+    ramet_await_quiet();
     copied.mask = ramet_block_signals();
     long pid = give_birth(birth, &copied);
     ramet_set_signal_mask(copied.mask);
@@ -99,19 +109,14 @@ long core_birth_copied(struct core_birth *birth)
     return pid;
 }
 
-long core_birth_fork(struct core_birth *birth)
+long core_fork(void)
 {
     PyOS_BeforeFork();
     pid_t pid = fork();
     int error = errno;
-    if (pid == 0) {
+    if (pid == 0)
         PyOS_AfterFork_Child();
-        if (birth->native)
-            _exit(((int (*)(void *))birth->fn)(birth->arg));
-        if (birth->fn != NULL)
-            _exit(core_invoke(birth->fn, birth->arg));
-        return 0;
-    }
-    PyOS_AfterFork_Parent();
+    else
+        PyOS_AfterFork_Parent();
     return pid < 0 ? -error : pid;
 }

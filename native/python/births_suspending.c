@@ -3,35 +3,70 @@
  * stack, thread-local block, memory. A Python function gets a thread state of its own all the same,
  * so that an exec in the midst of nested frames leaves the caller's state as it was.
  */
+#define _GNU_SOURCE
 #include "births.h"
 
 #include <limits.h>
 #include <linux/sched.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "guard.h"
+#include "libc_thread.h"
+#include "nested.h"
 #include "orphan.h"
+
+#define BENCH_BYTES 16384
 
 struct suspending {
     PyThreadState *state;
     ramet_sigset mask;
     bool clear_handlers;
+    bool is_process;
+    bool finished; /* the child came to the end of its function... */
+    bool tidy;     /* ...and its state is as good as new */
     pid_t owner; /* 0: do not die with it */
+    pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
+    struct core_dead_frames found; /* of a child that did not finish */
 };
 
-static int run_python(void *fn, void *arg, void *context)
+static void settle(struct suspending *call)
 {
-    struct suspending *call = context;
+    call->pid = (pid_t)ramet_syscall0(__NR_getpid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
         ramet_die_with(call->owner);
     ramet_set_signal_mask(call->mask);
+}
+
+static int run_python(void *fn, void *arg, void *context)
+{
+    struct suspending *call = context;
+    settle(call);
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
     PyEval_SaveThread();
+    return code;
+}
+
+static int run_task(void *task, void *arg, void *context)
+{
+    struct suspending *call = context;
+    (void)arg;
+    settle(call);
+    PyEval_RestoreThread(call->state);
+    int code = core_run_task(task);
+    if (call->is_process && core_outlived_by_threads())
+        return code;
+    bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
+    PyEval_SaveThread();
+    call->tidy = tidy;
+    call->finished = true;
     return code;
 }
 
@@ -54,30 +89,87 @@ static bool find_callback_key(pthread_key_t *found)
     return known && state != NULL && pthread_getspecific(key) == state;
 }
 
+/*
+ * A child that came to its end is a zombie by now, or will be at once, and nothing can be done with
+ * it but this. With signals blocked, so that none comes between.
+ */
+static void reap(SharedTaskObject *task, long pid, uint64_t flags)
+{
+    siginfo_t info = {0};
+    if (flags & (CLONE_THREAD | CLONE_PARENT | CLONE_PTRACE)) /* another's to wait for, or nobody's */
+        return;
+    if (ramet_syscall5(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, &task->used) < 0)
+        return;
+    task->ended_how = info.si_code;
+    task->ended_with = info.si_status;
+}
+
+static void look(void *context, void *left)
+{
+    struct suspending *call = context;
+    core_strike_off_dead(call->stack == NULL ? (uintptr_t)left : call->stack->base + call->stack->size);
+    core_look_at_frames(call->state, &call->found);
+}
+
+/* Without the GIL: the caller's own state again, with it. */
+static void go_on(PyThreadState *mine, const struct suspending *call, SharedTaskObject *task, long pid)
+{
+    if (!call->tidy) {
+        core_take_over(call->state, mine, call->pid);
+        core_bury(call->state, &call->found);
+        core_take_stock(&call->found, task, false);
+        if (pid > 0 && call->is_process && !call->finished)
+            core_bury_threads(pid);
+        return;
+    }
+    PyEval_RestoreThread(mine);
+    if (!core_keep_state(call->state))
+        core_delete_state(call->state);
+}
+
 static long birth_of_python(struct core_birth *birth)
 {
+    core_losses_ready();
+    core_threads_ready();
     struct suspending call = {
-        .state = PyThreadState_New(PyInterpreterState_Get()),
+        .state = core_borrow_state(),
         .clear_handlers = core_clears_handlers(birth),
+        .is_process = !(birth->request.args.flags & CLONE_THREAD),
         .owner = core_owner(birth),
         .stack = birth->stack,
     };
     if (call.state == NULL)
         return -ENOMEM;
     struct ramet_entry entry = {run_python, &call, birth->fn, birth->arg, core_exit_call(birth)};
+    if (birth->fn == NULL) {
+        entry.run = run_task;
+        entry.fn = birth->task;
+    }
+    char bench[BENCH_BYTES] __attribute__((aligned(16)));
     pthread_key_t key = 0;
     bool has_key = PY_VERSION_HEX < 0x030c0000 && find_callback_key(&key);
     void *noted = has_key ? pthread_getspecific(key) : NULL;
     PyThreadState *mine = PyEval_SaveThread();
     if (has_key)
         pthread_setspecific(key, call.state); /* else a callback in the child would wait for itself */
+    struct ramet_request request = birth->request;
+    int *ward = core_guard(birth, &request.args);
     call.mask = ramet_block_signals();
-    long pid = ramet_birth(&birth->request, &entry);
+    long rseq_length = ramet_rseq_leave(); /* else the child would read the caller's processor */
+    bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
+    long pid = ramet_birth(&request, &entry);
+    if (pid > 0 && !call.finished)
+        ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
+    if (is_main)
+        core_show_main_thread();
+    ramet_rseq_enter(rseq_length);
+    ramet_guard_leave(ward);
+    if (pid > 0 && call.finished)
+        reap(birth->task, pid, birth->request.args.flags);
     ramet_set_signal_mask(call.mask);
     if (has_key)
         pthread_setspecific(key, noted);
-    core_bury(call.state);
-    PyEval_RestoreThread(mine);
+    go_on(mine, &call, birth->task, pid);
     return pid;
 }
 

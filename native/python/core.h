@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "birth.h"
 #include "carrier.h"
@@ -21,19 +22,51 @@ typedef struct {
     struct ramet_word *word;
 } TidWordObject;
 
-/* The caller's end of a carrier: a child that shares the memory. */
+/* What came of a function; transfer.py has the same numbers. */
+enum core_outcome { CORE_NOTHING, CORE_VALUE, CORE_RAISED };
+
+/* The caller's end of a child that shares the memory. */
 typedef struct {
     PyObject_HEAD
-    struct ramet_carrier *carrier;
+    struct ramet_carrier *carrier; /* NULL: it has none (VFORK), or no longer */
+    int claim;                     /* which of the carrier's children it is */
+    int waiting;
+    bool apart;   /* it has an interpreter of its own */
+    bool expired; /* it was killed at its deadline; told when the carrier goes */
+    int pid;
+    int pidfd;
+    PyObject *fn, *args, *context; /* until they are called; with an interpreter of its own fn is its far side's code */
+    PyObject *plan;                /* ...this is what it does first, or NULL */
+    Py_buffer *views;              /* ...and this is the memory that it sees of ours */
+    Py_ssize_t view_count;
+    int kind;
+    PyObject *outcome;
+    PyObject *losses; /* what was lost with it; NULL: nothing */
+    int ended_how; /* si_code, si_status and what it used, of a child that was reaped at its birth; else 0 */
+    int ended_with;
+    struct rusage used;
 } SharedTaskObject;
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
-PyObject *core_shared_task_new(struct ramet_carrier *carrier);
+SharedTaskObject *core_shared_task_new(void);
+int core_run_task(SharedTaskObject *task);
+
+/* What came of the function, once: a pair of its kind, and the value or the exception. */
+PyObject *core_shared_task_take(SharedTaskObject *task);
+
+/* Waits until its carrier has tidied up, and parts with it. -1 with an exception set. */
+int core_shared_task_conclude(SharedTaskObject *task);
+
+/* Gives back the memory that an interpreter of its own saw; with the GIL, when it sees it no longer. */
+void core_shared_task_release(SharedTaskObject *task);
 
 /* Calls fn(arg) in a child and makes an exit code of what comes of it; what it raises is printed. */
 int core_invoke(PyObject *fn, PyObject *arg);
+
+/* The exit code for the exception that is set; it is printed, or says the code itself (SystemExit). */
+int core_code_of_failure(void);
 
 /* Raises OSError for a result of -errno. Returns NULL. */
 PyObject *core_raise_errno(long negative_errno);
@@ -44,14 +77,40 @@ int64_t core_timeout(PyObject *seconds);
 /* Sleeps until *word is `wanted`; seconds is a number or None. True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_wait_until(PyObject *seconds, int *word, int wanted);
 
+/* The same while *word is `value`. */
+PyObject *core_wait_while(PyObject *seconds, int *word, int value);
+
+/* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
+PyObject *core_poll(int descriptor, PyObject *seconds);
+
 /* A packed struct clone_args. False with an exception set when it has another size. */
 bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block);
 
 PyObject *core_clone(PyObject *module, PyObject *args);
+PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_fork_twice(PyObject *module, PyObject *unused);
+PyObject *core_flush(PyObject *module, PyObject *unused);
+PyObject *core_close(PyObject *module, PyObject *unused);
+PyObject *core_drain(PyObject *module, PyObject *unused);
+PyObject *core_before_fork(PyObject *module, PyObject *unused);
 PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused);
+PyObject *core_has_close_range(PyObject *module, PyObject *unused);
 PyObject *core_has_clone3(PyObject *module, PyObject *unused);
-PyObject *core_kill_sharer(PyObject *module, PyObject *args);
-PyObject *core_spawn(PyObject *module, PyObject *args);
+PyObject *core_kcmp(PyObject *module, PyObject *args);
+PyObject *core_leave_buffered(PyObject *module, PyObject *args);
+PyObject *core_words_of(PyObject *module, PyObject *object);
+PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
+PyObject *core_strike_dead(PyObject *module, PyObject *args);
+PyObject *core_do_steps(PyObject *module, PyObject *plan);
+PyObject *core_note_dumpable(PyObject *module, PyObject *unused);
+PyObject *core_restore_dumpable(PyObject *module, PyObject *unused);
+PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_spawn_apart(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_wait_readable(PyObject *module, PyObject *args);
+PyObject *core_trial_begin(PyObject *module, PyObject *args);
+PyObject *core_trial_end(PyObject *module, PyObject *args);
 PyObject *core_waitid(PyObject *module, PyObject *args);
 
 #endif

@@ -28,7 +28,7 @@ static int code_of_system_exit(void)
     return result;
 }
 
-static int code_of_failure(void)
+int core_code_of_failure(void)
 {
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
         return code_of_system_exit();
@@ -43,13 +43,13 @@ static int code_of_value(PyObject *value)
     if (PyLong_Check(value))
         return (int)(PyLong_AsUnsignedLongMask(value) & 0xff);
     PyErr_Format(PyExc_TypeError, "a task's function returns its exit code, an int, not %.100s", Py_TYPE(value)->tp_name);
-    return code_of_failure();
+    return core_code_of_failure();
 }
 
 int core_invoke(PyObject *fn, PyObject *arg)
 {
     PyObject *value = PyObject_CallOneArg(fn, arg);
-    int code = value == NULL ? code_of_failure() : code_of_value(value);
+    int code = value == NULL ? core_code_of_failure() : code_of_value(value);
     Py_XDECREF(value);
     return code;
 }

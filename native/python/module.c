@@ -1,4 +1,6 @@
 /* The module ramet._core: nothing here is public. */
+#include "handle.h"
+#include "mapping.h"
 #include "plan_object.h"
 
 #include <errno.h>
@@ -9,33 +11,141 @@ PyObject *core_raise_errno(long negative_errno)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-static PyMethodDef methods[] = {
-    {"clone", core_clone, METH_VARARGS,
-     "clone(args, size, by_fork, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
-     "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
+/* For every interpreter. */
+static PyMethodDef everywhere[] = {
     {"has_clear_sighand", core_has_clear_sighand, METH_NOARGS,
      "has_clear_sighand()\n--\n\nWhether clone3 knows CLEAR_SIGHAND."},
+    {"has_close_range", core_has_close_range, METH_NOARGS,
+     "has_close_range()\n--\n\nWhether the kernel lets this process call close_range."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
-    {"kill_sharer", core_kill_sharer, METH_VARARGS,
-     "kill_sharer(pid, pidfd, /)\n--\n\nSIGKILL for a child in shared memory, where it stands well; pidfd may be -1."},
-    {"spawn", core_spawn, METH_VARARGS,
-     "spawn(args, legacy, stopped, plan, /)\n--\n\n"
-     "Makes a task that carries out a plan. Returns (pid, failed step or -1, its errno)."},
+    {"kcmp", core_kcmp, METH_VARARGS,
+     "kcmp(pid1, pid2, kind, index1, index2, /)\n--\n\nkcmp(2): 0 equal, 1 and 2 in an order, 3 different."},
+    {"wait_readable", core_wait_readable, METH_VARARGS,
+     "wait_readable(descriptor, timeout, /)\n--\n\n"
+     "Waits until it can be read, as a pidfd can at its task's end; timeout in seconds or None. Returns whether it can."},
     {"waitid", core_waitid, METH_VARARGS,
-     "waitid(idtype, number, options, /)\n--\n\nReturns (pid, code, status, rusage) or None."},
+     "waitid(idtype, number, options, /)\n--\n\nReturns (pid, code, status, struct rusage) or None."},
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "ramet._core",
-    .m_size = -1, /* carriers and leases belong to the process, so the module is the main interpreter's */
-    .m_methods = methods,
+/* For those that share the GIL of the main interpreter. */
+static PyMethodDef at_home[] = {
+    {"clone", core_clone, METH_VARARGS,
+     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
+     "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
+    {"fork", core_fork_twice, METH_NOARGS, "fork()\n--\n\nlibc's. Returns the pid, and 0 in the child."},
+    {"copy", (PyCFunction)(void (*)(void))core_copy, METH_FASTCALL,
+     "copy(kind, outcome, what, fn, args, /)\n--\n\n"
+     "Calls fn(*args) in a child of libc's fork(). Returns its Handle of that kind, with a Mapping of that kind for the outcome."},
+    {"flush_standard_streams", core_flush, METH_NOARGS,
+     "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is passed by."},
+    {"close", core_close, METH_NOARGS,
+     "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
+     "Returns whether it has other threads."},
+    {"drain", core_drain, METH_NOARGS,
+     "drain()\n--\n\nEnds the carriers and sponsors at rest, and deletes the thread state that this thread keeps."},
+    {"before_fork", core_before_fork, METH_NOARGS,
+     "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
+    {"know_exit_status", core_know_exit_status, METH_VARARGS,
+     "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
+    {"leave_buffered", core_leave_buffered, METH_VARARGS,
+     "leave_buffered(file, owner, /)\n--\n\nGives back the lock of a buffered file, whose owner is in that word."},
+    {"leave_shutdown", core_leave_shutdown, METH_VARARGS,
+     "leave_shutdown(handle, ident, /)\n--\n\nThe end of the interpreter waits no more for the thread of a _thread._ThreadHandle."},
+    {"strike_dead", core_strike_dead, METH_VARARGS,
+     "strike_dead(listed, key, thread, ident, /)\n--\n\n"
+     "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
+    {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},
+    {"do_steps", core_do_steps, METH_O,
+     "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},
+    {"note_dumpable", core_note_dumpable, METH_NOARGS,
+     "note_dumpable()\n--\n\nBefore a child of another user in this memory; whether it is to be restored."},
+    {"restore_dumpable", core_restore_dumpable, METH_NOARGS,
+     "restore_dumpable()\n--\n\nWhen such a child is over, for each that was noted."},
+    {"share", (PyCFunction)(void (*)(void))core_share, METH_FASTCALL,
+     "share(flags, exit_signal, legacy, stopped, set_tid, cgroup, stack_size, timeout, apart, plan, fn, args, /)\n--\n\n"
+     "Makes a task in shared memory that calls fn(*args); apart: in an interpreter of its own, where plan (or None)\n"
+     "comes first, fn is the code of its far side, and args the memory that it sees. Returns its SharedTask."},
+    {"share_plainly", (PyCFunction)(void (*)(void))core_share_plainly, METH_FASTCALL,
+     "share_plainly(kind, what, asked, flags, exit_signal, legacy, stopped, fn, args, /)\n--\n\n"
+     "The same of which no more is asked. Returns a Handle of that kind, for flags as they were asked for; its SharedTask where\n"
+     "there is more to ask: of a child that goes on though it suspended its caller, or has no pidfd."},
+    {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
+     "spawn(args, legacy, plan, child, /)\n--\n\n"
+     "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
+    {"spawn_apart", (PyCFunction)(void (*)(void))core_spawn_apart, METH_FASTCALL,
+     "spawn_apart(args, legacy, plan, child, patience, /)\n--\n\n"
+     "The same by a thread that is kept for it. Returns a Sponsored instead when it takes longer than so many seconds."},
+    {"unborn", (PyCFunction)(void (*)(void))core_unborn, METH_FASTCALL,
+     "unborn(kind, what, flags, plain, /)\n--\n\n"
+     "A Handle of that kind, for a child that is to be born. plain: whether waitid(2) tells all about its end."},
+    {"trial_begin", core_trial_begin, METH_VARARGS,
+     "trial_begin(args, size, legacy, page, offset, stays, /)\n--\n\n"
+     "Puts a raw request to the kernel, unchecked. Returns the child's pid or -errno."},
+    {"trial_end", core_trial_end, METH_VARARGS,
+     "trial_end(page, offset, /)\n--\n\nLets the child of a trial go on, to its end."},
+    {NULL, NULL, 0, NULL},
 };
+
+/*
+ * Carriers, leases and types belong to the process, and one GIL guards them. So an interpreter with
+ * another can import this module, and with it a program that uses it, and is told why it can do no more.
+ */
+static PyObject *refuse(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)type, (void)args, (void)kwargs;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "ramet makes no tasks in an interpreter with a GIL of its own: call it from the main interpreter "
+                    "(and a main program, which may be run again in another interpreter, below "
+                    "if __name__ == \"__main__\")");
+    return NULL;
+}
+
+static PyObject *look_up(PyObject *module, PyObject *name)
+{
+    if (PyUnicode_Check(name) && PyUnicode_GET_LENGTH(name) > 0 && PyUnicode_READ_CHAR(name, 0) != '_')
+        return PyObject_GetAttrString(module, "_Absent");
+    PyErr_SetObject(PyExc_AttributeError, name);
+    return NULL;
+}
+
+static PyObject *nothing(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef abroad[] = {
+    {"__getattr__", look_up, METH_O, NULL}, /* a class for all names: some are asked whether an object is theirs */
+    {"before_fork", nothing, METH_NOARGS, NULL},
+    {"close", nothing, METH_NOARGS, NULL},
+    {"drain", nothing, METH_NOARGS, NULL},
+    {"know_exit_status", nothing, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot absent_slots[] = {{Py_tp_new, (void *)refuse}, {0, NULL}};
+
+static PyType_Spec absent = {
+    .name = "ramet._core._Absent",
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = absent_slots,
+};
+
+static int add_refusals(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &absent, NULL);
+    int error = type == NULL ? -1 : PyModule_AddObjectRef(module, "_Absent", type);
+    Py_XDECREF(type);
+    return error < 0 ? -1 : PyModule_AddFunctions(module, abroad);
+}
 
 static int add_types(PyObject *module)
 {
     if (PyType_Ready(&SharedTask_Type) < 0)
+        return -1;
+    if (PyModule_AddType(module, &Handle_Type) < 0 || PyModule_AddType(module, &Mapping_Type) < 0 ||
+        PyModule_AddType(module, &Sponsored_Type) < 0)
         return -1;
     if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
         return -1;
@@ -44,13 +154,67 @@ static int add_types(PyObject *module)
     return PyModule_AddType(module, &SharedTask_Type);
 }
 
+#if PY_VERSION_HEX >= 0x030c0000
+
+/* Python tells nobody; but it refuses such an interpreter a module that says that it needs the main one's GIL. */
+static bool is_abroad(PyObject *module)
+{
+    static PyModuleDef_Slot slots[] = {{Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED}, {0, NULL}};
+    static PyModuleDef probe = {PyModuleDef_HEAD_INIT, .m_name = "ramet._core", .m_slots = slots};
+    PyObject *spec = PyObject_GetAttrString(module, "__spec__");
+    PyObject *admitted = spec == NULL ? NULL : PyModule_FromDefAndSpec(&probe, spec);
+    bool refused = admitted == NULL && PyErr_ExceptionMatches(PyExc_ImportError);
+    PyErr_Clear();
+    Py_XDECREF(spec);
+    Py_XDECREF(admitted);
+    return refused;
+}
+
+#else
+
+static bool is_abroad(PyObject *module)
+{
+    (void)module;
+    return false;
+}
+
+#endif
+
+static int fill(PyObject *module)
+{
+    if (PyModule_AddFunctions(module, everywhere) < 0)
+        return -1;
+    if (is_abroad(module))
+        return add_refusals(module);
+    return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, at_home);
+}
+
+/*
+ * A free-threaded Python has the GIL for our sake, as every other has. Whoever kills a child in shared
+ * memory holds it, so that the child is not in the midst of an object; and a child that dies with it
+ * leaves it to its carrier. Without, a killed child could be anywhere, and every stop of the world would
+ * wait for it in vain. birth.py refuses such children where the GIL is kept off all the same.
+ */
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)fill},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "ramet._core",
+    .m_slots = slots,
+};
+
 PyMODINIT_FUNC PyInit__core(void); /* the only name that the library exports */
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    PyObject *module = PyModule_Create(&definition);
-    if (module != NULL && add_types(module) < 0)
-        Py_CLEAR(module);
-    return module;
+    return PyModuleDef_Init(&definition);
 }
-

@@ -4,14 +4,10 @@
 extern char **environ;
 
 static const char *const step_names[] = {
-#define RAMET_STEP(name, shown) #name,
+#define RAMET_CALL(name, call) #name,
+#define RAMET_STEP(name) #name,
 #include "steps.def"
-#undef RAMET_STEP
-};
-
-static const char *const shown_names[] = {
-#define RAMET_STEP(name, shown) shown,
-#include "steps.def"
+#undef RAMET_CALL
 #undef RAMET_STEP
 };
 
@@ -62,23 +58,25 @@ static bool lay_strings(struct layout *layout, PyObject *strings, uintptr_t *add
     return true;
 }
 
-static bool lay_numbers(struct layout *layout, PyObject *numbers, uintptr_t *address)
+/* A structure or an array, as the kernel reads it. */
+static bool lay_buffer(struct layout *layout, PyObject *object, uintptr_t *address)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(numbers);
-    *address = lay(layout, NULL, (size_t)count * sizeof(uint32_t), sizeof(uint32_t));
-    uint32_t *array = (uint32_t *)*address;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        unsigned long number = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(numbers, i));
-        if (PyErr_Occurred())
-            return false;
-        if (number > UINT32_MAX) {
-            PyErr_Format(PyExc_OverflowError, "%lu has more than 32 bits", number);
-            return false;
-        }
-        if (array != NULL)
-            array[i] = (uint32_t)number;
-    }
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(object, &buffer, PyBUF_SIMPLE) < 0)
+        return false;
+    *address = lay(layout, buffer.buf, (size_t)buffer.len, sizeof(uint64_t));
+    PyBuffer_Release(&buffer);
     return true;
+}
+
+/* A number below zero is one of a call that takes such; all of 64 bits are allowed. */
+static bool read_number(PyObject *object, uintptr_t *value)
+{
+    int overflow;
+    *value = (uintptr_t)PyLong_AsLongAndOverflow(object, &overflow);
+    if (overflow > 0)
+        *value = PyLong_AsUnsignedLong(object);
+    return !PyErr_Occurred();
 }
 
 /* The environment as it is now: a copy, since other threads may change it while the child reads. */
@@ -107,18 +105,20 @@ static bool lay_operand(struct layout *layout, PyObject *operand, uintptr_t *val
     }
     if (PyBytes_Check(operand))
         return lay_string(layout, operand, value);
-    if (PyTuple_Check(operand)) {
-        bool strings = PyTuple_GET_SIZE(operand) == 0 || PyBytes_Check(PyTuple_GET_ITEM(operand, 0));
-        return strings ? lay_strings(layout, operand, value) : lay_numbers(layout, operand, value);
-    }
-    *value = PyLong_AsUnsignedLong(operand);
-    return !PyErr_Occurred();
+    if (PyTuple_Check(operand))
+        return lay_strings(layout, operand, value);
+    if (PyObject_CheckBuffer(operand))
+        return lay_buffer(layout, operand, value);
+    return read_number(operand, value);
 }
 
 static bool find_operation(PyObject *name, enum ramet_operation *operation)
 {
+    const char *text = PyUnicode_AsUTF8(name);
+    if (text == NULL)
+        return false;
     for (int i = 0; i < RAMET_OPERATIONS; i++)
-        if (PyUnicode_CompareWithASCIIString(name, step_names[i]) == 0) {
+        if (strcmp(text, step_names[i]) == 0) {
             *operation = (enum ramet_operation)i;
             return true;
         }
@@ -128,9 +128,9 @@ static bool find_operation(PyObject *name, enum ramet_operation *operation)
 
 static bool lay_step(struct layout *layout, PyObject *tuple, struct ramet_step *step)
 {
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > 4 ||
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > 1 + RAMET_MOST_OPERANDS ||
         !PyUnicode_Check(PyTuple_GET_ITEM(tuple, 0))) {
-        PyErr_SetString(PyExc_TypeError, "a step is a tuple of a name and up to three operands");
+        PyErr_Format(PyExc_TypeError, "a step is a tuple of a name and up to %d operands", RAMET_MOST_OPERANDS);
         return false;
     }
     *step = (struct ramet_step){0};
@@ -142,9 +142,18 @@ static bool lay_step(struct layout *layout, PyObject *tuple, struct ramet_step *
     return true;
 }
 
+/* After these the kernel may take the memory for one that only the privileged may look into. */
+static bool changes_identity(enum ramet_operation operation)
+{
+    return operation == RAMET_SETUID || operation == RAMET_SETGID || operation == RAMET_SETNS ||
+           operation == RAMET_CAPABILITIES;
+}
+
 static bool lay_plan(struct layout *layout, PyObject *steps)
 {
     size_t count = (size_t)PyList_GET_SIZE(steps), slots = 0;
+    int gates = 0;
+    bool minds_parent = false, changes = false;
     struct ramet_plan *plan = (struct ramet_plan *)lay(layout, NULL, sizeof *plan, _Alignof(struct ramet_plan));
     struct ramet_step *array =
         (struct ramet_step *)lay(layout, NULL, count * sizeof *array, _Alignof(struct ramet_step));
@@ -152,13 +161,21 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
         struct ramet_step step;
         if (!lay_step(layout, PyList_GET_ITEM(steps, (Py_ssize_t)i), &step))
             return false;
-        if (step.operation == RAMET_SAVE && step.operands[1] >= slots)
-            slots = step.operands[1] + 1;
+        slots += step.operation == RAMET_SAVE || step.operation == RAMET_OPEN;
+        gates += step.operation == RAMET_GATE;
+        minds_parent |= step.operation == RAMET_GATE || step.operation == RAMET_PARENT_DEATH;
+        changes |= changes_identity(step.operation);
         if (layout->base != NULL)
             array[i] = step;
     }
     if (layout->base != NULL)
-        *plan = (struct ramet_plan){.holders = 1, .count = count, .slots = slots, .steps = array};
+        *plan = (struct ramet_plan){.holders = 1,
+                                    .count = count,
+                                    .slots = slots,
+                                    .gates = gates,
+                                    .minds_parent = minds_parent,
+                                    .changes_identity = changes,
+                                    .steps = array};
     return true;
 }
 
@@ -188,25 +205,20 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 static void plan_dealloc(PlanObject *self)
 {
-    ramet_spawn_sweep();
     if (self->plan != NULL)
         ramet_plan_release(self->plan);
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *plan_step_name(PlanObject *self, PyObject *number)
+static PyObject *plan_changes_identity(PlanObject *self, void *unused)
 {
-    Py_ssize_t index = PyLong_AsSsize_t(number);
-    if (index == -1 && PyErr_Occurred())
-        return NULL;
-    if (index < 0 || (size_t)index >= self->plan->count)
-        return PyErr_Format(PyExc_IndexError, "the plan has no step %zd", index);
-    return PyUnicode_FromString(shown_names[self->plan->steps[index].operation]);
+    (void)unused;
+    return PyBool_FromLong(self->plan->changes_identity);
 }
 
-static PyMethodDef plan_methods[] = {
-    {"step_name", (PyCFunction)plan_step_name, METH_O, "step_name($self, index, /)\n--\n\nWhat a step is called in an error."},
-    {NULL, NULL, 0, NULL},
+static PyGetSetDef plan_properties[] = {
+    {"changes_identity", (getter)plan_changes_identity, NULL, "Whether it gives a child other rights.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 PyTypeObject Plan_Type = {
@@ -215,7 +227,7 @@ PyTypeObject Plan_Type = {
     .tp_basicsize = sizeof(PlanObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "Plan(steps)\n--\n\nWhat a child does before its program: a list of tuples, a name of steps.def and its operands.",
+    .tp_getset = plan_properties,
     .tp_new = plan_new,
     .tp_dealloc = (destructor)plan_dealloc,
-    .tp_methods = plan_methods,
 };

@@ -2,7 +2,7 @@
 #ifndef RAMET_PLAN_OBJECT_H
 #define RAMET_PLAN_OBJECT_H
 
-#include "core.h"
+#include "handle.h"
 #include "spawn.h"
 
 typedef struct {
@@ -10,6 +10,18 @@ typedef struct {
     struct ramet_plan *plan;
 } PlanObject;
 
-extern PyTypeObject Plan_Type;
+extern PyTypeObject Plan_Type, Sponsored_Type;
+
+/* (pid, pidfd or -1, failed step or -1, its errno), or OSError where no child was made. */
+PyObject *core_report(const struct ramet_report *report);
+
+/* The handle stands for the child: None, or (failed step, its errno); OSError where no child was made. */
+PyObject *core_born(HandleObject *child, const struct ramet_report *report);
+
+/* Carries a plan out in the calling task: the failed step or -1, and its errno. False when there is no memory for it. */
+bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error);
+
+/* The arguments of a launch: a packed struct clone_args and a plan. */
+bool core_read_launch(struct ramet_request *request, const Py_buffer *block, int legacy);
 
 #endif

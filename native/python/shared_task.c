@@ -1,44 +1,248 @@
-/* ramet._core.SharedTask: the caller's end of a carrier. */
-#include "core.h"
+/* ramet._core.SharedTask: the caller's end of a child in shared memory, and where its outcome lies. */
+#include "births.h"
 
-#include "kill.h"
+#include <linux/sched.h>
 
-PyObject *core_shared_task_new(struct ramet_carrier *carrier)
+#include "futex.h"
+#include "guard.h"
+#include "pool.h"
+#include "standby.h"
+
+SharedTaskObject *core_shared_task_new(void)
 {
-    SharedTaskObject *self = PyObject_New(SharedTaskObject, &SharedTask_Type);
+    SharedTaskObject *self = (SharedTaskObject *)SharedTask_Type.tp_alloc(&SharedTask_Type, 0);
     if (self != NULL)
-        self->carrier = carrier;
-    return (PyObject *)self;
+        self->pidfd = -1;
+    return self;
+}
+
+static int task_traverse(SharedTaskObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->fn);
+    Py_VISIT(self->args);
+    Py_VISIT(self->context);
+    Py_VISIT(self->plan);
+    Py_VISIT(self->outcome);
+    Py_VISIT(self->losses);
+    return 0;
+}
+
+static int task_clear(SharedTaskObject *self)
+{
+    Py_CLEAR(self->fn);
+    Py_CLEAR(self->args);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->plan);
+    Py_CLEAR(self->outcome);
+    Py_CLEAR(self->losses);
+    return 0;
+}
+
+void core_shared_task_release(SharedTaskObject *self)
+{
+    Py_buffer *views = self->views;
+    self->views = NULL;
+    for (Py_ssize_t i = 0; views != NULL && i < self->view_count; i++)
+        PyBuffer_Release(&views[i]);
+    PyMem_Free(views);
+    self->view_count = 0;
 }
 
 static void task_dealloc(SharedTaskObject *self)
 {
-    ramet_carrier_release(self->carrier);
-    PyObject_Free(self);
+    PyObject_GC_UnTrack(self);
+    task_clear(self);
+    core_shared_task_release(self);
+    if (self->carrier != NULL)
+        ramet_pool_give_back(self->carrier);
+    Py_TYPE(self)->tp_free(self);
+}
+
+/* ---- in the child */
+
+static int keep_value(SharedTaskObject *self, PyObject *value)
+{
+    self->kind = CORE_VALUE;
+    self->outcome = value;
+    return 0;
+}
+
+static int keep_error(SharedTaskObject *self)
+{
+    PyObject *type, *error, *traceback;
+    if (PyErr_ExceptionMatches(PyExc_SystemExit))
+        return core_code_of_failure();
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    self->kind = CORE_RAISED;
+    self->outcome = error;
+    return 1;
+}
+
+/* Calls the function within a copy of the caller's context variables. Returns the exit code. */
+int core_run_task(SharedTaskObject *self)
+{
+    PyObject *fn = self->fn, *args = self->args, *context = self->context;
+    self->fn = self->args = self->context = NULL;
+    PyObject *value = PyContext_Enter(context) < 0 ? NULL : PyObject_Call(fn, args, NULL);
+    int code = value != NULL ? keep_value(self, value) : keep_error(self);
+    if (PyContext_Exit(context) < 0)
+        PyErr_Clear();
+    Py_DECREF(fn);
+    Py_DECREF(args);
+    Py_DECREF(context);
+    return code;
+}
+
+/* ---- in the caller */
+
+static bool is_over(SharedTaskObject *self)
+{
+    return self->carrier == NULL || ramet_carrier_is_over(self->carrier, self->claim);
+}
+
+/* The carrier is wanted for other children. */
+static void part_with_carrier(SharedTaskObject *self)
+{
+    struct ramet_carrier *carrier = self->carrier;
+    self->carrier = NULL;
+    if (carrier == NULL)
+        return;
+    if (self->waiting > 1)
+        ramet_futex_wake(&carrier->over); /* the kernel has woken one of them */
+    self->expired = carrier->expired != 0;
+    ramet_pool_give_back(carrier);
 }
 
 static PyObject *task_done(SharedTaskObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(__atomic_load_n(&self->carrier->stage, __ATOMIC_ACQUIRE) == RAMET_DONE);
+    return PyBool_FromLong(is_over(self));
 }
 
 static PyObject *task_wait(SharedTaskObject *self, PyObject *seconds)
 {
-    return core_wait_until(seconds, &self->carrier->stage, RAMET_DONE);
+    if (is_over(self)) {
+        part_with_carrier(self);
+        Py_RETURN_TRUE;
+    }
+    struct ramet_carrier *carrier = ramet_carrier_hold(self->carrier); /* another thread may part with it */
+    self->waiting++;
+    PyObject *over = core_wait_while(seconds, &carrier->over, self->claim);
+    if (over == Py_True)
+        part_with_carrier(self);
+    self->waiting--;
+    ramet_carrier_release(carrier);
+    return over;
 }
 
-PyObject *core_kill_sharer(PyObject *module, PyObject *args)
+static PyObject *task_interrupt(SharedTaskObject *self, PyObject *exception)
 {
-    int pid, pidfd;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "ii:kill_sharer", &pid, &pidfd))
+    return PyBool_FromLong(!is_over(self) && core_interrupt(self->carrier, exception));
+}
+
+/* It may be over by now, and be a program that it has exec'ed. */
+static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
+{
+    long descriptor = PyLong_AsLong(pidfd);
+    if (descriptor == -1 && PyErr_Occurred())
         return NULL;
-    ramet_kill_sharer(pid, pidfd); /* holding the GIL: so the child is not in the midst of an object */
+    core_kill(is_over(self) ? NULL : self->carrier, self->pid, (int)descriptor);
+    Py_RETURN_NONE;
+}
+
+static PyObject *task_apart(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->apart);
+}
+
+PyObject *core_shared_task_take(SharedTaskObject *self)
+{
+    if (is_over(self))
+        part_with_carrier(self);
+    PyObject *pair = PyTuple_New(2);
+    if (pair == NULL)
+        return NULL;
+    /* From here on nothing runs in between. */
+    PyTuple_SET_ITEM(pair, 0, PyLong_FromLong(self->kind));
+    PyTuple_SET_ITEM(pair, 1, self->outcome == NULL ? Py_NewRef(Py_None) : self->outcome);
+    self->kind = CORE_NOTHING;
+    self->outcome = NULL;
+    return pair;
+}
+
+static PyObject *task_take(SharedTaskObject *self, PyObject *unused)
+{
+    (void)unused;
+    return core_shared_task_take(self);
+}
+
+int core_shared_task_conclude(SharedTaskObject *self)
+{
+    PyObject *over = task_wait(self, Py_None);
+    Py_XDECREF(over);
+    return over == NULL ? -1 : 0;
+}
+
+static PyObject *task_pid(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(self->pid);
+}
+
+static PyObject *task_pidfd(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    if (self->pidfd < 0)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(self->pidfd);
+}
+
+static PyObject *task_expired(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->expired);
+}
+
+static PyObject *task_losses(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    return Py_NewRef(self->losses == NULL ? Py_None : self->losses);
+}
+
+static PyObject *task_ended(SharedTaskObject *self, void *unused)
+{
+    (void)unused;
+    if (self->ended_how == 0)
+        Py_RETURN_NONE;
+    return Py_BuildValue("iiy#", self->ended_how, self->ended_with, (const char *)&self->used,
+                         (Py_ssize_t)sizeof self->used);
+}
+
+PyObject *core_drain(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    core_forget_state();
+    Py_BEGIN_ALLOW_THREADS
+    ramet_pool_drain();
+    ramet_guard_drain();
+    ramet_standby_drain();
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
 static PyGetSetDef task_members[] = {
+    {"pid", (getter)task_pid, NULL, "its pid, or tid", NULL},
+    {"pidfd", (getter)task_pidfd, NULL, "the descriptor that came with it, or None; the receiver's to close", NULL},
+    {"expired", (getter)task_expired, NULL, "whether it was killed at its deadline, once it is done and was waited for", NULL},
+    {"ended", (getter)task_ended, NULL, "(code, status, struct rusage) if it has been reaped already, else None", NULL},
+    {"losses", (getter)task_losses, NULL, "what was lost with it, once it is done; None for nothing", NULL},
+    {"apart", (getter)task_apart, NULL, "whether it has an interpreter of its own", NULL},
     {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its carrier has tidied up", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -46,6 +250,12 @@ static PyGetSetDef task_members[] = {
 static PyMethodDef task_methods[] = {
     {"wait", (PyCFunction)task_wait, METH_O,
      "wait($self, timeout, /)\n--\n\nSleeps until done; timeout in seconds or None. Returns whether it is done."},
+    {"interrupt", (PyCFunction)task_interrupt, METH_O,
+     "interrupt($self, exception, /)\n--\n\nRaises the class of exception in its function. Returns whether it still runs."},
+    {"kill", (PyCFunction)task_kill, METH_O,
+     "kill($self, pidfd, /)\n--\n\nSIGKILL for its task, where it stands well; pidfd may be -1."},
+    {"take", (PyCFunction)task_take, METH_NOARGS,
+     "take($self, /)\n--\n\nWhat came of the function, once: its kind (see transfer), and the value or the exception."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -53,8 +263,10 @@ PyTypeObject SharedTask_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "ramet._core.SharedTask",
     .tp_basicsize = sizeof(SharedTaskObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_doc = "A child that shares the memory: from its birth until its carrier has tidied up after it.",
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "A child that shares the memory: from its birth until what came of it is taken.",
+    .tp_traverse = (traverseproc)task_traverse,
+    .tp_clear = (inquiry)task_clear,
     .tp_dealloc = (destructor)task_dealloc,
     .tp_getset = task_members,
     .tp_methods = task_methods,

@@ -1,28 +1,87 @@
-/* ramet._core.spawn: a program by its plan. */
+/* ramet._core.spawn and do_steps: a plan carried out in a child, and in the calling task. */
+#include "handle.h"
 #include "plan_object.h"
 
-PyObject *core_spawn(PyObject *module, PyObject *args)
+#include "dumpable.h"
+
+PyObject *core_report(const struct ramet_report *report)
 {
-    struct ramet_request request = {0};
-    struct ramet_report report = {.failed_step = -1};
+    if (report->pid < 0)
+        return core_raise_errno(report->pid);
+    return Py_BuildValue("liii", report->pid, report->pidfd, report->failed_step, report->error);
+}
+
+PyObject *core_born(HandleObject *child, const struct ramet_report *report)
+{
+    if (report->pid < 0)
+        return core_raise_errno(report->pid);
+    core_handle_hold(child, report->pid, report->pidfd);
+    if (report->failed_step < 0)
+        Py_RETURN_NONE;
+    return Py_BuildValue("ii", report->failed_step, report->error);
+}
+
+bool core_read_launch(struct ramet_request *request, const Py_buffer *block, int legacy)
+{
+    *request = (struct ramet_request){.size = sizeof request->args, .legacy = legacy};
+    return core_read_args(&request->args, block);
+}
+
+PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct ramet_request request;
+    struct ramet_report report;
     Py_buffer block;
-    PlanObject *plan;
-    int legacy, stopped;
-    long pid;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*ppO!:spawn", &block, &legacy, &stopped, &Plan_Type, &plan))
+    if (count != 4 || !PyObject_TypeCheck(args[2], &Plan_Type) || !PyObject_TypeCheck(args[3], &Handle_Type))
+        return PyErr_Format(PyExc_TypeError, "spawn(args, legacy, plan, child)");
+    if (PyObject_GetBuffer(args[0], &block, PyBUF_SIMPLE) < 0)
         return NULL;
-    bool read = core_read_args(&request.args, &block);
+    bool read = core_read_launch(&request, &block, args[1] == Py_True);
     PyBuffer_Release(&block);
     if (!read)
         return NULL;
-    request.size = sizeof request.args;
-    request.legacy = legacy;
-    request.stopped = stopped;
     Py_BEGIN_ALLOW_THREADS
-    pid = ramet_spawn(&request, plan->plan, &report);
+    ramet_spawn(&request, ((PlanObject *)args[2])->plan, &report);
     Py_END_ALLOW_THREADS
-    if (pid < 0)
-        return core_raise_errno(pid);
-    return Py_BuildValue("lii", pid, report.failed_step, report.error);
+    return core_born((HandleObject *)args[3], &report);
+}
+
+bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error)
+{
+    struct ramet_launch launch = {.plan = plan, .failed_step = -1};
+    launch.slots = calloc(plan->slots + 1, sizeof *launch.slots);
+    if (launch.slots == NULL)
+        return false;
+    launch.mask = ramet_block_signals();
+    ramet_do_steps(&launch);
+    ramet_set_signal_mask(launch.mask);
+    free(launch.slots);
+    *failed_step = launch.failed_step;
+    *error = launch.error;
+    return true;
+}
+
+PyObject *core_do_steps(PyObject *module, PyObject *object)
+{
+    int failed_step, error;
+    (void)module;
+    if (!PyObject_TypeCheck(object, &Plan_Type))
+        return PyErr_Format(PyExc_TypeError, "a Plan, not %.100s", Py_TYPE(object)->tp_name);
+    if (!core_do_plan(((PlanObject *)object)->plan, &failed_step, &error))
+        return PyErr_NoMemory();
+    return Py_BuildValue("ii", failed_step, error);
+}
+
+PyObject *core_note_dumpable(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBool_FromLong(ramet_dumpable_note());
+}
+
+PyObject *core_restore_dumpable(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    ramet_dumpable_restore();
+    Py_RETURN_NONE;
 }

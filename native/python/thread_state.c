@@ -4,6 +4,8 @@
 
 #include <dlfcn.h>
 
+#include "pool.h"
+
 bool core_is_attached(PyThreadState *state)
 {
 #if PY_VERSION_HEX >= 0x030d0000
@@ -13,16 +15,19 @@ bool core_is_attached(PyThreadState *state)
 #endif
 }
 
-/*
- * In the thread that lent the block, without the GIL unless the child died holding it: then the
- * state is attached still, and so the GIL is this thread's. Gives the GIL back in either case.
- */
-void core_bury(PyThreadState *state)
+/* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
+void core_bury(PyThreadState *dead, const struct core_dead_frames *found)
 {
-    if (!core_is_attached(state))
-        PyEval_RestoreThread(state);
+    if (found->has_objects)
+        dead->datastack_chunk = NULL; /* it stays, for who holds one of these frames */
+    core_delete_state(dead);
+}
+
+/* With the GIL, in another state. */
+void core_delete_state(PyThreadState *state)
+{
     PyThreadState_Clear(state);
-    PyThreadState_DeleteCurrent();
+    PyThreadState_Delete(state);
 }
 
 /*
@@ -39,4 +44,133 @@ void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack
     }
     if (set != NULL && stack != NULL && set(state, (void *)stack->base, stack->size) < 0)
         PyErr_Clear();
+}
+
+/*
+ * An exception that was set for a state, and came too late to be raised in its function, is raised
+ * here. Before 3.13 the interpreter is told of it by one flag for all, which only a raise takes back:
+ * left set it makes every thread slow, and on 3.11 one that is traced go round in a circle for ever.
+ */
+void core_swallow_interrupt(const PyThreadState *state)
+{
+    if (state->async_exc == NULL)
+        return;
+    PyObject *names = PyDict_New();
+    PyObject *nothing = names == NULL ? NULL : PyRun_String("None", Py_eval_input, names, names);
+    Py_XDECREF(nothing);
+    Py_XDECREF(names);
+    PyErr_Clear();
+}
+
+/* ---- states that are used more than once */
+
+static PyObject *kept_key(void)
+{
+    static PyObject *key;
+    if (key == NULL)
+        key = PyUnicode_InternFromString("ramet._core.kept");
+    return key;
+}
+
+static bool has_locals(const PyThreadState *state)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    if (state->threading_local_key != NULL)
+        return true;
+#endif
+    if (state->dict == NULL)
+        return false;
+    return PyDict_GET_SIZE(state->dict) > (PyDict_Contains(state->dict, kept_key()) > 0);
+}
+
+/* Whether a function left nothing behind in its state that the next one would find. */
+bool core_is_tidy(const PyThreadState *state)
+{
+    return !has_locals(state) && state->context == NULL && state->c_tracefunc == NULL && state->c_profilefunc == NULL &&
+           state->async_gen_firstiter == NULL && state->async_gen_finalizer == NULL && state->async_exc == NULL &&
+           state->coroutine_origin_tracking_depth == 0;
+}
+
+/*
+ * A thread keeps the state of its last vfork child for the next. It lies in the dictionary of the
+ * thread's own state and goes with it; in the child of a fork Python has deleted it already.
+ */
+struct kept {
+    PyThreadState *state;
+    uint64_t epoch;
+};
+
+/* Python then deletes all states of other threads, each with its dictionary: the kept one is among them. */
+static bool is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
+static void kept_destroy(PyObject *capsule)
+{
+    struct kept *kept = PyCapsule_GetPointer(capsule, NULL);
+    if (kept->state != NULL && kept->epoch == ramet_epoch() && !is_finalizing())
+        core_delete_state(kept->state);
+    PyMem_Free(kept);
+}
+
+static struct kept *kept_by_this_thread(void)
+{
+    PyObject *dict = PyThreadState_GetDict();
+    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemWithError(dict, kept_key());
+    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, NULL);
+}
+
+PyThreadState *core_borrow_state(void)
+{
+    struct kept *kept = kept_by_this_thread();
+    if (kept == NULL || kept->state == NULL || kept->epoch != ramet_epoch())
+        return PyThreadState_New(PyInterpreterState_Get());
+    PyThreadState *state = kept->state;
+    kept->state = NULL;
+    return state;
+}
+
+static struct kept *keep_from_now_on(void)
+{
+    PyObject *dict = PyThreadState_GetDict();
+    struct kept *kept = dict == NULL ? NULL : PyMem_Calloc(1, sizeof *kept);
+    PyObject *capsule = kept == NULL ? NULL : PyCapsule_New(kept, NULL, kept_destroy);
+    if (capsule == NULL) {
+        PyMem_Free(kept);
+        return NULL;
+    }
+    int error = PyDict_SetItem(dict, kept_key(), capsule);
+    Py_DECREF(capsule);
+    return error < 0 ? NULL : kept;
+}
+
+/* Whether the state is kept; else it is the caller's to delete. A subinterpreter must end with one state. */
+bool core_keep_state(PyThreadState *state)
+{
+    uint64_t epoch = PyInterpreterState_Get() == PyInterpreterState_Main() ? ramet_epoch() : 0;
+    struct kept *kept = kept_by_this_thread();
+    if (kept == NULL && epoch != 0)
+        kept = keep_from_now_on();
+    if (kept == NULL || epoch == 0) {
+        PyErr_Clear();
+        return false;
+    }
+    if (kept->state != NULL && kept->epoch == epoch)
+        return false; /* a signal handler's call came first */
+    *kept = (struct kept){state, epoch};
+    return true;
+}
+
+/* Lets go of what this thread keeps. */
+void core_forget_state(void)
+{
+    PyObject *dict = PyThreadState_GetDict();
+    if (dict != NULL && PyDict_Contains(dict, kept_key()) > 0)
+        PyDict_DelItem(dict, kept_key());
+    PyErr_Clear();
 }

@@ -1,8 +1,10 @@
 /* Waiting: for a word to change, and for a child in the kernel's own terms. */
+#define _GNU_SOURCE
 #include "core.h"
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,45 +28,75 @@ int64_t core_timeout(PyObject *seconds)
     return value > LONGEST_SECONDS ? -1 : (int64_t)(value * NANOSECONDS);
 }
 
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-PyObject *core_wait_until(PyObject *seconds, int *word, int wanted)
+/* Sleeps until *word is `value`, or is not. */
+static PyObject *wait_for(PyObject *seconds, int *word, int value, bool equal)
 {
     int64_t timeout = core_timeout(seconds);
     if (timeout == -2)
         return NULL;
-    int64_t deadline = timeout < 0 ? -1 : now() + timeout;
+    int64_t deadline = timeout < 0 ? -1 : ramet_now() + timeout;
     for (;;) {
-        int value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-        if (value == wanted)
+        int seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+        if ((seen == value) == equal)
             Py_RETURN_TRUE;
-        int64_t left = deadline < 0 ? -1 : deadline - now();
+        int64_t left = deadline < 0 ? -1 : deadline - ramet_now();
         if (deadline >= 0 && left <= 0)
             Py_RETURN_FALSE;
         Py_BEGIN_ALLOW_THREADS
-        ramet_futex_wait_while(word, value, left);
+        ramet_futex_wait_while(word, seen, left);
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0)
             return NULL;
     }
 }
 
-static double seconds_of(struct timeval time)
+PyObject *core_wait_until(PyObject *seconds, int *word, int wanted)
 {
-    return (double)time.tv_sec + 1e-6 * (double)time.tv_usec;
+    return wait_for(seconds, word, wanted, true);
 }
 
-static PyObject *tuple_of_rusage(const struct rusage *used)
+PyObject *core_wait_while(PyObject *seconds, int *word, int value)
 {
-    return Py_BuildValue("ddllllllllllllll", seconds_of(used->ru_utime), seconds_of(used->ru_stime), used->ru_maxrss,
-                         used->ru_ixrss, used->ru_idrss, used->ru_isrss, used->ru_minflt, used->ru_majflt, used->ru_nswap,
-                         used->ru_inblock, used->ru_oublock, used->ru_msgsnd, used->ru_msgrcv, used->ru_nsignals,
-                         used->ru_nvcsw, used->ru_nivcsw);
+    return wait_for(seconds, word, value, false);
+}
+
+/* poll() on one descriptor: it ends neither before its time nor for a signal whose handler returns. */
+PyObject *core_poll(int descriptor, PyObject *seconds)
+{
+    struct pollfd waited = {.fd = descriptor, .events = POLLIN};
+    int64_t timeout = core_timeout(seconds);
+    if (timeout == -2)
+        return NULL;
+    int64_t deadline = timeout < 0 ? -1 : ramet_now() + timeout;
+    for (;;) {
+        int64_t nanoseconds = deadline < 0 ? 0 : deadline - ramet_now();
+        struct timespec left = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        if (nanoseconds < 0)
+            left = (struct timespec){0};
+        int error = 0, count;
+        Py_BEGIN_ALLOW_THREADS
+        count = ppoll(&waited, 1, deadline < 0 ? NULL : &left, NULL);
+        error = errno;
+        Py_END_ALLOW_THREADS
+        if (count > 0)
+            Py_RETURN_TRUE;
+        if (count < 0 && error != EINTR)
+            return core_raise_errno(-error);
+        if (count < 0 && PyErr_CheckSignals() < 0)
+            return NULL;
+        if (deadline >= 0 && ramet_now() >= deadline)
+            Py_RETURN_FALSE;
+    }
+}
+
+PyObject *core_wait_readable(PyObject *module, PyObject *args)
+{
+    int descriptor;
+    PyObject *seconds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iO:wait_readable", &descriptor, &seconds))
+        return NULL;
+    return core_poll(descriptor, seconds);
 }
 
 PyObject *core_waitid(PyObject *module, PyObject *args)
@@ -89,5 +121,5 @@ PyObject *core_waitid(PyObject *module, PyObject *args)
         return core_raise_errno(error);
     if (info.si_pid == 0)
         Py_RETURN_NONE;
-    return Py_BuildValue("iiiN", (int)info.si_pid, info.si_code, info.si_status, tuple_of_rusage(&used));
+    return Py_BuildValue("iiiy#", (int)info.si_pid, info.si_code, info.si_status, (const char *)&used, (Py_ssize_t)sizeof used);
 }

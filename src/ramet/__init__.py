@@ -1,28 +1,103 @@
 """Ramet makes processes on Linux, flag by flag."""
 
-from . import lowlevel
-from .child import Child
-from .errors import ChildDied, CloneError, ResultError, SpawnError, TimeoutExpired
-from .exit_status import ExitStatus
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .flags import CloneFlag
-from .function import clone, fork, vfork
-from .popen import Popen, run
+
+# The law runs on any machine, and in a browser; all else makes system calls of Linux.
+if sys.platform == "linux":
+    from . import lowlevel
+    from .child import Child
+    from .errors import (
+        ChildDied,
+        CloneError,
+        Interrupted,
+        ResultError,
+        SpawnError,
+        TimeoutExpired,
+        UnknownNameError,
+    )
+    from .exit_status import ExitStatus
+    from .function import clone, fork, vfork
+    from .losses import Losses
+    from .namespace import in_namespace
+    from .options import FunctionOptions, Options
+    from .popen import Popen
+    from .program import Command
+    from .running import call, check_call, check_output, getoutput, getstatusoutput, run
+    from .tree import Subreaper
+    from .tree.orphans import is_subreaper, set_subreaper
+    from .waiting import wait
+
+    if TYPE_CHECKING:
+        from . import aio as aio
+        from . import law as law
+        from .here import explain, predict
+        from .relations import Relation, relation
+elif TYPE_CHECKING:
+    from . import law as law
+    from .law import explain, predict
 
 __all__ = [
     "Child",
     "ChildDied",
     "CloneError",
     "CloneFlag",
+    "Command",
     "ExitStatus",
+    "FunctionOptions",
+    "Interrupted",
+    "Losses",
+    "Options",
     "Popen",
+    "Relation",
     "ResultError",
     "SpawnError",
+    "Subreaper",
     "TimeoutExpired",
+    "UnknownNameError",
+    "call",
+    "check_call",
+    "check_output",
     "clone",
+    "explain",
     "fork",
+    "getoutput",
+    "getstatusoutput",
+    "in_namespace",
+    "is_subreaper",
+    "law",
     "lowlevel",
+    "predict",
+    "relation",
     "run",
+    "set_subreaper",
     "vfork",
+    "wait",
 ]
 
 __version__ = "0.1.0"
+
+
+# What takes time to import, and many never ask for: aio needs anyio, an extra.
+_WHEN_ASKED_FOR = {
+    "Relation": ".relations",
+    "aio": ".aio",
+    "explain": ".here" if sys.platform == "linux" else ".law",
+    "law": ".law",
+    "predict": ".here" if sys.platform == "linux" else ".law",
+    "relation": ".relations",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What is imported when it is asked for."""
+    room = _WHEN_ASKED_FOR.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(room, __name__)
+    found = module if room == f".{name}" else getattr(module, name)
+    globals()[name] = found
+    return found

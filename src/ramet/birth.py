@@ -1,139 +1,76 @@
 """One request for a task, put to the kernel by either of its two calls."""
 
-import atexit
 import errno
+import functools
 import os
 import signal
-import struct
+import sys
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import index
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from . import _core, law
+from . import _core
 from ._core import Plan, SharedTask, Stack, TidWord
+from .clone_args import SIZES, Address, CloneArgs, asked_of, descriptor, require_size
 from .errors import CloneError
 from .flags import CloneFlag
+from .granted import check, own_refusal, refusal
+from .options import HasFileno
+from .sharers import remember
+from .tree import orphans
+from .tree.birthplace import Birthplace
+
+if TYPE_CHECKING:
+    from .law import Call
 
 Function: TypeAlias = Callable[[Any], int | None]
-Address: TypeAlias = int
 
-SIZES = (64, 80, 88)
-_LAYOUT = struct.Struct("=11Q")
 _32_BITS = (1 << 32) - 1
 _NO_DESCRIPTOR = -1
+_P_PIDFD = 3
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000  # __WALL
 
 # Plain integers: every birth passes here, and arithmetic with enum members costs ten times as much.
 _NEWTIME = CloneFlag.NEWTIME.value
 _PIDFD = CloneFlag.PIDFD.value
 _THREAD = CloneFlag.THREAD.value
+_PARENT = CloneFlag.PARENT.value
+_PTRACE = CloneFlag.PTRACE.value
 _SETTLS = CloneFlag.SETTLS.value
 _PARENT_SETTID = CloneFlag.PARENT_SETTID.value
 _CHILD_WORD = CloneFlag.CHILD_SETTID.value | CloneFlag.CHILD_CLEARTID.value
 _DETACHED = CloneFlag.DETACHED.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_VM = CloneFlag.VM.value
+_VFORK = CloneFlag.VFORK.value
+_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
+_HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
 # The library's own, above bit 63: the kernel never sees it.
 _STOPPED = CloneFlag.STOPPED.value
 # Where the kernel writes: a clone with one of these needs a word, which only the low level takes.
 WORDS = _PARENT_SETTID | _CHILD_WORD
 
-
-class HasFileno(Protocol):
-    """Whatever names an open descriptor."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
-
-
-@dataclass
-class CloneArgs:
-    """The kernel's ``struct clone_args``, field by field.
-
-    ``flags``: without the exit signal, which has a field of its own here. ``pidfd``,
-    ``child_tid``, ``parent_tid``: a TidWord or an address; with PIDFD and no word given, one is
-    made, and the descriptor is its value, yours to close. ``stack``: a Stack, or the lowest address
-    with ``stack_size`` in bytes. ``tls``: an address. ``set_tid``: pids, the innermost namespace's
-    first. ``cgroup``: a descriptor of a cgroup v2 directory.
-
-    Source: clone(2), include/uapi/linux/sched.h.
-    """
-
-    flags: int = 0
-    pidfd: TidWord | Address | None = None
-    child_tid: TidWord | Address | None = None
-    parent_tid: TidWord | Address | None = None
-    exit_signal: int = 0
-    stack: Stack | Address | None = None
-    stack_size: int | None = None
-    tls: Address | None = None
-    set_tid: Sequence[int] | None = None
-    cgroup: int | HasFileno | None = None
-
-    def block(self) -> "Block":
-        """The structure as the kernel reads it, and what it points to."""
-        set_tid = array("i", self.set_tid) if self.set_tid is not None else _NO_PIDS
-        stack, stack_size = self.stack_range()
-        words = (
-            index(self.flags) & ~_STOPPED,
-            _address(self.pidfd),
-            _address(self.child_tid),
-            _address(self.parent_tid),
-            index(self.exit_signal),
-            stack,
-            stack_size,
-            self.tls or 0,
-            set_tid.buffer_info()[0] if set_tid else 0,
-            len(set_tid),
-            _descriptor(self.cgroup),
-        )
-        try:
-            return Block(_LAYOUT.pack(*words), words, set_tid)
-        except struct.error:
-            raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
-
-    def stack_range(self) -> tuple[int, int]:
-        """The lowest address and the size in bytes, as the kernel wants them; 0, 0 for none."""
-        if isinstance(self.stack, Stack):
-            return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
-        return self.stack or 0, self.stack_size or 0
-
-
-_NO_PIDS = array("i")
-
-
-class Block(NamedTuple):
-    """A packed ``struct clone_args``; ``set_tid`` keeps alive what it points to."""
-
-    packed: bytes
-    fields: tuple[int, ...]
-    set_tid: "array[int]"
+# A free-threaded Python takes its global lock for ramet._core and keeps it, unless it was told not to.
+_GIL_IS_OFF = sys.version_info >= (3, 13) and not sys._is_gil_enabled()
 
 
 class Newborn(NamedTuple):
-    """What a birth gives: the pid, its pidfd where there is one, and its carrier if it has one."""
+    """What a birth gives: the pid, its pidfd where there is one, the task if it shares the memory.
+
+    ``ended``: the code and the status of waitid(2), and the rusage, if it has been reaped already.
+    ``birthplace`` is the cgroup that was asked for.
+    """
 
     pid: int
     pidfd: int | None
     task: SharedTask | None
-
-
-class Failure(NamedTuple):
-    """The step of a plan that failed in the child, and its errno."""
-
-    step: str
-    errno: int
+    ended: tuple[int, int, bytes] | None = None
+    birthplace: Birthplace | None = None
 
 
 X = TypeVar("X")
-
-
-def require_size(block: Block, size: int) -> None:
-    """Refuse a version of the structure that cannot hold the fields in use."""
-    if size not in SIZES:
-        raise ValueError(f"clone_args has {', '.join(map(str, SIZES))} bytes, not {size}")
-    if any(block.fields[size // 8 :]):
-        raise ValueError(f"a field beyond byte {size} is set: it needs a larger clone_args")
+H = TypeVar("H", bound=_core.Handle)
 
 
 def call(
@@ -142,7 +79,6 @@ def call(
     arg: Any,
     *,
     legacy: bool,
-    by_fork: bool = False,
     size: int = SIZES[-1],
     kept: object = None,
     carrier_stack_size: int = 0,
@@ -155,8 +91,10 @@ def call(
     Source: clone(2).
     """
     flags = index(args.flags)
-    name: law.Call = "clone" if legacy else "clone3"
-    law.check(flags, args.exit_signal, name)
+    name = call_name(legacy)
+    check(flags, args.exit_signal, name)
+    if flags & _VM and callable(fn):
+        _require_gil(flags)
     if args.pidfd is None and flags & _PIDFD:
         args.pidfd = TidWord(_NO_DESCRIPTOR)
     _require_words(args, flags)
@@ -171,7 +109,6 @@ def call(
         pid, task = _core.clone(
             block.packed,
             size,
-            by_fork,
             legacy,
             stopped,
             fn,
@@ -182,104 +119,206 @@ def call(
             carrier_stack_size,
         )
     except OSError as error:
-        raise law.refusal(error.errno or 0, flags, args.exit_signal, name) from None
+        raise refusal(
+            error.errno or 0, flags, args.exit_signal, name, **asked_of(args, block, name, size)
+        ) from None
+    orphans.note(pid)
     if task is not None:
-        _remember(Sharer(task, pid, os.getpid(), bool(flags & _THREAD)))
+        remember(task, flags)
     return pid, task
 
 
-class Sharer(NamedTuple):
-    """A task that uses this process's memory, and who made it."""
-
-    task: SharedTask
-    pid: int
-    maker: int
-    is_thread: bool
+def _require_gil(flags: int) -> None:
+    if _GIL_IS_OFF:
+        raise own_refusal("ramet-no-gil", flags)
 
 
-_sharers: list[Sharer] = []
+class Way(NamedTuple):
+    """How a request is put to the kernel."""
+
+    flags: int
+    exit_signal: int
+    legacy: bool
+    stopped: bool
 
 
-def _remember(sharer: Sharer) -> None:
-    """Keep it until it is over, whoever holds its handle; now and then those that are over go."""
-    if len(_sharers) & (len(_sharers) - 1) == 0:  # at each power of two, so seldom
-        _sharers[:] = [other for other in _sharers if not other.task.done]
-    _sharers.append(sharer)
-
-
-@atexit.register
-def _end_sharers() -> None:
-    """No task may use the memory of an interpreter that ends: kill them, and wait for threads.
-
-    A thread cannot be killed alone; that the exit waits for it is what threading does, too.
-    """
-    me = os.getpid()
-    for task, pid, maker, is_thread in _sharers:
-        if maker != me or task.done:
-            continue
-        if not is_thread:
-            _core.kill_sharer(pid, -1)
-        task.wait(None)
-
-
-def give(
-    args: CloneArgs,
-    fn: Function | None,
+def share(
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., object] | bytes,
+    arguments: tuple[object, ...],
     *,
-    kept: object = None,
-    carrier_stack_size: int = 0,
+    set_tid: Sequence[int] | None = None,
+    cgroup: int | HasFileno | None = None,
+    stack_size: int = 0,
+    another_user: bool = False,
+    timeout: float | None = None,
+    apart: bool = False,
+    plan: Plan | None = None,
 ) -> Newborn:
-    """Make the task by the call that can: clone3 with a pidfd, else clone, else say what is needed.
+    """Make a task in shared memory that calls ``fn(*arguments)``; its task has the outcome.
+
+    stack_size: in bytes, 0 for libc's default. another_user: whether it will have other rights; that
+    user may not look into our memory while it lives, and we may again when it is over. timeout: in
+    seconds, after which a child beside its caller is killed. apart: whether it has an interpreter
+    of its own; then fn is the code of its far side, arguments are the memory that it sees, plan is
+    what it does first, and the outcome lies in that memory. The other arguments are those of CloneArgs.
+    Needs: what the flags need.
+    Source: clone(2), pidfd_open(2).
+    """
+    _require_gil(flags)
+    way = _way_to_share(
+        flags, exit_signal, set_tid is not None, _core.has_clone3(), _core.has_clear_sighand()
+    )
+    pids = None if set_tid is None else array("i", set_tid)
+    directory = descriptor(cgroup)
+
+    def ask(way: Way) -> SharedTask:
+        return _core.share(*way, pids, directory, stack_size, timeout, apart, plan, fn, arguments)
+
+    birthplace = Birthplace.at_birth(directory) if flags & _INTO_CGROUP else None
+    marks = another_user and _core.note_dumpable()
+    try:
+        task = _shared(ask, way, flags, _shared_fields(way, set_tid, cgroup, directory))
+    except BaseException:
+        if marks:
+            _core.restore_dumpable()
+        raise
+    orphans.note(task.pid)
+    if not flags & _VFORK:
+        remember(task, flags, marks_memory=marks)
+    elif marks:
+        _core.restore_dumpable()
+    return _newborn(task, flags, birthplace)
+
+
+def share_plainly(
+    kind: type[H],
+    what: object,
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., object],
+    arguments: tuple[object, ...],
+) -> H | Newborn:
+    """share() of which no more is asked, for a process: mostly its handle, of that kind.
+
+    what: the handle shows it as what the child runs. The other arguments are those of share().
+    Needs: what the flags need.
+    Source: clone(2), vfork(2).
+    """
+    _require_gil(flags)
+    way = _way_to_share(flags, exit_signal, False, _core.has_clone3(), _core.has_clear_sighand())
+    try:
+        born = _core.share_plainly(kind, what, flags, *way, fn, arguments)
+    except OSError as error:
+        fields = _shared_fields(way, None, None, 0)
+        raise refusal(
+            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), **fields
+        ) from None
+    if orphans.blocks:
+        orphans.note(born.pid)
+    task = born if isinstance(born, SharedTask) else cast(SharedTask, born._task)
+    if not flags & _VFORK:
+        remember(task, flags)
+    return _newborn(born, flags) if isinstance(born, SharedTask) else born
+
+
+def _newborn(task: SharedTask, flags: int, birthplace: Birthplace | None = None) -> Newborn:
+    pid, pidfd, ended = task.pid, task.pidfd, task.ended
+    if pidfd is None and ended is None:
+        pidfd = _opened_if_ours(pid) if flags & _VFORK else opened(pid)
+    return Newborn(pid, pidfd, task, ended, birthplace)
+
+
+def _shared(
+    ask: Callable[[Way], SharedTask], way: Way, flags: int, fields: dict[str, Any]
+) -> SharedTask:
+    try:
+        return ask(way)
+    except OSError as error:
+        refused = refusal(
+            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), **fields
+        )
+        if not _thread_without_pidfd(refused, flags):
+            raise refused from None
+    return ask(way._replace(flags=way.flags & ~_PIDFD))
+
+
+def _shared_fields(
+    way: Way, set_tid: Sequence[int] | None, cgroup: object, directory: int
+) -> dict[str, Any]:
+    if way.legacy:
+        return {}
+    fields: dict[str, Any] = {"size": SIZES[-1]}
+    if set_tid is not None:
+        fields["set_tid"] = tuple(set_tid)
+    if cgroup is not None:
+        fields["cgroup"] = directory
+    return fields
+
+
+# A program makes the same request again and again, and the answer depends on it alone.
+@functools.lru_cache(maxsize=256)
+def _way_to_share(
+    flags: int, exit_signal: int, chooses_pid: bool, has_clone3: bool, can_clear: bool
+) -> Way:
+    legacy = _by_clone(flags, chooses_pid, has_clone3)
+    check(flags, exit_signal, call_name(legacy))
+    if not legacy and not flags & _HANDLERS and can_clear:
+        # Python's handlers act on the memory that is shared: they must not run in the child.
+        flags |= _CLEAR_SIGHAND
+    if not flags & _DETACHED and not _is_reaped_at_birth(flags):
+        flags |= _PIDFD
+    return Way(flags & ~_STOPPED, exit_signal, legacy, bool(flags & _STOPPED))
+
+
+def give(args: CloneArgs, fn: Function | None) -> Newborn:
+    """Make a task with a memory of its own by the call that can: clone3 with a pidfd, else clone.
 
     A ``pid`` of 0 is the child of a call that returns twice.
     Needs: what the flags need.
     Source: clone(2), pidfd_open(2).
     """
+    if fn is None and is_plain_fork(args):
+        return _forked()
 
     def make(asked: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
-        return call(
-            asked,
-            fn,
-            None,
-            legacy=legacy,
-            by_fork=_is_plain_fork(asked, index(asked.flags)),
-            kept=kept,
-            carrier_stack_size=carrier_stack_size,
-        )
+        return call(asked, fn, None, legacy=legacy)
 
+    birthplace = _birthplace(args)
     pid, pidfd, task = _by_the_call_that_can(args, make)
-    return Newborn(pid, pidfd, task)
+    return Newborn(pid, pidfd, task, birthplace=birthplace)
 
 
-def launch(args: CloneArgs, plan: Plan) -> tuple[Newborn, "Failure | None"]:
-    """Make a task that carries out a plan: the child, and the step that failed, if one did.
+def refused_fork(error: OSError) -> CloneError:
+    """For what libc's fork() was refused."""
+    return refusal(error.errno or 0, 0, signal.SIGCHLD, "clone")
 
-    Needs: what the flags need.
-    Source: clone(2), execve(2).
-    """
 
-    def make(asked: CloneArgs, legacy: bool) -> tuple[int, Failure | None]:
-        flags = index(asked.flags)
-        name: law.Call = "clone" if legacy else "clone3"
-        law.check(flags, asked.exit_signal, name)
-        try:
-            pid, step, number = _core.spawn(
-                asked.block().packed, legacy, bool(flags & _STOPPED), plan
-            )
-        except OSError as error:
-            raise law.refusal(error.errno or 0, flags, asked.exit_signal, name) from None
-        return pid, Failure(plan.step_name(step), number) if step >= 0 else None
+def _forked() -> Newborn:
+    """A child of libc's own fork(), which takes no request and gives no pidfd."""
+    try:
+        pid = _core.fork()
+    except OSError as error:
+        raise refused_fork(error) from None
+    if pid == 0:
+        return Newborn(0, None, None)
+    orphans.note(pid)
+    return Newborn(pid, opened(pid), None)
 
-    pid, pidfd, failure = _by_the_call_that_can(args, make)
-    return Newborn(pid, pidfd, None), failure
+
+def _birthplace(args: CloneArgs) -> Birthplace | None:
+    if not index(args.flags) & _INTO_CGROUP or args.cgroup is None:
+        return None
+    return Birthplace.at_birth(descriptor(args.cgroup))
 
 
 def _by_the_call_that_can(
     args: CloneArgs, make: Callable[[CloneArgs, bool], tuple[int, X]]
 ) -> tuple[int, int | None, X]:
     flags = index(args.flags)
-    legacy = _by_clone(args, flags)
-    if _can_have_pidfd(args, flags, legacy):
+    legacy = is_by_clone(args)
+    if can_have_pidfd(flags, legacy):
         word = TidWord(_NO_DESCRIPTOR)
         args.flags, args.pidfd = flags | _PIDFD, word
         try:
@@ -289,25 +328,29 @@ def _by_the_call_that_can(
                 raise
         else:
             # A kernel before 5.2 does not know the bit and leaves the word as it was.
-            return pid, word.value if word.value >= 0 else _opened(pid), more
+            return pid, word.value if word.value >= 0 else opened(pid), more
         args.flags, args.pidfd = flags, None
     pid, more = make(args, legacy)
-    return pid, _opened(pid), more
+    return pid, opened(pid), more
 
 
-def _can_have_pidfd(args: CloneArgs, flags: int, legacy: bool) -> bool:
-    """DETACHED excludes it, clone() has one word for it and the tid, and libc's fork knows none."""
-    if flags & _DETACHED or (legacy and flags & _PARENT_SETTID):
-        return False
-    return not _is_plain_fork(args, flags)
+def can_have_pidfd(flags: int, legacy: bool) -> bool:
+    """DETACHED excludes it, and clone() has one word for it and the tid."""
+    return not (flags & _DETACHED or (legacy and flags & _PARENT_SETTID))
 
 
 def _thread_without_pidfd(error: CloneError, flags: int) -> bool:
     """Before 6.9 a thread had no pidfd, and this is how such a kernel says so."""
-    return error.errno == errno.EINVAL and bool(flags & _THREAD) and not error.rules
+    explained = all(rule.id == "D8" for rule in error.rules)
+    return error.errno == errno.EINVAL and bool(flags & _THREAD) and explained
 
 
-def _opened(pid: int) -> int | None:
+def _is_reaped_at_birth(flags: int) -> bool:
+    """A suspended caller mostly finds its child at its end, and the core reaps what is its own."""
+    return bool(flags & _VFORK) and not flags & (_THREAD | _PARENT | _PTRACE)
+
+
+def opened(pid: int) -> int | None:
     """A pidfd for a child made without one; nobody has reaped it yet, unless others wait for it."""
     if pid == 0:
         return None
@@ -317,33 +360,46 @@ def _opened(pid: int) -> int | None:
         return None
 
 
-def kernel_clears_handlers(args: CloneArgs) -> bool:
-    """Whether CLEAR_SIGHAND may be added to the request; else the child does it by hand."""
-    return not _by_clone(args, index(args.flags)) and _core.has_clear_sighand()
+def _opened_if_ours(pid: int) -> int | None:
+    """The same, where somebody else may have reaped it and its pid may be another's by now."""
+    pidfd = opened(pid)
+    if pidfd is not None:
+        try:
+            _core.waitid(_P_PIDFD, pidfd, _LOOK)
+        except ChildProcessError:
+            os.close(pidfd)
+            return None
+    return pidfd
 
 
-def _by_clone(args: CloneArgs, flags: int) -> bool:
+def is_by_clone(args: CloneArgs) -> bool:
+    """Whether clone() must or may serve, see _by_clone."""
+    return _by_clone(index(args.flags), args.set_tid is not None, _core.has_clone3())
+
+
+def call_name(legacy: bool) -> "Call":
+    """The call by its name, as the law has it."""
+    return "clone" if legacy else "clone3"
+
+
+def _by_clone(flags: int, chooses_pid: bool, has_clone3: bool) -> bool:
     """Whether clone() must or may serve: for DETACHED, and where clone3 is missing."""
-    only_clone3 = flags & ~_STOPPED & ~_32_BITS or flags & _NEWTIME or args.set_tid is not None
+    only_clone3 = flags & ~_STOPPED & ~_32_BITS or flags & _NEWTIME or chooses_pid
     if flags & _DETACHED:
         if only_clone3:
-            raise CloneError(
-                errno.EINVAL, "DETACHED goes through clone(), the rest only clone3 takes"
-            )
+            raise own_refusal("ramet-detached", flags)
         return True
-    if _core.has_clone3():
+    if has_clone3:
         return False
     if only_clone3:
-        raise CloneError(
-            errno.ENOSYS, "this needs clone3 (Linux 5.3), which is missing here or filtered"
-        )
+        raise own_refusal("ramet-needs-clone3", flags)
     return True
 
 
-def _is_plain_fork(args: CloneArgs, flags: int) -> bool:
+def is_plain_fork(args: CloneArgs) -> bool:
     """What libc's own fork() does, with its handlers; it knows of no pidfd."""
     return (
-        flags == 0
+        index(args.flags) == 0
         and args.exit_signal == signal.SIGCHLD
         and args.set_tid is None
         and args.stack is None
@@ -362,25 +418,3 @@ def _require_words(args: CloneArgs, flags: int) -> None:
         raise ValueError("tls is given without SETTLS, which alone uses it")
     if flags & _INTO_CGROUP and args.cgroup is None:
         raise ValueError("INTO_CGROUP needs cgroup, the directory to be born in")
-
-
-@overload
-def _address(word: None) -> int: ...
-@overload
-def _address(word: TidWord | Address) -> int: ...
-def _address(word: TidWord | Address | None) -> int:
-    if isinstance(word, TidWord):
-        return word.address
-    if not isinstance(word, int | None):
-        raise TypeError(f"a word is a TidWord or an address, not {type(word).__name__}")
-    return word or 0
-
-
-def _descriptor(file: int | HasFileno | None) -> int:
-    if file is None:
-        return 0
-    if isinstance(file, int):
-        return file
-    if not hasattr(file, "fileno"):
-        raise TypeError(f"cgroup is a descriptor or has fileno(), not {type(file).__name__}")
-    return file.fileno()

@@ -1,27 +1,40 @@
 """The handle of a child: how to wait for it, signal it, and learn what came of it."""
 
-import errno
+import builtins
+import functools
 import math
 import os
-import resource
 import signal
 import time
 import warnings
 from _thread import RLock
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from collections.abc import Generator
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
-from . import _core, pidfd
+from . import _core, pidfd, tree
 from .birth import Newborn
-from .errors import ChildDied, TimeoutExpired
-from .exit_status import ExitStatus
+from .blocking import BLOCKING, Waits, at_once
+from .errors import ChildDied, Interrupted, TimeoutExpired
+from .exit_status import END, ExitStatus, from_waitid
 from .flags import LAST_SIGNAL, CloneFlag
+from .losses import Losses
+from .sharers import forget
+from .transfer import NOTHING, RAISED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .tree import Birthplace
 
 T_co = TypeVar("T_co", covariant=True)
+
+_core.know_exit_status(ExitStatus, END)
 
 _THREAD = CloneFlag.THREAD.value
 _P_PID, _P_PIDFD = 1, 3
 _WNOHANG, _WEXITED, _WNOWAIT, _WALL = 0x1, 0x4, 0x01000000, 0x40000000
+_MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.05
 
 
@@ -31,11 +44,8 @@ class Outcome(Protocol):
     def take(self) -> tuple[int, Any]:
         """What it is (see transfer), and the value or the exception."""
 
-    def close(self) -> None:
-        """Let go of what it holds."""
 
-
-class Child(Generic[T_co]):
+class Child(_core.Handle, Generic[T_co]):
     """A task that this process made.
 
     ``pid``; ``pidfd``, open until the child has been waited for, and this object's to close;
@@ -46,20 +56,23 @@ class Child(Generic[T_co]):
     Source: clone(2), pidfd_open(2), waitid(2).
     """
 
+    # What most programs have nothing of.
+    _is_thread = False
+    _birthplace: "Birthplace | None" = None
+    _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
+    _killed = False
+
     def __init__(self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None) -> None:
-        self.pid = newborn.pid
+        self._hold(newborn.pid, newborn.pidfd)
         self._flags = flags
         self._is_thread = bool(flags & _THREAD)
-        self._pidfd = newborn.pidfd
         self._task = newborn.task
+        self._birthplace = newborn.birthplace
         self._what = what
         self._outcome = outcome
-        self._taken: tuple[int, Any] | None = None
-        self._status: ExitStatus | None = None
-        self._owner = os.getpid()
-        # A signal handler may ask for the child in the midst of a wait of its own thread.
-        self._lock = RLock()
-        self._concluding = False
+        if newborn.ended is not None:
+            self._settle(from_waitid(*newborn.ended))
+            self._warn_of_locks()
 
     @property
     def flags(self) -> CloneFlag:
@@ -67,14 +80,17 @@ class Child(Generic[T_co]):
         return CloneFlag(self._flags)
 
     @property
-    def pidfd(self) -> int | None:
-        """The descriptor of the child, None once it has been waited for or where there is none."""
-        return self._pidfd
-
-    @property
     def exit_status(self) -> ExitStatus | None:
         """How it ended, None while it has not been waited for."""
         return self._status
+
+    @property
+    def losses(self) -> Losses | None:
+        """What was lost with a child in shared memory that died in the midst of its function.
+
+        None for any other, and while it has not been waited for.
+        """
+        return None if self._status is None or self._task is None else self._task.losses
 
     def fileno(self) -> int:
         """The pidfd, readable when the child has ended: for any selector.
@@ -83,9 +99,10 @@ class Child(Generic[T_co]):
         Needs: Linux 5.3 (a thread: 6.9).
         Source: pidfd_open(2).
         """
-        if self._pidfd is None:
+        descriptor = self.pidfd
+        if descriptor is None:
             raise ValueError(f"{self!r} has no pidfd open")
-        return self._pidfd
+        return descriptor
 
     def poll(self) -> ExitStatus | None:
         """How it ended, or None while it runs; never waits.
@@ -94,7 +111,7 @@ class Child(Generic[T_co]):
         """
         if self._status is None and self._has_ended(0.0):
             return self._conclude()
-        return self._status
+        return self.exit_status
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         """Wait until it has ended.
@@ -107,7 +124,14 @@ class Child(Generic[T_co]):
         Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a
         thread.
         """
-        timeout = checked_timeout(timeout)
+        if timeout is None:
+            status = self._exited()
+            if status is not None:
+                if forgotten:
+                    sweep()
+                return status
+        else:
+            checked_timeout(timeout)
         if self._status is None:
             if not self._has_ended(timeout):
                 raise TimeoutExpired(self._what, cast(float, timeout))
@@ -122,6 +146,12 @@ class Child(Generic[T_co]):
         the object itself. Raises ChildDied when the child ended without a result, TimeoutExpired
         when it has not ended in time.
         """
+        if timeout is None:
+            value = self._delivered()
+            if value is not NotImplemented:
+                if self._task is not None:
+                    forget(self._task)
+                return cast(T_co, value)
         raised, outcome = self._outcome_within(timeout)
         if raised:
             raise outcome
@@ -134,6 +164,24 @@ class Child(Generic[T_co]):
         """
         raised, outcome = self._outcome_within(timeout)
         return cast(BaseException, outcome) if raised else None
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        """Its result under asyncio or trio, a program's ExitStatus: result() that blocks no loop.
+
+        A cancellation kills and reaps the child. One in shared memory is interrupted, so that
+        nothing of it is lost, and killed when it has not ended after a second; see terminate().
+        Needs: anyio, which the extra ``aio`` brings.
+        Source: pidfd_open(2).
+        """
+        awaiting = _awaiting()
+        ended = awaiting.conclude(self, awaiting.end if self._task is None else awaiting.interrupt)
+        if self._outcome is None and self._taken is None:  # a program's
+            return cast("Generator[Any, Any, T_co]", ended.__await__())
+        return self._result_after(ended).__await__()
+
+    async def _result_after(self, ended: "Awaitable[object]") -> T_co:
+        await ended
+        return self.result()
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; without effect on a child that has ended.
@@ -149,33 +197,123 @@ class Child(Generic[T_co]):
             raise ValueError(
                 "this child is a thread of this process: a signal would go to all of it"
             )
-        # Nobody closes the pidfd meanwhile, and so its number cannot come to mean another's.
-        with self._lock:
-            if self._status is not None:
-                return
-            try:
-                if number == signal.SIGKILL and self._shares_memory():
-                    _core.kill_sharer(self.pid, -1 if self._pidfd is None else self._pidfd)
-                elif self._pidfd is not None:
-                    signal.pidfd_send_signal(self._pidfd, number)
-                elif self.poll() is None:
-                    os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
+        self._killed |= number == signal.SIGKILL
+        try:
+            if number == signal.SIGKILL and self._task is not None and self._shares_memory():
+                self._kill_sharer(self._task)
+            elif self.pidfd is not None or self.poll() is None:
+                self._signal(number)
+        except ProcessLookupError:
+            pass
 
-    def terminate(self) -> None:
-        """Ask it to end: SIGTERM. Source: pidfd_send_signal(2)."""
-        self.send_signal(signal.SIGTERM)
+    def interrupt(self, exception: type[BaseException] = Interrupted) -> bool:
+        """Raise an exception in the function, as soon as it runs its next line of Python.
+
+        For a child that shares the memory beside its caller (VM without VFORK, threads too): no
+        memory is lost, and ``finally`` runs. A function that waits in a system call, or computes in
+        native code, gets it when it comes back. exception: a class; for a child with an interpreter
+        of its own, Interrupted (there a SystemExit) or one of Python's own. Returns whether the
+        function was still running.
+        Raises ValueError for a child with a memory of its own, and for an exception that its
+        interpreter does not know, TypeError for what is no class of
+        exceptions.
+        Source: PyThreadState_SetAsyncExc.
+        """
+        kind: object = exception
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"what is raised is a class of exceptions, not {exception!r}")
+        if self._task is None:
+            raise ValueError("this child has a memory of its own: send it a signal")
+        if self._task.apart:
+            return self._maker == os.getpid() and self._task.interrupt(_known_everywhere(exception))
+        return self._maker == os.getpid() and self._task.interrupt(exception)
+
+    def terminate(self, grace: float = 1.0) -> None:
+        """Ask it to end: SIGTERM; in shared memory interrupt(), and kill() after a time of grace.
+
+        A child in shared memory has no handler of its own to ask: so its function is interrupted,
+        and this waits for its end for ``grace`` seconds at most before it kills; a thread is only
+        interrupted. For any other child it sends the signal and does not wait.
+        Source: pidfd_send_signal(2).
+        """
+        if self._task is None or not self._shares_memory():
+            self.send_signal(signal.SIGTERM)
+            return
+        if self.interrupt() and self._has_ended(checked_timeout(grace)):
+            return
+        if not self._is_thread:
+            self.kill()
 
     def kill(self) -> None:
         """End it at once: SIGKILL.
 
         A child that shares the memory is stopped first, and killed where it waits in a system call,
         so that no lock of libc or of the interpreter dies with it; one that computes in native code
-        without a pause is killed after some tens of milliseconds wherever it stands.
+        without a pause is killed after some tens of milliseconds wherever it stands (a fifth of a
+        second, with an interpreter of its own).
         Source: pidfd_send_signal(2), proc_pid_syscall(5).
         """
         self.send_signal(signal.SIGKILL)
+
+    def kill_tree(
+        self, timeout: float | None = None, *, orphans: tree.Subreaper | None = None
+    ) -> None:
+        """Kill it and all that it started: SIGKILL for a whole tree, by the surest way there is.
+
+        timeout: in seconds, None for ever. Comes back when all are dead; the child itself is still
+        to be waited for. orphans: adopted ones to kill as well, see below.
+
+        A child born in a cgroup of its own (one that was empty): the kernel kills everybody in it
+        and below, at one stroke, also when the child has ended. Only who was moved out escapes.
+        Else the init of a pid namespace of its own (NEWPID): the kernel kills everybody in the
+        namespace, and nobody can leave one.
+        Else its tree is walked: each process is stopped, its children are looked for, until all are
+        stopped and none is new; then all are killed. Nobody escapes by forking meanwhile, by setsid,
+        or by ignoring signals. Who was orphaned before is not in the tree: a daemon that forked
+        twice, or what a child left that has ended. So that they are found, either the child is a
+        subreaper while it lives (``ramet.set_subreaper(True)`` in it, before its exec), or this
+        process is one, and ``orphans`` is the ramet.Subreaper block in which it is. A child in
+        shared memory is not stopped first, and what it starts during the walk may escape.
+
+        Raises TimeoutExpired when some are not dead in time (all have been sent SIGKILL), ValueError
+        for a thread, PermissionError when some may not be killed (set-user-ID programs; the others
+        are), RuntimeError when the tree cannot be seen for want of a /proc of this pid namespace.
+        Needs: Linux 5.3; 5.14 for cgroup.kill, else it walks.
+        Source: Documentation/admin-guide/cgroup-v2.rst, pid_namespaces(7),
+        proc_pid_task_children(5), PR_SET_CHILD_SUBREAPER(2const).
+        """
+        timeout = checked_timeout(timeout)
+        if self._is_thread:
+            raise ValueError("this child is a thread of this process: its tree is ours")
+        shares = self._shares_memory()
+        pidfd = self.copied_pidfd()
+        own_cgroup = None if self._birthplace is None else self._birthplace.own
+        root = tree.Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
+        if not tree.kill(root, timeout, orphans):
+            raise TimeoutExpired(self._what, cast(float, timeout))
+
+    def to_be_started_by(self, starter: "Callable[[Child[Any], Waits], Awaitable[object]]") -> None:
+        """It waits before its program; the library's own."""
+        self._starter = starter
+
+    def start(self) -> None:
+        """Let a child that was made with start=False go on to its program, and wait for that.
+
+        Raises ValueError when it does not wait for its start, or waits for another process's, and
+        SpawnError when its program cannot be, or when the child has been killed as it waited (a
+        ProcessLookupError too, ESRCH); nothing is left of it then.
+        Source: futex(2), execve(2).
+        """
+        at_once(self.started(BLOCKING))
+
+    async def started(self, waits: Waits) -> None:
+        """The same, with waits of another kind; the library's own."""
+        if self._maker != os.getpid():
+            raise ValueError(f"{self!r} can be started only by the process that made it")
+        starter, self._starter = self._starter, None
+        if starter is None:
+            raise ValueError(f"{self!r} does not wait for its start")
+        await starter(self, waits)
 
     def stop(self) -> None:
         """Stop it: SIGSTOP, until resume(). Source: pidfd_send_signal(2)."""
@@ -194,7 +332,7 @@ class Child(Generic[T_co]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._owner != os.getpid():  # a fork made inside the block, which leaves it as well
+        if self._maker != os.getpid():  # a fork made inside the block, which leaves it as well
             return
         if self.poll() is None and not self._is_thread:
             self.kill()
@@ -204,29 +342,26 @@ class Child(Generic[T_co]):
         state = "running" if self._status is None else str(self._status)
         return f"<Child {self.pid} {self.flags}: {state}>"
 
-    def __del__(self) -> None:
-        if getattr(self, "_status", self) is not None:  # concluded, or never fully made
-            return
-        if self._owner == os.getpid():
+    def _forget(self) -> None:
+        """Nobody holds it any more, and nobody has waited for it."""
+        if self._maker == os.getpid():
             warnings.warn(
                 f"child {self.pid} was never waited for", ResourceWarning, stacklevel=2, source=self
             )
-        _forgotten.append(_Remains(self))
+            if self._starter is not None:  # nobody can start it any more
+                self.kill()
+        forgotten.append(_Remains(self))
 
     def _shares_memory(self) -> bool:
-        return self._task is not None and not self._task.done and self._owner == os.getpid()
+        return self._task is not None and not self._task.done and self._maker == os.getpid()
 
     # How a child of each kind ends.
 
     def _has_ended(self, timeout: float | None) -> bool:
         if self._task is not None and self._is_thread:
             return self._task.wait(timeout)
-        descriptor = self._pidfd
-        if self._status is not None:  # another thread was quicker
-            return True
-        if descriptor is not None:
-            return pidfd.wait_readable(descriptor, timeout)
-        return self._has_ended_without_pidfd(timeout)
+        ended = self._poll(timeout)
+        return self._has_ended_without_pidfd(timeout) if ended is None else ended
 
     def _has_ended_without_pidfd(self, timeout: float | None) -> bool:
         """Before 5.3, or when it could not be opened: ask again and again, as there is no event."""
@@ -245,83 +380,102 @@ class Child(Generic[T_co]):
 
     def _conclude(self) -> ExitStatus:
         """It has ended: learn how, once and for all, and close what is open for it."""
-        if self._owner != os.getpid():
+        if self._maker != os.getpid():
             # Another process's child, whose handle a child in shared memory holds as well, or a copy
             # has: only its parent can reap it, and its descriptor is not ours to close.
-            return pidfd.exit_status(self._pidfd)
-        with self._lock:
-            # A signal handler may come between, ask for the child as well, and be the one who
-            # learns the status; the descriptor stays for the wait that it came into.
-            outermost, self._concluding = not self._concluding, True
-            try:
-                if self._status is None:
-                    status = self._reap()
-                    if self._task is not None:
-                        self._task.wait(None)
-                    if self._status is None or status.reason != "unknown":
-                        self._status = status
-            finally:
-                self._concluding = not outermost
-            if outermost:
-                self._close()
-        sweep()
-        return self._status
+            return pidfd.exit_status(self.pidfd)
+        ended = None if self._is_thread else self._reap(True)
+        if ended is not None:
+            status = from_waitid(*ended)
+        elif self._is_thread:
+            status = ExitStatus.unknown()
+        else:
+            status = pidfd.exit_status(self.pidfd)
+        if self._task is not None:
+            self._task.wait(None)
+            forget(self._task)
+            if self._task.expired:
+                status = status.because("deadline")
+        return self._concluded(status)
 
-    def _reap(self) -> ExitStatus:
-        if self._is_thread:
-            return ExitStatus.unknown()
-        by_pidfd = self._pidfd is not None
-        kind, number = (_P_PIDFD, cast(int, self._pidfd)) if by_pidfd else (_P_PID, self.pid)
-        try:
-            ended = _core.waitid(kind, number, _WEXITED | _WALL)
-        except OSError as error:
-            if error.errno == errno.EINVAL and by_pidfd:  # P_PIDFD is younger than pidfds: 5.4
-                ended = _core.waitid(_P_PID, self.pid, _WEXITED | _WALL)
-            elif error.errno == errno.ECHILD:
-                return pidfd.exit_status(self._pidfd)
-            else:
-                raise
-        assert ended is not None
-        _, code, status, used = ended
-        return ExitStatus.from_waitid(code, status, resource.struct_rusage(used))
+    def _concluded(self, status: ExitStatus) -> ExitStatus:
+        """The status as everybody has it: others may have learned it before us."""
+        if self._birthplace is not None and self._died_of_memory(status):
+            status = status.because("out of memory")
+        kept = self._settle(status)
+        self._let_go()
+        if forgotten:
+            sweep()
+        if kept is status and self._task is not None:
+            self._warn_of_locks()
+        return kept
+
+    def _died_of_memory(self, status: ExitStatus) -> bool:
+        """By the count of the cgroup: a SIGKILL through this handle is no such kill."""
+        place = self._birthplace
+        if status.signal != signal.SIGKILL or self._killed or place is None:
+            return False
+        return place.oom_kills is not None and place.oom_kills.are_more()
+
+    def _warn_of_locks(self) -> None:
+        """Whoever wants such a lock waits for ever, and would like to know why."""
+        losses = self.losses
+        if losses is not None and losses.locks:
+            warnings.warn(
+                f"child {self.pid} died with locks that stay locked: {', '.join(losses.locks)}",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
         """Whether it was raised, and what was returned or raised."""
-        from .transfer import NOTHING, RAISED
-
         status = self.wait(timeout)
-        kind, outcome = self._take()
+        kind, outcome = self._taken or self._take()
         if kind == NOTHING:
-            raise ChildDied(status, self.pid)
+            raise ChildDied(status, self.pid, self.losses)
         return kind == RAISED, outcome
 
     def _take(self) -> tuple[int, Any]:
-        with self._lock:
+        if self._outcome is None:
+            return self._taken or (NOTHING, None)
+        # A signal handler may ask for the outcome in the midst of its own thread's asking.
+        with self.__dict__.setdefault("_taking", RLock()):
             if self._taken is None:
-                self._taken = (0, None) if self._outcome is None else self._outcome.take()
-                if self._outcome is not None:
-                    self._outcome.close()
-            return self._taken
+                if isinstance(self._outcome, _core.SharedTask):
+                    self._take_shared()  # in one step: a signal handler may raise here
+                else:
+                    self._taken = self._outcome.take()
+                self._outcome = None
+            return self._taken or (NOTHING, None)
 
-    def _close(self) -> None:
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-            self._pidfd = None
+
+@functools.cache
+def _awaiting() -> ModuleType:
+    """What needs anyio: importing ramet needs nothing that is installed beside it."""
+    from . import awaiting
+
+    return awaiting
 
 
 class _Remains:
     """What is left to do for a child whose handle is gone."""
 
     def __init__(self, child: Child[Any]) -> None:
-        self.owner = child._owner
+        self.owner = child._maker
         self._pid = child.pid
-        self._pidfd = child._pidfd
-        self._task = child._task if child._is_thread else None
+        self._pidfd = child._take_pidfd()
+        self._task = child._task
+        self._is_reaped = child._is_thread
 
     def settled(self) -> bool:
         """Reap it if it has ended; whether nothing is left to do."""
-        if not (self._task.done if self._task is not None else self._reaped()):
+        self._is_reaped = self._is_reaped or self._reaped()
+        if not self._is_reaped:
             return False
+        if self._task is not None:
+            if not self._task.done:  # a thread that runs, or a carrier that has not yet tidied up
+                return False
+            forget(self._task)
         if self._pidfd is not None:
             os.close(self._pidfd)
         return True
@@ -337,22 +491,24 @@ class _Remains:
             return False
 
 
-_forgotten: list[_Remains] = []
+forgotten: list[_Remains] = []
 
 
 def sweep() -> None:
     """Reap the forgotten children that have ended. Source: waitid(2)."""
-    if not _forgotten:
+    if not forgotten:
         return
     me = os.getpid()
     # One task takes an entry at a time: a child in shared memory sees the same list.
-    for _ in range(len(_forgotten)):
+    for _ in range(len(forgotten)):
         try:
-            remains = _forgotten.pop(0)
+            remains = forgotten.pop(0)
         except IndexError:
             return
-        if remains.owner != me or not remains.settled():
-            _forgotten.append(remains)
+        # With its maker all ended that was the maker's: the descriptor, too.
+        stays = _exists(remains.owner) if remains.owner != me else not remains.settled()
+        if stays:
+            forgotten.append(remains)
 
 
 def checked_timeout(timeout: float | None) -> float | None:
@@ -366,6 +522,19 @@ def checked_timeout(timeout: float | None) -> float | None:
     if timeout < 0:
         raise ValueError(f"timeout is negative: {timeout}")
     return timeout
+
+
+def _known_everywhere(exception: type[BaseException]) -> type[BaseException] | None:
+    """The exception as every interpreter knows it; None is Interrupted."""
+    if exception is Interrupted:
+        return None
+    # A few of Python's own, such as ExceptionGroup, are made anew in each.
+    if exception.__flags__ & _MADE_AT_RUN_TIME or not hasattr(builtins, exception.__name__):
+        raise ValueError(
+            f"an interpreter of its own knows no {exception.__qualname__}: "
+            "only Interrupted and Python's own exceptions can be raised there"
+        )
+    return exception
 
 
 def _exists(pid: int) -> bool:

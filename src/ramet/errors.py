@@ -2,24 +2,30 @@
 
 import errno as errno_numbers
 import os
+import signal
 import subprocess
 from collections.abc import Iterable
 from typing import Protocol
 
 from .exit_status import ExitStatus
 from .flags import UnknownFlagError
+from .losses import Losses
 
 __all__ = [
     "BrokenRule",
     "ChildDied",
     "CloneError",
+    "Interrupted",
     "ResultError",
+    "SpawnBlockingIOError",
     "SpawnError",
     "SpawnFileNotFoundError",
     "SpawnNotADirectoryError",
     "SpawnPermissionError",
+    "SpawnProcessLookupError",
     "TimeoutExpired",
     "UnknownFlagError",
+    "UnknownNameError",
     "spawn_error",
 ]
 
@@ -32,8 +38,8 @@ class BrokenRule(Protocol):
         """The rule's name, such as D3."""
 
     @property
-    def errno(self) -> str:
-        """The name of the errno that the kernel gives for it."""
+    def errno(self) -> str | None:
+        """The name of the errno that the kernel gives for it, None when it gives none."""
 
     @property
     def sentence(self) -> str:
@@ -47,19 +53,32 @@ class BrokenRule(Protocol):
 class CloneError(OSError):
     """No task was made: the request breaks a rule, or the kernel refused it.
 
-    ``rules`` holds the broken rules, first the one that the kernel reports. It is empty when no
-    known rule explains the errno. ``asked`` is the request in words. The class stays CloneError for
-    every errno: an EPERM of clone() is no trouble with a file, which is what PermissionError means
-    to those who catch it.
+    ``rules`` holds the broken rules, first the one that the kernel reports. ``unexpected`` is true
+    when the law did not foresee the refusal: then ``rules`` is empty, and ``possible_rules`` holds
+    those that may be behind it, since what decides them cannot be seen from here. ``asked`` is the
+    request in words. The class stays CloneError for every errno: an EPERM of clone() is no trouble
+    with a file, which is what PermissionError means to those who catch it.
     """
 
     def __init__(
-        self, errno: int, sentence: str = "", *, rules: Iterable[BrokenRule] = (), asked: str = ""
+        self,
+        errno: int,
+        sentence: str = "",
+        *,
+        rules: Iterable[BrokenRule] = (),
+        possible_rules: Iterable[BrokenRule] = (),
+        unexpected: bool = False,
+        asked: str = "",
     ) -> None:
         self.rules = tuple(rules)
+        self.possible_rules = tuple(possible_rules)
+        self.unexpected = unexpected
         self.asked = asked
-        broken = "; ".join(f"rule {rule.id}: {rule.sentence}" for rule in self.rules)
-        super().__init__(errno, sentence or broken or os.strerror(errno))
+        words = sentence or _told(self.rules) or os.strerror(errno)
+        if unexpected:
+            maybe = _told(self.possible_rules)
+            words += "; not foreseen: " + (f"perhaps {maybe}" if maybe else "no known rule says so")
+        super().__init__(errno, words)
 
     def __str__(self) -> str:
         asked = f" ({self.asked})" if self.asked else ""
@@ -105,12 +124,22 @@ class SpawnNotADirectoryError(SpawnError, NotADirectoryError):
     """ENOTDIR in the child, for those who catch NotADirectoryError."""
 
 
+class SpawnProcessLookupError(SpawnError, ProcessLookupError):
+    """ESRCH in the child, for those who catch ProcessLookupError."""
+
+
+class SpawnBlockingIOError(SpawnError, BlockingIOError):
+    """EAGAIN in the child, a limit on processes, for those who catch BlockingIOError."""
+
+
 # OSError picks a subclass by errno only when OSError itself is called: so this is ours to do.
 _SPAWN_ERRORS: dict[int, type[SpawnError]] = {
     errno_numbers.ENOENT: SpawnFileNotFoundError,
     errno_numbers.EACCES: SpawnPermissionError,
     errno_numbers.EPERM: SpawnPermissionError,
     errno_numbers.ENOTDIR: SpawnNotADirectoryError,
+    errno_numbers.ESRCH: SpawnProcessLookupError,
+    errno_numbers.EAGAIN: SpawnBlockingIOError,
 }
 
 
@@ -126,16 +155,49 @@ def spawn_error(
     return kind(errno, os.strerror(errno), filename, step=step, reason=reason)
 
 
-class ChildDied(Exception):  # noqa: N818 - a name that tells what happened
-    """A child ended that still owed a result; ``status`` says how, ``pid`` which."""
+class UnknownNameError(ValueError, KeyError):
+    """A name that nothing has; ``nearest`` is the known one that it is likely to mean, or None.
 
-    def __init__(self, status: ExitStatus, pid: int) -> None:
-        super().__init__(status, pid)
-        self.status = status
-        self.pid = pid
+    It is a KeyError too, since that is what subprocess raises for a user that is not there.
+    """
+
+    def __init__(self, what: str, name: str, nearest: str | None = None) -> None:
+        super().__init__(what, name, nearest)
+        self.what = what
+        self.name = name
+        self.nearest = nearest
 
     def __str__(self) -> str:
-        return f"child {self.pid} gave no result: {self.status}"
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"there is no {self.what} {self.name!r}{hint}"
+
+
+class ChildDied(Exception):  # noqa: N818 - a name that tells what happened
+    """A child ended that still owed a result; ``status`` says how, ``pid`` which.
+
+    ``losses``: what was lost with it, if it shared the memory and was in its function; else None.
+    """
+
+    def __init__(self, status: ExitStatus, pid: int, losses: Losses | None = None) -> None:
+        super().__init__(status, pid, losses)
+        self.status = status
+        self.pid = pid
+        self.losses = losses
+
+    def __str__(self) -> str:
+        losses = "" if self.losses is None else f"; {self.losses}"
+        return f"child {self.pid} gave no result: {self.status}{losses}"
+
+
+class Interrupted(SystemExit):
+    """Raised in a function in shared memory by ``Child.interrupt()`` and ``terminate()``.
+
+    No ``except Exception`` stops it, and ``finally`` runs. A function that it ends has no result,
+    and its exit code is that of a shell for SIGTERM, 143.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
 
 
 class ResultError(Exception):
@@ -156,6 +218,10 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
         # them to Exception: without args a copy or a pickle has no parameters to be made with.
         self.args = (cmd, timeout)
         super().__init__(cmd, timeout, output, stderr)  # type: ignore[arg-type]
+
+
+def _told(rules: Iterable[BrokenRule]) -> str:
+    return "; ".join(f"rule {rule.id}: {rule.sentence}" for rule in rules)
 
 
 def _errno_name(number: int | None) -> str:

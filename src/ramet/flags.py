@@ -3,8 +3,7 @@
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 _SIGNAL_BITS = 0x7F
 _PREFIX = "CLONE_"
@@ -14,8 +13,7 @@ class UnknownFlagError(ValueError):
     """A text names a flag or a signal that does not exist."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """One flag: the kernel's name and value, and what it does.
 
     ``calls`` holds those of ``clone``, ``clone3`` and ``unshare`` that take the flag today, or

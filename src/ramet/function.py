@@ -1,60 +1,43 @@
 """A Python function in a new task: clone(), vfork(), fork()."""
 
-import contextlib
+import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
 
-from . import birth
-from .birth import CloneArgs, HasFileno
-from .child import Child, sweep
-from .errors import CloneError
+from . import _core, birth
+from .child import Child, checked_timeout, forgotten, sweep
+from .clone_args import CloneArgs
 from .flags import LAST_SIGNAL, CloneFlag
-from .transfer import NOTHING, RAISED, VALUE, Transfer
+from .granted import own_refusal
+from .options import FunctionOptions, HasFileno
+from .surrounded import Setting
+from .transfer import Transfer, prepare
+from .tree import orphans
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _SIGNAL_BITS = 0x7F
-_LEAST_STACK_BYTES = 256 * 1024
+# Before 3.14 recursion is counted, not measured: what the count allows must find room. The worst that
+# was tried, sort() calling itself through comparisons, takes up to 8 MiB.
+_LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
+# 3.12.0 has them. Until 3.12.4 the names of a C function's keywords lay in the heap of the interpreter
+# that was the first to use them, and Python freed them at its end as if they were in the main one's
+# (gh-119213).
+_OWN_SINCE = (3, 12, 4)
 # Plain integers, as in birth.py.
 _VM = CloneFlag.VM.value
 _VFORK = CloneFlag.VFORK.value
 _THREAD = CloneFlag.THREAD.value
 _PARENT = CloneFlag.PARENT.value
-_HANDLERS = CloneFlag.SIGHAND.value | CloneFlag.CLEAR_SIGHAND.value
-_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_NO_MORE = (None,) * 7  # than flags is asked of clone()
 _LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
-
-
-class SharedOutcome:
-    """The outcome of a function that shares the memory: the object itself."""
-
-    def __init__(self) -> None:
-        self._outcome: tuple[int, Any] = (NOTHING, None)
-
-    def run(self, fn: Callable[[], object]) -> int:
-        """In the child: call fn and keep what comes of it. Returns the exit code."""
-        try:
-            self._outcome = (VALUE, fn())
-        except SystemExit:
-            raise
-        except BaseException as error:
-            self._outcome = (RAISED, error)
-            return 1
-        return 0
-
-    def take(self) -> tuple[int, Any]:
-        """What it is (see transfer), and the value or the exception."""
-        return self._outcome
-
-    def close(self) -> None:
-        """Let go of it."""
-        self._outcome = (NOTHING, None)
 
 
 def clone(
@@ -65,6 +48,10 @@ def clone(
     stack_size: int | None = None,
     set_tid: Sequence[int] | None = None,
     cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    name: str | None = None,
+    interpreter: Literal["own"] | None = None,
+    **options: Unpack[FunctionOptions],
 ) -> Child[T]:
     """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
 
@@ -73,42 +60,103 @@ def clone(
     for THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default
     for threads when nothing is said. set_tid: the pids of the child, the innermost namespace's
     first. cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
+    timeout: in seconds, after which a child in shared memory is killed, even one that computes in
+    native code and never lets anybody else run Python; its exit status then says "deadline".
+    name: what ps and top show (its first 15 bytes), and where the child has a thread identity of
+    its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
+    its own, see below. options: the child's surroundings, see
+    ramet.FunctionOptions; it sets them up before fn, and a step that fails is the SpawnError that
+    result() raises.
 
     Returns a Child, which is the caller's: wait for it, or use it as a context manager.
 
     Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
-    the memory, and the result is the object itself. Such a child should leave no thread behind: the
-    thread would end with it, and Python would not know. sys.exit() in fn sets the exit code and
+    the memory, and the result is the object itself. Such a child waits at the end of fn for the
+    threads that fn started; daemon threads end with it. sys.exit() in fn sets the exit code and
     gives no result. The child runs no atexit handlers.
 
+    With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
+    another core, in one address space. Two interpreters share memory but no objects. So fn, args
+    and the outcome are pickled: functions and classes are found by import in the child, those of
+    the main program by running it again as ``__mp_main__``, as multiprocessing does; a function
+    without such a name, a lambda, crosses by its code if it has no closure. Each argument, however
+    deep, that offers its memory by the buffer protocol arrives as a memoryview of that memory:
+    bytearray, array, mmap, memoryview, a numpy array; not bytes, which are pickled. It may be
+    written where its owner lets it, and is neither resized nor freed before the child is over. Only
+    extension modules can be imported that say that they support an own GIL: most of the standard
+    library's, not numpy. The interpreter, and what it has imported, is kept for the next such
+    child; after a kill it is lost. Context variables do not cross, and fn cannot call os.fork() or
+    ramet.
+
     Raises CloneError with the broken rules, before anything is made where they are known; TypeError
-    and ValueError for bad arguments.
+    and ValueError for bad arguments, and what cannot be pickled; RuntimeError for an interpreter of
+    its own before Python 3.12.4.
     Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN for the NEW flags without NEWUSER.
     Source: clone(2), kernel/fork.c.
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+    more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter)
+    if more == _NO_MORE and not options:
+        if flags == 0:
+            return _copy(fn, args, what=fn)
+        wanted, signal_number = _flags_and_signal(index(flags), None)
+        if wanted & (_VM | _THREAD) == _VM:
+            return _share_plainly(wanted, signal_number, fn, args)
     request = _request(flags, exit_signal)
     request.set_tid = set_tid
+    body: Callable[..., T] = fn if name is None else _Named(name, fn)
     vm = request.flags & _VM
+    setting = Setting(options, request.flags) if options else None
     with _opened_cgroup(request, cgroup):
         if stack_size is not None and (not vm or request.flags & _VFORK):
             raise ValueError(
                 "stack_size is for a child beside its caller (VM without VFORK): "
                 "any other has the caller's"
             )
+        if timeout is not None and (not vm or request.flags & (_VFORK | _THREAD)):
+            raise ValueError(
+                "timeout is for a process beside its caller in shared memory (VM, no VFORK, no THREAD): "
+                "for others there is wait(timeout), and kill()"
+            )
+        if interpreter is not None:
+            _require_own_interpreter(interpreter, request.flags)
+            return _clone_apart(
+                request,
+                fn,
+                args,
+                name,
+                setting,
+                stack_size=_checked_stack_size(stack_size),
+                timeout=checked_timeout(timeout),
+            )
+        call = body if setting is None else setting.before(body)
         if vm:
-            return _clone_sharing(request, fn, args, _checked_stack_size(stack_size))
-        return _clone_copying(request, fn, args)
+            return _share(
+                request.flags,
+                request.exit_signal,
+                call,
+                args,
+                what=fn,
+                set_tid=set_tid,
+                cgroup=request.cgroup,
+                stack_size=_checked_stack_size(stack_size),
+                another_user=setting is not None and setting.another_user,
+                timeout=checked_timeout(timeout),
+            )
+        return _clone_copying(request, call, args, what=fn)
 
 
-def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
+def vfork(
+    fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0, **options: Unpack[FunctionOptions]
+) -> Child[T]:
     """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
 
     Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may
     call os.execv and its kin, however deep: the caller is left as it was. flags: what to share
     besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
-    is SIGCHLD when the low bits hold none. Do not fork, start threads or set signal handlers in fn.
+    is SIGCHLD when the low bits hold none. options: as for clone(). Do not fork or start threads in
+    fn; signal.signal() is refused there (ValueError), as its handlers would be the caller's.
 
     Returns a Child, which is the caller's.
     Raises as clone() does.
@@ -117,8 +165,13 @@ def vfork(fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0) -> Child[T]:
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
-    request = _request(index(flags) | _VM | _VFORK, None)
-    return _clone_sharing(request, fn, args, 0)
+    wanted, signal_number = _flags_and_signal(index(flags) | _VM | _VFORK, None)
+    if not options and not wanted & _THREAD:
+        return _share_plainly(wanted, signal_number, fn, args)
+    setting = Setting(options, wanted) if options else None
+    call = fn if setting is None else setting.before(fn)
+    another_user = setting is not None and setting.another_user
+    return _share(wanted, signal_number, call, args, what=fn, another_user=another_user)
 
 
 def fork(flags: int = 0) -> int:
@@ -127,9 +180,9 @@ def fork(flags: int = 0) -> int:
     flags: what the two go on sharing (FILES, FS, SYSVSEM, IO, ...), what the child gets anew
     (NEW...), PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits
     hold none. With no flag it is libc's own fork(), with all handlers of libc, of other libraries
-    and of Python; with one, Python's handlers run and libc's do not, so a lock that another native
-    thread holds at that moment (malloc's, say) stays locked in the child. The pid is the caller's
-    to wait for.
+    and of Python; with one, Python's handlers run and libc's do not: so it waits until every other
+    thread rests in a system call and holds no lock of libc's, 20 ms at most. The pid is the
+    caller's to wait for.
 
     Raises CloneError, for VM always: two tasks on one stack.
     Needs: what the flags need.
@@ -137,11 +190,7 @@ def fork(flags: int = 0) -> int:
     """
     request = _request(flags, None)
     if request.flags & _VM:
-        raise CloneError(
-            22,
-            "fork() with VM would put two tasks on one stack: "
-            "use clone(fn, flags=VM), or vfork(fn), which suspends the caller",
-        )
+        raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
     sweep()
     newborn = birth.give(request, None)
     if newborn.pidfd is not None:
@@ -150,8 +199,15 @@ def fork(flags: int = 0) -> int:
 
 
 def _request(flags: int, exit_signal: int | None) -> CloneArgs:
+    # int() would take 1.5 and "1"
+    number = None if exit_signal is None else index(exit_signal)
+    wanted, signal_number = _flags_and_signal(index(flags), number)
+    return CloneArgs(flags=wanted, exit_signal=signal_number)
+
+
+@functools.lru_cache(maxsize=256)
+def _flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
     """The flags without their exit signal, and the exit signal: said once, or by default."""
-    flags = index(flags)  # int() would make a number of 1.5, and of "1"
     low = flags & _SIGNAL_BITS
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
@@ -162,55 +218,106 @@ def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     if exit_signal is None:
         quiet = flags & (_THREAD | _PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)
-    exit_signal = index(exit_signal)
     if not 0 <= exit_signal <= LAST_SIGNAL:
         raise ValueError(f"the exit signal is 0 to {LAST_SIGNAL}, not {exit_signal}")
-    return CloneArgs(flags=flags & ~_SIGNAL_BITS, exit_signal=exit_signal)
+    return flags & ~_SIGNAL_BITS, exit_signal
 
 
-def _clone_copying(request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...]) -> Child[T]:
-    sweep()
-    transfer = Transfer()
-    # What is buffered now would be written by both.
-    _flush_standard_streams()
-    flags = request.flags
-    newborn = birth.give(request, _body(transfer, fn, args))
-    transfer.keep_from_others()
-    return Child(newborn, flags, fn, transfer)
-
-
-def _clone_sharing(
-    request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...], stack_size: int
+def _clone_copying(
+    request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...], *, what: object
 ) -> Child[T]:
+    if birth.is_plain_fork(request):
+        return _copy(fn, args, what=what)
     sweep()
-    outcome = SharedOutcome()
+    prepare()
+    transfer = Transfer()
+    _core.flush_standard_streams()  # what is buffered now would be written by both
     flags = request.flags
-    if not flags & _HANDLERS and birth.kernel_clears_handlers(request):
-        # Python's handlers act on the memory that is shared: they must not run in the child.
-        request.flags = flags | _CLEAR_SIGHAND
-    body = _body(outcome, fn, args)
-    newborn = birth.give(request, body, kept=body, carrier_stack_size=stack_size)
-    child: Child[T] = Child(newborn, flags, fn, outcome)
+    newborn = birth.give(request, lambda _: transfer.deliver(fn, args))
+    transfer.keep_from_others()
+    return Child(newborn, flags, what, transfer)
+
+
+def _share_plainly(
+    flags: int, exit_signal: int, fn: Callable[..., T], args: tuple[Any, ...]
+) -> Child[T]:
+    if forgotten:
+        sweep()
+    born = birth.share_plainly(Child, fn, flags, exit_signal, fn, args)
+    return born if isinstance(born, Child) else Child(born, flags, fn, born.task)
+
+
+def _copy(fn: Callable[..., T], args: tuple[Any, ...], *, what: object) -> Child[T]:
+    """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
+    if forgotten:
+        sweep()
+    try:
+        child: Child[T] = _core.copy(Child, Transfer, what, fn, args)
+    except OSError as error:
+        raise birth.refused_fork(error) from None
+    if orphans.blocks:
+        orphans.note(child.pid)
     return child
 
 
-def _body(
-    outcome: Transfer | SharedOutcome, fn: Callable[..., Any], args: tuple[Any, ...]
-) -> Callable[[object], int]:
-    def body(_: object) -> int:
-        try:
-            return outcome.run(lambda: fn(*args))
-        finally:
-            if isinstance(outcome, Transfer):
-                _flush_standard_streams()
+def _require_own_interpreter(wanted: object, flags: int) -> None:
+    if wanted != "own":
+        raise ValueError(f"interpreter is 'own', or None for the caller's, not {wanted!r}")
+    if not flags & _VM or flags & (_VFORK | _THREAD):
+        raise ValueError(
+            "an interpreter of its own is for a process beside its caller in shared memory "
+            "(VM, no VFORK, no THREAD)"
+        )
+    if sys.version_info < _OWN_SINCE:
+        raise RuntimeError(
+            "an interpreter with a GIL of its own needs Python 3.12, and of its releases 3.12.4: "
+            "those before crash at their end"
+        )
 
-    return body
+
+def _clone_apart(
+    request: CloneArgs,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    name: str | None,
+    setting: Setting | None,
+    **more: Any,
+) -> Child[T]:
+    from . import apart
+
+    if setting is not None:
+        more |= {"plan": setting.plan, "another_user": setting.another_user}
+    prepare()
+    transfer = Transfer()
+    transfer.failure = None if setting is None else setting.failure
+    call = apart.prepared(fn, args, transfer, name)
+    sweep()
+    newborn = birth.share(
+        request.flags,
+        request.exit_signal,
+        call.far_side,
+        call.memory,
+        set_tid=request.set_tid,
+        cgroup=request.cgroup,
+        apart=True,
+        **more,
+    )
+    transfer.keep_from_others()
+    return Child(newborn, request.flags, fn, transfer)
 
 
-def _flush_standard_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, broken, or closed
-            stream.flush()
+def _share(
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    *,
+    what: object,
+    **more: Any,
+) -> Child[T]:
+    sweep()
+    newborn = birth.share(flags, exit_signal, fn, args, **more)
+    return Child(newborn, flags, what, newborn.task)
 
 
 def _checked_stack_size(size: int | None) -> int:
@@ -221,6 +328,31 @@ def _checked_stack_size(size: int | None) -> int:
             f"a stack of {size} bytes is too small for Python: at least {_LEAST_STACK_BYTES}"
         )
     return size
+
+
+class _Named:
+    """A function that gives its task a name first."""
+
+    def __init__(self, name: str, fn: Callable[..., Any]) -> None:
+        if "\0" in name:
+            raise ValueError(f"a name has no null bytes: {name!r}")
+        self._name = name
+        self._fn = fn
+
+    def __call__(self, *args: Any) -> Any:
+        with open("/proc/thread-self/comm", "wb") as comm:
+            comm.write(os.fsencode(self._name))
+        thread = threading.current_thread()
+        if thread is threading.main_thread() or not isinstance(thread, threading._DummyThread):
+            return self._fn(*args)
+        before, thread.name = thread.name, self._name
+        try:
+            return self._fn(*args)
+        finally:
+            thread.name = before
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: {self._fn!r}>"
 
 
 class _opened_cgroup:  # noqa: N801 - used as a verb

@@ -1,19 +1,19 @@
 """The kernel's own terms: clone() as programmers have always known it, and clone3()."""
 
-import errno
+import enum
 import os
 from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from . import birth
+from . import _core, birth
 from ._core import Stack, TidWord
-from .birth import CloneArgs
-from .errors import CloneError
+from .clone_args import SIZES, CloneArgs
 from .flags import CloneFlag
+from .granted import own_refusal
 from .native_code import address_of
 
-__all__ = ["CloneArgs", "Stack", "TidWord", "clone", "clone3"]
+__all__ = ["CloneArgs", "KcmpType", "Stack", "TidWord", "clone", "clone3", "kcmp"]
 
 _SIGNAL_BYTE = 0xFF
 _LEAST_PYTHON_STACK_BYTES = 128 * 1024
@@ -77,7 +77,7 @@ def clone3(
     fn: Callable[[Any], int | None] | int | None = None,
     arg: Any = None,
     *,
-    size: int = birth.SIZES[-1],
+    size: int = SIZES[-1],
 ) -> int:
     """Make a task as ``struct clone_args`` says: clone3(2).
 
@@ -99,18 +99,46 @@ def clone3(
         raise ValueError("stack_size is given without a stack")
     if fn is None:
         if flags & CloneFlag.VM or args.stack:
-            raise CloneError(
-                errno.EINVAL,
-                "without fn the call returns twice, "
-                "which needs a memory of its own and the caller's stack",
-            )
+            raise own_refusal("ramet-returns-twice", flags, args.exit_signal)
         return birth.call(args, None, None, legacy=False, size=size)[0]
     code, word = _function(fn, arg, flags)
     if args.stack:
         _check_range(args, native=isinstance(code, int))
     elif flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
-        raise _no_stack()
+        raise own_refusal("ramet-no-stack", flags)
     return birth.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
+
+
+class KcmpType(enum.IntEnum):
+    """What of two tasks kcmp(2) compares: ``linux/kcmp.h`` without the ``KCMP_``."""
+
+    FILE = 0
+    VM = 1
+    FILES = 2
+    FS = 3
+    SIGHAND = 4
+    IO = 5
+    SYSVSEM = 6
+    EPOLL_TFD = 7
+
+
+def kcmp(pid1: int, pid2: int, type: int, idx1: int = 0, idx2: int = 0) -> int:  # noqa: A002
+    """Compare what two tasks have of one kind: kcmp(2).
+
+    pid1, pid2: of a task; a tid for a thread. type: KcmpType. idx1, idx2: for FILE the descriptors
+    to compare, one of each task; for EPOLL_TFD a descriptor, and the address of a
+    ``struct kcmp_epoll_slot``.
+
+    Returns 0 when it is one and the same, 1 or 2 for the order of two that differ, 3 where there is
+    no order. SYSVSEM and IO are made when first used, and two tasks that have none compare as
+    equal: ramet.relation() marks that.
+
+    Raises OSError: EPERM without the right to look at both, ESRCH when one is gone, EBADF for a
+    descriptor that is not open, EINVAL for an unknown type, ENOSYS on a kernel without the call.
+    Needs: Linux 3.5 with CONFIG_KCMP; PTRACE_MODE_READ_REALCREDS on both tasks.
+    Source: kcmp(2), kernel/kcmp.c.
+    """
+    return _core.kcmp(index(pid1), index(pid2), index(type), index(idx1), index(idx2))
 
 
 def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
@@ -140,7 +168,7 @@ def _given_stack(
 ) -> tuple[Stack | None, int | None]:
     if stack is None:
         if not flags & CloneFlag.VFORK:
-            raise _no_stack()
+            raise own_refusal("ramet-no-stack", flags)
         return None, None
     if isinstance(stack, Stack):
         _check_size(stack.size, native=native)
@@ -174,11 +202,3 @@ def _check_size(size: int, *, native: bool) -> None:
         raise ValueError(
             f"a stack of {size} bytes is too small for Python: at least {_LEAST_PYTHON_STACK_BYTES}"
         )
-
-
-def _no_stack() -> CloneError:
-    return CloneError(
-        errno.EINVAL,
-        "the child needs a stack of its own: without VFORK it would run on the caller's "
-        "while the caller goes on using it",
-    )

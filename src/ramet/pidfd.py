@@ -5,7 +5,9 @@ import math
 import select
 import struct
 import time
+from collections.abc import Iterable
 
+from . import _core
 from .exit_status import ExitStatus
 
 _LONGEST_POLL_MS = (1 << 31) - 1
@@ -21,18 +23,31 @@ def wait_readable(pidfd: int, timeout: float | None) -> bool:
 
     Source: pidfd_open(2), poll(2).
     """
+    return _core.wait_readable(pidfd, timeout)
+
+
+def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:
+    """Wait until one of the tasks has ended, and tell which have; empty when the time is up.
+
+    timeout: in seconds, None for ever. A descriptor that is closed counts as one of them.
+    Source: pidfd_open(2), poll(2).
+    """
     poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    if timeout is None:
-        return bool(poll.poll())
-    deadline = time.monotonic() + timeout
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        left = max(0.0, deadline - time.monotonic())
-        # poll() counts whole milliseconds: rounding up, so that it never ends before its time
-        if poll.poll(math.ceil(min(left * 1000, _LONGEST_POLL_MS))):
-            return True
-        if time.monotonic() >= deadline:
-            return False
+        ready = poll.poll(_milliseconds_until(deadline))
+        if ready or (deadline is not None and time.monotonic() >= deadline):
+            return [pidfd for pidfd, _ in ready]
+
+
+def _milliseconds_until(deadline: float | None) -> int | None:
+    """poll() counts whole milliseconds: rounding up, so that it never ends before its time."""
+    if deadline is None:
+        return None
+    left = max(0.0, deadline - time.monotonic())
+    return math.ceil(min(left * 1000, _LONGEST_POLL_MS))
 
 
 def exit_status(pidfd: int | None) -> ExitStatus:

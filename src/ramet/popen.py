@@ -1,31 +1,34 @@
-"""Popen and run: subprocess's manners, with any clone flag."""
+"""Popen: a program in a new task, in subprocess's manners."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
 
+from . import streams
+from .capture import Exchange, raw_bytes
 from .child import Child, checked_timeout
 from .errors import TimeoutExpired
 from .exit_status import ExitStatus
-from .program import Program
+from .program import Command
+from .tree import Subreaper
 
 _SHELL = "/bin/sh"
-_PLACE_OF_PREEXEC_FN = 5  # among the positional parameters after args
-_PREEXEC_FN = (
-    "there is no preexec_fn: between clone and exec the child shares this process's memory. "
-    "Say what it shall be instead: cwd, umask, user, group, extra_groups, start_new_session, "
-    "process_group, pass_fds, flags"
-)
+_NONE = -1
+_STREAMS = ("stdin", "stdout", "stderr")
+_LAST_ID = (1 << 32) - 2
 
 
 class Popen(subprocess.Popen[Any]):
     """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
 
-    All parameters of subprocess.Popen but preexec_fn, and flags: a CloneFlag, whose low bits may
-    hold the exit signal. VM and VFORK are always there, whatever the other parameters are. It waits
-    through a pidfd, so a timeout does not poll.
+    All parameters of subprocess.Popen but preexec_fn, and all further ones of ramet.Options, by
+    name. It waits through a pidfd, so a timeout does not poll.
 
     ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
     it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
@@ -33,19 +36,101 @@ class Popen(subprocess.Popen[Any]):
 
     Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
     the child, and CloneError for what the kernel refuses.
-    Needs: what the flags need.
+    Needs: what the options need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
 
-    _child: Child[None] | None = None
-    _communicating = False
+    # What subprocess.Popen sets on each object. It is not called: most of it stays as it is here.
+    stdin: IO[Any] | None = None
+    stdout: IO[Any] | None = None
+    stderr: IO[Any] | None = None
+    pid: int = None  # type: ignore[assignment] # until there is a child, as subprocess has it
+    returncode: int | Any = None
+    encoding: str | None = None
+    errors: str | None = None
+    text_mode: Any = None
+    _sigint_wait_secs = 0.25
 
-    def __init__(self, args: Any, *more: Any, flags: int = 0, **options: Any) -> None:
-        self._flags = flags
-        positional = more[_PLACE_OF_PREEXEC_FN : _PLACE_OF_PREEXEC_FN + 1]
-        if any(fn is not None for fn in (*positional, options.get("preexec_fn"))):
-            raise ValueError(_PREEXEC_FN)
-        super().__init__(args, *more, **options)
+    _child: Child[None] | None = None
+    _exchange: Exchange | None = None
+    _output: tuple[Any, Any] | None = None
+
+    def __init__(  # noqa: C901, PLR0912, PLR0917 - subprocess's parameters, in its order
+        self,
+        args: Any,
+        bufsize: int | None = -1,
+        executable: Any = None,
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+        preexec_fn: Any = None,
+        close_fds: bool = True,
+        shell: bool = False,
+        cwd: Any = None,
+        env: Mapping[Any, Any] | None = None,
+        universal_newlines: bool | None = None,
+        startupinfo: Any = None,
+        creationflags: int = 0,
+        restore_signals: bool = True,
+        start_new_session: bool = False,
+        pass_fds: Iterable[int] = (),
+        *,
+        user: str | int | None = None,
+        group: str | int | None = None,
+        extra_groups: Iterable[str | int] | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        text: bool | None = None,
+        umask: int = -1,
+        pipesize: int | None = -1,
+        process_group: int | None = None,
+        **options: Any,
+    ) -> None:
+        if preexec_fn is not None:
+            options["preexec_fn"] = preexec_fn  # which says what to use instead
+        if startupinfo is not None or creationflags != 0:
+            raise ValueError("startupinfo and creationflags are only supported on Windows")
+        if subprocess._active:  # type: ignore[attr-defined] # forgotten ones wait there
+            subprocess._cleanup()  # type: ignore[attr-defined]
+        self.args = args
+        self.pipesize = _size("pipesize", pipesize)
+        bufsize = _size("bufsize", bufsize)
+        if stdout is subprocess.STDOUT:
+            raise ValueError("STDOUT can only be used for stderr")
+        if encoding or errors or text is not None or universal_newlines is not None:
+            self._choose_text(text, universal_newlines, encoding, errors)
+        if pass_fds:
+            if not close_fds:
+                warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=2)
+            options["pass_fds"] = pass_fds
+        elif not close_fds:
+            options["close_fds"] = False
+        # Only what is not as always: the common program has nothing to say here.
+        if executable is not None:
+            options["executable"] = executable
+        if cwd is not None:
+            options["cwd"] = cwd
+        if env is not None:
+            options["env"] = env
+        if not restore_signals:
+            options["restore_signals"] = False
+        if start_new_session:
+            options["start_new_session"] = True
+        if process_group is not None and process_group != _NONE:
+            options["process_group"] = process_group
+        if umask >= 0:
+            options["umask"] = umask
+        if user is not None:
+            options["user"] = _not_negative("user", user)
+        if group is not None:
+            options["group"] = _not_negative("group", group)
+        if extra_groups is not None:
+            options["extra_groups"] = _groups(extra_groups)
+        argv = _argv(args, shell=shell, shell_path=executable)
+        if stdin is None and stdout is None and stderr is None:
+            self._execute_child(argv, options)
+        else:
+            self._execute_with_stdio(argv, options, (stdin, stdout, stderr), bufsize)
 
     @property
     def pidfd(self) -> int | None:
@@ -63,178 +148,288 @@ class Popen(subprocess.Popen[Any]):
             raise ValueError("no child was made")
         return self._child.fileno()
 
+    def start(self) -> None:
+        """Let a child made with start=False go on to its program: Child.start().
+
+        Raises SpawnError when its program cannot be.
+        Source: futex(2), execve(2).
+        """
+        if self._child is not None:
+            self._child.start()
+
     def send_signal(self, sig: int) -> None:
         """Send it a signal; without effect when it has ended. Source: pidfd_send_signal(2)."""
         if self._child is not None and self.poll() is None:
             self._child.send_signal(sig)
+
+    def kill_tree(self, timeout: float | None = None, *, orphans: Subreaper | None = None) -> None:
+        """Kill it and all that it started, as Child.kill_tree() says; wait() for it afterwards.
+
+        Source: pidfd_send_signal(2), Documentation/admin-guide/cgroup-v2.rst.
+        """
+        if self._child is not None:
+            self._child.kill_tree(timeout, orphans=orphans)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls.
+
+        timeout: in seconds, None for ever; one that is negative is over at once, as with subprocess.
+        """
+        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        try:
+            return self._wait(timeout=timeout)
+        except KeyboardInterrupt:
+            self._be_patient(deadline)
+            raise
 
     def communicate(
         self,
         input: Any = None,  # noqa: A002 - subprocess's own name
         timeout: float | None = None,
     ) -> tuple[Any, Any]:
-        """As subprocess.Popen.communicate(), with a TimeoutExpired that is Ramet's as well."""
-        timeout = checked_timeout(timeout)
-        self._communicating = True
+        """Send input, read stdout and stderr to their end, and wait: subprocess.Popen.communicate.
+
+        input: any object with a buffer, which is not copied; a str in text mode. timeout: in
+        seconds, None for ever. Returns what came from stdout and from stderr, None for one that is
+        no pipe.
+        Raises TimeoutExpired (the child runs on), which has the output so far as bytes; called once
+        more, it goes on where it was, and loses nothing.
+        Source: poll(2), pipe(7).
+        """
+        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        if (self._exchange is not None or self._output is not None) and input:
+            raise ValueError("Cannot send input after starting communication")
         try:
-            return super().communicate(input, timeout)
-        except subprocess.TimeoutExpired as expired:
-            raise _ours(expired) from None
-        finally:
-            self._communicating = False
+            if self._output is None:
+                self._output = self._communicate(input, deadline, timeout)
+            return self._output
+        except KeyboardInterrupt:
+            self._be_patient(deadline)
+            raise
 
-    # What subprocess.Popen calls to do its work: the same on CPython 3.11 to 3.15.
+    def __del__(self, *_: Any) -> None:
+        if self.returncode is None:
+            super().__del__()  # warns, and keeps it until it can be reaped
 
-    def _execute_child(  # noqa: PLR0917 - its caller's order
-        self,
-        args: Any,
-        executable: Any,
-        preexec_fn: Any,  # noqa: ARG002 - refused before
-        close_fds: bool,
-        pass_fds: Sequence[int],
-        cwd: Any,
-        env: Mapping[Any, Any] | None,
-        startupinfo: Any,  # noqa: ARG002 - of another system
-        creationflags: int,  # noqa: ARG002 - of another system
-        shell: bool,
-        p2cread: int,
-        p2cwrite: int,
-        c2pread: int,
-        c2pwrite: int,
-        errread: int,
-        errwrite: int,
-        restore_signals: bool,
-        gid: int | None,
-        gids: Sequence[int] | None,
-        uid: int | None,
-        umask: int,
-        start_new_session: bool,
-        process_group: int,
+    # Birth.
+
+    def _choose_text(
+        self, text: Any, universal_newlines: Any, encoding: str | None, errors: str | None
     ) -> None:
-        argv = _argv(args, shell=shell, shell_path=executable)
-        if not argv:
-            raise ValueError("args is empty: it needs at least the name of the program")
-        program = Program(
-            argv,
-            executable=executable,
-            env=env,
-            cwd=cwd,
-            descriptors={
-                target: source
-                for target, source in enumerate((p2cread, c2pwrite, errwrite))
-                if source != -1
-            },
-            kept=pass_fds,
-            close_fds=close_fds,
-            restore_signals=restore_signals,
-            start_new_session=start_new_session,
-            process_group=None if process_group == -1 else process_group,
-            umask=None if umask < 0 else umask,
-            groups=gids,
-            group=gid,
-            user=uid,
-            flags=self._flags,
-        )
-        sys.audit("subprocess.Popen", executable or argv[0], argv, cwd, env)
-        try:
-            self._child = program.launch()
-            self.pid = self._child.pid
-            self._child_created = True
-        finally:
-            self._close_child_ends(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+        if (
+            text is not None
+            and universal_newlines is not None
+            and bool(text) != bool(universal_newlines)
+        ):
+            raise subprocess.SubprocessError(
+                "Cannot disambiguate when both text and universal_newlines are supplied but "
+                "different. Pass one or the other."
+            )
+        self.text_mode = encoding or errors or text or universal_newlines
+        if self.text_mode and encoding is None:
+            encoding = streams.default_encoding()
+        self.encoding, self.errors = encoding, errors
 
-    def _close_child_ends(self, *ends: int) -> None:
-        """Close what only the child needed; on a failure subprocess closes our own ends."""
-        p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite = ends
-        devnull = getattr(self, "_devnull", None)
-        for mine, other in ((p2cread, p2cwrite), (c2pwrite, c2pread), (errwrite, errread)):
-            if mine != -1 and other != -1 and mine != devnull:
-                os.close(mine)
-        if devnull is not None:
-            os.close(devnull)
-        self._closed_child_pipe_fds = True
+    def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
+        self._have(self._asked_for(argv, options).spawn())
+
+    def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
+        command = Command(argv, **options)
+        sys.audit(
+            "subprocess.Popen",
+            options.get("executable", argv[0]),
+            argv,
+            options.get("cwd"),
+            options.get("env"),
+        )
+        return command
+
+    def _have(self, child: Child[None]) -> None:
+        self._child = child
+        self.pid = child.pid
+        self._child_created = True
+
+    def _execute_with_stdio(
+        self, argv: list[Any], options: dict[str, Any], stdio: tuple[Any, Any, Any], bufsize: int
+    ) -> None:
+        ends = self._get_handles(*stdio)  # type: ignore[attr-defined] # subprocess's, as the next
+        ours, childs = (ends[1], ends[2], ends[4]), (ends[0], ends[3], ends[5])
+        given = zip(_STREAMS, childs, strict=True)
+        options |= {name: descriptor for name, descriptor in given if descriptor != _NONE}
+        try:
+            self._open_streams(ours, bufsize)
+            self._execute_child(argv, options)
+        except BaseException:
+            self._abandon(ours)
+            raise
+        finally:
+            self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
+
+    def _open_streams(self, ours: tuple[int, int, int], bufsize: int) -> None:
+        line_buffering = bufsize == 1 and bool(self.text_mode)
+        if line_buffering:
+            bufsize = -1
+        for name, descriptor in zip(_STREAMS, ours, strict=True):
+            if descriptor == _NONE:
+                continue
+            writes = name == "stdin"
+            opened = streams.writing if writes else streams.reading
+            stream = opened(descriptor, bufsize)
+            setattr(self, name, stream)
+            if self.text_mode:
+                stream = io.TextIOWrapper(
+                    stream,
+                    encoding=self.encoding,
+                    errors=self.errors,
+                    line_buffering=writes and line_buffering,
+                    write_through=writes,
+                )
+                setattr(self, name, stream)
+
+    def _abandon(self, ours: tuple[int, int, int]) -> None:
+        """Close our ends of the pipes of a child that did not come to be."""
+        for name, descriptor in zip(_STREAMS, ours, strict=True):
+            stream = getattr(self, name)
+            if stream is not None:
+                stream.close()
+            elif descriptor != _NONE:
+                os.close(descriptor)
+
+    # The exchange.
+
+    def _communicate(
+        self,
+        input: Any,  # noqa: A002 - subprocess's own name
+        deadline: float | None,
+        timeout: float | None,
+    ) -> tuple[Any, Any]:
+        if self._exchange is None:
+            if deadline is None and self._is_best_left_to_a_stream():
+                return self._use_the_stream(input)
+            self._exchange = Exchange(
+                self.stdin,
+                self.stdout,
+                self.stderr,
+                self._encoded(input),
+                text=bool(self.text_mode),
+                may_widen=self.pipesize <= 0,
+            )
+        if not self._exchange.run(deadline):
+            raise self._expired(timeout)
+        try:
+            self.wait(None if deadline is None else deadline - time.monotonic())
+        except subprocess.TimeoutExpired:
+            raise self._expired(timeout) from None
+        output = self._exchange.outcome()
+        self._exchange = None
+        return output
+
+    def _is_best_left_to_a_stream(self) -> bool:
+        """Whether there is one pipe only, and all is to go through its stream, not its descriptor.
+
+        So subprocess has it, and nothing is lost of what a readline() has left in the buffer.
+        """
+        used = [stream for stream in (self.stdin, self.stdout, self.stderr) if stream is not None]
+        return len(used) == 1 and (used[0] is self.stdin or streams.was_read(used[0]))
+
+    def _use_the_stream(self, input: Any) -> tuple[Any, Any]:  # noqa: A002 - as above
+        if self.stdin is not None:
+            self._stdin_write(input)  # type: ignore[attr-defined] # subprocess's
+        stdout, stderr = map(streams.read_all, (self.stdout, self.stderr))
+        self.wait()
+        return stdout, stderr
+
+    def _encoded(self, data: Any) -> memoryview | None:
+        if data is None or self.stdin is None or (isinstance(data, str) and not data):
+            return None
+        if self.text_mode:
+            if not isinstance(data, str):
+                raise TypeError(f"in text mode input is a str, not {type(data).__name__}")
+            data = data.encode(self.stdin.encoding, self.stdin.errors)  # type: ignore[attr-defined] # of a text stream
+        return raw_bytes(data)
+
+    def _expired(self, timeout: float | None) -> TimeoutExpired:
+        assert self._exchange is not None
+        assert timeout is not None
+        return TimeoutExpired(self.args, timeout, *self._exchange.so_far())
+
+    def _be_patient(self, deadline: float | None) -> None:
+        """The first ^C went to the child as well, most likely: it has a moment to end (bpo-25942)."""
+        seconds, self._sigint_wait_secs = self._sigint_wait_secs, 0
+        if deadline is not None:
+            seconds = min(seconds, deadline - time.monotonic())
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._wait(timeout=seconds)
+
+    # What subprocess.Popen's own methods call: the same on CPython 3.11 to 3.15.
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         if self.returncode is None and self._child is not None:
             self._note(self._child.poll())
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls."""
-        # From within communicate() comes what is left of its own, and that may be less than nothing.
-        return super().wait(timeout if self._communicating else checked_timeout(timeout))
-
     def _wait(self, timeout: float | None) -> int:
-        if timeout is not None:  # subprocess may hand on what is left of one that is over
-            timeout = max(0.0, timeout)
         if self.returncode is None and self._child is not None:
             try:
-                self._note(self._child.wait(timeout))
-            except TimeoutExpired as expired:
-                raise TimeoutExpired(self.args, expired.timeout) from None
-        assert self.returncode is not None
+                # What is left of a time may be less than nothing.
+                self._note(self._child.wait(None if timeout is None else max(0.0, timeout)))
+            except TimeoutExpired:
+                assert timeout is not None
+                raise TimeoutExpired(self.args, timeout) from None
         return self.returncode
 
     def _note(self, status: ExitStatus | None) -> None:
         if status is not None:
-            self.returncode = status.returncode if status.returncode is not None else 0
-
-
-def run(
-    args: Any,
-    *,
-    input: Any = None,  # noqa: A002 - subprocess.run's own name
-    capture_output: bool = False,
-    timeout: float | None = None,
-    check: bool = False,
-    flags: int = 0,
-    **options: Any,
-) -> "subprocess.CompletedProcess[Any]":
-    """Run a program in a new task, with any clone flag, and wait for its end: subprocess.run.
-
-    flags: a CloneFlag; the other parameters are subprocess.run's, without preexec_fn. timeout is in
-    seconds; when it is over the child is killed and reaped, and TimeoutExpired has its output so
-    far.
-
-    Returns a subprocess.CompletedProcess.
-    Raises as Popen does, and CalledProcessError with check.
-    Needs: what the flags need.
-    Source: clone(2), execve(2), waitid(2).
-    """
-    timeout = checked_timeout(timeout)
-    if input is not None:
-        if options.get("stdin") is not None:
-            raise ValueError("stdin and input arguments may not both be used.")
-        options["stdin"] = subprocess.PIPE
-    if capture_output:
-        if options.get("stdout") is not None or options.get("stderr") is not None:
-            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-        options["stdout"] = options["stderr"] = subprocess.PIPE
-    with Popen(args, flags=flags, **options) as process:
-        try:
-            stdout, stderr = process.communicate(input, timeout)
-        except TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        except BaseException:
-            process.kill()
-            raise
-    done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-    if check:
-        done.check_returncode()
-    return done
-
-
-def _ours(expired: subprocess.TimeoutExpired) -> TimeoutExpired:
-    return TimeoutExpired(expired.cmd, expired.timeout, expired.output, expired.stderr)
+            code = status.returncode
+            self.returncode = 0 if code is None else code
 
 
 def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:
-    if isinstance(args, str | bytes | os.PathLike):
+    if isinstance(args, (list, tuple)):  # first: to ask for PathLike takes ten times as long
+        words = list(args)
+    elif isinstance(args, str | bytes | os.PathLike):
         if shell and isinstance(args, os.PathLike):
             raise TypeError("path-like args is not allowed when shell is true")
         words = [args]
     else:
         words = list(args)
-    return [shell_path or _SHELL, "-c", *words] if shell else words
+    if shell:
+        return [shell_path or _SHELL, "-c", *words]
+    if not words:
+        raise ValueError("args is empty: it needs at least the name of the program")
+    return words
+
+
+def _size(name: str, size: int | None) -> int:
+    if size is None:
+        return -1
+    if not isinstance(size, int):
+        raise TypeError(f"{name} must be an integer")
+    return size
+
+
+def _seconds(timeout: float) -> float:
+    """The timeout as it is, if it is a number; one below 0 is over, as subprocess has it."""
+    try:
+        checked_timeout(timeout)
+    except ValueError:
+        if not timeout < 0:
+            raise
+    return timeout
+
+
+def _not_negative(what: str, name: str | int) -> str | int:
+    """A number below 0 is a ValueError for subprocess; one above is an OverflowError for both."""
+    if isinstance(name, int) and name < 0:
+        raise ValueError(f"a {what} ID cannot be negative, got {name}")
+    return name
+
+
+def _groups(extra_groups: Iterable[str | int]) -> list[str | int]:
+    if isinstance(extra_groups, str):
+        raise ValueError("extra_groups must be a list, not a string")  # noqa: TRY004 - as subprocess
+    groups = [_not_negative("group", group) for group in extra_groups]
+    for group in groups:
+        if isinstance(group, int) and group > _LAST_ID:
+            raise ValueError(f"extra_groups: a group ID is at most {_LAST_ID}, not {group}")
+    return groups

@@ -1,224 +1,390 @@
 """A program in a new task: all that the child does before its exec, decided before it exists."""
 
 import errno
-import itertools
+import functools
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, Unpack
 
-from . import birth
-from ._core import Plan
-from .birth import CloneArgs
-from .child import Child, sweep
-from .errors import spawn_error
+from . import id_maps, launching
+from ._core import Plan, has_clone3, has_close_range, unborn
+from .birth import WORDS
+from .blocking import BLOCKING, Waits, at_once
+from .child import Child, forgotten, sweep
+from .clone_args import CloneArgs
+from .conflicts import refuse_conflicts
+from .errors import SpawnError, spawn_error
+from .exit_status import ExitStatus
 from .flags import CloneFlag
+from .joining import Descriptors, joined_namespaces
+from .options import (
+    DEVNULL,
+    PROGRAM_OPTIONS,
+    Checked,
+    Environment,
+    Options,
+    Text,
+    checked,
+    descriptor_of,
+)
+from .spawn_reasons import likely_reason
+from .surroundings import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
+from .tree import Birthplace
 
-Text: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Environment: TypeAlias = Mapping[str, str] | Mapping[bytes, bytes]
-Step: TypeAlias = tuple[object, ...]
-
-_FIRST_CLOSED = 3
-_LAST_DESCRIPTOR = (1 << 32) - 1
-_NO_ID = (1 << 32) - 1
-_UMASK_BITS = 0o7777
 _SIGNAL_BITS = 0x7F
+_AT_FDCWD = -100
+_NO_DESCRIPTOR = -1
+_NO_FAILURE = -1
+_ENTERING = -2  # what a sponsor says of the namespace that it could not enter
+_AT_GATE = -3  # and of a child that ended where it waited
 
 # Plain integers, as in birth.py.
 _VM = CloneFlag.VM.value
-_FS = CloneFlag.FS.value
 _FILES = CloneFlag.FILES.value
-_SIGHAND = CloneFlag.SIGHAND.value
 _VFORK = CloneFlag.VFORK.value
 _PARENT = CloneFlag.PARENT.value
 _THREAD = CloneFlag.THREAD.value
 _STOPPED = CloneFlag.STOPPED.value
-_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
-_LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
-
-# The signals that Python ignores for itself and that programs expect to find at their default.
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_ENDS_OTHERWISE = _PARENT | CloneFlag.AUTOREAP.value
+_LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
 
 
-@dataclass(frozen=True)
-class Program:
-    """What to run and in what surroundings; each field is as subprocess.Popen names it.
+_ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
-    ``descriptors``: child's number to caller's. ``kept``: descriptors that stay open under their
-    number. ``env`` None is this process's own, as it is at the launch.
+# Options for which a command holds descriptors.
+_HELD = frozenset({"cgroup", "namespaces"})
+
+
+class Command:
+    """A program and its surroundings, worked out once: spawn() makes a task of it, many times.
+
+    argv: the program's words, the first of which is looked for along PATH when it has no slash.
+    options: see ramet.Options. What they say is taken as it is now: the environment, a user's
+    number, a file's descriptor, which must stay open for as long as the command is used. A command
+    does not change, and threads may share it. It holds descriptors of the cgroup and the namespaces
+    that were named by path or pid.
+
+    Raises TypeError, ValueError and UnknownNameError for what cannot be, before anything is made.
+
+    >>> Command(["true"]).spawn().wait().code
+    0
     """
 
-    argv: Sequence[Text]
-    executable: Text | None = None
-    env: Environment | None = None
-    cwd: Text | None = None
-    descriptors: Mapping[int, int] = field(default_factory=dict)
-    kept: Iterable[int] = ()
-    close_fds: bool = True
-    restore_signals: bool = True
-    start_new_session: bool = False
-    process_group: int | None = None
-    umask: int | None = None
-    groups: Sequence[int] | None = None
-    group: int | None = None
-    user: int | None = None
-    flags: int = 0
+    __slots__ = ("__weakref__", "_argv", "_asked", "_held", "_made", "_plan", "_shown")
 
-    def launch(self) -> Child[None]:
-        """Make the child, which is the caller's: clone(2) with VM|VFORK, then execve(2).
+    def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
+        self._argv = _words(argv)
+        self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
+        self._asked = argv[0], options  # for an error: as the caller has put it
+        said = checked(options, PROGRAM_OPTIONS) if options else _NOTHING_SAID
+        self._held = None if _HELD.isdisjoint(said) else Descriptors()
+        if not options:
+            self._made = _made_before()
+        elif _KEPT.issuperset(said):
+            self._made = _made_before(*(i for i in said.items() if i[0] not in _OF_THE_PROGRAM))
+        else:
+            self._made = _Made(said, self._held)
+        told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
+        paths = _paths(self._argv, said, options.get("env"))
+        self._plan = Plan([*self._made.steps.steps, ("EXEC", paths, told, said.get("env"))])
 
-        Raises CloneError when no child came, SpawnError (as subprocess does: a FileNotFoundError,
-        a PermissionError) when it failed on its way to the program; ValueError and TypeError for
-        bad arguments, before anything is made. Needs: what the flags need. Source: clone(2).
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The program's words."""
+        return tuple(self._shown)
+
+    @property
+    def flags(self) -> CloneFlag:
+        """The clone flags that the birth is asked for, those that the library adds among them."""
+        return CloneFlag(self._made.request.flags)
+
+    @property
+    def steps(self) -> tuple[tuple[str, str | None], ...]:
+        """What the child will do, in order: as a SpawnError names it, and the file it is about."""
+        return tuple(
+            (label, None if file is None else os.fsdecode(file)) for label, file in self._labels()
+        )
+
+    def __repr__(self) -> str:
+        return f"<Command {self._shown}>"
+
+    def spawn(self) -> Child[None]:
+        """Make a task of it: clone(2) with VM|VFORK, then execve(2).
+
+        Returns the Child, which is the caller's: its program runs, or waits for start().
+        Raises CloneError when no child came, SpawnError (as subprocess does: a FileNotFoundError, a
+        PermissionError) when a step on its way to the program failed; nothing is left of it then.
+        Needs: what the options need.
+        Source: clone(2), execve(2).
         """
-        flags = self._checked_flags()
-        plan = Plan(self._steps(flags))
-        # One that begins stopped would never let a caller go that waits for its exec.
-        sharing = _VM if flags & _STOPPED else _VM | _VFORK
-        request = CloneArgs(flags & ~_SIGNAL_BITS | sharing, exit_signal=_exit_signal(flags))
-        if not flags & _SIGHAND and birth.kernel_clears_handlers(request):
-            request.flags |= _CLEAR_SIGHAND
-        sweep()
-        newborn, failure = birth.launch(request, plan)
-        child: Child[None] = Child(newborn, flags, list(self.argv), None)
-        if failure is not None:
+        if forgotten:
+            sweep()
+        made = self._made
+        birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
+        if made.needs_sponsor:
+            return at_once(Launch(self, birthplace).arrive(BLOCKING))
+        child = unborn(Child, self._shown, made.flags, made.is_plain)
+        failed = launching.launch(made.request, self._plan, child)
+        if failed is None and birthplace is None:
+            return child
+        return self._born(child, birthplace, failed)
+
+    def _born(
+        self, child: Child[None], birthplace: Birthplace | None, failed: tuple[int, int] | None
+    ) -> Child[None]:
+        """What more there is to a birth: a place of its own, or a step that failed."""
+        child._birthplace = birthplace
+        if failed is not None:
             child.wait()
-            raise spawn_error(failure.step, failure.errno, self._culprit(failure), _reason(failure))
+            raise self._error(*failed)
         return child
 
-    def _checked_flags(self) -> int:
-        flags = int(self.flags)
-        if flags & _THREAD:
-            raise ValueError("a program cannot be a thread of this process: its exec would end us")
-        if flags & _LOW_LEVEL:
-            raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
-        self._check_identity()
-        if flags & _FS and (self.cwd is not None or self.umask is not None):
-            raise ValueError("with FS the child's cwd and umask are the caller's: set them there")
-        return flags
+    def _labels(self) -> "list[tuple[str, Text | None]]":
+        return [*self._made.steps.labels, ("execve", None)]
 
-    def _check_identity(self) -> None:
-        """The kernel takes 32 bits of an id, and all ones for "leave as it is": neither is asked."""
-        for name, number in (
-            ("user", self.user),
-            ("group", self.group),
-            *(("extra_groups", group) for group in self.groups or ()),
-        ):
-            if number is not None and not 0 <= number < _NO_ID:
-                raise OverflowError(f"{name}: {number} is no id, which is 0 to {_NO_ID - 1}")
-        if self.umask is not None and not 0 <= self.umask <= _UMASK_BITS:
-            raise ValueError(f"umask: {self.umask} is no mask, which is 0 to {_UMASK_BITS:#o}")
+    def _error(self, step: int, number: int) -> SpawnError:
+        label, file = self._labels()[step]
+        named: str | bytes | None = None if file is None else os.fsdecode(file)
+        argv0, options = self._asked
+        if label == "execve":
+            named = os.fspath(options.get("executable") or argv0)
+        elif label == "chdir" and (cwd := options.get("cwd")) is not None:
+            named = os.fspath(cwd)
+        return spawn_error(label, number, named, likely_reason(label, number))
 
-    def _steps(self, flags: int) -> list[Step]:
-        """The plan. What changes who the child is comes after what needs the caller's rights."""
-        steps: list[Step] = []
-        moves = _descriptor_steps(self.descriptors, self.kept, close_fds=self.close_fds)
-        if flags & _FILES and moves:
-            steps.append(("UNSHARE", _FILES))  # else the caller's own would change
-        if self.restore_signals and not flags & _SIGHAND:
-            steps += [("SIGNAL_DEFAULT", int(number)) for number in _IGNORED_BY_PYTHON]
-        if self.start_new_session:
-            steps.append(("SETSID",))
-        if self.process_group is not None:
-            steps.append(("SETPGID", self.process_group))
-        if self.umask is not None:
-            steps.append(("UMASK", self.umask))
-        if self.cwd is not None:
-            steps.append(("CHDIR", os.fsencode(self.cwd)))
-        steps += moves
-        if self.groups is not None:
-            steps.append(("SETGROUPS", len(self.groups), tuple(self.groups)))
-        if self.group is not None:
-            steps.append(("SETGID", self.group))
-        if self.user is not None:
-            steps.append(("SETUID", self.user))
-        steps.append(("EXEC", self._paths(), self._argv(), self._environment()))
-        return steps
 
-    def _argv(self) -> tuple[bytes, ...]:
-        if isinstance(self.argv, str | bytes):
-            raise TypeError("argv is a sequence of words, not one string")
-        if not self.argv:
-            raise ValueError("argv is empty: it needs at least the name of the program")
-        return tuple(os.fsencode(word) for word in self.argv)
+def begin(command: Command, patience: float) -> "Child[None] | Launch":
+    """command.spawn() by another thread: the child, or its launch when that takes longer.
 
-    def _paths(self) -> tuple[bytes, ...]:
-        """Where the program may be: a name without a slash is looked for along PATH."""
-        program = os.fsencode(self.executable if self.executable is not None else self._argv()[0])
-        if not program:
-            return (b"",)
-        if b"/" in program:
-            return (program,)
-        directories = os.get_exec_path(self.env)  # type: ignore[arg-type] # bytes keys work too
-        return tuple(os.path.join(os.fsencode(directory), program) for directory in directories)
+    patience: in seconds.
+    """
+    if forgotten:
+        sweep()
+    made = command._made
+    birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
+    if made.needs_sponsor:
+        return Launch(command, birthplace)
+    child = unborn(Child, command._shown, made.flags, made.is_plain)
+    begun = launching.launch_apart(made.request, command._plan, child, patience)
+    if isinstance(begun, launching.Sponsor):
+        return Launch(command, birthplace, begun)
+    return command._born(child, birthplace, begun)
 
-    def _environment(self) -> tuple[bytes, ...] | None:
-        if self.env is None:
-            return None
-        return tuple(_assignment(name, value) for name, value in self.env.items())
 
-    def _culprit(self, failure: birth.Failure) -> str | bytes | None:
-        if failure.step == "chdir" and self.cwd is not None:
-            return os.fspath(self.cwd)
-        if failure.step == "execve":
-            return os.fspath(self.executable if self.executable is not None else self.argv[0])
-        return None
+class Launch:
+    """The way of a child that another thread makes, while its parent has a part in it or goes on."""
+
+    def __init__(
+        self,
+        command: Command,
+        birthplace: Birthplace | None,
+        sponsor: launching.Sponsor | None = None,
+    ) -> None:
+        self._command = command
+        self._made = made = command._made
+        self._birthplace = birthplace
+        self.sponsor = sponsor or launching.sponsor(
+            made.request, command._plan, made.stays, made.pid_namespace
+        )
+        self.child: Child[None] | None = None
+
+    async def arrive(self, waits: Waits) -> Child[None]:
+        """The child at its program, or before it where it shall wait."""
+        made = self._made
+        if made.surroundings.maps_by_parent:
+            await self._write_maps(await self._at(MAPS_GATE, waits), waits)
+        if made.last_gate:
+            child = await self._at(START_GATE, waits)
+            if made.flags & _STOPPED:
+                self.sponsor.stop()
+            if made.waits_for_start:
+                child.to_be_started_by(self.start)
+                self.child = None  # its owner may forget it
+                return child
+            return await self.start(child, waits)
+        return await self._at(launching.LAUNCHED, waits)
+
+    async def start(self, child: Child[None], waits: Waits) -> Child[None]:
+        """The child beyond its last gate; one that is stopped goes on when it is resumed."""
+        if self._made.waits_for_start and (status := child.poll()) is not None:
+            raise _ended_early(status)
+        self.child = child
+        self.sponsor.open(START_GATE)
+        if self._made.flags & _STOPPED:
+            return child
+        report = await waits.reach(self.sponsor, launching.LAUNCHED)
+        if report[2] == _AT_GATE and self._made.waits_for_start:
+            raise _ended_early(child.wait())
+        return self._arrived(report)
+
+    def remains(self) -> Child[None] | None:
+        """The child of one that was cancelled, and is over; None where there is none."""
+        with suppress(OSError):
+            self._arrived(self.sponsor.reach(launching.LAUNCHED))
+        return self.child
+
+    async def _write_maps(self, child: Child[None], waits: Waits) -> None:
+        async def succeeds(words: list[str]) -> bool:
+            command = Command(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+            return (await waits.run(command)).success
+
+        try:
+            await id_maps.write(child.pid, self._made.said, succeeds)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        self.sponsor.open(MAPS_GATE)
+
+    async def _at(self, gate: int, waits: Waits) -> Child[None]:
+        return self._arrived(await waits.reach(self.sponsor, gate))
+
+    def _arrived(self, report: launching.Report) -> Child[None]:
+        """The child, on its way or at its program; the error when it failed."""
+        pid, pidfd, step, number = report
+        if step == _ENTERING:
+            raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
+        if self.child is None:
+            newborn = launching.newborn(pid, pidfd, self._birthplace)
+            self.child = Child(newborn, self._made.flags, self._command._shown, None)
+        if step not in {_NO_FAILURE, _AT_GATE}:
+            self.child.wait()
+            raise self._command._error(step, number)
+        return self.child
+
+
+def _ended_early(status: ExitStatus) -> SpawnError:
+    return spawn_error("start", errno.ESRCH, reason=f"it ended before its program: {status}")
+
+
+class _Made:
+    """What a command asks of the kernel, and how."""
+
+    def __init__(self, said: Checked, held: Descriptors | None) -> None:
+        self.said = said
+        self.flags = flags = _checked_flags(said)
+        self.waits_for_start = not said.get("start", True)
+        self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
+        moves = Moves(said)
+        shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
+        asked = flags & ~(_SIGNAL_BITS | _STOPPED) | _VM | _VFORK | (_FILES if shares_table else 0)
+        maps = id_maps.by_child(said) if id_maps.asked(said) else ()
+        maps_by_parent = not maps and id_maps.asked(said)
+        self.cgroup: int | None = None
+        written: tuple[int, bytes] | None = None
+        joined: Sequence[tuple[str, int, int]] = ()
+        self.pid_namespace = _NO_DESCRIPTOR
+        if held is None and "set_tid" not in said:
+            self.request = launching.plainly_prepared(asked, _exit_signal(flags))
+        else:
+            request = CloneArgs(asked, exit_signal=_exit_signal(flags))
+            request.set_tid = said.get("set_tid")
+            if held is not None:
+                self.cgroup = _cgroup_directory(said, held)
+                written = _place_in_cgroup(request, self.cgroup)
+                joined, self.pid_namespace = joined_namespaces(said, held)
+            self.request = launching.prepared(request)
+        self.surroundings = Surroundings(
+            said, flags, shares_table, moves, written, joined, maps, maps_by_parent, self.last_gate
+        )
+        # A parent-death signal follows the thread that made the child: here the sponsor.
+        gated = self.last_gate or maps_by_parent
+        self.stays = bool(said.get("die_with_parent")) or ("pdeathsig" in said and gated)
+        self.needs_sponsor = gated or self.stays or self.pid_namespace != _NO_DESCRIPTOR
+        # All others' ends have more to tell, or are told by a poll of the pidfd alone.
+        self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
+        self.steps = steps_of(self.surroundings)
+
+
+# Surroundings take longer to work out than all else of a command, and those of many programs are the
+# same. These words say all there is to know of them, whenever they are said.
+_OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
+_KEPT = _OF_THE_PROGRAM | {
+    *("stdin", "stdout", "stderr", "pass_fds", "close_fds", "cwd", "umask", "start_new_session"),
+    *("process_group", "restore_signals", "user", "group", "no_new_privs", "nice", "flags"),
+}
+_MOST_KEPT = 64
+_NOTHING_SAID: Checked = MappingProxyType({})
+
+
+@functools.lru_cache(_MOST_KEPT)
+def _made_before(*around: tuple[str, Any]) -> _Made:
+    return _Made(MappingProxyType(dict(around)), None)
+
+
+def _checked_flags(said: Checked) -> int:
+    flags: int = said.get("flags", 0)
+    if flags & _THREAD:
+        raise ValueError("a program cannot be a thread of this process: its exec would end us")
+    if flags & _LOW_LEVEL:
+        raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
+    refuse_conflicts(said, flags)
+    if flags & _PARENT and not said.get("start", True):
+        raise ValueError(
+            f"with {CloneFlag.PARENT} a child that waits for its start would not end with the caller"
+        )
+    if said.get("die_with_parent") and said.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL:
+        raise ValueError("die_with_parent and pdeathsig are two signals for one place: say one")
+    return flags
 
 
 def _exit_signal(flags: int) -> int:
     return flags & _SIGNAL_BITS or (0 if flags & _PARENT else signal.SIGCHLD)
 
 
-def _assignment(name: str | bytes, value: str | bytes) -> bytes:
-    name = os.fsencode(name)
-    if b"=" in name:
-        raise ValueError(f"illegal environment variable name: {name!r}")
-    return name + b"=" + os.fsencode(value)
+def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
+    if isinstance(argv, str | bytes):
+        raise TypeError("argv is a sequence of words, not one string")
+    if not argv:
+        raise ValueError("argv is empty: it needs at least the name of the program")
+    return tuple(
+        [
+            word.encode(_ENCODING, _ENCODING_ERRORS) if type(word) is str else os.fsencode(word)
+            for word in argv
+        ]
+    )
 
 
-def _descriptor_steps(
-    descriptors: Mapping[int, int], kept: Iterable[int], *, close_fds: bool
-) -> list[Step]:
-    """Each child's descriptor from the caller's, whatever the order, cycles included.
+def _paths(argv: tuple[bytes, ...], said: Checked, env: Environment | None) -> tuple[bytes, ...]:
+    """Where the program may be: a name without a slash is looked for along PATH."""
+    program: bytes = said.get("executable", argv[0])
+    if not program:
+        return (b"",)
+    if b"/" in program:
+        return (program,)
+    directories = os.get_exec_path(env)  # type: ignore[arg-type] # bytes keys work too
+    return tuple(os.path.join(os.fsencode(directory), program) for directory in directories)
 
-    A source that some other move would overwrite is saved out of the way first.
+
+def _cgroup_directory(said: Checked, held: Descriptors) -> int | None:
+    cgroup = said.get("cgroup")
+    if isinstance(cgroup, str | bytes | os.PathLike):
+        return held.hold(os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    return None if cgroup is None else descriptor_of("cgroup", cgroup)
+
+
+def _place_in_cgroup(request: CloneArgs, directory: int | None) -> tuple[int, bytes] | None:
+    """Ask the birth for it; or where the child has to write itself into: a directory, a file in it.
+
+    Hierarchies of version 1, and kernels without clone3, know no birth in a cgroup.
     """
-    saved = sorted({s for t, s in descriptors.items() if s != t and s in descriptors})
-    above = max([2, *descriptors, *descriptors.values(), *kept]) + 1
-    steps: list[Step] = [("SAVE", source, slot, above) for slot, source in enumerate(saved)]
-    for target, source in sorted(descriptors.items()):
-        if source == target:
-            steps.append(("INHERIT", target))
-        elif source in saved:
-            steps.append(("RESTORE", saved.index(source), target))
-        else:
-            steps.append(("DUP", source, target))
-    steps += [("INHERIT", number) for number in sorted(set(kept))]
-    if close_fds:
-        open_ones = sorted({*descriptors, *kept} | {_FIRST_CLOSED - 1})
-        steps += _closing_steps([n for n in open_ones if n >= _FIRST_CLOSED - 1])
-    return steps
+    if directory is None:
+        return None
+    if not has_clone3() or not _exists_in(directory, "cgroup.controllers"):
+        return directory, b"cgroup.procs"
+    request.cgroup = directory
+    request.flags |= _INTO_CGROUP
+    return None
 
 
-def _closing_steps(open_ones: Sequence[int]) -> list[Step]:
-    """Close what lies between and above the descriptors that stay."""
-    bounds = [*open_ones, _LAST_DESCRIPTOR + 1]
-    return [
-        ("CLOSE_RANGE", low + 1, high - 1)
-        for low, high in itertools.pairwise(bounds)
-        if low + 1 <= high - 1
-    ]
-
-
-_REASONS = {
-    ("execve", errno.ENOENT): "no such program, or the interpreter of its first line is missing",
-    ("execve", errno.EACCES): "it may not be executed: a mode bit, or a noexec mount",
-    ("execve", errno.ENOEXEC): "it is neither a binary of this machine nor a script with #!",
-    ("execve", errno.E2BIG): "argv and environment together are too large",
-    ("execve", errno.ETXTBSY): "somebody has it open for writing",
-}
-
-
-def _reason(failure: birth.Failure) -> str:
-    return _REASONS.get((failure.step, failure.errno), "")
+def _exists_in(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True

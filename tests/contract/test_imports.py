@@ -8,23 +8,60 @@ from typing import NamedTuple
 # The rooms of the package from the ground up: a room may know those above it in this list,
 # never one in its own line or below.
 ROWS = (
-    {"flags", "exit_status"},
-    {"errors"},
-    {"law"},
-    {"options"},
-    {"birth", "native_code", "pidfd", "transfer"},
+    {"flags", "exit_status", "losses"},
+    {"errors", "law"},
+    {"asyncio_watch", "blocking", "here", "kernel_names", "parcel", "spawn_reasons"},
+    {"options", "refusal"},
+    {"conflicts", "granted", "id_maps", "joining", "surroundings"},
+    {
+        "awaiting",
+        "burial",
+        "capture",
+        "far_side",
+        "left_threads",
+        "native_code",
+        "pidfd",
+        "relations",
+        "streams",
+        "transfer",
+    },
+    {"apart", "clone_args", "sharers", "tree"},
+    {"birth"},
+    {"launching"},
     {"child"},
     {"lowlevel"},
+    {"surrounded"},
     {"function", "program"},
+    {"namespace"},
     {"popen"},
+    {"running", "waiting"},
+    {"aio"},
     {"__init__"},
-    {"tour"},
+    {"law_check", "tour"},
     {"cli"},
     {"__main__"},
 )
 
 # The rooms that may speak to the extension module.
-CORE_USERS = {"birth", "child", "lowlevel", "function", "program", "popen"}
+CORE_USERS = {
+    "birth",
+    "burial",
+    "child",
+    "clone_args",
+    "function",
+    "launching",
+    "law_check",
+    "left_threads",
+    "lowlevel",
+    "pidfd",
+    "popen",
+    "program",
+} | {
+    "relations",
+    "sharers",
+    "surrounded",
+    "transfer",
+}
 
 # All of the standard library that rooms may use which run on any machine, and in a browser.
 PURE_ROOMS = {"flags", "law"}
@@ -37,16 +74,17 @@ PURE_MODULES = {
     "enum",
     "errno",
     "functools",
+    "html",
     "itertools",
     "operator",
     "re",
-    "signal",
+    "textwrap",
     "types",
     "typing",
 }
 
 # The rooms that come with an extra, and may need its packages.
-EXTRA_ROOMS = {"tour", "cli"}
+EXTRA_ROOMS = {"aio", "awaiting", "tour", "cli"}
 
 
 class Import(NamedTuple):

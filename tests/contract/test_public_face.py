@@ -4,9 +4,9 @@ import types
 import pytest
 
 import ramet
-from ramet import lowlevel
+from ramet import aio, lowlevel
 
-FACES = (ramet, lowlevel)
+FACES = (ramet, lowlevel, aio)
 
 # Public names that are plain values, which cannot carry a docstring.
 VALUES = {"ramet.__version__"}
@@ -14,10 +14,19 @@ VALUES = {"ramet.__version__"}
 # Everything that makes a task says what it needs of the kernel and which page describes it.
 MAKES_TASKS = (
     "ramet.Popen",
+    "ramet.call",
+    "ramet.check_call",
+    "ramet.check_output",
     "ramet.clone",
     "ramet.fork",
+    "ramet.getoutput",
+    "ramet.getstatusoutput",
+    "ramet.in_namespace",
     "ramet.run",
     "ramet.vfork",
+    "ramet.aio.open_process",
+    "ramet.aio.run",
+    "ramet.aio.spawn",
     "ramet.lowlevel.clone",
     "ramet.lowlevel.clone3",
 )

@@ -1,5 +1,6 @@
 """What crashes, hangs or exits does so in an interpreter of its own."""
 
+import contextlib
 import inspect
 import os
 import select
@@ -80,6 +81,8 @@ class Apart:
         for pidfd in self._pidfds:
             if not _has_ended(pidfd, 0):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # with PARENT it is ours to wait for
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
             os.close(pidfd)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:

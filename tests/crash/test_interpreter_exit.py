@@ -131,6 +131,90 @@ def test_the_end_waits_for_threads(apart: Start) -> None:
     assert apart(leave_a_thread).finish() == "the last word\n"
 
 
+def leave_threads_of_a_dead_child(flags: int) -> None:
+    import os
+    import signal
+    import threading
+    import time
+
+    import ramet
+
+    def live_on(begun: threading.Event) -> None:
+        begun.set()
+        time.sleep(1000)
+
+    def fn() -> None:
+        for _ in range(3):
+            begun = threading.Event()
+            threading.Thread(target=live_on, args=(begun,), daemon=False).start()
+            begun.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with ramet.clone(fn, flags=flags) as child:
+        child.wait(30)
+    threading.Thread(target=print, args=("the last word",)).start()
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
+def test_the_end_waits_for_no_dead_threads(apart: Start, flags: F) -> None:
+    """The threads that a child started died with it, though it never came to wait for them."""
+    assert apart(leave_threads_of_a_dead_child, int(flags)).finish() == "the last word\n"
+
+
+def end_with_threads_that_end(flags: int) -> None:
+    import threading
+
+    import ramet
+
+    def fn() -> None:
+        for _ in range(3):
+            threading.Thread(target=int, daemon=False).start()
+
+    for _ in range(1000):
+        ramet.clone(fn, flags=flags).result(30)
+    print("the last word")
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
+def test_a_thread_ends_before_its_child(apart: Start, flags: F) -> None:
+    """A thread that has left Python, and has some steps to go, is not killed with its child there.
+
+    The interpreter would wait for its last step for ever.
+    """
+    assert apart(end_with_threads_that_end, int(flags)).finish() == "the last word\n"
+
+
+def leave_daemons(flags: int, forever: bool) -> None:
+    import threading
+
+    import ramet
+
+    made = threading.Event()
+
+    def make() -> None:
+        while True:
+            try:
+                ramet.clone(lambda: [1], flags=flags).result(30)
+            except RuntimeError:
+                return
+            made.set()
+            if not forever:
+                threading.Event().wait()
+
+    for _ in range(3):
+        threading.Thread(target=make, daemon=True).start()
+    made.wait()
+    print("the last word")
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("flags", [F(0), F.VM, F.VM | F.VFORK], ids=str)
+def test_daemon_threads_that_make_children(apart: Start, flags: F, forever: bool) -> None:
+    """The interpreter ends in order, whatever threads that nobody waits for have made or are making."""
+    for _ in range(3):
+        assert apart(leave_daemons, int(flags), forever).finish() == "the last word\n"
+
+
 def make_children_at_the_end(where: str) -> None:
     import atexit
     import threading

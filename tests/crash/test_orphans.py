@@ -82,7 +82,6 @@ def test_children_of_suspended_threads_end_with_their_process(apart: Start) -> N
     assert caller.all_gone()
 
 
-@pytest.mark.xfail(reason="these get no signal of their caller's end that is theirs alone")
 @pytest.mark.parametrize(
     "flags", [F.VM | F.SIGHAND, F.VM | F.PARENT, F.VM | F.NEWPID | F.NEWUSER], ids=str
 )

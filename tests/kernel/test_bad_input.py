@@ -4,6 +4,7 @@ import math
 import mmap
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -329,6 +330,36 @@ def test_a_stack_size_without_room_is_refused(nothing_left: object) -> None:
     """A stack for which there is no memory is an OSError, and no child is made."""
     with pytest.raises(OSError, match=r"EAGAIN|ENOMEM|Cannot allocate|unavailable"):
         ramet.clone(never, flags=F.VM, stack_size=1 << 50)
+
+
+# ---- interpreters
+
+
+@pytest.mark.parametrize(
+    ("flags", "interpreter", "words"),
+    [
+        (F.VM, "shared", "interpreter is 'own', or None"),
+        (F.VM, 1, "interpreter is 'own', or None"),
+        (F(0), "own", "for a process beside its caller"),
+        (F.VM | F.VFORK, "own", "for a process beside its caller"),
+        (F.VM | F.SIGHAND | F.THREAD, "own", "for a process beside its caller"),
+    ],
+    ids=["shared", "1", "copy", "vfork", "thread"],
+)
+def test_an_interpreter_that_cannot_be_is_refused(
+    flags: F, interpreter: Any, words: str, nothing_left: object
+) -> None:
+    """An interpreter of its own is for a process beside its caller, and there is no other word."""
+    refused(lambda: ramet.clone(never, flags=flags, interpreter=interpreter), ValueError, words)
+
+
+def test_an_interpreter_of_its_own_needs_a_python_that_has_them(nothing_left: object) -> None:
+    """Before 3.12 all interpreters of a process have one GIL, and that is said."""
+    if sys.version_info < (3, 12, 4):
+        with pytest.raises(RuntimeError, match=r"needs Python 3\.12"):
+            ramet.clone(abs, -1, flags=F.VM, interpreter="own")
+    else:
+        assert ramet.clone(abs, -1, flags=F.VM, interpreter="own").result(60) == 1
 
 
 # ---- tls and words

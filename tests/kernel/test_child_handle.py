@@ -254,9 +254,9 @@ def test_a_handler_may_ask_in_the_midst_of_a_wait(memory: F, nothing_left: objec
 
 @PROCESSES
 def test_signals_reach_the_child(memory: F, gate: Gate) -> None:
-    """terminate() and send_signal() end a child that does not catch them."""
+    """kill() and send_signal() end a child that does not catch them."""
     for send, number in (
-        (Child.terminate, signal.SIGTERM),
+        (lambda child: child.send_signal(signal.SIGTERM), signal.SIGTERM),
         (Child.kill, signal.SIGKILL),
         (lambda child: child.send_signal(signal.SIGUSR2), signal.SIGUSR2),
     ):
@@ -281,7 +281,7 @@ def test_stop_and_resume(memory: F, gate: Gate) -> None:
 def test_signals_to_a_thread_are_refused(gate: Gate) -> None:
     """A signal to a thread goes to its whole process, so none is sent."""
     child = ramet.clone(gate.wait, flags=THREAD)
-    for send in (child.kill, child.terminate, child.stop, child.resume):
+    for send in (child.kill, child.stop, child.resume):
         with pytest.raises(ValueError, match="thread of this process"):
             send()
     gate.open()
@@ -400,3 +400,74 @@ def test_another_process_cannot_take_the_status_away(flags: F, nothing_left: obj
     assert awaited.exit_status == ExitStatus(code=0, reason="exited")
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.parametrize("flags", [F(0), F.VM, F.VM | F.VFORK], ids=str)
+def test_another_process_cannot_take_the_outcome_away(flags: F, nothing_left: object) -> None:
+    """A child in shared memory that asks for another's result leaves it, and its end, to their parent."""
+    other = ramet.clone(lambda: 42, flags=flags)
+
+    def ask() -> object:
+        try:
+            return other.result(SECONDS)
+        except ChildDied:
+            return None
+
+    assert ramet.clone(ask, flags=F.VM).result(SECONDS) in {42, None}
+    assert other.result(SECONDS) == 42
+    assert other.exit_status == ExitStatus(code=0, reason="exited")
+
+
+def test_a_suspended_callers_child_has_ended(nothing_left: object) -> None:
+    """The end of such a child is known at once, and nobody needs to wait for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        child = ramet.vfork(lambda: 42)
+        assert child.exit_status == ExitStatus(code=0, reason="exited")
+        assert child.poll() is child.exit_status
+        del child
+        gc.collect()
+
+
+@PROCESSES
+def test_an_outcome_can_be_asked_for_again(memory: F, nothing_left: object) -> None:
+    """What was raised is raised again, the same each time, and None is None."""
+
+    def fn() -> None:
+        raise LookupError("here")
+
+    child = ramet.clone(fn, flags=memory)
+    for _ in range(3):
+        with pytest.raises(LookupError, match="here"):
+            child.result()
+    assert child.exception() is child.exception()
+    nothing = ramet.clone(lambda: None, flags=memory)
+    assert [nothing.result(), nothing.result(), nothing.exception()] == [None, None, None]
+
+
+@pytest.mark.parametrize("ask", ["result", "exception", "wait"])
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
+def test_a_signal_handler_that_raises_loses_nothing(
+    flags: F, ask: str, nothing_left: object
+) -> None:
+    """Wherever it interrupts who asks, the outcome is there for the next who does."""
+
+    def handler(*_: object) -> None:
+        children[-1].result()  # in the midst of the other, which does it as well
+        raise InterruptedError
+
+    children: list[Child[Any]] = []
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for step in range(1500):
+            children[:] = [ramet.clone(lambda: ("v",), flags=flags)]
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + step % 150))
+                getattr(children[0], ask)()
+                while True:
+                    pass
+            except InterruptedError:
+                assert children[0].result() == ("v",)
+                assert children[0].exit_status == ExitStatus(code=0, reason="exited")
+    finally:
+        signal.signal(signal.SIGALRM, before)

@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 
 import pytest
 
+import ramet
+
 # A filter cannot see what is asked of clone3, which lies in memory, and so whoever polices the
 # flags hides the call whole: with ENOSYS, or, in older container filters, with EPERM.
-PIDFD_OPEN, CLONE3 = 434, 435  # on every architecture
+PIDFD_OPEN, CLONE3, CLOSE_RANGE = 434, 435, 436  # on every architecture
 HIDDEN = pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 DEADLINE_SECONDS = 60
 
@@ -238,6 +241,78 @@ def test_without_clone3(number: int, scenario: Scenario) -> None:
 def test_what_only_clone3_can_do_says_so(number: int) -> None:
     """Where clone3 is hidden, what only it can do is an error that names it and its Linux."""
     run_hidden(CLONE3, number, the_rest_says_what_is_needed)
+
+
+def programs_work() -> None:
+    import os
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    # Where clone3 is hidden with EPERM, libc cannot make a thread either, and these need one.
+    threads = os.environ["HIDDEN_WITH"] == "ENOSYS" or ramet._core.has_clone3()
+    own = [(0, os.geteuid(), 1)]
+    gated = ({"start": False}, {"die_with_parent": True}, {"flags": F.NEWUSER, "uid_map": own})
+    inheritable = [os.dup(0) for _ in range(40)]
+    for descriptor in inheritable:
+        os.set_inheritable(descriptor, True)
+    kept = inheritable[20]
+    # The descriptor that lists the folder is closed by then.
+    code = (
+        "import os\n"
+        "there = lambda n: os.path.exists(f'/proc/self/fd/{n}')\n"
+        "print(oct(os.umask(0)), *filter(there, os.listdir('/proc/self/fd')))"
+    )
+    for options in ({}, {"close_fds": False}, *(gated if threads else ())):
+        read, write = os.pipe()
+        command = ramet.Command(
+            [sys.executable, "-I", "-S", "-c", code],
+            stdout=write,
+            fds={9: write, kept: 0, inheritable[21]: 2},
+            umask=0o27,
+            nice=19,
+            **options,
+        )
+        child = command.spawn()
+        os.close(write)
+        if not options.get("start", True):
+            child.start()
+        with open(read) as said:
+            umask, *numbers = said.read().split()
+        assert child.wait(20).code == 0, options
+        got = set(map(int, numbers))
+        wanted = {0, 1, 2, 9, kept, inheritable[21]}
+        assert got == wanted if options.get("close_fds", True) else got > wanted, (options, got)
+        assert umask == "0o27"
+    try:
+        ramet.Command(["/no/such"]).spawn()
+    except FileNotFoundError as error:
+        assert "execve" in str(error)
+    else:
+        raise AssertionError("it cannot be there")
+
+
+@HIDDEN
+@pytest.mark.parametrize("call", [CLONE3, CLOSE_RANGE], ids=["clone3", "close_range"])
+def test_programs_without(call: int, number: int) -> None:
+    """Where clone3 or close_range is hidden, programs are set up all the same."""
+    run_hidden(call, number, programs_work)
+
+
+def test_programs_for_which_a_filter_comes_later(nothing_left: object) -> None:
+    """A call that this process has, and a thread of it has no longer, is done without in its child."""
+    done: list[bool] = []
+
+    def spawn() -> None:
+        hide(CLOSE_RANGE, errno.EPERM)
+        child = ramet.Command(["true"], fds={30: 0}).spawn()
+        done.append(child.wait(DEADLINE_SECONDS).success)
+
+    thread = threading.Thread(target=spawn)
+    thread.start()
+    thread.join()
+    assert done == [True]
 
 
 def pidfds_are_done_without() -> None:

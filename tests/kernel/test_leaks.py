@@ -108,6 +108,26 @@ def twice() -> None:
     os.close(args.pidfd.value)
 
 
+def program() -> None:
+    assert ramet.Popen(["/bin/true"]).wait(60) == 0
+
+
+def captured(size: int, *, text: bool) -> None:
+    data = "x" * size if text else bytes(size)
+    done = ramet.run(["cat"], input=data, capture_output=True, text=text)
+    assert done.stdout == data
+
+
+def captured_in_part() -> None:
+    with pytest.raises(ramet.TimeoutExpired):
+        ramet.run(["sleep", "1000"], input=bytes(1 << 20), capture_output=True, timeout=0.001)
+
+
+def no_program() -> None:
+    with pytest.raises(FileNotFoundError):
+        ramet.run(["/no/such"], input=b"", capture_output=True)
+
+
 THREAD = F.VM | F.SIGHAND | F.THREAD
 KINDS = {
     "fork": Kind(lambda: forked(F(0)), 500),
@@ -127,6 +147,11 @@ KINDS = {
     "lowlevel-stacks": Kind(classic_on_a_new_stack, 1000),
     "lowlevel-native": Kind(native, 2000),
     "clone3-twice": Kind(twice, 400),
+    "program": Kind(program, 500),
+    "program-captured": Kind(lambda: captured(100_000, text=False), 200),
+    "program-captured-text": Kind(lambda: captured(3_000_000, text=True), 50),
+    "program-timeout": Kind(captured_in_part, 200),
+    "program-missing": Kind(no_program, 1000),
 }
 
 

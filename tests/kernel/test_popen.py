@@ -109,12 +109,12 @@ def test_a_directory_that_is_not_there(nothing_left: object) -> None:
         ([], {}, ValueError),
         (["a\0b"], {}, ValueError),
         (["true"], {"env": {"A=B": "c"}}, ValueError),
-        (["true"], {"timeout": -1}, ValueError),
+        (["sleep", "1000"], {"timeout": -1}, subprocess.TimeoutExpired),
         (["true"], {"timeout": float("nan")}, ValueError),
         (["true"], {"timeout": "1"}, TypeError),
         (["true"], {"preexec_fn": print}, ValueError),
         (["true"], {"user": 1 << 32}, OverflowError),
-        (["true"], {"extra_groups": [1 << 33]}, OverflowError),
+        (["true"], {"extra_groups": [1 << 33]}, ValueError),
         (["true"], {"umask": 1 << 40}, ValueError),
         (["true"], {"flags": F.THREAD}, ValueError),
         (["true"], {"flags": F.SETTLS}, ValueError),
@@ -238,3 +238,16 @@ def spin():
 {birth}
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=SECONDS, check=True)
+
+
+def test_one_that_waits_for_its_start(nothing_left: object) -> None:
+    """With start=False the child is there, and its program begins when it is told to."""
+    argv = ["sh", "-c", "cat; exit 6"]
+    process = ramet.Popen(argv, start=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert Path(f"/proc/{process.pid}/comm").read_text() != "sh\n"
+    assert process.poll() is None
+    process.start()
+    assert process.communicate(b"in", SECONDS) == (b"in", None)
+    assert process.returncode == 6
+    with pytest.raises(ValueError, match="does not wait"):
+        process.start()

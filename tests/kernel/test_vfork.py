@@ -208,3 +208,44 @@ def test_signals_wait_for_the_end(nothing_left: object) -> None:
     assert ramet.vfork(fn).result(SECONDS) == []
     assert handled == [os.getpid()]
     signal.signal(signal.SIGUSR1, old)
+
+
+def test_handlers_are_refused(nothing_left: object) -> None:
+    """In the child signal.signal() says why it does nothing: the table of Python's is the caller's."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def within() -> None:
+        with pytest.raises(ValueError, match="main thread"):
+            ramet.vfork(signal.signal, signal.SIGUSR1, signal.SIG_IGN).result(SECONDS)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    with pytest.raises(ValueError, match="main thread"):
+        ramet.vfork(within).result(SECONDS)
+    assert signal.getsignal(signal.SIGUSR1) == before
+
+
+@pytest.mark.parametrize(
+    "end", [os.getpid, lambda: execute(3), lambda: os._exit(3)], ids=["return", "exec", "exit"]
+)
+def test_the_callers_handlers_run_in_the_caller(
+    end: Callable[[], object], nothing_left: object
+) -> None:
+    """A signal that comes during the child's life is handled after it, in the main thread as ever."""
+    handled: list[int] = []
+    old = signal.signal(signal.SIGUSR1, lambda *_: handled.append(os.getpid()))
+    caller = os.getpid()
+
+    def fn() -> object:
+        os.kill(caller, signal.SIGUSR1)
+        for _ in range(1000):  # a handler would run here
+            pass
+        assert handled == []
+        return end()
+
+    try:
+        with ramet.vfork(fn):
+            assert handled == [caller]
+        os.kill(caller, signal.SIGUSR1)
+        assert handled == [caller] * 2
+    finally:
+        signal.signal(signal.SIGUSR1, old)

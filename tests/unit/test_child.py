@@ -2,13 +2,16 @@ import gc
 import math
 import os
 import signal
+import threading
 import warnings
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ramet import _core
 from ramet import child as child_module
 from ramet.birth import Newborn
 from ramet.child import Child, checked_timeout, sweep
@@ -23,14 +26,11 @@ class Prepared:
 
     def __init__(self, kind: int, value: object) -> None:
         self.outcome = kind, value
-        self.taken = self.closed = 0
+        self.taken = 0
 
     def take(self) -> tuple[int, Any]:
         self.taken += 1
         return self.outcome
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 def sleeper(outcome: Prepared | None = None, *, with_pidfd: bool = True) -> Child[Any]:
@@ -139,7 +139,7 @@ def test_a_thread_gets_no_signals() -> None:
     thread: Child[Any] = Child(Newborn(os.getpid(), None, None), CloneFlag.THREAD, "fn", None)
     with pytest.raises(ValueError, match="thread"):
         thread.kill()
-    thread._status = ExitStatus.unknown()
+    thread._settle(ExitStatus.unknown())
 
 
 @pytest.mark.parametrize("send", ["kill", "terminate", "stop", "resume"])
@@ -148,7 +148,7 @@ def test_signals_after_the_end_do_nothing(send: str) -> None:
     with sleeper() as child:
         child.kill()
         child.wait()
-    child.pid = os.getpid()
+    child._hold(os.getpid(), None)
     if send != "kill":  # a mistake here would end the test run, which is hard to miss
         getattr(child, send)()
 
@@ -162,13 +162,17 @@ def test_a_zombie_takes_signals_in_silence(child: Child[Any]) -> None:
 
 
 def test_a_result_is_taken_once() -> None:
-    """The outcome is fetched and given back once, and the result is the same object each time."""
+    """The outcome is fetched once and let go, and the result is the same object each time."""
     outcome = Prepared(VALUE, object())
+    gone = weakref.ref(outcome)
     with sleeper(outcome) as child:
         child.kill()
         assert child.result() is child.result() is outcome.outcome[1]
         assert child.exception() is None
-    assert (outcome.taken, outcome.closed) == (1, 1)
+        assert outcome.taken == 1
+        del outcome
+        gc.collect()
+        assert gone() is None
 
 
 def test_an_exception_is_raised_or_handed_over() -> None:
@@ -205,28 +209,51 @@ def test_a_child_that_somebody_else_reaped_has_ended(child: Child[Any]) -> None:
     assert child.wait(20).signal in {None, signal.SIGKILL}
 
 
-def test_a_handler_may_ask_in_the_midst_of_a_wait(
-    child: Child[Any], monkeypatch: pytest.MonkeyPatch
+def in_a_wait(thread: int) -> bool:
+    """Whether that thread of this process is in a system call, as one that waits is."""
+    state = Path(f"/proc/self/task/{thread}/syscall").read_text(encoding="ascii")
+    return not state.startswith("running")
+
+
+@pytest.mark.parametrize("timeout", [None, 20])
+def test_a_handler_may_end_and_ask_in_the_midst_of_a_wait(
+    child: Child[Any], timeout: float | None
 ) -> None:
-    """A signal handler that asks for the child while its thread reaps it does not hang."""
-    waitid = _core.waitid
+    """A signal handler that learns the end first leaves it to the wait that it came into."""
+    told: list[ExitStatus | None] = []
+    main = threading.get_native_id()
 
-    def waitid_with_a_signal(kind: int, number: int, options: int) -> Any:
-        if not options & os.WNOWAIT and not asked:
-            asked.append(None)
-            signal.raise_signal(signal.SIGUSR1)
-        return waitid(kind, number, options)
+    def end_it(*_: object) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        told.append(child.wait())
 
-    asked: list[ExitStatus | None] = []
-    old = signal.signal(signal.SIGUSR1, lambda number, frame: asked.append(child.poll()))
-    os.kill(child.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    monkeypatch.setattr(_core, "waitid", waitid_with_a_signal)
-    status = child.wait()
-    monkeypatch.undo()
+    def interrupt() -> None:
+        while not in_a_wait(main):
+            os.sched_yield()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    old = signal.signal(signal.SIGUSR1, end_it)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    status = child.wait(timeout)
+    thread.join()
     signal.signal(signal.SIGUSR1, old)
-    assert len(asked) == 2
+    assert told == [status]
     assert status == ExitStatus(signal=signal.SIGKILL, reason="signaled") == child.exit_status
+    assert child.pidfd is None
+
+
+@pytest.mark.parametrize("timeout", [None, 20])
+def test_all_who_wait_learn_the_same(timeout: float | None) -> None:
+    """The kernel tells one task alone how a child ended, and the others learn it from that one."""
+    for _ in range(20):
+        with sleeper() as child, ThreadPoolExecutor(4) as others:
+            told = [others.submit(child.wait, timeout) for _ in range(4)]
+            os.kill(child.pid, signal.SIGKILL)
+            status = child.wait(timeout)
+        assert status == ExitStatus(signal=signal.SIGKILL, reason="signaled")
+        assert [one.result() for one in told] == [status] * 4
+        assert child.pidfd is None
 
 
 def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
@@ -241,7 +268,7 @@ def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
     sweep()
-    assert child_module._forgotten == []
+    assert child_module.forgotten == []
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
     os.close(pidfd)
@@ -256,7 +283,7 @@ def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
         warnings.simplefilter("error")
         del child
         gc.collect()
-    assert child_module._forgotten == []
+    assert child_module.forgotten == []
 
 
 def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
@@ -264,7 +291,7 @@ def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
     with pytest.raises(AttributeError):
         Child(None, CloneFlag(0), "fn", None)  # type: ignore[arg-type]
     gc.collect()
-    assert child_module._forgotten == []
+    assert child_module.forgotten == []
 
 
 def test_a_copy_in_a_fork_leaves_the_child_alone() -> None:

@@ -15,7 +15,7 @@ from ramet.errors import (
     spawn_error,
 )
 from ramet.exit_status import ExitStatus
-from ramet.law import check
+from ramet.refusal import check
 
 
 def broken_request() -> CloneError:

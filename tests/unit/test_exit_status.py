@@ -1,5 +1,4 @@
 import copy
-import dataclasses
 import os
 import pickle
 import resource
@@ -95,7 +94,7 @@ def test_an_unknown_end_says_so() -> None:
 
 def test_a_reason_of_the_librarys_own_is_shown() -> None:
     """A kill that the library made says why."""
-    status = dataclasses.replace(ExitStatus.from_wstatus(9), reason="deadline")
+    status = ExitStatus.from_wstatus(9).because("deadline")
     assert str(status) == "killed by SIGKILL (deadline)"
 
 
@@ -118,7 +117,7 @@ def test_what_was_used_has_no_part_in_a_comparison() -> None:
 def test_a_status_is_a_value() -> None:
     """It cannot be changed, and a pickle or a copy of it is equal and keeps the usage."""
     status = ExitStatus.from_wstatus(0x008B, resource.getrusage(resource.RUSAGE_SELF))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         status.code = 0  # type: ignore[misc]
     for again in (pickle.loads(pickle.dumps(status)), copy.deepcopy(status)):
         assert again == status

@@ -1,6 +1,8 @@
+import gc
 import mmap
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
@@ -11,10 +13,10 @@ from ramet.errors import ResultError
 from ramet.transfer import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
 
 
-def carried(fn: Callable[[], object]) -> tuple[int, Any]:
-    """What arrives of a function's outcome, both ends being here."""
-    transfer = Transfer()
-    transfer.run(fn)
+def carried(fn: Callable[[], object], size: int = 0) -> tuple[int, Any]:
+    """What arrives of a function's outcome, both ends being here; size: of the mapping, in bytes."""
+    transfer = Transfer(size)
+    transfer.deliver(fn, ())
     return transfer.take()
 
 
@@ -66,13 +68,18 @@ def raise_it(error: BaseException) -> Callable[[], NoReturn]:
 
 
 @pytest.mark.parametrize(
-    "value", [None, 0, "", "text", b"bytes", {"a": [1, (2, 3)]}, 1 << 70, ValueError("returned")]
+    "value",
+    [
+        *(None, True, 0, -1, 1 << 70, 0.1, float("inf"), -0.0, 1j, ""),
+        *("text", "\udcff\U0001f600", b"bytes", "x" * 100_000, b"x" * 100_000, 10**4000),
+        *({"a": [1, (2, 3)]}, ValueError("returned"), signal.SIGTERM),
+    ],
 )
 def test_what_was_returned_arrives(value: object) -> None:
     """A value arrives as an equal value, nothing and an exception that was returned included."""
     kind, arrived = carried(lambda: value)
-    assert kind == VALUE
-    assert repr(arrived) == repr(value)
+    assert (kind, type(arrived)) == (VALUE, type(value))
+    assert arrived == value or repr(arrived) == repr(value)
 
 
 def test_shapes_that_hold_themselves_arrive() -> None:
@@ -102,12 +109,13 @@ def test_buffers_of_wide_items_arrive() -> None:
 def test_a_buffer_is_used_where_it_lies() -> None:
     """A result's buffers lie in the shared mapping still, and outlive the transfer."""
     transfer = Transfer()
-    transfer.run(lambda: Buffer(bytes(1_000_000)))
+    transfer.deliver(lambda: Buffer(bytes(1_000_000)), ())
     _, arrived = transfer.take()
-    transfer.close()
     assert isinstance(arrived.data, pickle.PickleBuffer | memoryview)
-    owner = memoryview(arrived.data).obj
-    assert isinstance(owner, mmap.mmap)
+    assert memoryview(arrived.data).obj is transfer
+    del transfer
+    gc.collect()
+    assert bytes(arrived.data) == bytes(1_000_000)
 
 
 def test_what_was_raised_arrives() -> None:
@@ -129,11 +137,23 @@ def test_whatever_can_be_raised_arrives(error: BaseException) -> None:
     assert (kind, type(arrived)) == (RAISED, type(error))
 
 
+def test_a_traceback_needs_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What traceback imports late, and a child without descriptors cannot, costs no outcome."""
+
+    def import_late(error: BaseException) -> NoReturn:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("traceback.format_exception", import_late)
+    kind, raised = carried(raise_it(LookupError("in the child")))
+    assert (kind, type(raised)) == (RAISED, LookupError)
+    assert "test_transfer.py" in str(raised.__cause__)
+    assert str(raised.__cause__).endswith(", in fn\nLookupError: in the child\n")
+
+
 def test_an_exit_is_no_outcome() -> None:
     """SystemExit is for the exit code, and leaves no outcome."""
     transfer = Transfer()
-    with pytest.raises(SystemExit):
-        transfer.run(lambda: sys.exit(3))
+    assert transfer.deliver(lambda: sys.exit(3), ()) == 3
     assert transfer.take() == (NOTHING, None)
 
 
@@ -161,7 +181,7 @@ def test_what_cannot_cross_says_so(fn: Callable[[], object], words: str) -> None
 )
 def test_the_exit_code_tells_of_success(fn: Callable[[], object], code: int) -> None:
     """The child's exit code is 0 when a result was written down, else 1."""
-    assert Transfer().run(fn) == code
+    assert Transfer().deliver(fn, ()) == code
 
 
 def test_before_the_end_there_is_nothing() -> None:
@@ -169,13 +189,23 @@ def test_before_the_end_there_is_nothing() -> None:
     assert Transfer().take() == (NOTHING, None)
 
 
-def test_after_closing_there_is_nothing() -> None:
-    """A closed transfer gives nothing, and closing it again does no harm."""
+def test_only_its_maker_has_a_part_in_it() -> None:
+    """In a fork of its maker there is nothing to take, and letting go of it unmaps nothing else's."""
     transfer = Transfer()
-    transfer.run(lambda: 1)
-    transfer.close()
-    transfer.close()
-    assert transfer.take() == (NOTHING, None)
+    transfer.deliver(lambda: 1, ())
+    transfer.keep_from_others()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            taken = transfer.take()
+            others = [mmap.mmap(-1, 1 << 30) for _ in range(64)]  # one may lie where it lay
+            del transfer
+            gc.collect()
+            os._exit(0 if taken == (NOTHING, None) and not any(other[0] for other in others) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert transfer.take() == (VALUE, 1)
 
 
 def test_a_child_writes_and_its_parent_reads() -> None:
@@ -183,24 +213,28 @@ def test_a_child_writes_and_its_parent_reads() -> None:
     transfer = Transfer()
     pid = os.fork()
     if pid == 0:
-        os._exit(transfer.run(lambda: {"pid": os.getpid()}))
+        os._exit(transfer.deliver(lambda: {"pid": os.getpid()}, ()))
     assert os.waitpid(pid, 0) == (pid, 0)
     assert transfer.take() == (VALUE, {"pid": pid})
 
 
-def test_a_result_too_large_for_the_mapping_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_too_large_for_the_mapping_says_so() -> None:
     """Where less memory could be had than the result needs, the error names both sizes."""
-    small = mmap.mmap(-1, 1 << 16)
-    monkeypatch.setattr("ramet.transfer._largest_mapping", lambda: small)
-    kind, arrived = carried(lambda: bytes(1 << 17))
+    kind, arrived = carried(lambda: bytes(1 << 17), size=1 << 16)
     assert (kind, type(arrived)) == (RAISED, ResultError)
     assert "65536" in str(arrived)
 
 
-def test_a_traceback_too_large_for_the_mapping_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_that_cannot_be_printed_is_told_of() -> None:
+    """The class of an exception may lack what a traceback needs: there is an outcome all the same."""
+    odd = eval("type('Odd', (Exception,), {})", {})  # of no module
+    kind, arrived = carried(raise_it(odd("here")))
+    assert kind == RAISED
+    assert "Odd" in str(arrived)
+
+
+def test_a_traceback_too_large_for_the_mapping_is_told_of() -> None:
     """Where not even the traceback fits, the parent still hears of an exception."""
-    small = mmap.mmap(-1, 1 << 16)
-    monkeypatch.setattr("ramet.transfer._largest_mapping", lambda: small)
-    kind, arrived = carried(raise_it(ValueError("x" * (1 << 17))))
+    kind, arrived = carried(raise_it(ValueError("x" * (1 << 17))), size=1 << 16)
     assert (kind, type(arrived)) == (RAISED, ResultError)
     assert "cannot be brought over" in str(arrived)

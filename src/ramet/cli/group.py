@@ -1,15 +1,31 @@
 """The commands under one name."""
 
+from importlib import import_module
+
 import click
 
 from .. import __version__
-from .tour import tour
+
+# Each is in the module of its name, and imported when it is asked for: one command's packages
+# shall not cost another its time.
+_COMMANDS = ("explain", "law", "run", "tour")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, _: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in _COMMANDS:
+            return None
+        found = getattr(import_module(f".{name}", __package__), name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def ramet() -> None:
     """Processes on Linux, flag by flag."""
-
-
-ramet.add_command(tour)

@@ -1,14 +1,18 @@
 """What the experiments ask of the kernel beside the library itself."""
 
 import ctypes
-import enum
 import mmap
 import os
-import platform
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 import ramet
+from ramet.lowlevel import KcmpType, kcmp
+
+__all__ = [
+    "KcmpType",
+    "kcmp",
+]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -20,41 +24,6 @@ PATIENCE_SECONDS = 5.0
 
 # waitpid(2) and waitid(2): children of every exit signal.
 WALL = 0x40000000
-
-# No libc wraps kcmp(2), so its number is ours to know.
-_KCMP_NUMBERS = {"x86_64": 312, "aarch64": 272}
-
-
-class KcmpType(enum.IntEnum):
-    """What of two tasks kcmp(2) compares, without the two kinds that need more arguments."""
-
-    VM = 1
-    FILES = 2
-    FS = 3
-    SIGHAND = 4
-    IO = 5
-    SYSVSEM = 6
-
-
-def kcmp(pid1: int, pid2: int, kind: KcmpType) -> int:
-    """0 when the two tasks have this in common, 1, 2 or 3 when not: kcmp(2).
-
-    IO and SYSVSEM are made when first used, and two tasks that have none compare as equal.
-    Raises OSError; NotImplementedError where the number of the call is not known here.
-    """
-    number = _KCMP_NUMBERS.get(platform.machine())
-    if number is None:
-        raise NotImplementedError(f"kcmp has no known number on {platform.machine()}")
-    return checked(
-        LIBC.syscall(
-            ctypes.c_long(number),
-            ctypes.c_long(pid1),
-            ctypes.c_long(pid2),
-            ctypes.c_long(kind),
-            ctypes.c_long(0),
-            ctypes.c_long(0),
-        )
-    )
 
 
 def checked(result: int) -> int:

@@ -1,5 +1,6 @@
 """A caller and the child that it is just making, both held still to be looked at from outside."""
 
+import contextlib
 import os
 import select
 import socket
@@ -39,14 +40,16 @@ class Scene:
     def child_runs_program(self) -> bool:
         """Whether the child becomes the program of ``become_program``, rather than ends.
 
-        The caller comes back when the child leaves the memory, a moment before it is either.
+        The caller comes back when the child leaves the memory, a moment before it is either; and a
+        caller of vfork() reaps at once what has ended.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while proc_stat(self.child, 3) != "Z" and time.monotonic() < deadline:
-            with open(f"/proc/{self.child}/cmdline") as words:
-                if _PROGRAM in words.read():
-                    return True
-            os.sched_yield()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while proc_stat(self.child, 3) != "Z" and time.monotonic() < deadline:
+                with open(f"/proc/{self.child}/cmdline") as words:
+                    if _PROGRAM in words.read():
+                        return True
+                os.sched_yield()
         return False
 
 

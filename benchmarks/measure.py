@@ -1,0 +1,82 @@
+"""Measuring in rounds, each contender in its turn, so that a drift of the machine hits all alike."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+ROUND_SECONDS = 0.12
+LEAST_CALLS = 3
+
+
+@dataclass
+class Contender:
+    """One way to do a job: `once` does it, or `median` measures itself and gives nanoseconds.
+
+    ``bar``: the ratio to the job's first contender that the design asks for.
+    """
+
+    name: str
+    once: Callable[[], object] | None = None
+    median: Callable[[int], float] | None = None
+    bar: float | None = None
+    medians: list[float] = field(default_factory=list)
+
+    def measure(self, count: int) -> None:
+        """One round of at most that many calls."""
+        if self.median is not None:
+            self.medians.append(self.median(count))
+            return
+        assert self.once is not None
+        times: list[int] = []
+        end = time.monotonic() + ROUND_SECONDS
+        while len(times) < count and (len(times) < LEAST_CALLS or time.monotonic() < end):
+            begun = time.perf_counter_ns()
+            self.once()
+            times.append(time.perf_counter_ns() - begun)
+        self.medians.append(statistics.median(times))
+
+
+@dataclass
+class Job:
+    """Contenders for one job; the first is what the ratios are told against."""
+
+    name: str
+    contenders: list[Contender]
+    count: int = 200
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one contender needed: the median of its rounds' medians, and their spread."""
+
+    job: str
+    contender: str
+    bar: float | None
+    nanoseconds: float
+    low: float
+    high: float
+    ratio: float
+
+
+def run(job: Job, rounds: int) -> list[Result]:
+    """All contenders in turn, `rounds` times."""
+    for contender in job.contenders:  # what is done once only shall not count
+        contender.measure(LEAST_CALLS)
+        contender.medians.clear()
+    for _ in range(rounds):
+        for contender in job.contenders:
+            contender.measure(job.count)
+    floor = statistics.median(job.contenders[0].medians)
+    return [
+        Result(
+            job.name,
+            contender.name,
+            contender.bar,
+            statistics.median(contender.medians),
+            min(contender.medians),
+            max(contender.medians),
+            statistics.median(contender.medians) / floor,
+        )
+        for contender in job.contenders
+    ]

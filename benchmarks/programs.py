@@ -1,0 +1,156 @@
+"""Jobs that start programs."""
+
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ramet
+
+from .floors import Floors
+from .measure import Contender, Job
+
+CAPTURED_BYTES = 10_000_000
+
+
+def jobs(floors: Floors) -> list[Job]:
+    """All of them."""
+    return [
+        plain(floors),
+        surrounded(floors),
+        waited(floors),
+        under_asyncio(floors),
+        captured(floors),
+    ]
+
+
+def plain(floors: Floors) -> Job:
+    """A static program that ends at once, started and waited for."""
+    nop = floors.nop
+    command = ramet.Command([nop])
+    return Job(
+        "start and wait",
+        [
+            Contender("C clone(VM|VFORK|PIDFD)+exec+wait", median=floors.c("spawn", nop)),
+            Contender("C vfork+exec+wait, no pidfd", median=floors.c("bare", nop)),
+            Contender("ramet.Command", once=lambda: command.spawn().wait(), bar=1.15),
+            Contender("ramet.Popen", once=lambda: ramet.Popen([nop]).wait(), bar=1.5),
+            Contender("subprocess.Popen", once=lambda: subprocess.Popen([nop]).wait()),
+            Contender("os.posix_spawn", once=lambda: _posix_spawn(nop)),
+            *(Contender(name, median=median) for name, median in floors.others("spawn", nop)),
+        ],
+    )
+
+
+def surrounded(floors: Floors) -> Job:
+    """The same with user, group, groups, limits and a parent-death signal."""
+    nop = floors.nop
+    plain_command = ramet.Command([nop])
+    options: dict[str, Any] = {
+        "user": os.getuid(),
+        "group": os.getgid(),
+        "rlimits": {"NOFILE": (256, 20000)},
+        "pdeathsig": signal.SIGTERM,
+    }
+    if os.getuid() == 0:
+        options["extra_groups"] = [0]
+    command = ramet.Command([nop], **options)
+    theirs = {"user": os.getuid(), "group": os.getgid(), "umask": 0o22}
+    return Job(
+        "the same with identity, limits, pdeathsig",
+        [
+            Contender("ramet.Command, plain", once=lambda: plain_command.spawn().wait()),
+            Contender("ramet.Command", once=lambda: command.spawn().wait(), bar=1.3),
+            Contender(
+                "subprocess, user and group", once=lambda: subprocess.Popen([nop], **theirs).wait()
+            ),
+        ],
+    )
+
+
+def waited(floors: Floors) -> Job:
+    """A wait that could end earlier."""
+    nop = floors.nop
+    command = ramet.Command([nop])
+    return Job(
+        "wait with a timeout",
+        [
+            Contender("ramet wait()", once=lambda: command.spawn().wait()),
+            Contender("ramet wait(10)", once=lambda: command.spawn().wait(10), bar=1.1),
+            Contender("subprocess wait(10)", once=lambda: subprocess.Popen([nop]).wait(10)),
+        ],
+    )
+
+
+def under_asyncio(floors: Floors) -> Job:
+    """The same in an event loop that goes on meanwhile."""
+    nop = floors.nop
+    command = ramet.Command([nop])
+
+    async def theirs() -> None:
+        await (await asyncio.create_subprocess_exec(nop)).wait()
+
+    contenders = [Contender("ramet.Command, no loop", once=lambda: command.spawn().wait())]
+    try:
+        from ramet import aio
+    except ImportError:
+        pass
+    else:
+
+        async def spawned() -> None:
+            await (await aio.spawn(command))
+
+        async def opened() -> None:
+            await (await aio.open_process([nop])).wait()
+
+        contenders.append(Contender("ramet.aio.spawn", median=_in_loop(spawned), bar=1.6))
+        # This one works out its command as well, as Popen does.
+        contenders.append(Contender("ramet.aio.open_process", median=_in_loop(opened)))
+        contenders.append(Contender("ramet.aio.run", median=_in_loop(lambda: aio.run([nop]))))
+    contenders.append(Contender("asyncio", median=_in_loop(theirs)))
+    contenders.append(Contender("ramet.Popen, no loop", once=lambda: ramet.Popen([nop]).wait()))
+    return Job("start and wait under asyncio", contenders, count=100)
+
+
+def captured(floors: Floors) -> Job:
+    """A program's output, read through a pipe."""
+    argv = ["head", "-c", str(CAPTURED_BYTES), "/dev/zero"]
+
+    def run(library: Any, **options: Any) -> Callable[[], object]:
+        return lambda: library.run(argv, capture_output=True, check=True, **options)
+
+    return Job(
+        "capture 10 MB",
+        [
+            Contender("C read loop", median=floors.c("capture", *argv)),
+            Contender("ramet.run", once=run(ramet), bar=1.3),
+            Contender("ramet.run, timeout", once=run(ramet, timeout=60), bar=1.3),
+            Contender("ramet.run, text", once=run(ramet, text=True)),
+            Contender("subprocess.run", once=run(subprocess)),
+            Contender("subprocess.run, timeout", once=run(subprocess, timeout=60)),
+            Contender("subprocess.run, text", once=run(subprocess, text=True)),
+        ],
+        count=20,
+    )
+
+
+def _posix_spawn(program: str) -> None:
+    os.waitpid(os.posix_spawn(program, [program], os.environ), 0)
+
+
+def _in_loop(once: Callable[[], Any]) -> Callable[[int], float]:
+    """Measured from within one loop, whose own start does not count."""
+
+    async def measure(count: int) -> float:
+        times = []
+        for _ in range(count):
+            begun = time.perf_counter_ns()
+            await once()
+            times.append(time.perf_counter_ns() - begun)
+        return statistics.median(times)
+
+    return lambda count: asyncio.run(measure(count))

@@ -1,0 +1,37 @@
+"""The results as one table of ratios."""
+
+from collections.abc import Mapping, Sequence
+
+from .measure import Result
+from .setting import Setting
+
+NAME_WIDTH, BAR_WIDTH, CELL_WIDTH = 30, 6, 18
+
+
+def lines(results: Mapping[Setting, Sequence[Result]]) -> list[str]:
+    """A line for each contender, a column for each setting; over a bar it has a mark."""
+    settings = list(results)
+    text = [
+        f"{'':{NAME_WIDTH}}{'bar':>{BAR_WIDTH}}" + "".join(f"{s!s:>{CELL_WIDTH}}" for s in settings)
+    ]
+    job = ""
+    for rows in zip(*results.values(), strict=True):
+        first = rows[0]
+        if first.job != job:
+            job = first.job
+            text += ["", job]
+        bar = "" if first.bar is None else f"{first.bar:.2f}"
+        cells = "".join(f"{_cell(row):>{CELL_WIDTH}}" for row in rows)
+        text.append(f"  {first.contender:{NAME_WIDTH - 2}}{bar:>{BAR_WIDTH}}{cells}")
+    return text
+
+
+def _cell(row: Result) -> str:
+    over = "!" if row.bar is not None and row.ratio > row.bar else " "
+    return f"{row.ratio:.2f}{over}{_time(row.nanoseconds):>10}"
+
+
+def _time(nanoseconds: float) -> str:
+    microseconds = nanoseconds / 1000
+    whole, _ = divmod(microseconds, 1000)
+    return f"{microseconds / 1000:.1f} ms" if whole else f"{microseconds:.0f} us"

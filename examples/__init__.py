@@ -1,0 +1,1 @@
+"""Short programs, each a real use; the tests run them all."""

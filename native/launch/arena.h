@@ -1,0 +1,38 @@
+/*
+ * The part of malloc in a carrier. glibc gives a thread an arena of its own, up to eight for each
+ * processor, and a child allocates from its carrier's. Killed within malloc it takes the arena's lock
+ * with it, of which nobody knows the owner, and the next to allocate there is its undertaker.
+ *
+ * What the arena holds may be half changed. It is put in order where that can be done, see malloc_state.h,
+ * and the carrier goes on in it. Else it is given up: libc's thread-locals are put back as they were before
+ * the carrier first allocated, and malloc finds a thread that has no arena yet. The lock stays as it is,
+ * which keeps all others from allocating there: malloc passes over arenas that it finds locked. Who frees
+ * what lies there waits for ever.
+ */
+#ifndef RAMET_ARENA_H
+#define RAMET_ARENA_H
+
+#include <stdbool.h>
+
+#define RAMET_LIBC_LOCALS 512
+
+struct ramet_arena {
+    int *lock; /* NULL: it is shared with the main thread, or cannot be found */
+    bool given_up;
+    bool noted;
+    char locals[RAMET_LIBC_LOCALS];
+};
+
+/* In a thread that is new: how libc's thread-locals are before it has allocated. */
+void ramet_arena_note(struct ramet_arena *arena);
+
+/* In the same thread, once it has allocated: where it does. */
+void ramet_arena_find(struct ramet_arena *arena);
+
+/* When the child is gone: mends or gives up an arena whose lock is held and stays so. */
+void ramet_arena_recover(struct ramet_arena *arena);
+
+/* At the end of the thread: libc would give back the child's memory, and wait for the lock. */
+void ramet_arena_leave(const struct ramet_arena *arena);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * A child in shared memory can make children beside itself. The carriers of these are threads of its
+ * own and end with it, and soon the children do; whoever buries the one then buries the others, too.
+ */
+#ifndef RAMET_NESTED_H
+#define RAMET_NESTED_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct ramet_carrier;
+
+/* In the carrier's thread, when it is new: whether it will end before the memory does, and how that can be seen. */
+void ramet_nested_note(struct ramet_carrier *carrier);
+
+/* In the process that has just started a noted one. */
+void ramet_nested_enter(struct ramet_carrier *carrier);
+
+/* Whether the calling process has started one whose child is not buried. */
+bool ramet_nested_any(void);
+
+/*
+ * Of those that the process with that pid (as it saw it) has started, one whose thread has ended, as
+ * its child has; NULL when there is none more. Waits for such an end, some seconds at most. The
+ * caller's to release.
+ */
+struct ramet_carrier *ramet_nested_take(pid_t maker);
+
+#endif

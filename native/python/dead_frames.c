@@ -1,0 +1,249 @@
+/*
+ * How CPython lays out frames is known from its own headers, of the version that this is compiled for.
+ * A child that was killed from outside may have been in the midst of anything: so nothing is believed,
+ * and whatever is read is read by the kernel, which says so where there is nothing.
+ */
+#define _GNU_SOURCE
+#include "dead_frames.h"
+
+#include <sys/uio.h>
+
+#include "child.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wpointer-arith"
+#define Py_BUILD_CORE 1
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe_structs.h"
+#else
+#include "internal/pycore_frame.h"
+#endif
+#undef Py_BUILD_CORE
+#pragma GCC diagnostic pop
+
+#define MOST_FRAMES 20000
+#define MOST_VARIABLES 4096
+#define MOST_NOTED_OF_ONE 64
+#define PIECE 64
+#define TABLE_BYTES 2048
+#define TAGS ((uintptr_t)3)
+
+typedef struct _PyInterpreterFrame Frame;
+
+/* ---- what differs between versions */
+
+#if PY_VERSION_HEX >= 0x030e0000
+#define CODE_OF(frame) ((frame)->f_executable.bits & ~TAGS)
+#define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->instr_ptr)
+#define IS_NO_FUNCTION(frame) ((frame)->owner >= FRAME_OWNED_BY_INTERPRETER)
+#elif PY_VERSION_HEX >= 0x030d0000
+#define CODE_OF(frame) ((uintptr_t)(frame)->f_executable)
+#define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->instr_ptr)
+#define IS_NO_FUNCTION(frame) ((frame)->owner == FRAME_OWNED_BY_CSTACK)
+#elif PY_VERSION_HEX >= 0x030c0000
+#define CODE_OF(frame) ((uintptr_t)(frame)->f_code)
+#define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->prev_instr)
+#define IS_NO_FUNCTION(frame) ((frame)->owner == FRAME_OWNED_BY_CSTACK)
+#else
+#define CODE_OF(frame) ((uintptr_t)(frame)->f_code)
+#define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->prev_instr)
+#define IS_NO_FUNCTION(frame) false
+#endif
+
+static bool copy(void *to, uintptr_t from, size_t size)
+{
+    struct iovec here = {to, size}, there = {(void *)from, size};
+    long pid = ramet_syscall0(__NR_getpid);
+    return ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == (long)size;
+}
+
+static uintptr_t newest_frame(const PyThreadState *dead)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return (uintptr_t)dead->current_frame;
+#else
+    _PyCFrame newest; /* on the dead task's stack */
+    return copy(&newest, (uintptr_t)dead->cframe, sizeof newest) ? (uintptr_t)newest.current_frame : 0;
+#endif
+}
+
+/* Since 3.14 the lowest bits say how a reference is held; all of them set, that it is a number. */
+static uintptr_t object_in(uintptr_t slot)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return (slot & TAGS) == TAGS ? 0 : slot & ~TAGS;
+#else
+    return slot;
+#endif
+}
+
+/* ---- blocks */
+
+static unsigned int read_varint(const unsigned char **at, const unsigned char *end)
+{
+    unsigned int value = 0;
+    while (*at < end) {
+        unsigned char byte = *(*at)++;
+        value = value << 6 | (byte & 63);
+        if (!(byte & 64))
+            break;
+    }
+    return value;
+}
+
+/*
+ * How much of the stack a handler of exceptions would find there, were one raised now: that much is in
+ * use for certain, and `with` keeps in it what is to be called at the end of its block.
+ * InternalDocs/exception_handling.md has the table.
+ */
+static unsigned int depth_of_blocks(const PyCodeObject *code, unsigned int at)
+{
+    PyVarObject head;
+    unsigned char table[TABLE_BYTES];
+    uintptr_t bytes = (uintptr_t)code->co_exceptiontable;
+    if (!copy(&head, bytes, sizeof head) || head.ob_size <= 0 || head.ob_size > TABLE_BYTES ||
+        !copy(table, bytes + offsetof(PyBytesObject, ob_sval), (size_t)head.ob_size))
+        return 0;
+    const unsigned char *entry = table, *end = table + head.ob_size;
+    while (entry < end) {
+        unsigned int start = read_varint(&entry, end), length = read_varint(&entry, end);
+        read_varint(&entry, end); /* where the handler is */
+        unsigned int depth = read_varint(&entry, end) >> 1;
+        if (at >= start && at < start + length)
+            return depth;
+    }
+    return 0;
+}
+
+/* ---- frames */
+
+struct piece {
+    uintptr_t first; /* where the slots are */
+    int count;
+};
+
+/* A reference that was given up in the midst of an operation points to what is no object any more. */
+static bool is_object(uintptr_t object)
+{
+    PyObject head;
+    return copy(&head, object, sizeof head) && Py_REFCNT(&head) > 0 && head.ob_type != NULL;
+}
+
+static void note_slots(struct core_dead_frames *found, const struct piece *piece)
+{
+    uintptr_t slots[MOST_NOTED_OF_ONE];
+    uintptr_t *count = &found->words[found->noted++];
+    int wanted = piece->count < MOST_NOTED_OF_ONE ? piece->count : MOST_NOTED_OF_ONE;
+    *count = 0;
+    if (wanted <= 0 || !copy(slots, piece->first, (size_t)wanted * sizeof *slots))
+        return;
+    for (int i = 0; i < wanted; i++) {
+        uintptr_t object = object_in(slots[i]);
+        found->words[found->noted++] = object != 0 && is_object(object) ? object : 0;
+    }
+    *count = (uintptr_t)wanted;
+}
+
+static void note(struct core_dead_frames *found, uintptr_t code, const struct piece *variables, const struct piece *blocks)
+{
+    if (found->noted + 3 + 2 * MOST_NOTED_OF_ONE > CORE_MOST_NOTED)
+        return;
+    found->words[found->noted++] = code;
+    note_slots(found, variables);
+    note_slots(found, blocks);
+}
+
+static long references_in(const struct piece *piece)
+{
+    uintptr_t slots[PIECE];
+    long references = 0;
+    for (int at = 0; at < piece->count; at += PIECE) {
+        int count = piece->count - at < PIECE ? piece->count - at : PIECE;
+        if (!copy(slots, piece->first + (uintptr_t)at * sizeof *slots, (size_t)count * sizeof *slots))
+            break;
+        for (int i = 0; i < count; i++)
+            references += object_in(slots[i]) != 0;
+    }
+    return references;
+}
+
+/* Whether it is one. */
+static bool look_at(struct core_dead_frames *found, uintptr_t address, const Frame *frame)
+{
+    PyCodeObject code;
+    uintptr_t at = CODE_OF(frame), first = at + offsetof(PyCodeObject, co_code_adaptive);
+    if (!copy(&code, at, sizeof code) || Py_TYPE(&code) != &PyCode_Type || code.co_nlocalsplus < 0 ||
+        code.co_nlocalsplus > MOST_VARIABLES)
+        return false;
+    uintptr_t slots = address + offsetof(Frame, localsplus);
+    unsigned int depth = 0;
+#ifndef Py_GIL_DISABLED /* which has instructions for each thread */
+    if (INSTRUCTION_OF(frame) >= first)
+        depth = depth_of_blocks(&code, (unsigned int)((INSTRUCTION_OF(frame) - first) / sizeof(_Py_CODEUNIT)));
+#endif
+    if (depth > (unsigned int)code.co_stacksize)
+        depth = 0;
+    const struct piece variables = {slots, code.co_nlocalsplus};
+    const struct piece blocks = {slots + (uintptr_t)code.co_nlocalsplus * sizeof(uintptr_t), (int)depth};
+    found->frames++;
+    found->references += references_in(&variables) + references_in(&blocks);
+    found->has_objects |= frame->frame_obj != NULL;
+    note(found, at, &variables, &blocks);
+    return true;
+}
+
+void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *found)
+{
+    Frame frame, *last = NULL;
+    uintptr_t next;
+    found->frames = found->references = found->noted = 0;
+    found->has_objects = false;
+    for (uintptr_t address = newest_frame(dead); address != 0 && found->frames < MOST_FRAMES; address = next) {
+        if (!copy(&frame, address, offsetof(Frame, localsplus)))
+            break;
+        next = (uintptr_t)frame.previous;
+        if (IS_NO_FUNCTION(&frame))
+            continue;
+        if (!look_at(found, address, &frame))
+            break;
+        if (last != NULL)
+            last->previous = (Frame *)address;
+        last = (Frame *)address;
+    }
+    if (last != NULL)
+        last->previous = NULL;
+}
+
+/* ---- with the GIL */
+
+static PyObject *tuple_of(const struct core_dead_frames *found, int *at)
+{
+    Py_ssize_t count = (Py_ssize_t)found->words[(*at)++];
+    PyObject *tuple = PyTuple_New(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uintptr_t object = found->words[(*at)++];
+        if (tuple != NULL)
+            PyTuple_SET_ITEM(tuple, i, Py_NewRef(object == 0 ? Py_None : (PyObject *)object));
+    }
+    return tuple;
+}
+
+PyObject *core_noted_frames(const struct core_dead_frames *found)
+{
+    PyObject *frames = PyList_New(0);
+    for (int at = 0; frames != NULL && at < found->noted;) {
+        PyObject *code = Py_NewRef((PyObject *)found->words[at++]);
+        PyObject *variables = tuple_of(found, &at), *entries = tuple_of(found, &at);
+        PyObject *frame = variables == NULL || entries == NULL ? NULL : PyTuple_Pack(3, code, variables, entries);
+        if (frame == NULL || PyList_Append(frames, frame) < 0)
+            Py_CLEAR(frames);
+        Py_XDECREF(frame);
+        Py_XDECREF(entries);
+        Py_XDECREF(variables);
+        Py_DECREF(code);
+    }
+    return frames;
+}

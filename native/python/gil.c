@@ -1,0 +1,86 @@
+/* Python's own word on who holds the GIL, and libc's on who holds its mutexes: no call tells. */
+#define Py_BUILD_CORE 1 /* before the first header of Python's */
+#include "gil.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "futex.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
+#pragma GCC diagnostic pop
+
+typedef struct _gil_runtime_state gil_state;
+
+static gil_state *gil_of(const PyThreadState *state)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return state->interp->ceval.gil;
+#else
+    (void)state;
+    return &_PyRuntime.ceval.gil;
+#endif
+}
+
+#ifdef __GLIBC__
+
+#define PATIENCE_NANOSECONDS INT64_C(200000000)
+#define PAUSE_NANOSECONDS 500000
+
+/* The owner is written after the lock is taken and wiped before it is given back: it is nobody for a moment, or for ever. */
+static bool is_left(const pthread_mutex_t *mutex, int tid)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
+    while (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_ACQUIRE) != 0) {
+        int owner = __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED);
+        if (owner != 0 || ramet_now() >= deadline)
+            return owner == 0 || owner == tid;
+        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    }
+    return false;
+}
+
+static void unlock(pthread_mutex_t *mutex, int tid)
+{
+    if (is_left(mutex, tid))
+        pthread_mutex_unlock(mutex);
+}
+
+#else
+
+static void unlock(pthread_mutex_t *mutex, int tid)
+{
+    (void)mutex, (void)tid; /* musl writes no owner into such a one */
+}
+
+#endif
+
+void core_gil_unlock(const PyThreadState *dead, int tid)
+{
+    gil_state *gil = gil_of(dead);
+    unlock(&gil->switch_mutex, tid);
+    unlock(&gil->mutex, tid);
+}
+
+static bool has(gil_state *gil, const PyThreadState *state)
+{
+    return __atomic_load_n((int *)&gil->locked, __ATOMIC_ACQUIRE) > 0 &&
+           __atomic_load_n((const PyThreadState **)&gil->last_holder, __ATOMIC_RELAXED) == state;
+}
+
+void core_gil_release(const PyThreadState *dead)
+{
+    gil_state *gil = gil_of(dead);
+    if (!has(gil, dead))
+        return;
+    pthread_mutex_lock(&gil->mutex); /* whose holder lives, or has an undertaker, who begins with that */
+    if (has(gil, dead)) {
+        __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
+        pthread_cond_signal(&gil->cond);
+    }
+    pthread_mutex_unlock(&gil->mutex);
+}

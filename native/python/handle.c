@@ -1,0 +1,525 @@
+/* ramet._core.Handle: a child by its pid and its pidfd, whose end is learned once. Child is made of it. */
+#define _GNU_SOURCE
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <structmember.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "futex.h"
+#include "mapping.h"
+
+#define NO_DESCRIPTOR (-1)
+#define LONGEST_LEARNING_NANOSECONDS 100000000 /* who dies in the midst of it is waited for no longer */
+
+void core_handle_hold(HandleObject *self, long pid, int pidfd)
+{
+    self->pid = (int)pid;
+    self->pidfd = pidfd;
+    self->maker = getpid();
+}
+
+/*
+ * The pidfd is used without the interpreter lock between these two, and stays open until the last user
+ * is gone: its number cannot come to mean another's.
+ */
+static void enter(HandleObject *self)
+{
+    self->users++;
+}
+
+static void leave(HandleObject *self)
+{
+    self->users--;
+    if (self->users > 0 || !self->let_go || self->pidfd < 0)
+        return;
+    int pidfd = self->pidfd;
+    self->pidfd = NO_DESCRIPTOR;
+    close(pidfd);
+}
+
+static void let_go(HandleObject *self)
+{
+    enter(self);
+    self->let_go = true;
+    leave(self);
+}
+
+static bool is_learned(const HandleObject *self)
+{
+    return __atomic_load_n(&self->learned, __ATOMIC_ACQUIRE);
+}
+
+/* One waitid(2), without the interpreter lock: 1 when it has learned the end, 0 when there is none yet, -errno. */
+static long ask(HandleObject *self, int options)
+{
+    siginfo_t info = {0};
+    struct rusage used;
+    long error = -EINVAL;
+    if (self->pidfd >= 0)
+        error = ramet_syscall5(__NR_waitid, P_PIDFD, self->pidfd, &info, options, &used);
+    if (error == -EINVAL) /* P_PIDFD is younger than pidfds: 5.4 */
+        error = ramet_syscall5(__NR_waitid, P_PID, self->pid, &info, options, &used);
+    if (error < 0 || info.si_pid == 0)
+        return error;
+    self->how = info.si_code;
+    self->with = info.si_status;
+    self->used = used;
+    __atomic_store_n(&self->learned, true, __ATOMIC_RELEASE);
+    return 1;
+}
+
+/* The kernel tells it to one alone, who may be about to write down what we are told to be nobody's child. */
+static bool is_being_learned(HandleObject *self)
+{
+    int64_t deadline = ramet_now() + LONGEST_LEARNING_NANOSECONDS;
+    while (!is_learned(self)) {
+        if (__atomic_load_n(&self->asking, __ATOMIC_ACQUIRE) == 0 || ramet_now() >= deadline)
+            return is_learned(self);
+        sched_yield();
+    }
+    return true;
+}
+
+static long ask_unlocked(HandleObject *self, int options)
+{
+    long answer;
+    enter(self);
+    __atomic_add_fetch(&self->asking, 1, __ATOMIC_RELAXED);
+    Py_BEGIN_ALLOW_THREADS
+    answer = ask(self, options);
+    __atomic_sub_fetch(&self->asking, 1, __ATOMIC_RELEASE);
+    if (answer == -ECHILD && is_being_learned(self))
+        answer = 1;
+    Py_END_ALLOW_THREADS
+    leave(self);
+    return answer;
+}
+
+/* 1 when it has learned the end, 0 where waitid() does not tell, -1 with an exception set. */
+static int learn(HandleObject *self, int options)
+{
+    while (!is_learned(self)) { /* by a signal handler that runs in between, it may be */
+        if (self->maker != getpid() || (self->let_go && self->pidfd < 0))
+            return 0;
+        long answer = ask_unlocked(self, options);
+        if (answer == 0 || answer == -ECHILD)
+            return 0;
+        if (answer == -EINTR && PyErr_CheckSignals() < 0)
+            return -1;
+        if (answer < 0 && answer != -EINTR) {
+            core_raise_errno(answer);
+            return -1;
+        }
+    }
+    let_go(self);
+    return 1;
+}
+
+static PyObject *used(const HandleObject *self)
+{
+    return PyBytes_FromStringAndSize((const char *)&self->used, sizeof self->used);
+}
+
+static PyObject *handle_reap(HandleObject *self, PyObject *waits)
+{
+    int known = learn(self, WEXITED | __WALL | (waits == Py_True ? 0 : WNOHANG));
+    if (known < 0)
+        return NULL;
+    if (known == 0)
+        Py_RETURN_NONE;
+    return Py_BuildValue("iiN", self->how, self->with, used(self));
+}
+
+/* ---- its exit status */
+
+static PyTypeObject *exit_status;
+static PyObject *end_slot;
+
+PyObject *core_know_exit_status(PyObject *module, PyObject *args)
+{
+    PyObject *kind, *slot;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O:know_exit_status", &PyType_Type, &kind, &slot))
+        return NULL;
+    if (Py_TYPE(slot)->tp_descr_set == NULL)
+        return PyErr_Format(PyExc_TypeError, "this is no slot");
+    exit_status = (PyTypeObject *)Py_NewRef(kind);
+    end_slot = Py_NewRef(slot);
+    Py_RETURN_NONE;
+}
+
+/* As exit_status.from_waitid() makes it. */
+static PyObject *status_of_code(const HandleObject *self)
+{
+    PyObject *end = Py_BuildValue("iOOsN", self->with, Py_None, Py_False, "exited", used(self));
+    PyObject *status = end == NULL ? NULL : exit_status->tp_alloc(exit_status, 0);
+    if (status != NULL && Py_TYPE(end_slot)->tp_descr_set(end_slot, status, end) < 0)
+        Py_CLEAR(status);
+    Py_XDECREF(end);
+    return status;
+}
+
+static bool is_known(const HandleObject *self)
+{
+    return self->status != NULL || self->common;
+}
+
+/* All who ask have the same object, which is the one of whoever comes first. None while it is not known. */
+static PyObject *handle_status(HandleObject *self, void *unused)
+{
+    (void)unused;
+    if (self->status == NULL && self->common) {
+        PyObject *status = status_of_code(self);
+        if (self->status == NULL) /* the collector may have run in between */
+            self->status = Py_XNewRef(status);
+        Py_XDECREF(status);
+        if (self->status == NULL)
+            return NULL;
+    }
+    return Py_NewRef(self->status == NULL ? Py_None : self->status);
+}
+
+static PyObject *handle_settle(HandleObject *self, PyObject *status)
+{
+    if (!is_known(self))
+        self->status = Py_NewRef(status);
+    return handle_status(self, NULL);
+}
+
+/* What most waits are, at the cost of the kernel's: whether a plain child has ended with a code. -1 with an exception set. */
+static int wait_for_code(HandleObject *self)
+{
+    int known = !self->plain || is_known(self) ? 0 : learn(self, WEXITED | __WALL);
+    if (known > 0 && self->how == CLD_EXITED)
+        self->common = true;
+    return known < 0 ? -1 : is_known(self);
+}
+
+static PyObject *handle_exited(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    return wait_for_code(self) < 0 ? NULL : handle_status(self, NULL);
+}
+
+/* ---- the outcome of its function */
+
+/* The value that a function in a copy returned, if it came over by itself: once, and then it is what was taken. */
+static PyObject *take_plain(HandleObject *self)
+{
+    if (self->outcome == NULL || !PyObject_TypeCheck(self->outcome, &Mapping_Type))
+        return NULL;
+    PyObject *outcome = Py_NewRef(self->outcome);
+    PyObject *value = core_mapping_plain((MappingObject *)outcome);
+    PyObject *taken = value == NULL ? NULL : Py_BuildValue("iO", CORE_VALUE, value);
+    Py_DECREF(outcome);
+    if (taken == NULL) {
+        Py_CLEAR(value);
+    } else {
+        Py_XSETREF(self->taken, taken);
+        Py_CLEAR(self->outcome);
+    }
+    return value;
+}
+
+/* What was taken is the result, where it is a value. */
+static PyObject *value_taken(const HandleObject *self)
+{
+    if (self->taken == NULL || !PyTuple_CheckExact(self->taken) || PyTuple_GET_SIZE(self->taken) != 2 ||
+        PyLong_AsLong(PyTuple_GET_ITEM(self->taken, 0)) != CORE_VALUE)
+        return NULL;
+    return Py_NewRef(PyTuple_GET_ITEM(self->taken, 1));
+}
+
+/* Moved in one step: no signal handler comes between. -1 with an exception set. */
+static int keep_outcome(HandleObject *self, SharedTaskObject *task)
+{
+    PyObject *taken = core_shared_task_take(task);
+    if (taken != NULL && self->taken == NULL) /* else another thread was faster */
+        self->taken = Py_NewRef(taken);
+    Py_XDECREF(taken);
+    return taken == NULL ? -1 : 0;
+}
+
+static bool is_shared(const HandleObject *self)
+{
+    return self->outcome != NULL && Py_IS_TYPE(self->outcome, &SharedTask_Type);
+}
+
+static PyObject *handle_take_shared(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (is_shared(self)) {
+        PyObject *task = Py_NewRef(self->outcome);
+        int error = keep_outcome(self, (SharedTaskObject *)task);
+        Py_DECREF(task);
+        if (error < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* What a function in shared memory returned, whose child came to its end in the common way. */
+static PyObject *take_shared(HandleObject *self)
+{
+    if (learn(self, WEXITED | __WALL) <= 0 || self->how != CLD_EXITED || !is_shared(self))
+        return NULL;
+    SharedTaskObject *task = (SharedTaskObject *)Py_NewRef(self->outcome);
+    int error = core_shared_task_conclude(task);
+    if (error == 0 && !task->expired && task->losses == NULL && !is_known(self)) {
+        self->common = true;
+        error = keep_outcome(self, task);
+        Py_CLEAR(self->outcome);
+    }
+    Py_DECREF(task);
+    return error < 0 ? NULL : value_taken(self);
+}
+
+/* The same for its result. */
+static PyObject *handle_delivered(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *value = is_known(self) ? value_taken(self) : NULL;
+    if (value == NULL && is_shared(self))
+        value = take_shared(self);
+    else if (value == NULL && wait_for_code(self) > 0 && (value = value_taken(self)) == NULL)
+        value = take_plain(self);
+    return value == NULL && !PyErr_Occurred() ? Py_NewRef(Py_NotImplemented) : value;
+}
+
+static PyObject *handle_let_go(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    let_go(self);
+    Py_RETURN_NONE;
+}
+
+/* None where nothing tells. */
+static PyObject *handle_has_ended(HandleObject *self, PyObject *seconds)
+{
+    if (is_learned(self) || self->let_go)
+        Py_RETURN_TRUE;
+    if (self->pidfd < 0)
+        Py_RETURN_NONE;
+    enter(self);
+    PyObject *answer = core_poll(self->pidfd, seconds);
+    leave(self);
+    return answer;
+}
+
+static PyObject *handle_hold(HandleObject *self, PyObject *args)
+{
+    int pid, descriptor = NO_DESCRIPTOR;
+    PyObject *pidfd;
+    if (!PyArg_ParseTuple(args, "iO:_hold", &pid, &pidfd))
+        return NULL;
+    if (pidfd != Py_None)
+        descriptor = (int)PyLong_AsLong(pidfd);
+    if (PyErr_Occurred())
+        return NULL;
+    core_handle_hold(self, pid, descriptor);
+    Py_RETURN_NONE;
+}
+
+/* These three do not give the interpreter lock away, so that nobody closes the pidfd meanwhile. */
+
+static PyObject *handle_signal(HandleObject *self, PyObject *number)
+{
+    long signal = PyLong_AsLong(number);
+    if (signal == -1 && PyErr_Occurred())
+        return NULL;
+    if (is_learned(self) || self->let_go)
+        Py_RETURN_NONE;
+    long error = self->pidfd < 0 ? ramet_syscall2(__NR_kill, self->pid, signal)
+                                 : ramet_syscall4(__NR_pidfd_send_signal, self->pidfd, signal, 0, 0);
+    return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
+}
+
+/* This one may, where the child has an interpreter of its own. */
+static PyObject *handle_kill_sharer(HandleObject *self, PyObject *task)
+{
+    if (is_learned(self) || self->let_go)
+        Py_RETURN_NONE;
+    enter(self);
+    PyObject *killed = PyObject_CallMethod(task, "kill", "i", self->pidfd);
+    leave(self);
+    return killed;
+}
+
+static PyObject *handle_copied_pidfd(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->pidfd < 0 || self->let_go)
+        Py_RETURN_NONE;
+    int copy = fcntl(self->pidfd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? core_raise_errno(-errno) : PyLong_FromLong(copy);
+}
+
+static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    int pidfd = self->pidfd;
+    self->pidfd = NO_DESCRIPTOR;
+    self->let_go = true;
+    return pidfd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(pidfd);
+}
+
+static PyObject *handle_pidfd(HandleObject *self, void *unused)
+{
+    (void)unused;
+    return self->pidfd < 0 || self->let_go ? Py_NewRef(Py_None) : PyLong_FromLong(self->pidfd);
+}
+
+HandleObject *core_handle_new(PyTypeObject *kind)
+{
+    HandleObject *self = (HandleObject *)kind->tp_alloc(kind, 0);
+    if (self != NULL)
+        self->pidfd = NO_DESCRIPTOR;
+    return self;
+}
+
+static PyObject *handle_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args, (void)kwargs; /* the subclass's own */
+    return (PyObject *)core_handle_new(type);
+}
+
+/* For most programs, so it sets all that there is to set. */
+PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 4 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type))
+        return PyErr_Format(PyExc_TypeError, "unborn(kind, what, flags, plain)");
+    HandleObject *self = core_handle_new((PyTypeObject *)args[0]);
+    if (self == NULL)
+        return NULL;
+    self->what = Py_NewRef(args[1]);
+    self->flags = Py_NewRef(args[2]);
+    self->plain = args[3] == Py_True;
+    return (PyObject *)self;
+}
+
+/* Most have been waited for, or reaped at their birth, and are no trouble to anybody. */
+static void handle_finalize(PyObject *object)
+{
+    HandleObject *self = (HandleObject *)object;
+    PyObject *type, *value, *traceback;
+    if (self->pid == 0 || is_known(self) || is_learned(self))
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *done = PyObject_CallMethod(object, "_forget", NULL);
+    if (done == NULL)
+        PyErr_WriteUnraisable(object);
+    Py_XDECREF(done);
+    PyErr_Restore(type, value, traceback);
+}
+
+static int handle_traverse(HandleObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->status);
+    Py_VISIT(self->flags);
+    Py_VISIT(self->what);
+    Py_VISIT(self->outcome);
+    Py_VISIT(self->taken);
+    Py_VISIT(self->task);
+    return 0;
+}
+
+static int handle_clear(HandleObject *self)
+{
+    Py_CLEAR(self->status);
+    Py_CLEAR(self->flags);
+    Py_CLEAR(self->what);
+    Py_CLEAR(self->outcome);
+    Py_CLEAR(self->taken);
+    Py_CLEAR(self->task);
+    return 0;
+}
+
+static void handle_dealloc(HandleObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    handle_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyMemberDef handle_members[] = {
+    {"pid", T_INT, offsetof(HandleObject, pid), READONLY, "The child's pid, as its maker sees it."},
+    {"_maker", T_INT, offsetof(HandleObject, maker), READONLY, "The pid of the process that made it."},
+    {"_flags", T_OBJECT, offsetof(HandleObject, flags), 0, "The flags, as they were asked for."},
+    {"_what", T_OBJECT, offsetof(HandleObject, what), 0, "What it runs, for people."},
+    {"_outcome", T_OBJECT, offsetof(HandleObject, outcome), 0, "Where that of a function is found, until it is taken."},
+    {"_taken", T_OBJECT, offsetof(HandleObject, taken), 0, "What was found there: its kind, and the value or the exception."},
+    {"_task", T_OBJECT, offsetof(HandleObject, task), 0, "The SharedTask of a child in shared memory, else None."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef handle_properties[] = {
+    {"pidfd", (getter)handle_pidfd, NULL,
+     "The descriptor of the child, None once it has been waited for or where there is none.", NULL},
+    {"_status", (getter)handle_status, NULL, "How it ended, None while that is not known.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef handle_methods[] = {
+    {"_hold", (PyCFunction)handle_hold, METH_VARARGS,
+     "_hold($self, pid, pidfd, /)\n--\n\nStands for that child of this process from now on; the pidfd or None is its own."},
+    {"_reap", (PyCFunction)handle_reap, METH_O,
+     "_reap($self, waits, /)\n--\n\nLearns how it ended, and closes the pidfd: (si_code, si_status, struct rusage).\n\n"
+     "None where waitid(2) does not tell, or when it runs and this shall not wait."},
+    {"_exited", (PyCFunction)handle_exited, METH_NOARGS,
+     "_exited($self, /)\n--\n\nWaits for a plain child. Its ExitStatus if it is known or the child ended with a code, else None."},
+    {"_delivered", (PyCFunction)handle_delivered, METH_NOARGS,
+     "_delivered($self, /)\n--\n\n"
+     "Waits for a plain child. What its function returned if that is here, or came over by itself, else NotImplemented."},
+    {"_take_shared", (PyCFunction)handle_take_shared, METH_NOARGS,
+     "_take_shared($self, /)\n--\n\nKeeps what came of a function in shared memory."},
+    {"_settle", (PyCFunction)handle_settle, METH_O,
+     "_settle($self, status, /)\n--\n\nKeeps the status, unless there is one; returns the one that is kept."},
+    {"_let_go", (PyCFunction)handle_let_go, METH_NOARGS,
+     "_let_go($self, /)\n--\n\nCloses the pidfd once nobody uses it: no more will be known of the child."},
+    {"_poll", (PyCFunction)handle_has_ended, METH_O,
+     "_poll($self, timeout, /)\n--\n\nWaits until it has ended; whether it has, None without a pidfd."},
+    {"_signal", (PyCFunction)handle_signal, METH_O,
+     "_signal($self, number, /)\n--\n\nSends a signal, unless it has been waited for."},
+    {"_kill_sharer", (PyCFunction)handle_kill_sharer, METH_O,
+     "_kill_sharer($self, task, /)\n--\n\nSIGKILL for a child in shared memory, where it stands well."},
+    {"copied_pidfd", (PyCFunction)handle_copied_pidfd, METH_NOARGS,
+     "copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for.\n\n"
+     "For a wait that must outlast this object's own descriptor.\n"
+     "Source: fcntl(2) F_DUPFD_CLOEXEC."},
+    {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,
+     "_take_pidfd($self, /)\n--\n\nThe pidfd or None, the caller's from now on."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject Handle_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "ramet._core.Handle",
+    .tp_basicsize = sizeof(HandleObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "A child by its pid and its pidfd, whose end is learned once.",
+    .tp_new = handle_new,
+    .tp_finalize = handle_finalize,
+    .tp_traverse = (traverseproc)handle_traverse,
+    .tp_clear = (inquiry)handle_clear,
+    .tp_dealloc = (destructor)handle_dealloc,
+    .tp_members = handle_members,
+    .tp_getset = handle_properties,
+    .tp_methods = handle_methods,
+};
+
+void core_handle_conclude(HandleObject *self, const SharedTaskObject *task)
+{
+    self->pid = task->pid;
+    self->maker = getpid();
+    self->let_go = self->plain = true;
+    self->how = task->ended_how;
+    self->with = task->ended_with;
+    self->used = task->used;
+    self->common = task->ended_how == CLD_EXITED;
+    __atomic_store_n(&self->learned, true, __ATOMIC_RELEASE);
+}

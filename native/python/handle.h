@@ -1,0 +1,41 @@
+/* The handle of a child, whoever made it. */
+#ifndef RAMET_HANDLE_H
+#define RAMET_HANDLE_H
+
+#include "core.h"
+
+typedef struct {
+    PyObject_HEAD
+    int pid;      /* 0: there was no birth */
+    int maker;    /* the process that may reap it */
+    int pidfd;    /* -1: it has none, or no longer */
+    int users;    /* of the pidfd, without the interpreter lock */
+    bool let_go;  /* the last user closes it */
+    bool plain;   /* there is no more to know of its end than waitid() tells */
+    int asking;   /* tasks that are in waitid() */
+    bool learned; /* how it ended: si_code, si_status, and what it used */
+    bool common;  /* it ended with a code, and there is no more to know: its status is made when somebody asks for it */
+    int how, with;
+    struct rusage used;
+    PyObject *status; /* what Python makes of it; NULL: not known, or not asked for */
+    PyObject *flags, *what; /* as they were asked for */
+    PyObject *outcome;      /* where that of a function is found; NULL: a program's, or it has been taken */
+    PyObject *taken;        /* what it was: a pair, see transfer */
+    PyObject *task;         /* the SharedTask of a child in shared memory, else NULL */
+} HandleObject;
+
+extern PyTypeObject Handle_Type;
+
+/* One that stands for nobody yet. */
+HandleObject *core_handle_new(PyTypeObject *kind);
+
+PyObject *core_know_exit_status(PyObject *module, PyObject *args);
+PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* Has the handle stand for a child that was reaped at its birth. */
+void core_handle_conclude(HandleObject *self, const SharedTaskObject *task);
+
+/* Has the handle stand for a child of this process; the pidfd is the handle's from now on. */
+void core_handle_hold(HandleObject *self, long pid, int pidfd);
+
+#endif

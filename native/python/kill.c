@@ -1,0 +1,56 @@
+/* Killing a child in shared memory, as far as Python has a part in it. */
+#define _GNU_SOURCE
+#include "births.h"
+
+#include <dlfcn.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#if PY_VERSION_HEX >= 0x030d0000
+
+#define NEAR_WORDS 1024 /* from the stack pointer up: an entry's function calls little that is deep */
+#define DEAD_PIECES 8   /* of as many words */
+#define LEAST_ADDRESS 4096
+
+/*
+ * Since 3.13 who waits for a lock stands in a table of the interpreter's, by an entry on its stack:
+ *
+ *     struct wait_entry { void *park_arg; uintptr_t addr; ... }      Python/parking_lot.c
+ *
+ * It still does when its time is up and it waits for the GIL to take itself off. So all who wait for
+ * anything that is named on the stack are woken: they find their lock as it was and wait again, and
+ * the victim, which is stopped, is off the table.
+ */
+void core_strike_off(unsigned long stack_pointer)
+{
+    void *words[NEAR_WORDS];
+    struct iovec here = {words, sizeof words}, there = {(void *)stack_pointer, sizeof words};
+    void (*unpark_all)(const void *);
+    *(void **)&unpark_all = dlsym(RTLD_DEFAULT, "_PyParkingLot_UnparkAll");
+    /* The kernel copies what there is: the stack may end before. */
+    ssize_t length = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+    for (ssize_t i = 0; unpark_all != NULL && i < length / (ssize_t)sizeof *words; i++)
+        if ((uintptr_t)words[i] >= LEAST_ADDRESS)
+            unpark_all(words[i]);
+}
+
+/* Where it stood nobody knows: so all is looked through that it is likely to have used. */
+void core_strike_off_dead(unsigned long stack_top)
+{
+    for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
+        core_strike_off(stack_top - piece * NEAR_WORDS * sizeof(void *));
+}
+
+#else
+
+void core_strike_off(unsigned long stack_pointer)
+{
+    (void)stack_pointer;
+}
+
+void core_strike_off_dead(unsigned long stack_top)
+{
+    (void)stack_top;
+}
+
+#endif

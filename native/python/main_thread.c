@@ -1,0 +1,39 @@
+/*
+ * A child of a vfork on the main thread has that thread's identity. signal.signal() would take it for
+ * the main thread, and would note a handler that only the child's own table has; the handlers of
+ * signals that the caller gets meanwhile would run in the child. While it runs, nobody is the main
+ * thread: the one that is sleeps.
+ */
+#include "births.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wpointer-arith"
+#undef _PyGC_FINALIZED /* until 3.12 there are two */
+#define Py_BUILD_CORE 1
+#include "internal/pycore_runtime.h"
+#undef Py_BUILD_CORE
+#pragma GCC diagnostic pop
+
+#define NOBODY 0UL
+
+bool core_is_main_thread(void)
+{
+    return _PyRuntime.main_thread == PyThread_get_thread_ident();
+}
+
+/* Private to CPython, and the layout may be another's: then another number stands there. */
+bool core_hide_main_thread(void)
+{
+    if (!core_is_main_thread())
+        return false;
+    _PyRuntime.main_thread = NOBODY;
+    return true;
+}
+
+void core_show_main_thread(void)
+{
+    _PyRuntime.main_thread = PyThread_get_thread_ident();
+}

@@ -1,0 +1,31 @@
+/* The memory in which the outcome of a function lies. */
+#ifndef RAMET_MAPPING_H
+#define RAMET_MAPPING_H
+
+#include "core.h"
+
+typedef struct {
+    PyObject_HEAD
+    unsigned char *start; /* NULL: none yet */
+    size_t size;
+    uint64_t epoch; /* of the memory that it was made in */
+} MappingObject;
+
+extern PyTypeObject Mapping_Type;
+
+/* One of that type, as large as may be. */
+MappingObject *core_mapping_new(PyTypeObject *type);
+
+/* In the child of a copy: calls fn(*args) and writes down what came of it, as parcel.py lays it out. Returns the exit code. */
+int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);
+
+/* In the parent: a value that was brought over by itself. NULL when there is none, with an exception set or without. */
+PyObject *core_mapping_plain(const MappingObject *self);
+
+/* Later children of this process have no part in it. */
+void core_mapping_keep_from_others(const MappingObject *self);
+
+/* sys.stdout and sys.stderr; whoever is broken, closed or missing is passed by. -1 with an exception set. */
+int core_flush_standard_streams(void);
+
+#endif

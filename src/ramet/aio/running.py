@@ -1,0 +1,156 @@
+"""A program from its start to its end, under asyncio or trio."""
+
+import contextlib
+import io
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..child import checked_timeout
+from ..errors import TimeoutExpired
+from .pipes import SendingEnd
+from .process import Process, open_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+async def run(
+    args: Any,
+    *,
+    input: Any = None,  # noqa: A002 - subprocess.run's own name
+    capture_output: bool = False,
+    timeout: float | None = None,  # noqa: ASYNC109 - subprocess.run's manners
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    universal_newlines: bool | None = None,
+    **options: Any,
+) -> "subprocess.CompletedProcess[Any]":
+    """Run a program and wait for its end without blocking the loop: ramet.run.
+
+    All parameters are ramet.run's. timeout: in seconds, the start included; when it is over the
+    child is killed and reaped, and TimeoutExpired has its output so far. A cancellation kills and
+    reaps it, too, at any moment.
+
+    Returns a subprocess.CompletedProcess.
+    Raises as Popen does, and CalledProcessError with check.
+    Needs: what the options need.
+    Source: clone(2), execve(2), pidfd_open(2), waitid(2).
+    """
+    timeout = checked_timeout(timeout)
+    translation = _Translation(text or universal_newlines, encoding, errors)
+    options = _with_pipes(options, input, capture_output=capture_output)
+    sent = translation.encoded(input)
+    output = _Output()
+    scope = contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout)
+    returncode = None
+    with scope:
+        async with await open_process(args, **options) as process:
+            await _communicate(process, sent, output)
+            returncode = await process.wait()
+    if returncode is None:
+        assert timeout is not None
+        raise TimeoutExpired(args, timeout, *output.so_far())
+    stdout, stderr = map(translation.decoded, output.whole())
+    done = subprocess.CompletedProcess(args, returncode, stdout, stderr)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _with_pipes(options: dict[str, Any], sent: Any, *, capture_output: bool) -> dict[str, Any]:
+    if sent is not None:
+        if options.get("stdin") is not None:
+            raise ValueError("stdin and input arguments may not both be used.")
+        options["stdin"] = subprocess.PIPE
+    if capture_output:
+        if options.get("stdout") is not None or options.get("stderr") is not None:
+            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+        options["stdout"] = options["stderr"] = subprocess.PIPE
+    return options
+
+
+class _Output:
+    """What has come of each of the two streams, None where there is none."""
+
+    def __init__(self) -> None:
+        self.stdout: bytearray | None = None
+        self.stderr: bytearray | None = None
+
+    def whole(self) -> tuple[bytes | None, bytes | None]:
+        """All of both."""
+        return _frozen(self.stdout), _frozen(self.stderr)
+
+    def so_far(self) -> tuple[bytes | None, bytes | None]:
+        """What there is of both, as subprocess has it when the time is up: None for nothing."""
+        return _frozen(self.stdout) or None, _frozen(self.stderr) or None
+
+
+def _frozen(data: bytearray | None) -> bytes | None:
+    return None if data is None else bytes(data)
+
+
+async def _communicate(process: Process, sent: bytes | memoryview | None, output: _Output) -> None:
+    """Write and read what there is to be, each beside the others."""
+    jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    if process.stdin is not None:
+        stdin = process.stdin
+        jobs.append(lambda: _feed(stdin, sent or b""))
+    if process.stdout is not None:
+        stdout, output.stdout = process.stdout, bytearray()
+        into_stdout = output.stdout
+        jobs.append(lambda: stdout.receive_all(into_stdout))
+    if process.stderr is not None:
+        stderr, output.stderr = process.stderr, bytearray()
+        into_stderr = output.stderr
+        jobs.append(lambda: stderr.receive_all(into_stderr))
+    if len(jobs) == 1:  # a task group costs more than all else here
+        await jobs[0]()
+    elif jobs:
+        async with anyio.create_task_group() as group:
+            for job in jobs:
+                group.start_soon(job)
+
+
+async def _feed(stdin: SendingEnd, data: bytes | memoryview) -> None:
+    """A child need not read all that it is given."""
+    with contextlib.suppress(anyio.BrokenResourceError):
+        await stdin.send(data)
+    stdin.close()
+
+
+class _Translation:
+    """Between the bytes of the pipes and what the caller wants, as subprocess does it."""
+
+    def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
+        self._text = bool(text or encoding or errors)
+        self._encoding = io.text_encoding(encoding)
+        self._errors = errors
+
+    def encoded(self, sent: Any) -> Any:
+        """What goes to the child."""
+        if sent is None:
+            return None
+        if self._text != isinstance(sent, str):
+            wanted = "str, since text is asked for" if self._text else "bytes"
+            raise TypeError(f"input is {wanted}, not {type(sent).__name__}")
+        if not self._text:
+            return memoryview(sent)
+        data = io.BytesIO()
+        with self._over(data) as stream:
+            stream.write(sent)
+            stream.flush()
+            return data.getvalue()
+
+    def decoded(self, received: bytes | None) -> str | bytes | None:
+        """What comes from the child."""
+        if received is None or not self._text:
+            return received
+        with self._over(io.BytesIO(received)) as stream:
+            return stream.read()
+
+    def _over(self, data: io.BytesIO) -> io.TextIOWrapper:
+        return io.TextIOWrapper(data, self._encoding, self._errors)

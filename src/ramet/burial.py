@@ -1,0 +1,283 @@
+"""What a child in shared memory took with it when it died in the midst of its function.
+
+The undertaker of the child calls ``take_stock``: with the interpreter lock, and mostly in a thread
+that has the child's identity, which is what the owner of a lock is known by. A lock is given back
+where Python's own code promises to be in order whenever an exception comes, for a death is no more
+than that; all others stay locked, for what they protect may be half changed.
+"""
+
+import io
+import sys
+from _thread import RLock, allocate_lock, get_ident
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from types import BuiltinMethodType, CodeType, MethodType
+from typing import Any, TypeAlias
+
+from . import _core
+from .losses import Losses
+
+Frame: TypeAlias = tuple[CodeType, tuple[Any, ...], tuple[Any, ...]]
+"""Its code, its variables, and what is kept for the ends of the blocks that it had entered."""
+
+_LOCK, _RLOCK = type(allocate_lock()), type(RLock())
+_MOST_LOOKED_AT = 5000
+_BUFFERED = (io.BufferedWriter, io.BufferedReader, io.BufferedRandom)
+# Locks of the standard library under which each change is one step.
+_OF_ONE_STEP = (
+    ("logging", "_lock"),
+    ("threading", "_active_limbo_lock"),
+    ("threading", "_shutdown_locks_lock"),
+    ("tempfile", "_once_lock"),
+)
+
+
+def take_stock(
+    frames: int, references: int, noted: list[Frame], own_identity: bool
+) -> tuple[Losses, bool]:
+    """After a death, with nothing running in those frames: what is lost, with what can be given back.
+
+    frames, references: how many. noted: the frames that it entered last, the very last first.
+    own_identity: the calling thread has the identity of the child, and nobody else has had it; else
+    it is the caller's. Returns the losses, and whether a lock stays that knows its owner by it.
+    """
+    stock = _Stock(noted, own_identity)
+    # The insides of another Python may be others: then a lock stays, and the rest is told.
+    with suppress(Exception):
+        if own_identity:
+            stock.give_back_imports()
+    with suppress(Exception):
+        stock.give_back_locks()
+    with suppress(Exception):
+        stock.give_back_files()
+    stays = stock.find_the_rest()
+    return Losses(frames, references, tuple(stock.locks), tuple(stock.released)), stays
+
+
+class _Stock:
+    def __init__(self, noted: list[Frame], own_identity: bool) -> None:
+        self._noted = noted
+        self._own_identity = own_identity
+        self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
+        self._seen: list[object] = []
+        self.locks: list[str] = []
+        self.released: list[str] = []
+
+    def give_back_imports(self) -> None:
+        """As an import does that fails: the module is forgotten, and the next imports it anew."""
+        from importlib import _bootstrap
+
+        for lock, _ in self._entered:  # the inner ones, which the others need
+            if any(getattr(each, "lock", None) is lock for each in _module_locks(_bootstrap)):
+                lock.release()
+                self._seen.append(lock)
+        for lock in _module_locks(_bootstrap):
+            if lock.owner == get_ident():
+                _forget_half_a_module(lock.name)
+                while lock.owner == get_ident():
+                    lock.release()
+                self.released.append(f"the import lock of {lock.name!r}")
+        _wait_no_more(_bootstrap)
+        if _released_global_import_lock():
+            self.released.append("the import lock")
+
+    def give_back_locks(self) -> None:
+        """Those of the standard library that who logs, or makes a thread, will need."""
+        for name, lock in _library_locks():
+            times = self._times_held(lock)
+            for _ in range(times):
+                lock.release()
+            self._seen.append(lock)
+            if times:
+                self.released.append(name)
+
+    def give_back_files(self) -> None:
+        """Their buffers count what was written; what was being written may come once more."""
+        files = [getattr(sys, name, None) for name in _STREAMS]
+        for _, variables, kept in self._noted:
+            files += variables + kept
+        for file in _different(filter(None, map(_buffered, files))):
+            if _OWNER is not None and _core.words_of(file)[_OWNER] == get_ident():
+                _core.leave_buffered(file, _OWNER)
+                self.released.append(f"the lock of {_described(file)}")
+
+    def find_the_rest(self) -> bool:
+        """Add what stays locked; whether a lock among it knows its owner."""
+        stays = False
+        for lock, code in self._entered:
+            if lock.locked() if type(lock) is _LOCK else lock._is_owned():
+                stays |= self._add(lock, f" (entered in {code.co_qualname})")
+        if self._own_identity:
+            for lock in _recursive_locks(self._noted):
+                if lock._is_owned():
+                    stays |= self._add(lock, "")
+        return stays
+
+    def _add(self, lock: Any, where: str) -> bool:
+        if any(lock is seen for seen in self._seen):
+            return False
+        self._seen.append(lock)
+        self.locks.append(f"{lock!r}{where}")
+        return type(lock) is _RLOCK and self._own_identity
+
+    def _times_held(self, lock: Any) -> int:
+        """In the child of a vfork the identity says nothing: the caller has it too."""
+        entered = sum(each is lock for each, _ in self._entered)
+        if type(lock) is _LOCK or not self._own_identity:
+            return entered
+        if not lock._is_owned():
+            return 0
+        count, _ = state = lock._release_save()
+        lock._acquire_restore(state)
+        return int(count)
+
+
+# ---- what the frames refer to
+
+
+def _locks_of(kept: tuple[Any, ...]) -> Iterator[Any]:
+    """A `with` block keeps the method for its end; since 3.14 a function, and its object after it."""
+    for place, entry in enumerate(kept):
+        if type(entry) in (BuiltinMethodType, MethodType):
+            yield from _lock_in(entry.__self__)
+        elif getattr(entry, "__name__", "") == "__exit__" and place + 1 < len(kept):
+            yield from _lock_in(kept[place + 1])
+
+
+def _lock_in(manager: Any) -> Iterator[Any]:
+    """Of the lock itself, or of a threading.Condition."""
+    threading = sys.modules.get("threading")
+    if threading is not None and type(manager) is threading.Condition:
+        manager = manager._lock
+    if type(manager) in (_LOCK, _RLOCK):
+        yield manager
+
+
+def _recursive_locks(noted: list[Frame]) -> Iterator[Any]:
+    """In the variables, and in the attributes of what these refer to."""
+    looked_at = 0
+    for _, variables, _ in noted:
+        for value in variables:
+            if type(value) is _RLOCK:
+                yield value
+            attributes = _attributes(value)
+            looked_at += 1 + len(attributes)
+            if looked_at > _MOST_LOOKED_AT:
+                return
+            yield from (each for each in attributes if type(each) is _RLOCK)
+
+
+def _attributes(value: Any) -> list[Any]:
+    try:
+        return list(object.__getattribute__(value, "__dict__").values())
+    except Exception:  # it has none, or they are not to be had
+        return []
+
+
+def _different(objects: Iterable[Any]) -> Iterator[Any]:
+    seen: set[int] = set()
+    for each in objects:
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+
+
+# ---- modules that were being imported
+
+
+def _module_locks(bootstrap: Any) -> list[Any]:
+    locks = [reference() for reference in list(bootstrap._module_locks.values())]
+    return [lock for lock in locks if type(lock) is bootstrap._ModuleLock]
+
+
+def _forget_half_a_module(name: str) -> None:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is not None and getattr(spec, "_initializing", False):
+        spec._initializing = False
+        del sys.modules[name]
+
+
+def _wait_no_more(bootstrap: Any) -> None:
+    """It may have died waiting for an import, which others take for a circle one day."""
+    waits_for = bootstrap._blocking_on.get(get_ident())
+    if isinstance(waits_for, list):  # since 3.12
+        waits_for.clear()
+    elif waits_for is not None:
+        del bootstrap._blocking_on[get_ident()]
+
+
+def _released_global_import_lock() -> bool:
+    import _imp
+
+    times = 0
+    try:
+        while True:
+            _imp.release_lock()
+            times += 1
+    except RuntimeError:  # it is not ours
+        return times > 0
+
+
+# ---- the standard library
+
+
+def _library_locks() -> Iterator[tuple[str, Any]]:
+    for module, attribute in _OF_ONE_STEP:
+        lock = getattr(sys.modules.get(module), attribute, None)
+        if type(lock) in (_LOCK, _RLOCK):
+            yield f"the lock of {module}", lock
+    logging = sys.modules.get("logging")
+    for reference in list(getattr(logging, "_handlerList", ())):
+        handler = reference()
+        lock = getattr(handler, "lock", None)
+        if type(lock) is _RLOCK:
+            yield f"the lock of a logging.{type(handler).__name__}", lock
+
+
+# ---- buffered files
+
+_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+
+
+def _buffered(file: Any) -> Any:
+    """The buffered file behind a file, or None."""
+    if type(file) is io.TextIOWrapper:
+        try:
+            file = file.buffer
+        except ValueError:  # detached
+            return None
+    return file if type(file) in _BUFFERED else None
+
+
+def _described(file: Any) -> str:
+    raw = file.raw
+    return repr(file) if type(raw) is io.FileIO else f"a {type(file).__name__}"
+
+
+class _Probe(io.RawIOBase):
+    """Sees in which word of a buffered file its owner is noted, while it is being written."""
+
+    def __init__(self) -> None:
+        self.file = io.BufferedWriter(self)
+        self.places: set[int] = set()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        words = _core.words_of(self.file)
+        self.places = {place for place, word in enumerate(words) if word == get_ident()}
+        return len(data)
+
+
+def _owner_word() -> int | None:
+    probe = _Probe()
+    probe.file.write(b"?")
+    probe.file.flush()
+    words = _core.words_of(probe.file)
+    places = [place for place in probe.places if words[place] == 0]
+    probe.file.detach()
+    return places[0] if len(places) == 1 and places[0] > 0 else None
+
+
+_OWNER = _owner_word()

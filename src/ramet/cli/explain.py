@@ -1,0 +1,94 @@
+"""ramet explain: what a request means, and what the kernel answers."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ..here import explain as explain_request
+from ..law import CALLS, Call, Caller, Explanation
+
+
+@click.command()
+@click.argument("request")
+@click.option("--call", type=click.Choice(CALLS), help="Which call; else the one Ramet would make.")
+@click.option("--exit-signal", type=int, metavar="N", help="The number of the exit signal.")
+@click.option("--kernel", metavar="6.9", help="Which Linux is asked; else the one that runs here.")
+@click.option("--unprivileged", is_flag=True, help="Asked by a caller without privileges.")
+@click.option("--as-me", is_flag=True, help="Asked by this user, where this command runs.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A field of clone_args, such as stack=0x7f0000000000 or set_tid=1,77.",
+)
+@click.option("--json", "as_json", is_flag=True, help="An object for machines.")
+@click.option("--svg", metavar="FILE", help="Draw caller and child; - is the standard output.")
+def explain(
+    request: str,
+    *,
+    call: str | None,
+    exit_signal: int | None,
+    kernel: str | None,
+    unprivileged: bool,
+    as_me: bool,
+    fields: tuple[str, ...],
+    as_json: bool,
+    svg: str | None,
+) -> None:
+    """Explain a request for a new task: what is shared, which rules it breaks, what would mend it.
+
+    REQUEST is flags by name ('CLONE_VM|CLONE_FS|SIGCHLD'), a number, a line of strace for clone,
+    clone3, unshare or setns, or one of fork, vfork, pthread_create, posix_spawn and docker. The
+    exit status is 1 when the kernel would refuse it.
+    """
+    try:
+        told = explain_request(
+            request,
+            exit_signal=exit_signal,
+            call=cast(Call | None, call),
+            caller=_caller(unprivileged, as_me),
+            kernel=kernel,
+            **dict(_field(field) for field in fields),
+        )
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from None
+    if svg is not None:
+        _draw(told, svg)
+    if as_json:
+        click.echo(json.dumps(told.to_dict(), indent=2))
+    elif svg is None:
+        click.echo(str(told))
+    sys.exit(int(not told.outcome.granted))
+
+
+def _caller(unprivileged: bool, as_me: bool) -> Caller | None:
+    if unprivileged and as_me:
+        raise click.UsageError("--unprivileged and --as-me are two callers: name one")
+    if as_me:
+        return Caller.current()
+    return Caller(privileged=False) if unprivileged else None
+
+
+def _draw(told: Explanation, place: str) -> None:
+    if place == "-":
+        click.echo(told.svg(), nl=False)
+        return
+    try:
+        Path(place).write_text(told.svg(), encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(place, error.strerror or "") from None
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    if name in {"beyond", "own", "descends", "pidfd_target"}:
+        return name, value.lower() in {"1", "yes", "true"}
+    try:
+        numbers = [int(number, 0) for number in value.split(",")]
+    except ValueError:
+        raise click.UsageError(f"not a number: {value!r} in {text!r}") from None
+    return name, numbers if name == "set_tid" and not value.startswith("0x") else numbers[0]

@@ -1,0 +1,253 @@
+"""ramet run: a program, and in the options all that surrounds it."""
+
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import CloneError, SpawnError
+from ..exit_status import ExitStatus
+from ..flags import CloneFlag
+from ..kernel_names import signal_number
+from ..options import Options
+from ..program import Command
+from .run_report import Report
+from .run_watch import Terminal, Watch, signals_kept
+from .run_words import (
+    OPTIONS,
+    ShellOption,
+    Stream,
+    option,
+    seconds,
+    stream,
+    switch,
+    vocabulary,
+)
+
+# As env(1) and timeout(1) have them.
+_TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 128
+
+_UNTOLD = CloneFlag.PARENT | CloneFlag.AUTOREAP
+_RUN = "Time and report"
+_OWN = (
+    option(
+        _RUN,
+        "--timeout",
+        "TIME",
+        seconds,
+        "SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; with --process-group 0 to all of its group.",
+    ),
+    option(_RUN, "--kill-after", "TIME", seconds, "And SIGKILL that long after."),
+    option(
+        _RUN,
+        "--json",
+        "FILE|-",
+        lambda text: Stream(1) if text == "-" else stream("write")(text),
+        "Report how it ended, and what it used.",
+    ),
+    switch(_RUN, "--dry-run", "Show the steps in their order, and run nothing."),
+)
+
+
+class _Failed(click.ClickException):
+    """Why nothing was run: one line, and an exit status."""
+
+    def __init__(self, message: str, exit_code: int = _FAILED) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo(f"ramet run: {self.message}", file=file or sys.stderr)
+
+
+class _Run(click.Command):
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
+        try:
+            return super().make_context(*args, **more)
+        except click.UsageError as error:
+            raise _Failed(error.format_message()) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                section = param.section if isinstance(param, ShellOption) else _RUN
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records, col_max=26)
+
+
+@click.command(
+    cls=_Run,
+    params=[
+        *OPTIONS,
+        *_OWN,
+        click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
+    ],
+    # What follows the program's name is the program's.
+    context_settings={
+        "allow_interspersed_args": False,
+        "help_option_names": ["-h", "--help"],
+    },
+    options_metavar="[OPTIONS] [--]",
+)
+def run(argv: tuple[str, ...], **values: Any) -> None:
+    """Run a program in surroundings of your making.
+
+    Its exit status is the program's own, 128+N when signal N killed it; 124 when its time was over
+    (137 when it took SIGKILL); 125 when ramet failed, 126 when the program cannot be executed, 127
+    when it is not found. Signals reach the program, and what is open stays open.
+    """
+    if not argv:
+        raise _Failed("which program? ramet run [OPTIONS] [--] PROGRAM [ARGS]...")
+    report = Report(argv)
+    try:
+        with ExitStack() as held:
+            output = _output(values["json"], held)
+            code = _reported(argv, values, report, output)
+    except OSError as error:
+        raise _Failed(_words(error)) from None
+    if report.interrupted:
+        _end_by_interrupt()
+    sys.exit(code)
+
+
+def _output(where: Stream | None, held: ExitStack) -> int | None:
+    if where is None:
+        return None
+    descriptor = where.opened()
+    if where.descriptor is None:
+        held.callback(os.close, descriptor)
+    return descriptor
+
+
+def _reported(
+    argv: tuple[str, ...], values: dict[str, Any], report: Report, output: int | None
+) -> int:
+    code = _FAILED
+    try:
+        code = _outcome(argv, values, report)
+        return code
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        code = _failure(error)
+        report.failed(error, _words(error))
+        raise _Failed(_words(error), code) from None
+    finally:
+        if output is not None:
+            _write(output, report.text(code).encode())
+
+
+def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> int:
+    with signals_kept() as mask, _files(values) as (options, terminal):
+        options.update(vocabulary(values))
+        _refuse_what_is_never_told(options)
+        _as_the_caller_has_signals(options, mask)
+        command = Command(argv, **options)
+        if values["dry_run"]:
+            _show(command)
+            return 0
+        child = command.spawn()
+        report.born(child.pid)
+        watch = Watch(child, values["timeout"], values["kill_after"], terminal)
+        status = watch.status()
+        report.ended(status, timed_out=watch.timed_out)
+    return _exit_code(status, timed_out=watch.timed_out)
+
+
+@contextmanager
+def _files(values: dict[str, Any]) -> Iterator[tuple[Options, Terminal | None]]:
+    """What the options about descriptors have opened, for as long as it is needed."""
+    options: Options = {}
+    with ExitStack() as held:
+
+        def opened(which: Stream) -> int:
+            descriptor = which.opened()
+            if which.descriptor is None:
+                held.callback(os.close, descriptor)
+            return descriptor
+
+        fds = {n: one for given in values["fd"] for n, one in given.items()}
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if values[name] is not None:
+                fds[number] = values[name]
+        if fds:
+            options["fds"] = {number: opened(one) for number, one in fds.items()}
+        if values["controlling_terminal"] is not None:
+            options["controlling_terminal"] = opened(values["controlling_terminal"])
+        terminal = None
+        if values["foreground"]:
+            terminal = Terminal()
+            held.callback(terminal.close)
+            options["foreground"] = terminal.descriptor
+            options["process_group"] = 0
+        yield options, terminal
+
+
+def _refuse_what_is_never_told(options: Options) -> None:
+    if untold := CloneFlag(options.get("flags", 0)) & _UNTOLD:
+        raise ValueError(f"{untold}: ramet would never be told how the program ended")
+
+
+def _as_the_caller_has_signals(options: Options, mask: set[Any]) -> None:
+    """We block all of them, and must not ignore SIGCHLD: the program gets what we were given."""
+    options.setdefault("signal_mask", mask)
+    ignored = signal.signal(signal.SIGCHLD, signal.SIG_DFL) is signal.SIG_IGN
+    defaults = map(signal_number, options.get("default_signals", ()))
+    if ignored and signal.SIGCHLD not in defaults:
+        options["ignored_signals"] = [signal.SIGCHLD, *options.get("ignored_signals", ())]
+
+
+def _show(command: Command) -> None:
+    click.echo(f"clone  {command.flags}")
+    *steps, (last, _) = command.steps
+    for step, file in steps:
+        click.echo(step if file is None else f"{step}  {file}")
+    click.echo(f"{last}  {shlex.join(command.argv)}")
+
+
+def _exit_code(status: ExitStatus, *, timed_out: bool) -> int:
+    if timed_out and status.signal != signal.SIGKILL:
+        return _TIMED_OUT
+    if status.signal is not None:
+        return _KILLED + status.signal
+    return _FAILED if status.code is None else status.code
+
+
+def _failure(error: Exception) -> int:
+    if not (isinstance(error, SpawnError) and error.step == "execve"):
+        return _FAILED
+    return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+
+
+def _words(error: Exception) -> str:
+    if not isinstance(error, OSError) or isinstance(error, CloneError | SpawnError):
+        return str(error)
+    name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{name}{error.strerror}"
+
+
+def _write(descriptor: int, text: bytes) -> None:
+    try:
+        while text:
+            text = text[os.write(descriptor, text) :]
+    except OSError as error:
+        raise _Failed(f"--json: {error.strerror}") from None
+
+
+def _end_by_interrupt() -> NoReturn:
+    """As a program that Ctrl-C ends must, so that a shell's loop around it ends as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(_KILLED + signal.SIGINT)  # where it is blocked from outside

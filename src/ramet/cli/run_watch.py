@@ -1,0 +1,154 @@
+"""Between a program and its caller until it ends: signals, stops, and the time it is given."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..child import Child
+from ..exit_status import ExitStatus
+
+# What a fault of our own raises is not to be kept.
+_OF_FAULTS = {
+    signal.SIGILL,
+    signal.SIGTRAP,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGSEGV,
+    signal.SIGSYS,
+}
+_AWAITED = signal.valid_signals() - _OF_FAULTS
+_OF_TERMINALS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_SI_KERNEL = 0x80  # include/uapi/asm-generic/siginfo.h
+
+
+@contextmanager
+def signals_kept() -> Iterator[set[Any]]:
+    """Keep all signals for a Watch, from before the child is there; gives the mask that was."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    try:
+        yield set(before)
+    finally:
+        while signal.sigtimedwait(_AWAITED, 0):  # they came too late for the program
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Terminal:
+    """The terminal that both have: lent to the program's process group, and taken back."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+
+    def move(self, giver: int, taker: int) -> None:
+        """From one process group to another, unless a third has it, as after a shell's `bg`.
+
+        SIGTTOU, which a group in the background gets for it, is blocked by signals_kept.
+        """
+        with suppress(OSError):
+            if os.tcgetpgrp(self.descriptor) == giver:
+                os.tcsetpgrp(self.descriptor, taker)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.descriptor)
+
+
+class Watch:
+    """Follows a child until it ends.
+
+    Signals go to the program, save those that the terminal has sent it as well. One that kill(2)
+    sends to our whole process group comes to the program twice, as nothing tells it from one for us
+    alone. When it is stopped
+    by the terminal so are we, for the shell to see. `timeout` and `kill_after`, in seconds, are
+    timeout(1)'s: SIGTERM after the one, SIGKILL after the other; None or 0 is never.
+    """
+
+    def __init__(
+        self,
+        child: Child[None],
+        timeout: float | None = None,
+        kill_after: float | None = None,
+        terminal: Terminal | None = None,
+    ) -> None:
+        self._child = child
+        self._deadline = time.monotonic() + timeout if timeout else None
+        self._kill_after = kill_after
+        self._terminal = terminal
+        self.timed_out = False
+
+    def status(self) -> ExitStatus:
+        """How it ended, when it has."""
+        try:
+            return self._status()
+        finally:
+            if self._terminal is not None:
+                self._terminal.move(self._child.pid, os.getpgrp())
+
+    def _status(self) -> ExitStatus:
+        while (status := self._child.poll()) is None:
+            told = self._next_signal()
+            if told is None:
+                self._time_is_up()
+            elif told.si_signo == signal.SIGCHLD:
+                self._stop_with_child()
+            else:
+                self._pass_on(told)
+        return status
+
+    def _next_signal(self) -> signal.struct_siginfo | None:
+        if self._deadline is None:
+            return signal.sigwaitinfo(_AWAITED)
+        return signal.sigtimedwait(_AWAITED, max(0.0, self._deadline - time.monotonic()))
+
+    def _time_is_up(self) -> None:
+        again, self.timed_out = self.timed_out, True
+        self._deadline = None
+        if again:
+            self._send(signal.SIGKILL)
+            return
+        if self._kill_after:
+            self._deadline = time.monotonic() + self._kill_after
+        self._send(signal.SIGTERM)
+        self._send(signal.SIGCONT)  # a stopped one could not see it
+
+    def _send(self, number: int) -> None:
+        """To the program's whole process group, where it leads one."""
+        if self._group() == self._child.pid:
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, number)
+        else:
+            self._child.send_signal(number)
+
+    def _group(self) -> int | None:
+        try:
+            return os.getpgid(self._child.pid)
+        except ProcessLookupError:
+            return None
+
+    def _pass_on(self, told: signal.struct_siginfo) -> None:
+        if told.si_signo == signal.SIGCONT and self._terminal is not None:
+            self._terminal.move(os.getpgrp(), self._child.pid)
+        by_terminal = told.si_code == _SI_KERNEL
+        if not (by_terminal and self._group() == os.getpgrp()):
+            self._child.send_signal(told.si_signo)
+
+    def _stop_with_child(self) -> None:
+        """Where no shell is there to continue us, our group is orphaned, and this has no effect.
+
+        The child continues with the SIGCONT that we get, as any signal is passed on.
+        """
+        try:
+            told = os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOHANG)
+        except ChildProcessError:
+            return
+        if told is None or told.si_status not in _OF_TERMINALS:
+            return
+        # Sent while it is blocked, it is one with the terminal's own that may be waiting: two would
+        # stop us twice.
+        os.kill(os.getpid(), told.si_status)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {told.si_status})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {told.si_status})

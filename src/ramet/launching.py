@@ -1,0 +1,171 @@
+"""A request for programs, worked out once, and the births by it."""
+
+import functools
+from operator import index
+from typing import TypeAlias
+
+from . import _core
+from ._core import Plan, Sponsored
+from .birth import Newborn, call_name, can_have_pidfd, is_by_clone, opened
+from .clone_args import CloneArgs, asked_of
+from .errors import CloneError
+from .flags import CloneFlag
+from .granted import check, refusal
+from .tree import orphans
+from .tree.birthplace import Birthplace
+
+Report: TypeAlias = tuple[int, int, int, int]
+
+_PIDFD = CloneFlag.PIDFD.value
+_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
+_HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
+
+
+class Prepared:
+    """A request for programs, packed once and put to the kernel many times."""
+
+    def __init__(self, args: CloneArgs, legacy: bool, flags: int) -> None:
+        self.args = args
+        self.block = args.block()
+        self.packed = self.block.packed
+        self.legacy = legacy
+        self.flags = flags
+        self.exit_signal = args.exit_signal
+
+    def refusal(self, error: OSError) -> CloneError:
+        """What the kernel's errno means."""
+        number, name = error.errno or 0, call_name(self.legacy)
+        fields = asked_of(self.args, self.block, name)
+        return refusal(number, self.flags, self.exit_signal, name, **fields)
+
+
+def prepared(args: CloneArgs) -> Prepared:
+    """Check a request with VM|VFORK and pack it; what the law knows to be wrong is refused here.
+
+    Where the kernel can, it clears the handlers of the child: they are of no use to a program, and
+    would run on our memory.
+    """
+    flags = index(args.flags)
+    legacy = is_by_clone(args)
+    if not legacy and not flags & _HANDLERS and _core.has_clear_sighand():
+        flags |= _CLEAR_SIGHAND
+    if can_have_pidfd(flags, legacy):
+        flags |= _PIDFD
+    args.flags = flags
+    check(flags, args.exit_signal, call_name(legacy))
+    return Prepared(args, legacy, flags)
+
+
+def plainly_prepared(flags: int, exit_signal: int) -> Prepared:
+    """The same for a request that has nothing else: most are alike, so they are kept."""
+    return _plainly_prepared(flags, exit_signal, _core.has_clone3(), _core.has_clear_sighand())
+
+
+@functools.lru_cache(maxsize=64)
+def _plainly_prepared(flags: int, exit_signal: int, *_depends_on: bool) -> Prepared:
+    return prepared(CloneArgs(flags, exit_signal=exit_signal))
+
+
+def launch(request: Prepared, plan: Plan, child: _core.Handle) -> tuple[int, int] | None:
+    """Make a task that carries out a plan, and let the handle stand for it.
+
+    Returns None, or the step that failed and its errno.
+    Needs: what the flags need.
+    Source: clone(2), execve(2).
+    """
+    try:
+        failed = _core.spawn(request.packed, request.legacy, plan, child)
+    except OSError as error:
+        raise request.refusal(error) from None
+    if orphans.blocks or child.pidfd is None:
+        _note(child)
+    return failed
+
+
+def launch_apart(
+    request: Prepared, plan: Plan, child: _core.Handle, patience: float
+) -> "tuple[int, int] | Sponsor | None":
+    """The same by a thread that is kept for it; the sponsor when that takes longer than patience.
+
+    patience: in seconds. The child has from that thread what belongs to a thread and is not in the
+    plan: affinity, scheduling, namespaces.
+    """
+    try:
+        begun = _core.spawn_apart(request.packed, request.legacy, plan, child, patience)
+    except OSError as error:
+        raise request.refusal(error) from None
+    if isinstance(begun, Sponsored):
+        return Sponsor(request, begun, is_late=True)
+    _note(child)
+    return begun
+
+
+def _note(child: _core.Handle) -> None:
+    if orphans.blocks:
+        orphans.note(child.pid)
+    if child.pidfd is None:  # a kernel before 5.2
+        child._hold(child.pid, opened(child.pid))
+
+
+def sponsor(request: Prepared, plan: Plan, stays: bool, pid_namespace: int) -> "Sponsor":
+    """The same by a thread of its own, which is all that the caller is, while the caller goes on.
+
+    stays: whether the thread lives as long as the child. pid_namespace: a descriptor of the one to
+    be born in, or -1.
+    Source: clone(2), setns(2).
+    """
+    try:
+        begun = _core.Sponsored(request.packed, request.legacy, plan, stays, pid_namespace)
+    except OSError as error:
+        raise request.refusal(error) from None
+    return Sponsor(request, begun)
+
+
+LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
+
+
+class Sponsor:
+    """A thread that makes a child while the caller goes on.
+
+    ``is_late``: whether the caller had the patience to wait for it, and waited in vain.
+    """
+
+    def __init__(self, request: Prepared, begun: Sponsored, *, is_late: bool = False) -> None:
+        self._request = request
+        self._core = begun
+        self.is_late = is_late
+
+    def reach(self, gate: int) -> Report:
+        """Wait until the child is at that gate, its program runs, or it has failed on the way."""
+        report = self.reach_within(gate, None)
+        assert report is not None
+        return report
+
+    def reach_within(self, gate: int, timeout: float | None) -> Report | None:
+        """The same, but None when the time is up; timeout in seconds, None for ever."""
+        try:
+            return self._core.reach(gate, timeout)
+        except OSError as error:
+            raise self._request.refusal(error) from None
+
+    def event(self) -> int:
+        """A descriptor that can be read once the child is at no gate any more; closed with this."""
+        return self._core.event()
+
+    def cancel(self) -> None:
+        """Kill the child that is being born. To be asked again until it is over, and no longer."""
+        self._core.cancel()
+
+    def open(self, gate: int) -> None:
+        """Let it pass that gate."""
+        self._core.open(gate)
+
+    def stop(self) -> None:
+        """Stop it where it is, at a gate."""
+        self._core.stop()
+
+
+def newborn(pid: int, pidfd: int, birthplace: Birthplace | None) -> Newborn:
+    """A child by what its birth has given; a kernel before 5.2 leaves no pidfd."""
+    orphans.note(pid)
+    return Newborn(pid, pidfd if pidfd >= 0 else opened(pid), None, birthplace=birthplace)

@@ -1,0 +1,305 @@
+"""A request in words: what it shares, which rules it breaks, and what would mend it."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from ..flags import CloneFlag, signal_name
+from .caller import Caller
+from .drawing import draw
+from .evaluate import evaluate, predict
+from .kernels import Span, answer_in_words, spans_of_answers
+from .mending import Change, smallest_changes
+from .outcome import Outcome
+from .reading import Reading, complete, read
+from .request import CSIGNAL, Call, Request
+from .rule import Rule
+from .sharing import SHARES
+from .version import version_text
+
+_SIGNAL_BITS = 0x7F
+_CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
+# Descriptors and sizes are read more easily in tens, addresses not.
+_LARGEST_SHOWN_DECIMAL = 0xFFFF
+
+
+@dataclass(frozen=True)
+class FlagWords:
+    """One flag of a request: what it does, since when, and what there is to know besides."""
+
+    name: str
+    does: str
+    since: str
+    note: str
+
+
+class Explanation:
+    """What a request means. ``str()`` is for people, ``to_dict()`` for machines, ``svg()`` a picture.
+
+    ``outcome`` is the answer itself; ``changes`` the smallest that make a refused request legal;
+    ``spans`` what every kernel answers; ``unprivileged`` what a caller without privileges gets.
+    """
+
+    def __init__(self, outcome: Outcome, reading: Reading) -> None:
+        self.outcome = outcome
+        self.recipe = reading.recipe
+        self.traced_errno = reading.traced_errno
+        self._call_is_named = reading.call_is_named
+
+    @functools.cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """The smallest changes that make the request legal."""
+        return smallest_changes(self.outcome)
+
+    @functools.cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """What every kernel answers; where clone3 is missing Ramet makes the call by clone()."""
+        return spans_of_answers(self.outcome, self._before_clone3())
+
+    def _before_clone3(self) -> Request | None:
+        """None where the call is named, or where only clone3 can do it."""
+        request = self.outcome.request
+        if self._call_is_named or request.fields() or request.flags & _CLONE3_ALONE:
+            return None
+        if request.exit_signal > CSIGNAL:
+            return None
+        return Request(request.flags, request.exit_signal, "clone", {})
+
+    @functools.cached_property
+    def unprivileged(self) -> Outcome:
+        """The answer to a caller without privileges."""
+        plain = Caller(privileged=False)
+        return evaluate(self.outcome.request, plain, self.outcome.kernel)
+
+    @property
+    def flags(self) -> tuple[FlagWords, ...]:
+        """Each flag of the request."""
+        asked = self.outcome.request.flags & ~_SIGNAL_BITS
+        seen = self.outcome.flags
+        told = [_told(flag) for flag in CloneFlag(seen & ~_SIGNAL_BITS)]
+        # A bit that meant another flag to this kernel is told by that one.
+        moved = (seen & ~asked).bit_count()
+        strange = CloneFlag(asked & ~seen)
+        if not moved:
+            told += [_told(flag, unknown=True) for flag in strange]
+        if nameless := strange.value & ~sum(flag.value for flag in strange):
+            told.append(FlagWords(f"{nameless:#x}", "no flag that Ramet knows", "?", ""))
+        return tuple(told)
+
+    @property
+    def asked(self) -> str:
+        """The request, as one would write it."""
+        request = self.outcome.request
+        parts = [f"flags={CloneFlag(request.flags)}"]
+        if request.exit_signal:
+            parts.append(f"exit_signal={signal_name(request.exit_signal)}")
+        parts += [f"{name}={_shown(value)}" for name, value in request.fields().items()]
+        return f"{request.call}({', '.join(parts)})"
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one line."""
+        if self.outcome.granted:
+            return "granted"
+        return f"refused: {self.outcome.errno}, by rule {self.outcome.broken[0].id}"
+
+    def svg(self) -> str:
+        """A drawing of caller and child, what they share in one box and what not in two."""
+        return draw(self.outcome, self.asked, self.verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines: numbers, names and words, ready for JSON."""
+        outcome = self.outcome
+        return {
+            "asked": self.asked,
+            "call": outcome.request.call,
+            "flags": outcome.request.flags,
+            "exit_signal_asked": outcome.request.exit_signal,
+            "kernel": version_text(outcome.kernel),
+            "recipe": self.recipe,
+            "errno": outcome.errno,
+            "traced_errno": self.traced_errno,
+            "broken": [_rule_dict(rule) for rule in outcome.broken],
+            "notes": [_rule_dict(rule) for rule in outcome.notes],
+            "shares": dict(outcome.shares),
+            "exit_signal": outcome.exit_signal,
+            "getpid": outcome.getpid,
+            "getppid": outcome.getppid,
+            "writes": sorted(outcome.writes),
+            "clears_ctid": outcome.clears_ctid,
+            "starts_stopped": outcome.starts_stopped,
+            "meaning": [vars(words) for words in self.flags],
+            "changes": [
+                {
+                    "steps": list(change.steps),
+                    "call": change.call,
+                    "flags": change.flags,
+                    "exit_signal": change.exit_signal,
+                }
+                for change in self.changes
+            ],
+            "kernels": [
+                {
+                    "since": version_text(span.since),
+                    "until": span.until and version_text(span.until),
+                    "errno": span.outcome.errno,
+                    "answer": answer_in_words(span.outcome, outcome),
+                }
+                for span in self.spans
+            ],
+            "unprivileged_errno": self.unprivileged.errno,
+        }
+
+    def __str__(self) -> str:
+        sections = [
+            self._head(),
+            self._told("Flags", self._flag_lines()),
+            self._told("Broken rules", [_rule_line(rule) for rule in self.outcome.broken]),
+            self._told("Smallest changes", [str(change) for change in self.changes]),
+            self._told("Shared", self._shares(True)),
+            self._told("Not shared", self._shares(False)),
+            self._told("The child", self._child()),
+            self._told("Passed over", [_rule_line(rule) for rule in self.outcome.notes]),
+            self._told("Other callers", self._others()),
+            self._told("Other kernels", self._kernels()),
+        ]
+        return "\n\n".join(section for section in sections if section)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.asked}: {self.verdict}>"
+
+    def _head(self) -> str:
+        who = "a privileged caller" if self.outcome.caller.privileged else "a plain caller"
+        lines = [f"{self.recipe}():" if self.recipe else "", self.asked]
+        lines.append(f"on Linux {version_text(self.outcome.kernel)}, {who}: {self.verdict}")
+        if self.traced_errno and self.traced_errno != self.outcome.errno:
+            lines.append(
+                f"The trace shows {self.traced_errno}, which the law does not foresee here."
+            )
+        return "\n".join(filter(None, lines))
+
+    @staticmethod
+    def _told(title: str, lines: list[str]) -> str:
+        return "\n".join([title, *(f"  {line}" for line in lines)]) if lines else ""
+
+    def _flag_lines(self) -> list[str]:
+        width = max((len(words.name) for words in self.flags), default=0)
+        return [
+            f"{words.name:{width}}  {words.does}" + (f" ({words.note})" if words.note else "")
+            for words in self.flags
+        ]
+
+    def _shares(self, shared: bool) -> list[str]:
+        shares = self.outcome.shares
+        return [
+            row.what if shared else f"{row.what}: {row.apart_by(self.outcome.flags)}"
+            for row in SHARES
+            if shares.get(row.key, not shared) is shared
+        ]
+
+    def _child(self) -> list[str]:
+        outcome = self.outcome
+        if outcome.exit_signal is None:
+            return []
+        lines = [
+            f"getpid() is {_PIDS[outcome.getpid]}, getppid() is {_PARENTS[outcome.getppid]}",
+            {-1: "its end is told to nobody", 0: "its end sends no signal"}.get(
+                outcome.exit_signal, f"its end sends {signal_name(outcome.exit_signal)}"
+            ),
+        ]
+        if outcome.writes:
+            lines.append(f"the kernel writes {', '.join(sorted(outcome.writes))}")
+        if outcome.clears_ctid:
+            lines.append("the kernel clears ctid at its end or exec, and wakes a waiter")
+        if outcome.starts_stopped:
+            lines.append("it begins stopped")
+        if outcome.suspends:
+            lines.append("the caller waits for its exec or end")
+        return lines
+
+    def _others(self) -> list[str]:
+        if not self.outcome.caller.privileged or self.unprivileged == self.outcome:
+            return []
+        words = answer_in_words(self.unprivileged, self.outcome)
+        return [f"without privileges: {words}"]
+
+    def _kernels(self) -> list[str]:
+        return [
+            f"{span}: {answer_in_words(span.outcome, self.outcome)}"
+            for span in self.spans
+            if not span.has(self.outcome.kernel)
+        ]
+
+
+def _told(flag: CloneFlag, unknown: bool = False) -> FlagWords:
+    facts = flag.facts
+    note = f"not known to this kernel, since {facts.since}" if unknown else facts.note
+    return FlagWords(str(flag), facts.shared_when_set, facts.since, note)
+
+
+_PIDS = {"caller": "the caller's", "new": "a new one", 1: "1", None: "?"}
+_PARENTS = {"caller": "the caller", "caller's parent": "the caller's parent", 0: "0", None: "?"}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value > _LARGEST_SHOWN_DECIMAL:
+        return f"{value:#x}"
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _rule_line(rule: Rule) -> str:
+    where = "" if rule.kernel_function == "none" else f" [{rule.kernel_function}, {rule.source}]"
+    errno = f" {rule.errno}" if rule.errno else ""
+    return f"{rule.id}{errno}: {rule.sentence}{where}; {rule.remedy}"
+
+
+def _rule_dict(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "errno": rule.errno,
+        "why": rule.sentence,
+        "remedy": rule.remedy,
+        "kernel_function": rule.kernel_function,
+        "source": rule.source,
+        "since": rule.since,
+        "until": rule.until,
+    }
+
+
+def explain(
+    request: int | str,
+    *,
+    exit_signal: int | None = None,
+    call: Call | None = None,
+    caller: Caller | None = None,
+    kernel: str | None = None,
+    **fields: Any,
+) -> Explanation:
+    """What a request means, in words.
+
+    request: flags, by number or by name; a line of strace for clone, clone3, unshare or setns; or
+    one of fork, vfork, pthread_create, posix_spawn and docker. The rest as in predict(). Where no
+    call is named it is the one that Ramet would make, the low seven bits being the exit signal.
+
+    Raises UnknownFlagError (a ValueError) with the nearest known name, and as predict() does.
+
+    >>> print(explain("SIGHAND").changes[0])
+    add CLONE_VM
+
+    Source: clone(2), unshare(2), setns(2), kernel/fork.c.
+    """
+    reading = read(request)
+    reading.call = call or reading.call
+    if exit_signal is not None:
+        reading.exit_signal = exit_signal
+    reading = complete(reading, kernel)
+    assert reading.call is not None
+    outcome = predict(
+        reading.flags,
+        exit_signal=reading.exit_signal,
+        call=reading.call,
+        caller=caller,
+        kernel=kernel,
+        **(reading.fields | fields),
+    )
+    return Explanation(outcome, reading)

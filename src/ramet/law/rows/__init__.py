@@ -1,0 +1,32 @@
+"""The rules, a file for each stage of the kernel's way, and all of them in its order.
+
+To add a rule, add a row where the kernel has its check. A rule with several causes is several rows
+with one id, so that each says its own sentence.
+"""
+
+from ..rule import Rule
+from . import (
+    above_bit_63,
+    birth_flags,
+    cgroups,
+    clone3_arguments,
+    limits,
+    namespaces,
+    passed_over,
+    pids,
+    setns,
+    unshare,
+)
+
+RULES: tuple[Rule, ...] = (
+    *above_bit_63.ROWS,
+    *clone3_arguments.ROWS,
+    *birth_flags.ROWS,
+    *unshare.ROWS,  # before the rows that it has in common with the other two
+    *limits.ROWS,
+    *namespaces.ROWS,
+    *pids.ROWS,
+    *cgroups.ROWS,
+    *passed_over.ROWS,
+    *setns.ROWS,
+)

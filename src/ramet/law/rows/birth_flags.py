@@ -1,0 +1,300 @@
+"""Which flags cannot go together: kernel_clone, and the head of copy_process."""
+
+from ...flags import CloneFlag
+from .. import conditions as ask
+from ..rule import CLONE, CLONE3, Rule
+
+_THREAD_OR_PARENT = CloneFlag.THREAD.value | CloneFlag.PARENT.value
+_AUTOKILL = CloneFlag.PIDFD_AUTOKILL.value
+
+ROWS = (
+    Rule(
+        id="C0",
+        all_of=CloneFlag.EMPTY_MNTNS.value,
+        calls=CLONE3,
+        errno=None,
+        kernel_function="kernel_clone",
+        since="7.1",
+        verified=False,
+        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, and all that is said of that flag",
+        remedy="nothing need be done",
+    ),
+    Rule(
+        id="C1",
+        calls=CLONE,
+        all_of=CloneFlag.PIDFD.value | CloneFlag.PARENT_SETTID.value,
+        kernel_function="kernel_clone",
+        since="5.2",
+        certain=True,
+        sentence=(
+            "CLONE_PIDFD cannot go with CLONE_PARENT_SETTID in clone(), where both would be written"
+            " at parent_tid"
+        ),
+        remedy="use clone3, which has a place for each",
+    ),
+    Rule(
+        id="C1",
+        calls=CLONE3,
+        all_of=CloneFlag.PIDFD.value | CloneFlag.PARENT_SETTID.value,
+        when=ask.pidfd_is_parent_tid,
+        kernel_function="kernel_clone",
+        since="5.9",
+        sentence="CLONE_PIDFD and CLONE_PARENT_SETTID may not write at the same address",
+        remedy="give pidfd and parent_tid different addresses",
+    ),
+    Rule(
+        id="D1",
+        all_of=CloneFlag.NEWNS.value | CloneFlag.FS.value,
+        kernel_function="copy_process",
+        since="2.4.19",
+        certain=True,
+        sentence=(
+            "CLONE_NEWNS cannot go with CLONE_FS, since one root directory cannot lie in two mount "
+            "namespaces"
+        ),
+        remedy="drop CLONE_FS",
+    ),
+    Rule(
+        id="D1",
+        calls=CLONE3,
+        all_of=CloneFlag.EMPTY_MNTNS.value | CloneFlag.FS.value,
+        none_of=CloneFlag.NEWNS.value,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, which cannot go with CLONE_FS",
+        remedy="drop CLONE_FS",
+    ),
+    Rule(
+        id="D2",
+        all_of=CloneFlag.NEWUSER.value | CloneFlag.FS.value,
+        kernel_function="copy_process",
+        since="3.9",
+        certain=True,
+        sentence=(
+            "CLONE_NEWUSER cannot go with CLONE_FS, since its new rights would let it chroot the "
+            "caller as well"
+        ),
+        remedy="drop CLONE_FS",
+    ),
+    Rule(
+        id="D3",
+        all_of=CloneFlag.THREAD.value,
+        none_of=CloneFlag.SIGHAND.value,
+        kernel_function="copy_process",
+        since="2.5.35",
+        certain=True,
+        sentence=(
+            "CLONE_THREAD needs CLONE_SIGHAND, since a thread group has one table of signal "
+            "handlers"
+        ),
+        remedy="add CLONE_SIGHAND, and CLONE_VM with it",
+    ),
+    Rule(
+        id="D4",
+        all_of=CloneFlag.SIGHAND.value,
+        none_of=CloneFlag.VM.value,
+        kernel_function="copy_process",
+        since="2.6.0",
+        certain=True,
+        sentence=(
+            "CLONE_SIGHAND needs CLONE_VM, since a handler is an address and must lie in memory "
+            "that both have"
+        ),
+        remedy="add CLONE_VM",
+    ),
+    Rule(
+        id="D5",
+        all_of=CloneFlag.PARENT.value,
+        when=ask.is_namespace_init,
+        kernel_function="copy_process",
+        since="2.6.32",
+        unseen=True,
+        sentence=(
+            "CLONE_PARENT is refused to the init of a pid namespace, whose parent lies outside and "
+            "could not see the child"
+        ),
+        remedy="drop CLONE_PARENT, or let a child of init make the call",
+    ),
+    Rule(
+        id="D6",
+        all_of=CloneFlag.THREAD.value | CloneFlag.NEWUSER.value,
+        kernel_function="copy_process",
+        since="3.8",
+        certain=True,
+        sentence=(
+            "CLONE_THREAD cannot go with CLONE_NEWUSER, since a thread group lives in one user "
+            "namespace"
+        ),
+        remedy="drop one of the two",
+    ),
+    Rule(
+        id="D6",
+        all_of=CloneFlag.THREAD.value | CloneFlag.NEWPID.value,
+        kernel_function="copy_process",
+        since="3.8",
+        certain=True,
+        sentence=(
+            "CLONE_THREAD cannot go with CLONE_NEWPID, since a thread group has one pid, in one pid"
+            " namespace"
+        ),
+        remedy="drop one of the two",
+    ),
+    Rule(
+        id="D6",
+        all_of=CloneFlag.THREAD.value,
+        none_of=CloneFlag.NEWUSER.value | CloneFlag.NEWPID.value,
+        when=ask.children_go_elsewhere,
+        kernel_function="copy_process",
+        since="4.3",
+        unseen=True,
+        sentence=(
+            "CLONE_THREAD is refused once unshare() or setns() gave the caller's children another "
+            "pid namespace, since a thread has to stay in the caller's"
+        ),
+        remedy="start threads first, or in a child",
+    ),
+    Rule(
+        id="D7",
+        any_of=CloneFlag.THREAD.value | CloneFlag.VM.value,
+        when=ask.children_get_other_time,
+        kernel_function="copy_process",
+        since="5.6",
+        until="6.2",
+        verified=False,
+        unseen=True,
+        sentence=(
+            "CLONE_VM and CLONE_THREAD were refused after unshare(CLONE_NEWTIME), since shared "
+            "memory holds one page of clock offsets"
+        ),
+        remedy="drop CLONE_VM, or run on Linux 6.2, where the child changes its time at exec",
+    ),
+    Rule(
+        id="D8",
+        all_of=CloneFlag.PIDFD.value | CloneFlag.DETACHED.value,
+        kernel_function="copy_process",
+        since="5.2",
+        certain=True,
+        sentence=(
+            "CLONE_PIDFD cannot go with CLONE_DETACHED, to have the old flag's bit free for "
+            "something else"
+        ),
+        remedy="drop CLONE_DETACHED, which does nothing",
+    ),
+    Rule(
+        id="D8",
+        all_of=CloneFlag.PIDFD.value | CloneFlag.THREAD.value,
+        kernel_function="copy_process",
+        since="5.2",
+        until="6.9",
+        verified=False,
+        sentence=(
+            "CLONE_PIDFD could not go with CLONE_THREAD before Linux 6.9, when a pidfd was for a "
+            "process only"
+        ),
+        remedy="drop CLONE_PIDFD",
+    ),
+    Rule(
+        id="D9",
+        calls=CLONE3,
+        all_of=CloneFlag.AUTOREAP.value,
+        any_of=_THREAD_OR_PARENT,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence=(
+            "CLONE_AUTOREAP is for children of the caller, and cannot go with CLONE_THREAD or "
+            "CLONE_PARENT"
+        ),
+        remedy="drop CLONE_AUTOREAP, or the other",
+    ),
+    Rule(
+        id="D9",
+        calls=CLONE3,
+        all_of=CloneFlag.AUTOREAP.value,
+        when=ask.exit_signal_given,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence="CLONE_AUTOREAP takes no exit signal, since such a child's end is told to nobody",
+        remedy="use exit_signal 0",
+    ),
+    Rule(
+        id="D10",
+        all_of=CloneFlag.PARENT.value,
+        when=ask.is_autoreap,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        unseen=True,
+        sentence=(
+            "CLONE_PARENT is refused to a caller that was itself made with CLONE_AUTOREAP, whose "
+            "parent waits for nobody"
+        ),
+        remedy="drop CLONE_PARENT",
+    ),
+    Rule(
+        id="D11",
+        calls=CLONE3,
+        all_of=CloneFlag.NNP.value | CloneFlag.THREAD.value,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence="CLONE_NNP cannot go with CLONE_THREAD, it is for whole processes",
+        remedy="let the thread set no_new_privs for itself",
+    ),
+    Rule(
+        id="D12",
+        calls=CLONE3,
+        all_of=_AUTOKILL,
+        none_of=CloneFlag.PIDFD.value,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence=(
+            "CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor it is that kills when closed"
+        ),
+        remedy="add CLONE_PIDFD",
+    ),
+    Rule(
+        id="D12",
+        calls=CLONE3,
+        all_of=_AUTOKILL,
+        none_of=CloneFlag.AUTOREAP.value,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence=(
+            "CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since whoever closed the pidfd will hardly "
+            "wait"
+        ),
+        remedy="add CLONE_AUTOREAP",
+    ),
+    Rule(
+        id="D12",
+        calls=CLONE3,
+        all_of=_AUTOKILL | CloneFlag.THREAD.value,
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        sentence="CLONE_PIDFD_AUTOKILL cannot go with CLONE_THREAD, it kills whole processes",
+        remedy="drop one of the two",
+    ),
+    Rule(
+        id="D13",
+        calls=CLONE3,
+        all_of=_AUTOKILL,
+        none_of=CloneFlag.NNP.value,
+        when=ask.unprivileged,
+        errno="EPERM",
+        kernel_function="copy_process",
+        since="7.1",
+        verified=False,
+        unseen=True,
+        sentence=(
+            "CLONE_PIDFD_AUTOKILL without CLONE_NNP needs CAP_SYS_ADMIN, since the child could gain"
+            " rights by an exec and still be killed"
+        ),
+        remedy="add CLONE_NNP",
+    ),
+)

@@ -1,0 +1,143 @@
+"""The child's place among the cgroups, and what can still go wrong at the very end."""
+
+from ...flags import CloneFlag
+from .. import conditions as ask
+from ..rule import CLONE3, Rule
+
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_CGROUP = "kernel/cgroup/cgroup.c"
+
+ROWS = (
+    Rule(
+        id="N1",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.not_a_cgroup,
+        errno="EBADF",
+        kernel_function="cgroup_css_set_fork",
+        since="5.7",
+        source=_CGROUP,
+        unseen=True,
+        sentence="cgroup must be an open descriptor of a directory of cgroup version 2",
+        remedy="open such a directory, not a file in it and none of version 1",
+    ),
+    Rule(
+        id="N2",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.cgroup_removed,
+        errno="ENOENT",
+        kernel_function="css_tryget_online_from_dir",
+        since="5.7",
+        source=_CGROUP,
+        unseen=True,
+        sentence="the cgroup was removed after its directory had been opened",
+        remedy="make it again, and open it anew",
+    ),
+    Rule(
+        id="N3",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.cgroup_not_writable,
+        errno="EACCES",
+        kernel_function="cgroup_may_write",
+        since="5.7",
+        source=_CGROUP,
+        unseen=True,
+        sentence=(
+            "the caller must be allowed to write cgroup.procs of the target and of the cgroup that "
+            "it has in common with the caller's"
+        ),
+        remedy="have the cgroup delegated: let both files belong to the caller's user",
+    ),
+    Rule(
+        id="N4",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.cgroup_out_of_sight,
+        errno="ENOENT",
+        kernel_function="cgroup_procs_write_permission",
+        since="5.7",
+        source=_CGROUP,
+        verified=False,
+        unseen=True,
+        sentence="under nsdelegate both cgroups must lie in the caller's cgroup namespace",
+        remedy="choose a cgroup below the root of the namespace",
+    ),
+    Rule(
+        id="N5",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.cgroup_domain_invalid,
+        errno="EOPNOTSUPP",
+        kernel_function="cgroup_migrate_vet_dst",
+        since="5.7",
+        source=_CGROUP,
+        unseen=True,
+        sentence='the target is "domain invalid": it lies in a threaded domain and is not threaded',
+        remedy='write "threaded" to its cgroup.type first',
+    ),
+    Rule(
+        id="N6",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP,
+        when=ask.cgroup_distributes,
+        errno="EBUSY",
+        kernel_function="cgroup_migrate_vet_dst",
+        since="5.7",
+        source=_CGROUP,
+        verified=False,
+        unseen=True,
+        sentence=(
+            "a cgroup that gives its children controllers (cgroup.subtree_control) holds no "
+            "processes itself"
+        ),
+        remedy="choose a leaf below it",
+    ),
+    Rule(
+        id="N7",
+        calls=CLONE3,
+        all_of=_INTO_CGROUP | CloneFlag.THREAD.value,
+        when=ask.cgroup_of_other_domain,
+        errno="EOPNOTSUPP",
+        kernel_function="cgroup_attach_permissions",
+        since="5.7",
+        source=_CGROUP,
+        unseen=True,
+        sentence="a thread cannot be born outside of the threaded domain that its process is in",
+        remedy="choose a threaded cgroup of the same domain, or drop CLONE_THREAD",
+    ),
+    Rule(
+        id="N8",
+        when=ask.too_many_pids_in_cgroup,
+        errno="EAGAIN",
+        kernel_function="pids_can_fork",
+        since="4.3",
+        source="kernel/cgroup/pids.c",
+        unseen=True,
+        sentence="pids.max of the child's cgroup, or of one above it, is reached",
+        remedy="wait for tasks to end, or raise pids.max",
+    ),
+    Rule(
+        id="O1",
+        when=ask.children_init_dies,
+        errno="ENOMEM",
+        kernel_function="copy_process",
+        since="3.8",
+        verified=False,
+        unseen=True,
+        sentence="the init of the pid namespace for the child died during the call",
+        remedy="make a new pid namespace",
+    ),
+    Rule(
+        id="O2",
+        when=ask.fatal_signal_pending,
+        errno="EINTR",
+        kernel_function="copy_process",
+        since="2.6",
+        verified=False,
+        unseen=True,
+        sentence="the caller itself is being killed, and makes no tasks any more",
+        remedy="nothing can be done",
+    ),
+)

@@ -1,0 +1,246 @@
+"""What clone3 asks of its structure before it looks at any flag's meaning."""
+
+from ...flags import FACTS, CloneFlag
+from .. import conditions as ask
+from ..rule import CLONE3, Rule
+from ..version import parse_version
+
+_UPPER_HALF = 0xFFFF_FFFF_0000_0000
+
+
+def _unknown_flags() -> tuple[Rule, ...]:
+    """A row for each span of kernels that know the same flags above bit 31."""
+    upper = [row for row in FACTS if row.value & _UPPER_HALF and "clone3" in row.calls]
+    versions = sorted({"5.3", *(row.since for row in upper)}, key=parse_version)
+    rows = []
+    for since, until in zip(versions, [*versions[1:], None], strict=True):
+        known = sum(row.value for row in upper if parse_version(row.since) <= parse_version(since))
+        rows.append(
+            Rule(
+                id="B1",
+                calls=CLONE3,
+                any_of=_UPPER_HALF & ~known,
+                raw=True,
+                kernel_function="clone3_args_valid",
+                since=since,
+                until=until,
+                verified=since == "5.7",
+                sentence=_unknown_sentence(since),
+                remedy="drop the flag, or run on a kernel that has it",
+            )
+        )
+    return tuple(rows)
+
+
+def _unknown_sentence(since: str) -> str:
+    later: dict[str, list[str]] = {}
+    for row in FACTS:
+        if row.value & _UPPER_HALF and parse_version(row.since) > parse_version(since):
+            later.setdefault(row.since, []).append(row.name)
+    came = "; ".join(f"{', '.join(names)} came with {version}" for version, names in later.items())
+    return (
+        "clone3 refuses flags that its kernel does not know, so that they can get a meaning later"
+        + (f" ({came})" if came else "")
+    )
+
+
+ROWS = (
+    Rule(
+        id="A0",
+        calls=CLONE3,
+        errno="ENOSYS",
+        kernel_function="none",
+        since="2.6.11",
+        until="5.3",
+        verified=False,
+        sentence="clone3 came with Linux 5.3, and there is no such call before",
+        remedy="use clone(), which takes the flags below bit 32",
+    ),
+    Rule(
+        id="A1",
+        calls=CLONE3,
+        when=ask.size_beyond_a_page,
+        errno="E2BIG",
+        kernel_function="copy_clone_args_from_user",
+        since="5.3",
+        sentence="clone_args may not be larger than a page, since no kernel will ever need that",
+        remedy="give the size of the structure: 64, 80 or 88 bytes",
+    ),
+    Rule(
+        id="A2",
+        calls=CLONE3,
+        when=ask.size_below_first_version,
+        kernel_function="copy_clone_args_from_user",
+        since="5.3",
+        sentence="clone_args has 64 bytes at least, which is its first version",
+        remedy="give the size of the structure: 64, 80 or 88 bytes",
+    ),
+    Rule(
+        id="A3",
+        calls=CLONE3,
+        when=ask.args_unreadable,
+        errno="EFAULT",
+        kernel_function="copy_struct_from_user",
+        since="5.3",
+        source="include/linux/uaccess.h",
+        sentence="clone_args must lie in memory that the caller can read",
+        remedy="give the address of the structure",
+    ),
+    Rule(
+        id="A4",
+        calls=CLONE3,
+        when=ask.set_beyond_known_fields,
+        errno="E2BIG",
+        kernel_function="copy_struct_from_user",
+        since="5.4",
+        source="include/linux/uaccess.h",
+        sentence=(
+            "a byte is set past the fields that this kernel knows (88 bytes), and it will not "
+            "ignore what may be asked there"
+        ),
+        remedy="clear what lies beyond, or run on a kernel that knows the field",
+    ),
+    Rule(
+        id="A5",
+        calls=CLONE3,
+        when=ask.too_many_pids,
+        kernel_function="copy_clone_args_from_user",
+        since="5.5",
+        sentence="set_tid_size is at most 32, since pid namespaces are not nested deeper",
+        remedy="choose a pid for each namespace that the child is in, and no more",
+    ),
+    Rule(
+        id="A6",
+        calls=CLONE3,
+        when=ask.pids_without_size,
+        kernel_function="copy_clone_args_from_user",
+        since="5.5",
+        sentence="set_tid and set_tid_size go together: an array, and how many pids it has",
+        remedy="give both, or neither",
+    ),
+    Rule(
+        id="A7",
+        calls=CLONE3,
+        when=ask.exit_signal_beyond_last,
+        kernel_function="copy_clone_args_from_user",
+        since="5.3",
+        certain=True,
+        sentence="the exit signal must be from 0 to 64, there are no others",
+        remedy="use a signal from 1 to 64, or 0 for none",
+    ),
+    Rule(
+        id="A8",
+        calls=CLONE3,
+        all_of=CloneFlag.INTO_CGROUP.value,
+        when=ask.cgroup_not_in_structure,
+        kernel_function="copy_clone_args_from_user",
+        since="5.7",
+        sentence=(
+            "CLONE_INTO_CGROUP needs a descriptor in the field cgroup, which a clone_args of less "
+            "than 88 bytes does not have"
+        ),
+        remedy="open the cgroup's directory and give its descriptor, with a size of 88",
+    ),
+    Rule(
+        id="A9",
+        calls=CLONE3,
+        when=ask.pids_unreadable,
+        errno="EFAULT",
+        kernel_function="copy_clone_args_from_user",
+        since="5.5",
+        sentence="set_tid must point to memory that the caller can read",
+        remedy="give the address of the array of pids",
+    ),
+    *_unknown_flags(),
+    Rule(
+        id="B2",
+        calls=CLONE3,
+        any_of=CloneFlag.DETACHED.value,
+        raw=True,
+        kernel_function="clone3_args_valid",
+        since="5.3",
+        certain=True,
+        sentence=(
+            "clone3 refuses CLONE_DETACHED, which means nothing, to have the bit free for something"
+            " else"
+        ),
+        remedy="drop CLONE_DETACHED, or use clone(), which ignores it",
+    ),
+    Rule(
+        id="B2",
+        calls=CLONE3,
+        any_of=CloneFlag.CSIGNAL.value & ~CloneFlag.NEWTIME.value,
+        raw=True,
+        kernel_function="clone3_args_valid",
+        since="5.3",
+        certain=True,
+        sentence=(
+            "clone3 has a field of its own for the exit signal, and refuses one in the low byte of "
+            "the flags"
+        ),
+        remedy="give the signal as exit_signal",
+    ),
+    Rule(
+        id="B2",
+        calls=CLONE3,
+        any_of=CloneFlag.NEWTIME.value,
+        raw=True,
+        kernel_function="clone3_args_valid",
+        since="5.3",
+        until="6.3",
+        verified=False,
+        sentence="clone3 took CLONE_NEWTIME for a part of the exit signal before Linux 6.3",
+        remedy="use unshare(CLONE_NEWTIME) before the call",
+    ),
+    Rule(
+        id="B3",
+        calls=CLONE3,
+        all_of=CloneFlag.SIGHAND.value | CloneFlag.CLEAR_SIGHAND.value,
+        kernel_function="clone3_args_valid",
+        since="5.5",
+        # On 5.3 and 5.4 the bit is unknown and refused as such.
+        certain=True,
+        sentence=(
+            "CLONE_CLEAR_SIGHAND cannot go with CLONE_SIGHAND, since it would clear the caller's "
+            "handlers as well"
+        ),
+        remedy="drop one of the two",
+    ),
+    Rule(
+        id="B4",
+        calls=CLONE3,
+        all_of=CloneFlag.THREAD.value,
+        when=ask.exit_signal_given,
+        kernel_function="clone3_args_valid",
+        since="5.3",
+        certain=True,
+        sentence="CLONE_THREAD takes no exit signal, since a thread's end is told to nobody",
+        remedy="use exit_signal 0",
+    ),
+    Rule(
+        id="B4",
+        calls=CLONE3,
+        all_of=CloneFlag.PARENT.value,
+        when=ask.exit_signal_given,
+        kernel_function="clone3_args_valid",
+        since="5.3",
+        certain=True,
+        sentence=(
+            "CLONE_PARENT takes no exit signal, since the child has that of its caller's thread "
+            "group leader"
+        ),
+        remedy="use exit_signal 0",
+    ),
+    Rule(
+        id="B5",
+        calls=CLONE3,
+        when=ask.stack_is_no_range,
+        kernel_function="clone3_stack_valid",
+        since="5.3",
+        sentence=(
+            "stack is the lowest address and stack_size the bytes above it: both or neither, and "
+            "all of it in user space"
+        ),
+        remedy="give both, or neither for the caller's own stack",
+    ),
+)

@@ -1,0 +1,136 @@
+"""New namespaces: copy_namespaces and what it calls."""
+
+from ...flags import CloneFlag
+from .. import conditions as ask
+from ..rule import BIRTHS, UNSHARE, Rule
+
+NEWUSER = CloneFlag.NEWUSER.value
+NEWPID = CloneFlag.NEWPID.value
+# All that need CAP_SYS_ADMIN; NEWUSER needs nothing.
+PRIVILEGED = sum(
+    flag.value
+    for flag in (
+        CloneFlag.NEWNS,
+        CloneFlag.NEWUTS,
+        CloneFlag.NEWIPC,
+        CloneFlag.NEWPID,
+        CloneFlag.NEWNET,
+        CloneFlag.NEWCGROUP,
+        CloneFlag.NEWTIME,
+        CloneFlag.EMPTY_MNTNS,
+    )
+)
+_PROXY = "kernel/nsproxy.c"
+_PID_NAMESPACE = "kernel/pid_namespace.c"
+
+# unshare() comes to these by the same functions, so they are rows for it too.
+_ALL = BIRTHS | UNSHARE
+
+ROWS = (
+    Rule(
+        id="J1",
+        calls=_ALL,
+        any_of=PRIVILEGED,
+        none_of=NEWUSER,
+        when=ask.unprivileged,
+        errno="EPERM",
+        kernel_function="copy_namespaces",
+        since="2.4.19",
+        source=_PROXY,
+        unseen=True,
+        sentence=(
+            "a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, since "
+            "programs with raised rights must not be fooled by what they find there"
+        ),
+        remedy="add CLONE_NEWUSER, in whose new user namespace the child has every capability",
+    ),
+    # Without CAP_SYS_ADMIN the kernel says EPERM first, unless a user namespace is asked for too.
+    Rule(
+        id="J2",
+        all_of=CloneFlag.NEWIPC.value | CloneFlag.SYSVSEM.value,
+        kernel_function="copy_namespaces",
+        since="2.6.26",
+        source=_PROXY,
+        certain=True,
+        sentence=(
+            "CLONE_NEWIPC cannot go with CLONE_SYSVSEM, since the undo list names semaphores of the"
+            " old namespace"
+        ),
+        remedy="drop CLONE_SYSVSEM",
+    ),
+    Rule(
+        id="J3",
+        calls=_ALL,
+        any_of=PRIVILEGED,
+        when=ask.namespaces_exhausted,
+        errno="ENOSPC",
+        kernel_function="create_new_namespaces",
+        since="4.9",
+        source="kernel/ucount.c",
+        unseen=True,
+        sentence=(
+            "the user has as many namespaces of a kind as max_*_namespaces allows (counted in the "
+            "order mnt, uts, ipc, pid, cgroup, net, time)"
+        ),
+        remedy="let unused ones go, or raise the limit in /proc/sys/user",
+    ),
+    Rule(
+        id="J4",
+        calls=_ALL,
+        all_of=NEWPID,
+        when=ask.children_go_elsewhere,
+        kernel_function="copy_pid_ns",
+        since="3.8",
+        source=_PID_NAMESPACE,
+        unseen=True,
+        sentence=(
+            "CLONE_NEWPID is refused once unshare() or setns() gave the caller's children another "
+            "pid namespace than its own"
+        ),
+        remedy="make the call in a child, which lives in that namespace",
+    ),
+    Rule(
+        id="J5",
+        calls=_ALL,
+        all_of=NEWPID,
+        when=ask.pid_ns_foreign,
+        kernel_function="create_pid_namespace",
+        since="4.14",
+        source=_PID_NAMESPACE,
+        verified=False,
+        unseen=True,
+        sentence=(
+            "a pid namespace must belong to the user namespace of the one above it, or to one below"
+            " that"
+        ),
+        remedy="enter the user namespace that owns the caller's pid namespace",
+    ),
+    Rule(
+        id="J6",
+        calls=_ALL,
+        all_of=NEWPID,
+        when=ask.pid_ns_too_deep,
+        errno="ENOSPC",
+        kernel_function="create_pid_namespace",
+        since="4.9",
+        source=_PID_NAMESPACE,
+        unseen=True,
+        sentence="pid namespaces are nested 32 deep below the first, and no deeper",
+        remedy="drop CLONE_NEWPID, or make the call further up",
+    ),
+    Rule(
+        id="J6",
+        calls=_ALL,
+        all_of=NEWPID,
+        when=ask.pid_ns_too_deep,
+        errno="EINVAL",
+        kernel_function="create_pid_namespace",
+        since="3.7",
+        until="4.9",
+        source=_PID_NAMESPACE,
+        verified=False,
+        unseen=True,
+        sentence="pid namespaces are nested 32 deep below the first, and no deeper",
+        remedy="drop CLONE_NEWPID, or make the call further up",
+    ),
+)

@@ -1,0 +1,66 @@
+"""What the kernel lets pass without a word, although it does not do what was asked."""
+
+from ...flags import CloneFlag
+from .. import conditions as ask
+from ..rule import CLONE, Rule
+
+_WORDS = CloneFlag.PARENT_SETTID.value | CloneFlag.CHILD_SETTID.value
+
+ROWS = (
+    Rule(
+        id="P1",
+        any_of=_WORDS | CloneFlag.CHILD_CLEARTID.value,
+        when=ask.settid_ignored,
+        errno=None,
+        kernel_function="schedule_tail",
+        since="2.6.24",
+        sentence="a word for a tid that cannot be written is never an error: nothing is written",
+        remedy="give the address of an int",
+    ),
+    Rule(
+        id="P2",
+        calls=CLONE,
+        any_of=0xFFFF_FFFF_0000_0000,
+        raw=True,
+        errno=None,
+        kernel_function="sys_clone",
+        since="2.6.11",
+        sentence="clone() has 32 bits of flags and ignores those above",
+        remedy="make the call with clone3",
+    ),
+    Rule(
+        id="P2",
+        calls=CLONE,
+        when=ask.exit_signal_unheard,
+        errno=None,
+        kernel_function="sys_clone",
+        since="2.6.11",
+        sentence=(
+            "an exit signal from 65 to 255 is taken and never sent; only __WALL and __WCLONE wait "
+            "for such a child"
+        ),
+        remedy="use a signal from 1 to 64, or 0 for none",
+    ),
+    Rule(
+        id="P2",
+        calls=CLONE,
+        any_of=CloneFlag.THREAD.value | CloneFlag.PARENT.value,
+        when=ask.exit_signal_given,
+        errno=None,
+        kernel_function="copy_process",
+        since="2.6.30",
+        sentence="clone() ignores the exit signal with CLONE_THREAD and CLONE_PARENT",
+        remedy="give none",
+    ),
+    Rule(
+        id="P2",
+        calls=CLONE,
+        all_of=CloneFlag.DETACHED.value,
+        none_of=CloneFlag.PIDFD.value,
+        errno=None,
+        kernel_function="sys_clone",
+        since="2.6.11",
+        sentence="clone() ignores CLONE_DETACHED, which has had no effect since 2.6.0",
+        remedy="drop it",
+    ),
+)

@@ -1,0 +1,103 @@
+"""unshare(2), which takes apart what clone(2) lets share.
+
+The rules of new user namespaces (F) and of the others (J) hold for it, too: it comes to them by the
+same functions.
+"""
+
+from ...flags import CloneFlag
+from .. import conditions as ask
+from ..rule import UNSHARE, Rule
+from .namespaces import NEWUSER, PRIVILEGED
+
+_SINGLE = CloneFlag.THREAD.value | CloneFlag.SIGHAND.value | CloneFlag.VM.value | NEWUSER
+_HANDLERS = CloneFlag.SIGHAND.value | CloneFlag.VM.value
+_KNOWN = (
+    _SINGLE
+    | PRIVILEGED & ~CloneFlag.EMPTY_MNTNS.value
+    | CloneFlag.FS.value
+    | CloneFlag.FILES.value
+    | CloneFlag.SYSVSEM.value
+)
+_EMPTY_MNTNS = 0x100000
+_ALL = (1 << 64) - 1
+_SINCE = {"4.6": CloneFlag.NEWCGROUP.value, "5.6": CloneFlag.NEWTIME.value, "7.1": _EMPTY_MNTNS}
+
+
+def _refused_bits() -> tuple[Rule, ...]:
+    versions = ["3.8", *_SINCE]
+    known = _KNOWN & ~sum(_SINCE.values())
+    rows = []
+    for since, until in zip(versions, [*versions[1:], None], strict=True):
+        known |= _SINCE.get(since, 0)
+        rows.append(
+            Rule(
+                id="U1",
+                calls=UNSHARE,
+                any_of=_ALL & ~known,
+                raw=True,
+                kernel_function="check_unshare_flags",
+                since=since,
+                until=until,
+                verified=since == "5.6",
+                sentence="unshare() takes what can be taken apart again, and no other flag",
+                remedy="drop the flag: it is one for clone()",
+            )
+        )
+    return tuple(rows)
+
+
+ROWS = (
+    Rule(
+        id="U0",
+        calls=UNSHARE,
+        errno="ENOSYS",
+        kernel_function="none",
+        since="2.6.11",
+        until="2.6.16",
+        verified=False,
+        sentence="unshare() came with Linux 2.6.16",
+        remedy="make a child that shares less",
+    ),
+    *_refused_bits(),
+    Rule(
+        id="U2",
+        calls=UNSHARE,
+        any_of=_SINGLE,
+        when=ask.has_other_threads,
+        kernel_function="check_unshare_flags",
+        since="3.8",
+        unseen=True,
+        sentence=(
+            "CLONE_THREAD, and what implies it (CLONE_SIGHAND, CLONE_VM, CLONE_NEWUSER), needs a "
+            "process with one thread, since no thread can leave its group"
+        ),
+        remedy="call it before any thread is started, or make a child with the flag",
+    ),
+    Rule(
+        id="U3",
+        calls=UNSHARE,
+        any_of=_HANDLERS,
+        when=ask.handlers_have_sharers,
+        kernel_function="check_unshare_flags",
+        since="2.6.16",
+        unseen=True,
+        sentence=(
+            "CLONE_SIGHAND and CLONE_VM are refused while another task has the same handlers: "
+            "unshare() does not copy them"
+        ),
+        remedy="make a child that shares none",
+    ),
+    Rule(
+        id="U4",
+        calls=UNSHARE,
+        any_of=CloneFlag.VM.value,
+        when=ask.memory_has_sharers,
+        kernel_function="check_unshare_flags",
+        since="2.6.16",
+        unseen=True,
+        sentence=(
+            "CLONE_VM is refused while another task has the same memory: unshare() does not copy it"
+        ),
+        remedy="make a child without CLONE_VM",
+    ),
+)

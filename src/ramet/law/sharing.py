@@ -1,0 +1,181 @@
+"""What a granted request shares: a row for each thing that two tasks can have in common."""
+
+from typing import NamedTuple
+
+from ..flags import CloneFlag
+from .caller import Caller
+from .rule import BIRTHS, UNSHARE
+
+_NEWTIME, _VM = CloneFlag.NEWTIME.value, CloneFlag.VM.value
+_NEWNS = CloneFlag.NEWNS.value | CloneFlag.EMPTY_MNTNS.value
+_NEWUSER = CloneFlag.NEWUSER.value
+
+
+class Share(NamedTuple):
+    """One thing: it is shared when one of ``any_of`` is set (or apart then, when ``shared`` is no).
+
+    ``unless`` are flags that take that back. ``split`` names a fact of the caller that sets the
+    child apart in any case; ``split_unless`` are flags against that. ``what`` is it in words,
+    ``apart`` what a child has that does not share it (``instead``: what it has with another flag),
+    and ``probe`` how one can see it from outside: a type of kcmp, a link in /proc/PID/ns.
+    """
+
+    key: str
+    what: str
+    any_of: int
+    shared: bool
+    unless: int = 0
+    split: str | None = None
+    split_unless: int = 0
+    calls: frozenset[str] = BIRTHS
+    probe: str = ""
+    apart: str = "a copy"
+    instead: tuple[int, str] | None = None
+
+    def apart_by(self, flags: int) -> str:
+        """What the child has for itself, when these flags are set."""
+        if self.instead is not None and flags & self.instead[0]:
+            return self.instead[1]
+        return self.apart
+
+
+def _namespace(key: str, what: str, bits: int, probe: str, apart: str = "new") -> Share:
+    return Share(
+        key=f"ns_{key}",
+        what=what,
+        any_of=bits,
+        shared=False,
+        calls=BIRTHS | UNSHARE,
+        probe=f"/proc/PID/ns/{probe}",
+        apart=apart,
+    )
+
+
+SHARES: tuple[Share, ...] = (
+    Share(key="vm", what="memory", any_of=_VM, shared=True, probe="KCMP_VM"),
+    Share(
+        key="files",
+        what="descriptors",
+        any_of=CloneFlag.FILES.value,
+        shared=True,
+        probe="KCMP_FILES",
+    ),
+    Share(
+        key="fs", what="directories, umask", any_of=CloneFlag.FS.value, shared=True, probe="KCMP_FS"
+    ),
+    Share(
+        key="sighand",
+        what="signal handlers",
+        any_of=CloneFlag.SIGHAND.value,
+        shared=True,
+        probe="KCMP_SIGHAND",
+        instead=(CloneFlag.CLEAR_SIGHAND.value, "cleared"),
+    ),
+    Share(
+        key="sysvsem",
+        what="semaphore undo list",
+        any_of=CloneFlag.SYSVSEM.value,
+        shared=True,
+        probe="KCMP_SYSVSEM",
+        apart="empty",
+    ),
+    Share(
+        key="io",
+        what="I/O context",
+        any_of=CloneFlag.IO.value,
+        shared=True,
+        split="has_no_io_context",
+        probe="KCMP_IO",
+        apart="its own",
+    ),
+    Share(
+        key="ns_mnt",
+        what="mounts",
+        any_of=_NEWNS,
+        shared=False,
+        calls=BIRTHS | UNSHARE,
+        probe="/proc/PID/ns/mnt",
+        instead=(CloneFlag.EMPTY_MNTNS.value, "empty"),
+    ),
+    _namespace("uts", "host name", CloneFlag.NEWUTS.value, "uts", "a copy"),
+    _namespace("ipc", "System V IPC", CloneFlag.NEWIPC.value, "ipc"),
+    _namespace("user", "users and rights", _NEWUSER, "user"),
+    Share(
+        key="ns_pid",
+        what="pids",
+        any_of=CloneFlag.NEWPID.value,
+        shared=False,
+        split="children_pid_ns_differs",
+        probe="/proc/PID/ns/pid",
+        apart="new",
+    ),
+    _namespace("pid_for_children", "pids of children", CloneFlag.NEWPID.value, "pid_for_children"),
+    _namespace("net", "network", CloneFlag.NEWNET.value, "net"),
+    _namespace("cgroup", "view of cgroups", CloneFlag.NEWCGROUP.value, "cgroup"),
+    Share(
+        key="ns_time",
+        what="boot clocks",
+        any_of=_NEWTIME,
+        shared=False,
+        unless=_VM,
+        split="children_time_ns_differs",
+        split_unless=_VM,
+        probe="/proc/PID/ns/time",
+        apart="new",
+    ),
+    _namespace("time_for_children", "clocks of children", _NEWTIME, "time_for_children"),
+    Share(
+        key="same_tgid",
+        what="process id",
+        any_of=CloneFlag.THREAD.value,
+        shared=True,
+        apart="its own",
+    ),
+    Share(
+        key="same_ppid",
+        what="parent",
+        any_of=CloneFlag.THREAD.value | CloneFlag.PARENT.value,
+        shared=True,
+        apart="the caller",
+    ),
+)
+
+# unshare() leaves its caller what it does not take apart; its flags work the other way round.
+_TAKEN_APART = {
+    "files": CloneFlag.FILES.value,
+    "fs": CloneFlag.FS.value | CloneFlag.NEWNS.value | _NEWUSER,
+    "sysvsem": CloneFlag.SYSVSEM.value | CloneFlag.NEWIPC.value,
+}
+
+
+def shared_by_birth(flags: int, caller: Caller) -> dict[str, bool]:
+    """Whether the child has each thing in common with its caller."""
+    shares = {
+        key: bool(flags & any_of and not flags & unless) == shared
+        for key, any_of, unless, shared in _BITS
+    }
+    for key, fact, unless in _SPLITS:
+        if not flags & unless and _is_so(caller, fact):
+            shares[key] = False
+    return shares
+
+
+def kept_by_unshare(flags: int) -> dict[str, bool]:
+    """Whether the caller keeps what it had, each thing."""
+    kept = {row.key: not flags & row.any_of if row.calls >= UNSHARE else True for row in SHARES}
+    return kept | {key: not flags & bits for key, bits in _TAKEN_APART.items()}
+
+
+def entered_by_setns(flags: int, own: bool) -> dict[str, bool]:
+    """Whether the caller is still where it was; for pids and clocks only its children move."""
+    return {row.key: own or not (row.calls >= UNSHARE and flags & row.any_of) for row in SHARES}
+
+
+def _is_so(caller: Caller, fact: str) -> bool:
+    if fact == "has_no_io_context":
+        return not caller.has_io_context
+    return bool(getattr(caller, fact))
+
+
+_BITS = tuple((row.key, row.any_of, row.unless, row.shared) for row in SHARES)
+_SPLITS = tuple((row.key, row.split, row.split_unless) for row in SHARES if row.split)

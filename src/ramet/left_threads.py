@@ -1,0 +1,132 @@
+"""The threads of a function in shared memory: the one that it is, and those that it started."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from . import _core
+
+_PAUSE_SECONDS = 0.0001
+# After its function a thread of Python's has a few steps left, for which it needs no interpreter lock.
+_LAST_STEPS_SECONDS = 1.0
+_ASLEEP_SECONDS = 0.02
+_PF_EXITING = 0x4
+_FLAGS, _NUM_THREADS = 6, 17  # in /proc/TID/stat, after the name and from its state on
+
+# Where a Thread has what C knows of it, since 3.13.
+_HANDLE = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"
+_new_name: Any = threading._newname  # type: ignore[attr-defined]
+_active: dict[int, Any] = threading._active  # type: ignore[attr-defined]
+_limbo: dict[Any, Any] = threading._limbo  # type: ignore[attr-defined]
+
+
+class TaskThread(threading._DummyThread):
+    """threading.current_thread() in a function beside its caller.
+
+    Python has one for a thread that it did not start, which is a daemon, and so would all be that
+    it starts. This is none: a process waits for its threads at its end.
+    """
+
+    def __init__(self) -> None:
+        threading.Thread.__init__(self, name=_new_name("Dummy-%d"), daemon=False)
+        itself: Any = self
+        itself._started.set()
+        itself._set_ident()
+        if sys.version_info >= (3, 13):
+            handle = threading._make_thread_handle(itself._ident)  # type: ignore[attr-defined]
+            setattr(self, _HANDLE, handle)
+
+    @property
+    def daemon(self) -> bool:  # type: ignore[override] # nobody sets it
+        """None to itself, and so to whom it starts; one to all others, who cannot join it."""
+        return threading.get_ident() != self.ident
+
+
+def join(_pid: int) -> None:
+    """In the child: wait for its threads, but for daemons, as every Python program does at its end."""
+    mine = _own_tasks()
+    me = threading.get_native_id()
+    spared = {mine.get(me)}
+    for thread in threading.enumerate():
+        if thread.native_id in mine and thread.native_id != me:
+            if thread.daemon or isinstance(thread, threading._DummyThread):
+                spared.add(mine[thread.native_id])
+            else:
+                thread.join()
+    _see_off(spared)
+
+
+def _own_tasks() -> dict[int | None, int]:
+    """The tids of this process, as itself sees them and as /proc does, which may be another's."""
+    tasks: dict[int | None, int] = {}
+    for tid in _tids():
+        try:
+            status = Path(f"/proc/self/task/{tid}/status").read_text()
+        except OSError:  # it has ended
+            continue
+        in_each = status.partition("\nNSpid:")[2].partition("\n")[0].split()
+        tasks[int(in_each[-1]) if in_each else tid] = tid
+    return tasks
+
+
+def _tids() -> set[int]:
+    return {int(tid) for tid in os.listdir("/proc/self/task")}
+
+
+def _see_off(spared: "set[int | None]") -> None:
+    """Wait until the others have ended as tasks too: what a thread holds there would stay held for ever.
+
+    Who sleeps there is none of Python's: it is a worker of some library's, and has no end.
+    """
+    deadline = time.monotonic() + _LAST_STEPS_SECONDS
+    last_seen_awake = time.monotonic()
+    while others := _tids() - spared:
+        now = time.monotonic()
+        if any(_words_of(tid)[:1] not in ([], ["S"]) for tid in others):
+            last_seen_awake = now
+        if now > deadline or now > last_seen_awake + _ASLEEP_SECONDS:
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def bury(pid: int) -> None:
+    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
+    while _have_still_to_end(pid):
+        time.sleep(_PAUSE_SECONDS)
+    for listed in (_active, _limbo):
+        for key, thread in list(listed.items()):
+            # What libc keeps of a thread that Python did not start may be gone.
+            if isinstance(thread, threading._DummyThread) or thread.ident is None:
+                continue
+            if _core.strike_dead(listed, key, thread, thread.ident):
+                _end(thread)
+
+
+def _have_still_to_end(pid: int) -> bool:
+    """Its main thread is the first to be seen to end. If it lives, the others ended at its exec."""
+    words = _words_of(pid)
+    return bool(words) and bool(int(words[_FLAGS]) & _PF_EXITING) and int(words[_NUM_THREADS]) > 1
+
+
+def _words_of(tid: int) -> list[str]:
+    """Of /proc/TID/stat, from its state on; none for a task that is gone."""
+    try:
+        return Path(f"/proc/{tid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _end(thread: Any) -> None:
+    """What the thread does last of all, or its interpreter for it."""
+    if sys.version_info >= (3, 13):
+        handle = getattr(thread, _HANDLE)
+        handle._set_done()
+        _core.leave_shutdown(handle, thread.ident)
+    else:
+        lock = thread._tstate_lock
+        if lock is not None and lock.locked():
+            lock.release()
+        thread._stop()

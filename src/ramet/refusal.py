@@ -1,0 +1,104 @@
+"""The library's refusals, in the words of the law: before the kernel is asked, and after it."""
+
+import errno
+import functools
+import os
+from typing import Any
+
+from .errors import CloneError
+from .flags import CloneFlag, signal_name
+from .here import cgroup_behind, errno_name, has_filter, running_kernel
+from .law import (
+    Call,
+    Caller,
+    Rule,
+    certainly_broken,
+    evaluate,
+    kernel_version,
+    make_request,
+    possibly_broken,
+)
+from .law.library import FILTER, LIBRARY_RULES, library_rules
+from .law.version import Version
+
+_UNKNOWN_KERNEL: Version = (999, 0, 0)
+
+
+# The answer depends on the bits alone, and a program makes the same request again and again.
+@functools.lru_cache(maxsize=1024)
+def _broken(flags: int, exit_signal: int, call: Call) -> tuple[Rule, ...]:
+    own = library_rules(flags, exit_signal, call)
+    return own or certainly_broken(flags, exit_signal, call, _version())
+
+
+def _version() -> Version:
+    """Of the running kernel; where its name says nothing, one that is asked about everything."""
+    try:
+        return kernel_version(running_kernel())
+    except ValueError:
+        return _UNKNOWN_KERNEL
+
+
+def check(flags: int, exit_signal: int, call: Call) -> None:
+    """Raise CloneError when no supported kernel can grant the request.
+
+    Where kernels differ, nothing is raised: the kernel that runs is the judge, and ``refusal``
+    explains its answer.
+    """
+    if broken := _broken(flags, exit_signal, call):
+        number: int = getattr(errno, str(broken[0].errno))
+        raise CloneError(number, rules=broken, asked=_asked(flags, exit_signal))
+
+
+def own_refusal(rule_id: str, flags: int, exit_signal: int = 0) -> CloneError:
+    """The error for what the library cannot put to the kernel at all."""
+    rule = LIBRARY_RULES[rule_id]
+    number: int = getattr(errno, str(rule.errno))
+    return CloneError(number, rules=[rule], asked=_asked(flags, exit_signal))
+
+
+def refusal(
+    error_number: int, flags: int, exit_signal: int, call: Call, **fields: Any
+) -> CloneError:
+    """The error for what the kernel refused, with the rules that can explain its errno.
+
+    ``fields`` are those of the request, see law.Request. What the model did not foresee is marked
+    as such, with the rules that may be behind it.
+    """
+    name = errno_name(error_number)
+    asked = _asked(flags, exit_signal)
+    if isinstance(cgroup := fields.get("cgroup"), int):
+        fields["cgroup"] = cgroup_behind(cgroup)
+    try:
+        request = make_request(flags, exit_signal, call, fields)
+    except ValueError:  # what the law cannot even read
+        return CloneError(error_number, unexpected=True, asked=asked)
+    version = _version()
+    outcome = evaluate(request, _caller(), version)
+    if outcome.errno == name:
+        rules = [rule for rule in outcome.broken if rule.errno == name]
+        return CloneError(error_number, rules=rules, asked=asked)
+    maybe = [rule for rule in outcome.broken if rule.errno == name]
+    maybe += [rule for rule in possibly_broken(request, version, name) if rule not in maybe]
+    if _is_filtered():
+        maybe.append(FILTER)
+    return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=asked)
+
+
+def _caller() -> Caller:
+    try:
+        return Caller.current()
+    except OSError:  # no /proc, or no descriptor to read it with
+        return Caller(privileged=os.geteuid() == 0)
+
+
+def _is_filtered() -> bool:
+    try:
+        return has_filter()
+    except OSError:
+        return False
+
+
+def _asked(flags: int, exit_signal: int) -> str:
+    flags_asked = f"flags {CloneFlag(flags)}"
+    return f"{flags_asked}, exit signal {signal_name(exit_signal)}" if exit_signal else flags_asked

@@ -1,0 +1,135 @@
+"""run, call, check_call, check_output and their kin: a program from its beginning to its end."""
+
+import subprocess
+from typing import Any
+
+from .errors import TimeoutExpired
+from .popen import Popen
+
+
+def run(
+    args: Any,
+    *more: Any,
+    input: Any = None,  # noqa: A002 - subprocess.run's own name
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Any,
+) -> "subprocess.CompletedProcess[Any]":
+    """Run a program in a new task and wait for its end, with its output if wanted: subprocess.run.
+
+    All parameters of subprocess.run but preexec_fn, and those of Popen. input: any object with a
+    buffer, or a str in text mode. timeout: in seconds; when it is over the child is killed and
+    reaped, and TimeoutExpired has its output so far.
+
+    Returns a subprocess.CompletedProcess.
+    Raises as Popen does, and CalledProcessError with check.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    if input is not None:
+        if options.get("stdin") is not None:
+            raise ValueError("stdin and input arguments may not both be used.")
+        options["stdin"] = subprocess.PIPE
+    if capture_output:
+        if options.get("stdout") is not None or options.get("stderr") is not None:
+            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+        options["stdout"] = options["stderr"] = subprocess.PIPE
+    with Popen(args, *more, **options) as process:
+        try:
+            stdout, stderr = process.communicate(input, timeout)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        except BaseException:
+            process.kill()  # and leaving the block waits, unless it was a ^C
+            raise
+    done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def call(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> int:
+    """Run a program and wait for its end: subprocess.call.
+
+    The parameters are Popen's. timeout: in seconds; when it is over the child is killed and reaped.
+    Returns the returncode.
+    Raises as Popen does, and TimeoutExpired.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    with Popen(args, *more, **options) as process:
+        try:
+            return process.wait(timeout)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def check_call(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> int:
+    """Run a program, which is to succeed: subprocess.check_call.
+
+    As call(), and returns 0.
+    Raises as call() does, and CalledProcessError when the returncode is not 0.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    returncode = call(args, *more, timeout=timeout, **options)
+    if returncode:
+        raise subprocess.CalledProcessError(returncode, args)
+    return 0
+
+
+def check_output(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> Any:
+    """Run a program, which is to succeed, for its standard output: subprocess.check_output.
+
+    The parameters are run()'s, without stdout and check.
+    Returns bytes, or a str in text mode.
+    Raises as run() does, and CalledProcessError, which has the output, when the returncode is not 0.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    for taken in ("stdout", "check"):
+        if taken in options:
+            raise ValueError(f"{taken} argument not allowed, it will be overridden.")
+    if "input" in options and options["input"] is None:  # given like this it means: nothing
+        is_text = any(
+            options.get(word) for word in ("text", "universal_newlines", "encoding", "errors")
+        )
+        options["input"] = "" if is_text else b""
+    return run(args, *more, stdout=subprocess.PIPE, timeout=timeout, check=True, **options).stdout
+
+
+def getstatusoutput(
+    cmd: Any, *, encoding: str | None = None, errors: str | None = None, **options: Any
+) -> tuple[int, str]:
+    """What a command of the shell gives, stdout and stderr together: subprocess.getstatusoutput.
+
+    Further options are Popen's. Returns the returncode, and the text without its last newline.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    done = run(
+        cmd,
+        shell=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding=encoding,
+        errors=errors,
+        **options,
+    )
+    return done.returncode, done.stdout.removesuffix("\n")
+
+
+def getoutput(
+    cmd: Any, *, encoding: str | None = None, errors: str | None = None, **options: Any
+) -> str:
+    """As getstatusoutput(), without the returncode: subprocess.getoutput.
+
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    return getstatusoutput(cmd, encoding=encoding, errors=errors, **options)[1]

@@ -1,0 +1,86 @@
+"""A function whose child sets itself up first, in the words that programs have."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from . import _core
+from ._core import Plan
+from .conflicts import refuse_conflicts
+from .errors import SpawnError, spawn_error
+from .flags import CloneFlag
+from .joining import Descriptors, joined_namespaces
+from .options import FUNCTION_OPTIONS, Checked, checked
+from .spawn_reasons import likely_reason
+from .surroundings import Moves, Surroundings, steps_of
+
+T = TypeVar("T")
+
+_VM = CloneFlag.VM.value
+_NEWPID = CloneFlag.NEWPID.value
+_FILES = CloneFlag.FILES.value
+
+
+class Setting:
+    """What a child does before its function, worked out in the caller.
+
+    for_its_children: a pid namespace may be among what it joins, where only its children will be.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
+    ) -> None:
+        said = checked(options, FUNCTION_OPTIONS)
+        # Unlike a program's, they are what the function was written for.
+        said = {"close_fds": False, "restore_signals": False, **said}
+        _refuse_conflicts(said, flags)
+        self._held = Descriptors()
+        joined, pid_namespace = joined_namespaces(said, self._held)
+        if pid_namespace >= 0 and not for_its_children:
+            raise ValueError(
+                "a function cannot join a pid namespace: only a task's children are born in one"
+            )
+        surroundings = Surroundings(said=said, flags=flags, moves=Moves(said), joined=joined)
+        self._steps = steps_of(surroundings)
+        if pid_namespace >= 0:
+            self._steps.add("setns(pid)", "SETNS", pid_namespace, _NEWPID)
+        self._plan = Plan(self._steps.steps)
+
+    @property
+    def plan(self) -> Plan:
+        """What the child does, for who carries it out without Python."""
+        return self._plan
+
+    @property
+    def another_user(self) -> bool:
+        """Whether the child takes on other rights."""
+        return self._plan.changes_identity
+
+    def before(self, fn: Callable[..., T]) -> Callable[..., T]:
+        """The function with all this before it."""
+
+        def call(*args: object) -> T:
+            self.apply()
+            return fn(*args)
+
+        return call
+
+    def apply(self) -> None:
+        """In the child: become what was said. Raises SpawnError for the step that fails."""
+        failed, number = _core.do_steps(self._plan)
+        if failed >= 0:
+            raise self.failure(failed, number)
+
+    def failure(self, step: int, number: int) -> SpawnError:
+        """The error for the step that failed with that errno."""
+        label, file = self._steps.labels[step]
+        named = None if file is None else os.fsdecode(file)
+        return spawn_error(label, number, named, likely_reason(label, number))
+
+
+def _refuse_conflicts(said: Checked, flags: int) -> None:
+    refuse_conflicts(said, flags)
+    if flags & _FILES and Moves(said):
+        raise ValueError("with FILES the child's descriptors are the caller's: move them there")
+    if flags & _VM and "pdeathsig" in said:
+        raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")

@@ -1,0 +1,99 @@
+"""A cgroup that a child has for itself, and that ends with it."""
+
+import os
+import select
+import time
+from typing import NamedTuple, Self
+
+_NOT_POPULATED = b"populated 0"
+
+
+class OwnCgroup(NamedTuple):
+    """A cgroup v2 directory in which nobody was before the child was born there."""
+
+    path: str
+    device: int
+    inode: int
+
+    @classmethod
+    def at_birth(cls, descriptor: int) -> Self | None:
+        """By the descriptor of the directory, before the birth; None when somebody is in it.
+
+        Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.events.
+        """
+        try:
+            if not _is_empty_at(descriptor):
+                return None
+            found = os.stat(descriptor)
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            return None
+        return cls(path, found.st_dev, found.st_ino)
+
+    def kill(self) -> bool:
+        """Kill everybody in it and below, at one stroke: whether that was possible.
+
+        Needs: Linux 5.14, and leave to write to it.
+        Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.kill.
+        """
+        if not self._is_there() or self._holds_us():
+            return False
+        try:
+            with open(f"{self.path}/cgroup.kill", "wb", buffering=0) as file:
+                file.write(b"1")
+        except OSError:
+            return False
+        return True
+
+    def wait_until_empty(self, deadline: float | None) -> bool:
+        """Wait until all are dead: whether they are by the deadline."""
+        try:
+            events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # removed, which it cannot be as long as somebody is in it
+            return True
+        try:
+            return _wait_until_empty(events, deadline)
+        finally:
+            os.close(events)
+
+    def _is_there(self) -> bool:
+        """Whether the path still leads to the same directory."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == (self.device, self.inode)
+
+    def _holds_us(self) -> bool:
+        """Whether this process has come into it meanwhile."""
+        return any(_holds(folder, os.getpid()) for folder, _, _ in os.walk(self.path))
+
+
+def _holds(folder: str, pid: int) -> bool:
+    try:
+        with open(f"{folder}/cgroup.procs", encoding="ascii") as file:
+            return str(pid) in file.read().split()
+    except OSError:
+        return False
+
+
+def _is_empty_at(directory: int) -> bool:
+    events = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return _NOT_POPULATED in os.read(events, 4096)
+    finally:
+        os.close(events)
+
+
+def _wait_until_empty(events: int, deadline: float | None) -> bool:
+    poll = select.poll()
+    poll.register(events, select.POLLPRI)
+    while True:
+        try:
+            if _NOT_POPULATED in os.pread(events, 4096, 0):
+                return True
+        except OSError:  # ENODEV: removed
+            return True
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        if not poll.poll(left):
+            return False

@@ -1,0 +1,56 @@
+"""Kills for want of memory, as a cgroup counts them: what tells one from any other SIGKILL."""
+
+import os
+import re
+from typing import NamedTuple, Self
+
+# Of version 2, without and with those below it, and of version 1.
+_FILES = ("memory.events.local", "memory.events", "memory.oom_control")
+_COUNT = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_READ_BYTES = 4096
+
+
+class OomKills(NamedTuple):
+    """The kills of one cgroup since a child's birth in it."""
+
+    path: str
+    before: int
+
+    @classmethod
+    def at_birth(cls, directory: int) -> Self | None:
+        """By the descriptor of the directory; None where such kills are not counted.
+
+        Needs: the memory controller; Linux 4.13.
+        Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
+        """
+        for name in _FILES:
+            try:
+                file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+            except OSError:
+                continue
+            try:
+                before = _count_in(file)
+                return None if before is None else cls(os.readlink(f"/proc/self/fd/{file}"), before)
+            except OSError:
+                return None
+            finally:
+                os.close(file)
+        return None
+
+    def are_more(self) -> bool:
+        """Whether there has been one since; not when the cgroup is gone."""
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return (_count_in(file) or 0) > self.before
+        except OSError:
+            return False
+        finally:
+            os.close(file)
+
+
+def _count_in(file: int) -> int | None:
+    found = _COUNT.search(os.read(file, _READ_BYTES))
+    return None if found is None else int(found[1])

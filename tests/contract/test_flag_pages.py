@@ -1,0 +1,40 @@
+import importlib.util
+import types
+from pathlib import Path
+
+import pytest
+
+from ramet import law
+from ramet.flags import FACTS
+
+TREE = Path(__file__).parents[2]
+PAGES = TREE / "docs" / "flags"
+
+
+def generator() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("pages", TREE / "build-aux" / "flag_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_are_what_the_rows_say() -> None:
+    """No page has drifted from its rows: `make docs` writes them anew."""
+    written = {file.name: file.read_text() for file in PAGES.glob("*.md")}
+    assert written == generator().pages()
+
+
+@pytest.mark.parametrize("name", [row.name for row in FACTS])
+def test_every_flag_has_one_section(name: str) -> None:
+    """Each flag is told on one page, under its own heading."""
+    heading = f"## {name.removeprefix('CLONE_')}"
+    found = [file.name for file in PAGES.glob("*.md") if heading in file.read_text().splitlines()]
+    assert len(found) == 1
+
+
+def test_every_rule_is_told() -> None:
+    """Each rule stands on some page."""
+    text = "".join(file.read_text() for file in PAGES.glob("*.md"))
+    assert [rule.id for rule in law.RULES if f"**{rule.id}**" not in text] == []

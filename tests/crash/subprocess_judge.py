@@ -1,0 +1,90 @@
+"""Runs CPython's own tests of subprocess against Ramet: `python subprocess_judge.py FOLDER`.
+
+They run in FOLDER, whose file `report` gets a JSON object: for each test its outcome, and what it
+said where it did not pass.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import ramet
+from ramet import running
+
+NAMES = (
+    "Popen",
+    "call",
+    "check_call",
+    "check_output",
+    "getoutput",
+    "getstatusoutput",
+    "run",
+)
+
+
+class Record(unittest.TestResult):
+    """What became of each test; a test with several outcomes has its worst."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: dict[str, tuple[str, str]] = {}
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's
+        super().stopTest(test)
+        self.outcomes.setdefault(_name(test), ("passed", ""))
+
+    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+        super().addError(test, err)  # type: ignore[arg-type] # handed on
+        self.outcomes[_name(test)] = ("failed", self.errors[-1][1])
+
+    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+        super().addFailure(test, err)  # type: ignore[arg-type]
+        self.outcomes[_name(test)] = ("failed", self.failures[-1][1])
+
+    def addSubTest(  # noqa: N802
+        self, test: unittest.TestCase, subtest: unittest.TestCase, err: object
+    ) -> None:
+        super().addSubTest(test, subtest, err)  # type: ignore[arg-type]
+        if err is not None:
+            self.outcomes[_name(test)] = ("failed", str(err))
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+        super().addSkip(test, reason)
+        self.outcomes.setdefault(_name(test), ("skipped", reason))
+
+
+def _name(test: unittest.TestCase) -> str:
+    return test.id().removeprefix("test.test_subprocess.")
+
+
+def main() -> None:
+    """Put Ramet in subprocess's place before the tests are loaded, and judge."""
+    for name in NAMES:
+        setattr(subprocess, name, getattr(ramet, name))
+    test_subprocess = importlib.import_module("test.test_subprocess")
+
+    # Some tests put a Popen that records into the module where run() and call() look for it, which
+    # they take for subprocess. It is here.
+    recording = test_subprocess.MiscTests.RecordingPopen
+    keyboard_tests = [
+        name for name in dir(test_subprocess.MiscTests) if "keyboardinterrupt" in name
+    ]
+    for name in keyboard_tests:
+        test = getattr(test_subprocess.MiscTests, name)
+        setattr(
+            test_subprocess.MiscTests, name, mock.patch.object(running, "Popen", recording)(test)
+        )
+
+    record = Record()
+    unittest.defaultTestLoader.loadTestsFromModule(test_subprocess).run(record)
+    Path("report").write_text(json.dumps(record.outcomes))
+
+
+if __name__ == "__main__":
+    os.chdir(sys.argv[1])
+    main()

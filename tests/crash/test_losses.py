@@ -1,0 +1,425 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+
+
+def lose_frames(depth: int) -> None:
+    import os
+    import signal
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def descend(left: int, then: Callable[[], object]) -> object:
+        return descend(left - 1, then) if left else then()
+
+    def pause(begun: list[int]) -> None:
+        begun.append(1)
+        signal.pause()
+
+    begun: list[int] = []
+    child = ramet.clone(descend, depth, lambda: pause(begun), flags=F.VM)
+    while not begun:
+        os.sched_yield()
+    assert child.losses is None
+    child.kill()
+    child.wait(30)
+    # descend() depth + 1 times, the lambda, and pause().
+    assert child.losses is not None
+    assert child.losses.frames == depth + 3
+    # left, then and the cell of descend for each; the cells of begun, pause and signal; begun.
+    assert child.losses.references == 3 * (depth + 1) + 4
+    assert child.losses.locks == child.losses.released == ()
+
+
+@pytest.mark.parametrize("depth", [0, 7, 800])
+def test_frames_and_references_are_counted(apart: Start, depth: int) -> None:
+    """A child that is killed in so many functions has lost so many frames, and what they referred to."""
+    apart(lose_frames, depth).finish()
+
+
+def end_in_other_ways() -> None:
+    import ctypes
+    import os
+    import signal
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def deep(left: int, then: Callable[[], object]) -> object:
+        return deep(left - 1, then) if left else then()
+
+    ends: dict[str, Callable[[], object]] = {
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+        "exit": lambda: os._exit(3),
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "fault": lambda: ctypes.string_at(8),
+    }
+    for name, end in ends.items():
+        for flags in (F.VM, F.VM | F.VFORK):
+            child = ramet.clone(deep, 4, end, flags=flags)
+            child.wait(30)
+            assert child.losses is not None, name
+            # ctypes.string_at() is a function of Python's own.
+            assert child.losses.frames == 6 + (name == "fault"), (name, flags)
+    for flags in (F.VM, F.VM | F.VFORK, F(0)):
+        child = ramet.clone(deep, 4, os.getpid, flags=flags)
+        child.result(30)
+        assert child.losses is None
+    copy = ramet.clone(deep, 4, ends["kill"])
+    copy.wait(30)
+    assert copy.losses is None
+
+
+def test_whatever_ends_a_function_loses_its_frames(apart: Start) -> None:
+    """Exec, exit and a fault leave frames as a kill does; a return leaves none, nor does a copy."""
+    apart(end_in_other_ways).finish()
+
+
+def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
+    import os
+    import signal
+    import threading
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    class Owner:
+        def __init__(self) -> None:
+            self.lock = threading.RLock()
+
+    owner, begun = Owner(), list[int]()
+    condition = threading.Condition()
+    plain = threading.Lock()
+
+    def pause() -> None:
+        begun.append(1)
+        signal.pause()
+
+    def with_plain() -> None:
+        with plain:
+            pause()
+
+    def with_condition() -> None:
+        with condition:
+            pause()
+
+    def called(owner: Owner) -> None:
+        owner.lock.acquire()
+        try:
+            pause()
+        finally:
+            owner.lock.release()
+
+    ways: dict[str, tuple[Callable[[], None], Any]] = {
+        "with": (with_plain, plain),
+        "condition": (with_condition, condition._lock),  # type: ignore[attr-defined]
+        "attribute": (lambda: called(owner), owner.lock),
+    }
+    fn, lock = ways[kind]
+    child = ramet.clone(fn, flags=F.VM)
+    while not begun:
+        os.sched_yield()
+    child.kill()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        child.wait(30)
+    assert child.losses is not None
+    (described,) = child.losses.locks
+    assert repr(lock) in described
+    (warning,) = warned
+    assert warning.category is RuntimeWarning
+    assert repr(lock) in str(warning.message)
+    try:
+        child.result()
+    except ramet.ChildDied as error:
+        assert f"still locked: {lock!r}" in str(error)
+    # Nobody gets it: not even a thread that gets the stack and the block of a dead one.
+    got: list[bool] = []
+    for _ in range(30):
+        thread = threading.Thread(target=lambda: got.append(lock.acquire(blocking=False)))
+        thread.start()
+        thread.join()
+        got.append(ramet.clone(lock.acquire, False, flags=F.VM).result(30))
+    assert got == [False] * 60
+
+
+@pytest.mark.parametrize("kind", ["with", "condition", "attribute"])
+def test_a_lock_that_stays_locked_is_named(apart: Start, kind: str) -> None:
+    """It is described and warned of, and stays locked for everybody."""
+    apart(hold_a_lock, kind).finish()
+
+
+def die_in_vfork_with_locks() -> None:
+    import os
+    import signal
+    import threading
+
+    import ramet
+
+    lock, recursive, of_the_caller = threading.Lock(), threading.RLock(), threading.RLock()
+
+    def die() -> None:
+        with lock, recursive:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with of_the_caller:
+        child = ramet.vfork(die)
+        child.wait(30)
+    assert child.losses is not None
+    assert [words.partition(" (")[0] for words in child.losses.locks] == [
+        repr(lock),
+        repr(recursive),
+    ]
+
+
+def test_a_child_of_vfork_has_the_identity_of_its_caller(apart: Start) -> None:
+    """What it held is named, and what its caller holds is not taken for its own."""
+    apart(die_in_vfork_with_locks).finish()
+
+
+def die_in_an_import(number_of_waiters: int) -> None:
+    import builtins
+    import contextlib
+    import os
+    import sys
+    import tempfile
+    import threading
+    from pathlib import Path
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    begun: list[int] = []
+    vars(builtins).update(begun=begun)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "outer_module.py").write_text(
+            "import inner_module\nvalue = inner_module.value\n"
+        )
+        Path(folder, "inner_module.py").write_text(
+            "import signal\nvalue = 7\nif not begun:\n    begun.append(1)\n    signal.pause()\n"
+        )
+        sys.path.insert(0, folder)
+
+        def import_it() -> int:
+            import outer_module  # type: ignore[import-not-found]
+
+            return int(outer_module.value)
+
+        child = ramet.clone(import_it, flags=F.VM)
+        while not begun:
+            os.sched_yield()
+
+        def wait_for_it() -> None:
+            with contextlib.suppress(AttributeError):  # what waits already gets what there is
+                import_it()
+
+        waiters = [threading.Thread(target=wait_for_it) for _ in range(number_of_waiters)]
+        for waiter in waiters:
+            waiter.start()
+        child.kill()
+        child.wait(30)
+        assert child.losses is not None
+        assert set(child.losses.released) >= {
+            "the import lock of 'outer_module'",
+            "the import lock of 'inner_module'",
+        }
+        for waiter in waiters:
+            waiter.join(30)
+            assert not waiter.is_alive()
+        assert import_it() == 7
+        assert ramet.clone(import_it, flags=F.VM).result(30) == 7
+
+
+@pytest.mark.parametrize("number_of_waiters", [0, 3])
+def test_an_import_is_given_up_as_one_that_fails(apart: Start, number_of_waiters: int) -> None:
+    """A module half imported is forgotten: nobody waits for it any more, and who comes imports it anew."""
+    apart(die_in_an_import, number_of_waiters).finish()
+
+
+def die_waiting_for_an_import() -> None:
+    import builtins
+    import os
+    import sys
+    import tempfile
+    import threading
+    import time
+    from pathlib import Path
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    going_on, begun = threading.Event(), list[int]()
+    vars(builtins).update(going_on=going_on, begun=begun)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "slow_module.py").write_text("begun.append(1)\ngoing_on.wait()\n")
+        sys.path.insert(0, folder)
+
+        def import_it(about: list[int]) -> None:
+            about.append(threading.get_ident())
+            import slow_module  # type: ignore[import-not-found] # noqa: F401
+
+        importer = threading.Thread(target=import_it, args=([],))
+        importer.start()
+        while not begun:
+            os.sched_yield()
+        about: list[int] = []
+        child = ramet.clone(import_it, about, flags=F.VM)
+        stat = Path(f"/proc/{child.pid}/stat")
+        while not about or stat.read_text().rpartition(")")[2].split()[0] != "S":
+            time.sleep(0)
+        child.kill()
+        child.wait(30)
+        from importlib import _bootstrap
+
+        assert not vars(_bootstrap)["_blocking_on"].get(about[0])
+        going_on.set()
+        importer.join(30)
+        assert not importer.is_alive()
+        ramet.clone(import_it, [], flags=F.VM).result(30)
+
+
+def test_who_waits_for_an_import_can_die(apart: Start) -> None:
+    """A child that dies waiting for another's import is no part of any circle of imports after."""
+    apart(die_waiting_for_an_import).finish()
+
+
+def die_writing(way: str) -> None:
+    import fcntl
+    import logging
+    import os
+    import sys
+    import threading
+    import time
+    from pathlib import Path
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    file = open(writing, "w", buffering=1)  # noqa: SIM115 - it is the standard output
+    real, sys.stdout = sys.stdout, file
+    logger = logging.getLogger()
+    logger.addHandler(logging.StreamHandler(file))
+
+    def write(begun: list[int]) -> None:
+        begun.append(1)
+        while True:
+            if way == "print":
+                print("x" * 100)
+            else:
+                logger.error("x" * 100)
+
+    begun: list[int] = []
+    child = ramet.clone(write, begun, flags=F.VM)
+    syscall = Path(f"/proc/{child.pid}/syscall")
+    while not begun or not syscall.read_text().startswith(f"{1} 0x{writing:x} "):  # write()
+        time.sleep(0.001)
+    child.kill()
+    child.wait(30)
+    sys.stdout = real
+    assert child.losses is not None
+    assert child.losses.locks == ()
+    assert f"the lock of {file.buffer!r}" in child.losses.released
+    assert ("the lock of a logging.StreamHandler" in child.losses.released) == (way == "log")
+    # The caller writes, and all of it arrives; the pipe takes no more before it is read.
+    received: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(reading, size):
+            received.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    if way == "print":
+        print("the caller's", file=file)
+    else:
+        logger.error("the caller's")
+    file.close()
+    logger.handlers.clear()
+    reader.join(30)
+    assert b"".join(received).endswith(b"the caller's\n")
+
+
+@pytest.mark.parametrize("way", ["print", "log"])
+def test_who_writes_can_die(apart: Start, way: str) -> None:
+    """A child killed in the midst of a write leaves a file, and a logger, to which its caller can write."""
+    apart(die_writing, way).finish()
+
+
+def die_in_logging_and_threading() -> None:
+    import logging
+    import os
+    import signal
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    begun: list[int] = []
+
+    def hold() -> None:
+        for lock in (logging._lock, threading._active_limbo_lock):  # type: ignore[attr-defined]
+            lock.acquire()
+            lock.acquire()
+        begun.append(1)
+        signal.pause()
+
+    child = ramet.clone(hold, flags=F.VM)
+    while not begun:
+        os.sched_yield()
+    child.kill()
+    child.wait(30)
+    assert child.losses is not None
+    assert child.losses.released == ("the lock of logging", "the lock of threading")
+    thread = threading.Thread(target=logging.basicConfig, kwargs={"force": True})
+    thread.start()
+    thread.join(30)
+    assert threading.enumerate() == [threading.main_thread()]
+
+
+def test_locks_of_the_standard_library_are_given_back(apart: Start) -> None:
+    """Who logs or makes threads after such a death finds no lock held."""
+    apart(die_in_logging_and_threading).finish()
+
+
+def keep_a_frame() -> None:
+    import gc
+    import os
+    import signal
+    import sys
+    import traceback
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    kept = []
+
+    def inner(number: int) -> int:
+        kept.append(sys._getframe())
+        signal.pause()
+        return number
+
+    def outer() -> None:
+        sorted([3], key=inner)
+
+    child = ramet.clone(outer, flags=F.VM)
+    while not kept:
+        os.sched_yield()
+    child.kill()
+    child.wait(30)
+    for _ in range(20):  # on the memory that was the child's, were it free
+        ramet.clone(sum, range(1000), flags=F.VM).result(30)
+    gc.collect()
+    assert [line.name for line in traceback.extract_stack(kept[0])] == ["outer", "inner"]
+    assert kept[0].f_locals["number"] == 3
+
+
+def test_a_frame_of_the_dead_can_be_read(apart: Start) -> None:
+    """Who has got hold of a frame of a child can go through it and those that called it, afterwards."""
+    apart(keep_a_frame).finish()

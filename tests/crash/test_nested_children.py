@@ -1,0 +1,109 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+
+
+def lose_the_middle(levels: int, way: str, end: str, turns: int) -> None:  # noqa: C901 - a program of its own
+    import os
+    import signal
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    flags = F.VM | (F.SIGHAND if way == "shared handlers" else F(0))
+    counting = True
+    counted = [0]
+
+    def count() -> None:
+        while counting:
+            counted[0] += 1
+
+    def busy(begun: list[int]) -> None:
+        begun.append(os.getpid())
+        while True:
+            if way == "pause":
+                signal.pause()
+
+    def middle(left: int, begun: list[int], going_on: list[int]) -> None:
+        if left == 0:
+            busy(begun)
+        ramet.clone(middle, left - 1, begun, going_on, flags=flags)
+        while not going_on:
+            os.sched_yield()
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    for turn in range(turns):
+        begun: list[int] = []
+        going_on: list[int] = []
+        child = ramet.clone(middle, levels, begun, going_on, flags=F.VM)
+        while not begun:
+            os.sched_yield()
+        if end == "return":
+            going_on.append(1)
+        elif end == "kill":
+            child.kill()
+        else:
+            os.kill(child.pid, signal.SIGKILL)
+        child.wait(30)
+        assert ramet.clone(list, [turn], flags=F.VM).result(30) == [turn]
+        before = counted[0]
+        while counted[0] == before:
+            os.sched_yield()
+    counting = False
+    thread.join(30)
+
+
+@pytest.mark.parametrize("end", ["return", "kill", "killed by others"])
+@pytest.mark.parametrize("way", ["pause", "busy", "shared handlers"])
+def test_children_of_children_are_buried(apart: Start, way: str, end: str) -> None:
+    """A child's own children in shared memory end with it, and the interpreter lock is free after."""
+    apart(lose_the_middle, 1, way, end, 5).finish()
+
+
+def test_children_of_children_of_children_are_buried(apart: Start) -> None:
+    """However deep."""
+    apart(lose_the_middle, 4, "busy", "kill", 3).finish()
+
+
+def have_descendants(levels: int) -> None:
+    import os
+    import signal
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def descend(left: int, pids: list[int]) -> None:
+        pids.append(os.getpid())
+        if left > 0:
+            ramet.clone(descend, left - 1, pids, flags=F.VM | F.SIGHAND)
+        while True:
+            signal.pause()
+
+    pids: list[int] = []
+    child = ramet.clone(descend, levels, pids, flags=F.VM)
+    while len(pids) <= levels:
+        os.sched_yield()
+    print(*pids, flush=True)
+    sys.stdin.readline()
+    assert child.poll() is None
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+@pytest.mark.parametrize("end", ["return", "killed by others"])
+def test_children_of_children_end_with_the_interpreter(apart: Start, levels: int, end: str) -> None:
+    """No child of a child stays, of those either that share handlers and hear of no end themselves."""
+    caller = apart(have_descendants, levels)
+    caller.watch()
+    assert caller.still_running() == levels + 1
+    if end == "return":
+        caller.go_on()
+        caller.finish()
+    else:
+        caller.kill()
+    assert caller.all_gone()

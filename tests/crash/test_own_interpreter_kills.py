@@ -1,0 +1,185 @@
+import os
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 12, 4), reason="an interpreter with a GIL of its own needs Python 3.12.4"
+)
+
+Start = Callable[..., Any]
+
+# RAMET_LONG=1 kills hundreds; else it is as many as take some seconds.
+LONG = os.environ.get("RAMET_LONG") == "1"
+KILLS = 200 if LONG else 15
+
+ACTIVITIES = ["python", "allocate", "files", "locks", "threads", "imports"]
+
+
+def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noqa: C901 - a program of its own
+    import os
+    import random
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    numbers = random.Random(seed)
+
+    def victim(begun: bytearray, activity: str) -> None:  # noqa: C901 - and so is this
+        import importlib
+        import sys
+        import tempfile
+        import threading
+
+        def python() -> None:
+            values = {str(number): number for number in range(50)}
+            sum(values[key] for key in sorted(values))
+
+        def allocate() -> None:
+            [bytearray(number) for number in range(0, 3000, 7)]
+            [{number: [number]} for number in range(300)]
+
+        def files() -> None:
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(20_000))
+                file.seek(0)
+                file.read()
+
+        def locks() -> None:
+            lock = threading.Lock()
+            with lock:
+                lock.acquire(timeout=0.0001)
+
+        def threads() -> None:
+            started = [threading.Thread(target=python) for _ in range(3)]
+            for thread in started:
+                thread.start()
+            for thread in started:
+                thread.join()
+
+        def imports() -> None:
+            for name in ("_bisect", "_random", "_struct", "array", "_json"):
+                sys.modules.pop(name, None)
+                importlib.import_module(name)
+
+        works = {
+            "python": python,
+            "allocate": allocate,
+            "files": files,
+            "locks": locks,
+            "threads": threads,
+            "imports": imports,
+        }
+        works[activity]()
+        while True:
+            begun[0] = 1
+            works[activity]()
+            begun[0] = 0
+
+    for _ in range(count):
+        begun = bytearray(1)
+        child = ramet.clone(victim, begun, activity, flags=F.VM, interpreter="own")
+        while not begun[0] and child.poll() is None:
+            os.sched_yield()
+        time.sleep(numbers.random() / 300)
+        child.kill()
+        assert child.wait(30).signal == 9
+        begun.extend(b"given back")
+        assert ramet.clone(abs, -3, flags=F.VM, interpreter="own").result(30) == 3
+        assert ramet.clone(abs, -4, flags=F.VM).result(30) == 4
+        assert ramet.clone(abs, -5).result(30) == 5
+
+
+@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.parametrize("activity", ACTIVITIES)
+def test_every_caller_survives(apart: Start, activity: str) -> None:
+    """Children killed at random moments of what they do leave their caller, and the next child, well."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    apart(kill_at_random_moments, activity, seed, KILLS).finish()
+
+
+def leave_children(activity: str, way: str) -> None:
+    """Make three children, tell their pids, and end the program at a line of input."""
+    import os
+    import sys
+    import time
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("ignore", ResourceWarning)
+
+    def sleep(begun: bytearray, place: int) -> None:
+        import time
+
+        begun[place] = 1
+        time.sleep(1000)
+
+    def spin(begun: bytearray, place: int) -> None:
+        while True:
+            begun[place] = 1
+
+    def backtrack(begun: bytearray, place: int) -> None:
+        import re
+
+        begun[place] = 1
+        re.fullmatch("(a|a)*b", "a" * 60)
+
+    activities = {"sleep": sleep, "spin": spin, "backtrack": backtrack}
+    begun = bytearray(3)
+    children = [
+        ramet.clone(activities[activity], begun, place, flags=F.VM, interpreter="own")
+        for place in range(3)
+    ]
+    while 0 in begun:
+        time.sleep(0.001)
+    print(*(child.pid for child in children), flush=True)
+    sys.stdin.readline()
+    if way == "raise":
+        raise LookupError("at the end")
+    if way == "hard exit":
+        os._exit(3)
+
+
+@pytest.mark.parametrize("activity", ["sleep", "spin", "backtrack"])
+@pytest.mark.parametrize(("way", "code"), [("return", 0), ("raise", 1), ("hard exit", 3)])
+def test_the_end_of_the_program_is_theirs(apart: Start, activity: str, way: str, code: int) -> None:
+    """A program that ends does not hang on them, in whatever way it ends, and leaves none."""
+    program = apart(leave_children, activity, way)
+    program.watch()
+    program.go_on()
+    program.finish(code)
+    assert program.all_gone()
+
+
+@pytest.mark.parametrize("activity", ["sleep", "backtrack"])
+def test_none_survives_its_caller(apart: Start, activity: str) -> None:
+    """When the caller is killed they die."""
+    program = apart(leave_children, activity, "return")
+    program.watch()
+    program.kill()
+    assert program.all_gone()
+
+
+def rest_at_the_end() -> None:
+    import ramet
+    from ramet import CloneFlag as F
+
+    for child in [ramet.clone(abs, -1, flags=F.VM, interpreter="own") for _ in range(3)]:
+        assert child.result(30) == 1
+    killed = ramet.clone(__import__("time").sleep, 1000, flags=F.VM, interpreter="own")
+    killed.kill()
+    killed.wait(30)
+
+
+def test_python_ends_with_interpreters_at_rest(apart: Start) -> None:
+    """Python ends quietly with some that wait for the next child, and one whose child was killed."""
+    program = apart(rest_at_the_end)
+    output, errors = program.process.communicate(timeout=60)
+    assert (program.process.returncode, output, errors) == (0, b"", b"")

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+OUTPUT = {
+    "all_cores": "[150000, 150000]\n[0, 1, 4, 9, 16, 25] True\n",
+    "two_servers_on_one_port": "the host's and the child's on one port\n",
+    "a_directory_for_each_worker": "100 workers, 100 directories; mine is still True\n",
+    "a_plugin_that_crashes": "good: 2 lines\nbad: killed by SIGSEGV\ngood: 4 lines\n"
+    "the host goes on with 4 lines\n",
+    "a_deadline_for_a_regex": "True\nNone\n",
+    "a_parser_of_untrusted_bytes": "{'a': [1, 2]} True\nRecursionError\n",
+}
+
+
+def test_every_example_is_run() -> None:
+    """Each program of the gallery has its row here."""
+    assert {file.stem for file in EXAMPLES.glob("[!_]*.py")} == OUTPUT.keys()
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_an_example_does_what_it_says(name: str) -> None:
+    """The program ends well, says what it is to say, and complains of nothing."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (OUTPUT[name], "", 0)

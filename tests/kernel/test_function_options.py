@@ -1,0 +1,171 @@
+"""The vocabulary for functions: the child becomes what was said before its function runs."""
+
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import Child, FunctionOptions, SpawnError
+from ramet import CloneFlag as F
+
+Verb = Callable[..., Child[Any]]
+
+
+def _clone_sharing(fn: Callable[[], Any], flags: int = 0, **options: Any) -> Child[Any]:
+    return ramet.clone(fn, flags=flags | F.VM, **options)
+
+
+VERBS = [
+    pytest.param(ramet.clone, id="copying"),
+    pytest.param(_clone_sharing, id="sharing"),
+    pytest.param(ramet.vfork, id="vfork"),
+]
+
+
+def own_umask() -> int:
+    """umask(2) tells the old one only in exchange for a new one."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def blocked() -> set[int]:
+    return {int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("options", "look", "seen"),
+    [
+        pytest.param({"cwd": "/"}, os.getcwd, "/", id="cwd"),
+        pytest.param({"umask": 0o71}, own_umask, 0o71, id="umask"),
+        pytest.param(
+            {"start_new_session": True}, lambda: os.getsid(0) == os.getpid(), True, id="session"
+        ),
+        pytest.param({"process_group": 0}, lambda: os.getpgid(0) == os.getpid(), True, id="group"),
+        pytest.param({"nice": 11}, lambda: os.getpriority(os.PRIO_PROCESS, 0), 11, id="nice"),
+        pytest.param(
+            {"rlimits": {"NOFILE": (64, 65)}},
+            lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
+            (64, 65),
+            id="rlimits",
+        ),
+        pytest.param(
+            {"signal_mask": ["USR1"]}, lambda: signal.SIGUSR1 in blocked(), True, id="signal mask"
+        ),
+        pytest.param(
+            {"scheduler": "BATCH"}, lambda: os.sched_getscheduler(0), os.SCHED_BATCH, id="scheduler"
+        ),
+    ],
+)
+def test_the_child_has_it_and_the_caller_not(
+    verb: Verb,
+    options: FunctionOptions,
+    look: Callable[[], object],
+    seen: object,
+    nothing_left: object,
+) -> None:
+    """What is said is so within the function, and nothing of it in the caller, whatever is shared."""
+    before = look()
+    assert verb(look, **options).result() == seen
+    assert look() == before != seen
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_another_user_for_one_function(verb: Verb, root: None, nothing_left: object) -> None:
+    """Groups and ids are the child's alone; libc's broadcast to all threads is not used.
+
+    The caller's memory is dumpable again when the child is over.
+    """
+
+    def identity() -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
+        return os.getresuid(), os.getresgid(), os.getgroups()
+
+    def dumpable() -> int:
+        return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)  # type: ignore[no-any-return] # PR_GET_DUMPABLE
+
+    before, mark = identity(), dumpable()
+    child = verb(identity, user=65534, group=65533, extra_groups=[7, 9])
+    assert child.result() == ((65534,) * 3, (65533,) * 3, [7, 9])
+    assert identity() == before
+    assert dumpable() == mark
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_descriptors_of_its_own(verb: Verb, tmp_path: Path, nothing_left: object) -> None:
+    """A renumbering with a cycle, all else closed, in a table that is the child's."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    with one.open("w") as first, other.open("w") as second:
+        a, b = first.fileno(), second.fileno()
+
+        def write() -> list[int]:
+            os.write(a, b"to a's number")
+            os.write(b, b"to b's number")
+            return [n for n in range(64) if _is_open(n)]
+
+        stays = verb(write, fds={a: b, b: a}, close_fds=True).result()
+    assert stays == sorted({0, 1, 2, a, b})
+    assert one.read_text() == "to b's number"
+    assert other.read_text() == "to a's number"
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_namespace_joined_for_one_function(verb: Verb, root: None, nothing_left: object) -> None:
+    """By the pidfd of a task that lives in it; the caller stays where it is."""
+
+    def link() -> str:
+        return os.readlink(f"/proc/{os.getpid()}/ns/uts")
+
+    with ramet.Command(["sleep", "60"], flags=F.NEWUTS).spawn() as host:
+        assert verb(link, namespaces={"uts": host}).result() == os.readlink(
+            f"/proc/{host.pid}/ns/uts"
+        )
+    assert link() == os.readlink("/proc/self/ns/uts")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_step_that_fails_is_told_by_the_result(verb: Verb, nothing_left: object) -> None:
+    """The function does not run, and the error names the step, the file and the errno."""
+    ran: list[int] = []
+    child = verb(lambda: ran.append(1), cwd="/no/such/place")
+    with pytest.raises(FileNotFoundError, match="chdir") as caught:
+        child.result()
+    assert isinstance(caught.value, SpawnError)
+    assert (caught.value.step, caught.value.filename) == ("chdir", "/no/such/place")
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "error", "words"),
+    [
+        (F.VM | F.FS, {"cwd": "/"}, ValueError, "CLONE_FS"),
+        (F.VM | F.FS, {"umask": 0}, ValueError, "CLONE_FS"),
+        (F.VM | F.FILES, {"fds": {0: 1}}, ValueError, "FILES"),
+        (F.VM | F.SIGHAND, {"ignored_signals": ["HUP"]}, ValueError, "SIGHAND"),
+        (F.VM, {"pdeathsig": "TERM"}, ValueError, "pdeathsig"),
+        (0, {"hostname": "x"}, ValueError, "CLONE_NEWUTS"),
+        (0, {"namespaces": {"pid": 1}}, ValueError, "pid namespace"),
+        (0, {"env": {}}, TypeError, "there is no option 'env'"),
+        (0, {"nize": 3}, TypeError, "did you mean 'nice'"),
+    ],
+)
+def test_what_cannot_be_is_refused_beforehand(
+    flags: int, options: Any, error: type[Exception], words: str, nothing_left: object
+) -> None:
+    """One clear error, and no task is made."""
+    with pytest.raises(error, match=words):
+        ramet.clone(os.getpid, flags=flags, **options)

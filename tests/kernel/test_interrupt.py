@@ -1,0 +1,163 @@
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ramet
+from ramet import ChildDied, Interrupted
+from ramet import CloneFlag as F
+
+SECONDS = 30.0
+THREAD = F.VM | F.SIGHAND | F.THREAD
+
+SHARING = pytest.mark.parametrize("flags", [F.VM, F.VM | F.SIGHAND, THREAD], ids=str)
+
+
+class Loop:
+    """A function that runs until it is stopped, and tells where it is."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.tidied: list[str] = []
+
+    def __call__(self) -> None:
+        try:
+            self.begun.set()
+            while True:
+                pass
+        finally:
+            self.tidied.append("finally")
+
+
+def stubborn(begun: threading.Event) -> None:
+    """It takes no exception for an answer."""
+    while True:
+        try:
+            while True:
+                begun.set()
+        except BaseException:
+            pass
+
+
+@SHARING
+def test_a_function_is_interrupted(flags: F, nothing_left: object) -> None:
+    """Interrupt() raises in the function, finally runs, and there is no result."""
+    loop = Loop()
+    child = ramet.clone(loop, flags=flags)
+    loop.begun.wait(SECONDS)
+    assert child.interrupt()
+    with pytest.raises(ChildDied):
+        child.result(SECONDS)
+    assert loop.tidied == ["finally"]
+    if flags != THREAD:
+        assert child.wait().code == 143
+
+
+@SHARING
+def test_another_exception_is_an_outcome(flags: F, nothing_left: object) -> None:
+    """What is raised in it is the caller's to catch, as if the function had raised it."""
+    loop = Loop()
+    child = ramet.clone(loop, flags=flags)
+    loop.begun.wait(SECONDS)
+    child.interrupt(LookupError)
+    with pytest.raises(LookupError):
+        child.result(SECONDS)
+
+
+def test_it_can_be_caught(nothing_left: object) -> None:
+    """A function may go on after it; no `except Exception` stops it by mistake."""
+    loop = Loop()
+
+    def fn() -> str:
+        try:
+            loop()
+        except Exception:
+            return "by mistake"
+        except Interrupted:
+            return "caught"
+        return "never"
+
+    child = ramet.clone(fn, flags=F.VM)
+    loop.begun.wait(SECONDS)
+    child.interrupt()
+    assert child.result(SECONDS) == "caught"
+
+
+def test_it_reaches_nobody_else(nothing_left: object) -> None:
+    """After its end there is nobody to interrupt, whoever has the carrier by now."""
+    for _ in range(300):
+        first = ramet.clone(int, flags=F.VM)
+        first.interrupt()  # before, while or after it runs
+        first.wait(SECONDS)
+        assert not first.interrupt()
+        assert ramet.clone(sum, range(50), flags=F.VM).result(SECONDS) == 1225
+
+
+@pytest.mark.parametrize("flags", [F(0), F.FILES, F.VM | F.VFORK], ids=str)
+def test_who_cannot_be_interrupted_says_so(flags: F, nothing_left: object) -> None:
+    """A memory of its own is an error; a child of vfork() has ended before one could."""
+    with ramet.clone(int, flags=flags) as child:
+        if flags & F.VM:
+            assert not child.interrupt()
+        else:
+            with pytest.raises(ValueError, match="memory of its own"):
+                child.interrupt()
+
+
+@pytest.mark.parametrize("exception", [LookupError("an instance"), int, None])
+def test_what_is_no_exception_is_refused(exception: type[BaseException]) -> None:
+    """Only a class of exceptions can be raised in another thread of control."""
+    with ramet.clone(int, flags=F.VM) as child, pytest.raises(TypeError, match="class"):
+        child.interrupt(exception)
+
+
+def test_terminate_lets_it_tidy_up(nothing_left: object) -> None:
+    """A function that can be interrupted is not killed."""
+    loop = Loop()
+    child = ramet.clone(loop, flags=F.VM)
+    loop.begun.wait(SECONDS)
+    child.terminate(SECONDS)
+    assert child.wait(SECONDS).code == 143
+    assert loop.tidied == ["finally"]
+
+
+def sleeping(begun: threading.Event) -> None:
+    begun.set()
+    time.sleep(1000)
+
+
+@pytest.mark.parametrize("fn", [stubborn, sleeping])
+def test_terminate_kills_after_a_time_of_grace(
+    fn: Callable[[threading.Event], None], nothing_left: object
+) -> None:
+    """Who does not hear, or does not listen, is killed."""
+    begun = threading.Event()
+    child = ramet.clone(fn, begun, flags=F.VM)
+    begun.wait(SECONDS)
+    child.terminate(0.01)
+    assert child.wait(SECONDS).signal == signal.SIGKILL
+
+
+def test_an_interrupt_that_came_too_late_is_no_trouble(nothing_left: object) -> None:
+    """Before 3.13 one flag tells all threads of it, and on 3.11 a traced function would hang by it."""
+    for fn in (threading.Event.set, sleeping):
+        begun = threading.Event()
+        child = ramet.clone(fn, begun, flags=F.VM)
+        begun.wait(SECONDS)
+        child.interrupt()
+        child.kill()
+        child.wait(SECONDS)
+
+        def traced() -> str:
+            sys.settrace(lambda *args: None)
+            sys.setprofile(lambda *args: None)
+            text = "".join(str(Path("a").with_name(str(number))) for number in range(10))
+            sys.settrace(None)
+            sys.setprofile(None)
+            return text
+
+        assert ramet.clone(traced, flags=F.VM).result(SECONDS) == "0123456789"

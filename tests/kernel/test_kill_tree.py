@@ -1,0 +1,417 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet.tree import proc
+
+if TYPE_CHECKING:
+    from ..conftest import LeakCheck
+
+SECONDS = 20.0
+
+
+class Family:
+    """Processes that run for ever; each holds the writing end of a pipe, and so its end is seen."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+
+    def start(self, script: str, count: int = 1, **options: Any) -> ramet.Popen:
+        """A shell script; wait until `count` processes have written a line each."""
+        child = ramet.Popen(
+            ["sh", "-c", script.replace("TELL", f"echo $$ >/proc/self/fd/{self.writing}")],
+            pass_fds=[self.writing],
+            **options,
+        )
+        self.wait_for(count)
+        return child
+
+    def wait_for(self, count: int) -> list[bytes]:
+        """Wait until so many lines have come."""
+        lines: list[bytes] = []
+        while len(lines) < count:
+            lines += os.read(self.reading, 4096).splitlines()
+        return lines
+
+    def is_dead(self) -> bool:
+        """Whether nobody holds the pipe any more: at once, since those who died are gone."""
+        os.close(self.writing)
+        self.writing = -1
+        os.set_blocking(self.reading, False)
+        try:
+            while os.read(self.reading, 4096):
+                pass
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self.reading)
+        if self.writing >= 0:
+            os.close(self.writing)
+
+
+@pytest.fixture
+def family(nothing_left: object) -> Iterator[Family]:
+    """A family of its own for each test, all of which must be dead in the end."""
+    made = Family()
+    yield made
+    made.close()
+
+
+FOREVER = "exec sleep 1000"
+
+
+def test_a_tree_is_killed(family: Family) -> None:
+    """Children and grandchildren die with the child, also in sessions of their own."""
+    leaf = f"sh -c 'TELL; {FOREVER}' & setsid sh -c 'TELL; {FOREVER}' &"
+    child = family.start(f"{leaf} (trap '' TERM HUP INT; {leaf} wait) & wait", count=4)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_vfork_parent_does_not_hold_it_up(family: Family) -> None:
+    """A process that sleeps in vfork until its child execs is killed, and so is the child."""
+    script = f"""
+import os, signal, ramet
+def tell():
+    os.write({family.writing}, b"x\\n")
+    os.read({family.reading}, 1 << 20) if False else __import__("signal").pause()
+ramet.vfork(tell)
+"""
+    child = ramet.Popen([sys.executable, "-c", script], pass_fds=[family.writing, family.reading])
+    family.wait_for(1)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    child.wait()
+
+
+# A tree that never stands still: each has two children, those at the bottom end, their parents end
+# when both have, and the first goes on for ever. Every second one leads a session. At most 63 live.
+STORM = r"""
+import os, sys
+writing = int(sys.argv[1])
+os.set_blocking(writing, False)  # who listens soon does so no more
+def tell():
+    try:
+        os.write(writing, b"x\n")
+    except BlockingIOError:
+        pass
+def grow(depth):
+    while True:
+        children = []
+        for _ in range(2):
+            pid = os.fork()
+            if pid == 0:
+                os.write(writing, b"x\\n")
+                if depth % 2:
+                    os.setsid()
+                if depth == 4:
+                    os._exit(0)
+                grow(depth + 1)
+            children.append(pid)
+        for pid in children:
+            os.waitpid(pid, 0)
+        if depth > 1:
+            os._exit(0)
+grow(0)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_fork_storm_does_not_escape(family: Family, attempt: int) -> None:
+    """Nobody escapes by forking without pause while the tree is killed."""
+    child = ramet.Popen(
+        [sys.executable, "-c", STORM, str(family.writing)], pass_fds=[family.writing]
+    )
+    family.wait_for(40)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_child_that_ended_has_no_tree(family: Family) -> None:
+    """It does no harm to a child that has ended, reaped or not."""
+    child = family.start("TELL")
+    ramet.wait([child])
+    child.kill_tree()
+    assert child.wait() == 0
+    child.kill_tree()
+    assert family.is_dead()
+
+
+def test_a_function_and_what_it_started(family: Family) -> None:
+    """A child that runs a function is killed with the programs that it started."""
+
+    def work() -> None:
+        subprocess.run(["sh", "-c", f"echo >&0; {FOREVER}"], stdin=family.writing, check=False)
+
+    for flags in (0, F.VM):
+        child = ramet.clone(work, flags=flags)
+        family.wait_for(1)
+        child.kill_tree(SECONDS)
+        assert child.wait().signal == signal.SIGKILL
+    assert family.is_dead()
+
+
+def test_a_thread_has_no_tree_of_its_own(nothing_left: object) -> None:
+    """A child that is a thread of this process is refused, since its tree is this process's."""
+    may_end = threading.Event()
+    with ramet.clone(may_end.wait, flags=F.VM | F.SIGHAND | F.THREAD) as child:
+        with pytest.raises(ValueError, match="thread"):
+            child.kill_tree()
+        may_end.set()
+
+
+def test_a_namespace_dies_with_its_init(family: Family) -> None:
+    """In a pid namespace of its own even who forked twice dies with the child."""
+    daemon = f"(setsid sh -c 'TELL; {FOREVER}' &)"
+    child = family.start(f"{daemon}; wait; {FOREVER}", flags=F.NEWPID | F.NEWUSER)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait() == -signal.SIGKILL
+
+
+# ---- orphans
+
+DAEMON = f"(setsid sh -c 'TELL; {FOREVER}' &) "
+
+
+def test_orphans_are_adopted_and_killed(family: Family) -> None:
+    """Inside a Subreaper block a double fork does not escape, and no zombie is left of it."""
+    with ramet.Subreaper() as orphans:
+        child = family.start(f"{DAEMON}; {DAEMON}; TELL; {FOREVER}", count=3)
+        spared = subprocess.Popen(["sleep", "1000"])
+        orphans.spare(spared.pid)
+        other = ramet.Popen(["sleep", "1000"])
+        assert len(orphans.pids()) == 2
+        child.kill_tree(SECONDS, orphans=orphans)
+        assert family.is_dead()
+        assert orphans.pids() == []
+        assert spared.poll() is None
+        assert other.poll() is None
+        assert child.wait() == -signal.SIGKILL
+        for left in (spared, other):
+            left.kill()
+            left.wait()
+
+
+def test_orphans_of_a_child_that_ended(family: Family) -> None:
+    """What a child left that has ended and was reaped is found by the block alone."""
+    with ramet.Subreaper() as orphans:
+        assert family.start(DAEMON).wait() == 0
+        assert len(orphans.pids()) == 1
+        assert orphans.kill(SECONDS) is True
+        assert orphans.pids() == []
+        assert family.is_dead()
+
+
+def test_without_orphans_they_are_left_alone(family: Family) -> None:
+    """A kill that was not given the orphans does not touch them: they may be another child's."""
+    with ramet.Subreaper() as orphans:
+        child = family.start(f"{DAEMON}; {FOREVER}")
+        child.kill_tree(SECONDS)
+        child.wait()
+        assert len(orphans.pids()) == 1
+        orphans.kill(SECONDS)
+        assert family.is_dead()
+
+
+def test_a_child_that_is_a_subreaper(family: Family) -> None:
+    """The tree of a child that adopts its own orphans is whole, without any setting here."""
+
+    def start() -> None:
+        ramet.set_subreaper(True)
+        os.set_inheritable(family.writing, True)
+        script = DAEMON.replace("TELL", f"echo >/proc/self/fd/{family.writing}")
+        os.execv("/bin/sh", ["sh", "-c", f"{script}; {FOREVER}"])
+
+    child = ramet.clone(start)
+    family.wait_for(1)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait().signal == signal.SIGKILL
+
+
+def test_the_setting_is_restored(nothing_left: object) -> None:
+    """After the block the process is what it was before, also when blocks lie within each other."""
+    assert not ramet.is_subreaper()
+    with ramet.Subreaper():
+        with ramet.Subreaper():
+            assert ramet.is_subreaper()
+        assert ramet.is_subreaper()
+    assert not ramet.is_subreaper()
+
+
+def test_programs_of_ours_are_no_orphans(nothing_left: object) -> None:
+    """A program that Ramet has started inside the block is spared, whichever way it was started."""
+    with ramet.Subreaper() as orphans:
+        command = ramet.Command(["sleep", "1000"])
+        with command.spawn() as child, ramet.Popen(["sleep", "1000"]) as process:
+            assert not {child.pid, process.pid} & set(orphans.pids())
+            process.kill()
+
+
+def test_children_from_before_are_no_orphans(nothing_left: object) -> None:
+    """Who was a child before the block, or was born in another thread, is not taken for an orphan."""
+    with subprocess.Popen(["sleep", "1000"]) as before, ramet.Subreaper() as orphans:
+        born: list[subprocess.Popen[bytes]] = []
+        may_end = threading.Event()
+
+        def work() -> None:
+            born.append(subprocess.Popen(["sleep", "1000"]))
+            started.set()
+            may_end.wait()
+
+        started = threading.Event()
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+        assert orphans.pids() == []
+        orphans.kill()
+        for process in (before, *born):
+            assert process.poll() is None
+            process.kill()
+            process.wait()
+        may_end.set()
+        thread.join()
+
+
+# ---- cgroups
+
+
+def start_in(cgroup: Path, family: Family, script: str) -> ramet.Child[None]:
+    def start() -> None:
+        os.set_inheritable(family.writing, True)
+        text = script.replace("TELL", f"echo >/proc/self/fd/{family.writing}")
+        os.execv("/bin/sh", ["sh", "-c", text])
+
+    return ramet.clone(start, cgroup=cgroup)
+
+
+def test_a_cgroup_of_its_own_is_killed(cgroup: Path, family: Family) -> None:
+    """Everybody in the cgroup dies, also who was orphaned long before and whose ancestor is gone."""
+    child = start_in(cgroup, family, DAEMON)
+    family.wait_for(1)
+    assert child.wait().code == 0
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert "populated 0" in (cgroup / "cgroup.events").read_text()
+
+
+@pytest.mark.parametrize("options", [{}, {"die_with_parent": True}])
+def test_a_cgroup_of_a_program(cgroup: Path, family: Family, options: dict[str, Any]) -> None:
+    """So does a program that is born there by its option, and all that it started."""
+    child = family.start(f"{DAEMON}; {FOREVER}", cgroup=cgroup, **options)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_cgroup_shared_with_others_is_not_killed(cgroup: Path, family: Family) -> None:
+    """A child born among others takes none of them along: its tree is walked."""
+    neighbours = Family()
+    with start_in(cgroup, neighbours, f"TELL; {FOREVER}") as first:
+        neighbours.wait_for(1)
+        with start_in(cgroup, family, f"sh -c 'TELL; {FOREVER}' & wait") as second:
+            family.wait_for(1)
+            second.kill_tree(SECONDS)
+            assert family.is_dead()
+            assert second.wait().signal == signal.SIGKILL
+        assert first.poll() is None
+        first.kill_tree(SECONDS)
+        assert neighbours.is_dead()
+    neighbours.close()
+
+
+# ---- what can go wrong
+
+
+def test_the_time_may_be_up(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
+    """When somebody is not dead in time the error says so, and the signals have been sent."""
+    child = family.start(f"sh -c 'TELL; {FOREVER}' & wait")
+    monkeypatch.setattr("ramet.pidfd.wait_any", lambda *_: [])
+    with pytest.raises(ramet.TimeoutExpired):
+        child.kill_tree(0)
+    monkeypatch.undo()
+    assert child.wait(SECONDS) == -signal.SIGKILL
+    with pytest.raises(ValueError, match="negative"):
+        child.kill_tree(-1)
+    os.close(family.writing)
+    family.writing = -1
+    assert os.read(family.reading, 1) == b""
+
+
+def test_without_proc_only_the_child_dies(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
+    """Where /proc is of another namespace nobody else's pid is taken for one of the tree."""
+    child = family.start(f"TELL; {FOREVER}")
+    monkeypatch.setattr(proc, "is_ours", lambda: False)
+    with pytest.raises(RuntimeError, match="/proc"):
+        child.kill_tree(SECONDS)
+    assert child.wait() == -signal.SIGKILL
+    assert family.is_dead()
+
+
+def test_a_kernel_that_lists_no_children(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
+    """Without CONFIG_PROC_CHILDREN the tree is found by a look at all processes."""
+    monkeypatch.setattr(
+        proc, "children_of_thread", lambda pid, thread: proc._children_by_search(pid)
+    )
+    child = family.start(f"sh -c 'TELL; {FOREVER}' & (sh -c 'TELL; {FOREVER}' & wait) & wait", 2)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    child.wait()
+
+
+def test_who_may_not_be_killed_is_named(root: None, family: Family) -> None:
+    """A plain user cannot kill a set-user-ID program; the others die, and the error names it."""
+    shell = f"sh -c 'TELL; {FOREVER}' & wait"
+    child = family.start(shell)
+
+    def kill_as_another() -> str:
+        os.setuid(65534)
+        try:
+            child.kill_tree(SECONDS)
+        except PermissionError as error:
+            return str(error)
+        return ""
+
+    assert str(child.pid) in ramet.clone(kill_as_another).result(SECONDS)
+    child.kill_tree(SECONDS)
+    assert family.is_dead()
+    child.wait()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_under_a_loop(backend: str, family: Family, nothing_left: "LeakCheck") -> None:
+    """A process under asyncio or trio has it, too."""
+    script = f"sh -c 'TELL; {FOREVER}' & wait"
+    script = script.replace("TELL", f"echo >/proc/self/fd/{family.writing}")
+
+    async def warm_up() -> None:
+        await ramet.aio.run(["true"])
+        await anyio.to_thread.run_sync(int)
+
+    async def main() -> None:
+        argv = ["sh", "-c", script]
+        async with await ramet.aio.open_process(argv, pass_fds=[family.writing]) as process:
+            await anyio.wait_readable(family.reading)
+            await process.kill_tree(SECONDS)
+            assert family.is_dead()
+            assert await process.wait() == -signal.SIGKILL
+
+    anyio.run(warm_up, backend=backend)
+    nothing_left.start_again()  # a thread for births is kept, and trio keeps its threads for a while
+    anyio.run(main, backend=backend)

@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ramet import here, law
+
+
+def ramet(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ramet", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def test_explain_tells_what_is_shared() -> None:
+    """A legal request is explained, with exit status 0."""
+    done = ramet("explain", "CLONE_VM|CLONE_FS|SIGCHLD")
+    assert done.returncode == 0
+    assert "a privileged caller: granted" in done.stdout
+    assert "Shared\n  memory\n  directories, umask\n" in done.stdout
+
+
+def test_explain_of_a_refusal_has_its_own_exit_status() -> None:
+    """What the kernel would refuse is exit status 1."""
+    done = ramet("explain", "--unprivileged", "--call", "clone", "NEWUTS|SIGCHLD")
+    assert done.returncode == 1
+    assert "refused: EPERM, by rule J1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["CLONE_SIGHND"], "the nearest known name is CLONE_SIGHAND"),
+        (["VM", "--kernel", "six"], "not a version of Linux"),
+        (["VM", "--field", "stak=1"], "the nearest is stack"),
+        (["VM", "--field", "stack=x"], "not a number"),
+        (["VM", "--unprivileged", "--as-me"], "name one"),
+        (["0x1ffffffffffffffffffff"], "64 bits"),
+    ],
+)
+def test_bad_input_of_explain_is_one_line(arguments: list[str], words: str) -> None:
+    """Bad input is one clear error and exit status 2, never a traceback."""
+    done = ramet("explain", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_for_machines_and_as_a_drawing(tmp_path: Path) -> None:
+    """--json prints an object, --svg writes a drawing."""
+    drawing = tmp_path / "docker.svg"
+    done = ramet("explain", "docker", "--json", "--svg", str(drawing), "--kernel", "6.18")
+    told = json.loads(done.stdout)
+    assert (told["errno"], told["getpid"]) == (None, 1)
+    assert drawing.read_text().startswith("<svg ")
+    nowhere = ramet("explain", "VM", "--svg", str(tmp_path / "no" / "file.svg"))
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr
+
+
+def test_explain_takes_fields() -> None:
+    """Fields of the structure are given by name."""
+    done = ramet("explain", "0", "--field", "set_tid=0x10000", "--field", "set_tid_size=33")
+    assert "by rule A5" in done.stdout
+    assert "by rule L1" in ramet("explain", "0", "--field", "set_tid=7,8").stdout
+
+
+def test_rules_are_listed_and_told() -> None:
+    """`ramet law rules` lists all, and tells all about one."""
+    assert ramet("law", "rules").stdout.count("\n") == len(law.RULES)
+    told = ramet("law", "rules", "d3").stdout
+    assert "copy_process, kernel/fork.c, since Linux 2.5.35" in told
+    assert ramet("law", "rules", "Q1").returncode == 2
+
+
+def test_law_check_runs_for_a_user() -> None:
+    """The check agrees with this kernel, in less than a minute, and says so for machines."""
+    done = ramet("law", "check", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (report["agrees"], report["mismatches"]) == (True, [])
+    assert report["seconds"] < 60
+
+
+# ---- the caller as it is
+
+
+def test_this_process_describes_itself() -> None:
+    """Caller.current() is this user in this state, and the law answers it as the kernel does."""
+    caller = law.Caller.current()
+    assert caller.privileged == (os.geteuid() == 0)
+    assert not caller.chrooted
+    assert caller.ids_mapped
+    assert caller.threads >= 1
+    # Others come and go between the two looks, and how many there are is a part of it.
+    assert any(law.Caller.current() == here.read_caller() for _ in range(1000))
+
+
+def test_predict_is_for_the_kernel_that_runs() -> None:
+    """Without a version the running kernel is asked, by name another."""
+    assert here.predict(0).kernel == law.kernel_version(here.running_kernel())
+    assert here.predict(0, kernel="5.4").kernel == (5, 4, 0)

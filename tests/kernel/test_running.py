@@ -1,0 +1,176 @@
+import inspect
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+
+SECONDS = 20.0
+PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
+NAMES = ("run", "call", "check_call", "check_output", "getoutput", "getstatusoutput")
+
+BOTH = ["sh", "-c", "cat; echo bad >&2; exit 3"]
+GOOD = ["printf", r"1\n2\n"]
+
+# What is asked of subprocess and of Ramet alike: function, arguments, options.
+QUESTIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("run", (BOTH,), {"input": b"in", "capture_output": True}),
+    ("run", (BOTH,), {"input": "in", "capture_output": True, "text": True}),
+    ("run", (BOTH,), {"input": "in", "stdout": PIPE, "stderr": STDOUT, "encoding": "ascii"}),
+    ("run", (BOTH,), {"stdin": DEVNULL, "capture_output": True, "check": True}),
+    ("run", (["cat"],), {"input": "", "capture_output": True}),
+    ("run", (["cat"],), {"input": b"", "stdout": PIPE}),
+    ("run", (BOTH,), {"input": b"in", "stdin": PIPE}),
+    ("run", (BOTH,), {"stdout": PIPE, "capture_output": True}),
+    ("run", (), {"args": GOOD, "stdout": PIPE}),
+    ("run", (GOOD, -1, None, None, PIPE), {}),
+    ("run", (["sleep", "1000"],), {"timeout": 0.05, "capture_output": True, "text": True}),
+    ("run", (["/no/such"],), {"capture_output": True}),
+    ("run", (["true"],), {"cwd": "/no/such"}),
+    ("run", (["true"],), {"bufsize": "x"}),
+    ("run", (["true"],), {"pipesize": "x"}),
+    ("run", (["true"],), {"text": True, "universal_newlines": False}),
+    ("run", (["true"],), {"no_such_option": 1}),
+    ("run", (["true"],), {"startupinfo": object()}),
+    ("run", (["true"],), {"creationflags": 5}),
+    ("run", (["true"],), {"user": -1}),
+    ("run", (["true"],), {"user": 1 << 70}),
+    ("run", (["true"],), {"user": 1.5}),
+    ("run", (["true"],), {"user": "no such user"}),
+    ("run", (["true"],), {"group": -1}),
+    ("run", (["true"],), {"group": "no such group"}),
+    ("run", (["true"],), {"extra_groups": "root"}),
+    ("run", (["true"],), {"extra_groups": [-1]}),
+    ("run", (["true"],), {"extra_groups": [1 << 70]}),
+    ("run", (["true"],), {"extra_groups": [1.5]}),
+    ("run", ("exit 5",), {"shell": True}),
+    ("run", (["echo $0 $1", "a", "b"],), {"shell": True, "capture_output": True}),
+    ("run", ("echo $0",), {"shell": True, "executable": "/bin/sh", "capture_output": True}),
+    ("run", (Path("true"),), {"shell": True}),
+    ("run", (Path("/bin/true"),), {}),
+    ("run", (b"/bin/true",), {}),
+    ("run", (["sh", "-c", "kill -KILL $$"],), {}),
+    ("run", (["sh", "-c", "umask"],), {"umask": 0o70, "capture_output": True}),
+    ("run", (["sh", "-c", "echo $A-$B"],), {"env": {"A": "1"}, "capture_output": True}),
+    ("run", (["cat"],), {"capture_output": True, "stdin": io.BytesIO(b"no descriptor")}),
+    ("call", (["sh", "-c", "exit 4"],), {}),
+    ("call", (["sleep", "1000"],), {"timeout": 0.05}),
+    ("call", (), {"args": ["false"]}),
+    ("check_call", (["true"],), {}),
+    ("check_call", (["sh", "-c", "exit 4"],), {}),
+    ("check_call", (), {"args": ["false"]}),
+    ("check_call", (["sleep", "1000"],), {"timeout": 0.05}),
+    ("check_output", (GOOD,), {}),
+    ("check_output", (GOOD,), {"text": True}),
+    ("check_output", (["cat"],), {"input": b"in"}),
+    ("check_output", (["cat"],), {"input": None}),
+    ("check_output", (["cat"],), {"input": None, "text": True}),
+    ("check_output", (["sh", "-c", "echo out; exit 4"],), {}),
+    ("check_output", (["sh", "-c", "echo err >&2"],), {"stderr": STDOUT}),
+    ("check_output", (["sleep", "1000"],), {"timeout": 0.05}),
+    ("check_output", (GOOD,), {"stdout": PIPE}),
+    ("check_output", (GOOD,), {"check": False}),
+    ("check_output", (), {"args": GOOD}),
+    ("getoutput", ("echo out; echo err >&2",), {}),
+    ("getstatusoutput", (r"printf '\303\244\r\n\n'; exit 4",), {"encoding": "utf-8"}),
+    ("getstatusoutput", ("kill -TERM $$",), {}),
+]
+if sys.version_info >= (3, 13):  # what subprocess did not say so well before
+    QUESTIONS += [
+        ("run", (["sleep", "1000"],), {"timeout": 0}),
+        ("run", (["sleep", "1000"],), {"timeout": -1}),
+        ("run", (["true"],), {"stdout": STDOUT}),
+    ]
+
+
+def answer(library: Any, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
+    """What comes of it, or how it fails, in simple values."""
+    try:
+        value = getattr(library, name)(*args, **options)
+    except Exception as error:
+        told = [getattr(error, name, None) for name in ("errno", "filename", "cmd", "timeout")]
+        output = [getattr(error, name, None) for name in ("output", "stderr", "returncode")]
+        return [_builtin_kinds(error), *told, *output]
+    if isinstance(value, subprocess.CompletedProcess):
+        return [value.args, value.returncode, value.stdout, value.stderr]
+    return [value]
+
+
+def _builtin_kinds(error: Exception) -> set[type[Any]]:
+    """The classes by which a user of subprocess catches it."""
+    return {kind for kind in type(error).__mro__ if kind.__module__ in {"builtins", "subprocess"}}
+
+
+@pytest.mark.parametrize("number", range(len(QUESTIONS)))
+def test_the_answer_is_that_of_subprocess(number: int, nothing_left: object) -> None:
+    """Asked the same, both say the same; whoever catches subprocess's error catches Ramet's."""
+    name, args, options = QUESTIONS[number]
+    theirs = answer(subprocess, name, args, dict(options))
+    ours = answer(ramet, name, args, dict(options))
+    if isinstance(theirs[0], set):
+        assert ours[0] >= theirs[0]
+        theirs[0] = ours[0]
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parameters_are_those_of_subprocess(name: str) -> None:
+    """Each named parameter of the namesake is there, with the same default."""
+    ours = inspect.signature(getattr(ramet, name)).parameters
+    for parameter in inspect.signature(getattr(subprocess, name)).parameters.values():
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            continue
+        assert ours[parameter.name].kind is parameter.kind
+        assert ours[parameter.name].default == parameter.default
+
+
+def test_the_parameters_of_popen_are_those_of_subprocess() -> None:
+    """Popen takes what subprocess.Popen takes, in its order and with its defaults."""
+    theirs = list(inspect.signature(subprocess.Popen.__init__).parameters.values())
+    ours = list(inspect.signature(ramet.Popen.__init__).parameters.values())
+    assert [(p.name, p.kind, p.default) for p in ours[: len(theirs)]] == [
+        (p.name, p.kind, p.default) for p in theirs
+    ]
+    assert [p.kind for p in ours[len(theirs) :]] == [inspect.Parameter.VAR_KEYWORD]
+
+
+def test_the_attributes_of_popen_are_those_of_subprocess(nothing_left: object) -> None:
+    """Whatever public attribute a subprocess.Popen has, a Popen has as well, and equal."""
+    for options in ({}, {"text": True}, {"encoding": "latin-1", "errors": "ignore"}):
+        ours, theirs = (library.Popen(["true"], **options) for library in (ramet, subprocess))
+        assert ours.wait(SECONDS) == theirs.wait(SECONDS) == 0
+        public = [name for name in dir(theirs) if not name.startswith("_") and name != "pid"]
+        assert [name for name in public if not hasattr(ours, name)] == []
+        assert [name for name in vars(theirs) if not name.startswith("_") and name != "pid"] != []
+        for name in vars(theirs):
+            if not name.startswith("_") and name != "pid":
+                assert getattr(ours, name) == getattr(theirs, name)
+
+
+@pytest.mark.parametrize("name", ["run", "call", "check_call", "check_output"])
+def test_all_take_the_vocabulary(name: str, nothing_left: object) -> None:
+    """Options that only Ramet has go with every one of them."""
+    function = getattr(ramet, name)
+    assert function(["sh", "-c", 'test "$(ulimit -n)" = 64'], rlimits={"NOFILE": 64}) is not None
+    with pytest.raises(TypeError, match="rlimits"):
+        function(["true"], rlimit={"NOFILE": 64})
+    with pytest.raises(ValueError, match="preexec_fn"):
+        function(["true"], preexec_fn=print)
+
+
+def test_the_warning_for_an_encoding_names_the_caller() -> None:
+    """With -X warn_default_encoding the line is named that asked for text."""
+    script = (
+        "import ramet\n\nramet.run(['true'], text=True)\nramet.Popen(['true'], text=True).wait()\n"
+    )
+    argv = [sys.executable, "-X", "warn_default_encoding", "-c", script]
+    told = subprocess.run(argv, stderr=PIPE, text=True, check=True, encoding="utf-8").stderr
+    # What finds an editable install opens files of its own.
+    lines = [
+        line for line in told.splitlines() if "EncodingWarning" in line and "loader" not in line
+    ]
+    assert [line.split(" ")[0] for line in lines] == ["<string>:3:", "<string>:4:"]

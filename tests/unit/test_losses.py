@@ -1,0 +1,29 @@
+import pickle
+
+import pytest
+
+from ramet import ChildDied, ExitStatus, Losses
+
+
+def test_losses_say_what_is_lost() -> None:
+    """Frames and references are counted, and each lock is named, whatever became of it."""
+    assert str(Losses(1, 2)) == "lost 1 frame with 2 references"
+    assert str(Losses(3, 1, ("<a lock>",), ("the import lock of 'x'",))) == (
+        "lost 3 frames with 1 reference; still locked: <a lock>; given back: the import lock of 'x'"
+    )
+
+
+def test_losses_do_not_change() -> None:
+    """They are a record."""
+    with pytest.raises(AttributeError, match="frames"):
+        Losses(1, 2).frames = 3
+
+
+def test_the_error_tells_of_the_losses() -> None:
+    """ChildDied says what was lost with the child, after a journey between processes too."""
+    died = ChildDied(ExitStatus.from_wstatus(9), 4711, Losses(1, 2))
+    for error in (died, pickle.loads(pickle.dumps(died))):
+        assert error.losses is not None
+        assert error.losses.frames == 1
+        assert str(error).endswith("killed by SIGKILL; lost 1 frame with 2 references")
+    assert ChildDied(ExitStatus.from_wstatus(9), 4711).losses is None

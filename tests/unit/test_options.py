@@ -1,0 +1,268 @@
+import os
+import signal
+import subprocess
+from array import array
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from ramet import UnknownNameError, options
+from ramet.options import FUNCTION_OPTIONS, PROGRAM_OPTIONS, checked
+
+
+def one(name: str, value: object) -> Any:
+    return checked({name: value}, PROGRAM_OPTIONS)[name]
+
+
+# name, what is said, what the kernel will be told
+TAKEN: list[tuple[str, object, object]] = [
+    ("stdin", 0, 0),
+    ("stdout", subprocess.DEVNULL, -3),
+    ("fds", {7: 3, 3: 7, 9: subprocess.DEVNULL}, {7: 3, 3: 7, 9: -3}),
+    ("pass_fds", [3, 4], (3, 4)),
+    ("close_fds", 0, False),
+    ("cwd", "/ä", "/ä".encode()),
+    ("root", b"/x", b"/x"),
+    ("umask", 0o27, 0o27),
+    ("start_new_session", 1, True),
+    ("process_group", 0, 0),
+    ("controlling_terminal", 5, 5),
+    ("foreground", 6, 6),
+    ("signal_mask", ["HUP", "sigint", 64], 1 | 2 | 1 << 63),
+    ("signal_mask", [], 0),
+    ("default_signals", [signal.SIGINT, "TERM"], (2, 15)),
+    ("ignored_signals", {"SIGUSR1"}, (10,)),
+    ("restore_signals", False, False),
+    ("pdeathsig", "term", 15),
+    ("die_with_parent", True, True),
+    ("user", 0, 0),
+    ("user", "root", 0),
+    ("group", (1 << 32) - 2, (1 << 32) - 2),
+    ("extra_groups", [1, 70000], array("I", [1, 70000])),
+    ("extra_groups", [], array("I")),
+    ("no_new_privs", True, True),
+    ("ambient_caps", ["CAP_KILL", "chown"], 1 << 5 | 1),
+    ("bounding_caps", [], 0),
+    ("inheritable_caps", ["CHECKPOINT_RESTORE"], 1 << 40),
+    ("permitted_caps", ("NET_RAW",), 1 << 13),
+    ("securebits", ["NOROOT", "SECBIT_NOROOT_LOCKED"], 3),
+    ("securebits", 0x2F, 0x2F),
+    ("rlimits", {"NOFILE": 64}, {"NOFILE": (7, 64, 64)}),
+    ("rlimits", {"RLIMIT_CPU": (1, None)}, {"CPU": (0, 1, (1 << 64) - 1)}),
+    ("rlimits", {"core": "unlimited"}, {"CORE": (4, (1 << 64) - 1, (1 << 64) - 1)}),
+    ("rlimits", {4: -1, 77: 1}, {"CORE": (4, (1 << 64) - 1, (1 << 64) - 1), "77": (77, 1, 1)}),
+    ("nice", -20, -20),
+    ("cpu_affinity", [0, 1, 65], (1 | 2 | 1 << 65).to_bytes(16, "little")),
+    ("scheduler", "batch", (3, ())),
+    ("scheduler", ("FIFO", 99), (1, (99,))),
+    ("scheduler", ("SCHED_DEADLINE", 1, 2, 3), (6, (1, 2, 3))),
+    ("io_priority", "IDLE", 3 << 13),
+    ("io_priority", ("BE", 7), 2 << 13 | 7),
+    ("oom_score_adj", -1000, -1000),
+    ("personality", 0x20000, 0x20000),
+    ("aslr", False, False),
+    ("timer_slack_ns", 1, 1),
+    ("hostname", "a" * 64, b"a" * 64),
+    ("loopback", True, True),
+    ("namespaces", {"net": "/x", "pid": 5}, {"net": "/x", "pid": 5}),
+    ("executable", "x", b"x"),
+    ("arg0", "x", b"x"),
+    ("env", {"A": "b"}, (b"A=b",)),
+    ("env", {}, ()),
+    ("flags", 0x200, 0x200),
+    ("cgroup", "/x", "/x"),
+    ("cgroup", 5, 5),
+    ("set_tid", [1, 30000], (1, 30000)),
+    ("uid_map", [(0, 1000, 1), [1, 100000, 65536]], ((0, 1000, 1), (1, 100000, 65536))),
+    ("start", False, False),
+]
+
+
+@pytest.mark.parametrize(("name", "said", "kept"), TAKEN)
+def test_what_is_said_is_kept_as_the_kernel_wants_it(name: str, said: object, kept: object) -> None:
+    """Each word is turned into the numbers and bytes of its system call."""
+    assert one(name, said) == kept
+
+
+def test_each_word_is_tried() -> None:
+    """The table above leaves none of the vocabulary out, but the two twins."""
+    assert PROGRAM_OPTIONS - {name for name, _, _ in TAKEN} == {"stderr", "gid_map"}
+    assert FUNCTION_OPTIONS < PROGRAM_OPTIONS
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAM_OPTIONS))
+def test_none_is_not_said(name: str) -> None:
+    """None is the same as nothing at all."""
+    assert checked({name: None}, PROGRAM_OPTIONS) == {}
+
+
+def test_the_outcome_is_frozen() -> None:
+    """What has been checked cannot be changed, and does not change with what it was made from."""
+    fds = {3: 4}
+    said = checked({"fds": fds}, PROGRAM_OPTIONS)
+    fds[5] = 6
+    assert said == {"fds": {3: 4}}
+    assert isinstance(said, MappingProxyType)
+
+
+class Named:
+    """Something with a descriptor."""
+
+    def __init__(self, number: object) -> None:
+        self.number = number
+
+    def fileno(self) -> object:
+        return self.number
+
+
+# name, what is said, the error, what it has to say
+REFUSED: list[tuple[str, object, type[Exception], str]] = [
+    ("stdin", subprocess.PIPE, ValueError, "stdin: PIPE is for Popen and run"),
+    ("stderr", subprocess.STDOUT, ValueError, "stderr: STDOUT is for Popen and run"),
+    ("stdin", -5, ValueError, "stdin: -5 is no descriptor"),
+    ("stdin", 1 << 31, ValueError, "stdin: 2147483648 is no descriptor"),
+    ("stdin", "x", TypeError, "stdin is a descriptor or has fileno(), not str"),
+    ("stdin", Named("x"), TypeError, "stdin"),
+    ("fds", [1], TypeError, "fds is a mapping, not list"),
+    ("fds", {-1: 0}, ValueError, "fds: -1 is no descriptor"),
+    ("fds", {1 << 32: 0}, ValueError, "fds: 4294967296 is no descriptor"),
+    ("fds", {3: -1}, ValueError, "fds[3]: PIPE"),
+    ("fds", {3: 1 << 32}, ValueError, "fds[3]: 4294967296 is no descriptor"),
+    ("fds", {"a": 0}, TypeError, "fds is a descriptor or has fileno(), not str"),
+    ("pass_fds", 3, TypeError, "pass_fds"),
+    ("pass_fds", [-1], ValueError, "pass_fds: -1 is no descriptor"),
+    ("cwd", 5, TypeError, "cwd"),
+    ("root", object(), TypeError, "root"),
+    ("umask", -1, ValueError, "umask: -1 is no mask"),
+    ("umask", 0o10000, ValueError, "umask"),
+    ("umask", "022", TypeError, "umask"),
+    ("process_group", -1, ValueError, "process_group: -1"),
+    ("process_group", 1 << 31, ValueError, "process_group"),
+    ("controlling_terminal", subprocess.DEVNULL, ValueError, "controlling_terminal"),
+    ("signal_mask", "HUP", TypeError, "signal_mask is a sequence of names, not one string"),
+    ("signal_mask", [0], ValueError, "a signal is 1 to 64, not 0"),
+    ("default_signals", [65], ValueError, "a signal is 1 to 64, not 65"),
+    ("ignored_signals", ["HUPP"], UnknownNameError, "did you mean 'SIGHUP'?"),
+    ("pdeathsig", "SIGTREM", UnknownNameError, "did you mean 'SIGTERM'?"),
+    ("pdeathsig", 2.5, TypeError, "pdeathsig"),
+    ("user", "rot", UnknownNameError, "there is no user 'rot'; did you mean 'root'?"),
+    ("user", -1, OverflowError, "user: -1 is no id"),
+    ("user", (1 << 32) - 1, OverflowError, "user"),
+    ("user", 2.5, TypeError, "user"),
+    ("group", "rooot", UnknownNameError, "there is no group 'rooot'; did you mean 'root'?"),
+    ("extra_groups", "root", TypeError, "extra_groups is a sequence of names"),
+    ("extra_groups", ["rooot"], UnknownNameError, "'root'"),
+    ("extra_groups", [1 << 32], OverflowError, "no id"),
+    ("ambient_caps", "KILL", TypeError, "ambient_caps is a sequence of names"),
+    ("ambient_caps", ["NET_ADMN"], UnknownNameError, "did you mean 'NET_ADMIN'?"),
+    ("bounding_caps", ["CAP_SYS_ADMIM"], UnknownNameError, "did you mean 'SYS_ADMIN'?"),
+    ("bounding_caps", [5], TypeError, "bounding_caps"),
+    ("securebits", ["NOROT"], UnknownNameError, "did you mean 'NOROOT'?"),
+    ("securebits", -1, ValueError, "securebits"),
+    ("securebits", 1 << 32, ValueError, "securebits"),
+    ("rlimits", 5, TypeError, "rlimits is a mapping, not int"),
+    ("rlimits", {"NOFILES": 1}, UnknownNameError, "did you mean 'NOFILE'?"),
+    ("rlimits", {"NOFILE": (1, 2, 3)}, ValueError, "NOFILE is one number or (soft, hard)"),
+    ("rlimits", {"NOFILE": -2}, ValueError, "-2 is no limit for NOFILE"),
+    ("rlimits", {"NOFILE": 1 << 64}, ValueError, "no limit for NOFILE"),
+    ("rlimits", {"NOFILE": "many"}, ValueError, "'many' is no limit for NOFILE"),
+    ("rlimits", {"NOFILE": 2.5}, TypeError, "rlimits"),
+    ("rlimits", {1 << 32: 5}, ValueError, "the number of no limit"),
+    ("rlimits", {-1: 5}, ValueError, "the number of no limit"),
+    ("nice", 20, ValueError, "nice is -20 to 19, not 20"),
+    ("nice", "x", TypeError, "nice"),
+    ("cpu_affinity", [], ValueError, "cpu_affinity is empty"),
+    ("cpu_affinity", [-1], ValueError, "there is no processor -1"),
+    ("cpu_affinity", [1 << 40], ValueError, "there is no processor"),
+    ("scheduler", "FIFI", UnknownNameError, "did you mean 'FIFO'?"),
+    ("scheduler", "FIFO", ValueError, "needs 1 numbers"),
+    ("scheduler", ("FIFO", 0), ValueError, "a priority is 1 to 99, not 0"),
+    ("scheduler", ("BATCH", 1), ValueError, "needs 0 numbers"),
+    ("scheduler", ("DEADLINE", 1, 2), ValueError, "needs 3 numbers"),
+    ("scheduler", ("DEADLINE", -1, 2, 3), ValueError, "64 bits of nanoseconds"),
+    ("scheduler", (), UnknownNameError, "there is no scheduling policy ''"),
+    ("scheduler", (5,), TypeError, "scheduler"),
+    ("scheduler", 5, TypeError, "scheduler"),
+    ("io_priority", "IDEL", UnknownNameError, "did you mean 'IDLE'?"),
+    ("io_priority", ("BE", 8), ValueError, "0 to 7"),
+    ("io_priority", ("BE", 1, 2), ValueError, "one level"),
+    ("oom_score_adj", 1001, ValueError, "oom_score_adj is -1000 to 1000"),
+    ("personality", (1 << 32) - 1, ValueError, "personality"),
+    ("timer_slack_ns", 0, ValueError, "timer_slack_ns"),
+    ("hostname", "x" * 65, ValueError, "at most 64 bytes, not 65"),
+    ("hostname", 5, TypeError, "hostname"),
+    ("namespaces", {"nett": 1}, UnknownNameError, "did you mean 'net'?"),
+    ("namespaces", {"time": 1}, ValueError, "time namespace"),
+    ("namespaces", {"net": 2.5}, TypeError, "namespaces['net'] is a descriptor"),
+    ("namespaces", ["net"], TypeError, "namespaces is a mapping"),
+    ("executable", 5, TypeError, "executable"),
+    ("env", ["A=b"], TypeError, "env is a mapping"),
+    ("env", {"A=": "b"}, ValueError, "illegal environment variable name"),
+    ("env", {"A": 5}, TypeError, "env"),
+    ("flags", -1, ValueError, "flags is not negative"),
+    ("flags", "NEWPID", TypeError, "flags"),
+    ("cgroup", 2.5, TypeError, "cgroup is a descriptor or has fileno(), not float"),
+    ("cgroup", -1, ValueError, "cgroup: -1 is no descriptor"),
+    ("set_tid", [0], ValueError, "set_tid"),
+    ("set_tid", [1 << 31], ValueError, "set_tid"),
+    ("set_tid", 5, TypeError, "set_tid"),
+    ("uid_map", [], ValueError, "uid_map is empty"),
+    ("uid_map", [(0, 1)], ValueError, "(inside, outside, count)"),
+    ("uid_map", [(0, 1, 0)], ValueError, "count not 0"),
+    ("gid_map", [(0, 1 << 32, 1)], ValueError, "32 bits"),
+    ("gid_map", [(-1, 0, 1)], ValueError, "32 bits"),
+    ("gid_map", 5, TypeError, "gid_map"),
+    ("cwdd", "/", TypeError, "there is no option 'cwdd'; did you mean 'cwd'?"),
+    ("usr", "root", TypeError, "did you mean 'user'?"),
+    ("zzzzzzzz", 1, TypeError, "there is no option 'zzzzzzzz'"),
+]
+
+
+@pytest.mark.parametrize(("name", "said", "kind", "words"), REFUSED)
+def test_what_cannot_be_is_refused_in_words(
+    name: str, said: object, kind: type[Exception], words: str
+) -> None:
+    """One error of the right kind, which names the option and says what would be right."""
+    with pytest.raises(kind) as caught:
+        one(name, said)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [
+        ("os.setsid", "start_new_session"),
+        ("os.setpgid", "process_group"),
+        ("os.chdir", "cwd"),
+        ("os.setuid", "user"),
+        ("resource.setrlimit", "rlimits"),
+        ("os.nice", "nice"),
+        ("os.dup2", "fds"),
+        ("PR_SET_PDEATHSIG", "pdeathsig"),
+    ],
+)
+def test_there_is_no_preexec_fn(what: str, word: str) -> None:
+    """The error says which option does what is usually done there."""
+    with pytest.raises(ValueError, match="no preexec_fn") as caught:
+        checked({"preexec_fn": os.setsid}, PROGRAM_OPTIONS)
+    assert f"{what} " in str(caught.value)
+    assert word in str(caught.value)
+
+
+def test_options_of_a_program_are_unknown_to_a_function() -> None:
+    """What is known is told by the verb."""
+    with pytest.raises(TypeError, match="there is no option 'executable'"):
+        checked({"executable": "x"}, FUNCTION_OPTIONS)
+
+
+def test_every_word_has_its_check() -> None:
+    """No word is without a check, and no check without a word."""
+    assert set(options._CHECKS) == PROGRAM_OPTIONS
+
+
+def test_whatever_has_a_descriptor_will_do() -> None:
+    """A file stands for its descriptor, and so does anything with a fileno()."""
+    assert one("stdin", Named(5)) == 5
+    with open(os.devnull) as file:
+        assert one("fds", {8: file}) == {8: file.fileno()}
