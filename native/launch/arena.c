@@ -64,8 +64,19 @@ static void put_back_locals(const struct ramet_arena *arena)
 
 #define BEYOND_CACHES 4000
 
+/* Among what has come into libc's thread-locals with the first allocation. */
+static uintptr_t find_cache(const struct ramet_arena *arena)
+{
+    const uintptr_t *now = (const uintptr_t *)locals_of_this_thread(), *before = (const uintptr_t *)arena->locals;
+    for (size_t i = 0; i < locals_size / sizeof *now; i++)
+        if (now[i] != before[i] && ramet_malloc_is_cache(now[i]))
+            return now[i];
+    return 0;
+}
+
 void ramet_arena_find(struct ramet_arena *arena)
 {
+    arena->cache = arena->noted ? find_cache(arena) : 0;
     void *volatile block = arena->noted ? malloc(BEYOND_CACHES) : NULL; /* volatile: else it is optimized away */
     arena->lock = block == NULL ? NULL : ramet_malloc_lock_over(block);
     free(block);
@@ -120,11 +131,14 @@ static void make_room(void)
 void ramet_arena_recover(struct ramet_arena *arena)
 {
     static pthread_once_t made_room = PTHREAD_ONCE_INIT;
+    if (arena->cache != 0)
+        ramet_malloc_recount(arena->cache);
     if (arena->lock == NULL || ramet_malloc_lock_is_had(arena->lock, ramet_now() + PATIENCE_NANOSECONDS))
         return;
     if (ramet_each_rests(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* nobody rests who holds it */
         return;
     put_back_locals(arena);
+    arena->cache = 0;
     arena->given_up = true;
     note_for_fork(arena->lock);
     pthread_once(&made_room, make_room);

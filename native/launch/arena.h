@@ -13,14 +13,16 @@
 #define RAMET_ARENA_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define RAMET_LIBC_LOCALS 512
 
 struct ramet_arena {
     int *lock; /* NULL: it is shared with the main thread, or cannot be found */
+    uintptr_t cache; /* of this thread alone; 0: not found */
     bool given_up;
     bool noted;
-    char locals[RAMET_LIBC_LOCALS];
+    char locals[RAMET_LIBC_LOCALS] __attribute__((aligned(sizeof(void *))));
 };
 
 /* In a thread that is new: how libc's thread-locals are before it has allocated. */
@@ -29,7 +31,7 @@ void ramet_arena_note(struct ramet_arena *arena);
 /* In the same thread, once it has allocated: where it does. */
 void ramet_arena_find(struct ramet_arena *arena);
 
-/* When the child is gone: mends or gives up an arena whose lock is held and stays so. */
+/* When the child is gone: puts the cache right, and mends or gives up an arena whose lock is held and stays so. */
 void ramet_arena_recover(struct ramet_arena *arena);
 
 /* At the end of the thread: libc would give back the child's memory, and wait for the lock. */

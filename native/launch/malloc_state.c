@@ -3,7 +3,7 @@
  * its first heap, behind the heap's header, and its heaps are chained from the last to the first.
  *
  * Who dies with the lock leaves lists of free chunks half linked. But the sizes of the chunks, each of
- * which leads to the next, are right but for a few instructions. So the lists are emptied, and all chunks
+ * which leads to the next, are right, but for one at most. So the lists are emptied, and all chunks
  * marked as used: then no chunk that is freed later is merged with one that was free, which would be
  * taken off its list.
  */
@@ -11,6 +11,7 @@
 #include "malloc_state.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -104,35 +105,116 @@ static uintptr_t first_chunk(struct heap *heap, struct state *state)
 
 /* ---- from chunk to chunk */
 
-/*
- * Marks all as used, if told to. The last: the top one where there is one, else the empty one that
- * closes a heap that has been filled; 0 where the sizes do not lead there.
- */
-static uintptr_t last_chunk(struct heap *heap, struct state *state, bool mark)
+/* A heap, as one goes through it. */
+struct walk {
+    struct state *state;
+    struct heap *heap;
+    uintptr_t end;
+    uintptr_t limit; /* where its last chunk lies: the top one, or the empty one that closes it when it is filled */
+};
+
+static struct walk walk_through(struct heap *heap, struct state *state)
 {
-    const uintptr_t end = (uintptr_t)heap + heap->size;
-    const bool filled = heap != heap_of(state->top);
-    for (uintptr_t chunk = first_chunk(heap, state);;) {
-        if (filled ? chunk == end - ALIGNMENT : chunk == state->top)
-            return filled && (*size_of(chunk) & ~(uintptr_t)FLAGS) != 0 ? 0 : chunk;
-        uintptr_t size = *size_of(chunk) & ~(uintptr_t)FLAGS;
-        if (size < ALIGNMENT || size % ALIGNMENT != 0 || size > end - chunk)
+    uintptr_t end = (uintptr_t)heap + heap->size;
+    return (struct walk){state, heap, end, heap == heap_of(state->top) ? state->top : end - ALIGNMENT};
+}
+
+static uintptr_t bytes_of(uintptr_t chunk)
+{
+    return *size_of(chunk) & ~(uintptr_t)FLAGS;
+}
+
+/* The one that its size leads to; 0 where that cannot be. */
+static uintptr_t after(const struct walk *walk, uintptr_t chunk)
+{
+    uintptr_t bytes = bytes_of(chunk);
+    return bytes < ALIGNMENT || bytes % ALIGNMENT != 0 || bytes > walk->limit - chunk ? 0 : chunk + bytes;
+}
+
+static bool is_last(const struct walk *walk, uintptr_t chunk)
+{
+    if (walk->limit != walk->state->top)
+        return chunk == walk->limit && bytes_of(chunk) == 0;
+    return chunk == walk->limit || bytes_of(chunk) == walk->end - chunk; /* about to be the top one, or to be so no more */
+}
+
+static bool leads_to_last(const struct walk *walk, uintptr_t chunk)
+{
+    while (chunk != 0 && !is_last(walk, chunk))
+        chunk = after(walk, chunk);
+    return chunk != 0;
+}
+
+/* Where the free chunk before this one began, as this one has it; 0 where that is in use. */
+static uintptr_t begin_of_free_before(uintptr_t chunk)
+{
+    return *size_of(chunk) & PREVIOUS_IN_USE ? 0 : chunk - *(uintptr_t *)chunk;
+}
+
+/*
+ * Whether it may have been split off just now, and have an old word in the place of its size: that is of
+ * a chunk that lies in the first bin already, or took the rest of one that does.
+ */
+static bool may_be_new(const struct state *state, uintptr_t previous, uintptr_t chunk)
+{
+    const uintptr_t first = state->bins[0][0], last = state->bins[0][1];
+    if (chunk == first || chunk == last)
+        return true;
+    return (previous == first || previous == last) && begin_of_free_before(chunk) != previous;
+}
+
+/* The first up to a limit that may be a chunk; where told so, only one that says that it lies behind what was free there. */
+static uintptr_t next_but_not_by_size(const struct walk *walk, uintptr_t previous, uintptr_t chunk, uintptr_t limit,
+                                      bool behind_free)
+{
+    for (uintptr_t next = chunk + ALIGNMENT; next < limit; next += ALIGNMENT) {
+        uintptr_t begin = begin_of_free_before(next);
+        if ((!behind_free || (begin >= previous && begin <= chunk)) && leads_to_last(walk, next))
+            return next;
+    }
+    return 0;
+}
+
+/*
+ * A chunk has no size, or a wrong one, from when it is split off until it is told its own; and when the
+ * small one before it takes it in, whose new links are wide enough to lie over it. But the one behind it
+ * knows still how far it is to the begin of what was free.
+ */
+static uintptr_t following(const struct walk *walk, uintptr_t previous, uintptr_t chunk)
+{
+    uintptr_t next = after(walk, chunk);
+    if (next != 0 && (!may_be_new(walk->state, previous, chunk) || begin_of_free_before(next) == chunk))
+        return next;
+    uintptr_t found = next_but_not_by_size(walk, previous, chunk, next != 0 ? next : walk->limit, true);
+    if (found != 0 || next != 0)
+        return found != 0 ? found : next;
+    return next_but_not_by_size(walk, previous, chunk, walk->limit, false);
+}
+
+/* Marks all as used, if told to; 0 where the chunks do not lead to the last one. */
+static uintptr_t last_chunk(const struct walk *walk, bool mark)
+{
+    uintptr_t chunk = first_chunk(walk->heap, walk->state), previous = chunk, next;
+    for (; !is_last(walk, chunk); previous = chunk, chunk = next) {
+        if ((next = following(walk, previous, chunk)) == 0)
             return 0;
         if (mark)
-            *size_of(chunk) |= PREVIOUS_IN_USE;
-        if (size == end - chunk)
-            return filled ? 0 : chunk; /* it was about to be the top one, or to be so no more */
-        chunk += size;
+            *size_of(chunk) = (next - chunk) | (*size_of(chunk) & OF_NO_MAIN_ARENA) | PREVIOUS_IN_USE;
     }
+    return chunk;
 }
 
 /* The top chunk; 0 where something is not in order. */
 static uintptr_t go_through(struct state *state, uintptr_t arena, bool mark)
 {
-    uintptr_t top = last_chunk(heap_of(state->top), state, mark);
-    for (struct heap *heap = heap_of(state->top); top != 0 && heap != heap_of(arena);) {
-        heap = (struct heap *)heap->previous;
-        if (word_at((uintptr_t)heap) != arena || last_chunk(heap, state, mark) == 0)
+    struct walk walk = walk_through(heap_of(state->top), state);
+    uintptr_t top = last_chunk(&walk, mark);
+    while (top != 0 && walk.heap != heap_of(arena)) {
+        struct heap *heap = (struct heap *)walk.heap->previous;
+        if (word_at((uintptr_t)heap) != arena)
+            return 0;
+        walk = walk_through(heap, state);
+        if (last_chunk(&walk, mark) == 0)
             return 0;
     }
     return top;
@@ -188,4 +270,55 @@ bool ramet_malloc_mend(int *lock)
     empty(state, arena, top);
     unlock(lock);
     return true;
+}
+
+/* ---- what a thread keeps for itself (tcache_perthread_struct: counts, and as many lists, from 2.26 to 2.41) */
+
+#define CACHE_LISTS 64
+#define PROTECTED_SINCE_MINOR 32
+
+/* In bytes, of each count: one until 2.29, then two; 0 for what is no cache. */
+static size_t width_of_counts(uintptr_t block)
+{
+    uintptr_t lists = CACHE_LISTS * sizeof(uintptr_t);
+    uintptr_t room = block % ALIGNMENT == 0 ? word_at(block - sizeof(uintptr_t)) & ~(uintptr_t)FLAGS : 0;
+    for (size_t width = sizeof(uint8_t); width <= sizeof(uint16_t); width *= 2)
+        if (room == ALIGNMENT + width * CACHE_LISTS + lists)
+            return width;
+    return 0;
+}
+
+bool ramet_malloc_is_cache(uintptr_t block)
+{
+    return width_of_counts(block) != 0;
+}
+
+/* A link is mixed with the place where it lies. */
+static bool links_are_protected(void)
+{
+    char version[32] = "";
+    confstr(_CS_GNU_LIBC_VERSION, version, sizeof version);
+    const char *minor = strchr(version, '.');
+    return minor != NULL && strtol(minor + 1, NULL, 10) >= PROTECTED_SINCE_MINOR;
+}
+
+static unsigned length_up_to(unsigned most, uintptr_t entry, bool protected)
+{
+    unsigned length = 0;
+    for (; entry != 0 && length < most; length++)
+        entry = *(uintptr_t *)entry ^ (protected ? entry >> 12 : 0);
+    return length;
+}
+
+void ramet_malloc_recount(uintptr_t cache)
+{
+    const bool protected = links_are_protected(), narrow = width_of_counts(cache) == sizeof(uint8_t);
+    uint8_t *counts = (uint8_t *)cache;
+    uint16_t *wide_counts = (uint16_t *)cache;
+    const uintptr_t *lists = narrow ? (uintptr_t *)(counts + CACHE_LISTS) : (uintptr_t *)(wide_counts + CACHE_LISTS);
+    for (int i = 0; i < CACHE_LISTS; i++)
+        if (narrow)
+            counts[i] = (uint8_t)length_up_to(counts[i], lists[i], protected);
+        else
+            wide_counts[i] = (uint16_t)length_up_to(wide_counts[i], lists[i], protected);
 }

@@ -19,6 +19,12 @@ int *ramet_malloc_lock_over(const void *block);
  */
 bool ramet_malloc_mend(int *lock);
 
+/* Whether a block is what a thread keeps for itself of small blocks, in a form that has counts which can be wrong. */
+bool ramet_malloc_is_cache(uintptr_t block);
+
+/* Who takes a block from it tells so twice: the list of these blocks is right, and the count is made so. */
+void ramet_malloc_recount(uintptr_t cache);
+
 /* Waits for the lock as malloc does, and gives it back; whether it was to be had until that moment of the monotonic clock. */
 bool ramet_malloc_lock_is_had(int *lock, int64_t deadline);
 

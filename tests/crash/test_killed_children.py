@@ -214,7 +214,7 @@ def test_others_kill_who_holds_the_gil(apart: Start) -> None:
     apart(killed_by_others, seed, 200).finish()
 
 
-def killed_within_malloc(seed: int, count: int) -> None:
+def killed_within_malloc(seed: int, count: int, most_steps: int) -> None:
     import ctypes
     import os
     import subprocess
@@ -224,19 +224,39 @@ def killed_within_malloc(seed: int, count: int) -> None:
     import ramet
     from ramet import CloneFlag as F
 
+    # It reads a pid, waits for a random moment, takes so many instructions more, and kills.
     killer_source = f"""
-import os, random, sys, time
+import ctypes, os, random, sys, time
 numbers = random.Random({seed})
-for line in sys.stdin:
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
+SINGLESTEP, SEIZE, INTERRUPT, WALL = 9, 0x4206, 0x4207, 0x40000000
+
+def trace(request, pid):
+    if ptrace(request, pid, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace", request)
+
+for pid in map(int, sys.stdin):
     time.sleep(numbers.random() / 500)
-    os.kill(int(line), 9)
+    if {most_steps}:
+        trace(SEIZE, pid)
+        trace(INTERRUPT, pid)
+        os.waitpid(pid, WALL)
+        for _ in range(numbers.randrange({most_steps})):
+            trace(SINGLESTEP, pid)
+            os.waitpid(pid, WALL)
+    os.kill(pid, 9)
+    if {most_steps}:
+        os.waitpid(pid, WALL)
 """
     libc = ctypes.CDLL(None)  # whose calls give up the GIL
+    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     pattern = b"(a|b)*c" * 300
     compiled = ctypes.create_string_buffer(4096)
 
     def victim(begun: list[int], room: object, kept: list[bytearray]) -> None:
         kept.extend(bytearray(size) for size in range(600, 5000, 100))
+        libc.prctl(set_ptracer, anybody, 0, 0, 0)  # for where Yama asks for it
         begun.append(1)
         while True:  # hundreds of allocations in each
             libc.regcomp(room, pattern, 1)
@@ -260,6 +280,7 @@ for line in sys.stdin:
             assert child.wait(30).signal == 9
             kept.clear()  # lies there
             ramet.clone(allocate, flags=F.VM).result(30)
+    assert killer.returncode == 0
     for _ in range(count):  # one of them may be given what a dead one had
         thread = threading.Thread(target=allocate)
         thread.start()
@@ -269,14 +290,16 @@ for line in sys.stdin:
 
 
 @pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="it is glibc's malloc")
-def test_others_kill_who_allocates(apart: Start) -> None:
+@pytest.mark.parametrize("most_steps", [0, 600], ids=["at any moment", "at any instruction"])
+def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
     """Children killed by another process within malloc take its lock along, and hang nobody.
 
-    Nor whoever frees what they had allocated, nor a fork, which takes the locks of all arenas.
+    Nor whoever frees what they had allocated, nor a fork, which takes the locks of all arenas. By
+    single steps the moments are met that are short: a chunk without its size, a list and its count.
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_within_malloc, seed, 40).finish()
+    apart(killed_within_malloc, seed, 60 if most_steps else 40, most_steps).finish()
 
 
 def killed_at_random_moments(seed: int, count: int) -> None:
