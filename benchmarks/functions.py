@@ -1,5 +1,6 @@
 """Jobs that run a Python function."""
 
+import math
 import multiprocessing
 import os
 import sys
@@ -12,11 +13,12 @@ import ramet
 from ramet import CloneFlag
 
 from .floors import Floors
-from .measure import Contender, Job
+from .measure import BY_SIZE, Contender, Job
 
 # Before the measuring process binds itself to one: what is to be parallel takes one each.
 PROCESSORS = sorted(os.sched_getaffinity(0))
 STEPS = 2_000_000
+_WITH_FILES = CloneFlag.VM | CloneFlag.FILES
 
 
 def jobs(floors: Floors) -> list[Job]:
@@ -31,10 +33,13 @@ def in_shared_memory(floors: Floors) -> Job:
     """A function that does nothing, from its start to its result."""
     return Job(
         "a function in shared memory",
-        [
+        by_size=BY_SIZE,
+        by_descriptors=math.inf,  # a table of one's own is copied by the kernel, at its price
+        contenders=[
             Contender("threading.Thread", once=_thread),
             Contender("ramet.vfork", once=lambda: ramet.vfork(_nothing).result(), bar=0.65),
             Contender("ramet.clone(VM)", once=lambda: _clone(CloneFlag.VM), bar=0.85),
+            Contender("ramet.clone(VM|FILES)", once=lambda: _clone(_WITH_FILES), bar=0.85),
             Contender("C vfork + wait", median=floors.c("vfork")),
             Contender("ThreadPoolExecutor, a new one", once=lambda: _in_pool(ThreadPoolExecutor)),
         ],

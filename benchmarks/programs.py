@@ -12,7 +12,7 @@ from typing import Any
 import ramet
 
 from .floors import Floors
-from .measure import Contender, Job
+from .measure import BY_DESCRIPTORS, BY_SIZE, Contender, Job
 
 CAPTURED_BYTES = 10_000_000
 
@@ -34,7 +34,9 @@ def plain(floors: Floors) -> Job:
     command = ramet.Command([nop])
     return Job(
         "start and wait",
-        [
+        by_size=BY_SIZE,
+        by_descriptors=BY_DESCRIPTORS,
+        contenders=[
             Contender("C clone(VM|VFORK|PIDFD)+exec+wait", median=floors.c("spawn", nop)),
             Contender("C vfork+exec+wait, no pidfd", median=floors.c("bare", nop)),
             Contender("ramet.Command", once=lambda: command.spawn().wait(), bar=1.15),
@@ -113,7 +115,7 @@ def under_asyncio(floors: Floors) -> Job:
         contenders.append(Contender("ramet.aio.run", median=_in_loop(lambda: aio.run([nop]))))
     contenders.append(Contender("asyncio", median=_in_loop(theirs)))
     contenders.append(Contender("ramet.Popen, no loop", once=lambda: ramet.Popen([nop]).wait()))
-    return Job("start and wait under asyncio", contenders, count=100)
+    return Job("start and wait under asyncio", contenders, count=100, by_descriptors=BY_DESCRIPTORS)
 
 
 def captured(floors: Floors) -> Job:
@@ -125,7 +127,8 @@ def captured(floors: Floors) -> Job:
 
     return Job(
         "capture 10 MB",
-        [
+        by_descriptors=BY_DESCRIPTORS,
+        contenders=[
             Contender("C read loop", median=floors.c("capture", *argv)),
             Contender("ramet.run", once=run(ramet), bar=1.3),
             Contender("ramet.run, timeout", once=run(ramet, timeout=60), bar=1.3),

@@ -14,6 +14,7 @@ from .floors import Floors
 from .measure import Result, run
 
 PAGE = 4096
+FEW, MANY = 10, 20_000  # descriptors
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _main(asked: str) -> None:
         ballast[start] = 1
     gc.freeze()
     with tempfile.TemporaryFile() as file:
-        copies = [os.dup(file.fileno()) for _ in range(setting["descriptors"] - 10)]
+        copies = [os.dup(file.fileno()) for _ in range(setting["descriptors"] - FEW)]
         floors = Floors(Path(folder), build=False)
         jobs = [
             job for job in (*programs.jobs(floors), *functions.jobs(floors)) if only in job.name

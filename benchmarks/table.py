@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from .measure import Result
-from .setting import Setting
+from .setting import FEW, Setting
 
 NAME_WIDTH, BAR_WIDTH, CELL_WIDTH = 30, 6, 18
 
@@ -21,14 +21,25 @@ def lines(results: Mapping[Setting, Sequence[Result]]) -> list[str]:
             job = first.job
             text += ["", job]
         bar = "" if first.bar is None else f"{first.bar:.2f}"
-        cells = "".join(f"{_cell(row):>{CELL_WIDTH}}" for row in rows)
+        cells = "".join(
+            f"{_cell(row, first, setting):>{CELL_WIDTH}}"
+            for row, setting in zip(rows, settings, strict=True)
+        )
         text.append(f"  {first.contender:{NAME_WIDTH - 2}}{bar:>{BAR_WIDTH}}{cells}")
     return text
 
 
-def _cell(row: Result) -> str:
-    over = "!" if row.bar is not None and row.ratio > row.bar else " "
+def _cell(row: Result, first: Result, setting: Setting) -> str:
+    over = "!" if row.bar is not None and _is_over(row, first, setting) else " "
     return f"{row.ratio:.2f}{over}{_time(row.nanoseconds):>10}"
+
+
+def _is_over(row: Result, first: Result, setting: Setting) -> bool:
+    growth = row.ratio / first.ratio
+    if setting.descriptors > FEW and row.by_descriptors is not None:
+        return growth > row.by_descriptors
+    too_slow = row.bar is not None and row.ratio > row.bar
+    return too_slow or (row.by_size is not None and growth > row.by_size)
 
 
 def _time(nanoseconds: float) -> str:

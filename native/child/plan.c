@@ -16,6 +16,10 @@
 #define EXIT_NOT_LAUNCHED 127
 #define EXIT_ORPHANED (128 + SIGKILL)
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
 /* The kernel's struct ifreq and its words; <linux/if.h> asks for libc's headers, which exclude the kernel's signals. */
 #define AF_INET 2
 #define SOCK_DGRAM 2
@@ -172,8 +176,8 @@ static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *laun
 /* A table that is shared costs nothing at the birth; from here on it is our own, and only as large as is needed. */
 static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
 {
-    (void)launch;
-    long error = ramet_syscall3(__NR_close_range, operand[0], ~0U, CLOSE_RANGE_UNSHARE);
+    uintptr_t first = operand[launch->fetches ? 1 : 0];
+    long error = ramet_syscall3(__NR_close_range, first, ~0U, CLOSE_RANGE_UNSHARE);
     return is_missing(error) ? ramet_syscall1(__NR_unshare, CLONE_FILES) : error;
 }
 
@@ -185,19 +189,49 @@ static long save(long descriptor, const uintptr_t *slot_and_lowest, struct ramet
     return saved;
 }
 
+static long keep_above(long own, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
+{
+    long saved = save(own, slot_and_lowest, launch);
+    close_descriptor(own);
+    return saved;
+}
+
 static long step_OPEN(const uintptr_t *operand, struct ramet_launch *launch)
 {
     long opened = ramet_syscall4(__NR_openat, AT_FDCWD, operand[0], operand[1] | O_CLOEXEC, 0);
     if (opened < 0)
         return opened;
-    long saved = save(opened, &operand[2], launch);
-    close_descriptor(opened);
-    return saved;
+    return keep_above(opened, &operand[2], launch);
 }
 
 static long step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     return save((long)operand[0], &operand[1], launch);
+}
+
+/* A number is told in the pid namespace of who tells it: whose child we are, that is our own one too. */
+static long open_maker(const struct ramet_launch *launch)
+{
+    if (ramet_syscall0(__NR_getppid) != launch->maker_process)
+        return -ESRCH;
+    long maker = ramet_syscall2(__NR_pidfd_open, launch->maker, PIDFD_THREAD);
+    if (maker == -EINVAL && launch->maker == launch->maker_process) /* before 6.9 */
+        maker = ramet_syscall2(__NR_pidfd_open, launch->maker, 0);
+    return maker;
+}
+
+/* To copy a table costs what is open below this descriptor, and nothing else in it is wanted: so it is asked for. */
+static long step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    launch->slots[operand[1]] = (int)operand[0];
+    if (!launch->fetches)
+        return 0;
+    long maker = open_maker(launch);
+    if (maker < 0)
+        return maker;
+    long fetched = ramet_syscall3(__NR_pidfd_getfd, maker, operand[0], 0);
+    close_descriptor(maker);
+    return fetched < 0 ? fetched : keep_above(fetched, &operand[1], launch);
 }
 
 static long step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)

@@ -30,6 +30,7 @@ struct ramet_plan {
     size_t slots;          /* for descriptors that a later step takes up again */
     int gates;             /* where the child waits for its parent */
     bool minds_parent;     /* a step wants to know whether the thread that made us lives */
+    bool fetches;          /* it has a FETCH, and begins with an OWN_FILES */
     bool changes_identity; /* a step gives the child another user's rights, in memory that is ours */
     const struct ramet_step *steps;
 };
@@ -40,6 +41,8 @@ struct ramet_launch {
     ramet_sigset mask;       /* let in just before the program begins */
     bool clear_handlers;     /* the kernel was not asked to, and they are the child's own */
     int *slots;
+    bool fetches;            /* what a FETCH names is still in the table of the thread that made us, and not in ours */
+    int maker, maker_process; /* then: that thread, and its process */
     const int *parent_word;  /* not 0 while the thread that made us lives; NULL where that is not known */
     int opened;              /* a futex: the number of the last gate that is open */
     int arrived;             /* a futex: the number of the gate at which the child has arrived */

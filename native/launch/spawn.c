@@ -73,17 +73,49 @@ void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *r
     report->error = launch->error;
 }
 
+/* Some kernels and guards (Yama) do not let a child have what its maker has open: then tables are copied. */
+static bool fetching_is_refused;
+
+static bool may_fetch(const struct ramet_plan *plan)
+{
+    return plan->fetches && !__atomic_load_n(&fetching_is_refused, __ATOMIC_RELAXED);
+}
+
+static bool has_failed_to_fetch(const struct ramet_launch *launch, long pid)
+{
+    return pid > 0 && launch->failed_step >= 0 && launch->plan->steps[launch->failed_step].operation == RAMET_FETCH;
+}
+
+static void discard(long pid, int pidfd)
+{
+    ramet_syscall4(__NR_wait4, pid, NULL, __WALL, NULL);
+    if (pidfd >= 0)
+        ramet_syscall1(__NR_close, pidfd);
+}
+
 void ramet_spawn(const struct ramet_request *asked, const struct ramet_plan *plan, struct ramet_report *report)
 {
     struct ramet_request request = *asked;
-    struct ramet_launch launch = {.plan = plan};
+    struct ramet_launch launch = {.plan = plan, .fetches = may_fetch(plan)};
     report->pidfd = -1;
     /* Whoever has named a word for it sees it there while we are suspended. */
     int *pidfd = request.args.pidfd == 0 ? &report->pidfd : (int *)(uintptr_t)request.args.pidfd;
     if (request.args.flags & CLONE_PIDFD)
         request.args.pidfd = (uintptr_t)pidfd;
     const ramet_sigset mask = launch.mask = ramet_block_signals();
+    if (launch.fetches) {
+        launch.maker = (int)ramet_syscall0(__NR_gettid);
+        launch.maker_process = (int)ramet_syscall0(__NR_getpid);
+    }
     report->pid = ramet_launch(&request, &launch);
+    if (has_failed_to_fetch(&launch, report->pid)) {
+        discard(report->pid, *pidfd);
+        *pidfd = -1;
+        if (launch.error == EPERM || launch.error == ENOSYS || launch.error == EINVAL)
+            __atomic_store_n(&fetching_is_refused, true, __ATOMIC_RELAXED);
+        launch.fetches = false;
+        report->pid = ramet_launch(&request, &launch);
+    }
     ramet_set_signal_mask(mask);
     report->pidfd = *pidfd;
     ramet_read_report(&launch, report);

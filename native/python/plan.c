@@ -153,7 +153,7 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
 {
     size_t count = (size_t)PyList_GET_SIZE(steps), slots = 0;
     int gates = 0;
-    bool minds_parent = false, changes = false;
+    bool minds_parent = false, fetches = false, changes = false;
     struct ramet_plan *plan = (struct ramet_plan *)lay(layout, NULL, sizeof *plan, _Alignof(struct ramet_plan));
     struct ramet_step *array =
         (struct ramet_step *)lay(layout, NULL, count * sizeof *array, _Alignof(struct ramet_step));
@@ -161,9 +161,10 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
         struct ramet_step step;
         if (!lay_step(layout, PyList_GET_ITEM(steps, (Py_ssize_t)i), &step))
             return false;
-        slots += step.operation == RAMET_SAVE || step.operation == RAMET_OPEN;
+        slots += step.operation == RAMET_SAVE || step.operation == RAMET_OPEN || step.operation == RAMET_FETCH;
         gates += step.operation == RAMET_GATE;
         minds_parent |= step.operation == RAMET_GATE || step.operation == RAMET_PARENT_DEATH;
+        fetches |= step.operation == RAMET_FETCH;
         changes |= changes_identity(step.operation);
         if (layout->base != NULL)
             array[i] = step;
@@ -174,6 +175,7 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
                                     .slots = slots,
                                     .gates = gates,
                                     .minds_parent = minds_parent,
+                                    .fetches = fetches,
                                     .changes_identity = changes,
                                     .steps = array};
     return true;

@@ -51,6 +51,8 @@ _THREAD = CloneFlag.THREAD.value
 _STOPPED = CloneFlag.STOPPED.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _ENDS_OTHERWISE = _PARENT | CloneFlag.AUTOREAP.value
+# Whoever is born with these does not know its maker by number, or may not look into it.
+_FAR_FROM_MAKER = _PARENT | CloneFlag.NEWPID.value | CloneFlag.NEWUSER.value
 _LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
 
 
@@ -270,7 +272,7 @@ class _Made:
         self.flags = flags = _checked_flags(said)
         self.waits_for_start = not said.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
-        moves = Moves(said)
+        moves = Moves(said, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
         shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
         asked = flags & ~(_SIGNAL_BITS | _STOPPED) | _VM | _VFORK | (_FILES if shares_table else 0)
         maps = id_maps.by_child(said) if id_maps.asked(said) else ()

@@ -46,6 +46,7 @@ _ADDR_NO_RANDOMIZE = 0x0040000
 _ALL_BITS = (1 << 64) - 1
 _LAST_DESCRIPTOR = (1 << 32) - 1
 _LAST_STANDARD = 2
+_FAR = 256  # to copy a table up to here costs no more than to ask for three descriptors
 _SCHED_ATTR = struct.Struct("=IIQiI3Q")
 _RLIMIT = struct.Struct("=2Q")
 _LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
@@ -75,19 +76,26 @@ class Moves:
     """How the child's descriptors come from the caller's, whatever the order, cycles included.
 
     A source that some other move would overwrite is saved out of the way first, and so is what is
-    opened for the child.
+    opened for the child. Sources far up in the caller's table are fetched from there instead of
+    copying all that is open below them, where the birth allows it.
     """
 
-    def __init__(self, said: Checked) -> None:
+    def __init__(self, said: Checked, *, may_fetch: bool = False) -> None:
         self.targets: dict[int, int] = dict(said.get("fds", ()))
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             if name in said:
                 self.targets[number] = said[name]
         self.kept: frozenset[int] = frozenset(said.get("pass_fds", ()))
         self.close_others: bool = said.get("close_fds", True)
-        used = [n for n in (*self.targets, *self.targets.values(), *self.kept) if n >= 0]
-        # Everything from here on is free: for what is saved, and to be left out of the table.
-        self.above = max([_LAST_STANDARD, *used]) + 1
+        numbers = {_LAST_STANDARD, *self.targets, *self.kept}
+        sources = {source for source in self.targets.values() if source >= 0}
+        self.fetched: list[int] = []
+        if may_fetch and self.close_others and max(numbers) < _FAR:
+            self.fetched = sorted(source for source in sources if source >= _FAR)
+        # From here on nothing is needed: in the caller's table, and in one without what is fetched,
+        # in which whatever is saved lies above the others.
+        self.above = max(numbers | sources) + 1
+        self.near = max(numbers | sources.difference(self.fetched)) + 1
         self.saved = sorted(
             {s for t, s in self.targets.items() if s != t and (s in self.targets or s == DEVNULL)}
         )
@@ -100,17 +108,20 @@ class Moves:
         for slot, source in enumerate(self.saved):
             if source == DEVNULL:
                 path = os.fsencode(os.devnull)
-                steps.add("open", "OPEN", path, os.O_RDWR, slot, self.above, file=path)
+                steps.add("open", "OPEN", path, os.O_RDWR, slot, self.near, file=path)
             else:
-                steps.add("fcntl(F_DUPFD)", "SAVE", source, slot, self.above)
+                steps.add("fcntl(F_DUPFD)", "SAVE", source, slot, self.near)
+        for slot, source in enumerate(self.fetched, len(self.saved)):
+            steps.add("pidfd_getfd", "FETCH", source, slot, self.near)
 
     def carry_out(self, steps: Steps) -> None:
         """Each descriptor under its number, the others closed."""
+        in_slots = [*self.saved, *self.fetched]
         for target, source in sorted(self.targets.items()):
             if source == target:
                 steps.add("fcntl(F_SETFD)", "FCNTL", target, _F_SETFD, 0)
-            elif source in self.saved:
-                steps.add("dup3", "RESTORE", self.saved.index(source), target)
+            elif source in in_slots:
+                steps.add("dup3", "RESTORE", in_slots.index(source), target)
             else:
                 steps.add("dup3", "DUP", source, target, 0)
         for number in sorted(self.kept):
@@ -156,7 +167,8 @@ def _own_files(s: Surroundings, steps: Steps) -> None:
         if s.moves:
             steps.add("unshare(FILES)", "UNSHARE", _FILES)
     elif s.shared_table:
-        steps.add("close_range(UNSHARE)", "OWN_FILES", _first_not_needed(s, s.moves.above))
+        first = _first_not_needed(s, s.moves.above), _first_not_needed(s, s.moves.near)
+        steps.add("close_range(UNSHARE)", "OWN_FILES", *first)
     s.moves.prepare(steps)
 
 

@@ -13,7 +13,7 @@ import ramet
 
 # A filter cannot see what is asked of clone3, which lies in memory, and so whoever polices the
 # flags hides the call whole: with ENOSYS, or, in older container filters, with EPERM.
-PIDFD_OPEN, CLONE3, CLOSE_RANGE = 434, 435, 436  # on every architecture
+PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = 434, 435, 436, 438  # on every architecture
 HIDDEN = pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 DEADLINE_SECONDS = 60
 
@@ -341,3 +341,28 @@ def pidfds_are_done_without() -> None:
 def test_without_pidfd_open() -> None:
     """Where a child cannot be opened, it is waited for and killed by its pid."""
     run_hidden(PIDFD_OPEN, errno.ENOSYS, pidfds_are_done_without)
+
+
+@HIDDEN
+def test_descriptors_without_pidfd_getfd(number: int) -> None:
+    """What lies far up in the caller's table arrives by a copy of it, and nothing is left behind."""
+
+    def scenario() -> None:
+        import fcntl
+
+        low, writing = os.pipe()
+        far = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, 600)
+        before = os.listdir("/proc/self/fd")
+        for _ in range(3):
+            command = ramet.Command(["echo", "here"], stdin=-3, stdout=far)
+            assert command.spawn().wait(30).success
+            assert os.read(low, 100) == b"here\n"
+        assert os.listdir("/proc/self/fd") == before
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        else:
+            raise AssertionError("a child is left")
+
+    run_hidden(PIDFD_GETFD, number, scenario)

@@ -3,11 +3,14 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import pytest
 
-from ramet import Command
+import ramet
+from ramet import CloneFlag as F
+from ramet import Command, SpawnError
 
 Told: TypeAlias = Callable[..., str]
 
@@ -133,6 +136,74 @@ def test_of_a_thousand_only_what_is_kept_stays(
     assert got.keys() == {0, 1, 2, first, last}
     for descriptor in thousand:
         os.fstat(descriptor)
+
+
+def high(file: int) -> int:
+    """The same file, far up in the table."""
+    return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 600)
+
+
+@pytest.fixture
+def far(files: list[int], thousand: list[int]) -> Iterator[list[int]]:
+    """The four files among and above a thousand other descriptors."""
+    made = [high(file) for file in files]
+    yield made
+    for descriptor in made:
+        os.close(descriptor)
+
+
+def from_far(python_told: Told, far: list[int]) -> None:
+    """Near and far ones, one twice, over each other's places, and DEVNULL between them."""
+    near, *_ = os.pipe()
+    wanted = {1: 1, 3: far[0], 4: far[1], 5: far[0], 6: near, near: 6, 8: subprocess.DEVNULL}
+    os.dup2(far[2], 6)
+    expected = {n: inode(source) if source >= 0 else NULL for n, source in wanted.items()}
+    got = table(python_told, stdin=far[3], fds=wanted)
+    assert got == expected | {0: inode(far[3]), 1: got[1], 2: got[2]}
+    os.close(6)
+
+
+def test_far_descriptors(python_told: Told, far: list[int], nothing_left: object) -> None:
+    """Sources far up in a large table arrive as near ones do."""
+    ramet.clone(from_far, python_told, far).result()
+
+
+def test_far_descriptors_of_other_tasks(
+    python_told: Told, far: list[int], nothing_left: object
+) -> None:
+    """Each has its own: another thread, and a function with another table than its caller's."""
+
+    def fn(source: int = far[0]) -> int:
+        if source == far[0]:
+            os.dup2(far[1], source)
+        return table(python_told, fds={3: source})[3]
+
+    expected = inode(far[1])
+    assert ramet.clone(fn, flags=F.VM).result() == expected
+    assert ramet.clone(fn, flags=F.VM | F.SIGHAND | F.THREAD).result() == expected
+    assert inode(far[0]) != expected
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(fn, far[1]).result() == expected
+
+
+@pytest.mark.parametrize("flags", [F.NEWPID, F.PARENT, F.FILES, F.NEWUSER], ids=str)
+def test_far_descriptors_with_flags(far: list[int], flags: F, nothing_left: object) -> None:
+    """Also where the child does not know its maker, or may not look into it."""
+    if flags & F.NEWPID:
+        flags |= F.NEWUSER
+    reading, writing = os.pipe()
+    program = ["readlink", "/proc/self/fd/5"]
+    with open(reading, "rb") as output, open(high(writing), "wb") as far_end:
+        os.close(writing)
+        Command(program, fds={1: far_end, 5: far[2]}, flags=flags).spawn().wait(60)
+        far_end.close()
+        assert b"file 2" in output.read()
+
+
+def test_a_far_descriptor_that_is_not_open(thousand: list[int], nothing_left: object) -> None:
+    """It is the same error as for a near one."""
+    with pytest.raises(SpawnError, match=r"dup3.*Bad file descriptor"):
+        Command(["true"], fds={1: thousand[-1] + 50}).spawn()
 
 
 def test_the_callers_table_is_not_touched(files: list[int], nothing_left: object) -> None:
