@@ -48,14 +48,35 @@ const int *ramet_end_word(void)
     return of_glibc || holds_tid(word) ? word : NULL;
 }
 
-/* It lies at the same place in what libc keeps for each of its threads. */
-bool ramet_thread_has_ended(uintptr_t thread)
+/*
+ * It lies at the same place in what libc keeps for each thread that it has made. The one that a fork has
+ * made has another, since glibc 2.43.
+ */
+static struct {
+    bool known;
+    ptrdiff_t offset;
+} end_word;
+
+static void *measure(void *unused)
 {
     const int *mine = ramet_end_word();
-    if (mine == NULL)
-        return false;
-    uintptr_t offset = (uintptr_t)mine - (uintptr_t)pthread_self();
-    return __atomic_load_n((const int *)(thread + offset), __ATOMIC_ACQUIRE) == 0;
+    end_word.known = mine != NULL;
+    end_word.offset = mine == NULL ? 0 : (const char *)mine - (const char *)pthread_self();
+    return unused;
+}
+
+static void measure_once(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, measure, NULL) == 0)
+        pthread_join(thread, NULL);
+}
+
+bool ramet_thread_has_ended(uintptr_t thread)
+{
+    static pthread_once_t measured = PTHREAD_ONCE_INIT;
+    pthread_once(&measured, measure_once);
+    return end_word.known && __atomic_load_n((const int *)(thread + end_word.offset), __ATOMIC_ACQUIRE) == 0;
 }
 
 void *ramet_robust_list(size_t *length)

@@ -161,8 +161,9 @@ PyObject *core_leave_shutdown(PyObject *module, PyObject *args)
 }
 
 /*
- * threading lists each thread until it is about to end: while it is listed, what libc keeps of it is there.
- * So this is one step, in which no other thread runs.
+ * threading lists each thread until it is about to end: while it is listed, what libc keeps of it is there,
+ * at the top of its stack. So this is one step, in which no other thread runs; and who waited for a lock is
+ * off the list of those who wait before libc gives its stack to another.
  */
 PyObject *core_strike_dead(PyObject *module, PyObject *args)
 {
@@ -173,5 +174,6 @@ PyObject *core_strike_dead(PyObject *module, PyObject *args)
         return NULL;
     if (PyDict_GetItemWithError(list, key) != thread || !ramet_thread_has_ended(ident))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    core_strike_off_dead(ident);
     return PyDict_DelItem(list, key) < 0 ? NULL : Py_NewRef(Py_True);
 }
