@@ -164,13 +164,16 @@ static long close_each(unsigned long first, unsigned long last)
 }
 
 /* Before 5.9 there is no close_range, and some filters hide it: then /proc tells what is open, if it is there. */
+static long close_slowly(unsigned long first, unsigned long last)
+{
+    return close_listed(first, last) == 0 ? 0 : close_each(first, last);
+}
+
 static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     long error = ramet_syscall3(__NR_close_range, operand[0], operand[1], 0);
-    if (is_missing(error))
-        error = close_listed(operand[0], operand[1]) == 0 ? 0 : close_each(operand[0], operand[1]);
-    return error;
+    return is_missing(error) ? close_slowly(operand[0], operand[1]) : error;
 }
 
 /* A table that is shared costs nothing at the birth; from here on it is our own, and only as large as is needed. */
@@ -178,7 +181,10 @@ static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch
 {
     uintptr_t first = operand[launch->fetches ? 1 : 0];
     long error = ramet_syscall3(__NR_close_range, first, ~0U, CLOSE_RANGE_UNSHARE);
-    return is_missing(error) ? ramet_syscall1(__NR_unshare, CLONE_FILES) : error;
+    if (!is_missing(error))
+        return error;
+    error = ramet_syscall1(__NR_unshare, CLONE_FILES);
+    return error < 0 ? error : close_slowly(first, ~0U);
 }
 
 /* Out of the way of all numbers that the child shall have. */

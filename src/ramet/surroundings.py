@@ -114,8 +114,8 @@ class Moves:
         for slot, source in enumerate(self.fetched, len(self.saved)):
             steps.add("pidfd_getfd", "FETCH", source, slot, self.near)
 
-    def carry_out(self, steps: Steps) -> None:
-        """Each descriptor under its number, the others closed."""
+    def carry_out(self, steps: Steps, end: int) -> None:
+        """Each descriptor under its number, the others closed: the table had none from `end` on."""
         in_slots = [*self.saved, *self.fetched]
         for target, source in sorted(self.targets.items()):
             if source == target:
@@ -128,7 +128,8 @@ class Moves:
             steps.add("fcntl(F_SETFD)", "FCNTL", number, _F_SETFD, 0)
         if self.close_others:
             for first, last in self._gaps():
-                steps.add("close_range", "CLOSE_RANGE", first, last)
+                if first < end or in_slots:
+                    steps.add("close_range", "CLOSE_RANGE", first, last)
 
     def _gaps(self) -> list[tuple[int, int]]:
         """What lies between and above the descriptors that stay; the standard ones always do."""
@@ -167,8 +168,8 @@ def _own_files(s: Surroundings, steps: Steps) -> None:
         if s.moves:
             steps.add("unshare(FILES)", "UNSHARE", _FILES)
     elif s.shared_table:
-        first = _first_not_needed(s, s.moves.above), _first_not_needed(s, s.moves.near)
-        steps.add("close_range(UNSHARE)", "OWN_FILES", *first)
+        first = _first_not_needed(s, s.moves.near)
+        steps.add("close_range(UNSHARE)", "OWN_FILES", _first_not_needed(s, s.moves.above), first)
     s.moves.prepare(steps)
 
 
@@ -217,8 +218,10 @@ def _join(s: Surroundings, steps: Steps) -> None:
 
 
 def _descriptors(s: Surroundings, steps: Steps) -> None:
-    if s.moves is not None:
-        s.moves.carry_out(steps)
+    if s.moves is None:
+        return
+    own = s.shared_table and s.moves.close_others
+    s.moves.carry_out(steps, _first_not_needed(s, s.moves.above) if own else _LAST_DESCRIPTOR)
 
 
 def _namespace(s: Surroundings, steps: Steps) -> None:
