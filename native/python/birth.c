@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "handle.h"
 #include "lease.h"
+#include "memory.h"
 #include "pool.h"
 
 long core_exit_call(const struct core_birth *birth)
@@ -212,7 +213,15 @@ static bool prepare_task(SharedTaskObject *task, PyObject *fn, PyObject *args)
  * with what was lent to it. So no other thread may make one any more, and those in the making are awaited.
  */
 static bool closed;
-static int in_the_making;
+static int *in_the_making; /* of this process: a fork copies no threads */
+
+static void __attribute__((constructor)) make_count(void)
+{
+    static int of_all;
+    in_the_making = ramet_wiped_on_fork(sizeof *in_the_making);
+    if (in_the_making == NULL)
+        in_the_making = &of_all;
+}
 
 #define MOST_WAITS 1000
 
@@ -222,7 +231,7 @@ PyObject *core_close(PyObject *module, PyObject *unused)
     const struct timespec pause = {.tv_nsec = 100000};
     closed = true;
     Py_BEGIN_ALLOW_THREADS
-    for (int i = 0; i < MOST_WAITS && __atomic_load_n(&in_the_making, __ATOMIC_ACQUIRE) > 0; i++)
+    for (int i = 0; i < MOST_WAITS && __atomic_load_n(in_the_making, __ATOMIC_ACQUIRE) > 0; i++)
         nanosleep(&pause, NULL);
     Py_END_ALLOW_THREADS
     return PyBool_FromLong(PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) != NULL);
@@ -244,9 +253,9 @@ static long share(struct core_birth *birth, SharedTaskObject *task)
     ramet_epoch();
     if (args->flags & CLONE_PIDFD)
         args->pidfd = (uintptr_t)&task->pidfd;
-    __atomic_add_fetch(&in_the_making, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(in_the_making, 1, __ATOMIC_RELAXED);
     long pid = core_birth_sharing(birth);
-    __atomic_sub_fetch(&in_the_making, 1, __ATOMIC_RELEASE);
+    __atomic_sub_fetch(in_the_making, 1, __ATOMIC_RELEASE);
     task->pid = (int)pid;
     return pid;
 }
