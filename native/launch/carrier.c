@@ -42,9 +42,9 @@ bool ramet_carrier_claim(struct ramet_carrier *carrier)
 }
 
 /* Who never gives up what others wait for is on no list. */
-static void strike_off_nothing(unsigned long stack_pointer)
+static void strike_off_nothing(const struct ramet_stand *stand)
 {
-    (void)stack_pointer;
+    (void)stand;
 }
 
 /* The careful killer is still waiting for what the child does not give up: it will never wait in vain. */

@@ -72,7 +72,7 @@ void ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
         }
         for (int i = 0; i < count; i++)
             if (stopped && stands[i].stack_pointer != 0)
-                strike_off(stands[i].stack_pointer);
+                strike_off(&stands[i]);
         break;
     }
     send(pid, pidfd, SIGKILL);

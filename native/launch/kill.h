@@ -4,8 +4,10 @@
 
 #include <sys/types.h>
 
-/* Strikes a stopped task, whose stack is in use from here up, off the lists that point to its stack. */
-typedef void ramet_strike_off(unsigned long stack_pointer);
+struct ramet_stand;
+
+/* Strikes a stopped task that stands there off the lists of those who wait. */
+typedef void ramet_strike_off(const struct ramet_stand *stand);
 
 /*
  * SIGKILL for a child that shares our memory. What it holds when it dies stays held for ever: the

@@ -141,7 +141,14 @@ struct ramet_stand ramet_task_stand(long tid)
     if (count < 9)
         return stand;
     stand.call = decimal(text);
+    stand.first = read_hex(words[1]);
     return stand;
+}
+
+/* After a stop a sleep that ends at a given time is begun again by a call of its own, with the same arguments. */
+bool ramet_stands_in_futex(const struct ramet_stand *stand)
+{
+    return stand->call == __NR_futex || stand->call == __NR_restart_syscall;
 }
 
 bool ramet_stands_well(const struct ramet_stand *stand)

@@ -16,6 +16,7 @@ long ramet_task_threads(long pid);
 /* Where a stopped task stands. */
 struct ramet_stand {
     long call; /* the system call in which it is; -1 in its own code, or where that cannot be read */
+    unsigned long first; /* its first argument */
     unsigned long stack_pointer; /* 0 where it runs */
 };
 
@@ -23,5 +24,8 @@ struct ramet_stand ramet_task_stand(long tid);
 
 /* Whether it holds no lock of libc's there: it waits in a system call, but not in one that malloc makes with its lock held. */
 bool ramet_stands_well(const struct ramet_stand *stand);
+
+/* Whether it sleeps on a word, which is the first argument. */
+bool ramet_stands_in_futex(const struct ramet_stand *stand);
 
 #endif

@@ -96,7 +96,8 @@ void core_bury_threads(long pid);
 bool core_is_alone(void);
 
 /* kill.c: for ramet_kill_sharer. */
-void core_strike_off(unsigned long stack_pointer);
+struct ramet_stand;
+void core_strike_off(const struct ramet_stand *stand);
 
 /* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
 void core_strike_off_dead(unsigned long stack_top);

@@ -126,7 +126,7 @@ static int gather_orphans(struct ramet_carrier **orphans, int count, pid_t maker
     while (count < MOST_NESTED && (orphans[count] = ramet_nested_take(maker)) != NULL) {
         const struct carried *call = orphans[count]->context;
         look(orphans[count]->context);
-        core_gil_unlock(call->state, orphans[count]->tid);
+        core_gil_mend(call->state, orphans[count]->tid);
         count++;
     }
     return count;
@@ -136,7 +136,7 @@ void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
 {
     struct ramet_carrier *orphans[MOST_NESTED];
     if (dead != NULL)
-        core_gil_unlock(dead, (int)ramet_syscall0(__NR_gettid));
+        core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
     bool attached = dead != NULL && core_is_attached(dead);
     int count = gather_orphans(orphans, 0, maker);
     for (int i = 0; i < count; i++)

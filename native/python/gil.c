@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "condvar.h"
 #include "futex.h"
 
 #pragma GCC diagnostic push
@@ -25,9 +26,21 @@ static gil_state *gil_of(const PyThreadState *state)
 #endif
 }
 
-#ifdef __GLIBC__
+static gil_state *gil_of_main(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyInterpreterState_Main()->ceval.gil;
+#else
+    return &_PyRuntime.ceval.gil;
+#endif
+}
+
+/* ---- its mutexes */
 
 #define PATIENCE_NANOSECONDS INT64_C(200000000)
+
+#ifdef __GLIBC__
+
 #define PAUSE_NANOSECONDS 500000
 
 /* The owner is written after the lock is taken and wiped before it is given back: it is nobody for a moment, or for ever. */
@@ -44,6 +57,11 @@ static bool is_left(const pthread_mutex_t *mutex, int tid)
     return false;
 }
 
+static int owner_of(const pthread_mutex_t *mutex)
+{
+    return __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED);
+}
+
 static void unlock(pthread_mutex_t *mutex, int tid)
 {
     if (is_left(mutex, tid))
@@ -52,6 +70,12 @@ static void unlock(pthread_mutex_t *mutex, int tid)
 
 #else
 
+static int owner_of(const pthread_mutex_t *mutex)
+{
+    (void)mutex;
+    return 0;
+}
+
 static void unlock(pthread_mutex_t *mutex, int tid)
 {
     (void)mutex, (void)tid; /* musl writes no owner into such a one */
@@ -59,12 +83,57 @@ static void unlock(pthread_mutex_t *mutex, int tid)
 
 #endif
 
-void core_gil_unlock(const PyThreadState *dead, int tid)
+/* ---- who waits */
+
+#define MOST_TRIES 10
+#define PAUSE_OF_TRIES_NANOSECONDS 1000000
+
+/* Who has the mutex may be waiting for the dead. */
+static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_OF_TRIES_NANOSECONDS};
+    int64_t patience = ramet_now() + PATIENCE_NANOSECONDS;
+    for (int tries = 0; tries < MOST_TRIES;) {
+        if (pthread_mutex_trylock(mutex) == 0)
+            return true;
+        if (ramet_now() >= patience) {
+            ramet_condvar_let_go_on(condvar, owner_of(mutex));
+            patience += PATIENCE_NANOSECONDS;
+            tries++;
+        }
+        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    }
+    return false;
+}
+
+static bool struck_off; /* somebody, since the last look */
+
+static void heal(pthread_mutex_t *mutex, pthread_cond_t *condvar, bool of_struck)
+{
+    if (!lock(mutex, condvar))
+        return;
+    ramet_condvar_heal(condvar, of_struck);
+    pthread_mutex_unlock(mutex);
+}
+
+void core_gil_mend(const PyThreadState *dead, int tid)
 {
     gil_state *gil = gil_of(dead);
     unlock(&gil->switch_mutex, tid);
     unlock(&gil->mutex, tid);
+    bool of_struck = __atomic_exchange_n(&struck_off, false, __ATOMIC_ACQ_REL);
+    heal(&gil->mutex, &gil->cond, of_struck);
+    heal(&gil->switch_mutex, &gil->switch_cond, of_struck);
 }
+
+void core_gil_strike_off(const int *word)
+{
+    gil_state *gil = gil_of_main();
+    if (ramet_condvar_strike_off(&gil->cond, word) || ramet_condvar_strike_off(&gil->switch_cond, word))
+        __atomic_store_n(&struck_off, true, __ATOMIC_RELEASE);
+}
+
+/* ---- who has it */
 
 static bool has(gil_state *gil, const PyThreadState *state)
 {

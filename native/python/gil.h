@@ -1,11 +1,17 @@
-/* The GIL that a child took along, killed in the few instructions in which it takes the GIL or gives it up. */
+/* The GIL that a child took along, killed as it takes the GIL, waits for it or gives it up. */
 #ifndef RAMET_GIL_H
 #define RAMET_GIL_H
 
 #include "core.h"
 
-/* Gives back what protects the GIL of that state, where the dead child held it; tid: libc's own on the child's block. */
-void core_gil_unlock(const PyThreadState *dead, int tid);
+/*
+ * Gives back what protects the GIL of that state, where the dead child held it, and takes the dead off the
+ * count of those who wait for the GIL; tid: libc's own on the child's block.
+ */
+void core_gil_mend(const PyThreadState *dead, int tid);
+
+/* The same for a child that is stopped and will be killed, and sleeps on this word. */
+void core_gil_strike_off(const int *word);
 
 /* Then: gives up the GIL itself, where the dead child had it and was not, or no longer, attached. */
 void core_gil_release(const PyThreadState *dead);

@@ -1,6 +1,8 @@
 /* Killing a child in shared memory, as far as Python has a part in it. */
 #define _GNU_SOURCE
 #include "births.h"
+#include "gil.h"
+#include "task_state.h"
 
 #include <dlfcn.h>
 #include <sys/uio.h>
@@ -21,7 +23,7 @@
  * anything that is named on the stack are woken: they find their lock as it was and wait again, and
  * the victim, which is stopped, is off the table.
  */
-void core_strike_off(unsigned long stack_pointer)
+static void strike_off_above(unsigned long stack_pointer)
 {
     void *words[NEAR_WORDS];
     struct iovec here = {words, sizeof words}, there = {(void *)stack_pointer, sizeof words};
@@ -38,12 +40,12 @@ void core_strike_off(unsigned long stack_pointer)
 void core_strike_off_dead(unsigned long stack_top)
 {
     for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
-        core_strike_off(stack_top - piece * NEAR_WORDS * sizeof(void *));
+        strike_off_above(stack_top - piece * NEAR_WORDS * sizeof(void *));
 }
 
 #else
 
-void core_strike_off(unsigned long stack_pointer)
+static void strike_off_above(unsigned long stack_pointer)
 {
     (void)stack_pointer;
 }
@@ -54,3 +56,10 @@ void core_strike_off_dead(unsigned long stack_top)
 }
 
 #endif
+
+void core_strike_off(const struct ramet_stand *stand)
+{
+    strike_off_above(stand->stack_pointer);
+    if (ramet_stands_in_futex(stand))
+        core_gil_strike_off((const int *)stand->first);
+}

@@ -1,0 +1,200 @@
+/*
+ * Who waits belongs to one of two groups, and sleeps on the word of its group. A group that has had all
+ * its signals is closed: its waiters leave, and until glibc 2.40 whoever closes it waits for the last.
+ */
+#define _GNU_SOURCE
+#include "condvar.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include "futex.h"
+#include "quiet.h"
+#include "task_state.h"
+
+#define GROUPS 2
+
+/* Words of the structure by their number. */
+struct layout {
+    int refs; /* of each group: twice who is about to sleep or to leave, and a bit for who waits for them; 0: there are none */
+    int sizes; /* and then the lock, in two bits */
+    int lock;
+    int waiters; /* eight times how many, and three bits */
+    int signals; /* of each group: what its waiters sleep on */
+};
+
+static const struct layout with_refs = {.refs = 4, .sizes = 6, .lock = 8, .waiters = 9, .signals = 10};
+static const struct layout without_refs = {.sizes = 4, .lock = 6, .waiters = 7, .signals = 8};
+
+#define WAITER 8
+#define REFERENCE 2
+#define CLOSER_WAITS 1U
+#define GROUP_IS_CLOSED 1U
+#define LOCK_BITS 3U
+#define KEPT_BITS 3U /* whether it is shared between processes, and its clock */
+#define OF_MONOTONIC_CLOCK 2U
+
+static const struct layout *layout;
+
+/* The version does not tell: distributions have taken the later form into earlier ones. */
+static void look(void)
+{
+    pthread_cond_t condvar;
+    pthread_condattr_t attributes;
+    unsigned words[sizeof condvar / sizeof(unsigned)];
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    memset(&condvar, 0, sizeof condvar);
+    pthread_cond_init(&condvar, &attributes);
+    memcpy(words, &condvar, sizeof words);
+    if (words[with_refs.waiters] == OF_MONOTONIC_CLOCK)
+        layout = &with_refs;
+    else if (words[without_refs.waiters] == OF_MONOTONIC_CLOCK)
+        layout = &without_refs;
+    pthread_cond_destroy(&condvar);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void __attribute__((constructor)) find_layout(void)
+{
+#ifdef __GLIBC__
+    look();
+#else
+    (void)look;
+#endif
+}
+
+static unsigned *word_of(pthread_cond_t *condvar, int number)
+{
+    return (unsigned *)condvar + number;
+}
+
+static long wake(unsigned *word)
+{
+    return ramet_syscall3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX);
+}
+
+static bool is_at(const int *word, pthread_cond_t *condvar, int number)
+{
+    return (const unsigned *)word == word_of(condvar, number);
+}
+
+bool ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
+{
+    for (int group = 0; layout != NULL && group < GROUPS; group++) {
+        if (!is_at(word, condvar, layout->signals + group))
+            continue;
+        unsigned *refs = word_of(condvar, layout->refs + group);
+        if (layout->refs != 0 && __atomic_fetch_sub(refs, REFERENCE, __ATOMIC_ACQ_REL) == (REFERENCE | CLOSER_WAITS)) {
+            __atomic_fetch_and(refs, ~CLOSER_WAITS, __ATOMIC_RELEASE);
+            wake(refs);
+        }
+        __atomic_fetch_sub(word_of(condvar, layout->waiters), WAITER, __ATOMIC_RELEASE);
+        return true;
+    }
+    return false;
+}
+
+/* ---- with its mutex: nobody comes in, and nobody signals */
+
+#define LOOKS 10
+#define PAUSE_NANOSECONDS 200000
+#define PATIENCE_NANOSECONDS INT64_C(200000000)
+
+static void pause_shortly(void)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    ramet_syscall2(__NR_nanosleep, &pause, NULL);
+}
+
+/* Of the living: told to sleep on the word on which they sleep, they are counted, and sleep on. */
+static long count_sleepers(pthread_cond_t *condvar)
+{
+    long count = 0;
+    for (int group = 0; group < GROUPS; group++) {
+        unsigned *word = word_of(condvar, layout->signals + group);
+        count += ramet_syscall5(__NR_futex, word, FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG, 0, INT_MAX, word);
+    }
+    return count;
+}
+
+static bool is_in_order(pthread_cond_t *condvar)
+{
+    unsigned waiters = __atomic_load_n(word_of(condvar, layout->waiters), __ATOMIC_ACQUIRE) / WAITER;
+    unsigned lock = __atomic_load_n(word_of(condvar, layout->lock), __ATOMIC_ACQUIRE) & LOCK_BITS;
+    return lock == 0 && (long)waiters <= count_sleepers(condvar);
+}
+
+/* It takes a moment to wake up and leave. */
+static bool is_in_order_soon(pthread_cond_t *condvar)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        if (is_in_order(condvar))
+            return true;
+        pause_shortly();
+    }
+    return false;
+}
+
+static void unlock(pthread_cond_t *condvar)
+{
+    unsigned *lock = word_of(condvar, layout->lock);
+    __atomic_fetch_and(lock, ~LOCK_BITS, __ATOMIC_RELEASE);
+    wake(lock);
+}
+
+/* With each group closed its waiters leave; they come back to the mutex, which is had. */
+static void send_all_away(pthread_cond_t *condvar)
+{
+    if (layout->refs == 0) {
+        pthread_cond_broadcast(condvar);
+        return;
+    }
+    for (int group = 0; group < GROUPS; group++) {
+        __atomic_fetch_or(word_of(condvar, layout->signals + group), GROUP_IS_CLOSED, __ATOMIC_RELEASE);
+        wake(word_of(condvar, layout->signals + group));
+    }
+}
+
+/* As it was made. */
+static void empty(pthread_cond_t *condvar)
+{
+    unsigned kept = *word_of(condvar, layout->waiters) & KEPT_BITS;
+    memset(condvar, 0, sizeof *condvar);
+    *word_of(condvar, layout->waiters) = kept;
+}
+
+void ramet_condvar_heal(pthread_cond_t *condvar, bool struck_off)
+{
+    if (layout == NULL)
+        return;
+    if (is_in_order_soon(condvar)) {
+        if (struck_off) /* a signal may be meant for him still */
+            pthread_cond_broadcast(condvar);
+        return;
+    }
+    unlock(condvar);
+    send_all_away(condvar);
+    ramet_each_rests(PATIENCE_NANOSECONDS);
+    pause_shortly(); /* for other children, who are threads of other processes */
+    empty(condvar);
+}
+
+/* ---- without it */
+
+void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
+{
+    struct ramet_stand stand = ramet_task_stand(tid);
+    const int *word = (const int *)stand.first;
+    if (layout == NULL || tid == 0 || !ramet_stands_in_futex(&stand))
+        return;
+    if (is_at(word, condvar, layout->lock))
+        unlock(condvar);
+    for (int group = 0; layout->refs != 0 && group < GROUPS; group++)
+        if (is_at(word, condvar, layout->refs + group)) {
+            __atomic_store_n(word_of(condvar, layout->refs + group), 0, __ATOMIC_RELEASE);
+            wake(word_of(condvar, layout->refs + group));
+        }
+}

@@ -1,0 +1,31 @@
+/*
+ * glibc's condition variables, from the inside (nptl/pthread_cond_common.c). One counts who waits on it:
+ * who was killed there is waited for by the next but one who signals, for ever, until glibc 2.40; and a
+ * signal is lost on him since. So the dead are taken off the count. Nothing here is needed, or done, with
+ * another libc.
+ */
+#ifndef RAMET_CONDVAR_H
+#define RAMET_CONDVAR_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/*
+ * A task that is stopped, and will be killed, sleeps on this word: if that is one of the condition
+ * variable's, it is off the count. By raw calls. Whether it was.
+ */
+bool ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
+
+/*
+ * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken then,
+ * as they may be for no reason at any time. The clock that it was made with stays.
+ */
+void ramet_condvar_heal(pthread_cond_t *condvar, bool struck_off);
+
+/*
+ * The same for a mutex that is not to be had, since its owner signals and waits for the dead: lets him go
+ * on. tid: the owner's.
+ */
+void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid);
+
+#endif
