@@ -30,7 +30,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may want the environment first, which only one can make.
 .NOTPARALLEL:
 
-.PHONY: help run test lint format docs bench wheel-test newer aarch64 clean
+.PHONY: help run test lint format docs bench wheel-test newer older aarch64 clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -72,7 +72,10 @@ wheel-test: $(VENV)/.tools ## build the wheel and test what it installs, away fr
 	@sh build-aux/test_wheel.sh $(PYTHON) build/wheel/ramet-*.whl $(PYTEST_ARGS)
 
 newer: ## run all tests with newer Pythons, in a Debian made for them once; as root
-	@sh build-aux/newer_pythons.sh $(abspath build/newer) $(PYTHONS)
+	@sh build-aux/other_debian.sh sid $(abspath build/newer) $(PYTHONS)
+
+older: ## run all tests with the Python and the libc of Debian 12, in the same way
+	@sh build-aux/other_debian.sh bookworm $(abspath build/older) 3.11
 
 aarch64: ## compile the child's code for aarch64 and run its clone call under qemu
 	@sh build-aux/check_prerequisites.sh --aarch64

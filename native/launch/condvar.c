@@ -6,6 +6,7 @@
 #include "condvar.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
@@ -81,7 +82,7 @@ static bool is_at(const int *word, pthread_cond_t *condvar, int number)
     return (const unsigned *)word == word_of(condvar, number);
 }
 
-bool ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
+void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
 {
     for (int group = 0; layout != NULL && group < GROUPS; group++) {
         if (!is_at(word, condvar, layout->signals + group))
@@ -92,9 +93,7 @@ bool ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
             wake(refs);
         }
         __atomic_fetch_sub(word_of(condvar, layout->waiters), WAITER, __ATOMIC_RELEASE);
-        return true;
     }
-    return false;
 }
 
 /* ---- with its mutex: nobody comes in, and nobody signals */
@@ -118,6 +117,12 @@ static long count_sleepers(pthread_cond_t *condvar)
         count += ramet_syscall5(__NR_futex, word, FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG, 0, INT_MAX, word);
     }
     return count;
+}
+
+static void wake_sleepers(pthread_cond_t *condvar)
+{
+    for (int group = 0; group < GROUPS; group++)
+        wake(word_of(condvar, layout->signals + group));
 }
 
 static bool is_in_order(pthread_cond_t *condvar)
@@ -152,10 +157,9 @@ static void send_all_away(pthread_cond_t *condvar)
         pthread_cond_broadcast(condvar);
         return;
     }
-    for (int group = 0; group < GROUPS; group++) {
+    for (int group = 0; group < GROUPS; group++)
         __atomic_fetch_or(word_of(condvar, layout->signals + group), GROUP_IS_CLOSED, __ATOMIC_RELEASE);
-        wake(word_of(condvar, layout->signals + group));
-    }
+    wake_sleepers(condvar);
 }
 
 /* As it was made. */
@@ -166,13 +170,13 @@ static void empty(pthread_cond_t *condvar)
     *word_of(condvar, layout->waiters) = kept;
 }
 
-void ramet_condvar_heal(pthread_cond_t *condvar, bool struck_off)
+void ramet_condvar_heal(pthread_cond_t *condvar)
 {
     if (layout == NULL)
         return;
     if (is_in_order_soon(condvar)) {
-        if (struck_off) /* a signal may be meant for him still */
-            pthread_cond_broadcast(condvar);
+        wake_sleepers(condvar);
+        pthread_cond_broadcast(condvar);
         return;
     }
     unlock(condvar);

@@ -8,19 +8,18 @@
 #define RAMET_CONDVAR_H
 
 #include <pthread.h>
-#include <stdbool.h>
 
 /*
  * A task that is stopped, and will be killed, sleeps on this word: if that is one of the condition
- * variable's, it is off the count. By raw calls. Whether it was.
+ * variable's, it is off the count. By raw calls.
  */
-bool ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
+void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
 
 /*
- * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken then,
- * as they may be for no reason at any time. The clock that it was made with stays.
+ * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken, as they
+ * may be for no reason at any time: a signal may have been meant for the dead, or died with him.
  */
-void ramet_condvar_heal(pthread_cond_t *condvar, bool struck_off);
+void ramet_condvar_heal(pthread_cond_t *condvar);
 
 /*
  * The same for a mutex that is not to be had, since its owner signals and waits for the dead: lets him go

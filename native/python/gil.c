@@ -76,6 +76,12 @@ static int owner_of(const pthread_mutex_t *mutex)
     return 0;
 }
 
+static bool is_left(const pthread_mutex_t *mutex, int tid)
+{
+    (void)mutex, (void)tid;
+    return false;
+}
+
 static void unlock(pthread_mutex_t *mutex, int tid)
 {
     (void)mutex, (void)tid; /* musl writes no owner into such a one */
@@ -106,31 +112,30 @@ static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar)
     return false;
 }
 
-static bool struck_off; /* somebody, since the last look */
-
-static void heal(pthread_mutex_t *mutex, pthread_cond_t *condvar, bool of_struck)
+static void heal(pthread_mutex_t *mutex, pthread_cond_t *condvar)
 {
     if (!lock(mutex, condvar))
         return;
-    ramet_condvar_heal(condvar, of_struck);
+    ramet_condvar_heal(condvar);
     pthread_mutex_unlock(mutex);
 }
 
 void core_gil_mend(const PyThreadState *dead, int tid)
 {
     gil_state *gil = gil_of(dead);
+    if (is_left(&gil->switch_mutex, tid) && is_left(&gil->mutex, tid)) /* both only when it was free, and taken */
+        __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
     unlock(&gil->switch_mutex, tid);
     unlock(&gil->mutex, tid);
-    bool of_struck = __atomic_exchange_n(&struck_off, false, __ATOMIC_ACQ_REL);
-    heal(&gil->mutex, &gil->cond, of_struck);
-    heal(&gil->switch_mutex, &gil->switch_cond, of_struck);
+    heal(&gil->mutex, &gil->cond);
+    heal(&gil->switch_mutex, &gil->switch_cond);
 }
 
 void core_gil_strike_off(const int *word)
 {
     gil_state *gil = gil_of_main();
-    if (ramet_condvar_strike_off(&gil->cond, word) || ramet_condvar_strike_off(&gil->switch_cond, word))
-        __atomic_store_n(&struck_off, true, __ATOMIC_RELEASE);
+    ramet_condvar_strike_off(&gil->cond, word);
+    ramet_condvar_strike_off(&gil->switch_cond, word);
 }
 
 /* ---- who has it */

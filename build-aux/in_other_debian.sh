@@ -1,7 +1,7 @@
 #!/bin/sh
-# The half of newer_pythons.sh that runs inside: installs what lacks, and runs the tests.
+# The half of other_debian.sh that runs inside: installs what lacks, and runs the tests.
 #
-#   in_newer_root.sh VERSION ...
+#   in_other_debian.sh VERSION ...
 #
 # A copy of the tree for root and one for a plain user; their environments stay for the next time.
 set -eu

@@ -1,18 +1,17 @@
 #!/bin/sh
-# Runs the tests with Pythons that this system does not have, in a small Debian made for them once.
+# Runs the tests with a Python and a libc that this system does not have, in a small Debian made for them once.
 #
-#   newer_pythons.sh ROOT VERSION ...
+#   other_debian.sh SUITE ROOT VERSION ...
 #
 # As root, with debootstrap. ROOT is the directory in which that Debian is, made when it is not there.
-# VERSION is one that Debian's development suite has (3.14), or with a t the free-threaded build of one
-# whose source the suite SOURCES has (3.13t). MIRROR is where the packages come from; else it is asked
+# VERSION is one that the suite has (sid: 3.14), or with a t the free-threaded build of one whose source
+# the suite SOURCES has (3.13t). MIRROR is where the packages come from; else it is asked
 # of this system's apt. MESON_ARGS and PYTEST_ARGS go on to `make test`.
 #
 # All mounts are made in a mount namespace that ends with the run. The new root is entered by
 # pivot_root and not by chroot, in which Linux allows no user namespaces.
 set -eu
 
-suite=sid
 tree=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 missing() {
@@ -67,7 +66,7 @@ enter() {
     pivot_root . run/outside
     cd /
     umount --lazy /run/outside
-    exec sh /run/tree/build-aux/in_newer_root.sh "$@"
+    exec sh /run/tree/build-aux/in_other_debian.sh "$@"
 }
 
 if [ "$1" = --enter ]; then
@@ -76,8 +75,9 @@ if [ "$1" = --enter ]; then
     enter "$@"
 fi
 
-root=$1
-shift
+suite=$1
+root=$2
+shift 2
 [ "$(id -u)" = 0 ] || missing "only root can make a Debian and enter it"
 make_root
 copy_settings
