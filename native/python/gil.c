@@ -66,6 +66,8 @@ static void unlock(pthread_mutex_t *mutex, int tid)
 {
     if (is_left(mutex, tid))
         pthread_mutex_unlock(mutex);
+    /* He may have been woken to take it, and another sleeps on. */
+    ramet_syscall3(__NR_futex, &mutex->__data.__lock, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
 }
 
 #else

@@ -5,14 +5,26 @@
 #include "task_state.h"
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#if PY_VERSION_HEX >= 0x030d0000
 
 #define NEAR_WORDS 1024 /* from the stack pointer up: an entry's function calls little that is deep */
 #define DEAD_PIECES 8   /* of as many words */
 #define LEAST_ADDRESS 4096
+
+/*
+ * Whoever is woken to take a lock, and killed before he does, has had the wake of another who sleeps on:
+ * so all wake up who sleep on a word that is named on the stack. They look, and sleep again.
+ */
+static void wake_all_on(void *word)
+{
+    if ((uintptr_t)word % sizeof(int) == 0)
+        ramet_syscall3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX);
+}
+
+#if PY_VERSION_HEX >= 0x030d0000
 
 /*
  * Since 3.13 who waits for a lock stands in a table of the interpreter's, by an entry on its stack:
@@ -20,20 +32,41 @@
  *     struct wait_entry { void *park_arg; uintptr_t addr; ... }      Python/parking_lot.c
  *
  * It still does when its time is up and it waits for the GIL to take itself off. So all who wait for
- * anything that is named on the stack are woken: they find their lock as it was and wait again, and
- * the victim, which is stopped, is off the table.
+ * anything that is named on the stack are woken there, too, and the victim, which is stopped, is off the
+ * table.
  */
+static void unpark_all_on(void *word)
+{
+    static void (*unpark_all)(const void *);
+    static bool looked_up;
+    if (!looked_up)
+        *(void **)&unpark_all = dlsym(RTLD_DEFAULT, "_PyParkingLot_UnparkAll");
+    looked_up = true;
+    if (unpark_all != NULL)
+        unpark_all(word);
+}
+
+#else
+
+static void unpark_all_on(void *word)
+{
+    (void)word;
+}
+
+#endif
+
 static void strike_off_above(unsigned long stack_pointer)
 {
     void *words[NEAR_WORDS];
     struct iovec here = {words, sizeof words}, there = {(void *)stack_pointer, sizeof words};
-    void (*unpark_all)(const void *);
-    *(void **)&unpark_all = dlsym(RTLD_DEFAULT, "_PyParkingLot_UnparkAll");
     /* The kernel copies what there is: the stack may end before. */
     ssize_t length = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-    for (ssize_t i = 0; unpark_all != NULL && i < length / (ssize_t)sizeof *words; i++)
-        if ((uintptr_t)words[i] >= LEAST_ADDRESS)
-            unpark_all(words[i]);
+    for (ssize_t i = 0; i < length / (ssize_t)sizeof *words; i++) {
+        if ((uintptr_t)words[i] < LEAST_ADDRESS)
+            continue;
+        wake_all_on(words[i]);
+        unpark_all_on(words[i]);
+    }
 }
 
 /* Where it stood nobody knows: so all is looked through that it is likely to have used. */
@@ -43,23 +76,11 @@ void core_strike_off_dead(unsigned long stack_top)
         strike_off_above(stack_top - piece * NEAR_WORDS * sizeof(void *));
 }
 
-#else
-
-static void strike_off_above(unsigned long stack_pointer)
-{
-    (void)stack_pointer;
-}
-
-void core_strike_off_dead(unsigned long stack_top)
-{
-    (void)stack_top;
-}
-
-#endif
-
 void core_strike_off(const struct ramet_stand *stand)
 {
     strike_off_above(stand->stack_pointer);
-    if (ramet_stands_in_futex(stand))
-        core_gil_strike_off((const int *)stand->first);
+    if (!ramet_stands_in_futex(stand))
+        return;
+    wake_all_on((void *)stand->first);
+    core_gil_strike_off((const int *)stand->first);
 }

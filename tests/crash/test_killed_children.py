@@ -302,6 +302,83 @@ def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
     apart(killed_within_malloc, seed, 60 if most_steps else 40, most_steps).finish()
 
 
+def killed_in_and_out_of_the_gil(seed: int, count: int) -> None:
+    import ctypes
+    import os
+    import subprocess
+    import sys
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    # It reads a pid, takes so many instructions more, of which a round has some hundred, and kills.
+    killer_source = f"""
+import ctypes, os, random, sys
+numbers = random.Random({seed})
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
+SINGLESTEP, SEIZE, INTERRUPT, WALL = 9, 0x4206, 0x4207, 0x40000000
+
+def trace(request, pid):
+    if ptrace(request, pid, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace", request)
+
+for pid in map(int, sys.stdin):
+    trace(SEIZE, pid)
+    trace(INTERRUPT, pid)
+    os.waitpid(pid, WALL)
+    for _ in range(numbers.randrange(2000)):
+        trace(SINGLESTEP, pid)
+        os.waitpid(pid, WALL)
+    os.kill(pid, 9)
+    os.waitpid(pid, WALL)
+"""
+    libc = ctypes.CDLL(None)  # whose calls give up the GIL and take it again
+    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
+    going_on = True
+
+    def call() -> None:
+        while going_on:
+            libc.getppid()
+
+    def victim(begun: list[int]) -> None:
+        libc.prctl(set_ptracer, anybody, 0, 0, 0)
+        begun.append(1)
+        call()
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    with subprocess.Popen(
+        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True, bufsize=1
+    ) as killer:
+        assert killer.stdin is not None
+        for _ in range(count):
+            begun: list[int] = []
+            child = ramet.clone(victim, begun, flags=F.VM)
+            while not begun:
+                os.sched_yield()
+            print(child.pid, file=killer.stdin)
+            assert child.wait(30).signal == 9
+    assert killer.returncode == 0
+    going_on = False
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="musl's locks tell nothing")
+def test_others_kill_who_takes_and_gives_up_the_gil(apart: Start) -> None:
+    """At whatever instruction of it a child dies, its caller's threads have the GIL again.
+
+    It may have it, or half of it, wait for it, have been woken for it, or be about to wake another.
+    """
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    apart(killed_in_and_out_of_the_gil, seed, 40).finish()
+
+
 def killed_at_random_moments(seed: int, count: int) -> None:
     import random
     import signal
