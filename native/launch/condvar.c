@@ -99,6 +99,7 @@ void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
 /* ---- with its mutex: nobody comes in, and nobody signals */
 
 #define LOOKS 10
+#define LOOKS_FOR_LATECOMERS 50
 #define PAUSE_NANOSECONDS 200000
 #define PATIENCE_NANOSECONDS INT64_C(200000000)
 
@@ -170,6 +171,17 @@ static void empty(pthread_cond_t *condvar)
     *word_of(condvar, layout->waiters) = kept;
 }
 
+/* Other children are threads of other processes: one may have been on its way out, and without a processor. */
+static void await_latecomers(pthread_cond_t *condvar)
+{
+    for (int look = 0; layout->refs != 0 && look < LOOKS_FOR_LATECOMERS; look++) {
+        pause_shortly();
+        if ((int)*word_of(condvar, layout->waiters) < 0 || (int)*word_of(condvar, layout->refs) < 0 ||
+            (int)*word_of(condvar, layout->refs + 1) < 0)
+            empty(condvar);
+    }
+}
+
 void ramet_condvar_heal(pthread_cond_t *condvar)
 {
     if (layout == NULL)
@@ -182,8 +194,8 @@ void ramet_condvar_heal(pthread_cond_t *condvar)
     unlock(condvar);
     send_all_away(condvar);
     ramet_each_rests(PATIENCE_NANOSECONDS);
-    pause_shortly(); /* for other children, who are threads of other processes */
     empty(condvar);
+    await_latecomers(condvar);
 }
 
 /* ---- without it */
