@@ -204,17 +204,18 @@ _BITS_BY_NAME = {
     **_signal_numbers(),
 }
 
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_UNSHARE = re.compile(r"\bunshare\(([^)<]*)")
-_FLAGS_FIELD = re.compile(r"\bflags\s*=([^,)}<]*)")
-_SIGNAL_FIELD = re.compile(r"\bexit_signal\s*=([^,)}<]*)")
+# Compiled when they are first needed: that takes longer than much of an import.
+_COMMENT = r"(?s)/\*.*?\*/"
+_UNSHARE = r"\bunshare\(([^)<]*)"
+_FLAGS_FIELD = r"\bflags\s*=([^,)}<]*)"
+_SIGNAL_FIELD = r"\bexit_signal\s*=([^,)}<]*)"
 
 
 def _words_of(text: str) -> list[str]:
-    text = _COMMENT.sub("", text)
-    written = _FLAGS_FIELD.search(text) or _UNSHARE.search(text)
+    text = re.sub(_COMMENT, "", text)
+    written = re.search(_FLAGS_FIELD, text) or re.search(_UNSHARE, text)
     words = [word.strip() for word in (written[1] if written else text).split("|")]
-    if written and (signal := _SIGNAL_FIELD.search(text)):
+    if written and (signal := re.search(_SIGNAL_FIELD, text)):
         words.append(_checked_signal(signal[1].strip()))
     return words
 

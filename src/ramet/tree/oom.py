@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 # Of version 2, without and with those below it, and of version 1.
 _FILES = ("memory.events.local", "memory.events", "memory.oom_control")
-_COUNT = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_COUNT = rb"(?m)^oom_kill (\d+)$"
 _READ_BYTES = 4096
 
 
@@ -52,5 +52,5 @@ class OomKills(NamedTuple):
 
 
 def _count_in(file: int) -> int | None:
-    found = _COUNT.search(os.read(file, _READ_BYTES))
+    found = re.search(_COUNT, os.read(file, _READ_BYTES))
     return None if found is None else int(found[1])
