@@ -4,7 +4,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from ._core import Stack, TidWord
 from .flags import CloneFlag
@@ -97,12 +97,13 @@ class CloneArgs:
 _NO_PIDS = array("i")
 
 
-class Block(NamedTuple):
+class Block:
     """A packed ``struct clone_args``; ``set_tid`` keeps alive what it points to."""
 
-    packed: bytes
-    fields: tuple[int, ...]
-    set_tid: "array[int]"
+    def __init__(self, packed: bytes, fields: tuple[int, ...], set_tid: "array[int]") -> None:
+        self.packed = packed
+        self.fields = fields
+        self.set_tid = set_tid
 
 
 def require_size(block: Block, size: int) -> None:

@@ -1,16 +1,17 @@
 """The cgroup that a child was born in, as it was before."""
 
-from typing import NamedTuple, Self
+from typing import Self
 
 from .cgroup import OwnCgroup
 from .oom import OomKills
 
 
-class Birthplace(NamedTuple):
+class Birthplace:
     """The cgroup as the child's alone, if nobody else was there, and its kills for want of memory."""
 
-    own: OwnCgroup | None
-    oom_kills: OomKills | None
+    def __init__(self, own: OwnCgroup | None, oom_kills: OomKills | None) -> None:
+        self.own = own
+        self.oom_kills = oom_kills
 
     @classmethod
     def at_birth(cls, directory: int) -> Self:

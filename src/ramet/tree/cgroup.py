@@ -3,17 +3,18 @@
 import os
 import select
 import time
-from typing import NamedTuple, Self
+from typing import Self
 
 _NOT_POPULATED = b"populated 0"
 
 
-class OwnCgroup(NamedTuple):
+class OwnCgroup:
     """A cgroup v2 directory in which nobody was before the child was born there."""
 
-    path: str
-    device: int
-    inode: int
+    def __init__(self, path: str, device: int, inode: int) -> None:
+        self.path = path
+        self.device = device
+        self.inode = inode
 
     @classmethod
     def at_birth(cls, descriptor: int) -> Self | None:

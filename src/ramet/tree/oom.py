@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import NamedTuple, Self
+from typing import Self
 
 # Of version 2, without and with those below it, and of version 1.
 _FILES = ("memory.events.local", "memory.events", "memory.oom_control")
@@ -10,11 +10,12 @@ _COUNT = rb"(?m)^oom_kill (\d+)$"
 _READ_BYTES = 4096
 
 
-class OomKills(NamedTuple):
+class OomKills:
     """The kills of one cgroup since a child's birth in it."""
 
-    path: str
-    before: int
+    def __init__(self, path: str, before: int) -> None:
+        self.path = path
+        self.before = before
 
     @classmethod
     def at_birth(cls, directory: int) -> Self | None:
