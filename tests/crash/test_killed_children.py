@@ -214,18 +214,9 @@ def test_others_kill_who_holds_the_gil(apart: Start) -> None:
     apart(killed_by_others, seed, 200).finish()
 
 
-def killed_within_malloc(seed: int, count: int, most_steps: int) -> None:
-    import ctypes
-    import os
-    import subprocess
-    import sys
-    import threading
-
-    import ramet
-    from ramet import CloneFlag as F
-
-    # It reads a pid, waits for a random moment, takes so many instructions more, and kills.
-    killer_source = f"""
+def killer(seed: int, most_steps: int) -> str:
+    """A program that reads pids and kills each at a random moment, some single steps later."""
+    return f"""
 import ctypes, os, random, sys, time
 numbers = random.Random({seed})
 ptrace = ctypes.CDLL(None, use_errno=True).ptrace
@@ -249,6 +240,18 @@ for pid in map(int, sys.stdin):
     if {most_steps}:
         os.waitpid(pid, WALL)
 """
+
+
+def killed_within_malloc(killer_source: str, count: int) -> None:
+    import ctypes
+    import os
+    import subprocess
+    import sys
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
     libc = ctypes.CDLL(None)  # whose calls give up the GIL
     set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     pattern = b"(a|b)*c" * 300
@@ -299,10 +302,10 @@ def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_within_malloc, seed, 60 if most_steps else 40, most_steps).finish()
+    apart(killed_within_malloc, killer(seed, most_steps), 60 if most_steps else 40).finish()
 
 
-def killed_in_and_out_of_the_gil(seed: int, count: int) -> None:
+def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
     import ctypes
     import os
     import subprocess
@@ -312,28 +315,6 @@ def killed_in_and_out_of_the_gil(seed: int, count: int) -> None:
     import ramet
     from ramet import CloneFlag as F
 
-    # It reads a pid, takes so many instructions more, of which a round has some hundred, and kills.
-    killer_source = f"""
-import ctypes, os, random, sys
-numbers = random.Random({seed})
-ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
-SINGLESTEP, SEIZE, INTERRUPT, WALL = 9, 0x4206, 0x4207, 0x40000000
-
-def trace(request, pid):
-    if ptrace(request, pid, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "ptrace", request)
-
-for pid in map(int, sys.stdin):
-    trace(SEIZE, pid)
-    trace(INTERRUPT, pid)
-    os.waitpid(pid, WALL)
-    for _ in range(numbers.randrange(2000)):
-        trace(SINGLESTEP, pid)
-        os.waitpid(pid, WALL)
-    os.kill(pid, 9)
-    os.waitpid(pid, WALL)
-"""
     libc = ctypes.CDLL(None)  # whose calls give up the GIL and take it again
     set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     going_on = True
@@ -376,7 +357,7 @@ def test_others_kill_who_takes_and_gives_up_the_gil(apart: Start) -> None:
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_in_and_out_of_the_gil, seed, 40).finish()
+    apart(killed_in_and_out_of_the_gil, killer(seed, 2000), 40).finish()
 
 
 def killed_at_random_moments(seed: int, count: int) -> None:
