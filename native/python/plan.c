@@ -1,7 +1,7 @@
 /* ramet._core.Plan: steps and all that they point to, laid out in one block. */
 #include "plan_object.h"
 
-extern char **environ;
+#include "environment.h"
 
 static const char *const step_names[] = {
 #define RAMET_CALL(name, call) #name,
@@ -11,16 +11,26 @@ static const char *const step_names[] = {
 #undef RAMET_STEP
 };
 
-/* The block is laid out twice: once to measure it (base NULL), once to write it. */
+/*
+ * The block is laid out twice: once to measure it (base NULL), once to write it. What has grown in
+ * between, as a buffer that other code writes can, does not fit: nothing is written then.
+ */
 struct layout {
     char *base;
+    size_t size; /* as measured */
     size_t used;
+    struct ramet_environment environment;
 };
+
+static bool fits(const struct layout *layout, size_t length)
+{
+    return layout->used <= layout->size && length <= layout->size - layout->used;
+}
 
 static uintptr_t lay(struct layout *layout, const void *data, size_t length, size_t alignment)
 {
     layout->used = (layout->used + alignment - 1) & ~(alignment - 1);
-    char *place = layout->base == NULL ? NULL : layout->base + layout->used;
+    char *place = layout->base == NULL || !fits(layout, length) ? NULL : layout->base + layout->used;
     if (place != NULL && data != NULL)
         memcpy(place, data, length);
     layout->used += length;
@@ -80,29 +90,28 @@ static bool read_number(PyObject *object, uintptr_t *value)
 }
 
 /* The environment as it is now: a copy, since other threads may change it while the child reads. */
-static uintptr_t lay_environment(struct layout *layout)
+static bool lay_environment(struct layout *layout, uintptr_t *address)
 {
-    size_t count = 0;
-    while (environ != NULL && environ[count] != NULL)
-        count++;
-    uintptr_t address = lay(layout, NULL, (count + 1) * sizeof(uintptr_t), sizeof(uintptr_t));
-    uintptr_t *array = (uintptr_t *)address;
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t string = lay(layout, environ[i], strlen(environ[i]) + 1, 1);
-        if (array != NULL)
-            array[i] = string;
+    struct ramet_environment *environment = &layout->environment;
+    if (!ramet_environment_take(environment)) {
+        PyErr_NoMemory();
+        return false;
+    }
+    *address = lay(layout, NULL, (environment->count + 1) * sizeof(uintptr_t), sizeof(uintptr_t));
+    uintptr_t *array = (uintptr_t *)*address, string = lay(layout, environment->text, environment->length, 1);
+    for (size_t i = 0; array != NULL && string != 0 && i < environment->count; i++) {
+        array[i] = string;
+        string += strlen((const char *)string) + 1;
     }
     if (array != NULL)
-        array[count] = 0;
-    return address;
+        array[environment->count] = 0;
+    return true;
 }
 
 static bool lay_operand(struct layout *layout, PyObject *operand, uintptr_t *value)
 {
-    if (operand == Py_None) {
-        *value = lay_environment(layout);
-        return true;
-    }
+    if (operand == Py_None)
+        return lay_environment(layout, value);
     if (PyBytes_Check(operand))
         return lay_string(layout, operand, value);
     if (PyTuple_Check(operand))
@@ -151,15 +160,16 @@ static bool changes_identity(enum ramet_operation operation)
 
 static bool lay_plan(struct layout *layout, PyObject *steps)
 {
-    size_t count = (size_t)PyList_GET_SIZE(steps), slots = 0;
+    size_t count = (size_t)PyTuple_GET_SIZE(steps), slots = 0;
     int gates = 0;
     bool minds_parent = false, fetches = false, changes = false;
+    layout->used = 0;
     struct ramet_plan *plan = (struct ramet_plan *)lay(layout, NULL, sizeof *plan, _Alignof(struct ramet_plan));
     struct ramet_step *array =
         (struct ramet_step *)lay(layout, NULL, count * sizeof *array, _Alignof(struct ramet_step));
     for (size_t i = 0; i < count; i++) {
         struct ramet_step step;
-        if (!lay_step(layout, PyList_GET_ITEM(steps, (Py_ssize_t)i), &step))
+        if (!lay_step(layout, PyTuple_GET_ITEM(steps, (Py_ssize_t)i), &step))
             return false;
         slots += step.operation == RAMET_SAVE || step.operation == RAMET_OPEN || step.operation == RAMET_FETCH;
         gates += step.operation == RAMET_GATE;
@@ -181,27 +191,43 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
     return true;
 }
 
+/* The plan as a block from malloc; NULL with an exception set. */
+static char *laid_out(struct layout *layout, PyObject *steps)
+{
+    if (!lay_plan(layout, steps))
+        return NULL;
+    layout->size = layout->used;
+    layout->base = malloc(layout->size);
+    if (layout->base == NULL)
+        PyErr_NoMemory();
+    else if (lay_plan(layout, steps) && layout->used > layout->size)
+        PyErr_SetString(PyExc_ValueError, "a buffer of the plan has grown while it was read");
+    if (!PyErr_Occurred())
+        return layout->base;
+    free(layout->base);
+    return NULL;
+}
+
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"steps", NULL};
     PyObject *steps;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Plan", names, &PyList_Type, &steps))
         return NULL;
+    PyObject *fixed = PyList_AsTuple(steps);
+    if (fixed == NULL)
+        return NULL;
     struct layout layout = {0};
-    if (!lay_plan(&layout, steps))
+    char *block = laid_out(&layout, fixed);
+    ramet_environment_release(&layout.environment);
+    Py_DECREF(fixed);
+    if (block == NULL)
         return NULL;
     PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
     if (self == NULL)
-        return NULL;
-    layout.base = malloc(layout.used);
-    layout.used = 0;
-    self->plan = (struct ramet_plan *)layout.base;
-    if (layout.base == NULL || !lay_plan(&layout, steps)) {
-        free(layout.base);
-        self->plan = NULL;
-        Py_DECREF(self);
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
-    }
+        free(block);
+    else
+        self->plan = (struct ramet_plan *)block;
     return (PyObject *)self;
 }
 
