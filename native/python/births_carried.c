@@ -112,6 +112,7 @@ static void bury_orphan(struct ramet_carrier *carrier)
     struct carried *call = carrier->context;
     core_bury(call->state, &call->found);
     call->state = NULL;
+    Py_CLEAR(call->early);
     core_take_stock(&call->found, task_of(call), false);
     bury_threads(call);
     core_forget_thread_of(call->thread);
@@ -156,6 +157,7 @@ void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
 /* In a state of the carrier's own, which is not needed afterwards. */
 void core_tidy_up(struct carried *call, PyThreadState *mine)
 {
+    Py_CLEAR(call->early);
     Py_CLEAR(call->kept);
     Py_CLEAR(call->thread);
     core_forget_thread();
@@ -261,7 +263,9 @@ static int run_task(void *task, void *arg, void *context)
     core_settle(call);
     PyEval_RestoreThread(call->state);
     core_name_thread(&call->thread);
-    int code = core_run_task(task);
+    call->begun = true;
+    int code = core_run_task(task, call->early);
+    Py_CLEAR(call->early);
     if (call->is_process && core_outlived_by_threads())
         return code;
     if (!leave_python(call))
@@ -404,7 +408,7 @@ static void fill_in(struct carried *call, const struct core_birth *birth)
     call->is_process = !(birth->request.args.flags & CLONE_THREAD);
     call->kept = Py_NewRef(birth->fn == NULL ? (PyObject *)birth->task : birth->kept);
     call->stack = birth->stack;
-    call->finished = call->leaving = false;
+    call->finished = call->leaving = call->begun = false;
     call->carrier->deadline = 0;
     call->carrier->expired = 0;
 }
@@ -420,7 +424,12 @@ bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception)
     struct carried *call = carrier->context;
     if (call->apart != NULL)
         return core_interrupt_apart(call, exception);
-    return !call->leaving && PyThreadState_SetAsyncExc(call->state->thread_id, exception) > 0;
+    if (call->leaving)
+        return false;
+    if (call->begun)
+        return PyThreadState_SetAsyncExc(call->state->thread_id, exception) > 0;
+    Py_XSETREF(call->early, Py_NewRef(exception)); /* what runs before the function would swallow it */
+    return true;
 }
 
 long core_birth_carried(struct core_birth *birth)

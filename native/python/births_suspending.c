@@ -60,7 +60,7 @@ static int run_task(void *task, void *arg, void *context)
     (void)arg;
     settle(call);
     PyEval_RestoreThread(call->state);
-    int code = core_run_task(task);
+    int code = core_run_task(task, NULL);
     if (call->is_process && core_outlived_by_threads())
         return code;
     bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());

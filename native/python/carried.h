@@ -10,10 +10,12 @@ struct carried {
     PyThreadState *state;
     PyObject *thread; /* its threading.current_thread(), kept for the next child; NULL: none yet, or the child died */
     PyObject *kept; /* what the child uses lives in it; NULL once the child has let go of it */
+    PyObject *early; /* the exception that its function is to begin with; NULL: none */
     ramet_sigset mask;
     bool clear_handlers;
     bool is_process;
-    bool leaving;  /* no function is running any more; written and read with the GIL */
+    bool begun;    /* its function is called... */
+    bool leaving;  /* ...and none is running any more; both are written and read with the GIL */
     bool finished; /* the child came to its end with its thread-local block in order */
     pid_t owner;
     pid_t own_pid; /* as the child sees it */

@@ -51,7 +51,12 @@ extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);
-int core_run_task(SharedTaskObject *task);
+
+/*
+ * In the child: calls the function within a copy of the caller's context variables. Returns the exit code.
+ * early: NULL, or the class of exceptions with which it ends before it begins.
+ */
+int core_run_task(SharedTaskObject *task, PyObject *early);
 
 /* What came of the function, once: a pair of its kind, and the value or the exception. */
 PyObject *core_shared_task_take(SharedTaskObject *task);

@@ -83,12 +83,19 @@ static int keep_error(SharedTaskObject *self)
     return 1;
 }
 
-/* Calls the function within a copy of the caller's context variables. Returns the exit code. */
-int core_run_task(SharedTaskObject *self)
+static PyObject *raise_early(PyObject *exception)
+{
+    PyErr_SetNone(exception);
+    return NULL;
+}
+
+int core_run_task(SharedTaskObject *self, PyObject *early)
 {
     PyObject *fn = self->fn, *args = self->args, *context = self->context;
     self->fn = self->args = self->context = NULL;
-    PyObject *value = PyContext_Enter(context) < 0 ? NULL : PyObject_Call(fn, args, NULL);
+    PyObject *value = NULL;
+    if (PyContext_Enter(context) == 0)
+        value = early == NULL ? PyObject_Call(fn, args, NULL) : raise_early(early);
     int code = value != NULL ? keep_value(self, value) : keep_error(self);
     if (PyContext_Exit(context) < 0)
         PyErr_Clear();

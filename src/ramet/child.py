@@ -211,9 +211,9 @@ class Child(_core.Handle, Generic[T_co]):
 
         For a child that shares the memory beside its caller (VM without VFORK, threads too): no
         memory is lost, and ``finally`` runs. A function that waits in a system call, or computes in
-        native code, gets it when it comes back. exception: a class; for a child with an interpreter
-        of its own, Interrupted (there a SystemExit) or one of Python's own. Returns whether the
-        function was still running.
+        native code, gets it when it comes back; one that has not begun never begins. exception: a
+        class; for a child with an interpreter of its own, Interrupted (there a SystemExit) or one
+        of Python's own. Returns whether the function was still running.
         Raises ValueError for a child with a memory of its own, and for an exception that its
         interpreter does not know, TypeError for what is no class of
         exceptions.

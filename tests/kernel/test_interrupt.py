@@ -87,6 +87,37 @@ def test_it_can_be_caught(nothing_left: object) -> None:
     assert child.result(SECONDS) == "caught"
 
 
+def for_a_second() -> str:
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        time.sleep(0.001)
+    return "never interrupted"
+
+
+@SHARING
+def test_right_after_its_birth(flags: F, nothing_left: object) -> None:
+    """A function is interrupted also where its task has not come to it yet, by whatever exception."""
+    for _ in range(20):
+        child = ramet.clone(for_a_second, flags=flags)
+        assert child.interrupt()
+        with pytest.raises(ChildDied):
+            child.result(SECONDS)
+        if flags != THREAD:
+            assert child.wait().code == 143
+        child = ramet.clone(for_a_second, flags=flags)
+        assert child.interrupt(LookupError)
+        assert isinstance(child.exception(SECONDS), LookupError)
+
+
+def test_terminate_right_after_its_birth(nothing_left: object) -> None:
+    """It is not killed, and nothing of it is lost."""
+    for _ in range(20):
+        child = ramet.clone(for_a_second, flags=F.VM)
+        child.terminate(SECONDS)
+        assert child.wait().code == 143
+        assert child.losses is None
+
+
 def test_it_reaches_nobody_else(nothing_left: object) -> None:
     """After its end there is nobody to interrupt, whoever has the carrier by now."""
     for _ in range(300):
