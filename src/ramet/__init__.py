@@ -8,6 +8,16 @@ from .flags import CloneFlag
 
 # The law runs on any machine, and in a browser; all else makes system calls of Linux.
 if sys.platform == "linux":
+    from subprocess import (
+        DEVNULL,
+        PIPE,
+        STDOUT,
+        CalledProcessError,
+        CompletedProcess,
+        SubprocessError,
+        list2cmdline,
+    )
+
     from . import lowlevel
     from .child import Child
     from .errors import (
@@ -41,11 +51,16 @@ elif TYPE_CHECKING:
     from .law import explain, predict
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "CalledProcessError",
     "Child",
     "ChildDied",
     "CloneError",
     "CloneFlag",
     "Command",
+    "CompletedProcess",
     "ExitStatus",
     "FunctionOptions",
     "Interrupted",
@@ -55,6 +70,7 @@ __all__ = [
     "Relation",
     "ResultError",
     "SpawnError",
+    "SubprocessError",
     "Subreaper",
     "TimeoutExpired",
     "UnknownNameError",
@@ -69,6 +85,7 @@ __all__ = [
     "in_namespace",
     "is_subreaper",
     "law",
+    "list2cmdline",
     "lowlevel",
     "predict",
     "relation",
@@ -101,3 +118,11 @@ def __getattr__(name: str) -> object:
     found = module if room == f".{name}" else getattr(module, name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    """The public names, and what Python itself has to say of a module; aio where it can be had."""
+    from importlib.util import find_spec
+
+    extra = ["aio"] if find_spec("anyio") else []
+    return sorted([*__all__, *extra, *(name for name in globals() if name.startswith("__"))])

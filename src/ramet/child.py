@@ -120,11 +120,13 @@ class Child(_core.Handle, Generic[T_co]):
         unknown where the kernel gives none: a thread, a child of another parent that has not been
         reaped, one that somebody else waited for.
         Raises TimeoutExpired (the child runs on) and ValueError for a timeout that is negative or
-        not a number.
+        not a number, and for a child that waits for its start() when no timeout is given.
         Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a
         thread.
         """
         if timeout is None:
+            if self._starter is not None:
+                self.expect_start()
             status = self._exited()
             if status is not None:
                 if forgotten:
@@ -295,6 +297,15 @@ class Child(_core.Handle, Generic[T_co]):
     def to_be_started_by(self, starter: "Callable[[Child[Any], Waits], Awaitable[object]]") -> None:
         """It waits before its program; the library's own."""
         self._starter = starter
+
+    def expect_start(self) -> None:
+        """Refuse a wait without an end for one that itself waits for start(); the library's own."""
+        waits = self._starter is not None and not self._killed and self._maker == os.getpid()
+        if waits and self.poll() is None:
+            raise ValueError(
+                f"{self!r} waits for start(), which would never come: call it first, "
+                "or wait with a timeout"
+            )
 
     def start(self) -> None:
         """Let a child that was made with start=False go on to its program, and wait for that.

@@ -143,7 +143,8 @@ class ExitStatus:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            "an ExitStatus is neither true nor false, since code 0 is success: ask .success"
+            "an ExitStatus is neither true nor false, since code 0 is success: ask .success; "
+            "whether the child has ended is `poll() is not None`"
         )
 
     def __str__(self) -> str:

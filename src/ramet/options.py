@@ -146,6 +146,14 @@ class Options(FunctionOptions, total=False):
     start: bool
 
 
+# A typed dictionary inherits no words, and help() shows its own only.
+Options.__doc__ = "\n".join(
+    line.strip()
+    for words in (Options, FunctionOptions)
+    for line in (words.__doc__ or "").splitlines()
+)
+
+
 # What an option has come to be when it is checked; what was not said is not there.
 Checked: TypeAlias = Mapping[str, Any]
 

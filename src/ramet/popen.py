@@ -174,6 +174,7 @@ class Popen(subprocess.Popen[Any]):
         """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls.
 
         timeout: in seconds, None for ever; one that is negative is over at once, as with subprocess.
+        Raises ValueError for one made with start=False that was not started, without a timeout.
         """
         deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
         try:
@@ -193,10 +194,12 @@ class Popen(subprocess.Popen[Any]):
         seconds, None for ever. Returns what came from stdout and from stderr, None for one that is
         no pipe.
         Raises TimeoutExpired (the child runs on), which has the output so far as bytes; called once
-        more, it goes on where it was, and loses nothing.
+        more, it goes on where it was, and loses nothing. ValueError as wait() does.
         Source: poll(2), pipe(7).
         """
         deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        if timeout is None and self._child is not None:
+            self._child.expect_start()
         if (self._exchange is not None or self._output is not None) and input:
             raise ValueError("Cannot send input after starting communication")
         try:

@@ -1,6 +1,7 @@
 """run, call, check_call, check_output and their kin: a program from its beginning to its end."""
 
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import TimeoutExpired
@@ -27,6 +28,7 @@ def run(
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
+    refuse_start(options)
     if input is not None:
         if options.get("stdin") is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -60,6 +62,7 @@ def call(args: Any, *more: Any, timeout: float | None = None, **options: Any) ->
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
+    refuse_start(options)
     with Popen(args, *more, **options) as process:
         try:
             return process.wait(timeout)
@@ -133,3 +136,13 @@ def getoutput(
     Source: clone(2), execve(2), waitid(2).
     """
     return getstatusoutput(cmd, encoding=encoding, errors=errors, **options)[1]
+
+
+def refuse_start(options: Mapping[str, Any]) -> None:
+    """ValueError for start=False, where nobody could call start(); the library's own."""
+    start = options.get("start")
+    if start is not None and not start:
+        raise ValueError(
+            "start=False is for Popen and Command: here the program is waited for, "
+            "and nobody could call its start()"
+        )

@@ -1,4 +1,5 @@
 import inspect
+import subprocess
 import types
 
 import pytest
@@ -8,8 +9,15 @@ from ramet import aio, lowlevel
 
 FACES = (ramet, lowlevel, aio)
 
-# Public names that are plain values, which cannot carry a docstring.
-VALUES = {"ramet.__version__"}
+# Public names that cannot carry a docstring, as they are plain values, or subprocess's own.
+UNEXPLAINED = (
+    {"ramet.__version__"}
+    | {
+        f"ramet.{name}"
+        for name in ("DEVNULL", "PIPE", "STDOUT", "CalledProcessError", "CompletedProcess")
+    }
+    | {"ramet.SubprocessError", "ramet.list2cmdline"}
+)
 
 # Everything that makes a task says what it needs of the kernel and which page describes it.
 MAKES_TASKS = (
@@ -48,12 +56,31 @@ def test_the_face_names_each_thing_once(face: types.ModuleType) -> None:
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
 
 
+def test_the_face_shows_public_names_only() -> None:
+    """dir(ramet) is what __all__ says, with aio and what every module has."""
+    shown = {name for name in dir(ramet) if not name.startswith("__")}
+    assert shown == {*ramet.__all__, "aio"}
+    assert {"__name__", "__doc__", "__file__"} <= set(dir(ramet))
+
+
+def test_it_stands_in_for_subprocess() -> None:
+    """After `import ramet as subprocess` all public names of subprocess are there, on its terms."""
+    names = {*subprocess.__all__, "list2cmdline"}
+    assert names - set(ramet.__all__) == set()
+    for name in names:
+        ours, theirs = getattr(ramet, name), getattr(subprocess, name)
+        if isinstance(theirs, type):
+            assert issubclass(ours, theirs)
+        elif not callable(theirs):
+            assert ours is theirs
+
+
 @pytest.mark.parametrize("name", public_names())
 def test_every_public_name_is_explained(name: str) -> None:
     """Each public name has a docstring of its own, not one that it inherits."""
     thing = look_up(name)
     own = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
-    assert name in VALUES or (own or "").strip()
+    assert name in UNEXPLAINED or (own or "").strip()
 
 
 @pytest.mark.parametrize("name", MAKES_TASKS)

@@ -179,6 +179,7 @@ def test_the_time_may_be_up(in_loop: Run[None]) -> None:
         ({"timeout": -1}, ValueError, "negative"),
         ({"bufsize": 4096}, ValueError, "unbuffered"),
         ({"preexec_fn": print}, ValueError, "preexec_fn"),
+        ({"start": False}, ValueError, "start"),
         ({"no_such_option": 1}, TypeError, "no_such_option"),
     ],
 )

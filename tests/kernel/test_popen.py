@@ -246,8 +246,24 @@ def test_one_that_waits_for_its_start(nothing_left: object) -> None:
     process = ramet.Popen(argv, start=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert Path(f"/proc/{process.pid}/comm").read_text() != "sh\n"
     assert process.poll() is None
+    for waits in (process.wait, process.communicate):
+        with pytest.raises(ValueError, match=r"waits for start\(\).* timeout"):
+            waits()
+    with pytest.raises(ramet.TimeoutExpired):
+        process.wait(0)
     process.start()
     assert process.communicate(b"in", SECONDS) == (b"in", None)
     assert process.returncode == 6
     with pytest.raises(ValueError, match="does not wait"):
         process.start()
+
+
+def test_a_loop_around_poll(nothing_left: object) -> None:
+    """poll() is subprocess's: None while the program runs, then its code, which may be tested."""
+    process = ramet.Popen(["sh", "-c", "read line; exit 4"], stdin=subprocess.PIPE)
+    assert process.poll() is None
+    assert process.stdin is not None
+    process.stdin.close()
+    while not process.poll():
+        os.sched_yield()
+    assert (process.poll(), type(process.poll())) == (4, int)

@@ -162,6 +162,15 @@ def test_all_take_the_vocabulary(name: str, nothing_left: object) -> None:
         function(["true"], preexec_fn=print)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_start_that_nobody_could_call_is_refused(name: str, nothing_left: object) -> None:
+    """Who waits for a program to its end does not make one that waits for start()."""
+    with pytest.raises(ValueError, match=r"start=False is for Popen"):
+        getattr(ramet, name)(["true"], start=False)
+    with pytest.raises(ValueError, match=r"start=False is for Popen"):
+        getattr(ramet, name)(["true"], start=False, timeout=SECONDS)
+
+
 def test_the_warning_for_an_encoding_names_the_caller() -> None:
     """With -X warn_default_encoding the line is named that asked for text."""
     script = (

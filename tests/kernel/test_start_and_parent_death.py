@@ -104,6 +104,24 @@ def test_it_is_started_once(nothing_left: object) -> None:
         child.start()
 
 
+def test_a_wait_that_would_not_end_is_refused(nothing_left: object) -> None:
+    """Without a timeout nobody waits for a child that waits for its start, unless it has ended."""
+    with Command(["true"], start=False).spawn() as child:
+        with pytest.raises(ValueError, match=r"waits for start\(\)"):
+            child.wait()
+        with pytest.raises(ramet.TimeoutExpired):
+            child.wait(0)
+        child.start()
+        assert child.wait().success
+    with Command(["true"], start=False).spawn() as child:
+        child.kill()
+        assert child.wait().signal == signal.SIGKILL
+    with Command(["true"], start=False).spawn() as child:
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.wait().signal == signal.SIGKILL
+
+
 def test_the_start_tells_of_a_program_that_is_not_there(nothing_left: object) -> None:
     """A failed exec is told by start(), and the child is gone then."""
     child = Command(["/no/such"], start=False).spawn()

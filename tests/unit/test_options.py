@@ -1,4 +1,5 @@
 import os
+import pydoc
 import signal
 import subprocess
 from array import array
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ramet import UnknownNameError, options
+from ramet import FunctionOptions, Options, UnknownNameError, options
 from ramet.options import FUNCTION_OPTIONS, PROGRAM_OPTIONS, checked
 
 
@@ -266,3 +267,12 @@ def test_whatever_has_a_descriptor_will_do() -> None:
     assert one("stdin", Named(5)) == 5
     with open(os.devnull) as file:
         assert one("fds", {8: file}) == {8: file.fileno()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(Options, PROGRAM_OPTIONS), (FunctionOptions, FUNCTION_OPTIONS)]
+)
+def test_the_help_of_the_options_has_them_all(kind: type, words: frozenset[str]) -> None:
+    """help(ramet.Options) tells of every word that it has."""
+    told = pydoc.plain(pydoc.render_doc(kind))
+    assert [word for word in words if f"``{word}``" not in told] == []

@@ -9,6 +9,7 @@ import anyio
 
 from ..child import checked_timeout
 from ..errors import TimeoutExpired
+from ..running import refuse_start
 from .pipes import SendingEnd
 from .process import Process, open_process
 
@@ -40,6 +41,7 @@ async def run(
     Needs: what the options need.
     Source: clone(2), execve(2), pidfd_open(2), waitid(2).
     """
+    refuse_start(options)
     timeout = checked_timeout(timeout)
     translation = _Translation(text or universal_newlines, encoding, errors)
     options = _with_pipes(options, input, capture_output=capture_output)
