@@ -70,11 +70,18 @@ static PyObject *make_carried(struct core_birth *birth)
     return result;
 }
 
+static bool ready(void)
+{
+    return core_losses_ready() && core_threads_ready();
+}
+
 static PyObject *make(struct core_birth *birth)
 {
     uint64_t flags = birth->request.args.flags;
     if (!(flags & CLONE_VM))
         return core_may_copy() ? pid_alone(core_birth_copied(birth)) : NULL;
+    if (!birth->native && !ready())
+        return NULL;
     if (flags & CLONE_VFORK)
         return pid_alone(core_birth_suspending(birth));
     if (flags & CLONE_SETTLS) {
@@ -240,7 +247,7 @@ PyObject *core_close(PyObject *module, PyObject *unused)
 static bool may_share(void)
 {
     if (!closed || core_is_main_thread())
-        return true;
+        return ready();
     PyErr_SetString(PyExc_RuntimeError, "the interpreter ends, and only its main thread makes children in shared memory");
     return false;
 }

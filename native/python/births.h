@@ -71,8 +71,15 @@ pid_t core_owner(const struct core_birth *birth);
 /* Where there is none, has the kernel write the child's pid where a guardian finds it: that place, or NULL. */
 int *core_guard(const struct core_birth *birth, struct ramet_clone_args *args);
 
-/* left_threads.c. Before a birth: the child may be unable to import. */
-void core_threads_ready(void);
+/*
+ * left_threads.c, losses.c. Before a birth in shared memory: its child may be unable to import, and may die
+ * in the midst of one. False with an exception set.
+ */
+bool core_threads_ready(void);
+bool core_losses_ready(void);
+
+/* With the exception of an import set: whether the birth goes on without. */
+bool core_does_without(void);
 
 /*
  * Has threading.current_thread() be this object in the calling child; made when it is NULL. It is known
@@ -120,7 +127,6 @@ bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
 
 /* losses.c: what the frames held, for the task (which may be NULL) to tell. */
-void core_losses_ready(void);
 bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *task, bool own_identity);
 
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);

@@ -435,8 +435,6 @@ bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception)
 long core_birth_carried(struct core_birth *birth)
 {
     int error;
-    core_losses_ready();
-    core_threads_ready();
     struct ramet_carrier *carrier = find_carrier(birth, &error);
     if (carrier == NULL)
         return -error;

@@ -111,15 +111,35 @@ static void look(void *context, void *left)
     core_look_at_frames(call->state, &call->found);
 }
 
+/*
+ * In a state made for it, and not as the main thread: a signal that the caller gets meanwhile waits for its own
+ * code, where what the handler raises is heard.
+ */
+static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskObject *task, long pid)
+{
+    PyThreadState *state = PyThreadState_New(mine->interp);
+    bool is_main = core_hide_main_thread();
+    if (state != NULL)
+        PyThreadState_Swap(state);
+    core_bury(call->state, &call->found);
+    core_take_stock(&call->found, task, false);
+    if (pid > 0 && call->is_process && !call->finished)
+        core_bury_threads(pid);
+    if (state != NULL) {
+        PyThreadState_Clear(state);
+        PyThreadState_Swap(mine);
+        PyThreadState_Delete(state);
+    }
+    if (is_main)
+        core_show_main_thread();
+}
+
 /* Without the GIL: the caller's own state again, with it. */
 static void go_on(PyThreadState *mine, const struct suspending *call, SharedTaskObject *task, long pid)
 {
     if (!call->tidy) {
         core_take_over(call->state, mine, call->pid);
-        core_bury(call->state, &call->found);
-        core_take_stock(&call->found, task, false);
-        if (pid > 0 && call->is_process && !call->finished)
-            core_bury_threads(pid);
+        bury(mine, call, task, pid);
         return;
     }
     PyEval_RestoreThread(mine);
@@ -129,8 +149,6 @@ static void go_on(PyThreadState *mine, const struct suspending *call, SharedTask
 
 static long birth_of_python(struct core_birth *birth)
 {
-    core_losses_ready();
-    core_threads_ready();
     struct suspending call = {
         .state = core_borrow_state(),
         .clear_handlers = core_clears_handlers(birth),

@@ -22,16 +22,25 @@ bool core_is_alone(void)
 
 static PyObject *left_threads, *active;
 
-void core_threads_ready(void)
+/* An interpreter that ends imports nothing any more. All else is the caller's: a handler of a signal may have raised it. */
+bool core_does_without(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_ImportError))
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
+bool core_threads_ready(void)
 {
     if (left_threads != NULL)
-        return;
+        return true;
     PyObject *module = PyImport_ImportModule("ramet.left_threads");
     active = module == NULL ? NULL : PyObject_GetAttrString(module, "_active");
     if (active == NULL)
         Py_CLEAR(module);
     left_threads = module;
-    PyErr_Clear();
+    return left_threads != NULL || core_does_without();
 }
 
 void core_name_thread(PyObject **thread)

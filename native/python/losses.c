@@ -3,15 +3,14 @@
 
 static PyObject *take_stock;
 
-/* Before a birth: a child may die in the midst of an import. */
-void core_losses_ready(void)
+bool core_losses_ready(void)
 {
     if (take_stock != NULL)
-        return;
+        return true;
     PyObject *module = PyImport_ImportModule("ramet.burial");
     take_stock = module == NULL ? NULL : PyObject_GetAttrString(module, "take_stock");
     Py_XDECREF(module);
-    PyErr_Clear();
+    return take_stock != NULL || core_does_without();
 }
 
 static void tell(SharedTaskObject *task, PyObject *losses)
