@@ -113,7 +113,10 @@ def __getattr__(name: str) -> object:
     """What is imported when it is asked for."""
     room = _WHEN_ASKED_FOR.get(name)
     if room is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .hints import no_name_of_ramet
+
+        hint = no_name_of_ramet(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     module = import_module(room, __name__)
     found = module if room == f".{name}" else getattr(module, name)
     globals()[name] = found

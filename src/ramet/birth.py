@@ -82,9 +82,11 @@ def call(
     size: int = SIZES[-1],
     kept: object = None,
     carrier_stack_size: int = 0,
+    asked: int | None = None,
 ) -> tuple[int, SharedTask | None]:
     """Make the task: (pid, its carrier), and (0, None) in a child that returns twice.
 
+    asked: the flags as the caller has said them, for an error, where the library has added some.
     What the law knows to be wrong is refused before the kernel is asked, and what the kernel
     refuses is explained.
     Needs: what the flags need.
@@ -92,7 +94,7 @@ def call(
     """
     flags = index(args.flags)
     name = call_name(legacy)
-    check(flags, args.exit_signal, name)
+    check(flags, args.exit_signal, name, asked)
     if flags & _VM and callable(fn):
         _require_gil(flags)
     if args.pidfd is None and flags & _PIDFD:
@@ -119,9 +121,8 @@ def call(
             carrier_stack_size,
         )
     except OSError as error:
-        raise refusal(
-            error.errno or 0, flags, args.exit_signal, name, **asked_of(args, block, name, size)
-        ) from None
+        fields = asked_of(args, block, name, size)
+        raise refusal(error.errno or 0, flags, args.exit_signal, name, asked, **fields) from None
     orphans.note(pid)
     if task is not None:
         remember(task, flags)
@@ -213,7 +214,7 @@ def share_plainly(
     except OSError as error:
         fields = _shared_fields(way, None, None, 0)
         raise refusal(
-            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), **fields
+            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
         ) from None
     if orphans.blocks:
         orphans.note(born.pid)
@@ -237,7 +238,7 @@ def _shared(
         return ask(way)
     except OSError as error:
         refused = refusal(
-            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), **fields
+            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
         )
         if not _thread_without_pidfd(refused, flags):
             raise refused from None
@@ -282,8 +283,10 @@ def give(args: CloneArgs, fn: Function | None) -> Newborn:
     if fn is None and is_plain_fork(args):
         return _forked()
 
-    def make(asked: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
-        return call(asked, fn, None, legacy=legacy)
+    flags = index(args.flags)
+
+    def make(request: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
+        return call(request, fn, None, legacy=legacy, asked=flags)
 
     birthplace = _birthplace(args)
     pid, pidfd, task = _by_the_call_that_can(args, make)

@@ -32,6 +32,7 @@ T_co = TypeVar("T_co", covariant=True)
 _core.know_exit_status(ExitStatus, END)
 
 _THREAD = CloneFlag.THREAD.value
+_VFORK = CloneFlag.VFORK.value
 _P_PID, _P_PIDFD = 1, 3
 _WNOHANG, _WEXITED, _WNOWAIT, _WALL = 0x1, 0x4, 0x01000000, 0x40000000
 _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -101,8 +102,23 @@ class Child(_core.Handle, Generic[T_co]):
         """
         descriptor = self.pidfd
         if descriptor is None:
-            raise ValueError(f"{self!r} has no pidfd open")
+            raise ValueError(f"{self!r} has no pidfd open{self._why_no_pidfd()}")
         return descriptor
+
+    def _why_no_pidfd(self) -> str:
+        if self._flags & _VFORK and self._status is not None:
+            return ": vfork() waits for its child, and has reaped one that ends without an exec"
+        return ": it has been waited for" if self._status is not None else ""
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> object:
+            from .hints import no_attribute_of_child
+
+            hint = no_attribute_of_child(name)
+            raise AttributeError(
+                f"'Child' object has no attribute {name!r}{hint}", name=name, obj=self
+            )
 
     def poll(self) -> ExitStatus | None:
         """How it ended, or None while it runs; never waits.
@@ -193,6 +209,8 @@ class Child(_core.Handle, Generic[T_co]):
         Needs: Linux 5.1.
         Source: pidfd_send_signal(2).
         """
+        if not isinstance(number, int):
+            raise TypeError(f"a signal is a number such as signal.SIGTERM, not {number!r}")
         if not 0 <= number <= LAST_SIGNAL:
             raise ValueError(f"{number} is not a signal")
         if self._is_thread:
@@ -350,8 +368,14 @@ class Child(_core.Handle, Generic[T_co]):
         self.wait()
 
     def __repr__(self) -> str:
-        state = "running" if self._status is None else str(self._status)
-        return f"<Child {self.pid} {self.flags}: {state}>"
+        return f"<Child {self.pid} {self.flags}: {self._state()}>"
+
+    def _state(self) -> str:
+        if self._status is not None:
+            return str(self._status)
+        if self._has_ended(0.0):
+            return "has ended, not waited for yet"
+        return "running" if self._starter is None else "waits for start()"
 
     def _forget(self) -> None:
         """Nobody holds it any more, and nobody has waited for it."""

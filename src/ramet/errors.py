@@ -221,7 +221,12 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
 
 
 def _told(rules: Iterable[BrokenRule]) -> str:
-    return "; ".join(f"rule {rule.id}: {rule.sentence}" for rule in rules)
+    """With what to do about each, where anything can be done."""
+    return "; ".join(
+        f"rule {rule.id}: {rule.sentence}"
+        + ("" if rule.remedy.startswith("nothing ") else f"; remedy: {rule.remedy}")
+        for rule in rules
+    )
 
 
 def _errno_name(number: int | None) -> str:

@@ -3,7 +3,8 @@
 import enum
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from operator import index
+from typing import Any, NamedTuple, NoReturn, Self
 
 _SIGNAL_BITS = 0x7F
 _PREFIX = "CLONE_"
@@ -109,6 +110,14 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP):
             result |= bits
         return result
 
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        if isinstance(value, str):
+            raise ValueError(  # noqa: TRY004 - as every enum does
+                f"{value!r} is no number: CloneFlag.parse({value!r}) reads text"
+            )
+        return super()._missing_(value)
+
     @property
     def facts(self) -> Facts:
         """What is known about this one flag; ValueError for a combination or unknown bits."""
@@ -152,6 +161,24 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def flag_bits(flags: int) -> int:
+    """Flags as a plain number; TypeError, which says what was meant, for what is none."""
+    try:
+        return index(flags)
+    except TypeError:
+        _refuse_flags(flags)
+
+
+def _refuse_flags(given: object) -> NoReturn:
+    if isinstance(given, str):
+        raise TypeError(f"flags is a number, not {given!r}: CloneFlag.parse({given!r}) reads text")
+    if isinstance(given, list | tuple | set | frozenset):
+        raise TypeError(
+            f"flags is one number, not a {type(given).__name__}: CloneFlag.VM | CloneFlag.FS joins two"
+        )
+    raise TypeError(f"flags is a number such as CloneFlag.VM, not {type(given).__name__}")
 
 
 _SINGLE_FLAGS = tuple(CloneFlag)  # enum leaves out CSIGNAL, which is more than one bit

@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from . import _core, birth
 from .child import Child, checked_timeout, forgotten, sweep
 from .clone_args import CloneArgs
-from .flags import LAST_SIGNAL, CloneFlag
+from .flags import LAST_SIGNAL, CloneFlag, flag_bits
 from .granted import own_refusal
 from .options import FunctionOptions, HasFileno
 from .surrounded import Setting
@@ -66,7 +66,7 @@ def clone(
     its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
     its own, see below. options: the child's surroundings, see
     ramet.FunctionOptions; it sets them up before fn, and a step that fails is the SpawnError that
-    result() raises.
+    result() raises. Keywords of fn's own are bound to it: functools.partial(fn, key=value).
 
     Returns a Child, which is the caller's: wait for it, or use it as a context manager.
 
@@ -95,12 +95,14 @@ def clone(
     Source: clone(2), kernel/fork.c.
     """
     if not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+        _refuse_as_function(fn, "clone")
+    if args and not flags and CloneFlag in map(type, args):
+        _hint_at_flags(fn, args, "clone")
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter)
     if more == _NO_MORE and not options:
         if flags == 0:
             return _copy(fn, args, what=fn)
-        wanted, signal_number = _flags_and_signal(index(flags), None)
+        wanted, signal_number = _flags_and_signal(flag_bits(flags), None)
         if wanted & (_VM | _THREAD) == _VM:
             return _share_plainly(wanted, signal_number, fn, args)
     request = _request(flags, exit_signal)
@@ -164,8 +166,10 @@ def vfork(
     Source: vfork(2), clone(2).
     """
     if not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
-    wanted, signal_number = _flags_and_signal(index(flags) | _VM | _VFORK, None)
+        _refuse_as_function(fn, "vfork")
+    if args and not flags and CloneFlag in map(type, args):
+        _hint_at_flags(fn, args, "vfork")
+    wanted, signal_number = _flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
     if not options and not wanted & _THREAD:
         return _share_plainly(wanted, signal_number, fn, args)
     setting = Setting(options, wanted) if options else None
@@ -188,6 +192,8 @@ def fork(flags: int = 0) -> int:
     Needs: what the flags need.
     Source: fork(2), clone(2).
     """
+    if callable(flags):
+        raise TypeError("fork() returns twice and takes no function: clone(fn) runs one")
     request = _request(flags, None)
     if request.flags & _VM:
         raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
@@ -198,10 +204,22 @@ def fork(flags: int = 0) -> int:
     return newborn.pid
 
 
+def _refuse_as_function(given: object, verb: str) -> NoReturn:
+    from .hints import no_callable  # only a mistake needs it
+
+    raise no_callable(given, verb)
+
+
+def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
+    from .hints import flag_among_arguments
+
+    flag_among_arguments(fn, args, verb)
+
+
 def _request(flags: int, exit_signal: int | None) -> CloneArgs:
     # int() would take 1.5 and "1"
     number = None if exit_signal is None else index(exit_signal)
-    wanted, signal_number = _flags_and_signal(index(flags), number)
+    wanted, signal_number = _flags_and_signal(flag_bits(flags), number)
     return CloneArgs(flags=wanted, exit_signal=signal_number)
 
 

@@ -22,23 +22,28 @@ GRANTED = (
 _GRANTED_BY_CLONE3 = GRANTED | CloneFlag.CLEAR_SIGHAND.value
 
 
-def check(flags: int, exit_signal: int, call: "Call") -> None:
+def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) -> None:
     """Raise CloneError when no supported kernel can grant the request: refusal.check()."""
     granted = _GRANTED_BY_CLONE3 if call == "clone3" else GRANTED
     if flags & ~granted or not 0 <= exit_signal <= LAST_SIGNAL:
         law = _law()
         if law is not None:
-            law.check(flags, exit_signal, call)
+            law.check(flags, exit_signal, call, asked)
 
 
 def refusal(
-    error_number: int, flags: int, exit_signal: int, call: "Call", **fields: Any
+    error_number: int,
+    flags: int,
+    exit_signal: int,
+    call: "Call",
+    asked: int | None = None,
+    **fields: Any,
 ) -> CloneError:
     """The error for what the kernel refused: refusal.refusal()."""
     law = _law()
     if law is None:
         return CloneError(error_number)
-    return cast(CloneError, law.refusal(error_number, flags, exit_signal, call, **fields))
+    return cast(CloneError, law.refusal(error_number, flags, exit_signal, call, asked, **fields))
 
 
 def _law() -> ModuleType | None:

@@ -80,12 +80,12 @@ def find(names: Mapping[str, T], name: str, what: str, prefix: str = "") -> T:
     return found
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The known name that a misspelt one is likely to mean."""
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name that a misspelt one is likely to mean; cutoff: how like it must be, up to 1."""
     import difflib  # only a misspelt name needs it
 
     known = {one.upper(): one for one in names}
-    close = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=cutoff)
     return known[close[0]] if close else None
 
 

@@ -24,8 +24,9 @@ _HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
 class Prepared:
     """A request for programs, packed once and put to the kernel many times."""
 
-    def __init__(self, args: CloneArgs, legacy: bool, flags: int) -> None:
+    def __init__(self, args: CloneArgs, legacy: bool, flags: int, asked: int) -> None:
         self.args = args
+        self.asked = asked
         self.block = args.block()
         self.packed = self.block.packed
         self.legacy = legacy
@@ -36,12 +37,13 @@ class Prepared:
         """What the kernel's errno means."""
         number, name = error.errno or 0, call_name(self.legacy)
         fields = asked_of(self.args, self.block, name)
-        return refusal(number, self.flags, self.exit_signal, name, **fields)
+        return refusal(number, self.flags, self.exit_signal, name, self.asked, **fields)
 
 
-def prepared(args: CloneArgs) -> Prepared:
+def prepared(args: CloneArgs, asked: int) -> Prepared:
     """Check a request with VM|VFORK and pack it; what the law knows to be wrong is refused here.
 
+    asked: the flags as the caller has said them, for an error.
     Where the kernel can, it clears the handlers of the child: they are of no use to a program, and
     would run on our memory.
     """
@@ -52,18 +54,20 @@ def prepared(args: CloneArgs) -> Prepared:
     if can_have_pidfd(flags, legacy):
         flags |= _PIDFD
     args.flags = flags
-    check(flags, args.exit_signal, call_name(legacy))
-    return Prepared(args, legacy, flags)
+    check(flags, args.exit_signal, call_name(legacy), asked)
+    return Prepared(args, legacy, flags, asked)
 
 
-def plainly_prepared(flags: int, exit_signal: int) -> Prepared:
+def plainly_prepared(flags: int, exit_signal: int, asked: int) -> Prepared:
     """The same for a request that has nothing else: most are alike, so they are kept."""
-    return _plainly_prepared(flags, exit_signal, _core.has_clone3(), _core.has_clear_sighand())
+    return _plainly_prepared(
+        flags, exit_signal, asked, _core.has_clone3(), _core.has_clear_sighand()
+    )
 
 
 @functools.lru_cache(maxsize=64)
-def _plainly_prepared(flags: int, exit_signal: int, *_depends_on: bool) -> Prepared:
-    return prepared(CloneArgs(flags, exit_signal=exit_signal))
+def _plainly_prepared(flags: int, exit_signal: int, asked: int, *_depends_on: bool) -> Prepared:
+    return prepared(CloneArgs(flags, exit_signal=exit_signal), asked)
 
 
 def launch(request: Prepared, plan: Plan, child: _core.Handle) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from . import _core, birth
 from ._core import Stack, TidWord
 from .clone_args import SIZES, CloneArgs
-from .flags import CloneFlag
+from .flags import CloneFlag, flag_bits
 from .granted import own_refusal
 from .native_code import address_of
 
@@ -55,7 +55,7 @@ def clone(
     Needs: what the flags need.
     Source: clone(2).
     """
-    flags = CloneFlag(index(flags))
+    flags = CloneFlag(flag_bits(flags))
     code, word = _function(fn, arg, flags)
     stack, top = _given_stack(child_stack, flags, native=isinstance(code, int))
     args = CloneArgs(
@@ -94,7 +94,7 @@ def clone3(
     Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup.
     Source: clone(2).
     """
-    flags = CloneFlag(index(args.flags))
+    flags = CloneFlag(flag_bits(args.flags))
     if args.stack_size and not args.stack:
         raise ValueError("stack_size is given without a stack")
     if fn is None:

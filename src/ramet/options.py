@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
 from .errors import UnknownNameError
+from .flags import flag_bits
 from .kernel_names import (
     CAPABILITIES,
     IO_CLASSES,
@@ -211,6 +212,10 @@ def _one_checked(name: str, value: Any) -> Any:
 
 
 def _unknown(name: str, known: Collection[str]) -> Exception:
+    if known is FUNCTION_OPTIONS:
+        from .hints import no_option_of_functions  # only a mistake needs them
+
+        return no_option_of_functions(name, known, name in PROGRAM_OPTIONS)
     if name == "preexec_fn":
         return ValueError(_PREEXEC_FN)
     close = nearest(name, known)
@@ -487,7 +492,7 @@ def _pids(what: str, value: Sequence[int]) -> tuple[int, ...]:
 
 
 def _flags(what: str, value: int) -> int:
-    if index(value) < 0:
+    if flag_bits(value) < 0:
         raise ValueError(f"{what} is not negative, as {value} is")
     return index(value)
 

@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -153,11 +153,17 @@ class Command:
         label, file = self._labels()[step]
         named: str | bytes | None = None if file is None else os.fsdecode(file)
         argv0, options = self._asked
+        reason = likely_reason(label, number)
         if label == "execve":
             named = os.fspath(options.get("executable") or argv0)
+            if number == errno.ENOENT and len(self._shown) == 1 and " " in self._shown[0]:
+                words = self._shown[0].split()
+                reason = (
+                    f"no program has this whole line as its name: {words}, or shell=True with run"
+                )
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
-        return spawn_error(label, number, named, likely_reason(label, number))
+        return spawn_error(label, number, named, reason)
 
 
 def begin(command: Command, patience: float) -> "Child[None] | Launch":
@@ -274,7 +280,8 @@ class _Made:
         self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
         moves = Moves(said, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
         shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
-        asked = flags & ~(_SIGNAL_BITS | _STOPPED) | _VM | _VFORK | (_FILES if shares_table else 0)
+        asked = flags & ~_SIGNAL_BITS
+        birth = asked & ~_STOPPED | _VM | _VFORK | (_FILES if shares_table else 0)
         maps = id_maps.by_child(said) if id_maps.asked(said) else ()
         maps_by_parent = not maps and id_maps.asked(said)
         self.cgroup: int | None = None
@@ -282,15 +289,15 @@ class _Made:
         joined: Sequence[tuple[str, int, int]] = ()
         self.pid_namespace = _NO_DESCRIPTOR
         if held is None and "set_tid" not in said:
-            self.request = launching.plainly_prepared(asked, _exit_signal(flags))
+            self.request = launching.plainly_prepared(birth, _exit_signal(flags), asked)
         else:
-            request = CloneArgs(asked, exit_signal=_exit_signal(flags))
+            request = CloneArgs(birth, exit_signal=_exit_signal(flags))
             request.set_tid = said.get("set_tid")
             if held is not None:
                 self.cgroup = _cgroup_directory(said, held)
                 written = _place_in_cgroup(request, self.cgroup)
                 joined, self.pid_namespace = joined_namespaces(said, held)
-            self.request = launching.prepared(request)
+            self.request = launching.prepared(request, asked)
         self.surroundings = Surroundings(
             said, flags, shares_table, moves, written, joined, maps, maps_by_parent, self.last_gate
         )
@@ -341,7 +348,12 @@ def _exit_signal(flags: int) -> int:
 
 def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
     if isinstance(argv, str | bytes):
-        raise TypeError("argv is a sequence of words, not one string")
+        raise TypeError(
+            f"argv is a sequence of words, not one string: shlex.split({argv!r}) makes one of it"
+        )
+    if not isinstance(argv, Iterable):
+        hint = "; a function is run by clone(fn)" if callable(argv) else ""
+        raise TypeError(f"argv is a sequence of words, not {type(argv).__name__}{hint}")
     if not argv:
         raise ValueError("argv is empty: it needs at least the name of the program")
     return tuple(

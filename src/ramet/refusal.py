@@ -39,50 +39,55 @@ def _version() -> Version:
         return _UNKNOWN_KERNEL
 
 
-def check(flags: int, exit_signal: int, call: Call) -> None:
+def check(flags: int, exit_signal: int, call: Call, asked: int | None = None) -> None:
     """Raise CloneError when no supported kernel can grant the request.
 
-    Where kernels differ, nothing is raised: the kernel that runs is the judge, and ``refusal``
-    explains its answer.
+    asked: the flags as the caller has said them, where the library has added some. Where kernels
+    differ, nothing is raised: the kernel that runs is the judge, and ``refusal`` explains its answer.
     """
     if broken := _broken(flags, exit_signal, call):
         number: int = getattr(errno, str(broken[0].errno))
-        raise CloneError(number, rules=broken, asked=_asked(flags, exit_signal))
+        raise CloneError(number, rules=broken, asked=_request(flags, exit_signal, asked))
 
 
 def own_refusal(rule_id: str, flags: int, exit_signal: int = 0) -> CloneError:
     """The error for what the library cannot put to the kernel at all."""
     rule = LIBRARY_RULES[rule_id]
     number: int = getattr(errno, str(rule.errno))
-    return CloneError(number, rules=[rule], asked=_asked(flags, exit_signal))
+    return CloneError(number, rules=[rule], asked=_request(flags, exit_signal))
 
 
 def refusal(
-    error_number: int, flags: int, exit_signal: int, call: Call, **fields: Any
+    error_number: int,
+    flags: int,
+    exit_signal: int,
+    call: Call,
+    asked: int | None = None,
+    **fields: Any,
 ) -> CloneError:
     """The error for what the kernel refused, with the rules that can explain its errno.
 
-    ``fields`` are those of the request, see law.Request. What the model did not foresee is marked
-    as such, with the rules that may be behind it.
+    asked: as for check(). ``fields`` are those of the request, see law.Request. What the model did
+    not foresee is marked as such, with the rules that may be behind it.
     """
     name = errno_name(error_number)
-    asked = _asked(flags, exit_signal)
+    told = _request(flags, exit_signal, asked)
     if isinstance(cgroup := fields.get("cgroup"), int):
         fields["cgroup"] = cgroup_behind(cgroup)
     try:
         request = make_request(flags, exit_signal, call, fields)
     except ValueError:  # what the law cannot even read
-        return CloneError(error_number, unexpected=True, asked=asked)
+        return CloneError(error_number, unexpected=True, asked=told)
     version = _version()
     outcome = evaluate(request, _caller(), version)
     if outcome.errno == name:
         rules = [rule for rule in outcome.broken if rule.errno == name]
-        return CloneError(error_number, rules=rules, asked=asked)
+        return CloneError(error_number, rules=rules, asked=told)
     maybe = [rule for rule in outcome.broken if rule.errno == name]
     maybe += [rule for rule in possibly_broken(request, version, name) if rule not in maybe]
     if _is_filtered():
         maybe.append(FILTER)
-    return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=asked)
+    return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=told)
 
 
 def _caller() -> Caller:
@@ -99,6 +104,6 @@ def _is_filtered() -> bool:
         return False
 
 
-def _asked(flags: int, exit_signal: int) -> str:
-    flags_asked = f"flags {CloneFlag(flags)}"
-    return f"{flags_asked}, exit signal {signal_name(exit_signal)}" if exit_signal else flags_asked
+def _request(flags: int, exit_signal: int, asked: int | None = None) -> str:
+    words = f"flags {CloneFlag(flags if asked is None else asked)}"
+    return f"{words}, exit signal {signal_name(exit_signal)}" if exit_signal else words

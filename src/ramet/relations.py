@@ -32,7 +32,7 @@ class HasPid(Protocol):
         """Its pid, or its tid for a thread."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Relation:
     """What two tasks share. ``shares`` has the keys of law.Outcome.shares, each True, False or None.
 
@@ -44,6 +44,9 @@ class Relation:
     second: int
     shares: Mapping[str, bool | None]
     unknown: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return str(self)  # at a prompt, all of it
 
     def __str__(self) -> str:
         words = {row.key: row.what for row in SHARES}

@@ -38,7 +38,9 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
     """
     timeout = checked_timeout(timeout)
     if isinstance(children, int) or hasattr(children, "fileno"):
-        raise TypeError("children is a collection: put the one into a list")
+        raise TypeError(
+            "children is a list or another collection: wait([child]), or child.wait() for the one"
+        )
     given = list(children)
     places = [_place(child) for child in given]
     descriptors = {place for place in places if isinstance(place, int)}

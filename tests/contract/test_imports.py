@@ -11,6 +11,7 @@ ROWS = (
     {"flags", "exit_status", "losses"},
     {"errors", "law"},
     {"asyncio_watch", "blocking", "here", "kernel_names", "parcel", "spawn_reasons"},
+    {"hints"},
     {"options", "refusal"},
     {"conflicts", "granted", "id_maps", "joining", "surroundings"},
     {

@@ -910,6 +910,22 @@ def test_a_command_is_spawned_apart(in_loop: Run[None], slow_exec: Path) -> None
     in_loop(main)
 
 
+def test_words_are_spawned_as_a_command_is(in_loop: Run[None]) -> None:
+    """spawn() takes the words and the options of one, too."""
+
+    async def main() -> None:
+        child = await ramet.aio.spawn(["sh", "-c", "exit $CODE"], env={"CODE": "4"})
+        status: object = await child  # type: ignore[func-returns-value]
+        assert isinstance(status, ramet.ExitStatus)
+        assert status.code == 4
+        with pytest.raises(TypeError, match="has its options"):
+            await ramet.aio.spawn(ramet.Command(["true"]), cwd="/")
+        with pytest.raises(TypeError, match=r"shlex\.split\('true'\)"):
+            await ramet.aio.spawn("true")
+
+    in_loop(main)
+
+
 # ---- without anyio
 
 

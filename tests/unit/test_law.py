@@ -270,7 +270,7 @@ def test_what_stands_above_bit_63_is_the_librarys() -> None:
         ({"flags": 0, "set_tid": [1], "call": "clone"}, ValueError, "no set_tid"),
         ({"flags": 0, "stack": -8}, ValueError, "stack has 64 bits"),
         ({"flags": 0, "stak": 8}, TypeError, "the nearest is stack"),
-        ({"flags": "VM"}, TypeError, "integer"),
+        ({"flags": "VM"}, TypeError, "CloneFlag.parse"),
         ({"flags": 0, "call": "fork"}, ValueError, "the law knows"),
     ],
 )

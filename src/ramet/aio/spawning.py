@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import math
 import sys
+from collections.abc import Sequence
+from typing import Unpack
 
 from anyio import CancelScope, current_effective_deadline, move_on_after, sleep
 from anyio.lowlevel import checkpoint
@@ -12,6 +14,7 @@ from .. import awaiting, pidfd
 from ..child import Child
 from ..exit_status import ExitStatus
 from ..launching import LAUNCHED, Report, Sponsor
+from ..options import Options, Text
 from ..program import Command, Launch, begin
 
 # Most births take a fiftieth of this. To stand still so long costs the loop less than to be told;
@@ -27,8 +30,10 @@ _CANCELLED = -math.inf  # the deadline in such a scope
 _births = itertools.count(1)
 
 
-async def spawn(command: Command) -> Child[None]:
+async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -> Child[None]:
     """Spawn a command without blocking the loop: command.spawn(), by a thread kept for births.
+
+    command: worked out already, or the words of one and, as options, its surroundings.
 
     The loop stands still for the few milliseconds at most in which nearly every child is born; for
     one that takes longer it goes on. Returns the Child, which is the caller's: await it, or use it
@@ -37,6 +42,10 @@ async def spawn(command: Command) -> Child[None]:
     Needs: what the command needs.
     Source: clone(2), execve(2).
     """
+    if not isinstance(command, Command):
+        command = Command(command, **options)
+    elif options:
+        raise TypeError("a Command has its options already")
     others_turn = next(_births) % _MOST_IN_A_ROW == 0
     if sys.modules.keys().isdisjoint(_CANCEL_SCOPES):
         if others_turn:

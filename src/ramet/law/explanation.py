@@ -166,7 +166,7 @@ class Explanation:
         return "\n\n".join(section for section in sections if section)
 
     def __repr__(self) -> str:
-        return f"<Explanation of {self.asked}: {self.verdict}>"
+        return str(self)  # at a prompt, all of it
 
     def _head(self) -> str:
         who = "a privileged caller" if self.outcome.caller.privileged else "a plain caller"

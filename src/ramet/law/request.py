@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, Literal, TypeAlias, get_args
 
-from ..flags import CloneFlag
+from ..flags import CloneFlag, flag_bits
 from .caller import Cgroup
 
 Call: TypeAlias = Literal["clone", "clone3", "unshare", "setns"]
@@ -150,7 +150,7 @@ def make_request(
     """The request, or one clear error: ValueError or TypeError."""
     if call not in CALLS:
         raise ValueError(f"the law knows {', '.join(CALLS)}, not {call!r}")
-    bits = index(flags)
+    bits = flag_bits(flags)
     if bits < 0 or bits & ~(WORD | _LIBRARY_BITS):
         raise ValueError(f"flags have 64 bits, and {bits:#x} is none of that size")
     if call == "clone":

@@ -1,0 +1,117 @@
+"""What was probably meant by a call that cannot be granted as it stands."""
+
+import warnings
+from collections.abc import Callable, Collection
+from typing import Any
+
+from .flags import CloneFlag
+from .kernel_names import nearest
+
+# As near as a slip of the finger: what is further off is a keyword of fn, more likely.
+_SLIP = 0.75
+_OF_CLONE = ("flags", "exit_signal", "stack_size", "set_tid", "timeout", "name", "interpreter")
+_OF_OTHERS = {
+    "args": "arguments follow fn: clone(fn, 1, 2)",
+    "kwargs": "keywords of fn are bound to it: clone(functools.partial(fn, key=value))",
+    "target": "the function comes first: clone(fn, 1, 2)",
+    "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
+    "preexec_fn": "do at the beginning of fn what the child shall do first",
+}
+_OF_CHILD = {
+    **dict.fromkeys(
+        ("is_alive", "running", "done", "finished"), "child.poll() is None while it runs"
+    ),
+    **dict.fromkeys(
+        ("returncode", "exitcode", "exit_code", "status"),
+        "child.exit_status tells how it ended, after child.wait()",
+    ),
+    **dict.fromkeys(
+        ("stdin", "stdout", "stderr", "communicate"), "ramet.Popen and run() have pipes"
+    ),
+    "join": "child.wait() waits for its end",
+    "get": "child.result() is what fn returned",
+    "cancel": "child.terminate() asks it to end, child.kill() ends it",
+    "value": "child.result() is what fn returned",
+}
+_OF_RAMET = {
+    "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
+    "Process": "ramet.clone(fn) runs a function, ramet.Popen(argv) a program",
+    "create_subprocess_exec": "it is ramet.aio.open_process(argv)",
+    "clone3": "it is ramet.lowlevel.clone3(); ramet.clone() makes the same call where the kernel has it",
+    "system": "it is ramet.call(command, shell=True)",
+    "unshare": "ramet.clone(fn, flags=CloneFlag.NEWNET) makes a child in a namespace of its own",
+    "setns": "it is ramet.in_namespace(fn, net=...)",
+    "Flag": "it is ramet.CloneFlag",
+    "Flags": "it is ramet.CloneFlag",
+}
+
+
+def no_callable(what: object, verb: str) -> TypeError:
+    """For something that no child can call."""
+    text = f"fn must be callable, not {type(what).__name__}"
+    if isinstance(what, str | bytes | list | tuple):
+        text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
+    elif what is None:
+        text += f"; hand over the function and not what it returns: {verb}(fn, 1, 2)"
+    return TypeError(text)
+
+
+def no_option_of_functions(name: str, known: Collection[str], of_programs: bool) -> TypeError:
+    """For a keyword that is no option of a function's child; of_programs: but one of a program's."""
+    text = f"there is no option {name!r}"
+    if name in _OF_OTHERS:
+        return TypeError(f"{text}; {_OF_OTHERS[name]}")
+    if of_programs:
+        return TypeError(f"{text} for a function, only for a program")
+    close = nearest(name, [*known, *_OF_CLONE], cutoff=_SLIP)
+    hint = f"; did you mean {close!r}?" if close else ""
+    return TypeError(
+        f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "
+        f"functools.partial(fn, {name}=...)"
+    )
+
+
+def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
+    """Where no flags are said and one is handed to fn: perhaps flags= was forgotten.
+
+    Raises TypeError where fn cannot take it and can do without, and else warns (RuntimeWarning).
+    """
+    flag = next((arg for arg in args if isinstance(arg, CloneFlag)), None)
+    if flag is None:
+        return
+    name = getattr(fn, "__name__", type(fn).__name__)
+    said = "|".join(f"CloneFlag.{each.name}" for each in flag) or "0"
+    words = f"{flag} is handed to {name}() as an argument: flags is a keyword, {verb}({name}, flags={said})"
+    others = tuple(arg for arg in args if arg is not flag)
+    if not _takes(fn, args) and _takes(fn, others):
+        raise TypeError(words)
+    words += f"; if it is meant, {verb}(functools.partial({name}, {said})) says so"
+    warnings.warn(words, RuntimeWarning, stacklevel=4)
+
+
+def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether it can be called with these; true where nothing is known."""
+    import inspect  # only a mistake needs it
+
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*args)
+    except TypeError:
+        return False
+    return True
+
+
+def no_attribute_of_child(name: str) -> str:
+    """What a handle has in its place, for those who know other libraries; empty for nothing."""
+    return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
+
+
+def no_name_of_ramet(name: str) -> str:
+    """The same for the names of the package."""
+    if name in _OF_RAMET:
+        return f"; {_OF_RAMET[name]}"
+    flag = name.removeprefix("CLONE_")
+    return f"; it is ramet.CloneFlag.{flag}" if flag in CloneFlag.__members__ else ""

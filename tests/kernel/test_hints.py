@@ -1,0 +1,282 @@
+import functools
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import Child, CloneError, CloneFlag
+from ramet import CloneFlag as F
+
+SECONDS = 60.0
+
+
+def nothing() -> None:
+    pass
+
+
+def one(value: object) -> object:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"args": (1,)}, r"arguments follow fn: clone\(fn, 1, 2\)"),
+        ({"kwargs": {}}, r"functools.partial\(fn, key=value\)"),
+        ({"value": 1}, r"functools.partial\(fn, value=...\)"),
+        ({"cwdd": "/"}, "did you mean 'cwd'"),
+        ({"timout": 1}, "did you mean 'timeout'"),
+        ({"env": {}}, "only for a program"),
+        ({"preexec_fn": nothing}, "at the beginning of fn"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("verb", [ramet.clone, ramet.vfork])
+def test_a_keyword_that_is_no_option_says_what_was_meant(
+    verb: Any, keywords: dict[str, Any], words: str, nothing_left: object
+) -> None:
+    """Arguments in the manner of threading, keywords of fn and slips each have their hint."""
+    with pytest.raises(TypeError, match=words):
+        verb(nothing, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("VM", r"CloneFlag.parse\('VM'\)"),
+        ([F.VM, F.FS], r"CloneFlag.VM \| CloneFlag.FS"),
+        (None, "not NoneType"),
+        (1.5, "not float"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda flags: ramet.clone(nothing, flags=flags),
+        lambda flags: ramet.vfork(nothing, flags=flags),
+        lambda flags: ramet.fork(flags),
+        lambda flags: ramet.predict(flags),
+        lambda flags: ramet.lowlevel.clone(int, None, flags),
+        lambda flags: ramet.lowlevel.clone3(ramet.lowlevel.CloneArgs(flags=flags)),
+    ],
+    ids=["clone", "vfork", "fork", "predict", "lowlevel.clone", "lowlevel.clone3"],
+)
+def test_flags_that_are_no_number_say_what_makes_one(
+    call: Callable[[Any], object], flags: object, words: str, nothing_left: object
+) -> None:
+    """Text is for CloneFlag.parse(), a list is joined."""
+    with pytest.raises(TypeError, match=words):
+        call(flags)
+
+
+def test_flags_of_a_program_as_text() -> None:
+    """The same for a program's."""
+    with pytest.raises(TypeError, match=r"CloneFlag\.parse"):
+        ramet.Command(["true"], flags="NEWUTS")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"CloneFlag\.parse"):
+        CloneFlag("VM")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("verb", [ramet.clone, ramet.vfork])
+def test_a_flag_that_fn_cannot_take_is_refused(verb: Any, nothing_left: object) -> None:
+    """Where fn takes no argument, the flag was meant for flags=."""
+    with pytest.raises(TypeError, match=r"\(nothing, flags=CloneFlag.VM\|CloneFlag.FS\)"):
+        verb(nothing, F.VM | F.FS)
+
+
+@pytest.mark.parametrize("verb", [ramet.clone, ramet.vfork])
+def test_a_flag_that_fn_may_want_is_warned_of(verb: Any, nothing_left: object) -> None:
+    """Where fn takes it, it is handed over, with a warning that names the caller's line."""
+    with pytest.warns(RuntimeWarning, match=r"\(one, flags=CloneFlag.VM\)") as told:
+        assert verb(one, F.VM).result(SECONDS) == F.VM
+    assert told[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="len"):
+        assert verb(len, F.VM).result(SECONDS) == 1
+
+
+def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
+    """A bound one, or one beside flags=, warns of nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ramet.clone(functools.partial(one, F.VM)).result(SECONDS) == F.VM
+        assert ramet.clone(one, F.VM, flags=F.VM).result(SECONDS) is F.VM
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ramet.clone(["true"]), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
+        (lambda: ramet.vfork("true"), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
+        (lambda: ramet.clone(nothing()), r"hand over the function"),  # type: ignore[func-returns-value, arg-type]
+        (lambda: ramet.fork(nothing), r"clone\(fn\)"),  # type: ignore[arg-type]
+        (lambda: ramet.wait(ramet.vfork(nothing)), r"wait\(\[child\]\), or child.wait\(\)"),  # type: ignore[arg-type]
+        (lambda: ramet.vfork(nothing).send_signal("TERM"), "signal.SIGTERM"),  # type: ignore[arg-type]
+        (lambda: bool(ramet.vfork(nothing).poll()), r"poll\(\) is not None"),
+    ],
+    ids=["argv", "command", "result", "fork", "wait", "signal", "truth"],
+)
+def test_what_is_no_function_says_what_is_there_for_it(
+    call: Callable[[], object], words: str, nothing_left: object
+) -> None:
+    """Programs, results, single children, signals by name, and a status as a truth."""
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("join", r"child.wait\(\)"),
+        ("is_alive", r"child.poll\(\) is None"),
+        ("exitcode", "child.exit_status"),
+        ("returncode", "child.exit_status"),
+        ("communicate", "ramet.Popen"),
+        ("get", r"child.result\(\)"),
+        ("nonsense", "'Child' object has no attribute 'nonsense'$"),
+    ],
+)
+def test_a_handle_names_its_own_words_for_others(name: str, words: str) -> None:
+    """Whoever knows multiprocessing, subprocess or futures is told what a Child has instead."""
+    child = ramet.vfork(nothing)
+    with pytest.raises(AttributeError, match=words):
+        getattr(child, name)
+    assert not hasattr(child, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("VM", "ramet.CloneFlag.VM$"),
+        ("CLONE_NEWNET", "ramet.CloneFlag.NEWNET$"),
+        ("spawn", r"ramet.Command\(argv\).spawn\(\)"),
+        ("nonsense", "has no attribute 'nonsense'$"),
+    ],
+)
+def test_the_package_names_its_own_words_for_others(name: str, words: str) -> None:
+    """A flag is in CloneFlag, and what others call by another name is named."""
+    with pytest.raises(AttributeError, match=words):
+        getattr(ramet, name)
+
+
+def test_a_vfork_child_is_reaped_already(nothing_left: object) -> None:
+    """Its handle says so where there is no descriptor any more."""
+    child = ramet.vfork(nothing)
+    with pytest.raises(ValueError, match=r"vfork\(\) waits for its child, and has reaped"):
+        child.fileno()
+    other = ramet.clone(nothing)
+    other.wait(SECONDS)
+    with pytest.raises(ValueError, match="it has been waited for"):
+        other.fileno()
+
+
+def refused(call: Callable[[], Child[Any] | int]) -> CloneError:
+    with pytest.raises(CloneError) as caught:
+        call()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("call", "asked"),
+    [
+        (lambda: ramet.clone(nothing, flags=F.THREAD), "flags CLONE_THREAD"),
+        (lambda: ramet.clone(nothing, flags=F.FS | F.NEWNS), "flags CLONE_FS|CLONE_NEWNS"),
+        (lambda: ramet.fork(F.SIGHAND), "flags CLONE_SIGHAND"),
+        (
+            lambda: ramet.Command(["true"], flags=F.FS | F.NEWNS | signal.SIGCHLD).spawn(),
+            "flags CLONE_FS|CLONE_NEWNS",
+        ),
+        (
+            lambda: ramet.lowlevel.clone(
+                int, None, F.PIDFD | F.THREAD, ptid=ramet.lowlevel.TidWord()
+            ),
+            "flags CLONE_PIDFD|CLONE_THREAD",
+        ),
+    ],
+    ids=["clone", "clone-copy", "fork", "Command", "lowlevel"],
+)
+def test_an_error_shows_the_flags_that_were_asked_for(
+    call: Callable[[], Any], asked: str, nothing_left: object
+) -> None:
+    """And not those that the library has added."""
+    error = refused(call)
+    assert error.asked.removesuffix(", exit signal SIGCHLD") == asked
+
+
+def test_an_error_shows_the_remedy(nothing_left: object) -> None:
+    """Each rule's own is in the text."""
+    error = refused(lambda: ramet.clone(nothing, flags=F.THREAD | F.NEWUSER))
+    assert len(error.rules) == 2
+    assert all(f"{rule.sentence}; remedy: {rule.remedy}" in str(error) for rule in error.rules)
+
+
+def test_a_plain_user_is_told_to_add_newuser(nothing_left: object) -> None:
+    """A namespace of one's own needs privileges, and NEWUSER gives them."""
+
+    def ask() -> str:
+        try:
+            ramet.clone(nothing, flags=F.NEWNS).wait(SECONDS)
+        except CloneError as error:
+            return str(error)
+        return "granted"
+
+    told = ramet.clone(ask, permitted_caps=[]).result(SECONDS)
+    assert told.startswith("EPERM: rule J1")
+    assert "remedy: add CLONE_NEWUSER" in told
+    assert "(flags CLONE_NEWNS, exit signal SIGCHLD)" in told
+
+
+@pytest.mark.parametrize("argv", ["echo hi", ["echo hi"]])
+def test_a_whole_line_is_no_program(argv: Any, nothing_left: object) -> None:
+    """Its words are shown apart, and the shell is named."""
+    with pytest.raises(FileNotFoundError, match=r"\['echo', 'hi'\], or shell=True"):
+        ramet.run(argv)
+
+
+@pytest.mark.parametrize(("argv", "words"), [("true", "shlex.split"), (nothing, r"clone\(fn\)")])
+def test_a_command_has_words(argv: Any, words: str) -> None:
+    """One string, and a function, are told what makes a child of them."""
+    with pytest.raises(TypeError, match=words):
+        ramet.Command(argv)
+
+
+@pytest.mark.parametrize("flags", [F(0), F.VM])
+def test_a_handle_tells_the_truth_of_a_child_that_has_ended(flags: F, nothing_left: object) -> None:
+    """Also when nobody has waited for it, and the tree was killed; to look at it reaps nothing."""
+    reader, writer = os.pipe()
+    child = ramet.clone(os.read, reader, 1, flags=flags)
+    assert repr(child).endswith(": running>")
+    os.write(writer, b"x")
+    assert ramet.wait([child], SECONDS) == [child]
+    assert repr(child).endswith(": has ended, not waited for yet>")
+    assert child.exit_status is None
+    assert child.result(SECONDS) == b"x"
+    assert repr(child).endswith(": exited with 0>")
+    killed = ramet.clone(signal.pause, flags=flags)
+    killed.kill_tree(SECONDS)
+    assert repr(killed).endswith(": has ended, not waited for yet>")
+    killed.wait(SECONDS)
+    assert repr(killed).endswith(": killed by SIGKILL>")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_handle_tells_that_its_child_is_to_be_started(nothing_left: object) -> None:
+    """One made with start=False is not said to run."""
+    with ramet.Command(["true"], start=False).spawn() as child:
+        assert repr(child).endswith(": waits for start()>")
+        child.start()
+        assert "waits" not in repr(child)
+
+
+def test_a_prompt_shows_all(nothing_left: object) -> None:
+    """An explanation and a relation are shown whole, as print() does."""
+    explanation = ramet.explain(F.THREAD)
+    assert repr(explanation) == str(explanation)
+    assert "Smallest changes" in repr(explanation)
+    relation = ramet.relation(os.getpid(), os.getpid())
+    assert repr(relation) == str(relation)
+    assert "shared: memory" in repr(relation)
