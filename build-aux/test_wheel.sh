@@ -14,9 +14,16 @@ trap 'rm -rf "$place"' EXIT
 trap 'exit 1' HUP INT TERM
 
 "$python" -m venv "$place/venv"
-"$place/venv/bin/pip" install --quiet "$wheel[test]"
+"$place/venv/bin/pip" install --quiet "$wheel[test,types]"
 mkdir "$place/tree"
 tar --create --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./src --exclude=./native . |
     tar --extract --directory "$place/tree"
+
+echo "reading its types"
+cp tests/contract/typed_use.py "$place"
+cd "$place"
+venv/bin/mypy --strict typed_use.py
+venv/bin/pyright --pythonpath venv/bin/python typed_use.py
+
 cd "$place/tree"
 "$place/venv/bin/python" -m pytest "$@"

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from . import streams
 from .capture import Exchange, raw_bytes
@@ -18,13 +18,21 @@ from .exit_status import ExitStatus
 from .program import Command
 from .tree import Subreaper
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from _typeshed import ReadableBuffer
+
+    from . import popen_types as types
+    from .popen_types import Argv
+
 _SHELL = "/bin/sh"
 _NONE = -1
 _STREAMS = ("stdin", "stdout", "stderr")
 _LAST_ID = (1 << 32) - 2
 
 
-class Popen(subprocess.Popen[Any]):
+class Popen(subprocess.Popen[AnyStr]):
     """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
 
     All parameters of subprocess.Popen but preexec_fn, and all further ones of ramet.Options, by
@@ -41,9 +49,9 @@ class Popen(subprocess.Popen[Any]):
     """
 
     # What subprocess.Popen sets on each object. It is not called: most of it stays as it is here.
-    stdin: IO[Any] | None = None
-    stdout: IO[Any] | None = None
-    stderr: IO[Any] | None = None
+    stdin: IO[AnyStr] | None = None
+    stdout: IO[AnyStr] | None = None
+    stderr: IO[AnyStr] | None = None
     pid: int = None  # type: ignore[assignment] # until there is a child, as subprocess has it
     returncode: int | Any = None
     encoding: str | None = None
@@ -55,7 +63,40 @@ class Popen(subprocess.Popen[Any]):
     _exchange: Exchange | None = None
     _output: tuple[Any, Any] | None = None
 
-    def __init__(  # noqa: C901, PLR0912, PLR0917 - subprocess's parameters, in its order
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByText]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByEncoding]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByErrors]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByNewlines]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[bytes]", args: "Argv", **options: "Unpack[types.PopenInBytes]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[Any]", args: "Argv", **options: "Unpack[types.PopenInEither]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[Any]",
+        args: "Argv",
+        bufsize: int,
+        /,
+        *more: Any,
+        **options: "Unpack[types.PopenInEither]",
+    ) -> None: ...
+    def __init__(  # type: ignore[misc] # also by place  # noqa: C901, PLR0912, PLR0917 - as subprocess has them
         self,
         args: Any,
         bufsize: int | None = -1,
@@ -185,9 +226,9 @@ class Popen(subprocess.Popen[Any]):
 
     def communicate(
         self,
-        input: Any = None,  # noqa: A002 - subprocess's own name
+        input: "AnyStr | ReadableBuffer | None" = None,  # noqa: A002 - subprocess's own name
         timeout: float | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[AnyStr, AnyStr]:
         """Send input, read stdout and stderr to their end, and wait: subprocess.Popen.communicate.
 
         input: any object with a buffer, which is not copied; a str in text mode. timeout: in

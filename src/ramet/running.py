@@ -2,12 +2,35 @@
 
 import subprocess
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from .errors import TimeoutExpired
 from .popen import Popen
 
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+    from typing import Unpack
 
+    from . import popen_types as types
+    from .popen_types import Argv
+
+
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByText]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByEncoding]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByErrors]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByNewlines]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunInBytes]") -> "CompletedProcess[bytes]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunInEither]") -> "CompletedProcess[Any]": ...
+@overload
+def run(
+    args: "Argv", bufsize: int, /, *more: Any, **options: "Unpack[types.RunInEither]"
+) -> "CompletedProcess[Any]": ...
 def run(
     args: Any,
     *more: Any,
@@ -53,7 +76,12 @@ def run(
     return done
 
 
-def call(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> int:
+def call(
+    args: "Argv",
+    *more: Any,
+    timeout: float | None = None,
+    **options: "Unpack[types.PopenInEither]",
+) -> int:
     """Run a program and wait for its end: subprocess.call.
 
     The parameters are Popen's. timeout: in seconds; when it is over the child is killed and reaped.
@@ -71,7 +99,12 @@ def call(args: Any, *more: Any, timeout: float | None = None, **options: Any) ->
             raise
 
 
-def check_call(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> int:
+def check_call(
+    args: "Argv",
+    *more: Any,
+    timeout: float | None = None,
+    **options: "Unpack[types.PopenInEither]",
+) -> int:
     """Run a program, which is to succeed: subprocess.check_call.
 
     As call(), and returns 0.
@@ -85,6 +118,22 @@ def check_call(args: Any, *more: Any, timeout: float | None = None, **options: A
     return 0
 
 
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByText]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByEncoding]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByErrors]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByNewlines]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunInBytes]") -> "bytes": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunInEither]") -> "Any": ...
+@overload
+def check_output(
+    args: "Argv", bufsize: int, /, *more: Any, **options: "Unpack[types.RunInEither]"
+) -> "Any": ...
 def check_output(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> Any:
     """Run a program, which is to succeed, for its standard output: subprocess.check_output.
 
@@ -106,7 +155,11 @@ def check_output(args: Any, *more: Any, timeout: float | None = None, **options:
 
 
 def getstatusoutput(
-    cmd: Any, *, encoding: str | None = None, errors: str | None = None, **options: Any
+    cmd: "Argv",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: "Unpack[types.RunOptions]",
 ) -> tuple[int, str]:
     """What a command of the shell gives, stdout and stderr together: subprocess.getstatusoutput.
 
@@ -122,13 +175,17 @@ def getstatusoutput(
         stderr=subprocess.STDOUT,
         encoding=encoding,
         errors=errors,
-        **options,
+        **cast("dict[str, Any]", options),
     )
     return done.returncode, done.stdout.removesuffix("\n")
 
 
 def getoutput(
-    cmd: Any, *, encoding: str | None = None, errors: str | None = None, **options: Any
+    cmd: "Argv",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: "Unpack[types.RunOptions]",
 ) -> str:
     """As getstatusoutput(), without the returncode: subprocess.getoutput.
 

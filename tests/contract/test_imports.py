@@ -13,7 +13,7 @@ ROWS = (
     {"asyncio_watch", "blocking", "here", "kernel_names", "parcel", "spawn_reasons"},
     {"hints"},
     {"options", "refusal"},
-    {"conflicts", "granted", "id_maps", "joining", "surroundings"},
+    {"conflicts", "granted", "id_maps", "joining", "popen_types", "surroundings"},
     {
         "awaiting",
         "burial",
@@ -153,6 +153,11 @@ def complaints(wrong: list[Import]) -> list[str]:
 def test_every_room_has_a_row() -> None:
     """Every module and package of ramet has its place in the table of layers."""
     assert ROOMS - FLOOR.keys() == set()
+
+
+def test_type_checkers_read_its_sources() -> None:
+    """The package says that it is typed, in a file with something in it: an empty one may get lost."""
+    assert "PEP 561" in (ROOT / "py.typed").read_text()
 
 
 def test_arrows_go_one_way() -> None:

@@ -175,7 +175,9 @@ def test_input_goes_on_after_a_timeout(nothing_left: object) -> None:
         with pytest.raises(ValueError, match="after starting"):
             process.communicate(b"more")
         os.write(writing, b"\n")
-        assert process.communicate(timeout=SECONDS) == (data, None)
+        stdout, stderr = process.communicate(timeout=SECONDS)
+        assert stdout == data
+        assert stderr is None
     os.close(reading)
     os.close(writing)
 

@@ -26,7 +26,7 @@ class Family:
     def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
 
-    def start(self, script: str, count: int = 1, **options: Any) -> ramet.Popen:
+    def start(self, script: str, count: int = 1, **options: Any) -> ramet.Popen[bytes]:
         """A shell script; wait until `count` processes have written a line each."""
         child = ramet.Popen(
             ["sh", "-c", script.replace("TELL", f"echo $$ >/proc/self/fd/{self.writing}")],

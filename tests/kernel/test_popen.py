@@ -252,7 +252,9 @@ def test_one_that_waits_for_its_start(nothing_left: object) -> None:
     with pytest.raises(ramet.TimeoutExpired):
         process.wait(0)
     process.start()
-    assert process.communicate(b"in", SECONDS) == (b"in", None)
+    stdout, stderr = process.communicate(b"in", SECONDS)
+    assert stdout == b"in"
+    assert stderr is None
     assert process.returncode == 6
     with pytest.raises(ValueError, match="does not wait"):
         process.start()

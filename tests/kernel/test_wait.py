@@ -15,14 +15,14 @@ SECONDS = 20.0
 
 
 @pytest.fixture
-def sleeper() -> Iterator[ramet.Popen]:
+def sleeper() -> Iterator[ramet.Popen[bytes]]:
     """A program that does not end by itself."""
     with ramet.Popen(["sleep", "1000"]) as process:
         yield process
         process.kill()
 
 
-def test_the_first_to_end_is_told(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_the_first_to_end_is_told(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """Of many, those come back that have ended, and no other."""
     with ramet.Popen(["true"]) as quick:
         assert ramet.wait([sleeper, quick], SECONDS) == [quick]
@@ -39,7 +39,7 @@ def test_all_that_have_ended_are_told_in_the_order_given(nothing_left: object) -
     assert [child.result() for child in children] == [0] * 5
 
 
-def test_the_time_may_be_up(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_the_time_may_be_up(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """When nobody ends in time the list is empty, not before that time."""
     begun = time.monotonic()
     assert ramet.wait([sleeper], 0.05) == []
@@ -52,7 +52,9 @@ def test_nobody_to_wait_for(nothing_left: object) -> None:
     assert ramet.wait([]) == []
 
 
-def test_one_waited_for_already_has_ended(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_one_waited_for_already_has_ended(
+    sleeper: ramet.Popen[bytes], nothing_left: object
+) -> None:
     """A child that was reaped counts as ended at once, and so does another that ended with it."""
     reaped = ramet.clone(int)
     reaped.result()
@@ -67,14 +69,14 @@ def test_a_child_twice(nothing_left: object) -> None:
         assert ramet.wait([process, process], SECONDS) == [process, process]
 
 
-def test_kinds_may_be_mixed(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_kinds_may_be_mixed(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """A thread, a task in shared memory, a copy, a program and a bare pidfd can be waited for at once."""
     may_end = threading.Event()
     thread = ramet.clone(may_end.wait, SECONDS, flags=F.THREAD | F.SIGHAND | F.VM)
     sharer = ramet.clone(may_end.wait, SECONDS, flags=F.VM)
     pidfd = os.pidfd_open(sleeper.pid)
     try:
-        kinds: list[ramet.Child[bool] | ramet.Popen | int] = [thread, sharer, sleeper, pidfd]
+        kinds: list[ramet.Child[bool] | ramet.Popen[bytes] | int] = [thread, sharer, sleeper, pidfd]
         assert ramet.wait(kinds, 0) == []
         may_end.set()
         over = set[object]()
@@ -89,7 +91,7 @@ def test_kinds_may_be_mixed(sleeper: ramet.Popen, nothing_left: object) -> None:
         sharer.wait()
 
 
-def test_children_without_a_pidfd(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_children_without_a_pidfd(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """When no descriptor was free for one they are waited for all the same, beside those that have one."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
@@ -106,7 +108,7 @@ def test_children_without_a_pidfd(sleeper: ramet.Popen, nothing_left: object) ->
     assert child.wait().signal == signal.SIGKILL
 
 
-def test_a_signal_handler_may_raise(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_a_signal_handler_may_raise(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """An exception in a handler ends the wait."""
 
     def handler(*_: object) -> None:
@@ -135,7 +137,7 @@ def test_thousands(nothing_left: object) -> None:
     assert ended == count
 
 
-def test_it_does_not_poll(sleeper: ramet.Popen, nothing_left: object) -> None:
+def test_it_does_not_poll(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """Waiting costs no processor time, however long it is."""
     before = resource.getrusage(resource.RUSAGE_THREAD)
     assert ramet.wait([sleeper], 0.5) == []

@@ -1,7 +1,7 @@
 """A running program under asyncio or trio."""
 
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from anyio import to_thread
 from anyio.abc import Process as AnyioProcess
@@ -16,11 +16,17 @@ from ..tree import Subreaper
 from .pipes import ReceivingEnd, SendingEnd
 from .spawning import IN_LOOP, spawn
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .. import popen_types as types
+    from ..popen_types import Argv
+
 _FOR_TEXT = ("text", "encoding", "errors", "universal_newlines")
 _UNFIT = frozenset({"bufsize", *_FOR_TEXT})
 
 
-async def open_process(args: Any, **options: Any) -> "Process":
+async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") -> "Process":
     """Start a program without blocking the loop: clone(2) with VM|VFORK and execve(2).
 
     args, options: as ramet.Popen takes them, all of them but those for text, since the streams
@@ -49,7 +55,7 @@ async def open_process(args: Any, **options: Any) -> "Process":
     return Process(popen)
 
 
-class _Expecting(Popen):
+class _Expecting(Popen[bytes]):
     """One whose child is made in the loop, when all else is ready."""
 
     _command: Command | None = None
@@ -94,7 +100,7 @@ class Process(AnyioProcess):
     Source: clone(2), pidfd_open(2).
     """
 
-    def __init__(self, popen: Popen) -> None:
+    def __init__(self, popen: Popen[bytes]) -> None:
         self._popen = popen
         self._child = _child(popen)
         self._stdin = None if popen.stdin is None else SendingEnd(popen.stdin)
@@ -213,5 +219,5 @@ class Process(AnyioProcess):
         return f"<ramet.aio.Process {self.pid}: {self._popen.args!r}>"
 
 
-def _child(popen: Popen) -> Child[None]:
+def _child(popen: Popen[bytes]) -> Child[None]:
     return cast("Child[None]", popen._child)  # the handle that both are faces of

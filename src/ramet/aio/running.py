@@ -3,7 +3,7 @@
 import contextlib
 import io
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import anyio
 
@@ -15,8 +15,29 @@ from .process import Process, open_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from subprocess import CompletedProcess
+    from typing import Unpack
+
+    from .. import popen_types as types
+    from ..popen_types import Argv
 
 
+@overload
+async def run(args: "Argv", **options: "Unpack[types.RunByText]") -> "CompletedProcess[str]": ...
+@overload
+async def run(
+    args: "Argv", **options: "Unpack[types.RunByEncoding]"
+) -> "CompletedProcess[str]": ...
+@overload
+async def run(args: "Argv", **options: "Unpack[types.RunByErrors]") -> "CompletedProcess[str]": ...
+@overload
+async def run(
+    args: "Argv", **options: "Unpack[types.RunByNewlines]"
+) -> "CompletedProcess[str]": ...
+@overload
+async def run(args: "Argv", **options: "Unpack[types.RunInBytes]") -> "CompletedProcess[bytes]": ...
+@overload
+async def run(args: "Argv", **options: "Unpack[types.RunInEither]") -> "CompletedProcess[Any]": ...
 async def run(
     args: Any,
     *,
