@@ -309,6 +309,8 @@ static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
     long error = set_parent_death_signal(launch, SIGKILL);
     if (error < 0)
         return error;
+    if (operand[1])
+        ramet_set_signal_mask(launch->mask);
     __atomic_store_n(&launch->waits_at, number, __ATOMIC_RELAXED);
     __atomic_store_n(&launch->arrived, number, __ATOMIC_RELEASE);
     ramet_syscall3(__NR_futex, &launch->arrived, FUTEX_WAKE, 1);

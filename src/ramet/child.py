@@ -253,11 +253,15 @@ class Child(_core.Handle, Generic[T_co]):
 
         A child in shared memory has no handler of its own to ask: so its function is interrupted,
         and this waits for its end for ``grace`` seconds at most before it kills; a thread is only
-        interrupted. For any other child it sends the signal and does not wait.
+        interrupted. For any other child it sends the signal and does not wait, but for a program
+        that waits for its start: one that has not ended within ``grace`` seconds is killed.
         Source: pidfd_send_signal(2).
         """
         if self._task is None or not self._shares_memory():
             self.send_signal(signal.SIGTERM)
+            # As a program it may block or ignore it; before, nobody is there who will end it.
+            if self._starter is not None and not self._has_ended(checked_timeout(grace)):
+                self.kill()
             return
         if self.interrupt() and self._has_ended(checked_timeout(grace)):
             return

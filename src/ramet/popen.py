@@ -203,6 +203,11 @@ class Popen(subprocess.Popen[AnyStr]):
         if self._child is not None and self.poll() is None:
             self._child.send_signal(sig)
 
+    def terminate(self) -> None:
+        """Ask it to end: Child.terminate(). Source: pidfd_send_signal(2)."""
+        if self._child is not None and self.poll() is None:
+            self._child.terminate()
+
     def kill_tree(self, timeout: float | None = None, *, orphans: Subreaper | None = None) -> None:
         """Kill it and all that it started, as Child.kill_tree() says; wait() for it afterwards.
 

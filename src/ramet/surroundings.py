@@ -187,7 +187,7 @@ def _id_maps(s: Surroundings, steps: Steps) -> None:
         path = f"/proc/self/{name}".encode()
         steps.add(f"write {name}", "WRITE", _AT_FDCWD, path, text, len(text), file=path)
     if s.maps_by_parent:
-        steps.add("wait for the id maps", "GATE", MAPS_GATE)
+        steps.add("wait for the id maps", "GATE", MAPS_GATE, False)
 
 
 def _accounting(s: Surroundings, steps: Steps) -> None:
@@ -358,8 +358,9 @@ def _signals(s: Surroundings, steps: Steps) -> None:
 
 
 def _start_gate(s: Surroundings, steps: Steps) -> None:
-    if s.last_gate:
-        steps.add("wait for the start", "GATE", START_GATE)
+    if s.last_gate:  # where it can be terminated: with SIGHAND the handlers would be ours
+        own_handlers = not s.flags & _SIGHAND
+        steps.add("wait for the start", "GATE", START_GATE, own_handlers)
 
 
 # What a section is for: without one of these words it has nothing to do. None: it looks itself.

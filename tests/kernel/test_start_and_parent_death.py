@@ -165,13 +165,46 @@ def test_killed_just_before_its_start(flags: F, tmp_path: Path, nothing_left: ob
     assert not made.exists()
 
 
-def test_a_signal_during_the_setup_waits_for_the_program(nothing_left: object) -> None:
-    """Signals are blocked until the program begins; what came meanwhile ends it then."""
-    with Command(["sleep", "1000"], start=False).spawn() as child:
-        child.terminate()
-        assert child.poll() is None
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_before_its_start_ends_it(number: signal.Signals, nothing_left: object) -> None:
+    """Whoever waits for its start has the signal mask of its program already."""
+    with Command(["true"], start=False).spawn() as child:
+        child.send_signal(number)
+        assert child.wait(SECONDS).signal == number
+        with pytest.raises(ProcessLookupError, match=f"killed by {number.name}"):
+            child.start()
+
+
+def test_a_signal_that_its_program_blocks_waits_for_it(nothing_left: object) -> None:
+    """It is pending then, as for any program that begins so."""
+    program = ["grep", "-q", "ShdPnd:.*4000$", "/proc/self/status"]
+    with Command(program, start=False, signal_mask=[signal.SIGTERM]).spawn() as child:
+        child.send_signal(signal.SIGTERM)
         child.start()
-        assert child.wait(SECONDS).signal == signal.SIGTERM
+        assert child.wait(SECONDS).success
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"flags": F.SIGHAND},
+        {"flags": F.STOPPED},
+        {"signal_mask": [signal.SIGTERM]},
+        {"ignored_signals": [signal.SIGTERM]},
+        {"die_with_parent": True},
+        {"flags": F.NEWUSER, "uid_map": [(0, os.geteuid(), 1)]},
+    ],
+    ids=str,
+)
+def test_terminated_before_its_start(options: dict[str, Any], nothing_left: object) -> None:
+    """It ends, and does not wait for ever for a start that nobody will give."""
+    with Command(["true"], start=False, **options).spawn() as child:
+        child.terminate(0.05)
+        assert child.wait(SECONDS).signal in {signal.SIGTERM, signal.SIGKILL}
+    process = ramet.Popen(["true"], start=False, **options)
+    process.terminate()
+    assert process.wait(SECONDS) in {-signal.SIGTERM, -signal.SIGKILL}
 
 
 def test_left_before_its_start(tmp_path: Path, nothing_left: object) -> None:
