@@ -113,6 +113,13 @@ void core_strike_off_dead(unsigned long stack_top);
 bool core_is_attached(PyThreadState *state);
 void core_bury(PyThreadState *dead, const struct core_dead_frames *found);
 void core_delete_state(PyThreadState *state);
+
+/*
+ * Python notes for each thread which state a callback from native code (PyGILState_Ensure) is to use, and
+ * its debug allocator insists that it is the attached one. Since 3.12 it always is; before, this notes
+ * another one for the calling thread. What was noted, to be put back later; NULL where nothing is to be done.
+ */
+PyThreadState *core_note_state(PyThreadState *state);
 bool core_is_tidy(const PyThreadState *state);
 void core_swallow_interrupt(const PyThreadState *state);
 

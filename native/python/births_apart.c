@@ -53,9 +53,7 @@ static void delete_strays(PyThreadState *mine)
 /* The child is gone, and its GIL with it, unless it is this thread's now. */
 void core_bury_apart(struct carried *call)
 {
-    PyThreadState *mine = PyThreadState_New(call->interpreter);
-    if (mine == NULL)
-        return;
+    PyThreadState *mine = call->undertaker;
     if (core_is_attached(NULL))
         PyEval_RestoreThread(mine);
     else

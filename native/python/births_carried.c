@@ -15,6 +15,8 @@
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
 #define NOMINAL_STACK_BYTES 65536
 
+#define TRACEMALLOC_IS_OFF (-2)
+
 /*
  * Python asks for them when a state is first attached, under a lock of libc's on this very block: who
  * is killed there takes it along, and the undertaker would wait for it.
@@ -33,18 +35,39 @@ static void tell_bounds(PyThreadState *state)
     pthread_attr_destroy(&attr);
 }
 
-/* Made by the carrier, not by the child: a child killed within would leave the list of states locked. */
+/* In the undertaker's state, as Python's own modules make one: under tracemalloc it cannot be done in none. */
+static void make_interpreter(struct carried *call)
+{
+    PyEval_RestoreThread(call->undertaker);
+    call->own = core_interpreter_new(call->apart->fn);
+    if (core_is_attached(call->undertaker))
+        PyEval_SaveThread();
+}
+
+static PyThreadState *state_for_child(struct carried *call)
+{
+    if (call->apart == NULL)
+        return PyThreadState_New(call->interpreter);
+    if (call->own == NULL)
+        make_interpreter(call);
+    return call->own == NULL ? NULL : PyThreadState_New(call->own->state);
+}
+
+/*
+ * Both are made by the carrier. The child's, since a child killed within would leave the list of states
+ * locked. The undertaker's, since tracemalloc takes the GIL whenever memory is allocated, and looks at the
+ * frames of the thread: and later these are the dead's. The child's is made last: an exception for a thread
+ * goes to its newest state.
+ */
 static void prepare(void *context)
 {
     struct carried *call = context;
-    if (call->apart != NULL && call->own == NULL)
-        call->own = core_interpreter_new(call->apart->fn);
-    if (call->apart == NULL)
-        call->state = PyThreadState_New(call->interpreter);
-    else if (call->own != NULL)
-        call->state = PyThreadState_New(call->own->state);
-    if (call->apart == NULL && call->state != NULL)
-        tell_bounds(call->state);
+    call->undertaker = PyThreadState_New(call->interpreter);
+    call->state = call->undertaker == NULL ? NULL : state_for_child(call);
+    if (call->state == NULL || call->apart != NULL)
+        return;
+    core_note_state(call->state);
+    tell_bounds(call->state);
 }
 
 static void look(void *context)
@@ -111,7 +134,8 @@ static void bury_orphan(struct ramet_carrier *carrier)
 {
     struct carried *call = carrier->context;
     core_bury(call->state, &call->found);
-    call->state = NULL;
+    core_delete_state(call->undertaker);
+    call->state = call->undertaker = NULL;
     Py_CLEAR(call->early);
     core_take_stock(&call->found, task_of(call), false);
     bury_threads(call);
@@ -163,7 +187,7 @@ void core_tidy_up(struct carried *call, PyThreadState *mine)
     core_forget_thread();
     PyThreadState_Clear(mine);
     PyThreadState_DeleteCurrent();
-    call->state = NULL;
+    call->state = call->undertaker = NULL;
 }
 
 static bool bury(void *context)
@@ -173,9 +197,8 @@ static bool bury(void *context)
         core_bury_apart(call);
         return false;
     }
-    PyThreadState *mine = call->state == NULL ? NULL : PyThreadState_New(call->interpreter);
-    if (mine == NULL)
-        return false;
+    PyThreadState *mine = call->undertaker;
+    core_note_state(mine);
     bool interrupted = call->state->async_exc != NULL;
     core_take_over(call->state, mine, call->own_pid);
     core_bury(call->state, &call->found);
@@ -195,13 +218,16 @@ static bool bury(void *context)
 static void retire(void *context)
 {
     struct carried *call = context;
-    if (call->state == NULL)
-        return;
-    PyEval_RestoreThread(call->state);
-    if (call->apart == NULL)
-        core_tidy_up(call, call->state);
-    else
+    if (call->apart != NULL && call->state != NULL) {
+        PyEval_RestoreThread(call->state);
         core_retire_apart(call);
+    } else if (call->undertaker != NULL) {
+        core_note_state(call->undertaker);
+        PyEval_RestoreThread(call->undertaker);
+        if (call->state != NULL)
+            core_delete_state(call->state);
+        core_tidy_up(call, call->undertaker);
+    }
 }
 
 void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
@@ -347,17 +373,32 @@ static bool may_be_any(const struct core_birth *birth)
            PyInterpreterState_Get() == PyInterpreterState_Main();
 }
 
-/* An interpreter that is made imports modules, which may need the main interpreter for a moment. */
+/*
+ * Whether the carrier needs the GIL to prepare itself: an interpreter that is made imports modules, for which
+ * the main interpreter may be needed; tracemalloc notes what is allocated; and a free-threaded Python may
+ * stop the world for a new state.
+ */
+static bool prepares_with_gil(const struct core_birth *birth)
+{
+#ifdef Py_GIL_DISABLED
+    (void)birth;
+    return true;
+#else
+    return birth->apart || PyTraceMalloc_Untrack(0, 0) != TRACEMALLOC_IS_OFF;
+#endif
+}
+
 static struct ramet_carrier *start(const struct core_birth *birth, bool again, struct carried *call, int *error)
 {
-    if (!birth->apart)
-        return ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, again, &duties, call, error);
-    core_interpreter_making(1);
-    PyThreadState *mine = PyEval_SaveThread();
+    if (birth->apart)
+        core_interpreter_making(1);
+    PyThreadState *mine = prepares_with_gil(birth) ? PyEval_SaveThread() : NULL;
     struct ramet_carrier *carrier =
         ramet_carrier_start((size_t)birth->carrier_stack_size, birth->stack, again, &duties, call, error);
-    PyEval_RestoreThread(mine);
-    core_interpreter_making(-1);
+    if (mine != NULL)
+        PyEval_RestoreThread(mine);
+    if (birth->apart)
+        core_interpreter_making(-1);
     return carrier;
 }
 
@@ -372,13 +413,7 @@ static struct ramet_carrier *start_carrier(const struct core_birth *birth, bool 
         call->apart = birth->task;
         call->own = core_interpreter_take();
     }
-#ifdef Py_GIL_DISABLED
-    PyThreadState *mine = PyEval_SaveThread(); /* Python may stop the world to make the carrier's state */
-#endif
     struct ramet_carrier *carrier = start(birth, again, call, error);
-#ifdef Py_GIL_DISABLED
-    PyEval_RestoreThread(mine);
-#endif
     if (carrier == NULL) {
         if (call->own != NULL)
             core_interpreter_rest(call->own);

@@ -6,9 +6,7 @@
 #define _GNU_SOURCE
 #include "births.h"
 
-#include <limits.h>
 #include <linux/sched.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,25 +66,6 @@ static int run_task(void *task, void *arg, void *context)
     call->tidy = tidy;
     call->finished = true;
     return code;
-}
-
-/*
- * Where Python notes which state a callback from native code (PyGILState_Ensure) is to use on this
- * thread. Since 3.12 that is always the attached one. Before, there is no call to change it; but it
- * is an ordinary key, known by what it holds.
- */
-static bool find_callback_key(pthread_key_t *found)
-{
-    static bool known;
-    static pthread_key_t key;
-    const void *state = PyGILState_GetThisThreadState();
-    for (unsigned int i = 0; !known && state != NULL && i < PTHREAD_KEYS_MAX; i++)
-        if (pthread_getspecific(i) == state) {
-            key = i;
-            known = true;
-        }
-    *found = key;
-    return known && state != NULL && pthread_getspecific(key) == state;
 }
 
 /*
@@ -164,12 +143,8 @@ static long birth_of_python(struct core_birth *birth)
         entry.fn = birth->task;
     }
     char bench[BENCH_BYTES] __attribute__((aligned(16)));
-    pthread_key_t key = 0;
-    bool has_key = PY_VERSION_HEX < 0x030c0000 && find_callback_key(&key);
-    void *noted = has_key ? pthread_getspecific(key) : NULL;
     PyThreadState *mine = PyEval_SaveThread();
-    if (has_key)
-        pthread_setspecific(key, call.state); /* else a callback in the child would wait for itself */
+    PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     struct ramet_request request = birth->request;
     int *ward = core_guard(birth, &request.args);
     call.mask = ramet_block_signals();
@@ -185,8 +160,7 @@ static long birth_of_python(struct core_birth *birth)
     if (pid > 0 && call.finished)
         reap(birth->task, pid, birth->request.args.flags);
     ramet_set_signal_mask(call.mask);
-    if (has_key)
-        pthread_setspecific(key, noted);
+    core_note_state(noted);
     go_on(mine, &call, birth->task, pid);
     return pid;
 }

@@ -8,6 +8,7 @@
 struct carried {
     PyInterpreterState *interpreter;
     PyThreadState *state;
+    PyThreadState *undertaker; /* the carrier's own state */
     PyObject *thread; /* its threading.current_thread(), kept for the next child; NULL: none yet, or the child died */
     PyObject *kept; /* what the child uses lives in it; NULL once the child has let go of it */
     PyObject *early; /* the exception that its function is to begin with; NULL: none */

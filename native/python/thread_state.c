@@ -3,6 +3,8 @@
 #include "births.h"
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
 
 #include "pool.h"
 
@@ -15,6 +17,42 @@ bool core_is_attached(PyThreadState *state)
 #endif
 }
 
+#if PY_VERSION_HEX < 0x030c0000
+
+/* There is no call to change it; but it is an ordinary key, known by what it holds. */
+static bool find_callback_key(const PyThreadState *noted, pthread_key_t *found)
+{
+    static bool known;
+    static pthread_key_t key;
+    for (unsigned int i = 0; !known && i < PTHREAD_KEYS_MAX; i++)
+        if (pthread_getspecific(i) == noted) {
+            key = i;
+            known = true;
+        }
+    *found = key;
+    return known && pthread_getspecific(key) == noted;
+}
+
+PyThreadState *core_note_state(PyThreadState *state)
+{
+    pthread_key_t key;
+    PyThreadState *noted = PyGILState_GetThisThreadState();
+    if (noted == NULL || state == NULL || !find_callback_key(noted, &key))
+        return NULL;
+    pthread_setspecific(key, state);
+    return noted;
+}
+
+#else
+
+PyThreadState *core_note_state(PyThreadState *state)
+{
+    (void)state;
+    return NULL;
+}
+
+#endif
+
 /* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
 void core_bury(PyThreadState *dead, const struct core_dead_frames *found)
 {
@@ -26,6 +64,9 @@ void core_bury(PyThreadState *dead, const struct core_dead_frames *found)
 /* With the GIL, in another state. */
 void core_delete_state(PyThreadState *state)
 {
+#if PY_VERSION_HEX >= 0x030c0000
+    state->_status.bound_gilstate = 0; /* it was with its own thread; Python would strike off what is noted here */
+#endif
     PyThreadState_Clear(state);
     PyThreadState_Delete(state);
 }

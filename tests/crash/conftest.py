@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -28,14 +29,22 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 class Apart:
     """A function of a test file that runs in an interpreter of its own; its arguments are simple.
 
-    The function may use nothing of its file: it imports what it needs.
+    The function may use nothing of its file: it imports what it needs. options: the interpreter's;
+    env: variables beside ours.
     """
 
-    def __init__(self, fn: Callable[..., object], *args: Any) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., object],
+        *args: Any,
+        options: Sequence[str] = (),
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         source = textwrap.dedent(inspect.getsource(fn))
         call = f"{fn.__name__}({', '.join(map(repr, args))})"
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", f"{PRELUDE}{source}\n{call}\n"],
+            [sys.executable, *options, "-X", "faulthandler", "-c", f"{PRELUDE}{source}\n{call}\n"],
+            env={**os.environ, **env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -104,8 +113,8 @@ def apart() -> Iterator[Callable[..., Apart]]:
     """Starts functions in interpreters of their own, and ends them with the test."""
     started: list[Apart] = []
 
-    def start(fn: Callable[..., object], *args: Any) -> Apart:
-        started.append(Apart(fn, *args))
+    def start(fn: Callable[..., object], *args: Any, **how: Any) -> Apart:
+        started.append(Apart(fn, *args, **how))
         return started[-1]
 
     yield start
