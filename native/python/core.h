@@ -47,7 +47,7 @@ typedef struct {
     struct rusage used;
 } SharedTaskObject;
 
-extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type;
+extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, Watchdog_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);

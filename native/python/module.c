@@ -149,7 +149,7 @@ static int add_types(PyObject *module)
         return -1;
     if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
         return -1;
-    if (PyModule_AddType(module, &Plan_Type) < 0)
+    if (PyModule_AddType(module, &Plan_Type) < 0 || PyModule_AddType(module, &Watchdog_Type) < 0)
         return -1;
     return PyModule_AddType(module, &SharedTask_Type);
 }

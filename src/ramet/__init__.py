@@ -23,6 +23,7 @@ if sys.platform == "linux":
     from .errors import (
         ChildDied,
         CloneError,
+        DeadlineExceeded,
         Interrupted,
         ResultError,
         SpawnError,
@@ -61,6 +62,7 @@ __all__ = [
     "CloneFlag",
     "Command",
     "CompletedProcess",
+    "DeadlineExceeded",
     "ExitStatus",
     "FunctionOptions",
     "Interrupted",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 from . import _core, pidfd, tree
 from .birth import Newborn
 from .blocking import BLOCKING, Waits, at_once
-from .errors import ChildDied, Interrupted, TimeoutExpired
+from .errors import Interrupted, TimeoutExpired, died, still_running
 from .exit_status import END, ExitStatus, from_waitid
 from .flags import LAST_SIGNAL, CloneFlag
 from .losses import Losses
@@ -62,6 +62,7 @@ class Child(_core.Handle, Generic[T_co]):
     _birthplace: "Birthplace | None" = None
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
+    _watchdog: _core.Watchdog | None = None
 
     def __init__(self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None) -> None:
         self._hold(newborn.pid, newborn.pidfd)
@@ -152,7 +153,7 @@ class Child(_core.Handle, Generic[T_co]):
             checked_timeout(timeout)
         if self._status is None:
             if not self._has_ended(timeout):
-                raise TimeoutExpired(self._what, cast(float, timeout))
+                raise still_running(self._what, cast(float, timeout), self.pid)
             return self._conclude()
         return self._status
 
@@ -161,8 +162,9 @@ class Child(_core.Handle, Generic[T_co]):
 
         timeout: in seconds, None for ever. From a child with a memory of its own it is a copy, and
         an exception has the child's traceback as its cause; from one that shares the memory it is
-        the object itself. Raises ChildDied when the child ended without a result, TimeoutExpired
-        when it has not ended in time.
+        the object itself. Raises ChildDied when the child ended without a result, of its classes
+        DeadlineExceeded (a TimeoutError) when it was killed at its own deadline; TimeoutExpired when it
+        has not ended in this time: it runs on.
         """
         if timeout is None:
             value = self._delivered()
@@ -316,6 +318,17 @@ class Child(_core.Handle, Generic[T_co]):
         if not tree.kill(root, timeout, orphans):
             raise TimeoutExpired(self._what, cast(float, timeout))
 
+    def watched_by(self, watchdog: _core.Watchdog, timeout: float) -> Self:
+        """It is to be killed after so many seconds; the library's own."""
+        try:
+            pidfd = self.copied_pidfd()
+            watchdog.watch(os.pidfd_open(self.pid) if pidfd is None else pidfd, timeout)
+        except BaseException:
+            with self:  # nobody would stop it: so it is not to be
+                raise
+        self._watchdog = watchdog
+        return self
+
     def to_be_started_by(self, starter: "Callable[[Child[Any], Waits], Awaitable[object]]") -> None:
         """It waits before its program; the library's own."""
         self._starter = starter
@@ -435,6 +448,8 @@ class Child(_core.Handle, Generic[T_co]):
             forget(self._task)
             if self._task.expired:
                 status = status.because("deadline")
+        if self._watchdog is not None and self._watchdog.has_killed() and status.code is None:
+            status = status.because("deadline")
         return self._concluded(status)
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
@@ -471,7 +486,7 @@ class Child(_core.Handle, Generic[T_co]):
         status = self.wait(timeout)
         kind, outcome = self._taken or self._take()
         if kind == NOTHING:
-            raise ChildDied(status, self.pid, self.losses)
+            raise died(status, self.pid, self.losses)
         return kind == RAISED, outcome
 
     def _take(self) -> tuple[int, Any]:

@@ -15,6 +15,7 @@ __all__ = [
     "BrokenRule",
     "ChildDied",
     "CloneError",
+    "DeadlineExceeded",
     "Interrupted",
     "ResultError",
     "SpawnBlockingIOError",
@@ -26,7 +27,9 @@ __all__ = [
     "TimeoutExpired",
     "UnknownFlagError",
     "UnknownNameError",
+    "died",
     "spawn_error",
+    "still_running",
 ]
 
 
@@ -189,6 +192,20 @@ class ChildDied(Exception):  # noqa: N818 - a name that tells what happened
         return f"child {self.pid} gave no result: {self.status}{losses}"
 
 
+class DeadlineExceeded(ChildDied, TimeoutError):  # noqa: N818 - its base's
+    """A child was killed at its own deadline, ``timeout=`` of clone(), and gives no result."""
+
+    def __init__(self, status: ExitStatus, pid: int, losses: Losses | None = None) -> None:
+        self.args = (status, pid, losses)  # see TimeoutExpired
+        super().__init__(status, pid, losses)
+
+
+def died(status: ExitStatus, pid: int, losses: Losses | None) -> ChildDied:
+    """The error for a child that ended and owed a result."""
+    kind = DeadlineExceeded if status.reason == "deadline" else ChildDied
+    return kind(status, pid, losses)
+
+
 class Interrupted(SystemExit):
     """Raised in a function in shared memory by ``Child.interrupt()`` and ``terminate()``.
 
@@ -205,7 +222,9 @@ class ResultError(Exception):
 
 
 class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - its base's
-    """The time given to a wait is over, and the child still runs."""
+    """The time given to a wait is over; ``pid``: of the child, where that still runs, else None."""
+
+    pid: int | None = None
 
     def __init__(
         self,
@@ -218,6 +237,20 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
         # them to Exception: without args a copy or a pickle has no parameters to be made with.
         self.args = (cmd, timeout)
         super().__init__(cmd, timeout, output, stderr)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return super().__str__()
+        what = getattr(self.cmd, "__qualname__", None)
+        name = repr(self.cmd) if what is None else f"{what}()"
+        return f"{name} has not ended after {self.timeout} seconds: child {self.pid} still runs"
+
+
+def still_running(what: object, timeout: float, pid: int) -> TimeoutExpired:
+    """The error for a wait whose time is over while the child goes on."""
+    error = TimeoutExpired(what, timeout)
+    error.pid = pid
+    return error
 
 
 def _told(rules: Iterable[BrokenRule]) -> str:

@@ -60,8 +60,10 @@ def clone(
     for THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default
     for threads when nothing is said. set_tid: the pids of the child, the innermost namespace's
     first. cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
-    timeout: in seconds, after which a child in shared memory is killed, even one that computes in
-    native code and never lets anybody else run Python; its exit status then says "deadline".
+    timeout: in seconds, after which the child is killed, whether anybody waits for it or not, and
+    even if it computes in native code and never lets anybody else run Python; its exit status then
+    says "deadline", and result() raises DeadlineExceeded. What the child has started lives on, see
+    Child.kill_tree(); and a copy lives on if the caller's process, which keeps the time, ends first.
     name: what ps and top show (its first 15 bytes), and where the child has a thread identity of
     its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
     its own, see below. options: the child's surroundings, see
@@ -111,16 +113,8 @@ def clone(
     vm = request.flags & _VM
     setting = Setting(options, request.flags) if options else None
     with _opened_cgroup(request, cgroup):
-        if stack_size is not None and (not vm or request.flags & _VFORK):
-            raise ValueError(
-                "stack_size is for a child beside its caller (VM without VFORK): "
-                "any other has the caller's"
-            )
-        if timeout is not None and (not vm or request.flags & (_VFORK | _THREAD)):
-            raise ValueError(
-                "timeout is for a process beside its caller in shared memory (VM, no VFORK, no THREAD): "
-                "for others there is wait(timeout), and kill()"
-            )
+        _refuse_what_is_for_others(request.flags, stack_size, timeout)
+        timeout = checked_timeout(timeout)
         if interpreter is not None:
             _require_own_interpreter(interpreter, request.flags)
             return _clone_apart(
@@ -130,7 +124,7 @@ def clone(
                 name,
                 setting,
                 stack_size=_checked_stack_size(stack_size),
-                timeout=checked_timeout(timeout),
+                timeout=timeout,
             )
         call = body if setting is None else setting.before(body)
         if vm:
@@ -144,9 +138,13 @@ def clone(
                 cgroup=request.cgroup,
                 stack_size=_checked_stack_size(stack_size),
                 another_user=setting is not None and setting.another_user,
-                timeout=checked_timeout(timeout),
+                timeout=timeout,
             )
-        return _clone_copying(request, call, args, what=fn)
+        if timeout is None:
+            return _clone_copying(request, call, args, what=fn)
+        watchdog = _core.Watchdog()  # first: no child is made that nobody would stop
+        child = _clone_copying(request, call, args, what=fn)
+        return child.watched_by(watchdog, timeout)
 
 
 def vfork(
@@ -276,6 +274,19 @@ def _copy(fn: Callable[..., T], args: tuple[Any, ...], *, what: object) -> Child
     if orphans.blocks:
         orphans.note(child.pid)
     return child
+
+
+def _refuse_what_is_for_others(flags: int, stack_size: int | None, timeout: float | None) -> None:
+    if stack_size is not None and flags & (_VM | _VFORK) != _VM:
+        raise ValueError(
+            "stack_size is for a child beside its caller (VM without VFORK): "
+            "any other has the caller's"
+        )
+    if timeout is not None and flags & (_VFORK | _THREAD):
+        raise ValueError(
+            "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
+            "killed by itself while its caller goes on"
+        )
 
 
 def _require_own_interpreter(wanted: object, flags: int) -> None:

@@ -58,6 +58,9 @@ _LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
 
 _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
+# What execve says of a name that no directory of PATH has, some of which may not be searched.
+_NO_SUCH = (errno.ENOENT, errno.EACCES)
+
 # Options for which a command holds descriptors.
 _HELD = frozenset({"cgroup", "namespaces"})
 
@@ -156,7 +159,7 @@ class Command:
         reason = likely_reason(label, number)
         if label == "execve":
             named = os.fspath(options.get("executable") or argv0)
-            if number == errno.ENOENT and len(self._shown) == 1 and " " in self._shown[0]:
+            if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
                 words = self._shown[0].split()
                 reason = (
                     f"no program has this whole line as its name: {words}, or shell=True with run"

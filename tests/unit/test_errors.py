@@ -1,6 +1,7 @@
 import copy
 import errno
 import pickle
+import signal
 import subprocess
 
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from ramet.errors import (
     ChildDied,
     CloneError,
+    DeadlineExceeded,
     ResultError,
     SpawnError,
     TimeoutExpired,
     UnknownFlagError,
     spawn_error,
+    still_running,
 )
 from ramet.exit_status import ExitStatus
 from ramet.refusal import check
@@ -95,6 +98,14 @@ def test_spawn_error_is_what_subprocess_raises(number: int, also: type[OSError])
             "Command '['sleep', '9']' timed out after 2.0 seconds",
         ),
         (ResultError("a lock cannot be pickled"), "a lock cannot be pickled"),
+        (
+            DeadlineExceeded(ExitStatus(signal=signal.SIGKILL, reason="deadline"), 4711),
+            "child 4711 gave no result: killed by SIGKILL (deadline)",
+        ),
+        (
+            still_running(divmod, 2.0, 4711),
+            "divmod() has not ended after 2.0 seconds: child 4711 still runs",
+        ),
     ],
 )
 def test_every_error_reads_as_one_sentence(error: Exception, text: str) -> None:
@@ -110,7 +121,9 @@ def test_every_error_reads_as_one_sentence(error: Exception, text: str) -> None:
         spawn_error("exec", errno.ENOENT, "/no/such", "looked up in PATH"),
         pytest.param(spawn_error("setuid", errno.EPERM), id="SpawnError without a file"),
         ChildDied(ExitStatus.from_wstatus(0x300), 12),
+        DeadlineExceeded(ExitStatus(signal=9, reason="deadline"), 12),
         ResultError("a lock cannot be pickled"),
+        pytest.param(still_running(["sleep", "9"], 2.0, 4711), id="TimeoutExpired of a child"),
         TimeoutExpired(["true"], 1.5, output=b"out", stderr=b"err"),
         UnknownFlagError("no clone flag is called 'x'"),
     ],
