@@ -17,6 +17,7 @@ __all__ = [
     "CloneError",
     "DeadlineExceeded",
     "Interrupted",
+    "PreexecWarning",
     "ResultError",
     "SpawnBlockingIOError",
     "SpawnError",
@@ -215,6 +216,13 @@ class Interrupted(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
+
+
+class PreexecWarning(RuntimeWarning):
+    """Popen or run was given a preexec_fn, which costs a copy of the process.
+
+    ``warnings.simplefilter("ignore", ramet.PreexecWarning)`` silences it.
+    """
 
 
 class ResultError(Exception):

@@ -175,9 +175,9 @@ _REAL_TIME = (SCHEDULERS["FIFO"], SCHEDULERS["RR"])
 _MOST_PRIORITY = 99
 _MOST_PROCESSORS = 1 << 16  # more than any kernel can be built for
 
-_PREEXEC_FN = (
-    "there is no preexec_fn: between clone and exec the child shares this process's memory. What is "
-    "wanted has a word of its own: os.setsid is start_new_session, os.setpgid is process_group, "
+# For who would use a preexec_fn.
+WORDS_FOR_PREEXEC = (
+    "os.setsid is start_new_session, os.setpgid is process_group, "
     "os.chdir is cwd, os.chroot is root, os.umask is umask, os.setuid and its kin are user, group "
     "and extra_groups, resource.setrlimit is rlimits, os.nice is nice, os.sched_setaffinity is "
     "cpu_affinity, os.dup2 is fds, signal.signal is default_signals and ignored_signals, "
@@ -217,7 +217,10 @@ def _unknown(name: str, known: Collection[str]) -> Exception:
 
         return no_option_of_functions(name, known, name in PROGRAM_OPTIONS)
     if name == "preexec_fn":
-        return ValueError(_PREEXEC_FN)
+        return ValueError(
+            "only Popen and run take a preexec_fn: here the child shares this process's memory between "
+            f"clone and exec. What is wanted has a word of its own: {WORDS_FOR_PREEXEC}"
+        )
     close = nearest(name, known)
     return TypeError(
         f"there is no option {name!r}" + (f"; did you mean {close!r}?" if close else "")

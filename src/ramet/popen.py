@@ -35,15 +35,17 @@ _LAST_ID = (1 << 32) - 2
 class Popen(subprocess.Popen[AnyStr]):
     """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
 
-    All parameters of subprocess.Popen but preexec_fn, and all further ones of ramet.Options, by
-    name. It waits through a pidfd, so a timeout does not poll.
+    All parameters of subprocess.Popen, and all further ones of ramet.Options, by name. It waits
+    through a pidfd, so a timeout does not poll. preexec_fn: a function that the child calls before
+    its exec, after all else but the closing of descriptors. For its sake the child is a copy of this
+    process, which takes as long as a fork; a PreexecWarning names what to say instead.
 
     ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
     it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
     subprocess has it, and ``exit_status.reason`` is "unknown".
 
     Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
-    the child, and CloneError for what the kernel refuses.
+    the child, and CloneError for what the kernel refuses; SubprocessError when preexec_fn raised.
     Needs: what the options need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
@@ -128,7 +130,7 @@ class Popen(subprocess.Popen[AnyStr]):
         **options: Any,
     ) -> None:
         if preexec_fn is not None:
-            options["preexec_fn"] = preexec_fn  # which says what to use instead
+            options["preexec_fn"] = preexec_fn
         if startupinfo is not None or creationflags != 0:
             raise ValueError("startupinfo and creationflags are only supported on Windows")
         if subprocess._active:  # type: ignore[attr-defined] # forgotten ones wait there
@@ -280,7 +282,14 @@ class Popen(subprocess.Popen[AnyStr]):
         self.encoding, self.errors = encoding, errors
 
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
-        self._have(self._asked_for(argv, options).spawn())
+        if "preexec_fn" in options:
+            from . import preexec  # few have one, and it takes time to import
+
+            preexec.warn()
+            function = options.pop("preexec_fn")
+            self._have(preexec.spawn(self._asked_for(argv, options), function))
+        else:
+            self._have(self._asked_for(argv, options).spawn())
 
     def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
         command = Command(argv, **options)

@@ -80,7 +80,7 @@ class Command:
     0
     """
 
-    __slots__ = ("__weakref__", "_argv", "_asked", "_held", "_made", "_plan", "_shown")
+    __slots__ = ("__weakref__", "_argv", "_asked", "_exec", "_held", "_made", "_plan", "_shown")
 
     def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
         self._argv = _words(argv)
@@ -96,7 +96,8 @@ class Command:
             self._made = _Made(said, self._held)
         told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
         paths = _paths(self._argv, said, options.get("env"))
-        self._plan = Plan([*self._made.steps.steps, ("EXEC", paths, told, said.get("env"))])
+        self._exec = ("EXEC", paths, told, said.get("env"))
+        self._plan = Plan([*self._made.steps.steps, self._exec])
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -153,7 +154,9 @@ class Command:
         return [*self._made.steps.labels, ("execve", None)]
 
     def _error(self, step: int, number: int) -> SpawnError:
-        label, file = self._labels()[step]
+        return self._told(*self._labels()[step], number)
+
+    def _told(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
         argv0, options = self._asked
         reason = likely_reason(label, number)

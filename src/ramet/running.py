@@ -42,7 +42,7 @@ def run(
 ) -> "subprocess.CompletedProcess[Any]":
     """Run a program in a new task and wait for its end, with its output if wanted: subprocess.run.
 
-    All parameters of subprocess.run but preexec_fn, and those of Popen. input: any object with a
+    All parameters of subprocess.run, and those of Popen. input: any object with a
     buffer, or a str in text mode. timeout: in seconds; when it is over the child is killed and
     reaped, and TimeoutExpired has its output so far.
 

@@ -127,13 +127,17 @@ class Moves:
         for number in sorted(self.kept):
             steps.add("fcntl(F_SETFD)", "FCNTL", number, _F_SETFD, 0)
         if self.close_others:
-            for first, last in self._gaps():
-                if first < end or in_slots:
-                    steps.add("close_range", "CLOSE_RANGE", first, last)
+            self.close(steps, end=_LAST_DESCRIPTOR if in_slots else end)
 
-    def _gaps(self) -> list[tuple[int, int]]:
+    def close(self, steps: Steps, *, end: int = _LAST_DESCRIPTOR, also: Sequence[int] = ()) -> None:
+        """Close what shall not stay; also: what more stays. The table had none from `end` on."""
+        for first, last in self._gaps(also):
+            if first < end:
+                steps.add("close_range", "CLOSE_RANGE", first, last)
+
+    def _gaps(self, also: Sequence[int]) -> list[tuple[int, int]]:
         """What lies between and above the descriptors that stay; the standard ones always do."""
-        staying = sorted({*self.targets, *self.kept, _LAST_STANDARD} - {0, 1})
+        staying = sorted({*self.targets, *self.kept, *also, _LAST_STANDARD} - {0, 1})
         bounds = [*staying, _LAST_DESCRIPTOR + 1]
         return [(a + 1, b - 1) for a, b in itertools.pairwise(bounds) if a + 1 <= b - 1]
 

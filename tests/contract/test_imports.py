@@ -33,7 +33,7 @@ ROWS = (
     {"lowlevel"},
     {"surrounded"},
     {"function", "program"},
-    {"namespace"},
+    {"namespace", "preexec"},
     {"popen"},
     {"running", "waiting"},
     {"aio"},
@@ -56,6 +56,7 @@ CORE_USERS = {
     "lowlevel",
     "pidfd",
     "popen",
+    "preexec",
     "program",
 } | {
     "relations",

@@ -158,8 +158,6 @@ def test_all_take_the_vocabulary(name: str, nothing_left: object) -> None:
     assert function(["sh", "-c", 'test "$(ulimit -n)" = 64'], rlimits={"NOFILE": 64}) is not None
     with pytest.raises(TypeError, match="rlimits"):
         function(["true"], rlimit={"NOFILE": 64})
-    with pytest.raises(ValueError, match="preexec_fn"):
-        function(["true"], preexec_fn=print)
 
 
 @pytest.mark.parametrize("name", NAMES)

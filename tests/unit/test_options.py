@@ -243,9 +243,9 @@ def test_what_cannot_be_is_refused_in_words(
         ("PR_SET_PDEATHSIG", "pdeathsig"),
     ],
 )
-def test_there_is_no_preexec_fn(what: str, word: str) -> None:
+def test_a_command_has_no_preexec_fn(what: str, word: str) -> None:
     """The error says which option does what is usually done there."""
-    with pytest.raises(ValueError, match="no preexec_fn") as caught:
+    with pytest.raises(ValueError, match="only Popen and run take") as caught:
         checked({"preexec_fn": os.setsid}, PROGRAM_OPTIONS)
     assert f"{what} " in str(caught.value)
     assert word in str(caught.value)

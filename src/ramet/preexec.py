@@ -1,0 +1,182 @@
+"""preexec_fn: a program before which a Python function runs in its child, as subprocess has it.
+
+The child is a copy of this process, made by libc's fork with all its handlers. There it does what
+the options say, then calls the function, closes what shall not stay open, and execs: subprocess's
+order. What fails is told by a pipe that the exec closes, in numbers and text, since a function that
+has given up its rights is not to be trusted with more.
+"""
+
+import fcntl
+import gc
+import os
+import struct
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from . import _core
+from ._core import Plan
+from .child import Child
+from .errors import CloneError, PreexecWarning, spawn_error
+from .flags import CloneFlag
+from .function import clone
+from .options import WORDS_FOR_PREEXEC
+from .program import Command
+from .surroundings import Moves, Steps, steps_of
+
+_SHARED = (
+    CloneFlag.VM | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.VFORK | CloneFlag.STOPPED
+).value
+_EXIT_NOT_LAUNCHED = 127
+_REPORT = struct.Struct("=ii")  # the step, and its errno
+_IN_FUNCTION = -1  # the step of one whose function raised; its traceback follows
+_MOST_TEXT_BYTES = 1 << 12
+
+
+def warn() -> None:
+    """Say, at the line that called the library, that there is a better way."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        "preexec_fn takes a copy of this process for each program, in which locks of other threads "
+        f"may stay locked; nearly all that it is used for has a word of its own: {WORDS_FOR_PREEXEC}",
+        PreexecWarning,
+        stacklevel=level,
+    )
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __package__
+
+
+def spawn(command: Command, preexec_fn: Callable[[], object]) -> Child[None]:
+    """command.spawn() by a copy of this process that calls the function before its exec.
+
+    Raises SubprocessError when the function raises, with its traceback as a note; ValueError for
+    options that such a child cannot have; else as Command.spawn() does.
+    Source: fork(2), execve(2).
+    """
+    launch = _Launch(command, preexec_fn)
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with open(reading, "rb", buffering=0) as reports:
+        try:
+            launch.make_room(writing)
+            child = launch.begin()
+        finally:
+            launch.close(writing)
+        try:
+            report = reports.read()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+    if report:
+        child.wait()
+        launch.fail(report)
+    return child
+
+
+class _Launch:
+    """What the child will do, worked out before it exists."""
+
+    def __init__(self, command: Command, preexec_fn: Callable[[], object]) -> None:
+        self._command = command
+        self._fn = preexec_fn
+        self._made = made = command._made
+        if shared := made.flags & _SHARED:
+            raise ValueError(
+                f"with preexec_fn the child is a copy: it cannot have {CloneFlag(shared)}"
+            )
+        if made.needs_sponsor:
+            raise ValueError(
+                "with preexec_fn there is no start=False, die_with_parent, pid namespace to join, "
+                "or id map that a helper must write"
+            )
+        self._moves = Moves(made.said)
+        first = Moves({**made.said, "close_fds": False})
+        self._steps = steps_of(made.surroundings._replace(shared_table=False, moves=first))
+        self._plan = Plan(self._steps.steps)
+        self._report = -1
+        self._closing = Steps()
+
+    def make_room(self, writing: int) -> None:
+        """Keep our end of the pipe above all numbers that the child is to have."""
+        self._report = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, self._moves.above)
+        if self._moves.close_others:
+            self._moves.close(self._closing, also=(self._report,))
+
+    def close(self, writing: int) -> None:
+        """Close what the child alone is to have."""
+        os.close(writing)
+        if self._report >= 0:
+            os.close(self._report)
+
+    def begin(self) -> Child[None]:
+        """Make the child."""
+        made = self._made
+        at_birth = made.surroundings.cgroup is None
+        try:
+            child = clone(
+                self._become,
+                flags=made.flags,
+                set_tid=made.said.get("set_tid"),
+                cgroup=made.cgroup if at_birth else None,
+            )
+        except CloneError as error:
+            if made.flags:
+                raise
+            raise spawn_error("fork", error.errno or 0, reason=error.strerror or "") from None
+        # Its outcome is an exec, and what is known of it is the program's.
+        child._outcome, child._what = None, self._command._shown
+        return child
+
+    def _become(self) -> None:
+        """In the child: become the program, or tell why not."""
+        gc.disable()  # what it would finalize is the caller's
+        report = self._step()
+        with open(self._report, "wb", buffering=0, closefd=False) as reports:
+            reports.write(report)
+        os._exit(_EXIT_NOT_LAUNCHED)
+
+    def _step(self) -> bytes:
+        step, number = _core.do_steps(self._plan)
+        if step >= 0:
+            return _REPORT.pack(step, number)
+        try:
+            self._fn()
+            # Now, since the function may have changed the environment.
+            last = Plan([*self._closing.steps, self._command._exec])
+        except BaseException as error:
+            return _REPORT.pack(_IN_FUNCTION, 0) + _told(error)
+        step, number = _core.do_steps(last)
+        return _REPORT.pack(len(self._steps.steps) + step, number)
+
+    def fail(self, report: bytes) -> NoReturn:
+        """Raise what the child has told."""
+        step, number = _REPORT.unpack_from(report)
+        if step == _IN_FUNCTION:
+            error = subprocess.SubprocessError("Exception occurred in preexec_fn.")
+            error.add_note(report[_REPORT.size :].decode(errors="replace"))
+            raise error
+        labels: list[tuple[str, bytes | None]] = [
+            *self._steps.labels,
+            *self._closing.labels,
+            ("execve", None),
+        ]
+        label, file = labels[step]
+        raise self._command._told(label, file, number)
+
+
+def _told(error: BaseException) -> bytes:
+    """The end of its traceback, which says most."""
+    import traceback
+
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:
+        text = type(error).__name__
+    return text.encode(errors="backslashreplace")[-_MOST_TEXT_BYTES:]
