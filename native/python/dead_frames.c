@@ -201,6 +201,7 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
     uintptr_t next;
     found->frames = found->references = found->noted = 0;
     found->has_objects = false;
+    found->ident = dead->thread_id;
     for (uintptr_t address = newest_frame(dead); address != 0 && found->frames < MOST_FRAMES; address = next) {
         if (!copy(&frame, address, offsetof(Frame, localsplus)))
             break;

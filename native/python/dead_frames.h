@@ -10,6 +10,7 @@ struct core_dead_frames {
     long frames;
     long references; /* of their variables, and of the blocks that they had entered */
     bool has_objects; /* some frame can be reached from elsewhere */
+    unsigned long ident; /* of the dead task, to Python */
     int noted;
     /* For each frame: its code, how many variables, these, how many entries of blocks, these. 0 where there is none. */
     uintptr_t words[CORE_MOST_NOTED];

@@ -31,7 +31,7 @@ bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *tas
     int stays = 0;
     PyObject *noted = core_noted_frames(found), *losses = NULL, *told = NULL;
     if (noted != NULL)
-        told = PyObject_CallFunction(take_stock, "llOO", found->frames, found->references, noted,
+        told = PyObject_CallFunction(take_stock, "llOkO", found->frames, found->references, noted, found->ident,
                                      own_identity ? Py_True : Py_False);
     if (told != NULL && PyArg_ParseTuple(told, "Op", &losses, &stays))
         tell(task, losses);
@@ -39,36 +39,4 @@ bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *tas
     Py_XDECREF(noted);
     PyErr_Clear();
     return stays != 0;
-}
-
-/* ---- the locks of buffered files, of which Python code sees nothing */
-
-/* The words of the object itself. */
-PyObject *core_words_of(PyObject *module, PyObject *object)
-{
-    (void)module;
-    Py_ssize_t count = Py_TYPE(object)->tp_basicsize / (Py_ssize_t)sizeof(unsigned long);
-    PyObject *words = PyTuple_New(count);
-    for (Py_ssize_t i = 0; words != NULL && i < count; i++) {
-        PyObject *word = PyLong_FromUnsignedLong(((const unsigned long *)object)[i]);
-        if (word == NULL)
-            Py_CLEAR(words);
-        else
-            PyTuple_SET_ITEM(words, i, word);
-    }
-    return words;
-}
-
-/* LEAVE_BUFFERED in Modules/_io/bufferedio.c: its lock is a pointer, and the owner the word behind it. */
-PyObject *core_leave_buffered(PyObject *module, PyObject *args)
-{
-    PyObject *file;
-    Py_ssize_t owner;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "On:leave_buffered", &file, &owner))
-        return NULL;
-    unsigned long *words = (unsigned long *)file;
-    words[owner] = 0;
-    PyThread_release_lock((PyThread_type_lock)words[owner - 1]);
-    Py_RETURN_NONE;
 }

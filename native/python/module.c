@@ -48,6 +48,8 @@ static PyMethodDef at_home[] = {
      "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
     {"know_exit_status", core_know_exit_status, METH_VARARGS,
      "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
+    {"held_by", core_held_by, METH_VARARGS,
+     "held_by(ident, kinds, owner, /)\n--\n\nAll objects of those kinds that have that number in that word."},
     {"leave_buffered", core_leave_buffered, METH_VARARGS,
      "leave_buffered(file, owner, /)\n--\n\nGives back the lock of a buffered file, whose owner is in that word."},
     {"leave_shutdown", core_leave_shutdown, METH_VARARGS,

@@ -9,7 +9,7 @@ than that; all others stay locked, for what they protect may be half changed.
 import io
 import sys
 from _thread import RLock, allocate_lock, get_ident
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from types import BuiltinMethodType, CodeType, MethodType
 from typing import Any, TypeAlias
@@ -33,15 +33,15 @@ _OF_ONE_STEP = (
 
 
 def take_stock(
-    frames: int, references: int, noted: list[Frame], own_identity: bool
+    frames: int, references: int, noted: list[Frame], ident: int, own_identity: bool
 ) -> tuple[Losses, bool]:
     """After a death, with nothing running in those frames: what is lost, with what can be given back.
 
     frames, references: how many. noted: the frames that it entered last, the very last first.
-    own_identity: the calling thread has the identity of the child, and nobody else has had it; else
-    it is the caller's. Returns the losses, and whether a lock stays that knows its owner by it.
+    ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
+    it; else it is another's. Returns the losses, and whether a lock stays that knows its owner by it.
     """
-    stock = _Stock(noted, own_identity)
+    stock = _Stock(noted, ident, own_identity)
     # The insides of another Python may be others: then a lock stays, and the rest is told.
     with suppress(Exception):
         if own_identity:
@@ -55,8 +55,9 @@ def take_stock(
 
 
 class _Stock:
-    def __init__(self, noted: list[Frame], own_identity: bool) -> None:
+    def __init__(self, noted: list[Frame], ident: int, own_identity: bool) -> None:
         self._noted = noted
+        self._ident = ident
         self._own_identity = own_identity
         self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
         self._seen: list[object] = []
@@ -93,13 +94,11 @@ class _Stock:
 
     def give_back_files(self) -> None:
         """Their buffers count what was written; what was being written may come once more."""
-        files = [getattr(sys, name, None) for name in _STREAMS]
-        for _, variables, kept in self._noted:
-            files += variables + kept
-        for file in _different(filter(None, map(_buffered, files))):
-            if _OWNER is not None and _core.words_of(file)[_OWNER] == get_ident():
-                _core.leave_buffered(file, _OWNER)
-                self.released.append(f"the lock of {_described(file)}")
+        if _OWNER is None:
+            return
+        for file in _core.held_by(self._ident, _BUFFERED, _OWNER):
+            _core.leave_buffered(file, _OWNER)
+            self.released.append(f"the lock of {_described(file)}")
 
     def find_the_rest(self) -> bool:
         """Add what stays locked; whether a lock among it knows its owner."""
@@ -174,14 +173,6 @@ def _attributes(value: Any) -> list[Any]:
         return []
 
 
-def _different(objects: Iterable[Any]) -> Iterator[Any]:
-    seen: set[int] = set()
-    for each in objects:
-        if id(each) not in seen:
-            seen.add(id(each))
-            yield each
-
-
 # ---- modules that were being imported
 
 
@@ -236,22 +227,11 @@ def _library_locks() -> Iterator[tuple[str, Any]]:
 
 # ---- buffered files
 
-_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
-
-
-def _buffered(file: Any) -> Any:
-    """The buffered file behind a file, or None."""
-    if type(file) is io.TextIOWrapper:
-        try:
-            file = file.buffer
-        except ValueError:  # detached
-            return None
-    return file if type(file) in _BUFFERED else None
-
 
 def _described(file: Any) -> str:
-    raw = file.raw
-    return repr(file) if type(raw) is io.FileIO else f"a {type(file).__name__}"
+    """Without a line of Python that is not ours."""
+    plain = type(file) in _BUFFERED and type(file.raw) is io.FileIO
+    return repr(file) if plain else f"a {type(file).__name__}"
 
 
 class _Probe(io.RawIOBase):

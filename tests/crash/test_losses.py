@@ -352,6 +352,110 @@ def test_who_writes_can_die(apart: Start, way: str) -> None:
     apart(die_writing, way).finish()
 
 
+def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its own
+    import gc
+    import io
+    import os
+    import signal
+    from collections.abc import Callable
+    from operator import methodcaller
+    from pathlib import Path
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    class Slow(io.RawIOBase):
+        """A file with a place, whose first reader waits."""
+
+        begun = False
+
+        def readable(self) -> bool:
+            return True
+
+        writable = seekable = readable
+
+        def seek(self, offset: int, _: int = 0, /) -> int:
+            return offset
+
+        def readinto(self, buffer: Any, /) -> int:
+            if not self.begun:
+                self.begun = True
+                signal.pause()
+            buffer[:1] = b"x"
+            return 1
+
+    class Writer(io.BufferedWriter):
+        pass
+
+    class Owner:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+    reading, writing = os.pipe()
+    slow = Slow()
+    kinds: dict[str, Callable[[], Any]] = {
+        "writer": lambda: io.BufferedWriter(io.FileIO(writing, "w"), 100),
+        "subclass": lambda: Writer(io.FileIO(writing, "w"), 100),
+        "text": lambda: open(writing, "w", buffering=1),  # noqa: SIM115 - it lives as long as this
+        "reader": lambda: io.BufferedReader(io.FileIO(reading)),
+        "random": lambda: io.BufferedRandom(slow),
+        "pair": lambda: io.BufferedRWPair(io.FileIO(reading), io.FileIO(writing, "w")),
+    }
+    file = kinds[kind]()
+    owner = Owner(file)
+    globals()["the_file"] = file
+    ways: dict[str, Callable[[], Any]] = {
+        "global": lambda: globals()["the_file"],
+        "closure": lambda: file,
+        "attribute": lambda: owner.file,
+        "frozen": lambda: file,
+    }
+    reach = ways[way]
+    data = "x" * 101 + "\n"
+    use = methodcaller("read", 1)
+    if kind in {"writer", "subclass", "text"}:
+        use = methodcaller("write", data if kind == "text" else data.encode())
+    if way == "frozen":
+        gc.freeze()
+
+    def use_for_ever() -> None:
+        while True:  # the file is in no variable
+            use(reach())
+
+    child = ramet.clone(use_for_ever, flags=F.VM)
+    syscall = Path(f"/proc/{child.pid}/syscall")
+    blocked = (f"0 0x{reading:x} ", f"1 0x{writing:x} ")  # read() and write()
+    while not slow.begun and not syscall.read_text().startswith(blocked):
+        os.sched_yield()
+    child.kill()
+    child.wait(30)
+    assert child.losses is not None
+    assert child.losses.locks == ()
+    (released,) = child.losses.released
+    assert released.startswith("the lock of ")
+    # Now it is anybody's: the caller's, and a child's that has the identity of the dead.
+    if kind in {"reader", "pair"}:
+        os.write(writing, b"ab")
+    elif kind != "random":
+        os.read(reading, 1 << 20)
+    use(file)
+    ramet.clone(use, file, flags=F.VM).result(30)
+
+
+KINDS = ["writer", "subclass", "text", "reader", "random", "pair"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [(kind, "global") for kind in KINDS]
+    + [(kind, way) for kind in ("writer", "reader") for way in ("closure", "attribute", "frozen")],
+)
+def test_who_uses_a_file_can_die(apart: Start, kind: str, way: str) -> None:
+    """The lock of a buffered file is given back, however the child had reached the file."""
+    apart(die_in_a_file, kind, way).finish()
+
+
 def die_in_logging_and_threading() -> None:
     import logging
     import os

@@ -1,0 +1,70 @@
+/* The locks of buffered files, of which Python code sees nothing. */
+#include "tracked.h"
+
+/* The words of the object itself. */
+PyObject *core_words_of(PyObject *module, PyObject *object)
+{
+    (void)module;
+    Py_ssize_t count = Py_TYPE(object)->tp_basicsize / (Py_ssize_t)sizeof(unsigned long);
+    PyObject *words = PyTuple_New(count);
+    for (Py_ssize_t i = 0; words != NULL && i < count; i++) {
+        PyObject *word = PyLong_FromUnsignedLong(((const unsigned long *)object)[i]);
+        if (word == NULL)
+            Py_CLEAR(words);
+        else
+            PyTuple_SET_ITEM(words, i, word);
+    }
+    return words;
+}
+
+/* LEAVE_BUFFERED in Modules/_io/bufferedio.c: its lock is a pointer, and the owner the word behind it. */
+PyObject *core_leave_buffered(PyObject *module, PyObject *args)
+{
+    PyObject *file;
+    Py_ssize_t owner;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "On:leave_buffered", &file, &owner))
+        return NULL;
+    unsigned long *words = (unsigned long *)file;
+    words[owner] = 0;
+    PyThread_release_lock((PyThread_type_lock)words[owner - 1]);
+    Py_RETURN_NONE;
+}
+
+struct search {
+    PyObject *kinds; /* a tuple of types */
+    Py_ssize_t owner;
+    unsigned long holder;
+    PyObject *found; /* a list */
+};
+
+static bool is_of_a_kind(PyObject *object, PyObject *kinds)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kinds); i++)
+        if (PyType_IsSubtype(Py_TYPE(object), (PyTypeObject *)PyTuple_GET_ITEM(kinds, i)))
+            return true;
+    return false;
+}
+
+/* The word first: there are many objects, and this one of them has that number there. */
+static void look_at(PyObject *object, void *context)
+{
+    const struct search *search = context;
+    if (Py_TYPE(object)->tp_basicsize <= search->owner * (Py_ssize_t)sizeof(unsigned long))
+        return;
+    if (((const unsigned long *)object)[search->owner] == search->holder && is_of_a_kind(object, search->kinds) &&
+        PyList_Append(search->found, object) < 0)
+        PyErr_Clear();
+}
+
+PyObject *core_held_by(PyObject *module, PyObject *args)
+{
+    struct search search;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "kO!n:held_by", &search.holder, &PyTuple_Type, &search.kinds, &search.owner))
+        return NULL;
+    search.found = PyList_New(0);
+    if (search.found != NULL)
+        core_visit_tracked(look_at, &search);
+    return search.found;
+}

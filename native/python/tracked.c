@@ -1,0 +1,57 @@
+/* All objects that the garbage collector of this interpreter knows, by the way that each version has. */
+#include "tracked.h"
+
+struct tour {
+    void (*visit)(PyObject *object, void *context);
+    void *context;
+};
+
+#if PY_VERSION_HEX >= 0x030c0000
+
+static int go_on(PyObject *object, void *context)
+{
+    const struct tour *tour = context;
+    tour->visit(object, tour->context);
+    return 1;
+}
+
+static void go_through(struct tour *tour)
+{
+    PyUnstable_GC_VisitObjects(go_on, tour);
+}
+
+#else
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wpointer-arith"
+#undef _PyGC_FINALIZED /* there are two */
+#define Py_BUILD_CORE 1
+#include "internal/pycore_interp.h"
+#undef Py_BUILD_CORE
+#pragma GCC diagnostic pop
+
+static void go_through_generation(const struct gc_generation *generation, const struct tour *tour)
+{
+    const PyGC_Head *head = &generation->head;
+    for (PyGC_Head *each = _PyGCHead_NEXT(head); each != head; each = _PyGCHead_NEXT(each))
+        tour->visit((PyObject *)(each + 1), tour->context);
+}
+
+static void go_through(struct tour *tour)
+{
+    const struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
+    for (int i = 0; i < NUM_GENERATIONS; i++)
+        go_through_generation(&collector->generations[i], tour);
+    go_through_generation(&collector->permanent_generation, tour);
+}
+
+#endif
+
+void core_visit_tracked(void (*visit)(PyObject *object, void *context), void *context)
+{
+    struct tour tour = {visit, context};
+    go_through(&tour);
+}
