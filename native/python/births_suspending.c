@@ -100,6 +100,7 @@ static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskO
     bool is_main = core_hide_main_thread();
     if (state != NULL)
         PyThreadState_Swap(state);
+    PyThreadState *noted = core_note_state(state);
     core_bury(call->state, &call->found);
     core_take_stock(&call->found, task, false);
     if (pid > 0 && call->is_process && !call->finished)
@@ -107,6 +108,7 @@ static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskO
     if (state != NULL) {
         PyThreadState_Clear(state);
         PyThreadState_Swap(mine);
+        core_note_state(noted);
         PyThreadState_Delete(state);
     }
     if (is_main)
