@@ -55,17 +55,19 @@ static bool stand_well(const struct ramet_stand *stands, int count)
     return true;
 }
 
-void ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
+bool ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
 {
     long tids[MOST_THREADS];
     struct ramet_stand stands[MOST_THREADS];
+    bool well = false;
     for (int try = 0; try < TRIES; try++) {
         send(pid, pidfd, SIGSTOP);
         int count = ramet_task_tids(pid, tids, MOST_THREADS);
         bool stopped = have_stopped(tids, count);
         for (int i = 0; i < count; i++)
             stands[i] = ramet_task_stand(tids[i]);
-        if (stopped && !stand_well(stands, count) && try + 1 < TRIES) {
+        well = stopped && stand_well(stands, count);
+        if (stopped && !well && try + 1 < TRIES) {
             send(pid, pidfd, SIGCONT);
             pause_shortly();
             continue;
@@ -73,7 +75,9 @@ void ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
         for (int i = 0; i < count; i++)
             if (stopped && stands[i].stack_pointer != 0)
                 strike_off(&stands[i]);
+        well &= count < MOST_THREADS;
         break;
     }
     send(pid, pidfd, SIGKILL);
+    return well;
 }

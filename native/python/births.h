@@ -40,9 +40,9 @@ long core_birth_carried(struct core_birth *birth);
  * In the thread that lent the block, without the GIL unless the child died holding it: then its state
  * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
  * the children buried that were the dead one's own; maker is its pid, as it saw it. dead: NULL if it
- * has not left a state.
+ * has not left a state. How many children it was.
  */
-void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker);
+int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker);
 
 /*
  * Raises an exception in its child, with the GIL; the carrier is not over. Whether there is a function that it can reach.
@@ -133,8 +133,10 @@ PyThreadState *core_borrow_state(void);
 bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
 
-/* losses.c: what the frames held, for the task (which may be NULL) to tell. */
-bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *task, bool own_identity);
+/* losses.c: what the frames held, for the task (which may be NULL) to tell. release: what becomes of it; NULL: all stays. */
+struct core_release;
+bool core_take_stock(const struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
+                     bool own_identity);
 
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);
 

@@ -11,6 +11,7 @@
 #include "nested.h"
 #include "orphan.h"
 #include "pool.h"
+#include "release.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
 #define NOMINAL_STACK_BYTES 65536
@@ -137,7 +138,8 @@ static void bury_orphan(struct ramet_carrier *carrier)
     core_delete_state(call->undertaker);
     call->state = call->undertaker = NULL;
     Py_CLEAR(call->early);
-    core_take_stock(&call->found, task_of(call), false);
+    core_take_stock(&call->found, NULL, task_of(call), false);
+    core_shared_task_forget(task_of(call));
     bury_threads(call);
     core_forget_thread_of(call->thread);
     Py_CLEAR(call->thread);
@@ -157,7 +159,7 @@ static int gather_orphans(struct ramet_carrier **orphans, int count, pid_t maker
     return count;
 }
 
-void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
+int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
 {
     struct ramet_carrier *orphans[MOST_NESTED];
     if (dead != NULL)
@@ -176,6 +178,17 @@ void core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
         PyEval_RestoreThread(mine);
     for (int i = 0; i < count; i++)
         bury_orphan(orphans[i]);
+    return count;
+}
+
+/* Nobody has stopped its own children before they died: these may have been at work on what is its. */
+static void release(struct core_release *release, const struct carried *call, int orphans)
+{
+    if (call->finished)
+        return;
+    if (call->stood_well && orphans == 0)
+        core_release_take(release, call->state, &call->found, task_of(call));
+    core_shared_task_forget(task_of(call));
 }
 
 /* In a state of the carrier's own, which is not needed afterwards. */
@@ -200,12 +213,14 @@ static bool bury(void *context)
     PyThreadState *mine = call->undertaker;
     core_note_state(mine);
     bool interrupted = call->state->async_exc != NULL;
-    core_take_over(call->state, mine, call->own_pid);
+    struct core_release released = {0};
+    release(&released, call, core_take_over(call->state, mine, call->own_pid));
     core_bury(call->state, &call->found);
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);
-    if (core_take_stock(&call->found, task_of(call), true))
+    if (core_take_stock(&call->found, &released, task_of(call), true))
         call->carrier->stays = true;
+    core_release_finish(&released);
     if (call->is_process && !call->finished)
         bury_threads(call);
     core_tidy_up(call, mine);
@@ -233,8 +248,11 @@ static void retire(void *context)
 void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
 {
     struct carried *call = carrier == NULL ? NULL : carrier->context;
-    if (call == NULL || call->apart == NULL || !core_strike_apart(call, pid, pidfd))
-        ramet_kill_sharer(pid, pidfd, core_strike_off);
+    if (call != NULL && call->apart != NULL && core_strike_apart(call, pid, pidfd))
+        return;
+    bool stood_well = ramet_kill_sharer(pid, pidfd, core_strike_off);
+    if (call != NULL && stood_well)
+        call->stood_well = true; /* before the undertaker can have the GIL */
 }
 
 /* In a thread of its own, as another thread that kills: with the GIL, so that the child is not in the midst of an object. */

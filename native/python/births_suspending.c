@@ -102,7 +102,9 @@ static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskO
         PyThreadState_Swap(state);
     PyThreadState *noted = core_note_state(state);
     core_bury(call->state, &call->found);
-    core_take_stock(&call->found, task, false);
+    core_take_stock(&call->found, NULL, task, false);
+    if (!call->finished)
+        core_shared_task_forget(task);
     if (pid > 0 && call->is_process && !call->finished)
         core_bury_threads(pid);
     if (state != NULL) {

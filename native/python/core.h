@@ -58,6 +58,9 @@ SharedTaskObject *core_shared_task_new(void);
  */
 int core_run_task(SharedTaskObject *task, PyObject *early);
 
+/* When the function has died: what it was called with may be in any state, and stays for ever. task: may be NULL. */
+void core_shared_task_forget(SharedTaskObject *task);
+
 /* What came of the function, once: a pair of its kind, and the value or the exception. */
 PyObject *core_shared_task_take(SharedTaskObject *task);
 

@@ -37,18 +37,26 @@ typedef struct _PyInterpreterFrame Frame;
 
 #if PY_VERSION_HEX >= 0x030e0000
 #define CODE_OF(frame) ((frame)->f_executable.bits & ~TAGS)
+#define CODE_SLOT_OF(frame) ((frame)->f_executable.bits)
+#define FUNCTION_SLOT_OF(frame) ((frame)->f_funcobj.bits)
 #define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->instr_ptr)
 #define IS_NO_FUNCTION(frame) ((frame)->owner >= FRAME_OWNED_BY_INTERPRETER)
 #elif PY_VERSION_HEX >= 0x030d0000
 #define CODE_OF(frame) ((uintptr_t)(frame)->f_executable)
+#define CODE_SLOT_OF(frame) CODE_OF(frame)
+#define FUNCTION_SLOT_OF(frame) ((uintptr_t)(frame)->f_funcobj)
 #define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->instr_ptr)
 #define IS_NO_FUNCTION(frame) ((frame)->owner == FRAME_OWNED_BY_CSTACK)
 #elif PY_VERSION_HEX >= 0x030c0000
 #define CODE_OF(frame) ((uintptr_t)(frame)->f_code)
+#define CODE_SLOT_OF(frame) CODE_OF(frame)
+#define FUNCTION_SLOT_OF(frame) ((uintptr_t)(frame)->f_funcobj)
 #define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->prev_instr)
 #define IS_NO_FUNCTION(frame) ((frame)->owner == FRAME_OWNED_BY_CSTACK)
 #else
 #define CODE_OF(frame) ((uintptr_t)(frame)->f_code)
+#define CODE_SLOT_OF(frame) CODE_OF(frame)
+#define FUNCTION_SLOT_OF(frame) ((uintptr_t)(frame)->f_func)
 #define INSTRUCTION_OF(frame) ((uintptr_t)(frame)->prev_instr)
 #define IS_NO_FUNCTION(frame) false
 #endif
@@ -77,6 +85,22 @@ static uintptr_t object_in(uintptr_t slot)
     return (slot & TAGS) == TAGS ? 0 : slot & ~TAGS;
 #else
     return slot;
+#endif
+}
+
+#if PY_VERSION_HEX >= 0x030e0000
+#define EMPTY_SLOT 1 /* PyStackRef_NULL */
+#else
+#define EMPTY_SLOT 0
+#endif
+
+/* Since 3.14 a slot may only borrow what another owns, or say that it is never freed; both by a tag. */
+static PyObject *owned_in(uintptr_t slot)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return (slot & TAGS) != 0 ? NULL : (PyObject *)slot;
+#else
+    return (PyObject *)slot;
 #endif
 }
 
@@ -170,6 +194,38 @@ static long references_in(const struct piece *piece)
     return references;
 }
 
+#ifndef Py_GIL_DISABLED
+static unsigned int blocks_of(const Frame *frame, const PyCodeObject *code, uintptr_t first)
+{
+    if (INSTRUCTION_OF(frame) < first)
+        return 0;
+    unsigned int depth = depth_of_blocks(code, (unsigned int)((INSTRUCTION_OF(frame) - first) / sizeof(_Py_CODEUNIT)));
+    return depth > (unsigned int)code->co_stacksize ? 0 : depth;
+}
+#else
+/* It has instructions for each thread. */
+static unsigned int blocks_of(const Frame *frame, const PyCodeObject *code, uintptr_t first)
+{
+    (void)frame, (void)code, (void)first;
+    return 0;
+}
+#endif
+
+/*
+ * How much of the stack is in use is noted while a frame waits for a Python function that it called; else
+ * only the open blocks are certain, for what lies above may have been given to whom it called.
+ */
+static int slots_in_use(const Frame *frame, const PyCodeObject *code, unsigned int blocks)
+{
+    int variables = code->co_nlocalsplus;
+#if PY_VERSION_HEX < 0x030e0000
+    if (frame->stacktop >= variables && frame->stacktop <= variables + code->co_stacksize)
+        return frame->stacktop;
+#endif
+    (void)frame;
+    return variables + (int)blocks;
+}
+
 /* Whether it is one. */
 static bool look_at(struct core_dead_frames *found, uintptr_t address, const Frame *frame)
 {
@@ -179,17 +235,12 @@ static bool look_at(struct core_dead_frames *found, uintptr_t address, const Fra
         code.co_nlocalsplus > MOST_VARIABLES)
         return false;
     uintptr_t slots = address + offsetof(Frame, localsplus);
-    unsigned int depth = 0;
-#ifndef Py_GIL_DISABLED /* which has instructions for each thread */
-    if (INSTRUCTION_OF(frame) >= first)
-        depth = depth_of_blocks(&code, (unsigned int)((INSTRUCTION_OF(frame) - first) / sizeof(_Py_CODEUNIT)));
-#endif
-    if (depth > (unsigned int)code.co_stacksize)
-        depth = 0;
+    unsigned int depth = blocks_of(frame, &code, first);
     const struct piece variables = {slots, code.co_nlocalsplus};
     const struct piece blocks = {slots + (uintptr_t)code.co_nlocalsplus * sizeof(uintptr_t), (int)depth};
+    const struct piece in_use = {slots, slots_in_use(frame, &code, depth)};
     found->frames++;
-    found->references += references_in(&variables) + references_in(&blocks);
+    found->references += references_in(&in_use);
     found->has_objects |= frame->frame_obj != NULL;
     note(found, at, &variables, &blocks);
     return true;
@@ -199,6 +250,7 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
 {
     Frame frame, *last = NULL;
     uintptr_t next;
+    found->newest = 0;
     found->frames = found->references = found->noted = 0;
     found->has_objects = false;
     found->ident = dead->thread_id;
@@ -212,13 +264,77 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
             break;
         if (last != NULL)
             last->previous = (Frame *)address;
+        else
+            found->newest = address;
         last = (Frame *)address;
     }
     if (last != NULL)
         last->previous = NULL;
 }
 
-/* ---- with the GIL */
+/* ---- with the GIL: what they own */
+
+static Frame *next_unseen(const struct core_dead_frames *found, const Frame *frame, long *seen)
+{
+    Frame *next = frame == NULL ? (Frame *)found->newest : frame->previous;
+    return next == NULL || (*seen)++ == found->frames || next->frame_obj != NULL ? NULL : next;
+}
+
+static bool add_owned(struct core_objects *owned, uintptr_t slot)
+{
+    PyObject *object = owned_in(slot);
+    return object == NULL || core_objects_add(owned, object);
+}
+
+/* A slot owns what it points to: whoever changes one puts the new in its place before the old is let go of. */
+static int count_of_slots(const Frame *frame)
+{
+    const PyCodeObject *code = (const PyCodeObject *)CODE_OF(frame);
+    return slots_in_use(frame, code, blocks_of(frame, code, CODE_OF(frame) + offsetof(PyCodeObject, co_code_adaptive)));
+}
+
+/* What a generator is made of stays with it. */
+static bool add_of_frame(struct core_objects *owned, const Frame *frame)
+{
+    const uintptr_t *slots = (const uintptr_t *)frame->localsplus;
+    for (int i = 0, count = count_of_slots(frame); i < count; i++)
+        if (!add_owned(owned, slots[i]))
+            return false;
+    return frame->owner != FRAME_OWNED_BY_THREAD ||
+           (add_owned(owned, FUNCTION_SLOT_OF(frame)) && add_owned(owned, CODE_SLOT_OF(frame)) &&
+            add_owned(owned, (uintptr_t)frame->f_locals));
+}
+
+bool core_owned_by_frames(const struct core_dead_frames *found, struct core_objects *owned)
+{
+    long seen = 0;
+    for (const Frame *frame = NULL; (frame = next_unseen(found, frame, &seen)) != NULL;)
+        if (!add_of_frame(owned, frame))
+            return false;
+    return true;
+}
+
+static long empty(Frame *frame)
+{
+    uintptr_t *slots = (uintptr_t *)frame->localsplus;
+    long references = 0;
+    for (int i = 0, count = count_of_slots(frame); i < count; i++) {
+        references += object_in(slots[i]) != 0;
+        if (owned_in(slots[i]) != NULL)
+            slots[i] = EMPTY_SLOT;
+    }
+    return references;
+}
+
+long core_empty_frames(const struct core_dead_frames *found)
+{
+    long seen = 0, references = 0;
+    for (Frame *frame = NULL; (frame = next_unseen(found, frame, &seen)) != NULL;)
+        references += empty(frame);
+    return references;
+}
+
+/* ---- with the GIL: what is noted of them */
 
 static PyObject *tuple_of(const struct core_dead_frames *found, int *at)
 {

@@ -2,13 +2,14 @@
 #ifndef RAMET_DEAD_FRAMES_H
 #define RAMET_DEAD_FRAMES_H
 
-#include "core.h"
+#include "reach.h"
 
 #define CORE_MOST_NOTED 512 /* words, for the frames that it entered last */
 
 struct core_dead_frames {
+    uintptr_t newest; /* the address of the first */
     long frames;
-    long references; /* of their variables, and of the blocks that they had entered */
+    long references; /* of their variables, and of what else they are known to hold */
     bool has_objects; /* some frame can be reached from elsewhere */
     unsigned long ident; /* of the dead task, to Python */
     int noted;
@@ -22,6 +23,16 @@ struct core_dead_frames {
  * links the frames past those parts, so that who holds one of them can go through them later.
  */
 void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *found);
+
+/*
+ * With the GIL, of a task that stood where other threads could run: what its frames own for certain is added
+ * to the list. Of a frame that somebody can reach, and of those that called it, that is nothing. False when
+ * there is no memory for it.
+ */
+bool core_owned_by_frames(const struct core_dead_frames *found, struct core_objects *owned);
+
+/* Takes it away from them: from here on it is the caller's to give up. How many of the found references it was. */
+long core_empty_frames(const struct core_dead_frames *found);
 
 /* With the GIL: the noted ones as a list of (code, variables, entries), the last entered first; NULL with an exception set. */
 PyObject *core_noted_frames(const struct core_dead_frames *found);

@@ -1,5 +1,6 @@
 /* What a dead child took with it, as ramet.burial finds it. */
 #include "births.h"
+#include "release.h"
 
 static PyObject *take_stock;
 
@@ -24,15 +25,18 @@ static void tell(SharedTaskObject *task, PyObject *losses)
  * else has it. Whether a lock remains that knows its owner by it: the thread must then live on, or the
  * next to be given its identity would have that lock.
  */
-bool core_take_stock(const struct core_dead_frames *found, SharedTaskObject *task, bool own_identity)
+bool core_take_stock(const struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
+                     bool own_identity)
 {
     if (found->frames == 0 || take_stock == NULL)
         return false;
     int stays = 0;
+    long given_up = release == NULL ? 0 : release->given_up;
+    Py_ssize_t kept = release == NULL ? 0 : (Py_ssize_t)release->kept.count;
     PyObject *noted = core_noted_frames(found), *losses = NULL, *told = NULL;
     if (noted != NULL)
-        told = PyObject_CallFunction(take_stock, "llOkO", found->frames, found->references, noted, found->ident,
-                                     own_identity ? Py_True : Py_False);
+        told = PyObject_CallFunction(take_stock, "lllnOkO", found->frames, found->references, given_up, kept, noted,
+                                     found->ident, own_identity ? Py_True : Py_False);
     if (told != NULL && PyArg_ParseTuple(told, "Op", &losses, &stays))
         tell(task, losses);
     Py_XDECREF(told);

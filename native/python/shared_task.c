@@ -91,18 +91,24 @@ static PyObject *raise_early(PyObject *exception)
 
 int core_run_task(SharedTaskObject *self, PyObject *early)
 {
-    PyObject *fn = self->fn, *args = self->args, *context = self->context;
-    self->fn = self->args = self->context = NULL;
     PyObject *value = NULL;
-    if (PyContext_Enter(context) == 0)
-        value = early == NULL ? PyObject_Call(fn, args, NULL) : raise_early(early);
+    if (PyContext_Enter(self->context) == 0)
+        value = early == NULL ? PyObject_Call(self->fn, self->args, NULL) : raise_early(early);
     int code = value != NULL ? keep_value(self, value) : keep_error(self);
-    if (PyContext_Exit(context) < 0)
+    if (PyContext_Exit(self->context) < 0)
         PyErr_Clear();
-    Py_DECREF(fn);
-    Py_DECREF(args);
-    Py_DECREF(context);
+    Py_CLEAR(self->fn);
+    Py_CLEAR(self->args);
+    Py_CLEAR(self->context);
     return code;
+}
+
+/* ---- after its death */
+
+void core_shared_task_forget(SharedTaskObject *self)
+{
+    if (self != NULL)
+        self->fn = self->args = self->context = NULL;
 }
 
 /* ---- in the caller */

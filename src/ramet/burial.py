@@ -33,11 +33,18 @@ _OF_ONE_STEP = (
 
 
 def take_stock(
-    frames: int, references: int, noted: list[Frame], ident: int, own_identity: bool
+    frames: int,
+    references: int,
+    given_up: int,
+    kept: int,
+    noted: list[Frame],
+    ident: int,
+    own_identity: bool,
 ) -> tuple[Losses, bool]:
     """After a death, with nothing running in those frames: what is lost, with what can be given back.
 
-    frames, references: how many. noted: the frames that it entered last, the very last first.
+    frames, references: how many. given_up, kept: how many of the references are given up after this,
+    and how many objects stay for ever. noted: the frames that it entered last, the very last first.
     ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
     it; else it is another's. Returns the losses, and whether a lock stays that knows its owner by it.
     """
@@ -51,7 +58,8 @@ def take_stock(
     with suppress(Exception):
         stock.give_back_files()
     stays = stock.find_the_rest()
-    return Losses(frames, references, tuple(stock.locks), tuple(stock.released)), stays
+    locks, released = tuple(stock.locks), tuple(stock.released)
+    return Losses(frames, references, locks, released, given_up, kept), stays
 
 
 class _Stock:

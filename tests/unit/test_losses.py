@@ -8,6 +8,9 @@ from ramet import ChildDied, ExitStatus, Losses
 def test_losses_say_what_is_lost() -> None:
     """Frames and references are counted, and each lock is named, whatever became of it."""
     assert str(Losses(1, 2)) == "lost 1 frame with 2 references"
+    assert str(Losses(1, 2, given_up=2, kept=1)) == (
+        "lost 1 frame with 2 references; gave up 2, and kept 1 object"
+    )
     assert str(Losses(3, 1, ("<a lock>",), ("the import lock of 'x'",))) == (
         "lost 3 frames with 1 reference; still locked: <a lock>; given back: the import lock of 'x'"
     )
@@ -21,9 +24,11 @@ def test_losses_do_not_change() -> None:
 
 def test_the_error_tells_of_the_losses() -> None:
     """ChildDied says what was lost with the child, after a journey between processes too."""
-    died = ChildDied(ExitStatus.from_wstatus(9), 4711, Losses(1, 2))
+    died = ChildDied(ExitStatus.from_wstatus(9), 4711, Losses(1, 2, given_up=1, kept=3))
     for error in (died, pickle.loads(pickle.dumps(died))):
         assert error.losses is not None
-        assert error.losses.frames == 1
-        assert str(error).endswith("killed by SIGKILL; lost 1 frame with 2 references")
+        assert (error.losses.frames, error.losses.given_up, error.losses.kept) == (1, 1, 3)
+        assert str(error).endswith(
+            "killed by SIGKILL; lost 1 frame with 2 references; gave up 1, and kept 3 objects"
+        )
     assert ChildDied(ExitStatus.from_wstatus(9), 4711).losses is None

@@ -1,0 +1,19 @@
+/* Objects whose end is no more than that their memory is free again. */
+#ifndef RAMET_PLAIN_H
+#define RAMET_PLAIN_H
+
+#include "core.h"
+
+/* Whether it holds nothing that has to be looked at, and can end anywhere. */
+bool core_is_plain_leaf(PyObject *object);
+
+/*
+ * Whether it can end anywhere once what it holds can: it has one of the interpreter's own types, no
+ * finalizer, and nobody is told of its end (no weak reference). Its tp_traverse shows all that it holds.
+ */
+bool core_is_plain_container(PyObject *object);
+
+/* Whether it is never freed, and its references are not counted. */
+bool core_is_immortal(PyObject *object);
+
+#endif
