@@ -92,9 +92,9 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP):
         """Read flags as people and strace write them.
 
         Takes names with or without ``CLONE_`` and in either case, signals, hexadecimal and decimal
-        numbers, joined by ``|``; whatever ``str()`` gives; and whole lines of strace for clone,
-        clone3 and unshare. ``SIGRT_n`` and ``SIGRTMIN+n`` both count from 32 as the kernel does
-        (libc keeps the first two for itself: its SIGRTMIN is 34).
+        numbers, joined by ``|``, by commas or blanks; whatever ``str()`` gives; and whole lines of
+        strace for clone, clone3 and unshare. ``SIGRT_n`` and ``SIGRTMIN+n`` both count from 32 as
+        the kernel does (libc keeps the first two for itself: its SIGRTMIN is 34).
 
         Raises UnknownFlagError (a ValueError) for an unknown name, with the nearest known one, and
         ValueError for two exit signals at once.
@@ -232,7 +232,8 @@ _BITS_BY_NAME = {
 }
 
 # Compiled when they are first needed: that takes longer than much of an import.
-_COMMENT = r"(?s)/\*.*?\*/"
+_COMMENT = r"(?s)/\*.*?\*/|strace: Process \d+ attached"
+_JOINTS = r"[|,\s]+"
 _UNSHARE = r"\bunshare\(([^)<]*)"
 _FLAGS_FIELD = r"\bflags\s*=([^,)}<]*)"
 _SIGNAL_FIELD = r"\bexit_signal\s*=([^,)}<]*)"
@@ -241,7 +242,7 @@ _SIGNAL_FIELD = r"\bexit_signal\s*=([^,)}<]*)"
 def _words_of(text: str) -> list[str]:
     text = re.sub(_COMMENT, "", text)
     written = re.search(_FLAGS_FIELD, text) or re.search(_UNSHARE, text)
-    words = [word.strip() for word in (written[1] if written else text).split("|")]
+    words = re.split(_JOINTS, (written[1] if written else text).strip())
     if written and (signal := re.search(_SIGNAL_FIELD, text)):
         words.append(_checked_signal(signal[1].strip()))
     return words
@@ -262,17 +263,47 @@ def _read_word(word: str) -> int:
             raise UnknownFlagError(f"not a number: {word!r}") from None
     name = word.upper().removeprefix(_PREFIX)
     if name not in _BITS_BY_NAME:
-        raise UnknownFlagError(f"no clone flag or signal is called {word!r}{_suggestion(name)}")
+        raise UnknownFlagError(f"no clone flag or signal is called {word!r}{_suggestion(word)}")
     return _BITS_BY_NAME[name]
 
 
-def _suggestion(name: str) -> str:
+# What people call by other words than the kernel does, each without a plural's s.
+_OTHER_WORDS = {
+    "cow": "VM", "copyonwrite": "VM", "memory": "VM", "heap": "VM", "mm": "VM", "addressspace": "VM",
+    "fd": "FILES", "descriptor": "FILES", "filedescriptor": "FILES", "cwd": "FS", "chroot": "FS",
+    "directory": "FS", "umask": "FS", "handler": "SIGHAND", "signal": "SIGHAND|CLEAR_SIGHAND",
+    "namespace": "NEWNS|NEWUTS|NEWIPC|NEWUSER|NEWPID|NEWNET|NEWCGROUP|NEWTIME",
+    "container": "NEWNS|NEWUTS|NEWIPC|NEWPID|NEWNET", "mnt": "NEWNS", "mount": "NEWNS",
+    "net": "NEWNET", "network": "NEWNET", "uts": "NEWUTS", "hostname": "NEWUTS", "ipc": "NEWIPC",
+    "user": "NEWUSER", "uid": "NEWUSER", "root": "NEWUSER", "rootless": "NEWUSER",
+    "capability": "NEWUSER", "cgroup": "NEWCGROUP|INTO_CGROUP", "time": "NEWTIME",
+    "clock": "NEWTIME", "init": "NEWPID", "semaphore": "SYSVSEM", "tls": "SETTLS",
+    "ptid": "PARENT_SETTID", "ctid": "CHILD_SETTID|CHILD_CLEARTID", "sibling": "PARENT",
+    "zombie": "AUTOREAP", "nonewprivs": "NNP", "suspend": "VFORK", "wait": "VFORK",
+}  # fmt: skip
+
+
+def _suggestion(word: str) -> str:
+    """The flag that is meant by a word that is none: by what it is about, or by a slip of the finger."""
     import difflib  # only a mistake needs it, and an import of this package should stay cheap
 
-    nearest = difflib.get_close_matches(name, _BITS_BY_NAME, n=1)
+    if not word:
+        return "; 0 is for none"
+    if meant := _OTHER_WORDS.get(_plain(word)):
+        first, *more = map(str, CloneFlag.parse(meant))
+        return f"; see {', '.join([first, *more])}" if more else f"; the flag for it is {first}"
+    name = word.upper().removeprefix(_PREFIX)
+    known = CloneFlag.__members__ if name != word.upper() else _BITS_BY_NAME
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if not nearest:
         return ""
     return f"; the nearest known name is {CloneFlag(_BITS_BY_NAME[nearest[0]])}"
+
+
+def _plain(word: str) -> str:
+    word = re.sub(r"[-_ ]", "", word.lower())
+    word = word.removesuffix("namespace") or word
+    return re.sub(r"ies$", "y", word).removesuffix("s") if word not in _OTHER_WORDS else word
 
 
 def _row(

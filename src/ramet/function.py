@@ -36,6 +36,7 @@ _VFORK = CloneFlag.VFORK.value
 _THREAD = CloneFlag.THREAD.value
 _PARENT = CloneFlag.PARENT.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
 _NO_MORE = (None,) * 7  # than flags is asked of clone()
 _LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
 
@@ -43,7 +44,7 @@ _LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
 def clone(
     fn: Callable[[*Ts], T],
     *args: *Ts,
-    flags: int = 0,
+    flags: int = _UNSAID,
     exit_signal: int | None = None,
     stack_size: int | None = None,
     set_tid: Sequence[int] | None = None,
@@ -98,7 +99,7 @@ def clone(
     """
     if not callable(fn):
         _refuse_as_function(fn, "clone")
-    if args and not flags and CloneFlag in map(type, args):
+    if flags is _UNSAID and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "clone")
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter)
     if more == _NO_MORE and not options:
@@ -148,7 +149,7 @@ def clone(
 
 
 def vfork(
-    fn: Callable[[*Ts], T], *args: *Ts, flags: int = 0, **options: Unpack[FunctionOptions]
+    fn: Callable[[*Ts], T], *args: *Ts, flags: int = _UNSAID, **options: Unpack[FunctionOptions]
 ) -> Child[T]:
     """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
 
@@ -165,7 +166,7 @@ def vfork(
     """
     if not callable(fn):
         _refuse_as_function(fn, "vfork")
-    if args and not flags and CloneFlag in map(type, args):
+    if flags is _UNSAID and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "vfork")
     wanted, signal_number = _flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
     if not options and not wanted & _THREAD:

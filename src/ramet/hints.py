@@ -72,7 +72,7 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
 
 
 def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
-    """Where no flags are said and one is handed to fn: perhaps flags= was forgotten.
+    """Where nothing is said of flags and one is handed to fn: perhaps flags= was forgotten.
 
     Raises TypeError where fn cannot take it and can do without, and else warns (RuntimeWarning).
     """
@@ -85,7 +85,7 @@ def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: st
     others = tuple(arg for arg in args if arg is not flag)
     if not _takes(fn, args) and _takes(fn, others):
         raise TypeError(words)
-    words += f"; if it is meant, {verb}(functools.partial({name}, {said})) says so"
+    words += f"; if it is meant, {verb}({name}, {said}, flags=0) says so"
     warnings.warn(words, RuntimeWarning, stacklevel=4)
 
 

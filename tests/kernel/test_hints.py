@@ -99,11 +99,12 @@ def test_a_flag_that_fn_may_want_is_warned_of(verb: Any, nothing_left: object) -
 
 
 def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
-    """A bound one, or one beside flags=, warns of nothing."""
+    """One beside flags=, or a bound one, warns of nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ramet.clone(functools.partial(one, F.VM)).result(SECONDS) == F.VM
         assert ramet.clone(one, F.VM, flags=F.VM).result(SECONDS) is F.VM
+        assert ramet.clone(one, F.VM, flags=0).result(SECONDS) == F.VM
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,13 @@
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +76,62 @@ def test_explain_takes_fields() -> None:
     done = ramet("explain", "0", "--field", "set_tid=0x10000", "--field", "set_tid_size=33")
     assert "by rule A5" in done.stdout
     assert "by rule L1" in ramet("explain", "0", "--field", "set_tid=7,8").stdout
+
+
+@pytest.mark.parametrize("words", [["VM,FS"], ["VM", "FS"], ["clone_vm|CLONE_FS"]])
+def test_flags_need_no_quotes(words: list[str]) -> None:
+    """Commas and blanks join them, too, which a shell leaves alone."""
+    assert "clone3(flags=CLONE_VM|CLONE_FS)" in ramet("explain", *words).stdout
+
+
+def in_terminal(columns: int, *arguments: str) -> str:
+    """What is written to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 50, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in PLAIN}
+    subprocess.run(
+        [sys.executable, "-m", "ramet", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        check=False,
+        env={
+            **environment,
+            "TERM": "xterm-256color",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
+    )
+    os.close(theirs)
+    text = b""
+    with suppress(OSError):  # EIO at the end
+        while piece := os.read(ours, 65536):
+            text += piece
+    os.close(ours)
+    return text.decode().replace("\r\n", "\n")
+
+
+PLAIN = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"}
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("request_", ["THREAD,NEWUSER", "docker", "VM|FS"])
+def test_an_explanation_fits_its_terminal(columns: int, request_: str) -> None:
+    """Words and flags stay whole at any width, none is lost, and what they are about has a colour."""
+    text = in_terminal(columns, "explain", request_)
+    assert "\x1b[1;38;5;31m" in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert max(map(len, plain.splitlines())) <= columns
+    whole = ramet("explain", request_).stdout
+    assert "".join(plain.split()) == "".join(whole.split())
+    assert set(re.split(r"[\s|]+", plain)) == set(re.split(r"[\s|]+", whole))
+
+
+def test_a_newer_kernel_is_named_as_such() -> None:
+    """What the rules say of a kernel that nobody had seen is said with care."""
+    assert "newer than 7.1" in ramet("explain", "VM", "--kernel", "99.1").stdout
+    assert "newer than" not in ramet("explain", "VM", "--kernel", "7.1.3").stdout
+    assert json.loads(ramet("explain", "VM", "--kernel", "99.1", "--json").stdout)[
+        "newer_than_known"
+    ]
 
 
 def test_rules_are_listed_and_told() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.style import Style
 
 import ramet
 from ramet import CloneFlag, _core
 from ramet.cli.group import ramet as command
-from ramet.tour import machine, run, table
+from ramet.tour import colours, machine, run, table
 from ramet.tour.row import NotPermitted, Row, Seen, Verdict
 
 FLAGS = [
@@ -275,14 +276,14 @@ def columns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def shown(file: io.StringIO, outcomes: tuple[run.Outcome, ...]) -> str:
-    table.show(table.console_for(file), outcomes, machine.describe())
+    table.show(colours.console_for(file), outcomes, machine.describe())
     return file.getvalue()
 
 
 def test_a_terminal_gets_colours(columns: int, outcomes: tuple[run.Outcome, ...]) -> None:
     """On a terminal verdicts have colours, and every row is there."""
     text = shown(Terminal(), outcomes)
-    assert "\x1b[32mholds" in text
+    assert "\x1b[38;5;28mholds" in text
     assert all(name in text for name in FLAGS + STATEMENTS)
 
 
@@ -304,12 +305,38 @@ def test_plain_text_is_plain(
     assert all(name in text for name in FLAGS + STATEMENTS)
 
 
+def luminance(number: int) -> float:
+    """Of one of the 256 colours, by the formula of WCAG 2."""
+    steps = (0, 95, 135, 175, 215, 255)
+    if number >= 232:
+        channels = [8 + 10 * (number - 232)] * 3
+    else:
+        channels = [steps[(number - 16) // place % 6] for place in (36, 6, 1)]
+    parts = [
+        c / 12.92 if (c := n / 255) <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for n in channels
+    ]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+@pytest.mark.parametrize(
+    "style", [colours.GREEN, colours.AMBER, colours.PURPLE, colours.TEAL, colours.GREY]
+)
+def test_colours_can_be_read_on_light_and_on_dark(style: str) -> None:
+    """Each has a contrast of four to one to white and to black."""
+    colour = Style.parse(style).color
+    assert colour is not None
+    assert colour.number is not None
+    light = luminance(colour.number)
+    assert (1 + 0.05) / (light + 0.05) >= 4
+    assert (light + 0.05) / (0 + 0.05) >= 4
+
+
 def test_a_poor_locale_gets_the_table_too(outcomes: tuple[run.Outcome, ...]) -> None:
     """What the encoding of a file cannot write is replaced."""
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     row, seen = outcomes[0]
     far = run.Outcome(row, Seen("cut short…", seen.with_, seen.verdict))
-    table.show(table.console_for(file), [far], machine.describe())
+    table.show(colours.console_for(file), [far], machine.describe())
     file.seek(0)
     assert "cut short?" in file.read()
 

@@ -91,10 +91,61 @@ def test_pthread_create_is_a_thread() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "call", "flags", "errno"),
+    [
+        ("vfork() = 12", "clone", 0x4100, None),
+        ("fork()                                  = 24728", "clone", 0, None),
+        ("[pid 24717] fork( <unfinished ...>", "clone", 0, None),
+        ("[pid 24717] <... vfork resumed>)        = 24718", "clone", 0x4100, None),
+        ("24726 10:41:38.633501 vfork( <unfinished ...>", "clone", 0x4100, None),
+        ("fork() = -1 EAGAIN (Resource temporarily unavailable)", "clone", 0, "EAGAIN"),
+        ("vfork(strace: Process 24718 attached", "clone", 0x4100, None),
+        ("[pid 7] clone(child_stack=NULL, flags=CLONE_FS|SIGCHLD) = 8", "clone", FS, None),
+        (
+            "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLDstrace: Process 24720 attached",
+            "clone",
+            0x1000000,
+            None,
+        ),
+        ("7 1.5 unshare(CLONE_NEWNS) = -1 EPERM (Oper...)", "unshare", 0x20000, "EPERM"),
+    ],
+)
+def test_lines_of_strace_with_more_than_one_process_are_read(
+    line: str, call: str, flags: int, errno: str | None
+) -> None:
+    """With its pids and times, cut in two, or with what strace says in between; taken from strace 6.13."""
+    told = explain(line, kernel="6.18")
+    assert (told.outcome.request.call, told.outcome.request.flags) == (call, flags)
+    assert told.traced_errno == errno
+    if call == "clone":
+        assert told.outcome.request.exit_signal == 17
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[pid 7] <... clone resumed>, child_tidptr=0x7f0) = 8", " => {parent_tid=[7]}, 88) = 7"],
+)
+def test_the_end_of_a_line_alone_is_no_request(line: str) -> None:
+    """Its flags are in the line before, as the error says."""
+    with pytest.raises(ValueError, match="flags are in the line of its beginning"):
+        explain(line)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("CLONE_SIGHND", "the nearest known name is CLONE_SIGHAND"),
         ("pthread_craete", "no clone flag or signal"),
+        ("pthread_craete", "the nearest known name is pthread_create$"),
+        ("CLONE_VN", "the nearest known name is CLONE_VM$"),
+        ("VN", "the nearest known name is CLONE_VM$"),
+        ("cow", "the flag for it is CLONE_VM$"),
+        ("Copy-on-Write", "the flag for it is CLONE_VM$"),
+        ("namespaces", "see CLONE_NEWTIME, CLONE_NEWNS, .*CLONE_NEWNET$"),
+        ("network namespace", "the flag for it is CLONE_NEWNET$"),
+        ("descriptors", "the flag for it is CLONE_FILES$"),
+        ("VM|capabilities", "the flag for it is CLONE_NEWUSER$"),
+        ("VM|", "0 is for none$"),
         ("", "no clone flag or signal"),
     ],
 )

@@ -12,7 +12,7 @@ from ..law import CALLS, Call, Caller, Explanation
 
 
 @click.command()
-@click.argument("request")
+@click.argument("request", nargs=-1, required=True)
 @click.option("--call", type=click.Choice(CALLS), help="Which call; else the one Ramet would make.")
 @click.option("--exit-signal", type=int, metavar="N", help="The number of the exit signal.")
 @click.option("--kernel", metavar="6.9", help="Which Linux is asked; else the one that runs here.")
@@ -28,7 +28,7 @@ from ..law import CALLS, Call, Caller, Explanation
 @click.option("--json", "as_json", is_flag=True, help="An object for machines.")
 @click.option("--svg", metavar="FILE", help="Draw caller and child; - is the standard output.")
 def explain(
-    request: str,
+    request: tuple[str, ...],
     *,
     call: str | None,
     exit_signal: int | None,
@@ -41,13 +41,13 @@ def explain(
 ) -> None:
     """Explain a request for a new task: what is shared, which rules it breaks, what would mend it.
 
-    REQUEST is flags by name ('CLONE_VM|CLONE_FS|SIGCHLD'), a number, a line of strace for clone,
-    clone3, unshare or setns, or one of fork, vfork, pthread_create, posix_spawn and docker. The
-    exit status is 1 when the kernel would refuse it.
+    REQUEST is flags by name ('CLONE_VM|CLONE_FS|SIGCHLD', or VM,FS), a number, a line of strace for
+    clone, clone3, fork, vfork, unshare or setns, or one of fork, vfork, pthread_create, posix_spawn
+    and docker. The exit status is 1 when the kernel would refuse it.
     """
     try:
         told = explain_request(
-            request,
+            " ".join(request),
             exit_signal=exit_signal,
             call=cast(Call | None, call),
             caller=_caller(unprivileged, as_me),
@@ -61,7 +61,7 @@ def explain(
     if as_json:
         click.echo(json.dumps(told.to_dict(), indent=2))
     elif svg is None:
-        click.echo(str(told))
+        _show(told)
     sys.exit(int(not told.outcome.granted))
 
 
@@ -71,6 +71,16 @@ def _caller(unprivileged: bool, as_me: bool) -> Caller | None:
     if as_me:
         return Caller.current()
     return Caller(privileged=False) if unprivileged else None
+
+
+def _show(told: Explanation) -> None:
+    """In a terminal with colours and its words wrapped; a file has each line whole, for grep."""
+    if not sys.stdout.isatty():
+        click.echo(str(told))
+        return
+    from .explanation import show  # what draws in a terminal takes longer to import than all else
+
+    show(told)
 
 
 def _draw(told: Explanation, place: str) -> None:

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from ..tour import machine, run, table
+from ..tour.colours import console_for
 from ..tour.row import Row, Verdict
 
 
@@ -28,7 +29,7 @@ def tour(as_json: bool, only: str | None) -> None:
         outcomes = list(run.run(rows))
         click.echo(table.to_json(outcomes, facts))
     else:
-        console = table.console_for(sys.stdout)
+        console = console_for(sys.stdout)
         outcomes = list(_watched(run.run(rows), rows, console))
         table.show(console, outcomes, facts)
     sys.exit(int(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes)))

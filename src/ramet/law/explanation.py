@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..flags import CloneFlag, signal_name
 from .caller import Caller
@@ -15,7 +15,7 @@ from .reading import Reading, complete, read
 from .request import CSIGNAL, Call, Request
 from .rule import Rule
 from .sharing import SHARES
-from .version import version_text
+from .version import NEWEST, parse_version, version_text
 
 _SIGNAL_BITS = 0x7F
 _CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
@@ -31,6 +31,31 @@ class FlagWords:
     does: str
     since: str
     note: str
+
+
+class Line(NamedTuple):
+    """One thing that is told: what it is about, which may be empty, and the words."""
+
+    about: str
+    words: str
+
+
+class Section(NamedTuple):
+    """Things of one kind."""
+
+    title: str
+    lines: list[Line]
+    gap: int = 2  # columns after what they are about
+
+    @property
+    def width(self) -> int:
+        """Of the column of what they are about."""
+        return max(len(line.about) for line in self.lines)
+
+    def __str__(self) -> str:
+        gap = " " * self.gap if self.width else ""
+        lines = [f"  {line.about:{self.width}}{gap}{line.words}" for line in self.lines]
+        return "\n".join([self.title, *lines])
 
 
 class Explanation:
@@ -116,6 +141,7 @@ class Explanation:
             "flags": outcome.request.flags,
             "exit_signal_asked": outcome.request.exit_signal,
             "kernel": version_text(outcome.kernel),
+            "newer_than_known": self.is_newer,
             "recipe": self.recipe,
             "errno": outcome.errno,
             "traced_errno": self.traced_errno,
@@ -150,42 +176,52 @@ class Explanation:
             "unprivileged_errno": self.unprivileged.errno,
         }
 
+    def sections(self) -> tuple[Section, ...]:
+        """What there is to tell, in parts: a title and its lines; without those that have none."""
+        outcome = self.outcome
+        told = (
+            Section("Flags", self._flag_lines()),
+            Section("Broken rules", [_rule_line(rule) for rule in outcome.broken], 1),
+            Section("Smallest changes", [Line("", str(change)) for change in self.changes]),
+            Section("Shared", [Line("", line) for line in self._shares(True)]),
+            Section("Not shared", [Line("", line) for line in self._shares(False)]),
+            Section("The child", [Line("", line) for line in self._child()]),
+            Section("Passed over", [_rule_line(rule) for rule in outcome.notes], 1),
+            Section("Other callers", [Line("", line) for line in self._others()]),
+            Section("Other kernels", self._kernels()),
+        )
+        return tuple(section for section in told if section.lines)
+
     def __str__(self) -> str:
-        sections = [
-            self._head(),
-            self._told("Flags", self._flag_lines()),
-            self._told("Broken rules", [_rule_line(rule) for rule in self.outcome.broken]),
-            self._told("Smallest changes", [str(change) for change in self.changes]),
-            self._told("Shared", self._shares(True)),
-            self._told("Not shared", self._shares(False)),
-            self._told("The child", self._child()),
-            self._told("Passed over", [_rule_line(rule) for rule in self.outcome.notes]),
-            self._told("Other callers", self._others()),
-            self._told("Other kernels", self._kernels()),
-        ]
-        return "\n\n".join(section for section in sections if section)
+        return "\n\n".join(["\n".join(self.head()), *map(str, self.sections())])
 
     def __repr__(self) -> str:
         return str(self)  # at a prompt, all of it
 
-    def _head(self) -> str:
+    def head(self) -> list[str]:
+        """What comes first: the request, and the verdict."""
         who = "a privileged caller" if self.outcome.caller.privileged else "a plain caller"
         lines = [f"{self.recipe}():" if self.recipe else "", self.asked]
         lines.append(f"on Linux {version_text(self.outcome.kernel)}, {who}: {self.verdict}")
+        if self.is_newer:
+            lines.append(
+                f"This kernel is newer than {NEWEST}, the newest whose rules are known here: it may "
+                "know more flags, and answer otherwise."
+            )
         if self.traced_errno and self.traced_errno != self.outcome.errno:
             lines.append(
                 f"The trace shows {self.traced_errno}, which the law does not foresee here."
             )
-        return "\n".join(filter(None, lines))
+        return [line for line in lines if line]
 
-    @staticmethod
-    def _told(title: str, lines: list[str]) -> str:
-        return "\n".join([title, *(f"  {line}" for line in lines)]) if lines else ""
+    @property
+    def is_newer(self) -> bool:
+        """Whether the kernel is newer than those whose rules are known."""
+        return self.outcome.kernel[:2] > parse_version(NEWEST)[:2]
 
-    def _flag_lines(self) -> list[str]:
-        width = max((len(words.name) for words in self.flags), default=0)
+    def _flag_lines(self) -> list[Line]:
         return [
-            f"{words.name:{width}}  {words.does}" + (f" ({words.note})" if words.note else "")
+            Line(words.name, words.does + (f" ({words.note})" if words.note else ""))
             for words in self.flags
         ]
 
@@ -223,9 +259,9 @@ class Explanation:
         words = answer_in_words(self.unprivileged, self.outcome)
         return [f"without privileges: {words}"]
 
-    def _kernels(self) -> list[str]:
+    def _kernels(self) -> list[Line]:
         return [
-            f"{span}: {answer_in_words(span.outcome, self.outcome)}"
+            Line("", f"{span}: {answer_in_words(span.outcome, self.outcome)}")
             for span in self.spans
             if not span.has(self.outcome.kernel)
         ]
@@ -247,10 +283,10 @@ def _shown(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _rule_line(rule: Rule) -> str:
+def _rule_line(rule: Rule) -> Line:
     where = "" if rule.kernel_function == "none" else f" [{rule.kernel_function}, {rule.source}]"
     errno = f" {rule.errno}" if rule.errno else ""
-    return f"{rule.id}{errno}: {rule.sentence}{where}; {rule.remedy}"
+    return Line(f"{rule.id}{errno}:", f"{rule.sentence}{where}; {rule.remedy}")
 
 
 def _rule_dict(rule: Rule) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import Any, cast
 
-from ..flags import CloneFlag
+from ..flags import CloneFlag, UnknownFlagError
 from .request import CSIGNAL, Call
 from .version import NEWEST, kernel_version, parse_version
 
@@ -61,8 +61,10 @@ RECIPES = {
 }
 
 _CALL = re.compile(r"\b(clone3|clone|unshare|setns)\(")
+_FORK_CALL = re.compile(r"(?:^|[\s\]])(v?fork)\(|<\.\.\. (v?fork) resumed>")
+_SECOND_HALF = re.compile(r"<\.\.\. \w+ resumed>|^\s*[,}]|^\s*=>")
 _ANSWER = re.compile(r"\)\s*=\s*-1 (E[A-Z0-9]+)")
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?\*/|strace: Process \d+ attached", re.DOTALL)
 _FIELD = re.compile(r"\b(\w+)=(\[[^\]]*\]|[^,}=]+)")
 _SIZE = re.compile(r"},?\s*(?:=>\s*{[^}]*}\s*,?)?\s*(\d+)\)")
 _SETNS = re.compile(r"setns\(\s*(-?\d+)[^,]*,\s*([^)]*)\)")
@@ -74,7 +76,7 @@ def read(request: int | str) -> Reading:
     """The parts of a request.
 
     Takes a number, flags by name, the name of a recipe (fork, vfork, pthread_create, posix_spawn,
-    docker), or a line of strace for clone, clone3, unshare or setns.
+    docker), or a line of strace for clone, clone3, fork, vfork, unshare or setns.
 
     Raises UnknownFlagError (a ValueError) with the nearest known name.
 
@@ -90,8 +92,40 @@ def read(request: int | str) -> Reading:
     text = _COMMENT.sub("", request)
     called = _CALL.search(text)
     if called is None:
-        return Reading(CloneFlag.parse(request).value)
+        return _read_fork(text) or Reading(_read_flags(request))
     return _read_trace(text[called.start() :], cast(Call, called[1]))
+
+
+def _read_flags(text: str) -> int:
+    try:
+        return CloneFlag.parse(text).value
+    except UnknownFlagError:
+        import difflib  # only a mistake needs it
+
+        nearest = difflib.get_close_matches(text.strip().lower(), RECIPES, n=1, cutoff=0.75)
+        if not nearest:
+            raise
+        raise UnknownFlagError(
+            f"no clone flag or signal is called {text!r}; the nearest known name is {nearest[0]}"
+        ) from None
+
+
+def _read_fork(text: str) -> Reading | None:
+    """The two calls without arguments; fork(2) is not what libc makes of fork()."""
+    found = _FORK_CALL.search(text)
+    if found is None:
+        if _SECOND_HALF.search(text):
+            raise ValueError(
+                "this is the end of a call: its flags are in the line of its beginning, which strace "
+                "leaves unfinished"
+            )
+        return None
+    answer = _ANSWER.search(text)
+    name = found[1] or found[2]
+    flags = RECIPES["vfork"].flags if name == "vfork" else 0
+    return Reading(
+        flags, _SIGCHLD, "clone", traced_errno=answer[1] if answer else None, recipe=name
+    )
 
 
 def _read_trace(text: str, call: Call) -> Reading:

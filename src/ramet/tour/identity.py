@@ -61,7 +61,7 @@ def _make_child(flags: CloneFlag) -> Ancestry:
 def _ancestry(flags: CloneFlag) -> tuple[Ancestry, int]:
     """Of a child of a child of ours; and whose end sent us the first SIGUSR1."""
     with _blocked(signal.SIGUSR1):
-        caller = ramet.clone(_make_child, flags, exit_signal=signal.SIGUSR1)
+        caller = ramet.clone(_make_child, flags, flags=0, exit_signal=signal.SIGUSR1)
         seen = caller.result()
         told = signal.sigtimedwait([signal.SIGUSR1], PATIENCE_SECONDS)
     if seen.parent == os.getpid():

@@ -1,12 +1,9 @@
 """Shows the tour: as a table on a wide terminal, as a list on a narrow one, as JSON for machines."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import TextIOWrapper
 from itertools import groupby
-from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -14,21 +11,21 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from .colours import ALARM, AMBER, GREEN, GREY, HEADING, NAME, NOTE, PURPLE
 from .row import Verdict
 from .run import Outcome
 
 _WIDE_COLUMNS = 120
-_COLUMNS_OF_A_FILE = 100
 _ID_COLUMNS = len("CHILD_CLEARTID")
 _VERDICT_COLUMNS = len("not permitted")
 _INDENT = _ID_COLUMNS + 2
 
 _STYLES = {
-    Verdict.HOLDS: "green",
-    Verdict.CHANGED: "yellow",
-    Verdict.GONE: "magenta",
-    Verdict.NOT_PERMITTED: "bright_black",
-    Verdict.DIFFERS: "bold white on red",
+    Verdict.HOLDS: GREEN,
+    Verdict.CHANGED: AMBER,
+    Verdict.GONE: PURPLE,
+    Verdict.NOT_PERMITTED: GREY,
+    Verdict.DIFFERS: ALARM,
 }
 _MEANINGS = {
     Verdict.HOLDS: " as the book says",
@@ -37,21 +34,6 @@ _MEANINGS = {
     Verdict.NOT_PERMITTED: "",
     Verdict.DIFFERS: " from the book and from our facts",
 }
-_ID, _NOTE, _HEADING = "bold cyan", "bright_black", "bold"
-
-
-def console_for(file: TextIO) -> Console:
-    """A console that is plain when the file is no terminal, or when NO_COLOR asks for it."""
-    if isinstance(file, TextIOWrapper):
-        # A locale without some character is no reason to show nothing.
-        file.reconfigure(errors="replace")
-    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if console.is_terminal and not os.environ.get("NO_COLOR"):
-        return console
-    width = None if console.is_terminal else int(os.environ.get("COLUMNS") or _COLUMNS_OF_A_FILE)
-    return Console(
-        file=file, color_system=None, width=width, highlight=False, markup=False, emoji=False
-    )
 
 
 def show(console: Console, outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> None:
@@ -103,7 +85,7 @@ def to_json(outcomes: Iterable[Outcome], machine: Mapping[str, str]) -> str:
 
 def _machine_line(machine: Mapping[str, str]) -> Text:
     return Text.assemble(
-        ("Linux " + machine["kernel"], _HEADING),
+        ("Linux " + machine["kernel"], HEADING),
         f" on {machine['architecture']}, {machine['libc']}, Python {machine['python']}, "
         f"as {machine['user']} with {machine['privileges']}",
     )
@@ -120,7 +102,7 @@ def _legend() -> Text:
 def _heading(group: str, *, plain: bool) -> RenderableType:
     if plain:
         return Text(group.upper())
-    return Rule(Text(group, style=_HEADING), align="left", style=_NOTE)
+    return Rule(Text(group, style=HEADING), align="left", style=NOTE)
 
 
 # ---- wide
@@ -129,9 +111,9 @@ def _heading(group: str, *, plain: bool) -> RenderableType:
 def _table(outcomes: Iterable[Outcome]) -> Table:
     table = _columns(blank_lines=1)
     for row, seen in outcomes:
-        note = [("\n" + seen.detail, _NOTE)] if seen.detail else []
+        note = [("\n" + seen.detail, NOTE)] if seen.detail else []
         table.add_row(
-            Text(row.id, style=_ID),
+            Text(row.id, style=NAME),
             Text.assemble(row.statement, *note),
             Text(seen.without),
             Text(seen.with_),
@@ -142,7 +124,7 @@ def _table(outcomes: Iterable[Outcome]) -> Table:
 
 def _column_titles() -> Table:
     titles = _columns(blank_lines=0)
-    titles.add_row("", "what the book says", "seen without", "seen with", "verdict", style=_NOTE)
+    titles.add_row("", "what the book says", "seen without", "seen with", "verdict", style=NOTE)
     return titles
 
 
@@ -166,19 +148,19 @@ def _list(outcomes: Iterable[Outcome]) -> Group:
 def _entry(outcome: Outcome) -> Iterator[RenderableType]:
     row, seen = outcome
     title = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    title.add_column(width=_ID_COLUMNS, style=_ID)
+    title.add_column(width=_ID_COLUMNS, style=NAME)
     title.add_column(ratio=1)
     title.add_column(justify="right")
     title.add_row(row.id, Text(row.statement), _verdict(seen.verdict))
     yield title
     lines = Table.grid(padding=(0, 2, 0, 0))
-    lines.add_column(style=_NOTE, width=len("without"))
+    lines.add_column(style=NOTE, width=len("without"))
     lines.add_column(overflow="fold")
     for label, text in (("without", seen.without), ("with", seen.with_)):
         if text:
             lines.add_row(label, Text(text))
     if seen.detail:
-        lines.add_row("note", Text(seen.detail, style=_NOTE))
+        lines.add_row("note", Text(seen.detail, style=NOTE))
     yield Padding(lines, (0, 0, 0, _INDENT))
 
 
@@ -196,9 +178,9 @@ def _summary(outcomes: Sequence[Outcome]) -> Group:
             missing.setdefault(seen.detail, []).append(row.id)
     parts: list[RenderableType] = []
     if missing:
-        parts.append(Text("This machine, or this user, cannot show:", style=_HEADING))
+        parts.append(Text("This machine, or this user, cannot show:", style=HEADING))
         for reason, ids in missing.items():
-            line = Text.assemble((", ".join(ids), _ID), f": {reason}")
+            line = Text.assemble((", ".join(ids), NAME), f": {reason}")
             parts.append(Padding(line, (0, 0, 0, 2)))
     parts.append(_counts(outcomes))
     return Group(*parts)
@@ -212,4 +194,4 @@ def _counts(outcomes: Sequence[Outcome]) -> Text:
         for verdict in Verdict
         if numbers[verdict]
     ]
-    return Text.assemble((rows, _HEADING), Text(", ").join(counted))
+    return Text.assemble((rows, HEADING), Text(", ").join(counted))

@@ -1,0 +1,30 @@
+"""The colours of the tour and of explanations, which are to be read on light and on dark terminals."""
+
+import os
+from io import TextIOWrapper
+from typing import TextIO
+
+from rich.console import Console
+
+# Of the 256: each has a contrast of four and more to white as well as to black. Of the first sixteen,
+# which every terminal paints as it likes, only those are used that bring their own background.
+GREEN, AMBER, PURPLE, TEAL, GREY = (f"color({number})" for number in (28, 130, 133, 31, 243))
+ALARM = "bold white on red"
+
+NAME, NOTE, HEADING = f"bold {TEAL}", GREY, "bold"
+
+_COLUMNS_OF_A_FILE = 100
+
+
+def console_for(file: TextIO) -> Console:
+    """A console that is plain when the file is no terminal, or when NO_COLOR asks for it."""
+    if isinstance(file, TextIOWrapper):
+        # A locale without some character is no reason to show nothing.
+        file.reconfigure(errors="replace")
+    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if console.is_terminal and not os.environ.get("NO_COLOR"):
+        return console
+    width = None if console.is_terminal else int(os.environ.get("COLUMNS") or _COLUMNS_OF_A_FILE)
+    return Console(
+        file=file, color_system=None, width=width, highlight=False, markup=False, emoji=False
+    )
