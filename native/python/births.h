@@ -109,6 +109,10 @@ void core_strike_off(const struct ramet_stand *stand);
 /* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
 void core_strike_off_dead(unsigned long stack_top);
 
+/* The same by a copy, which is kept. By raw calls. */
+void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top);
+void core_forget_stack(struct core_dead_stack *kept);
+
 /* thread_state.c: the state that Python keeps for a task that shares the memory. */
 bool core_is_attached(PyThreadState *state);
 void core_bury(PyThreadState *dead, const struct core_dead_frames *found);
@@ -133,9 +137,12 @@ PyThreadState *core_borrow_state(void);
 bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
 
-/* losses.c: what the frames held, for the task (which may be NULL) to tell. release: what becomes of it; NULL: all stays. */
+/*
+ * losses.c: what the dead held, for the task (which may be NULL) to tell. release: what becomes of it; NULL: all stays.
+ * Its stack is not needed afterwards.
+ */
 struct core_release;
-bool core_take_stock(const struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
+bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity);
 
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);

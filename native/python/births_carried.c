@@ -77,9 +77,13 @@ static void look(void *context)
     call->found.frames = 0;
     if (call->finished)
         return;
-    core_strike_off_dead(call->stack == NULL ? call->carrier->stack_top : call->stack->base + call->stack->size);
-    if (call->apart == NULL)
-        core_look_at_frames(call->state, &call->found);
+    unsigned long top = call->stack == NULL ? call->carrier->stack_top : call->stack->base + call->stack->size;
+    if (call->apart != NULL) {
+        core_strike_off_dead(top);
+        return;
+    }
+    core_keep_stack(&call->found.stack, top);
+    core_look_at_frames(call->state, &call->found);
 }
 
 /* What is kept for a child that calls a function of the caller's is its task. */

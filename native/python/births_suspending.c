@@ -86,7 +86,7 @@ static void reap(SharedTaskObject *task, long pid, uint64_t flags)
 static void look(void *context, void *left)
 {
     struct suspending *call = context;
-    core_strike_off_dead(call->stack == NULL ? (uintptr_t)left : call->stack->base + call->stack->size);
+    core_keep_stack(&call->found.stack, call->stack == NULL ? (uintptr_t)left : call->stack->base + call->stack->size);
     core_look_at_frames(call->state, &call->found);
 }
 
@@ -94,7 +94,7 @@ static void look(void *context, void *left)
  * In a state made for it, and not as the main thread: a signal that the caller gets meanwhile waits for its own
  * code, where what the handler raises is heard.
  */
-static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskObject *task, long pid)
+static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
     PyThreadState *state = PyThreadState_New(mine->interp);
     bool is_main = core_hide_main_thread();
@@ -118,7 +118,7 @@ static void bury(PyThreadState *mine, const struct suspending *call, SharedTaskO
 }
 
 /* Without the GIL: the caller's own state again, with it. */
-static void go_on(PyThreadState *mine, const struct suspending *call, SharedTaskObject *task, long pid)
+static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
     if (!call->tidy) {
         core_take_over(call->state, mine, call->pid);

@@ -31,6 +31,20 @@ PyObject *core_leave_buffered(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyObject *core_is_locked(PyObject *module, PyObject *args)
+{
+    PyObject *file;
+    Py_ssize_t owner;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "On:is_locked", &file, &owner))
+        return NULL;
+    PyThread_type_lock lock = (PyThread_type_lock)((unsigned long *)file)[owner - 1];
+    if (lock == NULL || !PyThread_acquire_lock(lock, NOWAIT_LOCK))
+        return PyBool_FromLong(lock != NULL);
+    PyThread_release_lock(lock);
+    Py_RETURN_FALSE;
+}
+
 struct search {
     PyObject *kinds; /* a tuple of types */
     Py_ssize_t owner;

@@ -6,12 +6,19 @@
 
 #define CORE_MOST_NOTED 512 /* words, for the frames that it entered last */
 
+/* What lay on its stack, as far up as it is copied, in a block of the kernel's. */
+struct core_dead_stack {
+    void **words;
+    size_t count, room; /* 0 where there is none */
+};
+
 struct core_dead_frames {
     uintptr_t newest; /* the address of the first */
     long frames;
     long references; /* of their variables, and of what else they are known to hold */
     bool has_objects; /* some frame can be reached from elsewhere */
     unsigned long ident; /* of the dead task, to Python */
+    struct core_dead_stack stack;
     int noted;
     /* For each frame: its code, how many variables, these, how many entries of blocks, these. 0 where there is none. */
     uintptr_t words[CORE_MOST_NOTED];

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -55,13 +56,18 @@ static void unpark_all_on(void *word)
 
 #endif
 
-static void strike_off_above(unsigned long stack_pointer)
+/* How many. The kernel copies what there is: the stack may end before. */
+static size_t read_above(unsigned long stack_pointer, void **words)
 {
-    void *words[NEAR_WORDS];
-    struct iovec here = {words, sizeof words}, there = {(void *)stack_pointer, sizeof words};
-    /* The kernel copies what there is: the stack may end before. */
+    size_t size = NEAR_WORDS * sizeof *words;
+    struct iovec here = {words, size}, there = {(void *)stack_pointer, size};
     ssize_t length = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-    for (ssize_t i = 0; i < length / (ssize_t)sizeof *words; i++) {
+    return length < 0 ? 0 : (size_t)length / sizeof *words;
+}
+
+static void strike_off(void *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         if ((uintptr_t)words[i] < LEAST_ADDRESS)
             continue;
         wake_all_on(words[i]);
@@ -69,11 +75,40 @@ static void strike_off_above(unsigned long stack_pointer)
     }
 }
 
+static void strike_off_above(unsigned long stack_pointer)
+{
+    void *words[NEAR_WORDS];
+    strike_off(words, read_above(stack_pointer, words));
+}
+
 /* Where it stood nobody knows: so all is looked through that it is likely to have used. */
 void core_strike_off_dead(unsigned long stack_top)
 {
     for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
         strike_off_above(stack_top - piece * NEAR_WORDS * sizeof(void *));
+}
+
+void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top)
+{
+    size_t room = DEAD_PIECES * NEAR_WORDS * sizeof(void *);
+    long block = ramet_syscall6(__NR_mmap, 0, (long)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *kept = (struct core_dead_stack){NULL, 0, 0};
+    if (block < 0 && block > -LEAST_ADDRESS) {
+        core_strike_off_dead(stack_top);
+        return;
+    }
+    kept->words = (void **)block;
+    kept->room = room;
+    for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
+        kept->count += read_above(stack_top - piece * NEAR_WORDS * sizeof(void *), kept->words + kept->count);
+    strike_off(kept->words, kept->count);
+}
+
+void core_forget_stack(struct core_dead_stack *kept)
+{
+    if (kept->room != 0)
+        ramet_syscall2(__NR_munmap, kept->words, kept->room);
+    *kept = (struct core_dead_stack){NULL, 0, 0};
 }
 
 void core_strike_off(const struct ramet_stand *stand)

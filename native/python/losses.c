@@ -25,22 +25,24 @@ static void tell(SharedTaskObject *task, PyObject *losses)
  * else has it. Whether a lock remains that knows its owner by it: the thread must then live on, or the
  * next to be given its identity would have that lock.
  */
-bool core_take_stock(const struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
+bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity)
 {
-    if (found->frames == 0 || take_stock == NULL)
-        return false;
+    bool nothing = found->frames == 0 || take_stock == NULL;
     int stays = 0;
     long given_up = release == NULL ? 0 : release->given_up;
     Py_ssize_t kept = release == NULL ? 0 : (Py_ssize_t)release->kept.count;
-    PyObject *noted = core_noted_frames(found), *losses = NULL, *told = NULL;
+    const char *stack = found->stack.count == 0 ? "" : (const char *)found->stack.words;
+    PyObject *noted = nothing ? NULL : core_noted_frames(found), *losses = NULL, *told = NULL;
     if (noted != NULL)
-        told = PyObject_CallFunction(take_stock, "lllnOkO", found->frames, found->references, given_up, kept, noted,
-                                     found->ident, own_identity ? Py_True : Py_False);
+        told = PyObject_CallFunction(take_stock, "lllnOkOy#", found->frames, found->references, given_up, kept, noted,
+                                     found->ident, own_identity ? Py_True : Py_False, stack,
+                                     (Py_ssize_t)(found->stack.count * sizeof(void *)));
     if (told != NULL && PyArg_ParseTuple(told, "Op", &losses, &stays))
         tell(task, losses);
     Py_XDECREF(told);
     Py_XDECREF(noted);
     PyErr_Clear();
+    core_forget_stack(&found->stack);
     return stays != 0;
 }

@@ -50,6 +50,8 @@ static PyMethodDef at_home[] = {
      "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
     {"held_by", core_held_by, METH_VARARGS,
      "held_by(ident, kinds, owner, /)\n--\n\nAll objects of those kinds that have that number in that word."},
+    {"is_locked", core_is_locked, METH_VARARGS,
+     "is_locked(file, owner, /)\n--\n\nWhether somebody has the lock of a buffered file, whose owner is in that word."},
     {"leave_buffered", core_leave_buffered, METH_VARARGS,
      "leave_buffered(file, owner, /)\n--\n\nGives back the lock of a buffered file, whose owner is in that word."},
     {"leave_shutdown", core_leave_shutdown, METH_VARARGS,

@@ -7,7 +7,9 @@ than that; all others stay locked, for what they protect may be half changed.
 """
 
 import io
+import struct
 import sys
+import time
 from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +24,8 @@ Frame: TypeAlias = tuple[CodeType, tuple[Any, ...], tuple[Any, ...]]
 
 _LOCK, _RLOCK = type(allocate_lock()), type(RLock())
 _MOST_LOOKED_AT = 5000
+_WORD_BYTES = struct.calcsize("P")
+_LOOKS, _PAUSE_SECONDS = 20, 0.001
 _BUFFERED = (io.BufferedWriter, io.BufferedReader, io.BufferedRandom)
 # Locks of the standard library under which each change is one step.
 _OF_ONE_STEP = (
@@ -32,7 +36,7 @@ _OF_ONE_STEP = (
 )
 
 
-def take_stock(
+def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     frames: int,
     references: int,
     given_up: int,
@@ -40,15 +44,17 @@ def take_stock(
     noted: list[Frame],
     ident: int,
     own_identity: bool,
+    stack: bytes,
 ) -> tuple[Losses, bool]:
     """After a death, with nothing running in those frames: what is lost, with what can be given back.
 
     frames, references: how many. given_up, kept: how many of the references are given up after this,
     and how many objects stay for ever. noted: the frames that it entered last, the very last first.
     ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
-    it; else it is another's. Returns the losses, and whether a lock stays that knows its owner by it.
+    it; else it is another's. stack: what lay on its C stack. Returns the losses, and whether a
+    lock stays that knows its owner by it.
     """
-    stock = _Stock(noted, ident, own_identity)
+    stock = _Stock(noted, ident, own_identity, stack)
     # The insides of another Python may be others: then a lock stays, and the rest is told.
     with suppress(Exception):
         if own_identity:
@@ -63,8 +69,9 @@ def take_stock(
 
 
 class _Stock:
-    def __init__(self, noted: list[Frame], ident: int, own_identity: bool) -> None:
+    def __init__(self, noted: list[Frame], ident: int, own_identity: bool, stack: bytes) -> None:
         self._noted = noted
+        self._stack = stack
         self._ident = ident
         self._own_identity = own_identity
         self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
@@ -104,9 +111,21 @@ class _Stock:
         """Their buffers count what was written; what was being written may come once more."""
         if _OWNER is None:
             return
-        for file in _core.held_by(self._ident, _BUFFERED, _OWNER):
+        held = _core.held_by(self._ident, _BUFFERED, _OWNER)
+        if not self._own_identity:  # the caller of a vfork has it, too, and may be in another file
+            held = [file for file in held if self._is_on_stack(file)]
+        for file in held + _stay_entered(self._entered_files(_OWNER), _OWNER):
             _core.leave_buffered(file, _OWNER)
             self.released.append(f"the lock of {_described(file)}")
+
+    def _entered_files(self, owner: int) -> list[Any]:
+        """Whoever had to wait for the lock has it before the interpreter lock, and is no owner yet."""
+        nobodys = _core.held_by(0, _BUFFERED, owner)
+        return [f for f in nobodys if self._is_on_stack(f) and _core.is_locked(f, owner)]
+
+    def _is_on_stack(self, file: object) -> bool:
+        """Whoever is in a method of an object has it on the stack; others may have left it there."""
+        return id(file).to_bytes(_WORD_BYTES, sys.byteorder) in self._stack
 
     def find_the_rest(self) -> bool:
         """Add what stays locked; whether a lock among it knows its owner."""
@@ -234,6 +253,15 @@ def _library_locks() -> Iterator[tuple[str, Any]]:
 
 
 # ---- buffered files
+
+
+def _stay_entered(files: list[Any], owner: int) -> list[Any]:
+    """Those whose lock has no owner for good: one who lives becomes it with the interpreter lock."""
+    for _ in range(_LOOKS):
+        if files:
+            time.sleep(_PAUSE_SECONDS)
+        files = [f for f in files if not _core.words_of(f)[owner] and _core.is_locked(f, owner)]
+    return files
 
 
 def _described(file: Any) -> str:

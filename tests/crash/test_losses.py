@@ -527,3 +527,105 @@ def keep_a_frame() -> None:
 def test_a_frame_of_the_dead_can_be_read(apart: Start) -> None:
     """Who has got hold of a frame of a child can go through it and those that called it, afterwards."""
     apart(keep_a_frame).finish()
+
+
+def die_as_it_enters() -> None:
+    import ctypes
+    import io
+    import os
+    import platform
+    import sys
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+    from ramet import _core, burial
+
+    futex = {"x86_64": "202", "aarch64": "98"}[platform.machine()]
+
+    libc = ctypes.PyDLL(None)  # which keeps the interpreter lock
+    children: list[Any] = []
+
+    def futex_of(pid: int) -> str:
+        """The word on which it sleeps, or nothing."""
+        text = ctypes.create_string_buffer(200)
+        descriptor = libc.open(f"/proc/{pid}/syscall".encode(), os.O_RDONLY)
+        libc.read(descriptor, text, 199)
+        libc.close(descriptor)
+        number, _, operands = text.value.decode().partition(" ")
+        return operands.split()[0] if number == futex else ""
+
+    class Raw(io.RawIOBase):
+        """A file in the midst of whose first write another comes to it."""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            if not children:
+                children.append(ramet.clone(lambda: file.write(b"y" * 100), flags=F.VM))
+                while futex_of(children[0].pid) != lock:
+                    os.sched_yield()
+                sys.setswitchinterval(1000)
+            return len(data)
+
+    file = io.BufferedWriter(Raw(), 10)
+    owner: Any = burial._OWNER
+    lock = hex(_core.words_of(file)[owner - 1])
+    file.write(b"x" * 100)
+    # The lock is free, so the child takes it; but the interpreter lock is ours all the time.
+    child = children[0]
+    while futex_of(child.pid) in {"", lock}:
+        libc.sched_yield()
+    assert _core.is_locked(file, owner)
+    assert _core.words_of(file)[owner] == 0
+    child.kill()
+    sys.setswitchinterval(0.005)
+    child.wait(30)
+    assert child.losses.released == ("the lock of a BufferedWriter",)
+    file.write(b"z" * 100)
+
+
+def test_who_comes_to_a_file_after_another_can_die(apart: Start) -> None:
+    """Killed when it has the lock of the file, and waits for the interpreter lock to say so."""
+    apart(die_as_it_enters).finish()
+
+
+def die_beside_an_open_write(way: str) -> None:
+    import io
+    import os
+    import signal
+    from typing import Any
+
+    import ramet
+
+    ways = {
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+    }
+
+    class Raw(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            child = ramet.vfork(ways[way])
+            child.wait(30)
+            assert child.losses is not None
+            assert child.losses.released == ()
+            try:
+                file.write(b"y")
+            except RuntimeError as error:
+                assert "reentrant" in str(error)
+                return len(data)
+            raise AssertionError("the caller's lock was given away")
+
+    file = io.BufferedWriter(Raw(), 10)
+    file.write(b"x" * 100)
+    file.detach()
+
+
+@pytest.mark.parametrize("way", ["kill", "exec"])
+def test_the_file_of_a_vforks_caller_stays_its_own(apart: Start, way: str) -> None:
+    """The dead had its caller's identity, but not the lock that its caller holds."""
+    apart(die_beside_an_open_write, way).finish()
