@@ -71,6 +71,14 @@ typedef uint64_t ramet_sigset;
 
 #define RAMET_SIGNALS 64
 
+/* The kernel's struct sigaction, which is not libc's. */
+struct ramet_signal_action {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    ramet_sigset mask;
+};
+
 /* entry.c */
 ramet_sigset ramet_block_signals(void);
 void ramet_set_signal_mask(ramet_sigset mask);

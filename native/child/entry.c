@@ -3,14 +3,6 @@
 
 #include <linux/signal.h>
 
-/* The kernel's struct sigaction, which is not libc's. */
-struct kernel_sigaction {
-    void *handler;
-    unsigned long flags;
-    void *restorer;
-    ramet_sigset mask;
-};
-
 ramet_sigset ramet_block_signals(void)
 {
     ramet_sigset all = ~(ramet_sigset)0, old = 0;
@@ -25,7 +17,7 @@ void ramet_set_signal_mask(ramet_sigset mask)
 
 long ramet_set_action(int signal, void *handler)
 {
-    struct kernel_sigaction action = {.handler = handler};
+    struct ramet_signal_action action = {.handler = handler};
     return ramet_syscall4(__NR_rt_sigaction, signal, &action, NULL, sizeof action.mask);
 }
 
@@ -33,7 +25,7 @@ long ramet_set_action(int signal, void *handler)
 void ramet_clear_handlers(void)
 {
     for (int signal = 1; signal <= RAMET_SIGNALS; signal++) {
-        struct kernel_sigaction action;
+        struct ramet_signal_action action;
         if (ramet_syscall4(__NR_rt_sigaction, signal, NULL, &action, sizeof action.mask) < 0)
             continue;
         if (action.handler == (void *)SIG_DFL || action.handler == (void *)SIG_IGN)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/sched.h>
 
-#define LAID_BYTES (2 * sizeof(uintptr_t))
 #define VERSION_1_BYTES 80 /* CLONE_ARGS_SIZE_VER1 */
 #define MOST_PID_LEVELS 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
@@ -48,7 +47,7 @@ bool ramet_has_close_range(void)
 
 uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg)
 {
-    void **laid = (void **)(top - LAID_BYTES);
+    void **laid = (void **)(top - RAMET_LAID_BYTES);
     laid[0] = fn;
     laid[1] = arg;
     return (uintptr_t)laid;
@@ -76,9 +75,9 @@ static long by_clone(const struct ramet_clone_args *args, const struct ramet_ent
 
 static long by_clone3(struct ramet_clone_args args, size_t size, const struct ramet_entry *entry)
 {
-    if (args.stack != 0 && args.stack_size > LAID_BYTES) {
+    if (args.stack != 0 && args.stack_size > RAMET_LAID_BYTES) {
         ramet_lay((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
-        args.stack_size -= LAID_BYTES;
+        args.stack_size -= RAMET_LAID_BYTES;
     }
     return ramet_clone3_call(&args, size, entry);
 }

@@ -31,6 +31,8 @@ long ramet_birth(const struct ramet_request *request, const struct ramet_entry *
 /* The same, but returns twice, as fork() does: only for a child with a memory of its own. */
 long ramet_birth_twice(const struct ramet_request *request);
 
+#define RAMET_LAID_BYTES (2 * sizeof(uintptr_t))
+
 /* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
 uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
 

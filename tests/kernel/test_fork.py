@@ -12,6 +12,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet import lowlevel
 
 WALL = 0x40000000
 PTHREAD_MUTEX_ERRORCHECK = 2
@@ -195,8 +196,9 @@ def test_random_numbers_part(flags: F) -> None:
     assert set(theirs) != {mine}
 
 
-def test_libcs_own_fork_handlers_run_without_flags() -> None:
-    """fork() without flags is libc's fork: what other libraries registered runs."""
+@COPIES
+def test_libcs_own_fork_handlers_run(flags: F) -> None:
+    """fork() is libc's fork, whatever the flags: what other libraries registered runs."""
     import ctypes
 
     libc = ctypes.CDLL(None)
@@ -208,7 +210,7 @@ def test_libcs_own_fork_handlers_run_without_flags() -> None:
     if register is None:
         pytest.skip("this libc has no __register_atfork")
     register(prepare, None, None, None)
-    assert exit_code(child_of(0, lambda: 0)) == 0
+    assert exit_code(child_of(flags, lambda: 0)) == 0
     assert log == ["prepare"]
 
 
@@ -233,6 +235,32 @@ def test_libc_knows_the_child(flags: F) -> None:
         return 0 if owners else 1
 
     assert exit_code(child_of(flags, in_child)) == 0
+
+
+def test_libc_knows_a_child_that_has_words_of_its_own() -> None:
+    """The kernel writes the child's tid where it is asked to, and libc has it all the same."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    mutex = (ctypes.c_char * 64)()
+    attributes = (ctypes.c_char * 16)()
+    libc.pthread_mutexattr_init(attributes)
+    libc.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_ERRORCHECK)
+    libc.pthread_mutex_init(mutex, attributes)
+    word = lowlevel.TidWord()
+    args = lowlevel.CloneArgs(
+        flags=F.CHILD_SETTID | F.CHILD_CLEARTID, exit_signal=signal.SIGCHLD, child_tid=word
+    )
+    pid = lowlevel.clone3(args)
+    if pid == 0:
+
+        def in_child() -> int:
+            libc.pthread_mutex_lock(mutex)
+            owns = os.getpid() in struct.unpack("=16i", bytes(mutex))
+            return 0 if owns and word.value == os.getpid() else 1
+
+        end_with(in_child)
+    assert exit_code(pid) == 0
 
 
 def test_a_fork_in_a_handle_s_block_leaves_the_child_alone(nothing_left: object) -> None:

@@ -1,0 +1,263 @@
+"""A copy with flags comes of libc's own fork(), and nobody notices how: neither handlers nor signals."""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+HELPERS = str(Path(__file__).parent)
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's own names")
+pytestmark = glibc
+
+
+def handlers_run() -> None:
+    import ctypes
+    import os
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    ran: list[str] = []
+    kind = ctypes.CFUNCTYPE(None)
+    kept = [kind(lambda word=word: ran.append(word)) for word in ("before", "parent", "child")]
+    ctypes.CDLL(None).__register_atfork(*kept, None)
+    assert ramet.clone(lambda: ran, flags=F.FS).result(30) == ["before", "child"]
+    assert ran == ["before", "parent"]
+    ran.clear()
+    pid = ramet.fork(F.FILES)
+    if pid == 0:
+        os._exit(0 if ran == ["before", "child"] else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ran == ["before", "parent"]
+
+
+def test_handlers_of_other_libraries_run_in_caller_and_child(apart: Start) -> None:
+    """Those before a fork and those after it, each where it belongs, once."""
+    apart(handlers_run).finish()
+
+
+def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
+    import ctypes
+    import signal
+    import time
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    heard: list[int] = []
+    seen: list[set[int]] = []
+    bit = 1 << (signal.SIGSYS - 1)
+
+    def told(name: str) -> bool:
+        with open("/proc/thread-self/status") as file:
+            line = next(line for line in file if line.startswith(name))
+        return bool(int(line.split()[1], 16) & bit)
+
+    class Stack(ctypes.Structure):
+        _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+    def stack() -> tuple[int, int, int]:
+        found = Stack()
+        assert libc.sigaltstack(None, ctypes.byref(found)) == 0
+        return found.base, found.flags, found.size
+
+    def before_fork() -> None:
+        seen.append({int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])})
+        signal.raise_signal(signal.SIGSYS)
+        time.sleep(0.001)
+
+    def hears() -> list[Any]:
+        pending = set(signal.sigpending())
+        blocked = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGSYS])
+        heard.clear()
+        signal.raise_signal(signal.SIGSYS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return [blocked, pending, list(heard), stack(), told("SigIgn"), told("SigCgt")]
+
+    libc = ctypes.CDLL(None)
+    kept = ctypes.CFUNCTYPE(None)(before_fork)
+    libc.__register_atfork(kept, None, None, None)
+    signal.signal(signal.SIGSYS, lambda number, frame: heard.append(int(number)))
+    for mask in ({int(signal.SIGSYS), int(signal.SIGUSR1)}, {int(signal.SIGUSR1)}, set()):
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        blocked = {signal.SIGSYS} & mask
+        heard.clear()
+        seen.clear()
+        in_child = ramet.clone(hears, flags=F.FS).result(30)
+        assert heard == ([] if blocked else [signal.SIGSYS])
+        assert seen == [mask]
+        expected = [mask, blocked, [signal.SIGSYS], stack(), False, True]
+        assert hears() == expected
+        assert in_child == [mask, set(), *expected[2:]]
+    clear = ramet.clone(lambda: (told("SigIgn"), told("SigCgt")), flags=F.CLEAR_SIGHAND)
+    assert clear.result(30) == (False, False)
+    signal.signal(signal.SIGSYS, signal.SIG_IGN)
+    for flags in (F.FS, F.CLEAR_SIGHAND):
+        child = ramet.clone(lambda: (told("SigIgn"), told("SigCgt")), flags=flags)
+        assert child.result(30) == (True, False)
+        assert (told("SigIgn"), told("SigCgt")) == (True, False)
+    signal.signal(signal.SIGSYS, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSYS])
+    assert ramet.clone(signal.sigpending, flags=F.FS).result(30) == set()
+    assert signal.sigwait([signal.SIGSYS]) == signal.SIGSYS
+
+
+def test_what_the_caller_has_for_sigsys_is_there_all_the_time(apart: Start) -> None:
+    """Its handler hears what is meant for it; mask and signal stack are as they were, on both sides."""
+    apart(signals_are_kept).finish()
+
+
+def signals_rain(source: str) -> None:
+    import ctypes
+    import os
+    import signal
+    import struct
+    import threading
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    libc = ctypes.CDLL(None)
+
+    def before_fork() -> None:
+        for _ in range(20):
+            os.getppid()
+        time.sleep(0.0005)
+
+    kept = ctypes.CFUNCTYPE(None)(before_fork)
+    libc.__register_atfork(kept, None, None, None)
+    going_on = True
+    if source == "timer":
+        # A handler that makes a call, and blocks all other signals meanwhile.
+        handler = ctypes.cast(libc.getppid, ctypes.c_void_p).value
+        action = struct.pack("@P128siP", handler, b"\xff" * 128, 0x10000000, 0)
+        assert libc.sigaction(signal.SIGALRM, action, None) == 0
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+    else:
+
+        def change_user() -> None:
+            while going_on:
+                assert libc.setresuid(-1, -1, -1) == 0
+
+        other = threading.Thread(target=change_user)
+        other.start()
+    for number in range(300):
+        assert ramet.clone(int, str(number), flags=F.FS).result(30) == number
+    going_on = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.mark.parametrize("source", ["timer", "setuid"])
+def test_signals_may_come_meanwhile(apart: Start, source: str) -> None:
+    """Those of the caller's wait for the birth; those by which libc changes a user do not."""
+    apart(signals_rain, source).finish()
+
+
+def calls_are_trapped(helpers: str) -> None:
+    import ctypes
+    import os
+    import signal
+    import struct
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters  # type: ignore[import-not-found]
+
+    libc = ctypes.CDLL(None)
+    rax = 40 + 13 * 8  # in ucontext_t
+    seen: list[int] = []
+
+    def answer(_signal: int, _info: int, context: int) -> None:
+        ctypes.c_long.from_address(context + rax).value = 4242
+
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(answer)
+    siginfo = 4
+    address = ctypes.cast(handler, ctypes.c_void_p).value
+    action = struct.pack("@P128siP", address, bytes(128), siginfo, 0)
+    assert libc.sigaction(signal.SIGSYS, action, None) == 0
+    seccomp_filters.trap("getppid")
+    before_fork = ctypes.CFUNCTYPE(None)(lambda: seen.append(os.getppid()))
+    libc.__register_atfork(before_fork, None, None, None)
+    assert os.getppid() == 4242
+    assert ramet.clone(os.getppid, flags=F.FS).result(30) == 4242
+    assert seen == [4242]
+    assert os.getppid() == 4242
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="changes a register of x86_64")
+def test_a_filter_that_traps_has_its_handler_all_the_time(apart: Start) -> None:
+    """A call that a sandbox answers by a SIGSYS handler of its own is answered within libc's fork, too."""
+    apart(calls_are_trapped, HELPERS).finish()
+
+
+def handler_makes_thread() -> None:
+    import ctypes
+    import os
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    libc = ctypes.PyDLL(None)
+
+    def before_fork() -> None:
+        thread = ctypes.c_void_p()
+        assert libc.pthread_create(ctypes.byref(thread), None, libc.getppid, None) == 0
+        assert libc.pthread_join(thread, None) == 0
+
+    kept = ctypes.CFUNCTYPE(None)(before_fork)
+    libc.__register_atfork(kept, None, None, None)
+    for _ in range(5):
+        ramet.clone(os.chdir, "/", flags=F.FS).result(30)
+        assert os.getcwd() == "/"
+        ramet.clone(os.chdir, "/tmp", flags=F.FS).result(30)
+        assert os.getcwd() == "/tmp"
+    try:
+        raise AssertionError(os.waitpid(-1, os.WNOHANG))
+    except ChildProcessError:
+        pass
+
+
+def test_a_handler_that_makes_a_thread_does_no_harm(apart: Start) -> None:
+    """The birth is missed then, and made beside libc's fork; of which nothing is left."""
+    apart(handler_makes_thread).finish()
+
+
+def others_compute() -> None:
+    import hashlib
+    import threading
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    going_on = True
+
+    def compute() -> None:
+        while going_on:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 30_000)
+
+    threads = [threading.Thread(target=compute) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    taken = []
+    for _ in range(40):
+        begun = time.monotonic()
+        child = ramet.clone(int, flags=F.FS)
+        taken.append(time.monotonic() - begun)
+        child.result(30)
+    going_on = False
+    assert min(taken) < 0.015, taken
+
+
+def test_nobody_waits_for_threads_that_compute(apart: Start) -> None:
+    """A birth takes no longer because other threads are in native code without a pause."""
+    apart(others_compute).finish()
