@@ -1,12 +1,14 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import ramet
 from ramet import CloneFlag, _core
 from ramet.cli.group import ramet as command
 from ramet.tour import colours, machine, run, table
-from ramet.tour.row import NotPermitted, Row, Seen, Verdict
+from ramet.tour.row import NotPermitted, Row, Seen, Verdict, lacking, parse_release
 
 FLAGS = [
     "CSIGNAL", "NEWTIME", "VM", "FS", "FILES",
@@ -81,9 +83,8 @@ def test_nothing_differs_here(outcomes: tuple[run.Outcome, ...]) -> None:
 def test_each_row_tells_what_was_seen(outcomes: tuple[run.Outcome, ...]) -> None:
     """A row tells both sides of its experiment, or what is missing for it."""
     for row, seen in outcomes:
-        told = (
-            [seen.detail] if seen.verdict is Verdict.NOT_PERMITTED else [seen.without, seen.with_]
-        )
+        not_shown = seen.verdict in (Verdict.NOT_PERMITTED, Verdict.TOO_OLD)
+        told = [seen.detail] if not_shown else [seen.without, seen.with_]
         assert all(told), row.id
 
 
@@ -191,6 +192,29 @@ def test_what_is_missing_is_told() -> None:
     assert seen_by(lack) == Seen("", "", Verdict.NOT_PERMITTED, "it needs the moon")
 
 
+def test_a_kernel_that_is_too_old_is_told_apart() -> None:
+    """What came with a later Linux is not what this user may not; a refusal by a newer one is."""
+
+    def lack(since: str) -> Seen:
+        raise lacking(since, "ENOSYS")
+
+    old = seen_by(lambda: lack("99.1"))
+    assert (old.verdict, old.needs, old.verdict_told) == (
+        Verdict.TOO_OLD, "99.1", "needs Linux 99.1"
+    )  # fmt: skip
+    filtered = seen_by(lambda: lack("2.6"))
+    assert (filtered.verdict, filtered.needs) == (Verdict.NOT_PERMITTED, "")
+    assert "a filter, perhaps" in filtered.detail
+
+
+def test_the_flags_of_linux_7_1_need_linux_7_1(outcomes: tuple[run.Outcome, ...]) -> None:
+    """On a kernel before it each of the four says so, and nothing else does."""
+    needing = {row.id: seen.needs for row, seen in outcomes if seen.verdict is Verdict.TOO_OLD}
+    new = {"AUTOREAP", "NNP", "PIDFD_AUTOKILL", "EMPTY_MNTNS"}
+    is_old = parse_release(os.uname().release) < (7, 1)
+    assert {name for name, needs in needing.items() if needs == "7.1"} == (new if is_old else set())
+
+
 def test_a_death_is_told() -> None:
     """An experiment whose process is killed DIFFERS, and the tour goes on."""
 
@@ -247,6 +271,17 @@ def test_rows_are_chosen_by_id_in_any_case() -> None:
     """Ids are taken in either case, with or without CLONE_, and shown in the tour's order."""
     chosen = run.select_rows(run.all_rows(), ["fs", " CLONE_VM", "p3", "VM"])
     assert [row.id for row in chosen] == ["P3", "VM", "FS"]
+
+
+def test_statements_are_chosen_by_their_words() -> None:
+    """Each statement has a word of its own, which is no flag's name, and is shown beside its number."""
+    rows = run.all_rows()
+    words = [row.word for row in rows if row.id in STATEMENTS]
+    assert len(set(words)) == len(STATEMENTS)
+    assert all(words)
+    assert {word.upper() for word in words}.isdisjoint(FLAGS)
+    chosen = run.select_rows(rows, ["tls", "Ptid", "cow", "fork-stack", "SETTLS"])
+    assert [row.id for row in chosen] == ["P9", "P10", "SETTLS", "K2", "K3"]
 
 
 @pytest.mark.parametrize(
@@ -341,16 +376,40 @@ def test_a_poor_locale_gets_the_table_too(outcomes: tuple[run.Outcome, ...]) -> 
     assert "cut short?" in file.read()
 
 
+def test_notes_stand_with_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a column of their own where there is room for it, else below what was seen with the flag."""
+    row = Row("P9", "a group", "what the book says of it", as_if_seen, "tls")
+    outcome = run.Outcome(row, Seen("before", "after", Verdict.HOLDS, "a note of it"))
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = shown(io.StringIO(), (outcome,)).splitlines()
+    (line,) = [line for line in lines if "a note of it" in line]
+    assert line.split("  ")[0] == "P9 tls"
+    assert re.split(r"\s{2,}", line) == [
+        "P9 tls", "what the book says of it", "before", "after", "a note of it", "holds"
+    ]  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "140")
+    lines = shown(io.StringIO(), (outcome,)).splitlines()
+    above, below = next(pair for pair in pairwise(lines) if "a note of it" in pair[1])
+    assert below.index("a note") == above.index("after")
+
+
 def test_the_end_counts_and_names_what_is_missing(columns: int) -> None:
     """The last lines say what this machine cannot show and how often each verdict was given."""
     row = Row("ONE", "a group", "a statement", as_if_seen)
     other = Row("TWO", "a group", "a statement", as_if_seen)
+    third = Row("THREE", "a group", "a statement", as_if_seen)
     missing = Seen("", "", Verdict.NOT_PERMITTED, "it needs the moon")
-    text = shown(io.StringIO(), (run.Outcome(row, as_if_seen()), run.Outcome(other, missing)))
-    assert text.splitlines()[-3:] == [
+    later = Seen("", "", Verdict.TOO_OLD, "needs Linux 9.9", "9.9")
+    text = shown(
+        io.StringIO(),
+        (run.Outcome(row, as_if_seen()), run.Outcome(other, missing), run.Outcome(third, later)),
+    )
+    assert text.splitlines()[-5:] == [
         "This machine, or this user, cannot show:",
         "  TWO: it needs the moon",
-        "2 rows: 1 holds, 1 not permitted here",
+        "This kernel is too old to show:",
+        "  THREE: needs Linux 9.9",
+        "3 rows: 1 holds, 1 not permitted here, 1 needs a newer Linux",
     ]
 
 
@@ -373,7 +432,9 @@ def test_json_has_the_machine_and_the_rows() -> None:
     assert told["machine"]["kernel"] == os.uname().release
     assert [row["id"] for row in told["rows"]] == ["P3", "VM"]
     for row in told["rows"]:
-        assert list(row) == ["id", "group", "statement", "without", "with", "verdict", "detail"]
+        assert list(row) == [
+            "id", "word", "group", "statement", "without", "with", "verdict", "needs", "detail"
+        ]  # fmt: skip
         assert all(isinstance(value, str) for value in row.values())
         assert row["verdict"] == "holds"
 

@@ -6,7 +6,6 @@ import pytest
 import ramet
 from ramet.tour.cgroup import cgroups_of, parse_cgroups, parse_mount_point
 from ramet.tour.fork_statements import copied
-from ramet.tour.linux_7_1 import parse_release
 from ramet.tour.memory import (
     Mapping,
     Page,
@@ -18,6 +17,7 @@ from ramet.tour.memory import (
     parse_stack_pointer,
     stack_pointer,
 )
+from ramet.tour.row import parse_release
 from ramet.tour.scene import become_program, caller_and_child
 
 SMAPS = """\

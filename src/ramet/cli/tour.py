@@ -15,7 +15,9 @@ from ..tour.row import Row, Verdict
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="An object for machines.")
 @click.option(
-    "--only", metavar="VM,FS", help="Some rows: flags without CLONE_, or P1 to P14, K1 to K5."
+    "--only",
+    metavar="VM,tls",
+    help="Some rows: flags without CLONE_, statements by number (P1 to P14, K1 to K5) or word (tls, cow).",
 )
 def tour(as_json: bool, only: str | None) -> None:
     """Show on the running kernel what each clone flag does.

@@ -15,7 +15,7 @@ from . import linux_7_1
 from .cgroup import cgroups_of, fresh_cgroup
 from .kinship import have_undo_list, in_words, shared_by
 from .probes import PATIENCE_SECONDS, ask, exit_code, namespace_id, proc_stat
-from .row import NotPermitted, Row, Seen, Verdict, verdict
+from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 from .scene import Body, Scene, become_program, caller_and_child
 
 _GROUP = "Birth and end"
@@ -227,7 +227,9 @@ def _into_cgroup() -> Seen:
         except ramet.CloneError as error:
             if error.errno not in (errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            raise NotPermitted(f"needs clone3 and the right to move tasks ({error})") from None
+            if error.errno == errno.ENOSYS:
+                raise lacking("5.7", "ENOSYS") from None
+            raise NotPermitted(f"needs the right to move tasks ({error.strerror})") from None
     return Seen(
         without=f"born in {without}, where the caller is",
         with_=f"born in {with_}",

@@ -379,24 +379,39 @@ def _vfork_keeps_stack_pointer() -> Seen:
 
 
 ROWS = (
-    Row("K1", _GROUP, "fork() is clone() with SIGCHLD and every clone flag clear", _fork_is_clone),
+    Row(
+        "K1",
+        _GROUP,
+        "fork() is clone() with SIGCHLD and every clone flag clear",
+        _fork_is_clone,
+        "fork-flags",
+    ),
     Row(
         "K2",
         _GROUP,
         "fork()'s child_stack is the parent's own stack pointer: at first both use one stack",
         _fork_keeps_stack_pointer,
+        "fork-stack",
     ),
     Row(
         "K3",
         _GROUP,
         "copy-on-write: each has a copy of its own as soon as one of them changes the stack",
         _copy_on_write,
+        "cow",
     ),
-    Row("K4", _GROUP, "vfork() is clone() with SIGCHLD, VM and VFORK", _vfork_is_clone),
+    Row(
+        "K4",
+        _GROUP,
+        "vfork() is clone() with SIGCHLD, VM and VFORK",
+        _vfork_is_clone,
+        "vfork-flags",
+    ),
     Row(
         "K5",
         _GROUP,
         "vfork()'s child_stack is the parent's own stack pointer",
         _vfork_keeps_stack_pointer,
+        "vfork-stack",
     ),
 )

@@ -3,7 +3,6 @@
 import errno
 import os
 import platform
-import re
 import select
 import signal
 import socket
@@ -17,17 +16,11 @@ from ramet import CloneError, CloneFlag, lowlevel
 
 from .namespaces import permitted
 from .probes import PATIENCE_SECONDS, WALL, namespace_id, proc_stat, proc_status
-from .row import NotPermitted, Seen, verdict
+from .row import Seen, lacking, parse_release, verdict
 
 T = TypeVar("T")
 
-_VERSION = (7, 1)
-
-
-def parse_release(release: str) -> tuple[int, int]:
-    """The first two numbers of a kernel's release, (0, 0) when it begins with none."""
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+_SINCE = "7.1"
 
 
 def _where_known(act: Callable[[], T]) -> T:
@@ -35,17 +28,11 @@ def _where_known(act: Callable[[], T]) -> T:
     try:
         return act()
     except CloneError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        # Later kernels know the flags: what they refuse is what we asked for.
-        if error.errno not in (errno.EINVAL, errno.ENOSYS) or _is_new_enough():
+        # Later kernels know the flags: what they refuse with EINVAL is what we asked for.
+        too_old = parse_release(platform.release()) < parse_release(_SINCE)
+        if error.errno != errno.ENOSYS and not (too_old and error.errno == errno.EINVAL):
             raise
-        raise NotPermitted(
-            f"needs Linux 7.1: this kernel ({platform.release()}) answers {name}"
-        ) from None
-
-
-def _is_new_enough() -> bool:
-    return parse_release(platform.release()) >= _VERSION
+        raise lacking(_SINCE, errno.errorcode[error.errno]) from None
 
 
 def _make(flags: CloneFlag, fn: Callable[[object], int], exit_signal: int = 0) -> tuple[int, int]:

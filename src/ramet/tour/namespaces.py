@@ -15,7 +15,7 @@ from ramet import CloneFlag
 
 from .cgroup import cgroups_of
 from .probes import LIBC, checked, namespace_id, proc_status
-from .row import NotPermitted, Row, Seen, verdict
+from .row import NotPermitted, Row, Seen, lacking, verdict
 
 T = TypeVar("T")
 
@@ -419,7 +419,7 @@ def _newtime() -> Seen:
     except ramet.CloneError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise NotPermitted("clone3 takes NEWTIME since Linux 6.3") from None
+        raise lacking("6.3", "EINVAL") from None
     return Seen(
         without=_link("time", without.own != mine.own),
         with_=f"{_link('time', with_.own != mine.own)}; with VM "

@@ -1,5 +1,7 @@
 """A row of the tour: one statement, observed on the running kernel without and with what it speaks of."""
 
+import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,31 +14,67 @@ class Verdict(StrEnum):
     CHANGED = "changed"
     GONE = "gone"
     NOT_PERMITTED = "not permitted here"
+    TOO_OLD = "needs a newer Linux"
     DIFFERS = "DIFFERS"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was observed: without the flag (or before), with it (or after), and what follows."""
+    """What was observed: without the flag (or before), with it (or after), and what follows.
+
+    ``needs``: the first Linux that can show it, where the verdict is that this one is too old.
+    """
 
     without: str
     with_: str
     verdict: Verdict
     detail: str = ""
+    needs: str = ""
+
+    @property
+    def verdict_told(self) -> str:
+        """The verdict in words, with the version that it is about."""
+        return f"needs Linux {self.needs}" if self.needs else self.verdict.value
 
 
 @dataclass(frozen=True)
 class Row:
-    """One statement of the book, or one flag, and the experiment that puts it to the kernel."""
+    """One statement of the book, or one flag, and the experiment that puts it to the kernel.
+
+    ``word``: what a statement is about, in a word; a flag's id is one.
+    """
 
     id: str
     group: str
     statement: str
     experiment: Callable[[], Seen]
+    word: str = ""
 
 
 class NotPermitted(Exception):  # noqa: N818 - it tells what is so, not what went wrong
     """Raised by an experiment that this machine, or this user, cannot do: says what is missing."""
+
+
+class TooOld(NotPermitted):
+    """The same, where it is the kernel that lacks: ``needs`` is the first Linux that has it."""
+
+    def __init__(self, needs: str) -> None:
+        release = platform.release()
+        super().__init__(f"needs Linux {needs}: this kernel is {release}")
+        self.needs = needs
+
+
+def parse_release(release: str) -> tuple[int, int]:
+    """The first two numbers of a kernel's release, (0, 0) when it begins with none."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def lacking(since: str, answer: str) -> NotPermitted:
+    """For what came with that Linux, and was refused with this answer: by an older one, or by a filter."""
+    if parse_release(platform.release()) < parse_release(since):
+        return TooOld(since)
+    return NotPermitted(f"is refused here ({answer}) though this kernel has it: a filter, perhaps")
 
 
 def verdict(as_expected: bool, today: Verdict = Verdict.HOLDS) -> Verdict:

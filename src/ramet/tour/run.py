@@ -14,7 +14,7 @@ import ramet
 from ramet import ChildDied, TimeoutExpired
 
 from .probes import LIBC, WALL, checked
-from .row import NotPermitted, Row, Seen, Verdict
+from .row import NotPermitted, Row, Seen, TooOld, Verdict
 
 # In the order in which the tour shows them.
 _MODULES = (
@@ -52,20 +52,22 @@ def all_rows() -> tuple[Row, ...]:
 
 
 def select_rows(rows: Iterable[Row], only: Iterable[str]) -> tuple[Row, ...]:
-    """The rows with these ids, in whatever case and with or without CLONE_; in the tour's order.
+    """The rows with these ids or words, in whatever case and with or without CLONE_; in the tour's order.
 
-    Raises UnknownRowError, naming the nearest id.
+    Raises UnknownRowError, naming the nearest.
     """
     by_id = {row.id: row for row in rows}
-    wanted = {_known(name, by_id) for name in only}
+    by_name = {row.word.upper(): row.id for row in by_id.values() if row.word}
+    by_name |= {identity: identity for identity in by_id}
+    wanted = {_known(name, by_name) for name in only}
     return tuple(row for row in by_id.values() if row.id in wanted)
 
 
-def _known(name: str, by_id: dict[str, Row]) -> str:
-    identity = name.strip().upper().removeprefix("CLONE_")
-    if identity in by_id:
-        return identity
-    nearest = difflib.get_close_matches(identity, by_id, n=1, cutoff=0.0)
+def _known(name: str, by_name: dict[str, str]) -> str:
+    written = name.strip().upper().removeprefix("CLONE_")
+    if written in by_name:
+        return by_name[written]
+    nearest = difflib.get_close_matches(written, by_name, n=1, cutoff=0.0)
     hint = f"; the nearest is {nearest[0]}" if nearest else ""
     raise UnknownRowError(f"no row of the tour is called {name.strip()!r}{hint}")
 
@@ -105,6 +107,8 @@ def _in_own_session(experiment: Callable[[], Seen]) -> Seen:
     _reset_signals()
     try:
         return experiment()
+    except TooOld as missing:
+        return Seen("", "", Verdict.TOO_OLD, str(missing), missing.needs)
     except NotPermitted as missing:
         return Seen("", "", Verdict.NOT_PERMITTED, str(missing))
     except Exception as error:

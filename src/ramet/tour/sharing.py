@@ -23,7 +23,7 @@ from .probes import (
     proc_stat,
     proc_status,
 )
-from .row import NotPermitted, Row, Seen, Verdict, verdict
+from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 
 T = TypeVar("T")
 
@@ -272,8 +272,7 @@ def _where_known(flag: F, fn: Callable[[], T]) -> T:
     except CloneError as error:
         if error.rules:
             raise
-        since = flag.facts.since
-        raise NotPermitted(f"it needs clone3 of Linux {since}: {error.strerror}") from None
+        raise lacking(flag.facts.since, error.strerror or "") from None
 
 
 # ---- SYSVSEM

@@ -25,7 +25,7 @@ from .probes import (
     namespace_id,
     proc_stat,
 )
-from .row import NotPermitted, Row, Seen, Verdict, verdict
+from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 from .sharing import catch, catches, signals_at_end
 from .words import child_word, own_thread_register, parent_word, thread_register
 
@@ -140,7 +140,7 @@ def _other_bytes() -> Seen:
     try:
         reset = not ask(F.CLEAR_SIGHAND, lambda: catches(signal.SIGUSR1))
     except CloneError as error:
-        raise NotPermitted(f"it needs clone3 of Linux 5.5: {error.strerror}") from None
+        raise lacking("5.5", error.strerror or "") from None
     number, _ = signals_at_end(F.NEWTIME | _SIGCHLD)
     new_time = _new_time_namespace()
     return Seen(
@@ -348,33 +348,72 @@ def _words(words: tuple[int, int], fn: int, arg: int) -> str:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("P1", _PARAMETERS, "clone() makes a light-weight process", _light_weight_process),
-    Row("P2", _PARAMETERS, "fn: the child runs it, and ends when it returns", _function),
-    Row("P3", _PARAMETERS, "the integer that fn returns is the child's exit code", _exit_code),
-    Row("P4", _PARAMETERS, "arg: points to the data handed to fn", _argument),
+    Row("P1", _PARAMETERS, "clone() makes a light-weight process", _light_weight_process, "lwp"),
+    Row("P2", _PARAMETERS, "fn: the child runs it, and ends when it returns", _function, "fn"),
+    Row(
+        "P3",
+        _PARAMETERS,
+        "the integer that fn returns is the child's exit code",
+        _exit_code,
+        "exit-code",
+    ),
+    Row("P4", _PARAMETERS, "arg: points to the data handed to fn", _argument, "arg"),
     Row(
         "P5",
         _PARAMETERS,
         "flags, low byte: the signal sent to the parent at the child's end, usually SIGCHLD",
         _exit_signal,
+        "exit-signal",
     ),
-    Row("P6", _PARAMETERS, "flags, other three bytes: the clone flags", _other_bytes),
-    Row("P7", _PARAMETERS, "child_stack: the value of the child's stack pointer", _child_stack),
-    Row("P8", _PARAMETERS, "the caller should always allocate a new stack", _new_stack),
+    Row("P6", _PARAMETERS, "flags, other three bytes: the clone flags", _other_bytes, "flags"),
+    Row(
+        "P7",
+        _PARAMETERS,
+        "child_stack: the value of the child's stack pointer",
+        _child_stack,
+        "child_stack",
+    ),
+    Row("P8", _PARAMETERS, "the caller should always allocate a new stack", _new_stack, "stack"),
     Row(
         "P9",
         _PARAMETERS,
         "tls: address of the structure that describes the thread-local storage, with SETTLS",
         _tls,
+        "tls",
     ),
-    Row("P10", _PARAMETERS, "ptid: the parent's variable that receives the child's pid", _ptid),
-    Row("P11", _PARAMETERS, "ctid: the child's variable that receives the child's pid", _ctid),
-    Row("P12", _WRAPPER, "clone() is a wrapper: prepares the stack, makes the call", _wrapper),
-    Row("P13", _WRAPPER, "the system call itself takes neither fn nor arg", _service_routine),
+    Row(
+        "P10",
+        _PARAMETERS,
+        "ptid: the parent's variable that receives the child's pid",
+        _ptid,
+        "ptid",
+    ),
+    Row(
+        "P11",
+        _PARAMETERS,
+        "ctid: the child's variable that receives the child's pid",
+        _ctid,
+        "ctid",
+    ),
+    Row(
+        "P12",
+        _WRAPPER,
+        "clone() is a wrapper: prepares the stack, makes the call",
+        _wrapper,
+        "wrapper",
+    ),
+    Row(
+        "P13",
+        _WRAPPER,
+        "the system call itself takes neither fn nor arg",
+        _service_routine,
+        "syscall",
+    ),
     Row(
         "P14",
         _WRAPPER,
         "lays fn where the child's return address would be, arg just below: so fn(arg) runs",
         _laid_words,
+        "return",
     ),
 )

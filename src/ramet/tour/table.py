@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
@@ -12,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from .colours import ALARM, AMBER, GREEN, GREY, HEADING, NAME, NOTE, PURPLE
-from .row import Verdict
+from .row import Row, Seen, Verdict
 from .run import Outcome
 
-_WIDE_COLUMNS = 120
+_WIDE_COLUMNS, _COLUMNS_WITH_NOTES = 120, 170
 _ID_COLUMNS = len("CHILD_CLEARTID")
-_VERDICT_COLUMNS = len("not permitted")
+_VERDICT_COLUMNS = len("needs Linux 7.1")
 _INDENT = _ID_COLUMNS + 2
 
 _STYLES = {
@@ -25,13 +26,19 @@ _STYLES = {
     Verdict.CHANGED: AMBER,
     Verdict.GONE: PURPLE,
     Verdict.NOT_PERMITTED: GREY,
+    Verdict.TOO_OLD: GREY,
     Verdict.DIFFERS: ALARM,
+}
+_NOT_SHOWN = {
+    Verdict.NOT_PERMITTED: "This machine, or this user, cannot show:",
+    Verdict.TOO_OLD: "This kernel is too old to show:",
 }
 _MEANINGS = {
     Verdict.HOLDS: " as the book says",
     Verdict.CHANGED: " since then",
     Verdict.GONE: " from the kernel, done by the library",
     Verdict.NOT_PERMITTED: "",
+    Verdict.TOO_OLD: "",
     Verdict.DIFFERS: " from the book and from our facts",
 }
 
@@ -53,10 +60,11 @@ def _parts(
     yield _machine_line(machine)
     yield _legend()
     yield ""
-    wide = console.width >= _WIDE_COLUMNS
-    if wide:
-        yield _column_titles()
-    arrange = _table if wide else _list
+    arrange: Callable[[Iterable[Outcome]], RenderableType] = _list
+    if console.width >= _WIDE_COLUMNS:
+        has_notes = console.width >= _COLUMNS_WITH_NOTES
+        yield _column_titles(has_notes)
+        arrange = partial(_table, has_notes)
     for group, members in groupby(outcomes, lambda outcome: outcome.row.group):
         yield _heading(group, plain=console.color_system is None)
         yield arrange(members)
@@ -68,11 +76,13 @@ def to_json(outcomes: Iterable[Outcome], machine: Mapping[str, str]) -> str:
     rows = [
         {
             "id": row.id,
+            "word": row.word,
             "group": row.group,
             "statement": row.statement,
             "without": seen.without,
             "with": seen.with_,
             "verdict": seen.verdict.value,
+            "needs": seen.needs,
             "detail": seen.detail,
         }
         for row, seen in outcomes
@@ -108,31 +118,31 @@ def _heading(group: str, *, plain: bool) -> RenderableType:
 # ---- wide
 
 
-def _table(outcomes: Iterable[Outcome]) -> Table:
-    table = _columns(blank_lines=1)
+def _table(has_notes: bool, outcomes: Iterable[Outcome]) -> Table:
+    """Notes are about what was seen: they have a column of their own, or stand below it."""
+    table = _columns(has_notes, blank_lines=1)
     for row, seen in outcomes:
-        note = [("\n" + seen.detail, NOTE)] if seen.detail else []
-        table.add_row(
-            Text(row.id, style=NAME),
-            Text.assemble(row.statement, *note),
-            Text(seen.without),
-            Text(seen.with_),
-            _verdict(seen.verdict),
-        )
+        note = Text(seen.detail, style=NOTE)
+        with_ = Text(seen.with_)
+        if note and not has_notes:
+            with_ = Text("\n").join(part for part in (with_, note) if part)
+        cells = [_name(row), Text(row.statement), Text(seen.without), with_]
+        table.add_row(*cells, *([note] if has_notes else []), _verdict(seen))
     return table
 
 
-def _column_titles() -> Table:
-    titles = _columns(blank_lines=0)
-    titles.add_row("", "what the book says", "seen without", "seen with", "verdict", style=NOTE)
+def _column_titles(has_notes: bool) -> Table:
+    titles = _columns(has_notes, blank_lines=0)
+    seen = ["seen without", "seen with", *(["notes"] if has_notes else [])]
+    titles.add_row("", "what the book says", *seen, "verdict", style=NOTE)
     return titles
 
 
-def _columns(blank_lines: int) -> Table:
+def _columns(has_notes: bool, blank_lines: int) -> Table:
     """The same columns for every group, so that they stand in line."""
     table = Table(box=None, show_header=False, expand=True, padding=(0, 2, blank_lines, 0))
     table.add_column(width=_ID_COLUMNS)
-    for _ in range(3):
+    for _ in range(3 + has_notes):
         table.add_column(ratio=1, overflow="fold")
     table.add_column(width=_VERDICT_COLUMNS)
     return table
@@ -148,10 +158,10 @@ def _list(outcomes: Iterable[Outcome]) -> Group:
 def _entry(outcome: Outcome) -> Iterator[RenderableType]:
     row, seen = outcome
     title = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    title.add_column(width=_ID_COLUMNS, style=NAME)
+    title.add_column(width=_ID_COLUMNS)
     title.add_column(ratio=1)
     title.add_column(justify="right")
-    title.add_row(row.id, Text(row.statement), _verdict(seen.verdict))
+    title.add_row(_name(row), Text(row.statement), _verdict(seen))
     yield title
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style=NOTE, width=len("without"))
@@ -167,18 +177,24 @@ def _entry(outcome: Outcome) -> Iterator[RenderableType]:
 # ---- below the rows
 
 
-def _verdict(verdict: Verdict) -> Text:
-    return Text(verdict.value, style=_STYLES[verdict])
+def _name(row: Row) -> Text:
+    """A flag's name, or a statement's number and word: what --only takes."""
+    return Text.assemble((row.id, NAME), f" {row.word}" if row.word else "")
+
+
+def _verdict(seen: Seen) -> Text:
+    return Text(seen.verdict_told, style=_STYLES[seen.verdict])
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Group:
-    missing: dict[str, list[str]] = {}
-    for row, seen in outcomes:
-        if seen.verdict is Verdict.NOT_PERMITTED:
-            missing.setdefault(seen.detail, []).append(row.id)
     parts: list[RenderableType] = []
-    if missing:
-        parts.append(Text("This machine, or this user, cannot show:", style=HEADING))
+    for verdict, heading in _NOT_SHOWN.items():
+        missing: dict[str, list[str]] = {}
+        for row, seen in outcomes:
+            if seen.verdict is verdict:
+                missing.setdefault(seen.detail, []).append(row.id)
+        if missing:
+            parts.append(Text(heading, style=HEADING))
         for reason, ids in missing.items():
             line = Text.assemble((", ".join(ids), NAME), f": {reason}")
             parts.append(Padding(line, (0, 0, 0, 2)))
