@@ -14,6 +14,7 @@
 #ifndef RAMET_CHILD_H
 #define RAMET_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,25 @@ long ramet_clone3_call(struct ramet_clone_args *args, size_t size, const struct 
 long ramet_clone_call(unsigned long flags, void *stack, int *ptid, int *ctid, unsigned long tls,
                       const struct ramet_entry *entry);
 void ramet_on_stack(void *top, void (*fn)(void *arg, void *left), void *arg);
+
+/* call.c: what is asked of the kernel, through either of its two calls. */
+struct ramet_request {
+    struct ramet_clone_args args;
+    size_t size;  /* of args, as clone3 is told it */
+    bool legacy;  /* make it by clone(): the low byte of its flags is args.exit_signal */
+    bool stopped; /* the child begins stopped, which the kernel no longer does itself */
+};
+
+/* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is for launch/birth.h. */
+long ramet_make(const struct ramet_request *request, const struct ramet_entry *entry);
+
+/* The same, but returns twice. */
+long ramet_make_twice(const struct ramet_request *request);
+
+#define RAMET_LAID_BYTES (2 * sizeof(uintptr_t))
+
+/* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
+uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
 
 /* The kernel's signal set: one bit a signal, bit 0 is signal 1. */
 typedef uint64_t ramet_sigset;

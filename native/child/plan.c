@@ -12,9 +12,11 @@
 #include <linux/sched.h>
 #include <linux/signal.h>
 #include <linux/sockios.h>
+#include <linux/time_types.h>
 
 #define EXIT_NOT_LAUNCHED 127
 #define EXIT_ORPHANED (128 + SIGKILL)
+#define LOOK_SECONDS 1 /* between two looks at whether our parent lives */
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
@@ -287,13 +289,49 @@ static long step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *laun
     return 0;
 }
 
-/* The kernel clears the word of a thread that ends before it looks for children to send this signal to. */
+/* The kernel clears the word of a thread that ends, or execs, before it looks for children to send a signal to. */
+static void end_with_parent(const struct ramet_launch *launch)
+{
+    if (launch->parent_word != NULL && __atomic_load_n(launch->parent_word, __ATOMIC_ACQUIRE) == 0)
+        ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+}
+
 static long set_parent_death_signal(const struct ramet_launch *launch, long signal)
 {
     long error = ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, signal);
-    if (error >= 0 && launch->parent_word != NULL && __atomic_load_n(launch->parent_word, __ATOMIC_ACQUIRE) == 0)
-        ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+    if (error >= 0)
+        end_with_parent(launch);
     return error;
+}
+
+static void wait_or_look(int *word, int value)
+{
+    struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
+    ramet_syscall4(__NR_futex, word, FUTEX_WAIT, value, &pause);
+}
+
+static void tell(int *word, int value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    ramet_syscall3(__NR_futex, word, FUTEX_WAKE, 1);
+}
+
+/* The number is 0 in a pid namespace that our parent is not in. */
+static bool has_another_parent(const struct ramet_launch *launch)
+{
+    long parent = ramet_syscall0(__NR_getppid);
+    return parent != 0 && parent != launch->maker_process;
+}
+
+/* No signal may be set yet, since it would come with the end of the thread that made us. */
+static void await_foster_parent(struct ramet_launch *launch)
+{
+    while (__atomic_load_n(&launch->fostered, __ATOMIC_ACQUIRE) != 0) {
+        wait_or_look(&launch->fostered, 1);
+        end_with_parent(launch);
+        if (has_another_parent(launch))
+            ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+    }
 }
 
 static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *launch)
@@ -301,7 +339,10 @@ static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *lau
     return set_parent_death_signal(launch, (long)operand[0]);
 }
 
-/* A parent that dies opens no gate: so whoever waits here dies with it. */
+/*
+ * A parent that dies opens no gate: so whoever waits here dies with it. An exec of the parent's opens none
+ * either, and if it is the main thread's no signal comes: hence a look now and then.
+ */
 static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     int number = (int)operand[0], signal = 0, opened;
@@ -312,10 +353,11 @@ static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
     if (operand[1])
         ramet_set_signal_mask(launch->mask);
     __atomic_store_n(&launch->waits_at, number, __ATOMIC_RELAXED);
-    __atomic_store_n(&launch->arrived, number, __ATOMIC_RELEASE);
-    ramet_syscall3(__NR_futex, &launch->arrived, FUTEX_WAKE, 1);
-    while ((opened = __atomic_load_n(&launch->opened, __ATOMIC_ACQUIRE)) < number)
-        ramet_syscall4(__NR_futex, &launch->opened, FUTEX_WAIT, opened, NULL);
+    tell(&launch->arrived, number);
+    while ((opened = __atomic_load_n(&launch->opened, __ATOMIC_ACQUIRE)) < number) {
+        wait_or_look(&launch->opened, opened);
+        end_with_parent(launch);
+    }
     __atomic_store_n(&launch->waits_at, 0, __ATOMIC_RELEASE);
     return ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, signal);
 }
@@ -370,8 +412,11 @@ int ramet_run_plan(void *context_of_launch, void *unused, void *context)
 {
     struct ramet_launch *launch = context_of_launch;
     (void)unused, (void)context;
+    if (launch->arrived == RAMET_UNBORN)
+        tell(&launch->arrived, RAMET_BORN);
     if (launch->clear_handlers)
         ramet_clear_handlers();
+    await_foster_parent(launch);
     ramet_do_steps(launch);
     return EXIT_NOT_LAUNCHED;
 }

@@ -35,6 +35,11 @@ struct ramet_plan {
     const struct ramet_step *steps;
 };
 
+/* Where a child is whose parent goes on meanwhile; at a gate it is the gate's number, from 1 on. */
+#define RAMET_UNBORN (-2)
+#define RAMET_BORN (-1)
+#define RAMET_GONE 0 /* off our memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
+
 /* One launch of a plan: what the child reads of it, and what it leaves for the parent to read. */
 struct ramet_launch {
     const struct ramet_plan *plan;
@@ -43,9 +48,10 @@ struct ramet_launch {
     int *slots;
     bool fetches;            /* what a FETCH names is still in the table of the thread that made us, and not in ours */
     int maker, maker_process; /* then: that thread, and its process */
-    const int *parent_word;  /* not 0 while the thread that made us lives; NULL where that is not known */
+    const int *parent_word;  /* not 0 while our parent, a thread, lives and uses this memory; NULL where that is not known */
+    int fostered;            /* a futex: not 0 while our parent is a thread that ends at once, for the main one to succeed it */
     int opened;              /* a futex: the number of the last gate that is open */
-    int arrived;             /* a futex: the number of the gate at which the child has arrived */
+    int arrived;             /* a futex: where the child is */
     int waits_at;            /* the gate at which it stands, 0 for none */
     int failed_step;         /* its index, -1 while none has failed */
     int error;               /* its errno */

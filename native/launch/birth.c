@@ -1,4 +1,4 @@
-/* One request, two calls: clone3, and clone for what only it does or where clone3 is missing. */
+/* What this kernel has, and births that begin stopped. */
 #include "birth.h"
 
 #include <errno.h>
@@ -45,54 +45,10 @@ bool ramet_has_close_range(void)
     return answer > 0;
 }
 
-uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg)
-{
-    void **laid = (void **)(top - RAMET_LAID_BYTES);
-    laid[0] = fn;
-    laid[1] = arg;
-    return (uintptr_t)laid;
-}
-
-/* clone() has one word for both: the pidfd goes where the parent's tid would go. */
-static int *legacy_ptid(const struct ramet_clone_args *args)
-{
-    return (int *)(args->flags & CLONE_PIDFD ? args->pidfd : args->parent_tid);
-}
-
-static unsigned long legacy_flags(const struct ramet_clone_args *args)
-{
-    return (unsigned long)(args->flags | args->exit_signal);
-}
-
-static long by_clone(const struct ramet_clone_args *args, const struct ramet_entry *entry)
-{
-    uintptr_t stack = (uintptr_t)(args->stack + args->stack_size);
-    if (stack != 0)
-        stack = ramet_lay(stack, entry->fn, entry->arg);
-    return ramet_clone_call(legacy_flags(args), (void *)stack, legacy_ptid(args), (int *)args->child_tid,
-                            (unsigned long)args->tls, entry);
-}
-
-static long by_clone3(struct ramet_clone_args args, size_t size, const struct ramet_entry *entry)
-{
-    if (args.stack != 0 && args.stack_size > RAMET_LAID_BYTES) {
-        ramet_lay((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
-        args.stack_size -= RAMET_LAID_BYTES;
-    }
-    return ramet_clone3_call(&args, size, entry);
-}
-
-static long make(const struct ramet_request *request, const struct ramet_entry *entry)
-{
-    if (request->legacy)
-        return by_clone(&request->args, entry);
-    return by_clone3(request->args, request->size, entry);
-}
-
 long ramet_birth(const struct ramet_request *request, const struct ramet_entry *entry)
 {
     if (!request->stopped)
-        return make(request, entry);
+        return ramet_make(request, entry);
     struct ramet_gate *gate = ramet_gate_new();
     if (gate == NULL)
         return -ENOMEM;
@@ -101,27 +57,19 @@ long ramet_birth(const struct ramet_request *request, const struct ramet_entry *
     struct ramet_entry gated = *entry;
     gated.run = ramet_run_gated;
     gated.context = gate;
-    long pid = make(request, &gated);
+    long pid = ramet_make(request, &gated);
     ramet_gate_hold(gate, pid, (request->args.flags & CLONE_VM) != 0);
     return pid;
-}
-
-static long make_twice(const struct ramet_request *request)
-{
-    struct ramet_clone_args args = request->args;
-    if (!request->legacy)
-        return ramet_syscall2(__NR_clone3, &args, request->size);
-    return ramet_clone_twice(legacy_flags(&args), legacy_ptid(&args), (int *)args.child_tid, args.tls);
 }
 
 long ramet_birth_twice(const struct ramet_request *request)
 {
     if (!request->stopped)
-        return make_twice(request);
+        return ramet_make_twice(request);
     struct ramet_gate *gate = ramet_gate_new();
     if (gate == NULL)
         return -ENOMEM;
-    long pid = make_twice(request);
+    long pid = ramet_make_twice(request);
     if (pid == 0)
         ramet_gate_wait(gate);
     ramet_gate_hold(gate, pid, false);

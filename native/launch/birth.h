@@ -1,17 +1,10 @@
-/* The parent's side of a birth: what is asked of the kernel, through either of its two calls. */
+/* The parent's side of a birth. */
 #ifndef RAMET_BIRTH_H
 #define RAMET_BIRTH_H
 
 #include <stdbool.h>
 
 #include "child.h"
-
-struct ramet_request {
-    struct ramet_clone_args args;
-    size_t size;  /* of args, as clone3 is told it */
-    bool legacy;  /* make it by clone(): the low byte of its flags is args.exit_signal */
-    bool stopped; /* the child begins stopped, which the kernel no longer does itself */
-};
 
 /* Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. */
 bool ramet_has_clone3(void);
@@ -30,11 +23,6 @@ long ramet_birth(const struct ramet_request *request, const struct ramet_entry *
 
 /* The same, but returns twice, as fork() does: only for a child with a memory of its own. */
 long ramet_birth_twice(const struct ramet_request *request);
-
-#define RAMET_LAID_BYTES (2 * sizeof(uintptr_t))
-
-/* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
-uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
 
 /* gate.c */
 struct ramet_gate *ramet_gate_new(void);

@@ -1,14 +1,15 @@
-/* One launch, as the calling thread makes it and as a sponsor makes it for another. */
+/* What a launch is made of, whether its parent is suspended meanwhile or goes on. */
 #ifndef RAMET_LAUNCH_H
 #define RAMET_LAUNCH_H
 
 #include "spawn.h"
 
-/*
- * Carries out launch->plan in a child, whose program begins with launch->mask. Comes back when it
- * has exec'ed or ended: its pid or -errno. The calling thread is its parent, and has blocked all signals.
- */
-long ramet_launch(const struct ramet_request *request, struct ramet_launch *launch);
+/* A stack for a task that shares our memory; one is kept for the next. NULL: no memory. */
+struct ramet_stack *ramet_launch_stack(size_t slots);
+void ramet_launch_stack_back(struct ramet_stack *stack);
+
+/* Has the request ask for a child that carries out launch->plan on that stack. */
+struct ramet_entry ramet_launch_on(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch);
 
 void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report);
 

@@ -48,6 +48,38 @@ const int *ramet_end_word(void)
     return of_glibc || holds_tid(word) ? word : NULL;
 }
 
+/* As it was seen when the main thread was known to be the calling one: at the start, and after a fork. */
+static struct {
+    long process;
+    const int *end_word;
+} seen_main_thread;
+
+static bool is_main_thread(void)
+{
+    return ramet_syscall0(__NR_gettid) == ramet_syscall0(__NR_getpid);
+}
+
+static void note_main_thread(void)
+{
+    if (!is_main_thread())
+        return;
+    seen_main_thread.end_word = ramet_end_word();
+    seen_main_thread.process = ramet_syscall0(__NR_getpid);
+}
+
+static void __attribute__((constructor)) note_main_threads(void)
+{
+    note_main_thread();
+    pthread_atfork(NULL, NULL, note_main_thread);
+}
+
+const int *ramet_main_end_word(void)
+{
+    if (is_main_thread())
+        return ramet_end_word();
+    return seen_main_thread.process == ramet_syscall0(__NR_getpid) ? seen_main_thread.end_word : NULL;
+}
+
 /*
  * It lies at the same place in what libc keeps for each thread that it has made. The one that a fork has
  * made has another, since glibc 2.43.

@@ -15,6 +15,9 @@ int *ramet_tid_word(void);
 /* Not 0 until the calling thread ends, when the kernel clears it; NULL where no word is known to be so. */
 const int *ramet_end_word(void);
 
+/* The same of the process's main thread. */
+const int *ramet_main_end_word(void);
+
 /*
  * Whether another thread of libc's has ended as a task. Only for one that has not left its thread's
  * function: what libc keeps of it is there as long. False where there is no word for it.

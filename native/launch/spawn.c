@@ -28,7 +28,7 @@ void ramet_plan_release(struct ramet_plan *plan)
 /* One stack is kept for the next launch: making one costs as much as all else the parent does. */
 static struct ramet_stack *spare;
 
-static struct ramet_stack *take_stack(size_t slots)
+struct ramet_stack *ramet_launch_stack(size_t slots)
 {
     if (slots > MOST_SLOTS_ON_STACK)
         return ramet_stack_new(STACK_BYTES + slots * sizeof(int));
@@ -36,7 +36,7 @@ static struct ramet_stack *take_stack(size_t slots)
     return stack != NULL ? stack : ramet_stack_new(STACK_BYTES);
 }
 
-static void give_back(struct ramet_stack *stack)
+void ramet_launch_stack_back(struct ramet_stack *stack)
 {
     struct ramet_stack *none = NULL;
     if (stack->size == STACK_BYTES &&
@@ -45,25 +45,31 @@ static void give_back(struct ramet_stack *stack)
     ramet_stack_release(stack);
 }
 
-long ramet_launch(const struct ramet_request *asked, struct ramet_launch *launch)
+struct ramet_entry ramet_launch_on(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch)
 {
-    const struct ramet_plan *plan = launch->plan;
-    struct ramet_entry entry = {ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
-    struct ramet_request request = *asked;
-    struct ramet_stack *stack = take_stack(plan->slots);
-    if (stack == NULL)
-        return -ENOMEM;
-    request.args.stack = stack->base;
-    request.args.stack_size = stack->size;
+    request->args.stack = stack->base;
+    request->args.stack_size = stack->size;
     launch->slots = (int *)stack->base; /* at the far end of the child's stack */
     launch->failed_step = -1;
-    launch->clear_handlers = !(request.args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
-    launch->parent_word = plan->minds_parent ? ramet_end_word() : NULL;
+    launch->clear_handlers = !(request->args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
+    launch->parent_word = launch->plan->minds_parent ? ramet_end_word() : NULL;
+    return (struct ramet_entry){ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
+}
+
+/* Comes back when the child has exec'ed or ended: its pid or -errno. */
+static long launch_suspended(const struct ramet_request *asked, struct ramet_launch *launch)
+{
+    const struct ramet_plan *plan = launch->plan;
+    struct ramet_request request = *asked;
+    struct ramet_stack *stack = ramet_launch_stack(plan->slots);
+    if (stack == NULL)
+        return -ENOMEM;
+    struct ramet_entry entry = ramet_launch_on(stack, &request, launch);
     bool noted = plan->changes_identity && ramet_dumpable_note();
     long pid = ramet_birth(&request, &entry);
     if (noted)
         ramet_dumpable_restore();
-    give_back(stack);
+    ramet_launch_stack_back(stack);
     return pid;
 }
 
@@ -107,14 +113,14 @@ void ramet_spawn(const struct ramet_request *asked, const struct ramet_plan *pla
         launch.maker = (int)ramet_syscall0(__NR_gettid);
         launch.maker_process = (int)ramet_syscall0(__NR_getpid);
     }
-    report->pid = ramet_launch(&request, &launch);
+    report->pid = launch_suspended(&request, &launch);
     if (has_failed_to_fetch(&launch, report->pid)) {
         discard(report->pid, *pidfd);
         *pidfd = -1;
         if (launch.error == EPERM || launch.error == ENOSYS || launch.error == EINVAL)
             __atomic_store_n(&fetching_is_refused, true, __ATOMIC_RELAXED);
         launch.fetches = false;
-        report->pid = ramet_launch(&request, &launch);
+        report->pid = launch_suspended(&request, &launch);
     }
     ramet_set_signal_mask(mask);
     report->pidfd = *pidfd;

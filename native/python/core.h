@@ -117,7 +117,7 @@ PyObject *core_restore_dumpable(PyObject *module, PyObject *unused);
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_spawn_apart(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_wait_readable(PyObject *module, PyObject *args);
 PyObject *core_trial_begin(PyObject *module, PyObject *args);
 PyObject *core_trial_end(PyObject *module, PyObject *args);

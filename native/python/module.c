@@ -43,7 +43,7 @@ static PyMethodDef at_home[] = {
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
      "Returns whether it has other threads."},
     {"drain", core_drain, METH_NOARGS,
-     "drain()\n--\n\nEnds the carriers and sponsors at rest, and deletes the thread state that this thread keeps."},
+     "drain()\n--\n\nEnds the carriers at rest, and deletes the thread state that this thread keeps."},
     {"before_fork", core_before_fork, METH_NOARGS,
      "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
     {"know_exit_status", core_know_exit_status, METH_VARARGS,
@@ -77,9 +77,9 @@ static PyMethodDef at_home[] = {
     {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
      "spawn(args, legacy, plan, child, /)\n--\n\n"
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
-    {"spawn_apart", (PyCFunction)(void (*)(void))core_spawn_apart, METH_FASTCALL,
-     "spawn_apart(args, legacy, plan, child, patience, /)\n--\n\n"
-     "The same by a thread that is kept for it. Returns a Sponsored instead when it takes longer than so many seconds."},
+    {"spawn_aside", (PyCFunction)(void (*)(void))core_spawn_aside, METH_FASTCALL,
+     "spawn_aside(args, legacy, plan, has_own_score, child, patience, /)\n--\n\n"
+     "The same, the caller not suspended. Returns an Underway instead when it takes longer than so many seconds."},
     {"unborn", (PyCFunction)(void (*)(void))core_unborn, METH_FASTCALL,
      "unborn(kind, what, flags, plain, /)\n--\n\n"
      "A Handle of that kind, for a child that is to be born. plain: whether waitid(2) tells all about its end."},
@@ -149,7 +149,7 @@ static int add_types(PyObject *module)
     if (PyType_Ready(&SharedTask_Type) < 0)
         return -1;
     if (PyModule_AddType(module, &Handle_Type) < 0 || PyModule_AddType(module, &Mapping_Type) < 0 ||
-        PyModule_AddType(module, &Sponsored_Type) < 0)
+        PyModule_AddType(module, &Underway_Type) < 0)
         return -1;
     if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
         return -1;

@@ -10,7 +10,7 @@ typedef struct {
     struct ramet_plan *plan;
 } PlanObject;
 
-extern PyTypeObject Plan_Type, Sponsored_Type;
+extern PyTypeObject Plan_Type, Underway_Type;
 
 /* (pid, pidfd or -1, failed step or -1, its errno), or OSError where no child was made. */
 PyObject *core_report(const struct ramet_report *report);

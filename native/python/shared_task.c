@@ -6,7 +6,7 @@
 #include "futex.h"
 #include "guard.h"
 #include "pool.h"
-#include "standby.h"
+#include "underway.h"
 
 SharedTaskObject *core_shared_task_new(void)
 {
@@ -244,7 +244,7 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
     Py_BEGIN_ALLOW_THREADS
     ramet_pool_drain();
     ramet_guard_drain();
-    ramet_standby_drain();
+    ramet_underway_sweep();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }

@@ -3,6 +3,7 @@
 #include "plan_object.h"
 
 #include "dumpable.h"
+#include "underway.h"
 
 PyObject *core_report(const struct ramet_report *report)
 {
@@ -41,6 +42,7 @@ PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     PyBuffer_Release(&block);
     if (!read)
         return NULL;
+    ramet_underway_sweep();
     Py_BEGIN_ALLOW_THREADS
     ramet_spawn(&request, ((PlanObject *)args[2])->plan, &report);
     Py_END_ALLOW_THREADS

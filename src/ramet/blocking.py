@@ -8,8 +8,8 @@ from .exit_status import ExitStatus
 T = TypeVar("T")
 
 
-class Sponsor(Protocol):
-    """Who makes a child in our stead; see launching.Sponsor."""
+class Underway(Protocol):
+    """A child on its way to its program; see launching.Underway."""
 
     def reach(self, gate: int) -> tuple[int, int, int, int]:
         """Wait until the child is at that gate."""
@@ -25,7 +25,7 @@ class Spawned(Protocol):
 class Waits(Protocol):
     """All that a birth waits for."""
 
-    async def reach(self, sponsor: Any, gate: int) -> tuple[int, int, int, int]:
+    async def reach(self, child: Any, gate: int) -> tuple[int, int, int, int]:
         """The child is at that gate, or has failed on the way: the report."""
 
     async def run(self, command: Any) -> ExitStatus:
@@ -35,9 +35,9 @@ class Waits(Protocol):
 class Blocking:
     """Waits for which the calling thread stands still."""
 
-    async def reach(self, sponsor: Sponsor, gate: int) -> tuple[int, int, int, int]:
+    async def reach(self, child: Underway, gate: int) -> tuple[int, int, int, int]:
         """See Waits."""
-        return sponsor.reach(gate)
+        return child.reach(gate)
 
     async def run(self, command: Spawned) -> ExitStatus:
         """See Waits."""

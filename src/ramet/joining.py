@@ -26,7 +26,7 @@ class Descriptors:
 
 
 def joined_namespaces(said: Checked, held: Descriptors) -> tuple[list[tuple[str, int, int]], int]:
-    """What the child joins, in an order that works, and what its sponsor must enter before."""
+    """What the child joins, in an order that works, and what its maker must enter before."""
     joined, pid_namespace = [], _NO_DESCRIPTOR
     sources = said.get("namespaces", {})
     for name, flag in NAMESPACES.items():

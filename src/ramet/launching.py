@@ -2,10 +2,10 @@
 
 import functools
 from operator import index
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from . import _core
-from ._core import Plan, Sponsored
+from ._core import Plan
 from .birth import Newborn, call_name, can_have_pidfd, is_by_clone, opened
 from .clone_args import CloneArgs, asked_of
 from .errors import CloneError
@@ -86,20 +86,20 @@ def launch(request: Prepared, plan: Plan, child: _core.Handle) -> tuple[int, int
     return failed
 
 
-def launch_apart(
-    request: Prepared, plan: Plan, child: _core.Handle, patience: float
-) -> "tuple[int, int] | Sponsor | None":
-    """The same by a thread that is kept for it; the sponsor when that takes longer than patience.
+def launch_aside(
+    request: Prepared, plan: Plan, has_own_score: bool, child: _core.Handle, patience: float
+) -> "tuple[int, int] | Underway | None":
+    """The same, but the caller goes on where it takes longer than patience: then its way is told.
 
-    patience: in seconds. The child has from that thread what belongs to a thread and is not in the
-    plan: affinity, scheduling, namespaces.
+    has_own_score: whether the plan sets oom_score_adj. patience: in seconds.
     """
+    packed, legacy = request.packed, request.legacy
     try:
-        begun = _core.spawn_apart(request.packed, request.legacy, plan, child, patience)
+        begun = _core.spawn_aside(packed, legacy, plan, has_own_score, child, patience)
     except OSError as error:
         raise request.refusal(error) from None
-    if isinstance(begun, Sponsored):
-        return Sponsor(request, begun, is_late=True)
+    if isinstance(begun, _core.Underway):
+        return Underway(begun, is_late=True)
     _note(child)
     return begun
 
@@ -111,31 +111,36 @@ def _note(child: _core.Handle) -> None:
         child._hold(child.pid, opened(child.pid))
 
 
-def sponsor(request: Prepared, plan: Plan, stays: bool, pid_namespace: int) -> "Sponsor":
-    """The same by a thread of its own, which is all that the caller is, while the caller goes on.
+class Manner(NamedTuple):
+    """What else there is to know of a launch whose maker goes on; see native/launch/underway.h."""
 
-    stays: whether the thread lives as long as the child. pid_namespace: a descriptor of the one to
-    be born in, or -1.
+    waits: bool  # at a gate
+    follows_process: bool  # a parent-death signal comes with the end of the process
+    has_own_score: bool  # its plan sets oom_score_adj
+    pid_namespace: int  # a descriptor of the one to be born in, or -1
+
+
+def set_out(request: Prepared, plan: Plan, manner: Manner) -> "Underway":
+    """The same, and the caller goes on at once.
+
     Source: clone(2), setns(2).
     """
     try:
-        begun = _core.Sponsored(request.packed, request.legacy, plan, stays, pid_namespace)
+        return Underway(_core.Underway(request.packed, request.legacy, plan, *manner))
     except OSError as error:
         raise request.refusal(error) from None
-    return Sponsor(request, begun)
 
 
 LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
 
 
-class Sponsor:
-    """A thread that makes a child while the caller goes on.
+class Underway:
+    """A child on its way to its program, while its maker goes on.
 
     ``is_late``: whether the caller had the patience to wait for it, and waited in vain.
     """
 
-    def __init__(self, request: Prepared, begun: Sponsored, *, is_late: bool = False) -> None:
-        self._request = request
+    def __init__(self, begun: _core.Underway, *, is_late: bool = False) -> None:
         self._core = begun
         self.is_late = is_late
 
@@ -147,17 +152,10 @@ class Sponsor:
 
     def reach_within(self, gate: int, timeout: float | None) -> Report | None:
         """The same, but None when the time is up; timeout in seconds, None for ever."""
-        try:
-            return self._core.reach(gate, timeout)
-        except OSError as error:
-            raise self._request.refusal(error) from None
-
-    def event(self) -> int:
-        """A descriptor that can be read once the child is at no gate any more; closed with this."""
-        return self._core.event()
+        return self._core.reach(gate, timeout)
 
     def cancel(self) -> None:
-        """Kill the child that is being born. To be asked again until it is over, and no longer."""
+        """Kill it, if it is on its way still."""
         self._core.cancel()
 
     def open(self, gate: int) -> None:

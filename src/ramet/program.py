@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from threading import get_native_id
 from types import MappingProxyType
 from typing import Any, Unpack
 
@@ -39,8 +40,9 @@ _SIGNAL_BITS = 0x7F
 _AT_FDCWD = -100
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
-_ENTERING = -2  # what a sponsor says of the namespace that it could not enter
-_AT_GATE = -3  # and of a child that ended where it waited
+_ENTERING = -2  # the pid namespace could not be entered
+_AT_GATE = -3  # it ended where it waited
+_NO_HELPER = -4  # the thread that was to make it could not be made
 
 # Plain integers, as in birth.py.
 _VM = CloneFlag.VM.value
@@ -60,6 +62,7 @@ _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemenco
 
 # What execve says of a name that no directory of PATH has, some of which may not be searched.
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
+_HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
 
 # Options for which a command holds descriptors.
 _HELD = frozenset({"cgroup", "namespaces"})
@@ -132,7 +135,7 @@ class Command:
             sweep()
         made = self._made
         birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
-        if made.needs_sponsor:
+        if made.is_guided():
             return at_once(Launch(self, birthplace).arrive(BLOCKING))
         child = unborn(Child, self._shown, made.flags, made.is_plain)
         failed = launching.launch(made.request, self._plan, child)
@@ -173,7 +176,7 @@ class Command:
 
 
 def begin(command: Command, patience: float) -> "Child[None] | Launch":
-    """command.spawn() by another thread: the child, or its launch when that takes longer.
+    """command.spawn(), the caller not suspended: the child, or its launch when that takes longer.
 
     patience: in seconds.
     """
@@ -181,30 +184,31 @@ def begin(command: Command, patience: float) -> "Child[None] | Launch":
         sweep()
     made = command._made
     birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
-    if made.needs_sponsor:
+    if made.is_guided():
         return Launch(command, birthplace)
     child = unborn(Child, command._shown, made.flags, made.is_plain)
-    begun = launching.launch_apart(made.request, command._plan, child, patience)
-    if isinstance(begun, launching.Sponsor):
+    scores = made.manner.has_own_score
+    if scores and not _HELD_TO_PARENT.isdisjoint(made.said):
+        return command.spawn()  # who is not suspended for a score of its own is no parent to follow
+    begun = launching.launch_aside(made.request, command._plan, scores, child, patience)
+    if isinstance(begun, launching.Underway):
         return Launch(command, birthplace, begun)
     return command._born(child, birthplace, begun)
 
 
 class Launch:
-    """The way of a child that another thread makes, while its parent has a part in it or goes on."""
+    """The way of a child to its program, while its parent has a part in it or goes on."""
 
     def __init__(
         self,
         command: Command,
         birthplace: Birthplace | None,
-        sponsor: launching.Sponsor | None = None,
+        underway: launching.Underway | None = None,
     ) -> None:
         self._command = command
         self._made = made = command._made
         self._birthplace = birthplace
-        self.sponsor = sponsor or launching.sponsor(
-            made.request, command._plan, made.stays, made.pid_namespace
-        )
+        self.underway = underway or launching.set_out(made.request, command._plan, made.manner)
         self.child: Child[None] | None = None
 
     async def arrive(self, waits: Waits) -> Child[None]:
@@ -215,7 +219,7 @@ class Launch:
         if made.last_gate:
             child = await self._at(START_GATE, waits)
             if made.flags & _STOPPED:
-                self.sponsor.stop()
+                self.underway.stop()
             if made.waits_for_start:
                 child.to_be_started_by(self.start)
                 self.child = None  # its owner may forget it
@@ -228,10 +232,10 @@ class Launch:
         if self._made.waits_for_start and (status := child.poll()) is not None:
             raise _ended_early(status)
         self.child = child
-        self.sponsor.open(START_GATE)
+        self.underway.open(START_GATE)
         if self._made.flags & _STOPPED:
             return child
-        report = await waits.reach(self.sponsor, launching.LAUNCHED)
+        report = await waits.reach(self.underway, launching.LAUNCHED)
         if report[2] == _AT_GATE and self._made.waits_for_start:
             raise _ended_early(child.wait())
         return self._arrived(report)
@@ -239,7 +243,7 @@ class Launch:
     def remains(self) -> Child[None] | None:
         """The child of one that was cancelled, and is over; None where there is none."""
         with suppress(OSError):
-            self._arrived(self.sponsor.reach(launching.LAUNCHED))
+            self._arrived(self.underway.reach(launching.LAUNCHED))
         return self.child
 
     async def _write_maps(self, child: Child[None], waits: Waits) -> None:
@@ -253,14 +257,16 @@ class Launch:
             child.kill()
             child.wait()
             raise
-        self.sponsor.open(MAPS_GATE)
+        self.underway.open(MAPS_GATE)
 
     async def _at(self, gate: int, waits: Waits) -> Child[None]:
-        return self._arrived(await waits.reach(self.sponsor, gate))
+        return self._arrived(await waits.reach(self.underway, gate))
 
     def _arrived(self, report: launching.Report) -> Child[None]:
         """The child, on its way or at its program; the error when it failed."""
         pid, pidfd, step, number = report
+        if step == _NO_HELPER:
+            raise spawn_error("clone(THREAD) of a helper", number, reason=_WHY_NO_HELPER)
         if step == _ENTERING:
             raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
         if self.child is None:
@@ -270,6 +276,11 @@ class Launch:
             self.child.wait()
             raise self._command._error(step, number)
         return self.child
+
+
+_WHY_NO_HELPER = (
+    "a thread is needed to make this child, and could not be made (after unshare(NEWPID) none can)"
+)
 
 
 def _ended_early(status: ExitStatus) -> SpawnError:
@@ -293,7 +304,7 @@ class _Made:
         self.cgroup: int | None = None
         written: tuple[int, bytes] | None = None
         joined: Sequence[tuple[str, int, int]] = ()
-        self.pid_namespace = _NO_DESCRIPTOR
+        pid_namespace = _NO_DESCRIPTOR
         if held is None and "set_tid" not in said:
             self.request = launching.plainly_prepared(birth, _exit_signal(flags), asked)
         else:
@@ -302,18 +313,31 @@ class _Made:
             if held is not None:
                 self.cgroup = _cgroup_directory(said, held)
                 written = _place_in_cgroup(request, self.cgroup)
-                joined, self.pid_namespace = joined_namespaces(said, held)
+                joined, pid_namespace = joined_namespaces(said, held)
             self.request = launching.prepared(request, asked)
         self.surroundings = Surroundings(
             said, flags, shares_table, moves, written, joined, maps, maps_by_parent, self.last_gate
         )
-        # A parent-death signal follows the thread that made the child: here the sponsor.
         gated = self.last_gate or maps_by_parent
-        self.stays = bool(said.get("die_with_parent")) or ("pdeathsig" in said and gated)
-        self.needs_sponsor = gated or self.stays or self.pid_namespace != _NO_DESCRIPTOR
+        entered = pid_namespace != _NO_DESCRIPTOR
+        # A parent-death signal follows the thread whose child it is, which may be a helper.
+        of_process = bool(said.get("die_with_parent")) or (
+            "pdeathsig" in said and (gated or entered)
+        )
+        self.manner = launching.Manner(gated, of_process, "oom_score_adj" in said, pid_namespace)
+        self._has_gates_or_enters = gated or entered
         # All others' ends have more to tell, or are told by a poll of the pidfd alone.
         self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
         self.steps = steps_of(self.surroundings)
+
+    def is_guided(self) -> bool:
+        """Whether there is more to its launch than a birth by the calling thread.
+
+        A child of the main thread follows the process by itself.
+        """
+        if not self.manner.follows_process:
+            return self._has_gates_or_enters
+        return self._has_gates_or_enters or get_native_id() != os.getpid()
 
 
 # Surroundings take longer to work out than all else of a command, and those of many programs are the

@@ -30,6 +30,8 @@ if {in_thread}:
 else:
     spawn()
 print(children[0].pid, flush=True)
+if {execs}:
+    os.execl("/bin/sh", "sh", "-c", "echo again; read line")
 sys.stdin.read()
 os._exit(0)
 """
@@ -38,16 +40,19 @@ os._exit(0)
 class Caller:
     """Such a process: its child's pid, and a pidfd of it that outlives both."""
 
-    def __init__(self, argv: list[str], options: dict[str, Any], *, in_thread: bool) -> None:
+    def __init__(
+        self, argv: list[str], options: dict[str, Any], *, in_thread: bool, execs: bool = False
+    ) -> None:
         self._stdin, stdin = os.pipe()
         stdout, said = os.pipe()
-        code = CALLER.format(argv=argv, options=options, in_thread=in_thread)
+        code = CALLER.format(argv=argv, options=options, in_thread=in_thread, execs=execs)
         command = Command([sys.executable, "-c", code], stdin=self._stdin, stdout=said)
         self.process = command.spawn()
         self._held = stdin
         os.close(said)
         with open(stdout) as file:
             self.grandchild = int(file.readline())
+            assert not execs or file.readline() == "again\n"
         self.pidfd = os.pidfd_open(self.grandchild)
 
     def __enter__(self) -> Self:
@@ -86,7 +91,7 @@ def test_it_is_complete_and_waits(tmp_path: Path, nothing_left: object) -> None:
         assert os.readlink(f"/proc/{child.pid}/cwd") == "/"
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == 19
         assert os.getpgid(child.pid) == child.pid
-        assert int(status_of(os.getpid())["Threads"]) == before + 1
+        assert int(status_of(os.getpid())["Threads"]) == before
         assert not made.exists()
         child.start()
         assert child.wait(SECONDS).success
@@ -341,6 +346,44 @@ def test_die_with_parent_when_it_is_killed(
         assert caller.child_ends(SECONDS)
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("options", [{}, {"oom_score_adj": 900}])
+def test_die_with_parent_and_an_exec(
+    in_thread: bool, options: dict[str, Any], nothing_left: object
+) -> None:
+    """The process goes on when its main thread execs: so does the child, until the process ends.
+
+    In another thread a helper stays for a child with a score of its own, and ends at the exec.
+    """
+    ends = in_thread and bool(options)
+    options = {"die_with_parent": True, **options}
+    with Caller(["sleep", "1000"], options, in_thread=in_thread, execs=True) as caller:
+        # There is no event for what does not happen: half a second is a look, not a wait.
+        assert caller.child_ends(SECONDS if ends else 0.5) == ends
+        caller.process.kill()
+        assert caller.child_ends(SECONDS)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_an_exec_ends_a_child_that_waits_for_its_start(
+    in_thread: bool, nothing_left: object
+) -> None:
+    """Nobody could start it any more, and it would keep the memory that the exec has left."""
+    with Caller(["sleep", "1000"], {"start": False}, in_thread=in_thread, execs=True) as caller:
+        assert caller.child_ends(SECONDS)
+        assert caller.process.poll() is None
+
+
+@pytest.mark.parametrize("options", [{"die_with_parent": True}, {"start": False}])
+def test_no_thread_stays_for_such_a_child(options: dict[str, Any], nothing_left: object) -> None:
+    """A child that follows the process is the main thread's, whichever thread has asked for it."""
+    before = int(status_of(os.getpid())["Threads"])
+    with spawned_by_a_thread(Command(["sleep", "1000"], **options)) as child:
+        assert int(status_of(os.getpid())["Threads"]) == before
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        assert str(child.pid) in children
+
+
 def test_die_with_parent_and_a_change_of_user(root: None, nothing_left: object) -> None:
     """The signal is asked for after the change of identity, which would clear it."""
     options = {"die_with_parent": True, "user": NOBODY, "group": NOBODY}
@@ -366,24 +409,57 @@ def test_pdeathsig_of_a_child_that_waited(nothing_left: object) -> None:
 
 
 def test_children_that_die_with_their_parent_end_on_their_own(nothing_left: object) -> None:
-    """The thread that stays for such a child goes when the child has ended."""
-    command = Command(["true"], die_with_parent=True)
-    for _ in range(20):
-        assert command.spawn().wait(SECONDS).success
+    """Nothing stays for such a child when it has ended, whichever thread has made it."""
+    for command in (
+        Command(["true"], die_with_parent=True),
+        Command(["true"], die_with_parent=True, oom_score_adj=900),
+    ):
+        for _ in range(20):
+            assert command.spawn().wait(SECONDS).success
+            assert spawned_by_a_thread(command).wait(SECONDS).success
 
 
 CHANGES_ITS_USER = """
-import os
-from ramet import Command, SpawnError
-with Command(["sleep", "1000"], die_with_parent=True).spawn():
-    os.setuid(os.getuid())
+import os, threading
+from ramet import CloneFlag, Command
+ready, over = threading.Event(), threading.Event()
+def other():
+    if {in_thread}:
+        children.append(command.spawn())
+    ready.set()
+    over.wait()
+children = []
+command = Command(["sleep", "1000"], **{options})
+thread = threading.Thread(target=other)
+thread.start()
+ready.wait()
+if not {in_thread}:
+    children.append(command.spawn())
+with children[0]:
     os.setgid(os.getgid())
+    os.setuid(os.getuid())
+    over.set()
+    thread.join()
 """
 
 
-def test_a_caller_may_change_its_user_beside_such_a_child(nothing_left: object) -> None:
-    """The C library asks each thread to change along, and the one that stays for the child answers."""
-    with Command([sys.executable, "-c", CHANGES_ITS_USER]).spawn() as process:
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"die_with_parent": True},
+        {"die_with_parent": True, "oom_score_adj": 900},
+        {"start": False},
+        {"start": False, "oom_score_adj": 900},
+        {"flags": F.STOPPED.value},
+    ],
+)
+def test_a_caller_may_change_its_user_beside_such_a_child(
+    options: dict[str, Any], in_thread: bool, nothing_left: object
+) -> None:
+    """The C library asks each of its threads to change along: none of them is one that sleeps."""
+    script = CHANGES_ITS_USER.format(options=options, in_thread=in_thread)
+    with Command([sys.executable, "-c", script]).spawn() as process:
         assert process.wait(SECONDS).success
 
 

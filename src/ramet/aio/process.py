@@ -35,9 +35,8 @@ async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") ->
 
     Returns a Process, which is the caller's: use it as a context manager.
 
-    The child is born in a thread kept for births, from which it has what belongs to a thread but for
-    the signal mask: affinity, scheduling. A cancellation kills and reaps the child, also in the
-    midst of its birth.
+    The calling thread makes the child, which has all that this thread has and lacks what it has
+    given up. A cancellation kills and reaps the child, also on its way to the program.
 
     Raises as Popen does.
     Needs: what the options need.

@@ -1,0 +1,56 @@
+/* One request, two calls: clone3, and clone for what only it does or where clone3 is missing. */
+#include "child.h"
+
+#include <linux/sched.h>
+
+uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg)
+{
+    void **laid = (void **)(top - RAMET_LAID_BYTES);
+    laid[0] = fn;
+    laid[1] = arg;
+    return (uintptr_t)laid;
+}
+
+/* clone() has one word for both: the pidfd goes where the parent's tid would go. */
+static int *legacy_ptid(const struct ramet_clone_args *args)
+{
+    return (int *)(args->flags & CLONE_PIDFD ? args->pidfd : args->parent_tid);
+}
+
+static unsigned long legacy_flags(const struct ramet_clone_args *args)
+{
+    return (unsigned long)(args->flags | args->exit_signal);
+}
+
+static long by_clone(const struct ramet_clone_args *args, const struct ramet_entry *entry)
+{
+    uintptr_t stack = (uintptr_t)(args->stack + args->stack_size);
+    if (stack != 0)
+        stack = ramet_lay(stack, entry->fn, entry->arg);
+    return ramet_clone_call(legacy_flags(args), (void *)stack, legacy_ptid(args), (int *)args->child_tid,
+                            (unsigned long)args->tls, entry);
+}
+
+/* The kernel reads the copy: the size of a given stack is less by what lies at its top. */
+static long by_clone3(const struct ramet_request *request, const struct ramet_entry *entry)
+{
+    struct ramet_clone_args args = request->args;
+    if (args.stack != 0 && args.stack_size > RAMET_LAID_BYTES) {
+        ramet_lay((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
+        args.stack_size -= RAMET_LAID_BYTES;
+    }
+    return ramet_clone3_call(&args, request->size, entry);
+}
+
+long ramet_make(const struct ramet_request *request, const struct ramet_entry *entry)
+{
+    return request->legacy ? by_clone(&request->args, entry) : by_clone3(request, entry);
+}
+
+long ramet_make_twice(const struct ramet_request *request)
+{
+    struct ramet_clone_args args = request->args;
+    if (!request->legacy)
+        return ramet_syscall2(__NR_clone3, &args, request->size);
+    return ramet_clone_twice(legacy_flags(&args), legacy_ptid(&args), (int *)args.child_tid, args.tls);
+}

@@ -1,0 +1,296 @@
+"""What a child has of the thread that makes it: changes of one thread, and a look at what a task is.
+
+As a program it says what it is; with the name of a way and of a thread it changes that thread, after a
+first birth, and tells in what its next child is not as the thread.
+"""
+
+import asyncio
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+State = dict[str, Any]
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "uts", "user", "pid_for_children", "time_for_children")
+LINES = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapBnd", "CapInh", "Groups", "Uid", "Gid")
+OPENED = "OF_THIS_THREAD_OPENED"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SYSCALLS = {
+    "x86_64": {
+        "ioprio_set": 251,
+        "ioprio_get": 252,
+        "setresgid": 119,
+        "keyctl": 250,
+        "setgroups": 116,
+    },
+    "aarch64": {
+        "ioprio_set": 30,
+        "ioprio_get": 31,
+        "setresgid": 149,
+        "keyctl": 219,
+        "setgroups": 159,
+    },
+}[os.uname().machine]
+
+
+def called(function: str, *arguments: int) -> int:
+    """What libc's function returns, or OSError."""
+    result: int = getattr(_libc, function)(*[ctypes.c_long(a) for a in arguments])
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), function)
+    return result
+
+
+def raw(name: str, *arguments: int) -> int:
+    """A system call, which changes this thread alone where libc's function changes all."""
+    return called("syscall", _SYSCALLS[name], *arguments)
+
+
+# ---- what a task is
+
+
+def state() -> State:
+    """All that the calling task has, and a program keeps of its maker."""
+    with open("/proc/thread-self/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    found: State = {name: status.get(name) for name in LINES}
+    for name in NAMESPACES:
+        found[name] = os.readlink(f"/proc/thread-self/ns/{name}")
+    found["cwd"] = os.readlink("/proc/thread-self/cwd")
+    found["umask"] = status["Umask"]
+    found["hostname"] = socket.gethostname()
+    found["affinity"] = sorted(os.sched_getaffinity(0))
+    found["policy"] = os.sched_getscheduler(0)
+    found["nice"] = os.getpriority(os.PRIO_PROCESS, 0)
+    found["mask"] = sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    found["ioprio"] = raw("ioprio_get", 1, 0)
+    found["securebits"] = called("prctl", 27, 0, 0, 0, 0)
+    found["timer slack"] = called("prctl", 30, 0, 0, 0, 0)
+    found["personality"] = called("personality", 0xFFFFFFFF)
+    try:
+        found["session keyring"] = raw("keyctl", 0, -3, 0)
+    except OSError as error:
+        found["session keyring"] = error.errno
+    opened = os.environ.get(OPENED)
+    if opened:
+        found["opened"] = os.readlink(f"/proc/thread-self/fd/{opened}")
+    return found
+
+
+# ---- changes of the calling thread
+
+
+def unshare(flags: int) -> None:
+    called("unshare", flags)
+
+
+def _files() -> None:
+    unshare(0x400)
+    opened = os.open("/proc/version", os.O_RDONLY)
+    os.environ[OPENED] = str(fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 100))
+    os.close(opened)
+    for _ in range(20):  # numbers that stand for other files in the table of the other threads
+        os.dup(0)
+
+
+def _fs() -> None:
+    unshare(0x200)
+    os.chdir("/usr")
+    os.umask(0o71)
+
+
+def _hostname() -> None:
+    unshare(0x04000000)
+    socket.sethostname("twig")
+
+
+def _filter() -> None:
+    """A seccomp filter that lets everything pass."""
+    allow = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
+    called("prctl", 22, 2, ctypes.addressof(program), 0, 0)
+
+
+def _groups() -> None:
+    groups = (ctypes.c_uint * 2)(5, 6)
+    raw("setgroups", 2, ctypes.addressof(groups))
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2}),
+    "files": _files,
+    "cwd and umask": _fs,
+    "affinity": lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
+    "policy": lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
+    "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, 7),
+    "ioprio": lambda: raw("ioprio_set", 1, 0, 2 << 13 | 6),
+    "timer slack": lambda: called("prctl", 29, 123456, 0, 0, 0),
+    "personality": lambda: called("personality", 0x0040000),
+    "session keyring": lambda: raw("keyctl", 1, 0),
+    "uts": _hostname,
+    "net": lambda: unshare(0x40000000),
+    "ipc": lambda: unshare(0x08000000),
+    "cgroup": lambda: unshare(0x02000000),
+    "mnt": lambda: unshare(0x00020000),
+    "time": lambda: unshare(0x80),
+    "securebits": lambda: called("prctl", 28, 1 << 2, 0, 0, 0),
+    "bounding set": lambda: called("prctl", 24, 21, 0, 0, 0),
+    "groups": _groups,
+    "gid": lambda: raw("setresgid", 65534, 65534, 65534),
+    "no_new_privs": lambda: called("prctl", 38, 1, 0, 0, 0),
+    "filter": _filter,
+}
+NEED_RIGHTS = {
+    "uts",
+    "net",
+    "ipc",
+    "cgroup",
+    "mnt",
+    "time",
+    "securebits",
+    "bounding set",
+    "groups",
+    "gid",
+}
+MAY_LACK = {"session keyring", "time"}  # kernels without them
+
+
+# ---- ways to a child
+
+
+def _argv() -> list[str]:
+    return [sys.executable, "-S", "-E", "-B", __file__]
+
+
+def _passed() -> list[int]:
+    return [int(os.environ[OPENED])] if OPENED in os.environ else []
+
+
+def _by_program(**options: Any) -> State:
+    import ramet
+
+    done = ramet.run(_argv(), stdout=subprocess.PIPE, pass_fds=_passed(), check=True, **options)
+    return dict(json.loads(done.stdout))
+
+
+def _started() -> State:
+    import ramet
+
+    reading, writing = os.pipe()
+    command = ramet.Command(_argv(), stdout=writing, pass_fds=_passed(), start=False)
+    with command.spawn() as child, open(reading, "rb") as output:
+        os.close(writing)
+        child.start()
+        return dict(json.loads(output.read()))
+
+
+async def _in_loop(**options: Any) -> State:
+    import ramet.aio
+
+    done = await ramet.aio.run(
+        _argv(), stdout=subprocess.PIPE, pass_fds=_passed(), check=True, **options
+    )
+    return dict(json.loads(done.stdout))
+
+
+@contextmanager
+def _asyncio(**options: Any) -> Iterator[Callable[[], State]]:
+    with asyncio.Runner() as runner:
+        yield lambda: runner.run(_in_loop(**options))
+
+
+@contextmanager
+def _trio(**options: Any) -> Iterator[Callable[[], State]]:
+    import anyio
+
+    yield lambda: anyio.run(lambda: _in_loop(**options), backend="trio")
+
+
+@contextmanager
+def _plain(way: Callable[[], State]) -> Iterator[Callable[[], State]]:
+    yield way
+
+
+def _in_namespace() -> State:
+    import ramet
+
+    return ramet.in_namespace(
+        state, ipc=f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/ipc"
+    )
+
+
+def _cloned(flags: int) -> State:
+    import ramet
+
+    return ramet.clone(state, flags=flags).result(60)
+
+
+WAYS: dict[str, Callable[[], Any]] = {
+    "run": lambda: _plain(_by_program),
+    "die_with_parent": lambda: _plain(lambda: _by_program(die_with_parent=True)),
+    "oom_score_adj": lambda: _plain(lambda: _by_program(die_with_parent=True, oom_score_adj=900)),
+    "start": lambda: _plain(_started),
+    "asyncio": _asyncio,
+    "asyncio die_with_parent": lambda: _asyncio(die_with_parent=True),
+    "asyncio oom_score_adj": lambda: _asyncio(oom_score_adj=900),
+    "trio": _trio,
+    "copy": lambda: _plain(lambda: _cloned(0)),
+    "VM": lambda: _plain(lambda: _cloned(0x100)),
+    "in_namespace": lambda: _plain(_in_namespace),
+}
+
+
+def differences(way: str) -> list[str]:
+    """In what the child of the calling thread, by that way, is not as it is, after all the changes."""
+    told = []
+    with WAYS[way]() as child:
+        child()
+        for name, change in CHANGES.items():
+            if name in NEED_RIGHTS and os.geteuid() != 0:
+                continue
+            before = state()
+            try:
+                change()
+            except OSError as error:
+                if name not in MAY_LACK:
+                    told.append(f"{name}: {error}")
+                continue
+            if state() == before:
+                told.append(f"{name}: nothing has changed")
+        now, seen = state(), child()
+    return told + [
+        f"{key} is {seen.get(key)!r} in the child, and {now[key]!r} here"
+        for key in now
+        if seen.get(key) != now[key]
+    ]
+
+
+def main() -> None:
+    """See the module."""
+    if len(sys.argv) == 1:
+        print(json.dumps(state()))
+        return
+    _, way, thread = sys.argv
+    if thread == "main":
+        told = differences(way)
+    else:
+        with ThreadPoolExecutor(1) as other:
+            told = other.submit(differences, way).result()
+    print("\n".join(told))
+    sys.exit(bool(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""A child has what the thread has that makes it, and not what another one had before."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("of_this_thread.py")
+SECONDS = 100
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "run",
+        "die_with_parent",
+        "oom_score_adj",
+        "start",
+        "asyncio",
+        "asyncio die_with_parent",
+        "asyncio oom_score_adj",
+        "trio",
+        "copy",
+        "VM",
+        "in_namespace",
+    ],
+)
+def test_a_child_is_as_the_thread_that_makes_it(
+    way: str, thread: str, request: pytest.FixtureRequest
+) -> None:
+    """What the calling thread has changed its next child has, whatever the way to the child."""
+    if way == "in_namespace":
+        request.getfixturevalue("root")
+    argv = [sys.executable, str(PROGRAM), way, thread]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
