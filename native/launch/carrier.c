@@ -130,9 +130,6 @@ static void *carry(void *context)
 {
     struct ramet_carrier *carrier = context;
     char bench[BENCH_BYTES];
-    sigset_t all;
-    sigfillset(&all); /* libc leaves out its own two, and must: setuid waits for their handlers */
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
     carrier->tid = (int)ramet_syscall0(__NR_gettid);
     ramet_arena_note(&carrier->arena);
     ramet_nested_note(carrier);
@@ -154,9 +151,21 @@ static void *carry(void *context)
     return NULL;
 }
 
+/* No signal comes to it. libc leaves out its own two, and must: setuid waits for their handlers. */
+static int create(pthread_attr_t *attr, void *(*run)(void *), void *context)
+{
+    const ramet_sigset mask = ramet_block_signals();
+    pthread_t thread;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    int error = pthread_create(&thread, attr, run, context);
+    ramet_set_signal_mask(mask);
+    return error;
+}
+
 static int start_thread(void *(*run)(void *), void *context, size_t stack_size)
 {
-    pthread_t thread;
     pthread_attr_t attr;
     int error = pthread_attr_init(&attr);
     if (error != 0)
@@ -165,7 +174,7 @@ static int start_thread(void *(*run)(void *), void *context, size_t stack_size)
     if (stack_size != 0)
         error = pthread_attr_setstacksize(&attr, stack_size + BENCH_BYTES);
     if (error == 0)
-        error = pthread_create(&thread, &attr, run, context);
+        error = create(&attr, run, context);
     pthread_attr_destroy(&attr);
     return error;
 }

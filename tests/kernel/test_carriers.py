@@ -225,3 +225,26 @@ def test_a_signal_handler_may_call(nothing_left: LeakCheck) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     assert set(results) == {5, 6}
+
+
+def blocked(thread: str) -> set[int]:
+    status = Path(f"/proc/self/task/{thread}/status").read_text()
+    mask = int(status.partition("SigBlk:")[2].split()[0], 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
+def test_carriers_and_deadlines_take_no_signal(nothing_left: object) -> None:
+    """A signal to the process is another thread's; libc's own two come, or setuid would hang."""
+    before = threads()
+    reading, writing = os.pipe()
+    with ramet.clone(os.read, reading, 1, flags=F.VM, timeout=SECONDS) as child:
+        ours = threads() - before
+        assert len(ours) == 2, "one lends, and one keeps the deadline"
+        os.setgid(os.getgid())  # by then they have begun
+        for thread in ours:
+            assert signal.SIGUSR1 in blocked(thread)
+            assert blocked(thread).isdisjoint({32, 33})
+        os.write(writing, b"x")
+        assert child.result(SECONDS) == b"x"
+    os.close(reading)
+    os.close(writing)
