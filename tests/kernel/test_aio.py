@@ -421,8 +421,9 @@ def test_leaving_a_cancelled_block_reaps(in_loop: Run[None]) -> None:
     """The end of the block kills and reaps when it is a cancellation that ends it."""
 
     async def main() -> None:
-        with anyio.move_on_after(0.05):
+        with anyio.CancelScope() as scope:
             async with await ramet.aio.open_process(["sleep", "1000"]) as process:
+                scope.cancel()
                 await anyio.sleep_forever()
         assert process.returncode == -signal.SIGKILL
 
