@@ -91,7 +91,7 @@ class _Launch:
             raise ValueError(
                 f"with preexec_fn the child is a copy: it cannot have {CloneFlag(shared)}"
             )
-        if made.needs_sponsor:
+        if made.has_gates_or_enters or made.manner.follows_process:
             raise ValueError(
                 "with preexec_fn there is no start=False, die_with_parent, pid namespace to join, "
                 "or id map that a helper must write"

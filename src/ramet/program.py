@@ -325,7 +325,7 @@ class _Made:
             "pdeathsig" in said and (gated or entered)
         )
         self.manner = launching.Manner(gated, of_process, "oom_score_adj" in said, pid_namespace)
-        self._has_gates_or_enters = gated or entered
+        self.has_gates_or_enters = gated or entered
         # All others' ends have more to tell, or are told by a poll of the pidfd alone.
         self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
         self.steps = steps_of(self.surroundings)
@@ -336,8 +336,8 @@ class _Made:
         A child of the main thread follows the process by itself.
         """
         if not self.manner.follows_process:
-            return self._has_gates_or_enters
-        return self._has_gates_or_enters or get_native_id() != os.getpid()
+            return self.has_gates_or_enters
+        return self.has_gates_or_enters or get_native_id() != os.getpid()
 
 
 # Surroundings take longer to work out than all else of a command, and those of many programs are the
