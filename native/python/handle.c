@@ -53,7 +53,10 @@ static bool is_learned(const HandleObject *self)
     return __atomic_load_n(&self->learned, __ATOMIC_ACQUIRE);
 }
 
-/* One waitid(2), without the interpreter lock: 1 when it has learned the end, 0 when there is none yet, -errno. */
+/*
+ * One waitid(2), without the interpreter lock: 1 when it has learned the end (with WNOWAIT: when there is one), 0 when
+ * there is none yet, -errno.
+ */
 static long ask(HandleObject *self, int options)
 {
     siginfo_t info = {0};
@@ -65,6 +68,8 @@ static long ask(HandleObject *self, int options)
         error = ramet_syscall5(__NR_waitid, P_PID, self->pid, &info, options, &used);
     if (error < 0 || info.si_pid == 0)
         return error;
+    if (options & WNOWAIT)
+        return 1;
     self->how = info.si_code;
     self->with = info.si_status;
     self->used = used;
@@ -99,13 +104,33 @@ static long ask_unlocked(HandleObject *self, int options)
     return answer;
 }
 
+static bool is_mapped(const HandleObject *self)
+{
+    return self->outcome != NULL && PyObject_TypeCheck(self->outcome, &Mapping_Type);
+}
+
+/* While the kernel still tells what a child may do that has ended: whether its pickle is to be loaded. -1 with an exception set. */
+static int look(HandleObject *self)
+{
+    if (!is_mapped(self) || !core_mapping_has_pickle((MappingObject *)self->outcome))
+        return 0;
+    PyObject *outcome = Py_NewRef(self->outcome);
+    enter(self);
+    PyObject *done = PyObject_CallMethod(outcome, "look_at", "ii", self->pid, self->pidfd);
+    leave(self);
+    Py_DECREF(outcome);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* 1 when it has learned the end, 0 where waitid() does not tell, -1 with an exception set. */
 static int learn(HandleObject *self, int options)
 {
+    bool looks = is_mapped(self);
     while (!is_learned(self)) { /* by a signal handler that runs in between, it may be */
         if (self->maker != getpid() || (self->let_go && self->pidfd < 0))
             return 0;
-        long answer = ask_unlocked(self, options);
+        long answer = ask_unlocked(self, looks ? options | WNOWAIT : options);
         if (answer == 0 || answer == -ECHILD)
             return 0;
         if (answer == -EINTR && PyErr_CheckSignals() < 0)
@@ -114,6 +139,9 @@ static int learn(HandleObject *self, int options)
             core_raise_errno(answer);
             return -1;
         }
+        if (answer > 0 && looks && look(self) < 0)
+            return -1;
+        looks &= answer < 0;
     }
     let_go(self);
     return 1;
@@ -210,10 +238,12 @@ static PyObject *handle_exited(HandleObject *self, PyObject *unused)
 /* The value that a function in a copy returned, if it came over by itself: once, and then it is what was taken. */
 static PyObject *take_plain(HandleObject *self)
 {
-    if (self->outcome == NULL || !PyObject_TypeCheck(self->outcome, &Mapping_Type))
+    if (!is_mapped(self))
         return NULL;
     PyObject *outcome = Py_NewRef(self->outcome);
     PyObject *value = core_mapping_plain((MappingObject *)outcome);
+    if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_ValueError))
+        PyErr_Clear(); /* transfer says what is the matter */
     PyObject *taken = value == NULL ? NULL : Py_BuildValue("iO", CORE_VALUE, value);
     Py_DECREF(outcome);
     if (taken == NULL) {

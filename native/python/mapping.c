@@ -5,24 +5,26 @@
  */
 #include "mapping.h"
 
-#include <marshal.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "pool.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
 #define MOST_PLAIN_BYTES ((Py_ssize_t)1 << 14)
-#define MARSHAL_VERSION 2 /* the last that keeps no account of references */
 
-/* parcel.py has the same layout and numbers. */
+/* parcel.py has the same layout and numbers; what is plain has a type in place of a count. */
 #define DATA_AT 64
 
-enum { PARCEL_PLAIN = 5 };
+enum { PARCEL_VALUE = 1, PARCEL_RAISED = 2, PARCEL_PLAIN = 5 };
 
 struct header {
-    uint64_t length, count, kind;
+    uint64_t type, length, kind;
 };
+
+/* Those between their birth and keep_from_others(): a child that another thread makes meanwhile has them, too. */
+static MappingObject *on_their_way;
 
 /* ---- the memory */
 
@@ -63,11 +65,23 @@ static MappingObject *made(PyTypeObject *type, size_t size)
         return NULL;
     self->epoch = ramet_epoch();
     self->size = size;
-    if (size > 0 ? (self->start = map(size)) != NULL : map_largest(self))
-        return self;
-    Py_DECREF(self);
-    PyErr_NoMemory();
-    return NULL;
+    if (size > 0 ? (self->start = map(size)) == NULL : !map_largest(self)) {
+        Py_DECREF(self);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    self->next = on_their_way;
+    on_their_way = self;
+    return self;
+}
+
+static void has_arrived(const MappingObject *self)
+{
+    MappingObject **place = &on_their_way;
+    while (*place != NULL && *place != self)
+        place = &(*place)->next;
+    if (*place != NULL)
+        *place = self->next;
 }
 
 MappingObject *core_mapping_new(PyTypeObject *type)
@@ -89,6 +103,7 @@ static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 /* In a copy of this memory something else may lie there: it was kept from that child. */
 static void mapping_dealloc(MappingObject *self)
 {
+    has_arrived(self);
     if (self->start != NULL && self->epoch == ramet_epoch())
         munmap(self->start, self->size);
     Py_TYPE(self)->tp_free(self);
@@ -101,6 +116,7 @@ static int mapping_buffer(MappingObject *self, Py_buffer *view, int flags)
 
 void core_mapping_keep_from_others(const MappingObject *self)
 {
+    has_arrived(self);
     madvise(self->start, self->size, MADV_DONTFORK);
 }
 
@@ -120,43 +136,76 @@ static PyObject *mapping_share_with_others(MappingObject *self, PyObject *unused
 
 /* ---- in the child */
 
-/* Writes what needs no pickle; whether it did. Last the header, so that a child killed in the midst has left nothing. */
-static bool put_marshalled(MappingObject *self, PyObject *value)
+/*
+ * Only the child itself writes here: not a child of its own, whatever becomes of that one's rights, nor
+ * this one into what its siblings bring.
+ */
+static void keep_to_itself(MappingObject *self)
 {
-    PyObject *data = PyMarshal_WriteObjectToString(value, MARSHAL_VERSION);
-    bool fits = data != NULL && (size_t)PyBytes_GET_SIZE(data) <= self->size - DATA_AT;
-    if (fits) {
-        memcpy(self->start + DATA_AT, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
-        __atomic_signal_fence(__ATOMIC_RELEASE);
-        *(struct header *)self->start = (struct header){(uint64_t)PyBytes_GET_SIZE(data), 0, PARCEL_PLAIN};
-    }
-    PyErr_Clear();
-    Py_XDECREF(data);
-    return fits;
+    core_mapping_keep_from_others(self);
+    if (self->epoch == ramet_epoch()) /* it is no copy */
+        return;
+    for (MappingObject *other = on_their_way; other != NULL; other = other->next)
+        munmap(other->start, other->size);
+    on_their_way = NULL;
 }
 
-static bool is_plain(PyObject *value)
+static void write_header(MappingObject *self, uint64_t type, uint64_t length)
 {
-    if (value == Py_None || PyBool_Check(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value))
-        return true;
-    return (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= MOST_PLAIN_BYTES) ||
-           (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) <= MOST_PLAIN_BYTES);
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* a child killed in the midst has left nothing */
+    *(struct header *)self->start = (struct header){type, length, PARCEL_PLAIN};
 }
 
-/* ramet.parcel.put_value() or put_error(), which return the exit code. */
-static int put(MappingObject *self, const char *function, PyObject *outcome)
+static bool put_bytes(MappingObject *self, char type, const void *bytes, Py_ssize_t length)
 {
-    PyObject *parcel = PyImport_ImportModule("ramet.parcel");
-    PyObject *view = parcel == NULL ? NULL : PyMemoryView_FromObject((PyObject *)self);
-    PyObject *code = view == NULL ? NULL : PyObject_CallMethod(parcel, function, "OO", view, outcome);
-    Py_XDECREF(view);
-    Py_XDECREF(parcel);
+    if (length > MOST_PLAIN_BYTES || (size_t)length > self->size - DATA_AT)
+        return false;
+    memcpy(self->start + DATA_AT, bytes, (size_t)length);
+    write_header(self, (uint64_t)type, (uint64_t)length);
+    return true;
+}
+
+static bool put_integer(MappingObject *self, PyObject *value)
+{
+    int overflow;
+    int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return overflow == 0 && put_bytes(self, 'i', &number, sizeof number);
+}
+
+static bool put_text(MappingObject *self, PyObject *value)
+{
+    Py_ssize_t length;
+    if (PyUnicode_GET_LENGTH(value) > MOST_PLAIN_BYTES)
+        return false;
+    const char *text = PyUnicode_AsUTF8AndSize(value, &length);
+    PyErr_Clear(); /* half of a surrogate pair has no UTF-8 */
+    return text != NULL && put_bytes(self, 's', text, length);
+}
+
+/* Whether it was one of the values that need no pickle, and are read without any danger. */
+static bool put_plain(MappingObject *self, PyObject *value)
+{
+    if (value == Py_None || value == Py_True || value == Py_False)
+        return put_bytes(self, value == Py_None ? 'n' : value == Py_True ? 't' : 'f', NULL, 0);
+    if (PyLong_CheckExact(value))
+        return put_integer(self, value);
+    if (PyUnicode_CheckExact(value))
+        return put_text(self, value);
+    if (PyBytes_CheckExact(value))
+        return put_bytes(self, 'b', PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
+    double number = PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : 0;
+    return PyFloat_CheckExact(value) && put_bytes(self, 'd', &number, sizeof number);
+}
+
+/* ramet.transfer has the rest: it returns the exit code. */
+static int code_of(PyObject *code)
+{
     int result = code == NULL ? core_code_of_failure() : (int)PyLong_AsLong(code);
     Py_XDECREF(code);
     return result;
 }
 
-static int put_error(MappingObject *self)
+static int put_error(MappingObject *self, PyObject *fn)
 {
     PyObject *type, *error, *traceback;
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
@@ -165,7 +214,7 @@ static int put_error(MappingObject *self)
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    int code = put(self, "put_error", error);
+    int code = code_of(PyObject_CallMethod((PyObject *)self, "put_error", "OO", error, fn));
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
@@ -174,7 +223,7 @@ static int put_error(MappingObject *self)
 
 static int put_value(MappingObject *self, PyObject *value)
 {
-    return is_plain(value) && put_marshalled(self, value) ? 0 : put(self, "put_value", value);
+    return put_plain(self, value) ? 0 : code_of(PyObject_CallMethod((PyObject *)self, "put_value", "(O)", value));
 }
 
 static int flush(const char *name)
@@ -208,8 +257,14 @@ PyObject *core_flush(PyObject *module, PyObject *unused)
 
 int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args)
 {
+    keep_to_itself(self);
+    uint64_t epoch = ramet_epoch();
     PyObject *value = PyObject_Call(fn, args, NULL);
-    int code = value == NULL ? put_error(self) : put_value(self, value);
+    int code = 0;
+    if (epoch != ramet_epoch()) /* a fork made in fn, which came back as well */
+        code = value == NULL ? core_code_of_failure() : 0;
+    else
+        code = value == NULL ? put_error(self, fn) : put_value(self, value);
     Py_XDECREF(value);
     return core_flush_standard_streams() < 0 ? core_code_of_failure() : code;
 }
@@ -224,12 +279,90 @@ static PyObject *mapping_deliver(MappingObject *self, PyObject *args)
 
 /* ---- in the parent */
 
-PyObject *core_mapping_plain(const MappingObject *self)
+/* Whoever wrote it may be writing still: each number is read once, and what they speak of is copied before it is looked at. */
+static struct header read_header(const MappingObject *self)
 {
     const struct header *header = (const struct header *)self->start;
-    if (self->epoch != ramet_epoch() || header->kind != PARCEL_PLAIN || header->length > self->size - DATA_AT)
+    return (struct header){
+        .type = __atomic_load_n(&header->type, __ATOMIC_RELAXED),
+        .length = __atomic_load_n(&header->length, __ATOMIC_RELAXED),
+        .kind = __atomic_load_n(&header->kind, __ATOMIC_ACQUIRE),
+    };
+}
+
+static PyObject *decoded(uint64_t type, const char *bytes, Py_ssize_t length)
+{
+    int64_t integer = 0;
+    double number = 0;
+    if (type == 'n' || type == 't' || type == 'f')
+        return Py_NewRef(type == 'n' ? Py_None : type == 't' ? Py_True : Py_False);
+    if (type == 's')
+        return PyUnicode_DecodeUTF8(bytes, length, NULL);
+    if (type == 'i' && length == sizeof integer) {
+        memcpy(&integer, bytes, sizeof integer);
+        return PyLong_FromLongLong(integer);
+    }
+    if (type == 'd' && length == sizeof number) {
+        memcpy(&number, bytes, sizeof number);
+        return PyFloat_FromDouble(number);
+    }
+    return PyErr_Format(PyExc_ValueError, "there is no plain value of type %llu", (unsigned long long)type);
+}
+
+PyObject *core_mapping_plain(const MappingObject *self)
+{
+    struct header header = read_header(self);
+    if (self->epoch != ramet_epoch() || header.kind != PARCEL_PLAIN)
         return NULL;
-    return PyMarshal_ReadObjectFromString((const char *)self->start + DATA_AT, (Py_ssize_t)header->length);
+    if (header.length > MOST_PLAIN_BYTES || header.length > self->size - DATA_AT)
+        return PyErr_Format(PyExc_ValueError, "no plain value is as long as that");
+    PyObject *copy = PyBytes_FromStringAndSize((const char *)self->start + DATA_AT, (Py_ssize_t)header.length);
+    if (copy == NULL || header.type == 'b')
+        return copy;
+    PyObject *value = decoded(header.type, PyBytes_AS_STRING(copy), PyBytes_GET_SIZE(copy));
+    Py_DECREF(copy);
+    return value;
+}
+
+static PyObject *mapping_plain(MappingObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *value = core_mapping_plain(self);
+    return value == NULL && !PyErr_Occurred() ? Py_NewRef(Py_NotImplemented) : value;
+}
+
+bool core_mapping_has_pickle(const MappingObject *self)
+{
+    uint64_t kind = read_header(self).kind;
+    return kind == PARCEL_VALUE || kind == PARCEL_RAISED;
+}
+
+static size_t pages_in_swap(size_t page)
+{
+    struct sysinfo info;
+    return sysinfo(&info) < 0 ? 0 : (size_t)((info.totalswap - info.freeswap) * (uint64_t)info.mem_unit / page);
+}
+
+/*
+ * To read what nobody has written makes the page, and so costs the reader memory that the writer never had. A
+ * page that was written is in memory, or in swap.
+ */
+static PyObject *mapping_has_written(MappingObject *self, PyObject *number)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), length = PyLong_AsSize_t(number), absent = 0;
+    if (length == (size_t)-1 && PyErr_Occurred())
+        return NULL;
+    if (length > self->size)
+        Py_RETURN_FALSE;
+    size_t count = (length + page - 1) / page;
+    unsigned char *present = PyMem_Malloc(count + 1);
+    if (present == NULL)
+        return PyErr_NoMemory();
+    int failed = mincore(self->start, length, present);
+    for (size_t i = 0; failed == 0 && i < count; i++)
+        absent += (present[i] & 1) == 0;
+    PyMem_Free(present);
+    return PyBool_FromLong(failed == 0 && absent <= pages_in_swap(page));
 }
 
 static PyObject *mapping_is_here(MappingObject *self, void *unused)
@@ -248,6 +381,10 @@ static PyMethodDef mapping_methods[] = {
      "deliver($self, fn, args, /)\n--\n\nIn the child: calls fn(*args), writes down what came of it, and returns the exit code."},
     {"keep_from_others", (PyCFunction)mapping_keep_from_others, METH_NOARGS,
      "keep_from_others($self, /)\n--\n\nIn the parent: children that are born later need no part in this."},
+    {"has_written", (PyCFunction)mapping_has_written, METH_O,
+     "has_written($self, length, /)\n--\n\nIn the parent: whether so many bytes from the beginning were written."},
+    {"plain", (PyCFunction)mapping_plain, METH_NOARGS,
+     "plain($self, /)\n--\n\nIn the parent: the value that the core wrote by itself, NotImplemented for any other."},
     {"share_with_others", (PyCFunction)mapping_share_with_others, METH_NOARGS,
      "share_with_others($self, /)\n--\n\nIn the parent: what goes on lying here is known to later children."},
     {NULL, NULL, 0, NULL},

@@ -4,11 +4,12 @@
 
 #include "core.h"
 
-typedef struct {
+typedef struct mapping {
     PyObject_HEAD
     unsigned char *start; /* NULL: none yet */
     size_t size;
-    uint64_t epoch; /* of the memory that it was made in */
+    uint64_t epoch;       /* of the memory that it was made in */
+    struct mapping *next; /* of those on their way to a child */
 } MappingObject;
 
 extern PyTypeObject Mapping_Type;
@@ -16,11 +17,15 @@ extern PyTypeObject Mapping_Type;
 /* One of that type, as large as may be. */
 MappingObject *core_mapping_new(PyTypeObject *type);
 
-/* In the child of a copy: calls fn(*args) and writes down what came of it, as parcel.py lays it out. Returns the exit code. */
+/* In the child of a copy: calls fn(*args) and writes down what came of it, as parcel.py lays it out; a
+ * fork made in fn writes nothing. Returns the exit code. */
 int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);
 
-/* In the parent: a value that was brought over by itself. NULL when there is none, with an exception set or without. */
+/* In the parent: a value that the core brought over by itself. NULL when there is none, with an exception set or without. */
 PyObject *core_mapping_plain(const MappingObject *self);
+
+/* In the parent, when the child has ended: whether there is a pickle, which must not be loaded whoever wrote it. */
+bool core_mapping_has_pickle(const MappingObject *self);
 
 /* Later children of this process have no part in it. */
 void core_mapping_keep_from_others(const MappingObject *self);

@@ -20,7 +20,7 @@ from .exit_status import END, ExitStatus, from_waitid
 from .flags import LAST_SIGNAL, CloneFlag
 from .losses import Losses
 from .sharers import forget
-from .transfer import NOTHING, RAISED
+from .transfer import NOTHING, RAISED, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -163,8 +163,9 @@ class Child(_core.Handle, Generic[T_co]):
         timeout: in seconds, None for ever. From a child with a memory of its own it is a copy, and
         an exception has the child's traceback as its cause; from one that shares the memory it is
         the object itself. Raises ChildDied when the child ended without a result, of its classes
-        DeadlineExceeded (a TimeoutError) when it was killed at its own deadline; TimeoutExpired when it
-        has not ended in this time: it runs on.
+        DeadlineExceeded (a TimeoutError) when it was killed at its own deadline; ResultError when its
+        result cannot be brought over, RemoteError for what a less trusted child raised (see clone());
+        TimeoutExpired when it has not ended in this time: it runs on.
         """
         if timeout is None:
             value = self._delivered()
@@ -437,6 +438,9 @@ class Child(_core.Handle, Generic[T_co]):
             # has: only its parent can reap it, and its descriptor is not ours to close.
             return pidfd.exit_status(self.pidfd)
         ended = None if self._is_thread else self._reap(True)
+        if ended is None and isinstance(self._outcome, Transfer):
+            # Another's to reap: perhaps it has not been yet.
+            self._outcome.look_at(self.pid, -1 if self.pidfd is None else self.pidfd)
         if ended is not None:
             status = from_waitid(*ended)
         elif self._is_thread:

@@ -18,6 +18,7 @@ __all__ = [
     "DeadlineExceeded",
     "Interrupted",
     "PreexecWarning",
+    "RemoteError",
     "ResultError",
     "SpawnBlockingIOError",
     "SpawnError",
@@ -227,6 +228,26 @@ class PreexecWarning(RuntimeWarning):
 
 class ResultError(Exception):
     """The function came to its end, but its outcome cannot be brought over to the caller."""
+
+
+class RemoteError(ResultError):
+    """The function raised an exception that is told of, and not brought over itself.
+
+    That is so when the child is less trusted than its caller: no class is looked up by a name that it
+    sent. ``type_name`` is that of the exception's class (with its module, but for Python's own),
+    ``message`` its text, ``why`` empty, or why a trusted child's exception cannot be brought over.
+    The traceback, as text, is this error's cause.
+    """
+
+    def __init__(self, type_name: str, message: str, why: str = "") -> None:
+        super().__init__(type_name, message, why)
+        self.type_name = type_name
+        self.message = message
+        self.why = why
+
+    def __str__(self) -> str:
+        told = f"{self.type_name}: {self.message}" if self.message else self.type_name
+        return f"{told} ({self.why})" if self.why else told
 
 
 class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - its base's

@@ -6,13 +6,14 @@ setting, the call, the room for the outcome, and then what was lent, see apart.p
 """
 
 import io
+import json  # noqa: F401 - and traceback: for an exception, when the child may read no file any more
 import marshal
 import os
 import pickle
 import runpy
 import sys
 import threading
-import tokenize  # noqa: F401 - and traceback: for a traceback, when the child may read no file any more
+import tokenize  # noqa: F401
 import traceback  # noqa: F401
 from contextlib import suppress
 from importlib import import_module
@@ -20,7 +21,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .parcel import deliver, deliver_failure  # noqa: TC004 - they are among our names
+    from .parcel import deliver, put_failure  # noqa: TC004 - they are among our names
 
 LENT_FROM = 3
 MAIN = "__mp_main__"  # as multiprocessing calls the caller's __main__ when it is run again
@@ -37,7 +38,7 @@ def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
     """Call the function and write down what came of it. Returns the exit code."""
     views, failed_step, error = arrival
     if failed_step >= 0:
-        return deliver_failure(views[2], failed_step, error)
+        return put_failure(views[2], failed_step, error)
     try:
         return deliver(views[2], lambda: _call(views))
     finally:

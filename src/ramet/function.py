@@ -16,7 +16,7 @@ from .flags import LAST_SIGNAL, CloneFlag, flag_bits
 from .granted import own_refusal
 from .options import FunctionOptions, HasFileno
 from .surrounded import Setting
-from .transfer import Transfer, prepare
+from .transfer import Transfer, prepare, transfer_for
 from .tree import orphans
 
 T = TypeVar("T")
@@ -37,7 +37,14 @@ _THREAD = CloneFlag.THREAD.value
 _PARENT = CloneFlag.PARENT.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
-_NO_MORE = (None,) * 7  # than flags is asked of clone()
+_NO_MORE = (None,) * 8  # than flags is asked of clone()
+_NEW_NAMESPACES = (
+    sum(
+        CloneFlag[f"NEW{name}"].value
+        for name in ("NS", "UTS", "IPC", "USER", "PID", "NET", "CGROUP", "TIME")
+    )
+    | CloneFlag.EMPTY_MNTNS.value
+)
 _LOW_LEVEL = birth.WORDS | CloneFlag.SETTLS.value
 
 
@@ -52,6 +59,7 @@ def clone(
     timeout: float | None = None,
     name: str | None = None,
     interpreter: Literal["own"] | None = None,
+    trusted: bool | None = None,
     **options: Unpack[FunctionOptions],
 ) -> Child[T]:
     """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
@@ -67,7 +75,8 @@ def clone(
     Child.kill_tree(); and a copy lives on if the caller's process, which keeps the time, ends first.
     name: what ps and top show (its first 15 bytes), and where the child has a thread identity of
     its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
-    its own, see below. options: the child's surroundings, see
+    its own, see below. trusted: whether the result of a child with a memory of its own may be any
+    object (True), or is read as data only (False), see below. options: the child's surroundings, see
     ramet.FunctionOptions; it sets them up before fn, and a step that fails is the SpawnError that
     result() raises. Keywords of fn's own are bound to it: functools.partial(fn, key=value).
 
@@ -77,6 +86,13 @@ def clone(
     the memory, and the result is the object itself. Such a child waits at the end of fn for the
     threads that fn started; daemon threads end with it. sys.exit() in fn sets the exit code and
     gives no result. The child runs no atexit handlers.
+
+    A child with a memory of its own that has the caller's rights when it ends may return any object
+    that can be pickled. One that has given up some (another user, fewer capabilities, no_new_privs,
+    a filter of system calls, other namespaces), or with trusted=False, sends data: numbers, text,
+    bytes, containers, dates, buffers. Its exceptions are a RemoteError with the type's name, the
+    message and the traceback. Each is read without danger, whatever that child writes. trusted=True
+    is the caller's own word for such a child, which may then do all that the caller may.
 
     With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
     another core, in one address space. Two interpreters share memory but no objects. So fn, args
@@ -101,10 +117,10 @@ def clone(
         _refuse_as_function(fn, "clone")
     if flags is _UNSAID and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "clone")
-    more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter)
+    more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
         if flags == 0:
-            return _copy(fn, args, what=fn)
+            return _copy(fn, args, what=fn, trusted=None)
         wanted, signal_number = _flags_and_signal(flag_bits(flags), None)
         if wanted & (_VM | _THREAD) == _VM:
             return _share_plainly(wanted, signal_number, fn, args)
@@ -114,7 +130,7 @@ def clone(
     vm = request.flags & _VM
     setting = Setting(options, request.flags) if options else None
     with _opened_cgroup(request, cgroup):
-        _refuse_what_is_for_others(request.flags, stack_size, timeout)
+        _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
         timeout = checked_timeout(timeout)
         if interpreter is not None:
             _require_own_interpreter(interpreter, request.flags)
@@ -141,10 +157,12 @@ def clone(
                 another_user=setting is not None and setting.another_user,
                 timeout=timeout,
             )
+        if trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
+            trusted = False
         if timeout is None:
-            return _clone_copying(request, call, args, what=fn)
+            return _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
         watchdog = _core.Watchdog()  # first: no child is made that nobody would stop
-        child = _clone_copying(request, call, args, what=fn)
+        child = _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
         return child.watched_by(watchdog, timeout)
 
 
@@ -241,18 +259,29 @@ def _flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
 
 
 def _clone_copying(
-    request: CloneArgs, fn: Callable[..., T], args: tuple[Any, ...], *, what: object
+    request: CloneArgs,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    setting: Setting | None,
+    *,
+    what: object,
+    trusted: bool | None,
 ) -> Child[T]:
     if birth.is_plain_fork(request):
-        return _copy(fn, args, what=what)
-    sweep()
-    prepare()
-    transfer = Transfer()
-    _core.flush_standard_streams()  # what is buffered now would be written by both
-    flags = request.flags
-    newborn = birth.give(request, lambda _: transfer.deliver(fn, args))
-    transfer.keep_from_others()
-    return Child(newborn, flags, what, transfer)
+        child = _copy(fn, args, what=what, trusted=trusted)
+        transfer: Transfer = child._outcome
+    else:
+        sweep()
+        prepare()
+        transfer = transfer_for(trusted)()
+        _core.flush_standard_streams()  # what is buffered now would be written by both
+        flags = request.flags
+        newborn = birth.give(request, lambda _: transfer.deliver(fn, args))
+        transfer.keep_from_others()
+        child = Child(newborn, flags, what, transfer)
+    if setting is not None:
+        transfer.failure = setting.failure
+    return child
 
 
 def _share_plainly(
@@ -264,12 +293,14 @@ def _share_plainly(
     return born if isinstance(born, Child) else Child(born, flags, fn, born.task)
 
 
-def _copy(fn: Callable[..., T], args: tuple[Any, ...], *, what: object) -> Child[T]:
+def _copy(
+    fn: Callable[..., T], args: tuple[Any, ...], *, what: object, trusted: bool | None
+) -> Child[T]:
     """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
     if forgotten:
         sweep()
     try:
-        child: Child[T] = _core.copy(Child, Transfer, what, fn, args)
+        child: Child[T] = _core.copy(Child, transfer_for(trusted), what, fn, args)
     except OSError as error:
         raise birth.refused_fork(error) from None
     if orphans.blocks:
@@ -277,7 +308,9 @@ def _copy(fn: Callable[..., T], args: tuple[Any, ...], *, what: object) -> Child
     return child
 
 
-def _refuse_what_is_for_others(flags: int, stack_size: int | None, timeout: float | None) -> None:
+def _refuse_what_is_for_others(
+    flags: int, stack_size: int | None, timeout: float | None, trusted: bool | None
+) -> None:
     if stack_size is not None and flags & (_VM | _VFORK) != _VM:
         raise ValueError(
             "stack_size is for a child beside its caller (VM without VFORK): "
@@ -287,6 +320,11 @@ def _refuse_what_is_for_others(flags: int, stack_size: int | None, timeout: floa
         raise ValueError(
             "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
             "killed by itself while its caller goes on"
+        )
+    if trusted is not None and flags & _VM:
+        raise ValueError(
+            "trusted is for a child with a memory of its own: one that shares the memory (VM) writes "
+            "wherever it likes, and is trusted with all"
         )
 
 
@@ -318,7 +356,7 @@ def _clone_apart(
     if setting is not None:
         more |= {"plan": setting.plan, "another_user": setting.another_user}
     prepare()
-    transfer = Transfer()
+    transfer = transfer_for(True)()  # it shares the memory
     transfer.failure = None if setting is None else setting.failure
     call = apart.prepared(fn, args, transfer, name)
     sweep()

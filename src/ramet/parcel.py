@@ -1,24 +1,34 @@
 """What came of a function, laid out in memory that both sides see.
 
-Used in the child, in whatever interpreter it has: so this knows nothing but the standard library.
+A header, the length of each part, and the parts: first the head, then buffers. Used in the child, in
+whatever interpreter it has: so this knows nothing but the standard library.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pickle import PickleBuffer
-
-# How long the pickle is, how many buffers follow it, and what it all is: that is written last.
+# How many buffers there are, how long the head is, and what it all is: that is written last.
 _HEADER = struct.Struct("=QQQ")
-_LENGTH = struct.Struct("=Q")  # before each buffer
+_LENGTH = struct.Struct("=Q")  # of each buffer
 _ALIGNMENT = 64
-_PICKLE_AT = _ALIGNMENT
+_TABLE_AT = _ALIGNMENT
 
-# PLAIN is a value that the core has marshalled.
-NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN = range(6)
+# What it is, and what its head and its buffers are:
+#   VALUE       why it is not sent as data, in UTF-8 or empty; its pickle, and the pickle's buffers
+#   RAISED      its type, its message and its traceback, in JSON; its pickle, or nothing
+#   LOST        why there is no outcome, in UTF-8
+#   UNPREPARED  the step that failed before the function, and its errno
+#   PLAIN       what the core has written, and reads, itself; mapping.c has the same number
+#   DATA        what data_codec.py has written
+NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA = range(7)
+
+STEP = struct.Struct("=II")
+
+
+class MalformedError(ValueError):
+    """What lies there is laid out as no child does it."""
 
 
 def deliver(room: Any, fn: Callable[..., object], args: tuple[Any, ...] = ()) -> int:
@@ -35,44 +45,79 @@ def deliver(room: Any, fn: Callable[..., object], args: tuple[Any, ...] = ()) ->
     return put_value(room, value)
 
 
-def put_value(room: Any, value: object) -> int:
-    """In the child: write down what fn returned. Returns the exit code."""
+def put_value(room: Any, value: object, why_pickled: str = "") -> int:
+    """In the child: write down the pickle of what fn returned. Returns the exit code."""
     try:
-        _put(room, VALUE, value)
+        head = why_pickled.encode(errors="backslashreplace")
+        write(room, VALUE, head, _pickled(value))
     except BaseException as error:
-        _put_lost(room, f"the result cannot be brought over: {in_words(error)}")
-        return 1
+        return put_lost(room, f"the result cannot be brought over: {in_words(error)}")
     return 0
 
 
-def put_error(room: Any, error: BaseException) -> int:
+def put_error(room: Any, error: BaseException, *, by_pickle: bool = True) -> int:
     """In the child: write down what fn raised. Returns the exit code."""
+    import json
+
     text = _with_traceback(error)
+    described = json.dumps([_name_of(type(error)), _message_of(error), text])
+    pickled: Sequence[Any] = ()
+    if by_pickle:
+        with suppress(BaseException):  # it is told of all the same
+            pickled = _pickled(error.with_traceback(None))
     try:
-        _put(room, RAISED, (error.with_traceback(None), text))
+        write(room, RAISED, described.encode(), pickled)
     except BaseException:
-        _put_lost(room, f"it raised what cannot be brought over:\n{text}")
+        return put_lost(room, f"it raised what cannot be brought over:\n{text}")
     return 1
 
 
-def deliver_failure(room: Any, step: int, error: int) -> int:
+def put_lost(room: Any, why: str) -> int:
+    """In the child: write down that there is no outcome. Returns the exit code."""
+    write(room, LOST, why.encode(errors="backslashreplace")[: len(room) - _TABLE_AT])
+    return 1
+
+
+def put_failure(room: Any, step: int, error: int) -> int:
     """In the child: write down which step failed before fn, and its errno. Returns the exit code."""
-    _put(room, UNPREPARED, (step, error))
+    write(room, UNPREPARED, STEP.pack(step, error))
     return 1
 
 
-def read(view: memoryview) -> tuple[int, list[memoryview]]:
-    """In the parent: what it is, and the pickle and its buffers where they lie."""
-    length, count, kind = _HEADER.unpack_from(view)
-    place = _PICKLE_AT + length
-    parts = [view[_PICKLE_AT:place]]
-    for _ in range(count):
-        place = _aligned(place)
-        (length,) = _LENGTH.unpack_from(view, place)
-        place += _ALIGNMENT
-        parts.append(view[place : place + length])
-        place += length
-    return kind, parts
+def read(view: memoryview, has_written: Callable[[int], bool]) -> tuple[int, list[memoryview]]:
+    """In the parent: what it is, and its head and its buffers where they lie.
+
+    has_written: whether as many bytes, from the beginning, were written. What lies there may be
+    anything, and may be written to meanwhile: each number is read once, and held against the view.
+    Raises MalformedError.
+    """
+    count, head, kind = _HEADER.unpack_from(view)
+    place = _TABLE_AT + count * _LENGTH.size
+    if place > len(view) or not has_written(place):
+        raise MalformedError(f"it names {count} buffers, for which there is no room")
+    table = bytes(view[_TABLE_AT:place])
+    lengths = (head, *(length for (length,) in _LENGTH.iter_unpack(table)))
+    places = list(_laid_out(place, lengths))
+    end = places[-1] + lengths[-1]
+    if end > len(view) or not has_written(end):
+        raise MalformedError(f"it names {end} bytes, which were not written")
+    return kind, [view[at : at + n] for at, n in zip(places, lengths, strict=True)]
+
+
+def write(room: Any, kind: int, head: bytes, buffers: "Sequence[Any]" = ()) -> None:
+    """In the child: write it all down. Raises MemoryError if there is no room for it."""
+    start = _TABLE_AT + len(buffers) * _LENGTH.size
+    parts = (head, *buffers)
+    places = list(_laid_out(start, map(len, parts)))
+    end = places[-1] + len(parts[-1])
+    if end > len(room):
+        raise MemoryError(f"{end} bytes are more than the {len(room)} there is room for")
+    for number, buffer in enumerate(buffers):
+        _LENGTH.pack_into(room, _TABLE_AT + number * _LENGTH.size, len(buffer))
+    for at, part in zip(places, parts, strict=True):
+        room[at : at + len(part)] = part
+    # Last, so that a child killed in the midst of it has left nothing.
+    _HEADER.pack_into(room, 0, len(buffers), len(head), kind)
 
 
 def in_words(error: BaseException) -> str:
@@ -80,6 +125,29 @@ def in_words(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _laid_out(start: int, lengths: "Sequence[int] | map[int]") -> Iterator[int]:
+    """Where each part begins; the head follows the table, and buffers are aligned."""
+    place = start
+    for length in lengths:
+        yield place
+        place = _aligned(place + length)
+
+
+def _aligned(place: int) -> int:
+    return -(-place // _ALIGNMENT) * _ALIGNMENT
+
+
+def _name_of(kind: type) -> str:
+    home = getattr(kind, "__module__", None)  # which a class may lack
+    return kind.__qualname__ if home in {None, "builtins"} else f"{home}.{kind.__qualname__}"
+
+
+def _message_of(error: BaseException) -> str:
+    with suppress(Exception):
+        return str(error)
+    return "what it says cannot be printed"
 
 
 def _with_traceback(error: BaseException) -> str:
@@ -98,35 +166,55 @@ def _with_traceback(error: BaseException) -> str:
         return f"{type(error).__qualname__}, which cannot be printed"
 
 
-def _put_lost(room: Any, why: str) -> None:
-    _write(room, LOST, why.encode(errors="backslashreplace")[: len(room) - _PICKLE_AT])
-
-
-def _put(room: Any, kind: int, outcome: object) -> None:
+def _pickled(outcome: object) -> list[Any]:
+    """The pickle of it, and the buffers that lie beside."""
     import pickle
 
-    buffers: list[PickleBuffer] = []
-    data = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
-    _write(room, kind, data, [buffer.raw() for buffer in buffers] if buffers else ())
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
+    except pickle.PicklingError:
+        buffers.clear()
+        data = _pickled_by_search(outcome, buffers.append)
+    return [data, *(buffer.raw() for buffer in buffers)]
 
 
-def _write(room: Any, kind: int, data: bytes, buffers: "Sequence[memoryview]" = ()) -> None:
-    place = _PICKLE_AT + len(data)
-    end = place
-    for buffer in buffers:
-        end = _aligned(end) + _ALIGNMENT + len(buffer)
-    if end > len(room):
-        raise MemoryError(f"{end} bytes are more than the {len(room)} there is room for")
-    room[_PICKLE_AT:place] = data
-    for buffer in buffers:
-        place = _aligned(place)
-        _LENGTH.pack_into(room, place, len(buffer))
-        place += _ALIGNMENT
-        room[place : place + len(buffer)] = buffer
-        place += len(buffer)
-    # Last, so that a child killed in the midst of it has left nothing.
-    _HEADER.pack_into(room, 0, len(data), len(buffers), kind)
+def _pickled_by_search(outcome: object, keep: Callable[[Any], object]) -> bytes:
+    """The same for classes that say that they live where they do not, as pytest.skip.Exception does."""
+    import io
+    import pickle
+
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            place = _found_elsewhere(obj) if isinstance(obj, type) else None
+            if place is None:
+                return NotImplemented
+            from pkgutil import resolve_name
+
+            return resolve_name, (place,)
+
+    stream = io.BytesIO()
+    Pickler(stream, protocol=5, buffer_callback=keep).dump(outcome)
+    return stream.getvalue()
 
 
-def _aligned(place: int) -> int:
-    return -(-place // _ALIGNMENT) * _ALIGNMENT
+def _found_elsewhere(kind: type) -> str | None:
+    """Where a class is that is not at home: "module:name"; None for one that is, or is nowhere."""
+    import sys
+
+    if _is_at(kind, sys.modules.get(getattr(kind, "__module__", ""))):
+        return None
+    for name, module in sys.modules.copy().items():
+        if _is_at(kind, module):
+            return f"{name}:{kind.__qualname__}"
+    return None
+
+
+def _is_at(kind: type, module: Any) -> bool:
+    found = module
+    for name in kind.__qualname__.split("."):
+        try:
+            found = vars(found).get(name)
+        except TypeError:  # None, and what stands in for a module
+            return False
+    return found is kind

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from . import _core
 from ._core import Plan
@@ -13,6 +13,7 @@ from .joining import Descriptors, joined_namespaces
 from .options import FUNCTION_OPTIONS, Checked, checked
 from .spawn_reasons import likely_reason
 from .surroundings import Moves, Surroundings, steps_of
+from .transfer import FailedStep
 
 T = TypeVar("T")
 
@@ -57,25 +58,30 @@ class Setting:
         return self._plan.changes_identity
 
     def before(self, fn: Callable[..., T]) -> Callable[..., T]:
-        """The function with all this before it."""
-
-        def call(*args: object) -> T:
-            self.apply()
-            return fn(*args)
-
-        return call
-
-    def apply(self) -> None:
-        """In the child: become what was said. Raises SpawnError for the step that fails."""
-        failed, number = _core.do_steps(self._plan)
-        if failed >= 0:
-            raise self.failure(failed, number)
+        """The function with all this before it. Raises SpawnError for the step that fails."""
+        return _Prepared(self, fn)
 
     def failure(self, step: int, number: int) -> SpawnError:
         """The error for the step that failed with that errno."""
         label, file = self._steps.labels[step]
         named = None if file is None else os.fsdecode(file)
         return spawn_error(label, number, named, likely_reason(label, number))
+
+
+class _Prepared(Generic[T]):
+    """A function whose child becomes first what was said."""
+
+    def __init__(self, setting: Setting, fn: Callable[..., T]) -> None:
+        self._setting = setting
+        self._fn = fn
+        self.failed_step: FailedStep | None = None  # for whoever brings it to the parent as numbers
+
+    def __call__(self, *args: object) -> T:
+        failed, number = _core.do_steps(self._setting.plan)
+        if failed >= 0:
+            self.failed_step = FailedStep(failed, number)
+            raise self._setting.failure(failed, number)
+        return self._fn(*args)
 
 
 def _refuse_conflicts(said: Checked, flags: int) -> None:

@@ -10,7 +10,16 @@ from typing import NamedTuple
 ROWS = (
     {"flags", "exit_status", "losses"},
     {"errors", "law"},
-    {"asyncio_watch", "blocking", "here", "kernel_names", "parcel", "spawn_reasons"},
+    {
+        "asyncio_watch",
+        "blocking",
+        "data_codec",
+        "here",
+        "kernel_names",
+        "parcel",
+        "rights",
+        "spawn_reasons",
+    },
     {"hints"},
     {"options", "refusal"},
     {"conflicts", "granted", "id_maps", "joining", "popen_types", "surroundings"},

@@ -491,6 +491,17 @@ def test_a_large_array_arrives(nothing_left: "LeakCheck") -> None:
     assert result[0] == 7
 
 
+@pytest.mark.parametrize("flags", [F(0), F.FS, F.VM])
+def test_an_exception_that_is_elsewhere_than_it_says_arrives(
+    flags: F, nothing_left: object
+) -> None:
+    """pytest.skip raises a class that says it lives in builtins: in the caller, too, it is a skip."""
+    with pytest.raises(pytest.skip.Exception, match="not today") as caught:
+        ramet.clone(pytest.skip, "not today", flags=flags).result()
+    assert type(caught.value) is pytest.skip.Exception
+    assert caught.value.allow_module_level is False
+
+
 def test_a_result_that_cannot_be_copied_says_so(nothing_left: object) -> None:
     """Across two memories an object without a pickle is an error that says what it was."""
     child = ramet.clone(threading.Lock)

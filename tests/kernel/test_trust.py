@@ -1,0 +1,491 @@
+"""What a child may write, and what its caller believes of it."""
+
+import contextlib
+import ctypes
+import datetime as dt
+import decimal
+import faulthandler
+import gc
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import data_codec, parcel
+from ramet.errors import ChildDied, RemoteError, ResultError
+from ramet.transfer import Transfer
+
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 38, 22, 24
+_SECCOMP_MODE_FILTER = 2
+_ALLOW = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)  # BPF_RET | BPF_K, SECCOMP_RET_ALLOW
+_NEWUSER, _NEWNET = 0x10000000, 0x40000000
+_DOFORK = 11  # MADV_DOFORK
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def demand(answer: int) -> None:
+    if answer:
+        raise OSError(ctypes.get_errno(), "libc said no")
+
+
+class Payload:
+    """Makes a directory in whatever process loads its pickle."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.place,)
+
+
+def own_transfer() -> Transfer:
+    """In the child: where its outcome goes, as an attacker finds it who has all of its memory."""
+    maps = Path("/proc/self/maps").read_text()
+    (found,) = [
+        transfer
+        for transfer in gc.get_objects()
+        if isinstance(transfer, Transfer) and f"{address_of(transfer):x}-" in maps
+    ]
+    return found
+
+
+def address_of(transfer: Transfer) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(transfer))
+
+
+def forge(place: Path) -> NoReturn:
+    """In the child: write a pickle past all that the library would have done, and end."""
+    parcel.put_value(memoryview(own_transfer()), Payload(place))
+    os._exit(0)
+
+
+# ---- how a child gives up some of its rights
+
+
+def another_user() -> None:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+
+
+def another_group() -> None:
+    os.setresgid(65534, 65534, 65534)
+
+
+def no_groups() -> None:
+    os.setgroups([7])
+
+
+def fewer_capabilities() -> None:
+    demand(libc.prctl(_PR_CAPBSET_DROP, 21, 0, 0, 0))
+
+
+def no_new_privileges() -> None:
+    demand(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def filtered() -> None:
+    no_new_privileges()
+    code = ctypes.create_string_buffer(_ALLOW, len(_ALLOW))
+    program = struct.pack("=HxxxxxxQ", 1, ctypes.addressof(code))
+    demand(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def another_user_namespace() -> None:
+    demand(libc.unshare(_NEWUSER))
+
+
+BY_ANYBODY = [no_new_privileges, filtered, another_user_namespace]
+BY_ROOT = [another_user, another_group, no_groups, fewer_capabilities]
+
+
+@pytest.mark.parametrize("give_up", BY_ANYBODY)
+def test_who_gave_up_rights_cannot_send_a_pickle(
+    give_up: Callable[[], None], tmp_path: Path, nothing_left: object
+) -> None:
+    """What such a child forges is not loaded, and the error says why not."""
+
+    def attack() -> NoReturn:
+        give_up()
+        forge(tmp_path / "ran")
+
+    with pytest.raises(ResultError, match=r"less trusted than its caller \(its .* here"):
+        ramet.clone(attack).result()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("give_up", BY_ROOT)
+def test_who_roots_child_became_cannot_send_a_pickle(
+    give_up: Callable[[], None], root: None, tmp_path: Path, nothing_left: object
+) -> None:
+    """Ids, groups and capabilities that root's child gave up count, each by itself."""
+    test_who_gave_up_rights_cannot_send_a_pickle(give_up, tmp_path, nothing_left)
+
+
+@pytest.mark.parametrize("flags", [F.NEWUSER, F.NEWUSER | F.NEWNET, F.NEWUSER | F.NEWPID])
+def test_who_is_in_namespaces_of_its_own_cannot_send_a_pickle(
+    flags: F, tmp_path: Path, nothing_left: object
+) -> None:
+    """Whoever was born in other namespaces sends data, and its pickle is not loaded."""
+    with pytest.raises(ResultError, match="trusted=True"):
+        ramet.clone(forge, tmp_path / "ran", flags=flags).result()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_option_that_changes_the_user_counts(root: None, tmp_path: Path) -> None:
+    """It is the same whether the function or an option gives up rights."""
+    tmp_path.chmod(0o777)
+    child = ramet.clone(forge, tmp_path / "ran", user=65534, group=65534, extra_groups=[])
+    with pytest.raises(ResultError, match="its CapEff is '0000000000000000'"):
+        child.result()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_who_executed_a_program_cannot_send_a_pickle(tmp_path: Path) -> None:
+    """A program with set-user-ID could have given it any rights."""
+
+    def attack() -> NoReturn:
+        parcel.put_value(memoryview(own_transfer()), Payload(tmp_path / "ran"))
+        os.execv("/bin/true", ["true"])
+
+    with pytest.raises(ResultError, match="it has executed a program"):
+        ramet.clone(attack).result()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_callers_word_counts(tmp_path: Path, nothing_left: object) -> None:
+    """trusted=False refuses the pickle of a child with all rights, trusted=True loads any."""
+    with pytest.raises(ResultError, match="the child is not trusted"):
+        ramet.clone(forge, tmp_path / "ran", trusted=False).result()
+    assert not (tmp_path / "ran").exists()
+
+    def attack() -> NoReturn:
+        no_new_privileges()
+        forge(tmp_path / "ran")
+
+    assert ramet.clone(attack, trusted=True).result() is None
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_plain_child_may_send_anything(tmp_path: Path, nothing_left: object) -> None:
+    """A child with the caller's rights is believed: also its objects, and its exceptions."""
+    assert ramet.clone(Path, tmp_path).result() == tmp_path
+    assert ramet.clone(Path, tmp_path, flags=F.FS | F.FILES).result() == tmp_path
+    with pytest.raises(KeyError) as caught:
+        ramet.clone(dict[str, int]().__getitem__, "missing").result()
+    assert caught.value.args == ("missing",)
+
+
+def test_in_shared_memory_there_is_nobody_to_distrust() -> None:
+    """Who shares the memory is trusted with it, and a word to the contrary is refused."""
+    for flags in (F.VM, F.VM | F.VFORK):
+        with pytest.raises(ValueError, match="shares the memory"):
+            ramet.clone(print, flags=flags, trusted=False)
+
+
+DATA: list[Any] = [
+    *(None, True, 0, -(1 << 80), 1 << 9000, 0.1, float("inf"), -0.0, 1j, complex("-0-0j")),
+    *("", "text", "\udcff \ud83d\ude00 \U0001f600", "\0", b"", b"bytes", bytes(1000), bytearray(9)),
+    *([], (), {}, set(), frozenset(), [[], ()], (1, [2.0]), {"a": 1, "$b": None}, {"$int": "2"}),
+    *({1: 2, "1": (3,), (4, 5): {6}, None: b"7", frozenset({8}): [9]}, {"": {"": {}}}),
+    *([1 << 2048, 1], [True, 1, 1.0], [None, "x"], {"x": [1, {"y": (2,)}]}),
+    *(dt.date(1, 1, 1), dt.time(23, 59, 59, 999999), dt.timedelta(-1, 2, 3)),
+    dt.datetime(2026, 11, 1, 1, 30, fold=1),
+    dt.datetime(2026, 1, 1, tzinfo=dt.timezone(dt.timedelta(minutes=-90))),
+    *(decimal.Decimal("-0.10"), decimal.Decimal("NaN"), array("d", [0.5, -1]), array("q")),
+]
+
+
+@pytest.mark.parametrize("value", DATA, ids=[f"{n}-{type(v).__name__}" for n, v in enumerate(DATA)])
+def test_data_comes_from_anybody(value: object, nothing_left: object) -> None:
+    """What is data arrives as the same value of the same type."""
+    arrived = ramet.clone(returned, value, trusted=False).result()
+    assert type(arrived) is type(value)
+    assert repr(arrived) == repr(value)
+
+
+def returned(value: object) -> object:
+    return value
+
+
+def test_arrays_come_from_anybody(nothing_left: object) -> None:
+    """Arrays of numpy arrive with type and shape, and as memory of the caller's own."""
+    numpy = pytest.importorskip("numpy")
+    values: list[Any] = [
+        *(numpy.arange(6, dtype=">i4").reshape(2, 3), numpy.zeros((0, 4)), numpy.float32(0.5)),
+        *(numpy.array("é"), numpy.array([True, False]), numpy.array(["2026-01-01"], "M8[D]")),
+        *(numpy.arange(6).reshape(2, 3).T, numpy.float64(3), numpy.array(5)),
+    ]
+    arrived: Any = ramet.clone(returned, values, trusted=False).result()
+    for value, other in zip(values, arrived, strict=True):
+        assert type(other) is type(value)
+        assert other.dtype == value.dtype
+        assert numpy.array_equal(other, value)
+    arrived[0][0, 0] = 7
+    for refused in (numpy.array([print]), numpy.zeros(2, "i4,f8"), numpy.ma.array([1])):
+        with pytest.raises(ResultError, match="no data"):
+            ramet.clone(returned, refused, trusted=False).result()
+
+
+def test_a_large_buffer_comes_from_anybody(nothing_left: object) -> None:
+    """Buffers beside the text arrive whole, each where it belongs."""
+    value = [bytes(range(256)) * 9999, {"b": bytearray(b"x" * 77)}, b"y" * 65]
+    assert ramet.clone(returned, value, trusted=False).result() == value
+
+
+class Text(str):
+    """Text with a class of its own."""
+
+    __slots__ = ()
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Text("x"), signal.SIGTERM, [{"a": object}], Path("x"), deep(1000), dt.UTC, range(3)],
+)
+def test_what_is_no_data_says_so(value: object) -> None:
+    """A subclass, an object and what is too deep are refused, with the remedy."""
+    with pytest.raises(ResultError, match=r"(no data|levels).*trusted=True"):
+        ramet.clone(returned, value, trusted=False).result()
+
+
+class OurError(Exception):
+    """One that an import would find."""
+
+
+def test_an_exception_is_told_of(nothing_left: object) -> None:
+    """Of an exception come the type's name, the message, and where it was raised: no object."""
+
+    def fail() -> NoReturn:
+        raise OurError("it \x1b[2J failed")
+
+    child = ramet.clone(fail, trusted=False)
+    with pytest.raises(RemoteError, match="OurError: it ") as caught:
+        child.result()
+    assert caught.value.type_name == f"{__name__}.OurError"
+    assert caught.value.message == r"it \x1b[2J failed"
+    assert "in fail\n" in str(caught.value.__cause__)
+    assert "\x1b" not in str(caught.value.__cause__)
+    assert isinstance(child.exception(), ResultError)
+
+    with pytest.raises(RemoteError) as caught:
+        ramet.clone(int, "x", trusted=False).result()
+    assert caught.value.type_name == "ValueError"
+
+
+def test_a_step_that_failed_is_told_by_whoever_it_was(root: None) -> None:
+    """A child that fails after it became another user: the SpawnError comes all the same."""
+    child = ramet.clone(
+        print, user=65534, group=65534, extra_groups=[], ambient_caps=["CHOWN"], permitted_caps=[]
+    )
+    with pytest.raises(ramet.SpawnError) as caught:
+        child.result()
+    assert caught.value.step == "prctl(PR_CAP_AMBIENT)"
+
+
+def test_who_was_reaped_unseen_sends_data(nothing_left: object) -> None:
+    """Where SIGCHLD is ignored the kernel reaps at once, and nobody can ask it any more."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert ramet.clone(lambda: [1, (2, {3})]).result() == [1, (2, {3})]
+        with pytest.raises(ResultError, match=r"pathlib.*trusted=True"):
+            ramet.clone(Path, "x").result()
+        assert ramet.clone(Path, "x", trusted=True).result() == Path("x")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_full_table_of_descriptors_is_no_reason_for_distrust(nothing_left: object) -> None:
+    """The caller has no descriptor left to ask the kernel with, and asks all the same."""
+    ramet.clone(Path, "x").result()  # imports what it needs
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(64, limits[0]), limits[1]))
+    full: list[int] = []
+    try:
+        child = ramet.clone(Path, "x")
+        with contextlib.suppress(OSError):
+            while True:
+                full.append(os.dup(1))
+        assert child.result() == Path("x")
+    finally:
+        for descriptor in full:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+# ---- who writes where
+
+
+def test_only_the_child_delivers(nothing_left: object) -> None:
+    """A fork made in the function, which returns from it as well, writes no result."""
+
+    def twice() -> str:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read)
+            return "grandchild"
+        os.close(write)
+        os.read(read, 1)  # until the grandchild has delivered, or has not
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        return "child"
+
+    def leave_first() -> str:
+        if os.fork():
+            os._exit(3)
+        return "grandchild"
+
+    for flags in (F(0), F.FS):
+        assert ramet.clone(twice, flags=flags).result() == "child"
+        with ramet.Subreaper():
+            child = ramet.clone(leave_first, flags=flags)
+            child.wait()
+            assert os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]) == 0  # it has delivered nothing
+            with pytest.raises(ChildDied, match="exited with 3"):
+                child.result()
+
+
+def crash_quietly() -> None:
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def test_a_child_of_the_child_has_no_part_in_its_result(nothing_left: object) -> None:
+    """What has rights that its parent lacks, or lacks some, cannot write for it."""
+
+    def try_it() -> int:
+        transfer = own_transfer()
+        memoryview(transfer)[0] = 0
+        pid = os.fork()
+        if pid == 0:
+            crash_quietly()
+            memoryview(transfer)[0] = 1
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert ramet.clone(try_it).result() == -signal.SIGSEGV
+
+
+def test_a_sibling_that_is_made_meanwhile_has_no_part_in_it() -> None:
+    """A child born while another's birth is under way cannot write for that one."""
+    others = Transfer()
+    own = Transfer()
+
+    def touch() -> None:
+        crash_quietly()
+        memoryview(others)[0] = 1
+
+    pid = os.fork()
+    if pid == 0:
+        os._exit(own.deliver(touch, ()))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGSEGV
+
+
+def test_what_was_not_written_costs_no_memory(nothing_left: object) -> None:
+    """A child of few bytes cannot make its caller use many."""
+
+    def claim() -> NoReturn:
+        room = memoryview(own_transfer())
+        struct.pack_into("=QQQ", room, 0, 0, len(room) // 2, parcel.DATA)
+        os._exit(0)
+
+    child = ramet.clone(claim, trusted=False)
+    child.wait()
+    before = resident()
+    with pytest.raises(ResultError, match="not written"):
+        child.result()
+    assert resident() - before < 16 << 20
+
+
+def resident() -> int:
+    pages = Path("/proc/self/statm").read_text().split()
+    return (int(pages[1]) + int(pages[2])) * mmap.PAGESIZE
+
+
+def test_somebody_who_goes_on_writing_is_read_safely() -> None:
+    """While a process that the child left behind writes at random, there is a value or a ResultError."""
+    transfer = Transfer(1 << 14)
+    value = ["text" * 9, (1, {2: b"x" * 300}), 0.5]
+    text, buffers = data_codec.encoded(value)
+    parcel.write(memoryview(transfer), parcel.DATA, text, buffers)
+    assert transfer.take() == (parcel.VALUE, value)
+    data = bytes(memoryview(transfer))
+    transfer.share_with_others()
+    pid = os.fork()
+    if pid == 0:
+        scribble(memoryview(transfer), data)
+    try:
+        kinds = {kind_of(transfer) for _ in range(20_000)}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert kinds >= {"value", "ResultError"}
+
+
+def kind_of(transfer: Transfer) -> str:
+    kind, outcome = transfer.take()
+    if kind == parcel.RAISED:
+        assert isinstance(outcome, ResultError)
+        return "ResultError"
+    return "value" if kind == parcel.VALUE else "nothing"
+
+
+def scribble(room: memoryview, data: bytes) -> NoReturn:
+    import random
+
+    length = len(data.rstrip(b"\0"))
+    while True:
+        room[0:24] = struct.pack("=QQQ", random.choice([0, 1, 2]), length, random.choice(range(8)))
+        place = random.randrange(length)
+        room[place] = random.randrange(256)
+        if random.random() < 0.1:
+            room[: len(data)] = data
+
+
+def test_a_forked_child_that_undoes_the_protection_is_read_as_data(tmp_path: Path) -> None:
+    """Whoever else writes the pickle, what counts is that the child had given up rights."""
+
+    def attack() -> NoReturn:
+        transfer = own_transfer()
+        demand(libc.madvise(ctypes.c_void_p(address_of(transfer)), mmap.PAGESIZE, _DOFORK))
+        no_new_privileges()
+        pid = os.fork()
+        if pid == 0:
+            parcel.put_value(memoryview(transfer), Payload(tmp_path / "ran"))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os._exit(0)
+
+    with pytest.raises(ResultError, match="NoNewPrivs"):
+        ramet.clone(attack).result()
+    assert not (tmp_path / "ran").exists()
+
+
+if sys.version_info >= (3, 12):
+
+    def test_a_function_that_leaves_a_namespace_sends_data(root: None) -> None:
+        """Who is honest sends data also when only other namespaces differ."""
+
+        def elsewhere() -> object:
+            os.unshare(os.CLONE_NEWNET)
+            return {"a": (1, 2)}
+
+        assert ramet.clone(elsewhere).result() == {"a": (1, 2)}
