@@ -187,21 +187,30 @@ class Exchange:
         for descriptor, end in self._open.items():
             self._poll.register(descriptor, end.events)
 
-    def run(self, deadline: float | None = None) -> bool:
+    def run(self, deadline: float | None = None, until: int | None = None) -> bool:
         """Go on until all is moved, or until deadline, in seconds of time.monotonic().
 
+        until: a descriptor; when it can be read, what is there is still moved, and that is all.
         Returns whether all is moved.
         """
+        if until is not None:
+            self._poll.register(until, select.POLLIN)
         # A write that waits for room would keep what the child writes from being read.
         self._let_input_block(False)
         try:
             while self._open:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                for end in self._ready(deadline):
+                ready = self._ready(deadline)
+                ends = [self._open[descriptor] for descriptor in ready if descriptor != until]
+                if ready and not ends:
+                    return False
+                for end in ends:
                     if not end.move():
                         self._close(end)
         finally:
+            if until is not None:
+                self._poll.unregister(until)
             self._let_input_block(True)
         return True
 
@@ -219,10 +228,14 @@ class Exchange:
         Raises UnicodeDecodeError, and then it can be asked again.
         """
         stdout, stderr = map(self._result, self._streams, self._outputs)
+        self.close()
+        return stdout, stderr
+
+    def close(self) -> None:
+        """Let go of what has come: nobody will go on with this."""
         for end in self._outputs:
             if end is not None:
                 end.buffer.close()
-        return stdout, stderr
 
     def _result(self, stream: Any, end: _Output | None) -> Any:
         if stream is None:
@@ -234,15 +247,15 @@ class Exchange:
         text = end.buffer.text(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
-    def _ready(self, deadline: float | None) -> list[_End]:
+    def _ready(self, deadline: float | None) -> list[int]:
         if deadline is None:
             if len(self._open) == 1 and self._input is None:
-                return list(self._open.values())  # nothing else to look after: just read
+                return list(self._open)  # nothing else to look after: just read
             ready = self._poll.poll()
         else:
             left_ms = max(0.0, deadline - time.monotonic()) * 1000
             ready = self._poll.poll(math.ceil(min(left_ms, _LONGEST_POLL_MS)))
-        return [self._open[descriptor] for descriptor, _ in ready]
+        return [descriptor for descriptor, _ in ready]
 
     def _close(self, end: _End) -> None:
         del self._open[end.descriptor]

@@ -310,14 +310,19 @@ class Child(_core.Handle, Generic[T_co]):
         proc_pid_task_children(5), PR_SET_CHILD_SUBREAPER(2const).
         """
         timeout = checked_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self.end_of_tree(orphans).kill(deadline):
+            raise TimeoutExpired(self._what, cast(float, timeout))
+
+    def end_of_tree(self, orphans: tree.Subreaper | None = None) -> tree.End:
+        """Its end and that of all that it started, in steps; the library's own."""
         if self._is_thread:
             raise ValueError("this child is a thread of this process: its tree is ours")
         shares = self._shares_memory()
         pidfd = self.copied_pidfd()
         own_cgroup = None if self._birthplace is None else self._birthplace.own
         root = tree.Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
-        if not tree.kill(root, timeout, orphans):
-            raise TimeoutExpired(self._what, cast(float, timeout))
+        return tree.End(root, orphans)
 
     def watched_by(self, watchdog: _core.Watchdog, timeout: float) -> Self:
         """It is to be killed after so many seconds; the library's own."""

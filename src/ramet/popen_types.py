@@ -84,12 +84,16 @@ class CallOptions(InEither, PopenOptions, total=False):
     """call()'s, for which text or not is all the same."""
 
     timeout: float | None
+    kill_after: float | None
+    kill_tree: bool
 
 
 class RunOptions(PopenOptions, total=False):
     """run()'s but those of text."""
 
     timeout: float | None
+    kill_after: float | None
+    kill_tree: bool
     capture_output: bool
     check: bool
 

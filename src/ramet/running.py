@@ -1,9 +1,13 @@
 """run, call, check_call, check_output and their kin: a program from its beginning to its end."""
 
+import contextlib
+import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from .child import checked_timeout
 from .errors import TimeoutExpired
 from .popen import Popen
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from . import popen_types as types
+    from . import tree
     from .popen_types import Argv
 
 
@@ -38,13 +43,18 @@ def run(
     capture_output: bool = False,
     timeout: float | None = None,
     check: bool = False,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
     **options: Any,
 ) -> "subprocess.CompletedProcess[Any]":
     """Run a program in a new task and wait for its end, with its output if wanted: subprocess.run.
 
     All parameters of subprocess.run, and those of Popen. input: any object with a
     buffer, or a str in text mode. timeout: in seconds; when it is over the child is killed and
-    reaped, and TimeoutExpired has its output so far.
+    reaped, and TimeoutExpired has its output so far. kill_after: in seconds; then it gets SIGTERM at
+    the end of the timeout, and is killed when it has not ended that long after. kill_tree: whether
+    not only the child is killed, but all that it has started, as Child.kill_tree() says; with
+    kill_after, too, they all get SIGTERM first, and their time.
 
     Returns a subprocess.CompletedProcess.
     Raises as Popen does, and CalledProcessError with check.
@@ -52,6 +62,7 @@ def run(
     Source: clone(2), execve(2), waitid(2).
     """
     refuse_start(options)
+    end = _End(kill_after, kill_tree)
     if input is not None:
         if options.get("stdin") is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -63,12 +74,12 @@ def run(
     with Popen(args, *more, **options) as process:
         try:
             stdout, stderr = process.communicate(input, timeout)
-        except TimeoutExpired:
-            process.kill()
+        except TimeoutExpired as expired:
+            end.after(expired, process)
             process.wait()
             raise
         except BaseException:
-            process.kill()  # and leaving the block waits, unless it was a ^C
+            end.kill(process)  # and leaving the block waits, unless it was a ^C
             raise
     done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
     if check:
@@ -80,31 +91,33 @@ def call(
     args: "Argv",
     *more: Any,
     timeout: float | None = None,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
     **options: "Unpack[types.PopenInEither]",
 ) -> int:
     """Run a program and wait for its end: subprocess.call.
 
     The parameters are Popen's. timeout: in seconds; when it is over the child is killed and reaped.
+    kill_after, kill_tree: as for run().
     Returns the returncode.
     Raises as Popen does, and TimeoutExpired.
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
     refuse_start(options)
+    end = _End(kill_after, kill_tree)
     with Popen(args, *more, **options) as process:
         try:
             return process.wait(timeout)
+        except TimeoutExpired as expired:
+            end.after(expired, process)
+            raise
         except BaseException:
-            process.kill()
+            end.kill(process)
             raise
 
 
-def check_call(
-    args: "Argv",
-    *more: Any,
-    timeout: float | None = None,
-    **options: "Unpack[types.PopenInEither]",
-) -> int:
+def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]") -> int:
     """Run a program, which is to succeed: subprocess.check_call.
 
     As call(), and returns 0.
@@ -112,7 +125,7 @@ def check_call(
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
-    returncode = call(args, *more, timeout=timeout, **options)
+    returncode = call(args, *more, **options)
     if returncode:
         raise subprocess.CalledProcessError(returncode, args)
     return 0
@@ -203,3 +216,49 @@ def refuse_start(options: Mapping[str, Any]) -> None:
             "start=False is for Popen and Command: here the program is waited for, "
             "and nobody could call its start()"
         )
+
+
+class _End:
+    """How a program is ended whose time is up: asked first, or at once; alone, or with its tree."""
+
+    def __init__(self, kill_after: float | None, kill_tree: bool) -> None:
+        self._grace = checked_timeout(kill_after)
+        self._whole_tree = kill_tree
+        self._tree: tree.End | None = None
+
+    def after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
+        """End it, however; the error has its last words then."""
+        try:
+            self._ask(process, expired)
+        finally:
+            self.kill(process)
+            if process._exchange is not None:
+                process._exchange.close()
+
+    def _ask(self, process: Popen[Any], expired: TimeoutExpired) -> None:
+        """SIGTERM, and wait until it has ended or the grace is over; its output goes on meanwhile."""
+        child = process._child
+        if not self._grace or child is None:
+            return
+        deadline = time.monotonic() + self._grace
+        if self._whole_tree:
+            self._tree = child.end_of_tree()
+            self._tree.ask()
+        else:
+            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGCONT)  # a stopped one could not see it
+        exchange = process._exchange
+        if exchange is not None and child.pidfd is not None:
+            exchange.run(deadline, until=child.pidfd)
+            expired.output, expired.stderr = exchange.so_far()
+        with contextlib.suppress(TimeoutExpired):
+            process.wait(deadline - time.monotonic())
+        if self._tree is not None:
+            self._tree.wait(deadline)
+
+    def kill(self, process: Popen[Any]) -> None:
+        """SIGKILL; a tree has been reaped as far as it is ours."""
+        if self._whole_tree and process._child is not None:
+            tree = self._tree or process._child.end_of_tree()
+            tree.kill(None)
+        process.kill()

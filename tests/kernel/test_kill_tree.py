@@ -3,7 +3,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -415,3 +416,120 @@ def test_under_a_loop(backend: str, family: Family, nothing_left: "LeakCheck") -
     anyio.run(warm_up, backend=backend)
     nothing_left.start_again()  # a thread for births is kept, and trio keeps its threads for a while
     anyio.run(main, backend=backend)
+
+
+# ---- the end of a time
+
+
+@pytest.fixture(params=["ramet.run", "ramet.call", "asyncio", "trio"])
+def library(request: pytest.FixtureRequest, nothing_left: "LeakCheck") -> str:
+    """Each that can end a program for want of time."""
+
+    async def warm_up() -> None:
+        await ramet.aio.run(["true"])
+        await anyio.to_thread.run_sync(int)
+
+    if request.param in {"asyncio", "trio"}:
+        anyio.run(warm_up, backend=request.param)
+        nothing_left.start_again()  # a thread for births is kept, and trio keeps its threads a while
+    return str(request.param)
+
+
+def out_of_time(library: str, script: str, **options: Any) -> ramet.TimeoutExpired:
+    """What is raised when the time of a shell script is over."""
+    argv = ["sh", "-c", script]
+
+    async def run() -> None:
+        await ramet.aio.run(argv, stdout=subprocess.PIPE, **options)
+
+    ways: dict[str, Callable[[], object]] = {
+        "ramet.run": lambda: ramet.run(argv, stdout=subprocess.PIPE, **options),
+        "ramet.call": lambda: ramet.call(argv, **options),
+        "asyncio": lambda: anyio.run(run),
+        "trio": lambda: anyio.run(run, backend="trio"),
+    }
+    with pytest.raises(ramet.TimeoutExpired) as caught:
+        ways[library]()
+    return caught.value
+
+
+def tells(family: Family) -> str:
+    """A line of shell by which a process of the family says that it is there."""
+    return f"echo x >/proc/self/fd/{family.writing}"
+
+
+@pytest.mark.parametrize("grace", [None, 0.2])
+def test_at_the_end_of_its_time_the_tree_is_killed(
+    library: str, grace: float | None, family: Family
+) -> None:
+    """With kill_tree nobody is left when the time is over, however deaf to SIGTERM."""
+    leaf = f"setsid sh -c 'trap \"\" TERM; {tells(family)}; sleep 1000; sleep 1000' &"
+    script = f"{leaf} (trap '' TERM; {leaf} wait) & wait"
+    options = {"pass_fds": [family.writing], "timeout": 0.5, "kill_after": grace}
+    out_of_time(library, script, kill_tree=True, **options)
+    assert family.is_dead()
+
+
+@pytest.mark.parametrize("kill_tree", [False, True])
+def test_at_the_end_of_its_time_it_is_asked_first(
+    library: str, kill_tree: bool, family: Family
+) -> None:
+    """With kill_after it gets SIGTERM and that time, and what it says then is in the error."""
+    script = f"trap 'echo bye; {tells(family)}; exit' TERM; echo hi; while :; do sleep 0.01; done"
+    options: dict[str, Any] = {"pass_fds": [family.writing], "kill_tree": kill_tree}
+    expired = out_of_time(library, script, timeout=0.5, kill_after=SECONDS, **options)
+    assert family.wait_for(1) == [b"x"]
+    if library != "ramet.call":
+        assert expired.output == b"hi\nbye\n"
+    assert family.is_dead()
+
+
+def test_a_stopped_one_is_asked_too(library: str, family: Family) -> None:
+    """SIGCONT comes along, so that one that is stopped can end as it was asked."""
+    script = f"trap '{tells(family)}; exit' TERM; kill -STOP $$"
+    options: dict[str, Any] = {"pass_fds": [family.writing], "timeout": 0.3}
+    out_of_time(library, script, kill_after=SECONDS, **options)
+    assert family.wait_for(1) == [b"x"]
+    assert family.is_dead()
+
+
+def test_who_has_its_pipe_does_not_hold_up_its_end(library: str, nothing_left: object) -> None:
+    """Once the program has ended nobody waits for the rest of the grace."""
+    reading, writing = os.pipe()
+    script = f"sleep 1000 & echo $! >/proc/self/fd/{writing}; trap exit TERM; wait"
+    begun = time.monotonic()
+    out_of_time(library, script, timeout=0.2, kill_after=1000, pass_fds=[writing])
+    assert time.monotonic() - begun < SECONDS
+    os.kill(int(os.read(reading, 99)), signal.SIGKILL)
+    for end in (reading, writing):
+        os.close(end)
+
+
+def test_an_interrupt_during_the_grace_kills_at_once(family: Family) -> None:
+    """Whoever stops the waiting leaves nobody behind."""
+    script = f"trap '' TERM; {tells(family)}; sleep 1000 & wait; sleep 1000"
+
+    def stop(*_: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        with pytest.raises(InterruptedError):
+            ramet.run(
+                ["sh", "-c", script],
+                timeout=0.2,
+                kill_after=1000,
+                kill_tree=True,
+                pass_fds=[family.writing],
+            )
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    family.wait_for(1)
+    assert family.is_dead()
+
+
+def test_a_grace_that_is_no_time(library: str, nothing_left: object) -> None:
+    """It is refused before anything is made."""
+    with pytest.raises(ValueError, match="negative"):
+        out_of_time(library, "exit", timeout=1, kill_after=-1)

@@ -519,6 +519,32 @@ def test_a_group_of_its_own_is_ended_whole() -> None:
         assert process.wait() == 124
 
 
+@pytest.mark.parametrize("group", [(), ("--process-group", 0)], ids=["ours", "its own"])
+@pytest.mark.parametrize("kill_after", [0, 0.5])
+def test_a_tree_is_ended_whole(kill_after: float, group: tuple[object, ...]) -> None:
+    """At the end of its time all that the program has started is told, and killed when it has grace."""
+    stays = "trap '' TERM; " if kill_after else ""
+    leaf = f'setsid sh -c "{stays}sleep 1000 & wait; sleep 1000" &'
+    program = f"echo $$; {leaf} (sleep 1000 & wait) & wait"
+    options = (*group, "--timeout", 1, "--kill-after", kill_after)
+    with ramet_running(*options, "sh", "-c", program) as (process, _):
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+        assert process.wait() == 124
+
+
+def test_nobody_is_told_twice_of_the_end_of_the_time() -> None:
+    """A program that leads a group gets one SIGTERM: many take a second one for more than a request."""
+    program = (
+        "import signal, time; told = []; signal.signal(15, lambda *_: told.append(1)); "
+        "print(0, flush=True); signal.pause(); time.sleep(0.3); print(len(told), flush=True)"
+    )
+    options = ("--process-group", 0, "--timeout", 2, "--kill-after", 20)
+    with ramet_running(*options, sys.executable, "-c", program) as (process, _):
+        assert process.stdout is not None
+        assert process.stdout.read() == "1\n"
+
+
 @pytest.mark.parametrize("option", [["--die-with-parent"], ["--pdeathsig", "KILL"]])
 def test_the_program_ends_with_ramet(option: list[str]) -> None:
     """When ramet is killed the program is killed as well."""

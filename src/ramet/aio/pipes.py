@@ -1,5 +1,6 @@
 """Byte streams over a child's pipes, which the loop's readiness drives."""
 
+import contextlib
 import os
 from typing import IO
 
@@ -82,6 +83,12 @@ class ReceivingEnd(_End, ByteReceiveStream):
                 into += data
                 if len(data) == _MOST_AT_ONCE:
                     await checkpoint()  # a writer that is never slower must not have the loop alone
+
+    def receive_rest(self, into: bytearray) -> None:
+        """Append what is there already."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._open_descriptor(), _MOST_AT_ONCE):
+                into += data
 
 
 class SendingEnd(_End, ByteSendStream):

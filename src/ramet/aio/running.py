@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any, overload
 
 import anyio
+from anyio import current_time, to_thread
 
 from ..child import checked_timeout
 from ..errors import TimeoutExpired
@@ -45,6 +48,8 @@ async def run(
     capture_output: bool = False,
     timeout: float | None = None,  # noqa: ASYNC109 - subprocess.run's manners
     check: bool = False,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
     text: bool | None = None,
     encoding: str | None = None,
     errors: str | None = None,
@@ -55,7 +60,7 @@ async def run(
 
     All parameters are ramet.run's. timeout: in seconds, the start included; when it is over the
     child is killed and reaped, and TimeoutExpired has its output so far. A cancellation kills and
-    reaps it, too, at any moment.
+    reaps it, too, at any moment, without the grace of kill_after.
 
     Returns a subprocess.CompletedProcess.
     Raises as Popen does, and CalledProcessError with check.
@@ -64,6 +69,7 @@ async def run(
     """
     refuse_start(options)
     timeout = checked_timeout(timeout)
+    grace = checked_timeout(kill_after)
     translation = _Translation(text or universal_newlines, encoding, errors)
     options = _with_pipes(options, input, capture_output=capture_output)
     sent = translation.encoded(input)
@@ -72,8 +78,13 @@ async def run(
     returncode = None
     with scope:
         async with await open_process(args, **options) as process:
-            await _communicate(process, sent, output)
-            returncode = await process.wait()
+            try:
+                await _communicate(process, sent, output)
+                returncode = await process.wait()
+            except BaseException:
+                is_late = isinstance(scope, anyio.CancelScope) and scope.deadline <= current_time()
+                await _end(process, output, grace if is_late else None, kill_tree)
+                raise
     if returncode is None:
         assert timeout is not None
         raise TimeoutExpired(args, timeout, *output.so_far())
@@ -123,12 +134,12 @@ async def _communicate(process: Process, sent: bytes | memoryview | None, output
         stdin = process.stdin
         jobs.append(lambda: _feed(stdin, sent or b""))
     if process.stdout is not None:
-        stdout, output.stdout = process.stdout, bytearray()
-        into_stdout = output.stdout
+        stdout = process.stdout
+        into_stdout = output.stdout = output.stdout or bytearray()
         jobs.append(lambda: stdout.receive_all(into_stdout))
     if process.stderr is not None:
-        stderr, output.stderr = process.stderr, bytearray()
-        into_stderr = output.stderr
+        stderr = process.stderr
+        into_stderr = output.stderr = output.stderr or bytearray()
         jobs.append(lambda: stderr.receive_all(into_stderr))
     if len(jobs) == 1:  # a task group costs more than all else here
         await jobs[0]()
@@ -136,6 +147,39 @@ async def _communicate(process: Process, sent: bytes | memoryview | None, output
         async with anyio.create_task_group() as group:
             for job in jobs:
                 group.start_soon(job)
+
+
+async def _end(process: Process, output: _Output, grace: float | None, kill_tree: bool) -> None:
+    """Ask it to end and give it that time, then kill it, or all that it has started."""
+    tree = process._child.end_of_tree() if kill_tree else None
+    with anyio.CancelScope(shield=True):
+        try:
+            if grace:
+                deadline = time.monotonic() + grace
+                if tree is None:
+                    process.terminate()
+                    process.send_signal(signal.SIGCONT)  # a stopped one could not see it
+                else:
+                    await to_thread.run_sync(tree.ask)
+                with anyio.move_on_after(grace):
+                    await _until_its_end(process, output)
+                if tree is not None:
+                    await to_thread.run_sync(tree.wait, deadline)
+        finally:
+            if tree is not None:
+                await to_thread.run_sync(tree.kill, None)
+            process.kill()
+
+
+async def _until_its_end(process: Process, output: _Output) -> None:
+    """What it still writes, until it has ended."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_communicate, process, None, output)
+        await process.wait()
+        group.cancel_scope.cancel()  # others may hold its pipes for ever
+    for stream, data in ((process.stdout, output.stdout), (process.stderr, output.stderr)):
+        if stream is not None and data is not None:
+            stream.receive_rest(data)
 
 
 async def _feed(stdin: SendingEnd, data: bytes | memoryview) -> None:

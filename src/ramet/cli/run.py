@@ -41,9 +41,9 @@ _OWN = (
         "--timeout",
         "TIME",
         seconds,
-        "SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; with --process-group 0 to all of its group.",
+        "SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; to the program and all that it has started.",
     ),
-    option(_RUN, "--kill-after", "TIME", seconds, "And SIGKILL that long after."),
+    option(_RUN, "--kill-after", "TIME", seconds, "And SIGKILL that long after, to all of them."),
     option(
         _RUN,
         "--json",

@@ -5,10 +5,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..child import Child
 from ..exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from ..tree import End
 
 # What a fault of our own raises is not to be kept.
 _OF_FAULTS = {
@@ -64,7 +67,8 @@ class Watch:
     sends to our whole process group comes to the program twice, as nothing tells it from one for us
     alone. When it is stopped
     by the terminal so are we, for the shell to see. `timeout` and `kill_after`, in seconds, are
-    timeout(1)'s: SIGTERM after the one, SIGKILL after the other; None or 0 is never.
+    timeout(1)'s: SIGTERM after the one, SIGKILL after the other, for all that the program has
+    started, whatever its group; None or 0 is never.
     """
 
     def __init__(
@@ -78,13 +82,18 @@ class Watch:
         self._deadline = time.monotonic() + timeout if timeout else None
         self._kill_after = kill_after
         self._terminal = terminal
+        self._tree: End | None = None
         self.timed_out = False
 
     def status(self) -> ExitStatus:
         """How it ended, when it has."""
         try:
-            return self._status()
+            status = self._status()
+            self._end_the_others()
+            return status
         finally:
+            if self._tree is not None:
+                self._tree.close()
             if self._terminal is not None:
                 self._terminal.move(self._child.pid, os.getpgrp())
 
@@ -105,23 +114,32 @@ class Watch:
         return signal.sigtimedwait(_AWAITED, max(0.0, self._deadline - time.monotonic()))
 
     def _time_is_up(self) -> None:
-        again, self.timed_out = self.timed_out, True
         self._deadline = None
-        if again:
-            self._send(signal.SIGKILL)
+        if self.timed_out:
+            self._kill_tree()
+            if self._leads_group():
+                with suppress(ProcessLookupError):
+                    os.killpg(self._child.pid, signal.SIGKILL)
             return
+        self.timed_out = True
         if self._kill_after:
             self._deadline = time.monotonic() + self._kill_after
-        self._send(signal.SIGTERM)
-        self._send(signal.SIGCONT)  # a stopped one could not see it
+        self._tree = self._child.end_of_tree()
+        self._tree.ask(self._child.pid if self._leads_group() else None)
 
-    def _send(self, number: int) -> None:
-        """To the program's whole process group, where it leads one."""
-        if self._group() == self._child.pid:
-            with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, number)
-        else:
-            self._child.send_signal(number)
+    def _end_the_others(self) -> None:
+        """When its time was up, the rest of its tree has as long to end as it has itself."""
+        if self._tree is not None and self._kill_after:
+            self._tree.wait(self._deadline)
+            self._kill_tree()
+
+    def _kill_tree(self) -> None:
+        if self._tree is not None:
+            with suppress(PermissionError, RuntimeError):  # who can be killed is
+                self._tree.kill(time.monotonic())
+
+    def _leads_group(self) -> bool:
+        return self._group() == self._child.pid
 
     def _group(self) -> int | None:
         try:

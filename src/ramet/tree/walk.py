@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from . import proc
 
 _QUIET = frozenset("TtZXx")
 _WALL = 0x40000000
+_REQUEST = (signal.SIGTERM, signal.SIGCONT)  # one that is stopped could not see it
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.01
 _LONGEST_STOP_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 0.05
@@ -42,6 +44,11 @@ class _Member:
 
     def end(self) -> None:
         self._try(self.kill)
+
+    def ask(self) -> None:
+        for number in _REQUEST:
+            self._try(functools.partial(signal.pidfd_send_signal, self.pidfd, number))
+        self.refuses = False
 
     def is_quiet(self) -> bool:
         """Whether none of its threads can be in the midst of a fork."""
@@ -80,6 +87,41 @@ class Walk:
         """One that has been killed, and its tree with it. The descriptor is ours now."""
         self._members[pid] = _Member(pid, descriptor, lambda: None, stops=False, reaps=False)
 
+    def ask(self, group: int | None) -> None:
+        """SIGTERM to all that are in the tree now; group: a process group that is asked as a whole.
+
+        Nobody is asked twice, which many take for more than a request. All are found first: whoever
+        has ended is no longer anybody's parent.
+        """
+        if proc.is_ours():
+            while self._find_more():
+                pass
+        others = [m for m in self._members.values() if group is None or _group_of(m.pid) != group]
+        if group is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                for number in _REQUEST:
+                    os.killpg(group, number)
+        for member in others:
+            member.ask()
+
+    def wait(self, deadline: float | None) -> bool:
+        """Wait until all that were found are dead: whether they are by the deadline."""
+        return self._wait(deadline)
+
+    def forget_dead(self) -> None:
+        """Who has died after having been asked is nobody's parent, and its pid may be another's."""
+        for pid, member in list(self._members.items()):
+            if pidfd.wait_readable(member.pidfd, 0.0):
+                member.reap()
+                os.close(member.pidfd)
+                del self._members[pid]
+
+    def close(self) -> None:
+        """Leave all as they are."""
+        for member in self._members.values():
+            os.close(member.pidfd)
+        self._members.clear()
+
     def end(self, deadline: float | None) -> bool:
         """Stop all, kill all, and wait until all are dead: whether they are by the deadline.
 
@@ -95,12 +137,12 @@ class Walk:
                 for member in self._members.values():
                     member.end()
             dead = self._wait(deadline)
+            refusing = [member.pid for member in self._members.values() if member.refuses]
         finally:
-            for member in self._members.values():
-                os.close(member.pidfd)
+            self.close()
         if self._looks and not can_look:
             raise RuntimeError("/proc is missing, or of another pid namespace: only the child died")
-        if refusing := [member.pid for member in self._members.values() if member.refuses]:
+        if refusing:
             raise PermissionError(errno.EPERM, f"not permitted to kill {refusing}")
         return dead
 
@@ -169,3 +211,10 @@ class Walk:
 def _sleeps(member: _Member) -> bool:
     """Whether it waits in the kernel where no signal wakes it."""
     return proc.states(member.pid) <= _QUIET | {"D"}
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
