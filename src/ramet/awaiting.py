@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from threading import Thread
 from typing import Protocol, TypeVar
 
 from anyio import CancelScope, move_on_after, to_thread, wait_readable
@@ -41,6 +43,7 @@ class Interruptible(Awaited, Protocol):
 
 
 C = TypeVar("C", bound=Awaited)
+T = TypeVar("T")
 
 
 async def conclude(
@@ -91,6 +94,34 @@ async def interrupt(child: Interruptible) -> None:
     finally:
         if child.poll() is None:
             child.terminate(0.0)
+
+
+async def in_new_thread(act: Callable[[], T]) -> T:
+    """What comes of a function in a thread that is made for it, and is all that the calling one is.
+
+    A thread that was kept would have what the calling one has given up, and perhaps other files
+    under the same numbers. No cancellation ends it.
+    """
+    outcome: Future[T] = Future()
+    done = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def run() -> None:
+        try:
+            outcome.set_result(act())
+        except BaseException as error:
+            outcome.set_exception(error)
+        os.eventfd_write(done, 1)
+
+    thread = Thread(target=run)
+    try:
+        thread.start()
+        with CancelScope(shield=True):
+            await readable(done)
+    finally:
+        if thread.ident is not None:
+            thread.join()
+        os.close(done)
+    return outcome.result()
 
 
 async def _ended_without_pidfd(child: Awaited) -> None:

@@ -1,6 +1,7 @@
 """The handle of a child: how to wait for it, signal it, and learn what came of it."""
 
 import builtins
+import errno
 import functools
 import math
 import os
@@ -544,14 +545,37 @@ class _Remains:
         return True
 
     def _reaped(self) -> bool:
-        by_pidfd = self._pidfd is not None
-        kind, number = (_P_PIDFD, cast(int, self._pidfd)) if by_pidfd else (_P_PID, self._pid)
         try:
-            return _core.waitid(kind, number, _WEXITED | _WNOHANG | _WALL) is not None
+            if self._waitid(_P_PID, self._pid, _WNOWAIT) is None:
+                return False
+            if self._pidfd is not None and not self._has_its_pidfd(self._pidfd):
+                self._pidfd = None
+            if self._pidfd is None:
+                return self._waitid(_P_PID, self._pid) is not None
+            return self._waitid(_P_PIDFD, self._pidfd) is not None
         except ChildProcessError:
             return True
         except OSError:
             return False
+
+    def _has_its_pidfd(self, number: int) -> bool:
+        """Whether the number stands for the child, which has ended, in this thread's table as well.
+
+        What a thread opens after unshare(FILES) is in its own table alone. In ours something else may
+        have the number, which is to be left alone.
+        """
+        try:
+            ended = self._waitid(_P_PIDFD, number, _WNOWAIT)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            return False
+        return ended is not None and ended[0] == self._pid
+
+    def _waitid(
+        self, kind: int, number: int, option: int = 0
+    ) -> tuple[int, int, int, bytes] | None:
+        return _core.waitid(kind, number, option | _WEXITED | _WNOHANG | _WALL)
 
 
 forgotten: list[_Remains] = []

@@ -3,7 +3,6 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from anyio import to_thread
 from anyio.abc import Process as AnyioProcess
 from anyio.lowlevel import checkpoint
 
@@ -193,7 +192,7 @@ class Process(AnyioProcess):
 
         Source: pidfd_send_signal(2), Documentation/admin-guide/cgroup-v2.rst.
         """
-        await to_thread.run_sync(lambda: self._child.kill_tree(timeout, orphans=orphans))
+        await awaiting.in_new_thread(lambda: self._child.kill_tree(timeout, orphans=orphans))
 
     async def aclose(self) -> None:
         """Close the streams; kill and reap what still runs, whatever is cancelled meanwhile."""

@@ -1,0 +1,96 @@
+"""What ramet does in one thread takes no effect on the descriptors of another that has its own."""
+
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import ramet
+
+SECONDS = 60
+CLONE_FILES = 0x400
+
+
+def unshare_files() -> None:
+    assert ctypes.CDLL(None).unshare(CLONE_FILES) == 0
+
+
+def in_own_table(fn: Callable[..., Any], *args: Any) -> Any:
+    """Run it in a thread whose table is its own."""
+    with ThreadPoolExecutor(1, initializer=unshare_files) as pool:
+        return pool.submit(fn, *args).result(SECONDS)
+
+
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+@pytest.mark.parametrize("other", ["a file", "a pidfd"])
+def test_a_forgotten_child_is_reaped_without_its_table(other: str, nothing_left: object) -> None:
+    """Whoever collects the handle has something else under the pidfd's number, and keeps it."""
+    forgotten: list[Any] = []
+
+    def forget() -> tuple[int, int]:
+        child = ramet.Command(["true"]).spawn()
+        forgotten.append(child)
+        assert child.pidfd is not None
+        return child.pid, child.pidfd
+
+    pid, number = in_own_table(forget)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    running = ramet.Command(["sleep", "1000"]).spawn()
+    opened = os.pidfd_open(running.pid) if other == "a pidfd" else os.open("/dev/null", os.O_RDONLY)
+    if number not in {running.pidfd, opened}:
+        os.dup2(opened, number)
+    forgotten.clear()
+    gc.collect()
+    assert ramet.Command(["true"]).spawn().wait(SECONDS).success
+    os.fstat(number)
+    os.fstat(opened)
+    with running:
+        assert running.poll() is None
+    for descriptor in {opened, number} - {running.pidfd}:
+        with suppress(OSError):
+            os.close(descriptor)
+    with pytest.raises(ChildProcessError):  # it is reaped
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+KILLS_A_TREE = """
+import ctypes, os, sys, threading, anyio, anyio.to_thread, ramet.aio
+go, ready = threading.Event(), threading.Event()
+
+async def main():
+    await anyio.to_thread.run_sync(int)  # a worker that anyio keeps, with the table of the process
+    victim = ramet.Command(["sleep", "1000"]).spawn()
+    assert ctypes.CDLL(None).unshare(0x400) == 0
+    process = await ramet.aio.open_process(["sh", "-c", "sleep 1000 & wait"])
+    number = process.pidfd
+
+    def confuse():  # in the other table the number is another child's
+        for taken in range(3, number + 20):
+            try:
+                os.fstat(taken)
+            except OSError:
+                os.dup2(victim.pidfd, taken)
+
+    await anyio.to_thread.run_sync(confuse)
+    await process.kill_tree(20)
+    assert await process.wait() == -9
+    assert victim.poll() is None, victim
+    victim.kill()
+    victim.wait()
+
+anyio.run(main, backend=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_tree_is_killed_by_the_loops_own_table(backend: str) -> None:
+    """kill_tree() under a loop acts with what the loop's thread has, and hits nobody else."""
+    argv = [sys.executable, "-c", KILLS_A_TREE, backend]
+    subprocess.run(argv, check=True, timeout=SECONDS)
