@@ -11,6 +11,7 @@
 
 #include "futex.h"
 #include "mapping.h"
+#include "rights.h"
 
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* who dies in the midst of it is waited for no longer */
@@ -116,7 +117,8 @@ static int look(HandleObject *self)
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
-    PyObject *done = PyObject_CallMethod(outcome, "look_at", "ii", self->pid, self->pidfd);
+    PyObject *same = ramet_rights_are_ours(self->pid, self->pidfd) ? Py_True : Py_False;
+    PyObject *done = PyObject_CallMethod(outcome, "look_at", "iiO", self->pid, self->pidfd, same);
     leave(self);
     Py_DECREF(outcome);
     Py_XDECREF(done);

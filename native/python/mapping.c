@@ -5,17 +5,21 @@
  */
 #include "mapping.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "pool.h"
+#include "rights.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
+#define PICKLE_PROTOCOL 5
 #define MOST_PLAIN_BYTES ((Py_ssize_t)1 << 14)
 
 /* parcel.py has the same layout and numbers; what is plain has a type in place of a count. */
 #define DATA_AT 64
+#define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 
 enum { PARCEL_VALUE = 1, PARCEL_RAISED = 2, PARCEL_PLAIN = 5 };
 
@@ -58,18 +62,29 @@ static bool map_largest(MappingObject *self)
     return self->start != NULL;
 }
 
+/* Known from before the birth; those of a maker that has changed them since look like another's. */
+static uint64_t namespaces;
+
+static void know_namespaces(void)
+{
+    if (namespaces == 0)
+        namespaces = ramet_namespaces_now();
+}
+
 static MappingObject *made(PyTypeObject *type, size_t size)
 {
     MappingObject *self = (MappingObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->epoch = ramet_epoch();
+    self->rights = ramet_rights_now();
     self->size = size;
     if (size > 0 ? (self->start = map(size)) == NULL : !map_largest(self)) {
         Py_DECREF(self);
         PyErr_NoMemory();
         return NULL;
     }
+    know_namespaces();
     self->next = on_their_way;
     on_their_way = self;
     return self;
@@ -136,24 +151,47 @@ static PyObject *mapping_share_with_others(MappingObject *self, PyObject *unused
 
 /* ---- in the child */
 
-/*
- * Only the child itself writes here: not a child of its own, whatever becomes of that one's rights, nor
- * this one into what its siblings bring.
- */
-static void keep_to_itself(MappingObject *self)
+/* The kernel may reap it at its end, before anybody can ask what it may do. */
+static bool may_vanish(void)
 {
-    core_mapping_keep_from_others(self);
-    if (self->epoch == ramet_epoch()) /* it is no copy */
-        return;
-    for (MappingObject *other = on_their_way; other != NULL; other = other->next)
-        munmap(other->start, other->size);
-    on_their_way = NULL;
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 &&
+           (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
 }
 
-static void write_header(MappingObject *self, uint64_t type, uint64_t length)
+/* Whether its maker, who asks the kernel, will find that it may do the same. */
+static bool may_still_do_the_same(const MappingObject *self)
+{
+    return !may_vanish() && self->rights == ramet_rights_now() && namespaces == ramet_namespaces_now();
+}
+
+/* Else it sends data. -1 with an exception set. */
+static int sends_objects(MappingObject *self)
+{
+    PyObject *trusted = PyObject_GetAttrString((PyObject *)self, "trusted");
+    int answer = trusted == NULL ? -1 : trusted == Py_None ? may_still_do_the_same(self) : trusted == Py_True;
+    Py_XDECREF(trusted);
+    return answer;
+}
+
+/*
+ * Only the child itself writes here: not a child of its own, whatever becomes of that one's rights, nor
+ * this one into what its siblings bring. It writes no page of its own for that.
+ */
+static void keep_to_itself(const MappingObject *self)
+{
+    madvise(self->start, self->size, MADV_DONTFORK);
+    if (self->epoch == ramet_epoch()) /* it is no copy */
+        return;
+    for (const MappingObject *other = on_their_way; other != NULL; other = other->next)
+        if (other != self && other->epoch == self->epoch) /* else it is of a maker before ours */
+            munmap(other->start, other->size);
+}
+
+static void write_header(MappingObject *self, uint64_t type, uint64_t length, uint64_t kind)
 {
     __atomic_signal_fence(__ATOMIC_RELEASE); /* a child killed in the midst has left nothing */
-    *(struct header *)self->start = (struct header){type, length, PARCEL_PLAIN};
+    *(struct header *)self->start = (struct header){type, length, kind};
 }
 
 static bool put_bytes(MappingObject *self, char type, const void *bytes, Py_ssize_t length)
@@ -161,7 +199,7 @@ static bool put_bytes(MappingObject *self, char type, const void *bytes, Py_ssiz
     if (length > MOST_PLAIN_BYTES || (size_t)length > self->size - DATA_AT)
         return false;
     memcpy(self->start + DATA_AT, bytes, (size_t)length);
-    write_header(self, (uint64_t)type, (uint64_t)length);
+    write_header(self, (uint64_t)type, (uint64_t)length, PARCEL_PLAIN);
     return true;
 }
 
@@ -221,9 +259,53 @@ static int put_error(MappingObject *self, PyObject *fn)
     return code;
 }
 
+/* pickle.dumps(value, protocol=5, buffer_callback=buffers.append). */
+static PyObject *pickled(PyObject *value, PyObject *buffers)
+{
+    PyObject *module = PyImport_ImportModule("_pickle");
+    PyObject *dumps = module == NULL ? NULL : PyObject_GetAttrString(module, "dumps");
+    PyObject *append = dumps == NULL ? NULL : PyObject_GetAttrString(buffers, "append");
+    PyObject *args = append == NULL ? NULL : Py_BuildValue("(Oi)", value, PICKLE_PROTOCOL);
+    PyObject *options = args == NULL ? NULL : Py_BuildValue("{sO}", "buffer_callback", append);
+    PyObject *data = options == NULL ? NULL : PyObject_Call(dumps, args, options);
+    Py_XDECREF(options);
+    Py_XDECREF(args);
+    Py_XDECREF(append);
+    Py_XDECREF(dumps);
+    Py_XDECREF(module);
+    return data;
+}
+
+/* parcel.put_value() without its frames, whose pages would be copied. Whether it was that simple. */
+static bool put_pickled(MappingObject *self, PyObject *value)
+{
+    PyObject *buffers = PyList_New(0);
+    PyObject *data = buffers == NULL ? NULL : pickled(value, buffers);
+    uint64_t length = data == NULL || !PyBytes_Check(data) ? 0 : (uint64_t)PyBytes_GET_SIZE(data);
+    bool simple = length > 0 && PyList_GET_SIZE(buffers) == 0 && self->size > FIRST_BUFFER_AT &&
+                  length <= self->size - FIRST_BUFFER_AT;
+    if (simple) {
+        memcpy(self->start + DATA_AT, &length, sizeof length);
+        memcpy(self->start + FIRST_BUFFER_AT, PyBytes_AS_STRING(data), length);
+        write_header(self, 1, 0, PARCEL_VALUE);
+    }
+    PyErr_Clear();
+    Py_XDECREF(data);
+    Py_XDECREF(buffers);
+    return simple;
+}
+
+/* In ramet.transfer is all that is less simple. */
 static int put_value(MappingObject *self, PyObject *value)
 {
-    return put_plain(self, value) ? 0 : code_of(PyObject_CallMethod((PyObject *)self, "put_value", "(O)", value));
+    if (put_plain(self, value))
+        return 0;
+    int objects = sends_objects(self);
+    if (objects < 0)
+        return core_code_of_failure();
+    if (objects && put_pickled(self, value))
+        return 0;
+    return code_of(PyObject_CallMethod((PyObject *)self, "put_value", "OO", value, objects ? Py_True : Py_False));
 }
 
 static int flush(const char *name)

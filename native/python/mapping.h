@@ -9,6 +9,7 @@ typedef struct mapping {
     unsigned char *start; /* NULL: none yet */
     size_t size;
     uint64_t epoch;       /* of the memory that it was made in */
+    uint64_t rights;      /* of its maker, when it was made */
     struct mapping *next; /* of those on their way to a child */
 } MappingObject;
 

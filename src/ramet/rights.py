@@ -2,7 +2,8 @@
 
 Of a task that has ended and has not been reaped the kernel still tells its ids, groups,
 capabilities, no_new_privs, seccomp filters, security label, and its user and pid namespaces; of its
-other namespaces it tells while the task lives.
+other namespaces it tells while the task lives. The core asks the same (native/launch/rights.c); this
+is for what differs, in words.
 """
 
 import errno
@@ -17,7 +18,6 @@ _LINES = frozenset(
     | {"NoNewPrivs", "Seccomp", "Seccomp_filters"}
 )
 _LASTING_NAMESPACES = ("user", "pid")
-_NAMESPACES = (*_LASTING_NAMESPACES, "mnt", "net", "uts", "ipc", "cgroup", "time")
 _FLAGS_FIELD = 6  # of /proc/PID/stat, counted from the one behind the name
 _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC
 _MOST_BYTES = 1 << 16
@@ -44,10 +44,10 @@ def doubt(pid: int, pidfd: int | None) -> str:
 
 
 def _doubt(pid: int, pidfd: int | None) -> str:
-    theirs = _rights(str(pid), _LASTING_NAMESPACES)
+    theirs = _rights(str(pid))
     has_executed = _has_executed(pid)
     _require_unreaped(pid, pidfd)  # else all this may be another's
-    ours = _rights("thread-self", _LASTING_NAMESPACES)
+    ours = _rights("thread-self")
     return "it has executed a program" if has_executed else _difference(theirs, ours)
 
 
@@ -64,22 +64,7 @@ def _room_for_one_more() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def looks_like_its_parent() -> bool:
-    """Whether this process has the rights and the namespaces of its parent, as far as it can see.
-
-    Source: proc_pid_status(5), namespaces(7).
-    """
-    try:
-        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-            return False  # the kernel reaps it at once, if its parent ignores it, too
-        parent = os.getppid()
-        ours, theirs = _rights("self", _NAMESPACES), _rights(str(parent), _NAMESPACES)
-    except OSError:
-        return False
-    return not _difference(ours, theirs)
-
-
-def _rights(task: str, namespaces: tuple[str, ...]) -> dict[str, str]:
+def _rights(task: str) -> dict[str, str]:
     directory = f"/proc/{task}"
     rights = {}
     for line in _read(f"{directory}/status").decode(errors="replace").splitlines():
@@ -88,7 +73,7 @@ def _rights(task: str, namespaces: tuple[str, ...]) -> dict[str, str]:
             rights[name] = " ".join(value.split())
     if "CapEff" not in rights:
         raise OSError(errno.ENODATA, "no rights are told", f"{directory}/status")
-    for name in namespaces:
+    for name in _LASTING_NAMESPACES:
         rights[f"{name} namespace"] = _namespace(f"{directory}/ns/{name}")
     rights["security label"] = _label(f"{directory}/attr/current")
     return rights

@@ -64,9 +64,12 @@ class Transfer(_core.Mapping):
 
     # ---- in the child
 
-    def put_value(self, value: object) -> int:
-        """Write down what the function returned. Returns the exit code."""
-        if self.trusted or (self.trusted is None and rights.looks_like_its_parent()):
+    def put_value(self, value: object, sends_objects: bool) -> int:
+        """Write down what the function returned. Returns the exit code.
+
+        sends_objects: it is trusted, or seems to have its parent's rights; else it sends data.
+        """
+        if sends_objects:
             return parcel.put_value(memoryview(self), value)
         from . import data_codec
 
@@ -92,10 +95,13 @@ class Transfer(_core.Mapping):
 
     # ---- in the parent
 
-    def look_at(self, pid: int, pidfd: int) -> None:
-        """The child has ended and is still there: find out what it may do, if it matters."""
+    def look_at(self, pid: int, pidfd: int, has_our_rights: bool = False) -> None:
+        """The child has ended and is still there: find out what it may do, if it matters.
+
+        has_our_rights: the core has asked the kernel already, and found no difference.
+        """
         if self.trusted is None and self._doubt is None:
-            doubt = rights.doubt(pid, None if pidfd < 0 else pidfd)
+            doubt = "" if has_our_rights else rights.doubt(pid, None if pidfd < 0 else pidfd)
             if self._doubt is None:  # else another thread was faster, and may have reaped it since
                 self._doubt = doubt
 
