@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..tour import machine, run, table
 from ..tour.colours import console_for
+from ..tour.programs import program_of
 from ..tour.row import Row, Verdict
 
 
@@ -19,13 +20,21 @@ from ..tour.row import Row, Verdict
     metavar="VM,tls",
     help="Some rows: flags without CLONE_, statements by number (P1 to P14, K1 to K5) or word (tls, cow).",
 )
-def tour(as_json: bool, only: str | None) -> None:
+@click.option(
+    "--code",
+    metavar="VM,tls",
+    help="Print the program of each of these rows, to be pasted and run.",
+)
+def tour(as_json: bool, only: str | None, code: str | None) -> None:
     """Show on the running kernel what each clone flag does.
 
     Each row makes real tasks, without the flag and with it, and tells what was seen. The exit status is
     1 when anything DIFFERS from what the book and our facts say.
     """
-    rows = _selected(only)
+    if code is not None:
+        _print_programs(_selected(code, "--code"), as_json or only is not None)
+        return
+    rows = run.all_rows() if only is None else _selected(only, "--only")
     facts = machine.describe()
     if as_json:
         outcomes = list(run.run(rows))
@@ -37,14 +46,17 @@ def tour(as_json: bool, only: str | None) -> None:
     sys.exit(int(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes)))
 
 
-def _selected(only: str | None) -> tuple[Row, ...]:
-    rows = run.all_rows()
-    if only is None:
-        return rows
+def _selected(names: str, option: str) -> tuple[Row, ...]:
     try:
-        return run.select_rows(rows, only.split(","))
+        return run.select_rows(run.all_rows(), names.split(","))
     except run.UnknownRowError as error:
-        raise click.BadParameter(str(error), param_hint="--only") from None
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def _print_programs(rows: Iterable[Row], has_others: bool) -> None:
+    if has_others:
+        raise click.UsageError("--code runs nothing: it goes with no other option")
+    click.echo("\n\n".join(program_of(row.id) for row in rows), nl=False)
 
 
 def _watched(

@@ -1,0 +1,14 @@
+"""AUTOREAP (Linux 7.1): no zombie and no signal at the child's end."""
+
+import os
+import select
+
+from ramet import CloneFlag as F
+from ramet import lowlevel
+
+word = lowlevel.TidWord(-1)
+args = lowlevel.CloneArgs(flags=F.AUTOREAP | F.PIDFD, pidfd=word)
+pid = lowlevel.clone3(args, lambda arg: 0)
+print(select.select([word.value], [], [], 10)[0] == [word.value])  # True: it has ended
+print(os.path.exists(f"/proc/{pid}"))  # False: and nothing is left
+os.close(word.value)
