@@ -49,34 +49,35 @@ struct ramet_entry ramet_launch_on(struct ramet_stack *stack, struct ramet_reque
 {
     request->args.stack = stack->base;
     request->args.stack_size = stack->size;
-    launch->slots = (int *)stack->base; /* at the far end of the child's stack */
+    launch->slots = (int *)(stack->base + sizeof *launch); /* at the far end of the child's stack */
     launch->failed_step = -1;
     launch->clear_handlers = !(request->args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
     launch->parent_word = launch->plan->minds_parent ? ramet_end_word() : NULL;
     return (struct ramet_entry){ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
 }
 
-/* Comes back when the child has exec'ed or ended: its pid or -errno. */
-static long launch_suspended(const struct ramet_request *asked, struct ramet_launch *launch)
-{
-    const struct ramet_plan *plan = launch->plan;
-    struct ramet_request request = *asked;
-    struct ramet_stack *stack = ramet_launch_stack(plan->slots);
-    if (stack == NULL)
-        return -ENOMEM;
-    struct ramet_entry entry = ramet_launch_on(stack, &request, launch);
-    bool noted = plan->changes_identity && ramet_dumpable_note();
-    long pid = ramet_birth(&request, &entry);
-    if (noted)
-        ramet_dumpable_restore();
-    ramet_launch_stack_back(stack);
-    return pid;
-}
-
 void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report)
 {
     report->failed_step = __atomic_load_n(&launch->failed_step, __ATOMIC_ACQUIRE);
     report->error = launch->error;
+}
+
+/*
+ * Comes back when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in
+ * shared memory may be killed meanwhile, and does not come back, while somebody else gets its stack: so
+ * nothing that the child reads is there, but on its own stack, which nobody gets then.
+ */
+static long launch_suspended(const struct ramet_request *asked, const struct ramet_launch *wanted, struct ramet_stack *stack)
+{
+    struct ramet_launch *launch = (struct ramet_launch *)stack->base;
+    struct ramet_request request = *asked;
+    *launch = *wanted;
+    struct ramet_entry entry = ramet_launch_on(stack, &request, launch);
+    bool noted = launch->plan->changes_identity && ramet_dumpable_note();
+    long pid = ramet_birth(&request, &entry);
+    if (noted)
+        ramet_dumpable_restore();
+    return pid;
 }
 
 /* Some kernels and guards (Yama) do not let a child have what its maker has open: then tables are copied. */
@@ -99,30 +100,45 @@ static void discard(long pid, int pidfd)
         ramet_syscall1(__NR_close, pidfd);
 }
 
-void ramet_spawn(const struct ramet_request *asked, const struct ramet_plan *plan, struct ramet_report *report)
+/* All signals are blocked. */
+static void spawn_on(struct ramet_stack *stack, const struct ramet_request *request, struct ramet_launch *wanted,
+                     struct ramet_report *report)
+{
+    const struct ramet_launch *launch = (const struct ramet_launch *)stack->base;
+    int *pidfd = (int *)(uintptr_t)request->args.pidfd;
+    if (wanted->fetches) {
+        wanted->maker = (int)ramet_syscall0(__NR_gettid);
+        wanted->maker_process = (int)ramet_syscall0(__NR_getpid);
+    }
+    report->pid = launch_suspended(request, wanted, stack);
+    if (has_failed_to_fetch(launch, report->pid)) {
+        discard(report->pid, pidfd == NULL ? -1 : *pidfd);
+        if (pidfd != NULL)
+            *pidfd = -1;
+        if (launch->error == EPERM || launch->error == ENOSYS || launch->error == EINVAL)
+            __atomic_store_n(&fetching_is_refused, true, __ATOMIC_RELAXED);
+        wanted->fetches = false;
+        report->pid = launch_suspended(request, wanted, stack);
+    }
+    ramet_read_report(launch, report);
+}
+
+void ramet_spawn(const struct ramet_request *asked, struct ramet_plan *plan, struct ramet_report *report)
 {
     struct ramet_request request = *asked;
-    struct ramet_launch launch = {.plan = plan, .fetches = may_fetch(plan)};
-    report->pidfd = -1;
+    struct ramet_launch wanted = {.plan = ramet_plan_hold(plan), .fetches = may_fetch(plan)};
+    struct ramet_stack *stack = ramet_launch_stack(plan->slots);
+    *report = (struct ramet_report){.pid = -ENOMEM, .pidfd = -1};
+    if (request.args.flags & CLONE_PIDFD && request.args.pidfd == 0)
+        request.args.pidfd = (uintptr_t)&report->pidfd;
+    if (stack != NULL) {
+        wanted.mask = ramet_block_signals();
+        spawn_on(stack, &request, &wanted, report);
+        ramet_set_signal_mask(wanted.mask);
+        ramet_launch_stack_back(stack);
+    }
     /* Whoever has named a word for it sees it there while we are suspended. */
-    int *pidfd = request.args.pidfd == 0 ? &report->pidfd : (int *)(uintptr_t)request.args.pidfd;
     if (request.args.flags & CLONE_PIDFD)
-        request.args.pidfd = (uintptr_t)pidfd;
-    const ramet_sigset mask = launch.mask = ramet_block_signals();
-    if (launch.fetches) {
-        launch.maker = (int)ramet_syscall0(__NR_gettid);
-        launch.maker_process = (int)ramet_syscall0(__NR_getpid);
-    }
-    report->pid = launch_suspended(&request, &launch);
-    if (has_failed_to_fetch(&launch, report->pid)) {
-        discard(report->pid, *pidfd);
-        *pidfd = -1;
-        if (launch.error == EPERM || launch.error == ENOSYS || launch.error == EINVAL)
-            __atomic_store_n(&fetching_is_refused, true, __ATOMIC_RELAXED);
-        launch.fetches = false;
-        report->pid = launch_suspended(&request, &launch);
-    }
-    ramet_set_signal_mask(mask);
-    report->pidfd = *pidfd;
-    ramet_read_report(&launch, report);
+        report->pidfd = *(int *)(uintptr_t)request.args.pidfd;
+    ramet_plan_release(plan);
 }

@@ -17,7 +17,7 @@ struct ramet_report {
  * is a child that has ended with code 127: the caller reaps it. The request is for VM|VFORK; with
  * PIDFD the word for it is found here.
  */
-void ramet_spawn(const struct ramet_request *request, const struct ramet_plan *plan, struct ramet_report *report);
+void ramet_spawn(const struct ramet_request *request, struct ramet_plan *plan, struct ramet_report *report);
 
 /* A plan is one block from malloc. */
 struct ramet_plan *ramet_plan_hold(struct ramet_plan *plan);

@@ -1,6 +1,7 @@
 """A child that stands still in the midst of its setup: a pipe stands where a cgroup's file should be."""
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -91,3 +92,32 @@ def test_a_child_that_is_killed_during_its_setup(
     with spawner.outcome() as child:
         assert child.pid == found[0]
         assert child.wait(SECONDS).signal == signal.SIGKILL
+
+
+def deep(frames: int) -> int:
+    return sum(map(deep, [frames - 1])) if frames else 0  # through C, so that its stack is used
+
+
+def test_a_caller_in_shared_memory_that_is_killed_meanwhile(
+    pipe: Path, tmp_path: Path, nothing_left: object
+) -> None:
+    """The setup of its child goes on, whoever has the stack of the dead then, and as it was told."""
+    told = tmp_path / "told"
+    script = 'grep SigBlk /proc/self/status > "$0"'
+
+    def spawn() -> None:
+        Command(["sh", "-c", script, str(told)], cgroup=pipe.parent, stdin=ramet.DEVNULL).spawn()
+
+    caller = ramet.clone(spawn, flags=F.VM)
+    listing = Path(f"/proc/{caller.pid}/task/{caller.pid}/children")
+    while not (found := listing.read_text().split()):
+        os.sched_yield()
+    pidfd = os.pidfd_open(int(found[0]))
+    caller.kill()
+    assert caller.wait(SECONDS).signal == signal.SIGKILL
+    for _ in range(20):
+        assert ramet.clone(deep, 100, flags=F.VM).result(SECONDS) == 0
+    assert pipe.read_bytes() == b"0"
+    assert select.select([pidfd], [], [], SECONDS)[0]
+    os.close(pidfd)
+    assert told.read_text().split() == ["SigBlk:", "0" * 16]
