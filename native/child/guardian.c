@@ -9,7 +9,9 @@
 #include <linux/time_types.h>
 
 #define LOOK_SECONDS 1 /* between two looks at whether it is needed still */
+#define IDLE_LOOKS 5   /* its owner mostly ends it before */
 #define POLL_IN 1
+#define ALL 0x7fffffff
 #define OLD_KERNELS_FILES 4096
 
 static void close_all(unsigned int first, unsigned int last)
@@ -48,23 +50,32 @@ static void kill_ward(long pid)
 
 static int has_wards(const struct ramet_guard *guard)
 {
-    for (int i = 0; i < RAMET_MOST_WARDS; i++)
-        if (__atomic_load_n(&guard->wards[i], __ATOMIC_ACQUIRE) != 0)
-            return 1;
+    for (const struct ramet_wards *some = &guard->wards; some != 0; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
+        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
+            if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
+                return 1;
     return 0;
+}
+
+static void kill_wards(const struct ramet_guard *guard)
+{
+    for (const struct ramet_wards *some = &guard->wards; some != 0; some = some->next)
+        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
+            if (some->pids[i] > 0)
+                kill_ward(some->pids[i]);
+}
+
+static int change_stage(struct ramet_guard *guard, int from, int to)
+{
+    return __atomic_compare_exchange_n(&guard->stage, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* Whether it may go: the place is given up first, so that who comes now either is seen or finds it empty. */
 static int retires(struct ramet_guard *guard)
 {
-    int watching = RAMET_GUARDIAN_WATCHES, nobody = RAMET_NO_GUARDIAN;
-    if (has_wards(guard))
+    if (!change_stage(guard, RAMET_GUARDIAN_WATCHES, RAMET_NO_GUARDIAN))
         return 0;
-    __atomic_compare_exchange_n(&guard->stage, &watching, RAMET_NO_GUARDIAN, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    if (!has_wards(guard))
-        return 1;
-    return !__atomic_compare_exchange_n(&guard->stage, &nobody, RAMET_GUARDIAN_WATCHES, 0, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST);
+    return !has_wards(guard) || !change_stage(guard, RAMET_NO_GUARDIAN, RAMET_GUARDIAN_WATCHES);
 }
 
 /* An exec of the owner's leaves this memory as well, and ends no pidfd: hence a look now and then. */
@@ -81,13 +92,14 @@ int ramet_guardian(void *fn, void *arg, void *context)
     (void)fn, (void)arg;
     ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-guardian");
     let_go(guard->pidfd);
-    __atomic_store_n(&guard->stage, RAMET_GUARDIAN_WATCHES, __ATOMIC_RELEASE);
-    ramet_syscall3(__NR_futex, &guard->stage, FUTEX_WAKE, 1);
-    while (!owner_is_gone(guard))
-        if (retires(guard))
+    if (!change_stage(guard, RAMET_GUARDIAN_CHANGES, RAMET_GUARDIAN_WATCHES))
+        return 0; /* the owner has lost its patience */
+    ramet_syscall3(__NR_futex, &guard->stage, FUTEX_WAKE, ALL);
+    for (int idle = 0; !owner_is_gone(guard);) {
+        idle = has_wards(guard) ? 0 : idle + 1;
+        if (idle >= IDLE_LOOKS && retires(guard))
             return 0;
-    for (int i = 0; i < RAMET_MOST_WARDS; i++)
-        if (guard->wards[i] > 0)
-            kill_ward(guard->wards[i]);
+    }
+    kill_wards(guard);
     return 0;
 }

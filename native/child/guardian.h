@@ -7,9 +7,16 @@
 
 #include "child.h"
 
-#define RAMET_MOST_WARDS 1000
+#define RAMET_WARDS_AT_ONCE 255
 
-enum ramet_guard_stage { RAMET_NO_GUARDIAN, RAMET_GUARDIAN_STARTS, RAMET_GUARDIAN_WATCHES };
+/* RAMET_GUARDIAN_CHANGES: some thread of the owner's starts it, or ends it. */
+enum ramet_guard_stage { RAMET_NO_GUARDIAN, RAMET_GUARDIAN_CHANGES, RAMET_GUARDIAN_WATCHES };
+
+/* The pids of children, by PARENT_SETTID; 0 a free place, -1 a place taken. */
+struct ramet_wards {
+    int pids[RAMET_WARDS_AT_ONCE];
+    struct ramet_wards *next;
+};
 
 /* What the two sides share. */
 struct ramet_guard {
@@ -17,10 +24,11 @@ struct ramet_guard {
     int owner; /* the process that is watched... */
     int pidfd; /* ...by this descriptor of the guardian's */
     int guardian;
-    int wards[RAMET_MOST_WARDS]; /* the pids of the children, by PARENT_SETTID; 0 a free place, -1 a place taken */
+    int alive; /* a futex: cleared by the kernel when the guardian is off the memory */
+    struct ramet_wards wards;
 };
 
-/* The guardian: context is the guard. It ends with the owner, or by itself when it has had no wards for a while. */
+/* The guardian: context is the guard. It ends with the owner, or by itself when it has had no wards for some seconds. */
 int ramet_guardian(void *fn, void *arg, void *context);
 
 #endif

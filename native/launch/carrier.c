@@ -143,6 +143,7 @@ static void *carry(void *context)
     ramet_rseq_enter(rseq_length);
     set_and_wake(&carrier->stage, RAMET_ENDED);
     set_and_wake(&carrier->over, 0);
+    ramet_guard_drain(); /* while there is a thread left that can wait for it */
     while (carrier->stays)
         ramet_futex_wait(&carrier->stage, RAMET_ENDED, NULL);
     struct ramet_arena arena = carrier->arena;

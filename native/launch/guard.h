@@ -7,14 +7,14 @@
 
 /*
  * A place for a child's pid, which the kernel is to fill in (PARENT_SETTID), watched by a guardian.
- * NULL where there is none: no place, or no guardian.
+ * NULL, with *error: -errno when there can be no guardian now, 0 where the kernel is too old for one.
  */
-int *ramet_guard_place(void);
+int *ramet_guard_place(long *error);
 
 /* The child is off the memory, or was never born. */
 void ramet_guard_leave(int *place);
 
-/* Ends the guardian, if it has nobody to guard. */
+/* Ends the guardian of the process, if it has nobody to guard, and waits for it. By the process that owns the memory. */
 void ramet_guard_drain(void);
 
 #endif

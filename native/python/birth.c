@@ -38,19 +38,27 @@ static bool needs_guardian(const struct core_birth *birth)
     return !(flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !birth->request.legacy && core_owner(birth) == 0;
 }
 
-int *core_guard(const struct core_birth *birth, struct ramet_clone_args *args)
+long core_guard(struct core_birth *birth, struct ramet_clone_args *args, int **ward)
 {
-    int *ward = needs_guardian(birth) ? ramet_guard_place() : NULL;
-    if (ward == NULL)
-        return NULL;
-    args->flags |= CLONE_PARENT_SETTID;
-    args->parent_tid = (uintptr_t)ward;
-    return ward;
+    long error = 0;
+    *ward = needs_guardian(birth) ? ramet_guard_place(&error) : NULL;
+    if (*ward != NULL) {
+        args->flags |= CLONE_PARENT_SETTID;
+        args->parent_tid = (uintptr_t)*ward;
+    }
+    if (error < 0)
+        birth->lacks = "guardian";
+    return error;
 }
 
-static PyObject *pid_alone(long pid)
+PyObject *core_raise_birth(const struct core_birth *birth, long error)
 {
-    return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lO", pid, Py_None);
+    return birth->lacks == NULL ? core_raise_errno(error) : core_raise_no_helper(error, birth->lacks);
+}
+
+static PyObject *pid_alone(const struct core_birth *birth, long pid)
+{
+    return pid < 0 ? core_raise_birth(birth, pid) : Py_BuildValue("lO", pid, Py_None);
 }
 
 long core_birth_sharing(struct core_birth *birth)
@@ -65,7 +73,7 @@ static PyObject *make_carried(struct core_birth *birth)
         return NULL;
     long pid = core_birth_carried(birth);
     birth->task->pid = (int)pid;
-    PyObject *result = pid < 0 ? core_raise_errno(pid) : Py_BuildValue("lO", pid, birth->task);
+    PyObject *result = pid < 0 ? core_raise_birth(birth, pid) : Py_BuildValue("lO", pid, birth->task);
     Py_DECREF(birth->task);
     return result;
 }
@@ -79,14 +87,14 @@ static PyObject *make(struct core_birth *birth)
 {
     uint64_t flags = birth->request.args.flags;
     if (!(flags & CLONE_VM))
-        return core_may_copy() ? pid_alone(core_birth_copied(birth)) : NULL;
+        return core_may_copy() ? pid_alone(birth, core_birth_copied(birth)) : NULL;
     if (!birth->native && !ready())
         return NULL;
     if (flags & CLONE_VFORK)
-        return pid_alone(core_birth_suspending(birth));
+        return pid_alone(birth, core_birth_suspending(birth));
     if (flags & CLONE_SETTLS) {
         ramet_lease_sweep();
-        return pid_alone(core_birth_native(birth));
+        return pid_alone(birth, core_birth_native(birth));
     }
     return make_carried(birth);
 }
@@ -295,7 +303,7 @@ PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (pid > 0)
         return (PyObject *)task;
     Py_XDECREF(task);
-    return pid < 0 ? core_raise_errno(pid) : NULL;
+    return pid < 0 ? core_raise_birth(&birth, pid) : NULL;
 }
 
 /* Fills in the handle of one that was reaped at its birth, with what came of it, or of one that goes on beside its caller. */
@@ -344,7 +352,7 @@ PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t
     else if (pid > 0 && hold(child, args[1], args[2], task))
         born = Py_NewRef(child);
     else if (pid < 0)
-        core_raise_errno(pid);
+        core_raise_birth(&birth, pid);
     Py_XDECREF(child);
     Py_XDECREF(task);
     return born;

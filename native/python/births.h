@@ -16,7 +16,11 @@ struct core_birth {
     struct ramet_word *words[2];  /* what the kernel may still write */
     Py_ssize_t carrier_stack_size; /* bytes; 0 is libc's default */
     int64_t timeout;               /* nanoseconds until a carried child is killed; negative for never */
+    const char *lacks;             /* after a failure: the helper that could not be had; NULL: the kernel refused the birth itself */
 };
+
+/* For a birth that failed with -errno: sets the exception, returns NULL. */
+PyObject *core_raise_birth(const struct core_birth *birth, long error);
 
 /* births_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
 long core_birth_copied(struct core_birth *birth);
@@ -68,8 +72,11 @@ bool core_clears_handlers(const struct core_birth *birth);
 /* The process with which a child in shared memory dies, 0 where that cannot be arranged. */
 pid_t core_owner(const struct core_birth *birth);
 
-/* Where there is none, has the kernel write the child's pid where a guardian finds it: that place, or NULL. */
-int *core_guard(const struct core_birth *birth, struct ramet_clone_args *args);
+/*
+ * Where there is none, has the kernel write the child's pid where a guardian finds it: that place, or NULL.
+ * 0, or -errno when the child needs a guardian that cannot be had.
+ */
+long core_guard(struct core_birth *birth, struct ramet_clone_args *args, int **ward);
 
 /*
  * left_threads.c, losses.c. Before a birth in shared memory: its child may be unable to import, and may die

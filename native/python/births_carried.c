@@ -7,6 +7,7 @@
 
 #include "futex.h"
 #include "gil.h"
+#include "guard.h"
 #include "kill.h"
 #include "nested.h"
 #include "orphan.h"
@@ -377,7 +378,9 @@ static long give_birth(struct core_birth *birth, struct carried *call)
     take_over_words(&request.args, carrier);
     lend_block(&request.args, carrier);
     hold_words(birth, carrier);
-    carrier->ward = core_guard(birth, &request.args);
+    long error = core_guard(birth, &request.args, &carrier->ward);
+    if (error < 0)
+        return error;
     struct ramet_entry entry = entry_of(birth, call);
     carrier->born = true;
     ramet_sigset mask = ramet_block_signals();
@@ -493,8 +496,10 @@ long core_birth_carried(struct core_birth *birth)
 {
     int error;
     struct ramet_carrier *carrier = find_carrier(birth, &error);
-    if (carrier == NULL)
+    if (carrier == NULL) {
+        birth->lacks = "host thread";
         return -error;
+    }
     struct carried *call = carrier->context;
     fill_in(call, birth);
     ramet_nested_enter(carrier);
@@ -505,6 +510,9 @@ long core_birth_carried(struct core_birth *birth)
         if (call->apart == NULL) /* else the carrier gives back what was lent */
             Py_CLEAR(call->kept);
         carrier->born = false;
+        ramet_guard_leave(carrier->ward);
+        carrier->ward = NULL;
+        ramet_guard_drain(); /* it may have been started for this one */
         ramet_carrier_dismiss(carrier);
     } else if (birth->timeout >= 0)
         ramet_carrier_limit(carrier, birth->task->claim, (int)pid, birth->timeout);

@@ -150,17 +150,22 @@ static long birth_of_python(struct core_birth *birth)
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     struct ramet_request request = birth->request;
-    int *ward = core_guard(birth, &request.args);
+    int *ward;
+    long pid = core_guard(birth, &request.args, &ward);
     call.mask = ramet_block_signals();
     long rseq_length = ramet_rseq_leave(); /* else the child would read the caller's processor */
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
-    long pid = ramet_birth(&request, &entry);
+    if (pid == 0)
+        pid = ramet_birth(&request, &entry);
     if (pid > 0 && !call.finished)
         ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
     if (is_main)
         core_show_main_thread();
     ramet_rseq_enter(rseq_length);
-    ramet_guard_leave(ward);
+    if (ward != NULL) {
+        ramet_guard_leave(ward);
+        ramet_guard_drain();
+    }
     if (pid > 0 && call.finished)
         reap(birth->task, pid, birth->request.args.flags);
     ramet_set_signal_mask(call.mask);

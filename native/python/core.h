@@ -79,6 +79,9 @@ int core_code_of_failure(void);
 /* Raises OSError for a result of -errno. Returns NULL. */
 PyObject *core_raise_errno(long negative_errno);
 
+/* The same where a child needs a helper that cannot be made: its name stands where a file's would. */
+PyObject *core_raise_no_helper(long negative_errno, const char *helper);
+
 /* A timeout in seconds (a number or None) as nanoseconds, -1 for None. -2 with an exception set when it is none. */
 int64_t core_timeout(PyObject *seconds);
 

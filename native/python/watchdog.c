@@ -1,7 +1,6 @@
 /* ramet._core.Watchdog: the deadline of a child with a memory of its own. */
 #include "core.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include "watchdog.h"
@@ -27,8 +26,7 @@ static PyObject *watchdog_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     if (self->watchdog != NULL)
         return (PyObject *)self;
     Py_DECREF(self);
-    errno = error;
-    return PyErr_SetFromErrno(PyExc_OSError);
+    return core_raise_no_helper(-error, "watchdog");
 }
 
 static void watchdog_dealloc(WatchdogObject *self)

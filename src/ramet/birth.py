@@ -122,7 +122,7 @@ def call(
         )
     except OSError as error:
         fields = asked_of(args, block, name, size)
-        raise refusal(error.errno or 0, flags, args.exit_signal, name, asked, **fields) from None
+        raise refusal(error, flags, args.exit_signal, name, asked, **fields) from None
     orphans.note(pid)
     if task is not None:
         remember(task, flags)
@@ -214,7 +214,7 @@ def share_plainly(
     except OSError as error:
         fields = _shared_fields(way, None, None, 0)
         raise refusal(
-            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
+            error, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
         ) from None
     if orphans.blocks:
         orphans.note(born.pid)
@@ -237,10 +237,8 @@ def _shared(
     try:
         return ask(way)
     except OSError as error:
-        refused = refusal(
-            error.errno or 0, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
-        )
-        if not _thread_without_pidfd(refused, flags):
+        refused = refusal(error, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields)
+        if error.filename is not None or not _thread_without_pidfd(refused, flags):
             raise refused from None
     return ask(way._replace(flags=way.flags & ~_PIDFD))
 
@@ -295,7 +293,7 @@ def give(args: CloneArgs, fn: Function | None) -> Newborn:
 
 def refused_fork(error: OSError) -> CloneError:
     """For what libc's fork() was refused."""
-    return refusal(error.errno or 0, 0, signal.SIGCHLD, "clone")
+    return refusal(error, 0, signal.SIGCHLD, "clone")
 
 
 def _forked() -> Newborn:

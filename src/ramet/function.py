@@ -13,7 +13,7 @@ from . import _core, birth
 from .child import Child, checked_timeout, forgotten, sweep
 from .clone_args import CloneArgs
 from .flags import LAST_SIGNAL, CloneFlag, flag_bits
-from .granted import own_refusal
+from .granted import own_refusal, refusal
 from .options import FunctionOptions, HasFileno
 from .surrounded import Setting
 from .transfer import Transfer, prepare, transfer_for
@@ -161,7 +161,7 @@ def clone(
             trusted = False
         if timeout is None:
             return _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
-        watchdog = _core.Watchdog()  # first: no child is made that nobody would stop
+        watchdog = _watchdog(request)  # first: no child is made that nobody would stop
         child = _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
         return child.watched_by(watchdog, timeout)
 
@@ -256,6 +256,13 @@ def _flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
     if not 0 <= exit_signal <= LAST_SIGNAL:
         raise ValueError(f"the exit signal is 0 to {LAST_SIGNAL}, not {exit_signal}")
     return flags & ~_SIGNAL_BITS, exit_signal
+
+
+def _watchdog(request: CloneArgs) -> _core.Watchdog:
+    try:
+        return _core.Watchdog()
+    except OSError as error:
+        raise refusal(error, index(request.flags), request.exit_signal, "clone") from None
 
 
 def _clone_copying(

@@ -32,18 +32,20 @@ def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) 
 
 
 def refusal(
-    error_number: int,
+    error: OSError,
     flags: int,
     exit_signal: int,
     call: "Call",
     asked: int | None = None,
     **fields: Any,
 ) -> CloneError:
-    """The error for what the kernel refused: refusal.refusal()."""
-    law = _law()
+    """The error for what the kernel refused, the birth or a helper of it: as in refusal.py."""
+    law, number = _law(), error.errno or 0
     if law is None:
-        return CloneError(error_number)
-    return cast(CloneError, law.refusal(error_number, flags, exit_signal, call, asked, **fields))
+        return CloneError(number)
+    if error.filename is not None:
+        return cast(CloneError, law.no_helper(error.filename, number, flags, exit_signal, asked))
+    return cast(CloneError, law.refusal(number, flags, exit_signal, call, asked, **fields))
 
 
 def _law() -> ModuleType | None:

@@ -35,9 +35,9 @@ class Prepared:
 
     def refusal(self, error: OSError) -> CloneError:
         """What the kernel's errno means."""
-        number, name = error.errno or 0, call_name(self.legacy)
+        name = call_name(self.legacy)
         fields = asked_of(self.args, self.block, name)
-        return refusal(number, self.flags, self.exit_signal, name, self.asked, **fields)
+        return refusal(error, self.flags, self.exit_signal, name, self.asked, **fields)
 
 
 def prepared(args: CloneArgs, asked: int) -> Prepared:

@@ -90,6 +90,46 @@ def refusal(
     return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=told)
 
 
+# What a child may need besides itself, by the names that the core gives them: what it is, and what
+# does without. Each is made by clone() in its turn, with these flags of note.
+_MEMORY = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND
+_HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
+    "host thread": (
+        "the child needs a host thread, which lends it a stack and a thread-local block",
+        "vfork() needs none, nor does a memory of its own (no VM)",
+        _MEMORY | CloneFlag.THREAD,
+    ),
+    "watchdog": (
+        "the child needs a watchdog, a thread of this process that keeps its deadline",
+        "without timeout there is none",
+        _MEMORY | CloneFlag.THREAD,
+    ),
+    "guardian": (
+        "the child needs a guardian, a process that ends it with its caller",
+        "without SIGHAND, PARENT and NEWPID there is none",
+        CloneFlag.VM,
+    ),
+}
+
+
+def no_helper(
+    name: str, error_number: int, flags: int, exit_signal: int, asked: int | None = None
+) -> CloneError:
+    """The error for a birth whose helper could not be made; the rules are those of the helper.
+
+    name: as in _HELPERS. error_number: for the helper. The other arguments are those of refusal().
+    """
+    needed, without, helper_flags = _HELPERS[name]
+    why = refusal(error_number, helper_flags, 0, "clone")
+    reason = os.strerror(error_number) if why.unexpected else why.strerror
+    return CloneError(
+        error_number,
+        f"{needed}, and none can be made: {reason}; {without}",
+        rules=why.rules,
+        asked=_request(flags, exit_signal, asked),
+    )
+
+
 def _caller() -> Caller:
     try:
         return Caller.current()

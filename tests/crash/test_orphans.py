@@ -117,3 +117,26 @@ def test_a_program_outlives_the_caller(apart: Start) -> None:
     caller.kill()
     assert not caller.all_gone(0.3)
     assert caller.still_running() == 3
+
+
+def have_many(count: int) -> None:
+    import os
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    never = threading.Event()
+    children = [ramet.clone(never.wait, flags=F.VM | F.SIGHAND) for _ in range(count)]
+    print(*(child.pid for child in children), flush=True)
+    os.read(0, 1)
+    never.wait()
+
+
+def test_any_number_of_children_is_guarded(apart: Start) -> None:
+    """More than a thousand children that share the caller's handlers end with it, all of them."""
+    caller = apart(have_many, 1100)
+    caller.watch()
+    assert caller.still_running() == 1100
+    caller.kill()
+    assert caller.all_gone()

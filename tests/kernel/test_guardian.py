@@ -1,6 +1,9 @@
+import ctypes
 import os
 import select
 import signal
+import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet import _core
 
 SECONDS = 30.0
 GUARDED = F.VM | F.SIGHAND
@@ -126,3 +130,110 @@ def test_an_exec_of_the_caller_lets_go_of_its_memory() -> None:
     for descriptor in (ended, end, told, tell):
         os.close(descriptor)
     os.waitpid(pid, 0)
+
+
+def vanishes(pid: int) -> bool:
+    """Whether the process ends, and is waited for, in time."""
+    deadline = time.monotonic() + SECONDS
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_it_is_waited_for(nothing_left: object) -> None:
+    """It leaves no zombie when it goes, though no other child is made."""
+    ramet.clone(int, flags=GUARDED).wait(SECONDS)
+    (pid,) = guardians()
+    assert vanishes(pid)
+
+
+def test_that_of_a_suspended_caller_goes_with_the_child(nothing_left: object) -> None:
+    """A vfork has the calling thread alone to wait for it: so it ends with the last child."""
+    assert (
+        ramet.vfork(guardians, flags=F.SIGHAND).result(SECONDS) == set()
+    )  # it is no child of the child
+    assert guardians() == set()
+
+
+def test_that_of_a_suspended_caller_stays_for_others(
+    nothing_left: object, guarded: Callable[[], ramet.Child[bytes]]
+) -> None:
+    """Others that it guards are guarded by it still when a vfork is over."""
+    guarded()
+    before = guardians()
+    ramet.vfork(int, flags=F.SIGHAND)
+    assert guardians() == before != set()
+
+
+def test_a_killed_one_is_replaced(
+    nothing_left: object, guarded: Callable[[], ramet.Child[bytes]]
+) -> None:
+    """When somebody kills it, the next child gets another."""
+    guarded()
+    (first,) = guardians()
+    os.kill(first, signal.SIGKILL)
+    assert ends(first)
+    guarded()
+    (second,) = guardians()
+    assert second != first
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_a_refused_birth_leaves_none(nothing_left: object) -> None:
+    """No guardian remains that was started for a child that the kernel refused."""
+    for flags in GUARDED, GUARDED | F.VFORK:
+        with pytest.raises(ramet.CloneError):
+            ramet.clone(int, flags=flags, set_tid=[os.getpid()])
+        assert guardians() == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chooses a pid, which needs root")
+def test_the_next_owner_of_its_pid_is_left_alone(nothing_left: object) -> None:
+    """When others have waited for it, a child that has its pid now is not killed, nor waited for."""
+    ramet.clone(int, flags=GUARDED).wait(SECONDS)
+    (pid,) = guardians()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0x40000000)  # __WALL
+    with ramet.Popen(["sleep", "1000"], set_tid=[pid]) as other:
+        _core.drain()
+        assert other.poll() is None
+        other.kill()
+
+
+# ---- what keeps it from coming
+
+
+def be_refused() -> None:
+    """What a guardian does first ends it: as a filter does that ends who makes a forbidden call."""
+    chdir, kill = {"x86_64": 80, "aarch64": 49}[os.uname().machine], 0x80000000
+    lines = [(0x20, 0, 0, 0), (0x15, 0, 1, chdir), (0x06, 0, 0, kill), (0x06, 0, 0, 0x7FFF0000)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+    described = struct.pack("@HP", len(lines), ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, described, 0, 0) == 0
+    for call, flags in (ramet.clone, F.VM | F.SIGHAND), (ramet.vfork, F.SIGHAND):
+        try:
+            call(int, flags=flags)
+        except ramet.CloneError as error:
+            assert "guardian" in str(error)
+        else:
+            raise AssertionError("a child that nobody guards was made")
+    assert ramet.clone(int, 7, flags=F.VM).result(20) == 7
+
+
+def test_without_it_there_is_no_child() -> None:
+    """A child that would outlive its caller is not made: the error names what could not be had."""
+    ramet.clone(be_refused).result(SECONDS)
+
+
+def test_it_does_not_become_an_init() -> None:
+    """A pid namespace made for the caller's children would end with its first process."""
+
+    def fn() -> None:
+        assert ctypes.CDLL(None).unshare(int(F.NEWPID)) == 0
+        with pytest.raises(ramet.CloneError, match="guardian"):
+            ramet.vfork(int, flags=F.SIGHAND)
+        assert ramet.vfork(os.getpid).result(SECONDS) == 1
+
+    ramet.clone(fn, flags=F.NEWUSER).result(SECONDS)
