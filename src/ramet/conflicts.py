@@ -11,6 +11,11 @@ _EXCLUDED = (
     ("default_signals", CloneFlag.SIGHAND, "are the caller's: set them there"),
     ("ignored_signals", CloneFlag.SIGHAND, "are the caller's: set them there"),
     ("io_priority", CloneFlag.IO, "is the caller's: set it there"),
+    ("process_group", CloneFlag.THREAD, "is the whole process's: set it there"),
+    ("start_new_session", CloneFlag.THREAD, "is the whole process's: set it there"),
+    ("controlling_terminal", CloneFlag.THREAD, "is the whole process's: set it there"),
+    ("rlimits", CloneFlag.THREAD, "are the whole process's: set them there"),
+    ("oom_score_adj", CloneFlag.THREAD, "is the whole process's: set it there"),
     ("die_with_parent", CloneFlag.PARENT, "cannot be: its parent is the caller's parent"),
 )
 

@@ -18,6 +18,7 @@ from .transfer import FailedStep
 T = TypeVar("T")
 
 _VM = CloneFlag.VM.value
+_VFORK = CloneFlag.VFORK.value
 _NEWPID = CloneFlag.NEWPID.value
 _FILES = CloneFlag.FILES.value
 
@@ -88,5 +89,10 @@ def _refuse_conflicts(said: Checked, flags: int) -> None:
     refuse_conflicts(said, flags)
     if flags & _FILES and Moves(said):
         raise ValueError("with FILES the child's descriptors are the caller's: move them there")
+    if "oom_score_adj" in said and flags & _VM and not flags & _VFORK:
+        raise ValueError(
+            "with VM the child's oom_score_adj is the caller's, as the memory is: set it there, or use "
+            "vfork(), whose child has its own"
+        )
     if flags & _VM and "pdeathsig" in said:
         raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")

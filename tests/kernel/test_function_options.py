@@ -169,3 +169,47 @@ def test_what_cannot_be_is_refused_beforehand(
     """One clear error, and no task is made."""
     with pytest.raises(error, match=words):
         ramet.clone(os.getpid, flags=flags, **options)
+
+
+THREAD = F.VM | F.SIGHAND | F.THREAD
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rlimits": {"NOFILE": (64, 65)}},
+        {"process_group": 0},
+        {"start_new_session": True},
+        {"oom_score_adj": 900},
+    ],
+    ids=str,
+)
+def test_a_thread_has_nothing_of_the_process_for_itself(
+    options: FunctionOptions, nothing_left: object
+) -> None:
+    """What belongs to the whole process cannot be a thread's: it is refused, and nothing changes."""
+
+    def look() -> object:
+        score = Path("/proc/self/oom_score_adj").read_text()
+        return resource.getrlimit(resource.RLIMIT_NOFILE), os.getpgid(0), os.getsid(0), score
+
+    before = look()
+    with pytest.raises(
+        ValueError, match=f"with CLONE_THREAD.* {next(iter(options))} .*whole process"
+    ):
+        ramet.clone(int, flags=THREAD, **options)
+    assert look() == before
+
+
+def test_a_score_goes_with_the_memory(nothing_left: object) -> None:
+    """All who share a memory have one oom_score_adj, but for a child that suspends its caller."""
+
+    def score() -> int:
+        return int(Path("/proc/self/oom_score_adj").read_text())
+
+    before = score()
+    with pytest.raises(ValueError, match="oom_score_adj is the caller's"):
+        ramet.clone(score, flags=F.VM, oom_score_adj=900)
+    assert ramet.clone(score, oom_score_adj=901).result() == 901
+    assert ramet.vfork(score, oom_score_adj=902).result() == 902
+    assert score() == before
