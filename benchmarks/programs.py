@@ -22,6 +22,7 @@ def jobs(floors: Floors) -> list[Job]:
     return [
         plain(floors),
         surrounded(floors),
+        worked_out(floors),
         waited(floors),
         under_asyncio(floors),
         captured(floors),
@@ -69,6 +70,41 @@ def surrounded(floors: Floors) -> Job:
             Contender("ramet.Command", once=lambda: command.spawn().wait(), bar=1.3),
             Contender(
                 "subprocess, user and group", once=lambda: subprocess.Popen([nop], **theirs).wait()
+            ),
+        ],
+    )
+
+
+def worked_out(floors: Floors) -> Job:
+    """A dozen options said anew for each program, as Popen's callers do."""
+    nop = floors.nop
+    options: dict[str, Any] = {
+        "cwd": "/",
+        "umask": 0o22,
+        "nice": 1,
+        "rlimits": {"NOFILE": (256, 20000), "CORE": 0},
+        "pdeathsig": "TERM",
+        "signal_mask": ["USR1"],
+        "default_signals": ["HUP", "INT"],
+        "no_new_privs": True,
+        "start_new_session": True,
+    }
+    theirs: dict[str, Any] = {"cwd": "/", "umask": 0o22, "start_new_session": True}
+    if os.getuid() == 0:
+        identity = {"user": "root", "group": "root", "extra_groups": []}
+        options, theirs = options | identity, theirs | identity
+    command = ramet.Command([nop], **options)
+    return Job(
+        "a dozen options, said anew",
+        [
+            Contender(
+                "C clone(VM|VFORK|PIDFD)+exec+wait, no options", median=floors.c("spawn", nop)
+            ),
+            Contender("ramet.Command, made before", once=lambda: command.spawn().wait()),
+            Contender("ramet.Popen", once=lambda: ramet.Popen([nop], **options).wait(), bar=2.0),
+            Contender(
+                "subprocess.Popen, those it has",
+                once=lambda: subprocess.Popen([nop], **theirs).wait(),
             ),
         ],
     )

@@ -66,6 +66,8 @@ NAMESPACES: Mapping[str, int] = {
     "mnt": CloneFlag.NEWNS.value,
 }
 
+_SIGNALS: Mapping[str, int] = {name: one.value for name, one in signal.Signals.__members__.items()}
+
 T = TypeVar("T")
 
 
@@ -92,7 +94,7 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
 def signal_number(which: int | str) -> int:
     """A signal by number or name; ValueError for what is none."""
     if isinstance(which, str):
-        return find({s.name: s.value for s in signal.Signals}, _with_prefix(which), "signal")
+        return find(_SIGNALS, _with_prefix(which), "signal")
     if not 1 <= index(which) <= LAST_SIGNAL:
         raise ValueError(f"a signal is 1 to {LAST_SIGNAL}, not {which}")
     return index(which)

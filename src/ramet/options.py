@@ -1,6 +1,7 @@
 """The vocabulary of a child's surroundings: one set of words for every verb, checked and frozen."""
 
 import os
+import signal
 import subprocess
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -8,8 +9,9 @@ from operator import index
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
+from . import user_ids
 from .errors import UnknownNameError
-from .flags import flag_bits
+from .flags import CloneFlag, flag_bits
 from .kernel_names import (
     CAPABILITIES,
     IO_CLASSES,
@@ -242,6 +244,71 @@ def _fileno(what: str, value: Any) -> int:
     return index(value.fileno())
 
 
+# What says the same whenever it is said. All else has a meaning that may change: of a descriptor that
+# is held, of a file, of this process's own rights.
+_SAYS_THE_SAME = frozenset(
+    {
+        *("stdin", "stdout", "stderr", "fds", "pass_fds", "close_fds"),
+        *("cwd", "root", "umask", "start_new_session", "process_group"),
+        *("signal_mask", "default_signals", "ignored_signals", "restore_signals", "pdeathsig"),
+        *("user", "group", "extra_groups", "no_new_privs", "securebits"),
+        *("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps"),
+        *("rlimits", "nice", "cpu_affinity", "scheduler", "io_priority", "oom_score_adj"),
+        *("timer_slack_ns", "hostname", "loopback", "flags", "die_with_parent", "start"),
+    }
+)
+_PLAIN = frozenset({int, str, bool, type(None), CloneFlag, signal.Signals})
+_SETS = frozenset({set, frozenset})
+_OF_PLAIN = _SETS | {list, tuple}
+_NAMES = frozenset({"user", "group", "extra_groups"})
+
+
+def key(options: Mapping[str, Any]) -> tuple[object, ...] | None:
+    """What stands for these options as they are now; None where they may mean another thing later.
+
+    Equal keys are of options that checked() takes for the same. Names of users are in it by their
+    numbers, and what can be changed by its contents.
+    """
+    if not _SAYS_THE_SAME.issuperset(options):
+        return None
+    try:
+        if not _NAMES.isdisjoint(options):
+            options = _numbered(options)
+        values = [one if type(one) in _PLAIN else _frozen(one) for one in options.values()]
+        return (*options, *values)
+    except (TypeError, ValueError, OverflowError):  # checked() says why
+        return None
+
+
+def _numbered(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with numbers for names; names are looked up anew, as they may be others' by now."""
+    user, group, groups = (options.get(name) for name in ("user", "group", "extra_groups"))
+    listed = groups if type(groups) is list or type(groups) is tuple else ()
+    if str not in {type(user), type(group), *map(type, listed)}:
+        return options
+    numbered, now = dict(options), user_ids.seen()
+    if type(user) is str:
+        numbered["user"] = _user("user", user, now)
+    if type(group) is str:
+        numbered["group"] = _group("group", group, now)
+    if listed:
+        numbered["extra_groups"] = tuple([_group("group", one, now) for one in listed])
+    return numbered
+
+
+def _frozen(value: Any) -> object:
+    """A value by its contents, and by its type: an equal one of another may not be taken."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict and _PLAIN.issuperset(map(type, value)):
+        return kind, *value, *[_frozen(one) for one in value.values()]
+    if kind not in _OF_PLAIN:
+        raise TypeError(f"{value!r} may change")
+    parts = value if _PLAIN.issuperset(map(type, value)) else [_frozen(one) for one in value]
+    return (kind, frozenset(parts)) if kind in _SETS else (kind, *parts)
+
+
 # How each is checked: the name, for the error, and the value; the result is what is kept.
 
 
@@ -309,36 +376,31 @@ def _signal(_: str, value: Signal) -> int:
     return signal_number(value)
 
 
-def _user(what: str, value: str | int) -> int:
-    import pwd  # only who gives a name needs it
-
-    return _id(
-        what,
-        value,
-        lambda name: pwd.getpwnam(name).pw_uid,
-        lambda: [u.pw_name for u in pwd.getpwall()],
-    )
-
-
-def _group(what: str, value: str | int) -> int:
-    import grp
-
-    return _id(
-        what,
-        value,
-        lambda name: grp.getgrnam(name).gr_gid,
-        lambda: [g.gr_name for g in grp.getgrall()],
-    )
-
-
-def _id(
-    what: str, value: str | int, look_up: Callable[[str], int], names: Callable[[], list[str]]
-) -> int:
+def _user(what: str, value: str | int, now: user_ids.Seen = None) -> int:
     if isinstance(value, str):
         try:
-            return look_up(value)
+            return user_ids.uid(value, now or user_ids.seen())
         except KeyError:
-            raise UnknownNameError(what, value, nearest(value, names())) from None
+            import pwd
+
+            known = [user.pw_name for user in pwd.getpwall()]
+            raise UnknownNameError(what, value, nearest(value, known)) from None
+    return _id(what, value)
+
+
+def _group(what: str, value: str | int, now: user_ids.Seen = None) -> int:
+    if isinstance(value, str):
+        try:
+            return user_ids.gid(value, now or user_ids.seen())
+        except KeyError:
+            import grp
+
+            known = [group.gr_name for group in grp.getgrall()]
+            raise UnknownNameError(what, value, nearest(value, known)) from None
+    return _id(what, value)
+
+
+def _id(what: str, value: int) -> int:
     # The kernel takes 32 bits of an id, and all ones for "leave as it is": neither is asked.
     if not 0 <= index(value) < _NO_ID:
         raise OverflowError(f"{what}: {value} is no id, which is 0 to {_NO_ID - 1}")

@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import get_native_id
 from types import MappingProxyType
@@ -31,6 +31,7 @@ from .options import (
     Text,
     checked,
     descriptor_of,
+    key,
 )
 from .spawn_reasons import likely_reason
 from .surroundings import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
@@ -89,18 +90,33 @@ class Command:
         self._argv = _words(argv)
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for an error: as the caller has put it
-        said = checked(options, PROGRAM_OPTIONS) if options else _NOTHING_SAID
-        self._held = None if _HELD.isdisjoint(said) else Descriptors()
+        self._held: Descriptors | None = None
+        said: Checked
         if not options:
-            self._made = _made_before()
-        elif _KEPT.issuperset(said):
-            self._made = _made_before(*(i for i in said.items() if i[0] not in _OF_THE_PROGRAM))
+            said, self._made = _NOTHING_SAID, _plainly_made()
         else:
-            self._made = _Made(said, self._held)
+            said = self._work_out(options)
         told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
         paths = _paths(self._argv, said, options.get("env"))
         self._exec = ("EXEC", paths, told, said.get("env"))
         self._plan = Plan([*self._made.steps.steps, self._exec])
+
+    def _work_out(self, options: Options) -> Checked:
+        """Everything but the program itself, of which is told what was said of it."""
+        program, around = _parted(options)
+        kept_as = key(around)
+        made = None if kept_as is None else _made_before.get(kept_as)
+        if made is None:
+            said = checked(options, PROGRAM_OPTIONS)
+            self._held = None if _HELD.isdisjoint(said) else Descriptors()
+            self._made = _Made(said, self._held)
+            if kept_as is not None:
+                if len(_made_before) >= _MOST_KEPT:
+                    _made_before.clear()
+                _made_before[kept_as] = self._made
+            return said
+        self._made = made
+        return checked(program, PROGRAM_OPTIONS) if program else _NOTHING_SAID
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -341,19 +357,27 @@ class _Made:
 
 
 # Surroundings take longer to work out than all else of a command, and those of many programs are the
-# same. These words say all there is to know of them, whenever they are said.
+# same: so they are kept by what stands for the options.
 _OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
-_KEPT = _OF_THE_PROGRAM | {
-    *("stdin", "stdout", "stderr", "pass_fds", "close_fds", "cwd", "umask", "start_new_session"),
-    *("process_group", "restore_signals", "user", "group", "no_new_privs", "nice", "flags"),
-}
 _MOST_KEPT = 64
 _NOTHING_SAID: Checked = MappingProxyType({})
+_made_before: dict[tuple[object, ...], _Made] = {}
 
 
-@functools.lru_cache(_MOST_KEPT)
-def _made_before(*around: tuple[str, Any]) -> _Made:
-    return _Made(MappingProxyType(dict(around)), None)
+@functools.cache
+def _plainly_made() -> _Made:
+    return _Made(_NOTHING_SAID, None)
+
+
+def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """What is said of the program, and all else."""
+    if _OF_THE_PROGRAM.isdisjoint(options):
+        return {}, options
+    program: dict[str, Any] = {}
+    around: dict[str, Any] = {}
+    for name, value in options.items():
+        (program if name in _OF_THE_PROGRAM else around)[name] = value
+    return program, around
 
 
 def _checked_flags(said: Checked) -> int:

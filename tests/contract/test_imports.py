@@ -19,6 +19,7 @@ ROWS = (
         "parcel",
         "rights",
         "spawn_reasons",
+        "user_ids",
     },
     {"hints"},
     {"options", "refusal"},

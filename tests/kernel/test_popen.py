@@ -268,3 +268,19 @@ def test_a_loop_around_poll(nothing_left: object) -> None:
     while not process.poll():
         os.sched_yield()
     assert (process.poll(), type(process.poll())) == (4, int)
+
+
+def test_options_that_change_are_followed(nothing_left: object) -> None:
+    """What was worked out for one program is not taken for another's, though the objects are the same."""
+    limits: dict[str | int, Any] = {"NOFILE": 100}
+    ignored = ["USR1"]
+    script = "ulimit -n; ulimit -c; grep SigIgn /proc/$$/status"
+    seen = []
+    for _ in range(3):
+        out = ramet.check_output(["sh", "-c", script], rlimits=limits, ignored_signals=ignored)
+        seen.append(out.split())
+        limits |= {"NOFILE": limits["NOFILE"] + 1, "CORE": 0}
+        ignored.append("USR2")
+    assert [one[0] for one in seen] == [b"100", b"101", b"102"]
+    assert [one[1] for one in seen[1:]] == [b"0", b"0"]
+    assert [int(one[3], 16) >> 9 & 7 for one in seen] == [0b001, 0b101, 0b101]
