@@ -31,10 +31,18 @@ static long by_clone(const struct ramet_clone_args *args, const struct ramet_ent
                             (unsigned long)args->tls, entry);
 }
 
+/* Word by word: some compilers make a call of memcpy of an assignment. */
+static void copy(struct ramet_clone_args *to, const struct ramet_clone_args *from)
+{
+    for (size_t i = 0; i < sizeof *to / sizeof(uint64_t); i++)
+        ((uint64_t *)to)[i] = ((const uint64_t *)from)[i];
+}
+
 /* The kernel reads the copy: the size of a given stack is less by what lies at its top. */
 static long by_clone3(const struct ramet_request *request, const struct ramet_entry *entry)
 {
-    struct ramet_clone_args args = request->args;
+    struct ramet_clone_args args;
+    copy(&args, &request->args);
     if (args.stack != 0 && args.stack_size > RAMET_LAID_BYTES) {
         ramet_lay((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
         args.stack_size -= RAMET_LAID_BYTES;
@@ -49,8 +57,8 @@ long ramet_make(const struct ramet_request *request, const struct ramet_entry *e
 
 long ramet_make_twice(const struct ramet_request *request)
 {
-    struct ramet_clone_args args = request->args;
+    const struct ramet_clone_args *args = &request->args;
     if (!request->legacy)
-        return ramet_syscall2(__NR_clone3, &args, request->size);
-    return ramet_clone_twice(legacy_flags(&args), legacy_ptid(&args), (int *)args.child_tid, args.tls);
+        return ramet_syscall2(__NR_clone3, args, request->size);
+    return ramet_clone_twice(legacy_flags(args), legacy_ptid(args), (int *)args->child_tid, args->tls);
 }

@@ -470,11 +470,13 @@ def test_births_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) ->
     in_loop(main)
 
 
-@pytest.mark.parametrize("options", [{"die_with_parent": True}, {"pdeathsig": signal.SIGKILL}])
+@pytest.mark.parametrize(
+    "options", [{"die_with_parent": True}, {"pdeathsig": signal.SIGKILL}, {"oom_score_adj": 900}]
+)
 def test_a_slow_birth_is_killed_whoever_gives_it(
     in_loop: Run[None], slow_exec: Path, options: dict[str, Any]
 ) -> None:
-    """A child that is born of a thread of its own can be killed in the midst of it as well."""
+    """Whatever the way to a child, it can be killed in the midst of it as well."""
 
     async def main() -> None:
         begun = time.monotonic()
@@ -516,7 +518,12 @@ def test_it_is_all_the_same_how_a_birth_is_waited_for(
     monkeypatch.setattr(ramet.aio.spawning, "_PATIENCE_SECONDS", patience)
 
     async def main() -> None:
-        for options in ({}, {"die_with_parent": True}, {"pdeathsig": signal.SIGKILL}):
+        for options in (
+            {},
+            {"die_with_parent": True},
+            {"pdeathsig": signal.SIGKILL},
+            {"oom_score_adj": 900},
+        ):
             assert (await ramet.aio.run(["true"], **options)).returncode == 0
             with pytest.raises(FileNotFoundError):
                 await ramet.aio.run(["/no/such/program"], **options)
