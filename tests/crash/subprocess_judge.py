@@ -1,4 +1,4 @@
-"""Runs CPython's own tests of subprocess against Ramet: `python subprocess_judge.py FOLDER`.
+"""Runs CPython's own tests against Ramet: `python subprocess_judge.py FOLDER subprocess|asyncio`.
 
 They run in FOLDER, whose file `report` gets a JSON object: for each test its outcome, and what it
 said where it did not pass.
@@ -59,13 +59,11 @@ class Record(unittest.TestResult):
 
 
 def _name(test: unittest.TestCase) -> str:
-    return test.id().removeprefix("test.test_subprocess.")
+    return test.id().removeprefix("test.test_subprocess.").removeprefix("test.test_asyncio.")
 
 
-def main() -> None:
-    """Put Ramet in subprocess's place before the tests are loaded, and judge."""
-    for name in NAMES:
-        setattr(subprocess, name, getattr(ramet, name))
+def load_subprocess() -> unittest.TestSuite:
+    """The tests of subprocess itself."""
     test_subprocess = importlib.import_module("test.test_subprocess")
 
     # Some tests put a Popen that records into the module where run() and call() look for it, which
@@ -79,12 +77,26 @@ def main() -> None:
         setattr(
             test_subprocess.MiscTests, name, mock.patch.object(running, "Popen", recording)(test)
         )
+    return unittest.defaultTestLoader.loadTestsFromModule(test_subprocess)
 
+
+def load_asyncio() -> unittest.TestSuite:
+    """Those of asyncio's programs, which are a Popen each; all the ways to watch them are asyncio's own."""
+    module = importlib.import_module("test.test_asyncio.test_subprocess")
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    cases = (module.SubprocessPidfdWatcherTests, module.SubprocessTransportTests)
+    return unittest.TestSuite(map(load, cases))
+
+
+def main(folder: str, whose: str) -> None:
+    """Put Ramet in subprocess's place before the tests are loaded, and judge."""
+    os.chdir(folder)
+    for name in NAMES:
+        setattr(subprocess, name, getattr(ramet, name))
     record = Record()
-    unittest.defaultTestLoader.loadTestsFromModule(test_subprocess).run(record)
+    {"subprocess": load_subprocess, "asyncio": load_asyncio}[whose]().run(record)
     Path("report").write_text(json.dumps(record.outcomes))
 
 
 if __name__ == "__main__":
-    os.chdir(sys.argv[1])
-    main()
+    main(*sys.argv[1:])

@@ -14,6 +14,7 @@ SECONDS = 110
 
 # Fewer would mean that they were not found, whatever their outcome.
 FEWEST_TESTS = 250
+FEWEST_OF_ASYNCIO = 25
 
 
 def has_suite() -> bool:
@@ -40,10 +41,10 @@ def exceptions() -> list[re.Pattern[str]]:
     ]
 
 
-def judged(folder: Path) -> dict[str, tuple[str, str]]:
+def judged(folder: Path, whose: str) -> dict[str, tuple[str, str]]:
     """The outcome of each test, and what it said."""
     done = subprocess.run(
-        [sys.executable, JUDGE, folder],
+        [sys.executable, JUDGE, folder, whose],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=SECONDS,
@@ -57,7 +58,7 @@ def judged(folder: Path) -> dict[str, tuple[str, str]]:
 @pytest.mark.skipif(not has_suite(), reason="this Python has no test.test_subprocess")
 def test_the_interpreters_own_tests_of_subprocess(tmp_path: Path) -> None:
     """What CPython demands of subprocess holds for Ramet, but for the exceptions, which all fail."""
-    outcomes = judged(tmp_path)
+    outcomes = judged(tmp_path, "subprocess")
     patterns = exceptions()
 
     def is_excepted(name: str) -> bool:
@@ -70,3 +71,13 @@ def test_the_interpreters_own_tests_of_subprocess(tmp_path: Path) -> None:
     assert [name for name in passed if is_excepted(name)] == []
     unknown = [p.pattern for p in patterns if not any(p.fullmatch(name) for name in outcomes)]
     assert unknown == []
+
+
+@pytest.mark.skipif(not has_suite(), reason="this Python has no test.test_subprocess")
+def test_the_interpreters_own_tests_of_asyncios_programs(tmp_path: Path) -> None:
+    """What CPython demands of a program under asyncio holds where subprocess is Ramet's."""
+    outcomes = judged(tmp_path, "asyncio")
+    assert "\n".join(said for outcome, said in outcomes.values() if outcome == "failed") == ""
+    assert len([name for name, (outcome, _) in outcomes.items() if outcome == "passed"]) >= (
+        FEWEST_OF_ASYNCIO
+    )
