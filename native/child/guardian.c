@@ -43,8 +43,8 @@ static void kill_ward(long pid)
     long pidfd = ramet_syscall2(__NR_pidfd_open, pid, 0);
     if (pidfd < 0)
         return;
-    if (shares_memory(pid))
-        ramet_syscall4(__NR_pidfd_send_signal, pidfd, SIGKILL, 0, 0);
+    if (shares_memory(pid) && ramet_syscall4(__NR_pidfd_send_signal, pidfd, SIGKILL, 0, 0) < 0)
+        ramet_syscall2(__NR_kill, pid, SIGKILL); /* a filter may know this call alone */
     ramet_syscall1(__NR_close, pidfd);
 }
 

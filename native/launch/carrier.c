@@ -51,7 +51,7 @@ static void strike_off_nothing(const struct ramet_stand *stand)
 static void kill_in_its_stead(struct ramet_carrier *carrier)
 {
     if (!__atomic_exchange_n(&carrier->expired, 1, __ATOMIC_ACQ_REL))
-        ramet_kill_sharer(carrier->child, -1, strike_off_nothing);
+        ramet_kill_sharer(carrier->child, -1, strike_off_nothing, NULL);
     carrier->deadline = 0;
 }
 

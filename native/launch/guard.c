@@ -13,6 +13,7 @@
 #include "birth.h"
 #include "futex.h"
 #include "guardian.h"
+#include "kill.h"
 #include "memory.h"
 #include "pile.h"
 #include "pool.h"
@@ -42,10 +43,11 @@ static bool end_by_force(const struct ramet_guard *guard)
     int pidfd = open_guardian(guard);
     if (pidfd < 0)
         return pidfd == -ESRCH;
-    ramet_syscall4(__NR_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-    ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
+    bool killed = ramet_send(guard->guardian, pidfd, SIGKILL) == 0;
+    if (killed)
+        ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
     ramet_syscall1(__NR_close, pidfd);
-    return true;
+    return killed;
 }
 
 static bool is_off(struct ramet_guard *guard)

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "kill.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <time.h>
@@ -13,12 +15,20 @@
 #define MOST_THREADS 64 /* that are looked at: few children start any */
 #define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that no processor has time for */
 
-static void send(pid_t pid, int pidfd, int signal)
+/* Then nobody has reaped it, and its pid is its own. */
+static bool has_not_ended(int pidfd)
 {
-    if (pidfd >= 0)
-        ramet_syscall4(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
-    else
-        ramet_syscall2(__NR_kill, pid, signal);
+    const struct timespec at_once = {0};
+    struct pollfd waited = {.fd = pidfd, .events = POLLIN};
+    return ramet_syscall5(__NR_ppoll, &waited, 1, &at_once, NULL, 0) == 0;
+}
+
+long ramet_send(pid_t pid, int pidfd, int signal)
+{
+    long error = pidfd < 0 ? -ENOSYS : ramet_syscall4(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
+    if (error == 0 || error == -ESRCH || (pidfd >= 0 && !has_not_ended(pidfd)))
+        return error;
+    return ramet_syscall2(__NR_kill, pid, signal);
 }
 
 /* There is no event to wait for: the report of a stop may have been taken, or be another parent's. */
@@ -55,20 +65,20 @@ static bool stand_well(const struct ramet_stand *stands, int count)
     return true;
 }
 
-bool ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well)
 {
     long tids[MOST_THREADS];
     struct ramet_stand stands[MOST_THREADS];
     bool well = false;
     for (int try = 0; try < TRIES; try++) {
-        send(pid, pidfd, SIGSTOP);
+        ramet_send(pid, pidfd, SIGSTOP);
         int count = ramet_task_tids(pid, tids, MOST_THREADS);
         bool stopped = have_stopped(tids, count);
         for (int i = 0; i < count; i++)
             stands[i] = ramet_task_stand(tids[i]);
         well = stopped && stand_well(stands, count);
         if (stopped && !well && try + 1 < TRIES) {
-            send(pid, pidfd, SIGCONT);
+            ramet_send(pid, pidfd, SIGCONT);
             pause_shortly();
             continue;
         }
@@ -78,6 +88,7 @@ bool ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off)
         well &= count < MOST_THREADS;
         break;
     }
-    send(pid, pidfd, SIGKILL);
-    return well;
+    if (stood_well != NULL)
+        *stood_well = well;
+    return ramet_send(pid, pidfd, SIGKILL);
 }

@@ -7,6 +7,12 @@
 
 struct ramet_stand;
 
+/*
+ * A signal for a child, by its pidfd where there is one; by its pid, too, while it has not ended: a filter
+ * may know kill() and not the newer call. 0, or -errno.
+ */
+long ramet_send(pid_t pid, int pidfd, int signal);
+
 /* Strikes a stopped task that stands there off the lists of those who wait. */
 typedef void ramet_strike_off(const struct ramet_stand *stand);
 
@@ -15,9 +21,9 @@ typedef void ramet_strike_off(const struct ramet_stand *stand);
  * interpreter lock's own mutex, or one of malloc's. So it is stopped first, and looked at, with the
  * threads that it has started, and let go on for a moment while one of them stands badly. After some
  * tries, or where it does not stop (it is in the midst of a long system call), it is killed all the same.
- * The caller holds what would let the child run on in Python. pidfd: -1 where there is none. Returns whether
- * all of it had stopped where it stands well.
+ * The caller holds what would let the child run on in Python. pidfd: -1 where there is none. stood_well: NULL, or
+ * whether all of it had stopped where it stands well. 0, or -errno where it could not be killed.
  */
-bool ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off);
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well);
 
 #endif

@@ -57,8 +57,11 @@ bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception);
 /* Whether its child has an interpreter of its own. */
 bool core_is_apart(const struct ramet_carrier *carrier);
 
-/* SIGKILL for a child in shared memory, where it stands well; with the GIL. carrier: NULL where it has none; pidfd may be -1. */
-void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd);
+/*
+ * SIGKILL for a child in shared memory, where it stands well; with the GIL. carrier: NULL where it has none; pidfd may be -1.
+ * 0, or -errno where it could not be killed.
+ */
+long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd);
 
 /* Whichever of the two it is: VM|VFORK or VM alone. */
 long core_birth_sharing(struct core_birth *birth);

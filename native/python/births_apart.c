@@ -86,7 +86,7 @@ static void strike(void *context)
     int not_yet = NOT_STRUCK;
     if (!__atomic_compare_exchange_n(&call->struck, &not_yet, STRIKING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
-    ramet_kill_sharer(call->pid, call->pidfd, core_strike_off);
+    ramet_kill_sharer(call->pid, call->pidfd, core_strike_off, NULL);
     __atomic_store_n(&call->struck, STRUCK, __ATOMIC_RELEASE);
     ramet_futex_wake(&call->struck);
 }

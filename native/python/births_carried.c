@@ -250,14 +250,16 @@ static void retire(void *context)
     }
 }
 
-void core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
+long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
 {
     struct carried *call = carrier == NULL ? NULL : carrier->context;
     if (call != NULL && call->apart != NULL && core_strike_apart(call, pid, pidfd))
-        return;
-    bool stood_well = ramet_kill_sharer(pid, pidfd, core_strike_off);
+        return 0;
+    bool stood_well;
+    long error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
     if (call != NULL && stood_well)
         call->stood_well = true; /* before the undertaker can have the GIL */
+    return error;
 }
 
 /* In a thread of its own, as another thread that kills: with the GIL, so that the child is not in the midst of an object. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "futex.h"
+#include "kill.h"
 #include "mapping.h"
 #include "rights.h"
 
@@ -365,8 +366,7 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
         return NULL;
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
-    long error = self->pidfd < 0 ? ramet_syscall2(__NR_kill, self->pid, signal)
-                                 : ramet_syscall4(__NR_pidfd_send_signal, self->pidfd, signal, 0, 0);
+    long error = ramet_send(self->pid, self->pidfd, (int)signal);
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 

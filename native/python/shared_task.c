@@ -1,6 +1,7 @@
 /* ramet._core.SharedTask: the caller's end of a child in shared memory, and where its outcome lies. */
 #include "births.h"
 
+#include <errno.h>
 #include <linux/sched.h>
 
 #include "futex.h"
@@ -164,8 +165,8 @@ static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
     long descriptor = PyLong_AsLong(pidfd);
     if (descriptor == -1 && PyErr_Occurred())
         return NULL;
-    core_kill(is_over(self) ? NULL : self->carrier, self->pid, (int)descriptor);
-    Py_RETURN_NONE;
+    long error = core_kill(is_over(self) ? NULL : self->carrier, self->pid, (int)descriptor);
+    return error < 0 && error != -ESRCH ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
 static PyObject *task_apart(SharedTaskObject *self, void *unused)

@@ -1,6 +1,7 @@
 """The tasks that use this process's memory, as long as they do."""
 
 import atexit
+import contextlib
 import os
 import time
 from typing import NamedTuple
@@ -53,7 +54,8 @@ def _end_sharers() -> None:
         if sharer.maker != me or task.done:
             continue
         if not sharer.is_thread:
-            task.kill(-1)
+            with contextlib.suppress(PermissionError):  # it has other rights, and we have not
+                task.kill(-1)
         task.wait(None)
     _core.drain()
 

@@ -13,7 +13,8 @@ import ramet
 
 # A filter cannot see what is asked of clone3, which lies in memory, and so whoever polices the
 # flags hides the call whole: with ENOSYS, or, in older container filters, with EPERM.
-PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = 434, 435, 436, 438  # on every architecture
+# The same on every architecture.
+PIDFD_SEND_SIGNAL, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = 424, 434, 435, 436, 438
 HIDDEN = pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 DEADLINE_SECONDS = 60
 
@@ -366,3 +367,31 @@ def test_descriptors_without_pidfd_getfd(number: int) -> None:
             raise AssertionError("a child is left")
 
     run_hidden(PIDFD_GETFD, number, scenario)
+
+
+def signals_arrive() -> None:
+    import os
+    import signal
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    for flags in F(0), F.FS, F.VM, F.VM | F.SIGHAND:
+        for end in signal.SIGKILL, signal.SIGTERM:
+            child = ramet.clone(time.sleep, 1000, flags=flags)
+            child.send_signal(end)
+            assert child.wait(20).signal == end or flags & F.VM, (flags, end)
+    with ramet.Popen(["sleep", "1000"]) as program:
+        program.kill()
+        assert program.wait(20) == -signal.SIGKILL
+    assert ramet.clone(time.sleep, 1000, flags=F.VM, timeout=0.1).wait(20).signal == signal.SIGKILL
+    ended = ramet.clone(os.getpid, flags=F.VM)
+    ended.wait(20)
+    ended.kill()
+
+
+@HIDDEN
+def test_signals_without_pidfd_send_signal(number: int) -> None:
+    """Where the call is hidden, kill(2) reaches a child of any kind, as long as it has not ended."""
+    run_hidden(PIDFD_SEND_SIGNAL, number, signals_arrive)
