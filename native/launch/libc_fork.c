@@ -24,9 +24,9 @@
 
 #include "memory.h"
 
-void ramet_run_fork_handlers_for_nothing(void)
+/* Of a fork that was only made for its handlers. */
+static void dispose(pid_t pid)
 {
-    pid_t pid = fork();
     if (pid == 0)
         ramet_syscall1(__NR_exit_group, 0);
     while (pid > 0 && ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED, NULL) == -EINTR)
@@ -292,7 +292,7 @@ static void end(struct passage *passage)
                        &passage->told);
 }
 
-/* Whether libc's fork was gone through, and did what it was to do. */
+/* Goes through libc's fork, with all its handlers; false: that was not to be had. */
 static bool pass(struct passage *passage)
 {
     if (!begin(passage))
@@ -300,28 +300,25 @@ static bool pass(struct passage *passage)
     pid_t pid = fork();
     if (pid != 0)
         end(passage);
-    if (passage->reached)
-        return true;
-    if (pid == 0) /* one that nobody wants: a handler has made a thread, and the birth was missed */
-        ramet_syscall1(__NR_exit_group, 0);
-    if (pid > 0)
-        ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED, NULL);
-    return false;
+    if (!passage->reached) /* a handler has made a thread, and the birth was missed: nobody wants this one */
+        dispose(pid);
+    return true;
 }
 
 bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_entry *entry, long *pid)
 {
     struct passage passage = {.request = request, .entry = entry};
-    if (!pass(&passage))
+    if (!pass(&passage) || !passage.reached)
         return false;
     *pid = passage.pid;
     return true;
 }
 
-bool ramet_run_fork_handlers(void)
+void ramet_run_fork_handlers(void)
 {
     struct passage passage = {0};
-    return pass(&passage);
+    if (!pass(&passage))
+        dispose(fork());
 }
 
 #else
@@ -332,9 +329,9 @@ bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_ent
     return false;
 }
 
-bool ramet_run_fork_handlers(void)
+void ramet_run_fork_handlers(void)
 {
-    return false;
+    dispose(fork());
 }
 
 #endif

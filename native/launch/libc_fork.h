@@ -20,11 +20,9 @@ bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_ent
 
 /*
  * Runs the handlers that come before and after a fork, and makes nothing: what has a pool of threads and knows
- * of forks takes it down, and starts another when it needs one. Whether that was to be had.
+ * of forks takes it down, and starts another when it needs one. Where that is not to be had, by a fork
+ * whose child ends at once; the caller may hear of it by SIGCHLD.
  */
-bool ramet_run_fork_handlers(void);
-
-/* The same by a fork whose child ends at once; the caller may hear of it by SIGCHLD. */
-void ramet_run_fork_handlers_for_nothing(void);
+void ramet_run_fork_handlers(void);
 
 #endif

@@ -113,7 +113,7 @@ static long give_birth_by_hand(const struct core_birth *birth, const struct rame
 static long birth_beside_libc(const struct core_birth *birth, const struct ramet_entry *leaving)
 {
     if (!core_is_alone())
-        ramet_run_fork_handlers_for_nothing();
+        ramet_run_fork_handlers();
     ramet_await_quiet();
     return give_birth_by_hand(birth, leaving);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 
+#include "libc_fork.h"
 #include "libc_thread.h"
 #include "task_state.h"
 
@@ -90,6 +91,13 @@ bool core_outlived_by_threads(void)
         return false;
     call("join", ramet_syscall0(__NR_getpid));
     return !core_is_alone();
+}
+
+PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    ramet_run_fork_handlers();
+    Py_RETURN_NONE;
 }
 
 void core_bury_threads(long pid)

@@ -65,6 +65,8 @@ static PyMethodDef at_home[] = {
     {"strike_dead", core_strike_dead, METH_VARARGS,
      "strike_dead(listed, key, thread, ident, /)\n--\n\n"
      "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
+    {"run_fork_handlers", core_run_fork_handlers, METH_NOARGS,
+     "run_fork_handlers()\n--\n\nWhat libc and other libraries do before and after a fork, of which nothing comes."},
     {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},
     {"do_steps", core_do_steps, METH_O,
      "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},

@@ -4,6 +4,8 @@ import os
 import sys
 import threading
 import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ _PAUSE_SECONDS = 0.0001
 # After its function a thread of Python's has a few steps left, for which it needs no interpreter lock.
 _LAST_STEPS_SECONDS = 1.0
 _ASLEEP_SECONDS = 0.02
+# How long others may compute by threads of its own: OpenBLAS's look for work for 20 ms and then sleep.
+_POOL_SECONDS = 10.0
 _PF_EXITING = 0x4
 _FLAGS, _NUM_THREADS = 6, 17  # in /proc/TID/stat, after the name and from its state on
 
@@ -50,13 +54,25 @@ def join(_pid: int) -> None:
     mine = _own_tasks()
     me = threading.get_native_id()
     spared = {mine.get(me)}
+    joined: set[int | None] = set()
     for thread in threading.enumerate():
         if thread.native_id in mine and thread.native_id != me:
             if thread.daemon or isinstance(thread, threading._DummyThread):
                 spared.add(mine[thread.native_id])
             else:
+                joined.add(mine[thread.native_id])
                 thread.join()
-    _see_off(spared)
+    # A pool of a library's, in memory that is the caller's, too: that must not wait for these threads.
+    if _others(spared | joined) and _come_to_rest(spared):
+        _core.run_fork_handlers()
+    if names := _names(_see_off(spared)):
+        warnings.warn(
+            f"native threads end with the function that started them ({', '.join(names)}): the library "
+            f"whose they are may wait for them for ever when it is used again. Use it before, in the "
+            f"caller, or run the function in a memory of its own (no VM)",
+            RuntimeWarning,
+            stacklevel=1,
+        )
 
 
 def _own_tasks() -> dict[int | None, int]:
@@ -76,20 +92,45 @@ def _tids() -> set[int]:
     return {int(tid) for tid in os.listdir("/proc/self/task")}
 
 
-def _see_off(spared: "set[int | None]") -> None:
+def _others(spared: "set[int | None]") -> "set[int]":
+    return {tid for tid in _tids() if tid not in spared}
+
+
+def _names(tids: "set[int]") -> list[str]:
+    """What ps shows of each that is still there."""
+    names = []
+    for tid in sorted(tids):
+        with suppress(OSError):
+            names.append(Path(f"/proc/self/task/{tid}/comm").read_text().strip())
+    return names
+
+
+def _come_to_rest(spared: "set[int | None]") -> bool:
+    """Wait until the others sleep: a pool that works for another task must not be taken down."""
+    deadline = time.monotonic() + _POOL_SECONDS
+    while any(_words_of(tid)[:1] not in ([], ["S"]) for tid in _others(spared)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return True
+
+
+def _see_off(spared: "set[int | None]") -> "set[int]":
     """Wait until the others have ended as tasks too: what a thread holds there would stay held for ever.
 
-    Who sleeps there is none of Python's: it is a worker of some library's, and has no end.
+    Who sleeps there is none of Python's: it is a worker of some library's, and has no end. Returns
+    those that are left.
     """
     deadline = time.monotonic() + _LAST_STEPS_SECONDS
     last_seen_awake = time.monotonic()
-    while others := _tids() - spared:
+    while others := _others(spared):
         now = time.monotonic()
         if any(_words_of(tid)[:1] not in ([], ["S"]) for tid in others):
             last_seen_awake = now
         if now > deadline or now > last_seen_awake + _ASLEEP_SECONDS:
-            return
+            return others
         time.sleep(_PAUSE_SECONDS)
+    return set()
 
 
 def bury(pid: int) -> None:

@@ -1,5 +1,6 @@
 """Thread pools of native libraries, which know of libc's fork() only: numpy's OpenBLAS has one."""
 
+import ctypes.util
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,3 +128,100 @@ def test_a_copy_computes_whatever_it_shares(
 ) -> None:
     """A pool that has been used stops no copy, with any flag, nor its caller afterwards."""
     assert apart(make_copies, threads, as_it_is, cgroup, HELPERS).finish() == "all\n"
+
+
+def share_memory(threads: int, as_it_is: bool, imported_by: str, helpers: str) -> None:
+    import os
+    import sys
+    from typing import Any
+
+    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    import ramet
+    from ramet import CloneFlag as F
+
+    if as_it_is:
+        sys.path.insert(0, helpers)
+        import seccomp_filters
+
+        seccomp_filters.refuse_dispatch()
+
+    def multiply() -> bool:
+        import numpy as np
+
+        numbers = np.random.default_rng(1).random((200, 200))
+        return bool(np.allclose(numbers @ numbers @ np.linalg.inv(numbers), numbers))
+
+    def in_memory(flags: int = F.VM) -> Any:
+        return ramet.clone(multiply, flags=flags).result(30)
+
+    def nested() -> bool:
+        return multiply() and in_memory() and multiply()
+
+    if imported_by == "caller":
+        assert multiply()
+    for _ in range(3):
+        # A fork has taken the pool down, so whoever computes first has it.
+        ramet.clone(int).result(30)
+        assert in_memory()
+        assert multiply()
+        ramet.clone(int).result(30)
+        assert ramet.vfork(multiply).result(30)
+        assert multiply()
+        ramet.clone(int).result(30)
+        assert in_memory(F.VM | F.SIGHAND)
+        assert in_memory(F.VM | F.FS | F.FILES)
+        assert multiply()
+        ramet.clone(int).result(30)
+        assert ramet.clone(nested, flags=F.VM).result(30)
+        assert ramet.clone(multiply, flags=F.FS).result(30)
+        # Several at a time, each the first, perhaps.
+        ramet.clone(int).result(30)
+        children = [ramet.clone(multiply, flags=F.VM) for _ in range(3)]
+        assert all(child.result(30) for child in children)
+        assert multiply()
+    print("all")
+
+
+@WAYS
+@THREADS
+@pytest.mark.parametrize("imported_by", ["caller", "child"])
+def test_a_function_in_shared_memory_gives_its_pool_back(
+    apart: Start, threads: int, as_it_is: bool, imported_by: str
+) -> None:
+    """Whoever starts it, in whichever process, the others compute, and the program ends."""
+    assert apart(share_memory, threads, as_it_is, imported_by, HELPERS).finish() == "all\n"
+
+
+def leave_threads(library: str) -> None:
+    import ctypes
+    import os
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    openmp = ctypes.CDLL(library)
+    work = ctypes.CDLL(None).getppid
+
+    def compute() -> None:
+        openmp.GOMP_parallel(work, None, 2, 0)
+
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            ramet.clone(compute, flags=F.VM).result(30)
+        assert [each.category for each in told] == [RuntimeWarning], told
+        assert "native threads end with the function" in str(told[0].message)
+    compute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ramet.clone(os.getpid, flags=F.VM).result(30)
+    print("all")
+
+
+def test_a_pool_that_knows_of_no_forks_is_told(apart: Start) -> None:
+    """The threads of libgomp end with the function that started them; a warning says so."""
+    library = ctypes.util.find_library("gomp")
+    if library is None:
+        pytest.skip("there is no libgomp")
+    assert apart(leave_threads, library).finish() == "all\n"
