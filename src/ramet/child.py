@@ -496,7 +496,10 @@ class Child(_core.Handle, Generic[T_co]):
         status = self.wait(timeout)
         kind, outcome = self._taken or self._take()
         if kind == NOTHING:
-            raise died(status, self.pid, self.losses)
+            error = died(status, self.pid, self.losses)
+            if self._outcome is None and isinstance(self._what, list):
+                error.add_note("a program gives no result: wait() tells how it ended")
+            raise error
         return kind == RAISED, outcome
 
     def _take(self) -> tuple[int, Any]:

@@ -131,6 +131,10 @@ class ExitStatus:
         raise AttributeError(f"an ExitStatus does not change: {name}")
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            raise TypeError(
+                f"an ExitStatus is no number: compare .code with {other}, or ask .success"
+            )
         if not isinstance(other, ExitStatus):
             return NotImplemented
         return self._end[:4] == other._end[:4]

@@ -4,7 +4,7 @@ import enum
 import re
 from collections.abc import Iterator
 from operator import index
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 _SIGNAL_BITS = 0x7F
 _PREFIX = "CLONE_"
@@ -33,7 +33,17 @@ class Facts(NamedTuple):
     note: str
 
 
-class CloneFlag(enum.IntFlag, boundary=enum.KEEP):
+class _Names(enum.EnumMeta):
+    if not TYPE_CHECKING:  # which would take any name for a flag then
+
+        def __getattr__(cls, name: str) -> object:
+            hint = _suggestion(name) if _PREFIX in name or name.isupper() else ""
+            if name.removeprefix(_PREFIX) in cls.__members__:
+                hint = f"; it is CloneFlag.{name.removeprefix(_PREFIX)}"
+            raise AttributeError(f"type object 'CloneFlag' has no attribute {name!r}{hint}")
+
+
+class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
     """The flags of clone(2) and clone3(2), under the kernel's names without their ``CLONE_``.
 
     As in clone(2), the low seven bits are the number of the exit signal, so that

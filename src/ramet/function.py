@@ -125,7 +125,7 @@ def clone(
         if wanted & (_VM | _THREAD) == _VM:
             return _share_plainly(wanted, signal_number, fn, args)
     request = _request(flags, exit_signal)
-    request.set_tid = set_tid
+    request.set_tid = _checked_pids(set_tid)
     body: Callable[..., T] = fn if name is None else _Named(name, fn)
     vm = request.flags & _VM
     setting = Setting(options, request.flags) if options else None
@@ -221,6 +221,12 @@ def fork(flags: int = 0) -> int:
     return newborn.pid
 
 
+def _signal_number(exit_signal: int) -> int:
+    if not isinstance(exit_signal, int):  # int() would take 1.5 and "1"
+        raise TypeError(f"exit_signal is a number such as signal.SIGUSR1, not {exit_signal!r}")
+    return index(exit_signal)
+
+
 def _refuse_as_function(given: object, verb: str) -> NoReturn:
     from .hints import no_callable  # only a mistake needs it
 
@@ -234,8 +240,7 @@ def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> 
 
 
 def _request(flags: int, exit_signal: int | None) -> CloneArgs:
-    # int() would take 1.5 and "1"
-    number = None if exit_signal is None else index(exit_signal)
+    number = None if exit_signal is None else _signal_number(exit_signal)
     wanted, signal_number = _flags_and_signal(flag_bits(flags), number)
     return CloneArgs(flags=wanted, exit_signal=signal_number)
 
@@ -243,6 +248,8 @@ def _request(flags: int, exit_signal: int | None) -> CloneArgs:
 @functools.lru_cache(maxsize=256)
 def _flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
     """The flags without their exit signal, and the exit signal: said once, or by default."""
+    if flags < 0:
+        raise ValueError(f"flags is not negative, as {flags} is")
     low = flags & _SIGNAL_BITS
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
@@ -395,9 +402,17 @@ def _share(
     return Child(newborn, flags, what, newborn.task)
 
 
+def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
+    if pids is not None and not isinstance(pids, Sequence):
+        raise TypeError(f"set_tid is a sequence of pids, the innermost first, not {pids!r}")
+    return pids
+
+
 def _checked_stack_size(size: int | None) -> int:
     if size is None:
         return 0
+    if not isinstance(size, int):
+        raise TypeError(f"stack_size is a number of bytes, not {size!r}")
     if size < _LEAST_STACK_BYTES:
         raise ValueError(
             f"a stack of {size} bytes is too small for Python: at least {_LEAST_STACK_BYTES}"
@@ -409,6 +424,8 @@ class _Named:
     """A function that gives its task a name first."""
 
     def __init__(self, name: str, fn: Callable[..., Any]) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name is a text, not {type(name).__name__}")
         if "\0" in name:
             raise ValueError(f"a name has no null bytes: {name!r}")
         self._name = name

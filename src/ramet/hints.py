@@ -33,6 +33,12 @@ _OF_CHILD = {
     "cancel": "child.terminate() asks it to end, child.kill() ends it",
     "value": "child.result() is what fn returned",
 }
+_OF_COMMAND = {
+    **dict.fromkeys(("run", "start", "call", "communicate"), "spawn() starts it and gives a Child"),
+    **dict.fromkeys(
+        ("wait", "poll", "pid", "kill", "returncode"), "spawn() gives a Child, which has it"
+    ),
+}
 _OF_RAMET = {
     "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
     "Process": "ramet.clone(fn) runs a function, ramet.Popen(argv) a program",
@@ -63,6 +69,8 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
         return TypeError(f"{text}; {_OF_OTHERS[name]}")
     if of_programs:
         return TypeError(f"{text} for a function, only for a program")
+    if name in _OF_CLONE:  # and asked of another verb
+        return TypeError(f"{text} here, only for ramet.clone(): this call waits for its child")
     close = nearest(name, [*known, *_OF_CLONE], cutoff=_SLIP)
     hint = f"; did you mean {close!r}?" if close else ""
     return TypeError(
@@ -107,6 +115,11 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
 def no_attribute_of_child(name: str) -> str:
     """What a handle has in its place, for those who know other libraries; empty for nothing."""
     return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
+
+
+def no_attribute_of_command(name: str) -> str:
+    """The same for a command, which is no child yet."""
+    return f"; {_OF_COMMAND[name]}" if name in _OF_COMMAND else ""
 
 
 def no_name_of_ramet(name: str) -> str:

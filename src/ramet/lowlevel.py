@@ -94,6 +94,10 @@ def clone3(
     Needs: Linux 5.3, 5.5 for set_tid, 5.7 for cgroup.
     Source: clone(2).
     """
+    if not isinstance(args, CloneArgs):
+        raise TypeError(
+            f"args is a CloneArgs, not {type(args).__name__}: clone3(CloneArgs(flags=...), fn, arg)"
+        )
     flags = CloneFlag(flag_bits(args.flags))
     if args.stack_size and not args.stack:
         raise ValueError("stack_size is given without a stack")

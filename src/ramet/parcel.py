@@ -7,6 +7,7 @@ whatever interpreter it has: so this knows nothing but the standard library.
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from types import CoroutineType
 from typing import Any
 
 # How many buffers there are, how long the head is, and what it all is: that is written last.
@@ -51,7 +52,11 @@ def put_value(room: Any, value: object, why_pickled: str = "") -> int:
         head = why_pickled.encode(errors="backslashreplace")
         write(room, VALUE, head, _pickled(value))
     except BaseException as error:
-        return put_lost(room, f"the result cannot be brought over: {in_words(error)}")
+        hint = ""
+        if isinstance(value, CoroutineType):
+            value.close()  # it will never be awaited
+            hint = "; a coroutine function is run by asyncio.run, in fn"
+        return put_lost(room, f"the result cannot be brought over: {in_words(error)}{hint}")
     return 0
 
 

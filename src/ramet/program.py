@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import get_native_id
 from types import MappingProxyType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from . import id_maps, launching
 from ._core import Plan, has_clone3, has_close_range, unborn
@@ -118,6 +118,16 @@ class Command:
         self._made = made
         return checked(program, PROGRAM_OPTIONS) if program else _NOTHING_SAID
 
+    if not TYPE_CHECKING:  # which would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> object:
+            from .hints import no_attribute_of_command
+
+            hint = no_attribute_of_command(name)
+            raise AttributeError(
+                f"'Command' object has no attribute {name!r}{hint}", name=name, obj=self
+            )
+
     @property
     def argv(self) -> tuple[str, ...]:
         """The program's words."""
@@ -184,7 +194,8 @@ class Command:
             if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
                 words = self._shown[0].split()
                 reason = (
-                    f"no program has this whole line as its name: {words}, or shell=True with run"
+                    f"no program has this whole line as its name: its words apart are {words}, and a "
+                    "shell takes it whole (shell=True, sh -c)"
                 )
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)

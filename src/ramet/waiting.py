@@ -36,11 +36,11 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
     Needs: Linux 5.3.
     Source: pidfd_open(2), poll(2).
     """
-    timeout = checked_timeout(timeout)
     if isinstance(children, int) or hasattr(children, "fileno"):
         raise TypeError(
             "children is a list or another collection: wait([child]), or child.wait() for the one"
         )
+    timeout = checked_timeout(timeout)
     given = list(children)
     places = [_place(child) for child in given]
     descriptors = {place for place in places if isinstance(place, int)}
@@ -67,7 +67,10 @@ def _place(child: object) -> "int | Child[object] | None":
         return handle if descriptor is None else descriptor
     descriptor = child if isinstance(child, int) else getattr(child, "fileno", bool)()
     if isinstance(descriptor, bool) or not isinstance(descriptor, int):
-        raise TypeError(f"waited for is a Child, a Popen or a pidfd, not {type(child).__name__}")
+        kind, hint = type(child).__name__, ""
+        if type(child).__module__ == "subprocess":
+            kind, hint = f"subprocess.{kind}", "; os.pidfd_open(process.pid) gives one"
+        raise TypeError(f"waited for is a Child, a ramet.Popen or a pidfd, not {kind}{hint}")
     return _checked_pidfd(descriptor)
 
 

@@ -1,4 +1,6 @@
+import asyncio
 import functools
+import json
 import os
 import signal
 import warnings
@@ -6,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import ramet
 from ramet import Child, CloneError, CloneFlag
 from ramet import CloneFlag as F
+from ramet.cli.group import ramet as command_line
 
 SECONDS = 60.0
 
@@ -233,7 +237,7 @@ def test_a_plain_user_is_told_to_add_newuser(nothing_left: object) -> None:
 @pytest.mark.parametrize("argv", ["echo hi", ["echo hi"]])
 def test_a_whole_line_is_no_program(argv: Any, nothing_left: object) -> None:
     """Its words are shown apart, and the shell is named."""
-    with pytest.raises(ramet.SpawnError, match=r"\['echo', 'hi'\], or shell=True"):
+    with pytest.raises(ramet.SpawnError, match=r"\['echo', 'hi'\], and a shell"):
         ramet.run(argv)
 
 
@@ -281,3 +285,110 @@ def test_a_prompt_shows_all(nothing_left: object) -> None:
     relation = ramet.relation(os.getpid(), os.getpid())
     assert repr(relation) == str(relation)
     assert "shared: memory" in repr(relation)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "words"),
+    [
+        ({"exit_signal": "SIGUSR1"}, TypeError, "exit_signal is a number such as signal.SIGUSR1"),
+        (
+            {"stack_size": "8M", "flags": F.VM},
+            TypeError,
+            "stack_size is a number of bytes, not '8M'",
+        ),
+        ({"set_tid": 7}, TypeError, "set_tid is a sequence of pids, the innermost first, not 7"),
+        ({"name": 3}, TypeError, "name is a text, not int"),
+        ({"flags": -1}, ValueError, "flags is not negative, as -1 is"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_argument_of_the_wrong_kind_is_named(
+    keywords: dict[str, Any], error: type[Exception], words: str, nothing_left: object
+) -> None:
+    """And not in the words of what first stumbled over it."""
+    with pytest.raises(error, match=words):
+        ramet.clone(nothing, **keywords)
+
+
+def test_what_only_clone_takes_is_said_to_be(nothing_left: object) -> None:
+    """vfork() has no timeout: it waits."""
+    with pytest.raises(TypeError, match=r"'timeout' here, only for ramet.clone\(\)"):
+        ramet.vfork(nothing, timeout=1)  # type: ignore[call-arg]
+
+
+def test_clone3_takes_its_structure() -> None:
+    """A function in its place is told which."""
+    with pytest.raises(TypeError, match=r"clone3\(CloneArgs\(flags=...\), fn, arg\)"):
+        ramet.lowlevel.clone3(nothing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("CLONE_VM", "it is CloneFlag.VM$"),
+        ("NEWNETT", "the nearest known name is CLONE_NEWNET$"),
+        ("nonsense", "has no attribute 'nonsense'$"),
+    ],
+)
+def test_a_flag_by_another_name_is_found(name: str, words: str) -> None:
+    """With the kernel's prefix, and with a slip."""
+    with pytest.raises(AttributeError, match=words):
+        getattr(CloneFlag, name)
+
+
+@pytest.mark.parametrize(("name", "words"), [("run", "spawn"), ("wait", "Child"), ("x", "'x'$")])
+def test_a_command_is_no_child_yet(name: str, words: str) -> None:
+    """What a child has, and what runs one, is named."""
+    with pytest.raises(AttributeError, match=words):
+        getattr(ramet.Command(["true"]), name)
+
+
+def test_a_status_is_no_number(nothing_left: object) -> None:
+    """Compared with one, as subprocess's is, it would be unequal to every one in silence."""
+    status = ramet.vfork(nothing).wait()
+    with pytest.raises(TypeError, match=r"compare .code with 0, or ask .success"):
+        assert status == 0
+    with pytest.raises(TypeError, match="is no number"):
+        assert status != 0
+    with pytest.raises(TypeError, match="is no number"):
+        assert 0 == status  # noqa: SIM300 - the other way round
+    assert status == ramet.ExitStatus(code=0, reason="exited")
+    assert (status == "exited with 0") is False
+
+
+def test_a_program_gives_no_result(nothing_left: object) -> None:
+    """The error says what there is instead."""
+    with pytest.raises(ramet.ChildDied) as caught:
+        ramet.Command(["true"]).spawn().result(SECONDS)
+    assert caught.value.__notes__ == ["a program gives no result: wait() tells how it ended"]
+
+
+async def meant_for_a_loop() -> int:
+    return 1
+
+
+def test_a_coroutine_function_needs_a_loop(nothing_left: object) -> None:
+    """What it returns cannot be brought over; no warning beside."""
+    with pytest.raises(ramet.ResultError, match=r"is run by asyncio\.run, in fn"):
+        _ = ramet.clone(meant_for_a_loop).result(SECONDS)
+    assert ramet.clone(lambda: asyncio.run(meant_for_a_loop())).result(SECONDS) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu", "true"], "there is no command 'rnu': did you mean 'run'?"),
+        (["sleep", "3"], "there is no command 'sleep': a program is run by 'ramet run'"),
+    ],
+)
+def test_a_command_line_that_is_none(arguments: list[str], words: str) -> None:
+    """A slip finds the command; a program is told how it is run."""
+    done = CliRunner().invoke(command_line, arguments)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"Error: {words}"
+
+
+def test_the_tour_takes_rows_as_words() -> None:
+    """`ramet tour VM tls` is `ramet tour --only VM,tls`."""
+    done = CliRunner().invoke(command_line, ["tour", "--json", "VM", "tls"])
+    assert [row["id"] for row in json.loads(done.stdout)["rows"]] == ["P9", "VM"]

@@ -176,5 +176,8 @@ def test_a_single_child_is_no_collection(nothing_left: object) -> None:
     """Whoever forgets the brackets is told, and so is who brings a Popen of another make."""
     with ramet.clone(int) as child, pytest.raises(TypeError, match="list"):
         ramet.wait(child)  # type: ignore[arg-type]
-    with subprocess.Popen(["true"]) as process, pytest.raises(TypeError, match="not Popen"):
+    with (
+        subprocess.Popen(["true"]) as process,
+        pytest.raises(TypeError, match=r"not subprocess\.Popen; os"),
+    ):
         ramet.wait([process])

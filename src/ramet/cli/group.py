@@ -1,5 +1,6 @@
 """The commands under one name."""
 
+import difflib
 from importlib import import_module
 
 import click
@@ -19,7 +20,9 @@ class _Commands(click.Group):
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         """The command of that name."""
         if name not in _COMMANDS:
-            return None
+            close = difflib.get_close_matches(name, _COMMANDS, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "a program is run by 'ramet run'"
+            raise click.UsageError(f"there is no command {name!r}: {hint}")
         found = getattr(import_module(f".{name}", __package__), name)
         assert isinstance(found, click.Command)
         return found

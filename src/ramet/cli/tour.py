@@ -14,6 +14,7 @@ from ..tour.row import Row, Verdict
 
 
 @click.command()
+@click.argument("rows", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="An object for machines.")
 @click.option(
     "--only",
@@ -25,30 +26,32 @@ from ..tour.row import Row, Verdict
     metavar="VM,tls",
     help="Print the program of each of these rows, to be pasted and run.",
 )
-def tour(as_json: bool, only: str | None, code: str | None) -> None:
+def tour(rows: tuple[str, ...], as_json: bool, only: str | None, code: str | None) -> None:
     """Show on the running kernel what each clone flag does.
 
-    Each row makes real tasks, without the flag and with it, and tells what was seen. The exit status is
-    1 when anything DIFFERS from what the book and our facts say.
+    ROWS are as for --only, and all when nothing is said. Each row makes real tasks, without the flag
+    and with it, and tells what was seen. The exit status is 1 when anything DIFFERS from what the
+    book and our facts say.
     """
     if code is not None:
-        _print_programs(_selected(code, "--code"), as_json or only is not None)
+        _print_programs(_selected([code], "--code"), as_json or bool(rows) or only is not None)
         return
-    rows = run.all_rows() if only is None else _selected(only, "--only")
+    names = [*rows, *([] if only is None else [only])]
+    chosen = _selected(names, "--only") if names else run.all_rows()
     facts = machine.describe()
     if as_json:
-        outcomes = list(run.run(rows))
+        outcomes = list(run.run(chosen))
         click.echo(table.to_json(outcomes, facts))
     else:
         console = console_for(sys.stdout)
-        outcomes = list(_watched(run.run(rows), rows, console))
+        outcomes = list(_watched(run.run(chosen), chosen, console))
         table.show(console, outcomes, facts)
     sys.exit(int(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes)))
 
 
-def _selected(names: str, option: str) -> tuple[Row, ...]:
+def _selected(names: Iterable[str], option: str) -> tuple[Row, ...]:
     try:
-        return run.select_rows(run.all_rows(), names.split(","))
+        return run.select_rows(run.all_rows(), ",".join(names).split(","))
     except run.UnknownRowError as error:
         raise click.BadParameter(str(error), param_hint=option) from None
 
