@@ -187,7 +187,7 @@ int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
 }
 
 /* Nobody has stopped its own children before they died: these may have been at work on what is its. */
-static void release(struct core_release *release, const struct carried *call, int orphans)
+static void release(struct core_release *release, struct carried *call, int orphans)
 {
     if (call->finished)
         return;

@@ -90,6 +90,7 @@ static uintptr_t object_in(uintptr_t slot)
 
 #if PY_VERSION_HEX >= 0x030e0000
 #define EMPTY_SLOT 1 /* PyStackRef_NULL */
+#define BORROWED 1
 #else
 #define EMPTY_SLOT 0
 #endif
@@ -274,16 +275,10 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
 
 /* ---- with the GIL: what they own */
 
-static Frame *next_unseen(const struct core_dead_frames *found, const Frame *frame, long *seen)
+static Frame *next_of(const struct core_dead_frames *found, const Frame *frame, long *seen)
 {
     Frame *next = frame == NULL ? (Frame *)found->newest : frame->previous;
-    return next == NULL || (*seen)++ == found->frames || next->frame_obj != NULL ? NULL : next;
-}
-
-static bool add_owned(struct core_objects *owned, uintptr_t slot)
-{
-    PyObject *object = owned_in(slot);
-    return object == NULL || core_objects_add(owned, object);
+    return next == NULL || (*seen)++ == found->frames ? NULL : next;
 }
 
 /* A slot owns what it points to: whoever changes one puts the new in its place before the old is let go of. */
@@ -293,22 +288,133 @@ static int count_of_slots(const Frame *frame)
     return slots_in_use(frame, code, blocks_of(frame, code, CODE_OF(frame) + offsetof(PyCodeObject, co_code_adaptive)));
 }
 
-/* What a generator is made of stays with it. */
+/* ---- with the GIL: those that are objects as well */
+
+bool core_is_whole_frame(PyObject *object)
+{
+    return Py_IS_TYPE(object, &PyFrame_Type) && ((PyFrameObject *)object)->f_frame->owner == FRAME_OWNED_BY_FRAME_OBJECT;
+}
+
+/* Who has one can go on to those that called it: so these are made objects, too. */
+static bool make_objects(const struct core_dead_frames *found)
+{
+    long seen = 0;
+    Frame *frame = NULL;
+    while ((frame = next_of(found, frame, &seen)) != NULL && frame->frame_obj == NULL)
+        ;
+    PyFrameObject *object = frame == NULL ? NULL : (PyFrameObject *)Py_NewRef((PyObject *)frame->frame_obj);
+    while (object != NULL) {
+        PyFrameObject *back = PyFrame_GetBack(object);
+        Py_DECREF(object);
+        object = back;
+    }
+    return PyErr_Occurred() == NULL;
+}
+
+#if PY_VERSION_HEX >= 0x030e0000
+/* What is borrowed from a frame that called this one may not be there as long as its object. */
+static void own(uintptr_t *slot)
+{
+    PyObject *object = (PyObject *)object_in(*slot);
+    if ((*slot & TAGS) == BORROWED && object != NULL && !_Py_IsImmortal(object))
+        *slot = (uintptr_t)Py_NewRef(object);
+}
+
+static void own_all(Frame *frame, int count)
+{
+    own(&frame->f_executable.bits);
+    own(&frame->f_funcobj.bits);
+    for (int i = 0; i < count; i++)
+        own(&frame->localsplus[i].bits);
+    frame->stackpointer = frame->localsplus + count;
+}
+#else
+static void own_all(Frame *frame, int count)
+{
+    frame->stacktop = count;
+}
+#endif
+
+/* As take_ownership() in Python/frame.c does it at a return. */
+static void move_into_object(Frame *frame)
+{
+    PyFrameObject *object = frame->frame_obj;
+    Frame *own = (Frame *)object->_f_frame_data;
+    int count = count_of_slots(frame);
+    memcpy(own, frame, offsetof(Frame, localsplus) + (size_t)count * sizeof own->localsplus[0]);
+    own->owner = FRAME_OWNED_BY_FRAME_OBJECT;
+    own->frame_obj = NULL;
+    own->previous = NULL;
+    own_all(own, count);
+    object->f_frame = own;
+    if (!PyObject_GC_IsTracked((PyObject *)object))
+        PyObject_GC_Track(object);
+}
+
+static void link_back(const Frame *frame)
+{
+    const Frame *back = frame->previous;
+    while (back != NULL && back->frame_obj == NULL)
+        back = back->previous;
+    if (frame->frame_obj->f_back == NULL && back != NULL)
+        frame->frame_obj->f_back = (PyFrameObject *)Py_NewRef((PyObject *)back->frame_obj);
+}
+
+bool core_settle_frames(struct core_dead_frames *found)
+{
+    int was_enabled = PyGC_Disable(); /* nothing may run in between */
+    bool made = make_objects(found);
+    if (was_enabled)
+        PyGC_Enable();
+    long seen = 0;
+    for (Frame *frame = NULL; made && (frame = next_of(found, frame, &seen)) != NULL;) {
+        if (frame->frame_obj == NULL)
+            continue;
+        link_back(frame);
+        if (frame->owner == FRAME_OWNED_BY_THREAD)
+            move_into_object(frame);
+    }
+    found->has_objects &= !made;
+    PyErr_Clear();
+    return made;
+}
+
+void core_cut_generators(const struct core_dead_frames *found)
+{
+    long seen = 0;
+    for (Frame *frame = NULL, *next = next_of(found, NULL, &seen); (frame = next) != NULL;) {
+        next = next_of(found, frame, &seen);
+        if (frame->owner == FRAME_OWNED_BY_GENERATOR)
+            frame->previous = NULL;
+    }
+}
+
+/* ---- with the GIL: what they hold */
+
+static bool add_owned(struct core_objects *owned, uintptr_t slot)
+{
+    PyObject *object = owned_in(slot);
+    return object == NULL || core_objects_add(owned, object);
+}
+
+/* What a generator is made of stays with it, and what an object shows. */
 static bool add_of_frame(struct core_objects *owned, const Frame *frame)
 {
+    bool is_own = frame->owner == FRAME_OWNED_BY_THREAD;
+    if (frame->frame_obj != NULL)
+        return !is_own || core_objects_add(owned, (PyObject *)frame->frame_obj);
     const uintptr_t *slots = (const uintptr_t *)frame->localsplus;
     for (int i = 0, count = count_of_slots(frame); i < count; i++)
         if (!add_owned(owned, slots[i]))
             return false;
-    return frame->owner != FRAME_OWNED_BY_THREAD ||
-           (add_owned(owned, FUNCTION_SLOT_OF(frame)) && add_owned(owned, CODE_SLOT_OF(frame)) &&
-            add_owned(owned, (uintptr_t)frame->f_locals));
+    return !is_own || (add_owned(owned, FUNCTION_SLOT_OF(frame)) && add_owned(owned, CODE_SLOT_OF(frame)) &&
+                       add_owned(owned, (uintptr_t)frame->f_locals));
 }
 
 bool core_owned_by_frames(const struct core_dead_frames *found, struct core_objects *owned)
 {
     long seen = 0;
-    for (const Frame *frame = NULL; (frame = next_unseen(found, frame, &seen)) != NULL;)
+    for (const Frame *frame = NULL; (frame = next_of(found, frame, &seen)) != NULL;)
         if (!add_of_frame(owned, frame))
             return false;
     return true;
@@ -318,6 +424,8 @@ static long empty(Frame *frame)
 {
     uintptr_t *slots = (uintptr_t *)frame->localsplus;
     long references = 0;
+    if (frame->frame_obj != NULL && frame->owner != FRAME_OWNED_BY_THREAD)
+        return 0;
     for (int i = 0, count = count_of_slots(frame); i < count; i++) {
         references += object_in(slots[i]) != 0;
         if (owned_in(slots[i]) != NULL)
@@ -329,7 +437,7 @@ static long empty(Frame *frame)
 long core_empty_frames(const struct core_dead_frames *found)
 {
     long seen = 0, references = 0;
-    for (Frame *frame = NULL; (frame = next_unseen(found, frame, &seen)) != NULL;)
+    for (Frame *frame = NULL; (frame = next_of(found, frame, &seen)) != NULL;)
         references += empty(frame);
     return references;
 }

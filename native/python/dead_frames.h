@@ -32,10 +32,18 @@ struct core_dead_frames {
 void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *found);
 
 /*
- * With the GIL, of a task that stood where other threads could run: what its frames own for certain is added
- * to the list. Of a frame that somebody can reach, and of those that called it, that is nothing. False when
- * there is no memory for it.
+ * With the GIL, of a task that stood where other threads could run. Whoever has a frame as an object has it for
+ * himself afterwards, with those that called it, as after a return. False when there is no memory for it.
  */
+bool core_settle_frames(struct core_dead_frames *found);
+
+/* Whether it is an object that has its frame for itself. */
+bool core_is_whole_frame(PyObject *object);
+
+/* Before what was the dead one's is freed: a generator in which it died does not lead there any more. */
+void core_cut_generators(const struct core_dead_frames *found);
+
+/* Once they are settled: adds what they own for certain to the list. False when there is no memory for it. */
 bool core_owned_by_frames(const struct core_dead_frames *found, struct core_objects *owned);
 
 /* Takes it away from them: from here on it is the caller's to give up. How many of the found references it was. */

@@ -1,6 +1,8 @@
 /* Which objects are plain: a list of exact types, for a subclass may have a finalizer. */
 #include "plain.h"
 
+#include "dead_frames.h"
+
 bool core_is_immortal(PyObject *object)
 {
 #if PY_VERSION_HEX >= 0x030c0000
@@ -62,6 +64,6 @@ bool core_is_plain_container(PyObject *object)
         &PyListRevIter_Type,   &PyDictRevIterKey_Type, &PyDictRevIterValue_Type, &PyDictRevIterItem_Type,
         &PyProperty_Type,      &PyStaticMethod_Type,  &PyClassMethod_Type,
     };
-    return (is_among(Py_TYPE(object), types, Py_ARRAY_LENGTH(types)) || is_builtin_exception(object)) &&
+    return (is_among(Py_TYPE(object), types, Py_ARRAY_LENGTH(types)) || is_builtin_exception(object) || core_is_whole_frame(object)) &&
            !has_weak_references(object);
 }

@@ -56,12 +56,12 @@ static bool gather(struct core_objects *references, const struct core_dead_frame
     return core_owned_by_frames(found, references);
 }
 
-void core_release_take(struct core_release *release, PyThreadState *dead, const struct core_dead_frames *found,
+void core_release_take(struct core_release *release, PyThreadState *dead, struct core_dead_frames *found,
                        SharedTaskObject *task)
 {
     PyObject **places[MOST_HELD_BESIDES];
     int count = places_besides(dead, task, places);
-    if (!can_release(dead) || !gather(&release->references, found, places, count) ||
+    if (!can_release(dead) || !core_settle_frames(found) || !gather(&release->references, found, places, count) ||
         !core_reach(&release->references, &release->kept)) {
         core_objects_free(&release->references);
         core_objects_free(&release->kept);

@@ -15,7 +15,7 @@ struct core_release {
  * and keeps alive what is not plain and only they held. All stays as it was where that is not to be found
  * out: then the release is empty.
  */
-void core_release_take(struct core_release *release, PyThreadState *dead, const struct core_dead_frames *found,
+void core_release_take(struct core_release *release, PyThreadState *dead, struct core_dead_frames *found,
                        SharedTaskObject *task);
 
 /* With the GIL, when nobody needs any of it any more: gives up what was taken. */

@@ -58,6 +58,8 @@ void core_bury(PyThreadState *dead, const struct core_dead_frames *found)
 {
     if (found->has_objects)
         dead->datastack_chunk = NULL; /* it stays, for who holds one of these frames */
+    else
+        core_cut_generators(found);
     core_delete_state(dead);
 }
 
