@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "child.h"
+#include "stack_depth.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"
@@ -18,9 +19,8 @@
 #define Py_BUILD_CORE 1
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe_structs.h"
-#else
-#include "internal/pycore_frame.h"
 #endif
+#include "internal/pycore_frame.h"
 #undef Py_BUILD_CORE
 #pragma GCC diagnostic pop
 
@@ -213,18 +213,17 @@ static unsigned int blocks_of(const Frame *frame, const PyCodeObject *code, uint
 #endif
 
 /*
- * How much of the stack is in use is noted while a frame waits for a Python function that it called; else
- * only the open blocks are certain, for what lies above may have been given to whom it called.
+ * How many slots are in use: noted while a frame waits for a Python function that it called. Else so much of
+ * the stack is certain; what lies above may have been given to whom it called.
  */
-static int slots_in_use(const Frame *frame, const PyCodeObject *code, unsigned int blocks)
+static int noted_slots(const Frame *frame, const PyCodeObject *code)
 {
-    int variables = code->co_nlocalsplus;
 #if PY_VERSION_HEX < 0x030e0000
-    if (frame->stacktop >= variables && frame->stacktop <= variables + code->co_stacksize)
+    if (frame->stacktop >= code->co_nlocalsplus && frame->stacktop <= code->co_nlocalsplus + code->co_stacksize)
         return frame->stacktop;
 #endif
-    (void)frame;
-    return variables + (int)blocks;
+    (void)frame, (void)code;
+    return -1;
 }
 
 /* Whether it is one. */
@@ -239,7 +238,8 @@ static bool look_at(struct core_dead_frames *found, uintptr_t address, const Fra
     unsigned int depth = blocks_of(frame, &code, first);
     const struct piece variables = {slots, code.co_nlocalsplus};
     const struct piece blocks = {slots + (uintptr_t)code.co_nlocalsplus * sizeof(uintptr_t), (int)depth};
-    const struct piece in_use = {slots, slots_in_use(frame, &code, depth)};
+    int noted = noted_slots(frame, &code);
+    const struct piece in_use = {slots, noted >= 0 ? noted : code.co_nlocalsplus + (int)depth};
     found->frames++;
     found->references += references_in(&in_use);
     found->has_objects |= frame->frame_obj != NULL;
@@ -281,11 +281,24 @@ static Frame *next_of(const struct core_dead_frames *found, const Frame *frame, 
     return next == NULL || (*seen)++ == found->frames ? NULL : next;
 }
 
+/* What Python pushes for itself has no function, and a code that is not to be asked. */
+static int certain_depth(const Frame *frame, PyCodeObject *code)
+{
+    PyObject *function = (PyObject *)object_in(FUNCTION_SLOT_OF(frame));
+    uintptr_t first = (uintptr_t)code + offsetof(PyCodeObject, co_code_adaptive), at = INSTRUCTION_OF(frame);
+    int blocks = (int)blocks_of(frame, code, first);
+    if (function == NULL || !PyFunction_Check(function) || at < first)
+        return blocks;
+    int depth = core_stack_depth(code, (Py_ssize_t)((at - first) / sizeof(_Py_CODEUNIT)));
+    return depth > blocks ? depth : blocks;
+}
+
 /* A slot owns what it points to: whoever changes one puts the new in its place before the old is let go of. */
 static int count_of_slots(const Frame *frame)
 {
-    const PyCodeObject *code = (const PyCodeObject *)CODE_OF(frame);
-    return slots_in_use(frame, code, blocks_of(frame, code, CODE_OF(frame) + offsetof(PyCodeObject, co_code_adaptive)));
+    PyCodeObject *code = (PyCodeObject *)CODE_OF(frame);
+    int noted = noted_slots(frame, code);
+    return noted >= 0 ? noted : code->co_nlocalsplus + certain_depth(frame, code);
 }
 
 /* ---- with the GIL: those that are objects as well */

@@ -1,5 +1,6 @@
 /* What a dead child took with it, as ramet.burial finds it. */
 #include "births.h"
+#include "plain.h"
 #include "release.h"
 
 static PyObject *take_stock;
@@ -9,7 +10,11 @@ bool core_losses_ready(void)
     if (take_stock != NULL)
         return true;
     PyObject *module = PyImport_ImportModule("ramet.burial");
-    take_stock = module == NULL ? NULL : PyObject_GetAttrString(module, "take_stock");
+    PyObject *class = module == NULL ? NULL : PyObject_GetAttrString(module, "Losses");
+    take_stock = class == NULL ? NULL : PyObject_GetAttrString(module, "take_stock");
+    if (take_stock != NULL)
+        core_plain_ready((PyTypeObject *)class); /* it is one of Python */
+    Py_XDECREF(class);
     Py_XDECREF(module);
     return take_stock != NULL || core_does_without();
 }

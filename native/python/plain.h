@@ -4,12 +4,16 @@
 
 #include "core.h"
 
+/* Before the first question: a class that is written in Python, whose instances are tracked by the garbage collector. */
+void core_plain_ready(PyTypeObject *class);
+
 /* Whether it holds nothing that has to be looked at, and can end anywhere. */
 bool core_is_plain_leaf(PyObject *object);
 
 /*
- * Whether it can end anywhere once what it holds can: it has one of the interpreter's own types, no
- * finalizer, and nobody is told of its end (no weak reference). Its tp_traverse shows all that it holds.
+ * Whether it can end anywhere once what it holds can: it has one of the interpreter's own types, or a class
+ * written in Python that has no finalizer and derives from these only; and nobody is told of its end (no weak
+ * reference). Its tp_traverse shows all that it holds.
  */
 bool core_is_plain_container(PyObject *object);
 

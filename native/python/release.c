@@ -72,6 +72,8 @@ void core_release_take(struct core_release *release, PyThreadState *dead, struct
     for (int i = 0; i < count; i++)
         *places[i] = NULL;
     release->given_up = core_empty_frames(found);
+    if (found->references < release->given_up)
+        found->references = release->given_up; /* now that it is known of more */
 }
 
 void core_release_finish(struct core_release *release)
