@@ -1,0 +1,204 @@
+"""What the documents show is run as it stands, and what they say comes of it, comes of it.
+
+A block of Python is run as a script, after the imports of the blocks before it on its page. What it
+prints must be what the comments behind its print() calls say, in their order. Of a session at a prompt
+(`>>>`) and at a shell (`$`) the shown output must come; a `...` in it stands for anything, and a number of
+several digits for any. Programs that are made up are scripts that do nothing.
+"""
+
+import ast
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SECONDS = 60
+MADE_UP = ("server", "make", "daemonizes")
+CGROUP = "/sys/fs/cgroup/jobs/7"
+NEEDS_ROOT = re.compile(r'user="nobody"|--user nobody')
+OWN_INTERPRETER = 'interpreter="own"'
+REFUSED = 1  # what `ramet explain` says of a request that the kernel refuses
+# Has a test of its own, and takes a minute.
+LONG = ("ramet law check",)
+
+
+class Block(NamedTuple):
+    """Lines between two fences."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for one in found:
+        line = page.read_text().count("\n", 0, one.start(2)) + 1
+        yield Block(page, line, one[1], one[2])
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+PYTHON = [block for block in BLOCKS if block.language == "python"]
+PROMPTS = [block for block in BLOCKS if block.text.startswith(">>> ")]
+SHELL = [block for block in BLOCKS if re.search(r"^\$ ", block.text, flags=re.MULTILINE)]
+
+
+def place_of(block: Block) -> str:
+    return block.place
+
+
+def imports_before(block: Block) -> str:
+    """What the page has imported by then, each on one line."""
+    before = [one for one in PYTHON if one.page == block.page and one.line < block.line]
+    trees = [ast.parse(one.text) for one in before if not has_await(one.text)]
+    found = [
+        node
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    return "; ".join(map(ast.unparse, found))
+
+
+def has_await(text: str) -> bool:
+    """Whether it waits outside of any function, as at the prompt of asyncio."""
+    try:
+        compile(text, "", "exec")
+    except SyntaxError:
+        return True
+    return False
+
+
+def script_of(block: Block) -> str:
+    """Its lines under their numbers, each in the place that it has on its page."""
+    text = block.text
+    head = f"import sys; sys.path.pop(0); {imports_before(block)}"
+    if has_await(text):
+        text = "async def _main():\n" + "".join(f"    {line}" for line in text.splitlines(True))
+        text += "\nimport asyncio; asyncio.run(_main())\n"
+    return head + "\n" * max(1, block.line - 1) + text
+
+
+def promised(block: Block) -> list[str]:
+    """The comments behind calls of print()."""
+    lines = block.text.splitlines()
+    tree = compile(block.text, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    ends = [lines[last - 1] for last in sorted(call.end_lineno or 0 for call in calls)]
+    return [line.split("  # ")[1] for line in ends if "  # " in line]
+
+
+def pattern(shown: str) -> str:
+    """A number of several digits stands for any, and dots for anything."""
+    parts = re.split(r"(\d\d+|\.\.\.)", shown.strip())
+    return "".join(
+        r"\d+" if part.isdigit() and len(part) > 1 else ".*" if part == "..." else re.escape(part)
+        for part in parts
+    )
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every user may read, with programs that do nothing in its folder bin."""
+    folder = Path(tempfile.mkdtemp(prefix="ramet-snippets-"))
+    folder.chmod(0o755)
+    (folder / "bin").mkdir()
+    for name in MADE_UP:
+        write_program(folder / "bin" / name, "exit 0")
+    write_program(folder / "bin" / "ramet", f'exec {sys.executable} -m ramet "$@"')
+    yield folder
+    shutil.rmtree(folder)
+
+
+def write_program(file: Path, body: str) -> None:
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+
+
+def run(argv: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
+    return subprocess.run(
+        argv,
+        cwd=place,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_there_is_something_to_run() -> None:
+    """The documents have blocks of each kind, and none in a language that is not run."""
+    assert len(PYTHON) >= 9
+    assert PROMPTS
+    assert len(SHELL) >= 3
+    assert {block.language for block in BLOCKS} == {"", "python"}
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=place_of)
+def test_a_block_of_python(
+    block: Block, place: Path, nothing_left: object, request: pytest.FixtureRequest
+) -> None:
+    """It runs without an error or a warning, and prints what it says that it prints."""
+    if NEEDS_ROOT.search(block.text) and os.geteuid() != 0:
+        pytest.skip("becomes another user")
+    if OWN_INTERPRETER in block.text and sys.version_info < (3, 12, 4):
+        pytest.skip("an interpreter with a GIL of its own needs Python 3.12.4")
+    source = script_of(block)
+    if CGROUP in source:
+        source = source.replace(CGROUP, str(request.getfixturevalue("cgroup")))
+    script = place / "script.py"
+    script.write_text(source)
+    done = run([sys.executable, "-W", "error", str(script)], place)
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = ".*\n".join(map(pattern, promised(block)))
+    assert re.search(wanted, done.stdout, flags=re.DOTALL), done.stdout
+
+
+@pytest.mark.parametrize("block", PROMPTS, ids=place_of)
+def test_a_session_at_a_prompt(block: Block) -> None:
+    """Each line gives what is shown below it."""
+    known: dict[str, object] = {}
+    exec("import ramet; from ramet import CloneFlag as F", known)
+    test = doctest.DocTestParser().get_doctest(block.text, known, block.place, None, block.line)
+    told: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append)
+    assert "".join(told) == ""
+
+
+@pytest.mark.parametrize("block", SHELL, ids=place_of)
+def test_a_session_at_a_shell(block: Block, place: Path, nothing_left: object) -> None:
+    """Each command gives what is shown below it, where anything is shown."""
+    for session in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, shown = session.partition("\n")
+        if command.startswith(LONG) or (NEEDS_ROOT.search(command) and os.geteuid() != 0):
+            continue
+        done = run(["sh", "-c", command], place)
+        told = done.stdout + done.stderr
+        assert "Traceback" not in told
+        assert done.returncode in {0, REFUSED} or shown, told
+        if shown:
+            assert re.fullmatch(pattern(shown), told.strip(), flags=re.DOTALL), told
