@@ -36,9 +36,9 @@ def clone(
     exit code. arg: anything for a callable; a word for native code: an int, None for 0, or a
     pointer. flags: CloneFlag; the low byte is the signal that the parent gets at the child's end,
     and there is none unless it is given. child_stack: a Stack, or the address of the top of a block
-    of your own, aligned to 16 bytes, that must stay until the child is gone; None is the caller's
-    own stack, as vfork has it, and needs VFORK. tls: the address for the thread register, with
-    SETTLS. ptid: the word of PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and
+    of your own (rounded down to 16 bytes, as libc does it) that must stay until the child is gone; None
+    is the caller's own stack, as vfork has it, and needs VFORK. tls: the address for the thread
+    register, with SETTLS. ptid: the word of PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and
     CHILD_CLEARTID.
 
     fn and arg are laid in the two topmost words of the stack and fetched from there; for a callable
@@ -179,8 +179,9 @@ def _given_stack(
         return stack, None
     if not isinstance(stack, int):
         raise TypeError(f"child_stack is a Stack or an address, not {type(stack).__name__}")
-    _check_top(stack)
-    return None, stack
+    if stack <= 0:
+        raise ValueError(f"no stack ends at {stack:#x}")
+    return None, stack & -_STACK_ALIGNMENT  # as libc's wrapper does
 
 
 def _check_range(args: CloneArgs, *, native: bool) -> None:
