@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sched.h>
 #include <structmember.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,11 +19,38 @@
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* who dies in the midst of it is waited for no longer */
 
+static long compare_tables(long thread, long other)
+{
+    return ramet_syscall5(__NR_kcmp, thread, other, KCMP_FILES, 0, 0);
+}
+
+/* Not so where the kernel does not tell. */
+static bool has_own_table(long thread)
+{
+    pid_t main_thread = getpid();
+    return thread != main_thread && compare_tables(thread, main_thread) > 0;
+}
+
 void core_handle_hold(HandleObject *self, long pid, int pidfd)
 {
     self->pid = (int)pid;
     self->pidfd = pidfd;
     self->maker = getpid();
+    self->thread = (int)ramet_syscall0(__NR_gettid);
+    self->in_own_table = has_own_table(self->thread);
+}
+
+/*
+ * The pidfd, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
+ * two threads it does not: something else may have it here, another child's pidfd even.
+ */
+static int pidfd_here(const HandleObject *self)
+{
+    long thread = ramet_syscall0(__NR_gettid);
+    if (self->pidfd < 0 || thread == self->thread || self->maker != getpid())
+        return self->pidfd;
+    bool elsewhere = self->in_own_table ? compare_tables(thread, self->thread) != 0 : has_own_table(thread);
+    return elsewhere ? NO_DESCRIPTOR : self->pidfd;
 }
 
 /*
@@ -38,9 +67,10 @@ static void leave(HandleObject *self)
     self->users--;
     if (self->users > 0 || !self->let_go || self->pidfd < 0)
         return;
-    int pidfd = self->pidfd;
+    int pidfd = pidfd_here(self);
     self->pidfd = NO_DESCRIPTOR;
-    close(pidfd);
+    if (pidfd >= 0)
+        close(pidfd);
 }
 
 static void let_go(HandleObject *self)
@@ -64,8 +94,9 @@ static long ask(HandleObject *self, int options)
     siginfo_t info = {0};
     struct rusage used;
     long error = -EINVAL;
-    if (self->pidfd >= 0)
-        error = ramet_syscall5(__NR_waitid, P_PIDFD, self->pidfd, &info, options, &used);
+    int pidfd = pidfd_here(self);
+    if (pidfd >= 0)
+        error = ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, &info, options, &used);
     if (error == -EINVAL) /* P_PIDFD is younger than pidfds: 5.4 */
         error = ramet_syscall5(__NR_waitid, P_PID, self->pid, &info, options, &used);
     if (error < 0 || info.si_pid == 0)
@@ -118,8 +149,9 @@ static int look(HandleObject *self)
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
-    PyObject *same = ramet_rights_are_ours(self->pid, self->pidfd) ? Py_True : Py_False;
-    PyObject *done = PyObject_CallMethod(outcome, "look_at", "iiO", self->pid, self->pidfd, same);
+    int pidfd = pidfd_here(self);
+    PyObject *same = ramet_rights_are_ours(self->pid, pidfd) ? Py_True : Py_False;
+    PyObject *done = PyObject_CallMethod(outcome, "look_at", "iiO", self->pid, pidfd, same);
     leave(self);
     Py_DECREF(outcome);
     Py_XDECREF(done);
@@ -335,10 +367,11 @@ static PyObject *handle_has_ended(HandleObject *self, PyObject *seconds)
 {
     if (is_learned(self) || self->let_go)
         Py_RETURN_TRUE;
-    if (self->pidfd < 0)
+    int pidfd = pidfd_here(self);
+    if (pidfd < 0)
         Py_RETURN_NONE;
     enter(self);
-    PyObject *answer = core_poll(self->pidfd, seconds);
+    PyObject *answer = core_poll(pidfd, seconds);
     leave(self);
     return answer;
 }
@@ -366,7 +399,7 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
         return NULL;
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
-    long error = ramet_send(self->pid, self->pidfd, (int)signal);
+    long error = ramet_send(self->pid, pidfd_here(self), (int)signal);
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
@@ -376,7 +409,7 @@ static PyObject *handle_kill_sharer(HandleObject *self, PyObject *task)
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
     enter(self);
-    PyObject *killed = PyObject_CallMethod(task, "kill", "i", self->pidfd);
+    PyObject *killed = PyObject_CallMethod(task, "kill", "i", pidfd_here(self));
     leave(self);
     return killed;
 }
@@ -386,7 +419,8 @@ static PyObject *handle_copied_pidfd(HandleObject *self, PyObject *unused)
     (void)unused;
     if (self->pidfd < 0 || self->let_go)
         Py_RETURN_NONE;
-    int copy = fcntl(self->pidfd, F_DUPFD_CLOEXEC, 0);
+    int pidfd = pidfd_here(self);
+    int copy = pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 0) : (int)syscall(SYS_pidfd_open, self->pid, 0);
     return copy < 0 ? core_raise_errno(-errno) : PyLong_FromLong(copy);
 }
 

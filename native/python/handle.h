@@ -9,6 +9,8 @@ typedef struct {
     int pid;      /* 0: there was no birth */
     int maker;    /* the process that may reap it */
     int pidfd;    /* -1: it has none, or no longer */
+    int thread;   /* the one in whose table of descriptors that is... */
+    bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
     bool plain;   /* there is no more to know of its end than waitid() tells */

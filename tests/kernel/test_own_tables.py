@@ -60,6 +60,72 @@ def test_a_forgotten_child_is_reaped_without_its_table(other: str, nothing_left:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
+class Decoys:
+    """Other children, whose pidfds have the numbers that are free in this thread's table."""
+
+    def __init__(self, up_to: int) -> None:
+        self.child = ramet.Command(["sleep", "1000"]).spawn()
+        assert self.child.pidfd is not None
+        self._numbers = []
+        for number in range(3, up_to + 1):
+            try:
+                os.fstat(number)
+            except OSError:
+                self._numbers.append(os.dup2(self.child.pidfd, number))
+
+    def verify(self) -> None:
+        """Nobody has touched them."""
+        for number in self._numbers:
+            os.fstat(number)
+            os.close(number)
+        assert self.child.poll() is None
+        self.child.kill()
+        assert self.child.wait(SECONDS).signal is not None
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["maker lives", "maker has ended"])
+def test_another_threads_child_is_signalled_and_waited_for(
+    ended: bool, nothing_left: object
+) -> None:
+    """Whoever has another table hits the child itself, and nobody whose pidfd has that number here."""
+    with ThreadPoolExecutor(1, initializer=unshare_files) as pool:
+        children = [
+            pool.submit(ramet.Command(argv).spawn).result(SECONDS)
+            for argv in (["sleep", "1000"], ["sleep", "1000"], ["true"])
+        ]
+        number = max(child.pidfd or 0 for child in children)
+        if ended:
+            pool.shutdown()
+        decoys = Decoys(number)
+        children[0].kill()
+        assert children[0].wait(SECONDS).signal is not None
+        assert children[1].poll() is None
+        with pytest.raises(ramet.TimeoutExpired):
+            children[1].wait(0.01)
+        children[1].kill_tree(SECONDS)
+        assert children[1].wait(SECONDS).signal is not None
+        assert children[2].wait(SECONDS).success
+        decoys.verify()
+
+
+def test_a_child_of_the_process_is_waited_for_in_a_table_of_ones_own(nothing_left: object) -> None:
+    """The other way round, too: the thread with its own table has a child of the main thread's."""
+
+    def use(child: "ramet.Child[None]", number: int) -> None:
+        decoys = Decoys(number)
+        child.kill()
+        assert child.wait(SECONDS).signal is not None
+        decoys.verify()
+
+    with ThreadPoolExecutor(1, initializer=unshare_files) as pool:
+        pool.submit(int).result()
+        child = ramet.Command(["sleep", "1000"]).spawn()
+        number = child.pidfd
+        assert number is not None
+        pool.submit(use, child, number).result(SECONDS)
+    os.close(number)  # what is in our table nobody else could close
+
+
 KILLS_A_TREE = """
 import ctypes, os, sys, threading, anyio, anyio.to_thread, ramet.aio
 go, ready = threading.Event(), threading.Event()
