@@ -1,6 +1,7 @@
 """A parser of untrusted bytes under another user, without descriptors, limits on all it may take.
 
-It has a memory of its own: what shares a memory shares its secrets.
+It has a memory of its own: what shares a memory shares its secrets. Its result is read as data,
+whatever it writes.
 """
 
 import json
@@ -27,9 +28,10 @@ def parse(data: bytes) -> Any:
 
 def main() -> None:
     """One that parses, one that does not, one that tries to open a file."""
-    value, uid = ramet.clone(parse, b'{"a": [1, 2]}').result(20)
+    value, uid = ramet.clone(parse, b'{"a": [1, 2]}', trusted=False).result(20)
     print(value, uid == (NOBODY if os.geteuid() == 0 else os.getuid()))
-    print(type(ramet.clone(parse, b"[" * 100_000).exception(20)).__name__)
+    error = ramet.clone(parse, b"[" * 100_000, trusted=False).exception(20)
+    print(error.type_name if isinstance(error, ramet.RemoteError) else error)
 
 
 if __name__ == "__main__":

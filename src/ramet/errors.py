@@ -17,6 +17,7 @@ __all__ = [
     "CloneError",
     "DeadlineExceeded",
     "Interrupted",
+    "KeptGroupsWarning",
     "PreexecWarning",
     "RemoteError",
     "ResultError",
@@ -223,6 +224,13 @@ class PreexecWarning(RuntimeWarning):
     """Popen or run was given a preexec_fn, which costs a copy of the process.
 
     ``warnings.simplefilter("ignore", ramet.PreexecWarning)`` silences it.
+    """
+
+
+class KeptGroupsWarning(RuntimeWarning):
+    """A child of root becomes another user and stays in root's groups.
+
+    ``warnings.simplefilter("ignore", ramet.KeptGroupsWarning)`` silences it.
     """
 
 

@@ -335,10 +335,10 @@ def _refuse_what_is_for_others(
             "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
             "killed by itself while its caller goes on"
         )
-    if trusted is not None and flags & _VM:
+    if trusted is False and flags & _VM:
         raise ValueError(
-            "trusted is for a child with a memory of its own: one that shares the memory (VM) writes "
-            "wherever it likes, and is trusted with all"
+            "a child that shares the memory (VM) writes wherever it likes, and is trusted with all: "
+            "trusted=False is for one with a memory of its own"
         )
 
 

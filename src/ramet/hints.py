@@ -1,9 +1,12 @@
 """What was probably meant by a call that cannot be granted as it stands."""
 
+import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from types import FrameType
 from typing import Any
 
+from .errors import KeptGroupsWarning
 from .flags import CloneFlag
 from .kernel_names import nearest
 
@@ -128,3 +131,27 @@ def no_name_of_ramet(name: str) -> str:
         return f"; {_OF_RAMET[name]}"
     flag = name.removeprefix("CLONE_")
     return f"; it is ramet.CloneFlag.{flag}" if flag in CloneFlag.__members__ else ""
+
+
+def warn_of_kept_groups(user: object, own: int | None, more: Sequence[int]) -> None:
+    """Say that a child becomes that user and keeps this process's own group, and more of them."""
+    kept = [] if own is None else [f"group {own} (group= changes it)"]
+    if more:
+        kept.append(f"groups {[*more]} (extra_groups=[] leaves them)")
+    warn_at_caller(
+        f"the child becomes user {user} and keeps this process's {' and '.join(kept)}: "
+        "init_groups=True gives it the groups of that user",
+        KeptGroupsWarning,
+    )
+
+
+def warn_at_caller(text: str, kind: type[Warning]) -> None:
+    """Warn at the line that called the library."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __package__

@@ -62,7 +62,10 @@ class FunctionOptions(TypedDict, total=False):
     ``die_with_parent`` kills the child when the caller's process ends, whatever its threads do. The
     kernel forgets both at the exec of a program with set-user-ID, set-group-ID or capabilities.
 
-    Identity: ``user``, ``group``, ``extra_groups``, by name or number; ``no_new_privs``;
+    Identity: ``user``, ``group``, ``extra_groups``, by name or number: whoever becomes another user
+    stays in the caller's groups unless these are said (of root's a KeptGroupsWarning reminds);
+    ``init_groups``, whether it gets the user's own group and groups, as at a login, but for what is
+    said of them; ``no_new_privs``;
     ``bounding_caps``, ``permitted_caps``, ``inheritable_caps``, ``ambient_caps``: capabilities by
     name, each the whole of its set from then on; ``securebits``, by name or as a number. An exec
     works a program's permitted capabilities out anew: they are the ambient ones, and for root,
@@ -100,6 +103,7 @@ class FunctionOptions(TypedDict, total=False):
     restore_signals: bool
     pdeathsig: Signal | None
     user: str | int | None
+    init_groups: bool
     group: str | int | None
     extra_groups: Iterable[str | int] | None
     no_new_privs: bool
@@ -200,7 +204,44 @@ def checked(options: Mapping[str, Any], known: Collection[str]) -> Checked:
             raise _unknown(name, known)
         if value is not None:
             said[name] = _one_checked(name, value)
+    if said.pop("init_groups", False):
+        said = {**checked(login_groups(options.get("user")), known), **said}
     return MappingProxyType(said)
+
+
+def warn_of_kept_groups(options: Mapping[str, Any]) -> None:
+    """Say so when they take another user for a child of root, and leave it in root's groups."""
+    user = options.get("user")
+    stays = user is None or user in (0, "root")
+    if stays or options.get("init_groups") or os.geteuid() != 0:
+        return
+    own = os.getegid() if options.get("group") is None else None
+    more = os.getgroups() if options.get("extra_groups") is None else ()
+    if own is not None or more:
+        from . import hints  # only a mistake needs them
+
+        hints.warn_of_kept_groups(user, own, more)
+
+
+def login_groups(user: str | int | None) -> dict[str, Any]:
+    """The user's group and groups, as at a login: group and extra_groups.
+
+    Raises ValueError for a user that is not named, and for one of whom nothing is known.
+    """
+    import pwd
+
+    if user is None:
+        raise ValueError("init_groups is for a child that becomes another user: it needs user")
+    try:
+        known = pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
+    except KeyError:
+        raise ValueError(
+            f"init_groups: nothing is known of user {user}, so say group and extra_groups"
+        ) from None
+    return {
+        "group": known.pw_gid,
+        "extra_groups": os.getgrouplist(known.pw_name, known.pw_gid),
+    }
 
 
 def _one_checked(name: str, value: Any) -> Any:
@@ -589,6 +630,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "pdeathsig": _signal,
     "die_with_parent": _flag,
     "user": _user,
+    "init_groups": _flag,
     "group": _group,
     "extra_groups": _groups,
     "no_new_privs": _flag,

@@ -11,10 +11,7 @@ import gc
 import os
 import struct
 import subprocess
-import sys
-import warnings
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
 from . import _core
@@ -23,6 +20,7 @@ from .child import Child
 from .errors import CloneError, PreexecWarning, spawn_error
 from .flags import CloneFlag
 from .function import clone
+from .hints import warn_at_caller
 from .options import WORDS_FOR_PREEXEC
 from .program import Command
 from .surroundings import Moves, Steps, steps_of
@@ -37,20 +35,12 @@ _MOST_TEXT_BYTES = 1 << 12
 
 
 def warn() -> None:
-    """Say, at the line that called the library, that there is a better way."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _is_ours(frame):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(
+    """Say that there is a better way."""
+    warn_at_caller(
         "preexec_fn takes a copy of this process for each program, in which locks of other threads "
         f"may stay locked; nearly all that it is used for has a word of its own: {WORDS_FOR_PREEXEC}",
         PreexecWarning,
-        stacklevel=level,
     )
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == __package__
 
 
 def spawn(command: Command, preexec_fn: Callable[[], object]) -> Child[None]:

@@ -32,6 +32,7 @@ from .options import (
     checked,
     descriptor_of,
     key,
+    warn_of_kept_groups,
 )
 from .spawn_reasons import likely_reason
 from .surroundings import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
@@ -92,6 +93,8 @@ class Command:
         self._asked = argv[0], options  # for an error: as the caller has put it
         self._held: Descriptors | None = None
         said: Checked
+        if "user" in options:
+            warn_of_kept_groups(options)
         if not options:
             said, self._made = _NOTHING_SAID, _plainly_made()
         else:

@@ -10,7 +10,7 @@ from .conflicts import refuse_conflicts
 from .errors import SpawnError, spawn_error
 from .flags import CloneFlag
 from .joining import Descriptors, joined_namespaces
-from .options import FUNCTION_OPTIONS, Checked, checked
+from .options import FUNCTION_OPTIONS, Checked, checked, warn_of_kept_groups
 from .spawn_reasons import likely_reason
 from .surroundings import Moves, Surroundings, steps_of
 from .transfer import FailedStep
@@ -33,6 +33,7 @@ class Setting:
         self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
     ) -> None:
         said = checked(options, FUNCTION_OPTIONS)
+        warn_of_kept_groups(options)
         # Unlike a program's, they are what the function was written for.
         said = {"close_fds": False, "restore_signals": False, **said}
         _refuse_conflicts(said, flags)

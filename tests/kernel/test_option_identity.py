@@ -2,11 +2,13 @@ import ctypes
 import grp
 import os
 import pwd
+import warnings
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
+import ramet
 from ramet import Command
 
 Told: TypeAlias = Callable[..., str]
@@ -47,6 +49,66 @@ def test_users_and_groups_by_name(status: Status, root: None, nothing_left: obje
 def test_no_extra_groups(status: Status, root: None, nothing_left: object) -> None:
     """An empty list takes all groups away."""
     assert status(extra_groups=[])["Groups"] == ""
+
+
+def test_the_groups_of_a_login(status: Status, root: None, nothing_left: object) -> None:
+    """init_groups gives the user's own group and groups; what is said besides wins."""
+    user = pwd.getpwuid(NOBODY)
+    groups = sorted(os.getgrouplist(user.pw_name, user.pw_gid))
+    for name in (user.pw_name, NOBODY):
+        said = status(user=name, init_groups=True)
+        assert said["Gid"].split() == [str(user.pw_gid)] * 4
+        assert sorted(map(int, said["Groups"].split())) == groups
+    assert status(user=NOBODY, init_groups=True, group=7)["Gid"].split()[0] == "7"
+    assert status(user=NOBODY, init_groups=True, extra_groups=[])["Groups"] == ""
+    assert status(user=NOBODY, init_groups=False, group=5)["Gid"].split()[0] == "5"
+    seen = ramet.clone(os.getgroups, user=NOBODY, init_groups=True).result()
+    assert sorted(seen) == groups
+
+
+def test_init_groups_needs_a_user_that_is_known() -> None:
+    """Without a user there is nothing to look up, and without an entry nothing is found."""
+    with pytest.raises(ValueError, match="it needs user"):
+        Command(["true"], init_groups=True)
+    with pytest.raises(ValueError, match="nothing is known of user 1234567"):
+        Command(["true"], user=1234567, init_groups=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, r"becomes user 65534 and keeps this process's group 0 \(group="),
+        ({"group": NOBODY}, r"process's groups \[7, 8\] \(extra_groups="),
+        ({"extra_groups": []}, r"group 0 \(group= changes it\): init_groups"),
+    ],
+)
+def test_who_is_left_in_groups_of_root_is_warned_of(
+    options: dict[str, Any], words: str, root: None
+) -> None:
+    """For programs and functions, at the line that asks for it."""
+    before = os.getgroups()
+    os.setgroups([7, 8])
+    try:
+        for make in (
+            lambda: Command(["true"], user=NOBODY, **options),
+            lambda: ramet.run(["true"], user=NOBODY, **options),
+            lambda: ramet.clone(os.getpid, user=NOBODY, **options).wait(),
+        ):
+            with pytest.warns(ramet.KeptGroupsWarning, match=words) as caught:
+                make()
+            assert caught[0].filename == __file__
+    finally:
+        os.setgroups(before)
+
+
+def test_who_has_said_all_is_not_warned(root: None) -> None:
+    """Whoever names group and groups, or takes the user's own, or stays root, knows what comes of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Command(["true"], user=NOBODY, group=0, extra_groups=[])
+        Command(["true"], user=NOBODY, init_groups=True)
+        Command(["true"], user=0)
+        Command(["true"], group=NOBODY)
 
 
 def test_ones_own_ids_are_always_allowed(status: Status, nothing_left: object) -> None:

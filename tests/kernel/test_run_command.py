@@ -17,6 +17,7 @@ import pytest
 
 RAMET = [sys.executable, "-m", "ramet", "run"]
 NOBODY = 65534
+AS_NOBODY = f"--user {NOBODY} --group {NOBODY} --groups none"
 
 
 def ramet_run(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -182,7 +183,15 @@ def test_an_identity(root: None) -> None:
     name = pwd.getpwuid(NOBODY).pw_name
     options = ["--user", name, "--group", NOBODY, "--groups", "7,8"]
     assert told(*options, "--", "sh", "-c", "id -u; id -g; id -G") == "65534\n65534\n65534 7 8\n"
-    assert told("--user", name, "--groups", "none", "--", "id", "-G") == "0\n"
+    assert told("--user", name, "--group", 0, "--groups", "none", "--", "id", "-G") == "0\n"
+
+
+def test_who_is_left_in_groups_of_root_is_told(root: None) -> None:
+    """One line on stderr says so, and the program runs."""
+    done = ramet_run("--user", NOBODY, "--groups", "none", "--", "id", "-G")
+    assert (done.returncode, done.stdout) == (0, "0\n")
+    assert done.stderr.count("\n") == 1
+    assert "--init-groups" in done.stderr
 
 
 def test_the_groups_of_a_login(root: None) -> None:
@@ -200,8 +209,8 @@ def test_the_groups_of_a_login(root: None) -> None:
         ("--bounding-caps NET_RAW", "CapBnd", 1 << 13),
         ("--permitted-caps net_raw,CAP_KILL --securebits NOROOT", "CapPrm", 1 << 13 | 1 << 5),
         ("--inheritable-caps NET_RAW", "CapInh", 1 << 13),
-        (f"--user {NOBODY} --ambient-caps NET_RAW --inheritable-caps NET_RAW", "CapAmb", 1 << 13),
-        (f"--user {NOBODY} --ambient-caps none", "CapAmb", 0),
+        (f"{AS_NOBODY} --ambient-caps NET_RAW --inheritable-caps NET_RAW", "CapAmb", 1 << 13),
+        (f"{AS_NOBODY} --ambient-caps none", "CapAmb", 0),
     ],
 )
 def test_capabilities(options: str, line: str, mask: int, root: None) -> None:
@@ -352,7 +361,10 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--timeout", "soon", "true"], "'soon' is no duration"),
         (["--timeout", "-1", "true"], "'-1' is no duration"),
         (["--hostname", "x", "true"], "CLONE_NEWUTS"),
-        (["--init-groups", "true"], "--init-groups is for a --user"),
+        (
+            ["--init-groups", "true"],
+            "init_groups is for a child that becomes another user: it needs user",
+        ),
         (["--stdin", "/no/such", "true"], "/no/such: No such file or directory"),
         (["--cgroup", "/no/such", "true"], "/no/such: No such file or directory"),
         (["--cwd", "/no/such", "true"], "step 'chdir' failed on '/no/such': ENOENT"),

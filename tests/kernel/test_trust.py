@@ -192,6 +192,7 @@ def test_in_shared_memory_there_is_nobody_to_distrust() -> None:
     for flags in (F.VM, F.VM | F.VFORK):
         with pytest.raises(ValueError, match="shares the memory"):
             ramet.clone(print, flags=flags, trusted=False)
+        assert ramet.clone(os.getppid, flags=flags, trusted=True).result() == os.getpid()
 
 
 DATA: list[Any] = [

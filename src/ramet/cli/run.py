@@ -5,13 +5,14 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 import click
 
-from ..errors import CloneError, SpawnError
+from ..errors import CloneError, KeptGroupsWarning, SpawnError
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
 from ..kernel_names import signal_number
@@ -153,7 +154,7 @@ def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> i
         options.update(vocabulary(values))
         _refuse_what_is_never_told(options)
         _as_the_caller_has_signals(options, mask)
-        command = Command(argv, **options)
+        command = _made(argv, options)
         if values["dry_run"]:
             _show(command)
             return 0
@@ -163,6 +164,19 @@ def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> i
         status = watch.status()
         report.ended(status, timed_out=watch.timed_out)
     return _exit_code(status, timed_out=watch.timed_out)
+
+
+def _made(argv: tuple[str, ...], options: Options) -> Command:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", KeptGroupsWarning)
+        command = Command(argv, **options)
+    if told:
+        click.echo(
+            "ramet run: --user leaves the program in groups of root: --init-groups gives it the user's "
+            "own, --group and --groups any others",
+            err=True,
+        )
+    return command
 
 
 @contextmanager

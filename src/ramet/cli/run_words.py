@@ -293,7 +293,7 @@ OPTIONS: tuple[ShellOption, ...] = (
     option(_WHO, "--user", "NAME|ID", _id, "User; groups are not changed by it.", "user"),
     option(_WHO, "--group", "NAME|ID", _id, "Group.", "group"),
     option(_WHO, "--groups", "A,B|none", _ids, "Supplementary groups.", "extra_groups"),
-    switch(_WHO, "--init-groups", "With --user: its group and groups, as at a login."),
+    switch(_WHO, "--init-groups", "With --user: its group and groups, as at a login.", "init_groups"),
     switch(_WHO, "--no-new-privs", "No exec gives more rights.", "no_new_privs"),
     option(_WHO, "--ambient-caps", "CAPS", _names, _KEPT + "ambient set.", "ambient_caps"),
     option(
@@ -453,26 +453,11 @@ def vocabulary(values: Mapping[str, Any]) -> Options:
         said["gid_map"] = [(0, os.getegid(), 1), *said.get("gid_map", ())]
     if "uid_map" in said or "gid_map" in said:
         said["flags"] = said.get("flags", 0) | CloneFlag.NEWUSER.value
-    if values["init_groups"]:
-        said = {**_login_groups(said.get("user")), **said}
     if values["env"] or values["unset_env"] or values["clear_env"]:
         said["env"] = _environment(values)
     elif (coerced := _without_coercion()) is not None:
         said["env"] = coerced
     return said  # type: ignore[return-value] # by way of the names in the table
-
-
-def _login_groups(user: str | int | None) -> dict[str, Any]:
-    import pwd
-
-    if user is None:
-        raise ValueError("--init-groups is for a --user")
-    try:
-        known = pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
-    except KeyError:
-        raise ValueError(f"--init-groups: nothing is known of user {user}") from None
-    groups = os.getgrouplist(known.pw_name, known.pw_gid)
-    return {"group": known.pw_gid, "extra_groups": groups}
 
 
 def _environment(values: Mapping[str, Any]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def debug(function: Callable[[], T], events: Iterable[Event] = ()) -> Trace[T]:
     The child asks to be traced by its parent, which the restrictions of Yama leave alone.
     Raises NotPermitted where nobody may trace, or the child has another tracer already.
     """
-    child = ramet.clone(_traced, function)
+    child = ramet.clone(_traced, function, trusted=True)  # its tracer may reap it first
     stops = tuple(_follow(child.pid, events))
     try:
         return Trace(child.result(), stops)
