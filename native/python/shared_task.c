@@ -90,11 +90,37 @@ static PyObject *raise_early(PyObject *exception)
     return NULL;
 }
 
+/*
+ * The copy of the context has the very object that is the caller's decimal context, with its precision and
+ * its flags; and the module remembers the one that it found last in this thread state.
+ */
+static void have_own_decimal_context(void)
+{
+    static PyObject *name;
+    if (name == NULL)
+        name = PyUnicode_InternFromString("_decimal");
+    PyObject *decimal = name == NULL ? NULL : PyImport_GetModule(name);
+    PyObject *callers = decimal == NULL ? NULL : PyObject_CallMethod(decimal, "getcontext", NULL);
+    PyObject *own = callers == NULL ? NULL : PyObject_CallMethod(callers, "copy", NULL);
+    PyObject *nothing = own == NULL ? NULL : PyObject_CallMethod(decimal, "setcontext", "O", own);
+    Py_XDECREF(nothing);
+    Py_XDECREF(own);
+    Py_XDECREF(callers);
+    Py_XDECREF(decimal);
+    PyErr_Clear();
+}
+
+static PyObject *call_in_context(const SharedTaskObject *self)
+{
+    have_own_decimal_context();
+    return PyObject_Call(self->fn, self->args, NULL);
+}
+
 int core_run_task(SharedTaskObject *self, PyObject *early)
 {
     PyObject *value = NULL;
     if (PyContext_Enter(self->context) == 0)
-        value = early == NULL ? PyObject_Call(self->fn, self->args, NULL) : raise_early(early);
+        value = early == NULL ? call_in_context(self) : raise_early(early);
     int code = value != NULL ? keep_value(self, value) : keep_error(self);
     if (PyContext_Exit(self->context) < 0)
         PyErr_Clear();
