@@ -90,8 +90,10 @@ static PyObject *make(struct core_birth *birth)
         return core_may_copy() ? pid_alone(birth, core_birth_copied(birth)) : NULL;
     if (!birth->native && !ready())
         return NULL;
-    if (flags & CLONE_VFORK)
-        return pid_alone(birth, core_birth_suspending(birth));
+    if (flags & CLONE_VFORK) {
+        bool needs_room = !birth->native && birth->request.args.stack == 0;
+        return needs_room && !core_has_room_for_child() ? NULL : pid_alone(birth, core_birth_suspending(birth));
+    }
     if (flags & CLONE_SETTLS) {
         ramet_lease_sweep();
         return pid_alone(birth, core_birth_native(birth));
@@ -260,10 +262,12 @@ static bool may_share(void)
     return false;
 }
 
-/* The task, born; or -errno. */
+/* The task, born; or -errno; or 0 with an exception set. */
 static long share(struct core_birth *birth, SharedTaskObject *task)
 {
     struct ramet_clone_args *args = &birth->request.args;
+    if (args->flags & CLONE_VFORK && !core_has_room_for_child())
+        return 0;
     birth->task = task;
     ramet_epoch();
     if (args->flags & CLONE_PIDFD)

@@ -31,6 +31,9 @@ bool core_may_copy(void);
 /* The same when nothing is asked that fork() does not do: libc knows best how to do it. Always returns twice. */
 long core_fork(void);
 
+/* Whether the calling thread has stack enough for a Python function in its child; else a ValueError is set. */
+bool core_has_room_for_child(void);
+
 /* births_suspending.c: VM|VFORK, the calling thread lends its own block and sleeps. */
 long core_birth_suspending(struct core_birth *birth);
 

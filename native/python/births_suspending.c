@@ -7,6 +7,7 @@
 #include "births.h"
 
 #include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "orphan.h"
 
 #define BENCH_BYTES 16384
+#define LEAST_STACK_BYTES 49152 /* the bench, what is noted of a dead child, and some of Python */
 
 struct suspending {
     PyThreadState *state;
@@ -128,6 +130,38 @@ static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject
     PyEval_RestoreThread(mine);
     if (!core_keep_state(call->state))
         core_delete_state(call->state);
+}
+
+/* Below and above all that the calling thread has for a stack; 0 where nobody need know: the main thread's grows. */
+static void measure_stack(uintptr_t *lowest, uintptr_t *highest)
+{
+    pthread_attr_t attr;
+    void *base;
+    size_t size, guard;
+    if (core_is_main_thread() || pthread_getattr_np(pthread_self(), &attr) != 0)
+        return;
+    if (pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0) {
+        *lowest = (uintptr_t)base + guard;
+        *highest = (uintptr_t)base + size;
+    }
+    pthread_attr_destroy(&attr);
+}
+
+bool core_has_room_for_child(void)
+{
+    static _Thread_local uintptr_t lowest, highest;
+    static _Thread_local bool measured;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (!measured)
+        measure_stack(&lowest, &highest);
+    measured = true;
+    if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it may be on another one */
+        return true;
+    PyErr_Format(PyExc_ValueError,
+                 "the child runs on this thread's stack, which has %zu bytes left: it needs at least %d. Make the thread "
+                 "with a larger threading.stack_size()",
+                 (size_t)(here - lowest), LEAST_STACK_BYTES);
+    return false;
 }
 
 static long birth_of_python(struct core_birth *birth)

@@ -180,7 +180,7 @@ def vfork(
     fn; signal.signal() is refused there (ValueError), as its handlers would be the caller's.
 
     Returns a Child, which is the caller's.
-    Raises as clone() does.
+    Raises as clone() does, and ValueError in a thread that has less than 48 KiB of its stack left.
     Needs: nothing for itself.
     Source: vfork(2), clone(2).
     """

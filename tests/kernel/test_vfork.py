@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 import ramet
-from ramet import ChildDied, ExitStatus
+from ramet import ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
 SECONDS = 30.0
@@ -249,3 +250,28 @@ def test_the_callers_handlers_run_in_the_caller(
         assert handled == [caller] * 2
     finally:
         signal.signal(signal.SIGUSR1, old)
+
+
+def test_a_thread_with_too_small_a_stack_is_refused(nothing_left: object) -> None:
+    """The child would overflow what its caller's thread has: the error names the minimum."""
+    told: list[str] = []
+
+    def call() -> None:
+        for verb in ramet.vfork, functools.partial(lowlevel.clone, flags=F.VM | F.VFORK):
+            try:
+                verb(lambda *_: 0)
+            except ValueError as error:
+                told.append(str(error))
+
+    def in_thread(size: int, fn: Callable[[], object]) -> None:
+        before = threading.stack_size(size)
+        thread = threading.Thread(target=fn)
+        thread.start()
+        threading.stack_size(before)
+        thread.join()
+
+    in_thread(32768, call)
+    assert len(told) == 2
+    assert all("at least 49152" in words for words in told)
+    in_thread(131072, lambda: told.append(ramet.vfork(str, 5).result()))
+    assert told[2:] == ["5"]
