@@ -87,7 +87,7 @@ def has_await(text: str) -> bool:
 def script_of(block: Block) -> str:
     """Its lines under their numbers, each in the place that it has on its page."""
     text = block.text
-    head = f"import sys; sys.path.pop(0); {imports_before(block)}"
+    head = imports_before(block)
     if has_await(text):
         text = "async def _main():\n" + "".join(f"    {line}" for line in text.splitlines(True))
         text += "\nimport asyncio; asyncio.run(_main())\n"
