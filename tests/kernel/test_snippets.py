@@ -202,3 +202,42 @@ def test_a_session_at_a_shell(block: Block, place: Path, nothing_left: object) -
         assert done.returncode in {0, REFUSED} or shown, told
         if shown:
             assert re.fullmatch(pattern(shown), told.strip(), flags=re.DOTALL), told
+
+
+# ---- the calls of the classic page
+
+CLASSIC_PAGE = ROOT / "docs" / "the_classic_page.md"
+
+
+def calls() -> dict[str, str]:
+    """The item `Call` of each statement."""
+    found = re.findall(
+        r"^### (\w+).*\n(?:(?!#).*\n)*?- Call: (.+(?:\n  .+)*)",
+        CLASSIC_PAGE.read_text(),
+        re.MULTILINE,
+    )
+    return dict(found)
+
+
+def parts_of(call: str) -> list[tuple[str, str]]:
+    """What is to be run, in its order, each with what it gives, or nothing where nothing is said."""
+    found = re.findall(r"`([^`]+)`(?:,? (?:which )?gives\s+`([^`]+)`)?", call)
+    return [(code, gives) for code, gives in found if "(" in code]
+
+
+@pytest.mark.parametrize("statement", calls())
+def test_a_call_gives_what_is_said(statement: str, place: Path) -> None:
+    """Each statement of the classic page has a call, and it gives what stands there."""
+    (names,) = [block.text for block in PYTHON if block.page == CLASSIC_PAGE]
+    parts = parts_of(calls()[statement])
+    assert [gives for _, gives in parts if gives], "no call says what it gives"
+    lines = [names]
+    for code, gives in parts:
+        lines.append(f"print(repr({code}))" if gives else code)
+    script = place / "script.py"
+    script.write_text("\n".join(lines))
+    # PARENT makes a child of the shell, which reaps it.
+    done = run(["sh", "-c", f"{sys.executable} -W error {script}; exit $?"], place)
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = "\n".join(pattern(gives) for _, gives in parts if gives)
+    assert re.fullmatch(wanted, done.stdout.strip()), done.stdout
