@@ -82,6 +82,14 @@ static bool is_at(const int *word, pthread_cond_t *condvar, int number)
     return (const unsigned *)word == word_of(condvar, number);
 }
 
+bool ramet_condvar_has(const void *address, const int *word)
+{
+    for (int group = 0; layout != NULL && group < GROUPS; group++)
+        if (word == (const int *)address + layout->signals + group)
+            return true;
+    return false;
+}
+
 void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
 {
     for (int group = 0; layout != NULL && group < GROUPS; group++) {

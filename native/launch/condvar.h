@@ -8,12 +8,16 @@
 #define RAMET_CONDVAR_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 /*
  * A task that is stopped, and will be killed, sleeps on this word: if that is one of the condition
  * variable's, it is off the count. By raw calls.
  */
 void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
+
+/* Whether this would be a word of a condition variable on which its waiters sleep, if there were one at this address. */
+bool ramet_condvar_has(const void *address, const int *word);
 
 /*
  * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken, as they

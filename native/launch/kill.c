@@ -12,6 +12,7 @@
 #include "task_state.h"
 
 #define TRIES 100
+#define TRIES_OF_ONE_PAUSE 5
 #define MOST_THREADS 64 /* that are looked at: few children start any */
 #define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that no processor has time for */
 
@@ -36,6 +37,13 @@ static void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 50000};
     ramet_syscall2(__NR_nanosleep, &pause, NULL);
+}
+
+/* Some threads of libraries look for work for tens of milliseconds before they rest. */
+static void pause_after(int tries)
+{
+    for (int i = 0; i <= tries / TRIES_OF_ONE_PAUSE; i++)
+        pause_shortly();
 }
 
 static bool has_stopped(pid_t pid)
@@ -79,7 +87,7 @@ long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool 
         well = stopped && stand_well(stands, count);
         if (stopped && !well && try + 1 < TRIES) {
             ramet_send(pid, pidfd, SIGCONT);
-            pause_shortly();
+            pause_after(try);
             continue;
         }
         for (int i = 0; i < count; i++)

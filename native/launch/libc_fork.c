@@ -17,11 +17,14 @@
 #include <dispatch.h>
 #include <errno.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "futex.h"
 #include "memory.h"
 
 /* Of a fork that was only made for its handlers. */
@@ -31,6 +34,48 @@ static void dispose(pid_t pid)
         ramet_syscall1(__NR_exit_group, 0);
     while (pid > 0 && ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED, NULL) == -EINTR)
         ;
+}
+
+/* Held by who waits and by who is waited for. */
+struct errand {
+    int done;
+    int holders;
+};
+
+static void release(struct errand *errand)
+{
+    if (__atomic_sub_fetch(&errand->holders, 1, __ATOMIC_ACQ_REL) == 0)
+        free(errand);
+}
+
+static void *run_errand(void *context)
+{
+    struct errand *errand = context;
+    ramet_run_fork_handlers();
+    __atomic_store_n(&errand->done, 1, __ATOMIC_RELEASE);
+    ramet_futex_wake(&errand->done);
+    release(errand);
+    return NULL;
+}
+
+bool ramet_run_fork_handlers_within(int64_t nanoseconds)
+{
+    struct errand *errand = calloc(1, sizeof *errand);
+    pthread_t thread;
+    if (errand == NULL)
+        return false;
+    errand->holders = 2;
+    if (pthread_create(&thread, NULL, run_errand, errand) != 0) {
+        free(errand);
+        return false;
+    }
+    pthread_detach(thread);
+    int64_t until = ramet_now() + nanoseconds;
+    while (__atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) == 0 && ramet_now() < until)
+        ramet_futex_wait_while(&errand->done, 0, until - ramet_now());
+    bool done = __atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) != 0;
+    release(errand);
+    return done;
 }
 
 #if RAMET_HAS_DISPATCH

@@ -22,7 +22,7 @@ struct ramet_stand {
 
 struct ramet_stand ramet_task_stand(long tid);
 
-/* Whether it holds no lock of libc's there: it waits in a system call, but not in one that malloc makes with its lock held. */
+/* Whether it rests: it waits in a system call, but not in one that malloc makes with its lock held, and not for a turn. */
 bool ramet_stands_well(const struct ramet_stand *stand);
 
 /* Whether it sleeps on a word, which is the first argument. */

@@ -112,6 +112,12 @@ bool core_outlived_by_threads(void);
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
 void core_bury_threads(long pid);
 
+/*
+ * After the end of a child that was killed with threads of its own, with the GIL: what libraries keep of these
+ * lies in memory that lives on, and a library that has handlers for a fork can put that in order.
+ */
+void core_take_down_pools(void);
+
 /* Whether the calling task is the only one of its thread group. */
 bool core_is_alone(void);
 

@@ -12,6 +12,7 @@
 #include "nested.h"
 #include "orphan.h"
 #include "pool.h"
+#include "task_state.h"
 #include "release.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
@@ -228,6 +229,8 @@ static bool bury(void *context)
     core_release_finish(&released);
     if (call->is_process && !call->finished)
         bury_threads(call);
+    if (call->had_threads)
+        core_take_down_pools();
     core_tidy_up(call, mine);
     if (!call->carrier->again || !call->finished || ramet_carrier_holds_mutex(call->carrier))
         return false;
@@ -255,6 +258,8 @@ long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
     struct carried *call = carrier == NULL ? NULL : carrier->context;
     if (call != NULL && call->apart != NULL && core_strike_apart(call, pid, pidfd))
         return 0;
+    if (call != NULL)
+        call->had_threads = ramet_task_threads(pid) > 1;
     bool stood_well;
     long error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
     if (call != NULL && stood_well)
@@ -470,7 +475,7 @@ static void fill_in(struct carried *call, const struct core_birth *birth)
     call->is_process = !(birth->request.args.flags & CLONE_THREAD);
     call->kept = Py_NewRef(birth->fn == NULL ? (PyObject *)birth->task : birth->kept);
     call->stack = birth->stack;
-    call->finished = call->leaving = call->begun = false;
+    call->finished = call->leaving = call->begun = call->had_threads = false;
     call->carrier->deadline = 0;
     call->carrier->expired = 0;
 }

@@ -1,6 +1,7 @@
 /* Killing a child in shared memory, as far as Python has a part in it. */
 #define _GNU_SOURCE
 #include "births.h"
+#include "condvar.h"
 #include "gil.h"
 #include "task_state.h"
 
@@ -111,11 +112,26 @@ void core_forget_stack(struct core_dead_stack *kept)
     *kept = (struct core_dead_stack){NULL, 0, 0};
 }
 
+/* Who waits on a condition variable has its address on the stack: the GIL's, or one that a library's pool waits on. */
+static pthread_cond_t *condvar_with(void *const *words, size_t count, const int *word)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ramet_condvar_has(words[i], word))
+            return words[i];
+    return NULL;
+}
+
 void core_strike_off(const struct ramet_stand *stand)
 {
-    strike_off_above(stand->stack_pointer);
+    void *words[NEAR_WORDS];
+    size_t count = read_above(stand->stack_pointer, words);
+    strike_off(words, count);
     if (!ramet_stands_in_futex(stand))
         return;
     wake_all_on((void *)stand->first);
-    core_gil_strike_off((const int *)stand->first);
+    pthread_cond_t *condvar = condvar_with(words, count, (const int *)stand->first);
+    if (condvar != NULL)
+        ramet_condvar_strike_off(condvar, (const int *)stand->first);
+    else
+        core_gil_strike_off((const int *)stand->first);
 }

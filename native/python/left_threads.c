@@ -93,6 +93,18 @@ bool core_outlived_by_threads(void)
     return !core_is_alone();
 }
 
+#define PATIENCE_NANOSECONDS INT64_C(1000000000)
+
+void core_take_down_pools(void)
+{
+    bool done;
+    Py_BEGIN_ALLOW_THREADS
+    done = ramet_run_fork_handlers_within(PATIENCE_NANOSECONDS);
+    Py_END_ALLOW_THREADS
+    if (!done)
+        call("tell_lost", 0);
+}
+
 PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;

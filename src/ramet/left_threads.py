@@ -133,6 +133,18 @@ def _see_off(spared: "set[int | None]") -> "set[int]":
     return set()
 
 
+def tell_lost(_: int) -> None:
+    """In the caller: a function was killed with threads of a library's, which cannot do without them."""
+    warnings.warn(
+        "a function in shared memory was killed while it had native threads, and the library whose "
+        "they were waits for them: its next use, and the next fork, may wait for ever. Compute once "
+        "in the caller before, so that the pool is the caller's, or run what may be killed in a "
+        "memory of its own (no VM)",
+        RuntimeWarning,
+        stacklevel=1,
+    )
+
+
 def bury(pid: int) -> None:
     """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
     while _have_still_to_end(pid):

@@ -225,3 +225,92 @@ def test_a_pool_that_knows_of_no_forks_is_told(apart: Start) -> None:
     if library is None:
         pytest.skip("there is no libgomp")
     assert apart(leave_threads, library).finish() == "all\n"
+
+
+def kill_owners(how: str, kills: int) -> None:
+    import os
+    import random
+    import time
+    import warnings
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "2"
+    import numpy as np
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("error")
+    numbers = np.random.default_rng(1).random((150, 150))
+    right = numbers @ numbers
+    never, _ = os.pipe()
+
+    def multiply() -> bool:
+        return bool(np.allclose(numbers @ numbers, right))
+
+    def be_idle(begun: list[bool]) -> None:
+        begun.append(multiply())
+        os.read(never, 1)
+
+    def compute(begun: list[bool]) -> None:
+        while multiply():
+            begun.append(True)
+
+    for number in range(kills):
+        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        begun: list[bool] = []
+        fn = be_idle if number % 2 else compute
+        child = ramet.clone(fn, begun, flags=F.VM, timeout=0.2 if how == "timeout" else None)
+        while not begun:
+            time.sleep(0.001)
+        if how == "kill":
+            time.sleep(random.random() / 10)
+            child.kill()
+        assert child.wait(30).signal == 9
+        assert multiply()
+        assert ramet.clone(multiply, flags=F.VM).result(30)
+        assert ramet.clone(multiply, flags=F.FS).result(30)
+        assert multiply()
+    print("all")
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_a_killed_function_takes_no_pool_along(apart: Start, how: str) -> None:
+    """Its pool is put in order at its burial: caller, copies and functions compute after it, and fork."""
+    assert apart(kill_owners, how, 10).finish() == "all\n"
+
+
+def hang_in_handlers() -> None:
+    import ctypes
+    import os
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    libc = ctypes.CDLL(None)
+    never, _ = os.pipe()
+    begun: list[int] = []
+
+    def leave_a_thread() -> None:
+        thread = ctypes.c_void_p()
+        begun.append(libc.pthread_create(ctypes.byref(thread), None, libc.pause, None))
+        os.read(never, 1)
+
+    child = ramet.clone(leave_a_thread, flags=F.VM)
+    while not begun:
+        os.sched_yield()
+    assert begun == [0]
+    libc.__register_atfork(libc.pause, None, None, None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        child.kill()
+        assert child.wait(30).signal == 9
+    assert [each.category for each in told] == [RuntimeWarning], told
+    assert "the next fork, may wait for ever" in str(told[0].message)
+    assert ramet.clone(os.getpid, flags=F.VM).result(30)
+    print("all")
+
+
+def test_a_pool_that_cannot_be_put_in_order_is_told(apart: Start) -> None:
+    """Handlers that do not come to their end keep nobody, and a warning says what that means."""
+    assert apart(hang_in_handlers).finish() == "all\n"
