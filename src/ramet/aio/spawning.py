@@ -20,6 +20,7 @@ from ..program import Command, Launch, begin
 # Most births take a fiftieth of this. To stand still so long costs the loop less than to look again;
 # a shorter patience costs more, since the kernel then has to set the timer of the processor for it.
 _PATIENCE_SECONDS = 0.005
+_SHORT_PATIENCE_SECONDS = 0.0005  # beside one that takes longer: enough for most, too
 _MOST_IN_A_ROW = 8  # then the others have a turn
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # Nobody is in a scope that is cancelled unless one of these is there; to ask costs half a hand-over.
@@ -78,7 +79,7 @@ class InLoop:
 
     def patience(self) -> float:
         """For how many seconds a loop may stand still; where one birth hangs, others may."""
-        return 0.0 if self._late else _PATIENCE_SECONDS
+        return min(_PATIENCE_SECONDS, _SHORT_PATIENCE_SECONDS) if self._late else _PATIENCE_SECONDS
 
     async def reach(self, child: Underway, gate: int) -> Report:
         """Wait until the child is at that gate; a cancellation kills it."""
