@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "handle.h"
 #include "lease.h"
+#include "left_open.h"
 #include "memory.h"
 #include "pool.h"
 
@@ -80,7 +81,7 @@ static PyObject *make_carried(struct core_birth *birth)
 
 static bool ready(void)
 {
-    return core_losses_ready() && core_threads_ready();
+    return core_losses_ready() && core_threads_ready() && core_left_open_ready();
 }
 
 static PyObject *make(struct core_birth *birth)

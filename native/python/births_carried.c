@@ -144,6 +144,7 @@ static void bury_orphan(struct ramet_carrier *carrier)
     core_delete_state(call->undertaker);
     call->state = call->undertaker = NULL;
     Py_CLEAR(call->early);
+    core_table_abandon(&call->table);
     core_take_stock(&call->found, NULL, task_of(call), false);
     core_shared_task_forget(task_of(call));
     bury_threads(call);
@@ -224,6 +225,7 @@ static bool bury(void *context)
     core_bury(call->state, &call->found);
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);
+    core_table_abandon(&call->table);
     if (core_take_stock(&call->found, &released, task_of(call), true))
         call->carrier->stays = true;
     core_release_finish(&released);
@@ -289,6 +291,7 @@ void core_settle(struct carried *call)
 {
     const struct ramet_carrier *carrier = call->carrier;
     call->own_pid = (pid_t)ramet_syscall0(__NR_getpid);
+    core_table_settle(&call->table, call->own_pid);
     if (carrier->settid_word != NULL)
         *carrier->settid_word = (int)ramet_syscall0(__NR_gettid);
     if (call->clear_handlers)
@@ -324,6 +327,7 @@ static int run_task(void *task, void *arg, void *context)
     Py_CLEAR(call->early);
     if (call->is_process && core_outlived_by_threads())
         return code;
+    core_table_close(&call->table);
     if (!leave_python(call))
         ramet_carrier_leave(call->carrier);
     return code;
@@ -336,6 +340,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
+    core_table_close(&call->table);
     leave_python(call);
     return code;
 }
@@ -478,6 +483,8 @@ static void fill_in(struct carried *call, const struct core_birth *birth)
     call->finished = call->leaving = call->begun = call->had_threads = false;
     call->carrier->deadline = 0;
     call->carrier->expired = 0;
+    if (!birth->apart)
+        core_table_enter(&call->table, call->state, birth->request.args.flags);
 }
 
 bool core_is_apart(const struct ramet_carrier *carrier)
@@ -514,6 +521,7 @@ long core_birth_carried(struct core_birth *birth)
     birth->task->claim = carrier->over;
     long pid = give_birth(birth, call);
     if (pid < 0) {
+        core_table_leave(&call->table);
         if (call->apart == NULL) /* else the carrier gives back what was lent */
             Py_CLEAR(call->kept);
         carrier->born = false;

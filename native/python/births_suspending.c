@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "left_open.h"
 #include "libc_thread.h"
 #include "nested.h"
 #include "orphan.h"
@@ -30,12 +31,14 @@ struct suspending {
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
+    struct core_table_user table;
     struct core_dead_frames found; /* of a child that did not finish */
 };
 
 static void settle(struct suspending *call)
 {
     call->pid = (pid_t)ramet_syscall0(__NR_getpid);
+    core_table_settle(&call->table, call->pid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
@@ -50,6 +53,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
+    core_table_close(&call->table);
     PyEval_SaveThread();
     return code;
 }
@@ -63,6 +67,7 @@ static int run_task(void *task, void *arg, void *context)
     int code = core_run_task(task, NULL);
     if (call->is_process && core_outlived_by_threads())
         return code;
+    core_table_close(&call->table);
     bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
     PyEval_SaveThread();
     call->tidy = tidy;
@@ -104,6 +109,7 @@ static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject 
         PyThreadState_Swap(state);
     PyThreadState *noted = core_note_state(state);
     core_bury(call->state, &call->found);
+    core_table_abandon(&call->table);
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
@@ -180,6 +186,7 @@ static long birth_of_python(struct core_birth *birth)
         entry.run = run_task;
         entry.fn = birth->task;
     }
+    core_table_enter(&call.table, call.state, birth->request.args.flags);
     char bench[BENCH_BYTES] __attribute__((aligned(16)));
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */

@@ -2,6 +2,7 @@
 #ifndef RAMET_CARRIED_H
 #define RAMET_CARRIED_H
 
+#include "left_open.h"
 #include "visits.h"
 
 /* What a child is given, and what its undertaker finds. It belongs to the carrier, for one child after the other. */
@@ -24,6 +25,7 @@ struct carried {
     pid_t own_pid; /* as the child sees it */
     struct ramet_carrier *carrier;
     const struct ramet_stack *stack; /* NULL: the carrier's own */
+    struct core_table_user table;
     struct core_dead_frames found;   /* of a child that did not finish */
     SharedTaskObject *apart;         /* with an interpreter of its own: the task; else NULL, and so are these: */
     struct core_interpreter *own;

@@ -54,6 +54,8 @@ static PyMethodDef at_home[] = {
      "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
     {"know_exit_status", core_know_exit_status, METH_VARARGS,
      "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
+    {"forget_number", core_forget_number, METH_VARARGS,
+     "forget_number(each, place, /)\n--\n\nThe object has the number of a descriptor in that word: it has none any more."},
     {"held_by", core_held_by, METH_VARARGS,
      "held_by(ident, kinds, owner, /)\n--\n\nAll objects of those kinds that have that number in that word."},
     {"is_locked", core_is_locked, METH_VARARGS,

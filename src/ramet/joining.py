@@ -14,6 +14,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._open: list[int] = []
+        self._maker = os.getpid()
 
     def hold(self, descriptor: int) -> int:
         """Take it over."""
@@ -21,6 +22,8 @@ class Descriptors:
         return descriptor
 
     def __del__(self) -> None:
+        if self._maker != os.getpid():  # a child in shared memory made it, in a table of its own
+            return
         for descriptor in self._open:
             os.close(descriptor)
 

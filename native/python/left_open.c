@@ -1,0 +1,237 @@
+/*
+ * Which objects those are is known by who made them. CPython tells nobody, so their types are asked: each notes what
+ * is made of it in a child, until that is given up. To everybody else that is the look at an empty list.
+ */
+#include "left_open.h"
+
+#include <linux/sched.h>
+
+#include "births.h"
+
+/* ---- the objects */
+
+#define BUCKETS 256
+
+struct noted {
+    struct noted *next;
+    PyObject *object; /* not held: it strikes itself off */
+    struct core_table *table;
+};
+
+static struct noted *buckets[BUCKETS];
+static long all_noted;
+static struct core_table_user *users;
+
+static struct noted **bucket_of(const PyObject *object)
+{
+    return &buckets[(uintptr_t)object / 64 % BUCKETS];
+}
+
+static struct core_table *own_table(void)
+{
+    if (users == NULL)
+        return NULL;
+    const PyThreadState *state = PyThreadState_Get();
+    pid_t pid = (pid_t)ramet_syscall0(__NR_getpid);
+    for (const struct core_table_user *user = users; user != NULL; user = user->next)
+        if (user->state == state || user->pid == pid)
+            return user->table;
+    return NULL;
+}
+
+static void note(PyObject *object)
+{
+    struct core_table *table = own_table();
+    struct noted *noted = table == NULL ? NULL : PyMem_RawMalloc(sizeof *noted);
+    if (noted == NULL)
+        return;
+    struct noted **bucket = bucket_of(object);
+    *noted = (struct noted){*bucket, object, table};
+    *bucket = noted;
+    table->left++;
+    all_noted++;
+}
+
+static void strike_off(struct noted **link)
+{
+    struct noted *noted = *link;
+    *link = noted->next;
+    noted->table->left--;
+    all_noted--;
+    PyMem_RawFree(noted);
+}
+
+static void forget(const PyObject *object)
+{
+    struct noted **link = bucket_of(object);
+    while (*link != NULL && (*link)->object != object)
+        link = &(*link)->next;
+    if (*link != NULL)
+        strike_off(link);
+}
+
+/* A list of them, which are noted no more. */
+static PyObject *take(const struct core_table *table)
+{
+    PyObject *left = PyList_New(0);
+    for (int i = 0; left != NULL && i < BUCKETS; i++)
+        for (struct noted **link = &buckets[i]; *link != NULL;) {
+            if ((*link)->table != table) {
+                link = &(*link)->next;
+                continue;
+            }
+            if (PyList_Append(left, (*link)->object) < 0)
+                PyErr_Clear();
+            strike_off(link);
+        }
+    return left;
+}
+
+/* ---- their types */
+
+#define MOST_KINDS 4
+
+static struct kind {
+    PyTypeObject *type;
+    newfunc make;
+    destructor give_up;
+} kinds[MOST_KINDS];
+static int kinds_known;
+
+static const struct kind *kind_of(PyTypeObject *type)
+{
+    const struct kind *kind = kinds;
+    while (!PyType_IsSubtype(type, kind->type))
+        kind++;
+    return kind;
+}
+
+static PyObject *make_and_note(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *object = kind_of(type)->make(type, args, kwargs);
+    if (object != NULL && users != NULL)
+        note(object);
+    return object;
+}
+
+static void give_up_and_forget(PyObject *object)
+{
+    if (all_noted != 0)
+        forget(object);
+    kind_of(Py_TYPE(object))->give_up(object);
+}
+
+/* A class has from its bases how it is made, as that was when it was defined. */
+static bool have_it_noted(PyTypeObject *type, newfunc make)
+{
+    if (type->tp_new == make)
+        type->tp_new = make_and_note;
+    PyObject *heirs = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    for (Py_ssize_t i = 0; heirs != NULL && i < PyList_GET_SIZE(heirs); i++)
+        if (!have_it_noted((PyTypeObject *)PyList_GET_ITEM(heirs, i), make))
+            Py_CLEAR(heirs);
+    Py_XDECREF(heirs);
+    return heirs != NULL;
+}
+
+static bool know(const char *module_name, const char *name)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    Py_XDECREF(module);
+    if (type == NULL)
+        return false;
+    PyTypeObject *kind = (PyTypeObject *)type; /* held for good */
+    kinds[kinds_known++] = (struct kind){kind, kind->tp_new, kind->tp_dealloc};
+    kind->tp_dealloc = give_up_and_forget;
+    return have_it_noted(kind, kinds[kinds_known - 1].make);
+}
+
+static PyObject *left_open;
+
+bool core_left_open_ready(void)
+{
+    static const char *const names[MOST_KINDS][2] = {
+        {"_io", "FileIO"}, {"_socket", "socket"}, {"select", "epoll"}, {"mmap", "mmap"}};
+    if (left_open != NULL)
+        return true;
+    PyObject *module = PyImport_ImportModule("ramet.left_open");
+    if (module == NULL)
+        return core_does_without();
+    while (kinds_known < MOST_KINDS)
+        if (!know(names[kinds_known][0], names[kinds_known][1])) {
+            Py_DECREF(module);
+            return core_does_without();
+        }
+    left_open = module;
+    return true;
+}
+
+/* ---- those who have tables */
+
+void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64_t flags)
+{
+    *user = (struct core_table_user){.state = state, .may_have_pid = !(flags & (CLONE_THREAD | CLONE_NEWPID))};
+    user->table = flags & CLONE_FILES ? own_table() : &user->own;
+    user->next = users;
+    users = user;
+}
+
+void core_table_settle(struct core_table_user *user, pid_t pid)
+{
+    user->pid = user->may_have_pid && pid > 1 ? pid : 0;
+}
+
+void core_table_leave(struct core_table_user *user)
+{
+    struct core_table_user **link = &users;
+    while (*link != NULL && *link != user)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = user->next;
+}
+
+/* One of ramet.left_open. Whether it came to its end. */
+static bool call(const char *function, PyObject *left)
+{
+    PyObject *done = left_open == NULL ? NULL : PyObject_CallMethod(left_open, function, "O", left);
+    Py_XDECREF(done);
+    if (done == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_WriteUnraisable(NULL);
+    PyErr_Clear();
+    return done != NULL;
+}
+
+static void settle(struct core_table_user *user, bool in_child)
+{
+    if (user->own.left == 0)
+        return;
+    PyObject *left = take(&user->own);
+    if (left != NULL && !(in_child && call("close", left))) /* else it was interrupted */
+        call("abandon", left);
+    Py_XDECREF(left);
+}
+
+void core_table_close(struct core_table_user *user)
+{
+    settle(user, true);
+    core_table_leave(user);
+}
+
+void core_table_abandon(struct core_table_user *user)
+{
+    core_table_leave(user);
+    settle(user, false);
+}
+
+/* The number of a descriptor in an object, which is that word's lower half: none from now on. */
+PyObject *core_forget_number(PyObject *module, PyObject *args)
+{
+    PyObject *object;
+    Py_ssize_t place;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "On:forget_number", &object, &place))
+        return NULL;
+    *(int *)((char *)object + place * (Py_ssize_t)sizeof(unsigned long)) = -1;
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,40 @@
+/*
+ * What a child in shared memory opens in a table of descriptors of its own. The objects outlive the child, and
+ * their numbers mean something else to the caller: who gives such an object up would close the caller's.
+ */
+#ifndef RAMET_LEFT_OPEN_H
+#define RAMET_LEFT_OPEN_H
+
+#include "core.h"
+
+struct core_table {
+    long left; /* how many objects there are that have numbers of it */
+};
+
+/* A task, by the state that Python keeps for it, and the table that it has, which may be another's. */
+struct core_table_user {
+    struct core_table_user *next;
+    PyThreadState *state;
+    struct core_table *table; /* NULL: the caller's, whose objects are nobody's concern */
+    struct core_table own;
+    bool may_have_pid;
+    pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same */
+};
+
+/* In the child, which has that pid. */
+void core_table_settle(struct core_table_user *user, pid_t pid);
+
+/* The others with the GIL. Before a birth; false with an exception set. */
+bool core_left_open_ready(void);
+
+/* The child is about to be, with these flags, or is no more. */
+void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64_t flags);
+void core_table_leave(struct core_table_user *user);
+
+/* In the child, at the end of its function: closes what is left. */
+void core_table_close(struct core_table_user *user);
+
+/* When it has died in the midst of it: what is left forgets its number. */
+void core_table_abandon(struct core_table_user *user);
+
+#endif
