@@ -13,11 +13,12 @@ import os
 import pickle
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.abc import InspectLoader
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from .main_program import MAIN, MainFunctions, global_names
 from .transfer import Transfer
 
 Main = tuple[str, str]
@@ -52,6 +53,8 @@ def prepared(
         "argv": list(map(str, sys.argv)),
         "environment": dict(os.environb),
         "main": main,
+        "functions": pickler.main_functions.functions,
+        "names": pickler.main_functions.names,
         "name": name,
     }
     if main is not None:  # classes of its main program are this process's own, when they come back
@@ -64,6 +67,7 @@ class _Pickler(pickle.Pickler):
     def __init__(self, stream: io.BytesIO, main: Main | None) -> None:
         super().__init__(stream, protocol=5)
         self.lent: list[object] = []
+        self.main_functions = MainFunctions()
         self._places: dict[int, int] = {}
         self._main = main
 
@@ -72,8 +76,24 @@ class _Pickler(pickle.Pickler):
         if type(obj) in _PLAIN or isinstance(obj, bytes):
             return None
         if isinstance(obj, FunctionType):
-            return None if self._is_found_by_name(obj) else self._by_code(obj)
+            return self._function(obj)
+        if _is_number(obj):
+            return None
         return self._place_of(obj) if hasattr(type(obj), "__buffer__") else None
+
+    def reducer_override(self, obj: Any) -> Any:
+        """numpy, which numbers of its own need, is not there."""
+        if not _is_number(obj):
+            return NotImplemented
+        value = obj.item()
+        return type(value), (value,)
+
+    def _function(self, fn: FunctionType) -> Any:
+        if fn.__module__ == MAIN and self._main is not None:
+            number = self.main_functions.number_of(fn)
+            if number is not None:
+                return (number,)
+        return None if self._is_found_by_name(fn) else self._by_code(fn)
 
     def _place_of(self, owner: Any) -> int:
         place = self._places.get(id(owner))
@@ -102,6 +122,16 @@ class _Pickler(pickle.Pickler):
         return code, module, fn.__name__, fn.__defaults__, fn.__kwdefaults__
 
 
+def _is_number(value: Any) -> bool:
+    """Whether it is one of numpy's that Python has as well."""
+    numpy: Any = sys.modules.get("numpy")
+    return (
+        numpy is not None
+        and isinstance(value, (numpy.number, numpy.bool_))
+        and type(value.item()) in {bool, int, float, complex}
+    )
+
+
 def _refuse_references(owner: Any) -> None:
     """An array of objects offers the addresses of objects as its memory."""
     with memoryview(owner) as view:
@@ -111,22 +141,11 @@ def _refuse_references(owner: Any) -> None:
 
 def _refuse_globals(fn: FunctionType) -> None:
     """What a __main__ without a file defines is nowhere to be found."""
-    missing = sorted(set(_global_names(fn.__code__)) & (fn.__globals__.keys() - {"__name__"}))
+    missing = sorted(set(global_names(fn.__code__)) & (fn.__globals__.keys() - {"__name__"}))
     if missing:
         raise pickle.PicklingError(
             f"{fn!r} uses {', '.join(missing)} of a __main__ that has no file"
         )
-
-
-def _global_names(code: CodeType) -> Iterator[str]:
-    import dis
-
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _global_names(constant)
 
 
 def _main() -> Main | None:

@@ -49,7 +49,7 @@ def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
 def _call(views: tuple[memoryview, ...]) -> object:
     setting = marshal.loads(views[0])
     _settle(setting)
-    fn, args = _Unpickler(views, setting["main"]).load()
+    fn, args = _Unpickler(views, setting).load()
     return fn(*args)
 
 
@@ -92,10 +92,11 @@ def _flush() -> None:
 class _Unpickler(pickle.Unpickler):
     """Finds functions and classes by import, what was lent in memory, and others by their code."""
 
-    def __init__(self, views: tuple[memoryview, ...], main: tuple[str, str] | None) -> None:
+    def __init__(self, views: tuple[memoryview, ...], setting: dict[str, Any]) -> None:
         super().__init__(io.BytesIO(views[1]))
         self._views = views
-        self._main = main
+        self._main: tuple[str, str] | None = setting["main"]
+        self._functions = _main_functions(setting["functions"], setting["names"])
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if module_name == "__main__":
@@ -105,6 +106,8 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         if isinstance(pid, int):
             return self._views[LENT_FROM + pid]
+        if len(pid) == 1:
+            return self._functions[pid[0]]
         code, module, name, defaults, keyword_defaults = pid
         names = self._names_of(module)
         function = FunctionType(marshal.loads(code), names, name, defaults)
@@ -118,6 +121,30 @@ class _Unpickler(pickle.Unpickler):
         if module == "__main__":
             _run_main(self._main)
         return vars(import_module(module))
+
+
+def _main_functions(
+    functions: list[tuple[Any, ...]], names: dict[str, tuple[Any, ...]]
+) -> list[FunctionType]:
+    """Functions of the caller's main program that need no more of it than these names."""
+    here: dict[str, Any] = {"__name__": MAIN, "__builtins__": __builtins__}
+    made = []
+    for code, name, defaults, keyword_defaults in functions:
+        function = FunctionType(code, here, name, defaults)
+        function.__kwdefaults__ = keyword_defaults
+        made.append(function)
+    for name, (kind, *what) in names.items():
+        here[name] = made[what[0]] if kind == "function" else _meaning(kind, *what)
+    return made
+
+
+def _meaning(kind: str, what: Any, name: str = "") -> Any:
+    if kind == "constant":
+        return what
+    found: Any = import_module(what)
+    for part in name.split(".") if name else ():
+        found = getattr(found, part)
+    return found
 
 
 def _run_main(main: tuple[str, str] | None) -> None:

@@ -100,9 +100,11 @@ def clone(
 
     With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
     another core, in one address space. Two interpreters share memory but no objects. So fn, args
-    and the outcome are pickled: functions and classes are found by import in the child, those of
-    the main program by running it again as ``__mp_main__``, as multiprocessing does; a function
-    without such a name, a lambda, crosses by its code if it has no closure. Each argument, however
+    and the outcome are pickled: functions and classes are found by import in the child. A function of
+    the main program crosses by its code if it uses no more of that program than modules, constants,
+    what others define, and functions that are so, too; for any other, and for classes, the child
+    runs the program again as ``__mp_main__``, as multiprocessing does. A function
+    without a name, a lambda, crosses by its code if it has no closure. Each argument, however
     deep, that offers its memory by the buffer protocol arrives as a memoryview of that memory:
     bytearray, array, mmap, memoryview, a numpy array; not bytes, which are pickled. It may be
     written where its owner lets it, and is neither resized nor freed before the child is over. Only

@@ -31,6 +31,7 @@ ROWS = (
         "far_side",
         "left_open",
         "left_threads",
+        "main_program",
         "native_code",
         "pidfd",
         "relations",

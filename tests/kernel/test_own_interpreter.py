@@ -283,6 +283,69 @@ def test_a_main_program_without_a_guard_is_told(tmp_path: Path) -> None:
     assert 'below if __name__ == "__main__"' in done.stderr
 
 
+SELF_CONTAINED = """
+import math, sys
+from functools import reduce
+import only_once
+import ramet
+from ramet import CloneFlag as F
+STEP = (1, 2.5, "x")
+def double(number, *, by=2): return number * by
+def work(number, again=True):
+    total = reduce(lambda a, b: a + b, map(double, range(number)), math.floor(STEP[1]))
+    return (total, work(2, False)) if again else __name__
+for fn in (work, lambda n: work(n)):
+    print(ramet.clone(fn, 5, flags=F.VM, interpreter="own").result())
+"""
+
+
+def test_a_function_that_needs_nothing_of_its_program_does_not_run_it(tmp_path: Path) -> None:
+    """A script without a guard, and one that imports what cannot be imported there, is not run again."""
+    program = tmp_path / "program.py"
+    module = tmp_path / "only_once.py"
+    module.write_text("from pathlib import Path\nPath(__file__ + '.1').touch(exist_ok=False)\n")
+    program.write_text(SELF_CONTAINED)
+    done = run_python(str(program))
+    assert done.stderr == ""
+    assert done.stdout == "(22, '__mp_main__')\n" * 2
+
+
+NEEDS_ITS_PROGRAM = {
+    "a list": "def work(): return LIST[0]",
+    "a class": "def work(): return Box.value",
+    "any name": "def work(): return globals()['LIST'][0]",
+    "a change": "def work():\n    global made\n    made = 5\n    return made",
+    "by another": "def other(): return LIST[0]\ndef work(): return other()",
+    "a default": "def work(box=Box): return box.value",
+}
+
+
+@pytest.mark.parametrize("function", NEEDS_ITS_PROGRAM.values(), ids=NEEDS_ITS_PROGRAM.keys())
+def test_a_function_that_needs_its_program_has_it(function: str, tmp_path: Path) -> None:
+    """What cannot be sent is found by running the program again."""
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import ramet, sys
+from ramet import CloneFlag as F
+LIST = [5]
+class Box: value = 5
+{function}
+print(__name__, file=sys.stderr)
+if __name__ == "__main__":
+    print(ramet.clone(work, flags=F.VM, interpreter="own").result())
+""")
+    done = run_python(str(program))
+    assert (done.stdout, done.stderr) == ("5\n", "__main__\n__mp_main__\n")
+
+
+def test_a_number_of_numpys_arrives_as_a_number(work: Any, nothing_left: object) -> None:
+    """There is no numpy there; its arrays arrive as memory, its numbers as Python's."""
+    numpy = pytest.importorskip("numpy")
+    values = [numpy.float64(3), numpy.int8(-1), numpy.bool_(True), numpy.complex64(1j)]
+    seen = own(work.types_of, values).result(SECONDS)
+    assert seen == ["float", "int", "bool", "complex"]
+
+
 def test_a_prompt_sends_its_functions_by_their_code() -> None:
     """There is no file in which they could be found; what they use of it is refused by name."""
     lines = (

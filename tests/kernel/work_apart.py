@@ -119,3 +119,7 @@ def names() -> tuple[str, str]:
 
 def surroundings() -> tuple[list[str], str | None]:
     return sys.argv, os.environ.get("RAMET_TEST")
+
+
+def types_of(values: list[object]) -> list[str]:
+    return [type(value).__name__ for value in values]
