@@ -5,9 +5,33 @@
 
 static destructor dealloc_of_class;
 static traverseproc traverse_of_class;
+static PyTypeObject *deque, *defaultdict, *managed_buffer; /* NULL: not known */
+
+static PyTypeObject *type_of(PyObject *module, const char *name)
+{
+    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    PyErr_Clear();
+    return type != NULL && PyType_Check(type) ? (PyTypeObject *)type : NULL;
+}
+
+/* It has no name in Python. */
+static PyTypeObject *find_managed_buffer(void)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, 0), *view = bytes == NULL ? NULL : PyMemoryView_FromObject(bytes);
+    PyTypeObject *type = view == NULL ? NULL : Py_TYPE(((PyMemoryViewObject *)view)->mbuf);
+    Py_XDECREF(view);
+    Py_XDECREF(bytes);
+    PyErr_Clear();
+    return type;
+}
 
 void core_plain_ready(PyTypeObject *class)
 {
+    PyObject *collections = PyImport_ImportModule("_collections"); /* which Python begins with */
+    deque = type_of(collections, "deque");
+    defaultdict = type_of(collections, "defaultdict");
+    Py_XDECREF(collections);
+    managed_buffer = find_managed_buffer();
     dealloc_of_class = class->tp_dealloc;
     traverse_of_class = class->tp_traverse;
 }
@@ -37,10 +61,10 @@ static bool has_weak_references(PyObject *object)
     return offset != 0 && *(PyObject **)((char *)object + offset) != NULL;
 }
 
-/* Native code has the address of its bytes. */
+/* To a memoryview, or to native code: each has a reference to it as well. */
 static bool is_exported(PyObject *object)
 {
-    return PyByteArray_Check(object) && ((PyByteArrayObject *)object)->ob_exports > 0;
+    return PyByteArray_CheckExact(object) && ((PyByteArrayObject *)object)->ob_exports > 0;
 }
 
 /* Ranges and their iterators hold integers only. */
@@ -66,6 +90,13 @@ static bool is_builtin_exception(PyTypeObject *type)
            !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && strchr(type->tp_name, '.') == NULL;
 }
 
+/* What the variables of a context are kept in. */
+static bool is_of_contexts(PyTypeObject *type)
+{
+    return type == &PyContext_Type || type == &PyContextToken_Type || type == &PyContextVar_Type ||
+           (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && strncmp(type->tp_name, "hamt", 4) == 0);
+}
+
 static bool is_container_type(PyTypeObject *type)
 {
     static PyTypeObject *const types[] = {
@@ -74,11 +105,21 @@ static bool is_container_type(PyTypeObject *type)
         &PyListIter_Type,      &PyTupleIter_Type,     &PyDictIterKey_Type,      &PyDictIterValue_Type,   &PyDictIterItem_Type,
         &PySetIter_Type,       &PyUnicodeIter_Type,   &PyBytesIter_Type,        &PySeqIter_Type,         &PyEnum_Type,
         &PyZip_Type,           &PyMap_Type,           &PyFilter_Type,           &PyReversed_Type,        &PyDictKeys_Type,
-        &PyDictValues_Type,    &PyDictItems_Type,     &PyTraceBack_Type,        &PyContext_Type,         &PyByteArrayIter_Type,
+        &PyDictValues_Type,    &PyDictItems_Type,     &PyTraceBack_Type,        &PyMemoryView_Type,      &PyByteArrayIter_Type,
         &PyListRevIter_Type,   &PyDictRevIterKey_Type, &PyDictRevIterValue_Type, &PyDictRevIterItem_Type, &PyODict_Type,
         &PyProperty_Type,      &PyStaticMethod_Type,  &PyClassMethod_Type,
     };
-    return is_among(type, types, Py_ARRAY_LENGTH(types)) || is_builtin_exception(type);
+    return is_among(type, types, Py_ARRAY_LENGTH(types)) || type == deque || type == defaultdict ||
+           is_builtin_exception(type) || is_of_contexts(type);
+}
+
+/* What memoryviews of one object share; what it does to give it back is another's matter, but for these. */
+static bool is_plain_buffer(PyObject *object)
+{
+    if (managed_buffer == NULL || !Py_IS_TYPE(object, managed_buffer))
+        return false;
+    PyObject *owner = ((_PyManagedBufferObject *)object)->master.obj;
+    return owner == NULL || PyBytes_CheckExact(owner) || PyByteArray_CheckExact(owner);
 }
 
 /* Of what it derives from that is not written in Python, its memory is given back in that one's way. */
@@ -95,6 +136,7 @@ static bool is_plain_class(PyTypeObject *type)
 bool core_is_plain_container(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    return (is_container_type(type) || is_plain_class(type) || core_is_whole_frame(object)) && !is_exported(object) &&
-           !has_weak_references(object);
+    bool is_plain = is_container_type(type) || is_plain_class(type) || is_exported(object) || is_plain_buffer(object) ||
+                    core_is_whole_frame(object);
+    return is_plain && !has_weak_references(object);
 }

@@ -39,8 +39,9 @@ void core_objects_free(struct core_objects *objects)
 struct entry {
     PyObject *object;
     Py_ssize_t met; /* how many of its references were seen */
-    bool alive;
 };
+
+#define ALIVE (-1) /* it has others */
 
 struct table {
     struct entry *entries;
@@ -213,9 +214,9 @@ static int bring_to_life(PyObject *object, void *context)
 {
     struct reach *reach = context;
     struct entry *entry = find(&reach->circle, object);
-    if (entry == NULL || entry->alive)
+    if (entry == NULL || entry->met == ALIVE)
         return 0;
-    entry->alive = true;
+    entry->met = ALIVE;
     return core_objects_add(&reach->ready, object) ? 0 : -1;
 }
 
@@ -243,7 +244,7 @@ static bool keep_of_cycles(struct reach *reach)
 {
     for (size_t i = 0; i < reach->order.count; i++) {
         PyObject *object = reach->order.items[i];
-        if (find(&reach->circle, object)->alive)
+        if (find(&reach->circle, object)->met == ALIVE)
             continue;
         if (!core_is_plain_container(object) && !core_objects_add(reach->kept, object))
             return false;

@@ -73,9 +73,9 @@ class Apart:
         self.process.kill()
         self.process.wait()
 
-    def finish(self, code: int = 0) -> str:
+    def finish(self, code: int = 0, seconds: float = DEADLINE_SECONDS + 30) -> str:
         """Wait for its end, which is to be this one; what it printed."""
-        output, errors = self.process.communicate(timeout=DEADLINE_SECONDS + 30)
+        output, errors = self.process.communicate(timeout=seconds)
         assert self.process.returncode == code, errors.decode()
         return output.decode()
 

@@ -10,12 +10,14 @@ import pytest
 Start = Callable[..., Any]
 
 LONG = os.environ.get("RAMET_LONG") == "1"
+SECONDS = 1700 if LONG else 60
 KILLS = 50_000 if LONG else 400
 CALLERS = 12 if LONG else 1
 RANDOM_KILLS = 400 if LONG else 80
 
 
-def hold_plain_data(kills: int, most_bytes: int) -> None:
+def hold_plain_data(kills: int, most_bytes: int, seconds: int) -> None:
+    import faulthandler
     import gc
     import os
     import signal
@@ -23,6 +25,8 @@ def hold_plain_data(kills: int, most_bytes: int) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
     def work(begun: list[int], given: list[bytes]) -> None:
         data = [bytes(1000) for _ in range(400)]
@@ -71,12 +75,14 @@ def hold_plain_data(kills: int, most_bytes: int) -> None:
 @pytest.mark.timeout(1800 if LONG else 120)
 def test_plain_data_is_freed(apart: Start) -> None:
     """Functions that hold 1 MB of plain data each can be killed without end."""
-    apart(hold_plain_data, KILLS, 50_000_000 if LONG else 20_000_000).finish()
+    most_bytes = 50_000_000 if LONG else 20_000_000
+    apart(hold_plain_data, KILLS, most_bytes, SECONDS).finish(seconds=SECONDS + 30)
 
 
 def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
     import collections
     import contextlib
+    import contextvars
     import gc
     import os
     import signal
@@ -151,6 +157,13 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
             for _also in {"plain": ["plain"]}.items():
                 begun.append(1)
                 signal.pause()
+
+    def of_modules() -> None:
+        block = bytearray(1000)
+        _view = [memoryview(block)[:10]]
+        _queue = collections.deque([collections.defaultdict(list, plain=["plain"])])
+        contextvars.ContextVar[list[str]]("variable").set(["plain"])
+        pause()
 
     def files() -> None:
         _file, _sockets = tempfile.TemporaryFile(), [socket.socketpair()]  # noqa: SIM115 - it is to be lost
@@ -232,7 +245,16 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
     ways: dict[str, Callable[[], None]] = {
         each.__name__: each
         for each in (
-            *(finalizer, finalizer_in_a_circle, weak, subclass, instances, looping, files),
+            *(
+                finalizer,
+                finalizer_in_a_circle,
+                weak,
+                subclass,
+                instances,
+                looping,
+                of_modules,
+                files,
+            ),
             suspended_generator,
             *(running_generator, in_a_context, sharing, frame_of_it, handling, deep, sorting),
             threads,
@@ -277,6 +299,7 @@ KINDS = {
     "subclass": 1,
     "instances": 0,
     "looping": 0,
+    "of_modules": 0,
     "files": 3,
     "suspended_generator": 1,
     "running_generator": None,  # the generator may be
@@ -415,7 +438,8 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
             list[int](),
             [str(number) for number in range(99)],
         )
-        child = ramet.clone(victim, begun, work, given, flags=F.VM)
+        timeout = numbers.random() / 300 if numbers.random() < 0.2 else None
+        child = ramet.clone(victim, begun, work, given, flags=F.VM, timeout=timeout)
         if numbers.random() < 0.5:
             given = []
         while not begun and child.poll() is None:
