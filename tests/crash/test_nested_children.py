@@ -107,3 +107,49 @@ def test_children_of_children_end_with_the_interpreter(apart: Start, levels: int
     else:
         caller.kill()
     assert caller.all_gone()
+
+
+def leave_them_at_once(others: int, threads: int, turns: int) -> None:
+    import signal
+    import threading
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("ignore", ResourceWarning)
+    done: list[bool] = []
+    begun = threading.Event()
+
+    def make(kept: list[ramet.Child[None]]) -> None:
+        kept.append(ramet.clone(signal.pause, flags=F.VM))
+
+    def keep_many(kept: list[ramet.Child[None]]) -> None:
+        for _ in range(others):
+            make(kept)
+        begun.set()
+        signal.pause()
+
+    def leave() -> None:
+        kept: list[ramet.Child[None]] = []
+        for _ in range(turns):
+            ramet.clone(make, kept, flags=F.VM).wait(30)
+            task = kept.pop()._task
+            assert task is not None
+            done.append(task.wait(30))
+
+    keeper = ramet.clone(keep_many, [], flags=F.VM)  # others are looked at before one's own
+    begun.wait()
+    workers = [threading.Thread(target=leave) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    keeper.kill()
+    keeper.wait(30)
+    assert done == [True] * threads * turns
+
+
+def test_many_leave_living_children_at_once(apart: Start) -> None:
+    """Each child of a child that has ended is found and buried, whoever else looks for his own."""
+    apart(leave_them_at_once, 30, 4, 30).finish()
