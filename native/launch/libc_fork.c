@@ -26,6 +26,7 @@
 
 #include "futex.h"
 #include "memory.h"
+#include "quiet.h"
 
 /* Of a fork that was only made for its handlers. */
 static void dispose(pid_t pid)
@@ -40,7 +41,10 @@ static void dispose(pid_t pid)
 struct errand {
     int done;
     int holders;
+    int64_t patience;
 };
+
+enum { DONE = 1, LEFT_UNDONE };
 
 static void release(struct errand *errand)
 {
@@ -51,8 +55,10 @@ static void release(struct errand *errand)
 static void *run_errand(void *context)
 {
     struct errand *errand = context;
-    ramet_run_fork_handlers();
-    __atomic_store_n(&errand->done, 1, __ATOMIC_RELEASE);
+    bool rest = ramet_all_rest(errand->patience);
+    if (rest)
+        ramet_run_fork_handlers();
+    __atomic_store_n(&errand->done, rest ? DONE : LEFT_UNDONE, __ATOMIC_RELEASE);
     ramet_futex_wake(&errand->done);
     release(errand);
     return NULL;
@@ -65,6 +71,7 @@ bool ramet_run_fork_handlers_within(int64_t nanoseconds)
     if (errand == NULL)
         return false;
     errand->holders = 2;
+    errand->patience = nanoseconds / 2;
     if (pthread_create(&thread, NULL, run_errand, errand) != 0) {
         free(errand);
         return false;
@@ -73,7 +80,7 @@ bool ramet_run_fork_handlers_within(int64_t nanoseconds)
     int64_t until = ramet_now() + nanoseconds;
     while (__atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) == 0 && ramet_now() < until)
         ramet_futex_wait_while(&errand->done, 0, until - ramet_now());
-    bool done = __atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) != 0;
+    bool done = __atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) == DONE;
     release(errand);
     return done;
 }

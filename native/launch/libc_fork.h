@@ -26,8 +26,9 @@ bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_ent
 void ramet_run_fork_handlers(void);
 
 /*
- * The same in a thread of its own, since a handler may wait for a thread that will never answer. Whether they have
- * come to their end within that time; else it waits on.
+ * The same in a thread of its own, when all others of this process rest (a pool that computes must not be taken
+ * down), since a handler may wait for a thread that will never answer. Whether they have come to their end within
+ * that time; else they were not run, or the thread waits on.
  */
 bool ramet_run_fork_handlers_within(int64_t nanoseconds);
 

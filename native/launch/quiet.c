@@ -47,6 +47,20 @@ void ramet_await_quiet(void)
     closedir(tasks);
 }
 
+bool ramet_all_rest(int64_t nanoseconds)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    const int64_t deadline = ramet_now() + nanoseconds;
+    long own = ramet_syscall0(__NR_gettid);
+    DIR *tasks = opendir("/proc/self/task");
+    bool rest = false;
+    while (tasks != NULL && !(rest = others_are_quiet(tasks, own)) && ramet_now() < deadline)
+        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    if (tasks != NULL)
+        closedir(tasks);
+    return rest;
+}
+
 static bool is_quiet_until(long tid, int64_t deadline)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};

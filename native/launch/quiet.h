@@ -13,6 +13,9 @@
 /* With the interpreter's lock, so that Python's threads come to rest. Gives up when native code computes without end. */
 void ramet_await_quiet(void);
 
+/* Whether all other threads of this process are seen at rest in one look, within that time. */
+bool ramet_all_rest(int64_t nanoseconds);
+
 /*
  * Whether each other thread of this process is seen at rest once within that time, one after the other.
  * Without an allocation.

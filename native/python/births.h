@@ -112,8 +112,11 @@ bool core_outlived_by_threads(void);
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
 void core_bury_threads(long pid);
 
+/* Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
+bool core_has_native_threads(long pid);
+
 /*
- * After the end of a child that was killed with threads of its own, with the GIL: what libraries keep of these
+ * After the end of a child that was killed with such threads, with the GIL: what libraries keep of these
  * lies in memory that lives on, and a library that has handlers for a fork can put that in order.
  */
 void core_take_down_pools(void);

@@ -12,7 +12,6 @@
 #include "nested.h"
 #include "orphan.h"
 #include "pool.h"
-#include "task_state.h"
 #include "release.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
@@ -261,7 +260,7 @@ long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
     if (call != NULL && call->apart != NULL && core_strike_apart(call, pid, pidfd))
         return 0;
     if (call != NULL)
-        call->had_threads = ramet_task_threads(pid) > 1;
+        call->had_threads = core_has_native_threads(pid);
     bool stood_well;
     long error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
     if (call != NULL && stood_well)

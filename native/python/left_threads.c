@@ -75,13 +75,15 @@ void core_forget_thread_of(PyObject *thread)
     PyErr_Clear();
 }
 
-/* One of ramet.left_threads, of that process. */
-static void call(const char *function, long pid)
+/* One of ramet.left_threads, of that process. Whether it said so. */
+static bool call(const char *function, long pid)
 {
     PyObject *result = left_threads == NULL ? NULL : PyObject_CallMethod(left_threads, function, "l", pid);
+    bool so = result == Py_True;
     Py_XDECREF(result);
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(NULL);
+    return so;
 }
 
 /* Also one that has come to its end, and has left Python: what it holds there would stay held for ever. */
@@ -94,6 +96,11 @@ bool core_outlived_by_threads(void)
 }
 
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)
+
+bool core_has_native_threads(long pid)
+{
+    return ramet_task_threads(pid) > 1 && call("are_native", pid);
+}
 
 void core_take_down_pools(void)
 {

@@ -133,6 +133,13 @@ def _see_off(spared: "set[int | None]") -> "set[int]":
     return set()
 
 
+def are_native(pid: int) -> bool:
+    """In the caller: whether a child has threads that are none of Python's."""
+    known = {thread.native_id for thread in list(_active.values())}
+    tids = {int(name) for name in os.listdir(f"/proc/{pid}/task")} if _words_of(pid) else set()
+    return not tids - known <= {pid}
+
+
 def tell_lost(_: int) -> None:
     """In the caller: a function was killed with threads of a library's, which cannot do without them."""
     warnings.warn(

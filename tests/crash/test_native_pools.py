@@ -314,3 +314,98 @@ def hang_in_handlers() -> None:
 def test_a_pool_that_cannot_be_put_in_order_is_told(apart: Start) -> None:
     """Handlers that do not come to their end keep nobody, and a warning says what that means."""
     assert apart(hang_in_handlers).finish() == "all\n"
+
+
+def die_in_handlers() -> None:
+    import ctypes
+    import os
+    import signal
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    libc = ctypes.PyDLL(None)  # holds the interpreter's lock
+    ran: list[str] = []
+    ready, tell = os.pipe()
+    dies = True
+
+    def before_fork() -> None:
+        if dies:
+            os.write(tell, b"%d" % os.getpid())
+            libc.pause()
+
+    def leave_a_thread() -> None:
+        thread = ctypes.c_void_p()
+        assert libc.pthread_create(ctypes.byref(thread), None, libc.pause, None) == 0
+
+    killer = os.fork()
+    if killer == 0:
+        for _ in range(3):
+            os.kill(int(os.read(ready, 20)), signal.SIGKILL)
+        os._exit(0)
+    kind = ctypes.CFUNCTYPE(None)
+    kept = [kind(before_fork), kind(lambda: ran.append("child"))]
+    libc.__register_atfork(kept[0], None, kept[1], None)
+    for _ in range(3):
+        child = ramet.clone(leave_a_thread, flags=F.VM)
+        assert child.wait(30).signal == 9
+    os.waitpid(killer, 0)
+    dies = False
+    assert ramet.clone(lambda: ran, flags=F.FS).result(30) == ["child"]
+    print("all")
+
+
+def test_who_is_killed_in_a_handler_leaves_forks_to_others(apart: Start) -> None:
+    """A function that dies as it gives its pool back does not keep the caller from libc's fork."""
+    assert apart(die_in_handlers).finish() == "all\n"
+
+
+def kill_beside_a_product() -> None:
+    import os
+    import threading
+    import time
+    import warnings
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "2"
+    import numpy as np
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("error")
+    numbers = np.random.default_rng(1).random((700, 700))
+    going_on = True
+    products = 0
+
+    def compute() -> None:
+        nonlocal products
+        while going_on:
+            numbers @ numbers
+            products += 1
+
+    def start_a_thread(begun: list[bool]) -> None:
+        thread = threading.Thread(target=time.sleep, args=(1000,))
+        thread.start()
+        begun.append(True)
+        thread.join()
+
+    other = threading.Thread(target=compute)
+    other.start()
+    for _ in range(10):
+        begun: list[bool] = []
+        child = ramet.clone(start_a_thread, begun, flags=F.VM)
+        while not begun:
+            time.sleep(0.001)
+        child.kill()
+        assert child.wait(30).signal == 9
+    before = products
+    while products < before + 3:
+        time.sleep(0.001)
+    going_on = False
+    other.join()
+    print("all")
+
+
+def test_a_pool_that_computes_is_let_alone(apart: Start) -> None:
+    """The caller's own is not taken down because a function was killed that had threads of Python's."""
+    assert apart(kill_beside_a_product).finish() == "all\n"
