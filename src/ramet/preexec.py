@@ -11,6 +11,7 @@ import gc
 import os
 import struct
 import subprocess
+from _thread import get_ident
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -34,6 +35,20 @@ _IN_FUNCTION = -1  # the step of one whose function raised; its traceback follow
 _MOST_TEXT_BYTES = 1 << 12
 
 
+# The writing end of the pipe, by the thread that makes a child: any other copy of this process that had
+# it would keep that thread waiting for as long as the copy lives.
+_ends: dict[int, int] = {}
+_NO_THREAD = 0
+
+
+def _close_others_ends() -> None:
+    for thread in [thread for thread in _ends if thread != get_ident()]:
+        os.close(_ends.pop(thread))
+
+
+os.register_at_fork(after_in_child=_close_others_ends)
+
+
 def warn() -> None:
     """Say that there is a better way."""
     warn_at_caller(
@@ -55,9 +70,9 @@ def spawn(command: Command, preexec_fn: Callable[[], object]) -> Child[None]:
     with open(reading, "rb", buffering=0) as reports:
         try:
             launch.make_room(writing)
-            child = launch.begin()
         finally:
-            launch.close(writing)
+            os.close(writing)
+        child = launch.begin()
         try:
             report = reports.read()
         except BaseException:
@@ -99,14 +114,16 @@ class _Launch:
         if self._moves.close_others:
             self._moves.close(self._closing, also=(self._report,))
 
-    def close(self, writing: int) -> None:
-        """Close what the child alone is to have."""
-        os.close(writing)
-        if self._report >= 0:
+    def begin(self) -> Child[None]:
+        """Make the child, which alone has the other end of the pipe then."""
+        _ends[get_ident()] = self._report
+        try:
+            return self._begun()
+        finally:
+            del _ends[get_ident()]
             os.close(self._report)
 
-    def begin(self) -> Child[None]:
-        """Make the child."""
+    def _begun(self) -> Child[None]:
         made = self._made
         at_birth = made.surroundings.cgroup is None
         try:
@@ -127,6 +144,9 @@ class _Launch:
     def _become(self) -> None:
         """In the child: become the program, or tell why not."""
         gc.disable()  # what it would finalize is the caller's
+        _ends[_NO_THREAD] = _ends.pop(
+            get_ident()
+        )  # a copy that the function makes has no part in it
         report = self._step()
         with open(self._report, "wb", buffering=0, closefd=False) as reports:
             reports.write(report)

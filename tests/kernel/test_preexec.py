@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +182,34 @@ def test_its_warning_names_the_line_and_can_be_silenced() -> None:
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ramet.PreexecWarning)
         ramet.run(["true"], preexec_fn=os.getpid)
+
+
+def test_copies_that_others_make_do_not_hold_it_up(nothing_left: object) -> None:
+    """A copy made meanwhile, by another thread or by the function, may outlive the birth."""
+    asked, ask = os.pipe()
+    answered, answer = os.pipe()
+    held, release = os.pipe()
+    copies: list[ramet.Child[None]] = []
+
+    def copy_meanwhile() -> None:
+        os.read(asked, 1)
+        copies.append(ramet.clone(signal.pause))
+        os.write(answer, b"x")
+
+    def wait_for_the_copy() -> None:
+        os.write(ask, b"x")
+        os.read(answered, 1)
+        if os.fork() == 0:
+            os.close(release)
+            os.read(held, 1)
+            os._exit(0)
+
+    thread = threading.Thread(target=copy_meanwhile)
+    thread.start()
+    with ramet.Popen(["true"], preexec_fn=wait_for_the_copy) as process:
+        assert process.wait(SECONDS) == 0
+    thread.join()
+    copies[0].kill()
+    copies[0].wait()
+    for end in (asked, ask, answered, answer, held, release):
+        os.close(end)
