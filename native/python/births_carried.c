@@ -326,7 +326,7 @@ static int run_task(void *task, void *arg, void *context)
     Py_CLEAR(call->early);
     if (call->is_process && core_outlived_by_threads())
         return code;
-    core_table_close(&call->table);
+    core_table_close(&call->table, task);
     if (!leave_python(call))
         ramet_carrier_leave(call->carrier);
     return code;
@@ -339,7 +339,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
-    core_table_close(&call->table);
+    core_table_close(&call->table, NULL);
     leave_python(call);
     return code;
 }

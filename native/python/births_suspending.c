@@ -53,7 +53,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
-    core_table_close(&call->table);
+    core_table_close(&call->table, NULL);
     PyEval_SaveThread();
     return code;
 }
@@ -67,7 +67,7 @@ static int run_task(void *task, void *arg, void *context)
     int code = core_run_task(task, NULL);
     if (call->is_process && core_outlived_by_threads())
         return code;
-    core_table_close(&call->table);
+    core_table_close(&call->table, task);
     bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
     PyEval_SaveThread();
     call->tidy = tidy;

@@ -202,26 +202,45 @@ static bool call(const char *function, PyObject *left)
     return done != NULL;
 }
 
-static void settle(struct core_table_user *user, bool in_child)
+/* Whether it came to its end. */
+static bool close_left(PyObject *left, SharedTaskObject *task)
+{
+    PyObject *result = task == NULL || task->kind != CORE_VALUE ? Py_None : task->outcome;
+    PyObject *refusal = left_open == NULL ? NULL : PyObject_CallMethod(left_open, "close", "OO", left, result);
+    if (refusal == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_Exception))
+            PyErr_WriteUnraisable(NULL);
+        PyErr_Clear();
+        return false;
+    }
+    if (task != NULL && refusal != Py_None) {
+        Py_SETREF(task->outcome, Py_NewRef(refusal));
+        task->kind = CORE_RAISED;
+    }
+    Py_DECREF(refusal);
+    return true;
+}
+
+static void settle(struct core_table_user *user, bool in_child, SharedTaskObject *task)
 {
     if (user->own.left == 0)
         return;
     PyObject *left = take(&user->own);
-    if (left != NULL && !(in_child && call("close", left))) /* else it was interrupted */
+    if (left != NULL && !(in_child && close_left(left, task))) /* else it was interrupted */
         call("abandon", left);
     Py_XDECREF(left);
 }
 
-void core_table_close(struct core_table_user *user)
+void core_table_close(struct core_table_user *user, SharedTaskObject *task)
 {
-    settle(user, true);
+    settle(user, true, task);
     core_table_leave(user);
 }
 
 void core_table_abandon(struct core_table_user *user)
 {
     core_table_leave(user);
-    settle(user, false);
+    settle(user, false, NULL);
 }
 
 /* The number of a descriptor in an object, which is that word's lower half: none from now on. */

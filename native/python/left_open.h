@@ -31,8 +31,11 @@ bool core_left_open_ready(void);
 void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64_t flags);
 void core_table_leave(struct core_table_user *user);
 
-/* In the child, at the end of its function: closes what is left. */
-void core_table_close(struct core_table_user *user);
+/*
+ * In the child, at the end of its function: closes what is left. If that is the function's own result, which is the
+ * task's, an error takes its place. NULL: it has none.
+ */
+void core_table_close(struct core_table_user *user, SharedTaskObject *task);
 
 /* When it has died in the midst of it: what is left forgets its number. */
 void core_table_abandon(struct core_table_user *user);

@@ -85,7 +85,8 @@ def clone(
     Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
     the memory, and the result is the object itself. Descriptors are its own, unless it shares them
     (FILES): so files, sockets and epoll objects that it has opened, and left open, are closed at
-    its end, whoever refers to them; a handler of logging opens its file anew. Such a child waits at
+    its end, whoever refers to them; a handler of logging opens its file anew. One that fn returns is
+    no result: result() raises ResultError, with the reason. Such a child waits at
     the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
     the exit code and gives no result. The child runs no atexit handlers. fn begins with the
     caller's context variables, in a context of its own: what it sets there is not the caller's,

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import _core
+from .errors import ResultError
 
 _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _STANDARD = 2  # the last number that is everybody's
@@ -27,14 +28,19 @@ _FIRST = object.__basicsize__ // tuple.__itemsize__  # the word behind what ever
 _kept: list[object] = []
 
 
-def close(left: list[Any]) -> None:
-    """In the child, when its function is over: as a program's files are closed at its end."""
+def close(left: list[Any], result: object) -> ResultError | None:
+    """In the child, when its function is over: as a program's files are closed at its end.
+
+    result: of the function; what is to be raised in its place if it is one of them, else None.
+    """
     is_thread = threading.get_native_id() != os.getpid()
     maker = os.getpid() if is_thread else os.getppid()
     own = [each for each in left if _is_own(_number(each), maker)]
     if _is_own(_tracker_number(), maker):
         _forget_tracker()
-    for file in _above(own):
+    files = _above(own)
+    refusal = _refusal(result) if any(result is each for each in (*own, *files)) else None
+    for file in files:
         with suppress(Exception):  # a buffer that cannot be written any more
             file.close()
     for each in own:
@@ -45,6 +51,7 @@ def close(left: list[Any]) -> None:
             each.close()
         with suppress(OSError):  # a socket that is used by a file stays open
             _kind(each).close(each)
+    return refusal
 
 
 def abandon(left: list[Any]) -> None:
@@ -58,6 +65,13 @@ def abandon(left: list[Any]) -> None:
     _above(own)  # what is given up there has no number any more
     if _tracker_number() is not None and not _is_our_child(_tracker()._pid):
         _forget_tracker()
+
+
+def _refusal(result: object) -> ResultError:
+    return ResultError(
+        f"the result is {result!r}, whose descriptor is of the child's own table and ends with it: "
+        "share the table (CloneFlag.FILES), or open it in the caller"
+    )
 
 
 def _kind(each: Any) -> Any:

@@ -1,10 +1,12 @@
 import ctypes
 import errno
+import gc
 import os
 import pickle
 import platform
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -489,6 +491,48 @@ def test_a_large_array_arrives(nothing_left: "LeakCheck") -> None:
     assert int(result.sum()) == 49_999_995_000_000
     result[0] = 7
     assert result[0] == 7
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK])
+def test_a_file_of_another_table_is_no_result(
+    flags: F, tmp_path: Path, nothing_left: object
+) -> None:
+    """A file, a socket that has a number of the child's table is refused, with the reason."""
+    path = tmp_path / "file"
+    path.touch()
+    for make in (
+        lambda: path.open("w"),
+        lambda: path.open("rb", buffering=0),
+        lambda: socket.socket(socket.AF_UNIX),
+    ):
+        child: ramet.Child[object] = ramet.clone(make, flags=flags)
+        with path.open() as ours:  # perhaps under the same number
+            with pytest.raises(ResultError, match="of the child's own table") as caught:
+                child.result()
+            assert "CloneFlag.FILES" in str(caught.value)
+            assert isinstance(child.exception(), ResultError)
+            del child
+            gc.collect()
+            assert ours.read() == ""
+
+
+def test_a_file_of_the_same_table_is_a_result(tmp_path: Path, nothing_left: object) -> None:
+    """Where the number is the caller's as well, and where there is none, the object comes."""
+    path = tmp_path / "file"
+    shared = ramet.clone(path.open, "w", flags=F.VM | F.FILES).result()
+    with shared, path.open() as ours:
+        assert shared.write("text") == 4
+        assert ramet.clone(lambda: ours, flags=F.VM).result() is ours
+        assert ours.closed is False
+
+    kept: list[object] = []
+
+    def closed() -> object:
+        kept.append(path.open())
+        with path.open() as file:
+            return file
+
+    assert ramet.clone(closed, flags=F.VM).result() is not None
 
 
 @pytest.mark.parametrize("flags", [F(0), F.FS, F.VM])
