@@ -13,6 +13,7 @@ import struct
 import subprocess
 from _thread import get_ident
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from . import _core
@@ -36,14 +37,18 @@ _MOST_TEXT_BYTES = 1 << 12
 
 
 # The writing end of the pipe, by the thread that makes a child: any other copy of this process that had
-# it would keep that thread waiting for as long as the copy lives.
-_ends: dict[int, int] = {}
+# it would keep that thread waiting for as long as the copy lives. It goes by its inode, too, since a copy
+# may come just when the end is closed.
+_ends: dict[int, tuple[int, int]] = {}
 _NO_THREAD = 0
 
 
 def _close_others_ends() -> None:
     for thread in [thread for thread in _ends if thread != get_ident()]:
-        os.close(_ends.pop(thread))
+        descriptor, inode = _ends.pop(thread)
+        with suppress(OSError):
+            if os.fstat(descriptor).st_ino == inode:
+                os.close(descriptor)
 
 
 os.register_at_fork(after_in_child=_close_others_ends)
@@ -116,12 +121,12 @@ class _Launch:
 
     def begin(self) -> Child[None]:
         """Make the child, which alone has the other end of the pipe then."""
-        _ends[get_ident()] = self._report
+        _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
         try:
             return self._begun()
         finally:
-            del _ends[get_ident()]
             os.close(self._report)
+            del _ends[get_ident()]
 
     def _begun(self) -> Child[None]:
         made = self._made
