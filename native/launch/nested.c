@@ -149,6 +149,20 @@ bool ramet_nested_any(void)
     return __atomic_load_n(&entries, __ATOMIC_ACQUIRE) != NULL && find(getpid(), false) != NULL;
 }
 
+bool ramet_nested_lends(int tid)
+{
+    bool lends = false;
+    struct ramet_link *link = __atomic_load_n(&entries, __ATOMIC_ACQUIRE);
+    for (; link != NULL && !lends; link = link->next) {
+        struct entry *entry = (struct entry *)link;
+        begin_use(entry);
+        struct ramet_carrier *carrier = used(entry);
+        lends = carrier != NULL && !is_over(carrier) && carrier->tid == tid;
+        end_use(entry);
+    }
+    return lends;
+}
+
 /* The kernel clears both words, the one when the thread is gone and the other when the child is. */
 static bool ends_soon(const struct ramet_carrier *carrier)
 {

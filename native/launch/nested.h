@@ -19,6 +19,9 @@ void ramet_nested_enter(struct ramet_carrier *carrier);
 /* Whether the calling process has started one whose child is not buried. */
 bool ramet_nested_any(void);
 
+/* Whether a thread of that tid, as its process sees it, is the carrier of such a child. */
+bool ramet_nested_lends(int tid);
+
 /*
  * Of those that the process with that pid (as it saw it) has started, one whose thread has ended, as
  * its child has; NULL when there is none more. Waits for such an end, some seconds at most. The

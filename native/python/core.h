@@ -119,6 +119,7 @@ PyObject *core_do_steps(PyObject *module, PyObject *plan);
 PyObject *core_note_dumpable(PyObject *module, PyObject *unused);
 PyObject *core_restore_dumpable(PyObject *module, PyObject *unused);
 PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused);
+PyObject *core_lends(PyObject *module, PyObject *tid);
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);

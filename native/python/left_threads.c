@@ -7,6 +7,7 @@
 
 #include "libc_fork.h"
 #include "libc_thread.h"
+#include "nested.h"
 #include "task_state.h"
 
 /*
@@ -117,6 +118,15 @@ PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused)
     (void)module, (void)unused;
     ramet_run_fork_handlers();
     Py_RETURN_NONE;
+}
+
+PyObject *core_lends(PyObject *module, PyObject *tid)
+{
+    (void)module;
+    long number = PyLong_AsLong(tid);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(ramet_nested_lends((int)number));
 }
 
 void core_bury_threads(long pid)

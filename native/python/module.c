@@ -67,6 +67,8 @@ static PyMethodDef at_home[] = {
     {"strike_dead", core_strike_dead, METH_VARARGS,
      "strike_dead(listed, key, thread, ident, /)\n--\n\n"
      "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
+    {"lends", core_lends, METH_O,
+     "lends(tid, /)\n--\n\nWhether that thread lends a child of a child its stack."},
     {"run_fork_handlers", core_run_fork_handlers, METH_NOARGS,
      "run_fork_handlers()\n--\n\nWhat libc and other libraries do before and after a fork, of which nothing comes."},
     {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},

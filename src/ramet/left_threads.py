@@ -51,21 +51,17 @@ class TaskThread(threading._DummyThread):
 
 def join(_pid: int) -> None:
     """In the child: wait for its threads, but for daemons, as every Python program does at its end."""
+    joined: set[int] = set()
     mine = _own_tasks()
-    me = threading.get_native_id()
-    spared = {mine.get(me)}
-    joined: set[int | None] = set()
     for thread in threading.enumerate():
-        if thread.native_id in mine and thread.native_id != me:
-            if thread.daemon or isinstance(thread, threading._DummyThread):
-                spared.add(mine[thread.native_id])
-            else:
-                joined.add(mine[thread.native_id])
-                thread.join()
+        tid = mine.get(thread.native_id or 0)
+        if tid and thread is not threading.current_thread() and not _is_spared(thread):
+            joined.add(tid)
+            thread.join()
     # A pool of a library's, in memory that is the caller's, too: that must not wait for these threads.
-    if _others(spared | joined) and _come_to_rest(spared):
+    if _others() - joined and _come_to_rest():
         _core.run_fork_handlers()
-    if names := _names(_see_off(spared)):
+    if names := _names(_see_off()):
         warnings.warn(
             f"native threads end with the function that started them ({', '.join(names)}): the library "
             f"whose they are may wait for them for ever when it is used again. Use it before, in the "
@@ -75,9 +71,13 @@ def join(_pid: int) -> None:
         )
 
 
-def _own_tasks() -> dict[int | None, int]:
+def _is_spared(thread: threading.Thread) -> bool:
+    return thread.daemon or isinstance(thread, threading._DummyThread)
+
+
+def _own_tasks() -> dict[int, int]:
     """The tids of this process, as itself sees them and as /proc does, which may be another's."""
-    tasks: dict[int | None, int] = {}
+    tasks: dict[int, int] = {}
     for tid in _tids():
         try:
             status = Path(f"/proc/self/task/{tid}/status").read_text()
@@ -92,8 +92,15 @@ def _tids() -> set[int]:
     return {int(tid) for tid in os.listdir("/proc/self/task")}
 
 
-def _others(spared: "set[int | None]") -> "set[int]":
-    return {tid for tid in _tids() if tid not in spared}
+def _others() -> "set[int]":
+    """The other tasks, but for those that may end with this one: daemons, ours and their carriers."""
+    me = threading.get_native_id()
+    spared = {thread.native_id for thread in threading.enumerate() if _is_spared(thread)}
+    return {
+        tid
+        for own, tid in _own_tasks().items()
+        if own != me and own not in spared and not _core.lends(own)
+    }
 
 
 def _names(tids: "set[int]") -> list[str]:
@@ -105,17 +112,17 @@ def _names(tids: "set[int]") -> list[str]:
     return names
 
 
-def _come_to_rest(spared: "set[int | None]") -> bool:
+def _come_to_rest() -> bool:
     """Wait until the others sleep: a pool that works for another task must not be taken down."""
     deadline = time.monotonic() + _POOL_SECONDS
-    while any(_words_of(tid)[:1] not in ([], ["S"]) for tid in _others(spared)):
+    while any(_words_of(tid)[:1] not in ([], ["S"]) for tid in _others()):
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE_SECONDS)
     return True
 
 
-def _see_off(spared: "set[int | None]") -> "set[int]":
+def _see_off() -> "set[int]":
     """Wait until the others have ended as tasks too: what a thread holds there would stay held for ever.
 
     Who sleeps there is none of Python's: it is a worker of some library's, and has no end. Returns
@@ -123,7 +130,7 @@ def _see_off(spared: "set[int | None]") -> "set[int]":
     """
     deadline = time.monotonic() + _LAST_STEPS_SECONDS
     last_seen_awake = time.monotonic()
-    while others := _others(spared):
+    while others := _others():
         now = time.monotonic()
         if any(_words_of(tid)[:1] not in ([], ["S"]) for tid in others):
             last_seen_awake = now
@@ -137,7 +144,7 @@ def are_native(pid: int) -> bool:
     """In the caller: whether a child has threads that are none of Python's."""
     known = {thread.native_id for thread in list(_active.values())}
     tids = {int(name) for name in os.listdir(f"/proc/{pid}/task")} if _words_of(pid) else set()
-    return not tids - known <= {pid}
+    return any(tid != pid and not _core.lends(tid) for tid in tids - known)
 
 
 def tell_lost(_: int) -> None:

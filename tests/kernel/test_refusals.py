@@ -15,11 +15,13 @@ from ramet.lowlevel import CloneArgs, Stack, clone, clone3
 
 FORBIDDEN = F.NEWUSER | F.FS
 
-# In a program of its own, which has asked the law nothing yet.
+# In a program of its own, which has asked the law nothing yet. What a first birth in shared memory imports
+# is there: without a descriptor it could not be read either.
 FULL_TABLE = """
 import errno, os, resource, ramet
 from ramet import CloneFlag as F
 command = ramet.Command(["/bin/true"])
+ramet.vfork(int).wait()
 limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, limit))
 held = []
