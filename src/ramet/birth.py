@@ -287,6 +287,10 @@ def give(args: CloneArgs, fn: Function | None) -> Newborn:
         return call(request, fn, None, legacy=legacy, asked=flags)
 
     birthplace = _birthplace(args)
+    if fn is None:  # no handle will come of it, which would need a descriptor
+        pid, task = make(args, is_by_clone(args))
+        word = args.pidfd.value if isinstance(args.pidfd, TidWord) else _NO_DESCRIPTOR
+        return Newborn(pid, word if word >= 0 else None, task, birthplace=birthplace)
     pid, pidfd, task = _by_the_call_that_can(args, make)
     return Newborn(pid, pidfd, task, birthplace=birthplace)
 

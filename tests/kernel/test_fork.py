@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -47,6 +48,18 @@ def test_it_returns_twice(flags: F, nothing_left: object) -> None:
     caller = os.getpid()
     pid = child_of(flags, lambda: 3 if os.getppid() == caller else 1)
     assert exit_code(pid) == 3
+
+
+@COPIES
+def test_it_needs_no_descriptor(flags: F, nothing_left: object) -> None:
+    """A full table is no hindrance: the pid is all that comes of it."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        pid = child_of(flags, lambda: 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert exit_code(pid) == 4
 
 
 @pytest.mark.parametrize(
