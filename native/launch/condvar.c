@@ -5,7 +5,9 @@
 #define _GNU_SOURCE
 #include "condvar.h"
 
+#include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -58,12 +60,31 @@ static void look(void)
     pthread_condattr_destroy(&attributes);
 }
 
+/* Where libc's own code waits on one. */
+#define WAITS 3
+static struct code {
+    uintptr_t begin, end;
+} waits[WAITS];
+
+static void find_code(void)
+{
+    static const char *const names[WAITS] = {"pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait"};
+    for (int i = 0; i < WAITS; i++) {
+        void *begin = dlsym(RTLD_DEFAULT, names[i]);
+        const ElfW(Sym) *symbol = NULL;
+        Dl_info info;
+        if (begin != NULL && dladdr1(begin, &info, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL)
+            waits[i] = (struct code){(uintptr_t)begin, (uintptr_t)begin + symbol->st_size};
+    }
+}
+
 static void __attribute__((constructor)) find_layout(void)
 {
 #ifdef __GLIBC__
     look();
+    find_code();
 #else
-    (void)look;
+    (void)look, (void)find_code;
 #endif
 }
 
@@ -82,12 +103,34 @@ static bool is_at(const int *word, pthread_cond_t *condvar, int number)
     return (const unsigned *)word == word_of(condvar, number);
 }
 
-bool ramet_condvar_has(const void *address, const int *word)
+/* The frames between libc's wait and its system call are small. */
+#define RETURN_WITHIN_WORDS 64
+#define ADDRESS_WITHIN_WORDS 128
+
+static bool is_in_wait(void *const *stack, size_t count)
 {
-    for (int group = 0; layout != NULL && group < GROUPS; group++)
-        if (word == (const int *)address + layout->signals + group)
-            return true;
+    for (size_t i = 0; i < count && i < RETURN_WITHIN_WORDS; i++)
+        for (int k = 0; k < WAITS; k++)
+            if ((uintptr_t)stack[i] > waits[k].begin && (uintptr_t)stack[i] < waits[k].end)
+                return true;
     return false;
+}
+
+static bool has_waiters(pthread_cond_t *condvar, int group)
+{
+    return *word_of(condvar, layout->waiters) >= WAITER &&
+           (layout->refs == 0 || *word_of(condvar, layout->refs + group) >= REFERENCE);
+}
+
+pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *word)
+{
+    if (layout == NULL || !is_in_wait(stack, count))
+        return NULL;
+    for (size_t i = 0; i < count && i < ADDRESS_WITHIN_WORDS; i++)
+        for (int group = 0; group < GROUPS; group++)
+            if (is_at(word, stack[i], layout->signals + group) && has_waiters(stack[i], group))
+                return stack[i];
+    return NULL;
 }
 
 void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)

@@ -8,7 +8,7 @@
 #define RAMET_CONDVAR_H
 
 #include <pthread.h>
-#include <stdbool.h>
+#include <stddef.h>
 
 /*
  * A task that is stopped, and will be killed, sleeps on this word: if that is one of the condition
@@ -16,8 +16,11 @@
  */
 void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
 
-/* Whether this would be a word of a condition variable on which its waiters sleep, if there were one at this address. */
-bool ramet_condvar_has(const void *address, const int *word);
+/*
+ * The condition variable on which a stopped task waits that sleeps on this word. stack: what lies there from its
+ * stack pointer up. NULL when it waits on something else: a semaphore's word looks the same.
+ */
+pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *word);
 
 /*
  * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken, as they

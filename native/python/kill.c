@@ -112,15 +112,6 @@ void core_forget_stack(struct core_dead_stack *kept)
     *kept = (struct core_dead_stack){NULL, 0, 0};
 }
 
-/* Who waits on a condition variable has its address on the stack: the GIL's, or one that a library's pool waits on. */
-static pthread_cond_t *condvar_with(void *const *words, size_t count, const int *word)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ramet_condvar_has(words[i], word))
-            return words[i];
-    return NULL;
-}
-
 void core_strike_off(const struct ramet_stand *stand)
 {
     void *words[NEAR_WORDS];
@@ -129,7 +120,7 @@ void core_strike_off(const struct ramet_stand *stand)
     if (!ramet_stands_in_futex(stand))
         return;
     wake_all_on((void *)stand->first);
-    pthread_cond_t *condvar = condvar_with(words, count, (const int *)stand->first);
+    pthread_cond_t *condvar = ramet_condvar_of(words, count, (const int *)stand->first); /* the GIL's, or a library's */
     if (condvar != NULL)
         ramet_condvar_strike_off(condvar, (const int *)stand->first);
     else
