@@ -110,6 +110,22 @@ static void lock_again(void)
     set_all(LOCKED);
 }
 
+/*
+ * In the child of a fork libc has made all locks anew, and gives these arenas to new threads, too. The one
+ * thread that is there computes in none of them, so that what could not be mended for the others' sake now can
+ * be. Then they are arenas like any other, and no later fork has to do with their locks.
+ */
+static void mend_in_copy(void)
+{
+    int count = how_many;
+    for (int i = 0; i < count && i < MOST_GIVEN_UP; i++) {
+        if (given_up[i] != NULL)
+            ramet_malloc_mend(given_up[i]);
+        given_up[i] = NULL;
+    }
+    how_many = 0;
+}
+
 static void note_for_fork(int *lock)
 {
     int place = __atomic_fetch_add(&how_many, 1, __ATOMIC_ACQ_REL);
@@ -125,7 +141,7 @@ static void note_for_fork(int *lock)
 static void make_room(void)
 {
     mallopt(M_ARENA_MAX, 8 * get_nprocs() + 2 * MOST_GIVEN_UP); /* one more for each burial */
-    pthread_atfork(unlock_for_fork, lock_again, NULL);
+    pthread_atfork(unlock_for_fork, lock_again, mend_in_copy);
 }
 
 void ramet_arena_recover(struct ramet_arena *arena)

@@ -7,7 +7,7 @@
  * and the carrier goes on in it. Else it is given up: libc's thread-locals are put back as they were before
  * the carrier first allocated, and malloc finds a thread that has no arena yet. The lock stays as it is,
  * which keeps all others from allocating there: malloc passes over arenas that it finds locked. Who frees
- * what lies there waits for ever.
+ * what lies there waits for ever. In the child of a fork, which begins with one thread, it is put in order.
  */
 #ifndef RAMET_ARENA_H
 #define RAMET_ARENA_H

@@ -305,6 +305,142 @@ def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
     apart(killed_within_malloc, killer(seed, most_steps), 60 if most_steps else 40).finish()
 
 
+# It reads pids, and where the lock of each one's arena lies, and kills it within malloc, in that lock.
+KILLER_OF_HOLDERS = """
+import ctypes, os, sys
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
+PEEKDATA, SINGLESTEP, SEIZE, INTERRUPT, WALL = 2, 9, 0x4206, 0x4207, 0x40000000
+
+for line in sys.stdin:
+    pid, lock, steps = map(int, line.split())
+    assert ptrace(SEIZE, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    ptrace(INTERRUPT, pid, 0, 0)
+    os.waitpid(pid, WALL)
+    while steps > 0:
+        ptrace(SINGLESTEP, pid, 0, 0)
+        os.waitpid(pid, WALL)
+        held = ptrace(PEEKDATA, pid, lock, 0) & 0xFFFFFFFF
+        steps -= held != 0
+    os.kill(pid, 9)
+    os.waitpid(pid, WALL)
+"""
+
+
+def fork_with_arenas_given_up(killer_source: str, seed: int) -> None:  # noqa: C901, PLR0915 - a program of its own
+    import ctypes
+    import hashlib
+    import os
+    import random
+    import subprocess
+    import sys
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    numbers = random.Random(seed)
+    libc = ctypes.CDLL(None)  # whose calls give up the GIL
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    libc.free.argtypes = (ctypes.c_void_p,)
+    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
+    pattern = b"(a|b)*c" * 30
+    compiled = ctypes.create_string_buffer(4096)
+
+    def lock_of_arena() -> int:
+        block = libc.malloc(3000)
+        libc.free(block)
+        heap = block & -(64 << 20)
+        return ctypes.c_size_t.from_address(heap).value
+
+    def is_locked(lock: int) -> bool:
+        return ctypes.c_int.from_address(lock).value != 0
+
+    def victim(begun: list[int]) -> None:
+        libc.prctl(set_ptracer, anybody, 0, 0, 0)  # for where Yama asks for it
+        begun.append(lock_of_arena())
+        while True:  # hundreds of allocations in each
+            libc.regcomp(compiled, pattern, 1)
+            libc.regfree(compiled)
+
+    def allocate() -> None:
+        for size in range(1100, 5000, 7):
+            libc.free(libc.malloc(size))
+        kept = [libc.malloc(size) for size in range(1100, 5000, 7)]
+        for block in kept:
+            libc.free(block)
+
+    def allocate_twice(
+        first: threading.Barrier, second: threading.Barrier, used: list[int]
+    ) -> None:
+        used.append(lock_of_arena())
+        allocate()
+        first.wait(20)
+        second.wait(20)
+        allocate()
+
+    def allocate_in_threads(locks: list[int]) -> int:
+        """As many threads as there may be arenas, which are there while a copy is made."""
+        count = 20
+        first, second = threading.Barrier(count + 1), threading.Barrier(count + 1)
+        used: list[int] = []
+        threads = [
+            threading.Thread(target=allocate_twice, args=(first, second, used), daemon=True)
+            for _ in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        first.wait(20)
+        if (pid := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        second.wait(20)
+        for thread in threads:
+            thread.join(10)
+        if any(thread.is_alive() for thread in threads):
+            return 2
+        return 0 if set(locks) <= set(used) else 3
+
+    threading.Thread(
+        target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", (1 << 31) - 1), daemon=True
+    ).start()  # which computes without pause: so nobody mends
+    given_up: list[int] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True, bufsize=1
+    ) as killer:
+        assert killer.stdin is not None
+        for _ in range(4):
+            begun: list[int] = []
+            child = ramet.clone(victim, begun, flags=F.VM)
+            while not begun:
+                os.sched_yield()
+            print(child.pid, begun[0], numbers.randrange(1, 200), file=killer.stdin)
+            assert child.wait(30).signal == 9
+            ramet.clone(lambda: None, flags=F.VM).result(30)
+            given_up += [lock for lock in begun if is_locked(lock)]
+    assert killer.returncode == 0
+    assert given_up
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            code = allocate_in_threads(given_up)
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os._exit(code if all(map(is_locked, given_up)) else 4)  # the end would free what lies there
+
+
+@pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="it is glibc's malloc")
+def test_a_fork_with_arenas_given_up(apart: Start) -> None:
+    """In a copy threads are given the arenas that were given up, and can allocate there, whoever forks.
+
+    An arena is given up when its lock died with its holder, and another thread computes without pause.
+    """
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    apart(fork_with_arenas_given_up, KILLER_OF_HOLDERS, seed).finish()
+
+
 def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
     import ctypes
     import os
