@@ -314,25 +314,26 @@ class Popen(subprocess.Popen[AnyStr]):
         ours, childs = (ends[1], ends[2], ends[4]), (ends[0], ends[3], ends[5])
         given = zip(_STREAMS, childs, strict=True)
         options |= {name: descriptor for name, descriptor in given if descriptor != _NONE}
+        owned = {
+            name: number for name, number in zip(_STREAMS, ours, strict=True) if number != _NONE
+        }
         try:
-            self._open_streams(ours, bufsize)
+            self._open_streams(owned, bufsize)
             self._execute_child(argv, options)
         except BaseException:
-            self._abandon(ours)
+            self._abandon(owned)
             raise
         finally:
             self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
 
-    def _open_streams(self, ours: tuple[int, int, int], bufsize: int) -> None:
+    def _open_streams(self, owned: dict[str, int], bufsize: int) -> None:
         line_buffering = bufsize == 1 and bool(self.text_mode)
         if line_buffering:
             bufsize = -1
-        for name, descriptor in zip(_STREAMS, ours, strict=True):
-            if descriptor == _NONE:
-                continue
+        for name in list(owned):
             writes = name == "stdin"
             opened = streams.writing if writes else streams.reading
-            stream = opened(descriptor, bufsize)
+            stream = opened(name, owned, bufsize)
             setattr(self, name, stream)
             if self.text_mode:
                 stream = io.TextIOWrapper(
@@ -344,14 +345,13 @@ class Popen(subprocess.Popen[AnyStr]):
                 )
                 setattr(self, name, stream)
 
-    def _abandon(self, ours: tuple[int, int, int]) -> None:
+    def _abandon(self, owned: dict[str, int]) -> None:
         """Close our ends of the pipes of a child that did not come to be."""
-        for name, descriptor in zip(_STREAMS, ours, strict=True):
-            stream = getattr(self, name)
+        for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
-            elif descriptor != _NONE:
-                os.close(descriptor)
+        while owned:
+            os.close(owned.popitem()[1])
 
     # The exchange.
 

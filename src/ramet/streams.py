@@ -26,14 +26,23 @@ class Readable(io.FileIO):
         return super().read(-1 if size is None else size)
 
 
-def writing(descriptor: int, bufsize: int) -> Any:
-    """What is written to it goes to the child; it closes the descriptor."""
-    return open(descriptor, "wb", bufsize)
+def writing(name: str, owned: dict[str, int], bufsize: int) -> Any:
+    """What is written to it goes to the child. It takes over the descriptor that has this name.
+
+    An exception may come after any instruction: so a descriptor leaves those that are owned, and
+    becomes the stream's, in one step.
+    """
+    number = owned[name]
+    stream: Any = open(name, "wb", bufsize, opener=owned.pop)  # noqa: SIM115 - the caller's
+    getattr(stream, "raw", stream).name = number
+    return stream
 
 
-def reading(descriptor: int, bufsize: int) -> Any:
-    """What the child writes comes out of it; as open() does it, but it knows whether it was read."""
-    raw = Readable(descriptor, "r")
+def reading(name: str, owned: dict[str, int], bufsize: int) -> Any:
+    """What the child writes comes out of it; as writing(), but it knows whether it was read."""
+    number = owned[name]
+    raw = Readable(name, "r", opener=owned.pop)
+    raw.name = number
     if bufsize == 0:
         return raw
     if bufsize == 1:

@@ -1,10 +1,12 @@
 import ctypes
+import gc
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -284,3 +286,59 @@ def test_options_that_change_are_followed(nothing_left: object) -> None:
     assert [one[0] for one in seen] == [b"100", b"101", b"102"]
     assert [one[1] for one in seen[1:]] == [b"0", b"0"]
     assert [int(one[3], 16) >> 9 & 7 for one in seen] == [0b001, 0b101, 0b101]
+
+
+class Raiser:
+    """Raises at the so manyth line that opens the streams of a Popen."""
+
+    FUNCTIONS = ("_open_streams", "writing", "reading")
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> "Raiser | None":
+        if frame.f_code.co_name not in self.FUNCTIONS:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:line buffering:RuntimeWarning")
+@pytest.mark.parametrize("options", [{}, {"text": True}, {"bufsize": 1}, {"bufsize": 0}], ids=str)
+def test_an_exception_at_any_line_closes_each_pipe_once(
+    options: dict[str, Any], nothing_left: object
+) -> None:
+    """Whatever is raised while the streams are opened: no end stays, and none is closed for another."""
+    before, line, process = os.listdir("/proc/self/fd"), 0, None
+    while process is None:
+        line += 1
+        process = raised_at(line, options)  # and no EBADF comes of what was closed already
+        gc.collect()
+        assert process is not None or os.listdir("/proc/self/fd") == before
+    process.communicate()
+    assert line > 15
+
+
+def raised_at(line: int, options: dict[str, Any]) -> "ramet.Popen[Any] | None":
+    traced = sys.gettrace()
+    sys.settrace(Raiser(line))
+    try:
+        return ramet.Popen(
+            ["cat"], stdin=ramet.PIPE, stdout=ramet.PIPE, stderr=ramet.PIPE, **options
+        )
+    except KeyboardInterrupt:
+        return None
+    finally:
+        sys.settrace(traced)
+
+
+@pytest.mark.parametrize("option", [{"encoding": "none such"}], ids=str)
+def test_streams_that_cannot_be_opened_close_each_pipe_once(
+    option: dict[str, Any], nothing_left: object
+) -> None:
+    """The error of the stream is told, not one of a descriptor that was closed already."""
+    with pytest.raises((ValueError, LookupError)):
+        ramet.Popen(["true"], stdin=ramet.PIPE, stdout=ramet.PIPE, **option)

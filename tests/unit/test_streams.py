@@ -39,7 +39,7 @@ def test_whoever_reads_a_stream_leaves_a_mark(
     read: Callable[[Any], Any], text: bool, bufsize: int, nothing_left: object
 ) -> None:
     """However a stream is read, it is known that its buffers may hold something; and not before."""
-    stream = reading(pipe_with(b"one\ntwo\n"), bufsize)
+    stream = reading("end", {"end": pipe_with(b"one\ntwo\n")}, bufsize)
     if text:
         stream = io.TextIOWrapper(stream, encoding="ascii")
     assert not was_read(stream)
@@ -58,10 +58,10 @@ def test_a_foreign_stream_may_have_been_read(nothing_left: object) -> None:
 def test_line_buffering_is_for_text(nothing_left: object) -> None:
     """Whoever asks for it in binary mode is warned, as open() does."""
     with pytest.warns(RuntimeWarning, match="line buffering"):
-        stream = reading(pipe_with(b"all\n"), 1)
+        stream = reading("end", {"end": pipe_with(b"all\n")}, 1)
     assert read_all(stream) == b"all\n"
     assert stream.closed
     ours, theirs = os.pipe()
     os.close(ours)
     with pytest.warns(RuntimeWarning, match="line buffering"):
-        writing(theirs, 1).close()
+        writing("end", {"end": theirs}, 1).close()
