@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "child.h"
+#include "exception_table.h"
 #include "stack_depth.h"
 
 #pragma GCC diagnostic push
@@ -107,18 +108,6 @@ static PyObject *owned_in(uintptr_t slot)
 
 /* ---- blocks */
 
-static unsigned int read_varint(const unsigned char **at, const unsigned char *end)
-{
-    unsigned int value = 0;
-    while (*at < end) {
-        unsigned char byte = *(*at)++;
-        value = value << 6 | (byte & 63);
-        if (!(byte & 64))
-            break;
-    }
-    return value;
-}
-
 /*
  * How much of the stack a handler of exceptions would find there, were one raised now: that much is in
  * use for certain, and `with` keeps in it what is to be called at the end of its block.
@@ -134,9 +123,9 @@ static unsigned int depth_of_blocks(const PyCodeObject *code, unsigned int at)
         return 0;
     const unsigned char *entry = table, *end = table + head.ob_size;
     while (entry < end) {
-        unsigned int start = read_varint(&entry, end), length = read_varint(&entry, end);
-        read_varint(&entry, end); /* where the handler is */
-        unsigned int depth = read_varint(&entry, end) >> 1;
+        unsigned int start = core_read_varint(&entry, end), length = core_read_varint(&entry, end);
+        core_read_varint(&entry, end); /* where the handler is */
+        unsigned int depth = core_read_varint(&entry, end) >> 1;
         if (at >= start && at < start + length)
             return depth;
     }

@@ -8,6 +8,8 @@
 #include <opcode.h>
 #include <stdlib.h>
 
+#include "exception_table.h"
+
 #define MOST_PASSES 50
 #define UNKNOWN (-1)
 
@@ -185,25 +187,13 @@ static void pass(struct walk *walk)
 
 /* ---- InternalDocs/exception_handling.md has the table */
 
-static unsigned int read_varint(const unsigned char **at, const unsigned char *end)
-{
-    unsigned int value = 0;
-    while (*at < end) {
-        unsigned char byte = *(*at)++;
-        value = value << 6 | (byte & 63);
-        if (!(byte & 64))
-            break;
-    }
-    return value;
-}
-
 static void begin_at_handlers(struct walk *walk, PyObject *table)
 {
     const unsigned char *entry = (const unsigned char *)PyBytes_AS_STRING(table), *end = entry + PyBytes_GET_SIZE(table);
     while (entry < end) {
-        read_varint(&entry, end);
-        read_varint(&entry, end);
-        unsigned int handler = read_varint(&entry, end), depth = read_varint(&entry, end);
+        core_read_varint(&entry, end);
+        core_read_varint(&entry, end);
+        unsigned int handler = core_read_varint(&entry, end), depth = core_read_varint(&entry, end);
         come_to(walk, handler, (int)(depth >> 1) + (int)(depth & 1) + 1); /* where it was, if it says so; the exception */
     }
 }
