@@ -75,6 +75,7 @@ class _Stock:
         self._ident = ident
         self._own_identity = own_identity
         self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
+        self._entered += _taken_without_a_block(noted)
         self._seen: list[object] = []
         self.locks: list[str] = []
         self.released: list[str] = []
@@ -250,6 +251,15 @@ def _library_locks() -> Iterator[tuple[str, Any]]:
         lock = getattr(handler, "lock", None)
         if type(lock) is _RLOCK:
             yield f"the lock of a logging.{type(handler).__name__}", lock
+
+
+def _taken_without_a_block(noted: list[Frame]) -> Iterator[tuple[Any, CodeType]]:
+    """tempfile's, by whoever looks for the directory: it is held as long as that function runs."""
+    tempfile = sys.modules.get("tempfile")
+    lock = getattr(tempfile, "_once_lock", None)
+    looks = getattr(getattr(tempfile, "_get_default_tempdir", None), "__code__", None)
+    if type(lock) is _LOCK and lock.locked():
+        yield from ((lock, code) for code, _, _ in noted if code is looks)
 
 
 # ---- buffered files

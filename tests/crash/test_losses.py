@@ -492,6 +492,58 @@ def test_locks_of_the_standard_library_are_given_back(apart: Start) -> None:
     apart(die_in_logging_and_threading).finish()
 
 
+def die_in_tempfile(someone_waits: bool) -> None:
+    import os
+    import signal
+    import sys
+    import tempfile
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    looking = threading.Event()
+    waiting = threading.Event()
+    found: list[str] = []
+    caller = os.getpid()
+
+    def hold_up(event: str, _: object) -> None:
+        if event == "open" and os.getpid() != caller:  # a trial, whether files can be made there
+            looking.set()
+            signal.pause()
+
+    def look(_: object, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", "") == "acquire":
+            waiting.set()
+
+    def find() -> None:
+        sys.setprofile(look)
+        found.append(tempfile.gettempdir())
+
+    sys.addaudithook(hold_up)
+    child = ramet.clone(tempfile.gettempdir, flags=F.VM)
+    looking.wait()
+    thread = threading.Thread(target=find)
+    if someone_waits:
+        thread.start()
+        waiting.wait()
+    child.kill()
+    child.wait(30)
+    if not someone_waits:
+        thread.start()
+    thread.join(30)
+    assert found == [tempfile.gettempdir()]
+    assert child.losses is not None
+    assert child.losses.released == ("the lock of tempfile",)
+    assert child.losses.locks == ()
+
+
+@pytest.mark.parametrize("someone_waits", [False, True], ids=["later", "already"])
+def test_who_looks_for_the_temporary_directory_can_die(apart: Start, someone_waits: bool) -> None:
+    """The lock of tempfile, which that takes without a with block, is given back to whoever wants it."""
+    apart(die_in_tempfile, someone_waits).finish()
+
+
 def keep_a_frame() -> None:
     import gc
     import os
