@@ -145,7 +145,7 @@ static bool is_mapped(const HandleObject *self)
 /* While the kernel still tells what a child may do that has ended: whether its pickle is to be loaded. -1 with an exception set. */
 static int look(HandleObject *self)
 {
-    if (!is_mapped(self) || !core_mapping_has_pickle((MappingObject *)self->outcome))
+    if (!core_mapping_has_pickle((MappingObject *)self->outcome))
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
@@ -161,7 +161,7 @@ static int look(HandleObject *self)
 /* 1 when it has learned the end, 0 where waitid() does not tell, -1 with an exception set. */
 static int learn(HandleObject *self, int options)
 {
-    bool looks = is_mapped(self);
+    bool looks = is_mapped(self) && core_mapping_goes_by_rights((MappingObject *)self->outcome);
     while (!is_learned(self)) { /* by a signal handler that runs in between, it may be */
         if (self->maker != getpid() || (self->let_go && self->pidfd < 0))
             return 0;

@@ -413,6 +413,15 @@ static PyObject *mapping_plain(MappingObject *self, PyObject *unused)
     return value == NULL && !PyErr_Occurred() ? Py_NewRef(Py_NotImplemented) : value;
 }
 
+bool core_mapping_goes_by_rights(const MappingObject *self)
+{
+    PyObject *trusted = PyObject_GetAttrString((PyObject *)self, "trusted");
+    if (trusted == NULL)
+        PyErr_Clear();
+    Py_XDECREF(trusted);
+    return trusted == Py_None;
+}
+
 bool core_mapping_has_pickle(const MappingObject *self)
 {
     uint64_t kind = read_header(self).kind;

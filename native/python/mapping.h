@@ -25,6 +25,9 @@ int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);
 /* In the parent: a value that the core brought over by itself. NULL when there is none, with an exception set or without. */
 PyObject *core_mapping_plain(const MappingObject *self);
 
+/* In the parent: whether the child is believed by its rights; else its maker has said what he thinks of it. */
+bool core_mapping_goes_by_rights(const MappingObject *self);
+
 /* In the parent, when the child has ended: whether there is a pickle, which must not be loaded whoever wrote it. */
 bool core_mapping_has_pickle(const MappingObject *self);
 

@@ -178,6 +178,27 @@ def test_the_callers_word_counts(tmp_path: Path, nothing_left: object) -> None:
     assert (tmp_path / "ran").exists()
 
 
+def test_of_a_trusted_child_nobody_asks_what_it_may_do(nothing_left: object) -> None:
+    """Its rights are told in files of /proc: with trusted=True none is read, as for a number."""
+
+    def reads_for(value: object, trusted: bool | None) -> int:
+        child = ramet.clone(lambda: value, trusted=trusted)
+        before = reads()
+        assert child.result() == value
+        return reads() - before
+
+    def reads() -> int:  # system calls of this process
+        _, counted = Path("/proc/self/io").read_text().split("syscr: ")
+        return int(counted.split()[0])
+
+    for trusted in (True, False, None):  # with what is read once
+        reads_for({"a": [1]}, trusted)
+    for_a_number = reads_for(3, trusted=None)
+    assert reads_for({"a": [1]}, trusted=None) > for_a_number
+    assert reads_for({"a": [1]}, trusted=True) == for_a_number
+    assert reads_for({"a": [1]}, trusted=False) == for_a_number
+
+
 def test_a_plain_child_may_send_anything(tmp_path: Path, nothing_left: object) -> None:
     """A child with the caller's rights is believed: also its objects, and its exceptions."""
     assert ramet.clone(Path, tmp_path).result() == tmp_path
