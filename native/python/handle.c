@@ -145,7 +145,7 @@ static bool is_mapped(const HandleObject *self)
 /* While the kernel still tells what a child may do that has ended: whether its pickle is to be loaded. -1 with an exception set. */
 static int look(HandleObject *self)
 {
-    if (!core_mapping_has_pickle((MappingObject *)self->outcome))
+    if (!is_mapped(self) || !core_mapping_has_pickle((MappingObject *)self->outcome)) /* another thread may have taken it */
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
