@@ -178,10 +178,13 @@ int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
         give_up_gil(orphans[i], ((const struct carried *)orphans[i]->context)->state);
     if (dead != NULL && !attached)
         core_gil_release(dead);
-    if (attached)
+    if (attached) {
+        core_gil_forget_requests(dead);
         PyThreadState_Swap(mine);
-    else
+        core_gil_forget_requests(mine);
+    } else {
         PyEval_RestoreThread(mine);
+    }
     for (int i = 0; i < count; i++)
         bury_orphan(orphans[i]);
     return count;

@@ -140,6 +140,21 @@ void core_gil_strike_off(const int *word)
     ramet_condvar_strike_off(&gil->switch_cond, word);
 }
 
+/* ---- who asks for it */
+
+/* The bit is named in an internal header that cannot be read beside the others. */
+#define DROP_REQUEST 1U
+
+/* Its holder, told to give it up, waits until another has it: for ever, if who asked has died. Who lives asks again. */
+void core_gil_forget_requests(PyThreadState *holder)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    __atomic_fetch_and(&holder->eval_breaker, ~(uintptr_t)DROP_REQUEST, __ATOMIC_ACQ_REL);
+#else
+    __atomic_store_n((int *)&holder->interp->ceval.gil_drop_request, 0, __ATOMIC_RELEASE);
+#endif
+}
+
 /* ---- who has it */
 
 static bool has(gil_state *gil, const PyThreadState *state)

@@ -13,6 +13,9 @@ void core_gil_mend(const PyThreadState *dead, int tid);
 /* The same for a child that is stopped and will be killed, and sleeps on this word. */
 void core_gil_strike_off(const int *word);
 
+/* With the GIL, in this state: nobody has asked for it. So it is also after the death of whoever had asked. */
+void core_gil_forget_requests(PyThreadState *holder);
+
 /* Then: gives up the GIL itself, where the dead child had it and was not, or no longer, attached. */
 void core_gil_release(const PyThreadState *dead);
 

@@ -153,3 +153,23 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
 def test_many_leave_living_children_at_once(apart: Start) -> None:
     """Each child of a child that has ended is found and buried, whoever else looks for his own."""
     apart(leave_them_at_once, 30, 4, 30).finish()
+
+
+def exec_while_a_child_asks_for_the_gil(count: int) -> None:
+    import os
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def nest() -> None:
+        ramet.clone(time.sleep, 1000, flags=F.VM)  # it asks for the GIL, and dies of the exec
+        os.execv("/bin/true", ["true"])
+
+    for _ in range(count):
+        assert ramet.vfork(nest).wait(30).success
+
+
+def test_who_execs_leaves_no_request_for_the_gil(apart: Start) -> None:
+    """Who has the GIL and is asked for it waits until another has it: the asker may have died."""
+    apart(exec_while_a_child_asks_for_the_gil, 500).finish()
