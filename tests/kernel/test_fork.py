@@ -230,9 +230,8 @@ def test_libcs_own_fork_handlers_run(flags: F) -> None:
 handlers: list[object] = []
 
 
-@COPIES
-def test_libc_knows_the_child(flags: F) -> None:
-    """A mutex locked in the child belongs to the child: libc knows its tid."""
+def mutex_that_notes_its_owner() -> Callable[[], bool]:
+    """Locks one of libc's that is made here; whether libc notes the caller as its owner."""
     import ctypes
 
     libc = ctypes.CDLL(None)
@@ -242,37 +241,30 @@ def test_libc_knows_the_child(flags: F) -> None:
     libc.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_ERRORCHECK)
     libc.pthread_mutex_init(mutex, attributes)
 
-    def in_child() -> int:
+    def owns_what_it_locks() -> bool:
         libc.pthread_mutex_lock(mutex)
-        owners: bool = os.getpid() in struct.unpack("=16i", bytes(mutex))
-        return 0 if owners else 1
+        return os.getpid() in struct.unpack("=16i", bytes(mutex))
 
-    assert exit_code(child_of(flags, in_child)) == 0
+    return owns_what_it_locks
+
+
+@COPIES
+def test_libc_knows_the_child(flags: F) -> None:
+    """A mutex locked in the child belongs to the child: libc knows its tid."""
+    owns_what_it_locks = mutex_that_notes_its_owner()
+    assert exit_code(child_of(flags, lambda: 0 if owns_what_it_locks() else 1)) == 0
 
 
 def test_libc_knows_a_child_that_has_words_of_its_own() -> None:
     """The kernel writes the child's tid where it is asked to, and libc has it all the same."""
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    mutex = (ctypes.c_char * 64)()
-    attributes = (ctypes.c_char * 16)()
-    libc.pthread_mutexattr_init(attributes)
-    libc.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_ERRORCHECK)
-    libc.pthread_mutex_init(mutex, attributes)
+    owns_what_it_locks = mutex_that_notes_its_owner()
     word = lowlevel.TidWord()
     args = lowlevel.CloneArgs(
         flags=F.CHILD_SETTID | F.CHILD_CLEARTID, exit_signal=signal.SIGCHLD, child_tid=word
     )
     pid = lowlevel.clone3(args)
     if pid == 0:
-
-        def in_child() -> int:
-            libc.pthread_mutex_lock(mutex)
-            owns = os.getpid() in struct.unpack("=16i", bytes(mutex))
-            return 0 if owns and word.value == os.getpid() else 1
-
-        end_with(in_child)
+        end_with(lambda: 0 if owns_what_it_locks() and word.value == os.getpid() else 1)
     assert exit_code(pid) == 0
 
 
