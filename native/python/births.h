@@ -137,7 +137,7 @@ void core_forget_stack(struct core_dead_stack *kept);
 
 /* thread_state.c: the state that Python keeps for a task that shares the memory. */
 bool core_is_attached(PyThreadState *state);
-void core_bury(PyThreadState *dead, const struct core_dead_frames *found);
+void core_bury(PyThreadState *dead, struct core_dead_frames *found);
 void core_delete_state(PyThreadState *state);
 
 /*

@@ -61,14 +61,15 @@ static bool is_of_a_kind(PyObject *object, PyObject *kinds)
 }
 
 /* The word first: there are many objects, and this one of them has that number there. */
-static void look_at(PyObject *object, void *context)
+static bool look_at(PyObject *object, void *context)
 {
     const struct search *search = context;
     if (Py_TYPE(object)->tp_basicsize <= search->owner * (Py_ssize_t)sizeof(unsigned long))
-        return;
+        return true;
     if (((const unsigned long *)object)[search->owner] == search->holder && is_of_a_kind(object, search->kinds) &&
         PyList_Append(search->found, object) < 0)
         PyErr_Clear();
+    return true;
 }
 
 PyObject *core_held_by(PyObject *module, PyObject *args)

@@ -107,6 +107,7 @@ PyObject *core_before_fork(PyObject *module, PyObject *unused);
 PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused);
 PyObject *core_has_close_range(PyObject *module, PyObject *unused);
 PyObject *core_has_clone3(PyObject *module, PyObject *unused);
+PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused);
 PyObject *core_forget_number(PyObject *module, PyObject *args);
 PyObject *core_held_by(PyObject *module, PyObject *args);
 PyObject *core_is_locked(PyObject *module, PyObject *args);

@@ -8,9 +8,15 @@
 
 /* What lay on its stack, as far up as it is copied, in a block of the kernel's. */
 struct core_dead_stack {
-    void **words;
-    size_t count, room; /* 0 where there is none */
+    void **words; /* the last of them lay below `top` */
+    size_t count;
+    unsigned long top;
+    void *block;
+    size_t room; /* 0 where there is none */
 };
+
+/* Whether it died in the midst of the garbage collector, which nobody else can use then. */
+enum core_collecting { CORE_NOT_COLLECTING, CORE_COLLECTOR_GIVEN_BACK, CORE_COLLECTOR_STAYS };
 
 struct core_dead_frames {
     uintptr_t newest; /* the address of the first */
@@ -19,6 +25,7 @@ struct core_dead_frames {
     bool has_objects; /* some frame can be reached from elsewhere */
     unsigned long ident; /* of the dead task, to Python */
     struct core_dead_stack stack;
+    enum core_collecting collecting;
     int noted;
     /* For each frame: its code, how many variables, these, how many entries of blocks, these. 0 where there is none. */
     uintptr_t words[CORE_MOST_NOTED];

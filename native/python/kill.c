@@ -93,23 +93,28 @@ void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top)
 {
     size_t room = DEAD_PIECES * NEAR_WORDS * sizeof(void *);
     long block = ramet_syscall6(__NR_mmap, 0, (long)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *kept = (struct core_dead_stack){NULL, 0, 0};
+    *kept = (struct core_dead_stack){.top = stack_top};
     if (block < 0 && block > -LEAST_ADDRESS) {
         core_strike_off_dead(stack_top);
         return;
     }
-    kept->words = (void **)block;
+    kept->block = (void *)block;
     kept->room = room;
-    for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
-        kept->count += read_above(stack_top - piece * NEAR_WORDS * sizeof(void *), kept->words + kept->count);
+    kept->words = (void **)block + DEAD_PIECES * NEAR_WORDS;
+    for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++) {
+        if (read_above(stack_top - piece * NEAR_WORDS * sizeof(void *), kept->words - NEAR_WORDS) < NEAR_WORDS)
+            break;
+        kept->words -= NEAR_WORDS;
+        kept->count += NEAR_WORDS;
+    }
     strike_off(kept->words, kept->count);
 }
 
 void core_forget_stack(struct core_dead_stack *kept)
 {
     if (kept->room != 0)
-        ramet_syscall2(__NR_munmap, kept->words, kept->room);
-    *kept = (struct core_dead_stack){NULL, 0, 0};
+        ramet_syscall2(__NR_munmap, kept->block, kept->room);
+    *kept = (struct core_dead_stack){0};
 }
 
 void core_strike_off(const struct ramet_stand *stand)

@@ -1,6 +1,7 @@
 /* The threads that a function in shared memory has started and left. */
 #define _GNU_SOURCE
 #include "births.h"
+#include "collector.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -220,6 +221,9 @@ PyObject *core_strike_dead(PyObject *module, PyObject *args)
         return NULL;
     if (PyDict_GetItemWithError(list, key) != thread || !ramet_thread_has_ended(ident))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
-    core_strike_off_dead(ident);
+    struct core_dead_stack stack;
+    core_keep_stack(&stack, ident);
+    core_leave_collector(&stack);
+    core_forget_stack(&stack);
     return PyDict_DelItem(list, key) < 0 ? NULL : Py_NewRef(Py_True);
 }

@@ -1,5 +1,6 @@
 /* What a dead child took with it, as ramet.burial finds it. */
 #include "births.h"
+#include "collector.h"
 #include "plain.h"
 #include "release.h"
 
@@ -25,6 +26,19 @@ static void tell(SharedTaskObject *task, PyObject *losses)
         Py_XSETREF(task->losses, Py_NewRef(losses));
 }
 
+static PyObject *word_of(enum core_collecting collecting)
+{
+    if (collecting == CORE_NOT_COLLECTING)
+        return Py_None;
+    return collecting == CORE_COLLECTOR_GIVEN_BACK ? Py_True : Py_False;
+}
+
+PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return Py_NewRef(word_of(core_end_collection()));
+}
+
 /*
  * After a burial, with the GIL, in the thread whose identity the dead child had. own_identity: nobody
  * else has it. Whether a lock remains that knows its owner by it: the thread must then live on, or the
@@ -40,9 +54,9 @@ bool core_take_stock(struct core_dead_frames *found, const struct core_release *
     const char *stack = found->stack.count == 0 ? "" : (const char *)found->stack.words;
     PyObject *noted = nothing ? NULL : core_noted_frames(found), *losses = NULL, *told = NULL;
     if (noted != NULL)
-        told = PyObject_CallFunction(take_stock, "lllnOkOy#", found->frames, found->references, given_up, kept, noted,
+        told = PyObject_CallFunction(take_stock, "lllnOkOy#O", found->frames, found->references, given_up, kept, noted,
                                      found->ident, own_identity ? Py_True : Py_False, stack,
-                                     (Py_ssize_t)(found->stack.count * sizeof(void *)));
+                                     (Py_ssize_t)(found->stack.count * sizeof(void *)), word_of(found->collecting));
     if (told != NULL && PyArg_ParseTuple(told, "Op", &losses, &stays))
         tell(task, losses);
     Py_XDECREF(told);

@@ -54,6 +54,9 @@ static PyMethodDef at_home[] = {
      "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
     {"know_exit_status", core_know_exit_status, METH_VARARGS,
      "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
+    {"end_collection", core_end_collection_of_dead, METH_NOARGS,
+     "end_collection()\n--\n\n"
+     "The garbage collector, in whose midst a thread has died: whether it has been given back; None: it is in none."},
     {"forget_number", core_forget_number, METH_VARARGS,
      "forget_number(each, place, /)\n--\n\nThe object has the number of a descriptor in that word: it has none any more."},
     {"held_by", core_held_by, METH_VARARGS,

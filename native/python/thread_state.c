@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "collector.h"
 #include "pool.h"
 
 bool core_is_attached(PyThreadState *state)
@@ -54,8 +55,9 @@ PyThreadState *core_note_state(PyThreadState *state)
 #endif
 
 /* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
-void core_bury(PyThreadState *dead, const struct core_dead_frames *found)
+void core_bury(PyThreadState *dead, struct core_dead_frames *found)
 {
+    found->collecting = core_leave_collector(&found->stack);
     if (found->has_objects)
         dead->datastack_chunk = NULL; /* it stays, for who holds one of these frames */
     else

@@ -2,7 +2,7 @@
 #include "tracked.h"
 
 struct tour {
-    void (*visit)(PyObject *object, void *context);
+    bool (*visit)(PyObject *object, void *context);
     void *context;
 };
 
@@ -11,8 +11,7 @@ struct tour {
 static int go_on(PyObject *object, void *context)
 {
     const struct tour *tour = context;
-    tour->visit(object, tour->context);
-    return 1;
+    return tour->visit(object, tour->context);
 }
 
 static void go_through(struct tour *tour)
@@ -33,24 +32,29 @@ static void go_through(struct tour *tour)
 #undef Py_BUILD_CORE
 #pragma GCC diagnostic pop
 
-static void go_through_generation(const struct gc_generation *generation, const struct tour *tour)
+/* Whether it is to go on. */
+static bool go_through_generation(const struct gc_generation *generation, const struct tour *tour)
 {
     const PyGC_Head *head = &generation->head;
     for (PyGC_Head *each = _PyGCHead_NEXT(head); each != head; each = _PyGCHead_NEXT(each))
-        tour->visit((PyObject *)(each + 1), tour->context);
+        if (!tour->visit((PyObject *)(each + 1), tour->context))
+            return false;
+    return true;
 }
 
 static void go_through(struct tour *tour)
 {
     const struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
-    for (int i = 0; i < NUM_GENERATIONS; i++)
-        go_through_generation(&collector->generations[i], tour);
-    go_through_generation(&collector->permanent_generation, tour);
+    bool on = true;
+    for (int i = 0; on && i < NUM_GENERATIONS; i++)
+        on = go_through_generation(&collector->generations[i], tour);
+    if (on)
+        go_through_generation(&collector->permanent_generation, tour);
 }
 
 #endif
 
-void core_visit_tracked(void (*visit)(PyObject *object, void *context), void *context)
+void core_visit_tracked(bool (*visit)(PyObject *object, void *context), void *context)
 {
     struct tour tour = {visit, context};
     go_through(&tour);

@@ -5,9 +5,9 @@
 #include "core.h"
 
 /*
- * Shows each of them to visit(), with the GIL, those among them that gc.freeze() hides from gc.get_objects().
- * Nothing may be made or given up meanwhile that the collector would know.
+ * Shows each of them to visit(), with the GIL, those among them that gc.freeze() hides from gc.get_objects(), as
+ * long as it says that it goes on. Nothing may be made or given up meanwhile that the collector would know.
  */
-void core_visit_tracked(void (*visit)(PyObject *object, void *context), void *context);
+void core_visit_tracked(bool (*visit)(PyObject *object, void *context), void *context);
 
 #endif

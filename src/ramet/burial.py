@@ -6,6 +6,7 @@ where Python's own code promises to be in order whenever an exception comes, for
 than that; all others stay locked, for what they protect may be half changed.
 """
 
+import gc
 import io
 import struct
 import sys
@@ -13,7 +14,7 @@ import time
 from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Iterator
 from contextlib import suppress
-from types import BuiltinMethodType, CodeType, MethodType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, TypeAlias
 
 from . import _core
@@ -45,14 +46,16 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     ident: int,
     own_identity: bool,
     stack: bytes,
+    collector: bool | None,
 ) -> tuple[Losses, bool]:
     """After a death, with nothing running in those frames: what is lost, with what can be given back.
 
     frames, references: how many. given_up, kept: how many of the references are given up after this,
     and how many objects stay for ever. noted: the frames that it entered last, the very last first.
     ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
-    it; else it is another's. stack: what lay on its C stack. Returns the losses, and whether a
-    lock stays that knows its owner by it.
+    it; else it is another's. stack: what lay on its C stack. collector: whether the garbage
+    collector, in whose midst it died, has been given back; None where it was not seen to be in it.
+    Returns the losses, and whether a lock stays that knows its owner by it.
     """
     stock = _Stock(noted, ident, own_identity, stack)
     # The insides of another Python may be others: then a lock stays, and the rest is told.
@@ -63,6 +66,8 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
         stock.give_back_locks()
     with suppress(Exception):
         stock.give_back_files()
+    with suppress(Exception):
+        stock.give_back_collector(collector)
     stays = stock.find_the_rest()
     locks, released = tuple(stock.locks), tuple(stock.released)
     return Losses(frames, references, locks, released, given_up, kept), stays
@@ -127,6 +132,12 @@ class _Stock:
     def _is_on_stack(self, file: object) -> bool:
         """Whoever is in a method of an object has it on the stack; others may have left it there."""
         return id(file).to_bytes(_WORD_BYTES, sys.byteorder) in self._stack
+
+    def give_back_collector(self, done: bool | None) -> None:
+        if done is None and _is_in_a_callback_of_gc(self._noted):
+            done = _core.end_collection()
+        if done is not None:
+            (self.released if done else self.locks).append("the garbage collector")
 
     def find_the_rest(self) -> bool:
         """Add what stays locked; whether a lock among it knows its owner."""
@@ -260,6 +271,22 @@ def _taken_without_a_block(noted: list[Frame]) -> Iterator[tuple[Any, CodeType]]
     looks = getattr(getattr(tempfile, "_get_default_tempdir", None), "__code__", None)
     if type(lock) is _LOCK and lock.locked():
         yield from ((lock, code) for code, _, _ in noted if code is looks)
+
+
+# ---- the garbage collector
+
+
+def _is_in_a_callback_of_gc(noted: list[Frame]) -> bool:
+    """These are called at the beginning and at the end of a collection."""
+    codes = {id(_code_of(callback)) for callback in gc.callbacks}
+    return any(id(code) in codes for code, _, _ in noted)
+
+
+def _code_of(callback: Any) -> CodeType | None:
+    function = callback.__func__ if type(callback) is MethodType else callback
+    if type(function) is not FunctionType:
+        function = type(function).__dict__.get("__call__")
+    return function.__code__ if type(function) is FunctionType else None
 
 
 # ---- buffered files
