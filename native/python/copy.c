@@ -34,7 +34,7 @@ static bool prepare(void)
     return done != NULL;
 }
 
-static HandleObject *unborn(PyTypeObject *kind, PyTypeObject *outcome, PyObject *what)
+static HandleObject *unborn(PyTypeObject *kind, PyTypeObject *outcome, PyObject *trusted, PyObject *what)
 {
     HandleObject *child = core_handle_new(kind);
     if (child == NULL)
@@ -42,7 +42,7 @@ static HandleObject *unborn(PyTypeObject *kind, PyTypeObject *outcome, PyObject 
     child->what = Py_NewRef(what);
     child->flags = PyLong_FromLong(0);
     child->plain = true;
-    child->outcome = (PyObject *)core_mapping_new(outcome);
+    child->outcome = (PyObject *)core_mapping_new(outcome, trusted);
     if (child->flags != NULL && child->outcome != NULL)
         return child;
     Py_DECREF(child);
@@ -52,15 +52,15 @@ static HandleObject *unborn(PyTypeObject *kind, PyTypeObject *outcome, PyObject 
 PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (count != 5 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type) ||
-        !PyType_Check(args[1]) || !PyType_IsSubtype((PyTypeObject *)args[1], &Mapping_Type) || !PyTuple_Check(args[4]))
-        return PyErr_Format(PyExc_TypeError, "copy(kind, outcome, what, fn, args)");
-    HandleObject *child = core_may_copy() && prepare() ? unborn((PyTypeObject *)args[0], (PyTypeObject *)args[1], args[2]) : NULL;
+    if (count != 6 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type) ||
+        !PyType_Check(args[1]) || !PyType_IsSubtype((PyTypeObject *)args[1], &Mapping_Type) || !PyTuple_Check(args[5]))
+        return PyErr_Format(PyExc_TypeError, "copy(kind, outcome, trusted, what, fn, args)");
+    HandleObject *child = core_may_copy() && prepare() ? unborn((PyTypeObject *)args[0], (PyTypeObject *)args[1], args[2], args[3]) : NULL;
     if (child == NULL)
         return NULL;
     MappingObject *outcome = (MappingObject *)child->outcome;
     /* What is buffered now would be written by both. */
-    long pid = core_flush_standard_streams() < 0 ? 0 : fork_to_deliver(outcome, args[3], args[4]);
+    long pid = core_flush_standard_streams() < 0 ? 0 : fork_to_deliver(outcome, args[4], args[5]);
     if (pid > 0) {
         core_handle_hold(child, pid, opened(pid));
         core_mapping_keep_from_others(outcome);

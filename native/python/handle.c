@@ -25,9 +25,8 @@ static long compare_tables(long thread, long other)
 }
 
 /* Not so where the kernel does not tell. */
-static bool has_own_table(long thread)
+static bool has_own_table(long thread, pid_t main_thread)
 {
-    pid_t main_thread = getpid();
     return thread != main_thread && compare_tables(thread, main_thread) > 0;
 }
 
@@ -37,7 +36,7 @@ void core_handle_hold(HandleObject *self, long pid, int pidfd)
     self->pidfd = pidfd;
     self->maker = getpid();
     self->thread = (int)ramet_syscall0(__NR_gettid);
-    self->in_own_table = has_own_table(self->thread);
+    self->in_own_table = has_own_table(self->thread, self->maker);
 }
 
 /*
@@ -49,7 +48,7 @@ static int pidfd_here(const HandleObject *self)
     long thread = ramet_syscall0(__NR_gettid);
     if (self->pidfd < 0 || thread == self->thread || self->maker != getpid())
         return self->pidfd;
-    bool elsewhere = self->in_own_table ? compare_tables(thread, self->thread) != 0 : has_own_table(thread);
+    bool elsewhere = self->in_own_table ? compare_tables(thread, self->thread) != 0 : has_own_table(thread, self->maker);
     return elsewhere ? NO_DESCRIPTOR : self->pidfd;
 }
 
@@ -562,6 +561,30 @@ static PyMethodDef handle_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/*
+ * The class says what there is in place of what is missing, by _has_no(name), which raises. A __getattr__ would be
+ * looked up for each attribute that is there.
+ */
+static PyObject *handle_getattro(PyObject *self, PyObject *name)
+{
+    static PyObject *has_no;
+    PyObject *found = PyObject_GenericGetAttr(self, name);
+    if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return found;
+    if (has_no == NULL)
+        has_no = PyUnicode_InternFromString("_has_no");
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyObject *say = has_no == NULL ? NULL : PyObject_GenericGetAttr(self, has_no);
+    PyErr_Restore(type, error, traceback);
+    if (say != NULL) {
+        PyErr_Clear();
+        Py_XDECREF(PyObject_CallOneArg(say, name));
+        Py_DECREF(say);
+    }
+    return NULL;
+}
+
 PyTypeObject Handle_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "ramet._core.Handle",
@@ -569,6 +592,7 @@ PyTypeObject Handle_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_doc = "A child by its pid and its pidfd, whose end is learned once.",
     .tp_new = handle_new,
+    .tp_getattro = handle_getattro,
     .tp_finalize = handle_finalize,
     .tp_traverse = (traverseproc)handle_traverse,
     .tp_clear = (inquiry)handle_clear,

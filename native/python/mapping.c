@@ -71,13 +71,16 @@ static void know_namespaces(void)
         namespaces = ramet_namespaces_now();
 }
 
-static MappingObject *made(PyTypeObject *type, size_t size)
+static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
 {
+    if (trusted != Py_None && !PyBool_Check(trusted))
+        return (MappingObject *)PyErr_Format(PyExc_TypeError, "trusted is True, False or None, not %R", trusted);
     MappingObject *self = (MappingObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->epoch = ramet_epoch();
     self->rights = ramet_rights_now();
+    self->trusted = Py_NewRef(trusted);
     self->size = size;
     if (size > 0 ? (self->start = map(size)) == NULL : !map_largest(self)) {
         Py_DECREF(self);
@@ -99,20 +102,21 @@ static void has_arrived(const MappingObject *self)
         *place = self->next;
 }
 
-MappingObject *core_mapping_new(PyTypeObject *type)
+MappingObject *core_mapping_new(PyTypeObject *type, PyObject *trusted)
 {
-    return made(type, 0);
+    return made(type, 0, trusted);
 }
 
 static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
+    static char *names[] = {"", "trusted", NULL};
     Py_ssize_t size = 0;
-    (void)kwargs; /* the subclass's own */
-    if (!PyArg_ParseTuple(args, "|n:Mapping", &size))
+    PyObject *trusted = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n$O:Mapping", names, &size, &trusted))
         return NULL;
     if (size < 0 || (size > 0 && size < DATA_AT))
         return PyErr_Format(PyExc_ValueError, "a mapping of %zd bytes", size);
-    return (PyObject *)made(type, (size_t)size);
+    return (PyObject *)made(type, (size_t)size, trusted);
 }
 
 /* In a copy of this memory something else may lie there: it was kept from that child. */
@@ -121,6 +125,7 @@ static void mapping_dealloc(MappingObject *self)
     has_arrived(self);
     if (self->start != NULL && self->epoch == ramet_epoch())
         munmap(self->start, self->size);
+    Py_XDECREF(self->trusted);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -165,13 +170,10 @@ static bool may_still_do_the_same(const MappingObject *self)
     return !may_vanish() && self->rights == ramet_rights_now() && namespaces == ramet_namespaces_now();
 }
 
-/* Else it sends data. -1 with an exception set. */
-static int sends_objects(MappingObject *self)
+/* Else it sends data. */
+static bool sends_objects(const MappingObject *self)
 {
-    PyObject *trusted = PyObject_GetAttrString((PyObject *)self, "trusted");
-    int answer = trusted == NULL ? -1 : trusted == Py_None ? may_still_do_the_same(self) : trusted == Py_True;
-    Py_XDECREF(trusted);
-    return answer;
+    return core_mapping_goes_by_rights(self) ? may_still_do_the_same(self) : self->trusted == Py_True;
 }
 
 /*
@@ -300,9 +302,7 @@ static int put_value(MappingObject *self, PyObject *value)
 {
     if (put_plain(self, value))
         return 0;
-    int objects = sends_objects(self);
-    if (objects < 0)
-        return core_code_of_failure();
+    bool objects = sends_objects(self);
     if (objects && put_pickled(self, value))
         return 0;
     return code_of(PyObject_CallMethod((PyObject *)self, "put_value", "OO", value, objects ? Py_True : Py_False));
@@ -415,11 +415,7 @@ static PyObject *mapping_plain(MappingObject *self, PyObject *unused)
 
 bool core_mapping_goes_by_rights(const MappingObject *self)
 {
-    PyObject *trusted = PyObject_GetAttrString((PyObject *)self, "trusted");
-    if (trusted == NULL)
-        PyErr_Clear();
-    Py_XDECREF(trusted);
-    return trusted == Py_None;
+    return self->trusted == Py_None;
 }
 
 bool core_mapping_has_pickle(const MappingObject *self)
@@ -462,8 +458,15 @@ static PyObject *mapping_is_here(MappingObject *self, void *unused)
     return PyBool_FromLong(self->epoch == ramet_epoch());
 }
 
+static PyObject *mapping_trusted(MappingObject *self, void *unused)
+{
+    (void)unused;
+    return Py_NewRef(self->trusted);
+}
+
 static PyGetSetDef mapping_properties[] = {
     {"is_here", (getter)mapping_is_here, NULL, "Whether it lies in this memory.", NULL},
+    {"trusted", (getter)mapping_trusted, NULL, "Whether the child is, as its maker has said; None: by its rights.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -488,7 +491,9 @@ PyTypeObject Mapping_Type = {
     .tp_name = "ramet._core.Mapping",
     .tp_basicsize = sizeof(MappingObject),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .tp_doc = "Mapping(size=0, /)\n--\n\nMemory that is shared with children born from now on; 0: as large as may be.",
+    .tp_doc = "Mapping(size=0, /, *, trusted=None)\n--\n\n"
+              "Memory that is shared with children born from now on; 0: as large as may be. trusted: whether to believe the\n"
+              "child that writes there; None: by its rights.",
     .tp_new = mapping_new,
     .tp_dealloc = (destructor)mapping_dealloc,
     .tp_as_buffer = &mapping_as_buffer,

@@ -10,13 +10,14 @@ typedef struct mapping {
     size_t size;
     uint64_t epoch;       /* of the memory that it was made in */
     uint64_t rights;      /* of its maker, when it was made */
+    PyObject *trusted;    /* whether its child is, as its maker has said: True, False; None: by the child's rights */
     struct mapping *next; /* of those on their way to a child */
 } MappingObject;
 
 extern PyTypeObject Mapping_Type;
 
-/* One of that type, as large as may be. */
-MappingObject *core_mapping_new(PyTypeObject *type);
+/* One of that type, as large as may be. trusted: see there. NULL with an exception set. */
+MappingObject *core_mapping_new(PyTypeObject *type, PyObject *trusted);
 
 /* In the child of a copy: calls fn(*args) and writes down what came of it, as parcel.py lays it out; a
  * fork made in fn writes nothing. Returns the exit code. */

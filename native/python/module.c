@@ -41,7 +41,7 @@ static PyMethodDef at_home[] = {
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"fork", core_fork_twice, METH_NOARGS, "fork()\n--\n\nlibc's. Returns the pid, and 0 in the child."},
     {"copy", (PyCFunction)(void (*)(void))core_copy, METH_FASTCALL,
-     "copy(kind, outcome, what, fn, args, /)\n--\n\n"
+     "copy(kind, outcome, trusted, what, fn, args, /)\n--\n\n"
      "Calls fn(*args) in a child of libc's fork(). Returns its Handle of that kind, with a Mapping of that kind for the outcome."},
     {"flush_standard_streams", core_flush, METH_NOARGS,
      "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is passed by."},

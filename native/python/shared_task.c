@@ -90,13 +90,12 @@ static PyObject *raise_early(PyObject *exception)
     return NULL;
 }
 
-/*
- * The copy of the context has the very object that is the caller's decimal context, with its precision and
- * its flags; and the module remembers the one that it found last in this thread state.
- */
-static void have_own_decimal_context(void)
+/* The copy of the context has the very object that is the caller's decimal context, with its precision and its flags. */
+static void have_own_decimal_context(PyObject *context)
 {
     static PyObject *name;
+    if (PyObject_Size(context) == 0) /* no such object */
+        return;
     if (name == NULL)
         name = PyUnicode_InternFromString("_decimal");
     PyObject *decimal = name == NULL ? NULL : PyImport_GetModule(name);
@@ -112,7 +111,7 @@ static void have_own_decimal_context(void)
 
 static PyObject *call_in_context(const SharedTaskObject *self)
 {
-    have_own_decimal_context();
+    have_own_decimal_context(self->context);
     return PyObject_Call(self->fn, self->args, NULL);
 }
 

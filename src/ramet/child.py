@@ -11,7 +11,7 @@ import warnings
 from _thread import RLock
 from collections.abc import Generator
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar, cast
 
 from . import _core, pidfd, tree
 from .birth import Newborn
@@ -112,15 +112,11 @@ class Child(_core.Handle, Generic[T_co]):
             return ": vfork() waits for its child, and has reaped one that ends without an exec"
         return ": it has been waited for" if self._status is not None else ""
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute then
+    def _has_no(self, name: str) -> NoReturn:
+        from .hints import no_attribute_of_child
 
-        def __getattr__(self, name: str) -> object:
-            from .hints import no_attribute_of_child
-
-            hint = no_attribute_of_child(name)
-            raise AttributeError(
-                f"'Child' object has no attribute {name!r}{hint}", name=name, obj=self
-            )
+        hint = no_attribute_of_child(name)
+        raise AttributeError(f"'Child' object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def poll(self) -> ExitStatus | None:
         """How it ended, or None while it runs; never waits.
@@ -169,11 +165,11 @@ class Child(_core.Handle, Generic[T_co]):
         TimeoutExpired when it has not ended in this time: it runs on.
         """
         if timeout is None:
-            value = self._delivered()
+            value: T_co = self._delivered()
             if value is not NotImplemented:
                 if self._task is not None:
                     forget(self._task)
-                return cast(T_co, value)
+                return value
         raised, outcome = self._outcome_within(timeout)
         if raised:
             raise outcome

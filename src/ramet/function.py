@@ -16,7 +16,7 @@ from .flags import LAST_SIGNAL, CloneFlag, flag_bits
 from .granted import own_refusal, refusal
 from .options import FunctionOptions, HasFileno
 from .surrounded import Setting
-from .transfer import Transfer, prepare, transfer_for
+from .transfer import Transfer, prepare
 from .tree import orphans
 
 T = TypeVar("T")
@@ -294,7 +294,7 @@ def _clone_copying(
     else:
         sweep()
         prepare()
-        transfer = transfer_for(trusted)()
+        transfer = Transfer(trusted=trusted)
         _core.flush_standard_streams()  # what is buffered now would be written by both
         flags = request.flags
         newborn = birth.give(request, lambda _: transfer.deliver(fn, args))
@@ -321,7 +321,7 @@ def _copy(
     if forgotten:
         sweep()
     try:
-        child: Child[T] = _core.copy(Child, transfer_for(trusted), what, fn, args)
+        child: Child[T] = _core.copy(Child, Transfer, trusted, what, fn, args)
     except OSError as error:
         raise birth.refused_fork(error) from None
     if orphans.blocks:
@@ -377,7 +377,7 @@ def _clone_apart(
     if setting is not None:
         more |= {"plan": setting.plan, "another_user": setting.another_user}
     prepare()
-    transfer = transfer_for(True)()  # it shares the memory
+    transfer = Transfer(trusted=True)  # it shares the memory
     transfer.failure = None if setting is None else setting.failure
     call = apart.prepared(fn, args, transfer, name)
     sweep()

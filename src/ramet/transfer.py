@@ -13,7 +13,7 @@ a trusted child large buffers (numpy arrays, bytearrays in pickle's protocol 5) 
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from . import _core, parcel, rights
 from .errors import RemoteError, ResultError
@@ -28,7 +28,6 @@ __all__ = [
     "Transfer",
     "prepare",
     "printable",
-    "transfer_for",
 ]
 
 _HOW_TO_TRUST = "a child that is to be believed all the same is made with trusted=True"
@@ -53,10 +52,11 @@ class FailedStep(NamedTuple):
 
 
 class Transfer(_core.Mapping):
-    """A mapping for one outcome: made before the birth, written by the child, read after."""
+    """A mapping for one outcome: made before the birth, written by the child, read after.
 
-    # Whether the child is, as the caller said; None: by its rights.
-    trusted: ClassVar[bool | None] = None
+    trusted: whether the child is, as the caller said; None: by its rights.
+    """
+
     # What is raised when the step of that number has failed with that errno.
     failure: Callable[[int, int], BaseException] | None = None
     # Why it is not, by its rights; empty when it is. None: nobody has looked.
@@ -185,21 +185,6 @@ class Transfer(_core.Mapping):
         error = RemoteError(printable(name), printable(message), why)
         error.__cause__ = RemoteTraceback(printable(text))
         return error
-
-
-class _Believed(Transfer):
-    trusted = True
-
-
-class _Data(Transfer):
-    trusted = False
-
-
-def transfer_for(trusted: bool | None) -> type[Transfer]:
-    """The kind of transfer for a child that is trusted, is not, or is by its rights (None)."""
-    if trusted is None:
-        return Transfer
-    return _Believed if trusted else _Data
 
 
 def prepare() -> bool:

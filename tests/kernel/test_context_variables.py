@@ -58,3 +58,18 @@ def test_the_decimal_context_too(verb: Verb, nothing_left: object) -> None:
         assert context.prec == 7
         assert not context.flags[decimal.Inexact]
     assert verb(lambda: decimal.getcontext().prec).result(SECONDS) == decimal.getcontext().prec
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_decimal_context_does_not_outlive_its_child(verb: Verb, nothing_left: object) -> None:
+    """Also where the maker has no variables at all."""
+
+    def fn() -> int:
+        found = decimal.getcontext().prec
+        decimal.getcontext().prec = 3
+        return found
+
+    def make_two() -> list[int]:
+        return [verb(fn).result(SECONDS) for _ in range(2)]
+
+    assert contextvars.Context().run(make_two) == [decimal.DefaultContext.prec] * 2

@@ -10,12 +10,12 @@ from typing import Any, NoReturn, Self
 import pytest
 
 from ramet.errors import ResultError
-from ramet.transfer import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer, transfer_for
+from ramet.transfer import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
 
 
 def carried(fn: Callable[[], object], size: int = 0) -> tuple[int, Any]:
     """What arrives of a function's outcome, both ends being here; size: of the mapping, in bytes."""
-    transfer = transfer_for(True)(size)
+    transfer = Transfer(size, trusted=True)
     transfer.deliver(fn, ())
     return transfer.take()
 
@@ -108,7 +108,7 @@ def test_buffers_of_wide_items_arrive() -> None:
 
 def test_a_buffer_is_used_where_it_lies() -> None:
     """A result's buffers lie in the shared mapping still, and outlive the transfer."""
-    transfer = transfer_for(True)()
+    transfer = Transfer(trusted=True)
     transfer.deliver(lambda: Buffer(bytes(1_000_000)), ())
     _, arrived = transfer.take()
     assert isinstance(arrived.data, pickle.PickleBuffer | memoryview)
@@ -210,7 +210,7 @@ def test_only_its_maker_has_a_part_in_it() -> None:
 
 def test_a_child_writes_and_its_parent_reads() -> None:
     """What is written in a fork is read in the parent."""
-    transfer = transfer_for(True)()
+    transfer = Transfer(trusted=True)
     pid = os.fork()
     if pid == 0:
         os._exit(transfer.deliver(lambda: {"pid": os.getpid()}, ()))
