@@ -598,5 +598,5 @@ def test_a_thousand_refusals_leave_nothing(tmp_path: Path, nothing_left: object)
         for call in calls:
             with pytest.raises(OSError, match=r"E[A-Z]+"):
                 call()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of others may end
     assert not stack.in_use
