@@ -862,17 +862,17 @@ def test_a_cancelled_await_interrupts_a_sharer(in_loop: Run[None], flags: F) -> 
 
 def test_who_cannot_be_interrupted_is_killed(in_loop: Run[None]) -> None:
     """A function that stays in a system call is killed a second after its await was cancelled."""
-
     begun: list[int] = []
 
     def stay() -> None:
         begun.append(1)
         signal.pause()
 
+    child = ramet.clone(stay, flags=F.VM)
+    while not begun:
+        os.sched_yield()
+
     async def main() -> None:
-        child = ramet.clone(stay, flags=F.VM)
-        while not begun:
-            await anyio.sleep(0)
         with anyio.move_on_after(0.01):
             await child
         assert child.wait().signal == signal.SIGKILL
