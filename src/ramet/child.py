@@ -188,9 +188,12 @@ class Child(_core.Handle, Generic[T_co]):
 
         A cancellation kills and reaps the child. One in shared memory is interrupted, so that
         nothing of it is lost, and killed when it has not ended after a second; see terminate().
+        Raises ValueError for a child that waits for its start().
         Needs: anyio, which the extra ``aio`` brings.
         Source: pidfd_open(2).
         """
+        if self._starter is not None:
+            self.expect_start(otherwise="")
         awaiting = _awaiting()
         ended = awaiting.conclude(self, awaiting.end if self._task is None else awaiting.interrupt)
         if self._outcome is None and self._taken is None:  # a program's
@@ -336,13 +339,17 @@ class Child(_core.Handle, Generic[T_co]):
         """It waits before its program; the library's own."""
         self._starter = starter
 
-    def expect_start(self) -> None:
+    def waits_for_start(self) -> bool:
+        """Whether it lives and waits for a start() that only this process can give; the library's own."""
+        if self._starter is None or self._killed or self._maker != os.getpid():
+            return False
+        return self._status is None and not self._has_ended(0.0)
+
+    def expect_start(self, otherwise: str = ", or wait with a timeout") -> None:
         """Refuse a wait without an end for one that itself waits for start(); the library's own."""
-        waits = self._starter is not None and not self._killed and self._maker == os.getpid()
-        if waits and self.poll() is None:
+        if self.waits_for_start():
             raise ValueError(
-                f"{self!r} waits for start(), which would never come: call it first, "
-                "or wait with a timeout"
+                f"{self!r} waits for start(), which would never come: call it first{otherwise}"
             )
 
     def start(self) -> None:

@@ -137,8 +137,10 @@ class Options(FunctionOptions, total=False):
     directory by path or descriptor; ``set_tid``, the child's pids, the innermost namespace's first;
     ``uid_map`` and ``gid_map``, triples (inside, outside, count) for a child with NEWUSER.
 
-    ``start``: False for a child that is complete but waits before its program until start(). Until
-    then the kernel suspends a thread of the caller's, for which libc's setuid() and its kin wait.
+    ``start``: False for a child that is complete but waits before its program until start(); a wait
+    without a timeout is refused before it, and a read from a pipe that only the child writes waits
+    for ever. Until then the kernel suspends a thread of the caller's, for which libc's setuid() and
+    its kin wait.
     """
 
     executable: Text | None

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from . import streams
@@ -39,6 +40,9 @@ class Popen(subprocess.Popen[AnyStr]):
     through a pidfd, so a timeout does not poll. preexec_fn: a function that the child calls before
     its exec, after all else but the closing of descriptors. For its sake the child is a copy of this
     process, which takes as long as a fork; a PreexecWarning names what to say instead.
+
+    start: with False the child waits before its program until start(). Until then its pipes stay open
+    and say nothing: a read of ``stdout`` waits for ever. The end of a ``with`` block kills it then.
 
     ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
     it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
@@ -257,6 +261,17 @@ class Popen(subprocess.Popen[AnyStr]):
         except KeyboardInterrupt:
             self._be_patient(deadline)
             raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Nobody will start it after the block, and to wait for its end would be for ever.
+        if self._child is not None and self._child.waits_for_start():
+            self._child.kill()
+        super().__exit__(kind, error, traceback)
 
     def __del__(self, *_: Any) -> None:
         if self.returncode is None:

@@ -32,7 +32,8 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
     apart.
 
     Raises TypeError for what cannot be waited for, and ValueError for a descriptor that is no
-    pidfd, or a timeout that is negative or not a number; before any waiting.
+    pidfd, for a timeout that is negative or not a number, and without a timeout for children that
+    all wait for their start(); before any waiting.
     Needs: Linux 5.3.
     Source: pidfd_open(2), poll(2).
     """
@@ -47,6 +48,11 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
     bare = [place for place in places if isinstance(place, Child)]
     if not given:
         return []
+    if timeout is None and all(map(_waits_for_start, given)):
+        raise ValueError(
+            "each of these children waits for start(), which would never come: start one first, "
+            "or wait with a timeout"
+        )
     if None in places:  # one is over: look once, for others that are
         timeout = 0.0
     ended = _first(descriptors, bare, timeout)
@@ -59,7 +65,7 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
 
 def _place(child: object) -> "int | Child[object] | None":
     """Where to see its end: a pidfd, a Child that has none, or None when it is over already."""
-    handle = child._child if isinstance(child, Popen) else child
+    handle = _handle(child)
     if isinstance(handle, Child):
         if handle.exit_status is not None:
             return None
@@ -72,6 +78,15 @@ def _place(child: object) -> "int | Child[object] | None":
             kind, hint = f"subprocess.{kind}", "; os.pidfd_open(process.pid) gives one"
         raise TypeError(f"waited for is a Child, a ramet.Popen or a pidfd, not {kind}{hint}")
     return _checked_pidfd(descriptor)
+
+
+def _handle(child: object) -> object:
+    return child._child if isinstance(child, Popen) else child
+
+
+def _waits_for_start(child: object) -> bool:
+    handle = _handle(child)
+    return isinstance(handle, Child) and handle.waits_for_start()
 
 
 def _is_over(child: object) -> bool:

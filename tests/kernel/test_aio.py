@@ -498,6 +498,8 @@ def test_a_start_may_wait(in_loop: Run[None]) -> None:
         async with await ramet.aio.open_process(argv, stdout=pipe, start=False) as process:
             assert process.stdout is not None
             assert process.returncode is None
+            with pytest.raises(ValueError, match=r"waits for start\(\).* call it first$"):
+                await process.wait()
             await process.start()
             assert await process.stdout.receive() == b"so\n"
             assert await process.wait() == 0
@@ -531,6 +533,8 @@ def test_it_is_all_the_same_how_a_birth_is_waited_for(
             await process.start()
             assert await process.wait() == 0
         child = await ramet.aio.spawn(ramet.Command(["true"], start=False))
+        with pytest.raises(ValueError, match=r"waits for start\(\)"):
+            await child
         child.kill()
         status: object = await child  # type: ignore[func-returns-value]
         assert isinstance(status, ramet.ExitStatus)

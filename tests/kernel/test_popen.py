@@ -261,6 +261,17 @@ def test_one_that_waits_for_its_start(nothing_left: object) -> None:
         process.start()
 
 
+def test_the_block_of_one_that_was_not_started(nothing_left: object) -> None:
+    """Its end kills and reaps the child, and an exception from within comes through."""
+    with ramet.Popen(["cat"], start=False, stdin=subprocess.PIPE) as process:
+        pass
+    assert process.returncode == -signal.SIGKILL
+    process = ramet.Popen(["cat"], start=False, stdin=subprocess.PIPE)
+    with pytest.raises(RuntimeError, match="mine"), process:
+        raise RuntimeError("mine")
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_loop_around_poll(nothing_left: object) -> None:
     """poll() is subprocess's: None while the program runs, then its code, which may be tested."""
     process = ramet.Popen(["sh", "-c", "read line; exit 4"], stdin=subprocess.PIPE)

@@ -63,6 +63,19 @@ def test_one_waited_for_already_has_ended(
         assert ramet.wait([sleeper, reaped, zombie]) == [reaped, zombie]
 
 
+def test_children_that_all_wait_for_their_start(nothing_left: object) -> None:
+    """Without a timeout that is a wait without end, unless one of them may end."""
+    command = ramet.Command(["true"], start=False)
+    with ramet.Popen(["true"], start=False) as process, command.spawn() as child:
+        with pytest.raises(ValueError, match=r"each of these children waits for start\(\)"):
+            ramet.wait([process, child])
+        assert ramet.wait([process, child], 0) == []
+        with ramet.Popen(["true"]) as other:
+            assert ramet.wait([process, child, other]) == [other]
+        child.kill()
+        assert ramet.wait([process, child]) == [child]
+
+
 def test_a_child_twice(nothing_left: object) -> None:
     """One that is given twice comes back twice."""
     with ramet.Popen(["true"]) as process:

@@ -163,8 +163,10 @@ class Process(AnyioProcess):
 
         Any number of tasks may wait. A cancellation leaves the child as it is.
         Returns the exit code, or the negative signal.
+        Raises ValueError for one made with start=False that was not started.
         """
         if self._popen.returncode is None:
+            self._child.expect_start(otherwise="")
             self._popen._note(await awaiting.conclude(self._child))
         else:
             await checkpoint()
