@@ -26,6 +26,7 @@ from .transfer import NOTHING, RAISED, Transfer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .joining import Descriptors
     from .tree import Birthplace
 
 T_co = TypeVar("T_co", covariant=True)
@@ -64,6 +65,7 @@ class Child(_core.Handle, Generic[T_co]):
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
     _watchdog: _core.Watchdog | None = None
+    _held: "Descriptors | None" = None
 
     def __init__(self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None) -> None:
         self._hold(newborn.pid, newborn.pidfd)
@@ -169,6 +171,7 @@ class Child(_core.Handle, Generic[T_co]):
             if value is not NotImplemented:
                 if self._task is not None:
                     forget(self._task)
+                self._close_held()
                 return value
         raised, outcome = self._outcome_within(timeout)
         if raised:
@@ -335,6 +338,10 @@ class Child(_core.Handle, Generic[T_co]):
         self._watchdog = watchdog
         return self
 
+    def hold_until_end(self, held: "Descriptors | None") -> None:
+        """Close them when it has ended; the library's own."""
+        self._held = held
+
     def to_be_started_by(self, starter: "Callable[[Child[Any], Waits], Awaitable[object]]") -> None:
         """It waits before its program; the library's own."""
         self._starter = starter
@@ -471,11 +478,16 @@ class Child(_core.Handle, Generic[T_co]):
             status = status.because("out of memory")
         kept = self._settle(status)
         self._let_go()
+        self._close_held()
         if forgotten:
             sweep()
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
+
+    def _close_held(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     def _died_of_memory(self, status: ExitStatus) -> bool:
         """By the count of the cgroup: a SIGKILL through this handle is no such kill."""
@@ -535,6 +547,7 @@ class _Remains:
         self._pid = child.pid
         self._pidfd = child._take_pidfd()
         self._task = child._task
+        self._held = child._held
         self._is_reaped = child._is_thread
 
     def settled(self) -> bool:
@@ -546,6 +559,8 @@ class _Remains:
             if not self._task.done:  # a thread that runs, or a carrier that has not yet tidied up
                 return False
             forget(self._task)
+        if self._held is not None:
+            self._held.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
         return True

@@ -157,11 +157,11 @@ def clone(
                 request.exit_signal,
                 call,
                 args,
+                setting,
                 what=fn,
                 set_tid=set_tid,
                 cgroup=request.cgroup,
                 stack_size=_checked_stack_size(stack_size),
-                another_user=setting is not None and setting.another_user,
                 timeout=timeout,
             )
         if trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
@@ -198,8 +198,7 @@ def vfork(
         return _share_plainly(wanted, signal_number, fn, args)
     setting = Setting(options, wanted) if options else None
     call = fn if setting is None else setting.before(fn)
-    another_user = setting is not None and setting.another_user
-    return _share(wanted, signal_number, call, args, what=fn, another_user=another_user)
+    return _share(wanted, signal_number, call, args, setting, what=fn)
 
 
 def fork(flags: int = 0) -> int:
@@ -302,6 +301,7 @@ def _clone_copying(
         child = Child(newborn, flags, what, transfer)
     if setting is not None:
         transfer.failure = setting.failure
+        child.hold_until_end(setting.needed_until_end(request.flags))
     return child
 
 
@@ -392,7 +392,10 @@ def _clone_apart(
         **more,
     )
     transfer.keep_from_others()
-    return Child(newborn, request.flags, fn, transfer)
+    child: Child[T] = Child(newborn, request.flags, fn, transfer)
+    if setting is not None:
+        child.hold_until_end(setting.needed_until_end(request.flags))
+    return child
 
 
 def _share(
@@ -400,13 +403,18 @@ def _share(
     exit_signal: int,
     fn: Callable[..., T],
     args: tuple[Any, ...],
+    setting: Setting | None,
     *,
     what: object,
     **more: Any,
 ) -> Child[T]:
     sweep()
-    newborn = birth.share(flags, exit_signal, fn, args, **more)
-    return Child(newborn, flags, what, newborn.task)
+    another_user = setting is not None and setting.another_user
+    newborn = birth.share(flags, exit_signal, fn, args, another_user=another_user, **more)
+    child: Child[T] = Child(newborn, flags, what, newborn.task)
+    if setting is not None:
+        child.hold_until_end(setting.needed_until_end(flags))
+    return child
 
 
 def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:

@@ -1,6 +1,7 @@
 """Existing namespaces that a child joins, and the descriptors that stand for them."""
 
 import os
+import threading
 from typing import Any
 
 from .kernel_names import NAMESPACES
@@ -10,22 +11,47 @@ _NO_DESCRIPTOR = -1
 
 
 class Descriptors:
-    """Descriptors that are open for as long as this lives."""
+    """Descriptors of the process that made this, open until they are closed or this is given up."""
 
     def __init__(self) -> None:
         self._open: list[int] = []
         self._maker = os.getpid()
+        _close_given_up()
 
     def hold(self, descriptor: int) -> int:
         """Take it over."""
         self._open.append(descriptor)
         return descriptor
 
+    def close(self) -> None:
+        """Nobody needs them any more. In another process than its maker's it waits for the maker."""
+        numbers, self._open = self._open, []
+        _close(self._maker, numbers)
+
     def __del__(self) -> None:
-        if self._maker != os.getpid():  # a child in shared memory made it, in a table of its own
-            return
-        for descriptor in self._open:
+        self.close()
+
+
+# A child in shared memory may be the last to have one, where the numbers mean something else.
+_given_up: list[tuple[int, list[int]]] = []
+
+
+def _close(maker: int, numbers: list[int]) -> None:
+    if maker == os.getpid():
+        for descriptor in numbers:
             os.close(descriptor)
+    elif numbers and maker == threading.main_thread().native_id:  # others' tables end with them
+        _given_up.append((maker, numbers))
+
+
+def _close_given_up() -> None:
+    """What of this process others have given up; each entry is taken by one task alone."""
+    for _ in range(len(_given_up)):
+        try:
+            maker, numbers = _given_up.pop(0)
+        except IndexError:
+            return
+        _close(maker, numbers)
 
 
 def joined_namespaces(said: Checked, held: Descriptors) -> tuple[list[tuple[str, int, int]], int]:

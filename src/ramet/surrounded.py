@@ -49,6 +49,16 @@ class Setting:
             self._steps.add("setns(pid)", "SETNS", pid_namespace, _NEWPID)
         self._plan = Plan(self._steps.steps)
 
+    def needed_until_end(self, flags: int) -> Descriptors | None:
+        """The descriptors that are open for a child that shares the table; to call once it is born.
+
+        Any other has copies of them, or is through with them: they are closed, and it is None.
+        """
+        if flags & _FILES and not flags & _VFORK:  # who suspends its caller is through by now
+            return self._held
+        self._held.close()
+        return None
+
     @property
     def plan(self) -> Plan:
         """What the child does, for who carries it out without Python."""

@@ -1,9 +1,11 @@
 """The vocabulary for functions: the child becomes what was said before its function runs."""
 
 import ctypes
+import gc
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ Verb = Callable[..., Child[Any]]
 def _clone_sharing(fn: Callable[[], Any], flags: int = 0, **options: Any) -> Child[Any]:
     return ramet.clone(fn, flags=flags | F.VM, **options)
 
+
+THREAD = F.VM | F.SIGHAND | F.THREAD
 
 VERBS = [
     pytest.param(ramet.clone, id="copying"),
@@ -123,18 +127,85 @@ def _is_open(number: int) -> bool:
     return True
 
 
+NAMED = [
+    pytest.param(lambda host: host, id="by its pidfd"),
+    pytest.param(lambda host: host.pid, id="by its pid"),
+    pytest.param(lambda host: f"/proc/{host.pid}/ns/uts", id="by path"),
+]
+
+
+def _uts() -> str:
+    return os.readlink("/proc/thread-self/ns/uts")
+
+
+@pytest.mark.parametrize("named", NAMED)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_namespace_joined_for_one_function(verb: Verb, root: None, nothing_left: object) -> None:
-    """By the pidfd of a task that lives in it; the caller stays where it is."""
-
-    def link() -> str:
-        return os.readlink(f"/proc/{os.getpid()}/ns/uts")
-
+def test_a_namespace_joined_for_one_function(
+    verb: Verb, named: Callable[[Child[Any]], Any], root: None, nothing_left: object
+) -> None:
+    """That of a task that lives in it, however it is named; the caller stays where it is."""
     with ramet.Command(["sleep", "60"], flags=F.NEWUTS).spawn() as host:
-        assert verb(link, namespaces={"uts": host}).result() == os.readlink(
-            f"/proc/{host.pid}/ns/uts"
-        )
-    assert link() == os.readlink("/proc/self/ns/uts")
+        seen = verb(_uts, namespaces={"uts": named(host)}).result()
+        assert seen == os.readlink(f"/proc/{host.pid}/ns/uts") != _uts()
+
+
+SHARING = [F(0), F.FILES, F.VM, F.VM | F.FILES, F.VM | F.VFORK | F.FILES, THREAD, THREAD | F.FILES]
+
+
+def _open_here() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("flags", SHARING, ids=str)
+def test_what_is_opened_for_a_birth_is_closed_by_the_end(
+    flags: F, root: None, nothing_left: object
+) -> None:
+    """In the caller's table, though the child may be the last to use what they were opened for."""
+    before = _open_here()
+    child = ramet.clone(_uts, flags=flags, namespaces={"uts": "/proc/self/ns/uts"})
+    assert child.result() == _uts()
+    assert _open_here() == before
+
+
+@pytest.mark.parametrize("flags", [F.FILES, F.VM, F.VM | F.FILES], ids=str)
+def test_what_is_opened_for_a_birth_is_closed_after_a_kill(
+    flags: F, root: None, nothing_left: object
+) -> None:
+    """What the dead holds of Python, and whether anybody holds its handle, makes no difference."""
+    before = _open_here()
+    with ramet.clone(signal.pause, flags=flags, namespaces={"uts": "/proc/self/ns/uts"}) as child:
+        child.kill()
+    assert _open_here() == before
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.FILES], ids=str)
+def test_what_is_opened_for_a_forgotten_child_is_closed(
+    flags: F, root: None, nothing_left: object
+) -> None:
+    """At the latest by the next birth after its end."""
+    before = _open_here()
+    with pytest.warns(ResourceWarning, match="never waited for"):
+        ramet.clone(int, flags=flags, namespaces={"uts": "/proc/self/ns/uts"})
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while _open_here() != before and time.monotonic() < deadline:
+        ramet.clone(int).result()
+    assert _open_here() == before
+
+
+def test_a_command_given_up_in_a_child_leaves_nothing_open(
+    root: None, nothing_left: object
+) -> None:
+    """What it had opened is its maker's: closed there, by the next command that opens something."""
+
+    def give_up(commands: list[ramet.Command]) -> None:
+        del commands[:]
+
+    named: Any = {"namespaces": {"uts": "/proc/self/ns/uts"}}
+    before = _open_here()
+    ramet.clone(give_up, [ramet.Command(["true"], **named)], flags=F.VM).result()
+    assert ramet.Command(["true"], **named).spawn().wait().code == 0
+    assert _open_here() == before
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -169,9 +240,6 @@ def test_what_cannot_be_is_refused_beforehand(
     """One clear error, and no task is made."""
     with pytest.raises(error, match=words):
         ramet.clone(os.getpid, flags=flags, **options)
-
-
-THREAD = F.VM | F.SIGHAND | F.THREAD
 
 
 @pytest.mark.parametrize(
