@@ -1,9 +1,10 @@
 """What the documents show is run as it stands, and what they say comes of it, comes of it.
 
-A block of Python is run as a script, after the imports of the blocks before it on its page. What it
-prints must be what the comments behind its print() calls say, in their order. Of a session at a prompt
-(`>>>`) and at a shell (`$`) the shown output must come; a `...` in it stands for anything, and a number of
-several digits for any. Programs that are made up are scripts that do nothing.
+A block of Python is run as a script, after the imports of the blocks before it on its page; one that asks
+for its `__name__` is a whole script, and is run alone. What it prints must be what the comments behind
+its print() calls say, in their order. Of a session at a prompt (`>>>`) and at a shell (`$`) the shown
+output must come; a `...` in it stands for anything, and a number of several digits for any. Programs that
+are made up are scripts that do nothing.
 """
 
 import ast
@@ -26,6 +27,7 @@ SECONDS = 60
 MADE_UP = ("server", "make", "daemonizes")
 CGROUP = "/sys/fs/cgroup/jobs/7"
 NEEDS_ROOT = re.compile(r'user="nobody"|--user nobody')
+WHOLE_SCRIPT = 'if __name__ == "__main__":'
 OWN_INTERPRETER = 'interpreter="own"'
 REFUSED = 1  # what `ramet explain` says of a request that the kernel refuses
 # Has a test of its own, and takes a minute.
@@ -87,7 +89,7 @@ def has_await(text: str) -> bool:
 def script_of(block: Block) -> str:
     """Its lines under their numbers, each in the place that it has on its page."""
     text = block.text
-    head = imports_before(block)
+    head = "" if WHOLE_SCRIPT in text else imports_before(block)
     if has_await(text):
         text = "async def _main():\n" + "".join(f"    {line}" for line in text.splitlines(True))
         text += "\nimport asyncio; asyncio.run(_main())\n"
