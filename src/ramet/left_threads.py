@@ -48,6 +48,19 @@ class TaskThread(threading._DummyThread):
         """None to itself, and so to whom it starts; one to all others, who cannot join it."""
         return threading.get_ident() != self.ident
 
+    def _reset_internal_locks(self, is_alive: bool) -> None:
+        """In a copy made by fork(), until 3.12: there it is the main thread, if it made the copy.
+
+        That has a lock, which is held until the interpreter ends. Python 3.12.3 makes a main thread
+        of such a one by itself (gh-102512), and finds it to be one already.
+        """
+        itself: Any = self
+        threading.Thread._reset_internal_locks(itself, is_alive)  # type: ignore[attr-defined]
+        if is_alive:
+            itself.__class__ = threading._MainThread  # type: ignore[attr-defined]
+            itself._name = "MainThread"
+            itself._set_tstate_lock()
+
 
 def join(_pid: int) -> None:
     """In the child: wait for its threads, but for daemons, as every Python program does at its end."""

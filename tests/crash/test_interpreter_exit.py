@@ -258,3 +258,43 @@ def end_in_a_child(flags: int) -> None:
 def test_only_the_caller_ends_the_program(apart: Start, flags: F) -> None:
     """A child ends at the end of its function, and the program's last lines run once."""
     assert apart(end_in_a_child, int(flags)).finish() == "once\n"
+
+
+def end_a_process_of_a_childs(sharing: int) -> None:
+    import multiprocessing
+    import os
+    import threading
+    import warnings
+
+    import ramet
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside a host thread
+    processes = multiprocessing.get_context("fork")
+    reading, writing = os.pipe()
+    asked = threading.Event()
+
+    def write_later() -> None:
+        asked.wait()
+        os.write(writing, b"waited for")
+
+    def target() -> None:
+        assert threading.current_thread() is threading.main_thread()
+        assert threading.main_thread().name == "MainThread"
+        assert not threading.main_thread().daemon
+        threading.Thread(target=write_later).start()
+        threading._register_atexit(asked.set)  # type: ignore[attr-defined]
+
+    def child() -> int | None:
+        process = processes.Process(target=target)
+        process.start()
+        process.join()
+        return process.exitcode
+
+    assert ramet.clone(child, flags=sharing).result(30) == 0
+    assert os.read(reading, 100) == b"waited for"
+
+
+@pytest.mark.parametrize("sharing", [F.VM, F.VM | F.FILES, F.VM | F.SIGHAND | F.THREAD], ids=str)
+def test_a_process_that_a_child_forks_ends_in_order(apart: Start, sharing: F) -> None:
+    """The thread that made it is its main thread there, and waits for its others: its exit code is 0."""
+    apart(end_a_process_of_a_childs, int(sharing)).finish()
