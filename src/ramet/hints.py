@@ -12,7 +12,10 @@ from .kernel_names import nearest
 
 # As near as a slip of the finger: what is further off is a keyword of fn, more likely.
 _SLIP = 0.75
-_OF_CLONE = ("flags", "exit_signal", "stack_size", "set_tid", "timeout", "name", "interpreter")
+_OF_CLONE = (
+    *("flags", "exit_signal", "stack_size", "set_tid", "cgroup"),
+    *("timeout", "name", "interpreter", "trusted"),
+)
 _OF_OTHERS = {
     "args": "arguments follow fn: clone(fn, 1, 2)",
     "kwargs": "keywords of fn are bound to it: clone(functools.partial(fn, key=value))",
@@ -20,6 +23,21 @@ _OF_OTHERS = {
     "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
     "preexec_fn": "do at the beginning of fn what the child shall do first",
 }
+_WORDS_COME_FIRST = "the program's words come first: run(['echo', 'hi'])"
+_OF_PROGRAMS_ELSEWHERE = {
+    **dict.fromkeys(
+        ("timeout", "kill_after", "kill_tree", "check", "capture_output", "input"),
+        "only run() and its kin take it",
+    ),
+    **dict.fromkeys(
+        ("shell", "bufsize", "pipesize", "text", "encoding", "errors", "universal_newlines"),
+        "only Popen, run() and its kin take it",
+    ),
+    **dict.fromkeys(("argv", "args", "cmd", "command"), _WORDS_COME_FIRST),
+}
+_TAKES_ANY_KEYWORD = 0x08  # inspect.CO_VARKEYWORDS, which takes time to import
+# What is handed over by its place.
+_BY_PLACE = frozenset({"self", "args", "argv", "cmd", "command"})
 _OF_CHILD = {
     **dict.fromkeys(
         ("is_alive", "running", "done", "finished"), "child.poll() is None while it runs"
@@ -80,6 +98,30 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
         f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "
         f"functools.partial(fn, {name}=...)"
     )
+
+
+def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
+    """For a keyword that is no option of a program's child, nor one of the verb that was called."""
+    text = f"there is no option {name!r}"
+    if name in _OF_PROGRAMS_ELSEWHERE:
+        return TypeError(f"{text} here; {_OF_PROGRAMS_ELSEWHERE[name]}")
+    close = nearest(name, [*known, *_keywords_on_the_way()], cutoff=_SLIP)
+    return TypeError(f"{text}; did you mean {close!r}?" if close else text)
+
+
+def _keywords_on_the_way() -> set[str]:
+    """Those of the library's functions that are being called and hand all other keywords on.
+
+    They are the verb's own, such as run()'s, and those of what it calls.
+    """
+    words: set[str] = set()
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _is_ours(frame):
+        code = frame.f_code
+        if code.co_flags & _TAKES_ANY_KEYWORD:
+            words.update(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        frame = frame.f_back
+    return words - _BY_PLACE
 
 
 def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:

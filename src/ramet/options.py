@@ -203,7 +203,7 @@ def checked(options: Mapping[str, Any], known: Collection[str]) -> Checked:
     said = {}
     for name, value in options.items():
         if name not in known:
-            raise _unknown(name, known)
+            raise unknown(name, known)
         if value is not None:
             said[name] = _one_checked(name, value)
     if said.pop("init_groups", False):
@@ -256,20 +256,18 @@ def _one_checked(name: str, value: Any) -> Any:
         raise TypeError(f"{name}: {error}") from None
 
 
-def _unknown(name: str, known: Collection[str]) -> Exception:
-    if known is FUNCTION_OPTIONS:
-        from .hints import no_option_of_functions  # only a mistake needs them
+def unknown(name: str, known: Collection[str]) -> Exception:
+    """The error for an option that is not among the known ones."""
+    from . import hints  # only a mistake needs them
 
-        return no_option_of_functions(name, known, name in PROGRAM_OPTIONS)
+    if known is FUNCTION_OPTIONS:
+        return hints.no_option_of_functions(name, known, name in PROGRAM_OPTIONS)
     if name == "preexec_fn":
         return ValueError(
             "only Popen and run take a preexec_fn: here the child shares this process's memory between "
             f"clone and exec. What is wanted has a word of its own: {WORDS_FOR_PREEXEC}"
         )
-    close = nearest(name, known)
-    return TypeError(
-        f"there is no option {name!r}" + (f"; did you mean {close!r}?" if close else "")
-    )
+    return hints.no_option_of_programs(name, known)
 
 
 def descriptor_of(what: str, value: Descriptor) -> int:

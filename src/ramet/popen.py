@@ -16,6 +16,7 @@ from .capture import Exchange, raw_bytes
 from .child import Child, checked_timeout
 from .errors import TimeoutExpired
 from .exit_status import ExitStatus
+from .options import PROGRAM_OPTIONS, unknown
 from .program import Command
 from .tree import Subreaper
 
@@ -307,6 +308,8 @@ class Popen(subprocess.Popen[AnyStr]):
             self._have(self._asked_for(argv, options).spawn())
 
     def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
+        if "argv" in options:  # which is Command's own first word
+            raise unknown("argv", PROGRAM_OPTIONS)
         command = Command(argv, **options)
         sys.audit(
             "subprocess.Popen",

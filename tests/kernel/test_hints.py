@@ -34,6 +34,7 @@ def one(value: object) -> object:
         ({"value": 1}, r"functools.partial\(fn, value=...\)"),
         ({"cwdd": "/"}, "did you mean 'cwd'"),
         ({"timout": 1}, "did you mean 'timeout'"),
+        ({"trsted": True}, "did you mean 'trusted'"),
         ({"env": {}}, "only for a program"),
         ({"preexec_fn": nothing}, "at the beginning of fn"),
     ],
@@ -46,6 +47,82 @@ def test_a_keyword_that_is_no_option_says_what_was_meant(
     """Arguments in the manner of threading, keywords of fn and slips each have their hint."""
     with pytest.raises(TypeError, match=words):
         verb(nothing, **keywords)
+
+
+POPENS = {"shel": "shell", "bufsze": "bufsize", "encodng": "encoding", "preexec": "preexec_fn"}
+RUNS = POPENS | {
+    "timout": "timeout",
+    "inpt": "input",
+    "kil_tree": "kill_tree",
+    "killafter": "kill_after",
+}
+CAPTURES = {"capture_ouput": "capture_output", "chek": "check"}
+ANY = {"cwdd": "cwd", "usr": "user", "die_with_parrent": "die_with_parent", "stdou": "stdout"}
+CALLS = {name: word for name, word in RUNS.items() if word != "input"}
+
+
+def in_loop(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, which returns what comes of it in a loop of its own."""
+
+    @functools.wraps(verb)
+    def run_in_loop(*args: Any, **keywords: Any) -> Any:
+        return asyncio.run(verb(*args, **keywords))
+
+    return run_in_loop
+
+
+def full_name(value: object) -> str:
+    """A verb with its module: there are two of the name run."""
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("verb", "slips"),
+    [
+        (ramet.run, RUNS | CAPTURES | ANY),
+        (ramet.check_output, RUNS | ANY),
+        (ramet.getoutput, RUNS | ANY),
+        (ramet.call, CALLS | ANY),
+        (ramet.check_call, CALLS | ANY),
+        (ramet.Popen, POPENS | ANY),
+        (ramet.Command, ANY),
+        (in_loop(ramet.aio.run), RUNS | CAPTURES | ANY),
+        (in_loop(ramet.aio.open_process), POPENS | ANY),
+        (in_loop(ramet.aio.spawn), ANY),
+    ],
+    ids=full_name,
+)
+def test_a_slip_is_told_by_the_words_of_the_verb(
+    verb: Callable[..., Any], slips: dict[str, str], nothing_left: object
+) -> None:
+    """Each verb that starts a program knows its own words and those of what it calls."""
+    for slip, word in slips.items():
+        with pytest.raises(TypeError, match=rf"no option '{slip}'; did you mean '{word}'\?$"):
+            verb(["true"], **{slip: 1})
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "hint"),
+    [
+        (ramet.Popen, "timeout", "only run"),
+        (ramet.Popen, "capture_output", "only run"),
+        (in_loop(ramet.aio.spawn), "check", "only run"),
+        (ramet.Command, "shell", "only Popen, run"),
+        *((verb, "argv", "words come first") for verb in (ramet.run, ramet.call, ramet.Popen)),
+        *(
+            (in_loop(verb), "argv", "words come first")
+            for verb in (ramet.aio.run, ramet.aio.open_process, ramet.aio.spawn)
+        ),
+        (ramet.run, "cmd", "words come first"),
+    ],
+    ids=full_name,
+)
+def test_a_word_of_another_verb_is_said_to_be(
+    verb: Callable[..., Any], word: str, hint: str, nothing_left: object
+) -> None:
+    """What some other verb takes is refused with its name."""
+    with pytest.raises(TypeError, match=f"no option '{word}' here; .*{hint}"):
+        verb(["true"], **{word: 1})
 
 
 @pytest.mark.parametrize(

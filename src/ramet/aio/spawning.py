@@ -14,7 +14,7 @@ from .. import awaiting
 from ..child import Child
 from ..exit_status import ExitStatus
 from ..launching import LAUNCHED, Report, Underway
-from ..options import Options, Text
+from ..options import PROGRAM_OPTIONS, Options, Text, unknown
 from ..program import Command, Launch, begin
 
 # Most births take a fiftieth of this. To stand still so long costs the loop less than to look again;
@@ -43,6 +43,8 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
     Needs: what the command needs.
     Source: clone(2), execve(2).
     """
+    if "argv" in options:  # which is Command's own first word
+        raise unknown("argv", PROGRAM_OPTIONS)
     if not isinstance(command, Command):
         command = Command(command, **options)
     elif options:
