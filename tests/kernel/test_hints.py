@@ -73,7 +73,8 @@ def in_loop(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 def full_name(value: object) -> str:
     """A verb with its module: there are two of the name run."""
-    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
+    name = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{name}" if name else str(value)
 
 
 @pytest.mark.parametrize(

@@ -366,6 +366,20 @@ def test_colours_can_be_read_on_light_and_on_dark(style: str) -> None:
     assert (light + 0.05) / (0 + 0.05) >= 4
 
 
+@pytest.mark.parametrize("term", ["linux", "screen", "xterm", "xterm-16color"])
+def test_a_terminal_of_sixteen_colours_keeps_its_own(
+    term: str,
+    columns: int,
+    outcomes: tuple[run.Outcome, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it shows is bold or plain: which of its colours can be read on its ground is not known."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    text = shown(Terminal(), outcomes)
+    assert set(re.findall(r"\x1b\[([\d;]*)m", text)) == {"1", "0"}
+
+
 def test_a_poor_locale_gets_the_table_too(outcomes: tuple[run.Outcome, ...]) -> None:
     """What the encoding of a file cannot write is replaced."""
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")

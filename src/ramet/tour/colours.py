@@ -7,12 +7,14 @@ from typing import TextIO
 from rich.console import Console
 
 # Of the 256: each has a contrast of four and more to white as well as to black. Of the first sixteen,
-# which every terminal paints as it likes, only those are used that bring their own background.
+# which every terminal paints as it likes, only those are used that bring their own background. Where a
+# terminal has no others, none is used: the nearest to these are its white, its yellow and its grey.
 GREEN, AMBER, PURPLE, TEAL, GREY = (f"color({number})" for number in (28, 130, 133, 31, 243))
 ALARM = "bold white on red"
 
 NAME, NOTE, HEADING = f"bold {TEAL}", GREY, "bold"
 
+_SIXTEEN_COLOURS = "standard"
 _COLUMNS_OF_A_FILE = 100
 
 
@@ -23,6 +25,7 @@ def console_for(file: TextIO) -> Console:
         file.reconfigure(errors="replace")
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if console.is_terminal and not os.environ.get("NO_COLOR"):
+        console.no_color = console.color_system == _SIXTEEN_COLOURS
         return console
     width = None if console.is_terminal else int(os.environ.get("COLUMNS") or _COLUMNS_OF_A_FILE)
     return Console(
