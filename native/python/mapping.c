@@ -308,6 +308,31 @@ static int put_value(MappingObject *self, PyObject *value)
     return code_of(PyObject_CallMethod((PyObject *)self, "put_value", "OO", value, objects ? Py_True : Py_False));
 }
 
+/* With an exception set that a stream may raise of itself: whether it did. Else the exception is a handler's, and set again. */
+static bool is_the_streams(PyObject *stream)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    PyObject *module = PyImport_ImportModule("ramet.standard_streams");
+    PyObject *answer = module == NULL ? NULL : PyObject_CallMethod(module, "is_the_streams", "OO", error, stream);
+    Py_XDECREF(module);
+    bool is_handlers = answer == Py_False;
+    if (answer == NULL && PyErr_ExceptionMatches(PyExc_Exception)) /* with no descriptor free nothing can be imported */
+        PyErr_Clear();
+    if (is_handlers) {
+        PyErr_Restore(type, error, traceback);
+    } else {
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+    }
+    Py_XDECREF(answer);
+    return PyErr_Occurred() == NULL;
+}
+
 static int flush(const char *name)
 {
     static PyObject *method;
@@ -318,12 +343,13 @@ static int flush(const char *name)
         return -1;
     Py_INCREF(stream);
     PyObject *done = PyObject_CallMethodNoArgs(stream, method);
+    bool passed = done != NULL;
+    if (!passed && (PyErr_ExceptionMatches(PyExc_AttributeError) || PyErr_ExceptionMatches(PyExc_OSError) ||
+                    PyErr_ExceptionMatches(PyExc_ValueError)))
+        passed = is_the_streams(stream);
     Py_DECREF(stream);
     Py_XDECREF(done);
-    if (done == NULL && (PyErr_ExceptionMatches(PyExc_AttributeError) || PyErr_ExceptionMatches(PyExc_OSError) ||
-                         PyErr_ExceptionMatches(PyExc_ValueError)))
-        PyErr_Clear();
-    return PyErr_Occurred() ? -1 : 0;
+    return passed ? 0 : -1;
 }
 
 int core_flush_standard_streams(void)

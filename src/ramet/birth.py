@@ -295,7 +295,7 @@ def give(args: CloneArgs, fn: Function | None) -> Newborn:
     return Newborn(pid, pidfd, task, birthplace=birthplace)
 
 
-def refused_fork(error: OSError) -> CloneError:
+def refused_fork(error: OSError) -> OSError:
     """For what libc's fork() was refused."""
     return refusal(error, 0, signal.SIGCHLD, "clone")
 
@@ -344,9 +344,9 @@ def can_have_pidfd(flags: int, legacy: bool) -> bool:
     return not (flags & _DETACHED or (legacy and flags & _PARENT_SETTID))
 
 
-def _thread_without_pidfd(error: CloneError, flags: int) -> bool:
+def _thread_without_pidfd(error: OSError, flags: int) -> bool:
     """Before 6.9 a thread had no pidfd, and this is how such a kernel says so."""
-    explained = all(rule.id == "D8" for rule in error.rules)
+    explained = isinstance(error, CloneError) and all(rule.id == "D8" for rule in error.rules)
     return error.errno == errno.EINVAL and bool(flags & _THREAD) and explained
 
 

@@ -38,14 +38,28 @@ def refusal(
     call: "Call",
     asked: int | None = None,
     **fields: Any,
-) -> CloneError:
-    """The error for what the kernel refused, the birth or a helper of it: as in refusal.py."""
+) -> OSError:
+    """The error for what the kernel refused, the birth or a helper of it: as in refusal.py.
+
+    What a handler of a signal has raised meanwhile is itself.
+    """
+    if _is_from_elsewhere(error):
+        return error
     law, number = _law(), error.errno or 0
     if law is None:
         return CloneError(number)
     if error.filename is not None:
         return cast(CloneError, law.no_helper(error.filename, number, flags, exit_signal, asked))
     return cast(CloneError, law.refusal(number, flags, exit_signal, call, asked, **fields))
+
+
+def _is_from_elsewhere(error: OSError) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__package__") != __package__:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _law() -> ModuleType | None:

@@ -8,7 +8,6 @@ from . import _core
 from ._core import Plan
 from .birth import Newborn, call_name, can_have_pidfd, is_by_clone, opened
 from .clone_args import CloneArgs, asked_of
-from .errors import CloneError
 from .flags import CloneFlag
 from .granted import check, refusal
 from .tree import orphans
@@ -33,7 +32,7 @@ class Prepared:
         self.flags = flags
         self.exit_signal = args.exit_signal
 
-    def refusal(self, error: OSError) -> CloneError:
+    def refusal(self, error: OSError) -> OSError:
         """What the kernel's errno means."""
         name = call_name(self.legacy)
         fields = asked_of(self.args, self.block, name)

@@ -35,6 +35,7 @@ ROWS = (
         "native_code",
         "pidfd",
         "relations",
+        "standard_streams",
         "streams",
         "transfer",
     },

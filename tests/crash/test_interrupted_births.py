@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ramet import CloneFlag as F
+
 Start = Callable[..., Any]
 
 
@@ -88,3 +90,126 @@ def raise_at_a_burial() -> None:
 def test_a_signal_during_a_burial_is_heard_after_it(apart: Start) -> None:
     """The main thread buries its vfork's dead, and no handler of the caller's runs meanwhile."""
     apart(raise_at_a_burial).finish()
+
+
+def raise_in_a_flush(flags: int, error: str) -> None:
+    import builtins
+    import fcntl
+    import os
+    import signal
+    import sys
+    import threading
+    from pathlib import Path
+
+    import ramet
+
+    raised = getattr(builtins, error)("too late")
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+
+    def handler(*_: object) -> None:
+        raise raised
+
+    def interrupt() -> None:
+        syscall = Path(f"/proc/self/task/{os.getpid()}/syscall")
+        while not syscall.read_text().startswith(f"1 0x{writing:x} "):  # write()
+            os.sched_yield()
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    signal.signal(signal.SIGALRM, handler)
+    full = open(writing, "w", buffering=1 << 20)  # noqa: SIM115 - it stays for good
+    os.write(writing, bytes(size))
+    full.write("what is buffered")
+    stdout, sys.stdout = sys.stdout, full
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        ramet.clone(int, flags=flags)
+    except type(raised) as caught:
+        assert caught is raised
+    else:
+        raise AssertionError("it was swallowed")
+    sys.stdout = stdout
+    thread.join()
+    os.read(reading, 1 << 20)
+    assert ramet.clone(int, flags=flags).result(30) == 0
+
+
+def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
+    import builtins
+    import signal
+    import sys
+    from typing import Any
+
+    import ramet
+
+    raised = getattr(builtins, error)("too late")
+    stream: Any = type("Stream", (), {})()
+
+    def handler(*_: object) -> None:
+        raise raised
+
+    def flush(_: object) -> None:
+        signal.raise_signal(signal.SIGALRM)
+
+    type(stream).flush = flush
+    signal.signal(signal.SIGALRM, handler)
+    stdout, sys.stdout = sys.stdout, stream
+    try:
+        ramet.clone(int, flags=flags)
+    except type(raised) as caught:
+        assert caught is raised
+    else:
+        raise AssertionError("it was swallowed")
+    sys.stdout = stdout
+    assert ramet.clone(int, flags=flags).result(30) == 0
+
+
+@pytest.mark.parametrize("error", ["TimeoutError", "ValueError", "AttributeError"])
+@pytest.mark.parametrize(
+    "interrupt", [raise_in_a_flush, raise_in_the_flush_of_a_stream], ids=["pipe", "python"]
+)
+@pytest.mark.parametrize("flags", [0, F.FS.value], ids=["plain", "flags"])
+def test_an_exception_during_the_flush_before_a_copy_is_heard(
+    apart: Start, flags: int, interrupt: Callable[[int, str], None], error: str
+) -> None:
+    """Whatever its class: it is the handler's, and not that of a stream that cannot be flushed."""
+    apart(interrupt, flags, error).finish()
+
+
+def flush_what_cannot_be_flushed(flags: int, kind: str) -> None:
+    import io
+    import os
+    import sys
+    from typing import Any
+
+    import ramet
+
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise OSError("no such place")
+
+    full = open("/dev/full", "w")  # noqa: SIM115 - it stays
+    full.write("what is buffered")
+    closed = io.StringIO()
+    closed.close()
+    streams: dict[str, Any] = {
+        "full": full,
+        "closed": closed,
+        "python": Broken(),
+        "none": None,
+        "missing": object(),
+    }
+    stdout, sys.stdout = sys.stdout, streams[kind]
+    child: Any = ramet.clone(os.getpid, flags=flags)
+    sys.stdout = stdout
+    assert child.result(30) == child.pid
+    assert child.exit_status.code == 0
+    os._exit(0)  # without that flush
+
+
+@pytest.mark.parametrize("kind", ["full", "closed", "python", "none", "missing"])
+@pytest.mark.parametrize("flags", [0, F.FS.value], ids=["plain", "flags"])
+def test_a_stream_that_cannot_be_flushed_is_passed_by(apart: Start, flags: int, kind: str) -> None:
+    """A copy is made although what is buffered can be written nowhere."""
+    apart(flush_what_cannot_be_flushed, flags, kind).finish()
