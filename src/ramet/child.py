@@ -215,7 +215,7 @@ class Child(_core.Handle, Generic[T_co]):
         Needs: Linux 5.1.
         Source: pidfd_send_signal(2).
         """
-        if not isinstance(number, int):
+        if isinstance(number, bool) or not isinstance(number, int):
             raise TypeError(f"a signal is a number such as signal.SIGTERM, not {number!r}")
         if not 0 <= number <= LAST_SIGNAL:
             raise ValueError(f"{number} is not a signal")

@@ -3,11 +3,10 @@
 import struct
 from array import array
 from collections.abc import Sequence
-from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from ._core import Stack, TidWord
-from .flags import CloneFlag
+from .flags import CloneFlag, flag_bits, whole_number
 from .options import HasFileno
 
 if TYPE_CHECKING:
@@ -67,17 +66,17 @@ class CloneArgs:
 
     def block(self) -> "Block":
         """The structure as the kernel reads it, and what it points to."""
-        set_tid = array("i", self.set_tid) if self.set_tid is not None else _NO_PIDS
+        set_tid = _NO_PIDS if self.set_tid is None else checked_pids(self.set_tid)
         stack, stack_size = self.stack_range()
         words = (
-            index(self.flags) & ~_STOPPED,
+            flag_bits(self.flags) & ~_STOPPED,
             address(self.pidfd),
             address(self.child_tid),
             address(self.parent_tid),
-            index(self.exit_signal),
+            whole_number("exit_signal", self.exit_signal),
             stack,
             stack_size,
-            self.tls or 0,
+            _address("tls", self.tls),
             set_tid.buffer_info()[0] if set_tid else 0,
             len(set_tid),
             descriptor(self.cgroup),
@@ -91,7 +90,17 @@ class CloneArgs:
         """The lowest address and the size in bytes, as the kernel wants them; 0, 0 for none."""
         if isinstance(self.stack, Stack):
             return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
-        return self.stack or 0, self.stack_size or 0
+        size = 0 if self.stack_size is None else whole_number("stack_size", self.stack_size)
+        return _address("stack", self.stack), size
+
+
+def checked_pids(pids: Sequence[int]) -> "array[int]":
+    """Those of set_tid; TypeError for what is no number."""
+    return array("i", [whole_number("set_tid: a pid", pid) for pid in pids])
+
+
+def _address(what: str, value: Address | None) -> int:
+    return 0 if value is None else whole_number(what, value)
 
 
 _NO_PIDS = array("i")
@@ -145,7 +154,7 @@ def address(word: TidWord | Address | None) -> int:
     """Where the word is, as the kernel wants it: 0 for none."""
     if isinstance(word, TidWord):
         return word.address
-    if not isinstance(word, int | None):
+    if isinstance(word, bool) or not isinstance(word, int | None):
         raise TypeError(f"a word is a TidWord or an address, not {type(word).__name__}")
     return word or 0
 
@@ -155,7 +164,7 @@ def descriptor(file: int | HasFileno | None) -> int:
     if file is None:
         return 0
     if isinstance(file, int):
-        return file
+        return whole_number("cgroup", file)
     if not hasattr(file, "fileno"):
         raise TypeError(f"cgroup is a descriptor or has fileno(), not {type(file).__name__}")
     return file.fileno()

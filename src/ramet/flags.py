@@ -175,10 +175,19 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
 
 def flag_bits(flags: int) -> int:
     """Flags as a plain number; TypeError, which says what was meant, for what is none."""
+    if flags is True or flags is False:
+        _refuse_flags(flags)
     try:
         return index(flags)
     except TypeError:
         _refuse_flags(flags)
+
+
+def whole_number(what: str, value: int) -> int:
+    """A number as a plain one; TypeError for what is none, a bool among them."""
+    if isinstance(value, bool):
+        raise TypeError(f"{what} is a number, not {value}")
+    return index(value)
 
 
 def _refuse_flags(given: object) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from . import _core, birth
 from .child import Child, checked_timeout, forgotten, sweep
-from .clone_args import CloneArgs
+from .clone_args import CloneArgs, checked_pids
 from .flags import LAST_SIGNAL, CloneFlag, flag_bits
 from .granted import own_refusal, refusal
 from .options import FunctionOptions, HasFileno
@@ -159,7 +159,7 @@ def clone(
                 args,
                 setting,
                 what=fn,
-                set_tid=set_tid,
+                set_tid=request.set_tid,
                 cgroup=request.cgroup,
                 stack_size=_checked_stack_size(stack_size),
                 timeout=timeout,
@@ -228,7 +228,9 @@ def fork(flags: int = 0) -> int:
 
 
 def _signal_number(exit_signal: int) -> int:
-    if not isinstance(exit_signal, int):  # int() would take 1.5 and "1"
+    if isinstance(exit_signal, bool) or not isinstance(
+        exit_signal, int
+    ):  # int() would take 1.5 and "1"
         raise TypeError(f"exit_signal is a number such as signal.SIGUSR1, not {exit_signal!r}")
     return index(exit_signal)
 
@@ -420,13 +422,13 @@ def _share(
 def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
     if pids is not None and not isinstance(pids, Sequence):
         raise TypeError(f"set_tid is a sequence of pids, the innermost first, not {pids!r}")
-    return pids
+    return None if pids is None else checked_pids(pids)
 
 
 def _checked_stack_size(size: int | None) -> int:
     if size is None:
         return 0
-    if not isinstance(size, int):
+    if isinstance(size, bool) or not isinstance(size, int):
         raise TypeError(f"stack_size is a number of bytes, not {size!r}")
     if size < _LEAST_STACK_BYTES:
         raise ValueError(

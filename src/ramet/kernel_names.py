@@ -6,7 +6,7 @@ from operator import index
 from typing import TypeVar
 
 from .errors import UnknownNameError
-from .flags import LAST_SIGNAL, CloneFlag
+from .flags import LAST_SIGNAL, CloneFlag, whole_number
 
 # include/uapi/linux/capability.h: the place in this list is the number
 _CAPABILITIES = """
@@ -95,7 +95,7 @@ def signal_number(which: int | str) -> int:
     """A signal by number or name; ValueError for what is none."""
     if isinstance(which, str):
         return find(_SIGNALS, _with_prefix(which), "signal")
-    if not 1 <= index(which) <= LAST_SIGNAL:
+    if not 1 <= whole_number("a signal", which) <= LAST_SIGNAL:
         raise ValueError(f"a signal is 1 to {LAST_SIGNAL}, not {which}")
     return index(which)
 

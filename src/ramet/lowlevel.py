@@ -3,13 +3,12 @@
 import enum
 import os
 from collections.abc import Callable
-from operator import index
 from typing import Any
 
 from . import _core, birth
 from ._core import Stack, TidWord
 from .clone_args import SIZES, CloneArgs
-from .flags import CloneFlag, flag_bits
+from .flags import CloneFlag, flag_bits, whole_number
 from .granted import own_refusal
 from .native_code import address_of
 
@@ -142,7 +141,8 @@ def kcmp(pid1: int, pid2: int, type: int, idx1: int = 0, idx2: int = 0) -> int: 
     Needs: Linux 3.5 with CONFIG_KCMP; PTRACE_MODE_READ_REALCREDS on both tasks.
     Source: kcmp(2), kernel/kcmp.c.
     """
-    return _core.kcmp(index(pid1), index(pid2), index(type), index(idx1), index(idx2))
+    given = {"pid1": pid1, "pid2": pid2, "type": type, "idx1": idx1, "idx2": idx2}
+    return _core.kcmp(*(whole_number(name, value) for name, value in given.items()))
 
 
 def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
@@ -177,7 +177,7 @@ def _given_stack(
     if isinstance(stack, Stack):
         _check_size(stack.size, native=native)
         return stack, None
-    if not isinstance(stack, int):
+    if isinstance(stack, bool) or not isinstance(stack, int):
         raise TypeError(f"child_stack is a Stack or an address, not {type(stack).__name__}")
     if stack <= 0:
         raise ValueError(f"no stack ends at {stack:#x}")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
 from . import user_ids
 from .errors import UnknownNameError
-from .flags import CloneFlag, flag_bits
+from .flags import CloneFlag, flag_bits, whole_number
 from .kernel_names import (
     CAPABILITIES,
     IO_CLASSES,
@@ -272,7 +272,7 @@ def unknown(name: str, known: Collection[str]) -> Exception:
 
 def descriptor_of(what: str, value: Descriptor) -> int:
     """The number of a descriptor or a file; ValueError for a number that none can have."""
-    number = value if isinstance(value, int) else _fileno(what, value)
+    number = whole_number(what, value) if isinstance(value, int) else _fileno(what, value)
     # The kernel looks at 32 bits only: a larger number would name another descriptor.
     if not 0 <= number <= _LARGEST_INT:
         raise ValueError(f"{what}: {number} is no descriptor")
@@ -298,7 +298,7 @@ _SAYS_THE_SAME = frozenset(
         *("timer_slack_ns", "hostname", "loopback", "flags", "die_with_parent", "start"),
     }
 )
-_PLAIN = frozenset({int, str, bool, type(None), CloneFlag, signal.Signals})
+_PLAIN = frozenset({int, str, type(None), CloneFlag, signal.Signals})
 _SETS = frozenset({set, frozenset})
 _OF_PLAIN = _SETS | {list, tuple}
 _NAMES = frozenset({"user", "group", "extra_groups"})
@@ -342,6 +342,8 @@ def _frozen(value: Any) -> object:
     kind = type(value)
     if kind in _PLAIN:
         return value
+    if kind is bool:  # equal to a number, which says another thing
+        return kind, value
     if kind is dict and _PLAIN.issuperset(map(type, value)):
         return kind, *value, *[_frozen(one) for one in value.values()]
     if kind not in _OF_PLAIN:
@@ -394,13 +396,13 @@ def _path(_: str, value: Text) -> bytes:
 
 
 def _umask(what: str, value: int) -> int:
-    if not 0 <= index(value) <= _UMASK_BITS:
+    if not 0 <= whole_number(what, value) <= _UMASK_BITS:
         raise ValueError(f"{what}: {value} is no mask, which is 0 to {_UMASK_BITS:#o}")
     return index(value)
 
 
 def _process_group(what: str, value: int) -> int:
-    if not 0 <= index(value) <= _LARGEST_INT:
+    if not 0 <= whole_number(what, value) <= _LARGEST_INT:
         raise ValueError(f"{what}: {value} is no process group")
     return index(value)
 
@@ -443,7 +445,7 @@ def _group(what: str, value: str | int, now: user_ids.Seen = None) -> int:
 
 def _id(what: str, value: int) -> int:
     # The kernel takes 32 bits of an id, and all ones for "leave as it is": neither is asked.
-    if not 0 <= index(value) < _NO_ID:
+    if not 0 <= whole_number(what, value) < _NO_ID:
         raise OverflowError(f"{what}: {value} is no id, which is 0 to {_NO_ID - 1}")
     return index(value)
 
@@ -471,7 +473,11 @@ def _rlimits(what: str, value: Mapping[str | int, Any]) -> dict[str, tuple[int, 
 
 
 def _rlimit(which: str | int, limit: Any) -> tuple[str, tuple[int, int, int]]:
-    number = which if isinstance(which, int) else find(RLIMITS, which, "limit", "RLIMIT_")
+    number = (
+        whole_number("rlimits: a limit", which)
+        if isinstance(which, int)
+        else find(RLIMITS, which, "limit", "RLIMIT_")
+    )
     if not 0 <= number <= _LARGEST_INT:
         raise ValueError(f"rlimits: {number} is the number of no limit")
     name = next((name for name, known in RLIMITS.items() if known == number), str(number))
@@ -485,14 +491,14 @@ def _rlimit(which: str | int, limit: Any) -> tuple[str, tuple[int, int, int]]:
 def _limit(name: str, value: Limit) -> int:
     if value is None or value in (-1, "unlimited"):
         return _UNLIMITED
-    if isinstance(value, str) or not 0 <= index(value) <= _UNLIMITED:
+    if isinstance(value, str) or not 0 <= whole_number(f"rlimits: {name}", value) <= _UNLIMITED:
         raise ValueError(f"rlimits: {value!r} is no limit for {name}, nor None for none")
     return index(value)
 
 
 def _within(low: int, high: int) -> Callable[[str, int], int]:
     def check(what: str, value: int) -> int:
-        if not low <= index(value) <= high:
+        if not low <= whole_number(what, value) <= high:
             raise ValueError(f"{what} is {low} to {high}, not {value}")
         return index(value)
 
@@ -503,7 +509,7 @@ def _processors(what: str, value: Iterable[int]) -> bytes:
     """The mask as the kernel reads it: whole words of 64 bits."""
     mask = 0
     for processor in value:
-        if not 0 <= index(processor) < _MOST_PROCESSORS:
+        if not 0 <= whole_number(f"{what}: a processor", processor) < _MOST_PROCESSORS:
             raise ValueError(f"{what}: there is no processor {processor}")
         mask |= 1 << processor
     if mask == 0:
@@ -539,7 +545,7 @@ def _named_with_numbers(
     name, *numbers = (value,) if isinstance(value, str) else (tuple(value) or ("",))
     if not isinstance(name, str):
         raise TypeError(f"a {what} is a name, or a tuple that begins with one, not {value!r}")
-    return find(names, name, what, prefix), tuple(index(number) for number in numbers)
+    return find(names, name, what, prefix), tuple(whole_number(what, number) for number in numbers)
 
 
 def _hostname(what: str, value: str | bytes) -> bytes:
@@ -557,13 +563,17 @@ def _namespaces(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
         )
     for name, source in _pairs(what, value):
         find(NAMESPACES, name, "namespace")
-        if not isinstance(source, str | os.PathLike | int):
+        if isinstance(source, int):
+            whole_number(f"{what}[{name!r}]: a pid", source)
+        elif not isinstance(source, str | os.PathLike):
             _fileno(f"{what}[{name!r}]", source)
     return dict(value)
 
 
 def _id_map(what: str, value: IdMap) -> tuple[tuple[int, int, int], ...]:
-    lines = tuple(tuple(index(number) for number in line) for line in value)
+    lines = tuple(
+        tuple(whole_number(f"{what}: an id", number) for number in line) for line in value
+    )
     if not lines:
         raise ValueError(f"{what} is empty: without a line no id is mapped")
     if not all(map(_maps, lines)):
@@ -591,7 +601,7 @@ def _assignment(name: str | bytes, value: str | bytes) -> bytes:
 
 
 def _pids(what: str, value: Sequence[int]) -> tuple[int, ...]:
-    pids = tuple(index(pid) for pid in value)
+    pids = tuple(whole_number(f"{what}: a pid", pid) for pid in value)
     if not all(0 < pid <= _LARGEST_INT for pid in pids):
         raise ValueError(f"{what}: {value!r} has a number that no process can have")
     return pids

@@ -155,6 +155,100 @@ def test_flags_that_are_no_number_are_refused(flags: Any, nothing_left: object) 
             call()
 
 
+CODE = ctypes.CDLL(None).abs
+
+NUMBERS: dict[str, Callable[[Any], object]] = {
+    "clone flags": lambda yes: ramet.clone(never, flags=yes),
+    "vfork flags": lambda yes: ramet.vfork(never, flags=yes),
+    "fork flags": ramet.fork,
+    "run flags": lambda yes: ramet.run(["true"], flags=yes),
+    "exit signal": lambda yes: ramet.clone(never, exit_signal=yes),
+    "stack size": lambda yes: ramet.clone(never, flags=F.VM, stack_size=yes),
+    "set_tid": lambda yes: ramet.clone(never, set_tid=[yes]),
+    "cgroup": lambda yes: ramet.clone(never, cgroup=yes),
+    "deadline": lambda yes: ramet.clone(never, timeout=yes),
+    "run timeout": lambda yes: ramet.run(["true"], timeout=yes),
+    "namespace": lambda yes: ramet.in_namespace(never, net=yes),
+    "low level flags": lambda yes: lowlevel.clone(never, None, yes, Stack(STACK_BYTES)),
+    "low level stack": lambda yes: lowlevel.clone(never, None, F.VM | 17, yes),
+    "low level tls": lambda yes: lowlevel.clone(
+        CODE, None, F.VM | F.VFORK | F.SETTLS | 17, tls=yes
+    ),
+    "low level word": lambda yes: lowlevel.clone(never, None, F.VFORK | F.PIDFD | 17, ptid=yes),
+    "kcmp": lambda yes: lowlevel.kcmp(os.getpid(), os.getpid(), yes),
+    "relation": lambda yes: ramet.relation(yes, os.getpid()),
+    "predict": ramet.predict,
+    "explain": ramet.explain,
+    "predicted signal": lambda yes: ramet.predict(0, exit_signal=yes),
+}
+
+
+@pytest.mark.parametrize("what", NUMBERS)
+def test_a_bool_is_no_number(what: str, nothing_left: object) -> None:
+    """As flags, True would be an exit signal of 1, which ends the caller."""
+    refused(lambda: NUMBERS[what](True), TypeError, "number|address|pid")
+
+
+@pytest.mark.parametrize(
+    "field", ["flags", "exit_signal", "stack", "pidfd", "child_tid", "parent_tid", "cgroup"]
+)
+def test_a_bool_is_no_field_of_clone_args(field: str, nothing_left: object) -> None:
+    """No field of the kernel's structure is a truth."""
+    fields: dict[str, Any] = {"flags": F.VFORK, field: True}
+    if field == "stack":
+        fields["stack_size"] = STACK_BYTES
+    refused(lambda: lowlevel.clone3(CloneArgs(**fields), never), TypeError, "number|address")
+
+
+OPTIONS: list[dict[str, Any]] = [
+    *(
+        {name: True}
+        for name in ("umask", "process_group", "nice", "user", "group", "timer_slack_ns")
+    ),
+    *(
+        {name: True}
+        for name in ("oom_score_adj", "personality", "securebits", "pdeathsig", "stdin")
+    ),
+    {"extra_groups": [True]},
+    {"cpu_affinity": {True}},
+    {"signal_mask": [True]},
+    {"ignored_signals": [True]},
+    {"rlimits": {"NOFILE": True}},
+    {"rlimits": {"NOFILE": (64, True)}},
+    {"rlimits": {True: 64}},
+    {"scheduler": ("FIFO", True)},
+    {"io_priority": ("BE", True)},
+    {"fds": {3: True}},
+    {"fds": {True: 3}},
+    {"pass_fds": [True]},
+    {"namespaces": {"net": True}},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_bool_is_no_value_of_an_option(options: Any, nothing_left: object) -> None:
+    """Also where the same option with the number 1 has been worked out before."""
+    for call in (
+        lambda: ramet.clone(never, **options),
+        lambda: ramet.vfork(never, **options),
+        lambda: ramet.Command(["true"], **options),
+    ):
+        refused(call, TypeError, f"{next(iter(options))}|signal")
+
+
+def test_a_bool_is_not_taken_for_a_number_said_before(nothing_left: object) -> None:
+    """What was worked out for the same options is remembered, and True is equal to 1."""
+    ramet.Command(["true"], nice=1)
+    refused(lambda: ramet.Command(["true"], nice=True), TypeError, "nice is a number")
+
+
+def test_a_bool_is_no_signal(nothing_left: object) -> None:
+    """Nor is it one to send."""
+    with ramet.clone(signal.pause) as child:
+        refused(lambda: child.send_signal(True), TypeError, "a signal is a number")
+        assert child.poll() is None
+
+
 # ---- functions
 
 

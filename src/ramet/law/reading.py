@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
-from operator import index
 from typing import Any, cast
 
-from ..flags import CloneFlag, UnknownFlagError
+from ..flags import CloneFlag, UnknownFlagError, flag_bits
 from .request import CSIGNAL, Call
 from .version import NEWEST, kernel_version, parse_version
 
@@ -84,7 +83,7 @@ def read(request: int | str) -> Reading:
     'clone3'
     """
     if not isinstance(request, str):
-        return Reading(index(request))
+        return Reading(flag_bits(request))
     recipe = request.strip().lower().removesuffix("()")
     if recipe in RECIPES:
         known = RECIPES[recipe]

@@ -1,10 +1,9 @@
 """One request, with every field that can decide its answer."""
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any, Literal, TypeAlias, get_args
 
-from ..flags import CloneFlag, flag_bits
+from ..flags import CloneFlag, flag_bits, whole_number
 from .caller import Cgroup
 
 Call: TypeAlias = Literal["clone", "clone3", "unshare", "setns"]
@@ -158,7 +157,7 @@ def make_request(
     elif exit_signal is None:
         exit_signal = 0
     else:
-        exit_signal = index(exit_signal)
+        exit_signal = whole_number("exit_signal", exit_signal)
         if not 0 <= exit_signal <= WORD:
             raise ValueError(f"exit_signal has 64 bits, and {exit_signal} is none of that size")
         if exit_signal and call != "clone3":
@@ -169,7 +168,7 @@ def make_request(
 def _one_exit_signal(bits: int, exit_signal: int | None) -> tuple[int, int]:
     """For clone(), whose low byte is the exit signal, whole."""
     low = bits & CSIGNAL
-    asked = low if exit_signal is None else index(exit_signal)
+    asked = low if exit_signal is None else whole_number("exit_signal", exit_signal)
     if not 0 <= asked <= CSIGNAL:
         raise ValueError(f"the exit signal of clone() is one byte, and {asked} is none")
     if low and asked and low != asked:
@@ -189,14 +188,14 @@ def _no_field(name: str, call: Call) -> Exception:
 
 
 def _word(name: str, value: Any) -> int:
-    number = index(value)
+    number = whole_number(name, value)
     if not 0 <= number <= WORD:
         raise ValueError(f"{name} has 64 bits, and {number} is none of that size")
     return number
 
 
-def _signed(_: str, value: Any) -> int:
-    return index(value)
+def _signed(name: str, value: Any) -> int:
+    return whole_number(name, value)
 
 
 def _truth(_: str, value: Any) -> bool:
@@ -205,14 +204,14 @@ def _truth(_: str, value: Any) -> bool:
 
 def _pids(name: str, value: Any) -> tuple[int, ...] | int:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return tuple(index(pid) for pid in value) or 0  # an empty array is none
+        return tuple(whole_number(name, pid) for pid in value) or 0  # an empty array is none
     return _word(name, value)
 
 
 def _directory(name: str, value: Any) -> int | Cgroup:
     if isinstance(value, Cgroup):
         return value
-    number = index(value)
+    number = whole_number(name, value)
     # A negative descriptor is a very large one in the kernel's 64 bits.
     return _word(name, number if number >= 0 else number & WORD)
 
