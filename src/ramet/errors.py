@@ -259,7 +259,10 @@ class RemoteError(ResultError):
 
 
 class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - its base's
-    """The time given to a wait is over; ``pid``: of the child, where that still runs, else None."""
+    """The time given to a wait is over; ``pid``: of the child, where that still runs, else None.
+
+    Through TimeoutError it is an OSError: where both are caught, this one comes first.
+    """
 
     pid: int | None = None
 
