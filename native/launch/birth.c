@@ -7,30 +7,25 @@
 #define VERSION_1_BYTES 80 /* CLONE_ARGS_SIZE_VER1 */
 #define MOST_PID_LEVELS 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
-/* Whether clone3 refuses this as a kernel does that understands it; asked once. No child comes of it. */
-static bool says_invalid(int *known, struct ramet_clone_args *args, size_t size)
-{
-    int answer = __atomic_load_n(known, __ATOMIC_RELAXED); /* 0 not asked yet, 1 yes, -1 no */
-    if (answer == 0) {
-        answer = ramet_syscall2(__NR_clone3, args, size) == -EINVAL ? 1 : -1;
-        __atomic_store_n(known, answer, __ATOMIC_RELAXED);
-    }
-    return answer > 0;
-}
-
-/* A size of 0 is below every version. */
+/* A size of 0 is below every version: no child comes of it. */
 bool ramet_has_clone3(void)
 {
-    static int known;
-    return says_invalid(&known, NULL, 0);
+    return ramet_syscall2(__NR_clone3, NULL, 0) == -EINVAL;
 }
 
 /* It came together with set_tid: a kernel before that says E2BIG, later ones that 33 pids are too many. */
 bool ramet_has_clear_sighand(void)
 {
-    static int known;
+    static int known; /* 0 not asked yet, 1 yes, -1 no */
     struct ramet_clone_args args = {.set_tid_size = MOST_PID_LEVELS + 1};
-    return says_invalid(&known, &args, VERSION_1_BYTES);
+    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (answer == 0) {
+        long error = ramet_syscall2(__NR_clone3, &args, VERSION_1_BYTES);
+        answer = error == -EINVAL ? 1 : -1;
+        if (answer > 0 || error == -E2BIG) /* else it is hidden, maybe from this thread alone */
+            __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
+    }
+    return answer > 0;
 }
 
 /* No descriptor has this number, so none is closed. */

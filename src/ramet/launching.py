@@ -23,14 +23,29 @@ _HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
 class Prepared:
     """A request for programs, packed once and put to the kernel many times."""
 
-    def __init__(self, args: CloneArgs, legacy: bool, flags: int, asked: int) -> None:
+    def __init__(self, args: CloneArgs, legacy: bool, wanted: int, asked: int) -> None:
         self.args = args
+        self.wanted = wanted
         self.asked = asked
         self.block = args.block()
         self.packed = self.block.packed
         self.legacy = legacy
-        self.flags = flags
+        self.flags = index(args.flags)
         self.exit_signal = args.exit_signal
+        self._by_clone: Prepared | None = None
+
+    def as_it_can_be(self) -> "Prepared":
+        """The same by clone() where clone3 has been hidden since, as a filter can do at any time.
+
+        Raises CloneError ENOSYS for what only clone3 can do.
+        """
+        if self.legacy or _core.has_clone3():
+            return self
+        if self._by_clone is None:
+            args = CloneArgs(self.wanted, exit_signal=self.exit_signal)
+            args.set_tid, args.cgroup = self.args.set_tid, self.args.cgroup
+            self._by_clone = prepared(args, self.asked)
+        return self._by_clone
 
     def refusal(self, error: OSError) -> OSError:
         """What the kernel's errno means."""
@@ -46,7 +61,7 @@ def prepared(args: CloneArgs, asked: int) -> Prepared:
     Where the kernel can, it clears the handlers of the child: they are of no use to a program, and
     would run on our memory.
     """
-    flags = index(args.flags)
+    flags = wanted = index(args.flags)
     legacy = is_by_clone(args)
     if not legacy and not flags & _HANDLERS and _core.has_clear_sighand():
         flags |= _CLEAR_SIGHAND
@@ -54,7 +69,7 @@ def prepared(args: CloneArgs, asked: int) -> Prepared:
         flags |= _PIDFD
     args.flags = flags
     check(flags, args.exit_signal, call_name(legacy), asked)
-    return Prepared(args, legacy, flags, asked)
+    return Prepared(args, legacy, wanted, asked)
 
 
 def plainly_prepared(flags: int, exit_signal: int, asked: int) -> Prepared:
@@ -76,6 +91,7 @@ def launch(request: Prepared, plan: Plan, child: _core.Handle) -> tuple[int, int
     Needs: what the flags need.
     Source: clone(2), execve(2).
     """
+    request = request.as_it_can_be()
     try:
         failed = _core.spawn(request.packed, request.legacy, plan, child)
     except OSError as error:
@@ -92,6 +108,7 @@ def launch_aside(
 
     has_own_score: whether the plan sets oom_score_adj. patience: in seconds.
     """
+    request = request.as_it_can_be()
     packed, legacy = request.packed, request.legacy
     try:
         begun = _core.spawn_aside(packed, legacy, plan, has_own_score, child, patience)
@@ -124,6 +141,7 @@ def set_out(request: Prepared, plan: Plan, manner: Manner) -> "Underway":
 
     Source: clone(2), setns(2).
     """
+    request = request.as_it_can_be()
     try:
         return Underway(_core.Underway(request.packed, request.legacy, plan, *manner))
     except OSError as error:

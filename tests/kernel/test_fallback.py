@@ -38,14 +38,21 @@ def hide(call: int, number: int) -> None:
     assert libc.prctl(seccomp, filtered, described, 0, 0) == 0
 
 
-def run_hidden(call: int, number: int, scenario: Scenario) -> None:
-    """Run a function of this file, with a call hidden, in an interpreter of its own."""
+def run_hidden(call: int, number: int, scenario: Scenario, before: Scenario | None = None) -> None:
+    """Run a function of this file, with a call hidden, in an interpreter of its own.
+
+    before: what runs there before the call is hidden.
+    """
+    first = ""
+    if before is not None:
+        first = f"{textwrap.dedent(inspect.getsource(before))}\n{before.__name__}()"
     source = "\n".join(
         (
             # What may use the call for its own ends at import has done so by then.
             "import os, ramet",
             inspect.getsource(hide),
             textwrap.dedent(inspect.getsource(scenario)),
+            first,
             f"hide({call}, {number})",
             f"{scenario.__name__}()",
         )
@@ -244,6 +251,39 @@ def test_what_only_clone3_can_do_says_so(number: int) -> None:
     run_hidden(CLONE3, number, the_rest_says_what_is_needed)
 
 
+def births_of_all_kinds() -> None:
+    import os
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    for flags in F(0), F.FS, F.VM | F.VFORK:
+        assert ramet.clone(int, "5", flags=flags).result(20) == 5
+    if os.environ["HIDDEN_WITH"] == "ENOSYS":  # else it would leave a thread for the next one
+        assert ramet.clone(int, "5", flags=F.VM).result(20) == 5
+    assert ramet.call(["true"]) == 0
+
+
+@HIDDEN
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        copies_work,
+        children_have_pidfds,
+        forks_work,
+        vforks_work,
+        namespaces_work,
+        the_low_level_works,
+        shared_memory_works,
+        the_rest_says_what_is_needed,
+    ],
+    ids=lambda scenario: scenario.__name__,
+)
+def test_a_filter_that_comes_after_the_first_births(number: int, scenario: Scenario) -> None:
+    """What hides clone3 may come at any time, and what the kernel has said before holds no longer."""
+    run_hidden(CLONE3, number, scenario, births_of_all_kinds)
+
+
 def programs_work() -> None:
     import os
     import sys
@@ -299,6 +339,49 @@ def programs_work() -> None:
 def test_programs_without(call: int, number: int) -> None:
     """Where clone3 or close_range is hidden, programs are set up all the same."""
     run_hidden(call, number, programs_work)
+
+
+@HIDDEN
+def test_programs_after_such_a_filter(number: int) -> None:
+    """The same for programs."""
+    run_hidden(CLONE3, number, programs_work, births_of_all_kinds)
+
+
+@HIDDEN
+def test_a_command_from_before_such_a_filter(number: int) -> None:
+    """One that was worked out before is made by clone() too, or says which kernel it needs."""
+
+    def before() -> None:
+        global plain, placed, apart
+
+        import ramet
+        from ramet import CloneFlag as F
+
+        plain = ramet.Command(["true"])
+        placed = ramet.Command(["true"], flags=F.NEWTIME)
+        apart = ramet.Command(["true"], flags=F.FS, start=False)
+        assert plain.spawn().wait(20).success
+
+    def scenario() -> None:
+        import os
+
+        import ramet
+
+        for _ in range(2):
+            assert plain.spawn().wait(20).success
+            if os.environ["HIDDEN_WITH"] == "ENOSYS":  # else libc makes no thread
+                child = apart.spawn()
+                child.start()
+                assert child.wait(20).success
+            try:
+                placed.spawn()
+            except ramet.CloneError as error:
+                assert error.errno == 38
+                assert "5.3" in str(error)
+            else:
+                raise AssertionError("only clone3 has NEWTIME")
+
+    run_hidden(CLONE3, number, scenario, before)
 
 
 def test_programs_for_which_a_filter_comes_later(nothing_left: object) -> None:
