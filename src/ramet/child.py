@@ -35,6 +35,7 @@ _core.know_exit_status(ExitStatus, END)
 
 _THREAD = CloneFlag.THREAD.value
 _VFORK = CloneFlag.VFORK.value
+_STOPPED = CloneFlag.STOPPED.value
 _P_PID, _P_PIDFD = 1, 3
 _WNOHANG, _WEXITED, _WNOWAIT, _WALL = 0x1, 0x4, 0x01000000, 0x40000000
 _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -64,6 +65,7 @@ class Child(_core.Handle, Generic[T_co]):
     _birthplace: "Birthplace | None" = None
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
+    _resumed = False
     _watchdog: _core.Watchdog | None = None
     _held: "Descriptors | None" = None
 
@@ -224,6 +226,7 @@ class Child(_core.Handle, Generic[T_co]):
                 "this child is a thread of this process: a signal would go to all of it"
             )
         self._killed |= number == signal.SIGKILL
+        self._resumed |= number == signal.SIGCONT
         try:
             if number == signal.SIGKILL and self._task is not None and self._shares_memory():
                 self._kill_sharer(self._task)
@@ -260,16 +263,22 @@ class Child(_core.Handle, Generic[T_co]):
         A child in shared memory has no handler of its own to ask: so its function is interrupted,
         and this waits for its end for ``grace`` seconds at most before it kills; a thread is only
         interrupted. For any other child it sends the signal and does not wait, but for a program
-        that waits for its start: one that has not ended within ``grace`` seconds is killed.
+        that waits for its start: one that has not ended within ``grace`` seconds is killed. A child
+        that is stopped since its birth (STOPPED) is resumed, with what ends it waiting for it.
         Source: pidfd_send_signal(2).
         """
         if self._task is None or not self._shares_memory():
             self.send_signal(signal.SIGTERM)
+            if self._waits_for_resume():
+                self.resume()
             # As a program it may block or ignore it; before, nobody is there who will end it.
             if self._starter is not None and not self._has_ended(checked_timeout(grace)):
                 self.kill()
             return
-        if self.interrupt() and self._has_ended(checked_timeout(grace)):
+        is_asked = self.interrupt()
+        if self._waits_for_resume():
+            self.resume()
+        if is_asked and self._has_ended(checked_timeout(grace)):
             return
         if not self._is_thread:
             self.kill()
@@ -409,7 +418,15 @@ class Child(_core.Handle, Generic[T_co]):
             return str(self._status)
         if self._has_ended(0.0):
             return "has ended, not waited for yet"
-        return "running" if self._starter is None else "waits for start()"
+        if self._starter is not None:
+            return "waits for start()"
+        return (
+            "stopped since its birth, waits for resume()" if self._waits_for_resume() else "running"
+        )
+
+    def _waits_for_resume(self) -> bool:
+        """Whether it was born stopped, and nobody has let it go on."""
+        return bool(self._flags & _STOPPED) and not self._resumed and _is_stopped(self.pid)
 
     def _forget(self) -> None:
         """Nobody holds it any more, and nobody has waited for it."""
@@ -643,6 +660,15 @@ def _known_everywhere(exception: type[BaseException]) -> type[BaseException] | N
             "only Interrupted and Python's own exceptions can be raised there"
         )
     return exception
+
+
+def _is_stopped(pid: int) -> bool:
+    """By /proc/PID/stat: its state comes after the name, which may have brackets itself."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[:1] == [b"T"]
+    except OSError:
+        return False
 
 
 def _exists(pid: int) -> bool:

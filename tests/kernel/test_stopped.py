@@ -113,3 +113,34 @@ def test_others_may_resume_it(nothing_left: object) -> None:
     other = ramet.clone(os.kill, child.pid, signal.SIGCONT)
     other.result(SECONDS)
     assert child.result(SECONDS) == child.pid
+
+
+@MEMORIES
+def test_a_stopped_child_that_is_asked_to_end_does(memory: F, nothing_left: object) -> None:
+    """It need not be resumed for it, and its function has not run."""
+    ran: list[int] = []
+    child = ramet.clone(ran.append, 1, flags=memory | F.STOPPED)
+    child.terminate(SECONDS)
+    ended = child.wait(SECONDS)
+    assert (ended.signal, ended.code) in {(signal.SIGTERM, None), (None, 128 + signal.SIGTERM)}
+    assert ran == []
+
+
+def test_a_stopped_program_that_is_asked_to_end_does(nothing_left: object) -> None:
+    """Before its program, or in its first moments."""
+    child = ramet.Command(["sleep", "60"], flags=F.STOPPED).spawn()
+    child.terminate()
+    assert child.wait(SECONDS).signal == signal.SIGTERM
+
+
+@MEMORIES
+def test_a_stopped_child_shows_that_it_is(memory: F, nothing_left: object) -> None:
+    """As long as nobody has resumed it; a later stop is not the birth's."""
+    with ramet.clone(signal.pause, flags=memory | F.STOPPED) as child:
+        assert "stopped since its birth" in repr(child)
+        child.resume()
+        assert os.waitid(os.P_PID, child.pid, os.WCONTINUED) is not None
+        assert repr(child).endswith("running>")
+        child.stop()
+        assert os.waitid(os.P_PID, child.pid, os.WSTOPPED) is not None
+        assert repr(child).endswith("running>")
