@@ -112,6 +112,9 @@ bool core_outlived_by_threads(void);
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
 void core_bury_threads(long pid);
 
+/* buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it. */
+void core_leave_buffered_of(unsigned long ident);
+
 /* Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
 bool core_has_native_threads(long pid);
 

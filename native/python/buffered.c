@@ -1,4 +1,5 @@
 /* The locks of buffered files, of which Python code sees nothing. */
+#include "births.h"
 #include "tracked.h"
 
 /* The words of the object itself. */
@@ -18,6 +19,13 @@ PyObject *core_words_of(PyObject *module, PyObject *object)
 }
 
 /* LEAVE_BUFFERED in Modules/_io/bufferedio.c: its lock is a pointer, and the owner the word behind it. */
+static void leave(PyObject *file, Py_ssize_t owner)
+{
+    unsigned long *words = (unsigned long *)file;
+    words[owner] = 0;
+    PyThread_release_lock((PyThread_type_lock)words[owner - 1]);
+}
+
 PyObject *core_leave_buffered(PyObject *module, PyObject *args)
 {
     PyObject *file;
@@ -25,9 +33,7 @@ PyObject *core_leave_buffered(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "On:leave_buffered", &file, &owner))
         return NULL;
-    unsigned long *words = (unsigned long *)file;
-    words[owner] = 0;
-    PyThread_release_lock((PyThread_type_lock)words[owner - 1]);
+    leave(file, owner);
     Py_RETURN_NONE;
 }
 
@@ -61,13 +67,16 @@ static bool is_of_a_kind(PyObject *object, PyObject *kinds)
 }
 
 /* The word first: there are many objects, and this one of them has that number there. */
+static bool is_held(PyObject *object, const struct search *search)
+{
+    return Py_TYPE(object)->tp_basicsize > search->owner * (Py_ssize_t)sizeof(unsigned long) &&
+           ((const unsigned long *)object)[search->owner] == search->holder && is_of_a_kind(object, search->kinds);
+}
+
 static bool look_at(PyObject *object, void *context)
 {
     const struct search *search = context;
-    if (Py_TYPE(object)->tp_basicsize <= search->owner * (Py_ssize_t)sizeof(unsigned long))
-        return true;
-    if (((const unsigned long *)object)[search->owner] == search->holder && is_of_a_kind(object, search->kinds) &&
-        PyList_Append(search->found, object) < 0)
+    if (is_held(object, search) && PyList_Append(search->found, object) < 0)
         PyErr_Clear();
     return true;
 }
@@ -82,4 +91,33 @@ PyObject *core_held_by(PyObject *module, PyObject *args)
     if (search.found != NULL)
         core_visit_tracked(look_at, &search);
     return search.found;
+}
+
+/* ---- those of threads that died with the child that had started them */
+
+static struct search known; /* as ramet.burial has found it out; kinds is NULL where it has not */
+
+PyObject *core_know_buffered(PyObject *module, PyObject *args)
+{
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!n:know_buffered", &PyTuple_Type, &known.kinds, &known.owner))
+        return NULL;
+    Py_INCREF(known.kinds);
+    Py_RETURN_NONE;
+}
+
+static bool leave_held(PyObject *object, void *context)
+{
+    const struct search *search = context;
+    if (is_held(object, search))
+        leave(object, search->owner);
+    return true;
+}
+
+void core_leave_buffered_of(unsigned long ident)
+{
+    struct search search = known;
+    search.holder = ident;
+    if (search.kinds != NULL)
+        core_visit_tracked(leave_held, &search);
 }

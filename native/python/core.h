@@ -112,6 +112,7 @@ PyObject *core_forget_number(PyObject *module, PyObject *args);
 PyObject *core_held_by(PyObject *module, PyObject *args);
 PyObject *core_is_locked(PyObject *module, PyObject *args);
 PyObject *core_kcmp(PyObject *module, PyObject *args);
+PyObject *core_know_buffered(PyObject *module, PyObject *args);
 PyObject *core_leave_buffered(PyObject *module, PyObject *args);
 PyObject *core_words_of(PyObject *module, PyObject *object);
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args);

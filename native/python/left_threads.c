@@ -225,5 +225,6 @@ PyObject *core_strike_dead(PyObject *module, PyObject *args)
     core_keep_stack(&stack, ident);
     core_leave_collector(&stack);
     core_forget_stack(&stack);
+    core_leave_buffered_of(ident);
     return PyDict_DelItem(list, key) < 0 ? NULL : Py_NewRef(Py_True);
 }

@@ -63,6 +63,8 @@ static PyMethodDef at_home[] = {
      "held_by(ident, kinds, owner, /)\n--\n\nAll objects of those kinds that have that number in that word."},
     {"is_locked", core_is_locked, METH_VARARGS,
      "is_locked(file, owner, /)\n--\n\nWhether somebody has the lock of a buffered file, whose owner is in that word."},
+    {"know_buffered", core_know_buffered, METH_VARARGS,
+     "know_buffered(kinds, owner, /)\n--\n\nThe kinds of buffered files, and the word in which each has its owner."},
     {"leave_buffered", core_leave_buffered, METH_VARARGS,
      "leave_buffered(file, owner, /)\n--\n\nGives back the lock of a buffered file, whose owner is in that word."},
     {"leave_shutdown", core_leave_shutdown, METH_VARARGS,

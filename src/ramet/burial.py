@@ -334,3 +334,5 @@ def _owner_word() -> int | None:
 
 
 _OWNER = _owner_word()
+if _OWNER is not None:
+    _core.know_buffered(_BUFFERED, _OWNER)

@@ -456,6 +456,46 @@ def test_who_uses_a_file_can_die(apart: Start, kind: str, way: str) -> None:
     apart(die_in_a_file, kind, way).finish()
 
 
+def die_with_a_thread_in_a_file(daemon: bool) -> None:
+    import os
+    import threading
+    from pathlib import Path
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    reading, writing = os.pipe()
+    file = open(reading, "rb")  # noqa: SIM115 - it lives as long as this
+    tids: list[int] = []
+
+    def read() -> None:
+        tids.append(threading.get_native_id())
+        file.read(1)
+
+    def start() -> None:
+        thread = threading.Thread(target=read, daemon=daemon)
+        thread.start()
+        thread.join()
+
+    child = ramet.clone(start, flags=F.VM)
+    while not tids:
+        os.sched_yield()
+    syscall = Path(f"/proc/{child.pid}/task/{tids[0]}/syscall")
+    while not syscall.read_text().startswith(f"0 0x{reading:x} "):  # read()
+        os.sched_yield()
+    child.kill()
+    child.wait(30)
+    os.write(writing, b"ab")
+    assert file.read(1) == b"a"
+    assert ramet.clone(file.read, 1, flags=F.VM).result(30) == b"b"
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_thread_of_the_dead_can_be_in_a_file(apart: Start, daemon: bool) -> None:
+    """A thread that ends with the child that started it gives back the lock of its file, too."""
+    apart(die_with_a_thread_in_a_file, daemon).finish()
+
+
 def die_in_logging_and_threading() -> None:
     import logging
     import os
