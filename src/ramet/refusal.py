@@ -122,10 +122,15 @@ def no_helper(
     needed, without, helper_flags = _HELPERS[name]
     why = refusal(error_number, helper_flags, 0, "clone")
     reason = os.strerror(error_number) if why.unexpected else why.strerror
+    sentence = f"{needed}, and none can be made: {reason}"
+    if error_number != errno.EAGAIN:  # where the tasks are counted, another way would need one as well
+        sentence += f"; {without}"
     return CloneError(
         error_number,
-        f"{needed}, and none can be made: {reason}; {without}",
+        sentence,
         rules=why.rules,
+        possible_rules=why.possible_rules,
+        unexpected=why.unexpected,
         asked=_request(flags, exit_signal, asked),
     )
 

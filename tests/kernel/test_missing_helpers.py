@@ -88,7 +88,10 @@ def test_what_needs_no_thread_does_without(nothing_left: object) -> None:
 
 @pytest.mark.parametrize("needy", NEEDY)
 def test_too_many_tasks(nothing_left: object, needy: str) -> None:
-    """Where the user may have no more tasks, the thread is named, and flags are not."""
+    """Where the user may have no more tasks, the thread and the limit are named, and flags are not.
+
+    Nothing is advised that would be one more task as well.
+    """
     helper, call = NEEDY[needy]
 
     def fn() -> None:
@@ -101,5 +104,11 @@ def test_too_many_tasks(nothing_left: object, needy: str) -> None:
         assert error.errno == errno.EAGAIN
         assert f"needs a {helper}" in str(error)
         assert os.strerror(errno.EAGAIN) in str(error)
+        assert {"G1", "G2"} <= {rule.id for rule in error.possible_rules}
+        assert "RLIMIT_NPROC" in str(error)
+        assert "threads-max" in str(error)
+        assert "pids.max" in str(error)
+        assert "vfork" not in str(error)
+        assert "without timeout" not in str(error)
 
     ramet.clone(fn).result(SECONDS)
