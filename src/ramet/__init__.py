@@ -123,7 +123,7 @@ def __getattr__(name: str) -> object:
     if room is None:
         from .hints import no_name_of_ramet
 
-        hint = no_name_of_ramet(name)
+        hint = no_name_of_ramet(name, [*__all__, "aio"])
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     module = import_module(room, __name__)
     found = module if room == f".{name}" else getattr(module, name)

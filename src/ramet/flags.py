@@ -38,8 +38,8 @@ class _Names(enum.EnumMeta):
 
         def __getattr__(cls, name: str) -> object:
             hint = _suggestion(name) if _PREFIX in name or name.isupper() else ""
-            if name.removeprefix(_PREFIX) in cls.__members__:
-                hint = f"; it is CloneFlag.{name.removeprefix(_PREFIX)}"
+            if (flag := name.upper().removeprefix(_PREFIX)) in cls.__members__:
+                hint = f"; it is CloneFlag.{flag}"
             raise AttributeError(f"type object 'CloneFlag' has no attribute {name!r}{hint}")
 
 
@@ -102,11 +102,11 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
         """Read flags as people and strace write them.
 
         Takes names with or without ``CLONE_`` and in either case, signals, hexadecimal and decimal
-        numbers, joined by ``|``, by commas or blanks; whatever ``str()`` gives; and whole lines of
-        strace for clone, clone3 and unshare. ``SIGRT_n`` and ``SIGRTMIN+n`` both count from 32 as
+        numbers, joined by ``|``, ``+``, ``/``, commas or blanks; whatever ``str()`` gives; and whole
+        lines of strace for clone, clone3 and unshare. ``SIGRT_n`` and ``SIGRTMIN+n`` both count from 32 as
         the kernel does (libc keeps the first two for itself: its SIGRTMIN is 34).
 
-        Raises UnknownFlagError (a ValueError) for an unknown name, with the nearest known one, and
+        Raises UnknownFlagError (a ValueError) for an unknown name, with the one that it is like, and
         ValueError for two exit signals at once.
 
         >>> CloneFlag.parse("clone3({flags=CLONE_VM, exit_signal=SIGCHLD, stack=NULL}, 88) = 7")
@@ -252,7 +252,7 @@ _BITS_BY_NAME = {
 
 # Compiled when they are first needed: that takes longer than much of an import.
 _COMMENT = r"(?s)/\*.*?\*/|strace: Process \d+ attached"
-_JOINTS = r"[|,\s]+"
+_JOINTS = r"(?:[|,/\s]|(?<!(?i:RTMIN))\+)+"
 _UNSHARE = r"\bunshare\(([^)<]*)"
 _FLAGS_FIELD = r"\bflags\s*=([^,)}<]*)"
 _SIGNAL_FIELD = r"\bexit_signal\s*=([^,)}<]*)"
@@ -290,6 +290,7 @@ def _read_word(word: str) -> int:
 _OTHER_WORDS = {
     "cow": "VM", "copyonwrite": "VM", "memory": "VM", "heap": "VM", "mm": "VM", "addressspace": "VM",
     "fd": "FILES", "descriptor": "FILES", "filedescriptor": "FILES", "cwd": "FS", "chroot": "FS",
+    "shared": "VM", "sharedmemory": "VM", "settid": "PARENT_SETTID|CHILD_SETTID",
     "directory": "FS", "umask": "FS", "handler": "SIGHAND", "signal": "SIGHAND|CLEAR_SIGHAND",
     "namespace": "NEWNS|NEWUTS|NEWIPC|NEWUSER|NEWPID|NEWNET|NEWCGROUP|NEWTIME",
     "container": "NEWNS|NEWUTS|NEWIPC|NEWPID|NEWNET", "mnt": "NEWNS", "mount": "NEWNS",
@@ -300,6 +301,10 @@ _OTHER_WORDS = {
     "ptid": "PARENT_SETTID", "ctid": "CHILD_SETTID|CHILD_CLEARTID", "sibling": "PARENT",
     "zombie": "AUTOREAP", "nonewprivs": "NNP", "suspend": "VFORK", "wait": "VFORK",
 }  # fmt: skip
+
+
+# What is less like a name than this is a word for something else. Of two letters one may be wrong.
+_LIKE_BY_A_SLIP, _LIKE_BY_HALF = 0.72, 0.5
 
 
 def _suggestion(word: str) -> str:
@@ -313,16 +318,18 @@ def _suggestion(word: str) -> str:
         return f"; see {', '.join([first, *more])}" if more else f"; the flag for it is {first}"
     name = word.upper().removeprefix(_PREFIX)
     known = CloneFlag.__members__ if name != word.upper() else _BITS_BY_NAME
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    cutoff = _LIKE_BY_HALF if len(name) <= len("VM") else _LIKE_BY_A_SLIP
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     if not nearest:
-        return ""
+        return f"; the flags are {', '.join(str(flag.name) for flag in _SINGLE_FLAGS)}"
     return f"; the nearest known name is {CloneFlag(_BITS_BY_NAME[nearest[0]])}"
 
 
 def _plain(word: str) -> str:
     word = re.sub(r"[-_ ]", "", word.lower())
     word = word.removesuffix("namespace") or word
-    return re.sub(r"ies$", "y", word).removesuffix("s") if word not in _OTHER_WORDS else word
+    forms = (word, word.removesuffix("s"), re.sub(r"ies$", "y", word))
+    return next((form for form in forms if form in _OTHER_WORDS), word)
 
 
 def _row(

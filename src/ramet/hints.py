@@ -167,12 +167,15 @@ def no_attribute_of_command(name: str) -> str:
     return f"; {_OF_COMMAND[name]}" if name in _OF_COMMAND else ""
 
 
-def no_name_of_ramet(name: str) -> str:
-    """The same for the names of the package."""
+def no_name_of_ramet(name: str, known: Collection[str]) -> str:
+    """The same for the names of the package, of which these are known."""
     if name in _OF_RAMET:
         return f"; {_OF_RAMET[name]}"
     flag = name.removeprefix("CLONE_")
-    return f"; it is ramet.CloneFlag.{flag}" if flag in CloneFlag.__members__ else ""
+    if flag in CloneFlag.__members__:
+        return f"; it is ramet.CloneFlag.{flag}"
+    close = None if name.startswith("_") else nearest(name, known, cutoff=_SLIP)
+    return f"; did you mean ramet.{close}?" if close else ""
 
 
 def warn_of_kept_groups(user: object, own: int | None, more: Sequence[int]) -> None:

@@ -236,6 +236,9 @@ def test_a_handle_names_its_own_words_for_others(name: str, words: str) -> None:
         ("VM", "ramet.CloneFlag.VM$"),
         ("CLONE_NEWNET", "ramet.CloneFlag.NEWNET$"),
         ("spawn", r"ramet.Command\(argv\).spawn\(\)"),
+        ("clon", "did you mean ramet.clone"),
+        ("ClonFlag", "did you mean ramet.CloneFlag"),
+        ("_clone", "has no attribute '_clone'$"),
         ("nonsense", "has no attribute 'nonsense'$"),
     ],
 )
@@ -404,6 +407,8 @@ def test_clone3_takes_its_structure() -> None:
     ("name", "words"),
     [
         ("CLONE_VM", "it is CloneFlag.VM$"),
+        ("vm", "it is CloneFlag.VM$"),
+        ("clone_newnet", "it is CloneFlag.NEWNET$"),
         ("NEWNETT", "the nearest known name is CLONE_NEWNET$"),
         ("nonsense", "has no attribute 'nonsense'$"),
     ],

@@ -186,6 +186,9 @@ def test_what_is_written_reads_back(value: int) -> None:
         ("clone3({flags=0x4000000000 /* CLONE_??? */, exit_signal=0}, 88) = -1", 0x40_0000_0000),
         ("unshare(CLONE_NEWNS|CLONE_FS) = -1 EPERM (Operation not permitted)", 0x20200),
         ("unshare(0) = 0", 0),
+        ("CLONE_VM+CLONE_FS", 0x300),
+        ("VM/FS", 0x300),
+        ("VM + SIGRTMIN+3", 0x123),
     ],
 )
 def test_parse_reads_what_people_and_strace_write(text: str, value: int) -> None:

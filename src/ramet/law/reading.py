@@ -98,15 +98,25 @@ def read(request: int | str) -> Reading:
 def _read_flags(text: str) -> int:
     try:
         return CloneFlag.parse(text).value
-    except UnknownFlagError:
-        import difflib  # only a mistake needs it
+    except UnknownFlagError as error:
+        raise UnknownFlagError(_what_was_meant(text, str(error))) from None
 
-        nearest = difflib.get_close_matches(text.strip().lower(), RECIPES, n=1, cutoff=0.75)
-        if not nearest:
-            raise
-        raise UnknownFlagError(
-            f"no clone flag or signal is called {text!r}; the nearest known name is {nearest[0]}"
-        ) from None
+
+def _what_was_meant(text: str, told: str) -> str:
+    """The error with what this reads beyond flags; told: what is said of flags alone."""
+    import difflib  # only a mistake needs it
+
+    words = [word.removesuffix("()") for word in re.split(r"[^\w()]+", text.strip().lower())]
+    if len(words) > 1 and (name := next((word for word in words if word in RECIPES), None)):
+        known = RECIPES[name]
+        flags = CloneFlag(known.flags | (known.exit_signal or 0))
+        return f"{name} is a request by itself; with flags beside it, write it out: {flags}"
+    nearest = difflib.get_close_matches(text.strip().lower(), RECIPES, n=1, cutoff=0.75)
+    if nearest:
+        return f"no clone flag or signal is called {text!r}; the nearest known name is {nearest[0]}"
+    if "; the flags are" in told:
+        return f"{told}; a number, a line of strace, {', '.join(RECIPES)} are read as well"
+    return told
 
 
 def _read_fork(text: str) -> Reading | None:
