@@ -62,15 +62,6 @@ static bool map_largest(MappingObject *self)
     return self->start != NULL;
 }
 
-/* Known from before the birth; those of a maker that has changed them since look like another's. */
-static uint64_t namespaces;
-
-static void know_namespaces(void)
-{
-    if (namespaces == 0)
-        namespaces = ramet_namespaces_now();
-}
-
 static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
 {
     if (trusted != Py_None && !PyBool_Check(trusted))
@@ -87,7 +78,6 @@ static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
         PyErr_NoMemory();
         return NULL;
     }
-    know_namespaces();
     self->next = on_their_way;
     on_their_way = self;
     return self;
@@ -164,16 +154,27 @@ static bool may_vanish(void)
            (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
 }
 
-/* Whether its maker, who asks the kernel, will find that it may do the same. */
-static bool may_still_do_the_same(const MappingObject *self)
+/* What the child may send of its outcome. */
+enum sends {
+    OBJECTS,
+    DATA,       /* else a pickle: its maker, who asks the kernel, will see what it may do */
+    ONLY_DATA,  /* its maker will not see that it is elsewhere, or has been told not to believe it */
+};
+
+/* Where /proc is gone, as after a chroot, nobody can tell: then it is as it was. */
+static bool is_elsewhere(uint64_t namespaces_at_birth)
 {
-    return !may_vanish() && self->rights == ramet_rights_now() && namespaces == ramet_namespaces_now();
+    uint64_t now = namespaces_at_birth == 0 ? 0 : ramet_namespaces_now();
+    return now != 0 && now != namespaces_at_birth;
 }
 
-/* Else it sends data. */
-static bool sends_objects(const MappingObject *self)
+static enum sends sends(const MappingObject *self, uint64_t namespaces_at_birth)
 {
-    return core_mapping_goes_by_rights(self) ? may_still_do_the_same(self) : self->trusted == Py_True;
+    if (!core_mapping_goes_by_rights(self))
+        return self->trusted == Py_True ? OBJECTS : ONLY_DATA;
+    if (is_elsewhere(namespaces_at_birth))
+        return ONLY_DATA;
+    return !may_vanish() && self->rights == ramet_rights_now() ? OBJECTS : DATA;
 }
 
 /*
@@ -245,7 +246,7 @@ static int code_of(PyObject *code)
     return result;
 }
 
-static int put_error(MappingObject *self, PyObject *fn)
+static int put_error(MappingObject *self, PyObject *fn, uint64_t namespaces_at_birth)
 {
     PyObject *type, *error, *traceback;
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
@@ -254,7 +255,8 @@ static int put_error(MappingObject *self, PyObject *fn)
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    int code = code_of(PyObject_CallMethod((PyObject *)self, "put_error", "OO", error, fn));
+    PyObject *by_pickle = sends(self, namespaces_at_birth) == ONLY_DATA ? Py_False : Py_True;
+    int code = code_of(PyObject_CallMethod((PyObject *)self, "put_error", "OOO", error, fn, by_pickle));
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
@@ -298,14 +300,15 @@ static bool put_pickled(MappingObject *self, PyObject *value)
 }
 
 /* In ramet.transfer is all that is less simple. */
-static int put_value(MappingObject *self, PyObject *value)
+static int put_value(MappingObject *self, PyObject *value, uint64_t namespaces_at_birth)
 {
+    static const char *const ways[] = {[OBJECTS] = "put_object", [DATA] = "put_data_or_object", [ONLY_DATA] = "put_data"};
     if (put_plain(self, value))
         return 0;
-    bool objects = sends_objects(self);
-    if (objects && put_pickled(self, value))
+    enum sends what = sends(self, namespaces_at_birth);
+    if (what == OBJECTS && put_pickled(self, value))
         return 0;
-    return code_of(PyObject_CallMethod((PyObject *)self, "put_value", "OO", value, objects ? Py_True : Py_False));
+    return code_of(PyObject_CallMethod((PyObject *)self, ways[what], "(O)", value));
 }
 
 /* With an exception set that a stream may raise of itself: whether it did. Else the exception is a handler's, and set again. */
@@ -367,12 +370,13 @@ int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args)
 {
     keep_to_itself(self);
     uint64_t epoch = ramet_epoch();
+    uint64_t namespaces = core_mapping_goes_by_rights(self) ? ramet_namespaces_at_birth() : 0;
     PyObject *value = PyObject_Call(fn, args, NULL);
     int code = 0;
     if (epoch != ramet_epoch()) /* a fork made in fn, which came back as well */
         code = value == NULL ? core_code_of_failure() : 0;
     else
-        code = value == NULL ? put_error(self, fn) : put_value(self, value);
+        code = value == NULL ? put_error(self, fn, namespaces) : put_value(self, value, namespaces);
     Py_XDECREF(value);
     return core_flush_standard_streams() < 0 ? core_code_of_failure() : code;
 }

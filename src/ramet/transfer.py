@@ -64,34 +64,43 @@ class Transfer(_core.Mapping):
 
     # ---- in the child
 
-    def put_value(self, value: object, sends_objects: bool) -> int:
-        """Write down what the function returned. Returns the exit code.
+    def put_object(self, value: object) -> int:
+        """Write down what the function returned, as it is. Returns the exit code."""
+        return parcel.put_value(memoryview(self), value)
 
-        sends_objects: it is trusted, or seems to have its parent's rights; else it sends data.
-        """
-        if sends_objects:
-            return parcel.put_value(memoryview(self), value)
+    def put_data_or_object(self, value: object) -> int:
+        """The same as data if it is any; else its parent will see whether to load it."""
+        why = self._why_no_data(value)
+        return parcel.put_value(memoryview(self), value, why) if why else 0
+
+    def put_data(self, value: object) -> int:
+        """The same as data, or not at all."""
+        why = self._why_no_data(value)
+        if not why:
+            return 0
+        if self.trusted is None:
+            why += "; and the function has entered another namespace"
+        return parcel.put_lost(
+            memoryview(self), f"the result cannot be brought over as data: {why}; {_HOW_TO_TRUST}"
+        )
+
+    def put_error(self, error: BaseException, fn: object, by_pickle: bool) -> int:
+        """Write down what the function raised, and its pickle as well or not. Returns the exit code."""
+        failed = getattr(fn, "failed_step", None)
+        if isinstance(failed, FailedStep):
+            return parcel.put_failure(memoryview(self), failed.step, failed.errno)
+        return parcel.put_error(memoryview(self), error, by_pickle=by_pickle)
+
+    def _why_no_data(self, value: object) -> str:
+        """Empty when it has been written down as data."""
         from . import data_codec
 
         try:
             text, buffers = data_codec.encoded(value)
             parcel.write(memoryview(self), parcel.DATA, text, buffers)
         except Exception as error:
-            why = str(error) if isinstance(error, data_codec.DataError) else parcel.in_words(error)
-            if self.trusted is None:  # who knows: its parent will see
-                return parcel.put_value(memoryview(self), value, why)
-            return parcel.put_lost(
-                memoryview(self),
-                f"the result cannot be brought over as data: {why}; {_HOW_TO_TRUST}",
-            )
-        return 0
-
-    def put_error(self, error: BaseException, fn: object) -> int:
-        """Write down what the function raised. Returns the exit code."""
-        failed = getattr(fn, "failed_step", None)
-        if isinstance(failed, FailedStep):
-            return parcel.put_failure(memoryview(self), failed.step, failed.errno)
-        return parcel.put_error(memoryview(self), error, by_pickle=self.trusted is not False)
+            return str(error) if isinstance(error, data_codec.DataError) else parcel.in_words(error)
+        return ""
 
     # ---- in the parent
 

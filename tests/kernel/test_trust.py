@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import struct
-import sys
+import threading
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -501,13 +501,59 @@ def test_a_forked_child_that_undoes_the_protection_is_read_as_data(tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
-if sys.version_info >= (3, 12):
+class OfItsOwnError(Exception):
+    """One that its parent would load if it came as a pickle."""
 
-    def test_a_function_that_leaves_a_namespace_sends_data(root: None) -> None:
-        """Who is honest sends data also when only other namespaces differ."""
 
-        def elsewhere() -> object:
-            os.unshare(os.CLONE_NEWNET)
-            return {"a": (1, 2)}
+def another_network() -> None:
+    demand(libc.unshare(_NEWNET))
 
-        assert ramet.clone(elsewhere).result() == {"a": (1, 2)}
+
+@pytest.mark.parametrize("flags", [F(0), F.FS])
+def test_a_function_that_leaves_a_namespace_sends_data(
+    flags: F, root: None, nothing_left: object
+) -> None:
+    """Who is honest sends only data also when the kernel will not tell where it has been."""
+
+    def elsewhere(value: object) -> object:
+        another_network()
+        return value
+
+    def fails_elsewhere() -> NoReturn:
+        another_network()
+        raise OfItsOwnError("there")
+
+    assert ramet.clone(elsewhere, {"a": (1, 2)}, flags=flags).result() == {"a": (1, 2)}
+    with pytest.raises(ResultError, match=r"pathlib.*another namespace.*trusted=True"):
+        ramet.clone(elsewhere, Path("x"), flags=flags).result()
+    with pytest.raises(RemoteError) as caught:
+        ramet.clone(fails_elsewhere, flags=flags).result()
+    assert caught.value.type_name.endswith("OfItsOwnError")
+    assert ramet.clone(elsewhere, Path("x"), flags=flags, trusted=True).result() == Path("x")
+
+
+def test_a_caller_that_leaves_a_namespace_is_believed_by_itself(root: None) -> None:
+    """What counts is where the function began, also of a thread that is elsewhere than its process."""
+    results: list[object] = []
+
+    def leave_and_clone() -> None:
+        another_network()
+        results.extend(ramet.clone(Path, "x", flags=flags).result() for flags in (F(0), F.FS))
+
+    ramet.clone(Path, "x").result()
+    thread = threading.Thread(target=leave_and_clone)
+    thread.start()
+    thread.join()
+    assert results == [Path("x"), Path("x")]
+
+
+def test_a_function_that_lost_sight_of_its_namespaces_may_send_anything(
+    root: None, tmp_path: Path
+) -> None:
+    """A chroot takes /proc away, but no right."""
+
+    def shut_in() -> Path:
+        os.chroot(tmp_path)
+        return Path("x")
+
+    assert ramet.clone(shut_in).result() == Path("x")
