@@ -2,7 +2,9 @@
 
 import fcntl
 import math
+import os
 import select
+import signal
 import struct
 import time
 from collections.abc import Iterable
@@ -40,6 +42,23 @@ def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:
         ready = poll.poll(_milliseconds_until(deadline))
         if ready or (deadline is not None and time.monotonic() >= deadline):
             return [pidfd for pidfd, _ in ready]
+
+
+def send(pidfd: int, pid: int, number: int) -> None:
+    """A signal for the task that the pidfd stands for.
+
+    A filter may know kill(2) and not this call: then by its pid, which is its own as long as it has
+    not ended. ProcessLookupError when it has, PermissionError when it may not be signalled.
+    Source: pidfd_send_signal(2), kill(2).
+    """
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        if wait_readable(pidfd, 0.0):
+            raise
+        os.kill(pid, number)
 
 
 def _milliseconds_until(deadline: float | None) -> int | None:

@@ -478,3 +478,58 @@ def signals_arrive() -> None:
 def test_signals_without_pidfd_send_signal(number: int) -> None:
     """Where the call is hidden, kill(2) reaches a child of any kind, as long as it has not ended."""
     run_hidden(PIDFD_SEND_SIGNAL, number, signals_arrive)
+
+
+def verbs_arrive() -> None:
+    import os
+    import signal
+    from pathlib import Path
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    def begin(flags: int) -> Any:
+        reading, writing = os.pipe()
+
+        def fn() -> None:
+            os.write(writing, b"x")
+            while True:
+                os.sched_yield()
+
+        child = ramet.clone(fn, flags=flags)
+        os.read(reading, 1)
+        os.close(reading)
+        os.close(writing)
+        return child
+
+    def state(child: Any) -> str:
+        return Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2][0]
+
+    for flags in F(0), F.VM, F.VM | F.SIGHAND:
+        child = begin(flags)
+        child.stop()
+        while state(child) != "T":
+            os.sched_yield()
+        child.resume()
+        while state(child) == "T":
+            os.sched_yield()
+        child.kill()
+        assert child.wait(20).signal == signal.SIGKILL
+        child = begin(flags)
+        child.terminate()
+        end = child.wait(20)
+        assert end.code == 143 if flags & F.VM else end.signal == signal.SIGTERM, end
+        child = begin(flags)
+        child.kill_tree()
+        assert child.wait(20).signal == signal.SIGKILL
+    for flags in F.VM, F.VM | F.SIGHAND:
+        child = begin(flags)
+        assert child.interrupt()
+        assert child.wait(20).code == 143
+
+
+@HIDDEN
+def test_all_verbs_without_pidfd_send_signal(number: int) -> None:
+    """Where the call is hidden a child and its tree are stopped, interrupted and killed all the same."""
+    run_hidden(PIDFD_SEND_SIGNAL, number, verbs_arrive)

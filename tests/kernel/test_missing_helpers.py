@@ -32,6 +32,7 @@ NEEDY: dict[str, tuple[str, Call]] = {
     "clone": ("host thread", lambda: ramet.clone(int, flags=F.VM)),
     "a thread": ("host thread", lambda: ramet.clone(int, flags=F.VM | F.SIGHAND | F.THREAD)),
     "a stack": ("host thread", by_stack),
+    "another namespace": ("host thread", lambda: ramet.in_namespace(int, uts="/proc/self/ns/uts")),
     "a deadline": ("watchdog", lambda: ramet.clone(int, timeout=SECONDS)),
 }
 

@@ -40,14 +40,14 @@ class _Member:
 
     def stop(self) -> None:
         if self.stops:
-            self._try(lambda: signal.pidfd_send_signal(self.pidfd, signal.SIGSTOP))
+            self._try(lambda: pidfd.send(self.pidfd, self.pid, signal.SIGSTOP))
 
     def end(self) -> None:
         self._try(self.kill)
 
     def ask(self) -> None:
         for number in _REQUEST:
-            self._try(functools.partial(signal.pidfd_send_signal, self.pidfd, number))
+            self._try(functools.partial(pidfd.send, self.pidfd, self.pid, number))
         self.refuses = False
 
     def is_quiet(self) -> bool:
@@ -189,7 +189,7 @@ class Walk:
             os.close(descriptor)
             return False
         self._members[pid] = _Member(
-            pid, descriptor, lambda: signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            pid, descriptor, lambda: pidfd.send(descriptor, pid, signal.SIGKILL)
         )
         return True
 
