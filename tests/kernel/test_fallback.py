@@ -347,6 +347,11 @@ def test_programs_after_such_a_filter(number: int) -> None:
     run_hidden(CLONE3, number, programs_work, births_of_all_kinds)
 
 
+plain: ramet.Command
+placed: ramet.Command
+apart: ramet.Command
+
+
 @HIDDEN
 def test_a_command_from_before_such_a_filter(number: int) -> None:
     """One that was worked out before is made by clone() too, or says which kernel it needs."""
