@@ -62,31 +62,18 @@ uint64_t ramet_rights_now(void)
     return mixed_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
 }
 
-static bool may_enter_namespaces(void)
+uint64_t ramet_namespaces_of(int task)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    if (ramet_syscall2(__NR_capget, (long)&header, (long)sets) < 0)
-        return true;
-    return ((sets[0].effective | sets[0].permitted) >> CAP_SYS_ADMIN & 1) != 0;
-}
-
-uint64_t ramet_namespaces_at_birth(void)
-{
-    return may_enter_namespaces() ? ramet_namespaces_now() : 0;
-}
-
-uint64_t ramet_namespaces_now(void)
-{
+    static const char *const names[] = {"user", "pid", "mnt", "net", "uts", "ipc", "cgroup", "time"};
     bool are_told = false;
-    static const char *const links[] = {
-        "/proc/self/ns/user", "/proc/self/ns/pid", "/proc/self/ns/mnt",    "/proc/self/ns/net",
-        "/proc/self/ns/uts",  "/proc/self/ns/ipc", "/proc/self/ns/cgroup", "/proc/self/ns/time",
-    };
     uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
-        char text[LONGEST_LINK];
-        long length = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)links[i], (long)text, sizeof text);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[64], text[LONGEST_LINK];
+        if (task == 0)
+            snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+        else
+            snprintf(path, sizeof path, "/proc/%d/ns/%s", task, names[i]);
+        long length = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)path, (long)text, sizeof text);
         sum = mixed_number(sum, length);
         if (length > 0)
             sum = mixed(sum, text, (size_t)length);

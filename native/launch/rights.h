@@ -11,14 +11,8 @@
 /* Its ids, groups, capabilities, no_new_privs and mode of seccomp. */
 uint64_t ramet_rights_now(void);
 
-/* The namespaces of this process; 0 where there is no /proc that tells them. */
-uint64_t ramet_namespaces_now(void);
-
-/*
- * The same, before a function; 0 also where it can enter none but with a user namespace, which gives it other
- * capabilities: so whoever could not enter any is not asked for them.
- */
-uint64_t ramet_namespaces_at_birth(void);
+/* The namespaces of a task, 0: of this process. They take ten times as long. 0 where no /proc tells them. */
+uint64_t ramet_namespaces_of(int task);
 
 /*
  * Whether a child that has ended and has not been reaped has all that rights.py asks for as the calling thread has

@@ -62,6 +62,15 @@ static bool map_largest(MappingObject *self)
     return self->start != NULL;
 }
 
+/* Known from before the birth: whoever is still there has entered no other. */
+static uint64_t namespaces;
+
+static void know_namespaces(void)
+{
+    if (namespaces == 0)
+        namespaces = ramet_namespaces_of(0);
+}
+
 static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
 {
     if (trusted != Py_None && !PyBool_Check(trusted))
@@ -71,6 +80,7 @@ static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
         return NULL;
     self->epoch = ramet_epoch();
     self->rights = ramet_rights_now();
+    self->maker = (int)ramet_syscall0(__NR_gettid);
     self->trusted = Py_NewRef(trusted);
     self->size = size;
     if (size > 0 ? (self->start = map(size)) == NULL : !map_largest(self)) {
@@ -78,6 +88,7 @@ static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
         PyErr_NoMemory();
         return NULL;
     }
+    know_namespaces();
     self->next = on_their_way;
     on_their_way = self;
     return self;
@@ -157,22 +168,25 @@ static bool may_vanish(void)
 /* What the child may send of its outcome. */
 enum sends {
     OBJECTS,
-    DATA,       /* else a pickle: its maker, who asks the kernel, will see what it may do */
-    ONLY_DATA,  /* its maker will not see that it is elsewhere, or has been told not to believe it */
+    DATA,      /* else a pickle: its maker, who asks the kernel, will see what it may do */
+    ONLY_DATA, /* its maker will not see that it is elsewhere, or has been told not to believe it */
 };
 
-/* Where /proc is gone, as after a chroot, nobody can tell: then it is as it was. */
-static bool is_elsewhere(uint64_t namespaces_at_birth)
+/*
+ * Than its maker, which may have entered others since they were known. Where /proc is gone, as after a chroot,
+ * nobody can tell, and it is taken to be where it was.
+ */
+static bool is_elsewhere(const MappingObject *self)
 {
-    uint64_t now = namespaces_at_birth == 0 ? 0 : ramet_namespaces_now();
-    return now != 0 && now != namespaces_at_birth;
+    uint64_t now = ramet_namespaces_of(0);
+    return now != 0 && now != namespaces && now != ramet_namespaces_of(self->maker);
 }
 
-static enum sends sends(const MappingObject *self, uint64_t namespaces_at_birth)
+static enum sends sends(const MappingObject *self)
 {
     if (!core_mapping_goes_by_rights(self))
         return self->trusted == Py_True ? OBJECTS : ONLY_DATA;
-    if (is_elsewhere(namespaces_at_birth))
+    if (is_elsewhere(self))
         return ONLY_DATA;
     return !may_vanish() && self->rights == ramet_rights_now() ? OBJECTS : DATA;
 }
@@ -246,7 +260,7 @@ static int code_of(PyObject *code)
     return result;
 }
 
-static int put_error(MappingObject *self, PyObject *fn, uint64_t namespaces_at_birth)
+static int put_error(MappingObject *self, PyObject *fn)
 {
     PyObject *type, *error, *traceback;
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
@@ -255,7 +269,7 @@ static int put_error(MappingObject *self, PyObject *fn, uint64_t namespaces_at_b
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    PyObject *by_pickle = sends(self, namespaces_at_birth) == ONLY_DATA ? Py_False : Py_True;
+    PyObject *by_pickle = sends(self) == ONLY_DATA ? Py_False : Py_True;
     int code = code_of(PyObject_CallMethod((PyObject *)self, "put_error", "OOO", error, fn, by_pickle));
     Py_XDECREF(type);
     Py_XDECREF(error);
@@ -300,12 +314,12 @@ static bool put_pickled(MappingObject *self, PyObject *value)
 }
 
 /* In ramet.transfer is all that is less simple. */
-static int put_value(MappingObject *self, PyObject *value, uint64_t namespaces_at_birth)
+static int put_value(MappingObject *self, PyObject *value)
 {
     static const char *const ways[] = {[OBJECTS] = "put_object", [DATA] = "put_data_or_object", [ONLY_DATA] = "put_data"};
     if (put_plain(self, value))
         return 0;
-    enum sends what = sends(self, namespaces_at_birth);
+    enum sends what = sends(self);
     if (what == OBJECTS && put_pickled(self, value))
         return 0;
     return code_of(PyObject_CallMethod((PyObject *)self, ways[what], "(O)", value));
@@ -370,13 +384,12 @@ int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args)
 {
     keep_to_itself(self);
     uint64_t epoch = ramet_epoch();
-    uint64_t namespaces = core_mapping_goes_by_rights(self) ? ramet_namespaces_at_birth() : 0;
     PyObject *value = PyObject_Call(fn, args, NULL);
     int code = 0;
     if (epoch != ramet_epoch()) /* a fork made in fn, which came back as well */
         code = value == NULL ? core_code_of_failure() : 0;
     else
-        code = value == NULL ? put_error(self, fn, namespaces) : put_value(self, value, namespaces);
+        code = value == NULL ? put_error(self, fn) : put_value(self, value);
     Py_XDECREF(value);
     return core_flush_standard_streams() < 0 ? core_code_of_failure() : code;
 }

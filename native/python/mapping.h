@@ -10,6 +10,7 @@ typedef struct mapping {
     size_t size;
     uint64_t epoch;       /* of the memory that it was made in */
     uint64_t rights;      /* of its maker, when it was made */
+    int maker; /* the thread that made it */
     PyObject *trusted;    /* whether its child is, as its maker has said: True, False; None: by the child's rights */
     struct mapping *next; /* of those on their way to a child */
 } MappingObject;
