@@ -37,6 +37,7 @@ _THREAD = CloneFlag.THREAD.value
 _PARENT = CloneFlag.PARENT.value
 _INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
+_NO_FUNCTION = ...  # where nobody has handed one over
 _NO_MORE = (None,) * 8  # than flags is asked of clone()
 _NEW_NAMESPACES = (
     sum(
@@ -233,6 +234,10 @@ def _signal_number(exit_signal: int) -> int:
     ):  # int() would take 1.5 and "1"
         raise TypeError(f"exit_signal is a number such as signal.SIGUSR1, not {exit_signal!r}")
     return index(exit_signal)
+
+
+# So that clone(target=fn) is told what to write. For a type checker both need the function.
+clone.__defaults__ = vfork.__defaults__ = (_NO_FUNCTION,)
 
 
 def _refuse_as_function(given: object, verb: str) -> NoReturn:

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from .errors import KeptGroupsWarning
@@ -60,6 +60,20 @@ _OF_COMMAND = {
         ("wait", "poll", "pid", "kill", "returncode"), "spawn() gives a Child, which has it"
     ),
 }
+_OF_AIO = {
+    "clone": "await ramet.clone(fn) waits for its result",
+    "Popen": "open_process(argv) starts a program",
+    "Command": "it is ramet.Command",
+    **dict.fromkeys(("PIPE", "DEVNULL", "STDOUT"), "ramet has it"),
+    **dict.fromkeys(("call", "check_call"), "run(argv) waits for a program's end"),
+    "check_output": "run(argv, check=True, capture_output=True) has it as stdout",
+    "communicate": "ramet.aio.run(argv, input=..., capture_output=True) writes and reads all",
+    "poll": "returncode is None while it runs",
+    **dict.fromkeys(
+        ("read", "readline", "readuntil"), "receive() gives the next bytes, until EndOfStream"
+    ),
+    **dict.fromkeys(("write", "writelines", "drain"), "await send(data) writes all of it"),
+}
 _OF_RAMET = {
     "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
     "Process": "ramet.clone(fn) runs a function, ramet.Popen(argv) a program",
@@ -74,7 +88,9 @@ _OF_RAMET = {
 
 
 def no_callable(what: object, verb: str) -> TypeError:
-    """For something that no child can call."""
+    """For something that no child can call; ... is nothing at all."""
+    if what is ...:
+        return TypeError(f"the function comes first: {verb}(fn, 1, 2)")
     text = f"fn must be callable, not {type(what).__name__}"
     if isinstance(what, str | bytes | list | tuple):
         text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
@@ -160,6 +176,15 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
 def no_attribute_of_child(name: str) -> str:
     """What a handle has in its place, for those who know other libraries; empty for nothing."""
     return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
+
+
+def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
+    """The error where a part of ramet.aio has no such name, with what is there in its place."""
+    hint = _OF_AIO.get(name, "")
+    kind = thing.__name__ if isinstance(thing, ModuleType) else type(thing).__name__
+    return AttributeError(
+        f"{kind!r} has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
+    )
 
 
 def no_attribute_of_command(name: str) -> str:

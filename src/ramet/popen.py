@@ -480,7 +480,10 @@ def _size(name: str, size: int | None) -> int:
     if size is None:
         return -1
     if not isinstance(size, int):
-        raise TypeError(f"{name} must be an integer")
+        hint = ""
+        if name == "bufsize" and isinstance(size, str | bytes):
+            hint = ": the words of a program are one list, run(['echo', 'hi'])"
+        raise TypeError(f"{name} must be an integer{hint}")
     return size
 
 

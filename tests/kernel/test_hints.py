@@ -195,12 +195,26 @@ def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
         (lambda: ramet.clone(["true"]), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
         (lambda: ramet.vfork("true"), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
         (lambda: ramet.clone(nothing()), r"hand over the function"),  # type: ignore[func-returns-value, arg-type]
+        (lambda: ramet.clone(target=nothing, args=()), r"comes first: clone\(fn, 1, 2\)"),  # type: ignore[call-arg]
+        (lambda: ramet.vfork(), r"comes first: vfork\(fn, 1, 2\)"),  # type: ignore[call-arg]
+        (lambda: ramet.run("echo", "hi"), r"one list, run\(\['echo', 'hi'\]\)$"),  # type: ignore[call-overload]
         (lambda: ramet.fork(nothing), r"clone\(fn\)"),  # type: ignore[arg-type]
         (lambda: ramet.wait(ramet.vfork(nothing)), r"wait\(\[child\]\), or child.wait\(\)"),  # type: ignore[arg-type]
         (lambda: ramet.vfork(nothing).send_signal("TERM"), "signal.SIGTERM"),  # type: ignore[arg-type]
         (lambda: bool(ramet.vfork(nothing).poll()), r"poll\(\) is not None"),
     ],
-    ids=["argv", "command", "result", "fork", "wait", "signal", "truth"],
+    ids=[
+        "argv",
+        "command",
+        "result",
+        "target",
+        "nothing",
+        "two words",
+        "fork",
+        "wait",
+        "signal",
+        "truth",
+    ],
 )
 def test_what_is_no_function_says_what_is_there_for_it(
     call: Callable[[], object], words: str, nothing_left: object
@@ -228,6 +242,27 @@ def test_a_handle_names_its_own_words_for_others(name: str, words: str) -> None:
     with pytest.raises(AttributeError, match=words):
         getattr(child, name)
     assert not hasattr(child, name)
+
+
+def test_a_process_in_a_loop_names_its_own_words_for_others(nothing_left: object) -> None:
+    """So do its streams and the module itself, for who knows asyncio's or subprocess's."""
+
+    def asked(thing: object, name: str) -> str:
+        with pytest.raises(AttributeError) as caught:
+            getattr(thing, name)
+        return str(caught.value)
+
+    async def main() -> None:
+        pipe = ramet.PIPE
+        async with await ramet.aio.open_process(["cat"], stdin=pipe, stdout=pipe) as process:
+            assert "ramet.aio.run(argv, input=" in asked(process, "communicate")
+            assert "receive()" in asked(process.stdout, "read")
+            assert "send(data)" in asked(process.stdin, "write")
+            assert asked(process, "nonsense") == "'Process' has no attribute 'nonsense'"
+        assert "await ramet.clone(fn)" in asked(ramet.aio, "clone")
+        assert asked(ramet.aio, "nonsense") == "'ramet.aio' has no attribute 'nonsense'"
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from anyio.lowlevel import checkpoint
+
+from ..hints import no_attribute_of_aio
 
 _MOST_AT_ONCE = 1 << 16  # what a pipe holds
 
@@ -19,6 +21,11 @@ class _End:
         self._using = anyio.ResourceGuard(doing)
         self._descriptor = file.fileno()
         os.set_blocking(self._descriptor, False)
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> object:
+            raise no_attribute_of_aio(self, name)
 
     def fileno(self) -> int:
         """The descriptor; ValueError once it is closed."""

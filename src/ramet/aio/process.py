@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from .. import awaiting
 from ..child import Child
 from ..exit_status import ExitStatus
+from ..hints import no_attribute_of_aio
 from ..popen import Popen
 from ..program import Command
 from ..tree import Subreaper
@@ -104,6 +105,11 @@ class Process(AnyioProcess):
         self._stdin = None if popen.stdin is None else SendingEnd(popen.stdin)
         self._stdout = None if popen.stdout is None else ReceivingEnd(popen.stdout)
         self._stderr = None if popen.stderr is None else ReceivingEnd(popen.stderr)
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> object:
+            raise no_attribute_of_aio(self, name)
 
     @property
     def args(self) -> Any:
