@@ -14,7 +14,8 @@ import threading
 from _socket import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from itertools import chain, islice
+from typing import Any, cast
 
 from . import _core
 from .errors import ResultError
@@ -39,7 +40,7 @@ def close(left: list[Any], result: object) -> ResultError | None:
     if _is_own(_tracker_number(), maker):
         _forget_tracker()
     files = _above(own)
-    refusal = _refusal(result) if any(result is each for each in (*own, *files)) else None
+    refusal = _refusal(result, {id(each) for each in (*own, *files)})
     for file in files:
         with suppress(Exception):  # a buffer that cannot be written any more
             file.close()
@@ -67,11 +68,53 @@ def abandon(left: list[Any]) -> None:
         _forget_tracker()
 
 
-def _refusal(result: object) -> ResultError:
+def _refusal(result: object, own: set[int]) -> ResultError | None:
+    """own: what has a descriptor of that table, by id()."""
+    found = _first_held(result, own)
+    if found is None:
+        return None
+    verb = "is" if found is result else "holds"
     return ResultError(
-        f"the result is {result!r}, whose descriptor is of the child's own table and ends with it: "
+        f"the result {verb} {found!r}, whose descriptor is of the child's own table and ends with it: "
         "share the table (CloneFlag.FILES), or open it in the caller"
     )
+
+
+# Where a list of dictionaries has wrappers: that deep, and among so many objects, is looked.
+_DEPTH = 4
+_MOST_LOOKED_AT = 10_000
+_CONTAINERS = (list, tuple, set, frozenset)
+# Where what wraps a file or a socket has it: tempfile, gzip, bz2, zipfile, socket, os.popen.
+_WRAPPED = ("file", "_file", "fileobj", "raw", "buffer", "fp", "_fp", "_sock", "_stream")
+
+
+def _first_held(result: object, own: set[int]) -> object | None:
+    level = [result]
+    for _ in range(_DEPTH):
+        for each in level:
+            if id(each) in own:
+                return each
+        parts = chain.from_iterable(map(_parts, level))
+        level = list(islice(parts, _MOST_LOOKED_AT))
+    return None
+
+
+def _parts(each: object) -> Iterable[object]:
+    """What is in a container, and what a wrapper wraps: nothing of the caller's runs for it."""
+    if type(each) in _CONTAINERS:
+        return cast("Iterable[object]", each)
+    if type(each) is dict:
+        return chain(each, each.values())
+    attributes = _attributes(each)
+    return [attributes[name] for name in _WRAPPED if name in attributes]
+
+
+def _attributes(each: object) -> dict[str, Any]:
+    try:
+        attributes = object.__getattribute__(each, "__dict__")
+    except AttributeError:
+        return {}
+    return attributes if type(attributes) is dict else {}
 
 
 def _kind(each: Any) -> Any:

@@ -123,7 +123,8 @@ def no_helper(
     why = refusal(error_number, helper_flags, 0, "clone")
     reason = os.strerror(error_number) if why.unexpected else why.strerror
     sentence = f"{needed}, and none can be made: {reason}"
-    if error_number != errno.EAGAIN:  # where the tasks are counted, another way would need one as well
+    # Where the limit is of tasks, another way would need one as well.
+    if error_number != errno.EAGAIN:
         sentence += f"; {without}"
     return CloneError(
         error_number,

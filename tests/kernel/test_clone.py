@@ -1,6 +1,7 @@
 import ctypes
 import errno
 import gc
+import gzip
 import os
 import pickle
 import platform
@@ -8,6 +9,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -497,13 +499,21 @@ def test_a_large_array_arrives(nothing_left: "LeakCheck") -> None:
 def test_a_file_of_another_table_is_no_result(
     flags: F, tmp_path: Path, nothing_left: object
 ) -> None:
-    """A file, a socket that has a number of the child's table is refused, with the reason."""
+    """A file, a socket that has a number of the child's table is refused, with the reason.
+
+    So is what wraps one, and a container of these.
+    """
     path = tmp_path / "file"
     path.touch()
     for make in (
         lambda: path.open("w"),
         lambda: path.open("rb", buffering=0),
         lambda: socket.socket(socket.AF_UNIX),
+        lambda: tempfile.NamedTemporaryFile(dir=tmp_path),  # noqa: SIM115 - it is to be left open
+        lambda: gzip.open(path),  # noqa: SIM115 - the same
+        lambda: [1, path.open()],
+        lambda: {"files": [(path.open("rb"),)]},
+        lambda: {"wrapped": gzip.open(path)},  # noqa: SIM115 - the same
     ):
         child: ramet.Child[object] = ramet.clone(make, flags=flags)
         with path.open() as ours:  # perhaps under the same number
@@ -533,6 +543,46 @@ def test_a_file_of_the_same_table_is_a_result(tmp_path: Path, nothing_left: obje
             return file
 
     assert ramet.clone(closed, flags=F.VM).result() is not None
+
+
+def test_what_holds_no_file_of_the_child_is_a_result(tmp_path: Path, nothing_left: object) -> None:
+    """Whatever it has left open besides; a container that holds itself is looked at as well."""
+    kept: list[object] = []
+
+    def fn() -> list[Any]:
+        kept.append((tmp_path / "file").open("w"))
+        result: list[Any] = [{"text": "text"}, (1, {2, 3})]
+        result.append(result)
+        return result
+
+    result = ramet.clone(fn, flags=F.VM).result()
+    assert result[:2] == [{"text": "text"}, (1, {2, 3})]
+    assert result[2] is result
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK, F.VM | F.SIGHAND | F.THREAD], ids=str)
+def test_what_a_child_closes_stays_open_in_its_callers_table(
+    flags: F, nothing_left: object
+) -> None:
+    """The object says that it is closed, and the number is the caller's to close."""
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    ramet.clone(ours.close, flags=flags).result()
+    assert ours.fileno() == -1
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):  # the other end is open
+        theirs.recv(1)
+    os.close(number)
+    assert theirs.recv(1) == b""
+    theirs.close()
+
+
+def test_what_a_child_closes_of_a_shared_table_is_closed(nothing_left: object) -> None:
+    """With FILES it is closed for both."""
+    ours, theirs = socket.socketpair()
+    ramet.clone(ours.close, flags=F.VM | F.FILES).result()
+    assert theirs.recv(1) == b""
+    theirs.close()
 
 
 @pytest.mark.parametrize("flags", [F(0), F.FS, F.VM])
