@@ -87,7 +87,9 @@ def clone(
     the memory, and the result is the object itself. Descriptors are its own, unless it shares them
     (FILES): so files, sockets and epoll objects that it has opened, and left open, are closed at
     its end, whoever refers to them; a handler of logging opens its file anew. One that fn returns is
-    no result: result() raises ResultError, with the reason. Such a child waits at
+    no result: result() raises ResultError, with the reason. What it closes of the caller's says that
+    it is closed, but stays open in the caller's table, where nobody closes it any more: share the
+    table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at
     the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
     the exit code and gives no result. The child runs no atexit handlers. fn begins with the
     caller's context variables, in a context of its own: what it sets there is not the caller's,

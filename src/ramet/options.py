@@ -139,8 +139,7 @@ class Options(FunctionOptions, total=False):
 
     ``start``: False for a child that is complete but waits before its program until start(); a wait
     without a timeout is refused before it, and a read from a pipe that only the child writes waits
-    for ever. Until then the kernel suspends a thread of the caller's, for which libc's setuid() and
-    its kin wait.
+    for ever. Nobody is suspended until then; a caller that ends or execs takes such a child along.
     """
 
     executable: Text | None
