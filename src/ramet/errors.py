@@ -164,17 +164,26 @@ def spawn_error(
 class UnknownNameError(ValueError, KeyError):
     """A name that nothing has; ``nearest`` is the known one that it is likely to mean, or None.
 
+    ``known``: all that there are, where they are few and none is like it.
+
     It is a KeyError too, since that is what subprocess raises for a user that is not there.
     """
 
-    def __init__(self, what: str, name: str, nearest: str | None = None) -> None:
-        super().__init__(what, name, nearest)
+    def __init__(
+        self, what: str, name: str, nearest: str | None = None, known: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, name, nearest, known)
         self.what = what
         self.name = name
         self.nearest = nearest
+        self.known = known
 
     def __str__(self) -> str:
-        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        hint = ""
+        if self.nearest:
+            hint = f"; did you mean {self.nearest!r}?"
+        elif self.known:
+            hint = f"; it is one of {', '.join(self.known)}"
         return f"there is no {self.what} {self.name!r}{hint}"
 
 

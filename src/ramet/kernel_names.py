@@ -68,6 +68,8 @@ NAMESPACES: Mapping[str, int] = {
 
 _SIGNALS: Mapping[str, int] = {name: one.value for name, one in signal.Signals.__members__.items()}
 
+_FEW = 8  # which an error may list
+
 T = TypeVar("T")
 
 
@@ -78,7 +80,9 @@ def find(names: Mapping[str, T], name: str, what: str, prefix: str = "") -> T:
     short = name.upper().removeprefix(prefix)
     found = names.get(short, names.get(name))
     if found is None:
-        raise UnknownNameError(what, name, nearest(short, names))
+        close = nearest(short, names)
+        few = () if close or len(names) > _FEW else tuple(names)
+        raise UnknownNameError(what, name, close, few)
     return found
 
 

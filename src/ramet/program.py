@@ -34,7 +34,7 @@ from .options import (
     key,
     warn_of_kept_groups,
 )
-from .spawn_reasons import likely_reason
+from .spawn_reasons import likely_reason, why_not_executed
 from .surroundings import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
 from .tree import Birthplace
 
@@ -64,6 +64,7 @@ _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemenco
 
 # What execve says of a name that no directory of PATH has, some of which may not be searched.
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
+_OTHER_FILES = frozenset({"root", "namespaces"})
 _HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
 
 # Options for which a command holds descriptors.
@@ -93,12 +94,12 @@ class Command:
         self._asked = argv[0], options  # for an error: as the caller has put it
         self._held: Descriptors | None = None
         said: Checked
-        if "user" in options:
-            warn_of_kept_groups(options)
         if not options:
             said, self._made = _NOTHING_SAID, _plainly_made()
         else:
             said = self._work_out(options)
+        if "user" in options:  # which is known to be there by now
+            warn_of_kept_groups(options)
         told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
         paths = _paths(self._argv, said, options.get("env"))
         self._exec = ("EXEC", paths, told, said.get("env"))
@@ -200,9 +201,18 @@ class Command:
                     f"no program has this whole line as its name: its words apart are {words}, and a "
                     "shell takes it whole (shell=True, sh -c)"
                 )
+            elif number == errno.EACCES and self._is_looked_for_from_here():
+                reason = why_not_executed(self._exec[1]) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
         return spawn_error(label, number, named, reason)
+
+    def _is_looked_for_from_here(self) -> bool:
+        """Whether the names of its files mean the same to this process."""
+        options = self._asked[1]
+        if not _OTHER_FILES.isdisjoint(options):
+            return False
+        return "cwd" not in options or all(map(os.path.isabs, self._exec[1]))
 
 
 def begin(command: Command, patience: float) -> "Child[None] | Launch":

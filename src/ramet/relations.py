@@ -51,9 +51,10 @@ class Relation:
     def __str__(self) -> str:
         words = {row.key: row.what for row in SHARES}
         lines = [f"tasks {self.first} and {self.second}"]
+        nothing = "nothing that is known" if self.unknown else "nothing"
         for title, wanted in (("shared", True), ("apart", False)):
             told = [words[key] for key, is_so in self.shares.items() if is_so is wanted]
-            lines.append(f"  {title}: {', '.join(told) or 'nothing'}")
+            lines.append(f"  {title}: {', '.join(told) or nothing}")
         lines += [f"  not known: {words[key]} ({why})" for key, why in self.unknown.items()]
         return "\n".join(lines)
 

@@ -1,13 +1,17 @@
 """Why a step on the way to a program is likely to have failed: an errno alone rarely says."""
 
 import errno
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 
 _NEEDS = "it needs {} in the user namespace that owns it"
 
 _REASONS: Mapping[tuple[str, int], str] = {
     ("execve", errno.ENOENT): "no such program, or the interpreter of its first line is missing",
-    ("execve", errno.EACCES): "it may not be executed: a mode bit, or a noexec mount",
+    ("execve", errno.EACCES): (
+        "it may not be executed: a mode bit, a noexec mount, or a directory before it that may not be "
+        "searched"
+    ),
     ("execve", errno.ENOEXEC): "it is neither a binary of this machine nor a script with #!",
     ("execve", errno.E2BIG): "argv and environment together are too large",
     ("execve", errno.ETXTBSY): "somebody has it open for writing",
@@ -72,3 +76,15 @@ _REASONS: Mapping[tuple[str, int], str] = {
 def likely_reason(step: str, number: int) -> str:
     """A sentence for the errno of a step; empty where there is nothing to add to its own text."""
     return _REASONS.get((step, number)) or _REASONS.get((step.partition("(")[0], number), "")
+
+
+def why_not_executed(paths: Sequence[bytes]) -> str:
+    """What the files of these names tell of an execve's EACCES; empty where it is nothing.
+
+    paths: where the program was looked for, as this process would find them.
+    """
+    if any(map(os.path.isdir, paths)):
+        return "it is a directory"
+    if len(paths) > 1 and not any(map(os.path.exists, paths)):
+        return "no directory of PATH is seen to have it, and not all may be searched"
+    return ""

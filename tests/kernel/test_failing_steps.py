@@ -411,10 +411,27 @@ def test_a_program_that_may_not_be_executed(
     """EACCES is a PermissionError, for a file without the bit and for a directory."""
     text = refused_program([script("#!/bin/sh\n", 0o644)], errno.EACCES, PermissionError)
     assert "mode bit" in text
-    refused_program([str(tmp_path)], errno.EACCES, PermissionError)
+    assert "it is a directory" in refused_program([str(tmp_path)], errno.EACCES, PermissionError)
     # Along PATH it is told as well, though the last place that is looked at has no such file.
     path = {"PATH": f"{tmp_path}:/no/such"}
     refused_program(["program"], errno.EACCES, PermissionError, env=path)
+
+
+@pytest.mark.parametrize("name", ["no-such-program", "program"])
+def test_a_folder_of_the_path_that_may_not_be_searched(
+    name: str, script: Callable[[str, int], str], tmp_path: Path, nothing_left: object
+) -> None:
+    """EACCES says nothing of the program, which may be there or not."""
+    script("#!/bin/sh\n", 0o755)
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if ROOT else {}
+    tmp_path.chmod(0 if not ROOT else 0o700)
+    path = {"PATH": f"{tmp_path}:/no/such"}
+    text = refused_program([name], errno.EACCES, PermissionError, env=path, **user)
+    tmp_path.chmod(0o700)
+    # Only root sees that the program is there.
+    seen = ROOT and name == "program"
+    assert ("a directory before it that may not be searched" in text) == seen
+    assert ("no directory of PATH is seen to have it" in text) == (not seen)
 
 
 @pytest.mark.parametrize("text", ["no interpreter\n", "", "\x7fELF, but no more"])

@@ -101,6 +101,19 @@ def test_who_is_left_in_groups_of_root_is_warned_of(
         os.setgroups(before)
 
 
+def test_a_user_who_is_not_there_keeps_no_groups(root: None) -> None:
+    """The error comes alone."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for make in (
+            lambda: Command(["true"], user="noboby"),
+            lambda: ramet.clone(os.getpid, user="noboby"),
+        ):
+            with pytest.raises(ramet.UnknownNameError, match="did you mean"):
+                make()
+    assert caught == []
+
+
 def test_who_has_said_all_is_not_warned(root: None) -> None:
     """Whoever names group and groups, or takes the user's own, or stays root, knows what comes of it."""
     with warnings.catch_warnings():

@@ -80,6 +80,13 @@ def test_what_looks_shared_may_be_missing_on_both_sides(plain_child: ramet.Child
     assert "not known: semaphore undo list" in str(seen)
 
 
+def test_what_is_not_known_is_not_said_to_be_apart() -> None:
+    """Nothing is known to be shared where nobody may ask; nothing is shared where all is known."""
+    unseen = ramet.Relation(1, 2, {"vm": None}, {"vm": "Operation not permitted"})
+    assert "shared: nothing that is known\n" in str(unseen)
+    assert "shared: nothing\n" in str(ramet.Relation(1, 2, {"vm": False}, {}))
+
+
 def test_threads_are_tasks() -> None:
     """A thread of this process shares its memory, its pid and its parent."""
     started, over = threading.Event(), threading.Event()

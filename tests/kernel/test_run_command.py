@@ -341,6 +341,8 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--rlimit", "CORE=2:1", "true"], "step 'setrlimit(CORE)' failed: EINVAL"),
         (["--new", "nte", "true"], "there is no namespace 'nte'; did you mean 'net'?"),
         (["--join", "mtn=1", "true"], "did you mean 'mnt'?"),
+        (["--new", "foo", "true"], "no namespace 'foo'; it is one of "),
+        (["--join", "foo=1", "true"], "it is one of user, cgroup, ipc, uts, net, pid, mnt"),
         (["--join", "time=1", "true"], "time namespace"),
         (["--user", "nobdy", "true"], "there is no user 'nobdy'; did you mean 'nobody'?"),
         (["--ambient-caps", "NET_RW", "true"], "did you mean 'NET_RAW'?"),

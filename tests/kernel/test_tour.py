@@ -404,7 +404,7 @@ def test_notes_stand_with_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("COLUMNS", "140")
     lines = shown(io.StringIO(), (outcome,)).splitlines()
     above, below = next(pair for pair in pairwise(lines) if "a note of it" in pair[1])
-    assert below.index("a note") == above.index("after")
+    assert below.index("note: a note") == above.index("after")
 
 
 def test_the_end_counts_and_names_what_is_missing(columns: int) -> None:

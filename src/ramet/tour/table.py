@@ -125,7 +125,9 @@ def _table(has_notes: bool, outcomes: Iterable[Outcome]) -> Table:
         note = Text(seen.detail, style=NOTE)
         with_ = Text(seen.with_)
         if note and not has_notes:
-            with_ = Text("\n").join(part for part in (with_, note) if part)
+            # A colour alone would not tell it from what was seen: there may be none.
+            labelled = Text.assemble("note: ", note, style=NOTE)
+            with_ = Text("\n").join(part for part in (with_, labelled) if part)
         cells = [_name(row), Text(row.statement), Text(seen.without), with_]
         table.add_row(*cells, *([note] if has_notes else []), _verdict(seen))
     return table
