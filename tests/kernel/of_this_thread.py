@@ -1,7 +1,8 @@
 """What a child has of the thread that makes it: changes of one thread, and a look at what a task is.
 
 As a program it says what it is; with the name of a way and of a thread it changes that thread, after a
-first birth, and tells in what its next child is not as the thread.
+first birth, and tells in what its next child is not as the thread. With a cgroup besides it moves there,
+and changes nothing else.
 """
 
 import asyncio
@@ -18,9 +19,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 State = dict[str, Any]
+Changes = dict[str, Callable[[], object]]
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "uts", "user", "pid_for_children", "time_for_children")
 LINES = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapBnd", "CapInh", "Groups", "Uid", "Gid")
@@ -69,6 +72,9 @@ def state() -> State:
     for name in NAMESPACES:
         found[name] = os.readlink(f"/proc/thread-self/ns/{name}")
     found["cwd"] = os.readlink("/proc/thread-self/cwd")
+    found["root"] = _mount_at_root()
+    with open("/proc/thread-self/cgroup") as file:
+        found["cgroups"] = file.read()
     found["umask"] = status["Umask"]
     found["hostname"] = socket.gethostname()
     found["affinity"] = sorted(os.sched_getaffinity(0))
@@ -87,6 +93,15 @@ def state() -> State:
     if opened:
         found["opened"] = os.readlink(f"/proc/thread-self/fd/{opened}")
     return found
+
+
+def _mount_at_root() -> str:
+    """By its number: a name says nothing of a root, which is always /."""
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    with open(f"/proc/thread-self/fdinfo/{root}") as file:
+        lines = file.read().splitlines()
+    os.close(root)
+    return next(line for line in lines if line.startswith("mnt_id"))
 
 
 # ---- changes of the calling thread
@@ -111,6 +126,15 @@ def _fs() -> None:
     os.umask(0o71)
 
 
+def _root() -> None:
+    """All is there again below another directory, in the mount namespace that is this thread's by now."""
+    bind_all, private_all = 0x1000 | 0x4000, 0x40000 | 0x4000
+    here, there = ctypes.create_string_buffer(b"/"), ctypes.create_string_buffer(b"/mnt")
+    called("mount", 0, ctypes.addressof(here), 0, private_all, 0)
+    called("mount", ctypes.addressof(here), ctypes.addressof(there), 0, bind_all, 0)
+    os.chroot("/mnt")
+
+
 def _hostname() -> None:
     unshare(0x04000000)
     socket.sethostname("twig")
@@ -128,7 +152,7 @@ def _groups() -> None:
     raw("setgroups", 2, ctypes.addressof(groups))
 
 
-CHANGES: dict[str, Callable[[], object]] = {
+CHANGES: Changes = {
     "signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2}),
     "files": _files,
     "cwd and umask": _fs,
@@ -144,6 +168,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "ipc": lambda: unshare(0x08000000),
     "cgroup": lambda: unshare(0x02000000),
     "mnt": lambda: unshare(0x00020000),
+    "root": _root,
     "time": lambda: unshare(0x80),
     "securebits": lambda: called("prctl", 28, 1 << 2, 0, 0, 0),
     "bounding set": lambda: called("prctl", 24, 21, 0, 0, 0),
@@ -158,6 +183,7 @@ NEED_RIGHTS = {
     "ipc",
     "cgroup",
     "mnt",
+    "root",
     "time",
     "securebits",
     "bounding set",
@@ -165,6 +191,12 @@ NEED_RIGHTS = {
     "gid",
 }
 MAY_LACK = {"session keyring", "time"}  # kernels without them
+
+
+def enter(cgroup: str) -> None:
+    """The whole process, whoever of its threads says so."""
+    with open(f"{cgroup}/cgroup.procs", "w") as file:
+        file.write("0")
 
 
 # ---- ways to a child
@@ -252,12 +284,12 @@ WAYS: dict[str, Callable[[], Any]] = {
 }
 
 
-def differences(way: str) -> list[str]:
+def differences(way: str, changes: Changes) -> list[str]:
     """In what the child of the calling thread, by that way, is not as it is, after all the changes."""
     told = []
     with WAYS[way]() as child:
         child()
-        for name, change in CHANGES.items():
+        for name, change in changes.items():
             if name in NEED_RIGHTS and os.geteuid() != 0:
                 continue
             before = state()
@@ -282,12 +314,14 @@ def main() -> None:
     if len(sys.argv) == 1:
         print(json.dumps(state()))
         return
-    _, way, thread = sys.argv
+    _, way, thread, *cgroups = sys.argv
+    moves: Changes = {f"enter {each}": partial(enter, each) for each in cgroups}
+    changes = moves or CHANGES
     if thread == "main":
-        told = differences(way)
+        told = differences(way, changes)
     else:
         with ThreadPoolExecutor(1) as other:
-            told = other.submit(differences, way).result()
+            told = other.submit(differences, way, changes).result()
     print("\n".join(told))
     sys.exit(bool(told))
 

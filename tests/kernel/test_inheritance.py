@@ -10,8 +10,7 @@ PROGRAM = Path(__file__).with_name("of_this_thread.py")
 SECONDS = 100
 
 
-@pytest.mark.parametrize("thread", ["main", "other"])
-@pytest.mark.parametrize(
+WAYS = pytest.mark.parametrize(
     "way",
     [
         "run",
@@ -27,12 +26,30 @@ SECONDS = 100
         "in_namespace",
     ],
 )
+THREADS = pytest.mark.parametrize("thread", ["main", "other"])
+
+
+def look(way: str, thread: str, request: pytest.FixtureRequest, *cgroup: str) -> None:
+    if way == "in_namespace":
+        request.getfixturevalue("root")
+    argv = [sys.executable, str(PROGRAM), way, thread, *cgroup]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@THREADS
+@WAYS
 def test_a_child_is_as_the_thread_that_makes_it(
     way: str, thread: str, request: pytest.FixtureRequest
 ) -> None:
     """What the calling thread has changed its next child has, whatever the way to the child."""
-    if way == "in_namespace":
-        request.getfixturevalue("root")
-    argv = [sys.executable, str(PROGRAM), way, thread]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    look(way, thread, request)
+
+
+@THREADS
+@WAYS
+def test_a_child_is_in_the_cgroup_of_who_makes_it(
+    way: str, thread: str, request: pytest.FixtureRequest, cgroup: Path
+) -> None:
+    """Where the process has moved after a first birth its next child is born, whatever the way."""
+    look(way, thread, request, str(cgroup))
