@@ -427,6 +427,33 @@ def test_the_end_counts_and_names_what_is_missing(columns: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        (1, "1 row: 1 {one}"),
+        (2, "2 rows: 2 {many}"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("verdict", "one", "many"),
+    [
+        (Verdict.HOLDS, "holds", "hold"),
+        (Verdict.CHANGED, "changed", "changed"),
+        (Verdict.GONE, "gone", "gone"),
+        (Verdict.NOT_PERMITTED, "not permitted here", "not permitted here"),
+        (Verdict.TOO_OLD, "needs a newer Linux", "need a newer Linux"),
+        (Verdict.DIFFERS, "DIFFERS", "DIFFER"),
+    ],
+)
+def test_the_counts_are_sentences(
+    rows: int, counts: str, verdict: Verdict, one: str, many: str
+) -> None:
+    """One row holds, two hold; what is no verb stays as it is."""
+    row = Row("ONE", "a group", "a statement", as_if_seen)
+    text = shown(io.StringIO(), (run.Outcome(row, Seen("", "", verdict, "why")),) * rows)
+    assert text.splitlines()[-1] == counts.format(one=one, many=many)
+
+
 # ---- the command
 
 

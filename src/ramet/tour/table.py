@@ -204,11 +204,21 @@ def _summary(outcomes: Sequence[Outcome]) -> Group:
     return Group(*parts)
 
 
+def _of_many(verdict: Verdict, rows: int) -> str:
+    """The verdict's verb, if it has one, is that of so many rows."""
+    plural = {
+        Verdict.HOLDS: "hold",
+        Verdict.TOO_OLD: "need a newer Linux",
+        Verdict.DIFFERS: "DIFFER",
+    }
+    return verdict.value if rows == 1 else plural.get(verdict, verdict.value)
+
+
 def _counts(outcomes: Sequence[Outcome]) -> Text:
     numbers = Counter(outcome.seen.verdict for outcome in outcomes)
     rows = f"{len(outcomes)} row{'s' * (len(outcomes) != 1)}: "
     counted = [
-        Text(f"{numbers[verdict]} {verdict.value}", style=_STYLES[verdict])
+        Text(f"{numbers[verdict]} {_of_many(verdict, numbers[verdict])}", style=_STYLES[verdict])
         for verdict in Verdict
         if numbers[verdict]
     ]
