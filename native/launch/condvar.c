@@ -149,7 +149,6 @@ void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
 
 /* ---- with its mutex: nobody comes in, and nobody signals */
 
-#define LOOKS 10
 #define LOOKS_FOR_LATECOMERS 50
 #define PAUSE_NANOSECONDS 200000
 #define PATIENCE_NANOSECONDS INT64_C(200000000)
@@ -184,15 +183,16 @@ static bool is_in_order(pthread_cond_t *condvar)
     return lock == 0 && (long)waiters <= count_sleepers(condvar);
 }
 
-/* It takes a moment to wake up and leave. */
-static bool is_in_order_soon(pthread_cond_t *condvar)
+/* It takes a moment to wake up and leave: until there is a processor for each. */
+static bool is_in_order_within(pthread_cond_t *condvar, int64_t patience)
 {
-    for (int look = 0; look < LOOKS; look++) {
-        if (is_in_order(condvar))
-            return true;
+    const int64_t deadline = ramet_now() + patience;
+    while (!is_in_order(condvar)) {
+        if (ramet_now() >= deadline)
+            return false;
         pause_shortly();
     }
-    return false;
+    return true;
 }
 
 static void unlock(pthread_cond_t *condvar)
@@ -233,11 +233,11 @@ static void await_latecomers(pthread_cond_t *condvar)
     }
 }
 
-void ramet_condvar_heal(pthread_cond_t *condvar)
+void ramet_condvar_heal(pthread_cond_t *condvar, int64_t patience)
 {
     if (layout == NULL)
         return;
-    if (is_in_order_soon(condvar)) {
+    if (is_in_order_within(condvar, patience)) {
         wake_sleepers(condvar);
         pthread_cond_broadcast(condvar);
         return;

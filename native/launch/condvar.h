@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * A task that is stopped, and will be killed, sleeps on this word: if that is one of the condition
@@ -24,9 +25,10 @@ pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *wo
 
 /*
  * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken, as they
- * may be for no reason at any time: a signal may have been meant for the dead, or died with him.
+ * may be for no reason at any time: a signal may have been meant for the dead, or died with him. Who lives and
+ * has not left it when he was woken is taken for dead after so many nanoseconds.
  */
-void ramet_condvar_heal(pthread_cond_t *condvar);
+void ramet_condvar_heal(pthread_cond_t *condvar, int64_t patience);
 
 /*
  * The same for a mutex that is not to be had, since its owner signals and waits for the dead: lets him go

@@ -168,12 +168,14 @@ static int gather_orphans(struct ramet_carrier **orphans, int count, pid_t maker
 int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
 {
     struct ramet_carrier *orphans[MOST_NESTED];
-    if (dead != NULL)
-        core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
     bool attached = dead != NULL && core_is_attached(dead);
+    if (dead != NULL && !attached)
+        core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
     int count = gather_orphans(orphans, 0, maker);
     for (int i = 0; i < count; i++)
         count = gather_orphans(orphans, count, ((const struct carried *)orphans[i]->context)->own_pid);
+    if (attached) /* when they are off the count */
+        core_gil_mend_after_holder(dead);
     for (int i = 0; i < count; i++)
         give_up_gil(orphans[i], ((const struct carried *)orphans[i]->context)->state);
     if (dead != NULL && !attached)

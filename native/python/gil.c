@@ -96,17 +96,25 @@ static void unlock(pthread_mutex_t *mutex, int tid)
 #define MOST_TRIES 10
 #define PAUSE_OF_TRIES_NANOSECONDS 1000000
 
+/* How long the living may take until they have a processor, before they are taken for dead: in nanoseconds. */
+struct patience {
+    int64_t with_owner, with_waiters;
+};
+
+static const struct patience after_a_waiter = {PATIENCE_NANOSECONDS, 2 * 1000 * 1000};
+static const struct patience after_a_holder = {INT64_C(2000000000), INT64_C(1000000000)};
+
 /* Who has the mutex may be waiting for the dead. */
-static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar)
+static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar, int64_t patience)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_OF_TRIES_NANOSECONDS};
-    int64_t patience = ramet_now() + PATIENCE_NANOSECONDS;
+    int64_t deadline = ramet_now() + patience;
     for (int tries = 0; tries < MOST_TRIES;) {
         if (pthread_mutex_trylock(mutex) == 0)
             return true;
-        if (ramet_now() >= patience) {
+        if (ramet_now() >= deadline) {
             ramet_condvar_let_go_on(condvar, owner_of(mutex));
-            patience += PATIENCE_NANOSECONDS;
+            deadline += patience;
             tries++;
         }
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
@@ -114,12 +122,18 @@ static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar)
     return false;
 }
 
-static void heal(pthread_mutex_t *mutex, pthread_cond_t *condvar)
+static void heal(pthread_mutex_t *mutex, pthread_cond_t *condvar, const struct patience *patience)
 {
-    if (!lock(mutex, condvar))
+    if (!lock(mutex, condvar, patience->with_owner))
         return;
-    ramet_condvar_heal(condvar);
+    ramet_condvar_heal(condvar, patience->with_waiters);
     pthread_mutex_unlock(mutex);
+}
+
+static void heal_both(gil_state *gil, const struct patience *patience)
+{
+    heal(&gil->mutex, &gil->cond, patience);
+    heal(&gil->switch_mutex, &gil->switch_cond, patience);
 }
 
 void core_gil_mend(const PyThreadState *dead, int tid)
@@ -129,8 +143,13 @@ void core_gil_mend(const PyThreadState *dead, int tid)
         __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
     unlock(&gil->switch_mutex, tid);
     unlock(&gil->mutex, tid);
-    heal(&gil->mutex, &gil->cond);
-    heal(&gil->switch_mutex, &gil->switch_cond);
+    heal_both(gil, &after_a_waiter);
+}
+
+/* Threads of its own may have died, which are rare; the living are slow on a busy machine. */
+void core_gil_mend_after_holder(const PyThreadState *dead)
+{
+    heal_both(gil_of(dead), &after_a_holder);
 }
 
 void core_gil_strike_off(const int *word)

@@ -10,6 +10,12 @@
  */
 void core_gil_mend(const PyThreadState *dead, int tid);
 
+/*
+ * The same for a child that had the GIL when it died, as after an exec: then it held none of what protects it.
+ * But threads of its own may have died as they waited.
+ */
+void core_gil_mend_after_holder(const PyThreadState *dead);
+
 /* The same for a child that is stopped and will be killed, and sleeps on this word. */
 void core_gil_strike_off(const int *word);
 

@@ -173,3 +173,56 @@ def exec_while_a_child_asks_for_the_gil(count: int) -> None:
 def test_who_execs_leaves_no_request_for_the_gil(apart: Start) -> None:
     """Who has the GIL and is asked for it waits until another has it: the asker may have died."""
     apart(exec_while_a_child_asks_for_the_gil, 500).finish()
+
+
+def exec_beside_a_slow_waiter(count: int) -> None:
+    import ctypes
+    import os
+    import platform
+    import signal
+    import threading
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    futex = {"x86_64": b"202", "aarch64": b"98"}[platform.machine()]
+    libc = ctypes.PyDLL(None)  # which keeps the interpreter lock
+    text = ctypes.create_string_buffer(200)
+    turns, over = [0], [False]
+
+    def take_turns() -> None:
+        while not over[0]:
+            turns[0] += 1
+            time.sleep(0)
+
+    def sleeps_in_futex(pid: int) -> bool:
+        descriptor = libc.open(b"/proc/%d/syscall" % pid, os.O_RDONLY)
+        libc.read(descriptor, text, 199)
+        libc.close(descriptor)
+        return text.value.startswith(futex + b" ")
+
+    def let_it_go_on(pid: int) -> None:
+        os.execv("/bin/sh", ["sh", "-c", f"sleep 0.1; kill -CONT {pid}"])
+
+    threads = [threading.Thread(target=take_turns) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    child = ramet.clone(take_turns, flags=F.VM)
+    for _ in range(count):
+        while not sleeps_in_futex(child.pid):
+            libc.sched_yield()
+        libc.kill(child.pid, signal.SIGSTOP)
+        assert ramet.vfork(let_it_go_on, child.pid).wait(30).success
+        enough = turns[0] + 500
+        while turns[0] < enough:
+            time.sleep(0)
+    over[0] = True
+    for thread in threads:
+        thread.join()
+    assert child.wait(30).success
+
+
+def test_who_is_slow_to_leave_is_not_taken_for_dead(apart: Start) -> None:
+    """One that is woken to take the GIL, and has no processor yet when a child execs, goes on later."""
+    apart(exec_beside_a_slow_waiter, 10).finish()
