@@ -144,6 +144,40 @@ static void make_room(void)
     pthread_atfork(unlock_for_fork, lock_again, mend_in_copy);
 }
 
+/* ---- libraries' thread-locals, which a thread allocates when it first uses them */
+
+#ifdef __GLIBC__
+
+/* An entry of the vector (glibc's sysdeps/generic/dl-dtv.h, since 2.25). The one before the first tells how many follow it. */
+struct entry {
+    uintptr_t data; /* or their number */
+    void *to_free;
+};
+
+/*
+ * libc frees these when it gives the stack of a thread that has ended to the next one: so who starts a thread
+ * would wait for the lock of the arena that they lie in.
+ */
+static void keep_blocks_under(const int *lock)
+{
+    struct entry *entries = ramet_thread_vector();
+    for (uintptr_t i = 1, count = entries[-1].data; i <= count; i++)
+        if (entries[i].to_free != NULL && ramet_malloc_lock_over(entries[i].to_free) == lock)
+            entries[i].to_free = NULL;
+}
+
+#else
+
+/* musl has them made by whoever starts the thread. */
+static void keep_blocks_under(const int *lock)
+{
+    (void)lock;
+}
+
+#endif
+
+/* ---- after a death */
+
 void ramet_arena_recover(struct ramet_arena *arena)
 {
     static pthread_once_t made_room = PTHREAD_ONCE_INIT;
@@ -153,6 +187,7 @@ void ramet_arena_recover(struct ramet_arena *arena)
         return;
     if (ramet_each_rests(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* nobody rests who holds it */
         return;
+    keep_blocks_under(arena->lock);
     put_back_locals(arena);
     arena->cache = 0;
     arena->given_up = true;

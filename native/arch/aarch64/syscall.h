@@ -28,6 +28,12 @@ static inline void *ramet_thread_pointer(void)
     return pointer;
 }
 
+/* The vector of a thread's blocks of thread-local data is in the first word of its control block. */
+static inline void *ramet_thread_vector(void)
+{
+    return ((void **)ramet_thread_pointer())[0];
+}
+
 /* clone() by hand; here tls comes before ctid. */
 static inline long ramet_clone_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
 {

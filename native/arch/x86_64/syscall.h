@@ -29,6 +29,12 @@ static inline void *ramet_thread_pointer(void)
     return pointer;
 }
 
+/* The vector of a thread's blocks of thread-local data is in its second word. */
+static inline void *ramet_thread_vector(void)
+{
+    return ((void **)ramet_thread_pointer())[1];
+}
+
 /* clone() by hand; the order of its last two arguments is the architecture's own. */
 static inline long ramet_clone_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
 {
