@@ -635,8 +635,11 @@ def die_as_it_enters() -> None:
 
     futex = {"x86_64": "202", "aarch64": "98"}[platform.machine()]
 
+    parked = 2  # _Py_HAS_PARKED in CPython's Include/cpython/pylock.h
+
     libc = ctypes.PyDLL(None)  # which keeps the interpreter lock
     children: list[Any] = []
+    places: list[str] = []
 
     def futex_of(pid: int) -> str:
         """The word on which it sleeps, or nothing."""
@@ -647,6 +650,14 @@ def die_as_it_enters() -> None:
         number, _, operands = text.value.decode().partition(" ")
         return operands.split()[0] if number == futex else ""
 
+    def place_of_who_waits(pid: int) -> str:
+        """The word on which it sleeps until it has the file's lock; nothing as long as it does not."""
+        word = futex_of(pid)
+        if sys.version_info < (3, 15):
+            return word if word == lock else ""
+        # The lock is one byte, and who waits for it sleeps on a word of its own stack.
+        return word if ctypes.c_uint8.from_address(int(lock, 16)).value & parked else ""
+
     class Raw(io.RawIOBase):
         """A file in the midst of whose first write another comes to it."""
 
@@ -656,8 +667,9 @@ def die_as_it_enters() -> None:
         def write(self, data: Any, /) -> int:
             if not children:
                 children.append(ramet.clone(lambda: file.write(b"y" * 100), flags=F.VM))
-                while futex_of(children[0].pid) != lock:
+                while not (place := place_of_who_waits(children[0].pid)):
                     os.sched_yield()
+                places.append(place)
                 sys.setswitchinterval(1000)
             return len(data)
 
@@ -667,7 +679,7 @@ def die_as_it_enters() -> None:
     file.write(b"x" * 100)
     # The lock is free, so the child takes it; but the interpreter lock is ours all the time.
     child = children[0]
-    while futex_of(child.pid) in {"", lock}:
+    while futex_of(child.pid) in {"", *places}:
         libc.sched_yield()
     assert _core.is_locked(file, owner)
     assert _core.words_of(file)[owner] == 0
