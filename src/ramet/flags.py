@@ -452,7 +452,10 @@ FACTS: tuple[Facts, ...] = (
         shared_when_set="the thread group: process id, pending signals, limits, parent",
         when_clear="a thread group of its own",
         source="copy_process, copy_signal (kernel/fork.c)",
-        note="never waited for and no exit signal; needs SIGHAND",
+        note=(
+            "never waited for and no exit signal; needs SIGHAND; its ids are its own: setuid() and its "
+            "kin in libc change those of libc's own threads, and not of a task made with this flag"
+        ),
     ),
     _row(
         CloneFlag.NEWNS, since="2.4.19", calls="clone clone3 unshare",

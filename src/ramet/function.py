@@ -91,7 +91,9 @@ def clone(
     it is closed, but stays open in the caller's table, where nobody closes it any more: share the
     table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at
     the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
-    the exit code and gives no result. The child runs no atexit handlers. fn begins with the
+    the exit code and gives no result. A child with THREAD keeps the user, groups and capabilities of
+    its birth when this process gives up its own: os.setuid() and its kin reach the threads that libc
+    has started, and this is none. The child runs no atexit handlers. fn begins with the
     caller's context variables, in a context of its own: what it sets there is not the caller's,
     though the objects in them are, with VM. The decimal context is its own.
 

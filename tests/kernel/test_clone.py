@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 SECONDS = 30.0
 WALL = 0x40000000
+SOME_USER = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
 KCMP, IOPRIO_SET = {"x86_64": (312, 251), "aarch64": (272, 30)}[platform.machine()]
 KCMP_KINDS = {"vm": 1, "files": 2, "fs": 3, "sighand": 4, "io": 5, "sysvsem": 6}
@@ -289,6 +290,28 @@ def test_a_thread_is_one_of_the_process(nothing_left: object) -> None:
     assert child.result(SECONDS) == (os.getpid(), os.getppid(), child.pid)
     assert child.exit_status == ExitStatus.unknown()
     assert child.pid != os.getpid()
+
+
+def test_a_thread_keeps_the_ids_of_its_birth(root: None, nothing_left: object) -> None:
+    """The setuid() of libc does not know of it: who gives up rights beside one has to do so in both."""
+
+    def ids() -> list[str]:
+        lines = Path("/proc/thread-self/status").read_text().splitlines()
+        return next(line.split() for line in lines if line.startswith("Uid:"))[1:]
+
+    def give_up() -> tuple[list[str], list[str]]:
+        reading, writing = os.pipe()
+
+        def wait() -> list[str]:
+            os.read(reading, 1)
+            return ids()
+
+        child = ramet.clone(wait, flags=THREAD | F.FILES)
+        os.setuid(SOME_USER)
+        os.write(writing, b"x")
+        return child.result(SECONDS), ids()
+
+    assert ramet.clone(give_up).result(SECONDS) == (["0"] * 4, [str(SOME_USER)] * 4)
 
 
 def test_a_thread_that_raises_ends_alone(nothing_left: object) -> None:
