@@ -1,6 +1,9 @@
 /* Which objects are plain: those of listed types, for another may have a finalizer; and what is written in Python without one. */
 #include "plain.h"
 
+#define _PY_DATETIME_IMPL /* its structures, without the pointer to what it exports */
+#include <datetime.h>
+
 #include "dead_frames.h"
 
 static destructor dealloc_of_class;
@@ -54,6 +57,15 @@ static bool is_among(PyTypeObject *type, PyTypeObject *const *types, size_t coun
     return false;
 }
 
+/*
+ * Of a module that need not be imported: a type that is written in C, by its name. A class of Python may have
+ * the same name, but is given up in another way.
+ */
+static bool is_native(PyTypeObject *type, const char *name)
+{
+    return type->tp_dealloc != dealloc_of_class && strcmp(type->tp_name, name) == 0;
+}
+
 /* What a class keeps before its instances has a negative offset. */
 static bool has_weak_references(PyObject *object)
 {
@@ -74,13 +86,69 @@ static bool is_leaf_type(PyTypeObject *type)
         &PyUnicode_Type, &PyLong_Type,  &PyBytes_Type,     &PyFloat_Type,         &PyBool_Type,        &PyByteArray_Type,
         &PyRange_Type,   &PyCode_Type,  &PyRangeIter_Type, &PyLongRangeIter_Type, &PyComplex_Type,
     };
-    return is_among(type, types, Py_ARRAY_LENGTH(types));
+    return is_among(type, types, Py_ARRAY_LENGTH(types)) || is_native(type, "datetime.date") ||
+           is_native(type, "datetime.timedelta") || is_native(type, "decimal.Decimal");
+}
+
+/* As Modules/arraymodule.c has it. */
+struct array {
+    PyObject_VAR_HEAD
+    char *items;
+    Py_ssize_t allocated;
+    const void *kind;
+    PyObject *weak_references;
+    Py_ssize_t exports;
+};
+
+/* Who has its buffer may be in the midst of reading into it. */
+static bool is_quiet_array(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return is_native(type, "array.array") && type->tp_basicsize == sizeof(struct array) &&
+           ((struct array *)object)->exports == 0;
 }
 
 bool core_is_plain_leaf(PyObject *object)
 {
-    return (is_leaf_type(Py_TYPE(object)) && !is_exported(object) && !has_weak_references(object)) ||
+    return ((is_leaf_type(Py_TYPE(object)) || is_quiet_array(object)) && !is_exported(object) &&
+            !has_weak_references(object)) ||
            object == Py_None || object == Py_Ellipsis || object == Py_NotImplemented;
+}
+
+/* As Modules/_datetimemodule.c has it. */
+struct zone {
+    PyObject_HEAD
+    PyObject *offset, *name;
+};
+
+/*
+ * Times know their zone, which may be anything; but the collector does not look into them. What a class of
+ * Python derives from one is none: nobody would see what it holds.
+ */
+static bool is_of_a_zone(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return is_native(type, "datetime.datetime") || is_native(type, "datetime.time") ||
+           (is_native(type, "datetime.timezone") && type->tp_basicsize == sizeof(struct zone));
+}
+
+static int go_through_zone(PyObject *object, visitproc visit, void *arg)
+{
+    const char *name = Py_TYPE(object)->tp_name;
+    if (strcmp(name, "datetime.timezone") != 0) {
+        bool has_date = strcmp(name, "datetime.datetime") == 0;
+        return visit(has_date ? PyDateTime_DATE_GET_TZINFO(object) : PyDateTime_TIME_GET_TZINFO(object), arg);
+    }
+    const struct zone *zone = (const struct zone *)object;
+    Py_VISIT(zone->offset);
+    Py_VISIT(zone->name);
+    return 0;
+}
+
+int core_go_through(PyObject *object, visitproc visit, void *context)
+{
+    traverseproc traverse = is_of_a_zone(object) ? go_through_zone : Py_TYPE(object)->tp_traverse;
+    return traverse == NULL ? 0 : traverse(object, visit, context);
 }
 
 /* The static types are the interpreter's, but for those of old modules, which name the module. */
@@ -137,6 +205,6 @@ bool core_is_plain_container(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool is_plain = is_container_type(type) || is_plain_class(type) || is_exported(object) || is_plain_buffer(object) ||
-                    core_is_whole_frame(object);
+                    core_is_whole_frame(object) || is_of_a_zone(object);
     return is_plain && !has_weak_references(object);
 }

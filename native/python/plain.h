@@ -13,9 +13,12 @@ bool core_is_plain_leaf(PyObject *object);
 /*
  * Whether it can end anywhere once what it holds can: it has one of the interpreter's own types, or a class
  * written in Python that has no finalizer and derives from these only; and nobody is told of its end (no weak
- * reference). Its tp_traverse shows all that it holds.
+ * reference). core_go_through() shows all that it holds.
  */
 bool core_is_plain_container(PyObject *object);
+
+/* As its tp_traverse does, and more where that does not show all. */
+int core_go_through(PyObject *object, visitproc visit, void *context);
 
 /* Whether it is never freed, and its references are not counted. */
 bool core_is_immortal(PyObject *object);

@@ -98,12 +98,6 @@ struct reach {
     struct core_objects *kept;
 };
 
-static int go_through(PyObject *object, visitproc visit, struct reach *reach)
-{
-    traverseproc traverse = Py_TYPE(object)->tp_traverse;
-    return traverse == NULL ? 0 : traverse(object, visit, reach);
-}
-
 /* ---- without cycles */
 
 static bool settle(struct reach *reach, PyObject *object)
@@ -131,7 +125,7 @@ static int meet(PyObject *object, void *context)
 static bool go_on(struct reach *reach)
 {
     while (reach->ready.count > 0)
-        if (go_through(reach->ready.items[--reach->ready.count], meet, reach) < 0)
+        if (core_go_through(reach->ready.items[--reach->ready.count], meet, reach) < 0)
             return false;
     return true;
 }
@@ -205,7 +199,7 @@ static bool draw_circle(struct reach *reach)
         entry->met = met->met;
     }
     for (size_t i = 0; i < reach->order.count; i++)
-        if (go_through(reach->order.items[i], meet_in_circle, reach) < 0)
+        if (core_go_through(reach->order.items[i], meet_in_circle, reach) < 0)
             return false;
     return true;
 }
@@ -227,7 +221,7 @@ static bool find_the_living(struct reach *reach)
         if (find(&reach->circle, object)->met < Py_REFCNT(object) && bring_to_life(object, reach) < 0)
             return false;
         while (reach->ready.count > 0)
-            if (go_through(reach->ready.items[--reach->ready.count], bring_to_life, reach) < 0)
+            if (core_go_through(reach->ready.items[--reach->ready.count], bring_to_life, reach) < 0)
                 return false;
     }
     return true;
@@ -248,7 +242,7 @@ static bool keep_of_cycles(struct reach *reach)
             continue;
         if (!core_is_plain_container(object) && !core_objects_add(reach->kept, object))
             return false;
-        if (core_is_plain_container(object) && go_through(object, meet_beside, reach) < 0)
+        if (core_is_plain_container(object) && core_go_through(object, meet_beside, reach) < 0)
             return false;
     }
     return go_on(reach);

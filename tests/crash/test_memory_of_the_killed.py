@@ -83,6 +83,7 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
     import collections
     import contextlib
     import contextvars
+    import datetime as dt
     import gc
     import os
     import signal
@@ -90,8 +91,12 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
     import sys
     import tempfile
     import threading
+    import uuid
     import weakref
+    from array import array
     from collections.abc import Iterator
+    from decimal import Decimal
+    from fractions import Fraction
 
     import ramet
     from ramet import CloneFlag as F
@@ -118,6 +123,25 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
             self.me = self
 
     class FailedError(Exception):
+        pass
+
+    class Zone(dt.tzinfo):
+        def utcoffset(self, _: object) -> dt.timedelta:
+            return dt.timedelta()
+
+        def dst(self, _: object) -> None:
+            pass
+
+        def tzname(self, _: object) -> None:
+            pass
+
+        def __del__(self) -> None:
+            ended.append(os.getpid())
+
+    class Day(dt.date):
+        pass
+
+    class Moment(dt.datetime):
         pass
 
     Pair = collections.namedtuple("Pair", "one other")  # noqa: PYI024 - it is to be a class of Python
@@ -163,6 +187,33 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
         _view = [memoryview(block)[:10]]
         _queue = collections.deque([collections.defaultdict(list, plain=["plain"])])
         contextvars.ContextVar[list[str]]("variable").set(["plain"])
+        pause()
+
+    def dates() -> None:
+        zone = dt.timezone(dt.timedelta(hours=int("3")), "zone of its own")
+        noon = dt.datetime(2001, 2, 3, 12, tzinfo=zone)
+        _dates = [noon, noon.date(), noon.timetz(), noon.replace(tzinfo=None), (noon, [zone])]
+        _derived = [Day(2001, 2, 3)]
+        pause()
+
+    def dates_in_a_zone_that_ends() -> None:
+        _noon = dt.datetime(2001, 2, 3, 12, tzinfo=Zone())
+        _time = {"derived": Moment(2001, 2, 3, tzinfo=Zone())}
+        pause()
+
+    def numbers() -> None:
+        third = Decimal(int("1")) / 3
+        _numbers = [third, {third: Fraction(int("1"), 3)}, uuid.UUID(int=7), 1j * int("3")]
+        pause()
+
+    def arrays() -> None:
+        values = array("d", [1.5] * 1000)
+        _also = [values, {"values": values}, array("u", "some text")]
+        pause()
+
+    def array_that_is_lent() -> None:
+        values = array("d", [1.5] * 1000)
+        _lent = memoryview(values)
         pause()
 
     def files() -> None:
@@ -255,6 +306,7 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
                 of_modules,
                 files,
             ),
+            *(dates, dates_in_a_zone_that_ends, numbers, arrays, array_that_is_lent),
             suspended_generator,
             *(running_generator, in_a_context, sharing, frame_of_it, handling, deep, sorting),
             threads,
@@ -301,6 +353,11 @@ KINDS = {
     "looping": 0,
     "of_modules": 0,
     "files": 3,
+    "dates": 0,
+    "dates_in_a_zone_that_ends": 2,
+    "numbers": 1,  # the context of decimal numbers
+    "arrays": 0,
+    "array_that_is_lent": 1,
     "suspended_generator": 1,
     "running_generator": None,  # the generator may be
     "in_a_context": 1,
@@ -324,13 +381,16 @@ def test_what_is_not_plain_is_kept(apart: Start, kind: str) -> None:
 
 
 def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR0915 - a program of its own
+    import datetime as dt
     import functools
     import gc
     import json
     import os
     import random
     import time
+    from array import array
     from collections.abc import Iterator
+    from decimal import Decimal
     from typing import Any
 
     import ramet
@@ -414,6 +474,14 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
         also.extend((text, shared) for text in shared)
         return also
 
+    def library_types() -> object:
+        zone = dt.timezone(dt.timedelta(hours=numbers.randrange(9)))
+        moments = [dt.datetime.now(zone) for _ in range(100)]
+        parts = [Decimal(number) / 7 for number in range(100)]
+        values = array("d", range(200))
+        values.extend(map(float, parts))
+        return [each.date() for each in moments], sorted(moments), sum(parts), values[::2]
+
     def calling() -> None:
         values = [str(number) for number in range(100)]
         for value in values:
@@ -422,7 +490,8 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
             values[0] = value * 5
 
     works: list[Callable[[], object]] = [
-        *(containers, circles, generators, exceptions, closures, changing, sharing, calling)
+        *(containers, circles, generators, exceptions, closures, changing, sharing, calling),
+        library_types,
     ]
 
     def victim(begun: list[int], work: Callable[[], object], given: list[str]) -> None:
