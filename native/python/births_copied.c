@@ -1,6 +1,7 @@
 /* A child with a memory of its own: fork(), and what is like it but shares something else. */
 #include "births.h"
 
+#include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include "libc_fork.h"
 #include "libc_thread.h"
 #include "quiet.h"
+#include "unshare.h"
 
 /* ---- in the child */
 
@@ -135,10 +137,13 @@ static long give_birth(const struct core_birth *birth)
         entry.run = ramet_run_native;
         entry.context = (void *)(uintptr_t)signal_mask();
     }
-    long pid;
-    return ramet_libc_fork(&birth->request, &entry, &pid)
-               ? pid
-               : birth_beside_libc(birth, entry.run != NULL ? &entry : NULL);
+    long pid = -ENOSYS;
+    if (ramet_libc_fork(&birth->request, &entry, &pid))
+        return pid;
+    if (ramet_can_unshare(&birth->request))
+        pid = ramet_fork_and_unshare(&birth->request);
+    /* A filter may hide unshare(2) alone. */
+    return pid != -ENOSYS ? pid : birth_beside_libc(birth, entry.run != NULL ? &entry : NULL);
 }
 
 bool core_may_copy(void)

@@ -11,14 +11,19 @@ PR_SET_SYSCALL_USER_DISPATCH = 59
 SECCOMP_MODE_FILTER = 2
 TRAP, FAIL, ALLOW = 0x00030000, 0x00050000, 0x7FFF0000
 NUMBERS = {
-    "x86_64": {"prctl": 157, "getppid": 110},
-    "aarch64": {"prctl": 167, "getppid": 173},
+    "x86_64": {"prctl": 157, "getppid": 110, "unshare": 272},
+    "aarch64": {"prctl": 167, "getppid": 173, "unshare": 97},
 }[platform.machine()]
 
 
 def refuse_dispatch() -> None:
     """Make the prctl fail that hands system calls to a handler, as on a kernel without it."""
     _install(NUMBERS["prctl"], FAIL | errno.EINVAL, first=PR_SET_SYSCALL_USER_DISPATCH)
+
+
+def hide(name: str) -> None:
+    """Make that call fail as on a kernel without it."""
+    _install(NUMBERS[name], FAIL | errno.ENOSYS)
 
 
 def trap(name: str) -> None:

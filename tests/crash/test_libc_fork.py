@@ -261,3 +261,145 @@ def others_compute() -> None:
 def test_nobody_waits_for_threads_that_compute(apart: Start) -> None:
     """A birth takes no longer because other threads are in native code without a pause."""
     apart(others_compute).finish()
+
+
+def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a program of its own
+    import ctypes
+    import json
+    import os
+    import signal
+    import sys
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters
+
+    ran: list[str] = []
+    kind = ctypes.CFUNCTYPE(None)
+    kept = [kind(lambda word=word: ran.append(word)) for word in ("before", "parent", "child")]
+    ctypes.CDLL(None).__register_atfork(*kept, None)
+    heard: list[int] = []
+    signal.signal(signal.SIGCHLD, lambda number, frame: heard.append(number))
+    ends = threading.Event()
+    another = threading.Thread(target=ends.wait)
+    another.start()
+    seccomp_filters.refuse_dispatch()
+    descriptors = os.listdir("/proc/self/fd")
+
+    kinds = {
+        F.NEWNS: "mnt", F.NEWUTS: "uts", F.NEWIPC: "ipc", F.NEWNET: "net", F.NEWCGROUP: "cgroup",
+    }  # fmt: skip
+    around = F.NEWUSER if os.geteuid() else F(0)
+
+    def place() -> tuple[list[str], dict[str, str]]:
+        names = {name: os.readlink(f"/proc/self/ns/{name}") for name in (*kinds.values(), "user")}
+        return ran, names
+
+    def in_fork(flags: int) -> tuple[list[str], dict[str, str]]:
+        read, write = os.pipe()
+        pid = ramet.fork(flags)
+        if pid == 0:
+            os.write(write, json.dumps(place()).encode())
+            os._exit(0)
+        os.close(write)
+        with open(read) as file:
+            handlers, names = json.load(file)
+        assert os.waitpid(pid, 0) == (pid, 0)
+        return handlers, names
+
+    here = place()[1]
+    for flags in (*(flag | around for flag in kinds), F.NEWUSER, F.NEWNET | F.NEWUTS | F.NEWUSER):
+        wanted = {name for flag, name in kinds.items() if flags & flag}
+        wanted |= {"user"} if flags & F.NEWUSER else set()
+        for way in (lambda flags: ramet.clone(place, flags=flags).result(30), in_fork):
+            ran.clear()
+            heard.clear()
+            handlers, there = way(flags)
+            assert handlers == ["before", "child"], (flags, handlers)
+            assert ran == ["before", "parent"], (flags, ran)
+            assert {name for name in here if here[name] != there[name]} == wanted, flags
+            assert len(heard) == 1, (flags, heard)
+    child = ramet.clone(signal.pause, flags=F.NEWUTS | around)
+    assert os.readlink(f"/proc/self/fd/{child.fileno()}") == "anon_inode:[pidfd]"
+    child.kill()
+    assert child.wait(30).signal == signal.SIGKILL
+    ran.clear()
+    assert ramet.clone(lambda: ran, umask=0).result(30) == ["before", "child"]
+    del child
+    assert os.listdir("/proc/self/fd") == descriptors
+    ends.set()
+    another.join()
+
+
+def test_a_copy_that_can_unshare_comes_of_libcs_own_fork(apart: Start) -> None:
+    """Where libc's fork takes no flags its child makes the namespaces itself: all its handlers run."""
+    apart(namespaces_without_dispatch, HELPERS).finish()
+
+
+def refused_without_dispatch(helpers: str) -> None:
+    import errno
+    import os
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters
+
+    if os.geteuid() == 0:
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+    seccomp_filters.refuse_dispatch()
+    descriptors, maps = os.listdir("/proc/self/fd"), 0
+    for _ in range(20):
+        for make in (lambda: ramet.clone(int, flags=F.NEWNET), lambda: ramet.fork(F.NEWNET)):
+            try:
+                make()
+            except ramet.CloneError as error:
+                assert error.errno == errno.EPERM
+                assert not error.unexpected
+            else:
+                raise AssertionError("it has no right to that")
+            try:
+                os.waitpid(-1, os.WNOHANG | 0x40000000)
+            except ChildProcessError:
+                pass
+            else:
+                raise AssertionError("a child is left")
+        with open("/proc/self/maps") as file:
+            now = sum("/dev/zero" in line for line in file)
+        assert maps in {0, now}
+        maps = now
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
+def test_a_namespace_that_is_refused_leaves_no_child(apart: Start) -> None:
+    """The child's unshare fails, and its caller hears of it as of a clone that fails."""
+    apart(refused_without_dispatch, HELPERS).finish()
+
+
+def without_unshare(helpers: str) -> None:
+    import os
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters
+
+    around = F.NEWUSER if os.geteuid() else F(0)
+    seccomp_filters.refuse_dispatch()
+    seccomp_filters.hide("unshare")
+    here = os.readlink("/proc/self/ns/uts")
+    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result(30)
+    assert here != there
+
+
+def test_where_unshare_is_hidden_the_clone_is_made(apart: Start) -> None:
+    """A sandbox may hide one call and let the other through."""
+    apart(without_unshare, HELPERS).finish()
