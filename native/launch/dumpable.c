@@ -59,7 +59,7 @@ void ramet_dumpable_restore(void)
 {
     struct launches *launches = all_launches();
     pthread_mutex_lock(&launches->lock);
-    if (--launches->count == 0 && launches->before == DUMPABLE)
+    if (launches->count > 0 && --launches->count == 0 && launches->before == DUMPABLE)
         ramet_syscall2(__NR_prctl, PR_SET_DUMPABLE, DUMPABLE);
     pthread_mutex_unlock(&launches->lock);
 }

@@ -222,6 +222,12 @@ struct ramet_underway *ramet_underway(const struct ramet_request *request, struc
     return NULL;
 }
 
+int ramet_underway_born(const struct ramet_underway *child, int *pidfd)
+{
+    *pidfd = child->pidfd;
+    return child->tid;
+}
+
 static bool is_there(int arrived, int gate)
 {
     return arrived == RAMET_GONE || arrived >= gate;
@@ -242,7 +248,6 @@ bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeou
         restore_mark(child);
     }
     report->pid = child->tid;
-    report->pidfd = child->pidfd;
     ramet_read_report(&child->launch, report);
     if (arrived == RAMET_GONE && report->pid > 0 && report->failed_step == -1 &&
         __atomic_load_n(&child->launch.waits_at, __ATOMIC_ACQUIRE) != 0)

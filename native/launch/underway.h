@@ -32,6 +32,9 @@ struct ramet_underway *ramet_underway(const struct ramet_request *request, struc
                                       const struct ramet_manner *manner, int *error);
 void ramet_underway_release(struct ramet_underway *child);
 
+/* Its pid, and its pidfd or -1, which is the caller's; 0 where a failed step says why there is none. */
+int ramet_underway_born(const struct ramet_underway *child, int *pidfd);
+
 /*
  * Waits until the child has come to that gate, has exec'ed or has failed; the report says which.
  * timeout: in nanoseconds, negative for ever. False when the time is up.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "births.h"
+#include "dumpable.h"
 #include "guard.h"
 #include "handle.h"
 #include "lease.h"
@@ -280,87 +281,61 @@ static long share(struct core_birth *birth, SharedTaskObject *task)
     return pid;
 }
 
-PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* What few ask for: (set_tid or None, cgroup, stack_size, timeout or None, another_user, apart, plan or None). */
+static bool read_further(struct core_birth *birth, PyObject *further, Py_buffer *pids, bool *another_user, PyObject **plan)
 {
-    struct core_birth birth = {.request.size = sizeof birth.request.args};
-    struct ramet_clone_args *asked = &birth.request.args;
-    (void)module;
-    if (count != 12 || !PyTuple_Check(args[11])) {
-        PyErr_SetString(PyExc_TypeError, "share takes 12 arguments, the last of which is a tuple");
-        return NULL;
-    }
-    asked->flags = PyLong_AsUnsignedLongLongMask(args[0]);
-    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[1]);
-    birth.request.legacy = args[2] == Py_True;
-    birth.request.stopped = args[3] == Py_True;
-    asked->cgroup = PyLong_AsUnsignedLongLongMask(args[5]);
-    birth.carrier_stack_size = PyLong_AsSsize_t(args[6]);
-    birth.timeout = core_timeout(args[7]);
-    birth.apart = args[8] == Py_True;
-    Py_buffer pids = {0};
-    if (PyErr_Occurred() || !read_pids(asked, args[4], &pids))
-        return NULL;
-    SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
-    long pid = 0;
-    if (task != NULL && (birth.apart ? prepare_apart(task, args[10], args[11], args[9]) : prepare_task(task, args[10], args[11])))
-        pid = share(&birth, task);
-    PyBuffer_Release(&pids);
-    if (pid > 0)
-        return (PyObject *)task;
-    Py_XDECREF(task);
-    return pid < 0 ? core_raise_birth(&birth, pid) : NULL;
-}
-
-/* Fills in the handle of one that was reaped at its birth, with what came of it, or of one that goes on beside its caller. */
-static bool hold(HandleObject *child, PyObject *what, PyObject *flags, SharedTaskObject *task)
-{
-    child->what = Py_NewRef(what);
-    child->flags = Py_NewRef(flags);
-    child->task = Py_NewRef(task);
-    if (task->ended_how == 0) {
-        core_handle_hold(child, task->pid, task->pidfd);
-        child->outcome = Py_NewRef(task);
+    PyObject *set_tid, *timeout;
+    unsigned long long cgroup;
+    int another, apart;
+    if (further == Py_None)
         return true;
-    }
-    core_handle_conclude(child, task);
-    child->taken = core_shared_task_take(task);
-    return child->taken != NULL;
-}
-
-/* Of a child that goes on though its caller was suspended, and of one without a pidfd, there is more to ask. */
-static bool is_plain(const SharedTaskObject *task, uint64_t flags)
-{
-    if (task->losses != NULL)
+    if (!PyArg_ParseTuple(further, "OKnOppO:share", &set_tid, &cgroup, &birth->carrier_stack_size, &timeout, &another,
+                          &apart, plan))
         return false;
-    return flags & CLONE_VFORK ? task->ended_how != 0 : task->pidfd >= 0;
+    birth->request.args.cgroup = cgroup;
+    birth->timeout = core_timeout(timeout);
+    birth->apart = apart;
+    *another_user = another;
+    return birth->timeout != -2 && read_pids(&birth->request.args, set_tid, pids);
 }
 
-PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* The mark of this memory is to be as it was when the child has gone, see dumpable.h; a caller that was suspended knows. */
+static long share_marked(struct core_birth *birth, SharedTaskObject *task, bool another_user)
+{
+    task->marked = another_user && ramet_dumpable_note();
+    long pid = share(birth, task);
+    if (pid <= 0 || birth->request.args.flags & CLONE_VFORK)
+        core_shared_task_unmark(task);
+    return pid;
+}
+
+PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct core_birth birth = {.request.size = sizeof birth.request.args, .timeout = -1};
     struct ramet_clone_args *asked = &birth.request.args;
+    Py_buffer pids = {0};
+    PyObject *plan = Py_None;
+    bool another_user = false;
     (void)module;
-    if (count != 9 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type) ||
-        !PyTuple_Check(args[8]))
-        return PyErr_Format(PyExc_TypeError, "share_plainly(kind, what, asked, flags, exit_signal, legacy, stopped, fn, args)");
-    asked->flags = PyLong_AsUnsignedLongLongMask(args[3]);
-    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[4]);
-    birth.request.legacy = args[5] == Py_True;
-    birth.request.stopped = args[6] == Py_True;
-    /* The handle first: a child of which nobody can be told must not be born. */
-    HandleObject *child = PyErr_Occurred() || !may_share() ? NULL : core_handle_new((PyTypeObject *)args[0]);
-    SharedTaskObject *task = child == NULL ? NULL : core_shared_task_new();
-    long pid = task != NULL && prepare_task(task, args[7], args[8]) ? share(&birth, task) : 0;
-    PyObject *born = NULL;
-    if (pid > 0 && !is_plain(task, asked->flags))
-        born = Py_NewRef(task);
-    else if (pid > 0 && hold(child, args[1], args[2], task))
-        born = Py_NewRef(child);
-    else if (pid < 0)
+    if (count != 8 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyTuple_Check(args[6]))
+        return PyErr_Format(PyExc_TypeError, "share(child, flags, exit_signal, legacy, stopped, fn, args, further)");
+    asked->flags = PyLong_AsUnsignedLongLongMask(args[1]);
+    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[2]);
+    birth.request.legacy = args[3] == Py_True;
+    birth.request.stopped = args[4] == Py_True;
+    if (PyErr_Occurred() || !read_further(&birth, args[7], &pids, &another_user, &plan))
+        return NULL;
+    SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
+    long pid = 0;
+    if (task != NULL && (birth.apart ? prepare_apart(task, args[5], args[6], plan) : prepare_task(task, args[5], args[6])))
+        pid = share_marked(&birth, task, another_user);
+    PyBuffer_Release(&pids);
+    if (pid < 0)
         core_raise_birth(&birth, pid);
-    Py_XDECREF(child);
+    bool held = pid > 0 && core_handle_hold_sharer((HandleObject *)args[0], task, asked->flags & CLONE_VFORK) == 0;
+    PyObject *lost = held ? PyBool_FromLong(task->ended_how != 0 && task->losses != NULL) : NULL;
     Py_XDECREF(task);
-    return born;
+    return lost;
 }
 
 PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused)

@@ -121,8 +121,12 @@ static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject 
         core_note_state(noted);
         PyThreadState_Delete(state);
     }
-    if (is_main)
-        core_show_main_thread();
+    if (!is_main)
+        return;
+    core_show_main_thread();
+    /* Whether a signal waits for a thread that may handle it is worked out when the GIL is taken: it was, by none. */
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
 }
 
 /* Without the GIL: the caller's own state again, with it. */

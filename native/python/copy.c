@@ -1,24 +1,10 @@
-/* ramet._core.copy: a function in a child of libc's own fork(), with what most such children need and no more. */
+/* ramet._core.copy: a function in a child with a memory of its own. */
+#include <linux/sched.h>
 #include <unistd.h>
 
 #include "births.h"
 #include "handle.h"
 #include "mapping.h"
-
-static long fork_to_deliver(MappingObject *outcome, PyObject *fn, PyObject *args)
-{
-    long pid = core_fork();
-    if (pid == 0)
-        _exit(core_mapping_deliver(outcome, fn, args));
-    return pid;
-}
-
-/* Of a child that has just been born and not been reaped, unless somebody waits for any. -1: none can be had. */
-static int opened(long pid)
-{
-    long pidfd = ramet_syscall2(__NR_pidfd_open, pid, 0);
-    return pidfd < 0 ? -1 : (int)pidfd;
-}
 
 /* ramet.transfer.prepare(), until it has been done. */
 static bool prepare(void)
@@ -34,38 +20,52 @@ static bool prepare(void)
     return done != NULL;
 }
 
-static HandleObject *unborn(PyTypeObject *kind, PyTypeObject *outcome, PyObject *trusted, PyObject *what)
+/* request: a tuple of the packed struct clone_args, legacy and stopped. */
+static bool read_request(struct core_birth *birth, PyObject *request)
 {
-    HandleObject *child = core_handle_new(kind);
-    if (child == NULL)
-        return NULL;
-    child->what = Py_NewRef(what);
-    child->flags = PyLong_FromLong(0);
-    child->plain = true;
-    child->outcome = (PyObject *)core_mapping_new(outcome, trusted);
-    if (child->flags != NULL && child->outcome != NULL)
-        return child;
-    Py_DECREF(child);
-    return NULL;
+    Py_buffer block;
+    int legacy, stopped;
+    if (!PyArg_ParseTuple(request, "y*pp:copy", &block, &legacy, &stopped))
+        return false;
+    bool read = core_read_args(&birth->request.args, &block);
+    PyBuffer_Release(&block);
+    birth->request.legacy = legacy;
+    birth->request.stopped = stopped;
+    return read;
+}
+
+/* None: what libc's fork() does. Returns twice. */
+static long make(struct core_birth *birth, bool asks_for_more, int *pidfd)
+{
+    if (!asks_for_more)
+        return core_fork();
+    if (birth->request.args.flags & CLONE_PIDFD)
+        birth->request.args.pidfd = (uintptr_t)pidfd;
+    return core_birth_copied(birth);
 }
 
 PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
+    struct core_birth birth = {.request.size = sizeof birth.request.args, .timeout = -1};
+    int pidfd = -1;
     (void)module;
-    if (count != 6 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type) ||
-        !PyType_Check(args[1]) || !PyType_IsSubtype((PyTypeObject *)args[1], &Mapping_Type) || !PyTuple_Check(args[5]))
-        return PyErr_Format(PyExc_TypeError, "copy(kind, outcome, trusted, what, fn, args)");
-    HandleObject *child = core_may_copy() && prepare() ? unborn((PyTypeObject *)args[0], (PyTypeObject *)args[1], args[2], args[3]) : NULL;
-    if (child == NULL)
+    if (count != 5 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyObject_TypeCheck(args[1], &Mapping_Type) ||
+        !(args[2] == Py_None || PyTuple_Check(args[2])) || !PyTuple_Check(args[4]))
+        return PyErr_Format(PyExc_TypeError, "copy(child, outcome, request, fn, args)");
+    HandleObject *child = (HandleObject *)args[0];
+    MappingObject *outcome = (MappingObject *)args[1];
+    if (args[2] != Py_None && !read_request(&birth, args[2]))
         return NULL;
-    MappingObject *outcome = (MappingObject *)child->outcome;
     /* What is buffered now would be written by both. */
-    long pid = core_flush_standard_streams() < 0 ? 0 : fork_to_deliver(outcome, args[4], args[5]);
-    if (pid > 0) {
-        core_handle_hold(child, pid, opened(pid));
-        core_mapping_keep_from_others(outcome);
-        return (PyObject *)child;
-    }
-    Py_DECREF(child);
-    return pid < 0 ? core_raise_errno(pid) : NULL;
+    if (!core_may_copy() || !prepare() || core_flush_standard_streams() < 0)
+        return NULL;
+    Py_XSETREF(child->outcome, Py_NewRef(outcome));
+    long pid = make(&birth, args[2] != Py_None, &pidfd);
+    if (pid == 0)
+        _exit(core_mapping_deliver(outcome, args[3], args[4]));
+    if (pid < 0)
+        return core_raise_errno(pid);
+    core_handle_hold(child, pid, pidfd);
+    core_mapping_keep_from_others(outcome);
+    Py_RETURN_NONE;
 }

@@ -33,6 +33,7 @@ typedef struct {
     int waiting;
     bool apart;   /* it has an interpreter of its own */
     bool expired; /* it was killed at its deadline; told when the carrier goes */
+    bool marked;  /* it is another user's, and the memory not dumpable while it lives */
     int pid;
     int pidfd;
     PyObject *fn, *args, *context; /* until they are called; with an interpreter of its own fn is its far side's code */
@@ -66,6 +67,9 @@ PyObject *core_shared_task_take(SharedTaskObject *task);
 
 /* Waits until its carrier has tidied up, and parts with it. -1 with an exception set. */
 int core_shared_task_conclude(SharedTaskObject *task);
+
+/* It is over: the memory is dumpable as before. */
+void core_shared_task_unmark(SharedTaskObject *task);
 
 /* Gives back the memory that an interpreter of its own saw; with the GIL, when it sees it no longer. */
 void core_shared_task_release(SharedTaskObject *task);
@@ -118,12 +122,9 @@ PyObject *core_words_of(PyObject *module, PyObject *object);
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
 PyObject *core_strike_dead(PyObject *module, PyObject *args);
 PyObject *core_do_steps(PyObject *module, PyObject *plan);
-PyObject *core_note_dumpable(PyObject *module, PyObject *unused);
-PyObject *core_restore_dumpable(PyObject *module, PyObject *unused);
 PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused);
 PyObject *core_lends(PyObject *module, PyObject *tid);
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_share_plainly(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_wait_readable(PyObject *module, PyObject *args);

@@ -30,13 +30,34 @@ static bool has_own_table(long thread, pid_t main_thread)
     return thread != main_thread && compare_tables(thread, main_thread) > 0;
 }
 
-void core_handle_hold(HandleObject *self, long pid, int pidfd)
+static int opened(long pid)
+{
+    long pidfd = ramet_syscall2(__NR_pidfd_open, pid, 0);
+    return pidfd < 0 ? NO_DESCRIPTOR : (int)pidfd;
+}
+
+/* The same where somebody else may have reaped it, and its pid may be another's by now. */
+static int opened_if_ours(long pid)
+{
+    int pidfd = opened(pid);
+    if (pidfd < 0 || ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) != -ECHILD)
+        return pidfd;
+    close(pidfd);
+    return NO_DESCRIPTOR;
+}
+
+static void hold(HandleObject *self, long pid, int pidfd)
 {
     self->pid = (int)pid;
     self->pidfd = pidfd;
     self->maker = getpid();
     self->thread = (int)ramet_syscall0(__NR_gettid);
     self->in_own_table = has_own_table(self->thread, self->maker);
+}
+
+void core_handle_hold(HandleObject *self, long pid, int pidfd)
+{
+    hold(self, pid, pidfd < 0 ? opened(pid) : pidfd);
 }
 
 /*
@@ -385,7 +406,7 @@ static PyObject *handle_hold(HandleObject *self, PyObject *args)
         descriptor = (int)PyLong_AsLong(pidfd);
     if (PyErr_Occurred())
         return NULL;
-    core_handle_hold(self, pid, descriptor);
+    hold(self, pid, descriptor);
     Py_RETURN_NONE;
 }
 
@@ -413,14 +434,20 @@ static PyObject *handle_kill_sharer(HandleObject *self, PyObject *task)
     return killed;
 }
 
+int core_handle_copied_pidfd(HandleObject *self)
+{
+    int pidfd = self->let_go ? NO_DESCRIPTOR : pidfd_here(self);
+    return (int)(pidfd >= 0 ? ramet_syscall3(__NR_fcntl, pidfd, F_DUPFD_CLOEXEC, 0)
+                            : ramet_syscall2(__NR_pidfd_open, self->pid, 0));
+}
+
 static PyObject *handle_copied_pidfd(HandleObject *self, PyObject *unused)
 {
     (void)unused;
     if (self->pidfd < 0 || self->let_go)
         Py_RETURN_NONE;
-    int pidfd = pidfd_here(self);
-    int copy = pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 0) : (int)syscall(SYS_pidfd_open, self->pid, 0);
-    return copy < 0 ? core_raise_errno(-errno) : PyLong_FromLong(copy);
+    int copy = core_handle_copied_pidfd(self);
+    return copy < 0 ? core_raise_errno(copy) : PyLong_FromLong(copy);
 }
 
 static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
@@ -438,7 +465,7 @@ static PyObject *handle_pidfd(HandleObject *self, void *unused)
     return self->pidfd < 0 || self->let_go ? Py_NewRef(Py_None) : PyLong_FromLong(self->pidfd);
 }
 
-HandleObject *core_handle_new(PyTypeObject *kind)
+static HandleObject *new_handle(PyTypeObject *kind)
 {
     HandleObject *self = (HandleObject *)kind->tp_alloc(kind, 0);
     if (self != NULL)
@@ -449,16 +476,16 @@ HandleObject *core_handle_new(PyTypeObject *kind)
 static PyObject *handle_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args, (void)kwargs; /* the subclass's own */
-    return (PyObject *)core_handle_new(type);
+    return (PyObject *)new_handle(type);
 }
 
-/* For most programs, so it sets all that there is to set. */
+/* All that there is to set before a birth. */
 PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
     if (count != 4 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type))
         return PyErr_Format(PyExc_TypeError, "unborn(kind, what, flags, plain)");
-    HandleObject *self = core_handle_new((PyTypeObject *)args[0]);
+    HandleObject *self = new_handle((PyTypeObject *)args[0]);
     if (self == NULL)
         return NULL;
     self->what = Py_NewRef(args[1]);
@@ -529,7 +556,15 @@ static PyGetSetDef handle_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* Not in Python, where a signal's handler could raise before the block has begun. */
+static PyObject *handle_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
 static PyMethodDef handle_methods[] = {
+    {"__enter__", handle_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nItself, which kills and reaps on leaving."},
     {"_hold", (PyCFunction)handle_hold, METH_VARARGS,
      "_hold($self, pid, pidfd, /)\n--\n\nStands for that child of this process from now on; the pidfd or None is its own."},
     {"_reap", (PyCFunction)handle_reap, METH_O,
@@ -602,14 +637,32 @@ PyTypeObject Handle_Type = {
     .tp_methods = handle_methods,
 };
 
-void core_handle_conclude(HandleObject *self, const SharedTaskObject *task)
+/* It was reaped at its birth. */
+static void conclude(HandleObject *self, const SharedTaskObject *task)
 {
     self->pid = task->pid;
     self->maker = getpid();
-    self->let_go = self->plain = true;
+    self->let_go = true;
     self->how = task->ended_how;
     self->with = task->ended_with;
     self->used = task->used;
-    self->common = task->ended_how == CLD_EXITED;
+    self->plain &= task->losses == NULL;
+    self->common = self->plain && task->ended_how == CLD_EXITED;
     __atomic_store_n(&self->learned, true, __ATOMIC_RELEASE);
+}
+
+int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended)
+{
+    Py_XSETREF(self->task, Py_NewRef(task));
+    if (task->ended_how != 0) {
+        conclude(self, task);
+        Py_XSETREF(self->taken, core_shared_task_take(task));
+        return self->taken == NULL ? -1 : 0;
+    }
+    /* Of one that goes on though its caller was suspended, and of one without a pidfd, there is more to ask. */
+    self->plain &= !suspended && task->pidfd >= 0;
+    if (!task->apart) /* else it is in memory that the two share */
+        Py_XSETREF(self->outcome, Py_NewRef(task));
+    hold(self, task->pid, task->pidfd >= 0 ? task->pidfd : suspended ? opened_if_ours(task->pid) : opened(task->pid));
+    return 0;
 }

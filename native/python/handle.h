@@ -28,16 +28,24 @@ typedef struct {
 
 extern PyTypeObject Handle_Type;
 
-/* One that stands for nobody yet. */
-HandleObject *core_handle_new(PyTypeObject *kind);
-
 PyObject *core_know_exit_status(PyObject *module, PyObject *args);
 PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
-/* Has the handle stand for a child that was reaped at its birth. */
-void core_handle_conclude(HandleObject *self, const SharedTaskObject *task);
-
-/* Has the handle stand for a child of this process; the pidfd is the handle's from now on. */
+/*
+ * A handle is there before its child: whoever has it has the child from the first moment, whatever is raised then.
+ *
+ * Has it stand for a child of this process that has just been born; the pidfd is the handle's from now on. -1 where the
+ * kernel gave none: then one is opened, if it can be.
+ */
 void core_handle_hold(HandleObject *self, long pid, int pidfd);
+
+/*
+ * The same for a child in shared memory, from whose maker the task is; suspended: whether that was suspended by it.
+ * -1 with an exception set where there is no memory for its outcome: it holds the child all the same.
+ */
+int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended);
+
+/* A copy of the pidfd, or -errno. */
+int core_handle_copied_pidfd(HandleObject *self);
 
 #endif

@@ -41,8 +41,9 @@ static PyMethodDef at_home[] = {
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"fork", core_fork_twice, METH_NOARGS, "fork()\n--\n\nlibc's. Returns the pid, and 0 in the child."},
     {"copy", (PyCFunction)(void (*)(void))core_copy, METH_FASTCALL,
-     "copy(kind, outcome, trusted, what, fn, args, /)\n--\n\n"
-     "Calls fn(*args) in a child of libc's fork(). Returns its Handle of that kind, with a Mapping of that kind for the outcome."},
+     "copy(child, outcome, request, fn, args, /)\n--\n\n"
+     "Calls fn(*args) in a child of libc's fork(), or as a request asks for it: its struct clone_args, legacy and stopped.\n"
+     "The Handle stands for it, and the Mapping is for the outcome."},
     {"flush_standard_streams", core_flush, METH_NOARGS,
      "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is passed by."},
     {"close", core_close, METH_NOARGS,
@@ -79,18 +80,12 @@ static PyMethodDef at_home[] = {
     {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},
     {"do_steps", core_do_steps, METH_O,
      "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},
-    {"note_dumpable", core_note_dumpable, METH_NOARGS,
-     "note_dumpable()\n--\n\nBefore a child of another user in this memory; whether it is to be restored."},
-    {"restore_dumpable", core_restore_dumpable, METH_NOARGS,
-     "restore_dumpable()\n--\n\nWhen such a child is over, for each that was noted."},
     {"share", (PyCFunction)(void (*)(void))core_share, METH_FASTCALL,
-     "share(flags, exit_signal, legacy, stopped, set_tid, cgroup, stack_size, timeout, apart, plan, fn, args, /)\n--\n\n"
-     "Makes a task in shared memory that calls fn(*args); apart: in an interpreter of its own, where plan (or None)\n"
-     "comes first, fn is the code of its far side, and args the memory that it sees. Returns its SharedTask."},
-    {"share_plainly", (PyCFunction)(void (*)(void))core_share_plainly, METH_FASTCALL,
-     "share_plainly(kind, what, asked, flags, exit_signal, legacy, stopped, fn, args, /)\n--\n\n"
-     "The same of which no more is asked. Returns a Handle of that kind, for flags as they were asked for; its SharedTask where\n"
-     "there is more to ask: of a child that goes on though it suspended its caller, or has no pidfd."},
+     "share(child, flags, exit_signal, legacy, stopped, fn, args, further, /)\n--\n\n"
+     "Makes a task in shared memory that calls fn(*args); the Handle stands for it, and has its SharedTask. Returns whether it\n"
+     "suspended its caller and ended with losses.\n"
+     "further: None or (set_tid, cgroup, stack_size, timeout, another_user, apart, plan). apart: in an interpreter of its own,\n"
+     "where plan (or None) comes first, fn is the code of its far side, and args the memory that it sees."},
     {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
      "spawn(args, legacy, plan, child, /)\n--\n\n"
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},

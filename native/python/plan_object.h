@@ -12,11 +12,8 @@ typedef struct {
 
 extern PyTypeObject Plan_Type, Underway_Type;
 
-/* (pid, pidfd or -1, failed step or -1, its errno), or OSError where no child was made. */
-PyObject *core_report(const struct ramet_report *report);
-
-/* The handle stands for the child: None, or (failed step, its errno); OSError where no child was made. */
-PyObject *core_born(HandleObject *child, const struct ramet_report *report);
+/* None, or (failed step, its errno). */
+PyObject *core_failure(const struct ramet_report *report);
 
 /* Carries a plan out in the calling task: the failed step or -1, and its errno. False when there is no memory for it. */
 bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 
+#include "dumpable.h"
 #include "futex.h"
 #include "guard.h"
 #include "pool.h"
@@ -49,9 +50,17 @@ void core_shared_task_release(SharedTaskObject *self)
     self->view_count = 0;
 }
 
+void core_shared_task_unmark(SharedTaskObject *self)
+{
+    if (self->marked)
+        ramet_dumpable_restore();
+    self->marked = false;
+}
+
 static void task_dealloc(SharedTaskObject *self)
 {
     PyObject_GC_UnTrack(self);
+    core_shared_task_unmark(self);
     task_clear(self);
     core_shared_task_release(self);
     if (self->carrier != NULL)
@@ -149,6 +158,7 @@ static void part_with_carrier(SharedTaskObject *self)
 {
     struct ramet_carrier *carrier = self->carrier;
     self->carrier = NULL;
+    core_shared_task_unmark(self);
     if (carrier == NULL)
         return;
     if (self->waiting > 1)
@@ -228,20 +238,6 @@ int core_shared_task_conclude(SharedTaskObject *self)
     return over == NULL ? -1 : 0;
 }
 
-static PyObject *task_pid(SharedTaskObject *self, void *unused)
-{
-    (void)unused;
-    return PyLong_FromLong(self->pid);
-}
-
-static PyObject *task_pidfd(SharedTaskObject *self, void *unused)
-{
-    (void)unused;
-    if (self->pidfd < 0)
-        Py_RETURN_NONE;
-    return PyLong_FromLong(self->pidfd);
-}
-
 static PyObject *task_expired(SharedTaskObject *self, void *unused)
 {
     (void)unused;
@@ -252,15 +248,6 @@ static PyObject *task_losses(SharedTaskObject *self, void *unused)
 {
     (void)unused;
     return Py_NewRef(self->losses == NULL ? Py_None : self->losses);
-}
-
-static PyObject *task_ended(SharedTaskObject *self, void *unused)
-{
-    (void)unused;
-    if (self->ended_how == 0)
-        Py_RETURN_NONE;
-    return Py_BuildValue("iiy#", self->ended_how, self->ended_with, (const char *)&self->used,
-                         (Py_ssize_t)sizeof self->used);
 }
 
 PyObject *core_drain(PyObject *module, PyObject *unused)
@@ -276,10 +263,7 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
 }
 
 static PyGetSetDef task_members[] = {
-    {"pid", (getter)task_pid, NULL, "its pid, or tid", NULL},
-    {"pidfd", (getter)task_pidfd, NULL, "the descriptor that came with it, or None; the receiver's to close", NULL},
     {"expired", (getter)task_expired, NULL, "whether it was killed at its deadline, once it is done and was waited for", NULL},
-    {"ended", (getter)task_ended, NULL, "(code, status, struct rusage) if it has been reaped already, else None", NULL},
     {"losses", (getter)task_losses, NULL, "what was lost with it, once it is done; None for nothing", NULL},
     {"apart", (getter)task_apart, NULL, "whether it has an interpreter of its own", NULL},
     {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its carrier has tidied up", NULL},

@@ -2,22 +2,11 @@
 #include "handle.h"
 #include "plan_object.h"
 
-#include "dumpable.h"
 #include "underway.h"
 
-PyObject *core_report(const struct ramet_report *report)
+PyObject *core_failure(const struct ramet_report *report)
 {
-    if (report->pid < 0)
-        return core_raise_errno(report->pid);
-    return Py_BuildValue("liii", report->pid, report->pidfd, report->failed_step, report->error);
-}
-
-PyObject *core_born(HandleObject *child, const struct ramet_report *report)
-{
-    if (report->pid < 0)
-        return core_raise_errno(report->pid);
-    core_handle_hold(child, report->pid, report->pidfd);
-    if (report->failed_step < 0)
+    if (report->failed_step == -1)
         Py_RETURN_NONE;
     return Py_BuildValue("ii", report->failed_step, report->error);
 }
@@ -46,7 +35,10 @@ PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_BEGIN_ALLOW_THREADS
     ramet_spawn(&request, ((PlanObject *)args[2])->plan, &report);
     Py_END_ALLOW_THREADS
-    return core_born((HandleObject *)args[3], &report);
+    if (report.pid < 0)
+        return core_raise_errno(report.pid);
+    core_handle_hold((HandleObject *)args[3], report.pid, report.pidfd);
+    return core_failure(&report);
 }
 
 bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error)
@@ -73,17 +65,4 @@ PyObject *core_do_steps(PyObject *module, PyObject *object)
     if (!core_do_plan(((PlanObject *)object)->plan, &failed_step, &error))
         return PyErr_NoMemory();
     return Py_BuildValue("ii", failed_step, error);
-}
-
-PyObject *core_note_dumpable(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    return PyBool_FromLong(ramet_dumpable_note());
-}
-
-PyObject *core_restore_dumpable(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    ramet_dumpable_restore();
-    Py_RETURN_NONE;
 }

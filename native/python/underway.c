@@ -20,17 +20,27 @@ static PyObject *underway_object(PyTypeObject *type, struct ramet_underway *chil
     return (PyObject *)self;
 }
 
+/* The handle stands for the child, if there is one. */
+static void hold(HandleObject *handle, const struct ramet_underway *child)
+{
+    int pidfd, pid = ramet_underway_born(child, &pidfd);
+    if (pid > 0)
+        core_handle_hold(handle, pid, pidfd);
+}
+
 static PyObject *underway_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"args", "legacy", "plan", "waits", "follows_process", "has_own_score", "pid_namespace", NULL};
+    static char *names[] = {"args",          "legacy",        "plan",  "child", "waits", "follows_process",
+                            "has_own_score", "pid_namespace", NULL};
     int legacy, waits, follows, scores, error = 0;
+    HandleObject *handle;
     struct ramet_request request;
     struct ramet_manner manner;
     struct ramet_underway *child;
     Py_buffer block;
     PlanObject *plan;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*pO!pppi:Underway", names, &block, &legacy, &Plan_Type, &plan, &waits,
-                                     &follows, &scores, &manner.pid_namespace))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*pO!O!pppi:Underway", names, &block, &legacy, &Plan_Type, &plan,
+                                     &Handle_Type, &handle, &waits, &follows, &scores, &manner.pid_namespace))
         return NULL;
     manner.waits = waits;
     manner.follows_process = follows;
@@ -42,7 +52,10 @@ static PyObject *underway_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     Py_BEGIN_ALLOW_THREADS
     child = ramet_underway(&request, plan->plan, &manner, &error);
     Py_END_ALLOW_THREADS
-    return child == NULL ? core_raise_errno(-error) : underway_object(type, child);
+    if (child == NULL)
+        return core_raise_errno(-error);
+    hold(handle, child);
+    return underway_object(type, child);
 }
 
 static void underway_dealloc(UnderwayObject *self)
@@ -68,7 +81,7 @@ static PyObject *underway_reach(UnderwayObject *self, PyObject *args)
     Py_END_ALLOW_THREADS
     if (!arrived)
         Py_RETURN_NONE;
-    return core_report(&report);
+    return Py_BuildValue("ii", report.failed_step, report.error);
 }
 
 static PyObject *underway_cancel(UnderwayObject *self, PyObject *unused)
@@ -102,7 +115,7 @@ static PyMethodDef underway_methods[] = {
     {"open", (PyCFunction)underway_open, METH_VARARGS, "open($self, gate, /)\n--\n\nLets the child pass a gate."},
     {"reach", (PyCFunction)underway_reach, METH_VARARGS,
      "reach($self, gate, timeout=None, /)\n--\n\nWaits until the child is at a gate, its program runs or it has failed:\n"
-     "(pid, pidfd, failed step, errno), or None when the time is up; timeout in seconds or None."},
+     "(failed step or -1, errno), or None when the time is up; timeout in seconds or None."},
     {"stop", (PyCFunction)underway_stop, METH_NOARGS, "stop($self, /)\n--\n\nStops the child at its gate."},
     {NULL, NULL, 0, NULL},
 };
@@ -112,8 +125,8 @@ PyTypeObject Underway_Type = {
     .tp_name = "ramet._core.Underway",
     .tp_basicsize = sizeof(UnderwayObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Underway(args, legacy, plan, waits, follows_process, has_own_score, pid_namespace)\n--\n\n"
-              "A child of a plan, on its way while its maker goes on.",
+    .tp_doc = "Underway(args, legacy, plan, child, waits, follows_process, has_own_score, pid_namespace)\n--\n\n"
+              "A child of a plan, on its way while its maker goes on; the handle stands for it.",
     .tp_new = underway_new,
     .tp_dealloc = (destructor)underway_dealloc,
     .tp_methods = underway_methods,
@@ -146,8 +159,9 @@ PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t c
     Py_END_ALLOW_THREADS
     if (child == NULL)
         return core_raise_errno(-error);
+    hold((HandleObject *)args[4], child);
     if (!launched)
         return underway_object(&Underway_Type, child);
     ramet_underway_release(child);
-    return core_born((HandleObject *)args[4], &report);
+    return core_failure(&report);
 }

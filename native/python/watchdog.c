@@ -1,5 +1,5 @@
 /* ramet._core.Watchdog: the deadline of a child with a memory of its own. */
-#include "core.h"
+#include "handle.h"
 
 #include <unistd.h>
 
@@ -38,15 +38,18 @@ static void watchdog_dealloc(WatchdogObject *self)
 
 static PyObject *watchdog_watch(WatchdogObject *self, PyObject *args)
 {
-    int pidfd;
+    HandleObject *child;
     PyObject *seconds;
-    if (!PyArg_ParseTuple(args, "iO:watch", &pidfd, &seconds))
+    if (!PyArg_ParseTuple(args, "O!O:watch", &Handle_Type, &child, &seconds))
         return NULL;
     int64_t timeout = core_timeout(seconds);
     if (timeout == -2)
         return NULL;
     if (self->watches || self->maker != getpid())
         return PyErr_Format(PyExc_ValueError, "it watches a child already, or is another process's");
+    int pidfd = core_handle_copied_pidfd(child);
+    if (pidfd < 0)
+        return core_raise_errno(pidfd);
     self->watches = true;
     ramet_watchdog_watch(self->watchdog, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
     Py_RETURN_NONE;
@@ -68,8 +71,7 @@ static PyMethodDef watchdog_methods[] = {
     {"has_killed", (PyCFunction)watchdog_has_killed, METH_NOARGS,
      "has_killed($self, /)\n--\n\nWhether it has killed its child, which has ended; waits until the thread is through."},
     {"watch", (PyCFunction)watchdog_watch, METH_VARARGS,
-     "watch($self, pidfd, timeout, /)\n--\n\n"
-     "Kills that child after so many seconds, unless it has ended; the descriptor is the watchdog's from now on."},
+     "watch($self, child, timeout, /)\n--\n\nKills the child of that Handle after so many seconds, unless it has ended."},
     {NULL, NULL, 0, NULL},
 };
 

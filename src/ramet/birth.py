@@ -5,31 +5,28 @@ import functools
 import os
 import signal
 import sys
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from . import _core
 from ._core import Plan, SharedTask, Stack, TidWord
-from .clone_args import SIZES, Address, CloneArgs, asked_of, descriptor, require_size
+from .clone_args import SIZES, Address, CloneArgs, asked_of, require_size
 from .errors import CloneError
 from .flags import CloneFlag
 from .granted import check, own_refusal, refusal
-from .options import HasFileno
 from .sharers import remember
 from .tree import orphans
-from .tree.birthplace import Birthplace
 
 if TYPE_CHECKING:
+    from array import array
+
     from .law import Call
 
 Function: TypeAlias = Callable[[Any], int | None]
 
 _32_BITS = (1 << 32) - 1
 _NO_DESCRIPTOR = -1
-_P_PIDFD = 3
-_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000  # __WALL
 
 # Plain integers: every birth passes here, and arithmetic with enum members costs ten times as much.
 _NEWTIME = CloneFlag.NEWTIME.value
@@ -53,24 +50,6 @@ WORDS = _PARENT_SETTID | _CHILD_WORD
 
 # A free-threaded Python takes its global lock for ramet._core and keeps it, unless it was told not to.
 _GIL_IS_OFF = sys.version_info >= (3, 13) and not sys._is_gil_enabled()
-
-
-class Newborn(NamedTuple):
-    """What a birth gives: the pid, its pidfd where there is one, the task if it shares the memory.
-
-    ``ended``: the code and the status of waitid(2), and the rusage, if it has been reaped already.
-    ``birthplace`` is the cgroup that was asked for.
-    """
-
-    pid: int
-    pidfd: int | None
-    task: SharedTask | None
-    ended: tuple[int, int, bytes] | None = None
-    birthplace: Birthplace | None = None
-
-
-X = TypeVar("X")
-H = TypeVar("H", bound=_core.Handle)
 
 
 def call(
@@ -143,116 +122,70 @@ class Way(NamedTuple):
     stopped: bool
 
 
+class Further(NamedTuple):
+    """What few ask for of a task in shared memory, as the core takes it.
+
+    set_tid: the pids, the innermost namespace's first. cgroup: a descriptor of the directory, with
+    INTO_CGROUP. stack_size: in bytes, 0 for libc's default. timeout: in seconds, after which a child
+    beside its caller is killed. another_user: whether it will have other rights; that user may not
+    look into our memory while it lives, and we may again when it is over. apart: whether it has an
+    interpreter of its own; then fn is the code of its far side, arguments are the memory that it sees,
+    plan is what it does first, and the outcome lies in that memory.
+    """
+
+    set_tid: "array[int] | None" = None
+    cgroup: int = 0
+    stack_size: int = 0
+    timeout: float | None = None
+    another_user: bool = False
+    apart: bool = False
+    plan: Plan | None = None
+
+
 def share(
+    child: _core.Handle,
     flags: int,
     exit_signal: int,
     fn: Callable[..., object] | bytes,
     arguments: tuple[object, ...],
-    *,
-    set_tid: Sequence[int] | None = None,
-    cgroup: int | HasFileno | None = None,
-    stack_size: int = 0,
-    another_user: bool = False,
-    timeout: float | None = None,
-    apart: bool = False,
-    plan: Plan | None = None,
-) -> Newborn:
-    """Make a task in shared memory that calls ``fn(*arguments)``; its task has the outcome.
+    further: Further | None = None,
+) -> bool:
+    """Make a task in shared memory that calls ``fn(*arguments)``; the handle stands for it.
 
-    stack_size: in bytes, 0 for libc's default. another_user: whether it will have other rights; that
-    user may not look into our memory while it lives, and we may again when it is over. timeout: in
-    seconds, after which a child beside its caller is killed. apart: whether it has an interpreter
-    of its own; then fn is the code of its far side, arguments are the memory that it sees, plan is
-    what it does first, and the outcome lies in that memory. The other arguments are those of CloneArgs.
+    The task of the handle has the outcome. The other arguments are those of CloneArgs.
+    Returns whether the child suspended its caller, has been reaped, and ended with losses.
     Needs: what the flags need.
-    Source: clone(2), pidfd_open(2).
+    Source: clone(2), vfork(2), pidfd_open(2).
     """
     _require_gil(flags)
+    chooses_pid = further is not None and further.set_tid is not None
     way = _way_to_share(
-        flags, exit_signal, set_tid is not None, _core.has_clone3(), _core.has_clear_sighand()
+        flags, exit_signal, chooses_pid, _core.has_clone3(), _core.has_clear_sighand()
     )
-    pids = None if set_tid is None else array("i", set_tid)
-    directory = descriptor(cgroup)
-
-    def ask(way: Way) -> SharedTask:
-        return _core.share(*way, pids, directory, stack_size, timeout, apart, plan, fn, arguments)
-
-    birthplace = Birthplace.at_birth(directory) if flags & _INTO_CGROUP else None
-    marks = another_user and _core.note_dumpable()
     try:
-        task = _shared(ask, way, flags, _shared_fields(way, set_tid, cgroup, directory))
-    except BaseException:
-        if marks:
-            _core.restore_dumpable()
-        raise
-    orphans.note(task.pid)
-    if not flags & _VFORK:
-        remember(task, flags, marks_memory=marks)
-    elif marks:
-        _core.restore_dumpable()
-    return _newborn(task, flags, birthplace)
-
-
-def share_plainly(
-    kind: type[H],
-    what: object,
-    flags: int,
-    exit_signal: int,
-    fn: Callable[..., object],
-    arguments: tuple[object, ...],
-) -> H | Newborn:
-    """share() of which no more is asked, for a process: mostly its handle, of that kind.
-
-    what: the handle shows it as what the child runs. The other arguments are those of share().
-    Needs: what the flags need.
-    Source: clone(2), vfork(2).
-    """
-    _require_gil(flags)
-    way = _way_to_share(flags, exit_signal, False, _core.has_clone3(), _core.has_clear_sighand())
-    try:
-        born = _core.share_plainly(kind, what, flags, *way, fn, arguments)
+        lost = _core.share(child, *way, fn, arguments, further)
     except OSError as error:
-        fields = _shared_fields(way, None, None, 0)
-        raise refusal(
-            error, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields
-        ) from None
-    if orphans.blocks:
-        orphans.note(born.pid)
-    task = born if isinstance(born, SharedTask) else cast(SharedTask, born._task)
-    if not flags & _VFORK:
-        remember(task, flags)
-    return _newborn(born, flags) if isinstance(born, SharedTask) else born
-
-
-def _newborn(task: SharedTask, flags: int, birthplace: Birthplace | None = None) -> Newborn:
-    pid, pidfd, ended = task.pid, task.pidfd, task.ended
-    if pidfd is None and ended is None:
-        pidfd = _opened_if_ours(pid) if flags & _VFORK else opened(pid)
-    return Newborn(pid, pidfd, task, ended, birthplace)
-
-
-def _shared(
-    ask: Callable[[Way], SharedTask], way: Way, flags: int, fields: dict[str, Any]
-) -> SharedTask:
-    try:
-        return ask(way)
-    except OSError as error:
+        fields = _shared_fields(way, flags, further)
         refused = refusal(error, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields)
         if error.filename is not None or not _thread_without_pidfd(refused, flags):
             raise refused from None
-    return ask(way._replace(flags=way.flags & ~_PIDFD))
+        way = way._replace(flags=way.flags & ~_PIDFD)
+        lost = _core.share(child, *way, fn, arguments, further)
+    if orphans.blocks:
+        orphans.note(child.pid)
+    if not flags & _VFORK:
+        remember(cast(SharedTask, child._task), flags)
+    return lost
 
 
-def _shared_fields(
-    way: Way, set_tid: Sequence[int] | None, cgroup: object, directory: int
-) -> dict[str, Any]:
+def _shared_fields(way: Way, flags: int, further: Further | None) -> dict[str, Any]:
     if way.legacy:
         return {}
     fields: dict[str, Any] = {"size": SIZES[-1]}
-    if set_tid is not None:
-        fields["set_tid"] = tuple(set_tid)
-    if cgroup is not None:
-        fields["cgroup"] = directory
+    if further is not None and further.set_tid is not None:
+        fields["set_tid"] = tuple(further.set_tid)
+    if further is not None and flags & _INTO_CGROUP:
+        fields["cgroup"] = further.cgroup
     return fields
 
 
@@ -271,72 +204,74 @@ def _way_to_share(
     return Way(flags & ~_STOPPED, exit_signal, legacy, bool(flags & _STOPPED))
 
 
-def give(args: CloneArgs, fn: Function | None) -> Newborn:
-    """Make a task with a memory of its own by the call that can: clone3 with a pidfd, else clone.
+def copy(
+    child: _core.Handle,
+    outcome: _core.Mapping,
+    args: CloneArgs | None,
+    fn: Callable[..., object],
+    arguments: tuple[object, ...],
+) -> None:
+    """Make a task with a memory of its own that calls ``fn(*arguments)``; the handle stands for it.
 
-    A ``pid`` of 0 is the child of a call that returns twice.
+    args: None for what libc's own fork() does. outcome: where that of the function is to lie.
     Needs: what the flags need.
-    Source: clone(2), pidfd_open(2).
+    Source: fork(2), clone(2), pidfd_open(2).
     """
-    if fn is None and is_plain_fork(args):
-        return _forked()
+    if args is None:
+        try:
+            _core.copy(child, outcome, None, fn, arguments)
+        except OSError as error:
+            raise refused_fork(error) from None
+    else:
+        _copy_as_asked(child, outcome, args, fn, arguments)
+    if orphans.blocks:
+        orphans.note(child.pid)
 
-    flags = index(args.flags)
 
-    def make(request: CloneArgs, legacy: bool) -> tuple[int, SharedTask | None]:
-        return call(request, fn, None, legacy=legacy, asked=flags)
+def _copy_as_asked(
+    child: _core.Handle,
+    outcome: _core.Mapping,
+    args: CloneArgs,
+    fn: Callable[..., object],
+    arguments: tuple[object, ...],
+) -> None:
+    asked = index(args.flags)
+    legacy = is_by_clone(args)
+    flags = args.flags = asked | (_PIDFD if can_have_pidfd(asked, legacy) else 0)
+    name = call_name(legacy)
+    check(flags, args.exit_signal, name, asked)
+    block = args.block()
+    request = block.packed, legacy, bool(flags & _STOPPED)
+    try:
+        _core.copy(child, outcome, request, fn, arguments)
+    except OSError as error:
+        fields = asked_of(args, block, name)
+        raise refusal(error, flags, args.exit_signal, name, asked, **fields) from None
 
-    birthplace = _birthplace(args)
-    if fn is None:  # no handle will come of it, which would need a descriptor
-        pid, task = make(args, is_by_clone(args))
-        word = args.pidfd.value if isinstance(args.pidfd, TidWord) else _NO_DESCRIPTOR
-        return Newborn(pid, word if word >= 0 else None, task, birthplace=birthplace)
-    pid, pidfd, task = _by_the_call_that_can(args, make)
-    return Newborn(pid, pidfd, task, birthplace=birthplace)
+
+def twice(args: CloneArgs) -> int:
+    """Make a copy of this process that returns as well: its pid, and 0 in the copy itself.
+
+    Needs: what the flags need.
+    Source: fork(2), clone(2).
+    """
+    if not is_plain_fork(args):
+        pid, _ = call(args, None, None, legacy=is_by_clone(args), asked=index(args.flags))
+        if isinstance(args.pidfd, TidWord) and args.pidfd.value >= 0:
+            os.close(args.pidfd.value)
+        return pid
+    try:
+        pid = _core.fork()
+    except OSError as error:
+        raise refused_fork(error) from None
+    if pid != 0:
+        orphans.note(pid)
+    return pid
 
 
 def refused_fork(error: OSError) -> OSError:
     """For what libc's fork() was refused."""
     return refusal(error, 0, signal.SIGCHLD, "clone")
-
-
-def _forked() -> Newborn:
-    """A child of libc's own fork(), which takes no request and gives no pidfd."""
-    try:
-        pid = _core.fork()
-    except OSError as error:
-        raise refused_fork(error) from None
-    if pid == 0:
-        return Newborn(0, None, None)
-    orphans.note(pid)
-    return Newborn(pid, opened(pid), None)
-
-
-def _birthplace(args: CloneArgs) -> Birthplace | None:
-    if not index(args.flags) & _INTO_CGROUP or args.cgroup is None:
-        return None
-    return Birthplace.at_birth(descriptor(args.cgroup))
-
-
-def _by_the_call_that_can(
-    args: CloneArgs, make: Callable[[CloneArgs, bool], tuple[int, X]]
-) -> tuple[int, int | None, X]:
-    flags = index(args.flags)
-    legacy = is_by_clone(args)
-    if can_have_pidfd(flags, legacy):
-        word = TidWord(_NO_DESCRIPTOR)
-        args.flags, args.pidfd = flags | _PIDFD, word
-        try:
-            pid, more = make(args, legacy)
-        except CloneError as error:
-            if not _thread_without_pidfd(error, flags):
-                raise
-        else:
-            # A kernel before 5.2 does not know the bit and leaves the word as it was.
-            return pid, word.value if word.value >= 0 else opened(pid), more
-        args.flags, args.pidfd = flags, None
-    pid, more = make(args, legacy)
-    return pid, opened(pid), more
 
 
 def can_have_pidfd(flags: int, legacy: bool) -> bool:
@@ -353,28 +288,6 @@ def _thread_without_pidfd(error: OSError, flags: int) -> bool:
 def _is_reaped_at_birth(flags: int) -> bool:
     """A suspended caller mostly finds its child at its end, and the core reaps what is its own."""
     return bool(flags & _VFORK) and not flags & (_THREAD | _PARENT | _PTRACE)
-
-
-def opened(pid: int) -> int | None:
-    """A pidfd for a child made without one; nobody has reaped it yet, unless others wait for it."""
-    if pid == 0:
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None
-
-
-def _opened_if_ours(pid: int) -> int | None:
-    """The same, where somebody else may have reaped it and its pid may be another's by now."""
-    pidfd = opened(pid)
-    if pidfd is not None:
-        try:
-            _core.waitid(_P_PIDFD, pidfd, _LOOK)
-        except ChildProcessError:
-            os.close(pidfd)
-            return None
-    return pidfd
 
 
 def is_by_clone(args: CloneArgs) -> bool:

@@ -1,6 +1,6 @@
 """How a birth waits, where it has to: here by standing still, and in ramet.aio while a loop goes on."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from .exit_status import ExitStatus
@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Underway(Protocol):
     """A child on its way to its program; see launching.Underway."""
 
-    def reach(self, gate: int) -> tuple[int, int, int, int]:
+    def reach(self, gate: int) -> tuple[int, int]:
         """Wait until the child is at that gate."""
 
 
@@ -25,7 +25,7 @@ class Spawned(Protocol):
 class Waits(Protocol):
     """All that a birth waits for."""
 
-    async def reach(self, child: Any, gate: int) -> tuple[int, int, int, int]:
+    async def reach(self, child: Any, gate: int) -> tuple[int, int]:
         """The child is at that gate, or has failed on the way: the report."""
 
     async def run(self, command: Any) -> ExitStatus:
@@ -35,7 +35,7 @@ class Waits(Protocol):
 class Blocking:
     """Waits for which the calling thread stands still."""
 
-    async def reach(self, child: Underway, gate: int) -> tuple[int, int, int, int]:
+    async def reach(self, child: Underway, gate: int) -> tuple[int, int]:
         """See Waits."""
         return child.reach(gate)
 
@@ -48,10 +48,10 @@ class Blocking:
 BLOCKING = Blocking()
 
 
-def at_once(steps: Coroutine[Any, Any, T]) -> T:
+def at_once(steps: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
     """What comes of steps whose waits are blocking, without any loop."""
     try:
-        steps.send(None)
+        steps(*arguments).send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return] # what the coroutine returns
     raise AssertionError("a blocking wait has suspended its caller")

@@ -10,11 +10,11 @@ import time
 import warnings
 from _thread import RLock
 from collections.abc import Generator
+from contextlib import suppress
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 from . import _core, pidfd, tree
-from .birth import Newborn
 from .blocking import BLOCKING, Waits, at_once
 from .errors import Interrupted, TimeoutExpired, died, still_running
 from .exit_status import END, ExitStatus, from_waitid
@@ -61,7 +61,6 @@ class Child(_core.Handle, Generic[T_co]):
     """
 
     # What most programs have nothing of.
-    _is_thread = False
     _birthplace: "Birthplace | None" = None
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
@@ -69,17 +68,9 @@ class Child(_core.Handle, Generic[T_co]):
     _watchdog: _core.Watchdog | None = None
     _held: "Descriptors | None" = None
 
-    def __init__(self, newborn: Newborn, flags: int, what: object, outcome: Outcome | None) -> None:
-        self._hold(newborn.pid, newborn.pidfd)
-        self._flags = flags
-        self._is_thread = bool(flags & _THREAD)
-        self._task = newborn.task
-        self._birthplace = newborn.birthplace
-        self._what = what
-        self._outcome = outcome
-        if newborn.ended is not None:
-            self._settle(from_waitid(*newborn.ended))
-            self._warn_of_locks()
+    @property
+    def _is_thread(self) -> bool:
+        return bool(self._flags & _THREAD)
 
     @property
     def flags(self) -> CloneFlag:
@@ -336,16 +327,33 @@ class Child(_core.Handle, Generic[T_co]):
         root = tree.Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
         return tree.End(root, orphans)
 
-    def watched_by(self, watchdog: _core.Watchdog, timeout: float) -> Self:
+    def watched_by(self, watchdog: _core.Watchdog, timeout: float) -> None:
         """It is to be killed after so many seconds; the library's own."""
-        try:
-            pidfd = self.copied_pidfd()
-            watchdog.watch(os.pidfd_open(self.pid) if pidfd is None else pidfd, timeout)
-        except BaseException:
-            with self:  # nobody would stop it: so it is not to be
-                raise
+        watchdog.watch(self, timeout)
         self._watchdog = watchdog
-        return self
+
+    def mourn(self) -> None:
+        """It suspended its caller, and ended with losses; the library's own."""
+        ended = self._reap(True)
+        assert ended is not None
+        self._settle(from_waitid(*ended))
+        self._warn_of_locks()
+
+    def abandon(self) -> None:
+        """Nobody will ever have it: kill and reap it, if it was born; the library's own.
+
+        A thread cannot be killed: its function is interrupted. One that may not be killed, since it
+        has other rights by now, is reaped when it ends.
+        """
+        if self.pid == 0 or self.poll() is not None:
+            return
+        if self._is_thread:
+            self.terminate()
+            self.poll()
+            return
+        with suppress(PermissionError):
+            self.kill()
+            self.wait()
 
     def hold_until_end(self, held: "Descriptors | None") -> None:
         """Close them when it has ended; the library's own."""
@@ -376,7 +384,7 @@ class Child(_core.Handle, Generic[T_co]):
         ProcessLookupError too, ESRCH); nothing is left of it then.
         Source: futex(2), execve(2).
         """
-        at_once(self.started(BLOCKING))
+        at_once(self.started, BLOCKING)
 
     async def started(self, waits: Waits) -> None:
         """The same, with waits of another kind; the library's own."""
@@ -394,9 +402,6 @@ class Child(_core.Handle, Generic[T_co]):
     def resume(self) -> None:
         """Let it go on: SIGCONT. Source: pidfd_send_signal(2)."""
         self.send_signal(signal.SIGCONT)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -554,6 +559,23 @@ def _awaiting() -> ModuleType:
     from . import awaiting
 
     return awaiting
+
+
+C = TypeVar("C", bound=Child[Any])
+
+
+def born(child: C, make: "Callable[..., object]", *arguments: Any) -> C:
+    """The child that ``make(child, *arguments)`` makes; the handle is there before.
+
+    Whatever is raised before the caller has it, nothing is left of it: so nothing comes after the
+    call of this, in whoever makes a child.
+    """
+    try:
+        make(child, *arguments)
+        return child  # within, since a signal's handler may raise at this line as well
+    except BaseException:
+        child.abandon()
+        raise
 
 
 class _Remains:

@@ -7,17 +7,19 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
 from . import _core, birth
-from .child import Child, checked_timeout, forgotten, sweep
-from .clone_args import CloneArgs, checked_pids
+from ._core import unborn
+from .child import Child, born, checked_timeout, forgotten, sweep
+from .clone_args import CloneArgs, checked_pids, descriptor
 from .flags import LAST_SIGNAL, CloneFlag, flag_bits
 from .granted import own_refusal, refusal
+from .joining import Descriptors
 from .options import FunctionOptions, HasFileno
 from .surrounded import Setting
 from .transfer import Transfer, prepare
-from .tree import orphans
+from .tree.birthplace import Birthplace
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -132,50 +134,30 @@ def clone(
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
         if flags == 0:
-            return _copy(fn, args, what=fn, trusted=None)
+            return born(unborn(Child, fn, 0, True), _copy, fn, args)
         wanted, signal_number = _flags_and_signal(flag_bits(flags), None)
         if wanted & (_VM | _THREAD) == _VM:
-            return _share_plainly(wanted, signal_number, fn, args)
-    request = _request(flags, exit_signal)
+            return born(unborn(Child, fn, wanted, True), _share, wanted, signal_number, fn, args)
+    request = requested(flags, exit_signal)
     request.set_tid = _checked_pids(set_tid)
-    body: Callable[..., T] = fn if name is None else _Named(name, fn)
-    vm = request.flags & _VM
     setting = Setting(options, request.flags) if options else None
-    with _opened_cgroup(request, cgroup):
-        _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
-        timeout = checked_timeout(timeout)
-        if interpreter is not None:
-            _require_own_interpreter(interpreter, request.flags)
-            return _clone_apart(
-                request,
-                fn,
-                args,
-                name,
-                setting,
-                stack_size=_checked_stack_size(stack_size),
-                timeout=timeout,
-            )
-        call = body if setting is None else setting.before(body)
-        if vm:
-            return _share(
-                request.flags,
-                request.exit_signal,
-                call,
-                args,
-                setting,
-                what=fn,
-                set_tid=request.set_tid,
-                cgroup=request.cgroup,
-                stack_size=_checked_stack_size(stack_size),
-                timeout=timeout,
-            )
-        if trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
-            trusted = False
-        if timeout is None:
-            return _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
-        watchdog = _watchdog(request)  # first: no child is made that nobody would stop
-        child = _clone_copying(request, call, args, setting, what=fn, trusted=trusted)
-        return child.watched_by(watchdog, timeout)
+    _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
+    asked = _Asked(
+        request=request,
+        cgroup=cgroup,
+        stack_size=_checked_stack_size(stack_size),
+        timeout=checked_timeout(timeout),
+        setting=setting,
+        name=_checked_name(name),
+        trusted=trusted,
+    )
+    make = _make_sharing if request.flags & _VM else _make_copied
+    if interpreter is not None:
+        _require_own_interpreter(interpreter, request.flags)
+        make = _make_apart
+    elif trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
+        asked = asked._replace(trusted=False)
+    return born(unborn(Child, fn, request.flags, False), make, asked, fn, args)
 
 
 def vfork(
@@ -199,11 +181,12 @@ def vfork(
     if flags is _UNSAID and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "vfork")
     wanted, signal_number = _flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
-    if not options and not wanted & _THREAD:
-        return _share_plainly(wanted, signal_number, fn, args)
-    setting = Setting(options, wanted) if options else None
-    call = fn if setting is None else setting.before(fn)
-    return _share(wanted, signal_number, call, args, setting, what=fn)
+    if not options:
+        plain = not wanted & _THREAD
+        return born(unborn(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args)
+    setting = Setting(options, wanted)
+    child = unborn(Child, fn, wanted, False)
+    return born(child, _share_set, setting, wanted, signal_number, fn, args)
 
 
 def fork(flags: int = 0) -> int:
@@ -222,14 +205,11 @@ def fork(flags: int = 0) -> int:
     """
     if callable(flags):
         raise TypeError("fork() returns twice and takes no function: clone(fn) runs one")
-    request = _request(flags, None)
+    request = requested(flags)
     if request.flags & _VM:
         raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
     sweep()
-    newborn = birth.give(request, None)
-    if newborn.pidfd is not None:
-        os.close(newborn.pidfd)
-    return newborn.pid
+    return birth.twice(request)
 
 
 def _signal_number(exit_signal: int) -> int:
@@ -256,7 +236,8 @@ def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> 
     flag_among_arguments(fn, args, verb)
 
 
-def _request(flags: int, exit_signal: int | None) -> CloneArgs:
+def requested(flags: int, exit_signal: int | None = None) -> CloneArgs:
+    """The request for a child with these flags, which may hold its exit signal; the library's own."""
     number = None if exit_signal is None else _signal_number(exit_signal)
     wanted, signal_number = _flags_and_signal(flag_bits(flags), number)
     return CloneArgs(flags=wanted, exit_signal=signal_number)
@@ -289,55 +270,132 @@ def _watchdog(request: CloneArgs) -> _core.Watchdog:
         raise refusal(error, index(request.flags), request.exit_signal, "clone") from None
 
 
-def _clone_copying(
-    request: CloneArgs,
-    fn: Callable[..., T],
-    args: tuple[Any, ...],
-    setting: Setting | None,
-    *,
-    what: object,
-    trusted: bool | None,
-) -> Child[T]:
-    if birth.is_plain_fork(request):
-        child = _copy(fn, args, what=what, trusted=trusted)
-        transfer: Transfer = child._outcome
-    else:
-        sweep()
-        prepare()
-        transfer = Transfer(trusted=trusted)
-        _core.flush_standard_streams()  # what is buffered now would be written by both
-        flags = request.flags
-        newborn = birth.give(request, lambda _: transfer.deliver(fn, args))
-        transfer.keep_from_others()
-        child = Child(newborn, flags, what, transfer)
-    if setting is not None:
-        transfer.failure = setting.failure
-        child.hold_until_end(setting.needed_until_end(request.flags))
-    return child
+class _Asked(NamedTuple):
+    """What clone() is asked for, besides a function and its arguments."""
+
+    request: CloneArgs
+    cgroup: int | HasFileno | str | os.PathLike[str] | None
+    stack_size: int
+    timeout: float | None
+    setting: Setting | None
+    name: str | None
+    trusted: bool | None
+
+    def call(self, fn: Callable[..., T]) -> Callable[..., T]:
+        """The function with all that its child does before."""
+        body = fn if self.name is None else _Named(self.name, fn)
+        return body if self.setting is None else self.setting.before(body)
+
+    def see_born(self, child: Child[Any]) -> None:
+        """It has what was opened for it, for as long as it needs that."""
+        if self.setting is not None:
+            child.hold_until_end(self.setting.needed_until_end(self.request.flags))
+
+    def further(self, *, apart: bool = False) -> birth.Further:
+        """The same, for a birth in shared memory."""
+        setting, set_tid = self.setting, self.request.set_tid
+        return birth.Further(
+            set_tid=None if set_tid is None else checked_pids(set_tid),
+            cgroup=descriptor(self.request.cgroup),
+            stack_size=self.stack_size,
+            timeout=self.timeout,
+            another_user=setting is not None and setting.another_user,
+            apart=apart,
+            plan=setting.plan if apart and setting is not None else None,
+        )
 
 
-def _share_plainly(
-    flags: int, exit_signal: int, fn: Callable[..., T], args: tuple[Any, ...]
-) -> Child[T]:
-    if forgotten:
-        sweep()
-    born = birth.share_plainly(Child, fn, flags, exit_signal, fn, args)
-    return born if isinstance(born, Child) else Child(born, flags, fn, born.task)
+# How each kind of child is made; see child.born().
 
 
-def _copy(
-    fn: Callable[..., T], args: tuple[Any, ...], *, what: object, trusted: bool | None
-) -> Child[T]:
+def _copy(child: Child[T], fn: Callable[..., T], args: tuple[Any, ...]) -> None:
     """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
     if forgotten:
         sweep()
-    try:
-        child: Child[T] = _core.copy(Child, Transfer, trusted, what, fn, args)
-    except OSError as error:
-        raise birth.refused_fork(error) from None
-    if orphans.blocks:
-        orphans.note(child.pid)
-    return child
+    birth.copy(child, Transfer(), None, fn, args)
+
+
+def copy_as_asked(
+    child: Child[T],
+    request: CloneArgs,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    transfer: Transfer,
+) -> None:
+    """A child with a memory of its own, and with what the request says; the library's own."""
+    sweep()
+    prepare()
+    plainly = birth.is_plain_fork(request)
+    birth.copy(child, transfer, None if plainly else request, fn, args)
+
+
+def _make_copied(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    transfer = Transfer(trusted=asked.trusted)
+    if asked.setting is not None:
+        transfer.failure = asked.setting.failure
+    # First: no child is made that nobody would stop.
+    watchdog = None if asked.timeout is None else _watchdog(asked.request)
+    with _opened_cgroup(child, asked):
+        copy_as_asked(child, asked.request, asked.call(fn), args, transfer)
+    asked.see_born(child)
+    if watchdog is not None:
+        child.watched_by(watchdog, cast(float, asked.timeout))
+
+
+def _share(
+    child: Child[T],
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., T] | bytes,
+    args: tuple[Any, ...],
+    further: birth.Further | None = None,
+) -> None:
+    if forgotten:
+        sweep()
+    if birth.share(child, flags, exit_signal, fn, args, further):
+        child.mourn()
+
+
+def _make_sharing(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    request = asked.request
+    with _opened_cgroup(child, asked):
+        call = asked.call(fn)
+        _share(child, request.flags, request.exit_signal, call, args, asked.further())
+    asked.see_born(child)
+
+
+def _make_apart(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    from . import apart
+
+    request, setting = asked.request, asked.setting
+    prepare()
+    transfer = child._outcome = Transfer(trusted=True)  # it shares the memory
+    transfer.failure = None if setting is None else setting.failure
+    call = apart.prepared(fn, args, transfer, asked.name)
+    with _opened_cgroup(child, asked):
+        further = asked.further(apart=True)
+        _share(child, request.flags, request.exit_signal, call.far_side, call.memory, further)
+    transfer.keep_from_others()
+    asked.see_born(child)
+
+
+def _share_set(
+    child: Child[T],
+    setting: Setting,
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+) -> None:
+    further = birth.Further(another_user=setting.another_user)
+    _share(child, flags, exit_signal, setting.before(fn), args, further)
+    child.hold_until_end(setting.needed_until_end(flags))
 
 
 def _refuse_what_is_for_others(
@@ -375,59 +433,6 @@ def _require_own_interpreter(wanted: object, flags: int) -> None:
         )
 
 
-def _clone_apart(
-    request: CloneArgs,
-    fn: Callable[..., T],
-    args: tuple[Any, ...],
-    name: str | None,
-    setting: Setting | None,
-    **more: Any,
-) -> Child[T]:
-    from . import apart
-
-    if setting is not None:
-        more |= {"plan": setting.plan, "another_user": setting.another_user}
-    prepare()
-    transfer = Transfer(trusted=True)  # it shares the memory
-    transfer.failure = None if setting is None else setting.failure
-    call = apart.prepared(fn, args, transfer, name)
-    sweep()
-    newborn = birth.share(
-        request.flags,
-        request.exit_signal,
-        call.far_side,
-        call.memory,
-        set_tid=request.set_tid,
-        cgroup=request.cgroup,
-        apart=True,
-        **more,
-    )
-    transfer.keep_from_others()
-    child: Child[T] = Child(newborn, request.flags, fn, transfer)
-    if setting is not None:
-        child.hold_until_end(setting.needed_until_end(request.flags))
-    return child
-
-
-def _share(
-    flags: int,
-    exit_signal: int,
-    fn: Callable[..., T],
-    args: tuple[Any, ...],
-    setting: Setting | None,
-    *,
-    what: object,
-    **more: Any,
-) -> Child[T]:
-    sweep()
-    another_user = setting is not None and setting.another_user
-    newborn = birth.share(flags, exit_signal, fn, args, another_user=another_user, **more)
-    child: Child[T] = Child(newborn, flags, what, newborn.task)
-    if setting is not None:
-        child.hold_until_end(setting.needed_until_end(flags))
-    return child
-
-
 def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
     if pids is not None and not isinstance(pids, Sequence):
         raise TypeError(f"set_tid is a sequence of pids, the innermost first, not {pids!r}")
@@ -446,14 +451,20 @@ def _checked_stack_size(size: int | None) -> int:
     return size
 
 
+def _checked_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"name is a text, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"a name has no null bytes: {name!r}")
+    return name
+
+
 class _Named:
     """A function that gives its task a name first."""
 
     def __init__(self, name: str, fn: Callable[..., Any]) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"name is a text, not {type(name).__name__}")
-        if "\0" in name:
-            raise ValueError(f"a name has no null bytes: {name!r}")
         self._name = name
         self._fn = fn
 
@@ -476,22 +487,21 @@ class _Named:
 class _opened_cgroup:  # noqa: N801 - used as a verb
     """Fills in the request's cgroup; a path is open for as long as the birth takes."""
 
-    def __init__(
-        self, request: CloneArgs, cgroup: int | HasFileno | str | os.PathLike[str] | None
-    ) -> None:
-        self._request = request
-        self._cgroup = cgroup
-        self._fd: int | None = None
+    def __init__(self, child: Child[Any], asked: _Asked) -> None:
+        self._child = child
+        self._asked = asked
+        self._held = Descriptors()
 
     def __enter__(self) -> None:
-        cgroup = self._cgroup
+        cgroup, request = self._asked.cgroup, self._asked.request
         if cgroup is None:
             return
         if isinstance(cgroup, str | os.PathLike):
-            cgroup = self._fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._request.cgroup = cgroup
-        self._request.flags |= _INTO_CGROUP
+            how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            cgroup = self._held.open(os.open, cgroup, how)
+        request.cgroup = cgroup
+        self._child._flags = request.flags = request.flags | _INTO_CGROUP
+        self._child._birthplace = Birthplace.at_birth(descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
+        self._held.close()

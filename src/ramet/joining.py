@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from .kernel_names import NAMESPACES
@@ -13,23 +14,25 @@ _NO_DESCRIPTOR = -1
 class Descriptors:
     """Descriptors of the process that made this, open until they are closed or this is given up."""
 
+    _maker = 0  # until it is made
+
     def __init__(self) -> None:
         self._open: list[int] = []
         self._maker = os.getpid()
         _close_given_up()
 
-    def hold(self, descriptor: int) -> int:
-        """Take it over."""
-        self._open.append(descriptor)
-        return descriptor
+    def open(self, opener: Callable[..., int], *arguments: Any) -> int:
+        """Open one, and have it from the same moment: no handler of a signal comes between."""
+        self._open.extend(map(opener, *([argument] for argument in arguments)))
+        return self._open[-1]
 
     def close(self) -> None:
         """Nobody needs them any more. In another process than its maker's it waits for the maker."""
-        numbers, self._open = self._open, []
-        _close(self._maker, numbers)
+        _close(self._maker, self._open)
 
     def __del__(self) -> None:
-        self.close()
+        if self._maker:
+            self.close()
 
 
 # A child in shared memory may be the last to have one, where the numbers mean something else.
@@ -38,8 +41,8 @@ _given_up: list[tuple[int, list[int]]] = []
 
 def _close(maker: int, numbers: list[int]) -> None:
     if maker == os.getpid():
-        for descriptor in numbers:
-            os.close(descriptor)
+        while numbers:
+            os.close(numbers.pop())
     elif numbers and maker == threading.main_thread().native_id:  # others' tables end with them
         _given_up.append((maker, numbers))
 
@@ -72,9 +75,9 @@ def joined_namespaces(said: Checked, held: Descriptors) -> tuple[list[tuple[str,
 def _namespace(name: str, source: Any, held: Descriptors) -> int:
     if isinstance(source, int):
         try:
-            return held.hold(os.pidfd_open(source))
+            return held.open(os.pidfd_open, source)
         except OSError as error:
             raise type(error)(error.errno, f"namespaces[{name!r}]: no process {source}") from None
     if isinstance(source, str | os.PathLike):
-        return held.hold(os.open(source, os.O_RDONLY | os.O_CLOEXEC))
+        return held.open(os.open, source, os.O_RDONLY | os.O_CLOEXEC)
     return descriptor_of(f"namespaces[{name!r}]", source)

@@ -6,14 +6,13 @@ from typing import NamedTuple, TypeAlias
 
 from . import _core
 from ._core import Plan
-from .birth import Newborn, call_name, can_have_pidfd, is_by_clone, opened
+from .birth import call_name, can_have_pidfd, is_by_clone
 from .clone_args import CloneArgs, asked_of
 from .flags import CloneFlag
 from .granted import check, refusal
 from .tree import orphans
-from .tree.birthplace import Birthplace
 
-Report: TypeAlias = tuple[int, int, int, int]
+Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
 
 _PIDFD = CloneFlag.PIDFD.value
 _CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
@@ -96,8 +95,8 @@ def launch(request: Prepared, plan: Plan, child: _core.Handle) -> tuple[int, int
         failed = _core.spawn(request.packed, request.legacy, plan, child)
     except OSError as error:
         raise request.refusal(error) from None
-    if orphans.blocks or child.pidfd is None:
-        _note(child)
+    if orphans.blocks:
+        orphans.note(child.pid)
     return failed
 
 
@@ -114,17 +113,9 @@ def launch_aside(
         begun = _core.spawn_aside(packed, legacy, plan, has_own_score, child, patience)
     except OSError as error:
         raise request.refusal(error) from None
-    if isinstance(begun, _core.Underway):
-        return Underway(begun, is_late=True)
-    _note(child)
-    return begun
-
-
-def _note(child: _core.Handle) -> None:
     if orphans.blocks:
         orphans.note(child.pid)
-    if child.pidfd is None:  # a kernel before 5.2
-        child._hold(child.pid, opened(child.pid))
+    return Underway(begun, is_late=True) if isinstance(begun, _core.Underway) else begun
 
 
 class Manner(NamedTuple):
@@ -136,16 +127,19 @@ class Manner(NamedTuple):
     pid_namespace: int  # a descriptor of the one to be born in, or -1
 
 
-def set_out(request: Prepared, plan: Plan, manner: Manner) -> "Underway":
-    """The same, and the caller goes on at once.
+def set_out(request: Prepared, plan: Plan, manner: Manner, child: _core.Handle) -> "Underway":
+    """The same, and the caller goes on at once. A failed step says why there is no child.
 
     Source: clone(2), setns(2).
     """
     request = request.as_it_can_be()
     try:
-        return Underway(_core.Underway(request.packed, request.legacy, plan, *manner))
+        begun = _core.Underway(request.packed, request.legacy, plan, child, *manner)
     except OSError as error:
         raise request.refusal(error) from None
+    if orphans.blocks:
+        orphans.note(child.pid)
+    return Underway(begun)
 
 
 LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
@@ -182,9 +176,3 @@ class Underway:
     def stop(self) -> None:
         """Stop it where it is, at a gate."""
         self._core.stop()
-
-
-def newborn(pid: int, pidfd: int, birthplace: Birthplace | None) -> Newborn:
-    """A child by what its birth has given; a kernel before 5.2 leaves no pidfd."""
-    orphans.note(pid)
-    return Newborn(pid, pidfd if pidfd >= 0 else opened(pid), None, birthplace=birthplace)

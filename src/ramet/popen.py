@@ -67,6 +67,7 @@ class Popen(subprocess.Popen[AnyStr]):
     _sigint_wait_secs = 0.25
 
     _child: Child[None] | None = None
+    _closed_child_pipe_fds = False
     _exchange: Exchange | None = None
     _output: tuple[Any, Any] | None = None
 
@@ -175,10 +176,14 @@ class Popen(subprocess.Popen[AnyStr]):
         if extra_groups is not None:
             options["extra_groups"] = _groups(extra_groups)
         argv = _argv(args, shell=shell, shell_path=executable)
-        if stdin is None and stdout is None and stderr is None:
-            self._execute_child(argv, options)
-        else:
-            self._execute_with_stdio(argv, options, (stdin, stdout, stderr), bufsize)
+        try:
+            if stdin is None and stdout is None and stderr is None:
+                self._execute_child(argv, options)
+            else:
+                self._execute_with_stdio(argv, options, (stdin, stdout, stderr), bufsize)
+        except BaseException:  # whatever a signal's handler raises, nothing is left
+            self._abandon_child()
+            raise
 
     @property
     def pidfd(self) -> int | None:
@@ -303,9 +308,15 @@ class Popen(subprocess.Popen[AnyStr]):
 
             preexec.warn()
             function = options.pop("preexec_fn")
-            self._have(preexec.spawn(self._asked_for(argv, options), function))
+            command = self._asked_for(argv, options)
+            child = self._child = command.unborn()
+            preexec.launch(command, function, child)
         else:
-            self._have(self._asked_for(argv, options).spawn())
+            command = self._asked_for(argv, options)
+            child = self._child = command.unborn()
+            command.launch(child)
+        self.pid = child.pid
+        self._child_created = True
 
     def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
         if "argv" in options:  # which is Command's own first word
@@ -320,29 +331,30 @@ class Popen(subprocess.Popen[AnyStr]):
         )
         return command
 
-    def _have(self, child: Child[None]) -> None:
-        self._child = child
-        self.pid = child.pid
-        self._child_created = True
+    def _abandon_child(self) -> None:
+        child, self._child, self._child_created = self._child, None, False
+        if child is not None:
+            child.abandon()
 
     def _execute_with_stdio(
         self, argv: list[Any], options: dict[str, Any], stdio: tuple[Any, Any, Any], bufsize: int
     ) -> None:
-        ends = self._get_handles(*stdio)  # type: ignore[attr-defined] # subprocess's, as the next
-        ours, childs = (ends[1], ends[2], ends[4]), (ends[0], ends[3], ends[5])
-        given = zip(_STREAMS, childs, strict=True)
-        options |= {name: descriptor for name, descriptor in given if descriptor != _NONE}
-        owned = {
-            name: number for name, number in zip(_STREAMS, ours, strict=True) if number != _NONE
-        }
+        ends, owned = (_NONE,) * 6, None
         try:
+            ends = self._get_handles(*stdio)  # type: ignore[attr-defined] # subprocess's
+            owned = _by_name(ends[1], ends[2], ends[4])
+            options |= _by_name(ends[0], ends[3], ends[5])
             self._open_streams(owned, bufsize)
             self._execute_child(argv, options)
+            self._close_childs_ends(ends)
         except BaseException:
-            self._abandon(owned)
+            self._abandon(_by_name(ends[1], ends[2], ends[4]) if owned is None else owned)
+            self._close_childs_ends(ends)
             raise
-        finally:
-            self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
+
+    def _close_childs_ends(self, ends: tuple[int, ...]) -> None:
+        if not self._closed_child_pipe_fds:
+            self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # subprocess's
 
     def _open_streams(self, owned: dict[str, int], bufsize: int) -> None:
         line_buffering = bufsize == 1 and bool(self.text_mode)
@@ -458,6 +470,11 @@ class Popen(subprocess.Popen[AnyStr]):
         if status is not None:
             code = status.returncode
             self.returncode = 0 if code is None else code
+
+
+def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
+    given = zip(_STREAMS, (stdin, stdout, stderr), strict=True)
+    return {name: number for name, number in given if number != _NONE}
 
 
 def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:

@@ -21,15 +21,17 @@ from ._core import Plan
 from .child import Child
 from .errors import CloneError, PreexecWarning, spawn_error
 from .flags import CloneFlag
-from .function import clone
+from .function import copy_as_asked, requested
 from .hints import warn_at_caller
 from .options import WORDS_FOR_PREEXEC
 from .program import Command
 from .surroundings import Moves, Steps, steps_of
+from .transfer import Transfer
 
 _SHARED = (
     CloneFlag.VM | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.VFORK | CloneFlag.STOPPED
 ).value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _EXIT_NOT_LAUNCHED = 127
 _REPORT = struct.Struct("=ii")  # the step, and its errno
 _IN_FUNCTION = -1  # the step of one whose function raised; its traceback follows
@@ -63,31 +65,30 @@ def warn() -> None:
     )
 
 
-def spawn(command: Command, preexec_fn: Callable[[], object]) -> Child[None]:
-    """command.spawn() by a copy of this process that calls the function before its exec.
+def launch(command: Command, preexec_fn: Callable[[], object], child: Child[None]) -> None:
+    """command.launch() by a copy of this process that calls the function before its exec.
 
     Raises SubprocessError when the function raises, with its traceback as a note; ValueError for
     options that such a child cannot have; else as Command.spawn() does.
     Source: fork(2), execve(2).
     """
-    launch = _Launch(command, preexec_fn)
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    with open(reading, "rb", buffering=0) as reports:
-        try:
-            launch.make_room(writing)
-        finally:
-            os.close(writing)
-        child = launch.begin()
-        try:
-            report = reports.read()
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
+    way = _Launch(command, preexec_fn)
+    pipe: list[int] = []
+    try:
+        pipe += os.pipe2(os.O_CLOEXEC)
+        way.make_room(pipe)
+        way.copy(child)
+        os.close(pipe.pop())
+        del _ends[get_ident()]  # not before: a copy that another thread makes closes it by this
+        report = _all_of(pipe[0])
+        os.close(pipe.pop())
+    finally:
+        while pipe:
+            os.close(pipe.pop())
+        _ends.pop(get_ident(), None)
     if report:
         child.wait()
-        launch.fail(report)
-    return child
+        way.fail(report)
 
 
 class _Launch:
@@ -113,38 +114,31 @@ class _Launch:
         self._report = -1
         self._closing = Steps()
 
-    def make_room(self, writing: int) -> None:
-        """Keep our end of the pipe above all numbers that the child is to have."""
-        self._report = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, self._moves.above)
+    def make_room(self, pipe: list[int]) -> None:
+        """Have our end of the pipe above all numbers that the child is to have."""
+        pipe.append(fcntl.fcntl(pipe[1], fcntl.F_DUPFD_CLOEXEC, self._moves.above))
+        self._report = pipe[2]
+        os.close(pipe.pop(1))
         if self._moves.close_others:
             self._moves.close(self._closing, also=(self._report,))
 
-    def begin(self) -> Child[None]:
+    def copy(self, child: Child[None]) -> None:
         """Make the child, which alone has the other end of the pipe then."""
         _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
+        made = self._command._made
+        request = requested(made.flags)
+        request.set_tid = made.said.get("set_tid")
+        if made.cgroup is not None and made.surroundings.cgroup is None:
+            request.cgroup = made.cgroup
+            request.flags |= _INTO_CGROUP
         try:
-            return self._begun()
-        finally:
-            os.close(self._report)
-            del _ends[get_ident()]
-
-    def _begun(self) -> Child[None]:
-        made = self._made
-        at_birth = made.surroundings.cgroup is None
-        try:
-            child = clone(
-                self._become,
-                flags=made.flags,
-                set_tid=made.said.get("set_tid"),
-                cgroup=made.cgroup if at_birth else None,
-            )
+            copy_as_asked(child, request, self._become, (), Transfer())
         except CloneError as error:
             if made.flags:
                 raise
             raise spawn_error("fork", error.errno or 0, reason=error.strerror or "") from None
-        # Its outcome is an exec, and what is known of it is the program's.
-        child._outcome, child._what = None, self._command._shown
-        return child
+        # Its outcome is an exec.
+        child._outcome = None
 
     def _become(self) -> None:
         """In the child: become the program, or tell why not."""
@@ -184,6 +178,13 @@ class _Launch:
         ]
         label, file = labels[step]
         raise self._command._told(label, file, number)
+
+
+def _all_of(descriptor: int) -> bytes:
+    told = b""
+    while more := os.read(descriptor, _MOST_TEXT_BYTES):
+        told += more
+    return told
 
 
 def _told(error: BaseException) -> bytes:

@@ -6,16 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from . import id_maps, launching
 from ._core import Plan, has_clone3, has_close_range, unborn
 from .birth import WORDS
 from .blocking import BLOCKING, Waits, at_once
-from .child import Child, forgotten, sweep
+from .child import Child, born, forgotten, sweep
 from .clone_args import CloneArgs
 from .conflicts import refuse_conflicts
 from .errors import SpawnError, spawn_error
@@ -161,33 +160,40 @@ class Command:
         Needs: what the options need.
         Source: clone(2), execve(2).
         """
+        return born(self.unborn(), self.launch)
+
+    def unborn(self) -> Child[None]:
+        """The handle of a child that is to be born; the library's own."""
         if forgotten:
             sweep()
         made = self._made
-        birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
-        if made.is_guided():
-            return at_once(Launch(self, birthplace).arrive(BLOCKING))
         child = unborn(Child, self._shown, made.flags, made.is_plain)
-        failed = launching.launch(made.request, self._plan, child)
-        if failed is None and birthplace is None:
-            return child
-        return self._born(child, birthplace, failed)
-
-    def _born(
-        self, child: Child[None], birthplace: Birthplace | None, failed: tuple[int, int] | None
-    ) -> Child[None]:
-        """What more there is to a birth: a place of its own, or a step that failed."""
-        child._birthplace = birthplace
-        if failed is not None:
-            child.wait()
-            raise self._error(*failed)
+        if made.cgroup is not None:
+            child._birthplace = Birthplace.at_birth(made.cgroup)
         return child
+
+    def launch(self, child: Child[None]) -> None:
+        """Make that child; the library's own."""
+        made = self._made
+        if made.is_guided():
+            at_once(Launch(self, child).arrive, child, BLOCKING)
+            return
+        failed = launching.launch(made.request, self._plan, child)
+        if failed is not None:
+            self._fail(child, failed)
+
+    def _fail(self, child: Child[None], failed: launching.Report) -> NoReturn:
+        """Raise what it means that this step has failed with that errno."""
+        step, number = failed
+        if step == _NO_HELPER:
+            raise spawn_error("clone(THREAD) of a helper", number, reason=_WHY_NO_HELPER)
+        if step == _ENTERING:
+            raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
+        child.wait()
+        raise self._told(*self._labels()[step], number)
 
     def _labels(self) -> "list[tuple[str, Text | None]]":
         return [*self._made.steps.labels, ("execve", None)]
-
-    def _error(self, step: int, number: int) -> SpawnError:
-        return self._told(*self._labels()[step], number)
 
     def _told(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
@@ -215,107 +221,85 @@ class Command:
         return "cwd" not in options or all(map(os.path.isabs, self._exec[1]))
 
 
-def begin(command: Command, patience: float) -> "Child[None] | Launch":
-    """command.spawn(), the caller not suspended: the child, or its launch when that takes longer.
+def begin(command: Command, child: Child[None], patience: float) -> "Launch | None":
+    """command.launch(), the caller not suspended: the rest of the way, when it takes longer.
 
     patience: in seconds.
     """
-    if forgotten:
-        sweep()
     made = command._made
-    birthplace = None if made.cgroup is None else Birthplace.at_birth(made.cgroup)
-    if made.is_guided():
-        return Launch(command, birthplace)
-    child = unborn(Child, command._shown, made.flags, made.is_plain)
     scores = made.manner.has_own_score
+    if made.is_guided():
+        return Launch(command, child)
     if scores and not _HELD_TO_PARENT.isdisjoint(made.said):
-        return command.spawn()  # who is not suspended for a score of its own is no parent to follow
+        command.launch(child)  # who is not suspended for a score of its own is no parent to follow
+        return None
     begun = launching.launch_aside(made.request, command._plan, scores, child, patience)
     if isinstance(begun, launching.Underway):
-        return Launch(command, birthplace, begun)
-    return command._born(child, birthplace, begun)
+        return Launch(command, child, begun)
+    if begun is not None:
+        command._fail(child, begun)
+    return None
 
 
 class Launch:
-    """The way of a child to its program, while its parent has a part in it or goes on."""
+    """The way of a child to its program, while its parent has a part in it or goes on.
+
+    It does not keep the child, which keeps it while it waits for its start.
+    """
 
     def __init__(
-        self,
-        command: Command,
-        birthplace: Birthplace | None,
-        underway: launching.Underway | None = None,
+        self, command: Command, child: Child[None], underway: launching.Underway | None = None
     ) -> None:
         self._command = command
         self._made = made = command._made
-        self._birthplace = birthplace
-        self.underway = underway or launching.set_out(made.request, command._plan, made.manner)
-        self.child: Child[None] | None = None
+        self._underway = underway or launching.set_out(
+            made.request, command._plan, made.manner, child
+        )
 
-    async def arrive(self, waits: Waits) -> Child[None]:
-        """The child at its program, or before it where it shall wait."""
+    async def arrive(self, child: Child[None], waits: Waits) -> None:
+        """It is at its program, or before it where it shall wait."""
         made = self._made
         if made.surroundings.maps_by_parent:
-            await self._write_maps(await self._at(MAPS_GATE, waits), waits)
-        if made.last_gate:
-            child = await self._at(START_GATE, waits)
-            if made.flags & _STOPPED:
-                self.underway.stop()
-            if made.waits_for_start:
-                child.to_be_started_by(self.start)
-                self.child = None  # its owner may forget it
-                return child
-            return await self.start(child, waits)
-        return await self._at(launching.LAUNCHED, waits)
+            await self._at(MAPS_GATE, child, waits)
+            await self._write_maps(child, waits)
+        if not made.last_gate:
+            await self._at(launching.LAUNCHED, child, waits)
+            return
+        await self._at(START_GATE, child, waits)
+        if made.flags & _STOPPED:
+            self._underway.stop()
+        if made.waits_for_start:
+            child.to_be_started_by(self.start)
+        else:
+            await self.start(child, waits)
 
-    async def start(self, child: Child[None], waits: Waits) -> Child[None]:
-        """The child beyond its last gate; one that is stopped goes on when it is resumed."""
+    async def start(self, child: Child[None], waits: Waits) -> None:
+        """It passes its last gate; one that is stopped goes on when it is resumed."""
         if self._made.waits_for_start and (status := child.poll()) is not None:
             raise _ended_early(status)
-        self.child = child
-        self.underway.open(START_GATE)
+        self._underway.open(START_GATE)
         if self._made.flags & _STOPPED:
-            return child
-        report = await waits.reach(self.underway, launching.LAUNCHED)
-        if report[2] == _AT_GATE and self._made.waits_for_start:
+            return
+        step, _ = report = await waits.reach(self._underway, launching.LAUNCHED)
+        if step == _AT_GATE and self._made.waits_for_start:
             raise _ended_early(child.wait())
-        return self._arrived(report)
-
-    def remains(self) -> Child[None] | None:
-        """The child of one that was cancelled, and is over; None where there is none."""
-        with suppress(OSError):
-            self._arrived(self.underway.reach(launching.LAUNCHED))
-        return self.child
+        self._see(child, report)
 
     async def _write_maps(self, child: Child[None], waits: Waits) -> None:
         async def succeeds(words: list[str]) -> bool:
             command = Command(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
             return (await waits.run(command)).success
 
-        try:
-            await id_maps.write(child.pid, self._made.said, succeeds)
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        self.underway.open(MAPS_GATE)
+        await id_maps.write(child.pid, self._made.said, succeeds)
+        self._underway.open(MAPS_GATE)
 
-    async def _at(self, gate: int, waits: Waits) -> Child[None]:
-        return self._arrived(await waits.reach(self.underway, gate))
+    async def _at(self, gate: int, child: Child[None], waits: Waits) -> None:
+        self._see(child, await waits.reach(self._underway, gate))
 
-    def _arrived(self, report: launching.Report) -> Child[None]:
-        """The child, on its way or at its program; the error when it failed."""
-        pid, pidfd, step, number = report
-        if step == _NO_HELPER:
-            raise spawn_error("clone(THREAD) of a helper", number, reason=_WHY_NO_HELPER)
-        if step == _ENTERING:
-            raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
-        if self.child is None:
-            newborn = launching.newborn(pid, pidfd, self._birthplace)
-            self.child = Child(newborn, self._made.flags, self._command._shown, None)
-        if step not in {_NO_FAILURE, _AT_GATE}:
-            self.child.wait()
-            raise self._command._error(step, number)
-        return self.child
+    def _see(self, child: Child[None], report: launching.Report) -> None:
+        """It is on its way, or at its program; or it has failed."""
+        if report[0] not in {_NO_FAILURE, _AT_GATE}:
+            self._command._fail(child, report)
 
 
 _WHY_NO_HELPER = (
@@ -456,7 +440,7 @@ def _paths(argv: tuple[bytes, ...], said: Checked, env: Environment | None) -> t
 def _cgroup_directory(said: Checked, held: Descriptors) -> int | None:
     cgroup = said.get("cgroup")
     if isinstance(cgroup, str | bytes | os.PathLike):
-        return held.hold(os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return held.open(os.open, cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return None if cgroup is None else descriptor_of("cgroup", cgroup)
 
 

@@ -71,8 +71,10 @@ def run(
         if options.get("stdout") is not None or options.get("stderr") is not None:
             raise ValueError("stdout and stderr arguments may not be used with capture_output.")
         options["stdout"] = options["stderr"] = subprocess.PIPE
-    with Popen(args, *more, **options) as process:
+    process = Popen.__new__(Popen)  # there before its child: whatever is raised then, it is ended
+    with process:
         try:
+            Popen.__init__(process, args, *more, **options)
             stdout, stderr = process.communicate(input, timeout)
         except TimeoutExpired as expired:
             end.after(expired, process)
@@ -106,8 +108,10 @@ def call(
     """
     refuse_start(options)
     end = _End(kill_after, kill_tree)
-    with Popen(args, *more, **options) as process:
+    process = Popen.__new__(Popen)
+    with process:
         try:
+            Popen.__init__(process, args, *more, **options)
             return process.wait(timeout)
         except TimeoutExpired as expired:
             end.after(expired, process)

@@ -19,26 +19,23 @@ class Sharer(NamedTuple):
 
     maker: int
     is_thread: bool
-    marks_memory: bool  # it is another user's, and the memory not dumpable while it lives
 
 
 # Whoever holds their handles.
 _sharers: dict[SharedTask, Sharer] = {}
 
 
-def remember(task: SharedTask, flags: int, *, marks_memory: bool = False) -> None:
+def remember(task: SharedTask, flags: int) -> None:
     """Keep it until it is over: forget() lets it go, or this does, at each power of two."""
     if len(_sharers) & (len(_sharers) - 1) == 0:
         for other in [other for other in list(_sharers) if other.done]:
             forget(other)
-    _sharers[task] = Sharer(os.getpid(), bool(flags & _THREAD), marks_memory)
+    _sharers[task] = Sharer(os.getpid(), bool(flags & _THREAD))
 
 
 def forget(task: SharedTask) -> None:
     """It is over."""
-    sharer = _sharers.pop(task, None)
-    if sharer is not None and sharer.marks_memory:
-        _core.restore_dumpable()
+    _sharers.pop(task, None)
 
 
 @atexit.register

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ramet import child as child_module
-from ramet.birth import Newborn
+from ramet._core import unborn
 from ramet.child import Child, checked_timeout, sweep
 from ramet.errors import ChildDied, TimeoutExpired
 from ramet.exit_status import ExitStatus
@@ -33,11 +33,20 @@ class Prepared:
         return self.outcome
 
 
+def standing_for(pid: int, pidfd: int | None, flags: int, what: object) -> Child[Any]:
+    """The handle of a task that was made without any of this library."""
+    child: Child[Any] = unborn(Child, what, flags, False)
+    child._hold(pid, pidfd)
+    return child
+
+
 def sleeper(outcome: Prepared | None = None, *, with_pidfd: bool = True) -> Child[Any]:
     """A child, made without any of this library, that runs until it is killed."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
     pidfd = os.pidfd_open(pid) if with_pidfd else None
-    return Child(Newborn(pid, pidfd, None), CloneFlag(0), "sleep", outcome)
+    child = standing_for(pid, pidfd, CloneFlag(0), "sleep")
+    child._outcome = outcome
+    return child
 
 
 @pytest.fixture(params=[True, False], ids=["pidfd", "pid"])
@@ -136,7 +145,7 @@ def test_signal_0_only_asks(child: Child[Any]) -> None:
 
 def test_a_thread_gets_no_signals() -> None:
     """A signal to a thread would be one to the whole process, so it is refused."""
-    thread: Child[Any] = Child(Newborn(os.getpid(), None, None), CloneFlag.THREAD, "fn", None)
+    thread = standing_for(os.getpid(), None, CloneFlag.THREAD, "fn")
     with pytest.raises(ValueError, match="thread"):
         thread.kill()
     thread._settle(ExitStatus.unknown())
@@ -287,9 +296,8 @@ def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
 
 
 def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
-    """A constructor that failed leaves an object that goes without a word."""
-    with pytest.raises(AttributeError):
-        Child(None, CloneFlag(0), "fn", None)  # type: ignore[arg-type]
+    """A birth that failed leaves a handle that goes without a word."""
+    unborn(Child, "fn", CloneFlag(0), False)
     gc.collect()
     assert child_module.forgotten == []
 

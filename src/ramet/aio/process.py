@@ -14,7 +14,7 @@ from ..popen import Popen
 from ..program import Command
 from ..tree import Subreaper
 from .pipes import ReceivingEnd, SendingEnd
-from .spawning import IN_LOOP, spawn
+from .spawning import IN_LOOP, abandon, launch
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -49,9 +49,14 @@ async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") ->
                 f"the streams carry bytes, unbuffered: leave out {unfit or ['bufsize']}"
             )
     options["bufsize"] = 0
-    popen = _Expecting(args, **options)
-    await popen.deliver()
-    return Process(popen)
+    popen = _Expecting.__new__(_Expecting)
+    try:
+        popen.__init__(args, **options)  # type: ignore[misc] # so whatever is raised, it is at hand
+        await popen.deliver()
+        return Process(popen)
+    except BaseException:
+        await popen.abandon()
+        raise
 
 
 class _Expecting(Popen[bytes]):
@@ -63,20 +68,25 @@ class _Expecting(Popen[bytes]):
     async def deliver(self) -> None:
         """Make the child."""
         assert self._command is not None
-        try:
-            self._have(await spawn(self._command))
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            if self._ends:
-                super()._close_pipe_fds(*self._ends)  # type: ignore[misc] # subprocess's
+        child = self._child = self._command.unborn()
+        await launch(self._command, child)
+        self.pid = child.pid
+        self._child_created = True
+        self._let_go()
 
-    def close(self) -> None:
-        """Close our ends of the pipes."""
+    def _let_go(self) -> None:
+        """Close the child's ends of the pipes."""
+        if self._ends and not self._closed_child_pipe_fds:
+            super()._close_pipe_fds(*self._ends)  # type: ignore[misc] # subprocess's
+
+    async def abandon(self) -> None:
+        """Nobody will ever have it: nothing is left of it, nor of its pipes."""
         for file in (self.stdin, self.stdout, self.stderr):
             if file is not None:
                 file.close()
+        self._let_go()
+        await abandon(self._child)
+        self._child_created = False
 
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
         self._command = self._asked_for(argv, options)

@@ -15,7 +15,7 @@ from ..child import Child
 from ..exit_status import ExitStatus
 from ..launching import LAUNCHED, Report, Underway
 from ..options import PROGRAM_OPTIONS, Options, Text, unknown
-from ..program import Command, Launch, begin
+from ..program import Command, begin
 
 # Most births take a fiftieth of this. To stand still so long costs the loop less than to look again;
 # a shorter patience costs more, since the kernel then has to set the timer of the processor for it.
@@ -49,28 +49,36 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
         command = Command(command, **options)
     elif options:
         raise TypeError("a Command has its options already")
+    child = command.unborn()
+    try:
+        await launch(command, child)
+        return child  # within, since a signal's handler may raise at this line as well
+    except BaseException:
+        await abandon(child)
+        raise
+
+
+async def launch(command: Command, child: Child[None]) -> None:
+    """command.launch() without blocking the loop."""
     others_turn = next(_births) % _MOST_IN_A_ROW == 0
     if _is_plain_asyncio():
         if others_turn:
             await asyncio.sleep(0)
     elif others_turn or current_effective_deadline() == _CANCELLED:
         await checkpoint()
-    begun = begin(command, IN_LOOP.patience())
-    return begun if isinstance(begun, Child) else await _arrival(begun)
+    rest = begin(command, child, IN_LOOP.patience())
+    if rest is not None:
+        await rest.arrive(child, IN_LOOP)
+
+
+async def abandon(child: Child[None] | None) -> None:
+    """Nobody will ever have it: kill and reap it, if it was born."""
+    if child is not None and child.pid != 0:
+        await awaiting.end(child)
 
 
 def _is_plain_asyncio() -> bool:
     return sys.modules.keys().isdisjoint(_CANCEL_SCOPES)
-
-
-async def _arrival(launch: Launch) -> Child[None]:
-    try:
-        return await launch.arrive(IN_LOOP)
-    except BaseException:
-        launch.underway.cancel()
-        if (child := launch.remains()) is not None:
-            await awaiting.end(child)
-        raise
 
 
 class InLoop:

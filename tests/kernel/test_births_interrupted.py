@@ -1,0 +1,250 @@
+"""An exception between a birth and its handle, at any line: nothing is left of the child.
+
+A handler of a signal raises where it likes, Ctrl-C's for one. Here it is a trace function, which counts.
+"""
+
+import contextlib
+import ctypes
+import gc
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import Command, child, sharers
+
+LIBRARY = str(Path(ramet.__file__).parent) + os.sep
+SECONDS = 10.0
+_WALL = 0x40000000
+_PR_GET_DUMPABLE = 3
+
+# Ends of pipes, and what was just opened: Python closes them, with a word.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning", "ignore::ramet.PreexecWarning"
+)
+
+Birth = Callable[[], Any]
+
+
+class Heard(BaseException):
+    """What the handler raises."""
+
+
+class Raiser:
+    """Raises at the so manyth step of the library's code, in the thread and process that it was made for.
+
+    grain: "line", or "opcode" for each step of the interpreter.
+    """
+
+    def __init__(self, step: int, grain: str) -> None:
+        self.left = step
+        self._grain = grain
+        self._process = os.getpid()
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> "Raiser | None":
+        if not _is_ours(frame) or os.getpid() != self._process or _is_finalizers(frame):
+            return None
+        if self._grain == "opcode":
+            frame.f_trace_opcodes = True
+        if event == self._grain:
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+                raise Heard
+        return self
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(LIBRARY)
+
+
+def _is_finalizers(frame: FrameType | None) -> bool:
+    """Whether nobody would hear what is raised there."""
+    while frame is not None and _is_ours(frame):
+        if frame.f_code.co_name in {"__del__", "_forget"}:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Left(NamedTuple):
+    """What a birth that failed must not have changed."""
+
+    children: frozenset[str]
+    descriptors: frozenset[str]
+    threads: int
+    dumpable: int
+    forgotten: int
+    sharers: int
+
+    @classmethod
+    def now(cls) -> "Left":
+        """As it is, from /proc/self and the library's own tables."""
+        return cls(
+            children=frozenset(_children()),
+            descriptors=frozenset(os.listdir("/proc/self/fd")),
+            threads=len(os.listdir("/proc/self/task")),
+            dumpable=ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0),
+            forgotten=len(child.forgotten),
+            sharers=len(sharers._sharers),
+        )
+
+    def is_as(self, before: "Left") -> bool:
+        """A thread that lent its stack to one that was killed is over, and counted before perhaps."""
+        return self._replace(threads=max(self.threads, before.threads)) == before
+
+    def beyond(self, before: "Left") -> str:
+        """What has changed, and how."""
+        changed = zip(self._fields, before, self, strict=True)
+        return "; ".join(f"{name}: {old} -> {new}" for name, old, new in changed if old != new)
+
+
+def _children() -> Iterator[str]:
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            yield from Path(f"/proc/self/task/{task}/children").read_text().split()
+
+
+def raised_at(step: int, birth: Birth, before: Left, grain: str) -> bool:
+    """Whether the birth was interrupted, and nothing was left of it; else what it made is ended."""
+    traced, raiser = sys.gettrace(), Raiser(step, grain)
+    sys.settrace(raiser)
+    try:
+        born = birth()
+    except Heard:
+        sys.settrace(traced)
+        # The exception holds the frames still, and what these hold; but no child.
+        assert set(_children()) <= before.children, f"a child is left by {raiser.where}"
+    else:
+        sys.settrace(traced)
+        assert raiser.left > 0, f"what was raised at {raiser.where} is lost"
+        end(born)
+        return False
+    finally:
+        sys.settrace(traced)
+    deadline = time.monotonic() + SECONDS
+    while not (now := Left.now()).is_as(before):  # a thread may take a moment to be gone
+        assert time.monotonic() < deadline, f"{raiser.where}: {now.beyond(before)}"
+        gc.collect()
+        time.sleep(0.001)
+    return True
+
+
+def end(born: Any) -> None:
+    """Kill and reap it, and close its pipes."""
+    if isinstance(born, ramet.Child):
+        with born:
+            pass
+    elif isinstance(born, ramet.Popen):
+        born.kill()
+        born.communicate()
+
+
+def interrupt_at_each(birth: Birth, grain: str = "line", first: int = 1) -> int:
+    """Raise at each step until it passes unhindered; how many there are."""
+    for _ in range(3):
+        end(birth())  # what is kept for the next one is there
+    gc.collect()
+    ramet.child.sweep()
+    before = Left.now()
+    for step in itertools.count(first):
+        if not raised_at(step, birth, before, grain):
+            return step - 1
+    raise AssertionError
+
+
+def sleep() -> None:
+    """A function in a memory of its own, or that has a moment to wait for its kill."""
+    time.sleep(100)
+
+
+def exec_sleep() -> None:
+    """A function of which a program comes."""
+    os.execv("/bin/sleep", ["sleep", "100"])
+
+
+NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+ALL: dict[str, Any] = {
+    "cwd": "/",
+    "nice": 1,
+    "umask": 0o22,
+    "rlimits": {"NOFILE": 100},
+    "ignored_signals": ["USR1"],
+    **NOBODY,
+}
+
+FUNCTIONS: dict[str, Birth] = {
+    "copy": lambda: ramet.clone(sleep),
+    "copy FS": lambda: ramet.clone(sleep, flags=F.FS),
+    "copy FILES": lambda: ramet.clone(sleep, flags=F.FILES),
+    "copy options": lambda: ramet.clone(sleep, **ALL),
+    "copy name, untrusted": lambda: ramet.clone(sleep, name="x", trusted=False),
+    "copy timeout": lambda: ramet.clone(sleep, timeout=100),
+    "copy stopped": lambda: ramet.clone(sleep, flags=F.STOPPED),
+    "VM": lambda: ramet.clone(sleep, flags=F.VM),
+    "VM FILES": lambda: ramet.clone(sleep, flags=F.VM | F.FILES),
+    "VM timeout": lambda: ramet.clone(sleep, flags=F.VM, timeout=100),
+    "VM options": lambda: ramet.clone(sleep, flags=F.VM, **ALL),
+    "VM stack": lambda: ramet.clone(sleep, flags=F.VM, stack_size=16 << 20),
+    "vfork": lambda: ramet.vfork(int),
+    "vfork exec": lambda: ramet.vfork(exec_sleep),
+    "vfork exec options": lambda: ramet.vfork(exec_sleep, **ALL),
+    "vfork FILES": lambda: ramet.vfork(exec_sleep, flags=F.FILES),
+}
+
+PROGRAM = ["sleep", "100"]
+PIPES: dict[str, Any] = {"stdin": ramet.PIPE, "stdout": ramet.PIPE, "stderr": ramet.PIPE}
+PROGRAMS: dict[str, Birth] = {
+    "Command": Command(PROGRAM).spawn,
+    "Command made": lambda: Command(PROGRAM, **ALL).spawn(),
+    "Command FILES": lambda: Command(PROGRAM, flags=F.FILES).spawn(),
+    "Command parent": lambda: Command(PROGRAM, die_with_parent=True).spawn(),
+    "Command gate": lambda: Command(PROGRAM, start=False).spawn(),
+    "Command gate, parent": lambda: Command(
+        PROGRAM, start=False, die_with_parent=True, **ALL
+    ).spawn(),
+    "Command stopped": lambda: Command(PROGRAM, flags=F.STOPPED).spawn(),
+    "Popen": lambda: ramet.Popen(PROGRAM),
+    "Popen options": lambda: ramet.Popen(PROGRAM, die_with_parent=True, **ALL),
+    "Popen pipes": lambda: ramet.Popen(PROGRAM, **PIPES),
+    "Popen text": lambda: ramet.Popen(PROGRAM, text=True, **PIPES),
+    "Popen preexec": lambda: ramet.Popen(PROGRAM, preexec_fn=int, **PIPES),
+    "Popen gate": lambda: ramet.Popen(PROGRAM, start=False, **PIPES),
+    "run": lambda: ramet.run(["true"]),
+    "run output": lambda: ramet.run(["cat"], input=b"x", capture_output=True),
+    "run timeout": lambda: ramet.run(["cat"], input=b"x", capture_output=True, timeout=100),
+}
+ROOTS: dict[str, Birth] = {
+    "maps": lambda: Command(
+        PROGRAM, flags=F.NEWUSER, uid_map=[(0, 0, 1000)], gid_map=[(0, 0, 1000)]
+    ).spawn(),
+    "pid": lambda: Command(PROGRAM, namespaces={"pid": "/proc/self/ns/pid"}).spawn(),
+    "score": lambda: Command(PROGRAM, oom_score_adj=1, die_with_parent=True, start=False).spawn(),
+    "VM user": lambda: ramet.clone(sleep, flags=F.VM, **NOBODY),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function(name: str, nothing_left: object) -> None:
+    """Whatever is raised is heard, and no child, descriptor, thread or mark is left."""
+    assert interrupt_at_each(FUNCTIONS[name]) > 5
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program(name: str, nothing_left: object) -> None:
+    """The same for a program."""
+    assert interrupt_at_each(PROGRAMS[name]) > 5
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_what_needs_root(name: str, root: None, nothing_left: object) -> None:
+    """The same where the parent has a part in it, or the memory is marked."""
+    assert interrupt_at_each(ROOTS[name]) > 5
