@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/prctl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/auxv.h>
@@ -89,8 +90,11 @@ static struct {
     ptrdiff_t offset;
 } end_word;
 
+/* A filter may answer the prctl by SIGSYS, which ends the process where it is blocked, as by who makes this thread. */
 static void *measure(void *unused)
 {
+    const ramet_sigset let_in = UINT64_C(1) << (SIGSYS - 1);
+    ramet_syscall4(__NR_rt_sigprocmask, SIG_UNBLOCK, &let_in, NULL, sizeof let_in);
     const int *mine = ramet_end_word();
     end_word.known = mine != NULL;
     end_word.offset = mine == NULL ? 0 : (const char *)mine - (const char *)pthread_self();

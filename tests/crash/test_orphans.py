@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from ramet import CloneFlag as F
 
 Start = Callable[..., Any]
+HELPERS = str(Path(__file__).parent)
 
 
 def have_children(flags: int, activity: str, in_thread: str) -> None:  # noqa: C901 - a program of its own
@@ -140,3 +142,35 @@ def test_any_number_of_children_is_guarded(apart: Start) -> None:
     assert caller.still_running() == 1100
     caller.kill()
     assert caller.all_gone()
+
+
+def have_a_child_under_a_filter(flags: int, before: bool, helpers: str) -> None:
+    import ctypes
+    import signal
+    import struct
+    import sys
+
+    import ramet
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters  # type: ignore[import-not-found]
+
+    if before:
+        assert ramet.clone(int, "5", flags=flags).result(30) == 5
+    libc = ctypes.CDLL(None)
+    handler = ctypes.cast(libc.getppid, ctypes.c_void_p).value  # which does no harm
+    assert libc.sigaction(signal.SIGSYS, struct.pack("@P144x", handler), None) == 0
+    seccomp_filters.trap("prctl")
+    for _ in range(3):
+        status = ramet.clone(int, "5", flags=flags).wait(30)
+        assert status.signal == signal.SIGSYS, status
+    assert ramet.clone(int, "5").result(30) == 5
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
+@pytest.mark.parametrize("before", [False, True], ids=["first", "not the first"])
+def test_a_filter_that_traps_what_they_need_ends_them_alone(
+    apart: Start, flags: F, before: bool
+) -> None:
+    """A child in shared memory has no handlers, and its prctl is answered by one: its caller goes on."""
+    apart(have_a_child_under_a_filter, int(flags), before, HELPERS).finish()
