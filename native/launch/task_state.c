@@ -69,15 +69,28 @@ static long decimal(const char *digits)
     return number;
 }
 
+#define SPACES_BEFORE_FLAGS 6
 #define SPACES_BEFORE_NUM_THREADS 17
+#define PF_EXITING 0x4
+
+static long number_behind(const char *at, int spaces)
+{
+    for (; spaces > 0 && *at != '\0'; at++)
+        spaces -= *at == ' ';
+    return decimal(at);
+}
 
 long ramet_task_threads(long pid)
 {
     char text[512];
-    const char *at = stat_of(pid, text, sizeof text);
-    for (int spaces = 0; spaces < SPACES_BEFORE_NUM_THREADS && *at != '\0'; at++)
-        spaces += *at == ' ';
-    return decimal(at);
+    return number_behind(stat_of(pid, text, sizeof text), SPACES_BEFORE_NUM_THREADS);
+}
+
+bool ramet_task_threads_have_to_end(long pid)
+{
+    char text[512];
+    const char *stat = stat_of(pid, text, sizeof text);
+    return (number_behind(stat, SPACES_BEFORE_FLAGS) & PF_EXITING) != 0 && number_behind(stat, SPACES_BEFORE_NUM_THREADS) > 1;
 }
 
 /* As getdents64(2) has it. */

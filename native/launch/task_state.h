@@ -13,6 +13,9 @@ int ramet_task_tids(long pid, long *tids, int most);
 /* How many threads its process has, those included that are about to end; 0 where that cannot be read. */
 long ramet_task_threads(long pid);
 
+/* Whether its process is about to end, and has other threads that have not yet: the main thread is the first to be seen to end. */
+bool ramet_task_threads_have_to_end(long pid);
+
 /* Where a stopped task stands. */
 struct ramet_stand {
     long call; /* the system call in which it is; -1 in its own code, or where that cannot be read */

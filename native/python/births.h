@@ -46,10 +46,10 @@ long core_birth_carried(struct core_birth *birth);
 /*
  * In the thread that lent the block, without the GIL unless the child died holding it: then its state
  * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
- * the children buried that were the dead one's own; maker is its pid, as it saw it. dead: NULL if it
- * has not left a state. How many children it was.
+ * the children buried that were the dead one's own; maker is its pid, as it saw it, and pid as this process does, 0 where
+ * it is no process that died. dead: NULL if it has not left a state. How many children it was.
  */
-int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker);
+int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid);
 
 /*
  * Raises an exception in its child, with the GIL; the carrier is not over. Whether there is a function that it can reach.

@@ -13,6 +13,7 @@
 #include "orphan.h"
 #include "pool.h"
 #include "release.h"
+#include "task_state.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
 #define NOMINAL_STACK_BYTES 65536
@@ -94,11 +95,17 @@ static SharedTaskObject *task_of(const struct carried *call)
     return is_task ? (SharedTaskObject *)call->kept : NULL;
 }
 
-/* As the caller knows it, who has noted it by the time that the GIL can be had; else as the child does. */
-static void bury_threads(const struct carried *call)
+/* As the caller knows it, once that has noted it; else as the child does. */
+static long pid_of(const struct carried *call)
 {
     const SharedTaskObject *task = task_of(call);
-    core_bury_threads(task == NULL ? call->own_pid : task->pid);
+    return task == NULL || task->pid == 0 ? call->own_pid : task->pid;
+}
+
+/* The caller has noted it by the time that the GIL can be had. */
+static void bury_threads(const struct carried *call)
+{
+    core_bury_threads(pid_of(call));
 }
 
 static void lend_block(struct ramet_clone_args *args, const struct ramet_carrier *carrier)
@@ -165,7 +172,22 @@ static int gather_orphans(struct ramet_carrier **orphans, int count, pid_t maker
     return count;
 }
 
-int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
+#define PATIENCE_NANOSECONDS INT64_C(10000000000)
+
+/* It may have had the GIL as it ended the process: whoever wants the GIL waits for it then. pid: 0 for no process. */
+static void release_gil_of_threads(const PyThreadState *mine, long pid)
+{
+    const struct timespec pause = {.tv_nsec = 500000};
+    const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
+    while (pid != 0) {
+        bool all_have_ended = !ramet_task_threads_have_to_end(pid);
+        if (core_gil_release_of_ended(mine) || all_have_ended || ramet_now() >= deadline)
+            return;
+        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    }
+}
+
+int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid)
 {
     struct ramet_carrier *orphans[MOST_NESTED];
     bool attached = dead != NULL && core_is_attached(dead);
@@ -185,6 +207,9 @@ int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker)
         PyThreadState_Swap(mine);
         core_gil_forget_requests(mine);
     } else {
+        release_gil_of_threads(mine, pid);
+        for (int i = 0; i < count; i++)
+            release_gil_of_threads(mine, ((const struct carried *)orphans[i]->context)->own_pid);
         PyEval_RestoreThread(mine);
     }
     for (int i = 0; i < count; i++)
@@ -225,7 +250,8 @@ static bool bury(void *context)
     core_note_state(mine);
     bool interrupted = call->state->async_exc != NULL;
     struct core_release released = {0};
-    release(&released, call, core_take_over(call->state, mine, call->own_pid));
+    long pid = call->is_process && !call->finished ? pid_of(call) : 0;
+    release(&released, call, core_take_over(call->state, mine, call->own_pid, pid));
     core_bury(call->state, &call->found);
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);

@@ -133,7 +133,7 @@ static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject 
 static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
     if (!call->tidy) {
-        core_take_over(call->state, mine, call->pid);
+        core_take_over(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
         bury(mine, call, task, pid);
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "condvar.h"
 #include "futex.h"
+#include "libc_thread.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"
@@ -193,4 +194,25 @@ void core_gil_release(const PyThreadState *dead)
         pthread_cond_signal(&gil->cond);
     }
     pthread_mutex_unlock(&gil->mutex);
+}
+
+/* Under its mutex, without which nobody gives the GIL up: so the holder's state is there, and what libc keeps of its thread. */
+static bool holder_has_ended(gil_state *gil)
+{
+    const PyThreadState *holder = __atomic_load_n((const PyThreadState **)&gil->last_holder, __ATOMIC_RELAXED);
+    return __atomic_load_n((int *)&gil->locked, __ATOMIC_ACQUIRE) > 0 && holder != NULL && holder->thread_id != 0 &&
+           ramet_thread_has_ended(holder->thread_id);
+}
+
+bool core_gil_release_of_ended(const PyThreadState *state)
+{
+    gil_state *gil = gil_of(state);
+    pthread_mutex_lock(&gil->mutex);
+    bool ended = holder_has_ended(gil);
+    if (ended) {
+        __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
+        pthread_cond_signal(&gil->cond);
+    }
+    pthread_mutex_unlock(&gil->mutex);
+    return ended;
 }

@@ -25,4 +25,10 @@ void core_gil_forget_requests(PyThreadState *holder);
 /* Then: gives up the GIL itself, where the dead child had it and was not, or no longer, attached. */
 void core_gil_release(const PyThreadState *dead);
 
+/*
+ * Gives up the GIL of that state where a thread had it that has ended as a task, as one does that ends, or execs, or
+ * is killed, with the child that had started it. Whether it did.
+ */
+bool core_gil_release_of_ended(const PyThreadState *state);
+
 #endif

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ramet import CloneFlag as F
+
 Start = Callable[..., Any]
 
 
@@ -541,3 +543,46 @@ def test_the_caller_kills_at_random_moments(apart: Start) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     apart(killed_at_random_moments, seed, 200).finish()
+
+
+def end_by_a_thread(way: str, flags: int, depth: int) -> None:
+    import os
+    import signal
+    import threading
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    ends: dict[str, Callable[[], object]] = {
+        "exit": lambda: os._exit(3),
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+    }
+
+    def end_all() -> None:
+        thread = threading.Thread(target=ends[way])
+        thread.start()
+        thread.join()
+
+    def end_outer() -> None:
+        inner = ramet.clone(end_all, flags=F.VM)
+        inner.wait(30)
+        end_all()
+
+    child = ramet.clone(end_outer if depth else end_all, flags=flags)
+    end = child.wait(30)
+    assert (end.code, end.signal) == {
+        "exit": (3, None),
+        "kill": (None, signal.SIGKILL),
+        "exec": (0, None),
+    }[way]
+    assert threading.enumerate() == [threading.main_thread()]
+    assert ramet.clone(os.getpid, flags=F.VM).result(30) != os.getpid()
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("flags", [F.VM.value, (F.VM | F.VFORK).value], ids=["VM", "vfork"])
+@pytest.mark.parametrize("way", ["exit", "kill", "exec"])
+def test_a_thread_of_the_child_can_end_it(apart: Start, way: str, flags: int, depth: int) -> None:
+    """The interpreter lock is free again, which that thread has had as it ended the process."""
+    apart(end_by_a_thread, way, flags, depth).finish()
