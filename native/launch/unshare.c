@@ -21,6 +21,8 @@
 bool ramet_can_unshare(const struct ramet_request *request)
 {
     const struct ramet_clone_args *args = &request->args;
+    if (!request->legacy && !ramet_has_clone3()) /* who asks for clone3 itself hears that it is missing */
+        return false;
     return (args->flags & ~(uint64_t)(BY_CHILD | BY_CALLER)) == 0 && args->exit_signal == SIGCHLD &&
            args->set_tid_size == 0 && args->stack == 0 && !request->stopped;
 }

@@ -11,8 +11,8 @@ PR_SET_SYSCALL_USER_DISPATCH = 59
 SECCOMP_MODE_FILTER = 2
 TRAP, FAIL, ALLOW = 0x00030000, 0x00050000, 0x7FFF0000
 NUMBERS = {
-    "x86_64": {"prctl": 157, "getppid": 110, "unshare": 272},
-    "aarch64": {"prctl": 167, "getppid": 173, "unshare": 97},
+    "x86_64": {"prctl": 157, "getppid": 110, "unshare": 272, "clone3": 435},
+    "aarch64": {"prctl": 167, "getppid": 173, "unshare": 97, "clone3": 435},
 }[platform.machine()]
 
 

@@ -403,3 +403,39 @@ def without_unshare(helpers: str) -> None:
 def test_where_unshare_is_hidden_the_clone_is_made(apart: Start) -> None:
     """A sandbox may hide one call and let the other through."""
     apart(without_unshare, HELPERS).finish()
+
+
+def without_clone3(helpers: str) -> None:
+    import errno
+    import os
+    import signal
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+    from ramet import lowlevel
+
+    sys.path.insert(0, helpers)
+    import seccomp_filters
+
+    around = F.NEWUSER if os.geteuid() else F(0)
+    seccomp_filters.refuse_dispatch()
+    seccomp_filters.hide("clone3")
+    for flags in (F(0), F.NEWUTS | around):
+        args = lowlevel.CloneArgs(flags=flags, exit_signal=signal.SIGCHLD)
+        for fn in (None, lambda _: 0):
+            try:
+                if lowlevel.clone3(args, fn) == 0:
+                    os._exit(0)
+            except ramet.CloneError as error:
+                assert error.errno == errno.ENOSYS
+            else:
+                raise AssertionError("clone3 was made by another call")
+    here = os.readlink("/proc/self/ns/uts")
+    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result(30)
+    assert here != there
+
+
+def test_clone3_itself_is_made_by_no_other_call(apart: Start) -> None:
+    """Who asks for it in the kernel's own terms hears that it is missing; all others have their child."""
+    apart(without_clone3, HELPERS).finish()
