@@ -133,6 +133,16 @@ static void note_for_fork(int *lock)
         given_up[place] = lock;
 }
 
+bool ramet_arena_has_lost(const void *block)
+{
+    int count = __atomic_load_n(&how_many, __ATOMIC_ACQUIRE);
+    const int *lock = count == 0 ? NULL : ramet_malloc_lock_over(block);
+    for (int i = 0; lock != NULL && i < count && i < MOST_GIVEN_UP; i++)
+        if (given_up[i] == lock)
+            return true;
+    return false;
+}
+
 /*
  * malloc makes no more than so many, and then has threads share them, the main one too. It asks once
  * for the number: so it is told of as many more as are likely ever to be given up. In vain where it

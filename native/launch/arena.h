@@ -34,6 +34,9 @@ void ramet_arena_find(struct ramet_arena *arena);
 /* When the child is gone: puts the cache right, and mends or gives up an arena whose lock is held and stays so. */
 void ramet_arena_recover(struct ramet_arena *arena);
 
+/* Whether a block from malloc lies in an arena that was given up, so that whoever frees it may wait for ever. */
+bool ramet_arena_has_lost(const void *block);
+
 /* At the end of the thread: libc would give back the child's memory, and wait for the lock. */
 void ramet_arena_leave(const struct ramet_arena *arena);
 

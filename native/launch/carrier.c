@@ -180,6 +180,11 @@ static int start_thread(void *(*run)(void *), void *context, size_t stack_size)
     return error;
 }
 
+int ramet_carrier_start_aside(void *(*run)(void *), void *context)
+{
+    return start_thread(run, context, 0);
+}
+
 struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack, bool again,
                                           const struct ramet_carrier_duties *duties, void *context, int *error)
 {

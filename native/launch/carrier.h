@@ -78,6 +78,9 @@ enum ramet_carrier_stage { RAMET_STARTING, RAMET_LENT, RAMET_ENDED };
 struct ramet_carrier *ramet_carrier_start(size_t stack_size, struct ramet_stack *stack, bool again,
                                           const struct ramet_carrier_duties *duties, void *context, int *error);
 
+/* A thread that nobody waits for, for what a carrier may not do itself, as it could take for ever. 0, or an errno. */
+int ramet_carrier_start_aside(void *(*run)(void *), void *context);
+
 /* Claims a carrier that is at rest; false when it is not, or has ended. */
 bool ramet_carrier_claim(struct ramet_carrier *carrier);
 

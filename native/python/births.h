@@ -142,6 +142,7 @@ void core_forget_stack(struct core_dead_stack *kept);
 bool core_is_attached(PyThreadState *state);
 void core_bury(PyThreadState *dead, struct core_dead_frames *found);
 void core_delete_state(PyThreadState *state);
+void core_delete_current_state(PyThreadState *mine);
 
 /*
  * Python notes for each thread which state a callback from native code (PyGILState_Ensure) is to use, and

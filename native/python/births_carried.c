@@ -235,7 +235,7 @@ void core_tidy_up(struct carried *call, PyThreadState *mine)
     Py_CLEAR(call->thread);
     core_forget_thread();
     PyThreadState_Clear(mine);
-    PyThreadState_DeleteCurrent();
+    core_delete_current_state(mine);
     call->state = call->undertaker = NULL;
 }
 

@@ -7,6 +7,8 @@
 #include <pthread.h>
 
 #include "collector.h"
+#include "arena.h"
+#include "carrier.h"
 #include "pool.h"
 
 bool core_is_attached(PyThreadState *state)
@@ -65,6 +67,35 @@ void core_bury(PyThreadState *dead, struct core_dead_frames *found)
     core_delete_state(dead);
 }
 
+static void *delete(void *state)
+{
+    PyThreadState_Delete(state);
+    return NULL;
+}
+
+/*
+ * A state that is cleared. Since 3.15 it is too large for what a thread keeps for itself of blocks that it frees:
+ * so libc takes the lock of the arena, which may have died with a child.
+ */
+static void free_state(PyThreadState *state)
+{
+    if (!ramet_arena_has_lost(state))
+        PyThreadState_Delete(state);
+    else
+        ramet_carrier_start_aside(delete, state); /* where there can be no such thread, it stays */
+}
+
+/* Gives up the GIL as well. */
+void core_delete_current_state(PyThreadState *mine)
+{
+    if (!ramet_arena_has_lost(mine)) {
+        PyThreadState_DeleteCurrent(); /* in one step: an interpreter that ends deletes all that there are */
+        return;
+    }
+    PyEval_SaveThread();
+    free_state(mine);
+}
+
 /* With the GIL, in another state. */
 void core_delete_state(PyThreadState *state)
 {
@@ -72,7 +103,7 @@ void core_delete_state(PyThreadState *state)
     state->_status.bound_gilstate = 0; /* it was with its own thread; Python would strike off what is noted here */
 #endif
     PyThreadState_Clear(state);
-    PyThreadState_Delete(state);
+    free_state(state);
 }
 
 /*
