@@ -102,7 +102,7 @@ struct patience {
     int64_t with_owner, with_waiters;
 };
 
-static const struct patience after_a_waiter = {PATIENCE_NANOSECONDS, 2 * 1000 * 1000};
+static const struct patience after_a_waiter = {PATIENCE_NANOSECONDS, 20 * 1000 * 1000};
 static const struct patience after_a_holder = {INT64_C(2000000000), INT64_C(1000000000)};
 
 /* Who has the mutex may be waiting for the dead. */
