@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "futex.h"
@@ -147,11 +148,8 @@ void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
     }
 }
 
-/* ---- with its mutex: nobody comes in, and nobody signals */
-
-#define LOOKS_FOR_LATECOMERS 50
+#define LOOKS 250 /* 50 ms: who is about to sleep, or to leave, may have to wait for a processor */
 #define PAUSE_NANOSECONDS 200000
-#define PATIENCE_NANOSECONDS INT64_C(200000000)
 
 static void pause_shortly(void)
 {
@@ -160,14 +158,77 @@ static void pause_shortly(void)
 }
 
 /* Of the living: told to sleep on the word on which they sleep, they are counted, and sleep on. */
+static long count_on(pthread_cond_t *condvar, int group)
+{
+    unsigned *word = word_of(condvar, layout->signals + group);
+    return ramet_syscall5(__NR_futex, word, FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG, 0, INT_MAX, word);
+}
+
+/* ---- after a death that nobody has prepared */
+
+#define BEFORE_RETURN_WORDS 16 /* what the function that waits has called saves below */
+
+static bool is_readable(const pthread_cond_t *condvar)
+{
+    pthread_cond_t copy;
+    struct iovec here = {&copy, sizeof copy}, there = {(void *)condvar, sizeof copy};
+    long pid = ramet_syscall0(__NR_getpid);
+    return (uintptr_t)condvar % _Alignof(pthread_cond_t) == 0 &&
+           ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == (long)sizeof copy;
+}
+
+/* As far as is known at this moment: a living one may be about to sleep, or to leave. */
+static long count_dead(pthread_cond_t *condvar, int group)
+{
+    if (layout->refs != 0)
+        return (long)(*word_of(condvar, layout->refs + group) / REFERENCE) - count_on(condvar, group);
+    return (long)(*word_of(condvar, layout->waiters) / WAITER) - count_on(condvar, 0) - count_on(condvar, 1);
+}
+
+static void strike_off_dead(pthread_cond_t *condvar, int group)
+{
+    long dead = count_dead(condvar, group);
+    for (int look = 1; look < LOOKS && dead > 0; look++) {
+        pause_shortly();
+        long now = count_dead(condvar, group);
+        dead = now < dead ? now : dead;
+    }
+    for (; dead > 0; dead--)
+        ramet_condvar_strike_off(condvar, (const int *)word_of(condvar, layout->signals + group));
+}
+
+/* All words of one wait: the structure's address, and that of the word in it. */
+static void forget_dead_in(void *const *window, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++)
+            for (int group = 0; group < GROUPS; group++)
+                if (is_at(window[i], window[k], layout->signals + group) && is_readable(window[k]) &&
+                    has_waiters(window[k], group)) {
+                    strike_off_dead(window[k], group);
+                    return;
+                }
+}
+
+void ramet_condvar_forget_dead(void *const *stack, size_t count)
+{
+    for (size_t i = 0; layout != NULL && i < count; i++) {
+        if (!is_in_wait(stack + i, 1))
+            continue;
+        size_t first = i < BEFORE_RETURN_WORDS ? 0 : i - BEFORE_RETURN_WORDS;
+        size_t length = count - first < RAMET_CONDVAR_WINDOW_WORDS ? count - first : RAMET_CONDVAR_WINDOW_WORDS;
+        forget_dead_in(stack + first, length);
+    }
+}
+
+/* ---- with its mutex: nobody comes in, and nobody signals */
+
+#define LOOKS_FOR_LATECOMERS 50
+#define PATIENCE_NANOSECONDS INT64_C(200000000)
+
 static long count_sleepers(pthread_cond_t *condvar)
 {
-    long count = 0;
-    for (int group = 0; group < GROUPS; group++) {
-        unsigned *word = word_of(condvar, layout->signals + group);
-        count += ramet_syscall5(__NR_futex, word, FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG, 0, INT_MAX, word);
-    }
-    return count;
+    return count_on(condvar, 0) + count_on(condvar, 1);
 }
 
 static void wake_sleepers(pthread_cond_t *condvar)

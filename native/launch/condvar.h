@@ -24,6 +24,13 @@ void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word);
 pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *word);
 
 /*
+ * Words of the stack of a thread that died, nobody knows where. What lies there may be of an earlier wait; so from each
+ * condition variable that is found only so many are taken off as it counts and as do not sleep on it.
+ */
+#define RAMET_CONDVAR_WINDOW_WORDS 64 /* in which all of one wait lies */
+void ramet_condvar_forget_dead(void *const *stack, size_t count);
+
+/*
  * With the mutex of the condition variable: takes off whoever died on it. All who wait are woken, as they
  * may be for no reason at any time: a signal may have been meant for the dead, or died with him. Who lives and
  * has not left it when he was woken is taken for dead after so many nanoseconds.

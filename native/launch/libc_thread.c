@@ -108,11 +108,27 @@ static void measure_once(void)
         pthread_join(thread, NULL);
 }
 
-bool ramet_thread_has_ended(uintptr_t thread)
+uintptr_t ramet_end_word_of(uintptr_t thread)
 {
     static pthread_once_t measured = PTHREAD_ONCE_INIT;
     pthread_once(&measured, measure_once);
-    return end_word.known && __atomic_load_n((const int *)(thread + end_word.offset), __ATOMIC_ACQUIRE) == 0;
+    return end_word.known ? thread + (uintptr_t)end_word.offset : 0;
+}
+
+bool ramet_thread_has_ended(uintptr_t thread)
+{
+    const int *word = (const int *)ramet_end_word_of(thread);
+    return word != NULL && __atomic_load_n(word, __ATOMIC_ACQUIRE) == 0;
+}
+
+unsigned ramet_threads_of_libc(void)
+{
+    static const unsigned *count; /* for debuggers */
+    static bool asked;
+    if (!asked)
+        count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
+    asked = true;
+    return count == NULL ? 0 : __atomic_load_n(count, __ATOMIC_RELAXED);
 }
 
 void *ramet_robust_list(size_t *length)

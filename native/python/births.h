@@ -109,8 +109,14 @@ void core_forget_thread_of(PyObject *thread);
  */
 bool core_outlived_by_threads(void);
 
-/* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
-void core_bury_threads(long pid);
+/*
+ * After the end of such a child, with the GIL and in another state: nobody waits any more for threads of Python's that
+ * ended with it. Returns how many there were.
+ */
+long core_bury_threads(long pid);
+
+/* Whether more threads of libc's have died than these, since there were so many: those of a child that died by itself. */
+bool core_lost_threads(unsigned before, long of_python);
 
 /* buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it. */
 void core_leave_buffered_of(unsigned long ident);
@@ -119,7 +125,7 @@ void core_leave_buffered_of(unsigned long ident);
 bool core_has_native_threads(long pid);
 
 /*
- * After the end of a child that was killed with such threads, with the GIL: what libraries keep of these
+ * After the end of a child that died with such threads, with the GIL: what libraries keep of these
  * lies in memory that lives on, and a library that has handlers for a fork can put that in order.
  */
 void core_take_down_pools(void);

@@ -9,6 +9,7 @@
 #include "gil.h"
 #include "guard.h"
 #include "kill.h"
+#include "libc_thread.h"
 #include "nested.h"
 #include "orphan.h"
 #include "pool.h"
@@ -259,9 +260,8 @@ static bool bury(void *context)
     if (core_take_stock(&call->found, &released, task_of(call), true))
         call->carrier->stays = true;
     core_release_finish(&released);
-    if (call->is_process && !call->finished)
-        bury_threads(call);
-    if (call->had_threads)
+    long of_python = call->is_process && !call->finished ? bury_threads(call) : 0;
+    if (call->had_threads || (!call->finished && core_lost_threads(call->threads, of_python)))
         core_take_down_pools();
     core_tidy_up(call, mine);
     if (!call->carrier->again || !call->finished || ramet_carrier_holds_mutex(call->carrier))
@@ -510,6 +510,7 @@ static void fill_in(struct carried *call, const struct core_birth *birth)
     call->is_process = !(birth->request.args.flags & CLONE_THREAD);
     call->kept = Py_NewRef(birth->fn == NULL ? (PyObject *)birth->task : birth->kept);
     call->stack = birth->stack;
+    call->threads = ramet_threads_of_libc();
     call->finished = call->leaving = call->begun = call->had_threads = false;
     call->carrier->deadline = 0;
     call->carrier->expired = 0;

@@ -30,6 +30,7 @@ struct suspending {
     bool tidy;     /* ...and its state is as good as new */
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
+    unsigned threads; /* of libc's, before its birth */
     const struct ramet_stack *stack;
     struct core_table_user table;
     struct core_dead_frames found; /* of a child that did not finish */
@@ -113,8 +114,8 @@ static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject 
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
-    if (pid > 0 && call->is_process && !call->finished)
-        core_bury_threads(pid);
+    if (pid > 0 && call->is_process && !call->finished && core_lost_threads(call->threads, core_bury_threads(pid)))
+        core_take_down_pools();
     if (state != NULL) {
         PyThreadState_Clear(state);
         PyThreadState_Swap(mine);
@@ -182,6 +183,7 @@ static long birth_of_python(struct core_birth *birth)
         .is_process = !(birth->request.args.flags & CLONE_THREAD),
         .owner = core_owner(birth),
         .stack = birth->stack,
+        .threads = ramet_threads_of_libc(),
     };
     if (call.state == NULL)
         return -ENOMEM;

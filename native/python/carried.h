@@ -20,6 +20,7 @@ struct carried {
     bool leaving;  /* ...and none is running any more; both are written and read with the GIL */
     bool stood_well; /* it was killed where other threads could run; written and read with the GIL */
     bool had_threads; /* ...and others with it; likewise */
+    unsigned threads; /* of libc's, before its birth */
     bool finished; /* the child came to its end with its thread-local block in order */
     pid_t owner;
     pid_t own_pid; /* as the child sees it */

@@ -8,6 +8,7 @@
 
 #include "libc_fork.h"
 #include "libc_thread.h"
+#include "lost_threads.h"
 #include "nested.h"
 #include "task_state.h"
 
@@ -108,6 +109,7 @@ void core_take_down_pools(void)
 {
     bool done;
     Py_BEGIN_ALLOW_THREADS
+    ramet_forget_lost_threads();
     done = ramet_run_fork_handlers_within(PATIENCE_NANOSECONDS);
     Py_END_ALLOW_THREADS
     if (!done)
@@ -130,9 +132,19 @@ PyObject *core_lends(PyObject *module, PyObject *tid)
     return PyBool_FromLong(ramet_nested_lends((int)number));
 }
 
-void core_bury_threads(long pid)
+long core_bury_threads(long pid)
 {
-    call("bury", pid);
+    PyObject *result = left_threads == NULL ? NULL : PyObject_CallMethod(left_threads, "bury", "l", pid);
+    long count = result == NULL ? 0 : PyLong_AsLong(result);
+    Py_XDECREF(result);
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(NULL);
+    return count;
+}
+
+bool core_lost_threads(unsigned before, long of_python)
+{
+    return (long)ramet_threads_of_libc() - (long)before > of_python;
 }
 
 /*

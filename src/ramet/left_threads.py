@@ -161,9 +161,9 @@ def are_native(pid: int) -> bool:
 
 
 def tell_lost(_: int) -> None:
-    """In the caller: a function was killed with threads of a library's, which cannot do without them."""
+    """In the caller: a function died with threads of a library's, which cannot do without them."""
     warnings.warn(
-        "a function in shared memory was killed while it had native threads, and the library whose "
+        "a function in shared memory died while it had native threads, and the library whose "
         "they were waits for them: its next use, and the next fork, may wait for ever. Compute once "
         "in the caller before, so that the pool is the caller's, or run what may be killed in a "
         "memory of its own (no VM)",
@@ -172,8 +172,12 @@ def tell_lost(_: int) -> None:
     )
 
 
-def bury(pid: int) -> None:
-    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
+def bury(pid: int) -> int:
+    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks.
+
+    Returns how many threads of Python's ended with it.
+    """
+    count = 0
     while _have_still_to_end(pid):
         time.sleep(_PAUSE_SECONDS)
     for listed in (_active, _limbo):
@@ -182,7 +186,9 @@ def bury(pid: int) -> None:
             if isinstance(thread, threading._DummyThread) or thread.ident is None:
                 continue
             if _core.strike_dead(listed, key, thread, thread.ident):
+                count += 1
                 _end(thread)
+    return count
 
 
 def _have_still_to_end(pid: int) -> bool:

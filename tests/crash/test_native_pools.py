@@ -279,6 +279,67 @@ def test_a_killed_function_takes_no_pool_along(apart: Start, how: str) -> None:
     assert apart(kill_owners, how, 10).finish() == "all\n"
 
 
+def die_with_a_pool(how: str, verb: str) -> None:
+    import os
+    import signal
+    import time
+    import warnings
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "2"
+    import numpy as np
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("error")
+    numbers = np.random.default_rng(1).random((150, 150))
+    right = numbers @ numbers
+
+    def multiply() -> bool:
+        return bool(np.allclose(numbers @ numbers, right))
+
+    def asleep() -> bool:
+        """Whether the pool's threads have been seen to sleep, time after time."""
+        me = str(os.getpid())
+        others = [tid for tid in os.listdir("/proc/self/task") if tid != me]
+        for _ in range(20):
+            time.sleep(0.002)
+            for tid in others:
+                with open(f"/proc/self/task/{tid}/stat") as stat:
+                    if stat.read().rpartition(")")[2].split()[0] != "S":
+                        return False
+        return len(others) > 0
+
+    def die(rests: bool) -> None:
+        assert multiply()
+        while rests and not asleep():
+            pass
+        if how == "exits":
+            os._exit(1)
+        if how == "execs":
+            os.execv("/bin/true", ["true"])
+        os.kill(os.getpid(), signal.SIGSEGV if how == "faults" else signal.SIGKILL)
+
+    for rests in [False, True] * 3:
+        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        child = ramet.vfork(die, rests) if verb == "vfork" else ramet.clone(die, rests, flags=F.VM)
+        child.wait(30)
+        assert multiply()
+        assert ramet.clone(multiply, flags=F.VM).result(30)
+        assert ramet.clone(multiply, flags=F.FS).result(30)
+        assert multiply()
+    print("all")
+
+
+@pytest.mark.parametrize("verb", ["clone", "vfork"])
+@pytest.mark.parametrize("how", ["exits", "execs", "faults", "killed"])
+def test_a_function_that_dies_by_itself_takes_no_pool_along(
+    apart: Start, how: str, verb: str
+) -> None:
+    """By os._exit(), an exec, a fault, a signal of another's: its pool's threads die, asleep or not."""
+    assert apart(die_with_a_pool, how, verb).finish() == "all\n"
+
+
 def hang_in_handlers() -> None:
     import ctypes
     import os
@@ -327,10 +388,10 @@ def die_in_handlers() -> None:
     libc = ctypes.PyDLL(None)  # holds the interpreter's lock
     ran: list[str] = []
     ready, tell = os.pipe()
-    dies = True
+    caller = os.getpid()
 
     def before_fork() -> None:
-        if dies:
+        if os.getpid() != caller:
             os.write(tell, b"%d" % os.getpid())
             libc.pause()
 
@@ -350,7 +411,7 @@ def die_in_handlers() -> None:
         child = ramet.clone(leave_a_thread, flags=F.VM)
         assert child.wait(30).signal == 9
     os.waitpid(killer, 0)
-    dies = False
+    ran.clear()
     assert ramet.clone(lambda: ran, flags=F.FS).result(30) == ["child"]
     print("all")
 
