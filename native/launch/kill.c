@@ -73,30 +73,62 @@ static bool stand_well(const struct ramet_stand *stands, int count)
     return true;
 }
 
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well)
-{
+struct victim {
+    pid_t pid;
+    int pidfd, count;
     long tids[MOST_THREADS];
     struct ramet_stand stands[MOST_THREADS];
-    bool well = false;
-    for (int try = 0; try < TRIES; try++) {
-        ramet_send(pid, pidfd, SIGSTOP);
-        int count = ramet_task_tids(pid, tids, MOST_THREADS);
-        bool stopped = have_stopped(tids, count);
-        for (int i = 0; i < count; i++)
-            stands[i] = ramet_task_stand(tids[i]);
-        well = stopped && stand_well(stands, count);
-        if (stopped && !well && try + 1 < TRIES) {
-            ramet_send(pid, pidfd, SIGCONT);
-            pause_after(try);
-            continue;
-        }
-        for (int i = 0; i < count; i++)
-            if (stopped && stands[i].stack_pointer != 0)
-                strike_off(&stands[i]);
-        well &= count < MOST_THREADS;
-        break;
+};
+
+/* Whether it stopped at all; it is stopped then. well: all of it, where it stands well. */
+static bool stop(struct victim *victim, bool *well)
+{
+    ramet_send(victim->pid, victim->pidfd, SIGSTOP);
+    victim->count = ramet_task_tids(victim->pid, victim->tids, MOST_THREADS);
+    bool stopped = have_stopped(victim->tids, victim->count);
+    for (int i = 0; i < victim->count; i++)
+        victim->stands[i] = ramet_task_stand(victim->tids[i]);
+    *well = stopped && stand_well(victim->stands, victim->count);
+    return stopped;
+}
+
+/* Lets it go on for a moment while it stands badly. */
+static bool stop_well(struct victim *victim, int tries, bool *well)
+{
+    for (int try = 0;; try++) {
+        bool stopped = stop(victim, well);
+        if (!stopped || *well || try + 1 >= tries)
+            return stopped;
+        ramet_send(victim->pid, victim->pidfd, SIGCONT);
+        pause_after(try);
     }
+}
+
+static long kill_stopped(const struct victim *victim, ramet_strike_off *strike_off)
+{
+    for (int i = 0; i < victim->count; i++)
+        if (victim->stands[i].stack_pointer != 0)
+            strike_off(&victim->stands[i]);
+    return ramet_send(victim->pid, victim->pidfd, SIGKILL);
+}
+
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well)
+{
+    struct victim victim = {.pid = pid, .pidfd = pidfd};
+    bool well;
+    bool stopped = stop_well(&victim, RAMET_KILL_TRIES, &well);
     if (stood_well != NULL)
-        *stood_well = well;
-    return ramet_send(pid, pidfd, SIGKILL);
+        *stood_well = well && victim.count < MOST_THREADS;
+    return stopped ? kill_stopped(&victim, strike_off) : ramet_send(pid, pidfd, SIGKILL);
+}
+
+long ramet_kill_sharer_if_well(pid_t pid, int pidfd, ramet_strike_off *strike_off, int tries)
+{
+    struct victim victim = {.pid = pid, .pidfd = pidfd};
+    bool well;
+    stop_well(&victim, tries, &well);
+    if (well && victim.count < MOST_THREADS)
+        return kill_stopped(&victim, strike_off);
+    long error = ramet_send(pid, pidfd, SIGCONT);
+    return error < 0 ? error : -EAGAIN;
 }

@@ -26,4 +26,8 @@ typedef void ramet_strike_off(const struct ramet_stand *stand);
  */
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well);
 
+/* The same with so many tries, and only where it stands well: else it goes on, and this returns -EAGAIN. */
+#define RAMET_KILL_TRIES 100 /* some 50 ms */
+long ramet_kill_sharer_if_well(pid_t pid, int pidfd, ramet_strike_off *strike_off, int tries);
+
 #endif

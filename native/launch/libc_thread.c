@@ -121,16 +121,6 @@ bool ramet_thread_has_ended(uintptr_t thread)
     return word != NULL && __atomic_load_n(word, __ATOMIC_ACQUIRE) == 0;
 }
 
-unsigned ramet_threads_of_libc(void)
-{
-    static const unsigned *count; /* for debuggers */
-    static bool asked;
-    if (!asked)
-        count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
-    asked = true;
-    return count == NULL ? 0 : __atomic_load_n(count, __ATOMIC_RELAXED);
-}
-
 void *ramet_robust_list(size_t *length)
 {
     void *head = NULL;

@@ -27,12 +27,6 @@ bool ramet_thread_has_ended(uintptr_t thread);
 /* Where the word is that says so; 0 where it is not known. */
 uintptr_t ramet_end_word_of(uintptr_t thread);
 
-/*
- * How many threads libc has made in this memory that have not come to their end, those included that died with
- * another process that shares it; 0 where libc does not tell.
- */
-unsigned ramet_threads_of_libc(void);
-
 /* The head of the calling thread's list of robust mutexes, NULL where there is none. */
 void *ramet_robust_list(size_t *length);
 

@@ -24,10 +24,12 @@ struct field {
     uint32_t bits, count, offset;
 };
 
-struct list {
-    uintptr_t head;
-    uint32_t place; /* of its link in what libc keeps of a thread */
+/* Where it is in what libc keeps of a thread. */
+struct places {
+    uint32_t link, function, ending;
 };
+
+#define IS_ENDING 0x10U /* it has come to the end of its function, or to pthread_exit() */
 
 static size_t copy(void *to, uintptr_t from, size_t size)
 {
@@ -37,22 +39,57 @@ static size_t copy(void *to, uintptr_t from, size_t size)
     return length < 0 ? 0 : (size_t)length;
 }
 
-static bool find_list(struct list *list)
+static bool find(const char *name, uint32_t *offset)
 {
-    const char *globals = dlsym(RTLD_DEFAULT, "_rtld_global");
-    const struct field *used = dlsym(RTLD_DEFAULT, "_thread_db_rtld_global__dl_stack_used");
-    const struct field *link = dlsym(RTLD_DEFAULT, "_thread_db_pthread_list");
-    if (globals == NULL || used == NULL || link == NULL)
-        return false;
-    *list = (struct list){(uintptr_t)globals + used->offset, link->offset};
-    return true;
+    const struct field *field = dlsym(RTLD_DEFAULT, name);
+    if (field != NULL)
+        *offset = field->offset;
+    return field != NULL;
 }
 
-static bool has_ended(uintptr_t thread)
+/* The head of the list; 0 where there is none. */
+static uintptr_t find_list(struct places *places)
 {
-    int word = 0;
-    uintptr_t place = ramet_end_word_of(thread);
-    return place != 0 && copy(&word, place, sizeof word) == sizeof word && word == 0;
+    const char *globals = dlsym(RTLD_DEFAULT, "_rtld_global");
+    uint32_t head;
+    bool found = globals != NULL && find("_thread_db_rtld_global__dl_stack_used", &head) &&
+                 find("_thread_db_pthread_list", &places->link) &&
+                 find("_thread_db_pthread_start_routine", &places->function) &&
+                 find("_thread_db_pthread_cancelhandling", &places->ending);
+    return found ? (uintptr_t)globals + head : 0;
+}
+
+static bool read_word(uintptr_t from, void *to, size_t size)
+{
+    return from != 0 && copy(to, from, size) == size;
+}
+
+/* It has ended as a task, and not by itself. */
+static bool is_lost(uintptr_t thread, const struct places *places)
+{
+    int word;
+    unsigned ending;
+    return read_word(ramet_end_word_of(thread), &word, sizeof word) && word == 0 &&
+           read_word(thread + places->ending, &ending, sizeof ending) && (ending & IS_ENDING) == 0;
+}
+
+/* The next of them; 0 when there is none. link: where the search stands in the list, and goes on. */
+static uintptr_t next_lost(uintptr_t head, const struct places *places, uintptr_t *link)
+{
+    while (read_word(*link, link, sizeof *link) && *link != head)
+        if (is_lost(*link - places->link, places))
+            return *link - places->link;
+    return 0;
+}
+
+long ramet_count_lost_threads(bool (*counts)(uintptr_t function))
+{
+    struct places places;
+    uintptr_t head = find_list(&places), link = head, thread, function;
+    long count = 0;
+    for (int i = 0; i < MOST_THREADS && (thread = next_lost(head, &places, &link)) != 0; i++)
+        count += read_word(thread + places.function, &function, sizeof function) && counts(function);
+    return count;
 }
 
 /* From above what is copied at a time: a wait may lie across its end. */
@@ -70,15 +107,8 @@ static void look_through_stack(uintptr_t thread)
 
 void ramet_forget_lost_threads(void)
 {
-    struct list list;
-    uintptr_t link;
-    if (!find_list(&list) || copy(&link, list.head, sizeof link) < sizeof link)
-        return;
-    for (int i = 0; i < MOST_THREADS && link != list.head; i++) {
-        uintptr_t thread = link - list.place;
-        if (has_ended(thread))
-            look_through_stack(thread);
-        if (copy(&link, link, sizeof link) < sizeof link)
-            return;
-    }
+    struct places places;
+    uintptr_t head = find_list(&places), link = head, thread;
+    for (int i = 0; i < MOST_THREADS && (thread = next_lost(head, &places, &link)) != 0; i++)
+        look_through_stack(thread);
 }

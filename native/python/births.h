@@ -64,7 +64,7 @@ bool core_is_apart(const struct ramet_carrier *carrier);
  * SIGKILL for a child in shared memory, where it stands well; with the GIL. carrier: NULL where it has none; pidfd may be -1.
  * 0, or -errno where it could not be killed.
  */
-long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd);
+long core_kill(struct ramet_carrier *carrier, int pid, int pidfd);
 
 /* Whichever of the two it is: VM|VFORK or VM alone. */
 long core_birth_sharing(struct core_birth *birth);
@@ -109,26 +109,27 @@ void core_forget_thread_of(PyObject *thread);
  */
 bool core_outlived_by_threads(void);
 
-/*
- * After the end of such a child, with the GIL and in another state: nobody waits any more for threads of Python's that
- * ended with it. Returns how many there were.
- */
-long core_bury_threads(long pid);
+/* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
+void core_bury_threads(long pid);
 
-/* Whether more threads of libc's have died than these, since there were so many: those of a child that died by itself. */
-bool core_lost_threads(unsigned before, long of_python);
+/* A function of ramet.left_threads, of that process. Whether it said so. */
+bool core_ask_left_threads(const char *function, long pid);
 
 /* buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it. */
 void core_leave_buffered_of(unsigned long ident);
 
-/* Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
+/* native_threads.c. Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
 bool core_has_native_threads(long pid);
 
 /*
- * After the end of a child that died with such threads, with the GIL: what libraries keep of these
- * lies in memory that lives on, and a library that has handlers for a fork can put that in order.
+ * After the end of a child that died in the midst of its function, and of all its threads, with the GIL: what libraries
+ * keep of their threads lies in memory that lives on, and a library that has handlers for a fork can put that in order.
+ * had_threads: it was seen to have some when it was killed; else they are found where libc lists them.
  */
-void core_take_down_pools(void);
+void core_settle_native_threads(bool had_threads);
+
+/* The same for one that has done, and told, what could be: at the end of its function. */
+void core_note_native_threads(void);
 
 /* Whether the calling task is the only one of its thread group. */
 bool core_is_alone(void);

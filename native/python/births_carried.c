@@ -9,7 +9,6 @@
 #include "gil.h"
 #include "guard.h"
 #include "kill.h"
-#include "libc_thread.h"
 #include "nested.h"
 #include "orphan.h"
 #include "pool.h"
@@ -257,12 +256,17 @@ static bool bury(void *context)
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);
     core_table_abandon(&call->table);
+    call->found.was_at_work = call->killed_at_work;
     if (core_take_stock(&call->found, &released, task_of(call), true))
         call->carrier->stays = true;
     core_release_finish(&released);
-    long of_python = call->is_process && !call->finished ? bury_threads(call) : 0;
-    if (call->had_threads || (!call->finished && core_lost_threads(call->threads, of_python)))
-        core_take_down_pools();
+    if (call->is_process && !call->finished) {
+        bury_threads(call);
+        if (call->outlived)
+            core_note_native_threads();
+        else
+            core_settle_native_threads(call->had_threads);
+    }
     core_tidy_up(call, mine);
     if (!call->carrier->again || !call->finished || ramet_carrier_holds_mutex(call->carrier))
         return false;
@@ -285,17 +289,76 @@ static void retire(void *context)
     }
 }
 
-long core_kill(const struct ramet_carrier *carrier, int pid, int pidfd)
+#define PATIENCE_NANOSECONDS INT64_C(1000000000)        /* of the processor's time that it gets */
+#define LONGEST_PATIENCE_NANOSECONDS INT64_C(5000000000) /* whatever it gets */
+#define SHORT_TRIES 40                                  /* some 10 ms, in which it cannot go on in Python */
+#define OTHERS_NANOSECONDS 2000000                      /* and then others can */
+
+/* Whether it is still the one that had this claim of the carrier. Others run meanwhile, who may have waited for it. */
+static bool lives_on(const struct ramet_carrier *carrier, int claim)
 {
-    struct carried *call = carrier == NULL ? NULL : carrier->context;
-    if (call != NULL && call->apart != NULL && core_strike_apart(call, pid, pidfd))
-        return 0;
-    if (call != NULL)
-        call->had_threads = core_has_native_threads(pid);
-    bool stood_well;
-    long error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
-    if (call != NULL && stood_well)
-        call->stood_well = true; /* before the undertaker can have the GIL */
+    const struct timespec pause = {.tv_nsec = OTHERS_NANOSECONDS};
+    Py_BEGIN_ALLOW_THREADS
+    ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    Py_END_ALLOW_THREADS
+    return !ramet_carrier_is_over(carrier, claim);
+}
+
+/* The processor's time that a process has had; all there is where the kernel does not tell. */
+static int64_t time_had(int pid)
+{
+    const clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2); /* as clock_getcpuclockid(3) makes it */
+    struct timespec had;
+    return clock_gettime(clock, &had) < 0 ? INT64_MAX : had.tv_sec * INT64_C(1000000000) + had.tv_nsec;
+}
+
+/*
+ * Native code that computes may hold a lock of its library's, which would stay held: so it is let come to a rest.
+ * -EAGAIN: it has come to none.
+ */
+static long kill_at_rest(const struct ramet_carrier *carrier, int claim, int pid, int pidfd)
+{
+    int64_t had = time_had(pid), until = ramet_now() + LONGEST_PATIENCE_NANOSECONDS;
+    long error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, RAMET_KILL_TRIES);
+    while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < PATIENCE_NANOSECONDS) {
+        if (!lives_on(carrier, claim))
+            return -ESRCH;
+        error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, SHORT_TRIES);
+    }
+    return error;
+}
+
+static long kill_carefully(struct ramet_carrier *carrier, int pid, int pidfd)
+{
+    struct carried *call = carrier->context;
+    int claim = __atomic_load_n(&carrier->over, __ATOMIC_ACQUIRE);
+    call->had_threads = core_has_native_threads(pid);
+    long error = kill_at_rest(carrier, claim, pid, pidfd);
+    if (ramet_carrier_is_over(carrier, claim))
+        return -ESRCH;
+    bool stood_well = error == 0;
+    if (error == -EAGAIN) {
+        call->killed_at_work = true;
+        error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
+    }
+    call->stood_well |= stood_well; /* before the undertaker can have the GIL */
+    return error;
+}
+
+long core_kill(struct ramet_carrier *carrier, int pid, int pidfd)
+{
+    const struct carried *call = carrier == NULL ? NULL : carrier->context;
+    if (call == NULL)
+        return ramet_kill_sharer(pid, pidfd, core_strike_off, NULL);
+    if (call->apart != NULL)
+        return core_strike_apart(carrier->context, pid, pidfd) ? 0 : ramet_kill_sharer(pid, pidfd, core_strike_off, NULL);
+    /* Its pid may be another's before this is done: somebody may wait for it meanwhile. */
+    int own = pidfd < 0 ? (int)ramet_syscall2(__NR_pidfd_open, pid, 0) : -1;
+    ramet_carrier_hold(carrier);
+    long error = kill_carefully(carrier, pid, own >= 0 ? own : pidfd);
+    ramet_carrier_release(carrier);
+    if (own >= 0)
+        ramet_syscall1(__NR_close, own);
     return error;
 }
 
@@ -355,7 +418,8 @@ static int run_task(void *task, void *arg, void *context)
     call->begun = true;
     int code = core_run_task(task, call->early);
     Py_CLEAR(call->early);
-    if (call->is_process && core_outlived_by_threads())
+    call->outlived = call->is_process && core_outlived_by_threads();
+    if (call->outlived)
         return code;
     core_table_close(&call->table, task);
     if (!leave_python(call))
@@ -510,8 +574,7 @@ static void fill_in(struct carried *call, const struct core_birth *birth)
     call->is_process = !(birth->request.args.flags & CLONE_THREAD);
     call->kept = Py_NewRef(birth->fn == NULL ? (PyObject *)birth->task : birth->kept);
     call->stack = birth->stack;
-    call->threads = ramet_threads_of_libc();
-    call->finished = call->leaving = call->begun = call->had_threads = false;
+    call->finished = call->leaving = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
     call->carrier->deadline = 0;
     call->carrier->expired = 0;
     if (!birth->apart)

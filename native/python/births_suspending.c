@@ -28,9 +28,9 @@ struct suspending {
     bool is_process;
     bool finished; /* the child came to the end of its function... */
     bool tidy;     /* ...and its state is as good as new */
+    bool outlived; /* it came there with threads left, and has done and told what could be */
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
-    unsigned threads; /* of libc's, before its birth */
     const struct ramet_stack *stack;
     struct core_table_user table;
     struct core_dead_frames found; /* of a child that did not finish */
@@ -66,7 +66,8 @@ static int run_task(void *task, void *arg, void *context)
     settle(call);
     PyEval_RestoreThread(call->state);
     int code = core_run_task(task, NULL);
-    if (call->is_process && core_outlived_by_threads())
+    call->outlived = call->is_process && core_outlived_by_threads();
+    if (call->outlived)
         return code;
     core_table_close(&call->table, task);
     bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
@@ -114,8 +115,13 @@ static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject 
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
-    if (pid > 0 && call->is_process && !call->finished && core_lost_threads(call->threads, core_bury_threads(pid)))
-        core_take_down_pools();
+    if (pid > 0 && call->is_process && !call->finished) {
+        core_bury_threads(pid);
+        if (call->outlived)
+            core_note_native_threads();
+        else
+            core_settle_native_threads(false);
+    }
     if (state != NULL) {
         PyThreadState_Clear(state);
         PyThreadState_Swap(mine);
@@ -183,7 +189,6 @@ static long birth_of_python(struct core_birth *birth)
         .is_process = !(birth->request.args.flags & CLONE_THREAD),
         .owner = core_owner(birth),
         .stack = birth->stack,
-        .threads = ramet_threads_of_libc(),
     };
     if (call.state == NULL)
         return -ENOMEM;

@@ -20,7 +20,8 @@ struct carried {
     bool leaving;  /* ...and none is running any more; both are written and read with the GIL */
     bool stood_well; /* it was killed where other threads could run; written and read with the GIL */
     bool had_threads; /* ...and others with it; likewise */
-    unsigned threads; /* of libc's, before its birth */
+    bool killed_at_work; /* by us, where native code came to no rest; likewise */
+    bool outlived; /* it came to the end of its function with threads left, and has done and told what could be */
     bool finished; /* the child came to its end with its thread-local block in order */
     pid_t owner;
     pid_t own_pid; /* as the child sees it */

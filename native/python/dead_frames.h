@@ -26,6 +26,7 @@ struct core_dead_frames {
     unsigned long ident; /* of the dead task, to Python */
     struct core_dead_stack stack;
     enum core_collecting collecting;
+    bool was_at_work; /* in native code that computed, when it was killed after all */
     int noted;
     /* For each frame: its code, how many variables, these, how many entries of blocks, these. 0 where there is none. */
     uintptr_t words[CORE_MOST_NOTED];

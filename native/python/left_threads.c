@@ -6,9 +6,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 
-#include "libc_fork.h"
 #include "libc_thread.h"
-#include "lost_threads.h"
 #include "nested.h"
 #include "task_state.h"
 
@@ -78,8 +76,7 @@ void core_forget_thread_of(PyObject *thread)
     PyErr_Clear();
 }
 
-/* One of ramet.left_threads, of that process. Whether it said so. */
-static bool call(const char *function, long pid)
+bool core_ask_left_threads(const char *function, long pid)
 {
     PyObject *result = left_threads == NULL ? NULL : PyObject_CallMethod(left_threads, function, "l", pid);
     bool so = result == Py_True;
@@ -94,33 +91,8 @@ bool core_outlived_by_threads(void)
 {
     if (core_is_alone())
         return false;
-    call("join", ramet_syscall0(__NR_getpid));
+    core_ask_left_threads("join", ramet_syscall0(__NR_getpid));
     return !core_is_alone();
-}
-
-#define PATIENCE_NANOSECONDS INT64_C(1000000000)
-
-bool core_has_native_threads(long pid)
-{
-    return ramet_task_threads(pid) > 1 && call("are_native", pid);
-}
-
-void core_take_down_pools(void)
-{
-    bool done;
-    Py_BEGIN_ALLOW_THREADS
-    ramet_forget_lost_threads();
-    done = ramet_run_fork_handlers_within(PATIENCE_NANOSECONDS);
-    Py_END_ALLOW_THREADS
-    if (!done)
-        call("tell_lost", 0);
-}
-
-PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    ramet_run_fork_handlers();
-    Py_RETURN_NONE;
 }
 
 PyObject *core_lends(PyObject *module, PyObject *tid)
@@ -132,19 +104,9 @@ PyObject *core_lends(PyObject *module, PyObject *tid)
     return PyBool_FromLong(ramet_nested_lends((int)number));
 }
 
-long core_bury_threads(long pid)
+void core_bury_threads(long pid)
 {
-    PyObject *result = left_threads == NULL ? NULL : PyObject_CallMethod(left_threads, "bury", "l", pid);
-    long count = result == NULL ? 0 : PyLong_AsLong(result);
-    Py_XDECREF(result);
-    if (PyErr_Occurred())
-        PyErr_WriteUnraisable(NULL);
-    return count;
-}
-
-bool core_lost_threads(unsigned before, long of_python)
-{
-    return (long)ramet_threads_of_libc() - (long)before > of_python;
+    core_ask_left_threads("bury", pid);
 }
 
 /*

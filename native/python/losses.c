@@ -54,9 +54,10 @@ bool core_take_stock(struct core_dead_frames *found, const struct core_release *
     const char *stack = found->stack.count == 0 ? "" : (const char *)found->stack.words;
     PyObject *noted = nothing ? NULL : core_noted_frames(found), *losses = NULL, *told = NULL;
     if (noted != NULL)
-        told = PyObject_CallFunction(take_stock, "lllnOkOy#O", found->frames, found->references, given_up, kept, noted,
+        told = PyObject_CallFunction(take_stock, "lllnOkOy#OO", found->frames, found->references, given_up, kept, noted,
                                      found->ident, own_identity ? Py_True : Py_False, stack,
-                                     (Py_ssize_t)(found->stack.count * sizeof(void *)), word_of(found->collecting));
+                                     (Py_ssize_t)(found->stack.count * sizeof(void *)), word_of(found->collecting),
+                                     found->was_at_work ? Py_True : Py_False);
     if (told != NULL && PyArg_ParseTuple(told, "Op", &losses, &stays))
         tell(task, losses);
     Py_XDECREF(told);

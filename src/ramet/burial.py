@@ -47,6 +47,7 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     own_identity: bool,
     stack: bytes,
     collector: bool | None,
+    at_work: bool,
 ) -> tuple[Losses, bool]:
     """After a death, with nothing running in those frames: what is lost, with what can be given back.
 
@@ -55,6 +56,7 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
     it; else it is another's. stack: what lay on its C stack. collector: whether the garbage
     collector, in whose midst it died, has been given back; None where it was not seen to be in it.
+    at_work: it was killed in native code that computed, and came to no rest.
     Returns the losses, and whether a lock stays that knows its owner by it.
     """
     stock = _Stock(noted, ident, own_identity, stack)
@@ -69,6 +71,8 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     with suppress(Exception):
         stock.give_back_collector(collector)
     stays = stock.find_the_rest()
+    if at_work:
+        stock.locks.append("those of the native code in whose midst it was killed, if it held any")
     locks, released = tuple(stock.locks), tuple(stock.released)
     return Losses(frames, references, locks, released, given_up, kept), stays
 

@@ -278,9 +278,10 @@ class Child(_core.Handle, Generic[T_co]):
         """End it at once: SIGKILL.
 
         A child that shares the memory is stopped first, and killed where it waits in a system call,
-        so that no lock of libc or of the interpreter dies with it; one that computes in native code
-        without a pause is killed after some tens of milliseconds wherever it stands (a fifth of a
-        second, with an interpreter of its own).
+        so that no lock of libc, of the interpreter or of a library dies with it; one that computes in
+        native code without a pause is given a second more (of the processor's time; five seconds in
+        all), then killed wherever it stands, which ``losses.locks`` tells. With an interpreter of
+        its own that is after a fifth of a second.
         Source: pidfd_send_signal(2), proc_pid_syscall(5).
         """
         self.send_signal(signal.SIGKILL)
@@ -488,7 +489,7 @@ class Child(_core.Handle, Generic[T_co]):
         if self._task is not None:
             self._task.wait(None)
             forget(self._task)
-            if self._task.expired:
+            if self._task.expired and status.code is None:
                 status = status.because("deadline")
         if self._watchdog is not None and self._watchdog.has_killed() and status.code is None:
             status = status.because("deadline")

@@ -172,12 +172,8 @@ def tell_lost(_: int) -> None:
     )
 
 
-def bury(pid: int) -> int:
-    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks.
-
-    Returns how many threads of Python's ended with it.
-    """
-    count = 0
+def bury(pid: int) -> None:
+    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
     while _have_still_to_end(pid):
         time.sleep(_PAUSE_SECONDS)
     for listed in (_active, _limbo):
@@ -186,9 +182,7 @@ def bury(pid: int) -> int:
             if isinstance(thread, threading._DummyThread) or thread.ident is None:
                 continue
             if _core.strike_dead(listed, key, thread, thread.ident):
-                count += 1
                 _end(thread)
-    return count
 
 
 def _have_still_to_end(pid: int) -> bool:

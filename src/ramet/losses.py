@@ -15,8 +15,10 @@ class Losses:
     those that it held and that have been given back, as if an exception had left their blocks.
 
     A lock is found if it knows its owner (RLock; those of imports and of buffered files), or if the
-    child was in a ``with`` block of it; the garbage collector is told of as one. Not found is a
-    threading.Lock that was acquired by a call, and a lock inside libc or an extension module.
+    child was in a ``with`` block of it; the garbage collector is told of as one, and so are those that
+    native code may have held, if it computed for another second and had to be killed in its midst.
+    Not found is a threading.Lock that was acquired by a call, and else a lock inside libc or an
+    extension module.
     """
 
     __slots__ = ("frames", "given_up", "kept", "locks", "references", "released")

@@ -584,6 +584,39 @@ def test_who_looks_for_the_temporary_directory_can_die(apart: Start, someone_wai
     apart(die_in_tempfile, someone_waits).finish()
 
 
+def kill_at_work() -> None:
+    import hashlib
+    import time
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    begun: list[int] = []
+
+    def compute() -> None:
+        begun.append(1)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 30)  # without the interpreter's lock
+
+    child = ramet.clone(compute, flags=F.VM)
+    while not begun:
+        time.sleep(0.001)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        child.kill()
+        assert child.wait(30).signal == 9
+    assert [each.category for each in told] == [RuntimeWarning], told
+    assert "native code in whose midst it was killed" in str(told[0].message)
+    assert child.losses is not None
+    assert len(child.losses.locks) == 1
+    print("all")
+
+
+def test_a_kill_in_the_midst_of_native_code_is_told(apart: Start) -> None:
+    """It may hold a lock that nobody knows of: after a second it is killed all the same."""
+    assert apart(kill_at_work).finish() == "all\n"
+
+
 def keep_a_frame() -> None:
     import gc
     import os

@@ -279,7 +279,48 @@ def test_a_killed_function_takes_no_pool_along(apart: Start, how: str) -> None:
     assert apart(kill_owners, how, 10).finish() == "all\n"
 
 
-def die_with_a_pool(how: str, verb: str) -> None:
+def kill_users(how: str, kills: int) -> None:
+    import os
+    import random
+    import time
+    import warnings
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "2"
+    import numpy as np
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    warnings.simplefilter("error")
+    numbers = np.random.default_rng(1).random((1000, 1000))
+    numbers @ numbers  # the pool is the caller's
+
+    def compute(begun: list[bool]) -> None:
+        while True:
+            begun.append(True)
+            numbers @ numbers
+
+    for _ in range(kills):
+        begun: list[bool] = []
+        delay = random.random() / 5
+        child = ramet.clone(compute, begun, flags=F.VM, timeout=delay if how == "timeout" else None)
+        while not begun:
+            time.sleep(0.001)
+        if how == "kill":
+            time.sleep(delay)
+            child.kill()
+        assert child.wait(30).signal == 9
+        numbers @ numbers
+    print("all")
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_a_function_is_not_killed_in_the_midst_of_a_product(apart: Start, how: str) -> None:
+    """Not of one that ends within a second: it holds locks of the library's, whosever the pool is."""
+    assert apart(kill_users, how, 6).finish() == "all\n"
+
+
+def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of its own
     import os
     import signal
     import time
@@ -375,6 +416,50 @@ def hang_in_handlers() -> None:
 def test_a_pool_that_cannot_be_put_in_order_is_told(apart: Start) -> None:
     """Handlers that do not come to their end keep nobody, and a warning says what that means."""
     assert apart(hang_in_handlers).finish() == "all\n"
+
+
+def leave_threads_of_a_library(how: str) -> None:
+    import ctypes
+    import os
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    libc = ctypes.CDLL(None)
+    never, _ = os.pipe()
+    begun: list[int] = []
+
+    def leave_a_thread() -> None:
+        thread = ctypes.c_void_p()
+        begun.append(libc.pthread_create(ctypes.byref(thread), None, libc.pause, None))
+        if how == "exit":
+            os._exit(1)
+        os.read(never, 1)
+
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            child = ramet.clone(leave_a_thread, flags=F.VM)
+            while not begun:
+                os.sched_yield()
+            if how == "kill":
+                child.kill()
+            child.wait(30)
+        assert [each.category for each in told] == [RuntimeWarning], told
+        assert "died while it had native threads" in str(told[0].message)
+        begun.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # who has none of his own is not taken for one who had
+        child = ramet.clone(os._exit, 1, flags=F.VM)
+        child.wait(30)
+    print("all")
+
+
+@pytest.mark.parametrize("how", ["kill", "exit"])
+def test_threads_that_no_handler_knows_of_are_told(apart: Start, how: str) -> None:
+    """A pool that has no handlers for a fork waits for its dead; and each death is told once."""
+    assert apart(leave_threads_of_a_library, how).finish() == "all\n"
 
 
 def die_in_handlers() -> None:
