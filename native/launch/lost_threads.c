@@ -15,7 +15,7 @@
 #include "condvar.h"
 #include "libc_thread.h"
 
-#define MOST_THREADS 100000
+#define TRIES 100 /* to come through the list while threads end */
 #define PIECE_WORDS 1024
 #define PIECES 8 /* as much of a stack as is looked through, from its top */
 
@@ -73,25 +73,6 @@ static bool is_lost(uintptr_t thread, const struct places *places)
            read_word(thread + places->ending, &ending, sizeof ending) && (ending & IS_ENDING) == 0;
 }
 
-/* The next of them; 0 when there is none. link: where the search stands in the list, and goes on. */
-static uintptr_t next_lost(uintptr_t head, const struct places *places, uintptr_t *link)
-{
-    while (read_word(*link, link, sizeof *link) && *link != head)
-        if (is_lost(*link - places->link, places))
-            return *link - places->link;
-    return 0;
-}
-
-long ramet_count_lost_threads(bool (*counts)(uintptr_t function))
-{
-    struct places places;
-    uintptr_t head = find_list(&places), link = head, thread, function;
-    long count = 0;
-    for (int i = 0; i < MOST_THREADS && (thread = next_lost(head, &places, &link)) != 0; i++)
-        count += read_word(thread + places.function, &function, sizeof function) && counts(function);
-    return count;
-}
-
 /* From above what is copied at a time: a wait may lie across its end. */
 static void look_through_stack(uintptr_t thread)
 {
@@ -105,10 +86,65 @@ static void look_through_stack(uintptr_t thread)
     }
 }
 
-void ramet_forget_lost_threads(void)
+/* For one that was lost; the answers are added up. */
+typedef long visitor(uintptr_t thread, const struct places *places, void *context);
+
+/*
+ * What the visitor's answers add up to; -1 when the search has strayed: a thread that ends takes its link into another list
+ * of libc's, which has no end for who looks for this one's. So it is looked whether a link is met again.
+ */
+static long visit_once(uintptr_t head, const struct places *places, visitor *visit, void *context)
+{
+    uintptr_t link = head, met = 0;
+    long sum = 0;
+    for (unsigned steps = 1, next_met = 1; read_word(link, &link, sizeof link) && link != met; steps++) {
+        if (link == head)
+            return sum;
+        if (is_lost(link - places->link, places))
+            sum += visit(link - places->link, places, context);
+        if (steps == next_met) {
+            met = link;
+            next_met *= 2;
+        }
+    }
+    return -1;
+}
+
+static long visit_lost(visitor *visit, void *context)
 {
     struct places places;
-    uintptr_t head = find_list(&places), link = head, thread;
-    for (int i = 0; i < MOST_THREADS && (thread = next_lost(head, &places, &link)) != 0; i++)
-        look_through_stack(thread);
+    uintptr_t head = find_list(&places);
+    long sum = -1;
+    for (int try = 0; head != 0 && sum < 0 && try < TRIES; try++)
+        sum = visit_once(head, &places, visit, context);
+    return sum < 0 ? 0 : sum;
+}
+
+struct wanted {
+    bool (*counts)(uintptr_t function);
+};
+
+static long count(uintptr_t thread, const struct places *places, void *context)
+{
+    const struct wanted *wanted = context;
+    uintptr_t function;
+    return read_word(thread + places->function, &function, sizeof function) && wanted->counts(function);
+}
+
+long ramet_count_lost_threads(bool (*counts)(uintptr_t function))
+{
+    struct wanted wanted = {counts};
+    return visit_lost(count, &wanted);
+}
+
+static long forget(uintptr_t thread, const struct places *places, void *context)
+{
+    (void)places, (void)context;
+    look_through_stack(thread);
+    return 0;
+}
+
+void ramet_forget_lost_threads(void)
+{
+    visit_lost(forget, NULL);
 }
