@@ -289,8 +289,8 @@ static void retire(void *context)
     }
 }
 
-#define PATIENCE_NANOSECONDS INT64_C(1000000000)        /* of the processor's time that it gets */
-#define LONGEST_PATIENCE_NANOSECONDS INT64_C(5000000000) /* whatever it gets */
+#define TO_REST_NANOSECONDS INT64_C(1000000000)         /* of the processor's time that it gets */
+#define LONGEST_TO_REST_NANOSECONDS INT64_C(5000000000) /* whatever it gets */
 #define SHORT_TRIES 40                                  /* some 10 ms, in which it cannot go on in Python */
 #define OTHERS_NANOSECONDS 2000000                      /* and then others can */
 
@@ -318,9 +318,9 @@ static int64_t time_had(int pid)
  */
 static long kill_at_rest(const struct ramet_carrier *carrier, int claim, int pid, int pidfd)
 {
-    int64_t had = time_had(pid), until = ramet_now() + LONGEST_PATIENCE_NANOSECONDS;
+    int64_t had = time_had(pid), until = ramet_now() + LONGEST_TO_REST_NANOSECONDS;
     long error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, RAMET_KILL_TRIES);
-    while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < PATIENCE_NANOSECONDS) {
+    while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
         if (!lives_on(carrier, claim))
             return -ESRCH;
         error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, SHORT_TRIES);
