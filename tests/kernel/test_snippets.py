@@ -187,7 +187,10 @@ def test_a_session_at_a_prompt(block: Block) -> None:
     exec("import ramet; from ramet import CloneFlag as F", known)
     test = doctest.DocTestParser().get_doctest(block.text, known, block.place, None, block.line)
     told: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append)
+    runner = doctest.DocTestRunner(
+        verbose=False, optionflags=doctest.ELLIPSIS
+    )  # else -v is its, too
+    runner.run(test, out=told.append)
     assert "".join(told) == ""
 
 
