@@ -158,6 +158,8 @@ def share(
     Source: clone(2), vfork(2), pidfd_open(2).
     """
     _require_gil(flags)
+    if flags & _INTO_CGROUP and further is None:
+        raise _no_cgroup()
     chooses_pid = further is not None and further.set_tid is not None
     way = _way_to_share(
         flags, exit_signal, chooses_pid, _core.has_clone3(), _core.has_clear_sighand()
@@ -240,6 +242,7 @@ def _copy_as_asked(
     flags = args.flags = asked | (_PIDFD if can_have_pidfd(asked, legacy) else 0)
     name = call_name(legacy)
     check(flags, args.exit_signal, name, asked)
+    _require_words(args, asked)
     block = args.block()
     request = block.packed, legacy, bool(flags & _STOPPED)
     try:
@@ -335,4 +338,8 @@ def _require_words(args: CloneArgs, flags: int) -> None:
     if args.tls is not None and not flags & _SETTLS:
         raise ValueError("tls is given without SETTLS, which alone uses it")
     if flags & _INTO_CGROUP and args.cgroup is None:
-        raise ValueError("INTO_CGROUP needs cgroup, the directory to be born in")
+        raise _no_cgroup()
+
+
+def _no_cgroup() -> ValueError:
+    return ValueError("INTO_CGROUP needs cgroup, the directory to be born in")

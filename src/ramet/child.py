@@ -417,6 +417,8 @@ class Child(_core.Handle, Generic[T_co]):
         self.wait()
 
     def __repr__(self) -> str:
+        if self.pid == 0:
+            return "<Child that is not born>"
         return f"<Child {self.pid} {self.flags}: {self._state()}>"
 
     def _state(self) -> str:

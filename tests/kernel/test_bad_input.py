@@ -604,6 +604,8 @@ def test_a_flag_without_its_cgroup_is_refused(nothing_left: object) -> None:
     """INTO_CGROUP needs the directory."""
     for call in (
         lambda: ramet.clone(never, flags=F.INTO_CGROUP),
+        lambda: ramet.clone(never, flags=F.INTO_CGROUP | F.VM),
+        lambda: ramet.vfork(never, flags=F.INTO_CGROUP),
         lambda: ramet.fork(F.INTO_CGROUP),
         lambda: lowlevel.clone3(CloneArgs(flags=F.INTO_CGROUP, exit_signal=17), never),
     ):
