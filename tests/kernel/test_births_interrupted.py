@@ -178,7 +178,7 @@ ALL: dict[str, Any] = {
     "umask": 0o22,
     "rlimits": {"NOFILE": 100},
     "ignored_signals": ["USR1"],
-    **NOBODY,
+    **(NOBODY if os.geteuid() == 0 else {}),
 }
 
 FUNCTIONS: dict[str, Birth] = {
