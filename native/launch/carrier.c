@@ -21,6 +21,8 @@
 #define SECOND INT64_C(1000000000)
 #define IDLE (3 * SECOND)
 #define PATIENCE (SECOND / 5)
+#define LONGEST_PATIENCE (5 * SECOND)
+#define LOOK_AGAIN (SECOND / 20)
 
 static void set_and_wake(int *word, int value)
 {
@@ -47,22 +49,29 @@ static void strike_off_nothing(const struct ramet_stand *stand)
     (void)stand;
 }
 
-/* The careful killer is still waiting for what the child does not give up: it will never wait in vain. */
-static void kill_in_its_stead(struct ramet_carrier *carrier)
+/*
+ * The careful killer is still waiting. For what the child does not give up that would be in vain; what others have, or a
+ * busy machine, is no reason to kill it in the midst of something. Whether it is done.
+ */
+static bool kill_in_its_stead(struct ramet_carrier *carrier, int64_t late)
 {
-    if (!__atomic_exchange_n(&carrier->expired, 1, __ATOMIC_ACQ_REL))
-        ramet_kill_sharer(carrier->child, -1, strike_off_nothing, NULL);
-    carrier->deadline = 0;
+    carrier->kills = carrier->kills || !__atomic_exchange_n(&carrier->expired, 1, __ATOMIC_ACQ_REL);
+    if (!carrier->kills)
+        return true;
+    if (late < LONGEST_PATIENCE && !carrier->duties->withholds(carrier->context))
+        return ramet_kill_sharer_if_well(carrier->child, -1, strike_off_nothing, RAMET_KILL_TRIES) != -EAGAIN;
+    ramet_kill_sharer(carrier->child, -1, strike_off_nothing, NULL);
+    return true;
 }
 
 /* Until when it sleeps, at most: to keep a deadline, or to see whether it is still needed. */
 static const struct timespec *alarm_of(const struct ramet_carrier *carrier, struct timespec *alarm)
 {
-    int64_t deadline = __atomic_load_n(&carrier->deadline, __ATOMIC_ACQUIRE), at = ramet_now() + IDLE;
+    int64_t deadline = __atomic_load_n(&carrier->deadline, __ATOMIC_ACQUIRE), now = ramet_now(), at = now + IDLE;
     if (deadline == 0 && !carrier->again)
         return NULL;
     if (deadline != 0 && deadline + PATIENCE < at)
-        at = deadline + PATIENCE;
+        at = deadline + PATIENCE > now ? deadline + PATIENCE : now + LOOK_AGAIN;
     *alarm = (struct timespec){.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
     return alarm;
 }
@@ -84,8 +93,9 @@ static void lend(void *context, void *left)
             carrier->dismissed = true;
             return;
         }
-        if (carrier->deadline != 0 && ramet_now() >= carrier->deadline + PATIENCE)
-            kill_in_its_stead(carrier);
+        int64_t deadline = __atomic_load_n(&carrier->deadline, __ATOMIC_ACQUIRE), late = ramet_now() - deadline;
+        if (deadline != 0 && late >= PATIENCE && kill_in_its_stead(carrier, late))
+            carrier->deadline = 0;
     }
     if (!carrier->dismissed)
         carrier->duties->look(carrier->context);
@@ -246,6 +256,7 @@ int ramet_carrier_limit(struct ramet_carrier *carrier, int claim, int child, int
 {
     int64_t deadline = ramet_now() + timeout;
     carrier->child = child;
+    carrier->kills = false;
     __atomic_store_n(&carrier->deadline, deadline, __ATOMIC_RELEASE);
     ramet_futex_wake(carrier->word); /* to a shorter sleep */
     struct limit *limit = calloc(1, sizeof *limit);

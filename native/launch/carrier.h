@@ -31,6 +31,7 @@ struct ramet_carrier_duties {
     bool (*bury)(void *context);    /* when it is back; whether it may be lent again, prepared */
     void (*retire)(void *context);  /* undoes prepare: nothing will be lent again */
     void (*expire)(void *context);  /* in a thread of its own: the deadline has come, kill the child with care */
+    bool (*withholds)(void *context); /* whether the child has, now, what that thread waits for; by raw calls */
 };
 
 struct ramet_carrier {
@@ -63,7 +64,8 @@ struct ramet_carrier {
     int *ward; /* its place with the guardian */
     int64_t deadline; /* of the child, by the monotonic clock, in nanoseconds; 0 for none */
     int child;        /* its pid, where there is a deadline */
-    int expired;      /* it was killed at its deadline */
+    int expired;      /* it was killed at its deadline, or is about to be */
+    bool kills;       /* by the carrier */
 };
 
 enum ramet_carrier_stage { RAMET_STARTING, RAMET_LENT, RAMET_ENDED };

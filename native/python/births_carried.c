@@ -378,7 +378,14 @@ static void expire(void *context)
     PyThreadState_DeleteCurrent();
 }
 
-static const struct ramet_carrier_duties duties = {prepare, look, bury, retire, expire};
+/* With an interpreter of its own it may need what is the caller's for an import. */
+static bool withholds(void *context)
+{
+    const struct carried *call = context;
+    return call->apart != NULL || core_gil_is_with(call->state);
+}
+
+static const struct ramet_carrier_duties duties = {prepare, look, bury, retire, expire, withholds};
 
 void core_settle(struct carried *call)
 {

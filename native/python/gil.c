@@ -183,6 +183,11 @@ static bool has(gil_state *gil, const PyThreadState *state)
            __atomic_load_n((const PyThreadState **)&gil->last_holder, __ATOMIC_RELAXED) == state;
 }
 
+bool core_gil_is_with(const PyThreadState *state)
+{
+    return has(gil_of(state), state);
+}
+
 void core_gil_release(const PyThreadState *dead)
 {
     gil_state *gil = gil_of(dead);

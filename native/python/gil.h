@@ -22,6 +22,9 @@ void core_gil_strike_off(const int *word);
 /* With the GIL, in this state: nobody has asked for it. So it is also after the death of whoever had asked. */
 void core_gil_forget_requests(PyThreadState *holder);
 
+/* Whether this state has it, now. By raw reads. */
+bool core_gil_is_with(const PyThreadState *state);
+
 /* Then: gives up the GIL itself, where the dead child had it and was not, or no longer, attached. */
 void core_gil_release(const PyThreadState *dead);
 
