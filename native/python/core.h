@@ -122,7 +122,7 @@ PyObject *core_words_of(PyObject *module, PyObject *object);
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
 PyObject *core_strike_dead(PyObject *module, PyObject *args);
 PyObject *core_do_steps(PyObject *module, PyObject *plan);
-PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused);
+PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids);
 PyObject *core_lends(PyObject *module, PyObject *tid);
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -75,8 +75,10 @@ static PyMethodDef at_home[] = {
      "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
     {"lends", core_lends, METH_O,
      "lends(tid, /)\n--\n\nWhether that thread lends a child of a child its stack."},
-    {"run_fork_handlers", core_run_fork_handlers, METH_NOARGS,
-     "run_fork_handlers()\n--\n\nWhat libc and other libraries do before and after a fork, of which nothing comes."},
+    {"run_fork_handlers", core_run_fork_handlers, METH_O,
+     "run_fork_handlers(tids, /)\n--\n\n"
+     "What libc and other libraries do before and after a fork, of which nothing comes; if these threads sleep, all.\n\n"
+     "Returns whether they did."},
     {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},
     {"do_steps", core_do_steps, METH_O,
      "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},

@@ -108,9 +108,28 @@ void core_settle_native_threads(bool had_threads)
     note(lost);
 }
 
-PyObject *core_run_fork_handlers(PyObject *module, PyObject *unused)
+/* -1 with an exception set. */
+static int sleep_all(PyObject *tids)
 {
-    (void)module, (void)unused;
-    ramet_run_fork_handlers();
-    Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tids); i++) {
+        long tid = PyLong_AsLong(PyList_GET_ITEM(tids, i));
+        if (tid == -1 && PyErr_Occurred())
+            return -1;
+        char state = ramet_task_state(tid);
+        if (state != 'S' && state != '\0')
+            return 0;
+    }
+    return 1;
+}
+
+/* With the GIL from the look to the end: nobody begins to compute in between who would wait for these threads. */
+PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids)
+{
+    (void)module;
+    if (!PyList_Check(tids))
+        return PyErr_Format(PyExc_TypeError, "run_fork_handlers(tids)");
+    int all = sleep_all(tids);
+    if (all > 0)
+        ramet_run_fork_handlers();
+    return all < 0 ? NULL : PyBool_FromLong(all);
 }

@@ -72,8 +72,8 @@ def join(_pid: int) -> None:
             joined.add(tid)
             thread.join()
     # A pool of a library's, in memory that is the caller's, too: that must not wait for these threads.
-    if _others() - joined and _come_to_rest():
-        _core.run_fork_handlers()
+    if _others() - joined:
+        _take_down_pools()
     if names := _names(_see_off()):
         warnings.warn(
             f"native threads end with the function that started them ({', '.join(names)}): the library "
@@ -125,14 +125,11 @@ def _names(tids: "set[int]") -> list[str]:
     return names
 
 
-def _come_to_rest() -> bool:
-    """Wait until the others sleep: a pool that works for another task must not be taken down."""
+def _take_down_pools() -> None:
+    """When the others sleep: a pool that works for another task is let alone."""
     deadline = time.monotonic() + _POOL_SECONDS
-    while any(_words_of(tid)[:1] not in ([], ["S"]) for tid in _others()):
-        if time.monotonic() > deadline:
-            return False
+    while not _core.run_fork_handlers(list(_others())) and time.monotonic() <= deadline:
         time.sleep(_PAUSE_SECONDS)
-    return True
 
 
 def _see_off() -> "set[int]":
