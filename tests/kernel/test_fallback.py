@@ -226,20 +226,19 @@ def the_rest_says_what_is_needed() -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
+WITHOUT_CLONE3: list[Scenario] = [
+    copies_work,
+    children_have_pidfds,
+    forks_work,
+    vforks_work,
+    namespaces_work,
+    the_low_level_works,
+    shared_memory_works,
+]
+
+
 @HIDDEN
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        copies_work,
-        children_have_pidfds,
-        forks_work,
-        vforks_work,
-        namespaces_work,
-        the_low_level_works,
-        shared_memory_works,
-    ],
-    ids=lambda scenario: scenario.__name__,
-)
+@pytest.mark.parametrize("scenario", WITHOUT_CLONE3, ids=lambda scenario: scenario.__name__)
 def test_without_clone3(number: int, scenario: Scenario) -> None:
     """Where clone3 is hidden, all that clone() can do works."""
     run_hidden(CLONE3, number, scenario)
@@ -267,16 +266,7 @@ def births_of_all_kinds() -> None:
 @HIDDEN
 @pytest.mark.parametrize(
     "scenario",
-    [
-        copies_work,
-        children_have_pidfds,
-        forks_work,
-        vforks_work,
-        namespaces_work,
-        the_low_level_works,
-        shared_memory_works,
-        the_rest_says_what_is_needed,
-    ],
+    [*WITHOUT_CLONE3, the_rest_says_what_is_needed],
     ids=lambda scenario: scenario.__name__,
 )
 def test_a_filter_that_comes_after_the_first_births(number: int, scenario: Scenario) -> None:
