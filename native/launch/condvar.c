@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "futex.h"
 #include "quiet.h"
+#include "read_memory.h"
 #include "task_state.h"
 
 #define GROUPS 2
@@ -171,10 +171,8 @@ static long count_on(pthread_cond_t *condvar, int group)
 static bool is_readable(const pthread_cond_t *condvar)
 {
     pthread_cond_t copy;
-    struct iovec here = {&copy, sizeof copy}, there = {(void *)condvar, sizeof copy};
-    long pid = ramet_syscall0(__NR_getpid);
     return (uintptr_t)condvar % _Alignof(pthread_cond_t) == 0 &&
-           ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == (long)sizeof copy;
+           ramet_read_memory(&copy, (uintptr_t)condvar, sizeof copy) == sizeof copy;
 }
 
 /* As far as is known at this moment: a living one may be about to sleep, or to leave. */

@@ -9,11 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
-#include "child.h"
 #include "condvar.h"
 #include "libc_thread.h"
+#include "read_memory.h"
 
 #define TRIES 100 /* to come through the list while threads end */
 #define PIECE_WORDS 1024
@@ -30,14 +29,6 @@ struct places {
 };
 
 #define IS_ENDING 0x10U /* it has come to the end of its function, or to pthread_exit() */
-
-static size_t copy(void *to, uintptr_t from, size_t size)
-{
-    struct iovec here = {to, size}, there = {(void *)from, size};
-    long pid = ramet_syscall0(__NR_getpid);
-    long length = ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0);
-    return length < 0 ? 0 : (size_t)length;
-}
 
 static bool find(const char *name, uint32_t *offset)
 {
@@ -61,7 +52,7 @@ static uintptr_t find_list(struct places *places)
 
 static bool read_word(uintptr_t from, void *to, size_t size)
 {
-    return from != 0 && copy(to, from, size) == size;
+    return from != 0 && ramet_read_memory(to, from, size) == size;
 }
 
 /* It has ended as a task, and not by itself. */
@@ -80,7 +71,7 @@ static void look_through_stack(uintptr_t thread)
     for (uintptr_t piece = 1; piece <= PIECES; piece++) {
         uintptr_t begin = (thread & ~(sizeof *words - 1)) - piece * PIECE_WORDS * sizeof *words;
         size_t size = piece == 1 ? PIECE_WORDS * sizeof *words : sizeof words;
-        if (copy(words, begin, size) < size)
+        if (ramet_read_memory(words, begin, size) < size)
             return;
         ramet_condvar_forget_dead(words, size / sizeof *words);
     }

@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "futex.h"
+#include "read_memory.h"
 
 #define HEAP_ALIGNMENT (UINT64_C(64) << 20)
 #define FIRST_HEAP_BYTES 256 /* more than the header, behind which the arena of a first heap lies */
@@ -47,8 +47,7 @@ static const size_t behind_lock[] = {8, 96}; /* since 2.43, and since 2.27 */
 static uintptr_t word_at(uintptr_t address)
 {
     uintptr_t word = 0;
-    struct iovec here = {&word, sizeof word}, there = {(void *)address, sizeof word};
-    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == sizeof word ? word : 0;
+    return ramet_read_memory(&word, address, sizeof word) == sizeof word ? word : 0;
 }
 
 static struct heap *heap_of(uintptr_t address)

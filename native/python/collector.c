@@ -8,9 +8,7 @@
 #define _GNU_SOURCE
 #include "collector.h"
 
-#include <sys/uio.h>
-
-#include "child.h"
+#include "read_memory.h"
 #include "tracked.h"
 
 #pragma GCC diagnostic push
@@ -46,9 +44,7 @@ static uintptr_t before(const struct link *link)
 /* Words on a stack may lead anywhere: so the kernel reads what they lead to. */
 static bool copy(void *to, uintptr_t from, size_t size)
 {
-    struct iovec here = {to, size}, there = {(void *)from, size};
-    long pid = ramet_syscall0(__NR_getpid);
-    return ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == (long)size;
+    return ramet_read_memory(to, from, size) == size;
 }
 
 /* Python's list of who waits for a lock is linked in the same way, but not through objects. */

@@ -6,10 +6,9 @@
 #define _GNU_SOURCE
 #include "dead_frames.h"
 
-#include <sys/uio.h>
-
 #include "child.h"
 #include "exception_table.h"
+#include "read_memory.h"
 #include "stack_depth.h"
 
 #pragma GCC diagnostic push
@@ -64,9 +63,7 @@ typedef struct _PyInterpreterFrame Frame;
 
 static bool copy(void *to, uintptr_t from, size_t size)
 {
-    struct iovec here = {to, size}, there = {(void *)from, size};
-    long pid = ramet_syscall0(__NR_getpid);
-    return ramet_syscall6(__NR_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == (long)size;
+    return ramet_read_memory(to, from, size) == size;
 }
 
 static uintptr_t newest_frame(const PyThreadState *dead)

@@ -3,13 +3,13 @@
 #include "births.h"
 #include "condvar.h"
 #include "gil.h"
+#include "read_memory.h"
 #include "task_state.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define NEAR_WORDS 1024 /* from the stack pointer up: an entry's function calls little that is deep */
@@ -60,10 +60,7 @@ static void unpark_all_on(void *word)
 /* How many. The kernel copies what there is: the stack may end before. */
 static size_t read_above(unsigned long stack_pointer, void **words)
 {
-    size_t size = NEAR_WORDS * sizeof *words;
-    struct iovec here = {words, size}, there = {(void *)stack_pointer, size};
-    ssize_t length = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-    return length < 0 ? 0 : (size_t)length / sizeof *words;
+    return ramet_read_memory(words, stack_pointer, NEAR_WORDS * sizeof *words) / sizeof *words;
 }
 
 static void strike_off(void *const *words, size_t count)
