@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define NEAR_WORDS 1024 /* from the stack pointer up: an entry's function calls little that is deep */
 #define DEAD_PIECES 8   /* of as many words */
