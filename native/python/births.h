@@ -112,7 +112,7 @@ bool core_outlived_by_threads(void);
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
 void core_bury_threads(long pid);
 
-/* A function of ramet.left_threads, of that process. Whether it said so. */
+/* A function of ramet._function.left_threads, of that process. Whether it said so. */
 bool core_ask_left_threads(const char *function, long pid);
 
 /* buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it. */

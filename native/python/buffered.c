@@ -95,7 +95,7 @@ PyObject *core_held_by(PyObject *module, PyObject *args)
 
 /* ---- those of threads that died with the child that had started them */
 
-static struct search known; /* as ramet.burial has found it out; kinds is NULL where it has not */
+static struct search known; /* as ramet._function.recovery has found it out; kinds is NULL where it has not */
 
 PyObject *core_know_buffered(PyObject *module, PyObject *args)
 {

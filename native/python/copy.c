@@ -6,13 +6,13 @@
 #include "handle.h"
 #include "mapping.h"
 
-/* ramet.transfer.prepare(), until it has been done. */
+/* ramet._process.result_channel.prepare(), until it has been done. */
 static bool prepare(void)
 {
     static bool prepared;
     if (prepared)
         return true;
-    PyObject *transfer = PyImport_ImportModule("ramet.transfer");
+    PyObject *transfer = PyImport_ImportModule("ramet._process.result_channel");
     PyObject *done = transfer == NULL ? NULL : PyObject_CallMethod(transfer, "prepare", NULL);
     prepared = done == Py_True;
     Py_XDECREF(done);

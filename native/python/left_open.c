@@ -155,7 +155,7 @@ bool core_left_open_ready(void)
         {"_io", "FileIO"}, {"_socket", "socket"}, {"select", "epoll"}, {"mmap", "mmap"}};
     if (left_open != NULL)
         return true;
-    PyObject *module = PyImport_ImportModule("ramet.left_open");
+    PyObject *module = PyImport_ImportModule("ramet._function.left_open");
     if (module == NULL)
         return core_does_without();
     while (kinds_known < MOST_KINDS)
@@ -191,7 +191,7 @@ void core_table_leave(struct core_table_user *user)
         *link = user->next;
 }
 
-/* One of ramet.left_open. Whether it came to its end. */
+/* One of ramet._function.left_open. Whether it came to its end. */
 static bool call(const char *function, PyObject *left)
 {
     PyObject *done = left_open == NULL ? NULL : PyObject_CallMethod(left_open, function, "O", left);

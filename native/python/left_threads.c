@@ -37,7 +37,7 @@ bool core_threads_ready(void)
 {
     if (left_threads != NULL)
         return true;
-    PyObject *module = PyImport_ImportModule("ramet.left_threads");
+    PyObject *module = PyImport_ImportModule("ramet._function.left_threads");
     active = module == NULL ? NULL : PyObject_GetAttrString(module, "_active");
     if (active == NULL)
         Py_CLEAR(module);

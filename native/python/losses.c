@@ -1,4 +1,4 @@
-/* What a dead child took with it, as ramet.burial finds it. */
+/* What a dead child took with it, as ramet._function.recovery finds it. */
 #include "births.h"
 #include "collector.h"
 #include "plain.h"
@@ -10,7 +10,7 @@ bool core_losses_ready(void)
 {
     if (take_stock != NULL)
         return true;
-    PyObject *module = PyImport_ImportModule("ramet.burial");
+    PyObject *module = PyImport_ImportModule("ramet._function.recovery");
     PyObject *class = module == NULL ? NULL : PyObject_GetAttrString(module, "Losses");
     take_stock = class == NULL ? NULL : PyObject_GetAttrString(module, "take_stock");
     if (take_stock != NULL)

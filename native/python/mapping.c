@@ -252,7 +252,7 @@ static bool put_plain(MappingObject *self, PyObject *value)
     return PyFloat_CheckExact(value) && put_bytes(self, 'd', &number, sizeof number);
 }
 
-/* ramet.transfer has the rest: it returns the exit code. */
+/* ramet._process.result_channel has the rest: it returns the exit code. */
 static int code_of(PyObject *code)
 {
     int result = code == NULL ? core_code_of_failure() : (int)PyLong_AsLong(code);
@@ -313,7 +313,7 @@ static bool put_pickled(MappingObject *self, PyObject *value)
     return simple;
 }
 
-/* In ramet.transfer is all that is less simple. */
+/* In ramet._process.result_channel is all that is less simple. */
 static int put_value(MappingObject *self, PyObject *value)
 {
     static const char *const ways[] = {[OBJECTS] = "put_object", [DATA] = "put_data_or_object", [ONLY_DATA] = "put_data"};
@@ -333,7 +333,7 @@ static bool is_the_streams(PyObject *stream)
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    PyObject *module = PyImport_ImportModule("ramet.standard_streams");
+    PyObject *module = PyImport_ImportModule("ramet._process.standard_streams");
     PyObject *answer = module == NULL ? NULL : PyObject_CallMethod(module, "is_the_streams", "OO", error, stream);
     Py_XDECREF(module);
     bool is_handlers = answer == Py_False;

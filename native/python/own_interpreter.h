@@ -7,7 +7,7 @@
 /* What is ours in it are its own objects, for whoever has its GIL. */
 struct core_interpreter {
     PyInterpreterState *state;
-    PyObject *run;         /* src/ramet/far_side.py: run(arrival) */
+    PyObject *run;         /* src/ramet/_function/in_subinterpreter.py: run(arrival) */
     PyObject *interrupted; /* ...and what is raised there for ramet.Interrupted */
     struct core_interpreter *next;
 };

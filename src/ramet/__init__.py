@@ -19,7 +19,15 @@ if sys.platform == "linux":
     )
 
     from . import lowlevel
-    from .child import Child
+    from ._function.clone import clone, fork, vfork
+    from ._function.in_namespace import in_namespace
+    from ._process.child import Child
+    from ._process.tree.subreaper import Subreaper, is_subreaper, set_subreaper
+    from ._process.waiting import wait
+    from ._program.command import Command
+    from ._program.popen import Popen
+    from ._program.run import call, check_call, check_output, getoutput, getstatusoutput, run
+    from ._setup.options import FunctionOptions, Options
     from .errors import (
         ChildDied,
         CloneError,
@@ -34,22 +42,13 @@ if sys.platform == "linux":
         UnknownNameError,
     )
     from .exit_status import ExitStatus
-    from .function import clone, fork, vfork
     from .losses import Losses
-    from .namespace import in_namespace
-    from .options import FunctionOptions, Options
-    from .popen import Popen
-    from .program import Command
-    from .running import call, check_call, check_output, getoutput, getstatusoutput, run
-    from .tree import Subreaper
-    from .tree.orphans import is_subreaper, set_subreaper
-    from .waiting import wait
 
     if TYPE_CHECKING:
         from . import aio as aio
         from . import law as law
-        from .here import explain, predict
-        from .relations import Relation, relation
+        from ._preflight.this_machine import explain, predict
+        from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
     from . import law as law
     from .law import explain, predict
@@ -108,12 +107,12 @@ __version__ = "0.1.0"
 
 # What takes time to import, and many never ask for: aio needs anyio, an extra.
 _WHEN_ASKED_FOR = {
-    "Relation": ".relations",
+    "Relation": ".observe",
     "aio": ".aio",
-    "explain": ".here" if sys.platform == "linux" else ".law",
+    "explain": "._preflight.this_machine" if sys.platform == "linux" else ".law",
     "law": ".law",
-    "predict": ".here" if sys.platform == "linux" else ".law",
-    "relation": ".relations",
+    "predict": "._preflight.this_machine" if sys.platform == "linux" else ".law",
+    "relation": ".observe",
 }
 
 
@@ -121,7 +120,7 @@ def __getattr__(name: str) -> object:
     """What is imported when it is asked for."""
     room = _WHEN_ASKED_FOR.get(name)
     if room is None:
-        from .hints import no_name_of_ramet
+        from ._preflight.hints import no_name_of_ramet
 
         hint = no_name_of_ramet(name, [*__all__, "aio"])
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import _core, birth
+from . import _core
 from ._core import Stack, TidWord
-from .clone_args import SIZES, CloneArgs
+from ._kernel.clone_args import SIZES, CloneArgs
+from ._kernel.native_code import address_of
+from ._preflight.quick_check import own_refusal
+from ._process import clone_call
 from .flags import CloneFlag, flag_bits, whole_number
-from .granted import own_refusal
-from .native_code import address_of
 
 __all__ = ["CloneArgs", "KcmpType", "Stack", "TidWord", "clone", "clone3", "kcmp"]
 
@@ -68,7 +69,7 @@ def clone(
     )
     if CloneFlag.PIDFD in flags and ptid is None:
         raise ValueError("PIDFD needs a word for the descriptor (ptid)")
-    return birth.call(args, code, word, legacy=True, kept=(fn, arg))[0]
+    return clone_call.call(args, code, word, legacy=True, kept=(fn, arg))[0]
 
 
 def clone3(
@@ -103,13 +104,13 @@ def clone3(
     if fn is None:
         if flags & CloneFlag.VM or args.stack:
             raise own_refusal("ramet-returns-twice", flags, args.exit_signal)
-        return birth.call(args, None, None, legacy=False, size=size)[0]
+        return clone_call.call(args, None, None, legacy=False, size=size)[0]
     code, word = _function(fn, arg, flags)
     if args.stack:
         _check_range(args, native=isinstance(code, int))
     elif flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
         raise own_refusal("ramet-no-stack", flags)
-    return birth.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
+    return clone_call.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
 
 
 class KcmpType(enum.IntEnum):

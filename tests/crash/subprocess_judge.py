@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import ramet
-from ramet import running
+from ramet._program import run as running
 
 NAMES = (
     "Popen",

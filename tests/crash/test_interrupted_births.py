@@ -53,7 +53,7 @@ def raise_in_an_import(birth: str, module: str) -> None:
 
 
 @pytest.mark.parametrize("birth", ["VM", "vfork", "options", "lowlevel"])
-@pytest.mark.parametrize("module", ["ramet.burial", "ramet.left_threads"])
+@pytest.mark.parametrize("module", ["ramet._function.recovery", "ramet._function.left_threads"])
 def test_the_first_birth_imports_what_it_needs(apart: Start, birth: str, module: str) -> None:
     """What is raised meanwhile is raised, nothing is born, and the next birth is as any other."""
     apart(raise_in_an_import, birth, module).finish()

@@ -664,7 +664,8 @@ def die_as_it_enters() -> None:
 
     import ramet
     from ramet import CloneFlag as F
-    from ramet import _core, burial
+    from ramet import _core
+    from ramet._function import recovery
 
     futex = {"x86_64": "202", "aarch64": "98"}[platform.machine()]
 
@@ -707,7 +708,7 @@ def die_as_it_enters() -> None:
             return len(data)
 
     file = io.BufferedWriter(Raw(), 10)
-    owner: Any = burial._OWNER
+    owner: Any = recovery._OWNER
     lock = hex(_core.words_of(file)[owner - 1])
     file.write(b"x" * 100)
     # The lock is free, so the child takes it; but the interpreter lock is ours all the time.

@@ -22,7 +22,7 @@ import pytest
 import ramet
 from ramet import ChildDied, ExitStatus
 from ramet import CloneFlag as F
-from ramet.child import forgotten, sweep
+from ramet._process.child import forgotten, sweep
 
 SECONDS = 30.0
 LIBC = ctypes.CDLL(None, use_errno=True)

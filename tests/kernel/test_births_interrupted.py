@@ -19,7 +19,8 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet import Command, child, sharers
+from ramet import Command
+from ramet._process import child, memory_sharers
 
 LIBRARY = str(Path(ramet.__file__).parent) + os.sep
 SECONDS = 10.0
@@ -94,7 +95,7 @@ class Left(NamedTuple):
             threads=len(os.listdir("/proc/self/task")),
             dumpable=ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0),
             forgotten=len(child.forgotten),
-            sharers=len(sharers._sharers),
+            sharers=len(memory_sharers._sharers),
         )
 
     def is_as(self, before: "Left") -> bool:
@@ -153,7 +154,7 @@ def interrupt_at_each(birth: Birth, grain: str = "line", first: int = 1) -> int:
     for _ in range(3):
         end(birth())  # what is kept for the next one is there
     gc.collect()
-    ramet.child.sweep()
+    ramet._process.child.sweep()
     before = Left.now()
     for step in itertools.count(first):
         if not raised_at(step, birth, before, grain):

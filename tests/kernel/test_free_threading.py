@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 import ramet
-from ramet import CloneError, birth
+from ramet import CloneError
 from ramet import CloneFlag as F
+from ramet._process import clone_call
 from ramet.lowlevel import Stack, clone
 
 ONLY_FREE_THREADED = pytest.mark.skipif(
@@ -27,7 +28,7 @@ def test_without_the_lock_no_function_shares_the_memory(
     verb: str, monkeypatch: pytest.MonkeyPatch, nothing_left: object
 ) -> None:
     """Where Python goes without its global lock, a function in shared memory is refused."""
-    monkeypatch.setattr(birth, "_GIL_IS_OFF", True)
+    monkeypatch.setattr(clone_call, "_GIL_IS_OFF", True)
     with pytest.raises(CloneError, match="only while Python has its global lock") as caught:
         SHARING[verb]()
     assert caught.value.errno == errno.ENOTSUP
@@ -49,7 +50,7 @@ def said(code: str, *options: str) -> str:
 @ONLY_FREE_THREADED
 def test_python_takes_its_lock_for_the_extension() -> None:
     """A free-threaded Python has its global lock once ramet is imported, and says so."""
-    code = "import sys, ramet.birth; print(sys._is_gil_enabled())"
+    code = "import sys, ramet._process.clone_call; print(sys._is_gil_enabled())"
     assert said(code, "-W", "ignore::RuntimeWarning") == "True\n"
     assert said(code, "-W", "ignore::RuntimeWarning", "-X", "gil=0") == "False\n"
 

@@ -13,7 +13,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet.tree import proc
+from ramet._kernel import procfs
 
 if TYPE_CHECKING:
     from ..conftest import LeakCheck
@@ -343,7 +343,7 @@ def test_a_cgroup_shared_with_others_is_not_killed(cgroup: Path, family: Family)
 def test_the_time_may_be_up(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
     """When somebody is not dead in time the error says so, and the signals have been sent."""
     child = family.start(f"sh -c 'TELL; {FOREVER}' & wait")
-    monkeypatch.setattr("ramet.pidfd.wait_any", lambda *_: [])
+    monkeypatch.setattr("ramet._kernel.pidfd.wait_any", lambda *_: [])
     with pytest.raises(ramet.TimeoutExpired):
         child.kill_tree(0)
     monkeypatch.undo()
@@ -358,7 +358,7 @@ def test_the_time_may_be_up(monkeypatch: pytest.MonkeyPatch, family: Family) -> 
 def test_without_proc_only_the_child_dies(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
     """Where /proc is of another namespace nobody else's pid is taken for one of the tree."""
     child = family.start(f"TELL; {FOREVER}")
-    monkeypatch.setattr(proc, "is_ours", lambda: False)
+    monkeypatch.setattr(procfs, "is_ours", lambda: False)
     with pytest.raises(RuntimeError, match="/proc"):
         child.kill_tree(SECONDS)
     assert child.wait() == -signal.SIGKILL
@@ -368,7 +368,7 @@ def test_without_proc_only_the_child_dies(monkeypatch: pytest.MonkeyPatch, famil
 def test_a_kernel_that_lists_no_children(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
     """Without CONFIG_PROC_CHILDREN the tree is found by a look at all processes."""
     monkeypatch.setattr(
-        proc, "children_of_thread", lambda pid, thread: proc._children_by_search(pid)
+        procfs, "children_of_thread", lambda pid, thread: procfs._children_by_search(pid)
     )
     child = family.start(f"sh -c 'TELL; {FOREVER}' & (sh -c 'TELL; {FOREVER}' & wait) & wait", 2)
     child.kill_tree(SECONDS)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 import pytest
 
 from ramet import CloneFlag as F
-from ramet import law, law_check
+from ramet import conformance, law
+from ramet.conformance import Report, situations
+from ramet.conformance.family import in_a_caller, in_a_traced_child
+from ramet.conformance.requests import subsets
+from ramet.conformance.run import compare_all, in_words, prepared
+from ramet.conformance.trial import Case
 from ramet.law import Caller, Rule
-from ramet.law_check import Report, situations
-from ramet.law_check.family import in_a_caller, in_a_traced_child
-from ramet.law_check.requests import subsets
-from ramet.law_check.run import compare_all, in_words, prepared
-from ramet.law_check.trial import Case
 
 NOBODY = 65534
 COLUMNS = {
@@ -39,7 +39,7 @@ def agrees(report: Report) -> None:
 
 def test_every_subset_through_clone3(uid: int | None, nothing_left: object) -> None:
     """The law foretells clone3's answer to every subset of deciding flags, and what is shared."""
-    report = law_check.check_kernel(uid, ["clone3"])
+    report = conformance.check_kernel(uid, ["clone3"])
     agrees(report)
     assert report.requests == {"clone3": 2 * 2**13}
     assert report.granted > 250
@@ -51,7 +51,7 @@ def test_every_subset_through_clone3(uid: int | None, nothing_left: object) -> N
 
 def test_every_subset_through_clone(uid: int | None, nothing_left: object) -> None:
     """The same for clone(), with exit signals that are none, and flags that it ignores."""
-    report = law_check.check_kernel(uid, ["clone"])
+    report = conformance.check_kernel(uid, ["clone"])
     agrees(report)
     assert report.requests == {"clone": 2**14}
     assert report.granted > 500
@@ -59,7 +59,7 @@ def test_every_subset_through_clone(uid: int | None, nothing_left: object) -> No
 
 def test_every_argument(uid: int | None, nothing_left: object) -> None:
     """Sizes, signals, stacks, addresses, chosen pids, limits and cgroups, good and bad."""
-    report = law_check.check_kernel(uid, ["arguments"])
+    report = conformance.check_kernel(uid, ["arguments"])
     agrees(report)
     assert report.requests["arguments"] > 2000
     assert report.granted > 1000
@@ -67,12 +67,12 @@ def test_every_argument(uid: int | None, nothing_left: object) -> None:
 
 def test_callers_in_special_states(uid: int | None, nothing_left: object) -> None:
     """Callers in namespaces, below another root, or with children elsewhere describe themselves."""
-    agrees(law_check.check_kernel(uid, ["situations"]))
+    agrees(conformance.check_kernel(uid, ["situations"]))
 
 
 def test_unshare_and_setns(uid: int | None, nothing_left: object) -> None:
     """Each flag and many sets of them through unshare(), and every kind of namespace by setns()."""
-    report = law_check.check_kernel(uid, ["movers"])
+    report = conformance.check_kernel(uid, ["movers"])
     agrees(report)
     assert report.requests["movers"] > 400
     assert report.granted > 50
@@ -83,7 +83,7 @@ def test_root_of_a_user_namespace_has_no_rights_outside(nothing_left: object) ->
 
     def part() -> list[str]:
         assert situations.map_user_namespace()
-        return law_check.check_kernel(None, ["arguments", "movers"]).mismatches
+        return conformance.check_kernel(None, ["arguments", "movers"]).mismatches
 
     assert in_a_caller(part) == []
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet import here, law
+from ramet import law
+from ramet._preflight import this_machine
 
 
 def ramet(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -162,10 +163,10 @@ def test_this_process_describes_itself() -> None:
     assert caller.ids_mapped
     assert caller.threads >= 1
     # Others come and go between the two looks, and how many there are is a part of it.
-    assert any(law.Caller.current() == here.read_caller() for _ in range(1000))
+    assert any(law.Caller.current() == this_machine.read_caller() for _ in range(1000))
 
 
 def test_predict_is_for_the_kernel_that_runs() -> None:
     """Without a version the running kernel is asked, by name another."""
-    assert here.predict(0).kernel == law.kernel_version(here.running_kernel())
-    assert here.predict(0, kernel="5.4").kernel == (5, 4, 0)
+    assert this_machine.predict(0).kernel == law.kernel_version(this_machine.running_kernel())
+    assert this_machine.predict(0, kernel="5.4").kernel == (5, 4, 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ramet
-import ramet.refusal  # a child with other rights may be unable to read it
+import ramet._preflight.refusal  # a child with other rights may be unable to read it
 from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
 

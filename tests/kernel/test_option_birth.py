@@ -276,7 +276,7 @@ def test_newuidmap_writes_what_a_plain_user_may_not(
     helper.write_text(f'#!/bin/sh\necho "$@" > {said}\nexit 0\n')
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    from ramet import id_maps
+    from ramet._setup import id_maps
 
     lines = ((0, 0, 1), (1, 100000, 65536))
 

@@ -21,9 +21,9 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet import data_codec, parcel
+from ramet._process import data_codec, result_layout
+from ramet._process.result_channel import Transfer
 from ramet.errors import ChildDied, RemoteError, ResultError
-from ramet.transfer import Transfer
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 38, 22, 24
 _SECCOMP_MODE_FILTER = 2
@@ -66,7 +66,7 @@ def address_of(transfer: Transfer) -> int:
 
 def forge(place: Path) -> NoReturn:
     """In the child: write a pickle past all that the library would have done, and end."""
-    parcel.put_value(memoryview(own_transfer()), Payload(place))
+    result_layout.put_value(memoryview(own_transfer()), Payload(place))
     os._exit(0)
 
 
@@ -156,7 +156,7 @@ def test_who_executed_a_program_cannot_send_a_pickle(tmp_path: Path) -> None:
     """A program with set-user-ID could have given it any rights."""
 
     def attack() -> NoReturn:
-        parcel.put_value(memoryview(own_transfer()), Payload(tmp_path / "ran"))
+        result_layout.put_value(memoryview(own_transfer()), Payload(tmp_path / "ran"))
         os.execv("/bin/true", ["true"])
 
     with pytest.raises(ResultError, match="it has executed a program"):
@@ -426,7 +426,7 @@ def test_what_was_not_written_costs_no_memory(nothing_left: object) -> None:
 
     def claim() -> NoReturn:
         room = memoryview(own_transfer())
-        struct.pack_into("=QQQ", room, 0, 0, len(room) // 2, parcel.DATA)
+        struct.pack_into("=QQQ", room, 0, 0, len(room) // 2, result_layout.DATA)
         os._exit(0)
 
     child = ramet.clone(claim, trusted=False)
@@ -447,8 +447,8 @@ def test_somebody_who_goes_on_writing_is_read_safely() -> None:
     transfer = Transfer(1 << 14)
     value = ["text" * 9, (1, {2: b"x" * 300}), 0.5]
     text, buffers = data_codec.encoded(value)
-    parcel.write(memoryview(transfer), parcel.DATA, text, buffers)
-    assert transfer.take() == (parcel.VALUE, value)
+    result_layout.write(memoryview(transfer), result_layout.DATA, text, buffers)
+    assert transfer.take() == (result_layout.VALUE, value)
     data = bytes(memoryview(transfer))
     transfer.share_with_others()
     pid = os.fork()
@@ -469,10 +469,10 @@ def test_somebody_who_goes_on_writing_is_read_safely() -> None:
 
 def kind_of(transfer: Transfer) -> str:
     kind, outcome = transfer.take()
-    if kind == parcel.RAISED:
+    if kind == result_layout.RAISED:
         assert isinstance(outcome, ResultError)
         return "ResultError"
-    return "value" if kind == parcel.VALUE else "nothing"
+    return "value" if kind == result_layout.VALUE else "nothing"
 
 
 def scribble(room: memoryview, data: bytes) -> NoReturn:
@@ -496,7 +496,7 @@ def test_a_forked_child_that_undoes_the_protection_is_read_as_data(tmp_path: Pat
         no_new_privileges()
         pid = os.fork()
         if pid == 0:
-            parcel.put_value(memoryview(transfer), Payload(tmp_path / "ran"))
+            result_layout.put_value(memoryview(transfer), Payload(tmp_path / "ran"))
             os._exit(0)
         os.waitpid(pid, 0)
         os._exit(0)

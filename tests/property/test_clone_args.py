@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import ramet
 from ramet import CloneFlag as F
 from ramet import lowlevel
-from ramet.clone_args import require_size
+from ramet._kernel.clone_args import require_size
 from ramet.lowlevel import CloneArgs
 
 SECONDS = 30.0

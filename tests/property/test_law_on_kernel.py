@@ -4,11 +4,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramet.here import running_kernel
+from ramet._preflight.this_machine import running_kernel
+from ramet.conformance.family import in_a_caller
+from ramet.conformance.run import Found, compare_all, prepared
+from ramet.conformance.trial import Case
 from ramet.law import Caller, evaluate, kernel_version
-from ramet.law_check.family import in_a_caller
-from ramet.law_check.run import Found, compare_all, prepared
-from ramet.law_check.trial import Case
 
 VM = 0x100
 INTO_CGROUP = 1 << 33

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ramet.capture import Buffer, Exchange, raw_bytes
+from ramet._program.capture import Buffer, Exchange, raw_bytes
 
 # Around the sizes at which a buffer grows, or moves.
 SIZES = (0, 1, 4095, 4096, 4097, 65536, 65537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_000)

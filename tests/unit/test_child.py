@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from ramet import child as child_module
 from ramet._core import unborn
-from ramet.child import Child, checked_timeout, sweep
+from ramet._process import child as child_module
+from ramet._process.child import Child, checked_timeout, sweep
+from ramet._process.result_channel import RAISED, VALUE
 from ramet.errors import ChildDied, TimeoutExpired
 from ramet.exit_status import ExitStatus
 from ramet.flags import CloneFlag
-from ramet.transfer import RAISED, VALUE
 
 
 class Prepared:

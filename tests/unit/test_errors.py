@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from ramet._preflight.refusal import check
 from ramet.errors import (
     ChildDied,
     CloneError,
@@ -18,7 +19,6 @@ from ramet.errors import (
     still_running,
 )
 from ramet.exit_status import ExitStatus
-from ramet.refusal import check
 
 
 def broken_request() -> CloneError:

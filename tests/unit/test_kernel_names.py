@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from ramet import CloneFlag, UnknownNameError
-from ramet.kernel_names import (
+from ramet._kernel.names import (
     CAPABILITIES,
     IO_CLASSES,
     NAMESPACES,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ramet.native_code import address_of
+from ramet._kernel.native_code import address_of
 
 LIBC = ctypes.CDLL(None)
 ABS_ADDRESS = ctypes.cast(LIBC.abs, ctypes.c_void_p).value

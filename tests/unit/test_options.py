@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ramet import FunctionOptions, Options, UnknownNameError, options
-from ramet.options import FUNCTION_OPTIONS, PROGRAM_OPTIONS, checked
+from ramet import FunctionOptions, Options, UnknownNameError
+from ramet._setup import options
+from ramet._setup.options import FUNCTION_OPTIONS, PROGRAM_OPTIONS, checked
 
 
 def one(name: str, value: object) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ramet import pidfd
+from ramet._kernel import pidfd
 from ramet.exit_status import ExitStatus
 
 FOREVER = "import signal; signal.pause()"

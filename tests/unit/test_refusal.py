@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ramet.refusal as ramet_refusal
+import ramet._preflight.refusal as ramet_refusal
+from ramet._preflight.quick_check import GRANTED, check
+from ramet._preflight.refusal import check as check_by_the_law
+from ramet._preflight.refusal import own_refusal, refusal
 from ramet.errors import CloneError
-from ramet.granted import GRANTED, check
 from ramet.law import Call, predict
 from ramet.law.library import LIBRARY_RULES
-from ramet.refusal import check as check_by_the_law
-from ramet.refusal import own_refusal, refusal
 
 # The values are typed here, and not taken from the flags that the law itself is written with.
 NEWTIME = 0x80

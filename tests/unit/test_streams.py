@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ramet.streams import Readable, read_all, reading, was_read, writing
+from ramet._program.streams import Readable, read_all, reading, was_read, writing
 
 
 def pipe_with(data: bytes) -> int:

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
+from ramet._process.result_channel import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
 from ramet.errors import ResultError
-from ramet.transfer import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
 
 
 def carried(fn: Callable[[], object], size: int = 0) -> tuple[int, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ramet import data_codec, parcel
+from ramet._process import data_codec, result_layout
+from ramet._process.result_channel import Transfer
 from ramet.errors import ResultError
-from ramet.transfer import Transfer
 
 ROUNDS = 1_000_000 if os.environ.get("RAMET_LONG") else 20_000
 WEIGHED = 10  # of so many one: it takes as long as the others together
@@ -38,16 +38,16 @@ def written(write: Callable[[memoryview], object]) -> bytes:
 
 
 def put_data(value: object, room: memoryview) -> None:
-    parcel.write(room, parcel.DATA, *data_codec.encoded(value))
+    result_layout.write(room, result_layout.DATA, *data_codec.encoded(value))
 
 
 def seeds() -> list[bytes]:
     """What honest children write, of each kind."""
     made = [written(functools.partial(put_data, value)) for value in VALUES]
-    made += [written(lambda room: parcel.put_error(room, KeyError("missing")))]
-    made += [written(lambda room: parcel.put_value(room, {"a": [1, 2, 3]}))]
-    made += [written(lambda room: parcel.put_failure(room, 3, 13))]
-    made += [written(lambda room: parcel.put_lost(room, "it is lost"))]
+    made += [written(lambda room: result_layout.put_error(room, KeyError("missing")))]
+    made += [written(lambda room: result_layout.put_value(room, {"a": [1, 2, 3]}))]
+    made += [written(lambda room: result_layout.put_failure(room, 3, 13))]
+    made += [written(lambda room: result_layout.put_lost(room, "it is lost"))]
     for plain in (1, 0.5, "text", b"bytes"):
         transfer = Transfer(ROOM)
         transfer.deliver(lambda value=plain: value, ())
@@ -98,8 +98,8 @@ TRANSFER = Transfer(ROOM)
 def test_every_seed_is_read() -> None:
     """What honest children write is read, each in its way."""
     outcomes = [outcome_of(seed) for seed in SEEDS]
-    assert outcomes[: len(VALUES)] == [(parcel.VALUE, value) for value in VALUES]
-    assert {kind for kind, _ in outcomes} == {parcel.VALUE, parcel.RAISED}
+    assert outcomes[: len(VALUES)] == [(result_layout.VALUE, value) for value in VALUES]
+    assert {kind for kind, _ in outcomes} == {result_layout.VALUE, result_layout.RAISED}
 
 
 def outcome_of(data: bytes) -> tuple[int, Any]:
@@ -134,9 +134,9 @@ def test_whatever_is_written_gives_a_value_or_a_result_error() -> None:
         else:
             (kind, outcome), weight = weighed(data)
             most = max(most, weight)
-        assert kind in {parcel.VALUE, parcel.RAISED, parcel.NOTHING}
-        assert kind != parcel.RAISED or isinstance(outcome, ResultError)
-        values += kind == parcel.VALUE
+        assert kind in {result_layout.VALUE, result_layout.RAISED, result_layout.NOTHING}
+        assert kind != result_layout.RAISED or isinstance(outcome, ResultError)
+        values += kind == result_layout.VALUE
         assert_data(outcome)
     assert values > ROUNDS / 100
     assert most < 64 * ROOM

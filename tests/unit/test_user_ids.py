@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet import options, user_ids
+from ramet._kernel import user_ids
+from ramet._setup import options
 
 FIRST = "one:x:1001:\ntwo:x:1002:\n"
 SECOND = "one:x:2001:\ntwo:x:1002:\n"

@@ -21,6 +21,6 @@ del _anyio
 if not TYPE_CHECKING:  # which would take any name for one of the module then
 
     def __getattr__(name: str) -> object:
-        from ..hints import no_attribute_of_aio  # only a mistake needs it
+        from .._preflight.hints import no_attribute_of_aio  # only a mistake needs it
 
         raise no_attribute_of_aio(sys.modules[__name__], name)

@@ -8,7 +8,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from anyio.lowlevel import checkpoint
 
-from ..hints import no_attribute_of_aio
+from .._preflight.hints import no_attribute_of_aio
 
 _MOST_AT_ONCE = 1 << 16  # what a pipe holds
 

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from anyio.abc import Process as AnyioProcess
 from anyio.lowlevel import checkpoint
 
-from .. import awaiting
-from ..child import Child
+from .._preflight.hints import no_attribute_of_aio
+from .._process import awaiting
+from .._process.child import Child
+from .._process.tree.subreaper import Subreaper
+from .._program.command import Command
+from .._program.popen import Popen
 from ..exit_status import ExitStatus
-from ..hints import no_attribute_of_aio
-from ..popen import Popen
-from ..program import Command
-from ..tree import Subreaper
 from .pipes import ReceivingEnd, SendingEnd
 from .spawning import IN_LOOP, abandon, launch
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .. import popen_types as types
-    from ..popen_types import Argv
+    from .._program import popen_types as types
+    from .._program.popen_types import Argv
 
 _FOR_TEXT = ("text", "encoding", "errors", "universal_newlines")
 _UNFIT = frozenset({"bufsize", *_FOR_TEXT})

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 import anyio
 from anyio import current_time, to_thread
 
-from ..child import checked_timeout
+from .._process.child import checked_timeout
+from .._program.run import refuse_start
 from ..errors import TimeoutExpired
-from ..running import refuse_start
 from .pipes import SendingEnd
 from .process import Process, open_process
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
     from typing import Unpack
 
-    from .. import popen_types as types
-    from ..popen_types import Argv
+    from .._program import popen_types as types
+    from .._program.popen_types import Argv
 
 
 @overload

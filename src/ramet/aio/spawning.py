@@ -10,12 +10,12 @@ from typing import Unpack
 from anyio import CancelScope, current_effective_deadline, sleep
 from anyio.lowlevel import checkpoint
 
-from .. import awaiting
-from ..child import Child
+from .._process import awaiting
+from .._process.child import Child
+from .._program.command import Command, begin
+from .._program.launching import LAUNCHED, Report, Underway
+from .._setup.options import PROGRAM_OPTIONS, Options, Text, unknown
 from ..exit_status import ExitStatus
-from ..launching import LAUNCHED, Report, Underway
-from ..options import PROGRAM_OPTIONS, Options, Text, unknown
-from ..program import Command, begin
 
 # Most births take a fiftieth of this. To stand still so long costs the loop less than to look again;
 # a shorter patience costs more, since the kernel then has to set the timer of the processor for it.

@@ -5,8 +5,8 @@ import sys
 
 import click
 
+from ..conformance import Report, check_kernel
 from ..law import RULES
-from ..law_check import Report, check_kernel
 
 
 @click.group()

@@ -12,24 +12,15 @@ from typing import Any, NoReturn
 
 import click
 
+from .._kernel.names import signal_number
+from .._program.command import Command
+from .._setup.options import Options
 from ..errors import CloneError, KeptGroupsWarning, SpawnError
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
-from ..kernel_names import signal_number
-from ..options import Options
-from ..program import Command
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
-from .run_words import (
-    OPTIONS,
-    ShellOption,
-    Stream,
-    option,
-    seconds,
-    stream,
-    switch,
-    vocabulary,
-)
+from .run_words import OPTIONS, ShellOption, Stream, option, seconds, stream, switch, vocabulary
 
 # As env(1) and timeout(1) have them.
 _TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 128

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..child import Child
+from .._process.child import Child
 from ..exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from ..tree import End
+    from .._process.tree.end import End
 
 # What a fault of our own raises is not to be kept.
 _OF_FAULTS = {

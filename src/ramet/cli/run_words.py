@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from .._kernel.names import NAMESPACES, find
+from .._setup.options import PROGRAM_OPTIONS, Options, checked
 from ..flags import CloneFlag
-from ..kernel_names import NAMESPACES, find
-from ..options import PROGRAM_OPTIONS, Options, checked
 
 T = TypeVar("T")
 

@@ -16,15 +16,7 @@ from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
 
 from .machine_code import RETURN_ARGUMENT, STORE_STACK_POINTER
-from .probes import (
-    LIBC,
-    SharedWord,
-    ask,
-    checked,
-    exit_code,
-    namespace_id,
-    proc_stat,
-)
+from .probes import LIBC, SharedWord, ask, checked, exit_code, namespace_id, proc_stat
 from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 from .sharing import catch, catches, signals_at_end
 from .words import child_word, own_thread_register, parent_word, thread_register

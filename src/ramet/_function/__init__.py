@@ -1,0 +1,1 @@
+"""A Python function in a new task."""

@@ -1,0 +1,460 @@
+"""A Python function in a new task: clone(), vfork(), fork()."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
+
+from .. import _core
+from .._core import unborn
+from .._kernel.clone_args import CloneArgs, checked_pids, descriptor
+from .._kernel.names import HasFileno
+from .._preflight.quick_check import own_refusal, refusal
+from .._process import clone_call
+from .._process.child import Child, born, checked_timeout, forgotten, sweep
+from .._process.copied_child import copy_as_asked
+from .._process.request import flags_and_signal, requested
+from .._process.result_channel import Transfer, prepare
+from .._process.tree.initial_cgroup import Birthplace
+from .._kernel.descriptors import Descriptors
+from .._setup.options import FunctionOptions
+from ..flags import CloneFlag, flag_bits
+from .setup import Setting
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_SIGNAL_BITS = 0x7F
+# Before 3.14 recursion is counted, not measured: what the count allows must find room. The worst that
+# was tried, sort() calling itself through comparisons, takes up to 8 MiB.
+_LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
+# 3.12.0 has them. Until 3.12.4 the names of a C function's keywords lay in the heap of the interpreter
+# that was the first to use them, and Python freed them at its end as if they were in the main one's
+# (gh-119213).
+_OWN_SINCE = (3, 12, 4)
+# Plain integers, as in clone_call.py.
+_VM = CloneFlag.VM.value
+_VFORK = CloneFlag.VFORK.value
+_THREAD = CloneFlag.THREAD.value
+_PARENT = CloneFlag.PARENT.value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
+_NO_FUNCTION = ...  # where nobody has handed one over
+_NO_MORE = (None,) * 8  # than flags is asked of clone()
+_NEW_NAMESPACES = (
+    sum(
+        CloneFlag[f"NEW{name}"].value
+        for name in ("NS", "UTS", "IPC", "USER", "PID", "NET", "CGROUP", "TIME")
+    )
+    | CloneFlag.EMPTY_MNTNS.value
+)
+_LOW_LEVEL = clone_call.WORDS | CloneFlag.SETTLS.value
+
+
+def clone(
+    fn: Callable[[*Ts], T],
+    *args: *Ts,
+    flags: int = _UNSAID,
+    exit_signal: int | None = None,
+    stack_size: int | None = None,
+    set_tid: Sequence[int] | None = None,
+    cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    name: str | None = None,
+    interpreter: Literal["own"] | None = None,
+    trusted: bool | None = None,
+    **options: Unpack[FunctionOptions],
+) -> Child[T]:
+    """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
+
+    flags: CloneFlag; its low bits may hold the exit signal, as in clone(2). exit_signal: the signal
+    that this process gets at the child's end; SIGCHLD when nothing is said, 0 for none, and none
+    for THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default
+    for threads when nothing is said. set_tid: the pids of the child, the innermost namespace's
+    first. cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
+    timeout: in seconds, after which the child is killed, whether anybody waits for it or not, and
+    even if it computes in native code and never lets anybody else run Python; its exit status then
+    says "deadline", and result() raises DeadlineExceeded. What the child has started lives on, see
+    Child.kill_tree(); and a copy lives on if the caller's process, which keeps the time, ends first.
+    name: what ps and top show (its first 15 bytes), and where the child has a thread identity of
+    its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
+    its own, see below. trusted: whether the result of a child with a memory of its own may be any
+    object (True), or is read as data only (False), see below. options: the child's surroundings, see
+    ramet.FunctionOptions; it sets them up before fn, and a step that fails is the SpawnError that
+    result() raises. Keywords of fn's own are bound to it: functools.partial(fn, key=value).
+
+    Returns a Child, which is the caller's: wait for it, or use it as a context manager.
+
+    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
+    the memory, and the result is the object itself. Descriptors are its own, unless it shares them
+    (FILES): so files, sockets and epoll objects that it has opened, and left open, are closed at
+    its end, whoever refers to them; a handler of logging opens its file anew. One that fn returns is
+    no result: result() raises ResultError, with the reason. What it closes of the caller's says that
+    it is closed, but stays open in the caller's table, where nobody closes it any more: share the
+    table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at
+    the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
+    the exit code and gives no result. A child with THREAD keeps the user, groups and capabilities of
+    its birth when this process gives up its own: os.setuid() and its kin reach the threads that libc
+    has started, and this is none. The child runs no atexit handlers. fn begins with the
+    caller's context variables, in a context of its own: what it sets there is not the caller's,
+    though the objects in them are, with VM. The decimal context is its own.
+
+    A child with a memory of its own that has the caller's rights when it ends may return any object
+    that can be pickled. One that has given up some (another user, fewer capabilities, no_new_privs,
+    a filter of system calls, other namespaces), or with trusted=False, sends data: numbers, text,
+    bytes, containers, dates, buffers. Its exceptions are a RemoteError with the type's name, the
+    message and the traceback. Each is read without danger, whatever that child writes. trusted=True
+    is the caller's own word for such a child, which may then do all that the caller may.
+
+    With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
+    another core, in one address space. Two interpreters share memory but no objects. So fn, args
+    and the outcome are pickled: functions and classes are found by import in the child. A function of
+    the main program crosses by its code if it uses no more of that program than modules, constants,
+    what others define, and functions that are so, too; for any other, and for classes, the child
+    runs the program again as ``__mp_main__``, as multiprocessing does. A function
+    without a name, a lambda, crosses by its code if it has no closure. Each argument, however
+    deep, that offers its memory by the buffer protocol arrives as a memoryview of that memory:
+    bytearray, array, mmap, memoryview, a numpy array; not bytes, which are pickled. It may be
+    written where its owner lets it, and is neither resized nor freed before the child is over. Only
+    extension modules can be imported that say that they support an own GIL: most of the standard
+    library's, not numpy. The interpreter, and what it has imported, is kept for the next such
+    child; after a kill it is lost. Context variables do not cross, and fn cannot call os.fork() or
+    ramet.
+
+    Raises CloneError with the broken rules, before anything is made where they are known; TypeError
+    and ValueError for bad arguments, and what cannot be pickled; RuntimeError for an interpreter of
+    its own before Python 3.12.4.
+    Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN for the NEW flags without NEWUSER.
+    Source: clone(2), kernel/fork.c.
+    """
+    if not callable(fn):
+        _refuse_as_function(fn, "clone")
+    if flags is _UNSAID and args and CloneFlag in map(type, args):
+        _hint_at_flags(fn, args, "clone")
+    more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
+    if more == _NO_MORE and not options:
+        if flags == 0:
+            return born(unborn(Child, fn, 0, True), _copy, fn, args)
+        wanted, signal_number = flags_and_signal(flag_bits(flags), None)
+        if wanted & (_VM | _THREAD) == _VM:
+            return born(unborn(Child, fn, wanted, True), _share, wanted, signal_number, fn, args)
+    request = requested(flags, exit_signal)
+    request.set_tid = _checked_pids(set_tid)
+    setting = Setting(options, request.flags) if options else None
+    _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
+    asked = _Asked(
+        request=request,
+        cgroup=cgroup,
+        stack_size=_checked_stack_size(stack_size),
+        timeout=checked_timeout(timeout),
+        setting=setting,
+        name=_checked_name(name),
+        trusted=trusted,
+    )
+    make = _make_sharing if request.flags & _VM else _make_copied
+    if interpreter is not None:
+        _require_own_interpreter(interpreter, request.flags)
+        make = _make_apart
+    elif trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
+        asked = asked._replace(trusted=False)
+    return born(unborn(Child, fn, request.flags, False), make, asked, fn, args)
+
+
+def vfork(
+    fn: Callable[[*Ts], T], *args: *Ts, flags: int = _UNSAID, **options: Unpack[FunctionOptions]
+) -> Child[T]:
+    """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
+
+    Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may
+    call os.execv and its kin, however deep: the caller is left as it was. flags: what to share
+    besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
+    is SIGCHLD when the low bits hold none. options: as for clone(). Do not fork or start threads in
+    fn; signal.signal() is refused there (ValueError), as its handlers would be the caller's.
+
+    Returns a Child, which is the caller's.
+    Raises as clone() does, and ValueError in a thread that has less than 48 KiB of its stack left.
+    Needs: nothing for itself.
+    Source: vfork(2), clone(2).
+    """
+    if not callable(fn):
+        _refuse_as_function(fn, "vfork")
+    if flags is _UNSAID and args and CloneFlag in map(type, args):
+        _hint_at_flags(fn, args, "vfork")
+    wanted, signal_number = flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
+    if not options:
+        plain = not wanted & _THREAD
+        return born(unborn(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args)
+    setting = Setting(options, wanted)
+    child = unborn(Child, fn, wanted, False)
+    return born(child, _share_set, setting, wanted, signal_number, fn, args)
+
+
+def fork(flags: int = 0) -> int:
+    """Make a copy of this process; returns twice: the child's pid, and 0 in the child: fork(2).
+
+    flags: what the two go on sharing (FILES, FS, SYSVSEM, IO, ...), what the child gets anew
+    (NEW...), PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits
+    hold none. With no flag it is libc's own fork(), with all handlers of libc, of other libraries
+    and of Python; with one, Python's handlers run and libc's do not: so it waits until every other
+    thread rests in a system call and holds no lock of libc's, 20 ms at most. The pid is the
+    caller's to wait for.
+
+    Raises CloneError, for VM always: two tasks on one stack.
+    Needs: what the flags need.
+    Source: fork(2), clone(2).
+    """
+    if callable(flags):
+        raise TypeError("fork() returns twice and takes no function: clone(fn) runs one")
+    request = requested(flags)
+    if request.flags & _VM:
+        raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
+    sweep()
+    return clone_call.twice(request)
+
+
+# So that clone(target=fn) is told what to write. For a type checker both need the function.
+clone.__defaults__ = vfork.__defaults__ = (_NO_FUNCTION,)
+
+
+def _refuse_as_function(given: object, verb: str) -> NoReturn:
+    from .._preflight.hints import no_callable  # only a mistake needs it
+
+    raise no_callable(given, verb)
+
+
+def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
+    from .._preflight.hints import flag_among_arguments
+
+    flag_among_arguments(fn, args, verb)
+
+
+def _watchdog(request: CloneArgs) -> _core.Watchdog:
+    try:
+        return _core.Watchdog()
+    except OSError as error:
+        raise refusal(error, index(request.flags), request.exit_signal, "clone") from None
+
+
+class _Asked(NamedTuple):
+    """What clone() is asked for, besides a function and its arguments."""
+
+    request: CloneArgs
+    cgroup: int | HasFileno | str | os.PathLike[str] | None
+    stack_size: int
+    timeout: float | None
+    setting: Setting | None
+    name: str | None
+    trusted: bool | None
+
+    def call(self, fn: Callable[..., T]) -> Callable[..., T]:
+        """The function with all that its child does before."""
+        body = fn if self.name is None else _Named(self.name, fn)
+        return body if self.setting is None else self.setting.before(body)
+
+    def see_born(self, child: Child[Any]) -> None:
+        """It has what was opened for it, for as long as it needs that."""
+        if self.setting is not None:
+            child.hold_until_end(self.setting.needed_until_end(self.request.flags))
+
+    def further(self, *, apart: bool = False) -> clone_call.Further:
+        """The same, for a birth in shared memory."""
+        setting, set_tid = self.setting, self.request.set_tid
+        return clone_call.Further(
+            set_tid=None if set_tid is None else checked_pids(set_tid),
+            cgroup=descriptor(self.request.cgroup),
+            stack_size=self.stack_size,
+            timeout=self.timeout,
+            another_user=setting is not None and setting.another_user,
+            apart=apart,
+            plan=setting.plan if apart and setting is not None else None,
+        )
+
+
+# How each kind of child is made; see child.born().
+
+
+def _copy(child: Child[T], fn: Callable[..., T], args: tuple[Any, ...]) -> None:
+    """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
+    if forgotten:
+        sweep()
+    clone_call.copy(child, Transfer(), None, fn, args)
+
+
+def _make_copied(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    transfer = Transfer(trusted=asked.trusted)
+    if asked.setting is not None:
+        transfer.failure = asked.setting.failure
+    # First: no child is made that nobody would stop.
+    watchdog = None if asked.timeout is None else _watchdog(asked.request)
+    with _opened_cgroup(child, asked):
+        copy_as_asked(child, asked.request, asked.call(fn), args, transfer)
+    asked.see_born(child)
+    if watchdog is not None:
+        child.watched_by(watchdog, cast(float, asked.timeout))
+
+
+def _share(
+    child: Child[T],
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., T] | bytes,
+    args: tuple[Any, ...],
+    further: clone_call.Further | None = None,
+) -> None:
+    if forgotten:
+        sweep()
+    if clone_call.share(child, flags, exit_signal, fn, args, further):
+        child.mourn()
+
+
+def _make_sharing(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    request = asked.request
+    with _opened_cgroup(child, asked):
+        call = asked.call(fn)
+        _share(child, request.flags, request.exit_signal, call, args, asked.further())
+    asked.see_born(child)
+
+
+def _make_apart(
+    child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    from . import subinterpreter
+
+    request, setting = asked.request, asked.setting
+    prepare()
+    transfer = child._outcome = Transfer(trusted=True)  # it shares the memory
+    transfer.failure = None if setting is None else setting.failure
+    call = subinterpreter.prepared(fn, args, transfer, asked.name)
+    with _opened_cgroup(child, asked):
+        further = asked.further(apart=True)
+        _share(child, request.flags, request.exit_signal, call.far_side, call.memory, further)
+    transfer.keep_from_others()
+    asked.see_born(child)
+
+
+def _share_set(
+    child: Child[T],
+    setting: Setting,
+    flags: int,
+    exit_signal: int,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+) -> None:
+    further = clone_call.Further(another_user=setting.another_user)
+    _share(child, flags, exit_signal, setting.before(fn), args, further)
+    child.hold_until_end(setting.needed_until_end(flags))
+
+
+def _refuse_what_is_for_others(
+    flags: int, stack_size: int | None, timeout: float | None, trusted: bool | None
+) -> None:
+    if stack_size is not None and flags & (_VM | _VFORK) != _VM:
+        raise ValueError(
+            "stack_size is for a child beside its caller (VM without VFORK): "
+            "any other has the caller's"
+        )
+    if timeout is not None and flags & (_VFORK | _THREAD):
+        raise ValueError(
+            "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
+            "killed by itself while its caller goes on"
+        )
+    if trusted is False and flags & _VM:
+        raise ValueError(
+            "a child that shares the memory (VM) writes wherever it likes, and is trusted with all: "
+            "trusted=False is for one with a memory of its own"
+        )
+
+
+def _require_own_interpreter(wanted: object, flags: int) -> None:
+    if wanted != "own":
+        raise ValueError(f"interpreter is 'own', or None for the caller's, not {wanted!r}")
+    if not flags & _VM or flags & (_VFORK | _THREAD):
+        raise ValueError(
+            "an interpreter of its own is for a process beside its caller in shared memory "
+            "(VM, no VFORK, no THREAD)"
+        )
+    if sys.version_info < _OWN_SINCE:
+        raise RuntimeError(
+            "an interpreter with a GIL of its own needs Python 3.12, and of its releases 3.12.4: "
+            "those before crash at their end"
+        )
+
+
+def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
+    if pids is not None and not isinstance(pids, Sequence):
+        raise TypeError(f"set_tid is a sequence of pids, the innermost first, not {pids!r}")
+    return None if pids is None else checked_pids(pids)
+
+
+def _checked_stack_size(size: int | None) -> int:
+    if size is None:
+        return 0
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"stack_size is a number of bytes, not {size!r}")
+    if size < _LEAST_STACK_BYTES:
+        raise ValueError(
+            f"a stack of {size} bytes is too small for Python: at least {_LEAST_STACK_BYTES}"
+        )
+    return size
+
+
+def _checked_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"name is a text, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"a name has no null bytes: {name!r}")
+    return name
+
+
+class _Named:
+    """A function that gives its task a name first."""
+
+    def __init__(self, name: str, fn: Callable[..., Any]) -> None:
+        self._name = name
+        self._fn = fn
+
+    def __call__(self, *args: Any) -> Any:
+        with open("/proc/thread-self/comm", "wb") as comm:
+            comm.write(os.fsencode(self._name))
+        thread = threading.current_thread()
+        if thread is threading.main_thread() or not isinstance(thread, threading._DummyThread):
+            return self._fn(*args)
+        before, thread.name = thread.name, self._name
+        try:
+            return self._fn(*args)
+        finally:
+            thread.name = before
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: {self._fn!r}>"
+
+
+class _opened_cgroup:  # noqa: N801 - used as a verb
+    """Fills in the request's cgroup; a path is open for as long as the birth takes."""
+
+    def __init__(self, child: Child[Any], asked: _Asked) -> None:
+        self._child = child
+        self._asked = asked
+        self._held = Descriptors()
+
+    def __enter__(self) -> None:
+        cgroup, request = self._asked.cgroup, self._asked.request
+        if cgroup is None:
+            return
+        if isinstance(cgroup, str | os.PathLike):
+            how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            cgroup = self._held.open(os.open, cgroup, how)
+        request.cgroup = cgroup
+        self._child._flags = request.flags = request.flags | _INTO_CGROUP
+        self._child._birthplace = Birthplace.at_birth(descriptor(cgroup))
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()

@@ -1,0 +1,162 @@
+"""In an interpreter of its own: how a function gets there, is called, and what comes of it.
+
+This file is not imported there, since that would load all of ramet: its code is brought over after
+that of parcel.py, into the same names. What it sees of its caller is memory only: ``views`` is the
+setting, the call, the room for the outcome, and then what was lent, see apart.py.
+"""
+
+import io
+import json  # noqa: F401 - and traceback: for an exception, when the child may read no file any more
+import marshal
+import os
+import pickle
+import runpy
+import sys
+import threading
+import tokenize  # noqa: F401
+import traceback  # noqa: F401
+from contextlib import suppress
+from importlib import import_module
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._process.result_layout import deliver, put_failure  # noqa: TC004 - they are among our names
+
+LENT_FROM = 3
+MAIN = "__mp_main__"  # as multiprocessing calls the caller's __main__ when it is run again
+
+
+class Interrupted(SystemExit):
+    """What ramet.Interrupted is here."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + 15)
+
+
+def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
+    """Call the function and write down what came of it. Returns the exit code."""
+    views, failed_step, error = arrival
+    if failed_step >= 0:
+        return put_failure(views[2], failed_step, error)
+    try:
+        return deliver(views[2], lambda: _call(views))
+    finally:
+        _join_threads()
+        _flush()
+
+
+def _call(views: tuple[memoryview, ...]) -> object:
+    setting = marshal.loads(views[0])
+    _settle(setting)
+    fn, args = _Unpickler(views, setting).load()
+    return fn(*args)
+
+
+def _settle(setting: dict[str, Any]) -> None:
+    """The interpreter may have served before, and the caller have changed since."""
+    sys.path[:] = setting["path"]
+    sys.argv[:] = setting["argv"]
+    environment: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+    environment.clear()
+    environment.update(setting["environment"])  # without putenv(): the caller has done it
+    _become_the_main_thread(setting["name"])
+
+
+def _become_the_main_thread(name: str | None) -> None:
+    """As after a fork: the thread that threading takes for the main one is no more, or another's."""
+    main: Any = threading.main_thread()
+    threading._active.pop(main.ident, None)  # type: ignore[attr-defined]
+    main._set_ident()
+    main._set_native_id()
+    threading._active[main.ident] = main  # type: ignore[attr-defined]
+    main._name = name or "MainThread"
+    if name is not None:
+        with open("/proc/thread-self/comm", "wb") as comm:
+            comm.write(os.fsencode(name))
+
+
+def _join_threads() -> None:
+    """Wait for the threads that it started, but for daemons."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, broken, or closed
+            stream.flush()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds functions and classes by import, what was lent in memory, and others by their code."""
+
+    def __init__(self, views: tuple[memoryview, ...], setting: dict[str, Any]) -> None:
+        super().__init__(io.BytesIO(views[1]))
+        self._views = views
+        self._main: tuple[str, str] | None = setting["main"]
+        self._functions = _main_functions(setting["functions"], setting["names"])
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name == "__main__":
+            _run_main(self._main)
+        return super().find_class(module_name, global_name)
+
+    def persistent_load(self, pid: Any) -> Any:
+        if isinstance(pid, int):
+            return self._views[LENT_FROM + pid]
+        if len(pid) == 1:
+            return self._functions[pid[0]]
+        code, module, name, defaults, keyword_defaults = pid
+        names = self._names_of(module)
+        function = FunctionType(marshal.loads(code), names, name, defaults)
+        function.__kwdefaults__ = keyword_defaults
+        return function
+
+    def _names_of(self, module: str | None) -> dict[str, Any]:
+        """The global names of a function that came by its code; None for those of no file."""
+        if module is None:
+            return {"__name__": "__main__", "__builtins__": __builtins__}
+        if module == "__main__":
+            _run_main(self._main)
+        return vars(import_module(module))
+
+
+def _main_functions(
+    functions: list[tuple[Any, ...]], names: dict[str, tuple[Any, ...]]
+) -> list[FunctionType]:
+    """Functions of the caller's main program that need no more of it than these names."""
+    here: dict[str, Any] = {"__name__": MAIN, "__builtins__": __builtins__}
+    made = []
+    for code, name, defaults, keyword_defaults in functions:
+        function = FunctionType(code, here, name, defaults)
+        function.__kwdefaults__ = keyword_defaults
+        made.append(function)
+    for name, (kind, *what) in names.items():
+        here[name] = made[what[0]] if kind == "function" else _meaning(kind, *what)
+    return made
+
+
+def _meaning(kind: str, what: Any, name: str = "") -> Any:
+    if kind == "constant":
+        return what
+    found: Any = import_module(what)
+    for part in name.split(".") if name else ():
+        found = getattr(found, part)
+    return found
+
+
+def _run_main(main: tuple[str, str] | None) -> None:
+    """The caller's main program once more, under another name, for what it defines."""
+    if main is None or vars(sys.modules["__main__"]).get("__ramet_main__") == main:
+        return
+    kind, name = main
+    if kind == "module":
+        names = runpy.run_module(name, run_name=MAIN, alter_sys=True)
+    else:
+        names = runpy.run_path(name, run_name=MAIN)
+    module = type(sys)(MAIN)
+    vars(module).update(names)
+    vars(module)["__ramet_main__"] = main
+    sys.modules["__main__"] = sys.modules[MAIN] = module

@@ -1,0 +1,110 @@
+"""A function whose child sets itself up first, in the words that programs have."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from .. import _core
+from .._core import Plan
+from .._process.result_channel import FailedStep
+from .._setup.conflicts import refuse_conflicts
+from .._kernel.descriptors import Descriptors
+from .._setup.joined_namespaces import joined_namespaces
+from .._setup.options import FUNCTION_OPTIONS, Checked, checked, warn_of_kept_groups
+from .._setup.step_reasons import likely_reason
+from .._setup.steps import Moves, Surroundings, steps_of
+from ..errors import SpawnError, spawn_error
+from ..flags import CloneFlag
+
+T = TypeVar("T")
+
+_VM = CloneFlag.VM.value
+_VFORK = CloneFlag.VFORK.value
+_NEWPID = CloneFlag.NEWPID.value
+_FILES = CloneFlag.FILES.value
+
+
+class Setting:
+    """What a child does before its function, worked out in the caller.
+
+    for_its_children: a pid namespace may be among what it joins, where only its children will be.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
+    ) -> None:
+        said = checked(options, FUNCTION_OPTIONS)
+        warn_of_kept_groups(options)
+        # Unlike a program's, they are what the function was written for.
+        said = {"close_fds": False, "restore_signals": False, **said}
+        _refuse_conflicts(said, flags)
+        self._held = Descriptors()
+        joined, pid_namespace = joined_namespaces(said, self._held)
+        if pid_namespace >= 0 and not for_its_children:
+            raise ValueError(
+                "a function cannot join a pid namespace: only a task's children are born in one"
+            )
+        surroundings = Surroundings(said=said, flags=flags, moves=Moves(said), joined=joined)
+        self._steps = steps_of(surroundings)
+        if pid_namespace >= 0:
+            self._steps.add("setns(pid)", "SETNS", pid_namespace, _NEWPID)
+        self._plan = Plan(self._steps.steps)
+
+    def needed_until_end(self, flags: int) -> Descriptors | None:
+        """The descriptors that are open for a child that shares the table; to call once it is born.
+
+        Any other has copies of them, or is through with them: they are closed, and it is None.
+        """
+        if flags & _FILES and not flags & _VFORK:  # who suspends its caller is through by now
+            return self._held
+        self._held.close()
+        return None
+
+    @property
+    def plan(self) -> Plan:
+        """What the child does, for who carries it out without Python."""
+        return self._plan
+
+    @property
+    def another_user(self) -> bool:
+        """Whether the child takes on other rights."""
+        return self._plan.changes_identity
+
+    def before(self, fn: Callable[..., T]) -> Callable[..., T]:
+        """The function with all this before it. Raises SpawnError for the step that fails."""
+        return _Prepared(self, fn)
+
+    def failure(self, step: int, number: int) -> SpawnError:
+        """The error for the step that failed with that errno."""
+        label, file = self._steps.labels[step]
+        named = None if file is None else os.fsdecode(file)
+        return spawn_error(label, number, named, likely_reason(label, number))
+
+
+class _Prepared(Generic[T]):
+    """A function whose child becomes first what was said."""
+
+    def __init__(self, setting: Setting, fn: Callable[..., T]) -> None:
+        self._setting = setting
+        self._fn = fn
+        self.failed_step: FailedStep | None = None  # for whoever brings it to the parent as numbers
+
+    def __call__(self, *args: object) -> T:
+        failed, number = _core.do_steps(self._setting.plan)
+        if failed >= 0:
+            self.failed_step = FailedStep(failed, number)
+            raise self._setting.failure(failed, number)
+        return self._fn(*args)
+
+
+def _refuse_conflicts(said: Checked, flags: int) -> None:
+    refuse_conflicts(said, flags)
+    if flags & _FILES and Moves(said):
+        raise ValueError("with FILES the child's descriptors are the caller's: move them there")
+    if "oom_score_adj" in said and flags & _VM and not flags & _VFORK:
+        raise ValueError(
+            "with VM the child's oom_score_adj is the caller's, as the memory is: set it there, or use "
+            "vfork(), whose child has its own"
+        )
+    if flags & _VM and "pdeathsig" in said:
+        raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")

@@ -1,0 +1,170 @@
+"""The kernel's struct clone_args: what a task is asked for with."""
+
+import struct
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from .._core import Stack, TidWord
+from ..flags import CloneFlag, flag_bits, whole_number
+from .names import HasFileno
+
+if TYPE_CHECKING:
+    from ..law import Call
+
+Address: TypeAlias = int
+
+SIZES = (64, 80, 88)
+_LAYOUT = struct.Struct("=11Q")
+_STOPPED = CloneFlag.STOPPED.value
+
+
+class CloneArgs:
+    """The kernel's ``struct clone_args``, field by field.
+
+    ``flags``: without the exit signal, which has a field of its own here. ``pidfd``,
+    ``child_tid``, ``parent_tid``: a TidWord or an address; with PIDFD and no word given, one is
+    made, and the descriptor is its value, yours to close. ``stack``: a Stack, or the lowest address
+    with ``stack_size`` in bytes. ``tls``: an address. ``set_tid``: pids, the innermost namespace's
+    first. ``cgroup``: a descriptor of a cgroup v2 directory.
+
+    Source: clone(2), include/uapi/linux/sched.h.
+    """
+
+    def __init__(  # noqa: PLR0917 - the kernel's fields, in its order
+        self,
+        flags: int = 0,
+        pidfd: TidWord | Address | None = None,
+        child_tid: TidWord | Address | None = None,
+        parent_tid: TidWord | Address | None = None,
+        exit_signal: int = 0,
+        stack: Stack | Address | None = None,
+        stack_size: int | None = None,
+        tls: Address | None = None,
+        set_tid: Sequence[int] | None = None,
+        cgroup: int | HasFileno | None = None,
+    ) -> None:
+        self.flags = flags
+        self.pidfd = pidfd
+        self.child_tid = child_tid
+        self.parent_tid = parent_tid
+        self.exit_signal = exit_signal
+        self.stack = stack
+        self.stack_size = stack_size
+        self.tls = tls
+        self.set_tid = set_tid
+        self.cgroup = cgroup
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value)
+        return f"CloneArgs({said})"
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if isinstance(other, CloneArgs) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it changes
+
+    def block(self) -> "Block":
+        """The structure as the kernel reads it, and what it points to."""
+        set_tid = _NO_PIDS if self.set_tid is None else checked_pids(self.set_tid)
+        stack, stack_size = self.stack_range()
+        words = (
+            flag_bits(self.flags) & ~_STOPPED,
+            address(self.pidfd),
+            address(self.child_tid),
+            address(self.parent_tid),
+            whole_number("exit_signal", self.exit_signal),
+            stack,
+            stack_size,
+            _address("tls", self.tls),
+            set_tid.buffer_info()[0] if set_tid else 0,
+            len(set_tid),
+            descriptor(self.cgroup),
+        )
+        try:
+            return Block(_LAYOUT.pack(*words), words, set_tid)
+        except struct.error:
+            raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
+
+    def stack_range(self) -> tuple[int, int]:
+        """The lowest address and the size in bytes, as the kernel wants them; 0, 0 for none."""
+        if isinstance(self.stack, Stack):
+            return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
+        size = 0 if self.stack_size is None else whole_number("stack_size", self.stack_size)
+        return _address("stack", self.stack), size
+
+
+def checked_pids(pids: Sequence[int]) -> "array[int]":
+    """Those of set_tid; TypeError for what is no number."""
+    return array("i", [whole_number("set_tid: a pid", pid) for pid in pids])
+
+
+def _address(what: str, value: Address | None) -> int:
+    return 0 if value is None else whole_number(what, value)
+
+
+_NO_PIDS = array("i")
+
+
+class Block:
+    """A packed ``struct clone_args``; ``set_tid`` keeps alive what it points to."""
+
+    def __init__(self, packed: bytes, fields: tuple[int, ...], set_tid: "array[int]") -> None:
+        self.packed = packed
+        self.fields = fields
+        self.set_tid = set_tid
+
+
+def require_size(block: Block, size: int) -> None:
+    """Refuse a version of the structure that cannot hold the fields in use."""
+    if size not in SIZES:
+        raise ValueError(f"clone_args has {', '.join(map(str, SIZES))} bytes, not {size}")
+    if any(block.fields[size // 8 :]):
+        raise ValueError(f"a field beyond byte {size} is set: it needs a larger clone_args")
+
+
+def asked_of(args: CloneArgs, block: Block, call: "Call", size: int = SIZES[-1]) -> dict[str, Any]:
+    """The fields of a request as the law knows them, of those that can decide an answer."""
+    asked = dict(zip(_FIELDS, block.fields, strict=True))
+    given: dict[str, Any] = {
+        name: asked[name] for name in _FIELDS if asked[name] and name not in _APART
+    }
+    if call == "clone":
+        return {name: given[name] for name in _CLONE_FIELDS & given.keys()}
+    if args.set_tid is not None:
+        given["set_tid"] = tuple(args.set_tid)
+    if args.cgroup is not None:
+        given["cgroup"] = asked["cgroup"]
+    return given | {"size": size}
+
+
+_FIELDS = (
+    *("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls"),
+    *("set_tid", "set_tid_size", "cgroup"),
+)
+_APART = {"flags", "exit_signal", "set_tid", "cgroup"}
+_CLONE_FIELDS = {"pidfd", "child_tid", "parent_tid", "tls"}
+
+
+@overload
+def address(word: None) -> int: ...
+@overload
+def address(word: TidWord | Address) -> int: ...
+def address(word: TidWord | Address | None) -> int:
+    """Where the word is, as the kernel wants it: 0 for none."""
+    if isinstance(word, TidWord):
+        return word.address
+    if isinstance(word, bool) or not isinstance(word, int | None):
+        raise TypeError(f"a word is a TidWord or an address, not {type(word).__name__}")
+    return word or 0
+
+
+def descriptor(file: int | HasFileno | None) -> int:
+    """The number of an open descriptor; 0 for none."""
+    if file is None:
+        return 0
+    if isinstance(file, int):
+        return whole_number("cgroup", file)
+    if not hasattr(file, "fileno"):
+        raise TypeError(f"cgroup is a descriptor or has fileno(), not {type(file).__name__}")
+    return file.fileno()

@@ -1,0 +1,1 @@
+"""What the law says of a call: before the kernel is asked, and after the kernel has refused."""

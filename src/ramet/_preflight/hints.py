@@ -1,0 +1,228 @@
+"""What was probably meant by a call that cannot be granted as it stands."""
+
+import sys
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from types import FrameType, ModuleType
+from typing import Any
+
+from .._kernel.names import nearest
+from ..errors import KeptGroupsWarning
+from ..flags import CloneFlag
+
+# As near as a slip of the finger: what is further off is a keyword of fn, more likely.
+_SLIP = 0.75
+_LIBRARY = __package__.partition(".")[0]
+_OF_CLONE = (
+    *("flags", "exit_signal", "stack_size", "set_tid", "cgroup"),
+    *("timeout", "name", "interpreter", "trusted"),
+)
+_OF_OTHERS = {
+    "args": "arguments follow fn: clone(fn, 1, 2)",
+    "kwargs": "keywords of fn are bound to it: clone(functools.partial(fn, key=value))",
+    "target": "the function comes first: clone(fn, 1, 2)",
+    "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
+    "preexec_fn": "do at the beginning of fn what the child shall do first",
+}
+_WORDS_COME_FIRST = "the program's words come first: run(['echo', 'hi'])"
+_OF_PROGRAMS_ELSEWHERE = {
+    **dict.fromkeys(
+        ("timeout", "kill_after", "kill_tree", "check", "capture_output", "input"),
+        "only run() and its kin take it",
+    ),
+    **dict.fromkeys(
+        ("shell", "bufsize", "pipesize", "text", "encoding", "errors", "universal_newlines"),
+        "only Popen, run() and its kin take it",
+    ),
+    **dict.fromkeys(("argv", "args", "cmd", "command"), _WORDS_COME_FIRST),
+}
+_TAKES_ANY_KEYWORD = 0x08  # inspect.CO_VARKEYWORDS, which takes time to import
+# What is handed over by its place.
+_BY_PLACE = frozenset({"self", "args", "argv", "cmd", "command"})
+_OF_CHILD = {
+    **dict.fromkeys(
+        ("is_alive", "running", "done", "finished"), "child.poll() is None while it runs"
+    ),
+    **dict.fromkeys(
+        ("returncode", "exitcode", "exit_code", "status"),
+        "child.exit_status tells how it ended, after child.wait()",
+    ),
+    **dict.fromkeys(
+        ("stdin", "stdout", "stderr", "communicate"), "ramet.Popen and run() have pipes"
+    ),
+    "join": "child.wait() waits for its end",
+    "get": "child.result() is what fn returned",
+    "cancel": "child.terminate() asks it to end, child.kill() ends it",
+    "value": "child.result() is what fn returned",
+}
+_OF_COMMAND = {
+    **dict.fromkeys(("run", "start", "call", "communicate"), "spawn() starts it and gives a Child"),
+    **dict.fromkeys(
+        ("wait", "poll", "pid", "kill", "returncode"), "spawn() gives a Child, which has it"
+    ),
+}
+_OF_AIO = {
+    "clone": "await ramet.clone(fn) waits for its result",
+    "Popen": "open_process(argv) starts a program",
+    "Command": "it is ramet.Command",
+    **dict.fromkeys(("PIPE", "DEVNULL", "STDOUT"), "ramet has it"),
+    **dict.fromkeys(("call", "check_call"), "run(argv) waits for a program's end"),
+    "check_output": "run(argv, check=True, capture_output=True) has it as stdout",
+    "communicate": "ramet.aio.run(argv, input=..., capture_output=True) writes and reads all",
+    "poll": "returncode is None while it runs",
+    **dict.fromkeys(
+        ("read", "readline", "readuntil"), "receive() gives the next bytes, until EndOfStream"
+    ),
+    **dict.fromkeys(("write", "writelines", "drain"), "await send(data) writes all of it"),
+}
+_OF_RAMET = {
+    "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
+    "Process": "ramet.clone(fn) runs a function, ramet.Popen(argv) a program",
+    "create_subprocess_exec": "it is ramet.aio.open_process(argv)",
+    "clone3": "it is ramet.lowlevel.clone3(); ramet.clone() makes the same call where the kernel has it",
+    "system": "it is ramet.call(command, shell=True)",
+    "unshare": "ramet.clone(fn, flags=CloneFlag.NEWNET) makes a child in a namespace of its own",
+    "setns": "it is ramet.in_namespace(fn, net=...)",
+    "Flag": "it is ramet.CloneFlag",
+    "Flags": "it is ramet.CloneFlag",
+}
+
+
+def no_callable(what: object, verb: str) -> TypeError:
+    """For something that no child can call; ... is nothing at all."""
+    if what is ...:
+        return TypeError(f"the function comes first: {verb}(fn, 1, 2)")
+    text = f"fn must be callable, not {type(what).__name__}"
+    if isinstance(what, str | bytes | list | tuple):
+        text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
+    elif what is None:
+        text += f"; hand over the function and not what it returns: {verb}(fn, 1, 2)"
+    return TypeError(text)
+
+
+def no_option_of_functions(name: str, known: Collection[str], of_programs: bool) -> TypeError:
+    """For a keyword that is no option of a function's child; of_programs: but one of a program's."""
+    text = f"there is no option {name!r}"
+    if name in _OF_OTHERS:
+        return TypeError(f"{text}; {_OF_OTHERS[name]}")
+    if of_programs:
+        return TypeError(f"{text} for a function, only for a program")
+    if name in _OF_CLONE:  # and asked of another verb
+        return TypeError(f"{text} here, only for ramet.clone(): this call waits for its child")
+    close = nearest(name, [*known, *_OF_CLONE], cutoff=_SLIP)
+    hint = f"; did you mean {close!r}?" if close else ""
+    return TypeError(
+        f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "
+        f"functools.partial(fn, {name}=...)"
+    )
+
+
+def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
+    """For a keyword that is no option of a program's child, nor one of the verb that was called."""
+    text = f"there is no option {name!r}"
+    if name in _OF_PROGRAMS_ELSEWHERE:
+        return TypeError(f"{text} here; {_OF_PROGRAMS_ELSEWHERE[name]}")
+    close = nearest(name, [*known, *_keywords_on_the_way()], cutoff=_SLIP)
+    return TypeError(f"{text}; did you mean {close!r}?" if close else text)
+
+
+def _keywords_on_the_way() -> set[str]:
+    """Those of the library's functions that are being called and hand all other keywords on.
+
+    They are the verb's own, such as run()'s, and those of what it calls.
+    """
+    words: set[str] = set()
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _is_ours(frame):
+        code = frame.f_code
+        if code.co_flags & _TAKES_ANY_KEYWORD:
+            words.update(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        frame = frame.f_back
+    return words - _BY_PLACE
+
+
+def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
+    """Where nothing is said of flags and one is handed to fn: perhaps flags= was forgotten.
+
+    Raises TypeError where fn cannot take it and can do without, and else warns (RuntimeWarning).
+    """
+    flag = next((arg for arg in args if isinstance(arg, CloneFlag)), None)
+    if flag is None:
+        return
+    name = getattr(fn, "__name__", type(fn).__name__)
+    said = "|".join(f"CloneFlag.{each.name}" for each in flag) or "0"
+    words = f"{flag} is handed to {name}() as an argument: flags is a keyword, {verb}({name}, flags={said})"
+    others = tuple(arg for arg in args if arg is not flag)
+    if not _takes(fn, args) and _takes(fn, others):
+        raise TypeError(words)
+    words += f"; if it is meant, {verb}({name}, {said}, flags=0) says so"
+    warnings.warn(words, RuntimeWarning, stacklevel=4)
+
+
+def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether it can be called with these; true where nothing is known."""
+    import inspect  # only a mistake needs it
+
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*args)
+    except TypeError:
+        return False
+    return True
+
+
+def no_attribute_of_child(name: str) -> str:
+    """What a handle has in its place, for those who know other libraries; empty for nothing."""
+    return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
+
+
+def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
+    """The error where a part of ramet.aio has no such name, with what is there in its place."""
+    hint = _OF_AIO.get(name, "")
+    kind = thing.__name__ if isinstance(thing, ModuleType) else type(thing).__name__
+    return AttributeError(
+        f"{kind!r} has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
+    )
+
+
+def no_attribute_of_command(name: str) -> str:
+    """The same for a command, which is no child yet."""
+    return f"; {_OF_COMMAND[name]}" if name in _OF_COMMAND else ""
+
+
+def no_name_of_ramet(name: str, known: Collection[str]) -> str:
+    """The same for the names of the package, of which these are known."""
+    if name in _OF_RAMET:
+        return f"; {_OF_RAMET[name]}"
+    flag = name.removeprefix("CLONE_")
+    if flag in CloneFlag.__members__:
+        return f"; it is ramet.CloneFlag.{flag}"
+    close = None if name.startswith("_") else nearest(name, known, cutoff=_SLIP)
+    return f"; did you mean ramet.{close}?" if close else ""
+
+
+def warn_of_kept_groups(user: object, own: int | None, more: Sequence[int]) -> None:
+    """Say that a child becomes that user and keeps this process's own group, and more of them."""
+    kept = [] if own is None else [f"group {own} (group= changes it)"]
+    if more:
+        kept.append(f"groups {[*more]} (extra_groups=[] leaves them)")
+    warn_at_caller(
+        f"the child becomes user {user} and keeps this process's {' and '.join(kept)}: "
+        "init_groups=True gives it the groups of that user",
+        KeptGroupsWarning,
+    )
+
+
+def warn_at_caller(text: str, kind: type[Warning]) -> None:
+    """Warn at the line that called the library."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == _LIBRARY

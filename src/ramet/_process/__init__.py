@@ -1,0 +1,1 @@
+"""One child, whoever made it: its clone call, its handle, waiting, results, and what it started."""

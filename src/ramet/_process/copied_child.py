@@ -1,0 +1,25 @@
+"""A child with a copy of the memory, and with what a request says."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._kernel.clone_args import CloneArgs
+from . import clone_call
+from .child import Child, sweep
+from .result_channel import Transfer, prepare
+
+T = TypeVar("T")
+
+
+def copy_as_asked(
+    child: Child[T],
+    request: CloneArgs,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    transfer: Transfer,
+) -> None:
+    """A child with a memory of its own, and with what the request says; the library's own."""
+    sweep()
+    prepare()
+    plainly = clone_call.is_plain_fork(request)
+    clone_call.copy(child, transfer, None if plainly else request, fn, args)

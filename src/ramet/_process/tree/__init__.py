@@ -1,0 +1,1 @@
+"""A child with all that it started, and how these end together."""

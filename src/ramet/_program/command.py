@@ -1,0 +1,468 @@
+"""A program in a new task: all that the child does before its exec, decided before it exists."""
+
+import errno
+import functools
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from threading import get_native_id
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+
+from .._core import Plan, has_clone3, has_close_range, unborn
+from .._kernel.clone_args import CloneArgs
+from .._process.blocking import BLOCKING, Waits, at_once
+from .._process.child import Child, born, forgotten, sweep
+from .._process.clone_call import WORDS
+from .._process.tree.initial_cgroup import Birthplace
+from .._setup import id_maps
+from .._setup.conflicts import refuse_conflicts
+from .._kernel.descriptors import Descriptors
+from .._setup.joined_namespaces import joined_namespaces
+from .._setup.options import (
+    DEVNULL,
+    PROGRAM_OPTIONS,
+    Checked,
+    Environment,
+    Options,
+    Text,
+    checked,
+    descriptor_of,
+    key,
+    warn_of_kept_groups,
+)
+from .._setup.step_reasons import likely_reason, why_not_executed
+from .._setup.steps import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
+from ..errors import SpawnError, spawn_error
+from ..exit_status import ExitStatus
+from ..flags import CloneFlag
+from . import launching
+
+_SIGNAL_BITS = 0x7F
+_AT_FDCWD = -100
+_NO_DESCRIPTOR = -1
+_NO_FAILURE = -1
+_ENTERING = -2  # the pid namespace could not be entered
+_AT_GATE = -3  # it ended where it waited
+_NO_HELPER = -4  # the thread that was to make it could not be made
+
+# Plain integers, as in birth.py.
+_VM = CloneFlag.VM.value
+_FILES = CloneFlag.FILES.value
+_VFORK = CloneFlag.VFORK.value
+_PARENT = CloneFlag.PARENT.value
+_THREAD = CloneFlag.THREAD.value
+_STOPPED = CloneFlag.STOPPED.value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_ENDS_OTHERWISE = _PARENT | CloneFlag.AUTOREAP.value
+# Whoever is born with these does not know its maker by number, or may not look into it.
+_FAR_FROM_MAKER = _PARENT | CloneFlag.NEWPID.value | CloneFlag.NEWUSER.value
+_LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
+
+
+_ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+# What execve says of a name that no directory of PATH has, some of which may not be searched.
+_NO_SUCH = (errno.ENOENT, errno.EACCES)
+_OTHER_FILES = frozenset({"root", "namespaces"})
+_HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
+
+# Options for which a command holds descriptors.
+_HELD = frozenset({"cgroup", "namespaces"})
+
+
+class Command:
+    """A program and its surroundings, worked out once: spawn() makes a task of it, many times.
+
+    argv: the program's words, the first of which is looked for along PATH when it has no slash.
+    options: see ramet.Options. What they say is taken as it is now: the environment, a user's
+    number, a file's descriptor, which must stay open for as long as the command is used. A command
+    does not change, and threads may share it. It holds descriptors of the cgroup and the namespaces
+    that were named by path or pid.
+
+    Raises TypeError, ValueError and UnknownNameError for what cannot be, before anything is made.
+
+    >>> Command(["true"]).spawn().wait().code
+    0
+    """
+
+    __slots__ = ("__weakref__", "_argv", "_asked", "_exec", "_held", "_made", "_plan", "_shown")
+
+    def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
+        self._argv = _words(argv)
+        self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
+        self._asked = argv[0], options  # for an error: as the caller has put it
+        self._held: Descriptors | None = None
+        said: Checked
+        if not options:
+            said, self._made = _NOTHING_SAID, _plainly_made()
+        else:
+            said = self._work_out(options)
+        if "user" in options:  # which is known to be there by now
+            warn_of_kept_groups(options)
+        told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
+        paths = _paths(self._argv, said, options.get("env"))
+        self._exec = ("EXEC", paths, told, said.get("env"))
+        self._plan = Plan([*self._made.steps.steps, self._exec])
+
+    def _work_out(self, options: Options) -> Checked:
+        """Everything but the program itself, of which is told what was said of it."""
+        program, around = _parted(options)
+        kept_as = key(around)
+        made = None if kept_as is None else _made_before.get(kept_as)
+        if made is None:
+            said = checked(options, PROGRAM_OPTIONS)
+            self._held = None if _HELD.isdisjoint(said) else Descriptors()
+            self._made = _Made(said, self._held)
+            if kept_as is not None:
+                if len(_made_before) >= _MOST_KEPT:
+                    _made_before.clear()
+                _made_before[kept_as] = self._made
+            return said
+        self._made = made
+        return checked(program, PROGRAM_OPTIONS) if program else _NOTHING_SAID
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> object:
+            from .._preflight.hints import no_attribute_of_command
+
+            hint = no_attribute_of_command(name)
+            raise AttributeError(
+                f"'Command' object has no attribute {name!r}{hint}", name=name, obj=self
+            )
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The program's words."""
+        return tuple(self._shown)
+
+    @property
+    def flags(self) -> CloneFlag:
+        """The clone flags that the birth is asked for, those that the library adds among them."""
+        return CloneFlag(self._made.request.flags)
+
+    @property
+    def steps(self) -> tuple[tuple[str, str | None], ...]:
+        """What the child will do, in order: as a SpawnError names it, and the file it is about."""
+        return tuple(
+            (label, None if file is None else os.fsdecode(file)) for label, file in self._labels()
+        )
+
+    def __repr__(self) -> str:
+        return f"<Command {self._shown}>"
+
+    def spawn(self) -> Child[None]:
+        """Make a task of it: clone(2) with VM|VFORK, then execve(2).
+
+        Returns the Child, which is the caller's: its program runs, or waits for start().
+        Raises CloneError when no child came, SpawnError (as subprocess does: a FileNotFoundError, a
+        PermissionError) when a step on its way to the program failed; nothing is left of it then.
+        Needs: what the options need.
+        Source: clone(2), execve(2).
+        """
+        return born(self.unborn(), self.launch)
+
+    def unborn(self) -> Child[None]:
+        """The handle of a child that is to be born; the library's own."""
+        if forgotten:
+            sweep()
+        made = self._made
+        child = unborn(Child, self._shown, made.flags, made.is_plain)
+        if made.cgroup is not None:
+            child._birthplace = Birthplace.at_birth(made.cgroup)
+        return child
+
+    def launch(self, child: Child[None]) -> None:
+        """Make that child; the library's own."""
+        made = self._made
+        if made.is_guided():
+            at_once(Launch(self, child).arrive, child, BLOCKING)
+            return
+        failed = launching.launch(made.request, self._plan, child)
+        if failed is not None:
+            self._fail(child, failed)
+
+    def _fail(self, child: Child[None], failed: launching.Report) -> NoReturn:
+        """Raise what it means that this step has failed with that errno."""
+        step, number = failed
+        if step == _NO_HELPER:
+            raise spawn_error("clone(THREAD) of a helper", number, reason=_WHY_NO_HELPER)
+        if step == _ENTERING:
+            raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
+        child.wait()
+        raise self._told(*self._labels()[step], number)
+
+    def _labels(self) -> "list[tuple[str, Text | None]]":
+        return [*self._made.steps.labels, ("execve", None)]
+
+    def _told(self, label: str, file: "Text | None", number: int) -> SpawnError:
+        named: str | bytes | None = None if file is None else os.fsdecode(file)
+        argv0, options = self._asked
+        reason = likely_reason(label, number)
+        if label == "execve":
+            named = os.fspath(options.get("executable") or argv0)
+            if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
+                words = self._shown[0].split()
+                reason = (
+                    f"no program has this whole line as its name: its words apart are {words}, and a "
+                    "shell takes it whole (shell=True, sh -c)"
+                )
+            elif number == errno.EACCES and self._is_looked_for_from_here():
+                reason = why_not_executed(self._exec[1]) or reason
+        elif label == "chdir" and (cwd := options.get("cwd")) is not None:
+            named = os.fspath(cwd)
+        return spawn_error(label, number, named, reason)
+
+    def _is_looked_for_from_here(self) -> bool:
+        """Whether the names of its files mean the same to this process."""
+        options = self._asked[1]
+        if not _OTHER_FILES.isdisjoint(options):
+            return False
+        return "cwd" not in options or all(map(os.path.isabs, self._exec[1]))
+
+
+def begin(command: Command, child: Child[None], patience: float) -> "Launch | None":
+    """command.launch(), the caller not suspended: the rest of the way, when it takes longer.
+
+    patience: in seconds.
+    """
+    made = command._made
+    scores = made.manner.has_own_score
+    if made.is_guided():
+        return Launch(command, child)
+    if scores and not _HELD_TO_PARENT.isdisjoint(made.said):
+        command.launch(child)  # who is not suspended for a score of its own is no parent to follow
+        return None
+    begun = launching.launch_aside(made.request, command._plan, scores, child, patience)
+    if isinstance(begun, launching.Underway):
+        return Launch(command, child, begun)
+    if begun is not None:
+        command._fail(child, begun)
+    return None
+
+
+class Launch:
+    """The way of a child to its program, while its parent has a part in it or goes on.
+
+    It does not keep the child, which keeps it while it waits for its start.
+    """
+
+    def __init__(
+        self, command: Command, child: Child[None], underway: launching.Underway | None = None
+    ) -> None:
+        self._command = command
+        self._made = made = command._made
+        self._underway = underway or launching.set_out(
+            made.request, command._plan, made.manner, child
+        )
+
+    async def arrive(self, child: Child[None], waits: Waits) -> None:
+        """It is at its program, or before it where it shall wait."""
+        made = self._made
+        if made.surroundings.maps_by_parent:
+            await self._at(MAPS_GATE, child, waits)
+            await self._write_maps(child, waits)
+        if not made.last_gate:
+            await self._at(launching.LAUNCHED, child, waits)
+            return
+        await self._at(START_GATE, child, waits)
+        if made.flags & _STOPPED:
+            self._underway.stop()
+        if made.waits_for_start:
+            child.to_be_started_by(self.start)
+        else:
+            await self.start(child, waits)
+
+    async def start(self, child: Child[None], waits: Waits) -> None:
+        """It passes its last gate; one that is stopped goes on when it is resumed."""
+        if self._made.waits_for_start and (status := child.poll()) is not None:
+            raise _ended_early(status)
+        self._underway.open(START_GATE)
+        if self._made.flags & _STOPPED:
+            return
+        step, _ = report = await waits.reach(self._underway, launching.LAUNCHED)
+        if step == _AT_GATE and self._made.waits_for_start:
+            raise _ended_early(child.wait())
+        self._see(child, report)
+
+    async def _write_maps(self, child: Child[None], waits: Waits) -> None:
+        async def succeeds(words: list[str]) -> bool:
+            command = Command(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+            return (await waits.run(command)).success
+
+        await id_maps.write(child.pid, self._made.said, succeeds)
+        self._underway.open(MAPS_GATE)
+
+    async def _at(self, gate: int, child: Child[None], waits: Waits) -> None:
+        self._see(child, await waits.reach(self._underway, gate))
+
+    def _see(self, child: Child[None], report: launching.Report) -> None:
+        """It is on its way, or at its program; or it has failed."""
+        if report[0] not in {_NO_FAILURE, _AT_GATE}:
+            self._command._fail(child, report)
+
+
+_WHY_NO_HELPER = (
+    "a thread is needed to make this child, and could not be made (after unshare(NEWPID) none can)"
+)
+
+
+def _ended_early(status: ExitStatus) -> SpawnError:
+    return spawn_error("start", errno.ESRCH, reason=f"it ended before its program: {status}")
+
+
+class _Made:
+    """What a command asks of the kernel, and how."""
+
+    def __init__(self, said: Checked, held: Descriptors | None) -> None:
+        self.said = said
+        self.flags = flags = _checked_flags(said)
+        self.waits_for_start = not said.get("start", True)
+        self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
+        moves = Moves(said, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
+        shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
+        asked = flags & ~_SIGNAL_BITS
+        birth = asked & ~_STOPPED | _VM | _VFORK | (_FILES if shares_table else 0)
+        maps = id_maps.by_child(said) if id_maps.asked(said) else ()
+        maps_by_parent = not maps and id_maps.asked(said)
+        self.cgroup: int | None = None
+        written: tuple[int, bytes] | None = None
+        joined: Sequence[tuple[str, int, int]] = ()
+        pid_namespace = _NO_DESCRIPTOR
+        if held is None and "set_tid" not in said:
+            self.request = launching.plainly_prepared(birth, _exit_signal(flags), asked)
+        else:
+            request = CloneArgs(birth, exit_signal=_exit_signal(flags))
+            request.set_tid = said.get("set_tid")
+            if held is not None:
+                self.cgroup = _cgroup_directory(said, held)
+                written = _place_in_cgroup(request, self.cgroup)
+                joined, pid_namespace = joined_namespaces(said, held)
+            self.request = launching.prepared(request, asked)
+        self.surroundings = Surroundings(
+            said, flags, shares_table, moves, written, joined, maps, maps_by_parent, self.last_gate
+        )
+        gated = self.last_gate or maps_by_parent
+        entered = pid_namespace != _NO_DESCRIPTOR
+        # A parent-death signal follows the thread whose child it is, which may be a helper.
+        of_process = bool(said.get("die_with_parent")) or (
+            "pdeathsig" in said and (gated or entered)
+        )
+        self.manner = launching.Manner(gated, of_process, "oom_score_adj" in said, pid_namespace)
+        self.has_gates_or_enters = gated or entered
+        # All others' ends have more to tell, or are told by a poll of the pidfd alone.
+        self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
+        self.steps = steps_of(self.surroundings)
+
+    def is_guided(self) -> bool:
+        """Whether there is more to its launch than a birth by the calling thread.
+
+        A child of the main thread follows the process by itself.
+        """
+        if not self.manner.follows_process:
+            return self.has_gates_or_enters
+        return self.has_gates_or_enters or get_native_id() != os.getpid()
+
+
+# Surroundings take longer to work out than all else of a command, and those of many programs are the
+# same: so they are kept by what stands for the options.
+_OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
+_MOST_KEPT = 64
+_NOTHING_SAID: Checked = MappingProxyType({})
+_made_before: dict[tuple[object, ...], _Made] = {}
+
+
+@functools.cache
+def _plainly_made() -> _Made:
+    return _Made(_NOTHING_SAID, None)
+
+
+def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """What is said of the program, and all else."""
+    if _OF_THE_PROGRAM.isdisjoint(options):
+        return {}, options
+    program: dict[str, Any] = {}
+    around: dict[str, Any] = {}
+    for name, value in options.items():
+        (program if name in _OF_THE_PROGRAM else around)[name] = value
+    return program, around
+
+
+def _checked_flags(said: Checked) -> int:
+    flags: int = said.get("flags", 0)
+    if flags & _THREAD:
+        raise ValueError("a program cannot be a thread of this process: its exec would end us")
+    if flags & _LOW_LEVEL:
+        raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
+    refuse_conflicts(said, flags)
+    if flags & _PARENT and not said.get("start", True):
+        raise ValueError(
+            f"with {CloneFlag.PARENT} a child that waits for its start would not end with the caller"
+        )
+    if said.get("die_with_parent") and said.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL:
+        raise ValueError("die_with_parent and pdeathsig are two signals for one place: say one")
+    return flags
+
+
+def _exit_signal(flags: int) -> int:
+    return flags & _SIGNAL_BITS or (0 if flags & _PARENT else signal.SIGCHLD)
+
+
+def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
+    if isinstance(argv, str | bytes):
+        raise TypeError(
+            f"argv is a sequence of words, not one string: shlex.split({argv!r}) makes one of it"
+        )
+    if not isinstance(argv, Iterable):
+        hint = "; a function is run by clone(fn)" if callable(argv) else ""
+        raise TypeError(f"argv is a sequence of words, not {type(argv).__name__}{hint}")
+    if not argv:
+        raise ValueError("argv is empty: it needs at least the name of the program")
+    return tuple(
+        [
+            word.encode(_ENCODING, _ENCODING_ERRORS) if type(word) is str else os.fsencode(word)
+            for word in argv
+        ]
+    )
+
+
+def _paths(argv: tuple[bytes, ...], said: Checked, env: Environment | None) -> tuple[bytes, ...]:
+    """Where the program may be: a name without a slash is looked for along PATH."""
+    program: bytes = said.get("executable", argv[0])
+    if not program:
+        return (b"",)
+    if b"/" in program:
+        return (program,)
+    directories = os.get_exec_path(env)  # type: ignore[arg-type] # bytes keys work too
+    return tuple(os.path.join(os.fsencode(directory), program) for directory in directories)
+
+
+def _cgroup_directory(said: Checked, held: Descriptors) -> int | None:
+    cgroup = said.get("cgroup")
+    if isinstance(cgroup, str | bytes | os.PathLike):
+        return held.open(os.open, cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return None if cgroup is None else descriptor_of("cgroup", cgroup)
+
+
+def _place_in_cgroup(request: CloneArgs, directory: int | None) -> tuple[int, bytes] | None:
+    """Ask the birth for it; or where the child has to write itself into: a directory, a file in it.
+
+    Hierarchies of version 1, and kernels without clone3, know no birth in a cgroup.
+    """
+    if directory is None:
+        return None
+    if not has_clone3() or not _exists_in(directory, "cgroup.controllers"):
+        return directory, b"cgroup.procs"
+    request.cgroup = directory
+    request.flags |= _INTO_CGROUP
+    return None
+
+
+def _exists_in(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True

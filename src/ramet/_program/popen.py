@@ -1,0 +1,531 @@
+"""Popen: a program in a new task, in subprocess's manners."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
+
+from .._process.child import Child, checked_timeout
+from .._process.tree.subreaper import Subreaper
+from .._setup.options import PROGRAM_OPTIONS, unknown
+from ..errors import TimeoutExpired
+from ..exit_status import ExitStatus
+from . import streams
+from .capture import Exchange, raw_bytes
+from .command import Command
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from _typeshed import ReadableBuffer
+
+    from . import popen_types as types
+    from .popen_types import Argv
+
+_SHELL = "/bin/sh"
+_NONE = -1
+_STREAMS = ("stdin", "stdout", "stderr")
+_LAST_ID = (1 << 32) - 2
+
+
+class Popen(subprocess.Popen[AnyStr]):
+    """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
+
+    All parameters of subprocess.Popen, and all further ones of ramet.Options, by name. It waits
+    through a pidfd, so a timeout does not poll. preexec_fn: a function that the child calls before
+    its exec, after all else but the closing of descriptors. For its sake the child is a copy of this
+    process, which takes as long as a fork; a PreexecWarning names what to say instead.
+
+    start: with False the child waits before its program until start(). Until then its pipes stay open
+    and say nothing: a read of ``stdout`` waits for ever. The end of a ``with`` block kills it then.
+
+    ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
+    it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
+    subprocess has it, and ``exit_status.reason`` is "unknown".
+
+    Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
+    the child, and CloneError for what the kernel refuses; SubprocessError when preexec_fn raised.
+    Needs: what the options need.
+    Source: clone(2), execve(2), pidfd_open(2).
+    """
+
+    # What subprocess.Popen sets on each object. It is not called: most of it stays as it is here.
+    stdin: IO[AnyStr] | None = None
+    stdout: IO[AnyStr] | None = None
+    stderr: IO[AnyStr] | None = None
+    pid: int = None  # type: ignore[assignment] # until there is a child, as subprocess has it
+    returncode: int | Any = None
+    encoding: str | None = None
+    errors: str | None = None
+    text_mode: Any = None
+    _sigint_wait_secs = 0.25
+
+    _child: Child[None] | None = None
+    _closed_child_pipe_fds = False
+    _exchange: Exchange | None = None
+    _output: tuple[Any, Any] | None = None
+
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByText]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByEncoding]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByErrors]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[str]", args: "Argv", **options: "Unpack[types.PopenByNewlines]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[bytes]", args: "Argv", **options: "Unpack[types.PopenInBytes]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[Any]", args: "Argv", **options: "Unpack[types.PopenInEither]"
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Popen[Any]",
+        args: "Argv",
+        bufsize: int,
+        /,
+        *more: Any,
+        **options: "Unpack[types.PopenInEither]",
+    ) -> None: ...
+    def __init__(  # type: ignore[misc] # also by place  # noqa: C901, PLR0912, PLR0917 - as subprocess has them
+        self,
+        args: Any,
+        bufsize: int | None = -1,
+        executable: Any = None,
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+        preexec_fn: Any = None,
+        close_fds: bool = True,
+        shell: bool = False,
+        cwd: Any = None,
+        env: Mapping[Any, Any] | None = None,
+        universal_newlines: bool | None = None,
+        startupinfo: Any = None,
+        creationflags: int = 0,
+        restore_signals: bool = True,
+        start_new_session: bool = False,
+        pass_fds: Iterable[int] = (),
+        *,
+        user: str | int | None = None,
+        group: str | int | None = None,
+        extra_groups: Iterable[str | int] | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        text: bool | None = None,
+        umask: int = -1,
+        pipesize: int | None = -1,
+        process_group: int | None = None,
+        **options: Any,
+    ) -> None:
+        if preexec_fn is not None:
+            options["preexec_fn"] = preexec_fn
+        if startupinfo is not None or creationflags != 0:
+            raise ValueError("startupinfo and creationflags are only supported on Windows")
+        if subprocess._active:  # type: ignore[attr-defined] # forgotten ones wait there
+            subprocess._cleanup()  # type: ignore[attr-defined]
+        self.args = args
+        self.pipesize = _size("pipesize", pipesize)
+        bufsize = _size("bufsize", bufsize)
+        if stdout is subprocess.STDOUT:
+            raise ValueError("STDOUT can only be used for stderr")
+        if encoding or errors or text is not None or universal_newlines is not None:
+            self._choose_text(text, universal_newlines, encoding, errors)
+        if pass_fds:
+            if not close_fds:
+                warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=2)
+            options["pass_fds"] = pass_fds
+        elif not close_fds:
+            options["close_fds"] = False
+        # Only what is not as always: the common program has nothing to say here.
+        if executable is not None:
+            options["executable"] = executable
+        if cwd is not None:
+            options["cwd"] = cwd
+        if env is not None:
+            options["env"] = env
+        if not restore_signals:
+            options["restore_signals"] = False
+        if start_new_session:
+            options["start_new_session"] = True
+        if process_group is not None and process_group != _NONE:
+            options["process_group"] = process_group
+        if umask >= 0:
+            options["umask"] = umask
+        if user is not None:
+            options["user"] = _not_negative("user", user)
+        if group is not None:
+            options["group"] = _not_negative("group", group)
+        if extra_groups is not None:
+            options["extra_groups"] = _groups(extra_groups)
+        argv = _argv(args, shell=shell, shell_path=executable)
+        try:
+            if stdin is None and stdout is None and stderr is None:
+                self._execute_child(argv, options)
+            else:
+                self._execute_with_stdio(argv, options, (stdin, stdout, stderr), bufsize)
+        except BaseException:  # whatever a signal's handler raises, nothing is left
+            self._abandon_child()
+            raise
+
+    @property
+    def pidfd(self) -> int | None:
+        """The child's pidfd, None once it has been waited for."""
+        return None if self._child is None else self._child.pidfd
+
+    @property
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, None while it has not been waited for."""
+        return None if self._child is None else self._child.exit_status
+
+    def fileno(self) -> int:
+        """The pidfd, readable when the child has ended: for any selector. Source: pidfd_open(2)."""
+        if self._child is None:
+            raise ValueError("no child was made")
+        return self._child.fileno()
+
+    def start(self) -> None:
+        """Let a child made with start=False go on to its program: Child.start().
+
+        Raises SpawnError when its program cannot be.
+        Source: futex(2), execve(2).
+        """
+        if self._child is not None:
+            self._child.start()
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal; without effect when it has ended. Source: pidfd_send_signal(2)."""
+        if self._child is not None and self.poll() is None:
+            self._child.send_signal(sig)
+
+    def terminate(self) -> None:
+        """Ask it to end: Child.terminate(). Source: pidfd_send_signal(2)."""
+        if self._child is not None and self.poll() is None:
+            self._child.terminate()
+
+    def kill_tree(self, timeout: float | None = None, *, orphans: Subreaper | None = None) -> None:
+        """Kill it and all that it started, as Child.kill_tree() says; wait() for it afterwards.
+
+        Source: pidfd_send_signal(2), Documentation/admin-guide/cgroup-v2.rst.
+        """
+        if self._child is not None:
+            self._child.kill_tree(timeout, orphans=orphans)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls.
+
+        timeout: in seconds, None for ever; one that is negative is over at once, as with subprocess.
+        Raises ValueError for one made with start=False that was not started, without a timeout.
+        """
+        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        try:
+            return self._wait(timeout=timeout)
+        except KeyboardInterrupt:
+            self._be_patient(deadline)
+            raise
+
+    def communicate(
+        self,
+        input: "AnyStr | ReadableBuffer | None" = None,  # noqa: A002 - subprocess's own name
+        timeout: float | None = None,
+    ) -> tuple[AnyStr, AnyStr]:
+        """Send input, read stdout and stderr to their end, and wait: subprocess.Popen.communicate.
+
+        input: any object with a buffer, which is not copied; a str in text mode. timeout: in
+        seconds, None for ever. Returns what came from stdout and from stderr, None for one that is
+        no pipe.
+        Raises TimeoutExpired (the child runs on), which has the output so far as bytes; called once
+        more, it goes on where it was, and loses nothing. ValueError as wait() does.
+        Source: poll(2), pipe(7).
+        """
+        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        if timeout is None and self._child is not None:
+            self._child.expect_start()
+        if (self._exchange is not None or self._output is not None) and input:
+            raise ValueError("Cannot send input after starting communication")
+        try:
+            if self._output is None:
+                self._output = self._communicate(input, deadline, timeout)
+            return self._output
+        except KeyboardInterrupt:
+            self._be_patient(deadline)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Nobody will start it after the block, and to wait for its end would be for ever.
+        if self._child is not None and self._child.waits_for_start():
+            self._child.kill()
+        super().__exit__(kind, error, traceback)
+
+    def __del__(self, *_: Any) -> None:
+        if self.returncode is None:
+            super().__del__()  # warns, and keeps it until it can be reaped
+
+    # Birth.
+
+    def _choose_text(
+        self, text: Any, universal_newlines: Any, encoding: str | None, errors: str | None
+    ) -> None:
+        if (
+            text is not None
+            and universal_newlines is not None
+            and bool(text) != bool(universal_newlines)
+        ):
+            raise subprocess.SubprocessError(
+                "Cannot disambiguate when both text and universal_newlines are supplied but "
+                "different. Pass one or the other."
+            )
+        self.text_mode = encoding or errors or text or universal_newlines
+        if self.text_mode and encoding is None:
+            encoding = streams.default_encoding()
+        self.encoding, self.errors = encoding, errors
+
+    def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
+        if "preexec_fn" in options:
+            from . import preexec  # few have one, and it takes time to import
+
+            preexec.warn()
+            function = options.pop("preexec_fn")
+            command = self._asked_for(argv, options)
+            child = self._child = command.unborn()
+            preexec.launch(command, function, child)
+        else:
+            command = self._asked_for(argv, options)
+            child = self._child = command.unborn()
+            command.launch(child)
+        self.pid = child.pid
+        self._child_created = True
+
+    def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
+        if "argv" in options:  # which is Command's own first word
+            raise unknown("argv", PROGRAM_OPTIONS)
+        command = Command(argv, **options)
+        sys.audit(
+            "subprocess.Popen",
+            options.get("executable", argv[0]),
+            argv,
+            options.get("cwd"),
+            options.get("env"),
+        )
+        return command
+
+    def _abandon_child(self) -> None:
+        child, self._child, self._child_created = self._child, None, False
+        if child is not None:
+            child.abandon()
+
+    def _execute_with_stdio(
+        self, argv: list[Any], options: dict[str, Any], stdio: tuple[Any, Any, Any], bufsize: int
+    ) -> None:
+        ends, owned = (_NONE,) * 6, None
+        try:
+            ends = self._get_handles(*stdio)  # type: ignore[attr-defined] # subprocess's
+            owned = _by_name(ends[1], ends[2], ends[4])
+            options |= _by_name(ends[0], ends[3], ends[5])
+            self._open_streams(owned, bufsize)
+            self._execute_child(argv, options)
+            self._close_childs_ends(ends)
+        except BaseException:
+            self._abandon(_by_name(ends[1], ends[2], ends[4]) if owned is None else owned)
+            self._close_childs_ends(ends)
+            raise
+
+    def _close_childs_ends(self, ends: tuple[int, ...]) -> None:
+        if not self._closed_child_pipe_fds:
+            self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # subprocess's
+
+    def _open_streams(self, owned: dict[str, int], bufsize: int) -> None:
+        line_buffering = bufsize == 1 and bool(self.text_mode)
+        if line_buffering:
+            bufsize = -1
+        for name in list(owned):
+            writes = name == "stdin"
+            opened = streams.writing if writes else streams.reading
+            stream = opened(name, owned, bufsize)
+            setattr(self, name, stream)
+            if self.text_mode:
+                stream = io.TextIOWrapper(
+                    stream,
+                    encoding=self.encoding,
+                    errors=self.errors,
+                    line_buffering=writes and line_buffering,
+                    write_through=writes,
+                )
+                setattr(self, name, stream)
+
+    def _abandon(self, owned: dict[str, int]) -> None:
+        """Close our ends of the pipes of a child that did not come to be."""
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+        while owned:
+            os.close(owned.popitem()[1])
+
+    # The exchange.
+
+    def _communicate(
+        self,
+        input: Any,  # noqa: A002 - subprocess's own name
+        deadline: float | None,
+        timeout: float | None,
+    ) -> tuple[Any, Any]:
+        if self._exchange is None:
+            if deadline is None and self._is_best_left_to_a_stream():
+                return self._use_the_stream(input)
+            self._exchange = Exchange(
+                self.stdin,
+                self.stdout,
+                self.stderr,
+                self._encoded(input),
+                text=bool(self.text_mode),
+                may_widen=self.pipesize <= 0,
+            )
+        if not self._exchange.run(deadline):
+            raise self._expired(timeout)
+        try:
+            self.wait(None if deadline is None else deadline - time.monotonic())
+        except subprocess.TimeoutExpired:
+            raise self._expired(timeout) from None
+        output = self._exchange.outcome()
+        self._exchange = None
+        return output
+
+    def _is_best_left_to_a_stream(self) -> bool:
+        """Whether there is one pipe only, and all is to go through its stream, not its descriptor.
+
+        So subprocess has it, and nothing is lost of what a readline() has left in the buffer.
+        """
+        used = [stream for stream in (self.stdin, self.stdout, self.stderr) if stream is not None]
+        return len(used) == 1 and (used[0] is self.stdin or streams.was_read(used[0]))
+
+    def _use_the_stream(self, input: Any) -> tuple[Any, Any]:  # noqa: A002 - as above
+        if self.stdin is not None:
+            self._stdin_write(input)  # type: ignore[attr-defined] # subprocess's
+        stdout, stderr = map(streams.read_all, (self.stdout, self.stderr))
+        self.wait()
+        return stdout, stderr
+
+    def _encoded(self, data: Any) -> memoryview | None:
+        if data is None or self.stdin is None or (isinstance(data, str) and not data):
+            return None
+        if self.text_mode:
+            if not isinstance(data, str):
+                raise TypeError(f"in text mode input is a str, not {type(data).__name__}")
+            data = data.encode(self.stdin.encoding, self.stdin.errors)  # type: ignore[attr-defined] # of a text stream
+        return raw_bytes(data)
+
+    def _expired(self, timeout: float | None) -> TimeoutExpired:
+        assert self._exchange is not None
+        assert timeout is not None
+        return TimeoutExpired(self.args, timeout, *self._exchange.so_far())
+
+    def _be_patient(self, deadline: float | None) -> None:
+        """The first ^C went to the child as well, most likely: it has a moment to end (bpo-25942)."""
+        seconds, self._sigint_wait_secs = self._sigint_wait_secs, 0
+        if deadline is not None:
+            seconds = min(seconds, deadline - time.monotonic())
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._wait(timeout=seconds)
+
+    # What subprocess.Popen's own methods call: the same on CPython 3.11 to 3.15.
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and self._child is not None:
+            self._note(self._child.poll())
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None and self._child is not None:
+            try:
+                # What is left of a time may be less than nothing.
+                self._note(self._child.wait(None if timeout is None else max(0.0, timeout)))
+            except TimeoutExpired:
+                assert timeout is not None
+                raise TimeoutExpired(self.args, timeout) from None
+        return self.returncode
+
+    def _note(self, status: ExitStatus | None) -> None:
+        if status is not None:
+            code = status.returncode
+            self.returncode = 0 if code is None else code
+
+
+def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
+    given = zip(_STREAMS, (stdin, stdout, stderr), strict=True)
+    return {name: number for name, number in given if number != _NONE}
+
+
+def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:
+    if isinstance(args, (list, tuple)):  # first: to ask for PathLike takes ten times as long
+        words = list(args)
+    elif isinstance(args, str | bytes | os.PathLike):
+        if shell and isinstance(args, os.PathLike):
+            raise TypeError("path-like args is not allowed when shell is true")
+        words = [args]
+    else:
+        words = list(args)
+    if shell:
+        return [shell_path or _SHELL, "-c", *words]
+    if not words:
+        raise ValueError("args is empty: it needs at least the name of the program")
+    return words
+
+
+def _size(name: str, size: int | None) -> int:
+    if size is None:
+        return -1
+    if not isinstance(size, int):
+        hint = ""
+        if name == "bufsize" and isinstance(size, str | bytes):
+            hint = ": the words of a program are one list, run(['echo', 'hi'])"
+        raise TypeError(f"{name} must be an integer{hint}")
+    return size
+
+
+def _seconds(timeout: float) -> float:
+    """The timeout as it is, if it is a number; one below 0 is over, as subprocess has it."""
+    try:
+        checked_timeout(timeout)
+    except ValueError:
+        if not timeout < 0:
+            raise
+    return timeout
+
+
+def _not_negative(what: str, name: str | int) -> str | int:
+    """A number below 0 is a ValueError for subprocess; one above is an OverflowError for both."""
+    if isinstance(name, int) and name < 0:
+        raise ValueError(f"a {what} ID cannot be negative, got {name}")
+    return name
+
+
+def _groups(extra_groups: Iterable[str | int]) -> list[str | int]:
+    if isinstance(extra_groups, str):
+        raise ValueError("extra_groups must be a list, not a string")  # noqa: TRY004 - as subprocess
+    groups = [_not_negative("group", group) for group in extra_groups]
+    for group in groups:
+        if isinstance(group, int) and group > _LAST_ID:
+            raise ValueError(f"extra_groups: a group ID is at most {_LAST_ID}, not {group}")
+    return groups

@@ -1,0 +1,199 @@
+"""preexec_fn: a program before which a Python function runs in its child, as subprocess has it.
+
+The child is a copy of this process, made by libc's fork with all its handlers. There it does what
+the options say, then calls the function, closes what shall not stay open, and execs: subprocess's
+order. What fails is told by a pipe that the exec closes, in numbers and text, since a function that
+has given up its rights is not to be trusted with more.
+"""
+
+import fcntl
+import gc
+import os
+import struct
+import subprocess
+from _thread import get_ident
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from .. import _core
+from .._core import Plan
+from .._preflight.hints import warn_at_caller
+from .._process.child import Child
+from .._process.copied_child import copy_as_asked
+from .._process.request import requested
+from .._process.result_channel import Transfer
+from .._setup.options import WORDS_FOR_PREEXEC
+from .._setup.steps import Moves, Steps, steps_of
+from ..errors import CloneError, PreexecWarning, spawn_error
+from ..flags import CloneFlag
+from .command import Command
+
+_SHARED = (
+    CloneFlag.VM | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.VFORK | CloneFlag.STOPPED
+).value
+_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
+_EXIT_NOT_LAUNCHED = 127
+_REPORT = struct.Struct("=ii")  # the step, and its errno
+_IN_FUNCTION = -1  # the step of one whose function raised; its traceback follows
+_MOST_TEXT_BYTES = 1 << 12
+
+
+# The writing end of the pipe, by the thread that makes a child: any other copy of this process that had
+# it would keep that thread waiting for as long as the copy lives. It goes by its inode, too, since a copy
+# may come just when the end is closed.
+_ends: dict[int, tuple[int, int]] = {}
+_NO_THREAD = 0
+
+
+def _close_others_ends() -> None:
+    for thread in [thread for thread in _ends if thread != get_ident()]:
+        descriptor, inode = _ends.pop(thread)
+        with suppress(OSError):
+            if os.fstat(descriptor).st_ino == inode:
+                os.close(descriptor)
+
+
+os.register_at_fork(after_in_child=_close_others_ends)
+
+
+def warn() -> None:
+    """Say that there is a better way."""
+    warn_at_caller(
+        "preexec_fn takes a copy of this process for each program, in which locks of other threads "
+        f"may stay locked; nearly all that it is used for has a word of its own: {WORDS_FOR_PREEXEC}",
+        PreexecWarning,
+    )
+
+
+def launch(command: Command, preexec_fn: Callable[[], object], child: Child[None]) -> None:
+    """command.launch() by a copy of this process that calls the function before its exec.
+
+    Raises SubprocessError when the function raises, with its traceback as a note; ValueError for
+    options that such a child cannot have; else as Command.spawn() does.
+    Source: fork(2), execve(2).
+    """
+    way = _Launch(command, preexec_fn)
+    pipe: list[int] = []
+    try:
+        pipe += os.pipe2(os.O_CLOEXEC)
+        way.make_room(pipe)
+        way.copy(child)
+        os.close(pipe.pop())
+        del _ends[get_ident()]  # not before: a copy that another thread makes closes it by this
+        report = _all_of(pipe[0])
+        os.close(pipe.pop())
+    finally:
+        while pipe:
+            os.close(pipe.pop())
+        _ends.pop(get_ident(), None)
+    if report:
+        child.wait()
+        way.fail(report)
+
+
+class _Launch:
+    """What the child will do, worked out before it exists."""
+
+    def __init__(self, command: Command, preexec_fn: Callable[[], object]) -> None:
+        self._command = command
+        self._fn = preexec_fn
+        self._made = made = command._made
+        if shared := made.flags & _SHARED:
+            raise ValueError(
+                f"with preexec_fn the child is a copy: it cannot have {CloneFlag(shared)}"
+            )
+        if made.has_gates_or_enters or made.manner.follows_process:
+            raise ValueError(
+                "with preexec_fn there is no start=False, die_with_parent, pid namespace to join, "
+                "or id map that a helper must write"
+            )
+        self._moves = Moves(made.said)
+        first = Moves({**made.said, "close_fds": False})
+        self._steps = steps_of(made.surroundings._replace(shared_table=False, moves=first))
+        self._plan = Plan(self._steps.steps)
+        self._report = -1
+        self._closing = Steps()
+
+    def make_room(self, pipe: list[int]) -> None:
+        """Have our end of the pipe above all numbers that the child is to have."""
+        pipe.append(fcntl.fcntl(pipe[1], fcntl.F_DUPFD_CLOEXEC, self._moves.above))
+        self._report = pipe[2]
+        os.close(pipe.pop(1))
+        if self._moves.close_others:
+            self._moves.close(self._closing, also=(self._report,))
+
+    def copy(self, child: Child[None]) -> None:
+        """Make the child, which alone has the other end of the pipe then."""
+        _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
+        made = self._command._made
+        request = requested(made.flags)
+        request.set_tid = made.said.get("set_tid")
+        if made.cgroup is not None and made.surroundings.cgroup is None:
+            request.cgroup = made.cgroup
+            request.flags |= _INTO_CGROUP
+        try:
+            copy_as_asked(child, request, self._become, (), Transfer())
+        except CloneError as error:
+            if made.flags:
+                raise
+            raise spawn_error("fork", error.errno or 0, reason=error.strerror or "") from None
+        # Its outcome is an exec.
+        child._outcome = None
+
+    def _become(self) -> None:
+        """In the child: become the program, or tell why not."""
+        gc.disable()  # what it would finalize is the caller's
+        _ends[_NO_THREAD] = _ends.pop(
+            get_ident()
+        )  # a copy that the function makes has no part in it
+        report = self._step()
+        with open(self._report, "wb", buffering=0, closefd=False) as reports:
+            reports.write(report)
+        os._exit(_EXIT_NOT_LAUNCHED)
+
+    def _step(self) -> bytes:
+        step, number = _core.do_steps(self._plan)
+        if step >= 0:
+            return _REPORT.pack(step, number)
+        try:
+            self._fn()
+            # Now, since the function may have changed the environment.
+            last = Plan([*self._closing.steps, self._command._exec])
+        except BaseException as error:
+            return _REPORT.pack(_IN_FUNCTION, 0) + _told(error)
+        step, number = _core.do_steps(last)
+        return _REPORT.pack(len(self._steps.steps) + step, number)
+
+    def fail(self, report: bytes) -> NoReturn:
+        """Raise what the child has told."""
+        step, number = _REPORT.unpack_from(report)
+        if step == _IN_FUNCTION:
+            error = subprocess.SubprocessError("Exception occurred in preexec_fn.")
+            error.add_note(report[_REPORT.size :].decode(errors="replace"))
+            raise error
+        labels: list[tuple[str, bytes | None]] = [
+            *self._steps.labels,
+            *self._closing.labels,
+            ("execve", None),
+        ]
+        label, file = labels[step]
+        raise self._command._told(label, file, number)
+
+
+def _all_of(descriptor: int) -> bytes:
+    told = b""
+    while more := os.read(descriptor, _MOST_TEXT_BYTES):
+        told += more
+    return told
+
+
+def _told(error: BaseException) -> bytes:
+    """The end of its traceback, which says most."""
+    import traceback
+
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:
+        text = type(error).__name__
+    return text.encode(errors="backslashreplace")[-_MOST_TEXT_BYTES:]

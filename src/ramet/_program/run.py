@@ -1,0 +1,268 @@
+"""run, call, check_call, check_output and their kin: a program from its beginning to its end."""
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast, overload
+
+from .._process.child import checked_timeout
+from ..errors import TimeoutExpired
+from .popen import Popen
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+    from typing import Unpack
+
+    from .._process.tree.end import End
+    from . import popen_types as types
+    from .popen_types import Argv
+
+
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByText]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByEncoding]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByErrors]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunByNewlines]") -> "CompletedProcess[str]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunInBytes]") -> "CompletedProcess[bytes]": ...
+@overload
+def run(args: "Argv", **options: "Unpack[types.RunInEither]") -> "CompletedProcess[Any]": ...
+@overload
+def run(
+    args: "Argv", bufsize: int, /, *more: Any, **options: "Unpack[types.RunInEither]"
+) -> "CompletedProcess[Any]": ...
+def run(
+    args: Any,
+    *more: Any,
+    input: Any = None,  # noqa: A002 - subprocess.run's own name
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
+    **options: Any,
+) -> "subprocess.CompletedProcess[Any]":
+    """Run a program in a new task and wait for its end, with its output if wanted: subprocess.run.
+
+    All parameters of subprocess.run, and those of Popen. input: any object with a
+    buffer, or a str in text mode. timeout: in seconds; when it is over the child is killed and
+    reaped, and TimeoutExpired has its output so far. kill_after: in seconds; then it gets SIGTERM at
+    the end of the timeout, and is killed when it has not ended that long after. kill_tree: whether
+    not only the child is killed, but all that it has started, as Child.kill_tree() says; with
+    kill_after, too, they all get SIGTERM first, and their time.
+
+    Returns a subprocess.CompletedProcess.
+    Raises as Popen does, and CalledProcessError with check.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    refuse_start(options)
+    end = _End(kill_after, kill_tree)
+    if input is not None:
+        if options.get("stdin") is not None:
+            raise ValueError("stdin and input arguments may not both be used.")
+        options["stdin"] = subprocess.PIPE
+    if capture_output:
+        if options.get("stdout") is not None or options.get("stderr") is not None:
+            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+        options["stdout"] = options["stderr"] = subprocess.PIPE
+    process = Popen.__new__(Popen)  # there before its child: whatever is raised then, it is ended
+    with process:
+        try:
+            Popen.__init__(process, args, *more, **options)
+            stdout, stderr = process.communicate(input, timeout)
+        except TimeoutExpired as expired:
+            end.after(expired, process)
+            process.wait()
+            raise
+        except BaseException:
+            end.kill(process)  # and leaving the block waits, unless it was a ^C
+            raise
+    done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def call(
+    args: "Argv",
+    *more: Any,
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
+    **options: "Unpack[types.PopenInEither]",
+) -> int:
+    """Run a program and wait for its end: subprocess.call.
+
+    The parameters are Popen's. timeout: in seconds; when it is over the child is killed and reaped.
+    kill_after, kill_tree: as for run().
+    Returns the returncode.
+    Raises as Popen does, and TimeoutExpired.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    refuse_start(options)
+    end = _End(kill_after, kill_tree)
+    process = Popen.__new__(Popen)
+    with process:
+        try:
+            Popen.__init__(process, args, *more, **options)
+            return process.wait(timeout)
+        except TimeoutExpired as expired:
+            end.after(expired, process)
+            raise
+        except BaseException:
+            end.kill(process)
+            raise
+
+
+def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]") -> int:
+    """Run a program, which is to succeed: subprocess.check_call.
+
+    As call(), and returns 0.
+    Raises as call() does, and CalledProcessError when the returncode is not 0.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    returncode = call(args, *more, **options)
+    if returncode:
+        raise subprocess.CalledProcessError(returncode, args)
+    return 0
+
+
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByText]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByEncoding]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByErrors]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunByNewlines]") -> "str": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunInBytes]") -> "bytes": ...
+@overload
+def check_output(args: "Argv", **options: "Unpack[types.RunInEither]") -> "Any": ...
+@overload
+def check_output(
+    args: "Argv", bufsize: int, /, *more: Any, **options: "Unpack[types.RunInEither]"
+) -> "Any": ...
+def check_output(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> Any:
+    """Run a program, which is to succeed, for its standard output: subprocess.check_output.
+
+    The parameters are run()'s, without stdout and check.
+    Returns bytes, or a str in text mode.
+    Raises as run() does, and CalledProcessError, which has the output, when the returncode is not 0.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    for taken in ("stdout", "check"):
+        if taken in options:
+            raise ValueError(f"{taken} argument not allowed, it will be overridden.")
+    if "input" in options and options["input"] is None:  # given like this it means: nothing
+        is_text = any(
+            options.get(word) for word in ("text", "universal_newlines", "encoding", "errors")
+        )
+        options["input"] = "" if is_text else b""
+    return run(args, *more, stdout=subprocess.PIPE, timeout=timeout, check=True, **options).stdout
+
+
+def getstatusoutput(
+    cmd: "Argv",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: "Unpack[types.RunOptions]",
+) -> tuple[int, str]:
+    """What a command of the shell gives, stdout and stderr together: subprocess.getstatusoutput.
+
+    Further options are Popen's. Returns the returncode, and the text without its last newline.
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    done = run(
+        cmd,
+        shell=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding=encoding,
+        errors=errors,
+        **cast("dict[str, Any]", options),
+    )
+    return done.returncode, done.stdout.removesuffix("\n")
+
+
+def getoutput(
+    cmd: "Argv",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: "Unpack[types.RunOptions]",
+) -> str:
+    """As getstatusoutput(), without the returncode: subprocess.getoutput.
+
+    Needs: what the options need.
+    Source: clone(2), execve(2), waitid(2).
+    """
+    return getstatusoutput(cmd, encoding=encoding, errors=errors, **options)[1]
+
+
+def refuse_start(options: Mapping[str, Any]) -> None:
+    """ValueError for start=False, where nobody could call start(); the library's own."""
+    start = options.get("start")
+    if start is not None and not start:
+        raise ValueError(
+            "start=False is for Popen and Command: here the program is waited for, "
+            "and nobody could call its start()"
+        )
+
+
+class _End:
+    """How a program is ended whose time is up: asked first, or at once; alone, or with its tree."""
+
+    def __init__(self, kill_after: float | None, kill_tree: bool) -> None:
+        self._grace = checked_timeout(kill_after)
+        self._whole_tree = kill_tree
+        self._tree: End | None = None
+
+    def after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
+        """End it, however; the error has its last words then."""
+        try:
+            self._ask(process, expired)
+        finally:
+            self.kill(process)
+            if process._exchange is not None:
+                process._exchange.close()
+
+    def _ask(self, process: Popen[Any], expired: TimeoutExpired) -> None:
+        """SIGTERM, and wait until it has ended or the grace is over; its output goes on meanwhile."""
+        child = process._child
+        if not self._grace or child is None:
+            return
+        deadline = time.monotonic() + self._grace
+        if self._whole_tree:
+            self._tree = child.end_of_tree()
+            self._tree.ask()
+        else:
+            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGCONT)  # a stopped one could not see it
+        exchange = process._exchange
+        if exchange is not None and child.pidfd is not None:
+            exchange.run(deadline, until=child.pidfd)
+            expired.output, expired.stderr = exchange.so_far()
+        with contextlib.suppress(TimeoutExpired):
+            process.wait(deadline - time.monotonic())
+        if self._tree is not None:
+            self._tree.wait(deadline)
+
+    def kill(self, process: Popen[Any]) -> None:
+        """SIGKILL; a tree has been reaped as far as it is ours."""
+        if self._whole_tree and process._child is not None:
+            tree = self._tree or process._child.end_of_tree()
+            tree.kill(None)
+        process.kill()

@@ -1,0 +1,93 @@
+"""The id maps of a new user namespace: written by the child where it may, else by its parent.
+
+Source: user_namespaces(7), newuidmap(1).
+"""
+
+import errno
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..errors import spawn_error
+from .options import Checked
+from .step_reasons import likely_reason
+
+_Lines = Sequence[tuple[int, int, int]]
+
+
+def asked(said: Checked) -> bool:
+    """Whether any map is to be written."""
+    return "uid_map" in said or "gid_map" in said
+
+
+def by_child(said: Checked) -> list[tuple[str, bytes]]:
+    """What the child writes in /proc/self; empty when that is not enough.
+
+    It may map one id, its own. The kernel wants setgroups(2) denied for good before such a gid_map:
+    whoever may do more is served by the parent, and keeps it.
+    """
+    uid_map, gid_map = said.get("uid_map"), said.get("gid_map")
+    privileged = os.geteuid() == 0
+    if privileged or not _is_own(uid_map, os.geteuid()) or not _is_own(gid_map, os.getegid()):
+        return []
+    files = []
+    if gid_map is not None:
+        files += [("setgroups", b"deny"), ("gid_map", _text(gid_map))]
+    if uid_map is not None:
+        files.append(("uid_map", _text(uid_map)))
+    return files
+
+
+async def write(pid: int, said: Checked, succeeds: Callable[[list[str]], Awaitable[bool]]) -> None:
+    """Write the maps of a child that waits for them; `succeeds` runs a program and says so.
+
+    Raises SpawnError for a map that this process may not write, nor newuidmap and newgidmap for it.
+    """
+    for name, program in (("gid_map", "newgidmap"), ("uid_map", "newuidmap")):
+        lines = said.get(name)
+        if lines is None:
+            continue
+        refused = _refusal(pid, name, lines)
+        if refused is None:
+            continue
+        why = likely_reason(f"write {name}", refused.errno or 0)
+        if refused.errno == errno.EPERM:  # to a set-user-ID program /etc/subuid may allow it
+            words = [program, str(pid), *(str(number) for line in lines for number in line)]
+            try:
+                if await succeeds(words):
+                    continue
+                why = f"this process may not write it, and {program} refuses it"
+            except FileNotFoundError:
+                why = f"this process may not write it, and {program} is not there"
+            except OSError as error:
+                why = (
+                    f"this process may not write it, and {program} cannot be run: {error.strerror}"
+                )
+        raise spawn_error(f"write {name}", refused.errno or 0, f"/proc/{pid}/{name}", why)
+
+
+def _refusal(pid: int, name: str, lines: _Lines) -> OSError | None:
+    """None when the kernel has taken it."""
+    try:
+        try:
+            _write(pid, name, _text(lines))
+        except PermissionError:
+            if name != "gid_map" or not _is_own(lines, os.getegid()):
+                raise
+            _write(pid, "setgroups", b"deny")
+            _write(pid, name, _text(lines))
+    except OSError as error:
+        return error
+    return None
+
+
+def _is_own(lines: _Lines | None, own: int) -> bool:
+    return lines is None or (len(lines) == 1 and lines[0][1:] == (own, 1))
+
+
+def _text(lines: _Lines) -> bytes:
+    return b"".join(b"%d %d %d\n" % line for line in lines)
+
+
+def _write(pid: int, name: str, text: bytes) -> None:
+    with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+        file.write(text)

@@ -1,0 +1,36 @@
+"""Existing namespaces that a child joins."""
+
+import os
+from typing import Any
+
+from .._kernel.descriptors import Descriptors
+from .._kernel.names import NAMESPACES
+from .options import Checked, descriptor_of
+
+_NO_DESCRIPTOR = -1
+
+
+def joined_namespaces(said: Checked, held: Descriptors) -> tuple[list[tuple[str, int, int]], int]:
+    """What the child joins, in an order that works, and what its maker must enter before."""
+    joined, pid_namespace = [], _NO_DESCRIPTOR
+    sources = said.get("namespaces", {})
+    for name, flag in NAMESPACES.items():
+        if name not in sources:
+            continue
+        descriptor = _namespace(name, sources[name], held)
+        if name == "pid":
+            pid_namespace = descriptor  # a task never changes its own: only its children are in it
+        else:
+            joined.append((f"setns({name})", descriptor, flag))
+    return joined, pid_namespace
+
+
+def _namespace(name: str, source: Any, held: Descriptors) -> int:
+    if isinstance(source, int):
+        try:
+            return held.open(os.pidfd_open, source)
+        except OSError as error:
+            raise type(error)(error.errno, f"namespaces[{name!r}]: no process {source}") from None
+    if isinstance(source, str | os.PathLike):
+        return held.open(os.open, source, os.O_RDONLY | os.O_CLOEXEC)
+    return descriptor_of(f"namespaces[{name!r}]", source)

@@ -1,0 +1,5 @@
+"""What can be seen of living tasks: what two of them share."""
+
+from .relation import Relation, relation
+
+__all__ = ["Relation", "relation"]

@@ -1,0 +1,127 @@
+"""What two living tasks have in common, asked of the kernel."""
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import index
+from types import MappingProxyType
+from typing import Protocol
+
+from .. import _core
+from ..law import SHARES
+
+# linux/kcmp.h
+_KCMP = {
+    "KCMP_VM": 1,
+    "KCMP_FILES": 2,
+    "KCMP_FS": 3,
+    "KCMP_SIGHAND": 4,
+    "KCMP_IO": 5,
+    "KCMP_SYSVSEM": 6,
+}
+# Made when first used: two tasks that have none compare as equal.
+_PERHAPS_NEITHER = {"io", "sysvsem"}
+
+
+class HasPid(Protocol):
+    """A handle of a task, such as a Child."""
+
+    @property
+    def pid(self) -> int:
+        """Its pid, or its tid for a thread."""
+
+
+@dataclass(frozen=True, repr=False)
+class Relation:
+    """What two tasks share. ``shares`` has the keys of law.Outcome.shares, each True, False or None.
+
+    None is what cannot be known, and ``unknown`` says why. Truth is of the moment of asking: a task
+    may leave what it shares at any time.
+    """
+
+    first: int
+    second: int
+    shares: Mapping[str, bool | None]
+    unknown: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return str(self)  # at a prompt, all of it
+
+    def __str__(self) -> str:
+        words = {row.key: row.what for row in SHARES}
+        lines = [f"tasks {self.first} and {self.second}"]
+        nothing = "nothing that is known" if self.unknown else "nothing"
+        for title, wanted in (("shared", True), ("apart", False)):
+            told = [words[key] for key, is_so in self.shares.items() if is_so is wanted]
+            lines.append(f"  {title}: {', '.join(told) or nothing}")
+        lines += [f"  not known: {words[key]} ({why})" for key, why in self.unknown.items()]
+        return "\n".join(lines)
+
+
+def relation(a: int | HasPid, b: int | HasPid) -> Relation:
+    """What two living tasks have in common: kcmp(2), and the links in /proc/PID/ns.
+
+    a, b: a pid (a tid for a thread), or whatever has one, such as a Child. What may not be asked,
+    or cannot be told, is None in the answer and has its reason there: kcmp compares semaphore undo
+    lists and I/O contexts by their address, and two tasks that have none look as if they shared it.
+
+    Raises ProcessLookupError (ESRCH) when one of them is gone, its zombie included.
+    Needs: the right to look at both, as a debugger has it (PTRACE_MODE_READ), for what it tells.
+    Source: kcmp(2), namespaces(7), proc_pid_stat(5).
+    """
+    first, second = _pid(a), _pid(b)
+    shares: dict[str, bool | None] = {}
+    unknown: dict[str, str] = {}
+    states = _Stat.of(first), _Stat.of(second)
+    for row in SHARES:
+        try:
+            if row.probe in _KCMP:
+                shares[row.key] = _core.kcmp(first, second, _KCMP[row.probe], 0, 0) == 0
+            elif row.probe:
+                name = row.probe.rpartition("/")[2]
+                shares[row.key] = _link(first, name) == _link(second, name)
+        except ProcessLookupError:
+            raise
+        except OSError as error:
+            shares[row.key] = None
+            unknown[row.key] = error.strerror or "the kernel does not tell"
+            continue
+        if row.key in _PERHAPS_NEITHER and shares[row.key] and first != second:
+            shares[row.key] = None
+            unknown[row.key] = "one for both, or none at all"
+    shares["same_tgid"] = states[0].tgid == states[1].tgid
+    shares["same_ppid"] = states[0].ppid == states[1].ppid
+    return Relation(first, second, MappingProxyType(shares), MappingProxyType(unknown))
+
+
+def _pid(task: int | HasPid) -> int:
+    pid = task if isinstance(task, int) else getattr(task, "pid", None)
+    if pid is None or isinstance(pid, bool):
+        raise TypeError(f"a task is a pid or has one, not {type(task).__name__}")
+    if index(pid) <= 0:
+        raise ValueError(f"a pid is above 0, not {pid}")
+    return index(pid)
+
+
+def _link(pid: int, name: str) -> int:
+    return os.stat(f"/proc/{pid}/ns/{name}").st_ino
+
+
+@dataclass(frozen=True)
+class _Stat:
+    """Whose task it is, by /proc/PID/status."""
+
+    tgid: int
+    ppid: int
+
+    @classmethod
+    def of(cls, pid: int) -> "_Stat":
+        try:
+            with open(f"/proc/{pid}/status") as lines:
+                fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        except FileNotFoundError:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from None
+        if fields["State"][:1] in "ZX":
+            raise ProcessLookupError(errno.ESRCH, "No such process: it has ended", str(pid))
+        return cls(int(fields["Tgid"]), int(fields["PPid"]))
