@@ -81,7 +81,7 @@ aarch64: ## compile the child's code for aarch64 and run its clone call under qe
 	@sh build-aux/check_prerequisites.sh --aarch64
 	@mkdir -p build/aarch64
 	for source in native/child/*.c; do $(AARCH64_CC) -ffreestanding -c $$source -o /dev/null || exit 1; done
-	$(AARCH64_CC) -static native/arch/aarch64/birth.S tests/aarch64/clone_call.c -o build/aarch64/clone_call
+	$(AARCH64_CC) -static native/arch/aarch64/clone.S tests/aarch64/clone_call.c -o build/aarch64/clone_call
 	qemu-aarch64 build/aarch64/clone_call
 
 clean: ## remove what was built and the environments

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 
-#include "birth.h"
-#include "carrier.h"
-#include "memory.h"
+#include "clone_stopped.h"
+#include "host_thread.h"
+#include "lent_memory.h"
 
 typedef struct {
     PyObject_HEAD

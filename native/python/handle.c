@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "futex.h"
-#include "kill.h"
+#include "safe_kill.h"
 #include "mapping.h"
-#include "rights.h"
+#include "credentials.h"
 
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* who dies in the midst of it is waited for no longer */

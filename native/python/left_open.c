@@ -6,7 +6,7 @@
 
 #include <linux/sched.h>
 
-#include "births.h"
+#include "clone_ways.h"
 
 /* ---- the objects */
 

@@ -1,13 +1,13 @@
 /* The threads that a function in shared memory has started and left. */
 #define _GNU_SOURCE
-#include "births.h"
+#include "clone_ways.h"
 #include "collector.h"
 
 #include <errno.h>
 #include <linux/sched.h>
 
 #include "libc_thread.h"
-#include "nested.h"
+#include "nested_hosts.h"
 #include "task_state.h"
 
 /*

@@ -1,5 +1,5 @@
 /* What a dead child took with it, as ramet._function.recovery finds it. */
-#include "births.h"
+#include "clone_ways.h"
 #include "collector.h"
 #include "plain.h"
 #include "release.h"

@@ -4,7 +4,7 @@
  * signals that the caller gets meanwhile would run in the child. While it runs, nobody is the main
  * thread: the one that is sleeps.
  */
-#include "births.h"
+#include "clone_ways.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"

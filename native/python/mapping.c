@@ -10,8 +10,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "pool.h"
-#include "rights.h"
+#include "host_pool.h"
+#include "credentials.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
 #define PICKLE_PROTOCOL 5

@@ -1,12 +1,12 @@
 /* Threads of native libraries that a function in shared memory has started, and that end with it. */
 #define _GNU_SOURCE
-#include "births.h"
+#include "clone_ways.h"
 
 #include <link.h>
 
 #include "libc_fork.h"
 #include "lost_threads.h"
-#include "pool.h"
+#include "host_pool.h"
 #include "task_state.h"
 
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)

@@ -3,7 +3,7 @@
 #define RAMET_PLAN_OBJECT_H
 
 #include "handle.h"
-#include "spawn.h"
+#include "launch_suspending.h"
 
 typedef struct {
     PyObject_HEAD

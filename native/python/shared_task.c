@@ -1,14 +1,14 @@
 /* ramet._core.SharedTask: the caller's end of a child in shared memory, and where its outcome lies. */
-#include "births.h"
+#include "clone_ways.h"
 
 #include <errno.h>
 #include <linux/sched.h>
 
 #include "dumpable.h"
 #include "futex.h"
-#include "guard.h"
-#include "pool.h"
-#include "underway.h"
+#include "watched_children.h"
+#include "host_pool.h"
+#include "launch_beside.h"
 
 SharedTaskObject *core_shared_task_new(void)
 {

@@ -1,6 +1,6 @@
 /* The Python thread state of a child that shares the memory: whose it is, and how it ends. */
 #define _GNU_SOURCE
-#include "births.h"
+#include "clone_ways.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -8,8 +8,8 @@
 
 #include "collector.h"
 #include "arena.h"
-#include "carrier.h"
-#include "pool.h"
+#include "host_thread.h"
+#include "host_pool.h"
 
 bool core_is_attached(PyThreadState *state)
 {

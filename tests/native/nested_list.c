@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "carrier.h"
-#include "nested.h"
-#include "pool.h"
+#include "host_thread.h"
+#include "nested_hosts.h"
+#include "host_pool.h"
 
 enum { OTHERS = 30, LOOKERS = 3, LEAST_LOOKS = 20000, MOST_HOLDERS = 1 << 30, OTHER_MAKER = 1 };
 

@@ -2,7 +2,7 @@
 
 Of a task that has ended and has not been reaped the kernel still tells its ids, groups,
 capabilities, no_new_privs, seccomp filters, security label, and its user and pid namespaces; of its
-other namespaces it tells while the task lives. The core asks the same (native/launch/rights.c); this
+other namespaces it tells while the task lives. The core asks the same (native/parent/credentials.c); this
 is for what differs, in words.
 """
 

@@ -119,7 +119,7 @@ def launch_aside(
 
 
 class Manner(NamedTuple):
-    """What else there is to know of a launch whose maker goes on; see native/launch/underway.h."""
+    """What else there is to know of a launch whose maker goes on; see native/parent/launch_beside.h."""
 
     waits: bool  # at a gate
     follows_process: bool  # a parent-death signal comes with the end of the process

@@ -1,0 +1,83 @@
+/* The parent's side of the gate: stop the child first, then let it pass. */
+#define _GNU_SOURCE
+#include "clone_stopped.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "task_state.h"
+
+static struct ramet_gate *ramet_gate_new(void)
+{
+    void *page = mmap(NULL, sizeof(struct ramet_gate), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+/* WNOWAIT leaves the report of the stop, or of the end, to whoever waits for the child. */
+static void await_stop(long pid)
+{
+    siginfo_t info;
+    long error;
+    do
+        error = ramet_syscall5(__NR_waitid, P_PID, pid, &info, WSTOPPED | WEXITED | WNOWAIT | __WALL, NULL);
+    while (error == -EINTR);
+    if (error == 0)
+        return;
+    /* Not our child (CLONE_PARENT): nobody reports its stop to us. */
+    for (char state = 'R'; state != '\0' && strchr("RSD", state) != NULL; state = ramet_task_state(pid))
+        sched_yield();
+}
+
+void ramet_stop(long pid)
+{
+    kill((pid_t)pid, SIGSTOP);
+    await_stop(pid);
+}
+
+static void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory)
+{
+    if (pid > 0) {
+        ramet_stop(pid);
+        __atomic_store_n(&gate->open, 1, __ATOMIC_RELEASE);
+        ramet_syscall3(__NR_futex, &gate->open, FUTEX_WAKE, 1);
+    }
+    /* In shared memory the child takes the page down once it has passed. */
+    if (pid <= 0 || !shares_memory)
+        munmap(gate, sizeof *gate);
+}
+
+long ramet_birth(const struct ramet_request *request, const struct ramet_entry *entry)
+{
+    if (!request->stopped)
+        return ramet_make(request, entry);
+    struct ramet_gate *gate = ramet_gate_new();
+    if (gate == NULL)
+        return -ENOMEM;
+    gate->run = entry->run;
+    gate->context = entry->context;
+    struct ramet_entry gated = *entry;
+    gated.run = ramet_run_gated;
+    gated.context = gate;
+    long pid = ramet_make(request, &gated);
+    ramet_gate_hold(gate, pid, (request->args.flags & CLONE_VM) != 0);
+    return pid;
+}
+
+long ramet_birth_twice(const struct ramet_request *request)
+{
+    if (!request->stopped)
+        return ramet_make_twice(request);
+    struct ramet_gate *gate = ramet_gate_new();
+    if (gate == NULL)
+        return -ENOMEM;
+    long pid = ramet_make_twice(request);
+    if (pid == 0)
+        ramet_gate_wait(gate);
+    ramet_gate_hold(gate, pid, false);
+    return pid;
+}

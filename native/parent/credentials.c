@@ -1,0 +1,183 @@
+/* What this thread may do, by some system calls of a tenth of a microsecond. */
+#define _GNU_SOURCE
+#include "credentials.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "child.h"
+
+#define FEW_GROUPS 256    /* as many as are looked at */
+#define LONGEST_LINK 64   /* cgroup:[4026531835] */
+#define MOST_TOLD 8192    /* bytes of a file; groups by the thousand are looked at in rights.py */
+#define FLAGS_FIELD 7     /* of /proc/PID/stat, counted from the end of the name */
+#define FORKED_WITHOUT_EXEC 0x40
+
+static uint64_t mixed(uint64_t sum, const void *bytes, size_t length)
+{
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < length; i++)
+        sum = (sum ^ byte[i]) * 0x100000001b3; /* FNV-1a */
+    return sum;
+}
+
+static uint64_t mixed_number(uint64_t sum, long number)
+{
+    return mixed(sum, &number, sizeof number);
+}
+
+static uint64_t mixed_groups(uint64_t sum)
+{
+    unsigned groups[FEW_GROUPS];
+    long count = ramet_syscall2(__NR_getgroups, 0, 0);
+    sum = mixed_number(sum, count);
+    if (count > 0 && count <= FEW_GROUPS && ramet_syscall2(__NR_getgroups, FEW_GROUPS, (long)groups) == count)
+        sum = mixed(sum, groups, (size_t)count * sizeof groups[0]);
+    return sum;
+}
+
+static uint64_t mixed_capabilities(uint64_t sum)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    sum = mixed_number(sum, ramet_syscall2(__NR_capget, (long)&header, (long)sets));
+    return mixed(sum, sets, sizeof sets);
+}
+
+uint64_t ramet_rights_now(void)
+{
+    unsigned users[3] = {0}, groups[3] = {0};
+    uint64_t sum = mixed_number(0, ramet_syscall3(__NR_getresuid, (long)&users[0], (long)&users[1], (long)&users[2]));
+    sum = mixed_number(sum, ramet_syscall3(__NR_getresgid, (long)&groups[0], (long)&groups[1], (long)&groups[2]));
+    sum = mixed(mixed(sum, users, sizeof users), groups, sizeof groups);
+    sum = mixed_capabilities(mixed_groups(sum));
+    sum = mixed_number(sum, ramet_syscall5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    return mixed_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
+}
+
+uint64_t ramet_namespaces_of(int task)
+{
+    static const char *const names[] = {"user", "pid", "mnt", "net", "uts", "ipc", "cgroup", "time"};
+    bool are_told = false;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[64], text[LONGEST_LINK];
+        if (task == 0)
+            snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+        else
+            snprintf(path, sizeof path, "/proc/%d/ns/%s", task, names[i]);
+        long length = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)path, (long)text, sizeof text);
+        sum = mixed_number(sum, length);
+        if (length > 0)
+            sum = mixed(sum, text, (size_t)length);
+        are_told = are_told || length > 0;
+    }
+    return are_told ? sum : 0;
+}
+
+/* ---- of a child that has ended, as rights.py asks for it */
+
+/* What a file of a task holds. */
+struct told {
+    char text[MOST_TOLD];
+    long length; /* -errno */
+};
+
+static void tell(struct told *told, const char *task, const char *file)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/%s", task, file);
+    long descriptor = ramet_syscall4(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    told->length = descriptor;
+    if (descriptor >= 0) {
+        told->length = ramet_syscall3(__NR_read, descriptor, (long)told->text, MOST_TOLD - 1);
+        ramet_syscall1(__NR_close, descriptor);
+    }
+    told->text[told->length > 0 ? told->length : 0] = 0;
+}
+
+/* A line of /proc/PID/status, with its end; NULL: there is none. */
+static const char *line_of(const struct told *told, const char *name)
+{
+    const char *found = strstr(told->text, name);
+    return found == NULL || strchr(found + 1, '\n') == NULL ? NULL : found;
+}
+
+static bool is_same_line(const struct told *a, const struct told *b, const char *name)
+{
+    const char *one = line_of(a, name), *other = line_of(b, name);
+    if (one == NULL || other == NULL)
+        return one == other;
+    size_t length = (size_t)(strchr(one + 1, '\n') - one) + 1;
+    return strncmp(one, other, length) == 0;
+}
+
+static bool has_same_status(const char *task)
+{
+    static const char *const lines[] = {
+        "\nUid:",    "\nGid:",    "\nGroups:", "\nCapInh:",     "\nCapPrm:",  "\nCapEff:",
+        "\nCapBnd:", "\nCapAmb:", "\nNoNewPrivs:", "\nSeccomp:", "\nSeccomp_filters:",
+    };
+    struct told theirs, ours;
+    tell(&theirs, task, "status");
+    tell(&ours, "thread-self", "status");
+    bool same = theirs.length > 0 && theirs.length < MOST_TOLD - 1 && ours.length > 0 && ours.length < MOST_TOLD - 1 &&
+                line_of(&ours, "\nCapEff:") != NULL;
+    for (size_t i = 0; same && i < sizeof lines / sizeof lines[0]; i++)
+        same = is_same_line(&theirs, &ours, lines[i]);
+    return same;
+}
+
+static bool has_same_namespace(const char *task, const char *name)
+{
+    char paths[2][64], links[2][LONGEST_LINK];
+    snprintf(paths[0], sizeof paths[0], "/proc/%s/ns/%s", task, name);
+    snprintf(paths[1], sizeof paths[1], "/proc/thread-self/ns/%s", name);
+    long theirs = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)paths[0], (long)links[0], LONGEST_LINK);
+    long ours = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)paths[1], (long)links[1], LONGEST_LINK);
+    return theirs > 0 && theirs == ours && memcmp(links[0], links[1], (size_t)ours) == 0;
+}
+
+static bool has_same_label(const char *task)
+{
+    struct told theirs, ours;
+    tell(&theirs, task, "attr/current");
+    tell(&ours, "thread-self", "attr/current");
+    return theirs.length == ours.length && strcmp(theirs.text, ours.text) == 0;
+}
+
+/* A program with set-user-ID has other rights than whoever executed it. */
+static bool has_not_executed(const char *task)
+{
+    struct told stat;
+    tell(&stat, task, "stat");
+    const char *at = strrchr(stat.text, ')');
+    for (int field = 0; at != NULL && field < FLAGS_FIELD; field++)
+        at = strchr(at + 1, ' ');
+    return at != NULL && (strtoul(at, NULL, 10) & FORKED_WITHOUT_EXEC) != 0;
+}
+
+/* Else all that was told may be of the next owner of its pid. */
+static bool is_unreaped(int pid, int pidfd)
+{
+    siginfo_t info = {0};
+    if (pidfd >= 0)
+        return ramet_syscall4(__NR_pidfd_send_signal, pidfd, 0, 0, 0) == 0;
+    int options = WEXITED | WNOHANG | WNOWAIT | __WALL;
+    return ramet_syscall5(__NR_waitid, P_PID, pid, (long)&info, options, 0) == 0 && info.si_pid == pid;
+}
+
+bool ramet_rights_are_ours(int pid, int pidfd)
+{
+    char task[16];
+    snprintf(task, sizeof task, "%d", pid);
+    return has_same_status(task) && has_same_namespace(task, "user") && has_same_namespace(task, "pid") &&
+           has_same_label(task) && has_not_executed(task) && is_unreaped(pid, pidfd);
+}

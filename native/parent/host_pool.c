@@ -1,0 +1,118 @@
+/* A table of slots, each taken and filled by one exchange: who is killed in between leaves no lock. */
+#define _GNU_SOURCE
+#include "host_pool.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "host_thread.h"
+#include "lent_memory.h"
+#include "lock_free_stack.h"
+
+#define MOST_AT_REST 128
+
+struct pool {
+    uint64_t epoch; /* 0: wiped by a fork, or new */
+    pid_t owner;    /* the process whose threads the carriers are */
+    struct ramet_carrier *at_rest[MOST_AT_REST];
+    struct ramet_link *busy; /* given back before they were over */
+};
+
+static struct pool *pool;
+
+static void __attribute__((constructor)) make_pool(void)
+{
+    pool = ramet_wiped_on_fork(sizeof *pool);
+}
+
+uint64_t ramet_epoch(void)
+{
+    static uint64_t last; /* a fork copies it, and so the next number is new on either side */
+    if (pool == NULL)
+        return 0;
+    uint64_t epoch = __atomic_load_n(&pool->epoch, __ATOMIC_ACQUIRE);
+    if (epoch != 0)
+        return epoch;
+    uint64_t next = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    pool->owner = getpid();
+    if (__atomic_compare_exchange_n(&pool->epoch, &epoch, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return next;
+    return epoch;
+}
+
+bool ramet_pool_is_ours(void)
+{
+    return ramet_epoch() != 0 && pool->owner == getpid();
+}
+
+/* Claims one that is in a slot. */
+static struct ramet_carrier *take_from_slots(void)
+{
+    for (int i = 0; i < MOST_AT_REST; i++) {
+        struct ramet_carrier **slot = &pool->at_rest[i];
+        if (__atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
+            continue;
+        struct ramet_carrier *carrier = __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL);
+        if (carrier == NULL)
+            continue;
+        if (ramet_carrier_claim(carrier))
+            return carrier;
+        ramet_carrier_release(carrier); /* it has ended */
+    }
+    return NULL;
+}
+
+static void put_to_rest(struct ramet_carrier *carrier)
+{
+    for (int i = 0; i < MOST_AT_REST; i++) {
+        struct ramet_carrier *empty = NULL;
+        if (__atomic_compare_exchange_n(&pool->at_rest[i], &empty, carrier, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return;
+    }
+    if (ramet_carrier_claim(carrier))
+        ramet_carrier_dismiss(carrier);
+    ramet_carrier_release(carrier);
+}
+
+void ramet_pool_give_back(struct ramet_carrier *carrier)
+{
+    if (!carrier->again || __atomic_load_n(&carrier->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED)
+        ramet_carrier_release(carrier);
+    else if (carrier->epoch != ramet_epoch())
+        return; /* its thread is not in this process; only a fork copied the handle */
+    else if (__atomic_load_n(&carrier->over, __ATOMIC_ACQUIRE) == 0)
+        put_to_rest(carrier);
+    else
+        ramet_push(&pool->busy, &carrier->link);
+}
+
+static void sweep_busy(void)
+{
+    struct ramet_link *next;
+    for (struct ramet_link *link = ramet_take_all(&pool->busy); link != NULL; link = next) {
+        next = link->next;
+        ramet_pool_give_back((struct ramet_carrier *)link);
+    }
+}
+
+struct ramet_carrier *ramet_pool_take(void)
+{
+    if (pool == NULL)
+        return NULL;
+    struct ramet_carrier *carrier = take_from_slots();
+    if (carrier != NULL || __atomic_load_n(&pool->busy, __ATOMIC_RELAXED) == NULL)
+        return carrier;
+    sweep_busy();
+    return take_from_slots();
+}
+
+void ramet_pool_drain(void)
+{
+    struct ramet_carrier *carrier;
+    while ((carrier = ramet_pool_take()) != NULL) {
+        ramet_carrier_dismiss(carrier);
+        ramet_carrier_wait_end(carrier);
+        ramet_carrier_release(carrier);
+    }
+}

@@ -1,0 +1,20 @@
+/* What this kernel has. */
+#ifndef RAMET_KERNEL_FEATURES_H
+#define RAMET_KERNEL_FEATURES_H
+
+#include <stdbool.h>
+
+/*
+ * Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. Asked anew
+ * each time, in the thread that will make the birth and before its signals are blocked: a filter may come
+ * later, for one thread alone, and may send a SIGSYS.
+ */
+bool ramet_has_clone3(void);
+
+/* Whether close_range is there, which came with 5.9. */
+bool ramet_has_close_range(void);
+
+/* Whether clone3 knows CLEAR_SIGHAND, which came with 5.5. */
+bool ramet_has_clear_sighand(void);
+
+#endif

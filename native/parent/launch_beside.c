@@ -1,0 +1,279 @@
+/* A launch without a suspended parent: what parent, child and helper share, and who waits for whom. */
+#define _GNU_SOURCE
+#include "launch_beside.h"
+
+#include "kernel_features.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "dumpable.h"
+#include "futex.h"
+#include "launch.h"
+#include "libc_thread.h"
+#include "lent_memory.h"
+#include "lock_free_stack.h"
+
+#define SECOND INT64_C(1000000000)
+#define FEW_TRIES 50
+#define PAUSE_NANOSECONDS 20000
+
+struct ramet_underway {
+    struct ramet_link link; /* first: of those that nobody holds any more */
+    int tid;                /* the kernel's to write, before the child's first step; 0: there was no birth */
+    int pidfd;              /* the same */
+    int helper_lives;       /* a futex, and its word of CHILD_CLEARTID */
+    bool noted;             /* see dumpable.h */
+    struct ramet_stack *stack, *helper_stack;
+    struct ramet_plan *plan;
+    struct ramet_request request;
+    struct ramet_entry entry;
+    struct ramet_helper helper;
+    struct ramet_launch launch;
+};
+
+static struct ramet_link *left_behind;
+
+/* Nobody is on its memory any more, and the kernel will write nothing there. */
+static bool is_over(const struct ramet_underway *child)
+{
+    return __atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE &&
+           __atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) == 0;
+}
+
+static void restore_mark(struct ramet_underway *child)
+{
+    if (__atomic_exchange_n(&child->noted, false, __ATOMIC_ACQ_REL))
+        ramet_dumpable_restore();
+}
+
+static void discard(struct ramet_underway *child)
+{
+    restore_mark(child);
+    if (child->stack != NULL)
+        ramet_launch_stack_back(child->stack);
+    if (child->helper_stack != NULL)
+        ramet_launch_stack_back(child->helper_stack);
+    ramet_plan_release(child->plan);
+    free(child);
+}
+
+void ramet_underway_release(struct ramet_underway *child)
+{
+    if (is_over(child))
+        discard(child);
+    else
+        ramet_push(&left_behind, &child->link);
+}
+
+void ramet_underway_sweep(void)
+{
+    struct ramet_link *next;
+    if (__atomic_load_n(&left_behind, __ATOMIC_RELAXED) == NULL)
+        return;
+    for (struct ramet_link *link = ramet_take_all(&left_behind); link != NULL; link = next) {
+        next = link->next;
+        ramet_underway_release((struct ramet_underway *)link);
+    }
+}
+
+/* clone() has one word for the pidfd and the tid, and we cannot do without the tid. */
+static void ask(struct ramet_underway *child, bool suspends_helper)
+{
+    struct ramet_clone_args *args = &child->request.args;
+    if (!suspends_helper)
+        args->flags &= ~(uint64_t)CLONE_VFORK;
+    args->flags |= CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    args->parent_tid = (uintptr_t)&child->tid;
+    args->child_tid = (uintptr_t)&child->launch.arrived;
+    if (child->request.legacy)
+        args->flags &= ~(uint64_t)CLONE_PIDFD;
+    if (args->flags & CLONE_PIDFD)
+        args->pidfd = (uintptr_t)&child->pidfd;
+}
+
+/* What libc makes its threads with, but for a thread-local block; and the io context, which a child may share. */
+static long start_helper(struct ramet_underway *child)
+{
+    const uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_IO |
+                           CLONE_CHILD_CLEARTID;
+    struct ramet_request request = {.args.flags = flags, .size = sizeof request.args, .legacy = !ramet_has_clone3()};
+    struct ramet_entry entry = {ramet_help, &child->helper, NULL, NULL, __NR_exit};
+    request.args.stack = child->helper_stack->base;
+    request.args.stack_size = child->helper_stack->size;
+    request.args.child_tid = (uintptr_t)&child->helper_lives;
+    child->helper_lives = 1;
+    long tid = ramet_make(&request, &entry);
+    if (tid < 0)
+        child->helper_lives = 0;
+    return tid;
+}
+
+static void await_birth(struct ramet_underway *child)
+{
+    while (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_UNBORN)
+        ramet_futex_wait(&child->launch.arrived, RAMET_UNBORN, NULL);
+}
+
+/*
+ * The kernel clears the word of a thread first, and gives its children to the main thread before it gives up
+ * its number.
+ */
+static void await_succession(struct ramet_underway *child, long helper)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    const long process = ramet_syscall0(__NR_getpid);
+    while (__atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) != 0)
+        ramet_futex_wait(&child->helper_lives, 1, NULL);
+    for (int tries = 0; ramet_syscall3(__NR_tgkill, process, helper, 0) == 0; tries++)
+        if (tries < FEW_TRIES)
+            ramet_syscall0(__NR_sched_yield);
+        else
+            ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    __atomic_store_n(&child->launch.fostered, 0, __ATOMIC_RELEASE);
+    ramet_futex_wake(&child->launch.fostered);
+}
+
+static void fail(struct ramet_underway *child, int step, long error)
+{
+    child->launch.failed_step = step;
+    child->launch.error = (int)error;
+    child->launch.arrived = RAMET_GONE;
+}
+
+static int make_by_helper(struct ramet_underway *child, const struct ramet_manner *manner, bool shall_be_fostered)
+{
+    child->launch.arrived = RAMET_UNBORN;
+    child->launch.fostered = shall_be_fostered;
+    child->helper = (struct ramet_helper){
+        .request = &child->request,
+        .entry = &child->entry,
+        .pid_namespace = manner->pid_namespace,
+        .stays = manner->follows_process && manner->has_own_score,
+        .told = &child->launch.arrived,
+    };
+    child->helper_stack = ramet_launch_stack(0);
+    long helper = child->helper_stack == NULL ? -ENOMEM : start_helper(child);
+    if (helper < 0) {
+        fail(child, RAMET_NO_HELPER, -helper);
+        return 0;
+    }
+    await_birth(child);
+    if (child->tid == 0 && child->helper.could_not_enter)
+        fail(child, RAMET_ENTERING, child->helper.error);
+    else if (child->tid == 0)
+        return child->helper.error;
+    if (shall_be_fostered)
+        await_succession(child, helper);
+    return 0;
+}
+
+static int make_here(struct ramet_underway *child)
+{
+    child->launch.arrived = RAMET_BORN;
+    long pid = ramet_make(&child->request, &child->entry);
+    if (pid >= 0)
+        return 0;
+    child->launch.arrived = RAMET_GONE;
+    return (int)-pid;
+}
+
+/* A child of another parent (PARENT) has nothing to do with our threads. */
+static int make(struct ramet_underway *child, const struct ramet_manner *manner)
+{
+    const bool is_main = ramet_syscall0(__NR_gettid) == ramet_syscall0(__NR_getpid);
+    const bool is_ours = !(child->request.args.flags & CLONE_PARENT);
+    const bool enters = manner->pid_namespace != RAMET_NO_NAMESPACE;
+    const bool of_process = is_ours && (manner->waits || manner->follows_process);
+    const bool needs_helper = enters || manner->has_own_score || (of_process && !is_main);
+    ask(child, manner->has_own_score);
+    child->entry = ramet_launch_on(child->stack, &child->request, &child->launch);
+    if (of_process)
+        child->launch.parent_word = ramet_main_end_word();
+    if (!needs_helper)
+        return make_here(child);
+    return make_by_helper(child, manner, of_process && !manner->has_own_score);
+}
+
+struct ramet_underway *ramet_underway(const struct ramet_request *request, struct ramet_plan *plan,
+                                      const struct ramet_manner *manner, int *error)
+{
+    ramet_underway_sweep();
+    struct ramet_underway *child = calloc(1, sizeof *child);
+    struct ramet_stack *stack = child == NULL ? NULL : ramet_launch_stack(plan->slots);
+    if (stack == NULL) {
+        free(child);
+        *error = ENOMEM;
+        return NULL;
+    }
+    child->stack = stack;
+    child->pidfd = -1;
+    child->request = *request;
+    child->plan = ramet_plan_hold(plan);
+    child->launch.plan = plan;
+    child->launch.maker_process = (int)ramet_syscall0(__NR_getpid);
+    child->noted = plan->changes_identity && ramet_dumpable_note();
+    const ramet_sigset mask = child->launch.mask = ramet_block_signals();
+    *error = make(child, manner);
+    ramet_set_signal_mask(mask);
+    if (*error == 0)
+        return child;
+    ramet_underway_release(child);
+    return NULL;
+}
+
+int ramet_underway_born(const struct ramet_underway *child, int *pidfd)
+{
+    *pidfd = child->pidfd;
+    return child->tid;
+}
+
+static bool is_there(int arrived, int gate)
+{
+    return arrived == RAMET_GONE || arrived >= gate;
+}
+
+bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeout, struct ramet_report *report)
+{
+    int *word = &child->launch.arrived, arrived;
+    int64_t at = timeout < 0 ? 0 : ramet_now() + timeout;
+    const struct timespec moment = {.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
+    bool in_time = true;
+    while (!is_there(arrived = __atomic_load_n(word, __ATOMIC_ACQUIRE), gate) && in_time)
+        in_time = ramet_futex_wait_until(word, arrived, timeout < 0 ? NULL : &moment) != -ETIMEDOUT;
+    if (!is_there(arrived, gate))
+        return false;
+    if (arrived == RAMET_GONE) {
+        ramet_futex_wake(word); /* the kernel wakes one, and others may wait */
+        restore_mark(child);
+    }
+    report->pid = child->tid;
+    ramet_read_report(&child->launch, report);
+    if (arrived == RAMET_GONE && report->pid > 0 && report->failed_step == -1 &&
+        __atomic_load_n(&child->launch.waits_at, __ATOMIC_ACQUIRE) != 0)
+        report->failed_step = RAMET_AT_GATE;
+    return true;
+}
+
+void ramet_underway_cancel(struct ramet_underway *child)
+{
+    if (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE)
+        return;
+    if (child->pidfd >= 0)
+        ramet_syscall4(__NR_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
+    else if (child->tid > 0)
+        ramet_syscall2(__NR_kill, child->tid, SIGKILL);
+}
+
+void ramet_underway_open(struct ramet_underway *child, int gate)
+{
+    __atomic_store_n(&child->launch.opened, gate, __ATOMIC_RELEASE);
+    ramet_futex_wake(&child->launch.opened);
+}
+
+void ramet_underway_stop(struct ramet_underway *child)
+{
+    ramet_stop(child->tid);
+}

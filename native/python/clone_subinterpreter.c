@@ -1,0 +1,149 @@
+/*
+ * A carried child with an interpreter, and a GIL, of its own. Nothing here has both GILs: what the
+ * child sees of its caller is memory that is lent to it, and its code, which are only read.
+ */
+#include "clone_hosted.h"
+
+#include "futex.h"
+#include "safe_kill.h"
+#include "plan_object.h"
+
+/* For how long a killer waits until the child gives its GIL up: as long as a carrier does for its deadline. */
+#define PATIENCE INT64_C(200000000)
+
+enum { NOT_STRUCK, STRIKING, STRUCK };
+
+/* The last of Python, with the GIL of the child's own interpreter: what it keeps for a thread is let go of where it belongs. */
+static void leave_apart(struct carried *call)
+{
+    __atomic_store_n(&call->leaving, true, __ATOMIC_RELEASE);
+    core_swallow_interrupt(call->state);
+    PyThreadState_Clear(call->state);
+    PyEval_SaveThread();
+    call->finished = true;
+}
+
+int core_run_apart(void *task, void *arg, void *context)
+{
+    struct carried *call = context;
+    const PlanObject *plan = (PlanObject *)call->apart->plan;
+    int failed_step = -1, error = 0;
+    (void)arg;
+    core_settle(call);
+    if (plan != NULL && !core_do_plan(plan->plan, &failed_step, &error))
+        return 1;
+    PyEval_RestoreThread(call->state);
+    int code = core_interpreter_run(call->own, task, failed_step, error, &call->lent);
+    if (core_is_alone())
+        leave_apart(call);
+    return code; /* else its daemon threads end with it, and it keeps the GIL: so that none dies with it */
+}
+
+/* An import in another interpreter than the main one may run in the main one for a moment, in a state made for it. */
+static void delete_strays(PyThreadState *mine)
+{
+    PyThreadState *next;
+    for (PyThreadState *state = PyInterpreterState_ThreadHead(mine->interp); state != NULL; state = next) {
+        next = PyThreadState_Next(state);
+        if (state != mine && state->thread_id == mine->thread_id)
+            core_delete_state(state);
+    }
+}
+
+/* The child is gone, and its GIL with it, unless it is this thread's now. */
+void core_bury_apart(struct carried *call)
+{
+    PyThreadState *mine = call->undertaker;
+    if (core_is_attached(NULL))
+        PyEval_RestoreThread(mine);
+    else
+        PyThreadState_Swap(mine);
+    delete_strays(mine);
+    call->closed = true;
+    PyEval_SaveThread();
+    bool unvisited = core_end_visits(&call->visits);
+    if (call->finished)
+        PyThreadState_Delete(call->state);
+    PyEval_RestoreThread(mine);
+    if (call->finished && !call->lent)
+        core_interpreter_rest(call->own);
+    else if (unvisited)
+        core_interpreter_drop(call->own);
+    core_shared_task_release(call->apart);
+    core_tidy_up(call, mine);
+}
+
+/* Never lent, or given back unused. */
+void core_retire_apart(struct carried *call)
+{
+    leave_apart(call);
+    core_bury_apart(call);
+}
+
+static void strike(void *context)
+{
+    struct carried *call = context;
+    int not_yet = NOT_STRUCK;
+    if (!__atomic_compare_exchange_n(&call->struck, &not_yet, STRIKING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    ramet_kill_sharer(call->pid, call->pidfd, core_strike_off, NULL);
+    __atomic_store_n(&call->struck, STRUCK, __ATOMIC_RELEASE);
+    ramet_futex_wake(&call->struck);
+}
+
+/* For the visitor, who waits for the child's GIL; then without, if the child never gives it up. */
+static void wait_for_strike(struct carried *call)
+{
+    int64_t until = ramet_now() + PATIENCE, left;
+    while (__atomic_load_n(&call->struck, __ATOMIC_ACQUIRE) == NOT_STRUCK && (left = until - ramet_now()) > 0)
+        ramet_futex_wait_while(&call->struck, NOT_STRUCK, left);
+}
+
+/*
+ * The caller keeps its own GIL meanwhile, which the child may take for an import; and a visitor takes
+ * the child's. What never gives that up is killed without: its interpreter is not used again.
+ */
+bool core_strike_apart(struct carried *call, int pid, int pidfd)
+{
+    if (call->closed)
+        return false;
+    call->pid = pid;
+    call->pidfd = pidfd;
+    if (call->struck == NOT_STRUCK && core_visit(&call->visits, call->own, strike, call))
+        wait_for_strike(call);
+    strike(call);
+    while (__atomic_load_n(&call->struck, __ATOMIC_ACQUIRE) == STRIKING)
+        ramet_futex_wait(&call->struck, STRIKING, NULL);
+    return true;
+}
+
+/* An exception on its way into another interpreter. */
+struct interrupting {
+    struct carried *call;
+    PyObject *exception;
+};
+
+static void interrupt(void *context)
+{
+    struct interrupting interrupting = *(struct interrupting *)context;
+    struct carried *call = interrupting.call;
+    PyObject *exception = interrupting.exception == Py_None ? call->own->interrupted : interrupting.exception;
+    PyMem_RawFree(context);
+    if (!call->leaving)
+        PyThreadState_SetAsyncExc(call->state->thread_id, exception);
+}
+
+bool core_interrupt_apart(struct carried *call, PyObject *exception)
+{
+    if (call->leaving || call->closed)
+        return false;
+    struct interrupting *interrupting = PyMem_RawMalloc(sizeof *interrupting);
+    if (interrupting == NULL)
+        return false;
+    *interrupting = (struct interrupting){call, exception};
+    if (core_visit(&call->visits, call->own, interrupt, interrupting))
+        return true;
+    PyMem_RawFree(interrupting);
+    return false;
+}
+

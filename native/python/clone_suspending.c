@@ -1,0 +1,248 @@
+/*
+ * VM|VFORK: the calling thread is suspended until its child execs or ends, and lends it everything:
+ * stack, thread-local block, memory. A Python function gets a thread state of its own all the same,
+ * so that an exec in the midst of nested frames leaves the caller's state as it was.
+ */
+#define _GNU_SOURCE
+#include "clone_ways.h"
+
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "watched_children.h"
+#include "left_open.h"
+#include "libc_thread.h"
+#include "nested_hosts.h"
+#include "parent_death.h"
+
+#define BENCH_BYTES 16384
+#define LEAST_STACK_BYTES 49152 /* the bench, what is noted of a dead child, and some of Python */
+
+struct suspending {
+    PyThreadState *state;
+    ramet_sigset mask;
+    bool clear_handlers;
+    bool is_process;
+    bool finished; /* the child came to the end of its function... */
+    bool tidy;     /* ...and its state is as good as new */
+    bool outlived; /* it came there with threads left, and has done and told what could be */
+    pid_t owner; /* 0: do not die with it */
+    pid_t pid;   /* as the child sees it */
+    const struct ramet_stack *stack;
+    struct core_table_user table;
+    struct core_dead_frames found; /* of a child that did not finish */
+};
+
+static void settle(struct suspending *call)
+{
+    call->pid = (pid_t)ramet_syscall0(__NR_getpid);
+    core_table_settle(&call->table, call->pid);
+    if (call->clear_handlers)
+        ramet_clear_handlers();
+    if (call->owner != 0)
+        ramet_die_with(call->owner);
+    ramet_set_signal_mask(call->mask);
+}
+
+static int run_python(void *fn, void *arg, void *context)
+{
+    struct suspending *call = context;
+    settle(call);
+    core_set_stack_bounds(call->state, call->stack);
+    PyEval_RestoreThread(call->state);
+    int code = core_invoke(fn, arg);
+    core_table_close(&call->table, NULL);
+    PyEval_SaveThread();
+    return code;
+}
+
+static int run_task(void *task, void *arg, void *context)
+{
+    struct suspending *call = context;
+    (void)arg;
+    settle(call);
+    PyEval_RestoreThread(call->state);
+    int code = core_run_task(task, NULL);
+    call->outlived = call->is_process && core_outlived_by_threads();
+    if (call->outlived)
+        return code;
+    core_table_close(&call->table, task);
+    bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
+    PyEval_SaveThread();
+    call->tidy = tidy;
+    call->finished = true;
+    return code;
+}
+
+/*
+ * A child that came to its end is a zombie by now, or will be at once, and nothing can be done with
+ * it but this. With signals blocked, so that none comes between.
+ */
+static void reap(SharedTaskObject *task, long pid, uint64_t flags)
+{
+    siginfo_t info = {0};
+    if (flags & (CLONE_THREAD | CLONE_PARENT | CLONE_PTRACE)) /* another's to wait for, or nobody's */
+        return;
+    if (ramet_syscall5(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, &task->used) < 0)
+        return;
+    task->ended_how = info.si_code;
+    task->ended_with = info.si_status;
+}
+
+static void look(void *context, void *left)
+{
+    struct suspending *call = context;
+    core_keep_stack(&call->found.stack, call->stack == NULL ? (uintptr_t)left : call->stack->base + call->stack->size);
+    core_look_at_frames(call->state, &call->found);
+}
+
+/*
+ * In a state made for it, and not as the main thread: a signal that the caller gets meanwhile waits for its own
+ * code, where what the handler raises is heard.
+ */
+static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
+{
+    PyThreadState *state = PyThreadState_New(mine->interp);
+    bool is_main = core_hide_main_thread();
+    if (state != NULL)
+        PyThreadState_Swap(state);
+    PyThreadState *noted = core_note_state(state);
+    core_bury(call->state, &call->found);
+    core_table_abandon(&call->table);
+    core_take_stock(&call->found, NULL, task, false);
+    if (!call->finished)
+        core_shared_task_forget(task);
+    if (pid > 0 && call->is_process && !call->finished) {
+        core_bury_threads(pid);
+        if (call->outlived)
+            core_note_native_threads();
+        else
+            core_settle_native_threads(false);
+    }
+    if (state != NULL) {
+        PyThreadState_Clear(state);
+        PyThreadState_Swap(mine);
+        core_note_state(noted);
+        PyThreadState_Delete(state);
+    }
+    if (!is_main)
+        return;
+    core_show_main_thread();
+    /* Whether a signal waits for a thread that may handle it is worked out when the GIL is taken: it was, by none. */
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+}
+
+/* Without the GIL: the caller's own state again, with it. */
+static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
+{
+    if (!call->tidy) {
+        core_take_over(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
+        bury(mine, call, task, pid);
+        return;
+    }
+    PyEval_RestoreThread(mine);
+    if (!core_keep_state(call->state))
+        core_delete_state(call->state);
+}
+
+/* Below and above all that the calling thread has for a stack; 0 where nobody need know: the main thread's grows. */
+static void measure_stack(uintptr_t *lowest, uintptr_t *highest)
+{
+    pthread_attr_t attr;
+    void *base;
+    size_t size, guard;
+    if (core_is_main_thread() || pthread_getattr_np(pthread_self(), &attr) != 0)
+        return;
+    if (pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0) {
+        *lowest = (uintptr_t)base + guard;
+        *highest = (uintptr_t)base + size;
+    }
+    pthread_attr_destroy(&attr);
+}
+
+bool core_has_room_for_child(void)
+{
+    static _Thread_local uintptr_t lowest, highest;
+    static _Thread_local bool measured;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (!measured)
+        measure_stack(&lowest, &highest);
+    measured = true;
+    if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it may be on another one */
+        return true;
+    PyErr_Format(PyExc_ValueError,
+                 "the child runs on this thread's stack, which has %zu bytes left: it needs at least %d. Make the thread "
+                 "with a larger threading.stack_size()",
+                 (size_t)(here - lowest), LEAST_STACK_BYTES);
+    return false;
+}
+
+static long birth_of_python(struct core_birth *birth)
+{
+    struct suspending call = {
+        .state = core_borrow_state(),
+        .clear_handlers = core_clears_handlers(birth),
+        .is_process = !(birth->request.args.flags & CLONE_THREAD),
+        .owner = core_owner(birth),
+        .stack = birth->stack,
+    };
+    if (call.state == NULL)
+        return -ENOMEM;
+    struct ramet_entry entry = {run_python, &call, birth->fn, birth->arg, core_exit_call(birth)};
+    if (birth->fn == NULL) {
+        entry.run = run_task;
+        entry.fn = birth->task;
+    }
+    core_table_enter(&call.table, call.state, birth->request.args.flags);
+    char bench[BENCH_BYTES] __attribute__((aligned(16)));
+    PyThreadState *mine = PyEval_SaveThread();
+    PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
+    struct ramet_request request = birth->request;
+    int *ward;
+    long pid = core_guard(birth, &request.args, &ward);
+    call.mask = ramet_block_signals();
+    long rseq_length = ramet_rseq_leave(); /* else the child would read the caller's processor */
+    bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
+    if (pid == 0)
+        pid = ramet_birth(&request, &entry);
+    if (pid > 0 && !call.finished)
+        ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
+    if (is_main)
+        core_show_main_thread();
+    ramet_rseq_enter(rseq_length);
+    if (ward != NULL) {
+        ramet_guard_leave(ward);
+        ramet_guard_drain();
+    }
+    if (pid > 0 && call.finished)
+        reap(birth->task, pid, birth->request.args.flags);
+    ramet_set_signal_mask(call.mask);
+    core_note_state(noted);
+    go_on(mine, &call, birth->task, pid);
+    return pid;
+}
+
+static long birth_of_native(struct core_birth *birth)
+{
+    PyThreadState *mine = PyEval_SaveThread();
+    ramet_sigset mask = ramet_block_signals();
+    struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, birth->fn, birth->arg, core_exit_call(birth)};
+    long pid = ramet_birth(&birth->request, &entry);
+    ramet_set_signal_mask(mask);
+    PyEval_RestoreThread(mine);
+    return pid;
+}
+
+long core_birth_suspending(struct core_birth *birth)
+{
+    if (birth->stack != NULL)
+        ramet_stack_occupy(birth->stack);
+    long pid = birth->native ? birth_of_native(birth) : birth_of_python(birth);
+    if (birth->stack != NULL)
+        ramet_stack_leave(birth->stack);
+    return pid;
+}

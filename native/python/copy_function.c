@@ -1,0 +1,71 @@
+/* ramet._core.copy: a function in a child with a memory of its own. */
+#include <linux/sched.h>
+#include <unistd.h>
+
+#include "clone_ways.h"
+#include "handle.h"
+#include "mapping.h"
+
+/* ramet._process.result_channel.prepare(), until it has been done. */
+static bool prepare(void)
+{
+    static bool prepared;
+    if (prepared)
+        return true;
+    PyObject *transfer = PyImport_ImportModule("ramet._process.result_channel");
+    PyObject *done = transfer == NULL ? NULL : PyObject_CallMethod(transfer, "prepare", NULL);
+    prepared = done == Py_True;
+    Py_XDECREF(done);
+    Py_XDECREF(transfer);
+    return done != NULL;
+}
+
+/* request: a tuple of the packed struct clone_args, legacy and stopped. */
+static bool read_request(struct core_birth *birth, PyObject *request)
+{
+    Py_buffer block;
+    int legacy, stopped;
+    if (!PyArg_ParseTuple(request, "y*pp:copy", &block, &legacy, &stopped))
+        return false;
+    bool read = core_read_args(&birth->request.args, &block);
+    PyBuffer_Release(&block);
+    birth->request.legacy = legacy;
+    birth->request.stopped = stopped;
+    return read;
+}
+
+/* None: what libc's fork() does. Returns twice. */
+static long make(struct core_birth *birth, bool asks_for_more, int *pidfd)
+{
+    if (!asks_for_more)
+        return core_fork();
+    if (birth->request.args.flags & CLONE_PIDFD)
+        birth->request.args.pidfd = (uintptr_t)pidfd;
+    return core_birth_copied(birth);
+}
+
+PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct core_birth birth = {.request.size = sizeof birth.request.args, .timeout = -1};
+    int pidfd = -1;
+    (void)module;
+    if (count != 5 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyObject_TypeCheck(args[1], &Mapping_Type) ||
+        !(args[2] == Py_None || PyTuple_Check(args[2])) || !PyTuple_Check(args[4]))
+        return PyErr_Format(PyExc_TypeError, "copy(child, outcome, request, fn, args)");
+    HandleObject *child = (HandleObject *)args[0];
+    MappingObject *outcome = (MappingObject *)args[1];
+    if (args[2] != Py_None && !read_request(&birth, args[2]))
+        return NULL;
+    /* What is buffered now would be written by both. */
+    if (!core_may_copy() || !prepare() || core_flush_standard_streams() < 0)
+        return NULL;
+    Py_XSETREF(child->outcome, Py_NewRef(outcome));
+    long pid = make(&birth, args[2] != Py_None, &pidfd);
+    if (pid == 0)
+        _exit(core_mapping_deliver(outcome, args[3], args[4]));
+    if (pid < 0)
+        return core_raise_errno(pid);
+    core_handle_hold(child, pid, pidfd);
+    core_mapping_keep_from_others(outcome);
+    Py_RETURN_NONE;
+}
