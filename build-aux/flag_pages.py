@@ -39,7 +39,7 @@ GROUPS = (
         "SETTLS PARENT_SETTID CHILD_SETTID CHILD_CLEARTID",
     ),
     (
-        "birth",
+        "start",
         "How a child begins",
         "Who waits, who watches, where the child is put and what it may.",
         "VFORK PTRACE UNTRACED INTO_CGROUP NNP",

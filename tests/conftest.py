@@ -144,7 +144,7 @@ class LeakCheck:
         deadline = time.monotonic() + PATIENCE_SECONDS
         pause = 0.001
         gc.collect()
-        _core.drain()  # carriers at rest are kept on purpose
+        _core.drain()  # host threads at rest are kept on purpose
         while left := Holdings.now().beyond(self._before):
             if time.monotonic() > deadline:
                 pytest.fail("left behind: " + "; ".join(left), pytrace=False)
@@ -177,7 +177,7 @@ def nothing_left() -> Iterator[LeakCheck]:
 
 # ---- how long a test may take
 
-# With RAMET_LONG=1. The watchdog that needs no interpreter lock is set for less.
+# With RAMET_LONG=1. The deadline thread that needs no interpreter lock is set for less.
 LONGEST_SECONDS = 2000
 
 

@@ -6,7 +6,7 @@
  *
  *  1. errno, stdio, malloc, locks: the child may find them half changed. So: no libc at all.
  *  2. The parent's signal handlers would run in the child, on the parent's memory. So: every
- *     signal is blocked around the birth, and the handlers are cleared before any is let in.
+ *     signal is blocked around the clone call, and the handlers are cleared before any is let in.
  *  3. Cancellation and the stack protector read the thread-local block. So: this folder is
  *     compiled without the protector, and a test shows that its archive imports nothing.
  *  4. The child's failure must reach the parent. So: it is written into memory that both see.
@@ -48,7 +48,7 @@ _Static_assert(sizeof(struct ramet_clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
 _Static_assert(offsetof(struct ramet_clone_args, tls) == 56, "CLONE_ARGS_SIZE_VER0 is 64");
 _Static_assert(offsetof(struct ramet_clone_args, set_tid_size) == 72, "CLONE_ARGS_SIZE_VER1 is 80");
 
-/* What a child does first; arch/<cpu>/birth.S reads it by these offsets. */
+/* What a child does first; arch/<cpu>/clone call.S reads it by these offsets. */
 struct ramet_entry {
     int (*run)(void *fn, void *arg, void *context);
     void *context;
@@ -57,10 +57,10 @@ struct ramet_entry {
     long exit_call;
 };
 
-_Static_assert(offsetof(struct ramet_entry, context) == 8, "birth.S");
-_Static_assert(offsetof(struct ramet_entry, fn) == 16, "birth.S");
-_Static_assert(offsetof(struct ramet_entry, arg) == 24, "birth.S");
-_Static_assert(offsetof(struct ramet_entry, exit_call) == 32, "birth.S");
+_Static_assert(offsetof(struct ramet_entry, context) == 8, "clone call.S");
+_Static_assert(offsetof(struct ramet_entry, fn) == 16, "clone call.S");
+_Static_assert(offsetof(struct ramet_entry, arg) == 24, "clone call.S");
+_Static_assert(offsetof(struct ramet_entry, exit_call) == 32, "clone call.S");
 
 long ramet_clone3_call(struct ramet_clone_args *args, size_t size, const struct ramet_entry *entry);
 long ramet_clone_call(unsigned long flags, void *stack, int *ptid, int *ctid, unsigned long tls,
@@ -75,7 +75,7 @@ struct ramet_request {
     bool stopped; /* the child begins stopped, which the kernel no longer does itself */
 };
 
-/* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is for launch/birth.h. */
+/* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is for launch/clone call.h. */
 long ramet_make(const struct ramet_request *request, const struct ramet_entry *entry);
 
 /* The same, but returns twice. */

@@ -178,7 +178,7 @@ static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *laun
     return is_missing(error) ? close_slowly(operand[0], operand[1]) : error;
 }
 
-/* A table that is shared costs nothing at the birth; from here on it is our own, and only as large as is needed. */
+/* A table that is shared costs nothing at the clone call; from here on it is our own, and only as large as is needed. */
 static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     uintptr_t first = operand[launch->fetches ? 1 : 0];

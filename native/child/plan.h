@@ -1,4 +1,4 @@
-/* What a child does between its birth and its program, decided before it exists. */
+/* What a child does between its clone call and its program, decided before it exists. */
 #ifndef RAMET_PLAN_H
 #define RAMET_PLAN_H
 

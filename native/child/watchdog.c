@@ -1,4 +1,4 @@
-/* The guardian of the children in shared memory. */
+/* The watchdog of the children in shared memory. */
 #include "watchdog.h"
 
 #include <linux/futex.h>
@@ -48,58 +48,58 @@ static void kill_ward(long pid)
     ramet_syscall1(__NR_close, pidfd);
 }
 
-static int has_wards(const struct ramet_guard *guard)
+static int has_wards(const struct ramet_watchdog *watchdog)
 {
-    for (const struct ramet_wards *some = &guard->wards; some != 0; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
+    for (const struct ramet_wards *some = &watchdog->watched; some != 0; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
         for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
             if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
                 return 1;
     return 0;
 }
 
-static void kill_wards(const struct ramet_guard *guard)
+static void kill_wards(const struct ramet_watchdog *watchdog)
 {
-    for (const struct ramet_wards *some = &guard->wards; some != 0; some = some->next)
+    for (const struct ramet_wards *some = &watchdog->watched; some != 0; some = some->next)
         for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
             if (some->pids[i] > 0)
                 kill_ward(some->pids[i]);
 }
 
-static int change_stage(struct ramet_guard *guard, int from, int to)
+static int change_stage(struct ramet_watchdog *watchdog, int from, int to)
 {
-    return __atomic_compare_exchange_n(&guard->stage, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n(&watchdog->stage, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* Whether it may go: the place is given up first, so that who comes now either is seen or finds it empty. */
-static int retires(struct ramet_guard *guard)
+static int retires(struct ramet_watchdog *watchdog)
 {
-    if (!change_stage(guard, RAMET_GUARDIAN_WATCHES, RAMET_NO_GUARDIAN))
+    if (!change_stage(watchdog, RAMET_WATCHDOG_WATCHES, RAMET_NO_GUARDIAN))
         return 0;
-    return !has_wards(guard) || !change_stage(guard, RAMET_NO_GUARDIAN, RAMET_GUARDIAN_WATCHES);
+    return !has_wards(watchdog) || !change_stage(watchdog, RAMET_NO_GUARDIAN, RAMET_WATCHDOG_WATCHES);
 }
 
 /* An exec of the owner's leaves this memory as well, and ends no pidfd: hence a look now and then. */
-static int owner_is_gone(const struct ramet_guard *guard)
+static int owner_is_gone(const struct ramet_watchdog *watchdog)
 {
     struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
-    struct pollfd waited = {.fd = guard->pidfd, .events = POLL_IN};
-    return ramet_syscall5(__NR_ppoll, &waited, 1, &pause, 0, 0) > 0 || !shares_memory(guard->owner);
+    struct pollfd waited = {.fd = watchdog->pidfd, .events = POLL_IN};
+    return ramet_syscall5(__NR_ppoll, &waited, 1, &pause, 0, 0) > 0 || !shares_memory(watchdog->owner);
 }
 
-int ramet_guardian(void *fn, void *arg, void *context)
+int ramet_watchdog(void *fn, void *arg, void *context)
 {
-    struct ramet_guard *guard = context;
+    struct ramet_watchdog *watchdog = context;
     (void)fn, (void)arg;
-    ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-guardian");
-    let_go(guard->pidfd);
-    if (!change_stage(guard, RAMET_GUARDIAN_CHANGES, RAMET_GUARDIAN_WATCHES))
+    ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-watchdog");
+    let_go(watchdog->pidfd);
+    if (!change_stage(watchdog, RAMET_WATCHDOG_CHANGES, RAMET_WATCHDOG_WATCHES))
         return 0; /* the owner has lost its patience */
-    ramet_syscall3(__NR_futex, &guard->stage, FUTEX_WAKE, ALL);
-    for (int idle = 0; !owner_is_gone(guard);) {
-        idle = has_wards(guard) ? 0 : idle + 1;
-        if (idle >= IDLE_LOOKS && retires(guard))
+    ramet_syscall3(__NR_futex, &watchdog->stage, FUTEX_WAKE, ALL);
+    for (int idle = 0; !owner_is_gone(watchdog);) {
+        idle = has_wards(watchdog) ? 0 : idle + 1;
+        if (idle >= IDLE_LOOKS && retires(watchdog))
             return 0;
     }
-    kill_wards(guard);
+    kill_wards(watchdog);
     return 0;
 }

@@ -150,7 +150,7 @@ bool ramet_arena_has_lost(const void *block)
  */
 static void make_room(void)
 {
-    mallopt(M_ARENA_MAX, 8 * get_nprocs() + 2 * MOST_GIVEN_UP); /* one more for each burial */
+    mallopt(M_ARENA_MAX, 8 * get_nprocs() + 2 * MOST_GIVEN_UP); /* one more for each recovery */
     pthread_atfork(unlock_for_fork, lock_again, mend_in_copy);
 }
 

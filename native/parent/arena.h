@@ -1,11 +1,11 @@
 /*
- * The part of malloc in a carrier. glibc gives a thread an arena of its own, up to eight for each
- * processor, and a child allocates from its carrier's. Killed within malloc it takes the arena's lock
- * with it, of which nobody knows the owner, and the next to allocate there is its undertaker.
+ * The part of malloc in a host thread. glibc gives a thread an arena of its own, up to eight for each
+ * processor, and a child allocates from its host thread's. Killed within malloc it takes the arena's lock
+ * with it, of which nobody knows the owner, and the next to allocate there is its recovering thread.
  *
  * What the arena holds may be half changed. It is put in order where that can be done, see malloc_state.h,
- * and the carrier goes on in it. Else it is given up: libc's thread-locals are put back as they were before
- * the carrier first allocated, and malloc finds a thread that has no arena yet. The lock stays as it is,
+ * and the host thread goes on in it. Else it is given up: libc's thread-locals are put back as they were before
+ * the host thread first allocated, and malloc finds a thread that has no arena yet. The lock stays as it is,
  * which keeps all others from allocating there: malloc passes over arenas that it finds locked. Who frees
  * what lies there waits for ever. In the child of a fork, which begins with one thread, it is put in order.
  */

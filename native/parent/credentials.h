@@ -1,6 +1,6 @@
 /*
  * What this thread may do, in one number: the same as long as it is the same. A child knows by it whether it has
- * given up rights since its birth; whoever does not want to be believed by it asks the kernel, see ramet/_kernel/credentials.py.
+ * given up rights since its clone call; whoever does not want to be believed by it asks the kernel, see ramet/_kernel/credentials.py.
  */
 #ifndef RAMET_RIGHTS_H
 #define RAMET_RIGHTS_H

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /*
- * Before the birth of such a child, and after its exec; the last of several at a time restores the
+ * Before the clone call of such a child, and after its exec; the last of several at a time restores the
  * mark. False: it cannot be kept, and is not to be restored.
  */
 bool ramet_dumpable_note(void);

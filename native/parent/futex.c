@@ -5,7 +5,7 @@
 
 #define SECOND 1000000000
 
-/* The call itself: libc's may write errno, and a carrier calls this while its thread-local block is lent. */
+/* The call itself: libc's may write errno, and a host thread calls this while its thread-local block is lent. */
 int64_t ramet_now(void)
 {
     struct timespec now;

@@ -14,8 +14,8 @@
 
 struct pool {
     uint64_t epoch; /* 0: wiped by a fork, or new */
-    pid_t owner;    /* the process whose threads the carriers are */
-    struct ramet_carrier *at_rest[MOST_AT_REST];
+    pid_t owner;    /* the process whose threads the host threads are */
+    struct ramet_host *at_rest[MOST_AT_REST];
     struct ramet_link *busy; /* given back before they were over */
 };
 
@@ -47,44 +47,44 @@ bool ramet_pool_is_ours(void)
 }
 
 /* Claims one that is in a slot. */
-static struct ramet_carrier *take_from_slots(void)
+static struct ramet_host *take_from_slots(void)
 {
     for (int i = 0; i < MOST_AT_REST; i++) {
-        struct ramet_carrier **slot = &pool->at_rest[i];
+        struct ramet_host **slot = &pool->at_rest[i];
         if (__atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
             continue;
-        struct ramet_carrier *carrier = __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL);
-        if (carrier == NULL)
+        struct ramet_host *host = __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL);
+        if (host == NULL)
             continue;
-        if (ramet_carrier_claim(carrier))
-            return carrier;
-        ramet_carrier_release(carrier); /* it has ended */
+        if (ramet_host_claim(host))
+            return host;
+        ramet_host_release(host); /* it has ended */
     }
     return NULL;
 }
 
-static void put_to_rest(struct ramet_carrier *carrier)
+static void put_to_rest(struct ramet_host *host)
 {
     for (int i = 0; i < MOST_AT_REST; i++) {
-        struct ramet_carrier *empty = NULL;
-        if (__atomic_compare_exchange_n(&pool->at_rest[i], &empty, carrier, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        struct ramet_host *empty = NULL;
+        if (__atomic_compare_exchange_n(&pool->at_rest[i], &empty, host, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return;
     }
-    if (ramet_carrier_claim(carrier))
-        ramet_carrier_dismiss(carrier);
-    ramet_carrier_release(carrier);
+    if (ramet_host_claim(host))
+        ramet_host_dismiss(host);
+    ramet_host_release(host);
 }
 
-void ramet_pool_give_back(struct ramet_carrier *carrier)
+void ramet_pool_give_back(struct ramet_host *host)
 {
-    if (!carrier->again || __atomic_load_n(&carrier->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED)
-        ramet_carrier_release(carrier);
-    else if (carrier->epoch != ramet_epoch())
+    if (!host->again || __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED)
+        ramet_host_release(host);
+    else if (host->epoch != ramet_epoch())
         return; /* its thread is not in this process; only a fork copied the handle */
-    else if (__atomic_load_n(&carrier->over, __ATOMIC_ACQUIRE) == 0)
-        put_to_rest(carrier);
+    else if (__atomic_load_n(&host->over, __ATOMIC_ACQUIRE) == 0)
+        put_to_rest(host);
     else
-        ramet_push(&pool->busy, &carrier->link);
+        ramet_push(&pool->busy, &host->link);
 }
 
 static void sweep_busy(void)
@@ -92,27 +92,27 @@ static void sweep_busy(void)
     struct ramet_link *next;
     for (struct ramet_link *link = ramet_take_all(&pool->busy); link != NULL; link = next) {
         next = link->next;
-        ramet_pool_give_back((struct ramet_carrier *)link);
+        ramet_pool_give_back((struct ramet_host *)link);
     }
 }
 
-struct ramet_carrier *ramet_pool_take(void)
+struct ramet_host *ramet_pool_take(void)
 {
     if (pool == NULL)
         return NULL;
-    struct ramet_carrier *carrier = take_from_slots();
-    if (carrier != NULL || __atomic_load_n(&pool->busy, __ATOMIC_RELAXED) == NULL)
-        return carrier;
+    struct ramet_host *host = take_from_slots();
+    if (host != NULL || __atomic_load_n(&pool->busy, __ATOMIC_RELAXED) == NULL)
+        return host;
     sweep_busy();
     return take_from_slots();
 }
 
 void ramet_pool_drain(void)
 {
-    struct ramet_carrier *carrier;
-    while ((carrier = ramet_pool_take()) != NULL) {
-        ramet_carrier_dismiss(carrier);
-        ramet_carrier_wait_end(carrier);
-        ramet_carrier_release(carrier);
+    struct ramet_host *host;
+    while ((host = ramet_pool_take()) != NULL) {
+        ramet_host_dismiss(host);
+        ramet_host_wait_end(host);
+        ramet_host_release(host);
     }
 }

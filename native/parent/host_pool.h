@@ -1,5 +1,5 @@
 /*
- * Carriers that sleep between two children. The table lies in a page that the kernel wipes in the
+ * Host threads that sleep between two children. The table lies in a page that the kernel wipes in the
  * child of a fork, which has none of these threads; a child in shared memory sees it as it is.
  */
 #ifndef RAMET_POOL_H
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct ramet_carrier;
+struct ramet_host;
 
 /*
  * Whose memory this is: another number in the child of a fork, 0 where that cannot be told (Linux
@@ -19,14 +19,14 @@ uint64_t ramet_epoch(void);
 /* Whether threads made here stay as long as the memory: those of a child in shared memory end with it. */
 bool ramet_pool_is_ours(void);
 
-/* A carrier at rest, claimed; NULL when there is none. */
-struct ramet_carrier *ramet_pool_take(void);
+/* A host thread at rest, claimed; NULL when there is none. */
+struct ramet_host *ramet_pool_take(void);
 
 /*
- * The caller is done with a carrier, which may be over or not: it goes to rest, at once or later.
+ * The caller is done with a host thread, which may be over or not: it goes to rest, at once or later.
  * What there is no room for is dismissed. Takes over the caller's hold.
  */
-void ramet_pool_give_back(struct ramet_carrier *carrier);
+void ramet_pool_give_back(struct ramet_host *host);
 
 /* Dismisses all that are at rest, and waits until they have ended. The caller must not hold what they need for that. */
 void ramet_pool_drain(void);

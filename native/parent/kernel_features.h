@@ -6,7 +6,7 @@
 
 /*
  * Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. Asked anew
- * each time, in the thread that will make the birth and before its signals are blocked: a filter may come
+ * each time, in the thread that will make the clone call and before its signals are blocked: a filter may come
  * later, for one thread alone, and may send a SIGSYS.
  */
 bool ramet_has_clone3(void);

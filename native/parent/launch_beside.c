@@ -22,7 +22,7 @@
 
 struct ramet_underway {
     struct ramet_link link; /* first: of those that nobody holds any more */
-    int tid;                /* the kernel's to write, before the child's first step; 0: there was no birth */
+    int tid;                /* the kernel's to write, before the child's first step; 0: there was no clone call */
     int pidfd;              /* the same */
     int helper_lives;       /* a futex, and its word of CHILD_CLEARTID */
     bool noted;             /* see dumpable.h */

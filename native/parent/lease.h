@@ -1,4 +1,4 @@
-/* Memory lent to a task that no carrier watches: kept until the task is gone. */
+/* Memory lent to a task that no host thread watches: kept until the task is gone. */
 #ifndef RAMET_LEASE_H
 #define RAMET_LEASE_H
 

@@ -1,6 +1,6 @@
 /*
  * Memory that a task may still use after its Python object is gone: stacks and tid words. Each is
- * held by its object and by every carrier that lent it out, and goes when the last lets go.
+ * held by its object and by every host thread that lent it out, and goes when the last lets go.
  */
 #ifndef RAMET_MEMORY_H
 #define RAMET_MEMORY_H
@@ -11,8 +11,8 @@
 
 struct ramet_stack {
     int holders;
-    int users; /* tasks that may be on it, and carriers that have not yet seen theirs leave */
-    int word;  /* CHILD_CLEARTID of a carried task: 0 once it is off the stack */
+    int users; /* tasks that may be on it, and host threads that have not yet seen theirs leave */
+    int word;  /* CHILD_CLEARTID of a hosted task: 0 once it is off the stack */
     uintptr_t base;
     size_t size;
     size_t guard;
@@ -35,7 +35,7 @@ void ramet_stack_release(struct ramet_stack *stack);
 void ramet_stack_occupy(struct ramet_stack *stack);
 void ramet_stack_leave(struct ramet_stack *stack);
 
-/* Whether a task may be on it; waits for a carrier whose task has left to say so. */
+/* Whether a task may be on it; waits for a host thread whose task has left to say so. */
 bool ramet_stack_in_use(struct ramet_stack *stack);
 
 struct ramet_word *ramet_word_new(void);

@@ -3,9 +3,9 @@
  * its stead; when the clone comes, it makes the child that is wanted, or says EAGAIN.
  *
  *  1. A call that is handed over while SIGSYS is blocked ends the process, and libc blocks all signals around
- *     the birth. So SIGSYS is in no mask; libc is told that it is where it believes so.
+ *     the clone call. So SIGSYS is in no mask; libc is told that it is where it believes so.
  *  2. A signal that comes in between runs a handler whose calls are handed over as well, and which may
- *     have SIGSYS blocked. So all others wait for the birth, but for those that come of a fault and those
+ *     have SIGSYS blocked. So all others wait for the clone call, but for those that come of a fault and those
  *     of libc itself, for which another thread waits (setuid).
  *  3. The handler is in the table of the process, and its caller may have one for SIGSYS: that is called for
  *     whatever is not ours, and is back before the child is born.
@@ -128,7 +128,7 @@ struct passage {
     bool late;         /* SIGSYS was sent to a caller that has it blocked */
     siginfo_t told;    /* ...with this */
     bool over;         /* no call is handed over any more */
-    bool reached;      /* the birth */
+    bool reached;      /* the clone call */
     ucontext_t *context; /* where libc makes it */
     int *tid_word; /* libc's, which the child fills in itself; else NULL */
     long pid;
@@ -256,7 +256,7 @@ static void serve(struct passage *passage, long number, ucontext_t *context)
         passage->context = context;
         passage->pid = give_birth(passage, tid_word);
         ramet_answer(context, passage->pid);
-    } else if (ramet_returns_twice(number)) { /* a thread, which would begin in this handler: so the birth will be missed */
+    } else if (ramet_returns_twice(number)) { /* a thread, which would begin in this handler: so the clone call will be missed */
         finish(passage, context);
         ramet_repeat_handed(context);
     } else
@@ -352,7 +352,7 @@ static bool pass(struct passage *passage)
     pid_t pid = fork();
     if (pid != 0)
         end(passage);
-    if (!passage->reached) /* a handler has made a thread, and the birth was missed: nobody wants this one */
+    if (!passage->reached) /* a handler has made a thread, and the clone call was missed: nobody wants this one */
         dispose(pid);
     return true;
 }

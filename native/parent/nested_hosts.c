@@ -1,4 +1,4 @@
-/* The carriers that child processes have started; each entry is a hold. */
+/* The host threads that child processes have started; each entry is a hold. */
 #define _GNU_SOURCE
 #include "nested_hosts.h"
 
@@ -26,7 +26,7 @@
 struct entry {
     struct ramet_link link;
     int user; /* the tid of who looks at it; 0: nobody */
-    struct ramet_carrier *carrier; /* NULL: empty */
+    struct ramet_host *host; /* NULL: empty */
 };
 
 static struct ramet_link *entries;
@@ -37,14 +37,14 @@ static bool has_ended(int tid)
     return state == 'Z' || state == 'X' || (state == '\0' && ramet_syscall2(__NR_tkill, tid, 0) == -ESRCH);
 }
 
-static struct ramet_carrier *used(struct entry *entry)
+static struct ramet_host *used(struct entry *entry)
 {
-    return __atomic_load_n(&entry->carrier, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&entry->host, __ATOMIC_ACQUIRE);
 }
 
-static void set(struct entry *entry, struct ramet_carrier *carrier)
+static void set(struct entry *entry, struct ramet_host *host)
 {
-    __atomic_store_n(&entry->carrier, carrier, __ATOMIC_RELEASE);
+    __atomic_store_n(&entry->host, host, __ATOMIC_RELEASE);
 }
 
 /*
@@ -72,39 +72,39 @@ static void end_use(struct entry *entry)
     __atomic_store_n(&entry->user, 0, __ATOMIC_RELEASE);
 }
 
-void ramet_nested_note(struct ramet_carrier *carrier)
+void ramet_nested_note(struct ramet_host *host)
 {
     if (ramet_epoch() == 0 || ramet_pool_is_ours())
         return;
-    carrier->own_end = ramet_end_word();
-    carrier->maker = getpid();
+    host->own_end = ramet_end_word();
+    host->maker = getpid();
 }
 
-static bool is_over(const struct ramet_carrier *carrier)
+static bool is_over(const struct ramet_host *host)
 {
-    return __atomic_load_n(&carrier->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED || carrier->epoch != ramet_epoch();
+    return __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED || host->epoch != ramet_epoch();
 }
 
 /* What is over is let go; one of that maker's is returned, and taken out if that is asked. maker: 0 for nobody's. */
-static struct ramet_carrier *look_at(struct entry *entry, pid_t maker, bool take)
+static struct ramet_host *look_at(struct entry *entry, pid_t maker, bool take)
 {
     begin_use(entry);
-    struct ramet_carrier *carrier = used(entry), *over = NULL, *found = NULL;
-    if (carrier != NULL && is_over(carrier))
-        over = carrier;
-    else if (carrier != NULL && carrier->maker == maker)
-        found = carrier;
+    struct ramet_host *host = used(entry), *over = NULL, *found = NULL;
+    if (host != NULL && is_over(host))
+        over = host;
+    else if (host != NULL && host->maker == maker)
+        found = host;
     if (over != NULL || (found != NULL && take))
         set(entry, NULL);
     end_use(entry);
     if (over != NULL)
-        ramet_carrier_release(over);
+        ramet_host_release(over);
     return found;
 }
 
-static struct ramet_carrier *find(pid_t maker, bool take)
+static struct ramet_host *find(pid_t maker, bool take)
 {
-    struct ramet_carrier *found = NULL;
+    struct ramet_host *found = NULL;
     struct ramet_link *link = __atomic_load_n(&entries, __ATOMIC_ACQUIRE);
     for (; link != NULL && found == NULL; link = link->next)
         if (used((struct entry *)link) != NULL)
@@ -112,36 +112,36 @@ static struct ramet_carrier *find(pid_t maker, bool take)
     return found;
 }
 
-static bool put_into(struct entry *entry, struct ramet_carrier *carrier)
+static bool put_into(struct entry *entry, struct ramet_host *host)
 {
     begin_use(entry);
     bool empty = used(entry) == NULL;
     if (empty)
-        set(entry, carrier);
+        set(entry, host);
     end_use(entry);
     return empty;
 }
 
 /* Takes over the hold. False when there is no memory for another entry. */
-static bool keep(struct ramet_carrier *carrier)
+static bool keep(struct ramet_host *host)
 {
     struct ramet_link *link = __atomic_load_n(&entries, __ATOMIC_ACQUIRE);
     for (; link != NULL; link = link->next)
-        if (used((struct entry *)link) == NULL && put_into((struct entry *)link, carrier))
+        if (used((struct entry *)link) == NULL && put_into((struct entry *)link, host))
             return true;
     struct entry *entry = calloc(1, sizeof *entry);
     if (entry == NULL)
         return false;
-    entry->carrier = carrier;
+    entry->host = host;
     ramet_push(&entries, &entry->link);
     return true;
 }
 
-void ramet_nested_enter(struct ramet_carrier *carrier)
+void ramet_nested_enter(struct ramet_host *host)
 {
     find(0, false); /* sweeps */
-    if (carrier->own_end != NULL && !keep(ramet_carrier_hold(carrier)))
-        ramet_carrier_release(carrier);
+    if (host->own_end != NULL && !keep(ramet_host_hold(host)))
+        ramet_host_release(host);
 }
 
 bool ramet_nested_any(void)
@@ -156,32 +156,32 @@ bool ramet_nested_lends(int tid)
     for (; link != NULL && !lends; link = link->next) {
         struct entry *entry = (struct entry *)link;
         begin_use(entry);
-        struct ramet_carrier *carrier = used(entry);
-        lends = carrier != NULL && !is_over(carrier) && carrier->tid == tid;
+        struct ramet_host *host = used(entry);
+        lends = host != NULL && !is_over(host) && host->tid == tid;
         end_use(entry);
     }
     return lends;
 }
 
 /* The kernel clears both words, the one when the thread is gone and the other when the child is. */
-static bool ends_soon(const struct ramet_carrier *carrier)
+static bool ends_soon(const struct ramet_host *host)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     while (ramet_now() < deadline) {
-        if (__atomic_load_n(carrier->own_end, __ATOMIC_ACQUIRE) == 0 &&
-            __atomic_load_n(carrier->word, __ATOMIC_ACQUIRE) == 0)
+        if (__atomic_load_n(host->own_end, __ATOMIC_ACQUIRE) == 0 &&
+            __atomic_load_n(host->word, __ATOMIC_ACQUIRE) == 0)
             return true;
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
     }
     return false;
 }
 
-struct ramet_carrier *ramet_nested_take(pid_t maker)
+struct ramet_host *ramet_nested_take(pid_t maker)
 {
-    struct ramet_carrier *carrier = find(maker, true);
-    if (carrier == NULL || ends_soon(carrier))
-        return carrier;
-    keep(carrier); /* it may have exec'ed, and its children live on */
+    struct ramet_host *host = find(maker, true);
+    if (host == NULL || ends_soon(host))
+        return host;
+    keep(host); /* it may have exec'ed, and its children live on */
     return NULL;
 }

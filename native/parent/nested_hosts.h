@@ -1,6 +1,6 @@
 /*
- * A child in shared memory can make children beside itself. The carriers of these are threads of its
- * own and end with it, and soon the children do; whoever buries the one then buries the others, too.
+ * A child in shared memory can make children beside itself. The host threads of these are threads of its
+ * own and end with it, and soon the children do; whoever recovers the one then recovers the others, too.
  */
 #ifndef RAMET_NESTED_H
 #define RAMET_NESTED_H
@@ -8,18 +8,18 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct ramet_carrier;
+struct ramet_host;
 
-/* In the carrier's thread, when it is new: whether it will end before the memory does, and how that can be seen. */
-void ramet_nested_note(struct ramet_carrier *carrier);
+/* In the host thread's thread, when it is new: whether it will end before the memory does, and how that can be seen. */
+void ramet_nested_note(struct ramet_host *host);
 
 /* In the process that has just started a noted one. */
-void ramet_nested_enter(struct ramet_carrier *carrier);
+void ramet_nested_enter(struct ramet_host *host);
 
-/* Whether the calling process has started one whose child is not buried. */
+/* Whether the calling process has started one whose child is not recovered. */
 bool ramet_nested_any(void);
 
-/* Whether a thread of that tid, as its process sees it, is the carrier of such a child. */
+/* Whether a thread of that tid, as its process sees it, is the host thread of such a child. */
 bool ramet_nested_lends(int tid);
 
 /*
@@ -27,6 +27,6 @@ bool ramet_nested_lends(int tid);
  * its child has; NULL when there is none more. Waits for such an end, some seconds at most. The
  * caller's to release.
  */
-struct ramet_carrier *ramet_nested_take(pid_t maker);
+struct ramet_host *ramet_nested_take(pid_t maker);
 
 #endif

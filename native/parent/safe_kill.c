@@ -1,4 +1,4 @@
-/* Stop, look, kill: by raw calls, for a carrier does it, too, while its thread-local block is lent. */
+/* Stop, look, kill: by raw calls, for a host thread does it, too, while its thread-local block is lent. */
 #define _GNU_SOURCE
 #include "safe_kill.h"
 
@@ -68,7 +68,7 @@ static bool have_stopped(const long *tids, int count)
 static bool stand_well(const struct ramet_stand *stands, int count)
 {
     for (int i = 0; i < count; i++)
-        if (!ramet_stands_well(&stands[i]))
+        if (!ramet_is_at_safe_point(&stands[i]))
             return false;
     return true;
 }
@@ -80,7 +80,7 @@ struct victim {
     struct ramet_stand stands[MOST_THREADS];
 };
 
-/* Whether it stopped at all; it is stopped then. well: all of it, where it stands well. */
+/* Whether it stopped at all; it is stopped then. well: all of it, where it is at a safe point. */
 static bool stop(struct victim *victim, bool *well)
 {
     ramet_send(victim->pid, victim->pidfd, SIGSTOP);

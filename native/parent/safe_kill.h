@@ -22,11 +22,11 @@ typedef void ramet_strike_off(const struct ramet_stand *stand);
  * threads that it has started, and let go on for a moment while one of them stands badly. After some
  * tries, or where it does not stop (it is in the midst of a long system call), it is killed all the same.
  * The caller holds what would let the child run on in Python. pidfd: -1 where there is none. stood_well: NULL, or
- * whether all of it had stopped where it stands well. 0, or -errno where it could not be killed.
+ * whether all of it had stopped where it is at a safe point. 0, or -errno where it could not be killed.
  */
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well);
 
-/* The same with so many tries, and only where it stands well: else it goes on, and this returns -EAGAIN. */
+/* The same with so many tries, and only where it is at a safe point: else it goes on, and this returns -EAGAIN. */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
 long ramet_kill_sharer_if_well(pid_t pid, int pidfd, ramet_strike_off *strike_off, int tries);
 

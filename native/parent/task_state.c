@@ -1,4 +1,4 @@
-/* Read with raw calls and read by hand: a carrier looks, too, while its thread-local block is lent. */
+/* Read with raw calls and read by hand: a host thread looks, too, while its thread-local block is lent. */
 #include "task_state.h"
 
 #include <linux/fcntl.h>
@@ -159,12 +159,12 @@ struct ramet_stand ramet_task_stand(long tid)
 }
 
 /* After a stop a sleep that ends at a given time is begun again by a call of its own, with the same arguments. */
-bool ramet_stands_in_futex(const struct ramet_stand *stand)
+bool ramet_waits_in_futex(const struct ramet_stand *stand)
 {
     return stand->call == __NR_futex || stand->call == __NR_restart_syscall;
 }
 
-bool ramet_stands_well(const struct ramet_stand *stand)
+bool ramet_is_at_safe_point(const struct ramet_stand *stand)
 {
     switch (stand->call) {
     case -1:

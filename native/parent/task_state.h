@@ -26,9 +26,9 @@ struct ramet_stand {
 struct ramet_stand ramet_task_stand(long tid);
 
 /* Whether it rests: it waits in a system call, but not in one that malloc makes with its lock held, and not for a turn. */
-bool ramet_stands_well(const struct ramet_stand *stand);
+bool ramet_is_at_safe_point(const struct ramet_stand *stand);
 
 /* Whether it sleeps on a word, which is the first argument. */
-bool ramet_stands_in_futex(const struct ramet_stand *stand);
+bool ramet_waits_in_futex(const struct ramet_stand *stand);
 
 #endif

@@ -17,7 +17,7 @@
 static bool is_quiet(long tid)
 {
     struct ramet_stand stand = ramet_task_stand(tid);
-    if (ramet_stands_well(&stand))
+    if (ramet_is_at_safe_point(&stand))
         return true;
     char state = ramet_task_state(tid); /* that cannot be read of one that has ended */
     return state == '\0' || state == 'Z' || state == 'X';

@@ -13,7 +13,7 @@
 
 #include "futex.h"
 
-/* A new pid or time namespace would be for the child's children only; what is shared can only be had at a birth. */
+/* A new pid or time namespace would be for the child's children only; what is shared can only be had at a clone call. */
 #define BY_CHILD (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER)
 #define BY_CALLER (CLONE_PIDFD | CLONE_DETACHED)
 

@@ -1,4 +1,4 @@
-/* The parent's side of the guardian. */
+/* The parent's side of the watchdog. */
 #define _GNU_SOURCE
 #include "watched_children.h"
 
@@ -24,61 +24,61 @@
 #define PATIENCE (5000 * MILLISECOND) /* to start and to end takes it a tenth of one; others may have the processor */
 #define PAUSE (10 * MILLISECOND)
 
-/* ---- one guardian */
+/* ---- one watchdog */
 
 /*
- * By a descriptor of the guardian for certain: it was not off the memory yet when there was one, and so
+ * By a descriptor of the watchdog for certain: it was not off the memory yet when there was one, and so
  * nobody had reaped it. Negative: it has ended, or there is no descriptor to be had.
  */
-static int open_guardian(const struct ramet_guard *guard)
+static int open_watchdog(const struct ramet_watchdog *watchdog)
 {
-    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, guard->guardian, 0);
-    if (pidfd < 0 || __atomic_load_n(&guard->alive, __ATOMIC_ACQUIRE) != 0)
+    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, watchdog->watchdog, 0);
+    if (pidfd < 0 || __atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0)
         return pidfd;
     ramet_syscall1(__NR_close, pidfd);
     return -ESRCH;
 }
 
-static bool end_by_force(const struct ramet_guard *guard)
+static bool end_by_force(const struct ramet_watchdog *watchdog)
 {
-    int pidfd = open_guardian(guard);
+    int pidfd = open_watchdog(watchdog);
     if (pidfd < 0)
         return pidfd == -ESRCH;
-    bool killed = ramet_send(guard->guardian, pidfd, SIGKILL) == 0;
+    bool killed = ramet_send(watchdog->watchdog, pidfd, SIGKILL) == 0;
     if (killed)
         ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
     ramet_syscall1(__NR_close, pidfd);
     return killed;
 }
 
-static bool is_off(struct ramet_guard *guard)
+static bool is_off(struct ramet_watchdog *watchdog)
 {
     int64_t deadline = ramet_now() + PATIENCE;
-    while (__atomic_load_n(&guard->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
-        ramet_futex_wait_while(&guard->alive, 1, PAUSE);
-    return __atomic_load_n(&guard->alive, __ATOMIC_ACQUIRE) == 0;
+    while (__atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
+        ramet_futex_wait_while(&watchdog->alive, 1, PAUSE);
+    return __atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) == 0;
 }
 
 /*
  * One that is off the memory and will be a zombie in a moment, if nobody else has waited for it: then its
  * pid may be another's, who must not be waited for. So: without sleeping in it, and no child with SIGCHLD.
  */
-static void reap(struct ramet_guard *guard)
+static void reap(struct ramet_watchdog *watchdog)
 {
     const struct timespec pause = {.tv_nsec = MILLISECOND / 10};
     int64_t deadline = ramet_now() + PAUSE;
     siginfo_t info = {0};
-    while (guard->guardian > 0 && ramet_now() < deadline) {
-        long error = ramet_syscall5(__NR_waitid, P_PID, guard->guardian, &info, WEXITED | WNOHANG | __WCLONE, NULL);
+    while (watchdog->watchdog > 0 && ramet_now() < deadline) {
+        long error = ramet_syscall5(__NR_waitid, P_PID, watchdog->watchdog, &info, WEXITED | WNOHANG | __WCLONE, NULL);
         if (error < 0 || info.si_pid != 0)
             break;
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
     }
-    guard->guardian = 0;
+    watchdog->watchdog = 0;
 }
 
 /*
- * A guardian in a pid namespace that the calling thread has made, or joined, for its children could be the
+ * A watchdog in a pid namespace that the calling thread has made, or joined, for its children could be the
  * first one there: with it the namespace would end. The link leads nowhere as long as there is no first one.
  */
 static bool goes_elsewhere(void)
@@ -89,64 +89,64 @@ static bool goes_elsewhere(void)
     return stat("/proc/thread-self/ns/pid_for_children", &of_children) < 0 || own.st_ino != of_children.st_ino;
 }
 
-static long start_task(struct ramet_guard *guard, char *stack)
+static long start_task(struct ramet_watchdog *watchdog, char *stack)
 {
     struct ramet_request request = {.args.flags = CLONE_VM | CLONE_CHILD_CLEARTID, .size = sizeof request.args};
     request.args.stack = (uintptr_t)stack;
     request.args.stack_size = STACK_BYTES;
-    request.args.child_tid = (uintptr_t)&guard->alive;
-    struct ramet_entry entry = {ramet_guardian, guard, NULL, NULL, __NR_exit_group};
+    request.args.child_tid = (uintptr_t)&watchdog->alive;
+    struct ramet_entry entry = {ramet_watchdog, watchdog, NULL, NULL, __NR_exit_group};
     ramet_sigset mask = ramet_block_signals(); /* for good: a Ctrl-C is none of its business */
-    guard->alive = 1;
+    watchdog->alive = 1;
     long pid = ramet_birth(&request, &entry);
     if (pid < 0)
-        guard->alive = 0;
+        watchdog->alive = 0;
     ramet_set_signal_mask(mask);
     return pid;
 }
 
 /* Whether it has come so far as to watch: it may be killed before, or not be let run. */
-static bool comes_to_watch(struct ramet_guard *guard)
+static bool comes_to_watch(struct ramet_watchdog *watchdog)
 {
     int64_t deadline = ramet_now() + PATIENCE;
-    while (__atomic_load_n(&guard->stage, __ATOMIC_ACQUIRE) == RAMET_GUARDIAN_CHANGES &&
-           __atomic_load_n(&guard->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
-        ramet_futex_wait_while(&guard->stage, RAMET_GUARDIAN_CHANGES, PAUSE);
-    return __atomic_load_n(&guard->stage, __ATOMIC_ACQUIRE) != RAMET_GUARDIAN_CHANGES;
+    while (__atomic_load_n(&watchdog->stage, __ATOMIC_ACQUIRE) == RAMET_WATCHDOG_CHANGES &&
+           __atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
+        ramet_futex_wait_while(&watchdog->stage, RAMET_WATCHDOG_CHANGES, PAUSE);
+    return __atomic_load_n(&watchdog->stage, __ATOMIC_ACQUIRE) != RAMET_WATCHDOG_CHANGES;
 }
 
-static void set_stage(struct ramet_guard *guard, int stage)
+static void set_stage(struct ramet_watchdog *watchdog, int stage)
 {
-    __atomic_store_n(&guard->stage, stage, __ATOMIC_SEQ_CST);
-    ramet_futex_wake(&guard->stage);
+    __atomic_store_n(&watchdog->stage, stage, __ATOMIC_SEQ_CST);
+    ramet_futex_wake(&watchdog->stage);
 }
 
 /* In the midst of a change. 0, or -errno when there is none. */
-static long start(struct ramet_guard *guard, char *stack)
+static long start(struct ramet_watchdog *watchdog, char *stack)
 {
-    if (!is_off(guard))
+    if (!is_off(watchdog))
         return -ETIMEDOUT;
-    reap(guard);
+    reap(watchdog);
     if (goes_elsewhere())
         return -EINVAL;
-    guard->owner = (int)ramet_syscall0(__NR_getpid);
-    guard->pidfd = (int)ramet_syscall2(__NR_pidfd_open, guard->owner, 0);
-    if (guard->pidfd < 0)
-        return guard->pidfd;
-    long pid = start_task(guard, stack);
-    guard->guardian = pid > 0 ? (int)pid : 0;
-    bool watches = pid > 0 && comes_to_watch(guard);
-    ramet_syscall1(__NR_close, guard->pidfd);
+    watchdog->owner = (int)ramet_syscall0(__NR_getpid);
+    watchdog->pidfd = (int)ramet_syscall2(__NR_pidfd_open, watchdog->owner, 0);
+    if (watchdog->pidfd < 0)
+        return watchdog->pidfd;
+    long pid = start_task(watchdog, stack);
+    watchdog->watchdog = pid > 0 ? (int)pid : 0;
+    bool watches = pid > 0 && comes_to_watch(watchdog);
+    ramet_syscall1(__NR_close, watchdog->pidfd);
     if (watches)
         return 0;
-    if (pid > 0 && end_by_force(guard))
-        reap(guard);
+    if (pid > 0 && end_by_force(watchdog))
+        reap(watchdog);
     return pid < 0 ? pid : -ECHILD;
 }
 
 /* ---- the one of the process */
 
-static struct ramet_guard *common; /* wiped in the child of a fork, which has no guardian */
+static struct ramet_watchdog *common; /* wiped in the child of a fork, which has no watchdog */
 static char common_stack[STACK_BYTES] __attribute__((aligned(16)));
 
 static void __attribute__((constructor)) make_guard(void)
@@ -169,7 +169,7 @@ static struct ramet_wards *next_wards(struct ramet_wards *some)
 
 static int *free_place(void)
 {
-    for (struct ramet_wards *some = &common->wards; some != NULL; some = next_wards(some))
+    for (struct ramet_wards *some = &common->watched; some != NULL; some = next_wards(some))
         for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++) {
             int nobody = 0;
             if (__atomic_compare_exchange_n(&some->pids[i], &nobody, -1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
@@ -180,7 +180,7 @@ static int *free_place(void)
 
 static bool has_wards(void)
 {
-    for (struct ramet_wards *some = &common->wards; some != NULL; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
+    for (struct ramet_wards *some = &common->watched; some != NULL; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
         for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
             if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
                 return true;
@@ -190,7 +190,7 @@ static bool has_wards(void)
 /* One thread at a time changes it. */
 static bool begin_change(int from)
 {
-    return __atomic_compare_exchange_n(&common->stage, &from, RAMET_GUARDIAN_CHANGES, false, __ATOMIC_SEQ_CST,
+    return __atomic_compare_exchange_n(&common->stage, &from, RAMET_WATCHDOG_CHANGES, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_SEQ_CST);
 }
 
@@ -199,9 +199,9 @@ static long have_common_watch(void)
 {
     for (;;) {
         int stage = __atomic_load_n(&common->stage, __ATOMIC_SEQ_CST);
-        if (stage == RAMET_GUARDIAN_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0)
+        if (stage == RAMET_WATCHDOG_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0)
             return 0;
-        if (stage == RAMET_GUARDIAN_CHANGES)
+        if (stage == RAMET_WATCHDOG_CHANGES)
             ramet_futex_wait_while(&common->stage, stage, PAUSE); /* its own patience ends */
         else if (begin_change(stage)) {
             long error = start(common, common_stack);
@@ -218,7 +218,7 @@ static int *place_with_common(long *error)
     *error = place == NULL ? -ENOMEM : have_common_watch();
     if (*error == 0)
         return place;
-    ramet_guard_leave(place);
+    ramet_watched_leave(place);
     return NULL;
 }
 
@@ -226,7 +226,7 @@ static int *place_with_common(long *error)
 
 struct nested {
     struct ramet_link link;
-    struct ramet_guard guard; /* with one ward */
+    struct ramet_watchdog watchdog; /* with one watched child */
     uint64_t maker;
     char stack[STACK_BYTES] __attribute__((aligned(16)));
 };
@@ -246,11 +246,11 @@ static uint64_t number_of_this_process(void)
     return status.st_ino << 32 | (uint64_t)ramet_syscall0(__NR_getpid);
 }
 
-/* Only the burial of the ward gives up the place, and then nobody has it any more. */
+/* Only the recovery of the watched child gives up the place, and then nobody has it any more. */
 static bool is_free(const struct nested *one)
 {
-    return __atomic_load_n(&one->guard.alive, __ATOMIC_ACQUIRE) == 0 &&
-           __atomic_load_n(&one->guard.wards.pids[0], __ATOMIC_ACQUIRE) == 0;
+    return __atomic_load_n(&one->watchdog.alive, __ATOMIC_ACQUIRE) == 0 &&
+           __atomic_load_n(&one->watchdog.watched.pids[0], __ATOMIC_ACQUIRE) == 0;
 }
 
 static struct nested *take_free(void)
@@ -276,18 +276,18 @@ static int *place_of_its_own(long *error)
         return NULL;
     }
     if (one->maker != maker)
-        one->guard.guardian = 0; /* init's to wait for */
+        one->watchdog.watchdog = 0; /* init's to wait for */
     one->maker = maker;
-    one->guard.stage = RAMET_GUARDIAN_CHANGES;
-    one->guard.wards.pids[0] = -1;
-    *error = start(&one->guard, one->stack);
+    one->watchdog.stage = RAMET_WATCHDOG_CHANGES;
+    one->watchdog.watched.pids[0] = -1;
+    *error = start(&one->watchdog, one->stack);
     if (*error < 0)
-        one->guard.wards.pids[0] = 0;
+        one->watchdog.watched.pids[0] = 0;
     ramet_push(&nested, &one->link);
-    return *error < 0 ? NULL : &one->guard.wards.pids[0];
+    return *error < 0 ? NULL : &one->watchdog.watched.pids[0];
 }
 
-int *ramet_guard_place(long *error)
+int *ramet_watched_place(long *error)
 {
     *error = 0;
     if (ramet_epoch() == 0 || common == NULL || !ramet_has_clone3())
@@ -295,7 +295,7 @@ int *ramet_guard_place(long *error)
     return ramet_pool_is_ours() ? place_with_common(error) : place_of_its_own(error);
 }
 
-void ramet_guard_leave(int *place)
+void ramet_watched_leave(int *place)
 {
     if (place != NULL)
         __atomic_store_n(place, 0, __ATOMIC_RELEASE);
@@ -304,19 +304,19 @@ void ramet_guard_leave(int *place)
 /* In the midst of a change from that stage, to the one that is returned. */
 static int end_common(int stage)
 {
-    bool watches = stage == RAMET_GUARDIAN_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0;
+    bool watches = stage == RAMET_WATCHDOG_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0;
     if (watches && (has_wards() || !end_by_force(common)))
-        return RAMET_GUARDIAN_WATCHES;
+        return RAMET_WATCHDOG_WATCHES;
     if (is_off(common)) /* one that retires is about to be */
         reap(common);
     return RAMET_NO_GUARDIAN;
 }
 
-void ramet_guard_drain(void)
+void ramet_watched_drain(void)
 {
-    if (common == NULL || common->guardian <= 0 || has_wards() || !ramet_pool_is_ours())
+    if (common == NULL || common->watchdog <= 0 || has_wards() || !ramet_pool_is_ours())
         return;
     int stage = __atomic_load_n(&common->stage, __ATOMIC_ACQUIRE);
-    if (stage != RAMET_GUARDIAN_CHANGES && begin_change(stage))
+    if (stage != RAMET_WATCHDOG_CHANGES && begin_change(stage))
         set_stage(common, end_common(stage));
 }

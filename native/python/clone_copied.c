@@ -56,7 +56,7 @@ static void live(struct core_birth *birth)
 
 /* ---- with a fork of libc's that cannot be made another's */
 
-/* What the child needs from before the birth; it finds the copy in its own memory. */
+/* What the child needs from before the clone call; it finds the copy in its own memory. */
 struct copied {
     const struct core_birth *birth;
     ramet_sigset mask;
@@ -110,7 +110,7 @@ static long give_birth_by_hand(const struct core_birth *birth, const struct rame
 
 /*
  * The handlers run in a fork before, which comes to nothing. And a lock that another thread holds at the
- * birth stays locked in the child: so it waits until they rest.
+ * clone call stays locked in the child: so it waits until they rest.
  */
 static long birth_beside_libc(const struct core_birth *birth, const struct ramet_entry *leaving)
 {
@@ -120,7 +120,7 @@ static long birth_beside_libc(const struct core_birth *birth, const struct ramet
     return give_birth_by_hand(birth, leaving);
 }
 
-/* ---- the birth */
+/* ---- the clone call */
 
 static ramet_sigset signal_mask(void)
 {

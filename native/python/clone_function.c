@@ -34,23 +34,23 @@ pid_t core_owner(const struct core_birth *birth)
     return birth->request.args.flags & (CLONE_SIGHAND | CLONE_THREAD | CLONE_PARENT | CLONE_NEWPID) ? 0 : getpid();
 }
 
-/* Whether a guardian must see to it: the child shares the memory, is no thread, and gets no signal of its own. */
-static bool needs_guardian(const struct core_birth *birth)
+/* Whether a watchdog must see to it: the child shares the memory, is no thread, and gets no signal of its own. */
+static bool needs_watchdog(const struct core_birth *birth)
 {
     uint64_t flags = birth->request.args.flags;
     return !(flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !birth->request.legacy && core_owner(birth) == 0;
 }
 
-long core_guard(struct core_birth *birth, struct ramet_clone_args *args, int **ward)
+long core_watch(struct core_birth *birth, struct ramet_clone_args *args, int **watched)
 {
     long error = 0;
-    *ward = needs_guardian(birth) ? ramet_guard_place(&error) : NULL;
-    if (*ward != NULL) {
+    *watched = needs_watchdog(birth) ? ramet_watched_place(&error) : NULL;
+    if (*watched != NULL) {
         args->flags |= CLONE_PARENT_SETTID;
-        args->parent_tid = (uintptr_t)*ward;
+        args->parent_tid = (uintptr_t)*watched;
     }
     if (error < 0)
-        birth->lacks = "guardian";
+        birth->lacks = "watchdog";
     return error;
 }
 
@@ -158,7 +158,7 @@ PyObject *core_clone(PyObject *module, PyObject *args)
     Py_ssize_t size;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*nppOOOOO!n:clone", &block, &size, &legacy, &stopped, &fn, &arg, &birth.kept,
-                          &stack, &PyTuple_Type, &words, &birth.carrier_stack_size))
+                          &stack, &PyTuple_Type, &words, &birth.host_stack_size))
         return NULL;
     birth.request.size = (size_t)size;
     birth.request.legacy = legacy;
@@ -203,7 +203,7 @@ static bool lend_memory(SharedTaskObject *task, PyObject *owners)
     return true;
 }
 
-static bool prepare_apart(SharedTaskObject *task, PyObject *code, PyObject *owners, PyObject *plan)
+static bool prepare_subinterpreter(SharedTaskObject *task, PyObject *code, PyObject *owners, PyObject *plan)
 {
     /* The threads in which interpreters are made have no GIL, and would die wherever they stand with who made them. */
     if (ramet_epoch() != 0 && !ramet_pool_is_ours()) {
@@ -214,7 +214,7 @@ static bool prepare_apart(SharedTaskObject *task, PyObject *code, PyObject *owne
         PyErr_SetString(PyExc_TypeError, "code must be bytes, and plan a Plan or None");
         return false;
     }
-    task->apart = true;
+    task->own_interpreter = true;
     task->fn = Py_NewRef(code);
     task->plan = plan == Py_None ? NULL : Py_NewRef(plan);
     return lend_memory(task, owners);
@@ -287,15 +287,15 @@ static bool read_further(struct core_birth *birth, PyObject *further, Py_buffer 
 {
     PyObject *set_tid, *timeout;
     unsigned long long cgroup;
-    int another, apart;
+    int another, own_interpreter;
     if (further == Py_None)
         return true;
-    if (!PyArg_ParseTuple(further, "OKnOppO:share", &set_tid, &cgroup, &birth->carrier_stack_size, &timeout, &another,
-                          &apart, plan))
+    if (!PyArg_ParseTuple(further, "OKnOppO:share", &set_tid, &cgroup, &birth->host_stack_size, &timeout, &another,
+                          &own_interpreter, plan))
         return false;
     birth->request.args.cgroup = cgroup;
     birth->timeout = core_timeout(timeout);
-    birth->apart = apart;
+    birth->own_interpreter = own_interpreter;
     *another_user = another;
     return birth->timeout != -2 && read_pids(&birth->request.args, set_tid, pids);
 }
@@ -328,7 +328,7 @@ PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
     long pid = 0;
-    if (task != NULL && (birth.apart ? prepare_apart(task, args[5], args[6], plan) : prepare_task(task, args[5], args[6])))
+    if (task != NULL && (birth.own_interpreter ? prepare_subinterpreter(task, args[5], args[6], plan) : prepare_task(task, args[5], args[6])))
         pid = share_marked(&birth, task, another_user);
     PyBuffer_Release(&pids);
     if (pid < 0)

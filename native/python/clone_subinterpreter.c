@@ -1,5 +1,5 @@
 /*
- * A carried child with an interpreter, and a GIL, of its own. Nothing here has both GILs: what the
+ * A hosted child with an interpreter, and a GIL, of its own. Nothing here has both GILs: what the
  * child sees of its caller is memory that is lent to it, and its code, which are only read.
  */
 #include "clone_hosted.h"
@@ -8,13 +8,13 @@
 #include "safe_kill.h"
 #include "plan_object.h"
 
-/* For how long a killer waits until the child gives its GIL up: as long as a carrier does for its deadline. */
+/* For how long a killer waits until the child gives its GIL up: as long as a host thread does for its deadline. */
 #define PATIENCE INT64_C(200000000)
 
 enum { NOT_STRUCK, STRIKING, STRUCK };
 
 /* The last of Python, with the GIL of the child's own interpreter: what it keeps for a thread is let go of where it belongs. */
-static void leave_apart(struct carried *call)
+static void leave_subinterpreter(struct hosted *call)
 {
     __atomic_store_n(&call->leaving, true, __ATOMIC_RELEASE);
     core_swallow_interrupt(call->state);
@@ -23,10 +23,10 @@ static void leave_apart(struct carried *call)
     call->finished = true;
 }
 
-int core_run_apart(void *task, void *arg, void *context)
+int core_run_subinterpreter(void *task, void *arg, void *context)
 {
-    struct carried *call = context;
-    const PlanObject *plan = (PlanObject *)call->apart->plan;
+    struct hosted *call = context;
+    const PlanObject *plan = (PlanObject *)call->own_interpreter->plan;
     int failed_step = -1, error = 0;
     (void)arg;
     core_settle(call);
@@ -35,7 +35,7 @@ int core_run_apart(void *task, void *arg, void *context)
     PyEval_RestoreThread(call->state);
     int code = core_interpreter_run(call->own, task, failed_step, error, &call->lent);
     if (core_is_alone())
-        leave_apart(call);
+        leave_subinterpreter(call);
     return code; /* else its daemon threads end with it, and it keeps the GIL: so that none dies with it */
 }
 
@@ -51,9 +51,9 @@ static void delete_strays(PyThreadState *mine)
 }
 
 /* The child is gone, and its GIL with it, unless it is this thread's now. */
-void core_bury_apart(struct carried *call)
+void core_recover_subinterpreter(struct hosted *call)
 {
-    PyThreadState *mine = call->undertaker;
+    PyThreadState *mine = call->recovering;
     if (core_is_attached(NULL))
         PyEval_RestoreThread(mine);
     else
@@ -69,20 +69,20 @@ void core_bury_apart(struct carried *call)
         core_interpreter_rest(call->own);
     else if (unvisited)
         core_interpreter_drop(call->own);
-    core_shared_task_release(call->apart);
+    core_shared_task_release(call->own_interpreter);
     core_tidy_up(call, mine);
 }
 
 /* Never lent, or given back unused. */
-void core_retire_apart(struct carried *call)
+void core_retire_subinterpreter(struct hosted *call)
 {
-    leave_apart(call);
-    core_bury_apart(call);
+    leave_subinterpreter(call);
+    core_recover_subinterpreter(call);
 }
 
 static void strike(void *context)
 {
-    struct carried *call = context;
+    struct hosted *call = context;
     int not_yet = NOT_STRUCK;
     if (!__atomic_compare_exchange_n(&call->struck, &not_yet, STRIKING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
@@ -92,7 +92,7 @@ static void strike(void *context)
 }
 
 /* For the visitor, who waits for the child's GIL; then without, if the child never gives it up. */
-static void wait_for_strike(struct carried *call)
+static void wait_for_strike(struct hosted *call)
 {
     int64_t until = ramet_now() + PATIENCE, left;
     while (__atomic_load_n(&call->struck, __ATOMIC_ACQUIRE) == NOT_STRUCK && (left = until - ramet_now()) > 0)
@@ -103,7 +103,7 @@ static void wait_for_strike(struct carried *call)
  * The caller keeps its own GIL meanwhile, which the child may take for an import; and a visitor takes
  * the child's. What never gives that up is killed without: its interpreter is not used again.
  */
-bool core_strike_apart(struct carried *call, int pid, int pidfd)
+bool core_strike_subinterpreter(struct hosted *call, int pid, int pidfd)
 {
     if (call->closed)
         return false;
@@ -119,21 +119,21 @@ bool core_strike_apart(struct carried *call, int pid, int pidfd)
 
 /* An exception on its way into another interpreter. */
 struct interrupting {
-    struct carried *call;
+    struct hosted *call;
     PyObject *exception;
 };
 
 static void interrupt(void *context)
 {
     struct interrupting interrupting = *(struct interrupting *)context;
-    struct carried *call = interrupting.call;
+    struct hosted *call = interrupting.call;
     PyObject *exception = interrupting.exception == Py_None ? call->own->interrupted : interrupting.exception;
     PyMem_RawFree(context);
     if (!call->leaving)
         PyThreadState_SetAsyncExc(call->state->thread_id, exception);
 }
 
-bool core_interrupt_apart(struct carried *call, PyObject *exception)
+bool core_interrupt_subinterpreter(struct hosted *call, PyObject *exception)
 {
     if (call->leaving || call->closed)
         return false;

@@ -103,20 +103,20 @@ static void look(void *context, void *left)
  * In a state made for it, and not as the main thread: a signal that the caller gets meanwhile waits for its own
  * code, where what the handler raises is heard.
  */
-static void bury(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
+static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
     PyThreadState *state = PyThreadState_New(mine->interp);
     bool is_main = core_hide_main_thread();
     if (state != NULL)
         PyThreadState_Swap(state);
     PyThreadState *noted = core_note_state(state);
-    core_bury(call->state, &call->found);
+    core_recover(call->state, &call->found);
     core_table_abandon(&call->table);
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
     if (pid > 0 && call->is_process && !call->finished) {
-        core_bury_threads(pid);
+        core_recover_threads(pid);
         if (call->outlived)
             core_note_native_threads();
         else
@@ -141,7 +141,7 @@ static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject
 {
     if (!call->tidy) {
         core_take_over(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
-        bury(mine, call, task, pid);
+        recover(mine, call, task, pid);
         return;
     }
     PyEval_RestoreThread(mine);
@@ -202,8 +202,8 @@ static long birth_of_python(struct core_birth *birth)
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     struct ramet_request request = birth->request;
-    int *ward;
-    long pid = core_guard(birth, &request.args, &ward);
+    int *watched;
+    long pid = core_watch(birth, &request.args, &watched);
     call.mask = ramet_block_signals();
     long rseq_length = ramet_rseq_leave(); /* else the child would read the caller's processor */
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
@@ -214,9 +214,9 @@ static long birth_of_python(struct core_birth *birth)
     if (is_main)
         core_show_main_thread();
     ramet_rseq_enter(rseq_length);
-    if (ward != NULL) {
-        ramet_guard_leave(ward);
-        ramet_guard_drain();
+    if (watched != NULL) {
+        ramet_watched_leave(watched);
+        ramet_watched_drain();
     }
     if (pid > 0 && call.finished)
         reap(birth->task, pid, birth->request.args.flags);

@@ -7,19 +7,19 @@
 struct core_birth {
     struct ramet_request request;
     bool native;  /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
-    bool apart;   /* the task runs in an interpreter with a GIL of its own */
+    bool own_interpreter;   /* the task runs in an interpreter with a GIL of its own */
     SharedTaskObject *task; /* in shared memory: the caller's end of it, whose function runs when fn is NULL */
     void *fn;
     void *arg;
     PyObject *kept;               /* what must live as long as the child may use fn and arg */
     struct ramet_stack *stack;    /* the given one, if it is one of ours */
     struct ramet_word *words[2];  /* what the kernel may still write */
-    Py_ssize_t carrier_stack_size; /* bytes; 0 is libc's default */
-    int64_t timeout;               /* nanoseconds until a carried child is killed; negative for never */
-    const char *lacks;             /* after a failure: the helper that could not be had; NULL: the kernel refused the birth itself */
+    Py_ssize_t host_stack_size; /* bytes; 0 is libc's default */
+    int64_t timeout;               /* nanoseconds until a hosted child is killed; negative for never */
+    const char *lacks;             /* after a failure: the helper that could not be had; NULL: the kernel refused the clone call itself */
 };
 
-/* For a birth that failed with -errno: sets the exception, returns NULL. */
+/* For a clone call that failed with -errno: sets the exception, returns NULL. */
 PyObject *core_raise_birth(const struct core_birth *birth, long error);
 
 /* births_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
@@ -40,31 +40,31 @@ long core_birth_suspending(struct core_birth *birth);
 /* births_native.c: native code on a thread-local block that the caller brings (SETTLS). */
 long core_birth_native(struct core_birth *birth);
 
-/* births_carried.c: VM alone. The task is given the carrier. */
+/* births_carried.c: VM alone. The task is given the host thread. */
 long core_birth_carried(struct core_birth *birth);
 
 /*
  * In the thread that lent the block, without the GIL unless the child died holding it: then its state
  * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
- * the children buried that were the dead one's own; maker is its pid, as it saw it, and pid as this process does, 0 where
+ * the children recovered that were the dead one's own; maker is its pid, as it saw it, and pid as this process does, 0 where
  * it is no process that died. dead: NULL if it has not left a state. How many children it was.
  */
 int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid);
 
 /*
- * Raises an exception in its child, with the GIL; the carrier is not over. Whether there is a function that it can reach.
+ * Raises an exception in its child, with the GIL; the host thread is not over. Whether there is a function that it can reach.
  * With an interpreter of its own: an exception that every interpreter has, or None for Interrupted.
  */
-bool core_interrupt(const struct ramet_carrier *carrier, PyObject *exception);
+bool core_interrupt(const struct ramet_host *host, PyObject *exception);
 
 /* Whether its child has an interpreter of its own. */
-bool core_is_apart(const struct ramet_carrier *carrier);
+bool core_has_own_interpreter(const struct ramet_host *host);
 
 /*
- * SIGKILL for a child in shared memory, where it stands well; with the GIL. carrier: NULL where it has none; pidfd may be -1.
+ * SIGKILL for a child in shared memory, where it is at a safe point; with the GIL. host thread: NULL where it has none; pidfd may be -1.
  * 0, or -errno where it could not be killed.
  */
-long core_kill(struct ramet_carrier *carrier, int pid, int pidfd);
+long core_kill(struct ramet_host *host, int pid, int pidfd);
 
 /* Whichever of the two it is: VM|VFORK or VM alone. */
 long core_birth_sharing(struct core_birth *birth);
@@ -79,19 +79,19 @@ bool core_clears_handlers(const struct core_birth *birth);
 pid_t core_owner(const struct core_birth *birth);
 
 /*
- * Where there is none, has the kernel write the child's pid where a guardian finds it: that place, or NULL.
- * 0, or -errno when the child needs a guardian that cannot be had.
+ * Where there is none, has the kernel write the child's pid where a watchdog finds it: that place, or NULL.
+ * 0, or -errno when the child needs a watchdog that cannot be had.
  */
-long core_guard(struct core_birth *birth, struct ramet_clone_args *args, int **ward);
+long core_watch(struct core_birth *birth, struct ramet_clone_args *args, int **watched);
 
 /*
- * left_threads.c, losses.c. Before a birth in shared memory: its child may be unable to import, and may die
+ * left_threads.c, losses.c. Before a clone call in shared memory: its child may be unable to import, and may die
  * in the midst of one. False with an exception set.
  */
 bool core_threads_ready(void);
 bool core_losses_ready(void);
 
-/* With the exception of an import set: whether the birth goes on without. */
+/* With the exception of an import set: whether the clone call goes on without. */
 bool core_does_without(void);
 
 /*
@@ -110,7 +110,7 @@ void core_forget_thread_of(PyObject *thread);
 bool core_outlived_by_threads(void);
 
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
-void core_bury_threads(long pid);
+void core_recover_threads(long pid);
 
 /* A function of ramet._function.left_threads, of that process. Whether it said so. */
 bool core_ask_left_threads(const char *function, long pid);
@@ -147,7 +147,7 @@ void core_forget_stack(struct core_dead_stack *kept);
 
 /* thread_state.c: the state that Python keeps for a task that shares the memory. */
 bool core_is_attached(PyThreadState *state);
-void core_bury(PyThreadState *dead, struct core_dead_frames *found);
+void core_recover(PyThreadState *dead, struct core_dead_frames *found);
 void core_delete_state(PyThreadState *state);
 void core_delete_current_state(PyThreadState *mine);
 

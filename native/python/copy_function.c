@@ -12,11 +12,11 @@ static bool prepare(void)
     static bool prepared;
     if (prepared)
         return true;
-    PyObject *transfer = PyImport_ImportModule("ramet._process.result_channel");
-    PyObject *done = transfer == NULL ? NULL : PyObject_CallMethod(transfer, "prepare", NULL);
+    PyObject *channel = PyImport_ImportModule("ramet._process.result_channel");
+    PyObject *done = channel == NULL ? NULL : PyObject_CallMethod(channel, "prepare", NULL);
     prepared = done == Py_True;
     Py_XDECREF(done);
-    Py_XDECREF(transfer);
+    Py_XDECREF(channel);
     return done != NULL;
 }
 

@@ -22,33 +22,33 @@ typedef struct {
     struct ramet_word *word;
 } TidWordObject;
 
-/* What came of a function; transfer.py has the same numbers. */
+/* What came of a function; result_channel.py has the same numbers. */
 enum core_outcome { CORE_NOTHING, CORE_VALUE, CORE_RAISED };
 
 /* The caller's end of a child that shares the memory. */
 typedef struct {
     PyObject_HEAD
-    struct ramet_carrier *carrier; /* NULL: it has none (VFORK), or no longer */
-    int claim;                     /* which of the carrier's children it is */
+    struct ramet_host *host; /* NULL: it has none (VFORK), or no longer */
+    int claim;                     /* which of the host thread's children it is */
     int waiting;
-    bool apart;   /* it has an interpreter of its own */
-    bool expired; /* it was killed at its deadline; told when the carrier goes */
+    bool own_interpreter;   /* it has an interpreter of its own */
+    bool expired; /* it was killed at its deadline; told when the host thread goes */
     bool marked;  /* it is another user's, and the memory not dumpable while it lives */
     int pid;
     int pidfd;
-    PyObject *fn, *args, *context; /* until they are called; with an interpreter of its own fn is its far side's code */
+    PyObject *fn, *args, *context; /* until they are called; with an interpreter of its own fn is its subinterpreter's code */
     PyObject *plan;                /* ...this is what it does first, or NULL */
     Py_buffer *views;              /* ...and this is the memory that it sees of ours */
     Py_ssize_t view_count;
     int kind;
     PyObject *outcome;
     PyObject *losses; /* what was lost with it; NULL: nothing */
-    int ended_how; /* si_code, si_status and what it used, of a child that was reaped at its birth; else 0 */
+    int ended_how; /* si_code, si_status and what it used, of a child that was reaped at its clone call; else 0 */
     int ended_with;
     struct rusage used;
 } SharedTaskObject;
 
-extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, Watchdog_Type;
+extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);
@@ -65,7 +65,7 @@ void core_shared_task_forget(SharedTaskObject *task);
 /* What came of the function, once: a pair of its kind, and the value or the exception. */
 PyObject *core_shared_task_take(SharedTaskObject *task);
 
-/* Waits until its carrier has tidied up, and parts with it. -1 with an exception set. */
+/* Waits until its host thread has tidied up, and parts with it. -1 with an exception set. */
 int core_shared_task_conclude(SharedTaskObject *task);
 
 /* It is over: the memory is dumpable as before. */

@@ -1,4 +1,4 @@
-/* ramet._core.Watchdog: the deadline of a child with a memory of its own. */
+/* ramet._core.DeadlineThread: the deadline of a child with a memory of its own. */
 #include "handle.h"
 
 #include <unistd.h>
@@ -7,36 +7,36 @@
 
 typedef struct {
     PyObject_HEAD
-    struct ramet_watchdog *watchdog;
+    struct ramet_deadline_thread *deadline_thread;
     int maker; /* a copy of the process has not the thread */
     bool watches;
-} WatchdogObject;
+} DeadlineThreadObject;
 
 static PyObject *watchdog_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {NULL};
     int error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Watchdog", names))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":DeadlineThread", names))
         return NULL;
-    WatchdogObject *self = (WatchdogObject *)type->tp_alloc(type, 0);
+    DeadlineThreadObject *self = (DeadlineThreadObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->maker = getpid();
-    self->watchdog = ramet_watchdog_start(&error);
-    if (self->watchdog != NULL)
+    self->deadline_thread = ramet_deadline_thread_start(&error);
+    if (self->deadline_thread != NULL)
         return (PyObject *)self;
     Py_DECREF(self);
-    return core_raise_no_helper(-error, "watchdog");
+    return core_raise_no_helper(-error, "deadline thread");
 }
 
-static void watchdog_dealloc(WatchdogObject *self)
+static void watchdog_dealloc(DeadlineThreadObject *self)
 {
-    if (self->watchdog != NULL)
-        ramet_watchdog_release(self->watchdog);
+    if (self->deadline_thread != NULL)
+        ramet_deadline_thread_release(self->deadline_thread);
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *watchdog_watch(WatchdogObject *self, PyObject *args)
+static PyObject *watchdog_watch(DeadlineThreadObject *self, PyObject *args)
 {
     HandleObject *child;
     PyObject *seconds;
@@ -51,18 +51,18 @@ static PyObject *watchdog_watch(WatchdogObject *self, PyObject *args)
     if (pidfd < 0)
         return core_raise_errno(pidfd);
     self->watches = true;
-    ramet_watchdog_watch(self->watchdog, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
+    ramet_deadline_thread_watch(self->deadline_thread, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
     Py_RETURN_NONE;
 }
 
-static PyObject *watchdog_has_killed(WatchdogObject *self, PyObject *unused)
+static PyObject *watchdog_has_killed(DeadlineThreadObject *self, PyObject *unused)
 {
     bool killed;
     (void)unused;
     if (!self->watches || self->maker != getpid())
         Py_RETURN_FALSE;
     Py_BEGIN_ALLOW_THREADS
-    killed = ramet_watchdog_has_killed(self->watchdog);
+    killed = ramet_deadline_thread_has_killed(self->deadline_thread);
     Py_END_ALLOW_THREADS
     return PyBool_FromLong(killed);
 }
@@ -75,12 +75,12 @@ static PyMethodDef watchdog_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyTypeObject Watchdog_Type = {
+PyTypeObject DeadlineThread_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Watchdog",
-    .tp_basicsize = sizeof(WatchdogObject),
+    .tp_name = "ramet._core.DeadlineThread",
+    .tp_basicsize = sizeof(DeadlineThreadObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Watchdog()\n--\n\nA thread that kills a child at its deadline, there before the child is.",
+    .tp_doc = "DeadlineThread()\n--\n\nA thread that kills a child at its deadline, there before the child is.",
     .tp_new = watchdog_new,
     .tp_dealloc = (destructor)watchdog_dealloc,
     .tp_methods = watchdog_methods,

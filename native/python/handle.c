@@ -479,12 +479,12 @@ static PyObject *handle_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)new_handle(type);
 }
 
-/* All that there is to set before a birth. */
-PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* All that there is to set before a clone call. */
+PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
     if (count != 4 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type))
-        return PyErr_Format(PyExc_TypeError, "unborn(kind, what, flags, plain)");
+        return PyErr_Format(PyExc_TypeError, "new_child(kind, what, flags, plain)");
     HandleObject *self = new_handle((PyTypeObject *)args[0]);
     if (self == NULL)
         return NULL;
@@ -494,7 +494,7 @@ PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return (PyObject *)self;
 }
 
-/* Most have been waited for, or reaped at their birth, and are no trouble to anybody. */
+/* Most have been waited for, or reaped at their clone call, and are no trouble to anybody. */
 static void handle_finalize(PyObject *object)
 {
     HandleObject *self = (HandleObject *)object;
@@ -586,7 +586,7 @@ static PyMethodDef handle_methods[] = {
     {"_signal", (PyCFunction)handle_signal, METH_O,
      "_signal($self, number, /)\n--\n\nSends a signal, unless it has been waited for."},
     {"_kill_sharer", (PyCFunction)handle_kill_sharer, METH_O,
-     "_kill_sharer($self, task, /)\n--\n\nSIGKILL for a child in shared memory, where it stands well."},
+     "_kill_sharer($self, task, /)\n--\n\nSIGKILL for a child in shared memory, where it is at a safe point."},
     {"copied_pidfd", (PyCFunction)handle_copied_pidfd, METH_NOARGS,
      "copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for.\n\n"
      "For a wait that must outlast this object's own descriptor.\n"
@@ -637,7 +637,7 @@ PyTypeObject Handle_Type = {
     .tp_methods = handle_methods,
 };
 
-/* It was reaped at its birth. */
+/* It was reaped at its clone call. */
 static void conclude(HandleObject *self, const SharedTaskObject *task)
 {
     self->pid = task->pid;
@@ -661,7 +661,7 @@ int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool sus
     }
     /* Of one that goes on though its caller was suspended, and of one without a pidfd, there is more to ask. */
     self->plain &= !suspended && task->pidfd >= 0;
-    if (!task->apart) /* else it is in memory that the two share */
+    if (!task->own_interpreter) /* else it is in memory that the two share */
         Py_XSETREF(self->outcome, Py_NewRef(task));
     hold(self, task->pid, task->pidfd >= 0 ? task->pidfd : suspended ? opened_if_ours(task->pid) : opened(task->pid));
     return 0;

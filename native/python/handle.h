@@ -6,7 +6,7 @@
 
 typedef struct {
     PyObject_HEAD
-    int pid;      /* 0: there was no birth */
+    int pid;      /* 0: there was no clone call */
     int maker;    /* the process that may reap it */
     int pidfd;    /* -1: it has none, or no longer */
     int thread;   /* the one in whose table of descriptors that is... */
@@ -29,7 +29,7 @@ typedef struct {
 extern PyTypeObject Handle_Type;
 
 PyObject *core_know_exit_status(PyObject *module, PyObject *args);
-PyObject *core_unborn(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /*
  * A handle is there before its child: whoever has it has the child from the first moment, whatever is raised then.

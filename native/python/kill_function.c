@@ -118,7 +118,7 @@ void core_strike_off(const struct ramet_stand *stand)
     void *words[NEAR_WORDS];
     size_t count = read_above(stand->stack_pointer, words);
     strike_off(words, count);
-    if (!ramet_stands_in_futex(stand))
+    if (!ramet_waits_in_futex(stand))
         return;
     wake_all_on((void *)stand->first);
     pthread_cond_t *condvar = ramet_condvar_of(words, count, (const int *)stand->first); /* the GIL's, or a library's */

@@ -104,9 +104,9 @@ PyObject *core_lends(PyObject *module, PyObject *tid)
     return PyBool_FromLong(ramet_nested_lends((int)number));
 }
 
-void core_bury_threads(long pid)
+void core_recover_threads(long pid)
 {
-    core_ask_left_threads("bury", pid);
+    core_ask_left_threads("recover", pid);
 }
 
 /*

@@ -40,7 +40,7 @@ PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused)
 }
 
 /*
- * After a burial, with the GIL, in the thread whose identity the dead child had. own_identity: nobody
+ * After a recovery, with the GIL, in the thread whose identity the dead child had. own_identity: nobody
  * else has it. Whether a lock remains that knows its owner by it: the thread must then live on, or the
  * next to be given its identity would have that lock.
  */

@@ -1,6 +1,6 @@
 /*
  * ramet._core.Mapping: memory that a child shares with its parent, from which its outcome is read. It
- * is as large as the machine's memory and takes the pages that are written. transfer.py has the rest;
+ * is as large as the machine's memory and takes the pages that are written. result_channel.py has the rest;
  * here is what every child passes, for each page that Python touches is copied after a fork.
  */
 #include "mapping.h"
@@ -17,7 +17,7 @@
 #define PICKLE_PROTOCOL 5
 #define MOST_PLAIN_BYTES ((Py_ssize_t)1 << 14)
 
-/* parcel.py has the same layout and numbers; what is plain has a type in place of a count. */
+/* result layout.py has the same layout and numbers; what is plain has a type in place of a count. */
 #define DATA_AT 64
 #define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 
@@ -27,7 +27,7 @@ struct header {
     uint64_t type, length, kind;
 };
 
-/* Those between their birth and keep_from_others(): a child that another thread makes meanwhile has them, too. */
+/* Those between their clone call and keep_from_others(): a child that another thread makes meanwhile has them, too. */
 static MappingObject *on_their_way;
 
 /* ---- the memory */
@@ -62,7 +62,7 @@ static bool map_largest(MappingObject *self)
     return self->start != NULL;
 }
 
-/* Known from before the birth: whoever is still there has entered no other. */
+/* Known from before the clone call: whoever is still there has entered no other. */
 static uint64_t namespaces;
 
 static void know_namespaces(void)
@@ -294,7 +294,7 @@ static PyObject *pickled(PyObject *value, PyObject *buffers)
     return data;
 }
 
-/* parcel.put_value() without its frames, whose pages would be copied. Whether it was that simple. */
+/* result layout.put_value() without its frames, whose pages would be copied. Whether it was that simple. */
 static bool put_pickled(MappingObject *self, PyObject *value)
 {
     PyObject *buffers = PyList_New(0);

@@ -37,7 +37,7 @@ static PyMethodDef everywhere[] = {
 /* For those that share the GIL of the main interpreter. */
 static PyMethodDef at_home[] = {
     {"clone", core_clone, METH_VARARGS,
-     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, carrier_stack_size, /)\n--\n\n"
+     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, host_stack_size, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"fork", core_fork_twice, METH_NOARGS, "fork()\n--\n\nlibc's. Returns the pid, and 0 in the child."},
     {"copy", (PyCFunction)(void (*)(void))core_copy, METH_FASTCALL,
@@ -50,7 +50,7 @@ static PyMethodDef at_home[] = {
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
      "Returns whether it has other threads."},
     {"drain", core_drain, METH_NOARGS,
-     "drain()\n--\n\nEnds the carriers at rest, and deletes the thread state that this thread keeps."},
+     "drain()\n--\n\nEnds the host threads at rest, and deletes the thread state that this thread keeps."},
     {"before_fork", core_before_fork, METH_NOARGS,
      "before_fork()\n--\n\nWaits until no interpreter is being made, which no fork survives."},
     {"know_exit_status", core_know_exit_status, METH_VARARGS,
@@ -87,15 +87,15 @@ static PyMethodDef at_home[] = {
      "Makes a task in shared memory that calls fn(*args); the Handle stands for it, and has its SharedTask. Returns whether it\n"
      "suspended its caller and ended with losses.\n"
      "further: None or (set_tid, cgroup, stack_size, timeout, another_user, apart, plan). apart: in an interpreter of its own,\n"
-     "where plan (or None) comes first, fn is the code of its far side, and args the memory that it sees."},
+     "where plan (or None) comes first, fn is the code of its subinterpreter, and args the memory that it sees."},
     {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
      "spawn(args, legacy, plan, child, /)\n--\n\n"
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
     {"spawn_aside", (PyCFunction)(void (*)(void))core_spawn_aside, METH_FASTCALL,
      "spawn_aside(args, legacy, plan, has_own_score, child, patience, /)\n--\n\n"
      "The same, the caller not suspended. Returns an Underway instead when it takes longer than so many seconds."},
-    {"unborn", (PyCFunction)(void (*)(void))core_unborn, METH_FASTCALL,
-     "unborn(kind, what, flags, plain, /)\n--\n\n"
+    {"new_child", (PyCFunction)(void (*)(void))core_new_child, METH_FASTCALL,
+     "new_child(kind, what, flags, plain, /)\n--\n\n"
      "A Handle of that kind, for a child that is to be born. plain: whether waitid(2) tells all about its end."},
     {"trial_begin", core_trial_begin, METH_VARARGS,
      "trial_begin(args, size, legacy, page, offset, stays, /)\n--\n\n"
@@ -106,7 +106,7 @@ static PyMethodDef at_home[] = {
 };
 
 /*
- * Carriers, leases and types belong to the process, and one GIL guards them. So an interpreter with
+ * Host threads, leases and types belong to the process, and one GIL guards them. So an interpreter with
  * another can import this module, and with it a program that uses it, and is told why it can do no more.
  */
 static PyObject *refuse(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -167,7 +167,7 @@ static int add_types(PyObject *module)
         return -1;
     if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
         return -1;
-    if (PyModule_AddType(module, &Plan_Type) < 0 || PyModule_AddType(module, &Watchdog_Type) < 0)
+    if (PyModule_AddType(module, &Plan_Type) < 0 || PyModule_AddType(module, &DeadlineThread_Type) < 0)
         return -1;
     return PyModule_AddType(module, &SharedTask_Type);
 }
@@ -210,8 +210,8 @@ static int fill(PyObject *module)
 /*
  * A free-threaded Python has the GIL for our sake, as every other has. Whoever kills a child in shared
  * memory holds it, so that the child is not in the midst of an object; and a child that dies with it
- * leaves it to its carrier. Without, a killed child could be anywhere, and every stop of the world would
- * wait for it in vain. birth.py refuses such children where the GIL is kept off all the same.
+ * leaves it to its host thread. Without, a killed child could be anywhere, and every stop of the world would
+ * wait for it in vain. clone_call.py refuses such children where the GIL is kept off all the same.
  */
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, (void *)fill},

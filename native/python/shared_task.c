@@ -63,8 +63,8 @@ static void task_dealloc(SharedTaskObject *self)
     core_shared_task_unmark(self);
     task_clear(self);
     core_shared_task_release(self);
-    if (self->carrier != NULL)
-        ramet_pool_give_back(self->carrier);
+    if (self->host != NULL)
+        ramet_pool_give_back(self->host);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -150,21 +150,21 @@ void core_shared_task_forget(SharedTaskObject *self)
 
 static bool is_over(SharedTaskObject *self)
 {
-    return self->carrier == NULL || ramet_carrier_is_over(self->carrier, self->claim);
+    return self->host == NULL || ramet_host_is_over(self->host, self->claim);
 }
 
-/* The carrier is wanted for other children. */
-static void part_with_carrier(SharedTaskObject *self)
+/* The host thread is wanted for other children. */
+static void part_with_host(SharedTaskObject *self)
 {
-    struct ramet_carrier *carrier = self->carrier;
-    self->carrier = NULL;
+    struct ramet_host *host = self->host;
+    self->host = NULL;
     core_shared_task_unmark(self);
-    if (carrier == NULL)
+    if (host == NULL)
         return;
     if (self->waiting > 1)
-        ramet_futex_wake(&carrier->over); /* the kernel has woken one of them */
-    self->expired = carrier->expired != 0;
-    ramet_pool_give_back(carrier);
+        ramet_futex_wake(&host->over); /* the kernel has woken one of them */
+    self->expired = host->expired != 0;
+    ramet_pool_give_back(host);
 }
 
 static PyObject *task_done(SharedTaskObject *self, void *unused)
@@ -176,22 +176,22 @@ static PyObject *task_done(SharedTaskObject *self, void *unused)
 static PyObject *task_wait(SharedTaskObject *self, PyObject *seconds)
 {
     if (is_over(self)) {
-        part_with_carrier(self);
+        part_with_host(self);
         Py_RETURN_TRUE;
     }
-    struct ramet_carrier *carrier = ramet_carrier_hold(self->carrier); /* another thread may part with it */
+    struct ramet_host *host = ramet_host_hold(self->host); /* another thread may part with it */
     self->waiting++;
-    PyObject *over = core_wait_while(seconds, &carrier->over, self->claim);
+    PyObject *over = core_wait_while(seconds, &host->over, self->claim);
     if (over == Py_True)
-        part_with_carrier(self);
+        part_with_host(self);
     self->waiting--;
-    ramet_carrier_release(carrier);
+    ramet_host_release(host);
     return over;
 }
 
 static PyObject *task_interrupt(SharedTaskObject *self, PyObject *exception)
 {
-    return PyBool_FromLong(!is_over(self) && core_interrupt(self->carrier, exception));
+    return PyBool_FromLong(!is_over(self) && core_interrupt(self->host, exception));
 }
 
 /* It may be over by now, and be a program that it has exec'ed. */
@@ -200,20 +200,20 @@ static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
     long descriptor = PyLong_AsLong(pidfd);
     if (descriptor == -1 && PyErr_Occurred())
         return NULL;
-    long error = core_kill(is_over(self) ? NULL : self->carrier, self->pid, (int)descriptor);
+    long error = core_kill(is_over(self) ? NULL : self->host, self->pid, (int)descriptor);
     return error < 0 && error != -ESRCH ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
-static PyObject *task_apart(SharedTaskObject *self, void *unused)
+static PyObject *task_in_subinterpreter(SharedTaskObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->apart);
+    return PyBool_FromLong(self->own_interpreter);
 }
 
 PyObject *core_shared_task_take(SharedTaskObject *self)
 {
     if (is_over(self))
-        part_with_carrier(self);
+        part_with_host(self);
     PyObject *pair = PyTuple_New(2);
     if (pair == NULL)
         return NULL;
@@ -256,7 +256,7 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
     core_forget_state();
     Py_BEGIN_ALLOW_THREADS
     ramet_pool_drain();
-    ramet_guard_drain();
+    ramet_watched_drain();
     ramet_underway_sweep();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
@@ -265,8 +265,8 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
 static PyGetSetDef task_members[] = {
     {"expired", (getter)task_expired, NULL, "whether it was killed at its deadline, once it is done and was waited for", NULL},
     {"losses", (getter)task_losses, NULL, "what was lost with it, once it is done; None for nothing", NULL},
-    {"apart", (getter)task_apart, NULL, "whether it has an interpreter of its own", NULL},
-    {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its carrier has tidied up", NULL},
+    {"apart", (getter)task_in_subinterpreter, NULL, "whether it has an interpreter of its own", NULL},
+    {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its host thread has tidied up", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -276,7 +276,7 @@ static PyMethodDef task_methods[] = {
     {"interrupt", (PyCFunction)task_interrupt, METH_O,
      "interrupt($self, exception, /)\n--\n\nRaises the class of exception in its function. Returns whether it still runs."},
     {"kill", (PyCFunction)task_kill, METH_O,
-     "kill($self, pidfd, /)\n--\n\nSIGKILL for its task, where it stands well; pidfd may be -1."},
+     "kill($self, pidfd, /)\n--\n\nSIGKILL for its task, where it is at a safe point; pidfd may be -1."},
     {"take", (PyCFunction)task_take, METH_NOARGS,
      "take($self, /)\n--\n\nWhat came of the function, once: its kind (see transfer), and the value or the exception."},
     {NULL, NULL, 0, NULL},
@@ -287,7 +287,7 @@ PyTypeObject SharedTask_Type = {
     .tp_name = "ramet._core.SharedTask",
     .tp_basicsize = sizeof(SharedTaskObject),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "A child that shares the memory: from its birth until what came of it is taken.",
+    .tp_doc = "A child that shares the memory: from its clone call until what came of it is taken.",
     .tp_traverse = (traverseproc)task_traverse,
     .tp_clear = (inquiry)task_clear,
     .tp_dealloc = (destructor)task_dealloc,

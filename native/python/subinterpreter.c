@@ -59,7 +59,7 @@ void core_interpreter_drop(struct core_interpreter *interpreter)
     PyMem_RawFree(interpreter);
 }
 
-/* The modules of the far side make one namespace. */
+/* The modules of the subinterpreter make one namespace. */
 static PyObject *load(const void *code, Py_ssize_t length)
 {
     PyObject *names = PyDict_New();
@@ -76,9 +76,9 @@ static PyObject *load(const void *code, Py_ssize_t length)
     return names;
 }
 
-static bool furnish(struct core_interpreter *interpreter, PyObject *far_side)
+static bool furnish(struct core_interpreter *interpreter, PyObject *child_code)
 {
-    PyObject *names = load(PyBytes_AS_STRING(far_side), PyBytes_GET_SIZE(far_side));
+    PyObject *names = load(PyBytes_AS_STRING(child_code), PyBytes_GET_SIZE(child_code));
     if (names != NULL) {
         interpreter->run = Py_XNewRef(PyDict_GetItemString(names, "run"));
         interpreter->interrupted = Py_XNewRef(PyDict_GetItemString(names, "Interrupted"));
@@ -90,7 +90,7 @@ static bool furnish(struct core_interpreter *interpreter, PyObject *far_side)
     return false;
 }
 
-struct core_interpreter *core_interpreter_new(PyObject *far_side)
+struct core_interpreter *core_interpreter_new(PyObject *child_code)
 {
     PyThreadState *first; /* stays for good: 3.12 cannot make another first one */
     struct core_interpreter *interpreter = PyMem_RawCalloc(1, sizeof *interpreter);
@@ -102,7 +102,7 @@ struct core_interpreter *core_interpreter_new(PyObject *far_side)
         return NULL;
     }
     interpreter->state = PyThreadState_GetInterpreter(first);
-    bool furnished = furnish(interpreter, far_side);
+    bool furnished = furnish(interpreter, child_code);
     PyEval_SaveThread();
     core_interpreter_hide(interpreter->state);
     if (furnished)
@@ -196,9 +196,9 @@ struct core_interpreter *core_interpreter_take(void)
     return NULL;
 }
 
-struct core_interpreter *core_interpreter_new(PyObject *far_side)
+struct core_interpreter *core_interpreter_new(PyObject *child_code)
 {
-    (void)far_side;
+    (void)child_code;
     return NULL;
 }
 

@@ -17,10 +17,10 @@ struct core_interpreter *core_interpreter_take(void);
 
 /*
  * A new one, made in a thread that has no thread state.
- * far_side: bytes of another interpreter, which are only read: marshalled code. NULL when it cannot
+ * child_code: bytes of another interpreter, which are only read: marshalled code. NULL when it cannot
  * be made.
  */
-struct core_interpreter *core_interpreter_new(PyObject *far_side);
+struct core_interpreter *core_interpreter_new(PyObject *child_code);
 
 /* For the next child; with the GIL of the main interpreter, and with no thread state of a child in it. */
 void core_interpreter_rest(struct core_interpreter *interpreter);
@@ -33,7 +33,7 @@ void core_interpreter_rest(struct core_interpreter *interpreter);
 void core_interpreter_drop(struct core_interpreter *interpreter);
 
 /*
- * In the child, attached: calls the far side with the views of the task, and the step of its plan that
+ * In the child, attached: calls the subinterpreter with the views of the task, and the step of its plan that
  * failed (-1 for none) with its errno. Returns the exit code. *lent: whether something of the
  * interpreter still refers to the caller's memory.
  */

@@ -22,7 +22,7 @@ static void leave(struct core_visits *visits)
 {
     if (__atomic_sub_fetch(&visits->within, 1, __ATOMIC_ACQ_REL) == 0)
         ramet_futex_wake(&visits->within);
-    ramet_carrier_release(visits->carrier);
+    ramet_host_release(visits->host);
 }
 
 static void *run(void *context)
@@ -63,7 +63,7 @@ bool core_visit(struct core_visits *visits, struct core_interpreter *interpreter
     if (visit == NULL)
         return false;
     *visit = (struct visit){visits, interpreter->state, act, context};
-    ramet_carrier_hold(visits->carrier);
+    ramet_host_hold(visits->host);
     __atomic_add_fetch(&visits->within, 1, __ATOMIC_RELAXED);
     if (start_thread(visit) == 0)
         return true;

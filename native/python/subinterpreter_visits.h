@@ -4,12 +4,12 @@
 
 #include "subinterpreter.h"
 
-struct ramet_carrier;
+struct ramet_host;
 
 /* The visitors of one child after the other. */
 struct core_visits {
     int within;                    /* a futex: how many are on their way */
-    struct ramet_carrier *carrier; /* held by each: all this is the carrier's */
+    struct ramet_host *host; /* held by each: all this is the host thread's */
 };
 
 /*

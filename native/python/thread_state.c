@@ -57,7 +57,7 @@ PyThreadState *core_note_state(PyThreadState *state)
 #endif
 
 /* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
-void core_bury(PyThreadState *dead, struct core_dead_frames *found)
+void core_recover(PyThreadState *dead, struct core_dead_frames *found)
 {
     found->collecting = core_leave_collector(&found->stack);
     if (found->has_objects)
@@ -82,7 +82,7 @@ static void free_state(PyThreadState *state)
     if (!ramet_arena_has_lost(state))
         PyThreadState_Delete(state);
     else
-        ramet_carrier_start_aside(delete, state); /* where there can be no such thread, it stays */
+        ramet_host_start_aside(delete, state); /* where there can be no such thread, it stays */
 }
 
 /* Gives up the GIL as well. */

@@ -314,7 +314,7 @@ void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
 {
     struct ramet_stand stand = ramet_task_stand(tid);
     const int *word = (const int *)stand.first;
-    if (layout == NULL || tid == 0 || !ramet_stands_in_futex(&stand))
+    if (layout == NULL || tid == 0 || !ramet_waits_in_futex(&stand))
         return;
     if (is_at(word, condvar, layout->lock))
         unlock(condvar);

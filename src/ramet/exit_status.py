@@ -75,7 +75,7 @@ class ExitStatus:
     def rusage(self) -> "struct_rusage | None":
         """What the child used, None where the kernel does not tell."""
         used = self._end[4]
-        if isinstance(used, bytes):  # few ask, and it takes half as long as a birth
+        if isinstance(used, bytes):  # few ask, and it takes half as long as a clone call
             used = _read(used)
             _set_end(self, (*self._end[:4], used))
         return used

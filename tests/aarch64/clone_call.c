@@ -1,5 +1,5 @@
 /*
- * The births of native/arch/<cpu>/birth.S without Python: built for aarch64 and run by make aarch64
+ * The clone calls of native/arch/<cpu>/clone call.S without Python: built for aarch64 and run by make aarch64
  * under qemu-user, and good for any cpu. qemu-user makes a copy of every task that is no thread,
  * and has no clone3: so the children tell what they found by their exit code alone.
  */

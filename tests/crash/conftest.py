@@ -17,7 +17,7 @@ import pytest
 
 DEADLINE_SECONDS = 60
 
-# A hang shows where every thread is, and ends: the watchdog needs no GIL. Nobody wants the cores.
+# A hang shows where every thread is, and ends: the deadline thread needs no GIL. Nobody wants the cores.
 PRELUDE = f"""\
 import faulthandler, resource
 from collections.abc import Callable

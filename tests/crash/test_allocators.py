@@ -94,7 +94,7 @@ def live_and_die(deaths: int) -> None:  # noqa: C901, PLR0915 - a program of its
 
 @pytest.mark.parametrize("mode", MODES)
 def test_births_and_deaths(apart: Start, mode: str) -> None:
-    """With debug hooks, without Python's own allocator, and traced: each begins, and each is buried."""
+    """With debug hooks, without Python's own allocator, and traced: each begins, and each is recovered."""
     apart(live_and_die, 3, **MODES[mode]).finish()
 
 

@@ -155,7 +155,7 @@ def signals_rain(source: str) -> None:
 
 @pytest.mark.parametrize("source", ["timer", "setuid"])
 def test_signals_may_come_meanwhile(apart: Start, source: str) -> None:
-    """Those of the caller's wait for the birth; those by which libc changes a user do not."""
+    """Those of the caller's wait for the clone call; those by which libc changes a user do not."""
     apart(signals_rain, source).finish()
 
 
@@ -227,7 +227,7 @@ def handler_makes_thread() -> None:
 
 
 def test_a_handler_that_makes_a_thread_does_no_harm(apart: Start) -> None:
-    """The birth is missed then, and made beside libc's fork; of which nothing is left."""
+    """The clone call is missed then, and made beside libc's fork; of which nothing is left."""
     apart(handler_makes_thread).finish()
 
 
@@ -259,7 +259,7 @@ def others_compute() -> None:
 
 
 def test_nobody_waits_for_threads_that_compute(apart: Start) -> None:
-    """A birth takes no longer because other threads are in native code without a pause."""
+    """A clone call takes no longer because other threads are in native code without a pause."""
     apart(others_compute).finish()
 
 

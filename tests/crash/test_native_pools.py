@@ -275,7 +275,7 @@ def kill_owners(how: str, kills: int) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
 def test_a_killed_function_takes_no_pool_along(apart: Start, how: str) -> None:
-    """Its pool is put in order at its burial: caller, copies and functions compute after it, and fork."""
+    """Its pool is put in order at its recovery: caller, copies and functions compute after it, and fork."""
     assert apart(kill_owners, how, 10).finish() == "all\n"
 
 

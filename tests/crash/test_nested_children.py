@@ -151,7 +151,7 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
 
 
 def test_many_leave_living_children_at_once(apart: Start) -> None:
-    """Each child of a child that has ended is found and buried, whoever else looks for his own."""
+    """Each child of a child that has ended is found and recovered, whoever else looks for his own."""
     apart(leave_them_at_once, 30, 4, 30).finish()
 
 

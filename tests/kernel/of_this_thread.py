@@ -1,7 +1,7 @@
 """What a child has of the thread that makes it: changes of one thread, and a look at what a task is.
 
 As a program it says what it is; with the name of a way and of a thread it changes that thread, after a
-first birth, and tells in what its next child is not as the thread. With a cgroup besides it moves there,
+first call, and tells in what its next child is not as the thread. With a cgroup besides it moves there,
 and changes nothing else.
 """
 

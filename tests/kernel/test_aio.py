@@ -366,7 +366,7 @@ def test_the_loop_runs_while_a_child_is_born(in_loop: Run[None], slow_exec: Path
 
 
 def test_a_slow_birth_may_end_well(in_loop: Run[None], slow_exec: Path) -> None:
-    """A child whose exec takes long is born all the same, and the timeout counts its birth."""
+    """A child whose exec takes long is born all the same, and the timeout counts its clone call."""
 
     async def main() -> None:
         with anyio.open_signal_receiver(signal.SIGURG) as waits:
@@ -451,7 +451,7 @@ def test_asyncios_own_cancellation(slow_exec: Path, nothing_left: object) -> Non
 
 
 def test_births_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) -> None:
-    """However many births hang, further ones come to their end, and a cancellation ends them all."""
+    """However many clone calls hang, further ones come to their end, and a cancellation ends them all."""
     count = 40
 
     async def main() -> None:
@@ -516,7 +516,7 @@ def test_a_start_may_wait(in_loop: Run[None]) -> None:
 def test_it_is_all_the_same_how_a_birth_is_waited_for(
     in_loop: Run[None], monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    """A birth does what it does whether the loop stands still for it or is told of its end."""
+    """A clone call does what it does whether the loop stands still for it or is told of its end."""
     monkeypatch.setattr(ramet.aio.spawning, "_PATIENCE_SECONDS", patience)
 
     async def main() -> None:
@@ -603,7 +603,7 @@ def test_a_thousand_at_once(in_loop: Run[None]) -> None:
 
 
 def test_a_child_has_the_mask_of_its_caller(in_loop: Run[None]) -> None:
-    """The signal mask is that of the loop's thread, as it is at the time of the birth."""
+    """The signal mask is that of the loop's thread, as it is at the time of the clone call."""
 
     async def main() -> None:
         argv = ["grep", "SigBlk", "/proc/self/status"]
@@ -643,7 +643,7 @@ def test_others_have_their_turn_between_births(in_loop: Run[None]) -> None:
 
 
 def test_plain_asyncio_needs_no_backend_of_anyios() -> None:
-    """In a program of asyncio alone births are waited for without anyio, and others have a turn."""
+    """In a program of asyncio alone clone calls are waited for without anyio, and others have a turn."""
     script = """
 import asyncio, sys, ramet, ramet.aio
 async def main():
@@ -746,7 +746,7 @@ anyio.run(main, backend=sys.argv[1])
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_change_of_user_waits_for_nobody(backend: str) -> None:
-    """The C library asks each of its threads to change along: none is kept for births."""
+    """The C library asks each of its threads to change along: none is kept for clone calls."""
     script = """
 import os, sys, threading, anyio, ramet.aio
 over = threading.Event()

@@ -339,7 +339,7 @@ def kill_at_once(children: list[ramet.Child[None]]) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "at the end"])
 def test_threads_of_many_end_at_once(how: str) -> None:
-    """Several who bury at the same time take each dead thread once, and no living one."""
+    """Several who recover at the same time take each dead thread once, and no living one."""
 
     def fn(begun: threading.Event) -> None:
         for _ in range(3):
@@ -403,7 +403,7 @@ def test_others_need_not_wait_for_it() -> None:
 
 
 def test_the_caller_may_change_its_identity(root: None) -> None:
-    """setuid() of the caller reaches its carriers, and children go on as who they are."""
+    """setuid() of the caller reaches its host threads, and children go on as who they are."""
 
     def fn() -> int:
         end, ended = os.pipe()

@@ -77,7 +77,7 @@ def test_leaving_a_block_keeps_the_result(memory: F, nothing_left: object) -> No
 
 @ALL_KINDS
 def test_a_forgotten_child_warns_and_is_reaped(memory: F, gate: Gate) -> None:
-    """A handle that is dropped warns; the child runs on, and a birth after its end reaps it."""
+    """A handle that is dropped warns; the child runs on, and a clone call after its end reaps it."""
     child = ramet.clone(gate.wait, flags=memory)
     pid, pidfd = child.pid, child.fileno()
     with pytest.warns(ResourceWarning, match=f"child {pid} was never waited for"):
@@ -370,7 +370,7 @@ def test_an_exit_signal_of_its_own_is_no_hindrance(nothing_left: object) -> None
 
 
 def test_detached_children_are_waited_for(gate: Gate) -> None:
-    """A child made by clone() without a pidfd of its birth has one all the same."""
+    """A child made by clone() without a pidfd of its clone call has one all the same."""
     with ramet.clone(gate.wait, flags=F.DETACHED) as child:
         assert child.fileno() >= 0
         with pytest.raises(TimeoutExpired):

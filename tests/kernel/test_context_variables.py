@@ -25,7 +25,7 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_they_begin_as_the_callers_and_go_their_own_way(verb: Verb, nothing_left: object) -> None:
-    """The function finds what its maker had set at the birth, and what it sets is not the maker's."""
+    """The function finds what its maker had set at the clone call, and what it sets is not the maker's."""
 
     def fn() -> str:
         found = variable.get()

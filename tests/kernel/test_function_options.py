@@ -182,7 +182,7 @@ def test_what_is_opened_for_a_birth_is_closed_after_a_kill(
 def test_what_is_opened_for_a_forgotten_child_is_closed(
     flags: F, root: None, nothing_left: object
 ) -> None:
-    """At the latest by the next birth after its end."""
+    """At the latest by the next clone call after its end."""
     before = _open_here()
     with pytest.warns(ResourceWarning, match="never waited for"):
         ramet.clone(int, flags=flags, namespaces={"uts": "/proc/self/ns/uts"})

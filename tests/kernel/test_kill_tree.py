@@ -414,7 +414,7 @@ def test_under_a_loop(backend: str, family: Family, nothing_left: "LeakCheck") -
             assert await process.wait() == -signal.SIGKILL
 
     anyio.run(warm_up, backend=backend)
-    nothing_left.start_again()  # a thread for births is kept, and trio keeps its threads for a while
+    nothing_left.start_again()  # a thread for clone calls is kept, and trio keeps its threads for a while
     anyio.run(main, backend=backend)
 
 
@@ -431,7 +431,7 @@ def library(request: pytest.FixtureRequest, nothing_left: "LeakCheck") -> str:
 
     if request.param in {"asyncio", "trio"}:
         anyio.run(warm_up, backend=request.param)
-        nothing_left.start_again()  # a thread for births is kept, and trio keeps its threads a while
+        nothing_left.start_again()  # a thread for clone calls is kept, and trio keeps its threads a while
     return str(request.param)
 
 

@@ -178,7 +178,7 @@ def test_pidfd_beside_parent_tid(stack: Stack) -> None:
 
 
 def test_child_tid(stack: Stack) -> None:
-    """The child's word is written at the birth and cleared at the end."""
+    """The child's word is written at the clone call and cleared at the end."""
     word = TidWord()
     seen: list[int] = []
     args = CloneArgs(

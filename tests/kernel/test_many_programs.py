@@ -126,7 +126,7 @@ def test_many_failures(options: dict[str, Any], nothing_left: LeakCheck) -> None
 
 @pytest.mark.timeout(600 if LONG else 120)
 def test_many_children_that_are_killed_while_they_wait(nothing_left: LeakCheck) -> None:
-    """A child that is killed before its start takes its sponsor along."""
+    """A child that is killed before its start takes its helper thread along."""
     command = Command(["/bin/true"], start=False)
 
     def job() -> None:

@@ -1,4 +1,4 @@
-"""A birth that fails for want of a thread, or of a process beside it, says so and blames no flag."""
+"""A clone call that fails for want of a thread, or of a process beside it, says so and blames no flag."""
 
 import ctypes
 import errno
@@ -33,7 +33,7 @@ NEEDY: dict[str, tuple[str, Call]] = {
     "a thread": ("host thread", lambda: ramet.clone(int, flags=F.VM | F.SIGHAND | F.THREAD)),
     "a stack": ("host thread", by_stack),
     "another namespace": ("host thread", lambda: ramet.in_namespace(int, uts="/proc/self/ns/uts")),
-    "a deadline": ("watchdog", lambda: ramet.clone(int, timeout=SECONDS)),
+    "a deadline": ("deadline thread", lambda: ramet.clone(int, timeout=SECONDS)),
 }
 
 

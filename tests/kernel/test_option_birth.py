@@ -375,7 +375,7 @@ def test_join_one_namespace(
 
 
 def test_a_namespace_of_nobody(nothing_left: object) -> None:
-    """A pid that nobody has, and a path that is not there, are told before any birth."""
+    """A pid that nobody has, and a path that is not there, are told before any clone call."""
     with Command(["true"]).spawn() as gone:
         gone.wait(60)
     with pytest.raises(ProcessLookupError, match=r"namespaces\['net'\]: no process"):
@@ -434,7 +434,7 @@ def test_a_joined_namespace_can_be_set_up(
 def test_what_would_change_the_caller_is_refused(
     options: dict[str, Any], words: str, nothing_left: object
 ) -> None:
-    """A word about something that the child shares with its caller is an error, before any birth."""
+    """A word about something that the child shares with its caller is an error, before any clone call."""
     with pytest.raises(ValueError, match=r"CLONE_|thread") as caught:
         Command(["true"], **options)
     assert words in str(caught.value)

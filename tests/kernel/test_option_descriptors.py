@@ -207,7 +207,7 @@ def test_a_far_descriptor_that_is_not_open(thousand: list[int], nothing_left: ob
 
 
 def test_the_callers_table_is_not_touched(files: list[int], nothing_left: object) -> None:
-    """The child moves and closes in a table of its own, though it shared the caller's at its birth."""
+    """The child moves and closes in a table of its own, though it shared the caller's at its clone call."""
     before = {name: os.readlink(f"/proc/self/fd/{name}") for name in map(str, files)}
     a, b, *_ = files
     for _ in range(20):

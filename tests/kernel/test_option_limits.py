@@ -169,7 +169,7 @@ def own_oom_score_adj() -> int:
 
 
 def test_oom_score_adj(told: Told, nothing_left: object) -> None:
-    """It is the child's alone, though its birth is in the caller's memory."""
+    """It is the child's alone, though its clone call is in the caller's memory."""
     before = own_oom_score_adj()
     assert told(["cat", "/proc/self/oom_score_adj"], oom_score_adj=1000) == "1000"
     assert own_oom_score_adj() == before

@@ -35,9 +35,9 @@ class LeakCheck(Protocol):
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The functions of work_apart.py, as a module that can be imported by its name."""
+    """The functions of work_in_subinterpreter.py, as a module that can be imported by its name."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    return importlib.import_module("work_apart")
+    return importlib.import_module("work_in_subinterpreter")
 
 
 def own(fn: Callable[..., Any], *args: Any, **more: Any) -> ramet.Child[Any]:

@@ -185,7 +185,7 @@ def test_its_warning_names_the_line_and_can_be_silenced() -> None:
 
 
 def test_copies_that_others_make_do_not_hold_it_up(nothing_left: object) -> None:
-    """A copy made meanwhile, by another thread or by the function, may outlive the birth."""
+    """A copy made meanwhile, by another thread or by the function, may outlive the clone call."""
     asked, ask = os.pipe()
     answered, answer = os.pipe()
     held, release = os.pipe()

@@ -15,7 +15,7 @@ from ramet.lowlevel import CloneArgs, Stack, clone, clone3
 
 FORBIDDEN = F.NEWUSER | F.FS
 
-# In a program of its own, which has asked the law nothing yet. What a first birth in shared memory imports
+# In a program of its own, which has asked the law nothing yet. What a first call in shared memory imports
 # is there: without a descriptor it could not be read either.
 FULL_TABLE = """
 import errno, os, resource, ramet

@@ -222,7 +222,7 @@ def test_left_before_its_start(tmp_path: Path, nothing_left: object) -> None:
 
 @pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
 def test_forgotten_before_its_start(nothing_left: object) -> None:
-    """A child that nobody can start any more is killed, and reaped by the next one's birth."""
+    """A child that nobody can start any more is killed, and reaped by the next one's clone call."""
     child = Command(["true"], start=False).spawn()
     pidfd = os.pidfd_open(child.pid)
     del child

@@ -22,7 +22,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._process import data_codec, result_layout
-from ramet._process.result_channel import Transfer
+from ramet._process.result_channel import ResultChannel
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 38, 22, 24
@@ -49,24 +49,24 @@ class Payload:
         return os.mkdir, (self.place,)
 
 
-def own_transfer() -> Transfer:
+def own_channel() -> ResultChannel:
     """In the child: where its outcome goes, as an attacker finds it who has all of its memory."""
     maps = Path("/proc/self/maps").read_text()
     (found,) = [
-        transfer
-        for transfer in gc.get_objects()
-        if isinstance(transfer, Transfer) and f"{address_of(transfer):x}-" in maps
+        channel
+        for channel in gc.get_objects()
+        if isinstance(channel, ResultChannel) and f"{address_of(channel):x}-" in maps
     ]
     return found
 
 
-def address_of(transfer: Transfer) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(transfer))
+def address_of(channel: ResultChannel) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(channel))
 
 
 def forge(place: Path) -> NoReturn:
     """In the child: write a pickle past all that the library would have done, and end."""
-    result_layout.put_value(memoryview(own_transfer()), Payload(place))
+    result_layout.put_value(memoryview(own_channel()), Payload(place))
     os._exit(0)
 
 
@@ -156,7 +156,7 @@ def test_who_executed_a_program_cannot_send_a_pickle(tmp_path: Path) -> None:
     """A program with set-user-ID could have given it any rights."""
 
     def attack() -> NoReturn:
-        result_layout.put_value(memoryview(own_transfer()), Payload(tmp_path / "ran"))
+        result_layout.put_value(memoryview(own_channel()), Payload(tmp_path / "ran"))
         os.execv("/bin/true", ["true"])
 
     with pytest.raises(ResultError, match="it has executed a program"):
@@ -394,12 +394,12 @@ def test_a_child_of_the_child_has_no_part_in_its_result(nothing_left: object) ->
     """What has rights that its parent lacks, or lacks some, cannot write for it."""
 
     def try_it() -> int:
-        transfer = own_transfer()
-        memoryview(transfer)[0] = 0
+        channel = own_channel()
+        memoryview(channel)[0] = 0
         pid = os.fork()
         if pid == 0:
             crash_quietly()
-            memoryview(transfer)[0] = 1
+            memoryview(channel)[0] = 1
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -407,9 +407,9 @@ def test_a_child_of_the_child_has_no_part_in_its_result(nothing_left: object) ->
 
 
 def test_a_sibling_that_is_made_meanwhile_has_no_part_in_it() -> None:
-    """A child born while another's birth is under way cannot write for that one."""
-    others = Transfer()
-    own = Transfer()
+    """A child born while another's clone call is under way cannot write for that one."""
+    others = ResultChannel()
+    own = ResultChannel()
 
     def touch() -> None:
         crash_quietly()
@@ -425,7 +425,7 @@ def test_what_was_not_written_costs_no_memory(nothing_left: object) -> None:
     """A child of few bytes cannot make its caller use many."""
 
     def claim() -> NoReturn:
-        room = memoryview(own_transfer())
+        room = memoryview(own_channel())
         struct.pack_into("=QQQ", room, 0, 0, len(room) // 2, result_layout.DATA)
         os._exit(0)
 
@@ -444,31 +444,31 @@ def resident() -> int:
 
 def test_somebody_who_goes_on_writing_is_read_safely() -> None:
     """While a process that the child left behind writes at random, there is a value or a ResultError."""
-    transfer = Transfer(1 << 14)
+    channel = ResultChannel(1 << 14)
     value = ["text" * 9, (1, {2: b"x" * 300}), 0.5]
     text, buffers = data_codec.encoded(value)
-    result_layout.write(memoryview(transfer), result_layout.DATA, text, buffers)
-    assert transfer.take() == (result_layout.VALUE, value)
-    data = bytes(memoryview(transfer))
-    transfer.share_with_others()
+    result_layout.write(memoryview(channel), result_layout.DATA, text, buffers)
+    assert channel.take() == (result_layout.VALUE, value)
+    data = bytes(memoryview(channel))
+    channel.share_with_others()
     pid = os.fork()
     if pid == 0:
-        scribble(memoryview(transfer), data)
+        scribble(memoryview(channel), data)
     try:
-        kinds = {kind_of(transfer) for _ in range(20_000)}
+        kinds = {kind_of(channel) for _ in range(20_000)}
         while not kinds >= {
             "value",
             "ResultError",
         }:  # on a busy machine it may have had no turn yet
-            kinds.add(kind_of(transfer))
+            kinds.add(kind_of(channel))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert kinds >= {"value", "ResultError"}
 
 
-def kind_of(transfer: Transfer) -> str:
-    kind, outcome = transfer.take()
+def kind_of(channel: ResultChannel) -> str:
+    kind, outcome = channel.take()
     if kind == result_layout.RAISED:
         assert isinstance(outcome, ResultError)
         return "ResultError"
@@ -491,12 +491,12 @@ def test_a_forked_child_that_undoes_the_protection_is_read_as_data(tmp_path: Pat
     """Whoever else writes the pickle, what counts is that the child had given up rights."""
 
     def attack() -> NoReturn:
-        transfer = own_transfer()
-        demand(libc.madvise(ctypes.c_void_p(address_of(transfer)), mmap.PAGESIZE, _DOFORK))
+        channel = own_channel()
+        demand(libc.madvise(ctypes.c_void_p(address_of(channel)), mmap.PAGESIZE, _DOFORK))
         no_new_privileges()
         pid = os.fork()
         if pid == 0:
-            result_layout.put_value(memoryview(transfer), Payload(tmp_path / "ran"))
+            result_layout.put_value(memoryview(channel), Payload(tmp_path / "ran"))
             os._exit(0)
         os.waitpid(pid, 0)
         os._exit(0)

@@ -19,17 +19,17 @@ static atomic_int looks_of_others;
 static atomic_bool done;
 
 /* One whose child lives, of that maker's; the list's holds are never the last ones. */
-static void enter(struct ramet_carrier *carrier, pid_t maker)
+static void enter(struct ramet_host *host, pid_t maker)
 {
-    *carrier = (struct ramet_carrier){
+    *host = (struct ramet_host){
         .stage = RAMET_LENT, .holders = MOST_HOLDERS, .epoch = ramet_epoch(), .maker = maker, .own_end = &alive};
-    ramet_nested_enter(carrier);
+    ramet_nested_enter(host);
 }
 
 /* As a task does that starts a child of which this list need not know: it looks through all, and lets go what is over. */
 static void *look_through(void *unused)
 {
-    struct ramet_carrier none = {0};
+    struct ramet_host none = {0};
     for (; !done; looks_of_others++)
         ramet_nested_enter(&none);
     return unused;
@@ -37,7 +37,7 @@ static void *look_through(void *unused)
 
 int main(void)
 {
-    static struct ramet_carrier others[OTHERS], own;
+    static struct ramet_host others[OTHERS], own;
     pthread_t threads[LOOKERS];
     int looks = 0, missed = 0;
     for (int i = 0; i < OTHERS; i++)

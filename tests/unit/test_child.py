@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ramet._core import unborn
+from ramet._core import new_child
 from ramet._process import child as child_module
 from ramet._process.child import Child, checked_timeout, sweep
 from ramet._process.result_channel import RAISED, VALUE
@@ -35,7 +35,7 @@ class Prepared:
 
 def standing_for(pid: int, pidfd: int | None, flags: int, what: object) -> Child[Any]:
     """The handle of a task that was made without any of this library."""
-    child: Child[Any] = unborn(Child, what, flags, False)
+    child: Child[Any] = new_child(Child, what, flags, False)
     child._hold(pid, pidfd)
     return child
 
@@ -266,7 +266,7 @@ def test_all_who_wait_learn_the_same(timeout: float | None) -> None:
 
 
 def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
-    """A handle that goes before its child warns, and the next birth reaps the child."""
+    """A handle that goes before its child warns, and the next clone call reaps the child."""
     child = sleeper()
     pid, pidfd = child.pid, os.dup(child.fileno())
     with pytest.warns(ResourceWarning, match=f"child {pid} was never waited for"):
@@ -296,8 +296,8 @@ def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
 
 
 def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
-    """A birth that failed leaves a handle that goes without a word."""
-    unborn(Child, "fn", CloneFlag(0), False)
+    """A clone call that failed leaves a handle that goes without a word."""
+    new_child(Child, "fn", CloneFlag(0), False)
     gc.collect()
     assert child_module.forgotten == []
 

@@ -9,15 +9,15 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
-from ramet._process.result_channel import NOTHING, RAISED, VALUE, RemoteTraceback, Transfer
+from ramet._process.result_channel import NOTHING, RAISED, VALUE, RemoteTraceback, ResultChannel
 from ramet.errors import ResultError
 
 
-def carried(fn: Callable[[], object], size: int = 0) -> tuple[int, Any]:
+def hosted(fn: Callable[[], object], size: int = 0) -> tuple[int, Any]:
     """What arrives of a function's outcome, both ends being here; size: of the mapping, in bytes."""
-    transfer = Transfer(size, trusted=True)
-    transfer.deliver(fn, ())
-    return transfer.take()
+    channel = ResultChannel(size, trusted=True)
+    channel.deliver(fn, ())
+    return channel.take()
 
 
 class Buffer:
@@ -77,14 +77,14 @@ def raise_it(error: BaseException) -> Callable[[], NoReturn]:
 )
 def test_what_was_returned_arrives(value: object) -> None:
     """A value arrives as an equal value, nothing and an exception that was returned included."""
-    kind, arrived = carried(lambda: value)
+    kind, arrived = hosted(lambda: value)
     assert (kind, type(arrived)) == (VALUE, type(value))
     assert arrived == value or repr(arrived) == repr(value)
 
 
 def test_shapes_that_hold_themselves_arrive() -> None:
     """A list that contains itself does so on the other side as well."""
-    kind, arrived = carried(ListWithItself.new)
+    kind, arrived = hosted(ListWithItself.new)
     assert kind == VALUE
     assert arrived[0] is arrived
 
@@ -93,7 +93,7 @@ def test_shapes_that_hold_themselves_arrive() -> None:
 def test_buffers_arrive_whole(size: int) -> None:
     """Buffers beside the pickle arrive byte for byte, whatever their size."""
     data = bytes(index % 251 for index in range(size))
-    kind, arrived = carried(lambda: [Buffer(data), Buffer(data[::-1])])
+    kind, arrived = hosted(lambda: [Buffer(data), Buffer(data[::-1])])
     assert kind == VALUE
     assert [bytes(item.data) for item in arrived] == [data, data[::-1]]
 
@@ -101,19 +101,19 @@ def test_buffers_arrive_whole(size: int) -> None:
 def test_buffers_of_wide_items_arrive() -> None:
     """A buffer is counted in bytes, even if its items are wider."""
     data = memoryview(bytes(range(64))).cast("Q")
-    kind, arrived = carried(lambda: Buffer(data))
+    kind, arrived = hosted(lambda: Buffer(data))
     assert kind == VALUE
     assert bytes(arrived.data) == bytes(range(64))
 
 
 def test_a_buffer_is_used_where_it_lies() -> None:
     """A result's buffers lie in the shared mapping still, and outlive the transfer."""
-    transfer = Transfer(trusted=True)
-    transfer.deliver(lambda: Buffer(bytes(1_000_000)), ())
-    _, arrived = transfer.take()
+    channel = ResultChannel(trusted=True)
+    channel.deliver(lambda: Buffer(bytes(1_000_000)), ())
+    _, arrived = channel.take()
     assert isinstance(arrived.data, pickle.PickleBuffer | memoryview)
-    assert memoryview(arrived.data).obj is transfer
-    del transfer
+    assert memoryview(arrived.data).obj is channel
+    del channel
     gc.collect()
     assert bytes(arrived.data) == bytes(1_000_000)
 
@@ -122,7 +122,7 @@ def test_what_was_raised_arrives() -> None:
     """An exception arrives with its class, its arguments, its notes and where it was raised."""
     error = KeyError("it", 3)
     error.add_note("a note")
-    kind, arrived = carried(raise_it(error))
+    kind, arrived = hosted(raise_it(error))
     assert kind == RAISED
     assert (type(arrived), arrived.args) == (KeyError, ("it", 3))
     assert arrived.__notes__ == ["a note"]
@@ -133,7 +133,7 @@ def test_what_was_raised_arrives() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), MemoryError()])
 def test_whatever_can_be_raised_arrives(error: BaseException) -> None:
     """Exceptions outside of Exception arrive as well."""
-    kind, arrived = carried(raise_it(error))
+    kind, arrived = hosted(raise_it(error))
     assert (kind, type(arrived)) == (RAISED, type(error))
 
 
@@ -144,7 +144,7 @@ def test_a_traceback_needs_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("traceback.format_exception", import_late)
-    kind, raised = carried(raise_it(LookupError("in the child")))
+    kind, raised = hosted(raise_it(LookupError("in the child")))
     assert (kind, type(raised)) == (RAISED, LookupError)
     assert "test_transfer.py" in str(raised.__cause__)
     assert str(raised.__cause__).endswith(", in fn\nLookupError: in the child\n")
@@ -152,9 +152,9 @@ def test_a_traceback_needs_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_exit_is_no_outcome() -> None:
     """SystemExit is for the exit code, and leaves no outcome."""
-    transfer = Transfer()
-    assert transfer.deliver(lambda: sys.exit(3), ()) == 3
-    assert transfer.take() == (NOTHING, None)
+    channel = ResultChannel()
+    assert channel.deliver(lambda: sys.exit(3), ()) == 3
+    assert channel.take() == (NOTHING, None)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_exit_is_no_outcome() -> None:
 )
 def test_what_cannot_cross_says_so(fn: Callable[[], object], words: str) -> None:
     """A result or exception that pickle refuses is an error that tells what was the matter."""
-    kind, arrived = carried(fn)
+    kind, arrived = hosted(fn)
     assert kind == RAISED
     assert isinstance(arrived, ResultError)
     assert words in str(arrived)
@@ -181,46 +181,46 @@ def test_what_cannot_cross_says_so(fn: Callable[[], object], words: str) -> None
 )
 def test_the_exit_code_tells_of_success(fn: Callable[[], object], code: int) -> None:
     """The child's exit code is 0 when a result was written down, else 1."""
-    assert Transfer().deliver(fn, ()) == code
+    assert ResultChannel().deliver(fn, ()) == code
 
 
 def test_before_the_end_there_is_nothing() -> None:
     """A child that died before it had written anything has left nothing."""
-    assert Transfer().take() == (NOTHING, None)
+    assert ResultChannel().take() == (NOTHING, None)
 
 
 def test_only_its_maker_has_a_part_in_it() -> None:
     """In a fork of its maker there is nothing to take, and letting go of it unmaps nothing else's."""
-    transfer = Transfer()
-    transfer.deliver(lambda: 1, ())
-    transfer.keep_from_others()
+    channel = ResultChannel()
+    channel.deliver(lambda: 1, ())
+    channel.keep_from_others()
     pid = os.fork()
     if pid == 0:
         try:
-            taken = transfer.take()
+            taken = channel.take()
             others = [mmap.mmap(-1, 1 << 30) for _ in range(64)]  # one may lie where it lay
-            del transfer
+            del channel
             gc.collect()
             os._exit(0 if taken == (NOTHING, None) and not any(other[0] for other in others) else 1)
         finally:
             os._exit(2)
     assert os.waitpid(pid, 0) == (pid, 0)
-    assert transfer.take() == (VALUE, 1)
+    assert channel.take() == (VALUE, 1)
 
 
 def test_a_child_writes_and_its_parent_reads() -> None:
     """What is written in a fork is read in the parent."""
-    transfer = Transfer(trusted=True)
+    channel = ResultChannel(trusted=True)
     pid = os.fork()
     if pid == 0:
-        os._exit(transfer.deliver(lambda: {"pid": os.getpid()}, ()))
+        os._exit(channel.deliver(lambda: {"pid": os.getpid()}, ()))
     assert os.waitpid(pid, 0) == (pid, 0)
-    assert transfer.take() == (VALUE, {"pid": pid})
+    assert channel.take() == (VALUE, {"pid": pid})
 
 
 def test_a_result_too_large_for_the_mapping_says_so() -> None:
     """Where less memory could be had than the result needs, the error names both sizes."""
-    kind, arrived = carried(lambda: bytes(1 << 17), size=1 << 16)
+    kind, arrived = hosted(lambda: bytes(1 << 17), size=1 << 16)
     assert (kind, type(arrived)) == (RAISED, ResultError)
     assert "65536" in str(arrived)
 
@@ -228,13 +228,13 @@ def test_a_result_too_large_for_the_mapping_says_so() -> None:
 def test_an_exception_that_cannot_be_printed_is_told_of() -> None:
     """The class of an exception may lack what a traceback needs: there is an outcome all the same."""
     odd = eval("type('Odd', (Exception,), {})", {})  # of no module
-    kind, arrived = carried(raise_it(odd("here")))
+    kind, arrived = hosted(raise_it(odd("here")))
     assert kind == RAISED
     assert "Odd" in str(arrived)
 
 
 def test_a_traceback_too_large_for_the_mapping_is_told_of() -> None:
     """Where not even the traceback fits, the parent still hears of an exception."""
-    kind, arrived = carried(raise_it(ValueError("x" * (1 << 17))), size=1 << 16)
+    kind, arrived = hosted(raise_it(ValueError("x" * (1 << 17))), size=1 << 16)
     assert (kind, type(arrived)) == (RAISED, ResultError)
     assert "cannot be brought over" in str(arrived)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ramet._process import data_codec, result_layout
-from ramet._process.result_channel import Transfer
+from ramet._process.result_channel import ResultChannel
 from ramet.errors import ResultError
 
 ROUNDS = 1_000_000 if os.environ.get("RAMET_LONG") else 20_000
@@ -32,9 +32,9 @@ VALUES: list[Any] = [
 
 
 def written(write: Callable[[memoryview], object]) -> bytes:
-    transfer = Transfer(ROOM)
-    write(memoryview(transfer))
-    return bytes(memoryview(transfer)).rstrip(b"\0")
+    channel = ResultChannel(ROOM)
+    write(memoryview(channel))
+    return bytes(memoryview(channel)).rstrip(b"\0")
 
 
 def put_data(value: object, room: memoryview) -> None:
@@ -49,9 +49,9 @@ def seeds() -> list[bytes]:
     made += [written(lambda room: result_layout.put_failure(room, 3, 13))]
     made += [written(lambda room: result_layout.put_lost(room, "it is lost"))]
     for plain in (1, 0.5, "text", b"bytes"):
-        transfer = Transfer(ROOM)
-        transfer.deliver(lambda value=plain: value, ())
-        made.append(bytes(memoryview(transfer)).rstrip(b"\0"))
+        channel = ResultChannel(ROOM)
+        channel.deliver(lambda value=plain: value, ())
+        made.append(bytes(memoryview(channel)).rstrip(b"\0"))
     return made
 
 
@@ -92,7 +92,7 @@ def mutated(seed: bytes, chance: random.Random) -> bytes:
 
 
 SEEDS = seeds()
-TRANSFER = Transfer(ROOM)
+TRANSFER = ResultChannel(ROOM)
 
 
 def test_every_seed_is_read() -> None:

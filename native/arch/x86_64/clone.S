@@ -1,5 +1,5 @@
 /*
- * The birth of a task on x86_64: the calls that C cannot write, since the child comes back
+ * The clone call of a task on x86_64: the calls that C cannot write, since the child comes back
  * from them on another stack, or on a stack that its sleeping parent will go on using.
  *
  * struct ramet_entry (child/child.h) tells what the child does:

@@ -193,7 +193,7 @@ void core_gil_release(const PyThreadState *dead)
     gil_state *gil = gil_of(dead);
     if (!has(gil, dead))
         return;
-    pthread_mutex_lock(&gil->mutex); /* whose holder lives, or has an undertaker, who begins with that */
+    pthread_mutex_lock(&gil->mutex); /* whose holder lives, or has an recovering thread, who begins with that */
     if (has(gil, dead)) {
         __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
         pthread_cond_signal(&gil->cond);

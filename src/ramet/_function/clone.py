@@ -8,20 +8,20 @@ from operator import index
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
 from .. import _core
-from .._core import unborn
+from .._core import new_child
 from .._kernel.clone_args import CloneArgs, checked_pids, descriptor
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
 from .._preflight.quick_check import own_refusal, refusal
 from .._process import clone_call
-from .._process.child import Child, born, checked_timeout, forgotten, sweep
+from .._process.child import Child, checked_timeout, forgotten, make_child, sweep
 from .._process.copied_child import copy_as_asked
 from .._process.request import flags_and_signal, requested
-from .._process.result_channel import Transfer, prepare
-from .._process.tree.initial_cgroup import Birthplace
-from .._kernel.descriptors import Descriptors
+from .._process.result_channel import ResultChannel, prepare
+from .._process.tree.initial_cgroup import InitialCgroup
 from .._setup.options import FunctionOptions
 from ..flags import CloneFlag, flag_bits
-from .setup import Setting
+from .setup import FunctionSetup
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -96,7 +96,7 @@ def clone(
     table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at
     the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
     the exit code and gives no result. A child with THREAD keeps the user, groups and capabilities of
-    its birth when this process gives up its own: os.setuid() and its kin reach the threads that libc
+    its clone call when this process gives up its own: os.setuid() and its kin reach the threads that libc
     has started, and this is none. The child runs no atexit handlers. fn begins with the
     caller's context variables, in a context of its own: what it sets there is not the caller's,
     though the objects in them are, with VM. The decimal context is its own.
@@ -136,30 +136,32 @@ def clone(
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
         if flags == 0:
-            return born(unborn(Child, fn, 0, True), _copy, fn, args)
+            return make_child(new_child(Child, fn, 0, True), _copy, fn, args)
         wanted, signal_number = flags_and_signal(flag_bits(flags), None)
         if wanted & (_VM | _THREAD) == _VM:
-            return born(unborn(Child, fn, wanted, True), _share, wanted, signal_number, fn, args)
+            return make_child(
+                new_child(Child, fn, wanted, True), _share, wanted, signal_number, fn, args
+            )
     request = requested(flags, exit_signal)
     request.set_tid = _checked_pids(set_tid)
-    setting = Setting(options, request.flags) if options else None
+    setup = FunctionSetup(options, request.flags) if options else None
     _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
     asked = _Asked(
         request=request,
         cgroup=cgroup,
         stack_size=_checked_stack_size(stack_size),
         timeout=checked_timeout(timeout),
-        setting=setting,
+        setup=setup,
         name=_checked_name(name),
         trusted=trusted,
     )
     make = _make_sharing if request.flags & _VM else _make_copied
     if interpreter is not None:
         _require_own_interpreter(interpreter, request.flags)
-        make = _make_apart
+        make = _make_in_subinterpreter
     elif trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
         asked = asked._replace(trusted=False)
-    return born(unborn(Child, fn, request.flags, False), make, asked, fn, args)
+    return make_child(new_child(Child, fn, request.flags, False), make, asked, fn, args)
 
 
 def vfork(
@@ -185,10 +187,12 @@ def vfork(
     wanted, signal_number = flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
     if not options:
         plain = not wanted & _THREAD
-        return born(unborn(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args)
-    setting = Setting(options, wanted)
-    child = unborn(Child, fn, wanted, False)
-    return born(child, _share_set, setting, wanted, signal_number, fn, args)
+        return make_child(
+            new_child(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args
+        )
+    setup = FunctionSetup(options, wanted)
+    child = new_child(Child, fn, wanted, False)
+    return make_child(child, _share_set, setup, wanted, signal_number, fn, args)
 
 
 def fork(flags: int = 0) -> int:
@@ -230,9 +234,9 @@ def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> 
     flag_among_arguments(fn, args, verb)
 
 
-def _watchdog(request: CloneArgs) -> _core.Watchdog:
+def _deadline_thread(request: CloneArgs) -> _core.DeadlineThread:
     try:
-        return _core.Watchdog()
+        return _core.DeadlineThread()
     except OSError as error:
         raise refusal(error, index(request.flags), request.exit_signal, "clone") from None
 
@@ -244,31 +248,31 @@ class _Asked(NamedTuple):
     cgroup: int | HasFileno | str | os.PathLike[str] | None
     stack_size: int
     timeout: float | None
-    setting: Setting | None
+    setup: FunctionSetup | None
     name: str | None
     trusted: bool | None
 
     def call(self, fn: Callable[..., T]) -> Callable[..., T]:
         """The function with all that its child does before."""
         body = fn if self.name is None else _Named(self.name, fn)
-        return body if self.setting is None else self.setting.before(body)
+        return body if self.setup is None else self.setup.before(body)
 
-    def see_born(self, child: Child[Any]) -> None:
+    def complete(self, child: Child[Any]) -> None:
         """It has what was opened for it, for as long as it needs that."""
-        if self.setting is not None:
-            child.hold_until_end(self.setting.needed_until_end(self.request.flags))
+        if self.setup is not None:
+            child.hold_until_end(self.setup.needed_until_end(self.request.flags))
 
-    def further(self, *, apart: bool = False) -> clone_call.Further:
-        """The same, for a birth in shared memory."""
-        setting, set_tid = self.setting, self.request.set_tid
+    def further(self, *, own_interpreter: bool = False) -> clone_call.Further:
+        """The same, for a clone call in shared memory."""
+        setup, set_tid = self.setup, self.request.set_tid
         return clone_call.Further(
             set_tid=None if set_tid is None else checked_pids(set_tid),
             cgroup=descriptor(self.request.cgroup),
             stack_size=self.stack_size,
             timeout=self.timeout,
-            another_user=setting is not None and setting.another_user,
-            apart=apart,
-            plan=setting.plan if apart and setting is not None else None,
+            another_user=setup is not None and setup.another_user,
+            own_interpreter=own_interpreter,
+            plan=setup.plan if own_interpreter and setup is not None else None,
         )
 
 
@@ -279,22 +283,22 @@ def _copy(child: Child[T], fn: Callable[..., T], args: tuple[Any, ...]) -> None:
     """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
     if forgotten:
         sweep()
-    clone_call.copy(child, Transfer(), None, fn, args)
+    clone_call.copy(child, ResultChannel(), None, fn, args)
 
 
 def _make_copied(
     child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
-    transfer = Transfer(trusted=asked.trusted)
-    if asked.setting is not None:
-        transfer.failure = asked.setting.failure
+    channel = ResultChannel(trusted=asked.trusted)
+    if asked.setup is not None:
+        channel.failure = asked.setup.failure
     # First: no child is made that nobody would stop.
-    watchdog = None if asked.timeout is None else _watchdog(asked.request)
+    deadline_thread = None if asked.timeout is None else _deadline_thread(asked.request)
     with _opened_cgroup(child, asked):
-        copy_as_asked(child, asked.request, asked.call(fn), args, transfer)
-    asked.see_born(child)
-    if watchdog is not None:
-        child.watched_by(watchdog, cast(float, asked.timeout))
+        copy_as_asked(child, asked.request, asked.call(fn), args, channel)
+    asked.complete(child)
+    if deadline_thread is not None:
+        child.watched_by(deadline_thread, cast(float, asked.timeout))
 
 
 def _share(
@@ -308,7 +312,7 @@ def _share(
     if forgotten:
         sweep()
     if clone_call.share(child, flags, exit_signal, fn, args, further):
-        child.mourn()
+        child.warn_of_losses()
 
 
 def _make_sharing(
@@ -318,37 +322,37 @@ def _make_sharing(
     with _opened_cgroup(child, asked):
         call = asked.call(fn)
         _share(child, request.flags, request.exit_signal, call, args, asked.further())
-    asked.see_born(child)
+    asked.complete(child)
 
 
-def _make_apart(
+def _make_in_subinterpreter(
     child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
     from . import subinterpreter
 
-    request, setting = asked.request, asked.setting
+    request, setup = asked.request, asked.setup
     prepare()
-    transfer = child._outcome = Transfer(trusted=True)  # it shares the memory
-    transfer.failure = None if setting is None else setting.failure
-    call = subinterpreter.prepared(fn, args, transfer, asked.name)
+    channel = child._outcome = ResultChannel(trusted=True)  # it shares the memory
+    channel.failure = None if setup is None else setup.failure
+    call = subinterpreter.prepared(fn, args, channel, asked.name)
     with _opened_cgroup(child, asked):
-        further = asked.further(apart=True)
-        _share(child, request.flags, request.exit_signal, call.far_side, call.memory, further)
-    transfer.keep_from_others()
-    asked.see_born(child)
+        further = asked.further(own_interpreter=True)
+        _share(child, request.flags, request.exit_signal, call.child_code, call.memory, further)
+    channel.keep_from_others()
+    asked.complete(child)
 
 
 def _share_set(
     child: Child[T],
-    setting: Setting,
+    setup: FunctionSetup,
     flags: int,
     exit_signal: int,
     fn: Callable[..., T],
     args: tuple[Any, ...],
 ) -> None:
-    further = clone_call.Further(another_user=setting.another_user)
-    _share(child, flags, exit_signal, setting.before(fn), args, further)
-    child.hold_until_end(setting.needed_until_end(flags))
+    further = clone_call.Further(another_user=setup.another_user)
+    _share(child, flags, exit_signal, setup.before(fn), args, further)
+    child.hold_until_end(setup.needed_until_end(flags))
 
 
 def _refuse_what_is_for_others(
@@ -438,7 +442,7 @@ class _Named:
 
 
 class _opened_cgroup:  # noqa: N801 - used as a verb
-    """Fills in the request's cgroup; a path is open for as long as the birth takes."""
+    """Fills in the request's cgroup; a path is open for as long as the clone call takes."""
 
     def __init__(self, child: Child[Any], asked: _Asked) -> None:
         self._child = child
@@ -454,7 +458,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
             cgroup = self._held.open(os.open, cgroup, how)
         request.cgroup = cgroup
         self._child._flags = request.flags = request.flags | _INTO_CGROUP
-        self._child._birthplace = Birthplace.at_birth(descriptor(cgroup))
+        self._child._initial_cgroup = InitialCgroup.before_clone(descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:
         self._held.close()

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 from .._kernel.names import HasFileno
 from ..flags import CloneFlag
 from .clone import clone, vfork
-from .setup import Setting
+from .setup import FunctionSetup
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -45,14 +45,14 @@ def in_namespace(
     wanted = {kind: namespace for kind, namespace in given.items() if namespace is not None}
     if not wanted:
         raise ValueError(f"no namespace is named: {', '.join(given)}")
-    setting = Setting({"namespaces": wanted}, CloneFlag.VM, for_its_children=True)
+    setup = FunctionSetup({"namespaces": wanted}, CloneFlag.VM, for_its_children=True)
     body: Callable[..., T] = fn if pid is None else _as_a_child
     arguments: tuple[Any, ...] = args if pid is None else (fn, *args)
-    with clone(setting.before(body), *arguments, flags=CloneFlag.VM, timeout=timeout) as child:
+    with clone(setup.before(body), *arguments, flags=CloneFlag.VM, timeout=timeout) as child:
         return child.result()
 
 
 def _as_a_child(fn: Callable[..., T], *args: Any) -> T:
-    """A pid namespace is entered by children only; and no thread can be made any more for a carrier."""
+    """A pid namespace is entered by children only; and no thread can be made any more for a host thread."""
     with vfork(fn, *args) as child:
         return child.result()

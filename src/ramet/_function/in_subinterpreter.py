@@ -1,7 +1,7 @@
 """In an interpreter of its own: how a function gets there, is called, and what comes of it.
 
 This file is not imported there, since that would load all of ramet: its code is brought over after
-that of parcel.py, into the same names. What it sees of its caller is memory only: ``views`` is the
+that of result layout.py, into the same names. What it sees of its caller is memory only: ``views`` is the
 setting, the call, the room for the outcome, and then what was lent, see apart.py.
 """
 

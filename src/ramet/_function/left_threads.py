@@ -106,7 +106,7 @@ def _tids() -> set[int]:
 
 
 def _others() -> "set[int]":
-    """The other tasks, but for those that may end with this one: daemons, ours and their carriers."""
+    """The other tasks, but for those that may end with this one: daemons, ours and their host threads."""
     me = threading.get_native_id()
     spared = {thread.native_id for thread in threading.enumerate() if _is_spared(thread)}
     return {
@@ -169,7 +169,7 @@ def tell_lost(_: int) -> None:
     )
 
 
-def bury(pid: int) -> None:
+def recover(pid: int) -> None:
     """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
     while _have_still_to_end(pid):
         time.sleep(_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
 """What a child in shared memory took with it when it died in the midst of its function.
 
-The undertaker of the child calls ``take_stock``: with the interpreter lock, and mostly in a thread
+The recovering thread of the child calls ``take_stock``: with the interpreter lock, and mostly in a thread
 that has the child's identity, which is what the owner of a lock is known by. A lock is given back
 where Python's own code promises to be in order whenever an exception comes, for a death is no more
 than that; all others stay locked, for what they protect may be half changed.

@@ -6,13 +6,13 @@ from typing import Any, Generic, TypeVar
 
 from .. import _core
 from .._core import Plan
+from .._kernel.descriptors import Descriptors
 from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
-from .._kernel.descriptors import Descriptors
 from .._setup.joined_namespaces import joined_namespaces
-from .._setup.options import FUNCTION_OPTIONS, Checked, checked, warn_of_kept_groups
+from .._setup.options import FUNCTION_OPTIONS, ValidatedOptions, checked, warn_of_kept_groups
 from .._setup.step_reasons import likely_reason
-from .._setup.steps import Moves, Surroundings, steps_of
+from .._setup.steps import Moves, Setup, steps_of
 from ..errors import SpawnError, spawn_error
 from ..flags import CloneFlag
 
@@ -24,7 +24,7 @@ _NEWPID = CloneFlag.NEWPID.value
 _FILES = CloneFlag.FILES.value
 
 
-class Setting:
+class FunctionSetup:
     """What a child does before its function, worked out in the caller.
 
     for_its_children: a pid namespace may be among what it joins, where only its children will be.
@@ -33,19 +33,19 @@ class Setting:
     def __init__(
         self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
     ) -> None:
-        said = checked(options, FUNCTION_OPTIONS)
+        validated = checked(options, FUNCTION_OPTIONS)
         warn_of_kept_groups(options)
         # Unlike a program's, they are what the function was written for.
-        said = {"close_fds": False, "restore_signals": False, **said}
-        _refuse_conflicts(said, flags)
+        validated = {"close_fds": False, "restore_signals": False, **validated}
+        _refuse_conflicts(validated, flags)
         self._held = Descriptors()
-        joined, pid_namespace = joined_namespaces(said, self._held)
+        joined, pid_namespace = joined_namespaces(validated, self._held)
         if pid_namespace >= 0 and not for_its_children:
             raise ValueError(
                 "a function cannot join a pid namespace: only a task's children are born in one"
             )
-        surroundings = Surroundings(said=said, flags=flags, moves=Moves(said), joined=joined)
-        self._steps = steps_of(surroundings)
+        setup = Setup(validated=validated, flags=flags, moves=Moves(validated), joined=joined)
+        self._steps = steps_of(setup)
         if pid_namespace >= 0:
             self._steps.add("setns(pid)", "SETNS", pid_namespace, _NEWPID)
         self._plan = Plan(self._steps.steps)
@@ -84,8 +84,8 @@ class Setting:
 class _Prepared(Generic[T]):
     """A function whose child becomes first what was said."""
 
-    def __init__(self, setting: Setting, fn: Callable[..., T]) -> None:
-        self._setting = setting
+    def __init__(self, setup: FunctionSetup, fn: Callable[..., T]) -> None:
+        self._setting = setup
         self._fn = fn
         self.failed_step: FailedStep | None = None  # for whoever brings it to the parent as numbers
 
@@ -97,14 +97,14 @@ class _Prepared(Generic[T]):
         return self._fn(*args)
 
 
-def _refuse_conflicts(said: Checked, flags: int) -> None:
-    refuse_conflicts(said, flags)
-    if flags & _FILES and Moves(said):
+def _refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
+    refuse_conflicts(validated, flags)
+    if flags & _FILES and Moves(validated):
         raise ValueError("with FILES the child's descriptors are the caller's: move them there")
-    if "oom_score_adj" in said and flags & _VM and not flags & _VFORK:
+    if "oom_score_adj" in validated and flags & _VM and not flags & _VFORK:
         raise ValueError(
             "with VM the child's oom_score_adj is the caller's, as the memory is: set it there, or use "
             "vfork(), whose child has its own"
         )
-    if flags & _VM and "pdeathsig" in said:
+    if flags & _VM and "pdeathsig" in validated:
         raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")

@@ -2,7 +2,7 @@
 
 Objects cannot be shared between two interpreters, memory can. So the call is pickled, and whatever
 offers its memory by the buffer protocol (but for bytes, which are pickled) is lent: the other side
-has a memoryview of it, where it lies. far_side.py is the other end.
+has a memoryview of it, where it lies. child_code.py is the other end.
 """
 
 import functools
@@ -19,7 +19,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from .._process import result_layout
-from .._process.result_channel import Transfer
+from .._process.result_channel import ResultChannel
 from .main_program import MAIN, MainFunctions, global_names
 
 Main = tuple[str, str]
@@ -31,12 +31,12 @@ _FIELD_NAME = re.compile(":[^:]*:")  # in a format of the buffer protocol
 class Call(NamedTuple):
     """A call as it crosses over: the code of the other side, and the memory that it will see."""
 
-    far_side: bytes
+    child_code: bytes
     memory: tuple[object, ...]
 
 
 def prepared(
-    fn: Callable[..., object], args: tuple[object, ...], transfer: Transfer, name: str | None
+    fn: Callable[..., object], args: tuple[object, ...], channel: ResultChannel, name: str | None
 ) -> Call:
     """Pack ``fn(*args)``, whose outcome is to lie in transfer; name is the task's.
 
@@ -60,8 +60,8 @@ def prepared(
     }
     if main is not None:  # classes of its main program are this process's own, when they come back
         sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
-    memory = (marshal.dumps(setting), stream.getvalue(), transfer, *pickler.lent)
-    return Call(_far_side(), memory)
+    memory = (marshal.dumps(setting), stream.getvalue(), channel, *pickler.lent)
+    return Call(_child_code(), memory)
 
 
 class _Pickler(pickle.Pickler):
@@ -160,7 +160,7 @@ def _main() -> Main | None:
 
 
 @functools.cache
-def _far_side() -> bytes:
+def _child_code() -> bytes:
     return marshal.dumps(
         (_code_of(result_layout.__name__), _code_of(f"{__package__}.in_subinterpreter"))
     )

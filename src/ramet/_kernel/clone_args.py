@@ -56,8 +56,8 @@ class CloneArgs:
         self.cgroup = cgroup
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value)
-        return f"CloneArgs({said})"
+        validated = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value)
+        return f"CloneArgs({validated})"
 
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if isinstance(other, CloneArgs) else NotImplemented

@@ -11,14 +11,14 @@ _READ_BYTES = 4096
 
 
 class OomKills:
-    """The kills of one cgroup since a child's birth in it."""
+    """The kills of one cgroup since a child's clone call in it."""
 
     def __init__(self, path: str, before: int) -> None:
         self.path = path
         self.before = before
 
     @classmethod
-    def at_birth(cls, directory: int) -> Self | None:
+    def before_clone(cls, directory: int) -> Self | None:
         """By the descriptor of the directory; None where such kills are not counted.
 
         Needs: the memory controller; Linux 4.13.

@@ -1,6 +1,6 @@
 """The numbers of users and groups by name, remembered for as long as the files say the same.
 
-A look-up takes as long as half a birth. What was found is remembered only where libc asks files
+A look-up takes as long as half a clone call. What was found is remembered only where libc asks files
 before all else, and where it is in them: of any other source nobody tells when it changes. A root, a
 mount namespace or a file of another kind shows itself by another inode, or by other times.
 """

@@ -39,7 +39,7 @@ def refusal(
     asked: int | None = None,
     **fields: Any,
 ) -> OSError:
-    """The error for what the kernel refused, the birth or a helper of it: as in refusal.py.
+    """The error for what the kernel refused, the clone call or a helper of it: as in refusal.py.
 
     What a handler of a signal has raised meanwhile is itself.
     """

@@ -99,13 +99,13 @@ _HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
         "vfork() needs none, nor does a memory of its own (no VM)",
         _MEMORY | CloneFlag.THREAD,
     ),
-    "watchdog": (
-        "the child needs a watchdog, a thread of this process that keeps its deadline",
+    "deadline thread": (
+        "the child needs a deadline thread, a thread of this process that keeps its deadline",
         "without timeout there is none",
         _MEMORY | CloneFlag.THREAD,
     ),
-    "guardian": (
-        "the child needs a guardian, a process that ends it with its caller",
+    "watchdog": (
+        "the child needs a watchdog, a process that ends it with its caller",
         "without SIGHAND, PARENT and NEWPID there is none",
         CloneFlag.VM,
     ),
@@ -115,7 +115,7 @@ _HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
 def no_helper(
     name: str, error_number: int, flags: int, exit_signal: int, asked: int | None = None
 ) -> CloneError:
-    """The error for a birth whose helper could not be made; the rules are those of the helper.
+    """The error for a clone call whose helper could not be made; the rules are those of the helper.
 
     name: as in _HELPERS. error_number: for the helper. The other arguments are those of refusal().
     """

@@ -1,4 +1,4 @@
-"""How a birth waits, where it has to: here by standing still, and in ramet.aio while a loop goes on."""
+"""How a clone call waits, where it must: by blocking here, and in ramet.aio while a loop goes on."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -23,7 +23,7 @@ class Spawned(Protocol):
 
 
 class Waits(Protocol):
-    """All that a birth waits for."""
+    """All that a clone call waits for."""
 
     async def reach(self, child: Any, gate: int) -> tuple[int, int]:
         """The child is at that gate, or has failed on the way: the report."""

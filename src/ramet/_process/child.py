@@ -22,7 +22,7 @@ from ..flags import LAST_SIGNAL, CloneFlag
 from ..losses import Losses
 from .blocking import BLOCKING, Waits, at_once
 from .memory_sharers import forget
-from .result_channel import NOTHING, RAISED, Transfer
+from .result_channel import NOTHING, RAISED, ResultChannel
 from .tree.end import End, Root
 from .tree.subreaper import Subreaper
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .._kernel.descriptors import Descriptors
-    from .tree.initial_cgroup import Birthplace
+    from .tree.initial_cgroup import InitialCgroup
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -64,11 +64,11 @@ class Child(_core.Handle, Generic[T_co]):
     """
 
     # What most programs have nothing of.
-    _birthplace: "Birthplace | None" = None
+    _initial_cgroup: "InitialCgroup | None" = None
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
     _resumed = False
-    _watchdog: _core.Watchdog | None = None
+    _deadline_thread: _core.DeadlineThread | None = None
     _held: "Descriptors | None" = None
 
     @property
@@ -247,7 +247,7 @@ class Child(_core.Handle, Generic[T_co]):
             raise TypeError(f"what is raised is a class of exceptions, not {exception!r}")
         if self._task is None:
             raise ValueError("this child has a memory of its own: send it a signal")
-        if self._task.apart:
+        if self._task.own_interpreter:
             return self._maker == os.getpid() and self._task.interrupt(_known_everywhere(exception))
         return self._maker == os.getpid() and self._task.interrupt(exception)
 
@@ -258,7 +258,7 @@ class Child(_core.Handle, Generic[T_co]):
         and this waits for its end for ``grace`` seconds at most before it kills; a thread is only
         interrupted. For any other child it sends the signal and does not wait, but for a program
         that waits for its start: one that has not ended within ``grace`` seconds is killed. A child
-        that is stopped since its birth (STOPPED) is resumed, with what ends it waiting for it.
+        that is stopped since its clone call (STOPPED) is resumed, with what ends it waiting for it.
         Source: pidfd_send_signal(2).
         """
         if self._task is None or not self._shares_memory():
@@ -325,16 +325,16 @@ class Child(_core.Handle, Generic[T_co]):
             raise ValueError("this child is a thread of this process: its tree is ours")
         shares = self._shares_memory()
         pidfd = self.copied_pidfd()
-        own_cgroup = None if self._birthplace is None else self._birthplace.own
+        own_cgroup = None if self._initial_cgroup is None else self._initial_cgroup.own
         root = Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
         return End(root, orphans)
 
-    def watched_by(self, watchdog: _core.Watchdog, timeout: float) -> None:
+    def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
         """It is to be killed after so many seconds; the library's own."""
-        watchdog.watch(self, timeout)
-        self._watchdog = watchdog
+        deadline_thread.watch(self, timeout)
+        self._deadline_thread = deadline_thread
 
-    def mourn(self) -> None:
+    def warn_of_losses(self) -> None:
         """It suspended its caller, and ended with losses; the library's own."""
         ended = self._reap(True)
         assert ended is not None
@@ -430,7 +430,9 @@ class Child(_core.Handle, Generic[T_co]):
         if self._starter is not None:
             return "waits for start()"
         return (
-            "stopped since its birth, waits for resume()" if self._waits_for_resume() else "running"
+            "stopped since its clone call, waits for resume()"
+            if self._waits_for_resume()
+            else "running"
         )
 
     def _waits_for_resume(self) -> bool:
@@ -480,7 +482,7 @@ class Child(_core.Handle, Generic[T_co]):
             # has: only its parent can reap it, and its descriptor is not ours to close.
             return pidfd.exit_status(self.pidfd)
         ended = None if self._is_thread else self._reap(True)
-        if ended is None and isinstance(self._outcome, Transfer):
+        if ended is None and isinstance(self._outcome, ResultChannel):
             # Another's to reap: perhaps it has not been yet.
             self._outcome.look_at(self.pid, -1 if self.pidfd is None else self.pidfd)
         if ended is not None:
@@ -494,13 +496,17 @@ class Child(_core.Handle, Generic[T_co]):
             forget(self._task)
             if self._task.expired and status.code is None:
                 status = status.because("deadline")
-        if self._watchdog is not None and self._watchdog.has_killed() and status.code is None:
+        if (
+            self._deadline_thread is not None
+            and self._deadline_thread.has_killed()
+            and status.code is None
+        ):
             status = status.because("deadline")
         return self._concluded(status)
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         """The status as everybody has it: others may have learned it before us."""
-        if self._birthplace is not None and self._died_of_memory(status):
+        if self._initial_cgroup is not None and self._died_of_memory(status):
             status = status.because("out of memory")
         kept = self._settle(status)
         self._let_go()
@@ -517,7 +523,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _died_of_memory(self, status: ExitStatus) -> bool:
         """By the count of the cgroup: a SIGKILL through this handle is no such kill."""
-        place = self._birthplace
+        place = self._initial_cgroup
         if status.signal != signal.SIGKILL or self._killed or place is None:
             return False
         return place.oom_kills is not None and place.oom_kills.are_more()
@@ -568,7 +574,7 @@ def _awaiting() -> ModuleType:
 C = TypeVar("C", bound=Child[Any])
 
 
-def born(child: C, make: "Callable[..., object]", *arguments: Any) -> C:
+def make_child(child: C, make: "Callable[..., object]", *arguments: Any) -> C:
     """The child that ``make(child, *arguments)`` makes; the handle is there before.
 
     Whatever is raised before the caller has it, nothing is left of it: so nothing comes after the
@@ -599,7 +605,9 @@ class _Remains:
         if not self._is_reaped:
             return False
         if self._task is not None:
-            if not self._task.done:  # a thread that runs, or a carrier that has not yet tidied up
+            if (
+                not self._task.done
+            ):  # a thread that runs, or a host thread that has not yet tidied up
                 return False
             forget(self._task)
         if self._held is not None:

@@ -28,7 +28,7 @@ Function: TypeAlias = Callable[[Any], int | None]
 _32_BITS = (1 << 32) - 1
 _NO_DESCRIPTOR = -1
 
-# Plain integers: every birth passes here, and arithmetic with enum members costs ten times as much.
+# Plain integers: every clone call passes here, and arithmetic with enum members costs ten times as much.
 _NEWTIME = CloneFlag.NEWTIME.value
 _PIDFD = CloneFlag.PIDFD.value
 _THREAD = CloneFlag.THREAD.value
@@ -60,10 +60,10 @@ def call(
     legacy: bool,
     size: int = SIZES[-1],
     kept: object = None,
-    carrier_stack_size: int = 0,
+    host_stack_size: int = 0,
     asked: int | None = None,
 ) -> tuple[int, SharedTask | None]:
-    """Make the task: (pid, its carrier), and (0, None) in a child that returns twice.
+    """Make the task: (pid, its host thread), and (0, None) in a child that returns twice.
 
     asked: the flags as the caller has said them, for an error, where the library has added some.
     What the law knows to be wrong is refused before the kernel is asked, and what the kernel
@@ -97,7 +97,7 @@ def call(
             kept,
             stack,
             words,
-            carrier_stack_size,
+            host_stack_size,
         )
     except OSError as error:
         fields = asked_of(args, block, name, size)
@@ -128,9 +128,9 @@ class Further(NamedTuple):
     set_tid: the pids, the innermost namespace's first. cgroup: a descriptor of the directory, with
     INTO_CGROUP. stack_size: in bytes, 0 for libc's default. timeout: in seconds, after which a child
     beside its caller is killed. another_user: whether it will have other rights; that user may not
-    look into our memory while it lives, and we may again when it is over. apart: whether it has an
-    interpreter of its own; then fn is the code of its far side, arguments are the memory that it sees,
-    plan is what it does first, and the outcome lies in that memory.
+    look into our memory while it lives, and we may again when it is over. own_interpreter:
+    whether it has one; then fn is the code that runs there, arguments are the memory that it sees, plan
+    is what it does first, and the outcome lies in that memory.
     """
 
     set_tid: "array[int] | None" = None
@@ -138,7 +138,7 @@ class Further(NamedTuple):
     stack_size: int = 0
     timeout: float | None = None
     another_user: bool = False
-    apart: bool = False
+    own_interpreter: bool = False
     plan: Plan | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from .._kernel.clone_args import CloneArgs
 from . import clone_call
 from .child import Child, sweep
-from .result_channel import Transfer, prepare
+from .result_channel import ResultChannel, prepare
 
 T = TypeVar("T")
 
@@ -16,10 +16,10 @@ def copy_as_asked(
     request: CloneArgs,
     fn: Callable[..., T],
     args: tuple[Any, ...],
-    transfer: Transfer,
+    channel: ResultChannel,
 ) -> None:
     """A child with a memory of its own, and with what the request says; the library's own."""
     sweep()
     prepare()
     plainly = clone_call.is_plain_fork(request)
-    clone_call.copy(child, transfer, None if plainly else request, fn, args)
+    clone_call.copy(child, channel, None if plainly else request, fn, args)

@@ -27,7 +27,7 @@ __all__ = [
     "VALUE",
     "FailedStep",
     "RemoteTraceback",
-    "Transfer",
+    "ResultChannel",
     "prepare",
     "printable",
 ]
@@ -53,8 +53,8 @@ class FailedStep(NamedTuple):
     errno: int
 
 
-class Transfer(_core.Mapping):
-    """A mapping for one outcome: made before the birth, written by the child, read after.
+class ResultChannel(_core.Mapping):
+    """A mapping for one outcome: made before the clone call, written by the child, read after.
 
     trusted: whether the child is, as the caller said; None: by its rights.
     """
@@ -207,7 +207,7 @@ class Transfer(_core.Mapping):
 
 
 def prepare() -> bool:
-    """Before the birth: import what a child may need, which may have no right to read a file any more.
+    """Before the clone call: import what a child may need, which may have no right to read a file any more.
 
     A traceback reads lines of source by tokenize, which some Pythons import when it comes to that.
     Returns whether all is there: if no file can be read, what needs no pickle still comes over.

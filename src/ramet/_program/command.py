@@ -10,30 +10,30 @@ from threading import get_native_id
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-from .._core import Plan, has_clone3, has_close_range, unborn
+from .._core import Plan, has_clone3, has_close_range, new_child
 from .._kernel.clone_args import CloneArgs
+from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, at_once
-from .._process.child import Child, born, forgotten, sweep
+from .._process.child import Child, forgotten, make_child, sweep
 from .._process.clone_call import WORDS
-from .._process.tree.initial_cgroup import Birthplace
+from .._process.tree.initial_cgroup import InitialCgroup
 from .._setup import id_maps
 from .._setup.conflicts import refuse_conflicts
-from .._kernel.descriptors import Descriptors
 from .._setup.joined_namespaces import joined_namespaces
 from .._setup.options import (
     DEVNULL,
     PROGRAM_OPTIONS,
-    Checked,
     Environment,
     Options,
     Text,
+    ValidatedOptions,
     checked,
     descriptor_of,
     key,
     warn_of_kept_groups,
 )
 from .._setup.step_reasons import likely_reason, why_not_executed
-from .._setup.steps import MAPS_GATE, START_GATE, Moves, Surroundings, steps_of
+from .._setup.steps import MAPS_GATE, START_GATE, Moves, Setup, steps_of
 from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
@@ -47,7 +47,7 @@ _ENTERING = -2  # the pid namespace could not be entered
 _AT_GATE = -3  # it ended where it waited
 _NO_HELPER = -4  # the thread that was to make it could not be made
 
-# Plain integers, as in birth.py.
+# Plain integers, as in clone_call.py.
 _VM = CloneFlag.VM.value
 _FILES = CloneFlag.FILES.value
 _VFORK = CloneFlag.VFORK.value
@@ -94,32 +94,32 @@ class Command:
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for an error: as the caller has put it
         self._held: Descriptors | None = None
-        said: Checked
+        validated: ValidatedOptions
         if not options:
-            said, self._made = _NOTHING_SAID, _plainly_made()
+            validated, self._made = _NOTHING_SAID, _plainly_made()
         else:
-            said = self._work_out(options)
+            validated = self._work_out(options)
         if "user" in options:  # which is known to be there by now
             warn_of_kept_groups(options)
-        told = (said["arg0"], *self._argv[1:]) if "arg0" in said else self._argv
-        paths = _paths(self._argv, said, options.get("env"))
-        self._exec = ("EXEC", paths, told, said.get("env"))
+        told = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
+        paths = _paths(self._argv, validated, options.get("env"))
+        self._exec = ("EXEC", paths, told, validated.get("env"))
         self._plan = Plan([*self._made.steps.steps, self._exec])
 
-    def _work_out(self, options: Options) -> Checked:
+    def _work_out(self, options: Options) -> ValidatedOptions:
         """Everything but the program itself, of which is told what was said of it."""
         program, around = _parted(options)
         kept_as = key(around)
         made = None if kept_as is None else _made_before.get(kept_as)
         if made is None:
-            said = checked(options, PROGRAM_OPTIONS)
-            self._held = None if _HELD.isdisjoint(said) else Descriptors()
-            self._made = _Made(said, self._held)
+            validated = checked(options, PROGRAM_OPTIONS)
+            self._held = None if _HELD.isdisjoint(validated) else Descriptors()
+            self._made = _Made(validated, self._held)
             if kept_as is not None:
                 if len(_made_before) >= _MOST_KEPT:
                     _made_before.clear()
                 _made_before[kept_as] = self._made
-            return said
+            return validated
         self._made = made
         return checked(program, PROGRAM_OPTIONS) if program else _NOTHING_SAID
 
@@ -140,7 +140,7 @@ class Command:
 
     @property
     def flags(self) -> CloneFlag:
-        """The clone flags that the birth is asked for, those that the library adds among them."""
+        """The clone flags that the clone call is asked for, those that the library adds among them."""
         return CloneFlag(self._made.request.flags)
 
     @property
@@ -162,16 +162,16 @@ class Command:
         Needs: what the options need.
         Source: clone(2), execve(2).
         """
-        return born(self.unborn(), self.launch)
+        return make_child(self.new_child(), self.launch)
 
-    def unborn(self) -> Child[None]:
+    def new_child(self) -> Child[None]:
         """The handle of a child that is to be born; the library's own."""
         if forgotten:
             sweep()
         made = self._made
-        child = unborn(Child, self._shown, made.flags, made.is_plain)
+        child = new_child(Child, self._shown, made.flags, made.is_plain)
         if made.cgroup is not None:
-            child._birthplace = Birthplace.at_birth(made.cgroup)
+            child._initial_cgroup = InitialCgroup.before_clone(made.cgroup)
         return child
 
     def launch(self, child: Child[None]) -> None:
@@ -232,7 +232,7 @@ def begin(command: Command, child: Child[None], patience: float) -> "Launch | No
     scores = made.manner.has_own_score
     if made.is_guided():
         return Launch(command, child)
-    if scores and not _HELD_TO_PARENT.isdisjoint(made.said):
+    if scores and not _HELD_TO_PARENT.isdisjoint(made.validated):
         command.launch(child)  # who is not suspended for a score of its own is no parent to follow
         return None
     begun = launching.launch_aside(made.request, command._plan, scores, child, patience)
@@ -261,7 +261,7 @@ class Launch:
     async def arrive(self, child: Child[None], waits: Waits) -> None:
         """It is at its program, or before it where it shall wait."""
         made = self._made
-        if made.surroundings.maps_by_parent:
+        if made.setup.maps_by_parent:
             await self._at(MAPS_GATE, child, waits)
             await self._write_maps(child, waits)
         if not made.last_gate:
@@ -292,7 +292,7 @@ class Launch:
             command = Command(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
             return (await waits.run(command)).success
 
-        await id_maps.write(child.pid, self._made.said, succeeds)
+        await id_maps.write(child.pid, self._made.validated, succeeds)
         self._underway.open(MAPS_GATE)
 
     async def _at(self, gate: int, child: Child[None], waits: Waits) -> None:
@@ -316,48 +316,58 @@ def _ended_early(status: ExitStatus) -> SpawnError:
 class _Made:
     """What a command asks of the kernel, and how."""
 
-    def __init__(self, said: Checked, held: Descriptors | None) -> None:
-        self.said = said
-        self.flags = flags = _checked_flags(said)
-        self.waits_for_start = not said.get("start", True)
+    def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
+        self.validated = validated
+        self.flags = flags = _checked_flags(validated)
+        self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
-        moves = Moves(said, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
+        moves = Moves(validated, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
         shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
         asked = flags & ~_SIGNAL_BITS
         birth = asked & ~_STOPPED | _VM | _VFORK | (_FILES if shares_table else 0)
-        maps = id_maps.by_child(said) if id_maps.asked(said) else ()
-        maps_by_parent = not maps and id_maps.asked(said)
+        maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
+        maps_by_parent = not maps and id_maps.asked(validated)
         self.cgroup: int | None = None
         written: tuple[int, bytes] | None = None
         joined: Sequence[tuple[str, int, int]] = ()
         pid_namespace = _NO_DESCRIPTOR
-        if held is None and "set_tid" not in said:
+        if held is None and "set_tid" not in validated:
             self.request = launching.plainly_prepared(birth, _exit_signal(flags), asked)
         else:
             request = CloneArgs(birth, exit_signal=_exit_signal(flags))
-            request.set_tid = said.get("set_tid")
+            request.set_tid = validated.get("set_tid")
             if held is not None:
-                self.cgroup = _cgroup_directory(said, held)
+                self.cgroup = _cgroup_directory(validated, held)
                 written = _place_in_cgroup(request, self.cgroup)
-                joined, pid_namespace = joined_namespaces(said, held)
+                joined, pid_namespace = joined_namespaces(validated, held)
             self.request = launching.prepared(request, asked)
-        self.surroundings = Surroundings(
-            said, flags, shares_table, moves, written, joined, maps, maps_by_parent, self.last_gate
+        self.setup = Setup(
+            validated,
+            flags,
+            shares_table,
+            moves,
+            written,
+            joined,
+            maps,
+            maps_by_parent,
+            self.last_gate,
         )
         gated = self.last_gate or maps_by_parent
         entered = pid_namespace != _NO_DESCRIPTOR
         # A parent-death signal follows the thread whose child it is, which may be a helper.
-        of_process = bool(said.get("die_with_parent")) or (
-            "pdeathsig" in said and (gated or entered)
+        of_process = bool(validated.get("die_with_parent")) or (
+            "pdeathsig" in validated and (gated or entered)
         )
-        self.manner = launching.Manner(gated, of_process, "oom_score_adj" in said, pid_namespace)
+        self.manner = launching.Manner(
+            gated, of_process, "oom_score_adj" in validated, pid_namespace
+        )
         self.has_gates_or_enters = gated or entered
         # All others' ends have more to tell, or are told by a poll of the pidfd alone.
         self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
-        self.steps = steps_of(self.surroundings)
+        self.steps = steps_of(self.setup)
 
     def is_guided(self) -> bool:
-        """Whether there is more to its launch than a birth by the calling thread.
+        """Whether there is more to its launch than a clone call by the calling thread.
 
         A child of the main thread follows the process by itself.
         """
@@ -366,11 +376,11 @@ class _Made:
         return self.has_gates_or_enters or get_native_id() != os.getpid()
 
 
-# Surroundings take longer to work out than all else of a command, and those of many programs are the
+# Setup take longer to work out than all else of a command, and those of many programs are the
 # same: so they are kept by what stands for the options.
 _OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
 _MOST_KEPT = 64
-_NOTHING_SAID: Checked = MappingProxyType({})
+_NOTHING_SAID: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}
 
 
@@ -390,18 +400,21 @@ def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
     return program, around
 
 
-def _checked_flags(said: Checked) -> int:
-    flags: int = said.get("flags", 0)
+def _checked_flags(validated: ValidatedOptions) -> int:
+    flags: int = validated.get("flags", 0)
     if flags & _THREAD:
         raise ValueError("a program cannot be a thread of this process: its exec would end us")
     if flags & _LOW_LEVEL:
         raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
-    refuse_conflicts(said, flags)
-    if flags & _PARENT and not said.get("start", True):
+    refuse_conflicts(validated, flags)
+    if flags & _PARENT and not validated.get("start", True):
         raise ValueError(
             f"with {CloneFlag.PARENT} a child that waits for its start would not end with the caller"
         )
-    if said.get("die_with_parent") and said.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL:
+    if (
+        validated.get("die_with_parent")
+        and validated.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL
+    ):
         raise ValueError("die_with_parent and pdeathsig are two signals for one place: say one")
     return flags
 
@@ -428,9 +441,11 @@ def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
     )
 
 
-def _paths(argv: tuple[bytes, ...], said: Checked, env: Environment | None) -> tuple[bytes, ...]:
+def _paths(
+    argv: tuple[bytes, ...], validated: ValidatedOptions, env: Environment | None
+) -> tuple[bytes, ...]:
     """Where the program may be: a name without a slash is looked for along PATH."""
-    program: bytes = said.get("executable", argv[0])
+    program: bytes = validated.get("executable", argv[0])
     if not program:
         return (b"",)
     if b"/" in program:
@@ -439,17 +454,17 @@ def _paths(argv: tuple[bytes, ...], said: Checked, env: Environment | None) -> t
     return tuple(os.path.join(os.fsencode(directory), program) for directory in directories)
 
 
-def _cgroup_directory(said: Checked, held: Descriptors) -> int | None:
-    cgroup = said.get("cgroup")
+def _cgroup_directory(validated: ValidatedOptions, held: Descriptors) -> int | None:
+    cgroup = validated.get("cgroup")
     if isinstance(cgroup, str | bytes | os.PathLike):
         return held.open(os.open, cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return None if cgroup is None else descriptor_of("cgroup", cgroup)
 
 
 def _place_in_cgroup(request: CloneArgs, directory: int | None) -> tuple[int, bytes] | None:
-    """Ask the birth for it; or where the child has to write itself into: a directory, a file in it.
+    """Ask the clone call for it; or where the child has to write itself into: a directory, a file in it.
 
-    Hierarchies of version 1, and kernels without clone3, know no birth in a cgroup.
+    Hierarchies of version 1, and kernels without clone3, know no clone call in a cgroup.
     """
     if directory is None:
         return None

@@ -1,4 +1,4 @@
-"""A request for programs, worked out once, and the births by it."""
+"""A request for programs, worked out once, and the clone calls by it."""
 
 import functools
 from operator import index

@@ -283,7 +283,7 @@ class Popen(subprocess.Popen[AnyStr]):
         if self.returncode is None:
             super().__del__()  # warns, and keeps it until it can be reaped
 
-    # Birth.
+    # Clone call.
 
     def _choose_text(
         self, text: Any, universal_newlines: Any, encoding: str | None, errors: str | None
@@ -309,11 +309,11 @@ class Popen(subprocess.Popen[AnyStr]):
             preexec.warn()
             function = options.pop("preexec_fn")
             command = self._asked_for(argv, options)
-            child = self._child = command.unborn()
+            child = self._child = command.new_child()
             preexec.launch(command, function, child)
         else:
             command = self._asked_for(argv, options)
-            child = self._child = command.unborn()
+            child = self._child = command.new_child()
             command.launch(child)
         self.pid = child.pid
         self._child_created = True

@@ -22,7 +22,7 @@ from .._preflight.hints import warn_at_caller
 from .._process.child import Child
 from .._process.copied_child import copy_as_asked
 from .._process.request import requested
-from .._process.result_channel import Transfer
+from .._process.result_channel import ResultChannel
 from .._setup.options import WORDS_FOR_PREEXEC
 from .._setup.steps import Moves, Steps, steps_of
 from ..errors import CloneError, PreexecWarning, spawn_error
@@ -108,9 +108,9 @@ class _Launch:
                 "with preexec_fn there is no start=False, die_with_parent, pid namespace to join, "
                 "or id map that a helper must write"
             )
-        self._moves = Moves(made.said)
-        first = Moves({**made.said, "close_fds": False})
-        self._steps = steps_of(made.surroundings._replace(shared_table=False, moves=first))
+        self._moves = Moves(made.validated)
+        first = Moves({**made.validated, "close_fds": False})
+        self._steps = steps_of(made.setup._replace(shared_table=False, moves=first))
         self._plan = Plan(self._steps.steps)
         self._report = -1
         self._closing = Steps()
@@ -128,12 +128,12 @@ class _Launch:
         _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
         made = self._command._made
         request = requested(made.flags)
-        request.set_tid = made.said.get("set_tid")
-        if made.cgroup is not None and made.surroundings.cgroup is None:
+        request.set_tid = made.validated.get("set_tid")
+        if made.cgroup is not None and made.setup.cgroup is None:
             request.cgroup = made.cgroup
             request.flags |= _INTO_CGROUP
         try:
-            copy_as_asked(child, request, self._become, (), Transfer())
+            copy_as_asked(child, request, self._become, (), ResultChannel())
         except CloneError as error:
             if made.flags:
                 raise

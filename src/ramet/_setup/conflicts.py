@@ -1,7 +1,7 @@
 """Options that a flag takes away, or that need one: said together they would change the caller."""
 
 from ..flags import CloneFlag
-from .options import Checked
+from .options import ValidatedOptions
 
 # With the flag set, the option would reach beyond the child.
 _EXCLUDED = (
@@ -31,22 +31,22 @@ _NEEDED = (
 _WORDS = frozenset(name for name, *_ in (*_EXCLUDED, *_NEEDED))
 
 
-def refuse_conflicts(said: Checked, flags: int) -> None:
+def refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
     """ValueError for options that the flags exclude, or whose flag is missing."""
-    if _WORDS.isdisjoint(said):
+    if _WORDS.isdisjoint(validated):
         return
     for name, flag, what in _EXCLUDED:
-        if _is_wanted(said, name) and flags & flag.value:
+        if _is_wanted(validated, name) and flags & flag.value:
             raise ValueError(f"with {flag} the child's {name} {what}")
-    joined = said.get("namespaces", {})
+    joined = validated.get("namespaces", {})
     for name, flag, kind in _NEEDED:
-        if _is_wanted(said, name) and not flags & flag.value and kind not in joined:
+        if _is_wanted(validated, name) and not flags & flag.value and kind not in joined:
             raise ValueError(
                 f"{name} is for a child with {flag}: else it would change the caller's"
             )
 
 
-def _is_wanted(said: Checked, name: str) -> bool:
+def _is_wanted(validated: ValidatedOptions, name: str) -> bool:
     """Whether it asks for anything: a umask of 0 and an empty host name do."""
-    value = said.get(name)
+    value = validated.get(name)
     return value is not None and value is not False and value != ()

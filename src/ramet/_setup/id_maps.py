@@ -8,24 +8,24 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..errors import spawn_error
-from .options import Checked
+from .options import ValidatedOptions
 from .step_reasons import likely_reason
 
 _Lines = Sequence[tuple[int, int, int]]
 
 
-def asked(said: Checked) -> bool:
+def asked(validated: ValidatedOptions) -> bool:
     """Whether any map is to be written."""
-    return "uid_map" in said or "gid_map" in said
+    return "uid_map" in validated or "gid_map" in validated
 
 
-def by_child(said: Checked) -> list[tuple[str, bytes]]:
+def by_child(validated: ValidatedOptions) -> list[tuple[str, bytes]]:
     """What the child writes in /proc/self; empty when that is not enough.
 
     It may map one id, its own. The kernel wants setgroups(2) denied for good before such a gid_map:
     whoever may do more is served by the parent, and keeps it.
     """
-    uid_map, gid_map = said.get("uid_map"), said.get("gid_map")
+    uid_map, gid_map = validated.get("uid_map"), validated.get("gid_map")
     privileged = os.geteuid() == 0
     if privileged or not _is_own(uid_map, os.geteuid()) or not _is_own(gid_map, os.getegid()):
         return []
@@ -37,13 +37,15 @@ def by_child(said: Checked) -> list[tuple[str, bytes]]:
     return files
 
 
-async def write(pid: int, said: Checked, succeeds: Callable[[list[str]], Awaitable[bool]]) -> None:
+async def write(
+    pid: int, validated: ValidatedOptions, succeeds: Callable[[list[str]], Awaitable[bool]]
+) -> None:
     """Write the maps of a child that waits for them; `succeeds` runs a program and says so.
 
     Raises SpawnError for a map that this process may not write, nor newuidmap and newgidmap for it.
     """
     for name, program in (("gid_map", "newgidmap"), ("uid_map", "newuidmap")):
-        lines = said.get(name)
+        lines = validated.get(name)
         if lines is None:
             continue
         refused = _refusal(pid, name, lines)

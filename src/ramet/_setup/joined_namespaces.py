@@ -5,15 +5,17 @@ from typing import Any
 
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
-from .options import Checked, descriptor_of
+from .options import ValidatedOptions, descriptor_of
 
 _NO_DESCRIPTOR = -1
 
 
-def joined_namespaces(said: Checked, held: Descriptors) -> tuple[list[tuple[str, int, int]], int]:
+def joined_namespaces(
+    validated: ValidatedOptions, held: Descriptors
+) -> tuple[list[tuple[str, int, int]], int]:
     """What the child joins, in an order that works, and what its maker must enter before."""
     joined, pid_namespace = [], _NO_DESCRIPTOR
-    sources = said.get("namespaces", {})
+    sources = validated.get("namespaces", {})
     for name, flag in NAMESPACES.items():
         if name not in sources:
             continue

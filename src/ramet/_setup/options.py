@@ -126,7 +126,7 @@ class Options(FunctionOptions, total=False):
     ``executable``, the file to run instead of argv's first word; ``arg0``, what the program is told
     as its name; ``env`` (None is the caller's).
 
-    The birth: ``flags``, clone flags, whose low bits may hold the exit signal (which an exec makes
+    The clone call: ``flags``, clone flags, whose low bits may hold the exit signal (which an exec makes
     SIGCHLD); ``cgroup``, a
     directory by path or descriptor; ``set_tid``, the child's pids, the innermost namespace's first;
     ``uid_map`` and ``gid_map``, triples (inside, outside, count) for a child with NEWUSER.
@@ -157,7 +157,7 @@ Options.__doc__ = "\n".join(
 
 
 # What an option has come to be when it is checked; what was not said is not there.
-Checked: TypeAlias = Mapping[str, Any]
+ValidatedOptions: TypeAlias = Mapping[str, Any]
 
 DEVNULL = subprocess.DEVNULL
 
@@ -187,21 +187,21 @@ WORDS_FOR_PREEXEC = (
 )
 
 
-def checked(options: Mapping[str, Any], known: Collection[str]) -> Checked:
+def checked(options: Mapping[str, Any], known: Collection[str]) -> ValidatedOptions:
     """The options as the kernel will be told them; what was not said, or said with None, is not there.
 
     Raises TypeError for an option that is not among the known ones, and for a value of the wrong
     kind; ValueError, OverflowError and UnknownNameError for one that cannot be.
     """
-    said = {}
+    validated = {}
     for name, value in options.items():
         if name not in known:
             raise unknown(name, known)
         if value is not None:
-            said[name] = _one_checked(name, value)
-    if said.pop("init_groups", False):
-        said = {**checked(login_groups(options.get("user")), known), **said}
-    return MappingProxyType(said)
+            validated[name] = _one_checked(name, value)
+    if validated.pop("init_groups", False):
+        validated = {**checked(login_groups(options.get("user")), known), **validated}
+    return MappingProxyType(validated)
 
 
 def warn_of_kept_groups(options: Mapping[str, Any]) -> None:
@@ -583,7 +583,7 @@ def _maps(line: tuple[int, ...]) -> bool:
 
 
 def _environment(what: str, value: Environment) -> tuple[bytes, ...]:
-    return tuple(_assignment(name, setting) for name, setting in _pairs(what, value))
+    return tuple(_assignment(name, setup) for name, setup in _pairs(what, value))
 
 
 def _assignment(name: str | bytes, value: str | bytes) -> bytes:

@@ -1,10 +1,10 @@
 """The order in which a child is set up, each step with the reason for its place.
 
-1. *Descriptors of its own.* The table is shared at the birth, which costs nothing however many are
+1. *Descriptors of its own.* The table is shared at the clone call, which costs nothing however many are
    open; before anything is opened or moved it becomes the child's, with only what is needed in it.
    What is opened or saved for later comes now, under the caller's root.
 2. *Id maps*, in a new user namespace: until they are written the child is nobody, and may do little.
-3. *cgroup* (where the birth could not place it) *and oom_score_adj*: files of the caller's mounts.
+3. *cgroup* (where the clone call could not place it) *and oom_score_adj*: files of the caller's mounts.
 4. *Session, process group, terminal*: the terminal is a descriptor of the caller's, so before those move.
 5. *Joining namespaces*: by descriptors of the caller's too. The user namespace first, since it gives
    the rights for the others; the mount namespace last, since it takes away the caller's files.
@@ -29,7 +29,7 @@ from typing import NamedTuple, TypeAlias
 
 from .._kernel.names import CAPABILITIES, SCHEDULERS
 from ..flags import CloneFlag, signal_name
-from .options import DEVNULL, Checked
+from .options import DEVNULL, ValidatedOptions
 
 Step: TypeAlias = tuple[object, ...]
 
@@ -77,16 +77,16 @@ class Moves:
 
     A source that some other move would overwrite is saved out of the way first, and so is what is
     opened for the child. Sources far up in the caller's table are fetched from there instead of
-    copying all that is open below them, where the birth allows it.
+    copying all that is open below them, where the clone call allows it.
     """
 
-    def __init__(self, said: Checked, *, may_fetch: bool = False) -> None:
-        self.targets: dict[int, int] = dict(said.get("fds", ()))
+    def __init__(self, validated: ValidatedOptions, *, may_fetch: bool = False) -> None:
+        self.targets: dict[int, int] = dict(validated.get("fds", ()))
         for number, name in enumerate(("stdin", "stdout", "stderr")):
-            if name in said:
-                self.targets[number] = said[name]
-        self.kept: frozenset[int] = frozenset(said.get("pass_fds", ()))
-        self.close_others: bool = said.get("close_fds", True)
+            if name in validated:
+                self.targets[number] = validated[name]
+        self.kept: frozenset[int] = frozenset(validated.get("pass_fds", ()))
+        self.close_others: bool = validated.get("close_fds", True)
         numbers = {_LAST_STANDARD, *self.targets, *self.kept}
         sources = {source for source in self.targets.values() if source >= 0}
         self.fetched: list[int] = []
@@ -142,12 +142,12 @@ class Moves:
         return [(a + 1, b - 1) for a, b in itertools.pairwise(bounds) if a + 1 <= b - 1]
 
 
-class Surroundings(NamedTuple):
+class Setup(NamedTuple):
     """All that the steps are made from: what was said, and what the launch has found for it."""
 
-    said: Checked
+    validated: ValidatedOptions
     flags: int = 0
-    shared_table: bool = False  # the birth shares the descriptors, whatever the flags say
+    shared_table: bool = False  # the clone call shares the descriptors, whatever the flags say
     moves: Moves | None = None
     cgroup: tuple[int, bytes] | None = None  # where to write itself into: directory and file
     joined: Sequence[tuple[str, int, int]] = ()  # for an error, a descriptor, what of it
@@ -156,16 +156,16 @@ class Surroundings(NamedTuple):
     last_gate: bool = False  # whether the child waits once more before its program
 
 
-def steps_of(surroundings: Surroundings) -> Steps:
+def steps_of(setup: Setup) -> Steps:
     """The steps that set a child up, all but its program."""
     steps = Steps()
     for words, section in _SECTIONS:
-        if words is None or not words.isdisjoint(surroundings.said):
-            section(surroundings, steps)
+        if words is None or not words.isdisjoint(setup.validated):
+            section(setup, steps)
     return steps
 
 
-def _own_files(s: Surroundings, steps: Steps) -> None:
+def _own_files(s: Setup, steps: Steps) -> None:
     if s.moves is None:
         return
     if s.shared_table and not s.moves.close_others:
@@ -177,16 +177,18 @@ def _own_files(s: Surroundings, steps: Steps) -> None:
     s.moves.prepare(steps)
 
 
-def _first_not_needed(s: Surroundings, above: int) -> int:
+def _first_not_needed(s: Setup, above: int) -> int:
     """What the steps before the moves use by number stays in the table as well."""
     used = [descriptor for _, descriptor, _ in s.joined]
-    used += [s.said[word] for word in ("controlling_terminal", "foreground") if word in s.said]
+    used += [
+        s.validated[word] for word in ("controlling_terminal", "foreground") if word in s.validated
+    ]
     if s.cgroup is not None:
         used.append(s.cgroup[0])
     return max(above, *(number + 1 for number in used)) if used else above
 
 
-def _id_maps(s: Surroundings, steps: Steps) -> None:
+def _id_maps(s: Setup, steps: Steps) -> None:
     for name, text in s.maps:
         path = f"/proc/self/{name}".encode()
         steps.add(f"write {name}", "WRITE", _AT_FDCWD, path, text, len(text), file=path)
@@ -194,66 +196,68 @@ def _id_maps(s: Surroundings, steps: Steps) -> None:
         steps.add("wait for the id maps", "GATE", MAPS_GATE, False)
 
 
-def _accounting(s: Surroundings, steps: Steps) -> None:
+def _accounting(s: Setup, steps: Steps) -> None:
     if s.cgroup is not None:
         directory, path = s.cgroup
         steps.add("write cgroup.procs", "WRITE", directory, path, b"0", 1, file=path)
-    if "oom_score_adj" in s.said:
-        text = b"%d" % s.said["oom_score_adj"]
+    if "oom_score_adj" in s.validated:
+        text = b"%d" % s.validated["oom_score_adj"]
         path = b"/proc/self/oom_score_adj"
         steps.add("write oom_score_adj", "WRITE", _AT_FDCWD, path, text, len(text), file=path)
 
 
-def _session(s: Surroundings, steps: Steps) -> None:
-    said = s.said
-    if said.get("start_new_session") or "controlling_terminal" in said:
+def _session(s: Setup, steps: Steps) -> None:
+    validated = s.validated
+    if validated.get("start_new_session") or "controlling_terminal" in validated:
         steps.add("setsid", "SETSID")
-    if "process_group" in said:
-        steps.add("setpgid", "SETPGID", 0, said["process_group"])
-    if "controlling_terminal" in said:
-        steps.add("ioctl(TIOCSCTTY)", "IOCTL", said["controlling_terminal"], _TIOCSCTTY, 0)
-    if "foreground" in said:
-        steps.add("ioctl(TIOCSPGRP)", "FOREGROUND", said["foreground"])
+    if "process_group" in validated:
+        steps.add("setpgid", "SETPGID", 0, validated["process_group"])
+    if "controlling_terminal" in validated:
+        steps.add("ioctl(TIOCSCTTY)", "IOCTL", validated["controlling_terminal"], _TIOCSCTTY, 0)
+    if "foreground" in validated:
+        steps.add("ioctl(TIOCSPGRP)", "FOREGROUND", validated["foreground"])
 
 
-def _join(s: Surroundings, steps: Steps) -> None:
+def _join(s: Setup, steps: Steps) -> None:
     for label, descriptor, which in s.joined:
         steps.add(label, "SETNS", descriptor, which)
 
 
-def _descriptors(s: Surroundings, steps: Steps) -> None:
+def _descriptors(s: Setup, steps: Steps) -> None:
     if s.moves is None:
         return
     own = s.shared_table and s.moves.close_others
     s.moves.carry_out(steps, _first_not_needed(s, s.moves.above) if own else _LAST_DESCRIPTOR)
 
 
-def _namespace(s: Surroundings, steps: Steps) -> None:
-    if "hostname" in s.said:
-        name = s.said["hostname"]
+def _namespace(s: Setup, steps: Steps) -> None:
+    if "hostname" in s.validated:
+        name = s.validated["hostname"]
         steps.add("sethostname", "SETHOSTNAME", name, len(name))
-    if s.said.get("loopback"):
+    if s.validated.get("loopback"):
         steps.add("bring up lo", "LOOPBACK")
 
 
-def _limits(s: Surroundings, steps: Steps) -> None:
-    said = s.said
-    for name, (resource, soft, hard) in said.get("rlimits", {}).items():
+def _limits(s: Setup, steps: Steps) -> None:
+    validated = s.validated
+    for name, (resource, soft, hard) in validated.get("rlimits", {}).items():
         limit = bytearray(_RLIMIT.pack(soft, hard))
         steps.add(f"setrlimit({name})", "PRLIMIT", 0, resource, limit, 0)
-    if "cpu_affinity" in said:
-        mask = bytearray(said["cpu_affinity"])
+    if "cpu_affinity" in validated:
+        mask = bytearray(validated["cpu_affinity"])
         steps.add("sched_setaffinity", "SCHED_SETAFFINITY", 0, len(mask), mask)
-    if "scheduler" in said:
-        _schedule(steps, *said["scheduler"])
-    if "nice" in said:
-        steps.add("setpriority", "SETPRIORITY", _PRIO_PROCESS, 0, said["nice"])
-    if "io_priority" in said:
-        steps.add("ioprio_set", "IOPRIO_SET", _IOPRIO_WHO_PROCESS, 0, said["io_priority"])
-    if "timer_slack_ns" in said:
-        steps.add("prctl(PR_SET_TIMERSLACK)", "PRCTL", _PR_SET_TIMERSLACK, said["timer_slack_ns"])
-    if "personality" in said or "aslr" in said:
-        steps.add("personality", "PERSONALITY", _persona(said))
+    if "scheduler" in validated:
+        _schedule(steps, *validated["scheduler"])
+    if "nice" in validated:
+        steps.add("setpriority", "SETPRIORITY", _PRIO_PROCESS, 0, validated["nice"])
+    if "io_priority" in validated:
+        steps.add("ioprio_set", "IOPRIO_SET", _IOPRIO_WHO_PROCESS, 0, validated["io_priority"])
+    if "timer_slack_ns" in validated:
+        steps.add(
+            "prctl(PR_SET_TIMERSLACK)", "PRCTL", _PR_SET_TIMERSLACK, validated["timer_slack_ns"]
+        )
+    if "personality" in validated or "aslr" in validated:
+        steps.add("personality", "PERSONALITY", _persona(validated))
 
 
 def _schedule(steps: Steps, policy: int, needs: tuple[int, ...]) -> None:
@@ -265,11 +269,11 @@ def _schedule(steps: Steps, policy: int, needs: tuple[int, ...]) -> None:
     steps.add("sched_setscheduler", "SCHED_SETSCHEDULER", 0, policy, parameter)
 
 
-def _persona(said: Checked) -> int:
-    persona: int = said["personality"] if "personality" in said else _own_personality()
-    if "aslr" in said:
+def _persona(validated: ValidatedOptions) -> int:
+    persona: int = validated["personality"] if "personality" in validated else _own_personality()
+    if "aslr" in validated:
         persona &= ~_ADDR_NO_RANDOMIZE
-        persona |= 0 if said["aslr"] else _ADDR_NO_RANDOMIZE
+        persona |= 0 if validated["aslr"] else _ADDR_NO_RANDOMIZE
     return persona
 
 
@@ -278,60 +282,60 @@ def _own_personality() -> int:
         return int(file.read(), 16)
 
 
-def _place(s: Surroundings, steps: Steps) -> None:
-    said = s.said
-    if "umask" in said:
-        steps.add("umask", "UMASK", said["umask"])
-    if "root" in said:
-        steps.add("chroot", "CHROOT", said["root"], file=said["root"])
-    if "cwd" in said or "root" in said:
-        cwd = said.get("cwd", b"/")
-        if "root" in said:  # a way that begins at the old cwd would lead out of the new root
+def _place(s: Setup, steps: Steps) -> None:
+    validated = s.validated
+    if "umask" in validated:
+        steps.add("umask", "UMASK", validated["umask"])
+    if "root" in validated:
+        steps.add("chroot", "CHROOT", validated["root"], file=validated["root"])
+    if "cwd" in validated or "root" in validated:
+        cwd = validated.get("cwd", b"/")
+        if "root" in validated:  # a way that begins at the old cwd would lead out of the new root
             cwd = os.path.join(b"/", cwd)
         steps.add("chdir", "CHDIR", cwd, file=cwd)
 
 
-def _identity(s: Surroundings, steps: Steps) -> None:
-    said = s.said
-    _privileges_kept(said, steps)
-    if "extra_groups" in said:
-        groups = said["extra_groups"]
+def _identity(s: Setup, steps: Steps) -> None:
+    validated = s.validated
+    _privileges_kept(validated, steps)
+    if "extra_groups" in validated:
+        groups = validated["extra_groups"]
         steps.add("setgroups", "SETGROUPS", len(groups), groups)
-    if "group" in said:
-        gid = said["group"]
+    if "group" in validated:
+        gid = validated["group"]
         steps.add("setresgid", "SETGID", gid, gid, gid)
-    if "user" in said:
-        uid = said["user"]
+    if "user" in validated:
+        uid = validated["user"]
         steps.add("setresuid", "SETUID", uid, uid, uid)
-    _privileges_left(said, steps)
-    if said.get("no_new_privs"):
+    _privileges_left(validated, steps)
+    if validated.get("no_new_privs"):
         steps.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _privileges_kept(said: Checked, steps: Steps) -> None:
+def _privileges_kept(validated: ValidatedOptions, steps: Steps) -> None:
     """What must be done while the child still may."""
-    if "bounding_caps" in said:
-        for name, number in _dropped(said["bounding_caps"]):
+    if "bounding_caps" in validated:
+        for name, number in _dropped(validated["bounding_caps"]):
             steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", _PR_CAPBSET_DROP, number)
-    if "securebits" in said:
-        steps.add("prctl(PR_SET_SECUREBITS)", "PRCTL", _PR_SET_SECUREBITS, said["securebits"])
-    if "user" in said and not _CAPABILITY_SETS.isdisjoint(said):
+    if "securebits" in validated:
+        steps.add("prctl(PR_SET_SECUREBITS)", "PRCTL", _PR_SET_SECUREBITS, validated["securebits"])
+    if "user" in validated and not _CAPABILITY_SETS.isdisjoint(validated):
         steps.add("prctl(PR_SET_KEEPCAPS)", "PRCTL", _PR_SET_KEEPCAPS, 1)
 
 
-def _privileges_left(said: Checked, steps: Steps) -> None:
+def _privileges_left(validated: ValidatedOptions, steps: Steps) -> None:
     """An ambient capability must be permitted, which it is, and inheritable, which it becomes.
 
     What was kept across a change of the user only for that is not to stay.
     """
-    if not _CAPABILITY_SETS.isdisjoint(said):
-        inheritable = said.get("inheritable_caps", _ALL_BITS)
-        ambient = said.get("ambient_caps", 0)
-        kept = ambient if said.get("user") else _ALL_BITS
-        permitted = said.get("permitted_caps", kept)
+    if not _CAPABILITY_SETS.isdisjoint(validated):
+        inheritable = validated.get("inheritable_caps", _ALL_BITS)
+        ambient = validated.get("ambient_caps", 0)
+        kept = ambient if validated.get("user") else _ALL_BITS
+        permitted = validated.get("permitted_caps", kept)
         steps.add("capset", "CAPABILITIES", permitted, inheritable, ambient)
-    if "ambient_caps" in said:
-        steps.add("prctl(PR_CAP_AMBIENT)", "AMBIENT", said["ambient_caps"])
+    if "ambient_caps" in validated:
+        steps.add("prctl(PR_CAP_AMBIENT)", "AMBIENT", validated["ambient_caps"])
 
 
 def _dropped(kept: int) -> list[tuple[str, int]]:
@@ -342,33 +346,33 @@ def _dropped(kept: int) -> list[tuple[str, int]]:
     return [(names.get(n, str(n)), n) for n in range(last + 1) if not kept >> n & 1]
 
 
-def _parent_death(s: Surroundings, steps: Steps) -> None:
-    number = signal.SIGKILL if s.said.get("die_with_parent") else s.said.get("pdeathsig")
+def _parent_death(s: Setup, steps: Steps) -> None:
+    number = signal.SIGKILL if s.validated.get("die_with_parent") else s.validated.get("pdeathsig")
     if number is not None:
         steps.add("prctl(PR_SET_PDEATHSIG)", "PARENT_DEATH", int(number))
 
 
-def _signals(s: Surroundings, steps: Steps) -> None:
-    said = s.said
-    defaults = list(said.get("default_signals", ()))
-    if said.get("restore_signals", True) and not s.flags & _SIGHAND:
+def _signals(s: Setup, steps: Steps) -> None:
+    validated = s.validated
+    defaults = list(validated.get("default_signals", ()))
+    if validated.get("restore_signals", True) and not s.flags & _SIGHAND:
         defaults += _IGNORED_BY_PYTHON
     actions = [(int(number), signal.SIG_DFL) for number in defaults]
-    actions += [(number, signal.SIG_IGN) for number in said.get("ignored_signals", ())]
+    actions += [(number, signal.SIG_IGN) for number in validated.get("ignored_signals", ())]
     for number, action in actions:
         steps.add(f"sigaction({signal_name(number)})", "SIGNAL_ACTION", number, int(action))
-    if "signal_mask" in said:
-        steps.add("sigprocmask", "SIGNAL_MASK", said["signal_mask"])
+    if "signal_mask" in validated:
+        steps.add("sigprocmask", "SIGNAL_MASK", validated["signal_mask"])
 
 
-def _start_gate(s: Surroundings, steps: Steps) -> None:
+def _start_gate(s: Setup, steps: Steps) -> None:
     if s.last_gate:  # where it can be terminated: with SIGHAND the handlers would be ours
         own_handlers = not s.flags & _SIGHAND
         steps.add("wait for the start", "GATE", START_GATE, own_handlers)
 
 
 # What a section is for: without one of these words it has nothing to do. None: it looks itself.
-_SECTIONS: Sequence[tuple[frozenset[str] | None, Callable[[Surroundings, Steps], None]]] = (
+_SECTIONS: Sequence[tuple[frozenset[str] | None, Callable[[Setup, Steps], None]]] = (
     (None, _own_files),
     (frozenset({"uid_map", "gid_map"}), _id_maps),
     (frozenset({"cgroup", "oom_score_adj"}), _accounting),

@@ -68,7 +68,7 @@ class _Expecting(Popen[bytes]):
     async def deliver(self) -> None:
         """Make the child."""
         assert self._command is not None
-        child = self._child = self._command.unborn()
+        child = self._child = self._command.new_child()
         await launch(self._command, child)
         self.pid = child.pid
         self._child_created = True

@@ -17,7 +17,7 @@ from .._program.launching import LAUNCHED, Report, Underway
 from .._setup.options import PROGRAM_OPTIONS, Options, Text, unknown
 from ..exit_status import ExitStatus
 
-# Most births take a fiftieth of this. To stand still so long costs the loop less than to look again;
+# Most clone calls take a fiftieth of this. To stand still so long costs the loop less than to look again;
 # a shorter patience costs more, since the kernel then has to set the timer of the processor for it.
 _PATIENCE_SECONDS = 0.005
 _SHORT_PATIENCE_SECONDS = 0.0005  # beside one that takes longer: enough for most, too
@@ -49,7 +49,7 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
         command = Command(command, **options)
     elif options:
         raise TypeError("a Command has its options already")
-    child = command.unborn()
+    child = command.new_child()
     try:
         await launch(command, child)
         return child  # within, since a signal's handler may raise at this line as well
@@ -82,13 +82,13 @@ def _is_plain_asyncio() -> bool:
 
 
 class InLoop:
-    """What a birth waits for, under asyncio or trio; see blocking.Waits."""
+    """What a clone call waits for, under asyncio or trio; see blocking.Waits."""
 
     def __init__(self) -> None:
         self._late: set[Underway] = set()
 
     def patience(self) -> float:
-        """For how many seconds a loop may stand still; where one birth hangs, others may."""
+        """For how many seconds a loop may stand still; where one clone call hangs, others may."""
         return min(_PATIENCE_SECONDS, _SHORT_PATIENCE_SECONDS) if self._late else _PATIENCE_SECONDS
 
     async def reach(self, child: Underway, gate: int) -> Report:

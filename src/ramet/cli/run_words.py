@@ -282,7 +282,7 @@ def _either(first: dict[Any, Any], second: dict[Any, Any]) -> dict[Any, Any]:
 
 _WHO = "Identity and rights"
 _LIMITS = "Limits and priorities"
-_SPACES = "Namespaces and the birth"
+_SPACES = "Namespaces and the clone call"
 _PLACE = "Place and environment"
 _FILES = "Descriptors"
 _SIGNALS = "Session and signals"

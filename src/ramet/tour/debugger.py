@@ -22,7 +22,7 @@ _EXITKILL = 1 << 20
 
 
 class Event(enum.IntEnum):
-    """The births that a debugger may ask to be told of: PTRACE_EVENT_*, ptrace(2)."""
+    """The clone calls that a debugger may ask to be told of: PTRACE_EVENT_*, ptrace(2)."""
 
     FORK = 1
     VFORK = 2
@@ -31,7 +31,7 @@ class Event(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop of a traced task: at a birth that it made, or (no event) at a signal."""
+    """One stop of a traced task: at a clone call that it made, or (no event) at a signal."""
 
     pid: int
     event: Event | None
@@ -47,7 +47,7 @@ class Trace(Generic[T]):
 
     @property
     def events(self) -> list[Event]:
-        """The births that the kernel reported, in their order."""
+        """The clone calls that the kernel reported, in their order."""
         return [stop.event for stop in self.stops if stop.event is not None]
 
 

@@ -93,7 +93,7 @@ class Pointers(NamedTuple):
 
 
 def _pointers(trace: Trace[Any]) -> Pointers:
-    """At the first birth that was reported."""
+    """At the first clone call that was reported."""
     caller = next(stop for stop in trace.stops if stop.event is not None)
     child = next(stop for stop in trace.stops if stop.pid != caller.pid)
     return Pointers(caller.stack_pointer, child.stack_pointer)

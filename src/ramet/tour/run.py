@@ -24,7 +24,7 @@ _MODULES = (
     "identity",
     "tracing",
     "namespaces",
-    "birth_flags",
+    "start_and_end",
     "fork_statements",
 )
 

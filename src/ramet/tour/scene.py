@@ -76,7 +76,7 @@ def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> 
             of_caller.close()
             of_child.close()
             told = to_child.recv(32)
-            if not told:  # there was no birth, and this raises what there was
+            if not told:  # there was no clone call, and this raises what there was
                 task.result(PATIENCE_SECONDS)
             child = int(told)
             goes_on, state = _settled(task.pid, to_caller)

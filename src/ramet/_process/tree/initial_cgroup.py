@@ -6,7 +6,7 @@ from ..._kernel.oom_kills import OomKills
 from .own_cgroup import OwnCgroup
 
 
-class Birthplace:
+class InitialCgroup:
     """The cgroup as the child's alone, if nobody else was there, and its kills for want of memory."""
 
     def __init__(self, own: OwnCgroup | None, oom_kills: OomKills | None) -> None:
@@ -14,6 +14,6 @@ class Birthplace:
         self.oom_kills = oom_kills
 
     @classmethod
-    def at_birth(cls, directory: int) -> Self:
-        """By the descriptor of the directory, before the birth."""
-        return cls(OwnCgroup.at_birth(directory), OomKills.at_birth(directory))
+    def before_clone(cls, directory: int) -> Self:
+        """By the descriptor of the directory, before the clone call."""
+        return cls(OwnCgroup.before_clone(directory), OomKills.before_clone(directory))

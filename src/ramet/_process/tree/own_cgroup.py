@@ -17,8 +17,8 @@ class OwnCgroup:
         self.inode = inode
 
     @classmethod
-    def at_birth(cls, descriptor: int) -> Self | None:
-        """By the descriptor of the directory, before the birth; None when somebody is in it.
+    def before_clone(cls, descriptor: int) -> Self | None:
+        """By the descriptor of the directory, before the clone call; None when somebody is in it.
 
         Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.events.
         """

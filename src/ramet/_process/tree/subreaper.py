@@ -9,7 +9,7 @@ from .walk import Walk
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
-# Open blocks. Births are noted in each, so that a child is told from an orphan.
+# Open blocks. Clone calls are noted in each, so that a child is told from an orphan.
 blocks: "list[Subreaper]" = []
 
 

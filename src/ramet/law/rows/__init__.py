@@ -7,9 +7,9 @@ with one id, so that each says its own sentence.
 from ..rule import Rule
 from . import (
     above_bit_63,
-    birth_flags,
     cgroups,
     clone3_arguments,
+    clone_flags,
     limits,
     namespaces,
     passed_over,
@@ -21,7 +21,7 @@ from . import (
 RULES: tuple[Rule, ...] = (
     *above_bit_63.ROWS,
     *clone3_arguments.ROWS,
-    *birth_flags.ROWS,
+    *clone_flags.ROWS,
     *unshare.ROWS,  # before the rows that it has in common with the other two
     *limits.ROWS,
     *namespaces.ROWS,

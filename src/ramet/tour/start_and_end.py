@@ -18,7 +18,7 @@ from .probes import PATIENCE_SECONDS, ask, exit_code, namespace_id, proc_stat
 from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 from .scene import Body, Scene, become_program, caller_and_child
 
-_GROUP = "Birth and end"
+_GROUP = "Start and end"
 _STATE_FIELD, _EXIT_SIGNAL_FIELD = 3, 38
 _STACK_BYTES = 256 * 1024
 

@@ -1,4 +1,4 @@
-"""An exception between a birth and its handle, at any line: nothing is left of the child.
+"""An exception between a clone call and its handle, at any line: nothing is left of the child.
 
 A handler of a signal raises where it likes, Ctrl-C's for one. Here it is a trace function, which counts.
 """
@@ -77,7 +77,7 @@ def _is_finalizers(frame: FrameType | None) -> bool:
 
 
 class Left(NamedTuple):
-    """What a birth that failed must not have changed."""
+    """What a clone call that failed must not have changed."""
 
     children: frozenset[str]
     descriptors: frozenset[str]
@@ -115,7 +115,7 @@ def _children() -> Iterator[str]:
 
 
 def raised_at(step: int, birth: Birth, before: Left, grain: str) -> bool:
-    """Whether the birth was interrupted, and nothing was left of it; else what it made is ended."""
+    """Whether the clone call was interrupted, and nothing was left of it; else what it made is ended."""
     traced, raiser = sys.gettrace(), Raiser(step, grain)
     sys.settrace(raiser)
     try:

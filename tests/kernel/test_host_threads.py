@@ -33,7 +33,7 @@ def threads() -> set[str]:
 
 
 def test_a_carrier_is_used_again(nothing_left: LeakCheck) -> None:
-    """One call after the other finds the same carrier, and no thread is made."""
+    """One call after the other finds the same host thread, and no thread is made."""
     call(int)
     before = threads()
     assert len({call(threading.get_ident) for _ in range(50)}) == 1
@@ -55,7 +55,7 @@ def test_carriers_that_nobody_needs_retire(nothing_left: LeakCheck) -> None:
 
 
 def test_a_forgotten_childs_carrier_is_found_again(nothing_left: LeakCheck) -> None:
-    """Who lets go of a handle before the end of the child does not cost a carrier."""
+    """Who lets go of a handle before the end of the child does not cost a host thread."""
     call(int)
     before = threads()
     for _ in range(20):
@@ -137,7 +137,7 @@ def test_no_ghost_stays_among_the_threads(nothing_left: LeakCheck) -> None:
 
 @pytest.mark.parametrize("way", ["os.fork", "ramet.fork", "flags"])
 def test_the_child_of_a_fork_starts_without_carriers(way: str, nothing_left: LeakCheck) -> None:
-    """Carriers are threads of the process that made them: a copy of it has none, and makes its own."""
+    """Host threads are threads of the process that made them: a copy of it has none, and makes its own."""
     call(int)
     ramet.vfork(int).wait(SECONDS)
     ways: dict[str, Callable[[], int]] = {
@@ -169,14 +169,14 @@ def test_a_fork_in_a_child_in_shared_memory(nothing_left: LeakCheck) -> None:
 
 @pytest.mark.parametrize("outer", [F.VM, F.VM | F.VFORK], ids=str)
 def test_carriers_made_by_a_child_end_with_it(outer: F, nothing_left: LeakCheck) -> None:
-    """A child that needs carriers itself leaves none that others would wait for in vain."""
+    """A child that needs host threads itself leaves none that others would wait for in vain."""
     for _ in range(20):
         assert call(lambda: call(lambda: call(int, 7)), flags=outer) == 7
         assert call(int, 8) == 8
 
 
-def test_an_error_of_the_kernel_costs_no_carrier(nothing_left: LeakCheck) -> None:
-    """A birth that is refused leaves nothing behind, and the next one works."""
+def test_an_error_of_the_kernel_costs_no_host(nothing_left: LeakCheck) -> None:
+    """A clone call that is refused leaves nothing behind, and the next one works."""
     call(int)
     for _ in range(20):
         with pytest.raises(ramet.CloneError):

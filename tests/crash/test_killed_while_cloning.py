@@ -1,4 +1,4 @@
-"""A signal's handler that raises, wherever a birth stands."""
+"""A signal's handler that raises, wherever a clone call stands."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,10 +52,10 @@ def raise_in_an_import(birth: str, module: str) -> None:
     assert ramet.clone(int, flags=F.VM).result(30) == ramet.vfork(int).result(30) == 0
 
 
-@pytest.mark.parametrize("birth", ["VM", "vfork", "options", "lowlevel"])
+@pytest.mark.parametrize("clone call", ["VM", "vfork", "options", "lowlevel"])
 @pytest.mark.parametrize("module", ["ramet._function.recovery", "ramet._function.left_threads"])
 def test_the_first_birth_imports_what_it_needs(apart: Start, birth: str, module: str) -> None:
-    """What is raised meanwhile is raised, nothing is born, and the next birth is as any other."""
+    """What is raised meanwhile is raised, nothing is born, and the next clone call is as any other."""
     apart(raise_in_an_import, birth, module).finish()
 
 
@@ -88,7 +88,7 @@ def raise_at_a_burial() -> None:
 
 
 def test_a_signal_during_a_burial_is_heard_after_it(apart: Start) -> None:
-    """The main thread buries its vfork's dead, and no handler of the caller's runs meanwhile."""
+    """The main thread recovers its vfork's dead, and no handler of the caller's runs meanwhile."""
     apart(raise_at_a_burial).finish()
 
 

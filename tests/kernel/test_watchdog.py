@@ -18,13 +18,13 @@ SECONDS = 30.0
 GUARDED = F.VM | F.SIGHAND
 
 
-def guardians() -> set[int]:
-    """The guardians among this process's children, by the name that they give themselves."""
+def watchdogs() -> set[int]:
+    """The watchdogs among this process's children, by the name that they give themselves."""
     pids = set()
     for listing in Path("/proc/self/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # who has ended is none
             for pid in map(int, listing.read_text().split()):
-                if Path(f"/proc/{pid}/comm").read_text() == "ramet-guardian\n":
+                if Path(f"/proc/{pid}/comm").read_text() == "ramet-watchdog\n":
                     pids.add(pid)
     return pids
 
@@ -41,7 +41,7 @@ def ends(pid: int) -> bool:
 
 @pytest.fixture
 def guarded() -> Iterator[Callable[[], ramet.Child[bytes]]]:
-    """Makes children that need a guardian, and run until they are let go."""
+    """Makes children that need a watchdog, and run until they are let go."""
     end, ended = os.pipe()
     children = []
 
@@ -56,23 +56,23 @@ def guarded() -> Iterator[Callable[[], ramet.Child[bytes]]]:
     os.close(end)
 
 
-def test_one_guardian_for_all(
+def test_one_watchdog_for_all(
     nothing_left: object, guarded: Callable[[], ramet.Child[bytes]]
 ) -> None:
     """It is made with the first child that needs it, and guards the others as well."""
     guarded()
-    first = guardians()
+    first = watchdogs()
     assert len(first) == 1
     guarded()
     guarded()
-    assert guardians() == first
+    assert watchdogs() == first
 
 
 def test_who_needs_none_gets_none(nothing_left: object) -> None:
     """Most children in shared memory hear of the caller's end themselves."""
     for flags in (F.VM, F.VM | F.VFORK, F.VM | F.FILES, F.VM | F.SIGHAND | F.THREAD):
         ramet.clone(int, flags=flags).wait(SECONDS)
-    assert guardians() == set()
+    assert watchdogs() == set()
 
 
 def test_it_keeps_nothing_open(
@@ -80,7 +80,7 @@ def test_it_keeps_nothing_open(
 ) -> None:
     """It holds one descriptor, the caller's pidfd, and no directory but the root."""
     guarded()
-    (pid,) = guardians()
+    (pid,) = watchdogs()
     (descriptor,) = os.listdir(f"/proc/{pid}/fd")
     assert "pidfd" in os.readlink(f"/proc/{pid}/fd/{descriptor}")
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
@@ -91,12 +91,12 @@ def test_nobody_waits_for_it_by_mistake(nothing_left: object) -> None:
 
     def fn() -> None:
         ramet.clone(int, flags=GUARDED).wait(SECONDS)
-        (pid,) = guardians()
+        (pid,) = watchdogs()
         with pytest.raises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
-        assert pid in guardians()
+        assert pid in watchdogs()
 
     ramet.clone(fn).result(SECONDS)  # where there is no other child
 
@@ -104,24 +104,24 @@ def test_nobody_waits_for_it_by_mistake(nothing_left: object) -> None:
 def test_it_goes_when_nobody_needs_it(nothing_left: object) -> None:
     """Some seconds after its last child it ends, and the next child gets another."""
     ramet.clone(int, flags=GUARDED).wait(SECONDS)
-    (pid,) = guardians()
+    (pid,) = watchdogs()
     assert ends(pid)
     assert ramet.clone(int, 5, flags=GUARDED).result(SECONDS) == 5
-    assert guardians() not in ({pid}, set())
+    assert watchdogs() not in ({pid}, set())
 
 
 def test_an_exec_of_the_caller_lets_go_of_its_memory() -> None:
-    """A caller that becomes another program leaves neither children nor the guardian in its old memory."""
+    """A caller that becomes another program leaves neither children nor the watchdog in its old memory."""
     end, ended = os.pipe()
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
         child = ramet.clone(signal.pause, flags=GUARDED)
-        os.write(tell, f"{child.pid} {guardians().pop()}\n".encode())
+        os.write(tell, f"{child.pid} {watchdogs().pop()}\n".encode())
         os.dup2(end, 0)
         os.execv("/bin/sh", ["sh", "-c", "read line"])
-    child_pid, guardian = map(int, os.read(told, 100).split())
-    pidfds = [os.pidfd_open(task) for task in (child_pid, guardian)]
+    child_pid, watchdog = map(int, os.read(told, 100).split())
+    pidfds = [os.pidfd_open(task) for task in (child_pid, watchdog)]
     for pidfd in pidfds:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
@@ -143,16 +143,16 @@ def vanishes(pid: int) -> bool:
 def test_it_is_waited_for(nothing_left: object) -> None:
     """It leaves no zombie when it goes, though no other child is made."""
     ramet.clone(int, flags=GUARDED).wait(SECONDS)
-    (pid,) = guardians()
+    (pid,) = watchdogs()
     assert vanishes(pid)
 
 
 def test_that_of_a_suspended_caller_goes_with_the_child(nothing_left: object) -> None:
     """A vfork has the calling thread alone to wait for it: so it ends with the last child."""
     assert (
-        ramet.vfork(guardians, flags=F.SIGHAND).result(SECONDS) == set()
+        ramet.vfork(watchdogs, flags=F.SIGHAND).result(SECONDS) == set()
     )  # it is no child of the child
-    assert guardians() == set()
+    assert watchdogs() == set()
 
 
 def test_that_of_a_suspended_caller_stays_for_others(
@@ -160,9 +160,9 @@ def test_that_of_a_suspended_caller_stays_for_others(
 ) -> None:
     """Others that it guards are guarded by it still when a vfork is over."""
     guarded()
-    before = guardians()
+    before = watchdogs()
     ramet.vfork(int, flags=F.SIGHAND)
-    assert guardians() == before != set()
+    assert watchdogs() == before != set()
 
 
 def test_a_killed_one_is_replaced(
@@ -170,28 +170,28 @@ def test_a_killed_one_is_replaced(
 ) -> None:
     """When somebody kills it, the next child gets another."""
     guarded()
-    (first,) = guardians()
+    (first,) = watchdogs()
     os.kill(first, signal.SIGKILL)
     assert ends(first)
     guarded()
-    (second,) = guardians()
+    (second,) = watchdogs()
     assert second != first
     assert not Path(f"/proc/{first}").exists()
 
 
 def test_a_refused_birth_leaves_none(nothing_left: object) -> None:
-    """No guardian remains that was started for a child that the kernel refused."""
+    """No watchdog remains that was started for a child that the kernel refused."""
     for flags in GUARDED, GUARDED | F.VFORK:
         with pytest.raises(ramet.CloneError):
             ramet.clone(int, flags=flags, set_tid=[os.getpid()])
-        assert guardians() == set()
+        assert watchdogs() == set()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="chooses a pid, which needs root")
 def test_the_next_owner_of_its_pid_is_left_alone(nothing_left: object) -> None:
     """When others have waited for it, a child that has its pid now is not killed, nor waited for."""
     ramet.clone(int, flags=GUARDED).wait(SECONDS)
-    (pid,) = guardians()
+    (pid,) = watchdogs()
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0x40000000)  # __WALL
     with ramet.Popen(["sleep", "1000"], set_tid=[pid]) as other:
@@ -204,7 +204,7 @@ def test_the_next_owner_of_its_pid_is_left_alone(nothing_left: object) -> None:
 
 
 def be_refused() -> None:
-    """What a guardian does first ends it: as a filter does that ends who makes a forbidden call."""
+    """What a watchdog does first ends it: as a filter does that ends who makes a forbidden call."""
     chdir, kill = {"x86_64": 80, "aarch64": 49}[os.uname().machine], 0x80000000
     lines = [(0x20, 0, 0, 0), (0x15, 0, 1, chdir), (0x06, 0, 0, kill), (0x06, 0, 0, 0x7FFF0000)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
@@ -216,7 +216,7 @@ def be_refused() -> None:
         try:
             call(int, flags=flags)
         except ramet.CloneError as error:
-            assert "guardian" in str(error)
+            assert "watchdog" in str(error)
         else:
             raise AssertionError("a child that nobody guards was made")
     assert ramet.clone(int, 7, flags=F.VM).result(20) == 7
@@ -232,7 +232,7 @@ def test_it_does_not_become_an_init() -> None:
 
     def fn() -> None:
         assert ctypes.CDLL(None).unshare(int(F.NEWPID)) == 0
-        with pytest.raises(ramet.CloneError, match="guardian"):
+        with pytest.raises(ramet.CloneError, match="watchdog"):
             ramet.vfork(int, flags=F.SIGHAND)
         assert ramet.vfork(os.getpid).result(SECONDS) == 1
 
