@@ -52,7 +52,7 @@ def raise_in_an_import(birth: str, module: str) -> None:
     assert ramet.clone(int, flags=F.VM).result(30) == ramet.vfork(int).result(30) == 0
 
 
-@pytest.mark.parametrize("clone call", ["VM", "vfork", "options", "lowlevel"])
+@pytest.mark.parametrize("birth", ["VM", "vfork", "options", "lowlevel"])
 @pytest.mark.parametrize("module", ["ramet._function.recovery", "ramet._function.left_threads"])
 def test_the_first_birth_imports_what_it_needs(apart: Start, birth: str, module: str) -> None:
     """What is raised meanwhile is raised, nothing is born, and the next clone call is as any other."""

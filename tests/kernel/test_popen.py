@@ -222,7 +222,7 @@ def test_a_callback_from_native_code_in_a_vfork_child(nothing_left: object) -> N
 
 
 @pytest.mark.parametrize(
-    "clone call",
+    "birth",
     [
         "ramet.clone(spin, flags=F.VM)",
         "lowlevel.clone(lambda _: spin(), None, F.VM | 17, lowlevel.Stack(1 << 20))",
