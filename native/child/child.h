@@ -76,15 +76,15 @@ struct ramet_request {
 };
 
 /* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is for launch/clone call.h. */
-long ramet_make(const struct ramet_request *request, const struct ramet_entry *entry);
+long ramet_make_task(const struct ramet_request *request, const struct ramet_entry *entry);
 
 /* The same, but returns twice. */
-long ramet_make_twice(const struct ramet_request *request);
+long ramet_make_task_twice(const struct ramet_request *request);
 
-#define RAMET_LAID_BYTES (2 * sizeof(uintptr_t))
+#define RAMET_FN_AND_ARG_BYTES (2 * sizeof(uintptr_t))
 
 /* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
-uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg);
+uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg);
 
 /* The kernel's signal set: one bit a signal, bit 0 is signal 1. */
 typedef uint64_t ramet_sigset;
@@ -120,7 +120,7 @@ struct ramet_gate {
  * trial.c: a raw request is put to the kernel to see what it answers. Lies in a page that both sides
  * share; the words before it are the kernel's to write.
  */
-struct ramet_trial {
+struct ramet_probe {
     int arrived;
     int open;
     int pid;
@@ -128,7 +128,7 @@ struct ramet_trial {
     int tid;
 };
 
-int ramet_run_trial(void *fn, void *arg, void *trial);
+int ramet_run_probe(void *fn, void *arg, void *trial);
 
 void ramet_gate_wait(struct ramet_gate *gate);
 int ramet_run_gated(void *fn, void *arg, void *gate);

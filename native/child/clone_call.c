@@ -3,9 +3,9 @@
 
 #include <linux/sched.h>
 
-uintptr_t ramet_lay(uintptr_t top, void *fn, void *arg)
+uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg)
 {
-    void **laid = (void **)(top - RAMET_LAID_BYTES);
+    void **laid = (void **)(top - RAMET_FN_AND_ARG_BYTES);
     laid[0] = fn;
     laid[1] = arg;
     return (uintptr_t)laid;
@@ -26,7 +26,7 @@ static long by_clone(const struct ramet_clone_args *args, const struct ramet_ent
 {
     uintptr_t stack = (uintptr_t)(args->stack + args->stack_size);
     if (stack != 0)
-        stack = ramet_lay(stack, entry->fn, entry->arg);
+        stack = ramet_push_fn_and_arg(stack, entry->fn, entry->arg);
     return ramet_clone_call(legacy_flags(args), (void *)stack, legacy_ptid(args), (int *)args->child_tid,
                             (unsigned long)args->tls, entry);
 }
@@ -43,22 +43,22 @@ static long by_clone3(const struct ramet_request *request, const struct ramet_en
 {
     struct ramet_clone_args args;
     copy(&args, &request->args);
-    if (args.stack != 0 && args.stack_size > RAMET_LAID_BYTES) {
-        ramet_lay((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
-        args.stack_size -= RAMET_LAID_BYTES;
+    if (args.stack != 0 && args.stack_size > RAMET_FN_AND_ARG_BYTES) {
+        ramet_push_fn_and_arg((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
+        args.stack_size -= RAMET_FN_AND_ARG_BYTES;
     }
     return ramet_clone3_call(&args, request->size, entry);
 }
 
-long ramet_make(const struct ramet_request *request, const struct ramet_entry *entry)
+long ramet_make_task(const struct ramet_request *request, const struct ramet_entry *entry)
 {
     return request->legacy ? by_clone(&request->args, entry) : by_clone3(request, entry);
 }
 
-long ramet_make_twice(const struct ramet_request *request)
+long ramet_make_task_twice(const struct ramet_request *request)
 {
     const struct ramet_clone_args *args = &request->args;
     if (!request->legacy)
         return ramet_syscall2(__NR_clone3, args, request->size);
-    return ramet_clone_twice(legacy_flags(args), legacy_ptid(args), (int *)args->child_tid, args->tls);
+    return ramet_clone_call_twice(legacy_flags(args), legacy_ptid(args), (int *)args->child_tid, args->tls);
 }

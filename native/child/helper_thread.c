@@ -23,13 +23,13 @@ static void await_end(long pid)
         ;
 }
 
-int ramet_help(void *fn, void *arg, void *context)
+int ramet_run_helper(void *fn, void *arg, void *context)
 {
     struct ramet_helper *helper = context;
     (void)fn, (void)arg;
     long pid = enter(helper);
     if (pid >= 0)
-        pid = ramet_make(helper->request, helper->entry);
+        pid = ramet_make_task(helper->request, helper->entry);
     if (pid < 0) {
         helper->error = (int)-pid;
         __atomic_store_n(helper->told, 0, __ATOMIC_RELEASE);

@@ -3,8 +3,8 @@
  * lives on raw system calls: libc does not know of it, so no change of identity, which libc makes in all
  * of its threads, waits for it; and whoever has started it may end before it does.
  */
-#ifndef RAMET_HELPER_H
-#define RAMET_HELPER_H
+#ifndef RAMET_HELPER_THREAD_H
+#define RAMET_HELPER_THREAD_H
 
 #include "child.h"
 
@@ -20,6 +20,6 @@ struct ramet_helper {
     int *told; /* a futex: 0 when there is none */
 };
 
-int ramet_help(void *fn, void *arg, void *helper);
+int ramet_run_helper(void *fn, void *arg, void *helper);
 
 #endif

@@ -99,10 +99,10 @@ static long step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *lau
     long error = read_capabilities(&sets);
     if (error < 0)
         return error;
-    if (operand[1] != RAMET_AS_IT_IS)
+    if (operand[1] != RAMET_UNCHANGED)
         sets.inheritable = operand[1];
     sets.inheritable |= operand[2];
-    if (operand[0] != RAMET_AS_IT_IS)
+    if (operand[0] != RAMET_UNCHANGED)
         sets.permitted = operand[0];
     sets.effective = sets.permitted;
     return write_capabilities(&sets);
@@ -412,8 +412,8 @@ int ramet_run_plan(void *context_of_launch, void *unused, void *context)
 {
     struct ramet_launch *launch = context_of_launch;
     (void)unused, (void)context;
-    if (launch->arrived == RAMET_UNBORN)
-        tell(&launch->arrived, RAMET_BORN);
+    if (launch->arrived == RAMET_NOT_MADE)
+        tell(&launch->arrived, RAMET_MADE);
     if (launch->clear_handlers)
         ramet_clear_handlers();
     await_foster_parent(launch);

@@ -22,7 +22,7 @@ struct ramet_step {
     uintptr_t operands[RAMET_MOST_OPERANDS]; /* numbers, or addresses within the plan's own block */
 };
 
-#define RAMET_AS_IT_IS UINT64_MAX /* for a set of capabilities */
+#define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities */
 
 struct ramet_plan {
     int holders;           /* the parent's business: see launch/spawn.h */
@@ -36,8 +36,8 @@ struct ramet_plan {
 };
 
 /* Where a child is whose parent goes on meanwhile; at a gate it is the gate's number, from 1 on. */
-#define RAMET_UNBORN (-2)
-#define RAMET_BORN (-1)
+#define RAMET_NOT_MADE (-2)
+#define RAMET_MADE (-1)
 #define RAMET_GONE 0 /* off our memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
 
 /* One launch of a plan: what the child reads of it, and what it leaves for the parent to read. */

@@ -12,9 +12,9 @@ static void wait_while(int *word, int value)
 }
 
 /* fn and arg are whatever lies at the top of its stack, which this child was perhaps given by an address alone. */
-int ramet_run_trial(void *fn, void *arg, void *context)
+int ramet_run_probe(void *fn, void *arg, void *context)
 {
-    struct ramet_trial *trial = context;
+    struct ramet_probe *trial = context;
     (void)fn, (void)arg;
     /* Nobody would open to it if its parent died first. */
     ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);

@@ -50,8 +50,8 @@ static void kill_ward(long pid)
 
 static int has_wards(const struct ramet_watchdog *watchdog)
 {
-    for (const struct ramet_wards *some = &watchdog->watched; some != 0; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
-        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
+    for (const struct ramet_watched *some = &watchdog->watched; some != 0; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
+        for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++)
             if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
                 return 1;
     return 0;
@@ -59,8 +59,8 @@ static int has_wards(const struct ramet_watchdog *watchdog)
 
 static void kill_wards(const struct ramet_watchdog *watchdog)
 {
-    for (const struct ramet_wards *some = &watchdog->watched; some != 0; some = some->next)
-        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
+    for (const struct ramet_watched *some = &watchdog->watched; some != 0; some = some->next)
+        for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++)
             if (some->pids[i] > 0)
                 kill_ward(some->pids[i]);
 }
@@ -73,9 +73,9 @@ static int change_stage(struct ramet_watchdog *watchdog, int from, int to)
 /* Whether it may go: the place is given up first, so that who comes now either is seen or finds it empty. */
 static int retires(struct ramet_watchdog *watchdog)
 {
-    if (!change_stage(watchdog, RAMET_WATCHDOG_WATCHES, RAMET_NO_GUARDIAN))
+    if (!change_stage(watchdog, RAMET_WATCHDOG_WATCHES, RAMET_NO_WATCHDOG))
         return 0;
-    return !has_wards(watchdog) || !change_stage(watchdog, RAMET_NO_GUARDIAN, RAMET_WATCHDOG_WATCHES);
+    return !has_wards(watchdog) || !change_stage(watchdog, RAMET_NO_WATCHDOG, RAMET_WATCHDOG_WATCHES);
 }
 
 /* An exec of the owner's leaves this memory as well, and ends no pidfd: hence a look now and then. */

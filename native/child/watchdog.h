@@ -7,15 +7,15 @@
 
 #include "child.h"
 
-#define RAMET_WARDS_AT_ONCE 255
+#define RAMET_WATCHED_AT_ONCE 255
 
 /* RAMET_WATCHDOG_CHANGES: some thread of the owner's starts it, or ends it. */
-enum ramet_watchdog_stage { RAMET_NO_GUARDIAN, RAMET_WATCHDOG_CHANGES, RAMET_WATCHDOG_WATCHES };
+enum ramet_watchdog_stage { RAMET_NO_WATCHDOG, RAMET_WATCHDOG_CHANGES, RAMET_WATCHDOG_WATCHES };
 
 /* The pids of children, by PARENT_SETTID; 0 a free place, -1 a place taken. */
-struct ramet_wards {
-    int pids[RAMET_WARDS_AT_ONCE];
-    struct ramet_wards *next;
+struct ramet_watched {
+    int pids[RAMET_WATCHED_AT_ONCE];
+    struct ramet_watched *next;
 };
 
 /* What the two sides share. */
@@ -25,7 +25,7 @@ struct ramet_watchdog {
     int pidfd; /* ...by this descriptor of the watchdog's */
     int watchdog;
     int alive; /* a futex: cleared by the kernel when the watchdog is off the memory */
-    struct ramet_wards watched;
+    struct ramet_watched watched;
 };
 
 /* The watchdog: context is the guard. It ends with the owner, or by itself when it has had no watched children for some seconds. */

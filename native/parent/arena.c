@@ -195,7 +195,7 @@ void ramet_arena_recover(struct ramet_arena *arena)
         ramet_malloc_recount(arena->cache);
     if (arena->lock == NULL || ramet_malloc_lock_is_had(arena->lock, ramet_now() + PATIENCE_NANOSECONDS))
         return;
-    if (ramet_each_rests(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* nobody rests who holds it */
+    if (ramet_each_thread_at_rest(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* nobody rests who holds it */
         return;
     keep_blocks_under(arena->lock);
     put_back_locals(arena);

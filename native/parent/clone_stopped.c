@@ -51,10 +51,10 @@ static void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memor
         munmap(gate, sizeof *gate);
 }
 
-long ramet_birth(const struct ramet_request *request, const struct ramet_entry *entry)
+long ramet_clone(const struct ramet_request *request, const struct ramet_entry *entry)
 {
     if (!request->stopped)
-        return ramet_make(request, entry);
+        return ramet_make_task(request, entry);
     struct ramet_gate *gate = ramet_gate_new();
     if (gate == NULL)
         return -ENOMEM;
@@ -63,19 +63,19 @@ long ramet_birth(const struct ramet_request *request, const struct ramet_entry *
     struct ramet_entry gated = *entry;
     gated.run = ramet_run_gated;
     gated.context = gate;
-    long pid = ramet_make(request, &gated);
+    long pid = ramet_make_task(request, &gated);
     ramet_gate_hold(gate, pid, (request->args.flags & CLONE_VM) != 0);
     return pid;
 }
 
-long ramet_birth_twice(const struct ramet_request *request)
+long ramet_clone_twice(const struct ramet_request *request)
 {
     if (!request->stopped)
-        return ramet_make_twice(request);
+        return ramet_make_task_twice(request);
     struct ramet_gate *gate = ramet_gate_new();
     if (gate == NULL)
         return -ENOMEM;
-    long pid = ramet_make_twice(request);
+    long pid = ramet_make_task_twice(request);
     if (pid == 0)
         ramet_gate_wait(gate);
     ramet_gate_hold(gate, pid, false);

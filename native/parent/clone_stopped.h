@@ -10,10 +10,10 @@
  * Makes a task that runs entry->run. Returns its pid or -errno. The caller has blocked all signals;
  * the child begins with them blocked, and run lets them in.
  */
-long ramet_birth(const struct ramet_request *request, const struct ramet_entry *entry);
+long ramet_clone(const struct ramet_request *request, const struct ramet_entry *entry);
 
 /* The same, but returns twice, as fork() does: only for a child with a memory of its own. */
-long ramet_birth_twice(const struct ramet_request *request);
+long ramet_clone_twice(const struct ramet_request *request);
 
 /* SIGSTOP for a child, and a wait until it has taken hold. */
 void ramet_stop(long pid);

@@ -51,7 +51,7 @@ static uint64_t mixed_capabilities(uint64_t sum)
     return mixed(sum, sets, sizeof sets);
 }
 
-uint64_t ramet_rights_now(void)
+uint64_t ramet_credentials_now(void)
 {
     unsigned users[3] = {0}, groups[3] = {0};
     uint64_t sum = mixed_number(0, ramet_syscall3(__NR_getresuid, (long)&users[0], (long)&users[1], (long)&users[2]));
@@ -174,7 +174,7 @@ static bool is_unreaped(int pid, int pidfd)
     return ramet_syscall5(__NR_waitid, P_PID, pid, (long)&info, options, 0) == 0 && info.si_pid == pid;
 }
 
-bool ramet_rights_are_ours(int pid, int pidfd)
+bool ramet_credentials_are_ours(int pid, int pidfd)
 {
     char task[16];
     snprintf(task, sizeof task, "%d", pid);

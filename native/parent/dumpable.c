@@ -43,7 +43,7 @@ static struct launches *all_launches(void)
     return none;
 }
 
-bool ramet_dumpable_note(void)
+bool ramet_dumpable_save(void)
 {
     struct launches *launches = all_launches();
     if (launches == NULL)

@@ -12,7 +12,7 @@
  * Before the clone call of such a child, and after its exec; the last of several at a time restores the
  * mark. False: it cannot be kept, and is not to be restored.
  */
-bool ramet_dumpable_note(void);
+bool ramet_dumpable_save(void);
 void ramet_dumpable_restore(void);
 
 #endif

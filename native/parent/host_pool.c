@@ -3,18 +3,14 @@
 #include "host_pool.h"
 
 #include <stddef.h>
-#include <sys/types.h>
-#include <unistd.h>
 
+#include "epoch.h"
 #include "host_thread.h"
-#include "lent_memory.h"
 #include "lock_free_stack.h"
 
 #define MOST_AT_REST 128
 
 struct pool {
-    uint64_t epoch; /* 0: wiped by a fork, or new */
-    pid_t owner;    /* the process whose threads the host threads are */
     struct ramet_host *at_rest[MOST_AT_REST];
     struct ramet_link *busy; /* given back before they were over */
 };
@@ -24,26 +20,6 @@ static struct pool *pool;
 static void __attribute__((constructor)) make_pool(void)
 {
     pool = ramet_wiped_on_fork(sizeof *pool);
-}
-
-uint64_t ramet_epoch(void)
-{
-    static uint64_t last; /* a fork copies it, and so the next number is new on either side */
-    if (pool == NULL)
-        return 0;
-    uint64_t epoch = __atomic_load_n(&pool->epoch, __ATOMIC_ACQUIRE);
-    if (epoch != 0)
-        return epoch;
-    uint64_t next = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
-    pool->owner = getpid();
-    if (__atomic_compare_exchange_n(&pool->epoch, &epoch, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return next;
-    return epoch;
-}
-
-bool ramet_pool_is_ours(void)
-{
-    return ramet_epoch() != 0 && pool->owner == getpid();
 }
 
 /* Claims one that is in a slot. */
@@ -77,7 +53,7 @@ static void put_to_rest(struct ramet_host *host)
 
 void ramet_pool_give_back(struct ramet_host *host)
 {
-    if (!host->again || __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED)
+    if (!host->reusable || __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED)
         ramet_host_release(host);
     else if (host->epoch != ramet_epoch())
         return; /* its thread is not in this process; only a fork copied the handle */

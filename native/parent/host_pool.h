@@ -2,22 +2,10 @@
  * Host threads that sleep between two children. The table lies in a page that the kernel wipes in the
  * child of a fork, which has none of these threads; a child in shared memory sees it as it is.
  */
-#ifndef RAMET_POOL_H
-#define RAMET_POOL_H
-
-#include <stdbool.h>
-#include <stdint.h>
+#ifndef RAMET_HOST_POOL_H
+#define RAMET_HOST_POOL_H
 
 struct ramet_host;
-
-/*
- * Whose memory this is: another number in the child of a fork, 0 where that cannot be told (Linux
- * before 4.14). To be called first by who owns the memory, and not by a child that shares it.
- */
-uint64_t ramet_epoch(void);
-
-/* Whether threads made here stay as long as the memory: those of a child in shared memory end with it. */
-bool ramet_pool_is_ours(void);
 
 /* A host thread at rest, claimed; NULL when there is none. */
 struct ramet_host *ramet_pool_take(void);

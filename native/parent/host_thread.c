@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "epoch.h"
 #include "futex.h"
-#include "watched_children.h"
-#include "safe_kill.h"
-#include "libc_thread.h"
 #include "lent_memory.h"
-#include "nested_hosts.h"
-#include "host_pool.h"
+#include "libc_thread.h"
+#include "safe_kill.h"
+#include "watched_children.h"
 
 /* Room for the signal frame of libc's setuid broadcast, which interrupts the host thread here. */
 #define BENCH_BYTES 32768
@@ -44,7 +44,7 @@ bool ramet_host_claim(struct ramet_host *host)
 }
 
 /* Who never gives up what others wait for is on no list. */
-static void strike_off_nothing(const struct ramet_stand *stand)
+static void strike_off_nothing(const struct ramet_syscall_state *stand)
 {
     (void)stand;
 }
@@ -58,8 +58,8 @@ static bool kill_in_its_stead(struct ramet_host *host, int64_t late)
     host->kills = host->kills || !__atomic_exchange_n(&host->expired, 1, __ATOMIC_ACQ_REL);
     if (!host->kills)
         return true;
-    if (late < LONGEST_PATIENCE && !host->duties->withholds(host->context))
-        return ramet_kill_sharer_if_well(host->child, -1, strike_off_nothing, RAMET_KILL_TRIES) != -EAGAIN;
+    if (late < LONGEST_PATIENCE && !host->callbacks->blocks_expire(host->context))
+        return ramet_kill_sharer_if_safe(host->child, -1, strike_off_nothing, RAMET_KILL_TRIES) != -EAGAIN;
     ramet_kill_sharer(host->child, -1, strike_off_nothing, NULL);
     return true;
 }
@@ -68,7 +68,7 @@ static bool kill_in_its_stead(struct ramet_host *host, int64_t late)
 static const struct timespec *alarm_of(const struct ramet_host *host, struct timespec *alarm)
 {
     int64_t deadline = __atomic_load_n(&host->deadline, __ATOMIC_ACQUIRE), now = ramet_now(), at = now + IDLE;
-    if (deadline == 0 && !host->again)
+    if (deadline == 0 && !host->reusable)
         return NULL;
     if (deadline != 0 && deadline + PATIENCE < at)
         at = deadline + PATIENCE > now ? deadline + PATIENCE : now + LOOK_AGAIN;
@@ -98,13 +98,13 @@ static void lend(void *context, void *left)
             host->deadline = 0;
     }
     if (!host->dismissed)
-        host->duties->look(host->context);
+        host->callbacks->inspect(host->context);
 }
 
 /* The kernel has one word for each task, and the host thread needs it: it hands the clearing on. */
 static void pass_clearing_on(struct ramet_host *host)
 {
-    if (host->born && host->cleartid_word != NULL)
+    if (host->made && host->cleartid_word != NULL)
         set_and_wake(host->cleartid_word, 0);
 }
 
@@ -130,31 +130,40 @@ static bool serve(struct ramet_host *host, char *bench_top)
     pass_clearing_on(host);
     let_go(host); /* first: who waits for the stack may hold what the rest needs */
     if (host->dismissed) {
-        host->duties->retire(host->context);
+        host->callbacks->retire(host->context);
         return false;
     }
-    return host->duties->recover(host->context) && host->again;
+    return host->callbacks->recover(host->context) && host->reusable;
 }
 
-static void *carry(void *context)
+/* Whether it will end before the memory does, and how that can be seen. */
+static void note_maker(struct ramet_host *host)
+{
+    if (host->epoch == 0 || ramet_owns_memory())
+        return;
+    host->own_cleartid_word = ramet_cleartid_word();
+    host->maker = getpid();
+}
+
+static void *run_host_thread(void *context)
 {
     struct ramet_host *host = context;
     char bench[BENCH_BYTES];
     host->tid = (int)ramet_syscall0(__NR_gettid);
     ramet_arena_note(&host->arena);
-    ramet_nested_note(host);
-    host->duties->prepare(host->context);
+    note_maker(host);
+    host->callbacks->prepare(host->context);
     ramet_arena_find(&host->arena);
     host->thread_pointer = ramet_thread_pointer();
     host->robust_list = ramet_robust_list(&host->robust_length);
-    long rseq_length = ramet_rseq_leave();
+    long rseq_length = ramet_rseq_unregister();
     while (serve(host, bench + sizeof bench))
         ;
-    ramet_rseq_enter(rseq_length);
+    ramet_rseq_register(rseq_length);
     set_and_wake(&host->stage, RAMET_ENDED);
     set_and_wake(&host->over, 0);
     ramet_watched_drain(); /* while there is a thread left that can wait for it */
-    while (host->stays)
+    while (host->must_not_end)
         ramet_futex_wait(&host->stage, RAMET_ENDED, NULL);
     struct ramet_arena arena = host->arena;
     ramet_host_release(host);
@@ -190,13 +199,13 @@ static int start_thread(void *(*run)(void *), void *context, size_t stack_size)
     return error;
 }
 
-int ramet_host_start_aside(void *(*run)(void *), void *context)
+int ramet_start_detached_thread(void *(*run)(void *), void *context)
 {
     return start_thread(run, context, 0);
 }
 
 struct ramet_host *ramet_host_start(size_t stack_size, struct ramet_stack *stack, bool again,
-                                          const struct ramet_host_duties *duties, void *context, int *error)
+                                          const struct ramet_host_callbacks *callbacks, void *context, int *error)
 {
     struct ramet_host *host = calloc(1, sizeof *host);
     if (host == NULL) {
@@ -206,14 +215,14 @@ struct ramet_host *ramet_host_start(size_t stack_size, struct ramet_stack *stack
     host->holders = 2;
     host->over = host->claims = 1;
     host->epoch = ramet_epoch();
-    host->again = again && host->epoch != 0;
+    host->reusable = again && host->epoch != 0;
     host->word = stack == NULL ? &host->lent : &stack->word;
     host->stack = stack;
     if (stack != NULL)
         ramet_stack_occupy(stack);
-    host->duties = duties;
+    host->callbacks = callbacks;
     host->context = context;
-    *error = start_thread(carry, host, stack_size);
+    *error = start_thread(run_host_thread, host, stack_size);
     if (*error != 0) {
         let_go(host);
         free(host);
@@ -246,13 +255,13 @@ static void *keep_limit(void *context)
         ramet_futex_wait_until(&host->over, limit->claim, &alarm);
     ramet_futex_wake(&host->over); /* the kernel wakes one, and others may wait */
     if (!ramet_host_is_over(host, limit->claim))
-        host->duties->expire(host->context);
+        host->callbacks->expire(host->context);
     ramet_host_release(host);
     free(limit);
     return NULL;
 }
 
-int ramet_host_limit(struct ramet_host *host, int claim, int child, int64_t timeout)
+int ramet_host_set_deadline(struct ramet_host *host, int claim, int child, int64_t timeout)
 {
     int64_t deadline = ramet_now() + timeout;
     host->child = child;
@@ -290,7 +299,7 @@ bool ramet_host_is_over(const struct ramet_host *host, int claim)
     return __atomic_load_n(&host->over, __ATOMIC_ACQUIRE) != claim;
 }
 
-void ramet_host_conclude(struct ramet_host *host)
+void ramet_host_mark_over(struct ramet_host *host)
 {
     let_go(host);
     set_and_wake(&host->stage, RAMET_ENDED);

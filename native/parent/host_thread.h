@@ -12,8 +12,8 @@
  * dies, the host thread wakes up and recovers what it left. A child that comes to a good end, and leaves
  * nothing to recover, chooses `over` instead: nobody need wake up, and the host thread can lend again.
  */
-#ifndef RAMET_HOST_H
-#define RAMET_HOST_H
+#ifndef RAMET_HOST_THREAD_H
+#define RAMET_HOST_THREAD_H
 
 #include <pthread.h>
 
@@ -25,13 +25,13 @@ struct ramet_word;
 struct ramet_stack;
 
 /* What the Python side does in the host thread's own thread. */
-struct ramet_host_duties {
+struct ramet_host_callbacks {
     void (*prepare)(void *context); /* before the block is lent */
-    void (*look)(void *context);    /* when the child is off, and its stack as it left it; by raw calls */
+    void (*inspect)(void *context);    /* when the child is off, and its stack as it left it; by raw calls */
     bool (*recover)(void *context);    /* when it is back; whether it may be lent again, prepared */
     void (*retire)(void *context);  /* undoes prepare: nothing will be lent again */
     void (*expire)(void *context);  /* in a thread of its own: the deadline has come, kill the child with care */
-    bool (*withholds)(void *context); /* whether the child has, now, what that thread waits for; by raw calls */
+    bool (*blocks_expire)(void *context); /* whether the child has, now, what that thread waits for; by raw calls */
 };
 
 struct ramet_host {
@@ -41,22 +41,22 @@ struct ramet_host {
     int claims;
     int stage; /* a futex: where the host thread stands */
     int holders;
-    bool again; /* it lends more than once */
-    bool born;
+    bool reusable; /* it lends more than once */
+    bool made;
     bool dismissed;
-    bool stays; /* it may not end: its identity must not become another thread's */
+    bool must_not_end; /* it may not end: its identity must not become another thread's */
     int *word;            /* CHILD_CLEARTID: lent, or the word of the given stack */
     void *thread_pointer; /* what is lent: the block... */
     uintptr_t stack_top;  /* ...and the stack, from here down */
     struct ramet_arena arena;
     void *robust_list;
     size_t robust_length;
-    const struct ramet_host_duties *duties;
+    const struct ramet_host_callbacks *callbacks;
     void *context;              /* from malloc, freed with the host thread */
     uint64_t epoch;
     int tid; /* its thread's, and libc's on the block */
     pid_t maker;  /* see nested.c: 0 when this thread stays as long as the memory... */
-    const int *own_end; /* ...else its process, and a word that the kernel clears when this thread ends */
+    const int *own_cleartid_word; /* ...else its process, and a word that the kernel clears when this thread ends */
     int *settid_word;           /* the word of CHILD_SETTID that the child fills in itself */
     int *cleartid_word;         /* the word of CHILD_CLEARTID to which the host thread passes the clearing on */
     struct ramet_stack *stack;  /* a block of the caller's choice, whose word is then the word */
@@ -78,10 +78,10 @@ enum ramet_host_stage { RAMET_STARTING, RAMET_LENT, RAMET_ENDED };
  * the caller's.
  */
 struct ramet_host *ramet_host_start(size_t stack_size, struct ramet_stack *stack, bool again,
-                                          const struct ramet_host_duties *duties, void *context, int *error);
+                                          const struct ramet_host_callbacks *callbacks, void *context, int *error);
 
 /* A thread that nobody waits for, for what a host thread may not do itself, as it could take for ever. 0, or an errno. */
-int ramet_host_start_aside(void *(*run)(void *), void *context);
+int ramet_start_detached_thread(void *(*run)(void *), void *context);
 
 /* Claims a host thread that is at rest; false when it is not, or has ended. */
 bool ramet_host_claim(struct ramet_host *host);
@@ -91,7 +91,7 @@ bool ramet_host_claim(struct ramet_host *host);
  * then kills with all care, which may need what the child does not give up: then the host thread kills.
  * 0, or an errno when there can be no such thread; the host thread keeps the deadline all the same.
  */
-int ramet_host_limit(struct ramet_host *host, int claim, int child, int64_t timeout);
+int ramet_host_set_deadline(struct ramet_host *host, int claim, int child, int64_t timeout);
 
 /* Tells a claimed host thread to end; no child came, or none will. */
 void ramet_host_dismiss(struct ramet_host *host);
@@ -106,7 +106,7 @@ bool ramet_host_holds_mutex(const struct ramet_host *host);
 bool ramet_host_is_over(const struct ramet_host *host, int claim);
 
 /* In another thread, when that of the host thread has ended without seeing to it: it is over. Releases the host thread. */
-void ramet_host_conclude(struct ramet_host *host);
+void ramet_host_mark_over(struct ramet_host *host);
 
 void ramet_host_wait_end(struct ramet_host *host);
 struct ramet_host *ramet_host_hold(struct ramet_host *host);

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "launch_beside.h"
 
-#include "kernel_features.h"
-
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -11,16 +9,17 @@
 
 #include "dumpable.h"
 #include "futex.h"
+#include "kernel_features.h"
 #include "launch.h"
-#include "libc_thread.h"
 #include "lent_memory.h"
+#include "libc_thread.h"
 #include "lock_free_stack.h"
 
 #define SECOND INT64_C(1000000000)
 #define FEW_TRIES 50
 #define PAUSE_NANOSECONDS 20000
 
-struct ramet_underway {
+struct ramet_pending_launch {
     struct ramet_link link; /* first: of those that nobody holds any more */
     int tid;                /* the kernel's to write, before the child's first step; 0: there was no clone call */
     int pidfd;              /* the same */
@@ -37,30 +36,30 @@ struct ramet_underway {
 static struct ramet_link *left_behind;
 
 /* Nobody is on its memory any more, and the kernel will write nothing there. */
-static bool is_over(const struct ramet_underway *child)
+static bool is_over(const struct ramet_pending_launch *child)
 {
     return __atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE &&
            __atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) == 0;
 }
 
-static void restore_mark(struct ramet_underway *child)
+static void restore_mark(struct ramet_pending_launch *child)
 {
     if (__atomic_exchange_n(&child->noted, false, __ATOMIC_ACQ_REL))
         ramet_dumpable_restore();
 }
 
-static void discard(struct ramet_underway *child)
+static void discard(struct ramet_pending_launch *child)
 {
     restore_mark(child);
     if (child->stack != NULL)
-        ramet_launch_stack_back(child->stack);
+        ramet_launch_stack_release(child->stack);
     if (child->helper_stack != NULL)
-        ramet_launch_stack_back(child->helper_stack);
+        ramet_launch_stack_release(child->helper_stack);
     ramet_plan_release(child->plan);
     free(child);
 }
 
-void ramet_underway_release(struct ramet_underway *child)
+void ramet_pending_launch_release(struct ramet_pending_launch *child)
 {
     if (is_over(child))
         discard(child);
@@ -68,19 +67,19 @@ void ramet_underway_release(struct ramet_underway *child)
         ramet_push(&left_behind, &child->link);
 }
 
-void ramet_underway_sweep(void)
+void ramet_pending_launch_sweep(void)
 {
     struct ramet_link *next;
     if (__atomic_load_n(&left_behind, __ATOMIC_RELAXED) == NULL)
         return;
     for (struct ramet_link *link = ramet_take_all(&left_behind); link != NULL; link = next) {
         next = link->next;
-        ramet_underway_release((struct ramet_underway *)link);
+        ramet_pending_launch_release((struct ramet_pending_launch *)link);
     }
 }
 
 /* clone() has one word for the pidfd and the tid, and we cannot do without the tid. */
-static void ask(struct ramet_underway *child, bool suspends_helper)
+static void ask(struct ramet_pending_launch *child, bool suspends_helper)
 {
     struct ramet_clone_args *args = &child->request.args;
     if (!suspends_helper)
@@ -95,33 +94,33 @@ static void ask(struct ramet_underway *child, bool suspends_helper)
 }
 
 /* What libc makes its threads with, but for a thread-local block; and the io context, which a child may share. */
-static long start_helper(struct ramet_underway *child)
+static long start_helper(struct ramet_pending_launch *child)
 {
     const uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_IO |
                            CLONE_CHILD_CLEARTID;
     struct ramet_request request = {.args.flags = flags, .size = sizeof request.args, .legacy = !ramet_has_clone3()};
-    struct ramet_entry entry = {ramet_help, &child->helper, NULL, NULL, __NR_exit};
+    struct ramet_entry entry = {ramet_run_helper, &child->helper, NULL, NULL, __NR_exit};
     request.args.stack = child->helper_stack->base;
     request.args.stack_size = child->helper_stack->size;
     request.args.child_tid = (uintptr_t)&child->helper_lives;
     child->helper_lives = 1;
-    long tid = ramet_make(&request, &entry);
+    long tid = ramet_make_task(&request, &entry);
     if (tid < 0)
         child->helper_lives = 0;
     return tid;
 }
 
-static void await_birth(struct ramet_underway *child)
+static void await_birth(struct ramet_pending_launch *child)
 {
-    while (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_UNBORN)
-        ramet_futex_wait(&child->launch.arrived, RAMET_UNBORN, NULL);
+    while (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_NOT_MADE)
+        ramet_futex_wait(&child->launch.arrived, RAMET_NOT_MADE, NULL);
 }
 
 /*
  * The kernel clears the word of a thread first, and gives its children to the main thread before it gives up
  * its number.
  */
-static void await_succession(struct ramet_underway *child, long helper)
+static void await_succession(struct ramet_pending_launch *child, long helper)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const long process = ramet_syscall0(__NR_getpid);
@@ -136,16 +135,16 @@ static void await_succession(struct ramet_underway *child, long helper)
     ramet_futex_wake(&child->launch.fostered);
 }
 
-static void fail(struct ramet_underway *child, int step, long error)
+static void fail(struct ramet_pending_launch *child, int step, long error)
 {
     child->launch.failed_step = step;
     child->launch.error = (int)error;
     child->launch.arrived = RAMET_GONE;
 }
 
-static int make_by_helper(struct ramet_underway *child, const struct ramet_manner *manner, bool shall_be_fostered)
+static int make_by_helper(struct ramet_pending_launch *child, const struct ramet_launch_manner *manner, bool shall_be_fostered)
 {
-    child->launch.arrived = RAMET_UNBORN;
+    child->launch.arrived = RAMET_NOT_MADE;
     child->launch.fostered = shall_be_fostered;
     child->helper = (struct ramet_helper){
         .request = &child->request,
@@ -162,7 +161,7 @@ static int make_by_helper(struct ramet_underway *child, const struct ramet_manne
     }
     await_birth(child);
     if (child->tid == 0 && child->helper.could_not_enter)
-        fail(child, RAMET_ENTERING, child->helper.error);
+        fail(child, RAMET_FAILED_SETNS, child->helper.error);
     else if (child->tid == 0)
         return child->helper.error;
     if (shall_be_fostered)
@@ -170,10 +169,10 @@ static int make_by_helper(struct ramet_underway *child, const struct ramet_manne
     return 0;
 }
 
-static int make_here(struct ramet_underway *child)
+static int make_here(struct ramet_pending_launch *child)
 {
-    child->launch.arrived = RAMET_BORN;
-    long pid = ramet_make(&child->request, &child->entry);
+    child->launch.arrived = RAMET_MADE;
+    long pid = ramet_make_task(&child->request, &child->entry);
     if (pid >= 0)
         return 0;
     child->launch.arrived = RAMET_GONE;
@@ -181,7 +180,7 @@ static int make_here(struct ramet_underway *child)
 }
 
 /* A child of another parent (PARENT) has nothing to do with our threads. */
-static int make(struct ramet_underway *child, const struct ramet_manner *manner)
+static int make(struct ramet_pending_launch *child, const struct ramet_launch_manner *manner)
 {
     const bool is_main = ramet_syscall0(__NR_gettid) == ramet_syscall0(__NR_getpid);
     const bool is_ours = !(child->request.args.flags & CLONE_PARENT);
@@ -189,19 +188,19 @@ static int make(struct ramet_underway *child, const struct ramet_manner *manner)
     const bool of_process = is_ours && (manner->waits || manner->follows_process);
     const bool needs_helper = enters || manner->has_own_score || (of_process && !is_main);
     ask(child, manner->has_own_score);
-    child->entry = ramet_launch_on(child->stack, &child->request, &child->launch);
+    child->entry = ramet_prepare_launch(child->stack, &child->request, &child->launch);
     if (of_process)
-        child->launch.parent_word = ramet_main_end_word();
+        child->launch.parent_word = ramet_main_cleartid_word();
     if (!needs_helper)
         return make_here(child);
     return make_by_helper(child, manner, of_process && !manner->has_own_score);
 }
 
-struct ramet_underway *ramet_underway(const struct ramet_request *request, struct ramet_plan *plan,
-                                      const struct ramet_manner *manner, int *error)
+struct ramet_pending_launch *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
+                                      const struct ramet_launch_manner *manner, int *error)
 {
-    ramet_underway_sweep();
-    struct ramet_underway *child = calloc(1, sizeof *child);
+    ramet_pending_launch_sweep();
+    struct ramet_pending_launch *child = calloc(1, sizeof *child);
     struct ramet_stack *stack = child == NULL ? NULL : ramet_launch_stack(plan->slots);
     if (stack == NULL) {
         free(child);
@@ -214,17 +213,17 @@ struct ramet_underway *ramet_underway(const struct ramet_request *request, struc
     child->plan = ramet_plan_hold(plan);
     child->launch.plan = plan;
     child->launch.maker_process = (int)ramet_syscall0(__NR_getpid);
-    child->noted = plan->changes_identity && ramet_dumpable_note();
+    child->noted = plan->changes_identity && ramet_dumpable_save();
     const ramet_sigset mask = child->launch.mask = ramet_block_signals();
     *error = make(child, manner);
     ramet_set_signal_mask(mask);
     if (*error == 0)
         return child;
-    ramet_underway_release(child);
+    ramet_pending_launch_release(child);
     return NULL;
 }
 
-int ramet_underway_born(const struct ramet_underway *child, int *pidfd)
+int ramet_pending_launch_pid(const struct ramet_pending_launch *child, int *pidfd)
 {
     *pidfd = child->pidfd;
     return child->tid;
@@ -235,7 +234,7 @@ static bool is_there(int arrived, int gate)
     return arrived == RAMET_GONE || arrived >= gate;
 }
 
-bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeout, struct ramet_report *report)
+bool ramet_pending_launch_await(struct ramet_pending_launch *child, int gate, int64_t timeout, struct ramet_report *report)
 {
     int *word = &child->launch.arrived, arrived;
     int64_t at = timeout < 0 ? 0 : ramet_now() + timeout;
@@ -253,11 +252,11 @@ bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeou
     ramet_read_report(&child->launch, report);
     if (arrived == RAMET_GONE && report->pid > 0 && report->failed_step == -1 &&
         __atomic_load_n(&child->launch.waits_at, __ATOMIC_ACQUIRE) != 0)
-        report->failed_step = RAMET_AT_GATE;
+        report->failed_step = RAMET_ENDED_AT_GATE;
     return true;
 }
 
-void ramet_underway_cancel(struct ramet_underway *child)
+void ramet_pending_launch_cancel(struct ramet_pending_launch *child)
 {
     if (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE)
         return;
@@ -267,13 +266,13 @@ void ramet_underway_cancel(struct ramet_underway *child)
         ramet_syscall2(__NR_kill, child->tid, SIGKILL);
 }
 
-void ramet_underway_open(struct ramet_underway *child, int gate)
+void ramet_pending_launch_open_gate(struct ramet_pending_launch *child, int gate)
 {
     __atomic_store_n(&child->launch.opened, gate, __ATOMIC_RELEASE);
     ramet_futex_wake(&child->launch.opened);
 }
 
-void ramet_underway_stop(struct ramet_underway *child)
+void ramet_pending_launch_stop(struct ramet_pending_launch *child)
 {
     ramet_stop(child->tid);
 }

@@ -7,8 +7,8 @@
 
 #include "dumpable.h"
 #include "launch.h"
-#include "libc_thread.h"
 #include "lent_memory.h"
+#include "libc_thread.h"
 
 #define STACK_BYTES 65536
 #define MOST_SLOTS_ON_STACK (STACK_BYTES / 2 / sizeof(int))
@@ -36,7 +36,7 @@ struct ramet_stack *ramet_launch_stack(size_t slots)
     return stack != NULL ? stack : ramet_stack_new(STACK_BYTES);
 }
 
-void ramet_launch_stack_back(struct ramet_stack *stack)
+void ramet_launch_stack_release(struct ramet_stack *stack)
 {
     struct ramet_stack *none = NULL;
     if (stack->size == STACK_BYTES &&
@@ -45,14 +45,14 @@ void ramet_launch_stack_back(struct ramet_stack *stack)
     ramet_stack_release(stack);
 }
 
-struct ramet_entry ramet_launch_on(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch)
+struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch)
 {
     request->args.stack = stack->base;
     request->args.stack_size = stack->size;
     launch->slots = (int *)(stack->base + sizeof *launch); /* at the far end of the child's stack */
     launch->failed_step = -1;
     launch->clear_handlers = !(request->args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
-    launch->parent_word = launch->plan->minds_parent ? ramet_end_word() : NULL;
+    launch->parent_word = launch->plan->minds_parent ? ramet_cleartid_word() : NULL;
     return (struct ramet_entry){ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
 }
 
@@ -72,9 +72,9 @@ static long launch_suspended(const struct ramet_request *asked, const struct ram
     struct ramet_launch *launch = (struct ramet_launch *)stack->base;
     struct ramet_request request = *asked;
     *launch = *wanted;
-    struct ramet_entry entry = ramet_launch_on(stack, &request, launch);
-    bool noted = launch->plan->changes_identity && ramet_dumpable_note();
-    long pid = ramet_birth(&request, &entry);
+    struct ramet_entry entry = ramet_prepare_launch(stack, &request, launch);
+    bool noted = launch->plan->changes_identity && ramet_dumpable_save();
+    long pid = ramet_clone(&request, &entry);
     if (noted)
         ramet_dumpable_restore();
     return pid;
@@ -123,7 +123,7 @@ static void spawn_on(struct ramet_stack *stack, const struct ramet_request *requ
     ramet_read_report(launch, report);
 }
 
-void ramet_spawn(const struct ramet_request *asked, struct ramet_plan *plan, struct ramet_report *report)
+void ramet_launch_suspending(const struct ramet_request *asked, struct ramet_plan *plan, struct ramet_report *report)
 {
     struct ramet_request request = *asked;
     struct ramet_launch wanted = {.plan = ramet_plan_hold(plan), .fetches = may_fetch(plan)};
@@ -135,7 +135,7 @@ void ramet_spawn(const struct ramet_request *asked, struct ramet_plan *plan, str
         wanted.mask = ramet_block_signals();
         spawn_on(stack, &request, &wanted, report);
         ramet_set_signal_mask(wanted.mask);
-        ramet_launch_stack_back(stack);
+        ramet_launch_stack_release(stack);
     }
     /* Whoever has named a word for it sees it there while we are suspended. */
     if (request.args.flags & CLONE_PIDFD)

@@ -1,6 +1,6 @@
 /* The parent's side of a program: a plan is carried out by a child in shared memory, on a stack of its own. */
-#ifndef RAMET_SPAWN_H
-#define RAMET_SPAWN_H
+#ifndef RAMET_LAUNCH_SUSPENDING_H
+#define RAMET_LAUNCH_SUSPENDING_H
 
 #include "clone_stopped.h"
 #include "plan.h"
@@ -17,7 +17,7 @@ struct ramet_report {
  * is a child that has ended with code 127: the caller reaps it. The request is for VM|VFORK; with
  * PIDFD the word for it is found here.
  */
-void ramet_spawn(const struct ramet_request *request, struct ramet_plan *plan, struct ramet_report *report);
+void ramet_launch_suspending(const struct ramet_request *request, struct ramet_plan *plan, struct ramet_report *report);
 
 /* A plan is one block from malloc. */
 struct ramet_plan *ramet_plan_hold(struct ramet_plan *plan);

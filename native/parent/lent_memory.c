@@ -14,17 +14,6 @@ static bool last_of(int *holders)
     return __atomic_sub_fetch(holders, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
-void *ramet_wiped_on_fork(size_t size)
-{
-    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED)
-        return NULL;
-    if (madvise(block, size, MADV_WIPEONFORK) == 0)
-        return block;
-    munmap(block, size);
-    return NULL;
-}
-
 struct ramet_stack *ramet_stack_new(size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

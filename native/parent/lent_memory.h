@@ -2,8 +2,8 @@
  * Memory that a task may still use after its Python object is gone: stacks and tid words. Each is
  * held by its object and by every host thread that lent it out, and goes when the last lets go.
  */
-#ifndef RAMET_MEMORY_H
-#define RAMET_MEMORY_H
+#ifndef RAMET_LENT_MEMORY_H
+#define RAMET_LENT_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,9 +22,6 @@ struct ramet_word {
     int value; /* first: the kernel is given the address of the whole */
     int holders;
 };
-
-/* Zeroed memory that is zeroed again in the child of a fork, and shared by a child that shares memory. NULL before Linux 4.14. */
-void *ramet_wiped_on_fork(size_t size);
 
 /* A mapping of `size` bytes, rounded up to whole pages, with a guard page below. NULL with errno set. */
 struct ramet_stack *ramet_stack_new(size_t size);

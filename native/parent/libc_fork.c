@@ -24,8 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "epoch.h"
 #include "futex.h"
-#include "lent_memory.h"
 #include "threads_at_rest.h"
 
 /* Of a fork that was only made for its handlers. */
@@ -55,7 +55,7 @@ static void release(struct errand *errand)
 static void *run_errand(void *context)
 {
     struct errand *errand = context;
-    bool rest = ramet_all_rest(errand->patience);
+    bool rest = ramet_all_threads_at_rest(errand->patience);
     if (rest)
         ramet_run_fork_handlers();
     __atomic_store_n(&errand->done, rest ? DONE : LEFT_UNDONE, __ATOMIC_RELEASE);
@@ -217,7 +217,7 @@ static long give_birth(struct passage *passage, int *tid_word)
     struct ramet_request request = *passage->request;
     struct ramet_entry entry = *passage->entry;
     if (entry.run != NULL)
-        return ramet_birth(&request, &entry);
+        return ramet_clone(&request, &entry);
     entry.run = come_back;
     entry.context = passage;
     if (request.args.flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))
@@ -226,7 +226,7 @@ static long give_birth(struct passage *passage, int *tid_word)
         request.args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
         request.args.child_tid = (uintptr_t)tid_word;
     }
-    return ramet_birth(&request, &entry);
+    return ramet_clone(&request, &entry);
 }
 
 static void restore_action(void)

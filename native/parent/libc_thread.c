@@ -42,7 +42,7 @@ int *ramet_tid_word(void)
 }
 
 /* Since glibc 2.43 it is a word of its own. The one of musl's main thread is a lock, and mostly 0. */
-const int *ramet_end_word(void)
+const int *ramet_cleartid_word(void)
 {
     const int *word = cleared_word();
     bool of_glibc = word != NULL && *word != 0 && word_for_debuggers() != NULL;
@@ -64,7 +64,7 @@ static void note_main_thread(void)
 {
     if (!is_main_thread())
         return;
-    seen_main_thread.end_word = ramet_end_word();
+    seen_main_thread.end_word = ramet_cleartid_word();
     seen_main_thread.process = ramet_syscall0(__NR_getpid);
 }
 
@@ -74,10 +74,10 @@ static void __attribute__((constructor)) note_main_threads(void)
     pthread_atfork(NULL, NULL, note_main_thread);
 }
 
-const int *ramet_main_end_word(void)
+const int *ramet_main_cleartid_word(void)
 {
     if (is_main_thread())
-        return ramet_end_word();
+        return ramet_cleartid_word();
     return seen_main_thread.process == ramet_syscall0(__NR_getpid) ? seen_main_thread.end_word : NULL;
 }
 
@@ -95,7 +95,7 @@ static void *measure(void *unused)
 {
     const ramet_sigset let_in = UINT64_C(1) << (SIGSYS - 1);
     ramet_syscall4(__NR_rt_sigprocmask, SIG_UNBLOCK, &let_in, NULL, sizeof let_in);
-    const int *mine = ramet_end_word();
+    const int *mine = ramet_cleartid_word();
     end_word.known = mine != NULL;
     end_word.offset = mine == NULL ? 0 : (const char *)mine - (const char *)pthread_self();
     return unused;
@@ -108,7 +108,7 @@ static void measure_once(void)
         pthread_join(thread, NULL);
 }
 
-uintptr_t ramet_end_word_of(uintptr_t thread)
+uintptr_t ramet_cleartid_word_of(uintptr_t thread)
 {
     static pthread_once_t measured = PTHREAD_ONCE_INIT;
     pthread_once(&measured, measure_once);
@@ -117,7 +117,7 @@ uintptr_t ramet_end_word_of(uintptr_t thread)
 
 bool ramet_thread_has_ended(uintptr_t thread)
 {
-    const int *word = (const int *)ramet_end_word_of(thread);
+    const int *word = (const int *)ramet_cleartid_word_of(thread);
     return word != NULL && __atomic_load_n(word, __ATOMIC_ACQUIRE) == 0;
 }
 
@@ -169,7 +169,7 @@ static long rseq(void *area, long length, int flags)
 }
 
 /* The length must be the one that libc registered, which it tells nobody: one of two. */
-long ramet_rseq_leave(void)
+long ramet_rseq_unregister(void)
 {
     void *area = rseq_area();
     if (area == NULL)
@@ -180,7 +180,7 @@ long ramet_rseq_leave(void)
     return rseq(area, features, RSEQ_FLAG_UNREGISTER) == 0 ? features : 0;
 }
 
-void ramet_rseq_enter(long length)
+void ramet_rseq_register(long length)
 {
     if (length != 0)
         rseq(rseq_area(), length, 0);
@@ -188,12 +188,12 @@ void ramet_rseq_enter(long length)
 
 #else
 
-long ramet_rseq_leave(void)
+long ramet_rseq_unregister(void)
 {
     return 0;
 }
 
-void ramet_rseq_enter(long length)
+void ramet_rseq_register(long length)
 {
     (void)length;
 }

@@ -13,10 +13,10 @@
 int *ramet_tid_word(void);
 
 /* Not 0 until the calling thread ends, when the kernel clears it; NULL where no word is known to be so. */
-const int *ramet_end_word(void);
+const int *ramet_cleartid_word(void);
 
 /* The same of the process's main thread. */
-const int *ramet_main_end_word(void);
+const int *ramet_main_cleartid_word(void);
 
 /*
  * Whether another thread of libc's has ended as a task. Only for one that has not left its thread's
@@ -25,7 +25,7 @@ const int *ramet_main_end_word(void);
 bool ramet_thread_has_ended(uintptr_t thread);
 
 /* Where the word is that says so; 0 where it is not known. */
-uintptr_t ramet_end_word_of(uintptr_t thread);
+uintptr_t ramet_cleartid_word_of(uintptr_t thread);
 
 /* The head of the calling thread's list of robust mutexes, NULL where there is none. */
 void *ramet_robust_list(size_t *length);
@@ -38,7 +38,7 @@ void ramet_robust_list_reset(void *head, size_t length);
  * processor number of its own into a block that is lent; then takes them up again. While they are
  * given up, sched_getcpu() in whoever uses the block asks the kernel, and is right.
  */
-long ramet_rseq_leave(void); /* returns the length that libc had registered, 0 for none */
-void ramet_rseq_enter(long length);
+long ramet_rseq_unregister(void); /* returns the length that libc had registered, 0 for none */
+void ramet_rseq_register(long length);
 
 #endif

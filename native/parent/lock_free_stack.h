@@ -2,8 +2,8 @@
  * A pile of things left to look after: pushed one by one, taken all at once, without a lock, since a
  * lock that another thread holds at the moment of a fork stays locked in the child for ever.
  */
-#ifndef RAMET_PILE_H
-#define RAMET_PILE_H
+#ifndef RAMET_LOCK_FREE_STACK_H
+#define RAMET_LOCK_FREE_STACK_H
 
 #include <stddef.h>
 

@@ -8,11 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host_thread.h"
+#include "epoch.h"
 #include "futex.h"
+#include "host_thread.h"
 #include "libc_thread.h"
 #include "lock_free_stack.h"
-#include "host_pool.h"
 #include "task_state.h"
 
 #define PATIENCE_NANOSECONDS INT64_C(10000000000)
@@ -72,14 +72,6 @@ static void end_use(struct entry *entry)
     __atomic_store_n(&entry->user, 0, __ATOMIC_RELEASE);
 }
 
-void ramet_nested_note(struct ramet_host *host)
-{
-    if (ramet_epoch() == 0 || ramet_pool_is_ours())
-        return;
-    host->own_end = ramet_end_word();
-    host->maker = getpid();
-}
-
 static bool is_over(const struct ramet_host *host)
 {
     return __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED || host->epoch != ramet_epoch();
@@ -137,19 +129,19 @@ static bool keep(struct ramet_host *host)
     return true;
 }
 
-void ramet_nested_enter(struct ramet_host *host)
+void ramet_nested_hosts_add(struct ramet_host *host)
 {
     find(0, false); /* sweeps */
-    if (host->own_end != NULL && !keep(ramet_host_hold(host)))
+    if (host->own_cleartid_word != NULL && !keep(ramet_host_hold(host)))
         ramet_host_release(host);
 }
 
-bool ramet_nested_any(void)
+bool ramet_nested_hosts_any(void)
 {
     return __atomic_load_n(&entries, __ATOMIC_ACQUIRE) != NULL && find(getpid(), false) != NULL;
 }
 
-bool ramet_nested_lends(int tid)
+bool ramet_is_nested_host(int tid)
 {
     bool lends = false;
     struct ramet_link *link = __atomic_load_n(&entries, __ATOMIC_ACQUIRE);
@@ -169,7 +161,7 @@ static bool ends_soon(const struct ramet_host *host)
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     while (ramet_now() < deadline) {
-        if (__atomic_load_n(host->own_end, __ATOMIC_ACQUIRE) == 0 &&
+        if (__atomic_load_n(host->own_cleartid_word, __ATOMIC_ACQUIRE) == 0 &&
             __atomic_load_n(host->word, __ATOMIC_ACQUIRE) == 0)
             return true;
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
@@ -177,7 +169,7 @@ static bool ends_soon(const struct ramet_host *host)
     return false;
 }
 
-struct ramet_host *ramet_nested_take(pid_t maker)
+struct ramet_host *ramet_nested_hosts_take(pid_t maker)
 {
     struct ramet_host *host = find(maker, true);
     if (host == NULL || ends_soon(host))

@@ -31,7 +31,7 @@ static void on_parent_death(int signal)
     ramet_syscall1(__NR_exit_group, 128 + SIGKILL); /* the init of a pid namespace does not hear its own SIGKILL */
 }
 
-void ramet_die_with(pid_t owner)
+void ramet_die_with_process(pid_t owner)
 {
     struct sigaction action = {.sa_handler = on_parent_death, .sa_flags = SA_RESTART};
     parent = ramet_syscall0(__NR_getppid) == OUT_OF_SIGHT ? NOBODY : owner;

@@ -24,7 +24,7 @@ static bool has_not_ended(int pidfd)
     return ramet_syscall5(__NR_ppoll, &waited, 1, &at_once, NULL, 0) == 0;
 }
 
-long ramet_send(pid_t pid, int pidfd, int signal)
+long ramet_send_signal(pid_t pid, int pidfd, int signal)
 {
     long error = pidfd < 0 ? -ENOSYS : ramet_syscall4(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
     if (error == 0 || error == -ESRCH || (pidfd >= 0 && !has_not_ended(pidfd)))
@@ -65,7 +65,7 @@ static bool have_stopped(const long *tids, int count)
     return true;
 }
 
-static bool stand_well(const struct ramet_stand *stands, int count)
+static bool stand_well(const struct ramet_syscall_state *stands, int count)
 {
     for (int i = 0; i < count; i++)
         if (!ramet_is_at_safe_point(&stands[i]))
@@ -77,17 +77,17 @@ struct victim {
     pid_t pid;
     int pidfd, count;
     long tids[MOST_THREADS];
-    struct ramet_stand stands[MOST_THREADS];
+    struct ramet_syscall_state stands[MOST_THREADS];
 };
 
 /* Whether it stopped at all; it is stopped then. well: all of it, where it is at a safe point. */
 static bool stop(struct victim *victim, bool *well)
 {
-    ramet_send(victim->pid, victim->pidfd, SIGSTOP);
+    ramet_send_signal(victim->pid, victim->pidfd, SIGSTOP);
     victim->count = ramet_task_tids(victim->pid, victim->tids, MOST_THREADS);
     bool stopped = have_stopped(victim->tids, victim->count);
     for (int i = 0; i < victim->count; i++)
-        victim->stands[i] = ramet_task_stand(victim->tids[i]);
+        victim->stands[i] = ramet_task_syscall(victim->tids[i]);
     *well = stopped && stand_well(victim->stands, victim->count);
     return stopped;
 }
@@ -99,36 +99,36 @@ static bool stop_well(struct victim *victim, int tries, bool *well)
         bool stopped = stop(victim, well);
         if (!stopped || *well || try + 1 >= tries)
             return stopped;
-        ramet_send(victim->pid, victim->pidfd, SIGCONT);
+        ramet_send_signal(victim->pid, victim->pidfd, SIGCONT);
         pause_after(try);
     }
 }
 
-static long kill_stopped(const struct victim *victim, ramet_strike_off *strike_off)
+static long kill_stopped(const struct victim *victim, ramet_remove_waiter *strike_off)
 {
     for (int i = 0; i < victim->count; i++)
         if (victim->stands[i].stack_pointer != 0)
             strike_off(&victim->stands[i]);
-    return ramet_send(victim->pid, victim->pidfd, SIGKILL);
+    return ramet_send_signal(victim->pid, victim->pidfd, SIGKILL);
 }
 
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_strike_off *strike_off, bool *stood_well)
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, bool *stood_well)
 {
     struct victim victim = {.pid = pid, .pidfd = pidfd};
     bool well;
     bool stopped = stop_well(&victim, RAMET_KILL_TRIES, &well);
     if (stood_well != NULL)
         *stood_well = well && victim.count < MOST_THREADS;
-    return stopped ? kill_stopped(&victim, strike_off) : ramet_send(pid, pidfd, SIGKILL);
+    return stopped ? kill_stopped(&victim, strike_off) : ramet_send_signal(pid, pidfd, SIGKILL);
 }
 
-long ramet_kill_sharer_if_well(pid_t pid, int pidfd, ramet_strike_off *strike_off, int tries)
+long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, int tries)
 {
     struct victim victim = {.pid = pid, .pidfd = pidfd};
     bool well;
     stop_well(&victim, tries, &well);
     if (well && victim.count < MOST_THREADS)
         return kill_stopped(&victim, strike_off);
-    long error = ramet_send(pid, pidfd, SIGCONT);
+    long error = ramet_send_signal(pid, pidfd, SIGCONT);
     return error < 0 ? error : -EAGAIN;
 }

@@ -137,9 +137,9 @@ static unsigned long read_hex(const char *text)
  * In a system call: its number in decimal, six arguments, the stack pointer and the next instruction in
  * hexadecimal. In its own code: -1 and the last two. Else "running".
  */
-struct ramet_stand ramet_task_stand(long tid)
+struct ramet_syscall_state ramet_task_syscall(long tid)
 {
-    struct ramet_stand stand = {.call = -1};
+    struct ramet_syscall_state stand = {.call = -1};
     char text[256];
     const char *words[9] = {text};
     int count = 1;
@@ -159,12 +159,12 @@ struct ramet_stand ramet_task_stand(long tid)
 }
 
 /* After a stop a sleep that ends at a given time is begun again by a call of its own, with the same arguments. */
-bool ramet_waits_in_futex(const struct ramet_stand *stand)
+bool ramet_waits_in_futex(const struct ramet_syscall_state *stand)
 {
     return stand->call == __NR_futex || stand->call == __NR_restart_syscall;
 }
 
-bool ramet_is_at_safe_point(const struct ramet_stand *stand)
+bool ramet_is_at_safe_point(const struct ramet_syscall_state *stand)
 {
     switch (stand->call) {
     case -1:

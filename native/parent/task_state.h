@@ -17,18 +17,18 @@ long ramet_task_threads(long pid);
 bool ramet_task_threads_have_to_end(long pid);
 
 /* Where a stopped task stands. */
-struct ramet_stand {
+struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in its own code, or where that cannot be read */
     unsigned long first; /* its first argument */
     unsigned long stack_pointer; /* 0 where it runs */
 };
 
-struct ramet_stand ramet_task_stand(long tid);
+struct ramet_syscall_state ramet_task_syscall(long tid);
 
 /* Whether it rests: it waits in a system call, but not in one that malloc makes with its lock held, and not for a turn. */
-bool ramet_is_at_safe_point(const struct ramet_stand *stand);
+bool ramet_is_at_safe_point(const struct ramet_syscall_state *stand);
 
 /* Whether it sleeps on a word, which is the first argument. */
-bool ramet_waits_in_futex(const struct ramet_stand *stand);
+bool ramet_waits_in_futex(const struct ramet_syscall_state *stand);
 
 #endif

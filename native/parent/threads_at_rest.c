@@ -16,7 +16,7 @@
 
 static bool is_quiet(long tid)
 {
-    struct ramet_stand stand = ramet_task_stand(tid);
+    struct ramet_syscall_state stand = ramet_task_syscall(tid);
     if (ramet_is_at_safe_point(&stand))
         return true;
     char state = ramet_task_state(tid); /* that cannot be read of one that has ended */
@@ -35,7 +35,7 @@ static bool others_are_quiet(DIR *tasks, long own)
     return true;
 }
 
-void ramet_await_quiet(void)
+void ramet_await_threads_at_rest(void)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     long own = ramet_syscall0(__NR_gettid);
@@ -47,7 +47,7 @@ void ramet_await_quiet(void)
     closedir(tasks);
 }
 
-bool ramet_all_rest(int64_t nanoseconds)
+bool ramet_all_threads_at_rest(int64_t nanoseconds)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const int64_t deadline = ramet_now() + nanoseconds;
@@ -72,7 +72,7 @@ static bool is_quiet_until(long tid, int64_t deadline)
     return true;
 }
 
-bool ramet_each_rests(int64_t nanoseconds)
+bool ramet_each_thread_at_rest(int64_t nanoseconds)
 {
     const int64_t deadline = ramet_now() + nanoseconds;
     long own = ramet_syscall0(__NR_gettid), length = -1;

@@ -4,22 +4,22 @@
  * the copy. But it is held for less than a microsecond, by a thread that runs; or that has been
  * preempted, and is soon to run. So one waits until every other thread waits for something else.
  */
-#ifndef RAMET_QUIET_H
-#define RAMET_QUIET_H
+#ifndef RAMET_THREADS_AT_REST_H
+#define RAMET_THREADS_AT_REST_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* With the interpreter's lock, so that Python's threads come to rest. Gives up when native code computes without end. */
-void ramet_await_quiet(void);
+void ramet_await_threads_at_rest(void);
 
 /* Whether all other threads of this process are seen at rest in one look, within that time. */
-bool ramet_all_rest(int64_t nanoseconds);
+bool ramet_all_threads_at_rest(int64_t nanoseconds);
 
 /*
  * Whether each other thread of this process is seen at rest once within that time, one after the other.
  * Without an allocation.
  */
-bool ramet_each_rests(int64_t nanoseconds);
+bool ramet_each_thread_at_rest(int64_t nanoseconds);
 
 #endif

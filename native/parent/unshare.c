@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "unshare.h"
 
-#include "kernel_features.h"
-
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "futex.h"
+#include "kernel_features.h"
 
 /* A new pid or time namespace would be for the child's children only; what is shared can only be had at a clone call. */
 #define BY_CHILD (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER)

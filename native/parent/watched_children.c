@@ -11,13 +11,12 @@
 #include <sys/wait.h>
 
 #include "clone_stopped.h"
-#include "kernel_features.h"
+#include "epoch.h"
 #include "futex.h"
-#include "watchdog.h"
-#include "safe_kill.h"
-#include "lent_memory.h"
+#include "kernel_features.h"
 #include "lock_free_stack.h"
-#include "host_pool.h"
+#include "safe_kill.h"
+#include "watchdog.h"
 
 #define STACK_BYTES 16384
 #define MILLISECOND INT64_C(1000000)
@@ -44,7 +43,7 @@ static bool end_by_force(const struct ramet_watchdog *watchdog)
     int pidfd = open_watchdog(watchdog);
     if (pidfd < 0)
         return pidfd == -ESRCH;
-    bool killed = ramet_send(watchdog->watchdog, pidfd, SIGKILL) == 0;
+    bool killed = ramet_send_signal(watchdog->watchdog, pidfd, SIGKILL) == 0;
     if (killed)
         ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
     ramet_syscall1(__NR_close, pidfd);
@@ -98,7 +97,7 @@ static long start_task(struct ramet_watchdog *watchdog, char *stack)
     struct ramet_entry entry = {ramet_watchdog, watchdog, NULL, NULL, __NR_exit_group};
     ramet_sigset mask = ramet_block_signals(); /* for good: a Ctrl-C is none of its business */
     watchdog->alive = 1;
-    long pid = ramet_birth(&request, &entry);
+    long pid = ramet_clone(&request, &entry);
     if (pid < 0)
         watchdog->alive = 0;
     ramet_set_signal_mask(mask);
@@ -155,12 +154,12 @@ static void __attribute__((constructor)) make_guard(void)
 }
 
 /* More of them, where there are none yet. NULL when there is no memory. */
-static struct ramet_wards *next_wards(struct ramet_wards *some)
+static struct ramet_watched *next_wards(struct ramet_watched *some)
 {
-    struct ramet_wards *next = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE);
+    struct ramet_watched *next = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE);
     if (next != NULL)
         return next;
-    struct ramet_wards *more = calloc(1, sizeof *more);
+    struct ramet_watched *more = calloc(1, sizeof *more);
     if (more == NULL || __atomic_compare_exchange_n(&some->next, &next, more, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return more;
     free(more);
@@ -169,8 +168,8 @@ static struct ramet_wards *next_wards(struct ramet_wards *some)
 
 static int *free_place(void)
 {
-    for (struct ramet_wards *some = &common->watched; some != NULL; some = next_wards(some))
-        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++) {
+    for (struct ramet_watched *some = &common->watched; some != NULL; some = next_wards(some))
+        for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++) {
             int nobody = 0;
             if (__atomic_compare_exchange_n(&some->pids[i], &nobody, -1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
                 return &some->pids[i];
@@ -180,8 +179,8 @@ static int *free_place(void)
 
 static bool has_wards(void)
 {
-    for (struct ramet_wards *some = &common->watched; some != NULL; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
-        for (int i = 0; i < RAMET_WARDS_AT_ONCE; i++)
+    for (struct ramet_watched *some = &common->watched; some != NULL; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
+        for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++)
             if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
                 return true;
     return false;
@@ -206,7 +205,7 @@ static long have_common_watch(void)
         else if (begin_change(stage)) {
             long error = start(common, common_stack);
             if (error < 0)
-                set_stage(common, RAMET_NO_GUARDIAN);
+                set_stage(common, RAMET_NO_WATCHDOG);
             return error;
         }
     }
@@ -292,7 +291,7 @@ int *ramet_watched_place(long *error)
     *error = 0;
     if (ramet_epoch() == 0 || common == NULL || !ramet_has_clone3())
         return NULL;
-    return ramet_pool_is_ours() ? place_with_common(error) : place_of_its_own(error);
+    return ramet_owns_memory() ? place_with_common(error) : place_of_its_own(error);
 }
 
 void ramet_watched_leave(int *place)
@@ -309,12 +308,12 @@ static int end_common(int stage)
         return RAMET_WATCHDOG_WATCHES;
     if (is_off(common)) /* one that retires is about to be */
         reap(common);
-    return RAMET_NO_GUARDIAN;
+    return RAMET_NO_WATCHDOG;
 }
 
 void ramet_watched_drain(void)
 {
-    if (common == NULL || common->watchdog <= 0 || has_wards() || !ramet_pool_is_ours())
+    if (common == NULL || common->watchdog <= 0 || has_wards() || !ramet_owns_memory())
         return;
     int stage = __atomic_load_n(&common->stage, __ATOMIC_ACQUIRE);
     if (stage != RAMET_WATCHDOG_CHANGES && begin_change(stage))

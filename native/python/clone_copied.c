@@ -50,7 +50,7 @@ static void live(struct core_birth *birth)
 {
     uintptr_t top = stack_top(birth);
     if (top != 0)
-        ramet_on_stack((void *)(top - RAMET_LAID_BYTES), run_on_stack, birth);
+        ramet_on_stack((void *)(top - RAMET_FN_AND_ARG_BYTES), run_on_stack, birth);
     _exit(run(birth, birth->fn, birth->arg));
 }
 
@@ -100,7 +100,7 @@ static long give_birth_by_hand(const struct core_birth *birth, const struct rame
     copied.robust_list = ramet_robust_list(&copied.robust_length);
     adopt_tid_word(&request.args, copied.tid_word);
     copied.mask = ramet_block_signals();
-    long pid = birth->fn == NULL ? ramet_birth_twice(&request) : ramet_birth(&request, leaving ? leaving : &entry);
+    long pid = birth->fn == NULL ? ramet_clone_twice(&request) : ramet_clone(&request, leaving ? leaving : &entry);
     if (pid == 0)
         settle(&copied);
     else
@@ -116,7 +116,7 @@ static long birth_beside_libc(const struct core_birth *birth, const struct ramet
 {
     if (!core_is_alone())
         ramet_run_fork_handlers();
-    ramet_await_quiet();
+    ramet_await_threads_at_rest();
     return give_birth_by_hand(birth, leaving);
 }
 

@@ -7,13 +7,13 @@
 
 #include "clone_ways.h"
 #include "dumpable.h"
+#include "epoch.h"
 #include "watched_children.h"
 #include "handle.h"
 #include "kernel_features.h"
-#include "lease.h"
+#include "deferred_release.h"
 #include "left_open.h"
 #include "lent_memory.h"
-#include "host_pool.h"
 
 long core_exit_call(const struct core_birth *birth)
 {
@@ -98,7 +98,7 @@ static PyObject *make(struct core_birth *birth)
         return needs_room && !core_has_room_for_child() ? NULL : pid_alone(birth, core_birth_suspending(birth));
     }
     if (flags & CLONE_SETTLS) {
-        ramet_lease_sweep();
+        ramet_release_deferred();
         return pid_alone(birth, core_birth_native(birth));
     }
     return make_carried(birth);
@@ -206,7 +206,7 @@ static bool lend_memory(SharedTaskObject *task, PyObject *owners)
 static bool prepare_subinterpreter(SharedTaskObject *task, PyObject *code, PyObject *owners, PyObject *plan)
 {
     /* The threads in which interpreters are made have no GIL, and would die wherever they stand with who made them. */
-    if (ramet_epoch() != 0 && !ramet_pool_is_ours()) {
+    if (ramet_epoch() != 0 && !ramet_owns_memory()) {
         PyErr_SetString(PyExc_RuntimeError, "a child in shared memory makes no interpreters: its caller can");
         return false;
     }
@@ -303,7 +303,7 @@ static bool read_further(struct core_birth *birth, PyObject *further, Py_buffer 
 /* The mark of this memory is to be as it was when the child has gone, see dumpable.h; a caller that was suspended knows. */
 static long share_marked(struct core_birth *birth, SharedTaskObject *task, bool another_user)
 {
-    task->marked = another_user && ramet_dumpable_note();
+    task->marked = another_user && ramet_dumpable_save();
     long pid = share(birth, task);
     if (pid <= 0 || birth->request.args.flags & CLONE_VFORK)
         core_shared_task_unmark(task);

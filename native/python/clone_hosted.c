@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "epoch.h"
 #include "futex.h"
 #include "gil.h"
 #include "watched_children.h"
@@ -135,7 +136,7 @@ static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
     struct ramet_entry entry = {run_give_up, NULL, state, NULL, __NR_exit_group};
     lend_block(&request.args, host);
     ramet_sigset mask = ramet_block_signals();
-    long pid = ramet_birth(&request, &entry);
+    long pid = ramet_clone(&request, &entry);
     if (pid > 0)
         ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
     ramet_set_signal_mask(mask);
@@ -157,13 +158,13 @@ static void recover_orphan(struct ramet_host *host)
     core_forget_thread_of(call->thread);
     Py_CLEAR(call->thread);
     Py_CLEAR(call->kept);
-    ramet_host_conclude(host);
+    ramet_host_mark_over(host);
 }
 
 /* The children of one, off their stacks, are added to the list; how many it has then. */
 static int gather_orphans(struct ramet_host **orphans, int count, pid_t maker)
 {
-    while (count < MOST_NESTED && (orphans[count] = ramet_nested_take(maker)) != NULL) {
+    while (count < MOST_NESTED && (orphans[count] = ramet_nested_hosts_take(maker)) != NULL) {
         const struct hosted *call = orphans[count]->context;
         look(orphans[count]->context);
         core_gil_mend(call->state, orphans[count]->tid);
@@ -258,7 +259,7 @@ static bool recover(void *context)
     core_table_abandon(&call->table);
     call->found.was_at_work = call->killed_at_work;
     if (core_take_stock(&call->found, &released, task_of(call), true))
-        call->host->stays = true;
+        call->host->must_not_end = true;
     core_release_finish(&released);
     if (call->is_process && !call->finished) {
         recover_threads(call);
@@ -268,7 +269,7 @@ static bool recover(void *context)
             core_settle_native_threads(call->had_threads);
     }
     core_tidy_up(call, mine);
-    if (!call->host->again || !call->finished || ramet_host_holds_mutex(call->host))
+    if (!call->host->reusable || !call->finished || ramet_host_holds_mutex(call->host))
         return false;
     prepare(call);
     return call->state != NULL;
@@ -319,11 +320,11 @@ static int64_t time_had(int pid)
 static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int pidfd)
 {
     int64_t had = time_had(pid), until = ramet_now() + LONGEST_TO_REST_NANOSECONDS;
-    long error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, RAMET_KILL_TRIES);
+    long error = ramet_kill_sharer_if_safe(pid, pidfd, core_strike_off, RAMET_KILL_TRIES);
     while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
         if (!lives_on(host, claim))
             return -ESRCH;
-        error = ramet_kill_sharer_if_well(pid, pidfd, core_strike_off, SHORT_TRIES);
+        error = ramet_kill_sharer_if_safe(pid, pidfd, core_strike_off, SHORT_TRIES);
     }
     return error;
 }
@@ -379,13 +380,13 @@ static void expire(void *context)
 }
 
 /* With an interpreter of its own it may need what is the caller's for an import. */
-static bool withholds(void *context)
+static bool blocks_expire(void *context)
 {
     const struct hosted *call = context;
     return call->own_interpreter != NULL || core_gil_is_with(call->state);
 }
 
-static const struct ramet_host_duties duties = {prepare, look, recover, retire, expire, withholds};
+static const struct ramet_host_callbacks callbacks = {prepare, look, recover, retire, expire, blocks_expire};
 
 void core_settle(struct hosted *call)
 {
@@ -397,7 +398,7 @@ void core_settle(struct hosted *call)
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
-        ramet_die_with(call->owner);
+        ramet_die_with_process(call->owner);
     ramet_set_signal_mask(call->mask);
 }
 
@@ -408,8 +409,8 @@ static bool leave_python(struct hosted *call)
     core_swallow_interrupt(call->state);
     Py_CLEAR(call->kept);
     core_forget_thread();
-    bool tidy = call->host->again && core_is_tidy(call->state) && !ramet_host_holds_mutex(call->host) &&
-                !(call->is_process && ramet_nested_any());
+    bool tidy = call->host->reusable && core_is_tidy(call->state) && !ramet_host_holds_mutex(call->host) &&
+                !(call->is_process && ramet_nested_hosts_any());
     PyEval_SaveThread();
     call->finished = true;
     return !tidy;
@@ -495,10 +496,10 @@ static long give_birth(struct core_birth *birth, struct hosted *call)
     if (error < 0)
         return error;
     struct ramet_entry entry = entry_of(birth, call);
-    host->born = true;
+    host->made = true;
     ramet_sigset mask = ramet_block_signals();
     call->mask = mask;
-    long pid = ramet_birth(&request, &entry);
+    long pid = ramet_clone(&request, &entry);
     /* From here on `call` is the host thread's: it may have recovered the child already. */
     ramet_set_signal_mask(mask);
     return pid;
@@ -532,7 +533,7 @@ static struct ramet_host *start(const struct core_birth *birth, bool again, stru
         core_interpreter_making(1);
     PyThreadState *mine = prepares_with_gil(birth) ? PyEval_SaveThread() : NULL;
     struct ramet_host *host =
-        ramet_host_start((size_t)birth->host_stack_size, birth->stack, again, &duties, call, error);
+        ramet_host_start((size_t)birth->host_stack_size, birth->stack, again, &callbacks, call, error);
     if (mine != NULL)
         PyEval_RestoreThread(mine);
     if (birth->own_interpreter)
@@ -571,7 +572,7 @@ static struct ramet_host *find_host(const struct core_birth *birth, int *error)
 {
     bool any = may_be_any(birth);
     struct ramet_host *host = any ? ramet_pool_take() : NULL;
-    return host != NULL ? host : start_host(birth, any && ramet_pool_is_ours(), error);
+    return host != NULL ? host : start_host(birth, any && ramet_owns_memory(), error);
 }
 
 static void fill_in(struct hosted *call, const struct core_birth *birth)
@@ -617,7 +618,7 @@ long core_birth_carried(struct core_birth *birth)
     }
     struct hosted *call = host->context;
     fill_in(call, birth);
-    ramet_nested_enter(host);
+    ramet_nested_hosts_add(host);
     birth->task->host = host;
     birth->task->claim = host->over;
     long pid = give_birth(birth, call);
@@ -625,12 +626,12 @@ long core_birth_carried(struct core_birth *birth)
         core_table_leave(&call->table);
         if (call->own_interpreter == NULL) /* else the host thread gives back what was lent */
             Py_CLEAR(call->kept);
-        host->born = false;
+        host->made = false;
         ramet_watched_leave(host->watched);
         host->watched = NULL;
         ramet_watched_drain(); /* it may have been started for this one */
         ramet_host_dismiss(host);
     } else if (birth->timeout >= 0)
-        ramet_host_limit(host, birth->task->claim, (int)pid, birth->timeout);
+        ramet_host_set_deadline(host, birth->task->claim, (int)pid, birth->timeout);
     return pid;
 }

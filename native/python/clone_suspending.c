@@ -43,7 +43,7 @@ static void settle(struct suspending *call)
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
-        ramet_die_with(call->owner);
+        ramet_die_with_process(call->owner);
     ramet_set_signal_mask(call->mask);
 }
 
@@ -70,7 +70,7 @@ static int run_task(void *task, void *arg, void *context)
     if (call->outlived)
         return code;
     core_table_close(&call->table, task);
-    bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_any());
+    bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_hosts_any());
     PyEval_SaveThread();
     call->tidy = tidy;
     call->finished = true;
@@ -205,15 +205,15 @@ static long birth_of_python(struct core_birth *birth)
     int *watched;
     long pid = core_watch(birth, &request.args, &watched);
     call.mask = ramet_block_signals();
-    long rseq_length = ramet_rseq_leave(); /* else the child would read the caller's processor */
+    long rseq_length = ramet_rseq_unregister(); /* else the child would read the caller's processor */
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
     if (pid == 0)
-        pid = ramet_birth(&request, &entry);
+        pid = ramet_clone(&request, &entry);
     if (pid > 0 && !call.finished)
         ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
     if (is_main)
         core_show_main_thread();
-    ramet_rseq_enter(rseq_length);
+    ramet_rseq_register(rseq_length);
     if (watched != NULL) {
         ramet_watched_leave(watched);
         ramet_watched_drain();
@@ -231,7 +231,7 @@ static long birth_of_native(struct core_birth *birth)
     PyThreadState *mine = PyEval_SaveThread();
     ramet_sigset mask = ramet_block_signals();
     struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, birth->fn, birth->arg, core_exit_call(birth)};
-    long pid = ramet_birth(&birth->request, &entry);
+    long pid = ramet_clone(&birth->request, &entry);
     ramet_set_signal_mask(mask);
     PyEval_RestoreThread(mine);
     return pid;

@@ -135,8 +135,8 @@ void core_note_native_threads(void);
 bool core_is_alone(void);
 
 /* kill.c: for ramet_kill_sharer. */
-struct ramet_stand;
-void core_strike_off(const struct ramet_stand *stand);
+struct ramet_syscall_state;
+void core_strike_off(const struct ramet_syscall_state *stand);
 
 /* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
 void core_strike_off_dead(unsigned long stack_top);

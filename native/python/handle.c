@@ -170,7 +170,7 @@ static int look(HandleObject *self)
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
     int pidfd = pidfd_here(self);
-    PyObject *same = ramet_rights_are_ours(self->pid, pidfd) ? Py_True : Py_False;
+    PyObject *same = ramet_credentials_are_ours(self->pid, pidfd) ? Py_True : Py_False;
     PyObject *done = PyObject_CallMethod(outcome, "look_at", "iiO", self->pid, pidfd, same);
     leave(self);
     Py_DECREF(outcome);
@@ -419,7 +419,7 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
         return NULL;
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
-    long error = ramet_send(self->pid, pidfd_here(self), (int)signal);
+    long error = ramet_send_signal(self->pid, pidfd_here(self), (int)signal);
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 

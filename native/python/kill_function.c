@@ -113,7 +113,7 @@ void core_forget_stack(struct core_dead_stack *kept)
     *kept = (struct core_dead_stack){0};
 }
 
-void core_strike_off(const struct ramet_stand *stand)
+void core_strike_off(const struct ramet_syscall_state *stand)
 {
     void *words[NEAR_WORDS];
     size_t count = read_above(stand->stack_pointer, words);

@@ -101,7 +101,7 @@ PyObject *core_lends(PyObject *module, PyObject *tid)
     long number = PyLong_AsLong(tid);
     if (number == -1 && PyErr_Occurred())
         return NULL;
-    return PyBool_FromLong(ramet_nested_lends((int)number));
+    return PyBool_FromLong(ramet_is_nested_host((int)number));
 }
 
 void core_recover_threads(long pid)

@@ -10,7 +10,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "host_pool.h"
+#include "epoch.h"
 #include "credentials.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
@@ -79,7 +79,7 @@ static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
     if (self == NULL)
         return NULL;
     self->epoch = ramet_epoch();
-    self->rights = ramet_rights_now();
+    self->rights = ramet_credentials_now();
     self->maker = (int)ramet_syscall0(__NR_gettid);
     self->trusted = Py_NewRef(trusted);
     self->size = size;
@@ -188,7 +188,7 @@ static enum sends sends(const MappingObject *self)
         return self->trusted == Py_True ? OBJECTS : ONLY_DATA;
     if (is_elsewhere(self))
         return ONLY_DATA;
-    return !may_vanish() && self->rights == ramet_rights_now() ? OBJECTS : DATA;
+    return !may_vanish() && self->rights == ramet_credentials_now() ? OBJECTS : DATA;
 }
 
 /*

@@ -4,9 +4,9 @@
 
 #include <link.h>
 
+#include "epoch.h"
 #include "libc_fork.h"
 #include "lost_threads.h"
-#include "host_pool.h"
 #include "task_state.h"
 
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)

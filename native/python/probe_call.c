@@ -12,19 +12,19 @@
 #define ARRIVAL_NANOSECONDS 10000000000 /* a child that does not come by then was stopped on its way */
 
 /* The trial in a buffer that both sides share, NULL with an exception set when it does not fit. */
-static struct ramet_trial *trial_in(const Py_buffer *page, Py_ssize_t offset)
+static struct ramet_probe *trial_in(const Py_buffer *page, Py_ssize_t offset)
 {
-    if (page->len < (Py_ssize_t)sizeof(struct ramet_trial) || offset < 0 || offset % (Py_ssize_t)sizeof(int) != 0 ||
-        offset > page->len - (Py_ssize_t)sizeof(struct ramet_trial)) {
+    if (page->len < (Py_ssize_t)sizeof(struct ramet_probe) || offset < 0 || offset % (Py_ssize_t)sizeof(int) != 0 ||
+        offset > page->len - (Py_ssize_t)sizeof(struct ramet_probe)) {
         PyErr_SetString(PyExc_ValueError, "no room for a trial at this offset");
         return NULL;
     }
-    return (struct ramet_trial *)((char *)page->buf + offset);
+    return (struct ramet_probe *)((char *)page->buf + offset);
 }
 
-static long make(void *args, size_t size, bool legacy, struct ramet_trial *trial)
+static long make(void *args, size_t size, bool legacy, struct ramet_probe *trial)
 {
-    struct ramet_entry entry = {ramet_run_trial, trial, NULL, NULL, __NR_exit};
+    struct ramet_entry entry = {ramet_run_probe, trial, NULL, NULL, __NR_exit};
     if (!legacy)
         return ramet_clone3_call(args, size, &entry);
     const struct ramet_clone_args *given = args;
@@ -33,9 +33,9 @@ static long make(void *args, size_t size, bool legacy, struct ramet_trial *trial
                             (unsigned long)given->tls, &entry);
 }
 
-static long begin(void *args, size_t size, bool legacy, struct ramet_trial *trial, bool stays)
+static long begin(void *args, size_t size, bool legacy, struct ramet_probe *trial, bool stays)
 {
-    *trial = (struct ramet_trial){.open = !stays};
+    *trial = (struct ramet_probe){.open = !stays};
     ramet_sigset mask = ramet_block_signals();
     long pid = make(args, size, legacy, trial);
     if (pid > 0 && ramet_futex_wait_while(&trial->arrived, 0, ARRIVAL_NANOSECONDS) == -ETIMEDOUT)
@@ -83,7 +83,7 @@ PyObject *core_trial_begin(PyObject *module, PyObject *args)
     PyObject *result = NULL;
     char *copy = NULL;
     void *structure;
-    struct ramet_trial *trial = trial_in(&page, offset);
+    struct ramet_probe *trial = trial_in(&page, offset);
     if (trial != NULL && read_structure(given, size, legacy, &copy, &structure))
         result = PyLong_FromLong(begin(structure, (size_t)size, legacy, trial, stays));
     PyMem_RawFree(copy);
@@ -98,7 +98,7 @@ PyObject *core_trial_end(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "w*n:trial_end", &page, &offset))
         return NULL;
-    struct ramet_trial *trial = trial_in(&page, offset);
+    struct ramet_probe *trial = trial_in(&page, offset);
     if (trial != NULL) {
         __atomic_store_n(&trial->open, 1, __ATOMIC_RELEASE);
         ramet_futex_wake(&trial->open);

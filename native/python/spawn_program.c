@@ -31,9 +31,9 @@ PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     PyBuffer_Release(&block);
     if (!read)
         return NULL;
-    ramet_underway_sweep();
+    ramet_pending_launch_sweep();
     Py_BEGIN_ALLOW_THREADS
-    ramet_spawn(&request, ((PlanObject *)args[2])->plan, &report);
+    ramet_launch_suspending(&request, ((PlanObject *)args[2])->plan, &report);
     Py_END_ALLOW_THREADS
     if (report.pid < 0)
         return core_raise_errno(report.pid);

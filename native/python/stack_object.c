@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "lease.h"
+#include "deferred_release.h"
 
 static PyObject *stack_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -20,7 +20,7 @@ static PyObject *stack_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     StackObject *self = (StackObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    ramet_lease_sweep();
+    ramet_release_deferred();
     self->stack = ramet_stack_new((size_t)size);
     if (self->stack == NULL) {
         Py_DECREF(self);
@@ -33,7 +33,7 @@ static void stack_dealloc(StackObject *self)
 {
     if (self->stack != NULL)
         ramet_stack_release(self->stack);
-    ramet_lease_sweep();
+    ramet_release_deferred();
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -58,7 +58,7 @@ static PyObject *stack_size(StackObject *self, void *unused)
 static PyObject *stack_in_use(StackObject *self, void *unused)
 {
     (void)unused;
-    ramet_lease_sweep();
+    ramet_release_deferred();
     return PyBool_FromLong(ramet_stack_in_use(self->stack));
 }
 

@@ -1,9 +1,9 @@
 /* Interpreters with a GIL of their own: how they are made, used, and left. */
 #include "subinterpreter.h"
 
+#include "epoch.h"
 #include "futex.h"
 #include "interpreter_list.h"
-#include "host_pool.h"
 
 #if PY_VERSION_HEX >= 0x030c0000
 

@@ -8,8 +8,8 @@
 
 #include "collector.h"
 #include "arena.h"
+#include "epoch.h"
 #include "host_thread.h"
-#include "host_pool.h"
 
 bool core_is_attached(PyThreadState *state)
 {
@@ -82,7 +82,7 @@ static void free_state(PyThreadState *state)
     if (!ramet_arena_has_lost(state))
         PyThreadState_Delete(state);
     else
-        ramet_host_start_aside(delete, state); /* where there can be no such thread, it stays */
+        ramet_start_detached_thread(delete, state); /* where there can be no such thread, it stays */
 }
 
 /* Gives up the GIL as well. */

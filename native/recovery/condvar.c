@@ -303,7 +303,7 @@ void ramet_condvar_heal(pthread_cond_t *condvar, int64_t patience)
     }
     unlock(condvar);
     send_all_away(condvar);
-    ramet_each_rests(PATIENCE_NANOSECONDS);
+    ramet_each_thread_at_rest(PATIENCE_NANOSECONDS);
     empty(condvar);
     await_latecomers(condvar);
 }
@@ -312,7 +312,7 @@ void ramet_condvar_heal(pthread_cond_t *condvar, int64_t patience)
 
 void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
 {
-    struct ramet_stand stand = ramet_task_stand(tid);
+    struct ramet_syscall_state stand = ramet_task_syscall(tid);
     const int *word = (const int *)stand.first;
     if (layout == NULL || tid == 0 || !ramet_waits_in_futex(&stand))
         return;

@@ -60,7 +60,7 @@ static bool is_lost(uintptr_t thread, const struct places *places)
 {
     int word;
     unsigned ending;
-    return read_word(ramet_end_word_of(thread), &word, sizeof word) && word == 0 &&
+    return read_word(ramet_cleartid_word_of(thread), &word, sizeof word) && word == 0 &&
            read_word(thread + places->ending, &ending, sizeof ending) && (ending & IS_ENDING) == 0;
 }
 

@@ -35,7 +35,7 @@ static inline void *ramet_thread_vector(void)
 }
 
 /* clone() by hand; here tls comes before ctid. */
-static inline long ramet_clone_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
+static inline long ramet_clone_call_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
 {
     return ramet_syscall6(__NR_clone, (long)flags, 0, (long)ptid, (long)tls, (long)ctid, 0);
 }

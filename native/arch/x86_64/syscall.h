@@ -36,7 +36,7 @@ static inline void *ramet_thread_vector(void)
 }
 
 /* clone() by hand; the order of its last two arguments is the architecture's own. */
-static inline long ramet_clone_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
+static inline long ramet_clone_call_twice(unsigned long flags, int *ptid, int *ctid, unsigned long tls)
 {
     return ramet_syscall6(__NR_clone, (long)flags, 0, (long)ptid, (long)ctid, (long)tls, 0);
 }

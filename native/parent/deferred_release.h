@@ -1,15 +1,15 @@
 /* Memory lent to a task that no host thread watches: kept until the task is gone. */
-#ifndef RAMET_LEASE_H
-#define RAMET_LEASE_H
+#ifndef RAMET_DEFERRED_RELEASE_H
+#define RAMET_DEFERRED_RELEASE_H
 
 #include <stdbool.h>
 
 #include "lent_memory.h"
 
 /* tid: the task; thread: whether it is one of this process. Takes holds of its own on stack and words (either may be NULL). */
-bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2]);
+bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2]);
 
 /* Ends the leases whose task is gone. */
-void ramet_lease_sweep(void);
+void ramet_release_deferred(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* Leases are few and looked at seldom. */
 #define _GNU_SOURCE
-#include "lease.h"
+#include "deferred_release.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void end(struct lease *lease)
     free(lease);
 }
 
-bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2])
+bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2])
 {
     struct lease *lease = calloc(1, sizeof *lease);
     if (lease == NULL)
@@ -57,7 +57,7 @@ bool ramet_lease_begin(long tid, bool thread, struct ramet_stack *stack, struct 
     return true;
 }
 
-void ramet_lease_sweep(void)
+void ramet_release_deferred(void)
 {
     struct ramet_link *next;
     for (struct ramet_link *link = ramet_take_all(&leases); link != NULL; link = next) {

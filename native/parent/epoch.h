@@ -1,0 +1,21 @@
+/* Which memory this is, and whose: a fork begins another one, and a child that shares memory shares its number. */
+#ifndef RAMET_EPOCH_H
+#define RAMET_EPOCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed memory that is zeroed again in the child of a fork, and shared by a child that shares memory. NULL before Linux 4.14. */
+void *ramet_wiped_on_fork(size_t size);
+
+/*
+ * The number of this memory: another one in the child of a fork, 0 where that cannot be told (Linux before 4.14).
+ * The process that owns the memory must be the first to call this, and not a child that shares it.
+ */
+uint64_t ramet_epoch(void);
+
+/* Whether the calling process owns this memory. The threads of one that only shares it end before the memory does. */
+bool ramet_owns_memory(void);
+
+#endif
