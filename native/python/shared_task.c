@@ -265,7 +265,7 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
 static PyGetSetDef task_members[] = {
     {"expired", (getter)task_expired, NULL, "whether it was killed at its deadline, once it is done and was waited for", NULL},
     {"losses", (getter)task_losses, NULL, "what was lost with it, once it is done; None for nothing", NULL},
-    {"apart", (getter)task_in_subinterpreter, NULL, "whether it has an interpreter of its own", NULL},
+    {"own_interpreter", (getter)task_in_subinterpreter, NULL, "whether it has an interpreter of its own", NULL},
     {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its host thread has tidied up", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
-_SIGNAL_BITS = 0x7F
+SIGNAL_BITS = 0x7F
 _PREFIX = "CLONE_"
 
 
@@ -115,7 +115,7 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
         result = cls(0)
         for word in _words_of(text):
             bits = _read_word(word)
-            if bits & _SIGNAL_BITS and result.exit_signal:
+            if bits & SIGNAL_BITS and result.exit_signal:
                 raise ValueError(f"a second exit signal, {word!r}, in {text!r}: there can be one")
             result |= bits
         return result
@@ -138,12 +138,12 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
     @property
     def exit_signal(self) -> int:
         """The number of the signal that the parent gets at the child's end; 0 for none."""
-        return self.value & _SIGNAL_BITS
+        return self.value & SIGNAL_BITS
 
     @property
     def without_signal(self) -> Self:
         """The same flags without an exit signal, as clone3 wants them."""
-        return self & ~_SIGNAL_BITS
+        return self & ~SIGNAL_BITS
 
     def __str__(self) -> str:
         low_byte = self.value & CloneFlag.CSIGNAL.value
@@ -269,7 +269,7 @@ def _words_of(text: str) -> list[str]:
 
 def _checked_signal(word: str) -> str:
     # clone3 has a whole field for the signal; a larger number there would turn into flags here.
-    if _read_word(word) & ~_SIGNAL_BITS:
+    if _read_word(word) & ~SIGNAL_BITS:
         raise ValueError(f"no exit signal has this number: {word!r}")
     return word
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Un
 from .. import _core
 from .._core import new_child
 from .._kernel.clone_args import CloneArgs, checked_pids, descriptor
+from .._kernel.clone_bits import INTO_CGROUP, THREAD, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
 from .._preflight.quick_check import own_refusal, refusal
@@ -26,7 +27,6 @@ from .setup import FunctionSetup
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_SIGNAL_BITS = 0x7F
 # Before 3.14 recursion is counted, not measured: what the count allows must find room. The worst that
 # was tried, sort() calling itself through comparisons, takes up to 8 MiB.
 _LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
@@ -34,12 +34,6 @@ _LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
 # that was the first to use them, and Python freed them at its end as if they were in the main one's
 # (gh-119213).
 _OWN_SINCE = (3, 12, 4)
-# Plain integers, as in clone_call.py.
-_VM = CloneFlag.VM.value
-_VFORK = CloneFlag.VFORK.value
-_THREAD = CloneFlag.THREAD.value
-_PARENT = CloneFlag.PARENT.value
-_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
 _NO_FUNCTION = ...  # where nobody has handed one over
 _NO_MORE = (None,) * 8  # than flags is asked of clone()
@@ -50,7 +44,6 @@ _NEW_NAMESPACES = (
     )
     | CloneFlag.EMPTY_MNTNS.value
 )
-_LOW_LEVEL = clone_call.WORDS | CloneFlag.SETTLS.value
 
 
 def clone(
@@ -138,7 +131,7 @@ def clone(
         if flags == 0:
             return make_child(new_child(Child, fn, 0, True), _copy, fn, args)
         wanted, signal_number = flags_and_signal(flag_bits(flags), None)
-        if wanted & (_VM | _THREAD) == _VM:
+        if wanted & (VM | THREAD) == VM:
             return make_child(
                 new_child(Child, fn, wanted, True), _share, wanted, signal_number, fn, args
             )
@@ -155,7 +148,7 @@ def clone(
         name=_checked_name(name),
         trusted=trusted,
     )
-    make = _make_sharing if request.flags & _VM else _make_copied
+    make = _make_sharing if request.flags & VM else _make_copied
     if interpreter is not None:
         _require_own_interpreter(interpreter, request.flags)
         make = _make_in_subinterpreter
@@ -184,9 +177,9 @@ def vfork(
         _refuse_as_function(fn, "vfork")
     if flags is _UNSAID and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "vfork")
-    wanted, signal_number = flags_and_signal(flag_bits(flags) | _VM | _VFORK, None)
+    wanted, signal_number = flags_and_signal(flag_bits(flags) | VM | VFORK, None)
     if not options:
-        plain = not wanted & _THREAD
+        plain = not wanted & THREAD
         return make_child(
             new_child(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args
         )
@@ -212,7 +205,7 @@ def fork(flags: int = 0) -> int:
     if callable(flags):
         raise TypeError("fork() returns twice and takes no function: clone(fn) runs one")
     request = requested(flags)
-    if request.flags & _VM:
+    if request.flags & VM:
         raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
     sweep()
     return clone_call.twice(request)
@@ -358,17 +351,17 @@ def _share_set(
 def _refuse_what_is_for_others(
     flags: int, stack_size: int | None, timeout: float | None, trusted: bool | None
 ) -> None:
-    if stack_size is not None and flags & (_VM | _VFORK) != _VM:
+    if stack_size is not None and flags & (VM | VFORK) != VM:
         raise ValueError(
             "stack_size is for a child beside its caller (VM without VFORK): "
             "any other has the caller's"
         )
-    if timeout is not None and flags & (_VFORK | _THREAD):
+    if timeout is not None and flags & (VFORK | THREAD):
         raise ValueError(
             "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
             "killed by itself while its caller goes on"
         )
-    if trusted is False and flags & _VM:
+    if trusted is False and flags & VM:
         raise ValueError(
             "a child that shares the memory (VM) writes wherever it likes, and is trusted with all: "
             "trusted=False is for one with a memory of its own"
@@ -378,7 +371,7 @@ def _refuse_what_is_for_others(
 def _require_own_interpreter(wanted: object, flags: int) -> None:
     if wanted != "own":
         raise ValueError(f"interpreter is 'own', or None for the caller's, not {wanted!r}")
-    if not flags & _VM or flags & (_VFORK | _THREAD):
+    if not flags & VM or flags & (VFORK | THREAD):
         raise ValueError(
             "an interpreter of its own is for a process beside its caller in shared memory "
             "(VM, no VFORK, no THREAD)"
@@ -457,7 +450,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
             how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
             cgroup = self._held.open(os.open, cgroup, how)
         request.cgroup = cgroup
-        self._child._flags = request.flags = request.flags | _INTO_CGROUP
+        self._child._flags = request.flags = request.flags | INTO_CGROUP
         self._child._initial_cgroup = InitialCgroup.before_clone(descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from .. import _core
 from .._core import Plan
+from .._kernel.clone_bits import FILES, NEWPID, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
@@ -14,14 +15,8 @@ from .._setup.options import FUNCTION_OPTIONS, ValidatedOptions, checked, warn_o
 from .._setup.step_reasons import likely_reason
 from .._setup.steps import Moves, Setup, steps_of
 from ..errors import SpawnError, spawn_error
-from ..flags import CloneFlag
 
 T = TypeVar("T")
-
-_VM = CloneFlag.VM.value
-_VFORK = CloneFlag.VFORK.value
-_NEWPID = CloneFlag.NEWPID.value
-_FILES = CloneFlag.FILES.value
 
 
 class FunctionSetup:
@@ -47,7 +42,7 @@ class FunctionSetup:
         setup = Setup(validated=validated, flags=flags, moves=Moves(validated), joined=joined)
         self._steps = steps_of(setup)
         if pid_namespace >= 0:
-            self._steps.add("setns(pid)", "SETNS", pid_namespace, _NEWPID)
+            self._steps.add("setns(pid)", "SETNS", pid_namespace, NEWPID)
         self._plan = Plan(self._steps.steps)
 
     def needed_until_end(self, flags: int) -> Descriptors | None:
@@ -55,7 +50,7 @@ class FunctionSetup:
 
         Any other has copies of them, or is through with them: they are closed, and it is None.
         """
-        if flags & _FILES and not flags & _VFORK:  # who suspends its caller is through by now
+        if flags & FILES and not flags & VFORK:  # who suspends its caller is through by now
             return self._held
         self._held.close()
         return None
@@ -99,12 +94,12 @@ class _Prepared(Generic[T]):
 
 def _refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
     refuse_conflicts(validated, flags)
-    if flags & _FILES and Moves(validated):
+    if flags & FILES and Moves(validated):
         raise ValueError("with FILES the child's descriptors are the caller's: move them there")
-    if "oom_score_adj" in validated and flags & _VM and not flags & _VFORK:
+    if "oom_score_adj" in validated and flags & VM and not flags & VFORK:
         raise ValueError(
             "with VM the child's oom_score_adj is the caller's, as the memory is: set it there, or use "
             "vfork(), whose child has its own"
         )
-    if flags & _VM and "pdeathsig" in validated:
+    if flags & VM and "pdeathsig" in validated:
         raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from .._core import Stack, TidWord
-from ..flags import CloneFlag, flag_bits, whole_number
+from ..flags import flag_bits, whole_number
+from .clone_bits import STOPPED
 from .names import HasFileno
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ Address: TypeAlias = int
 
 SIZES = (64, 80, 88)
 _LAYOUT = struct.Struct("=11Q")
-_STOPPED = CloneFlag.STOPPED.value
 
 
 class CloneArgs:
@@ -69,7 +69,7 @@ class CloneArgs:
         set_tid = _NO_PIDS if self.set_tid is None else checked_pids(self.set_tid)
         stack, stack_size = self.stack_range()
         words = (
-            flag_bits(self.flags) & ~_STOPPED,
+            flag_bits(self.flags) & ~STOPPED,
             address(self.pidfd),
             address(self.child_tid),
             address(self.parent_tid),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 
 from .. import _core
 from .._kernel import pidfd
+from .._kernel.clone_bits import STOPPED, THREAD, VFORK
 from ..errors import Interrupted, TimeoutExpired, died, still_running
 from ..exit_status import END, ExitStatus, from_waitid
 from ..flags import LAST_SIGNAL, CloneFlag
@@ -36,9 +37,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 _core.know_exit_status(ExitStatus, END)
 
-_THREAD = CloneFlag.THREAD.value
-_VFORK = CloneFlag.VFORK.value
-_STOPPED = CloneFlag.STOPPED.value
 _P_PID, _P_PIDFD = 1, 3
 _WNOHANG, _WEXITED, _WNOWAIT, _WALL = 0x1, 0x4, 0x01000000, 0x40000000
 _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -73,7 +71,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     @property
     def _is_thread(self) -> bool:
-        return bool(self._flags & _THREAD)
+        return bool(self._flags & THREAD)
 
     @property
     def flags(self) -> CloneFlag:
@@ -106,7 +104,7 @@ class Child(_core.Handle, Generic[T_co]):
         return descriptor
 
     def _why_no_pidfd(self) -> str:
-        if self._flags & _VFORK and self._status is not None:
+        if self._flags & VFORK and self._status is not None:
             return ": vfork() waits for its child, and has reaped one that ends without an exec"
         return ": it has been waited for" if self._status is not None else ""
 
@@ -437,7 +435,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _waits_for_resume(self) -> bool:
         """Whether it was born stopped, and nobody has let it go on."""
-        return bool(self._flags & _STOPPED) and not self._resumed and _is_stopped(self.pid)
+        return bool(self._flags & STOPPED) and not self._resumed and _is_stopped(self.pid)
 
     def _forget(self) -> None:
         """Nobody holds it any more, and nobody has waited for it."""

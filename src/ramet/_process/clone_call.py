@@ -12,9 +12,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from .. import _core
 from .._core import Plan, SharedTask, Stack, TidWord
 from .._kernel.clone_args import SIZES, Address, CloneArgs, asked_of, require_size
+from .._kernel.clone_bits import (
+    CHILD_WORD,
+    CLEAR_SIGHAND,
+    DETACHED,
+    HANDLERS,
+    INTO_CGROUP,
+    NEWTIME,
+    PARENT,
+    PARENT_SETTID,
+    PIDFD,
+    PTRACE,
+    SETTLS,
+    STOPPED,
+    THREAD,
+    VFORK,
+    VM,
+)
 from .._preflight.quick_check import check, own_refusal, refusal
 from ..errors import CloneError
-from ..flags import CloneFlag
 from .memory_sharers import remember
 from .tree import subreaper
 
@@ -27,26 +43,6 @@ Function: TypeAlias = Callable[[Any], int | None]
 
 _32_BITS = (1 << 32) - 1
 _NO_DESCRIPTOR = -1
-
-# Plain integers: every clone call passes here, and arithmetic with enum members costs ten times as much.
-_NEWTIME = CloneFlag.NEWTIME.value
-_PIDFD = CloneFlag.PIDFD.value
-_THREAD = CloneFlag.THREAD.value
-_PARENT = CloneFlag.PARENT.value
-_PTRACE = CloneFlag.PTRACE.value
-_SETTLS = CloneFlag.SETTLS.value
-_PARENT_SETTID = CloneFlag.PARENT_SETTID.value
-_CHILD_WORD = CloneFlag.CHILD_SETTID.value | CloneFlag.CHILD_CLEARTID.value
-_DETACHED = CloneFlag.DETACHED.value
-_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
-_VM = CloneFlag.VM.value
-_VFORK = CloneFlag.VFORK.value
-_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
-_HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
-# The library's own, above bit 63: the kernel never sees it.
-_STOPPED = CloneFlag.STOPPED.value
-# Where the kernel writes: a clone with one of these needs a word, which only the low level takes.
-WORDS = _PARENT_SETTID | _CHILD_WORD
 
 # A free-threaded Python takes its global lock for ramet._core and keeps it, unless it was told not to.
 _GIL_IS_OFF = sys.version_info >= (3, 13) and not sys._is_gil_enabled()
@@ -74,9 +70,9 @@ def call(
     flags = index(args.flags)
     name = call_name(legacy)
     check(flags, args.exit_signal, name, asked)
-    if flags & _VM and callable(fn):
+    if flags & VM and callable(fn):
         _require_gil(flags)
-    if args.pidfd is None and flags & _PIDFD:
+    if args.pidfd is None and flags & PIDFD:
         args.pidfd = TidWord(_NO_DESCRIPTOR)
     _require_words(args, flags)
     block = args.block()
@@ -85,7 +81,7 @@ def call(
     if stack is not None and stack.in_use:
         raise ValueError(f"{stack!r} is in use: another task may be on it")
     words = tuple(w for w in (args.child_tid, args.parent_tid) if isinstance(w, TidWord))
-    stopped = bool(flags & _STOPPED)
+    stopped = bool(flags & STOPPED)
     try:
         pid, task = _core.clone(
             block.packed,
@@ -158,7 +154,7 @@ def share(
     Source: clone(2), vfork(2), pidfd_open(2).
     """
     _require_gil(flags)
-    if flags & _INTO_CGROUP and further is None:
+    if flags & INTO_CGROUP and further is None:
         raise _no_cgroup()
     chooses_pid = further is not None and further.set_tid is not None
     way = _way_to_share(
@@ -171,11 +167,11 @@ def share(
         refused = refusal(error, way.flags, way.exit_signal, call_name(way.legacy), flags, **fields)
         if error.filename is not None or not _thread_without_pidfd(refused, flags):
             raise refused from None
-        way = way._replace(flags=way.flags & ~_PIDFD)
+        way = way._replace(flags=way.flags & ~PIDFD)
         lost = _core.share(child, *way, fn, arguments, further)
     if subreaper.blocks:
         subreaper.note(child.pid)
-    if not flags & _VFORK:
+    if not flags & VFORK:
         remember(cast(SharedTask, child._task), flags)
     return lost
 
@@ -186,7 +182,7 @@ def _shared_fields(way: Way, flags: int, further: Further | None) -> dict[str, A
     fields: dict[str, Any] = {"size": SIZES[-1]}
     if further is not None and further.set_tid is not None:
         fields["set_tid"] = tuple(further.set_tid)
-    if further is not None and flags & _INTO_CGROUP:
+    if further is not None and flags & INTO_CGROUP:
         fields["cgroup"] = further.cgroup
     return fields
 
@@ -198,12 +194,12 @@ def _way_to_share(
 ) -> Way:
     legacy = _by_clone(flags, chooses_pid, has_clone3)
     check(flags, exit_signal, call_name(legacy))
-    if not legacy and not flags & _HANDLERS and can_clear:
+    if not legacy and not flags & HANDLERS and can_clear:
         # Python's handlers act on the memory that is shared: they must not run in the child.
-        flags |= _CLEAR_SIGHAND
-    if not flags & _DETACHED and not _is_reaped_at_birth(flags):
-        flags |= _PIDFD
-    return Way(flags & ~_STOPPED, exit_signal, legacy, bool(flags & _STOPPED))
+        flags |= CLEAR_SIGHAND
+    if not flags & DETACHED and not _is_reaped_at_birth(flags):
+        flags |= PIDFD
+    return Way(flags & ~STOPPED, exit_signal, legacy, bool(flags & STOPPED))
 
 
 def copy(
@@ -239,12 +235,12 @@ def _copy_as_asked(
 ) -> None:
     asked = index(args.flags)
     legacy = is_by_clone(args)
-    flags = args.flags = asked | (_PIDFD if can_have_pidfd(asked, legacy) else 0)
+    flags = args.flags = asked | (PIDFD if can_have_pidfd(asked, legacy) else 0)
     name = call_name(legacy)
     check(flags, args.exit_signal, name, asked)
     _require_words(args, asked)
     block = args.block()
-    request = block.packed, legacy, bool(flags & _STOPPED)
+    request = block.packed, legacy, bool(flags & STOPPED)
     try:
         _core.copy(child, outcome, request, fn, arguments)
     except OSError as error:
@@ -279,18 +275,18 @@ def refused_fork(error: OSError) -> OSError:
 
 def can_have_pidfd(flags: int, legacy: bool) -> bool:
     """DETACHED excludes it, and clone() has one word for it and the tid."""
-    return not (flags & _DETACHED or (legacy and flags & _PARENT_SETTID))
+    return not (flags & DETACHED or (legacy and flags & PARENT_SETTID))
 
 
 def _thread_without_pidfd(error: OSError, flags: int) -> bool:
     """Before 6.9 a thread had no pidfd, and this is how such a kernel says so."""
     explained = isinstance(error, CloneError) and all(rule.id == "D8" for rule in error.rules)
-    return error.errno == errno.EINVAL and bool(flags & _THREAD) and explained
+    return error.errno == errno.EINVAL and bool(flags & THREAD) and explained
 
 
 def _is_reaped_at_birth(flags: int) -> bool:
     """A suspended caller mostly finds its child at its end, and the core reaps what is its own."""
-    return bool(flags & _VFORK) and not flags & (_THREAD | _PARENT | _PTRACE)
+    return bool(flags & VFORK) and not flags & (THREAD | PARENT | PTRACE)
 
 
 def is_by_clone(args: CloneArgs) -> bool:
@@ -305,8 +301,8 @@ def call_name(legacy: bool) -> "Call":
 
 def _by_clone(flags: int, chooses_pid: bool, has_clone3: bool) -> bool:
     """Whether clone() must or may serve: for DETACHED, and where clone3 is missing."""
-    only_clone3 = flags & ~_STOPPED & ~_32_BITS or flags & _NEWTIME or chooses_pid
-    if flags & _DETACHED:
+    only_clone3 = flags & ~STOPPED & ~_32_BITS or flags & NEWTIME or chooses_pid
+    if flags & DETACHED:
         if only_clone3:
             raise own_refusal("ramet-detached", flags)
         return True
@@ -329,15 +325,15 @@ def is_plain_fork(args: CloneArgs) -> bool:
 
 def _require_words(args: CloneArgs, flags: int) -> None:
     """Each flag that names a word or an address needs it, and SETTLS alone uses tls."""
-    if flags & _PARENT_SETTID and args.parent_tid is None:
+    if flags & PARENT_SETTID and args.parent_tid is None:
         raise ValueError("PARENT_SETTID needs a word for the parent (ptid)")
-    if flags & _CHILD_WORD and args.child_tid is None:
+    if flags & CHILD_WORD and args.child_tid is None:
         raise ValueError("CHILD_SETTID and CHILD_CLEARTID need a word for the child (ctid)")
-    if flags & _SETTLS and args.tls is None:
+    if flags & SETTLS and args.tls is None:
         raise ValueError("SETTLS needs tls, the address for the child's thread register")
-    if args.tls is not None and not flags & _SETTLS:
+    if args.tls is not None and not flags & SETTLS:
         raise ValueError("tls is given without SETTLS, which alone uses it")
-    if flags & _INTO_CGROUP and args.cgroup is None:
+    if flags & INTO_CGROUP and args.cgroup is None:
         raise _no_cgroup()
 
 

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from .. import _core
 from .._core import SharedTask
-from ..flags import CloneFlag
+from .._kernel.clone_bits import THREAD
 
 _PAUSE_SECONDS = 0.001
-_THREAD = CloneFlag.THREAD.value
 
 
 class Sharer(NamedTuple):
@@ -30,7 +29,7 @@ def remember(task: SharedTask, flags: int) -> None:
     if len(_sharers) & (len(_sharers) - 1) == 0:
         for other in [other for other in list(_sharers) if other.done]:
             forget(other)
-    _sharers[task] = Sharer(os.getpid(), bool(flags & _THREAD))
+    _sharers[task] = Sharer(os.getpid(), bool(flags & THREAD))
 
 
 def forget(task: SharedTask) -> None:

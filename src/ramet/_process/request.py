@@ -5,13 +5,8 @@ import signal
 from operator import index
 
 from .._kernel.clone_args import CloneArgs
-from ..flags import LAST_SIGNAL, CloneFlag, flag_bits
-from .clone_call import WORDS
-
-_SIGNAL_BITS = 0x7F
-_THREAD = CloneFlag.THREAD.value
-_PARENT = CloneFlag.PARENT.value
-_LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
+from .._kernel.clone_bits import LOW_LEVEL, PARENT, THREAD
+from ..flags import LAST_SIGNAL, SIGNAL_BITS, CloneFlag, flag_bits
 
 
 def _signal_number(exit_signal: int) -> int:
@@ -34,16 +29,16 @@ def flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
     """The flags without their exit signal, and the exit signal: said once, or by default."""
     if flags < 0:
         raise ValueError(f"flags is not negative, as {flags} is")
-    low = flags & _SIGNAL_BITS
+    low = flags & SIGNAL_BITS
     if exit_signal is not None and low and exit_signal != low:
         raise ValueError(f"the exit signal is said twice: {low} in flags, and {exit_signal}")
-    if flags & _LOW_LEVEL:
+    if flags & LOW_LEVEL:
         raise ValueError(
-            f"{CloneFlag(flags & _LOW_LEVEL)} needs a word or an address: use ramet.lowlevel"
+            f"{CloneFlag(flags & LOW_LEVEL)} needs a word or an address: use ramet.lowlevel"
         )
     if exit_signal is None:
-        quiet = flags & (_THREAD | _PARENT)
+        quiet = flags & (THREAD | PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)
     if not 0 <= exit_signal <= LAST_SIGNAL:
         raise ValueError(f"the exit signal is 0 to {LAST_SIGNAL}, not {exit_signal}")
-    return flags & ~_SIGNAL_BITS, exit_signal
+    return flags & ~SIGNAL_BITS, exit_signal

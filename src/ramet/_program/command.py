@@ -12,10 +12,22 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from .._core import Plan, has_clone3, has_close_range, new_child
 from .._kernel.clone_args import CloneArgs
+from .._kernel.clone_bits import (
+    AUTOREAP,
+    FILES,
+    INTO_CGROUP,
+    LOW_LEVEL,
+    NEWPID,
+    NEWUSER,
+    PARENT,
+    STOPPED,
+    THREAD,
+    VFORK,
+    VM,
+)
 from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, at_once
 from .._process.child import Child, forgotten, make_child, sweep
-from .._process.clone_call import WORDS
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._setup import id_maps
 from .._setup.conflicts import refuse_conflicts
@@ -36,10 +48,9 @@ from .._setup.step_reasons import likely_reason, why_not_executed
 from .._setup.steps import MAPS_GATE, START_GATE, Moves, Setup, steps_of
 from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
-from ..flags import CloneFlag
+from ..flags import SIGNAL_BITS, CloneFlag
 from . import launching
 
-_SIGNAL_BITS = 0x7F
 _AT_FDCWD = -100
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
@@ -47,18 +58,9 @@ _ENTERING = -2  # the pid namespace could not be entered
 _AT_GATE = -3  # it ended where it waited
 _NO_HELPER = -4  # the thread that was to make it could not be made
 
-# Plain integers, as in clone_call.py.
-_VM = CloneFlag.VM.value
-_FILES = CloneFlag.FILES.value
-_VFORK = CloneFlag.VFORK.value
-_PARENT = CloneFlag.PARENT.value
-_THREAD = CloneFlag.THREAD.value
-_STOPPED = CloneFlag.STOPPED.value
-_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
-_ENDS_OTHERWISE = _PARENT | CloneFlag.AUTOREAP.value
+_ENDS_OTHERWISE = PARENT | AUTOREAP
 # Whoever is born with these does not know its maker by number, or may not look into it.
-_FAR_FROM_MAKER = _PARENT | CloneFlag.NEWPID.value | CloneFlag.NEWUSER.value
-_LOW_LEVEL = WORDS | CloneFlag.SETTLS.value
+_FAR_FROM_MAKER = PARENT | NEWPID | NEWUSER
 
 
 _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -268,7 +270,7 @@ class Launch:
             await self._at(launching.LAUNCHED, child, waits)
             return
         await self._at(START_GATE, child, waits)
-        if made.flags & _STOPPED:
+        if made.flags & STOPPED:
             self._underway.stop()
         if made.waits_for_start:
             child.to_be_started_by(self.start)
@@ -280,7 +282,7 @@ class Launch:
         if self._made.waits_for_start and (status := child.poll()) is not None:
             raise _ended_early(status)
         self._underway.open(START_GATE)
-        if self._made.flags & _STOPPED:
+        if self._made.flags & STOPPED:
             return
         step, _ = report = await waits.reach(self._underway, launching.LAUNCHED)
         if step == _AT_GATE and self._made.waits_for_start:
@@ -320,11 +322,11 @@ class _Made:
         self.validated = validated
         self.flags = flags = _checked_flags(validated)
         self.waits_for_start = not validated.get("start", True)
-        self.last_gate = self.waits_for_start or bool(flags & _STOPPED)
+        self.last_gate = self.waits_for_start or bool(flags & STOPPED)
         moves = Moves(validated, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
-        shares_table = bool(flags & _FILES) or (moves.close_others and has_close_range())
-        asked = flags & ~_SIGNAL_BITS
-        birth = asked & ~_STOPPED | _VM | _VFORK | (_FILES if shares_table else 0)
+        shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
+        asked = flags & ~SIGNAL_BITS
+        birth = asked & ~STOPPED | VM | VFORK | (FILES if shares_table else 0)
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
         maps_by_parent = not maps and id_maps.asked(validated)
         self.cgroup: int | None = None
@@ -402,12 +404,12 @@ def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
 
 def _checked_flags(validated: ValidatedOptions) -> int:
     flags: int = validated.get("flags", 0)
-    if flags & _THREAD:
+    if flags & THREAD:
         raise ValueError("a program cannot be a thread of this process: its exec would end us")
-    if flags & _LOW_LEVEL:
-        raise ValueError(f"{CloneFlag(flags & _LOW_LEVEL)} is for ramet.lowlevel")
+    if flags & LOW_LEVEL:
+        raise ValueError(f"{CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
     refuse_conflicts(validated, flags)
-    if flags & _PARENT and not validated.get("start", True):
+    if flags & PARENT and not validated.get("start", True):
         raise ValueError(
             f"with {CloneFlag.PARENT} a child that waits for its start would not end with the caller"
         )
@@ -420,7 +422,7 @@ def _checked_flags(validated: ValidatedOptions) -> int:
 
 
 def _exit_signal(flags: int) -> int:
-    return flags & _SIGNAL_BITS or (0 if flags & _PARENT else signal.SIGCHLD)
+    return flags & SIGNAL_BITS or (0 if flags & PARENT else signal.SIGCHLD)
 
 
 def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
@@ -471,7 +473,7 @@ def _place_in_cgroup(request: CloneArgs, directory: int | None) -> tuple[int, by
     if not has_clone3() or not _exists_in(directory, "cgroup.controllers"):
         return directory, b"cgroup.procs"
     request.cgroup = directory
-    request.flags |= _INTO_CGROUP
+    request.flags |= INTO_CGROUP
     return None
 
 

@@ -7,16 +7,12 @@ from typing import NamedTuple, TypeAlias
 from .. import _core
 from .._core import Plan
 from .._kernel.clone_args import CloneArgs, asked_of
+from .._kernel.clone_bits import CLEAR_SIGHAND, HANDLERS, PIDFD
 from .._preflight.quick_check import check, refusal
 from .._process.clone_call import call_name, can_have_pidfd, is_by_clone
 from .._process.tree import subreaper
-from ..flags import CloneFlag
 
 Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
-
-_PIDFD = CloneFlag.PIDFD.value
-_CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
-_HANDLERS = CloneFlag.SIGHAND.value | _CLEAR_SIGHAND
 
 
 class Prepared:
@@ -62,10 +58,10 @@ def prepared(args: CloneArgs, asked: int) -> Prepared:
     """
     flags = wanted = index(args.flags)
     legacy = is_by_clone(args)
-    if not legacy and not flags & _HANDLERS and _core.has_clear_sighand():
-        flags |= _CLEAR_SIGHAND
+    if not legacy and not flags & HANDLERS and _core.has_clear_sighand():
+        flags |= CLEAR_SIGHAND
     if can_have_pidfd(flags, legacy):
-        flags |= _PIDFD
+        flags |= PIDFD
     args.flags = flags
     check(flags, args.exit_signal, call_name(legacy), asked)
     return Prepared(args, legacy, wanted, asked)

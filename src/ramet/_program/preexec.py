@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from .. import _core
 from .._core import Plan
+from .._kernel.clone_bits import INTO_CGROUP
 from .._preflight.hints import warn_at_caller
 from .._process.child import Child
 from .._process.copied_child import copy_as_asked
@@ -32,7 +33,6 @@ from .command import Command
 _SHARED = (
     CloneFlag.VM | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.VFORK | CloneFlag.STOPPED
 ).value
-_INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 _EXIT_NOT_LAUNCHED = 127
 _REPORT = struct.Struct("=ii")  # the step, and its errno
 _IN_FUNCTION = -1  # the step of one whose function raised; its traceback follows
@@ -131,7 +131,7 @@ class _Launch:
         request.set_tid = made.validated.get("set_tid")
         if made.cgroup is not None and made.setup.cgroup is None:
             request.cgroup = made.cgroup
-            request.flags |= _INTO_CGROUP
+            request.flags |= INTO_CGROUP
         try:
             copy_as_asked(child, request, self._become, (), ResultChannel())
         except CloneError as error:

@@ -27,14 +27,13 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from .._kernel.clone_bits import FILES, SIGHAND
 from .._kernel.names import CAPABILITIES, SCHEDULERS
-from ..flags import CloneFlag, signal_name
+from ..flags import signal_name
 from .options import DEVNULL, ValidatedOptions
 
 Step: TypeAlias = tuple[object, ...]
 
-_FILES = CloneFlag.FILES.value
-_SIGHAND = CloneFlag.SIGHAND.value
 _AT_FDCWD = -100
 _F_SETFD = 2
 _TIOCSCTTY = 0x540E
@@ -170,7 +169,7 @@ def _own_files(s: Setup, steps: Steps) -> None:
         return
     if s.shared_table and not s.moves.close_others:
         if s.moves:
-            steps.add("unshare(FILES)", "UNSHARE", _FILES)
+            steps.add("unshare(FILES)", "UNSHARE", FILES)
     elif s.shared_table:
         first = _first_not_needed(s, s.moves.near)
         steps.add("close_range(UNSHARE)", "OWN_FILES", _first_not_needed(s, s.moves.above), first)
@@ -355,7 +354,7 @@ def _parent_death(s: Setup, steps: Steps) -> None:
 def _signals(s: Setup, steps: Steps) -> None:
     validated = s.validated
     defaults = list(validated.get("default_signals", ()))
-    if validated.get("restore_signals", True) and not s.flags & _SIGHAND:
+    if validated.get("restore_signals", True) and not s.flags & SIGHAND:
         defaults += _IGNORED_BY_PYTHON
     actions = [(int(number), signal.SIG_DFL) for number in defaults]
     actions += [(number, signal.SIG_IGN) for number in validated.get("ignored_signals", ())]
@@ -367,7 +366,7 @@ def _signals(s: Setup, steps: Steps) -> None:
 
 def _start_gate(s: Setup, steps: Steps) -> None:
     if s.last_gate:  # where it can be terminated: with SIGHAND the handlers would be ours
-        own_handlers = not s.flags & _SIGHAND
+        own_handlers = not s.flags & SIGHAND
         steps.add("wait for the start", "GATE", START_GATE, own_handlers)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _core
+from .._kernel.clone_bits import NEWPID, PARENT, SETTLS, SIGHAND, THREAD, VFORK
 from .._preflight.this_machine import errno_name
 from ..flags import CloneFlag
 from ..law import SHARES, Call, Request, make_request
@@ -31,12 +32,7 @@ _COMPARED = [(row.key, _KCMP_TYPES[row.probe]) for row in SHARES if row.probe in
 _LINKED = [
     (row.key, row.probe.rpartition("/")[2]) for row in SHARES if row.probe.startswith("/proc")
 ]
-_VFORK = CloneFlag.VFORK.value
-_THREAD = CloneFlag.THREAD.value
-_PARENT = CloneFlag.PARENT.value
-_SETTLS = CloneFlag.SETTLS.value
-_VM = CloneFlag.VM.value
-_AN_INIT_THAT_SHARES_HANDLERS = CloneFlag.NEWPID.value | CloneFlag.SIGHAND.value
+_AN_INIT_THAT_SHARES_HANDLERS = NEWPID | SIGHAND
 
 
 @dataclass
@@ -86,7 +82,7 @@ class Kernel:
         request = case.request()
         structure = self._structure(request, case)
         self.page.clear()
-        stays = not request.flags & _VFORK
+        stays = not request.flags & VFORK
         legacy = request.call == "clone"
         pid = _core.trial_begin(structure, request.size, legacy, self.page.memory, 0, stays)
         if pid < 0:
@@ -118,7 +114,7 @@ class Kernel:
             request.exit_signal,
             stack,
             stack_size,
-            (page.tls if request.flags & _SETTLS else 0) if request.tls is None else request.tls,
+            (page.tls if request.flags & SETTLS else 0) if request.tls is None else request.tls,
             page.lay_pids(pids) if isinstance(pids, tuple) and pids else pids or 0,
             request.set_tid_size,
             request.cgroup if isinstance(request.cgroup, int) else case.cgroup_fd,
@@ -196,9 +192,9 @@ class Kernel:
     @contextlib.contextmanager
     def _watched(self, pid: int, flags: int) -> Any:
         yield
-        if flags & _THREAD:
+        if flags & THREAD:
             _wait_for_thread(pid)
-        elif flags & _PARENT:
+        elif flags & PARENT:
             _wait_for_sibling(pid)
         else:
             with contextlib.suppress(ChildProcessError):

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..flags import CloneFlag, signal_name
+from ..flags import SIGNAL_BITS, CloneFlag, signal_name
 from .caller import Caller
 from .drawing import draw
 from .evaluate import evaluate, predict
@@ -17,7 +17,6 @@ from .rule import Rule
 from .sharing import SHARES
 from .version import NEWEST, parse_version, version_text
 
-_SIGNAL_BITS = 0x7F
 _CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
 # Descriptors and sizes are read more easily in tens, addresses not.
 _LARGEST_SHOWN_DECIMAL = 0xFFFF
@@ -99,9 +98,9 @@ class Explanation:
     @property
     def flags(self) -> tuple[FlagWords, ...]:
         """Each flag of the request."""
-        asked = self.outcome.request.flags & ~_SIGNAL_BITS
+        asked = self.outcome.request.flags & ~SIGNAL_BITS
         seen = self.outcome.flags
-        told = [_told(flag) for flag in CloneFlag(seen & ~_SIGNAL_BITS)]
+        told = [_told(flag) for flag in CloneFlag(seen & ~SIGNAL_BITS)]
         # A bit that meant another flag to this kernel is told by that one.
         moved = (seen & ~asked).bit_count()
         strange = CloneFlag(asked & ~seen)

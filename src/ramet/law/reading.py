@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..flags import CloneFlag, UnknownFlagError, flag_bits
+from ..flags import SIGNAL_BITS, CloneFlag, UnknownFlagError, flag_bits
 from .request import CSIGNAL, Call
 from .version import NEWEST, kernel_version, parse_version
 
-_SIGNAL_BITS = 0x7F
 _CLONE3_SINCE = "5.3"
 
 
@@ -156,7 +155,7 @@ def _read_trace(text: str, call: Call) -> Reading:
     if size := _SIZE.search(text):
         fields["size"] = int(size[1])
     # The parser takes the signal of the structure into the low bits.
-    return Reading(bits & ~_SIGNAL_BITS, bits & _SIGNAL_BITS, call, fields, traced)
+    return Reading(bits & ~SIGNAL_BITS, bits & SIGNAL_BITS, call, fields, traced)
 
 
 def _fields(text: str, call: Call) -> list[tuple[str, Any]]:
@@ -191,9 +190,9 @@ def complete(reading: Reading, kernel: str | None) -> Reading:
     if no_clone3 or reading.flags & CloneFlag.DETACHED.value:
         reading.call = "clone"
         return reading
-    low = reading.flags & CSIGNAL & _SIGNAL_BITS
+    low = reading.flags & CSIGNAL & SIGNAL_BITS
     reading.call = "clone3"
     if reading.exit_signal is None:
-        reading.flags &= ~_SIGNAL_BITS
+        reading.flags &= ~SIGNAL_BITS
         reading.exit_signal = low
     return reading

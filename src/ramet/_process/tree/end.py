@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...flags import CloneFlag
+from ..._kernel.clone_bits import NEWPID
 from .own_cgroup import OwnCgroup
 from .subreaper import Subreaper
 from .walk import Walk
-
-_NEWPID = CloneFlag.NEWPID.value
 
 
 class Root(NamedTuple):
@@ -54,7 +52,7 @@ class End:
         if self._is_asked:
             self._walk.forget_dead()
         elif root.pidfd is not None:
-            if by_cgroup or root.flags & _NEWPID:
+            if by_cgroup or root.flags & NEWPID:
                 root.kill()  # it may have left the cgroup; the init of a namespace takes all along
                 self._walk.add_dying(root.pid, root.pidfd)
             else:
