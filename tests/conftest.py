@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -173,6 +174,32 @@ def nothing_left() -> Iterator[LeakCheck]:
     check = LeakCheck()
     yield check
     check.verify()
+
+
+# ---- a control group
+
+MOUNTS = Path("/proc/self/mounts")
+
+
+def _cgroup2_roots() -> Iterator[Path]:
+    for line in MOUNTS.read_text().splitlines():
+        _, place, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            yield Path(place)
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A new directory of cgroup v2, empty again and removed in the end."""
+    for root in _cgroup2_roots():
+        try:
+            made = Path(tempfile.mkdtemp(prefix="ramet-test-", dir=root))
+        except OSError:
+            continue
+        yield made
+        made.rmdir()
+        return
+    pytest.skip("needs a cgroup v2 hierarchy in which a directory can be made")
 
 
 # ---- how long a test may take

@@ -2,9 +2,7 @@
 
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,29 +10,6 @@ import pytest
 from ramet import Command
 
 Told: TypeAlias = Callable[..., str]
-
-MOUNTS = Path("/proc/self/mounts")
-
-
-def _cgroup2_roots() -> Iterator[Path]:
-    for line in MOUNTS.read_text().splitlines():
-        _, place, kind, *_ = line.split(" ")
-        if kind == "cgroup2":
-            yield Path(place)
-
-
-@pytest.fixture
-def cgroup() -> Iterator[Path]:
-    """A new directory of cgroup v2, empty again and removed in the end."""
-    for root in _cgroup2_roots():
-        try:
-            made = Path(tempfile.mkdtemp(prefix="ramet-test-", dir=root))
-        except OSError:
-            continue
-        yield made
-        made.rmdir()
-        return
-    pytest.skip("needs a cgroup v2 hierarchy in which a directory can be made")
 
 
 @pytest.fixture

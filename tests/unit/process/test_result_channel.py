@@ -146,7 +146,7 @@ def test_a_traceback_needs_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("traceback.format_exception", import_late)
     kind, raised = hosted(raise_it(LookupError("in the child")))
     assert (kind, type(raised)) == (RAISED, LookupError)
-    assert "test_transfer.py" in str(raised.__cause__)
+    assert "test_result_channel.py" in str(raised.__cause__)
     assert str(raised.__cause__).endswith(", in fn\nLookupError: in the child\n")
 
 

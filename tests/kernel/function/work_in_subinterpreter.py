@@ -1,4 +1,4 @@
-"""What test_own_interpreter.py runs in interpreters of their own, which find it by import."""
+"""What test_in_subinterpreter.py runs in interpreters of their own, which find it by import."""
 
 import os
 import re

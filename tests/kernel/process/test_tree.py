@@ -16,7 +16,7 @@ from ramet import CloneFlag as F
 from ramet._kernel import procfs
 
 if TYPE_CHECKING:
-    from ..conftest import LeakCheck
+    from ...conftest import LeakCheck
 
 SECONDS = 20.0
 

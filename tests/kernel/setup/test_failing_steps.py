@@ -180,7 +180,7 @@ def test_maps_that_cannot_be_written_are_told(name: str, call: str, nothing_left
 
 def test_every_step_of_the_kernel_is_tried(nothing_left: object) -> None:
     """No label of a step is missing in the table above."""
-    sources = Path(__file__).parents[2] / "src/ramet/_setup/steps.py"
+    sources = Path(__file__).parents[3] / "src/ramet/_setup/steps.py"
     if not sources.exists():
         pytest.skip("needs the sources")
     labels = re.findall(r'steps\.add\(\s*f?"([^"{(]+)', sources.read_text())
