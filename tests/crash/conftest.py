@@ -26,7 +26,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 """
 
 
-class Apart:
+class NewPython:
     """A function of a test file that runs in an interpreter of its own; its arguments are simple.
 
     The function may use nothing of its file: it imports what it needs. options: the interpreter's;
@@ -109,12 +109,12 @@ def _has_ended(pidfd: int, seconds: float) -> bool:
 
 
 @pytest.fixture
-def apart() -> Iterator[Callable[..., Apart]]:
+def in_new_python() -> Iterator[Callable[..., NewPython]]:
     """Starts functions in interpreters of their own, and ends them with the test."""
-    started: list[Apart] = []
+    started: list[NewPython] = []
 
-    def start(fn: Callable[..., object], *args: Any, **how: Any) -> Apart:
-        started.append(Apart(fn, *args, **how))
+    def start(fn: Callable[..., object], *args: Any, **how: Any) -> NewPython:
+        started.append(NewPython(fn, *args, **how))
         return started[-1]
 
     yield start

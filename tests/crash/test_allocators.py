@@ -93,9 +93,9 @@ def live_and_die(deaths: int) -> None:  # noqa: C901, PLR0915 - a program of its
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_births_and_deaths(apart: Start, mode: str) -> None:
+def test_children_start_and_end(in_new_python: Start, mode: str) -> None:
     """With debug hooks, without Python's own allocator, and traced: each begins, and each is recovered."""
-    apart(live_and_die, 3, **MODES[mode]).finish()
+    in_new_python(live_and_die, 3, **MODES[mode]).finish()
 
 
 def trace_now_and_then(turns: int) -> None:
@@ -112,6 +112,6 @@ def trace_now_and_then(turns: int) -> None:
         tracemalloc.stop()
 
 
-def test_tracing_begins_at_any_moment(apart: Start) -> None:
+def test_tracing_begins_at_any_moment(in_new_python: Start) -> None:
     """More host threads are made each time, with tracing on and off."""
-    apart(trace_now_and_then, 12).finish()
+    in_new_python(trace_now_and_then, 12).finish()

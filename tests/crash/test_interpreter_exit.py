@@ -83,10 +83,10 @@ def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:  
 @pytest.mark.parametrize("forget", [False, True], ids=["kept", "forgotten"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_end_of_the_program_is_theirs(
-    apart: Start, kind: str, forget: bool, activity: str
+    in_new_python: Start, kind: str, forget: bool, activity: str
 ) -> None:
     """A program that ends does not hang on its children in shared memory, and leaves none."""
-    program = apart(leave_children, int(KINDS[kind]), activity, forget, "return")
+    program = in_new_python(leave_children, int(KINDS[kind]), activity, forget, "return")
     program.watch()
     program.go_on()
     program.finish()
@@ -98,9 +98,9 @@ def test_the_end_of_the_program_is_theirs(
     [("exit", 3), ("raise", 1), ("hard exit", 3), ("signal", -signal.SIGTERM), ("thread", 0)],
     ids=["exit", "raise", "hard exit", "signal", "thread"],
 )
-def test_whatever_way_it_ends(apart: Start, way: str, code: int) -> None:
+def test_whatever_way_it_ends(in_new_python: Start, way: str, code: int) -> None:
     """The program ends with its own code, in whatever way it ends, and no child is left."""
-    program = apart(leave_children, int(F.VM), "spin", False, way)
+    program = in_new_python(leave_children, int(F.VM), "spin", False, way)
     program.watch()
     program.go_on()
     program.finish(code)
@@ -126,9 +126,9 @@ def leave_a_thread() -> None:
     atexit.register(end.set)
 
 
-def test_the_end_waits_for_threads(apart: Start) -> None:
+def test_the_end_waits_for_threads(in_new_python: Start) -> None:
     """A child that is a thread cannot be killed, and the program waits for it as for any thread."""
-    assert apart(leave_a_thread).finish() == "the last word\n"
+    assert in_new_python(leave_a_thread).finish() == "the last word\n"
 
 
 def leave_threads_of_a_dead_child(flags: int) -> None:
@@ -156,9 +156,9 @@ def leave_threads_of_a_dead_child(flags: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
-def test_the_end_waits_for_no_dead_threads(apart: Start, flags: F) -> None:
+def test_the_end_waits_for_no_dead_threads(in_new_python: Start, flags: F) -> None:
     """The threads that a child started died with it, though it never came to wait for them."""
-    assert apart(leave_threads_of_a_dead_child, int(flags)).finish() == "the last word\n"
+    assert in_new_python(leave_threads_of_a_dead_child, int(flags)).finish() == "the last word\n"
 
 
 def end_with_threads_that_end(flags: int) -> None:
@@ -176,12 +176,12 @@ def end_with_threads_that_end(flags: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
-def test_a_thread_ends_before_its_child(apart: Start, flags: F) -> None:
+def test_a_thread_ends_before_its_child(in_new_python: Start, flags: F) -> None:
     """A thread that has left Python, and has some steps to go, is not killed with its child there.
 
     The interpreter would wait for its last step for ever.
     """
-    assert apart(end_with_threads_that_end, int(flags)).finish() == "the last word\n"
+    assert in_new_python(end_with_threads_that_end, int(flags)).finish() == "the last word\n"
 
 
 def leave_daemons(flags: int, forever: bool) -> None:
@@ -209,10 +209,10 @@ def leave_daemons(flags: int, forever: bool) -> None:
 
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("flags", [F(0), F.VM, F.VM | F.VFORK], ids=str)
-def test_daemon_threads_that_make_children(apart: Start, flags: F, forever: bool) -> None:
+def test_daemon_threads_that_make_children(in_new_python: Start, flags: F, forever: bool) -> None:
     """The interpreter ends in order, whatever threads that nobody waits for have made or are making."""
     for _ in range(3):
-        assert apart(leave_daemons, int(flags), forever).finish() == "the last word\n"
+        assert in_new_python(leave_daemons, int(flags), forever).finish() == "the last word\n"
 
 
 def make_children_at_the_end(where: str) -> None:
@@ -239,9 +239,9 @@ def make_children_at_the_end(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["atexit", "a last thread"])
-def test_children_of_the_last_moment(apart: Start, where: str) -> None:
+def test_children_of_the_last_moment(in_new_python: Start, where: str) -> None:
     """Children made while the program ends work, and do not keep it from ending."""
-    assert apart(make_children_at_the_end, where).finish() == "[1, 2, 3]\n"
+    assert in_new_python(make_children_at_the_end, where).finish() == "[1, 2, 3]\n"
 
 
 def end_in_a_child(flags: int) -> None:
@@ -255,9 +255,9 @@ def end_in_a_child(flags: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [F(0), F.FS, F.VM, F.VM | F.VFORK], ids=str)
-def test_only_the_caller_ends_the_program(apart: Start, flags: F) -> None:
+def test_only_the_caller_ends_the_program(in_new_python: Start, flags: F) -> None:
     """A child ends at the end of its function, and the program's last lines run once."""
-    assert apart(end_in_a_child, int(flags)).finish() == "once\n"
+    assert in_new_python(end_in_a_child, int(flags)).finish() == "once\n"
 
 
 def end_a_process_of_a_childs(sharing: int) -> None:
@@ -295,6 +295,6 @@ def end_a_process_of_a_childs(sharing: int) -> None:
 
 
 @pytest.mark.parametrize("sharing", [F.VM, F.VM | F.FILES, F.VM | F.SIGHAND | F.THREAD], ids=str)
-def test_a_process_that_a_child_forks_ends_in_order(apart: Start, sharing: F) -> None:
+def test_a_process_that_a_child_forks_ends_in_order(in_new_python: Start, sharing: F) -> None:
     """The thread that made it is its main thread there, and waits for its others: its exit code is 0."""
-    apart(end_a_process_of_a_childs, int(sharing)).finish()
+    in_new_python(end_a_process_of_a_childs, int(sharing)).finish()

@@ -65,15 +65,15 @@ VM, SIGHAND, FILES = 0x100, 0x800, 0x400
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 @pytest.mark.parametrize("activity", ["sleep", "spin", "allocate", "call"])
-def test_the_caller_kills(apart: Start, activity: str, number: int) -> None:
+def test_the_caller_kills(in_new_python: Start, activity: str, number: int) -> None:
     """A child in shared memory can be killed in the midst of anything, and the caller goes on."""
-    apart(killed_by_the_caller, activity, int(number), VM, 30).finish()
+    in_new_python(killed_by_the_caller, activity, int(number), VM, 30).finish()
 
 
 @pytest.mark.parametrize("flags", [VM | SIGHAND, VM | FILES], ids=["sighand", "files"])
-def test_the_caller_kills_who_shares_more(apart: Start, flags: int) -> None:
+def test_the_caller_kills_who_shares_more(in_new_python: Start, flags: int) -> None:
     """Nor does it matter what else is shared."""
-    apart(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
+    in_new_python(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
 
 
 def killed_while_they_wait_for_a_lock(count: int) -> None:
@@ -108,12 +108,12 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
         assert not thread.is_alive()
 
 
-def test_waiting_for_a_lock_is_a_good_moment_to_be_killed(apart: Start) -> None:
+def test_waiting_for_a_lock_is_a_good_moment_to_be_killed(in_new_python: Start) -> None:
     """2,000 children killed while they wait for a lock of their own leave all other locks going.
 
     Since 3.13 such a child stands in a table of the interpreter's, by an entry on its stack.
     """
-    apart(killed_while_they_wait_for_a_lock, 2000).finish()
+    in_new_python(killed_while_they_wait_for_a_lock, 2000).finish()
 
 
 def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a table of ways, told as branches
@@ -165,9 +165,9 @@ def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a tabl
 
 
 @pytest.mark.parametrize("way", ["kill", "read", "read without the GIL", "abort", "exit", "exec"])
-def test_a_child_dies_by_its_own_hand(apart: Start, way: str) -> None:
+def test_a_child_dies_by_its_own_hand(in_new_python: Start, way: str) -> None:
     """Whether it held the GIL or not, the end of a child leaves the caller and its threads going."""
-    apart(dead_by_their_own_hand, way, 60).finish()
+    in_new_python(dead_by_their_own_hand, way, 60).finish()
 
 
 def killed_by_others(seed: int, count: int) -> None:
@@ -209,11 +209,11 @@ for line in sys.stdin:
     assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
 
 
-def test_others_kill_who_holds_the_gil(apart: Start) -> None:
+def test_others_kill_who_holds_the_gil(in_new_python: Start) -> None:
     """200 children that hold the GIL, killed by another process, leave the caller alive."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_by_others, seed, 200).finish()
+    in_new_python(killed_by_others, seed, 200).finish()
 
 
 def killer(seed: int, most_steps: int) -> str:
@@ -296,7 +296,7 @@ def killed_within_malloc(killer_source: str, count: int) -> None:
 
 @pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="it is glibc's malloc")
 @pytest.mark.parametrize("most_steps", [0, 600], ids=["at any moment", "at any instruction"])
-def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
+def test_others_kill_who_allocates(in_new_python: Start, most_steps: int) -> None:
     """Children killed by another process within malloc take its lock along, and hang nobody.
 
     Nor whoever frees what they had allocated, nor a fork, which takes the locks of all arenas. By
@@ -304,7 +304,7 @@ def test_others_kill_who_allocates(apart: Start, most_steps: int) -> None:
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_within_malloc, killer(seed, most_steps), 60 if most_steps else 40).finish()
+    in_new_python(killed_within_malloc, killer(seed, most_steps), 60 if most_steps else 40).finish()
 
 
 # It reads pids, and where the lock of each one's arena lies, and kills it within malloc, in that lock.
@@ -433,14 +433,14 @@ def fork_with_arenas_given_up(killer_source: str, seed: int) -> None:  # noqa: C
 
 
 @pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="it is glibc's malloc")
-def test_a_fork_with_arenas_given_up(apart: Start) -> None:
+def test_a_fork_with_arenas_given_up(in_new_python: Start) -> None:
     """In a copy threads are given the arenas that were given up, and can allocate there, whoever forks.
 
     An arena is given up when its lock died with its holder, and another thread computes without pause.
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(fork_with_arenas_given_up, KILLER_OF_HOLDERS, seed).finish()
+    in_new_python(fork_with_arenas_given_up, KILLER_OF_HOLDERS, seed).finish()
 
 
 def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
@@ -488,14 +488,14 @@ def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
 
 
 @pytest.mark.skipif("glibc" not in "".join(platform.libc_ver()), reason="musl's locks tell nothing")
-def test_others_kill_who_takes_and_gives_up_the_gil(apart: Start) -> None:
+def test_others_kill_who_takes_and_gives_up_the_gil(in_new_python: Start) -> None:
     """At whatever instruction of it a child dies, its caller's threads have the GIL again.
 
     It may have it, or half of it, wait for it, have been woken for it, or be about to wake another.
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_in_and_out_of_the_gil, killer(seed, 2000), 40).finish()
+    in_new_python(killed_in_and_out_of_the_gil, killer(seed, 2000), 40).finish()
 
 
 def killed_at_random_moments(seed: int, count: int) -> None:
@@ -538,11 +538,11 @@ def killed_at_random_moments(seed: int, count: int) -> None:
     assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
 
 
-def test_the_caller_kills_at_random_moments(apart: Start) -> None:
+def test_the_caller_kills_at_random_moments(in_new_python: Start) -> None:
     """200 children killed at random moments of allocating, beside busy threads, hurt nobody."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(killed_at_random_moments, seed, 200).finish()
+    in_new_python(killed_at_random_moments, seed, 200).finish()
 
 
 def end_by_a_thread(way: str, flags: int, depth: int) -> None:
@@ -583,6 +583,8 @@ def end_by_a_thread(way: str, flags: int, depth: int) -> None:
 @pytest.mark.parametrize("depth", [0, 1])
 @pytest.mark.parametrize("flags", [F.VM.value, (F.VM | F.VFORK).value], ids=["VM", "vfork"])
 @pytest.mark.parametrize("way", ["exit", "kill", "exec"])
-def test_a_thread_of_the_child_can_end_it(apart: Start, way: str, flags: int, depth: int) -> None:
+def test_a_thread_of_the_child_can_end_it(
+    in_new_python: Start, way: str, flags: int, depth: int
+) -> None:
     """The interpreter lock is free again, which that thread has had as it ended the process."""
-    apart(end_by_a_thread, way, flags, depth).finish()
+    in_new_python(end_by_a_thread, way, flags, depth).finish()

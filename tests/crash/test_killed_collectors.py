@@ -73,9 +73,11 @@ def die_in_a_finalizer(end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["killed", "itself", "thread"])
-def test_who_dies_in_a_finalizer_leaves_the_collector_to_others(apart: Start, end: str) -> None:
+def test_who_dies_in_a_finalizer_leaves_the_collector_to_others(
+    in_new_python: Start, end: str
+) -> None:
     """What a child that dies in a finalizer was collecting is in order, and can be used and collected."""
-    apart(die_in_a_finalizer, end).finish()
+    in_new_python(die_in_a_finalizer, end).finish()
 
 
 def die_in_a_callback(where: str, end: str) -> None:
@@ -131,10 +133,10 @@ def die_in_a_callback(where: str, end: str) -> None:
 @pytest.mark.parametrize("end", ["killed", "itself"])
 @pytest.mark.parametrize("where", ["weakref", "start", "stop"])
 def test_who_dies_in_a_callback_leaves_the_collector_to_others(
-    apart: Start, where: str, end: str
+    in_new_python: Start, where: str, end: str
 ) -> None:
     """The garbage collector goes on after a death in code that it had called."""
-    apart(die_in_a_callback, where, end).finish()
+    in_new_python(die_in_a_callback, where, end).finish()
 
 
 def die_with_a_part_in_hands() -> None:
@@ -171,9 +173,9 @@ def die_with_a_part_in_hands() -> None:
     mark.value &= ~looked_at
 
 
-def test_a_collector_that_cannot_go_on_is_told_of(apart: Start) -> None:
+def test_a_collector_that_cannot_go_on_is_told_of(in_new_python: Start) -> None:
     """Where the dead had a part of its lists in hands nobody begins again, for that would crash."""
-    apart(die_with_a_part_in_hands).finish()
+    in_new_python(die_with_a_part_in_hands).finish()
 
 
 def die_beside_a_collection() -> None:
@@ -218,6 +220,6 @@ def die_beside_a_collection() -> None:
     thread.join(30)
 
 
-def test_the_collection_of_another_is_left_to_it(apart: Start) -> None:
+def test_the_collection_of_another_is_left_to_it(in_new_python: Start) -> None:
     """A child that dies beside a thread that collects garbage takes nothing from it."""
-    apart(die_beside_a_collection).finish()
+    in_new_python(die_beside_a_collection).finish()

@@ -126,9 +126,9 @@ def leave_open(end: str) -> None:  # noqa: C901, PLR0915 - a program of its own
 @pytest.mark.parametrize(
     "end", ["return", "raise", "kill", "exec", "vfork", "vfork exec", "thread group"]
 )
-def test_it_closes_nothing_of_the_callers(apart: Start, end: str) -> None:
+def test_it_closes_nothing_of_the_callers(in_new_python: Start, end: str) -> None:
     """However its child ends, and whoever gives it up: our own descriptors of its numbers stay open."""
-    apart(leave_open, end).finish()
+    in_new_python(leave_open, end).finish()
 
 
 def log_first_in_a_child(mode: str, end: str) -> None:
@@ -169,9 +169,11 @@ def log_first_in_a_child(mode: str, end: str) -> None:
 
 @pytest.mark.parametrize("end", ["return", "kill"])
 @pytest.mark.parametrize("mode", ["a", "w"])
-def test_a_handler_of_logging_opens_its_file_anew(apart: Start, mode: str, end: str) -> None:
+def test_a_handler_of_logging_opens_its_file_anew(
+    in_new_python: Start, mode: str, end: str
+) -> None:
     """No line of the caller's goes to the file that has the number here."""
-    apart(log_first_in_a_child, mode, end).finish()
+    in_new_python(log_first_in_a_child, mode, end).finish()
 
 
 def keep_what_is_the_callers() -> None:
@@ -200,7 +202,7 @@ def keep_what_is_the_callers() -> None:
         os.fstat(each.fileno())
         each.close()
     kept.clear()
-    # What it was born with it may open once more: that is ours, too.
+    # What it was made with it may open once more: that is ours, too.
     ramet.clone(lambda: kept.append(io.FileIO(writing, "w")), flags=F.VM).result(30)
     kept[0].write(b"x")
     assert os.read(reading, 10) == b"x"
@@ -223,6 +225,6 @@ def keep_what_is_the_callers() -> None:
         os.fstat(ours.fileno())
 
 
-def test_what_the_caller_has_as_well_stays(apart: Start) -> None:
-    """Descriptors of a shared table, and those that a child was born with, can be used on."""
-    apart(keep_what_is_the_callers).finish()
+def test_what_the_caller_has_as_well_stays(in_new_python: Start) -> None:
+    """Descriptors of a shared table, and those that a child was made with, can be used on."""
+    in_new_python(keep_what_is_the_callers).finish()

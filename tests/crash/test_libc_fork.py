@@ -34,9 +34,9 @@ def handlers_run() -> None:
     assert ran == ["before", "parent"]
 
 
-def test_handlers_of_other_libraries_run_in_caller_and_child(apart: Start) -> None:
+def test_handlers_of_other_libraries_run_in_caller_and_child(in_new_python: Start) -> None:
     """Those before a fork and those after it, each where it belongs, once."""
-    apart(handlers_run).finish()
+    in_new_python(handlers_run).finish()
 
 
 def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
@@ -107,9 +107,9 @@ def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
     assert signal.sigwait([signal.SIGSYS]) == signal.SIGSYS
 
 
-def test_what_the_caller_has_for_sigsys_is_there_all_the_time(apart: Start) -> None:
+def test_what_the_caller_has_for_sigsys_is_there_all_the_time(in_new_python: Start) -> None:
     """Its handler hears what is meant for it; mask and signal stack are as they were, on both sides."""
-    apart(signals_are_kept).finish()
+    in_new_python(signals_are_kept).finish()
 
 
 def signals_rain(source: str) -> None:
@@ -154,9 +154,9 @@ def signals_rain(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["timer", "setuid"])
-def test_signals_may_come_meanwhile(apart: Start, source: str) -> None:
+def test_signals_may_come_meanwhile(in_new_python: Start, source: str) -> None:
     """Those of the caller's wait for the clone call; those by which libc changes a user do not."""
-    apart(signals_rain, source).finish()
+    in_new_python(signals_rain, source).finish()
 
 
 def calls_are_trapped(helpers: str) -> None:
@@ -194,9 +194,9 @@ def calls_are_trapped(helpers: str) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="changes a register of x86_64")
-def test_a_filter_that_traps_has_its_handler_all_the_time(apart: Start) -> None:
+def test_a_filter_that_traps_has_its_handler_all_the_time(in_new_python: Start) -> None:
     """A call that a sandbox answers by a SIGSYS handler of its own is answered within libc's fork, too."""
-    apart(calls_are_trapped, HELPERS).finish()
+    in_new_python(calls_are_trapped, HELPERS).finish()
 
 
 def handler_makes_thread() -> None:
@@ -226,9 +226,9 @@ def handler_makes_thread() -> None:
         pass
 
 
-def test_a_handler_that_makes_a_thread_does_no_harm(apart: Start) -> None:
+def test_a_handler_that_makes_a_thread_does_no_harm(in_new_python: Start) -> None:
     """The clone call is missed then, and made beside libc's fork; of which nothing is left."""
-    apart(handler_makes_thread).finish()
+    in_new_python(handler_makes_thread).finish()
 
 
 def others_compute() -> None:
@@ -258,9 +258,9 @@ def others_compute() -> None:
     assert min(taken) < 0.015, taken
 
 
-def test_nobody_waits_for_threads_that_compute(apart: Start) -> None:
+def test_nobody_waits_for_threads_that_compute(in_new_python: Start) -> None:
     """A clone call takes no longer because other threads are in native code without a pause."""
-    apart(others_compute).finish()
+    in_new_python(others_compute).finish()
 
 
 def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a program of its own
@@ -334,9 +334,9 @@ def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a prog
     another.join()
 
 
-def test_a_copy_that_can_unshare_comes_of_libcs_own_fork(apart: Start) -> None:
+def test_a_copy_that_can_unshare_comes_of_libcs_own_fork(in_new_python: Start) -> None:
     """Where libc's fork takes no flags its child makes the namespaces itself: all its handlers run."""
-    apart(namespaces_without_dispatch, HELPERS).finish()
+    in_new_python(namespaces_without_dispatch, HELPERS).finish()
 
 
 def refused_without_dispatch(helpers: str) -> None:
@@ -377,9 +377,9 @@ def refused_without_dispatch(helpers: str) -> None:
     assert os.listdir("/proc/self/fd") == descriptors
 
 
-def test_a_namespace_that_is_refused_leaves_no_child(apart: Start) -> None:
+def test_a_namespace_that_is_refused_leaves_no_child(in_new_python: Start) -> None:
     """The child's unshare fails, and its caller hears of it as of a clone that fails."""
-    apart(refused_without_dispatch, HELPERS).finish()
+    in_new_python(refused_without_dispatch, HELPERS).finish()
 
 
 def without_unshare(helpers: str) -> None:
@@ -400,9 +400,9 @@ def without_unshare(helpers: str) -> None:
     assert here != there
 
 
-def test_where_unshare_is_hidden_the_clone_is_made(apart: Start) -> None:
+def test_where_unshare_is_hidden_the_clone_is_made(in_new_python: Start) -> None:
     """A sandbox may hide one call and let the other through."""
-    apart(without_unshare, HELPERS).finish()
+    in_new_python(without_unshare, HELPERS).finish()
 
 
 def without_clone3(helpers: str) -> None:
@@ -436,6 +436,6 @@ def without_clone3(helpers: str) -> None:
     assert here != there
 
 
-def test_clone3_itself_is_made_by_no_other_call(apart: Start) -> None:
+def test_clone3_itself_is_made_by_no_other_call(in_new_python: Start) -> None:
     """Who asks for it in the kernel's own terms hears that it is missing; all others have their child."""
-    apart(without_clone3, HELPERS).finish()
+    in_new_python(without_clone3, HELPERS).finish()

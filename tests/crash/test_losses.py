@@ -36,9 +36,9 @@ def lose_frames(depth: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [0, 7, 800])
-def test_frames_and_references_are_counted(apart: Start, depth: int) -> None:
+def test_frames_and_references_are_counted(in_new_python: Start, depth: int) -> None:
     """A child that is killed in so many functions has lost so many frames, and what they referred to."""
-    apart(lose_frames, depth).finish()
+    in_new_python(lose_frames, depth).finish()
 
 
 def end_in_other_ways() -> None:
@@ -74,9 +74,9 @@ def end_in_other_ways() -> None:
     assert copy.losses is None
 
 
-def test_whatever_ends_a_function_loses_its_frames(apart: Start) -> None:
+def test_whatever_ends_a_function_loses_its_frames(in_new_python: Start) -> None:
     """Exec, exit and a fault leave frames as a kill does; a return leaves none, nor does a copy."""
-    apart(end_in_other_ways).finish()
+    in_new_python(end_in_other_ways).finish()
 
 
 def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
@@ -149,9 +149,9 @@ def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
 
 
 @pytest.mark.parametrize("kind", ["with", "condition", "attribute"])
-def test_a_lock_that_stays_locked_is_named(apart: Start, kind: str) -> None:
+def test_a_lock_that_stays_locked_is_named(in_new_python: Start, kind: str) -> None:
     """It is described and warned of, and stays locked for everybody."""
-    apart(hold_a_lock, kind).finish()
+    in_new_python(hold_a_lock, kind).finish()
 
 
 def die_in_vfork_with_locks() -> None:
@@ -177,9 +177,9 @@ def die_in_vfork_with_locks() -> None:
     ]
 
 
-def test_a_child_of_vfork_has_the_identity_of_its_caller(apart: Start) -> None:
+def test_a_child_of_vfork_has_the_identity_of_its_caller(in_new_python: Start) -> None:
     """What it held is named, and what its caller holds is not taken for its own."""
-    apart(die_in_vfork_with_locks).finish()
+    in_new_python(die_in_vfork_with_locks).finish()
 
 
 def die_in_an_import(number_of_waiters: int) -> None:
@@ -236,9 +236,11 @@ def die_in_an_import(number_of_waiters: int) -> None:
 
 
 @pytest.mark.parametrize("number_of_waiters", [0, 3])
-def test_an_import_is_given_up_as_one_that_fails(apart: Start, number_of_waiters: int) -> None:
+def test_an_import_is_given_up_as_one_that_fails(
+    in_new_python: Start, number_of_waiters: int
+) -> None:
     """A module half imported is forgotten: nobody waits for it any more, and who comes imports it anew."""
-    apart(die_in_an_import, number_of_waiters).finish()
+    in_new_python(die_in_an_import, number_of_waiters).finish()
 
 
 def die_waiting_for_an_import() -> None:
@@ -283,9 +285,9 @@ def die_waiting_for_an_import() -> None:
         ramet.clone(import_it, [], flags=F.VM).result(30)
 
 
-def test_who_waits_for_an_import_can_die(apart: Start) -> None:
+def test_who_waits_for_an_import_can_die(in_new_python: Start) -> None:
     """A child that dies waiting for another's import is no part of any circle of imports after."""
-    apart(die_waiting_for_an_import).finish()
+    in_new_python(die_waiting_for_an_import).finish()
 
 
 def die_writing(way: str) -> None:
@@ -347,9 +349,9 @@ def die_writing(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["print", "log"])
-def test_who_writes_can_die(apart: Start, way: str) -> None:
+def test_who_writes_can_die(in_new_python: Start, way: str) -> None:
     """A child killed in the midst of a write leaves a file, and a logger, to which its caller can write."""
-    apart(die_writing, way).finish()
+    in_new_python(die_writing, way).finish()
 
 
 def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its own
@@ -451,9 +453,9 @@ KINDS = ["writer", "subclass", "text", "reader", "random", "pair"]
     [(kind, "global") for kind in KINDS]
     + [(kind, way) for kind in ("writer", "reader") for way in ("closure", "attribute", "frozen")],
 )
-def test_who_uses_a_file_can_die(apart: Start, kind: str, way: str) -> None:
+def test_who_uses_a_file_can_die(in_new_python: Start, kind: str, way: str) -> None:
     """The lock of a buffered file is given back, however the child had reached the file."""
-    apart(die_in_a_file, kind, way).finish()
+    in_new_python(die_in_a_file, kind, way).finish()
 
 
 def die_with_a_thread_in_a_file(daemon: bool) -> None:
@@ -491,9 +493,9 @@ def die_with_a_thread_in_a_file(daemon: bool) -> None:
 
 
 @pytest.mark.parametrize("daemon", [False, True])
-def test_a_thread_of_the_dead_can_be_in_a_file(apart: Start, daemon: bool) -> None:
+def test_a_thread_of_the_dead_can_be_in_a_file(in_new_python: Start, daemon: bool) -> None:
     """A thread that ends with the child that started it gives back the lock of its file, too."""
-    apart(die_with_a_thread_in_a_file, daemon).finish()
+    in_new_python(die_with_a_thread_in_a_file, daemon).finish()
 
 
 def die_in_logging_and_threading() -> None:
@@ -527,9 +529,9 @@ def die_in_logging_and_threading() -> None:
     assert threading.enumerate() == [threading.main_thread()]
 
 
-def test_locks_of_the_standard_library_are_given_back(apart: Start) -> None:
+def test_locks_of_the_standard_library_are_given_back(in_new_python: Start) -> None:
     """Who logs or makes threads after such a death finds no lock held."""
-    apart(die_in_logging_and_threading).finish()
+    in_new_python(die_in_logging_and_threading).finish()
 
 
 def die_in_tempfile(someone_waits: bool) -> None:
@@ -579,9 +581,11 @@ def die_in_tempfile(someone_waits: bool) -> None:
 
 
 @pytest.mark.parametrize("someone_waits", [False, True], ids=["later", "already"])
-def test_who_looks_for_the_temporary_directory_can_die(apart: Start, someone_waits: bool) -> None:
+def test_who_looks_for_the_temporary_directory_can_die(
+    in_new_python: Start, someone_waits: bool
+) -> None:
     """The lock of tempfile, which that takes without a with block, is given back to whoever wants it."""
-    apart(die_in_tempfile, someone_waits).finish()
+    in_new_python(die_in_tempfile, someone_waits).finish()
 
 
 def kill_at_work() -> None:
@@ -612,9 +616,9 @@ def kill_at_work() -> None:
     print("all")
 
 
-def test_a_kill_in_the_midst_of_native_code_is_told(apart: Start) -> None:
+def test_a_kill_in_the_midst_of_native_code_is_told(in_new_python: Start) -> None:
     """It may hold a lock that nobody knows of: after a second it is killed all the same."""
-    assert apart(kill_at_work).finish() == "all\n"
+    assert in_new_python(kill_at_work).finish() == "all\n"
 
 
 def keep_a_frame() -> None:
@@ -649,9 +653,9 @@ def keep_a_frame() -> None:
     assert kept[0].f_locals["number"] == 3
 
 
-def test_a_frame_of_the_dead_can_be_read(apart: Start) -> None:
+def test_a_frame_of_the_dead_can_be_read(in_new_python: Start) -> None:
     """Who has got hold of a frame of a child can go through it and those that called it, afterwards."""
-    apart(keep_a_frame).finish()
+    in_new_python(keep_a_frame).finish()
 
 
 def die_as_it_enters() -> None:
@@ -724,9 +728,9 @@ def die_as_it_enters() -> None:
     file.write(b"z" * 100)
 
 
-def test_who_comes_to_a_file_after_another_can_die(apart: Start) -> None:
+def test_who_comes_to_a_file_after_another_can_die(in_new_python: Start) -> None:
     """Killed when it has the lock of the file, and waits for the interpreter lock to say so."""
-    apart(die_as_it_enters).finish()
+    in_new_python(die_as_it_enters).finish()
 
 
 def die_beside_an_open_write(way: str) -> None:
@@ -764,6 +768,6 @@ def die_beside_an_open_write(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["kill", "exec"])
-def test_the_file_of_a_vforks_caller_stays_its_own(apart: Start, way: str) -> None:
+def test_the_file_of_a_vforks_caller_stays_its_own(in_new_python: Start, way: str) -> None:
     """The dead had its caller's identity, but not the lock that its caller holds."""
-    apart(die_beside_an_open_write, way).finish()
+    in_new_python(die_beside_an_open_write, way).finish()

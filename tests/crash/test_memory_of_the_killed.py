@@ -73,10 +73,10 @@ def hold_plain_data(kills: int, most_bytes: int, seconds: int) -> None:
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-def test_plain_data_is_freed(apart: Start) -> None:
+def test_plain_data_is_freed(in_new_python: Start) -> None:
     """Functions that hold 1 MB of plain data each can be killed without end."""
     most_bytes = 50_000_000 if LONG else 20_000_000
-    apart(hold_plain_data, KILLS, most_bytes, SECONDS).finish(seconds=SECONDS + 30)
+    in_new_python(hold_plain_data, KILLS, most_bytes, SECONDS).finish(seconds=SECONDS + 30)
 
 
 def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
@@ -371,9 +371,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_not_plain_is_kept(apart: Start, kind: str) -> None:
+def test_what_is_not_plain_is_kept(in_new_python: Start, kind: str) -> None:
     """Nothing is finalized in the caller that the dead held; all else goes, and the caller goes on."""
-    printed = apart(hold, kind).finish()
+    printed = in_new_python(hold, kind).finish()
     for line in printed.splitlines():
         references, given_up, kept = map(int, line.split())
         assert given_up == references
@@ -530,10 +530,12 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
 
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("allocator", ["default", "debug"])
-def test_callers_survive(apart: Start, monkeypatch: pytest.MonkeyPatch, allocator: str) -> None:
+def test_callers_survive(
+    in_new_python: Start, monkeypatch: pytest.MonkeyPatch, allocator: str
+) -> None:
     """Children killed at random moments of work on much data leave memory that is in order."""
     monkeypatch.setenv("PYTHONMALLOC", allocator)
     for _ in range(CALLERS):
         seed = random.randrange(1 << 30)
         print(f"seed {seed}")
-        apart(kill_at_random_moments, seed, RANDOM_KILLS).finish()
+        in_new_python(kill_at_random_moments, seed, RANDOM_KILLS).finish()

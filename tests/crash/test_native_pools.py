@@ -124,10 +124,10 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
 @WAYS
 @THREADS
 def test_a_copy_computes_whatever_it_shares(
-    apart: Start, threads: int, as_it_is: bool, cgroup: str | None
+    in_new_python: Start, threads: int, as_it_is: bool, cgroup: str | None
 ) -> None:
     """A pool that has been used stops no copy, with any flag, nor its caller afterwards."""
-    assert apart(make_copies, threads, as_it_is, cgroup, HELPERS).finish() == "all\n"
+    assert in_new_python(make_copies, threads, as_it_is, cgroup, HELPERS).finish() == "all\n"
 
 
 def share_memory(threads: int, as_it_is: bool, imported_by: str, helpers: str) -> None:
@@ -186,10 +186,10 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str, helpers: str) -
 @THREADS
 @pytest.mark.parametrize("imported_by", ["caller", "child"])
 def test_a_function_in_shared_memory_gives_its_pool_back(
-    apart: Start, threads: int, as_it_is: bool, imported_by: str
+    in_new_python: Start, threads: int, as_it_is: bool, imported_by: str
 ) -> None:
     """Whoever starts it, in whichever process, the others compute, and the program ends."""
-    assert apart(share_memory, threads, as_it_is, imported_by, HELPERS).finish() == "all\n"
+    assert in_new_python(share_memory, threads, as_it_is, imported_by, HELPERS).finish() == "all\n"
 
 
 def leave_threads(library: str) -> None:
@@ -219,12 +219,12 @@ def leave_threads(library: str) -> None:
     print("all")
 
 
-def test_a_pool_that_knows_of_no_forks_is_told(apart: Start) -> None:
+def test_a_pool_that_knows_of_no_forks_is_told(in_new_python: Start) -> None:
     """The threads of libgomp end with the function that started them; a warning says so."""
     library = ctypes.util.find_library("gomp")
     if library is None:
         pytest.skip("there is no libgomp")
-    assert apart(leave_threads, library).finish() == "all\n"
+    assert in_new_python(leave_threads, library).finish() == "all\n"
 
 
 def kill_owners(how: str, kills: int) -> None:
@@ -274,9 +274,9 @@ def kill_owners(how: str, kills: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-def test_a_killed_function_takes_no_pool_along(apart: Start, how: str) -> None:
+def test_a_killed_function_takes_no_pool_along(in_new_python: Start, how: str) -> None:
     """Its pool is put in order at its recovery: caller, copies and functions compute after it, and fork."""
-    assert apart(kill_owners, how, 10).finish() == "all\n"
+    assert in_new_python(kill_owners, how, 10).finish() == "all\n"
 
 
 def kill_users(how: str, kills: int) -> None:
@@ -315,9 +315,9 @@ def kill_users(how: str, kills: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-def test_a_function_is_not_killed_in_the_midst_of_a_product(apart: Start, how: str) -> None:
+def test_a_function_is_not_killed_in_the_midst_of_a_product(in_new_python: Start, how: str) -> None:
     """Not of one that ends within a second: it holds locks of the library's, whosever the pool is."""
-    assert apart(kill_users, how, 6).finish() == "all\n"
+    assert in_new_python(kill_users, how, 6).finish() == "all\n"
 
 
 def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of its own
@@ -375,10 +375,10 @@ def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of i
 @pytest.mark.parametrize("verb", ["clone", "vfork"])
 @pytest.mark.parametrize("how", ["exits", "execs", "faults", "killed"])
 def test_a_function_that_dies_by_itself_takes_no_pool_along(
-    apart: Start, how: str, verb: str
+    in_new_python: Start, how: str, verb: str
 ) -> None:
     """By os._exit(), an exec, a fault, a signal of another's: its pool's threads die, asleep or not."""
-    assert apart(die_with_a_pool, how, verb).finish() == "all\n"
+    assert in_new_python(die_with_a_pool, how, verb).finish() == "all\n"
 
 
 def hang_in_handlers() -> None:
@@ -413,9 +413,9 @@ def hang_in_handlers() -> None:
     print("all")
 
 
-def test_a_pool_that_cannot_be_put_in_order_is_told(apart: Start) -> None:
+def test_a_pool_that_cannot_be_put_in_order_is_told(in_new_python: Start) -> None:
     """Handlers that do not come to their end keep nobody, and a warning says what that means."""
-    assert apart(hang_in_handlers).finish() == "all\n"
+    assert in_new_python(hang_in_handlers).finish() == "all\n"
 
 
 def leave_threads_of_a_library(how: str) -> None:
@@ -457,9 +457,9 @@ def leave_threads_of_a_library(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["kill", "exit"])
-def test_threads_that_no_handler_knows_of_are_told(apart: Start, how: str) -> None:
+def test_threads_that_no_handler_knows_of_are_told(in_new_python: Start, how: str) -> None:
     """A pool that has no handlers for a fork waits for its dead; and each death is told once."""
-    assert apart(leave_threads_of_a_library, how).finish() == "all\n"
+    assert in_new_python(leave_threads_of_a_library, how).finish() == "all\n"
 
 
 def die_in_handlers() -> None:
@@ -501,9 +501,9 @@ def die_in_handlers() -> None:
     print("all")
 
 
-def test_who_is_killed_in_a_handler_leaves_forks_to_others(apart: Start) -> None:
+def test_who_is_killed_in_a_handler_leaves_forks_to_others(in_new_python: Start) -> None:
     """A function that dies as it gives its pool back does not keep the caller from libc's fork."""
-    assert apart(die_in_handlers).finish() == "all\n"
+    assert in_new_python(die_in_handlers).finish() == "all\n"
 
 
 def kill_beside_a_product() -> None:
@@ -552,6 +552,6 @@ def kill_beside_a_product() -> None:
     print("all")
 
 
-def test_a_pool_that_computes_is_let_alone(apart: Start) -> None:
+def test_a_pool_that_computes_is_let_alone(in_new_python: Start) -> None:
     """The caller's own is not taken down because a function was killed that had threads of Python's."""
-    assert apart(kill_beside_a_product).finish() == "all\n"
+    assert in_new_python(kill_beside_a_product).finish() == "all\n"

@@ -41,9 +41,9 @@ def copy_it_as_it_changes(turns: int) -> None:
     thread.join()
 
 
-def test_commands_are_made_while_native_code_changes_it(apart: Start) -> None:
+def test_commands_are_made_while_native_code_changes_it(in_new_python: Start) -> None:
     """A command takes what is in the environment at one moment, and writes no further than that."""
-    apart(copy_it_as_it_changes, 20_000).finish()
+    in_new_python(copy_it_as_it_changes, 20_000).finish()
 
 
 def what_a_command_takes() -> None:
@@ -60,6 +60,6 @@ def what_a_command_takes() -> None:
     assert ramet.check_output(["/usr/bin/env", "-0"]) == b""
 
 
-def test_the_whole_of_it_is_taken(apart: Start) -> None:
+def test_the_whole_of_it_is_taken(in_new_python: Start) -> None:
     """Long words, empty words, and an environment without any."""
-    apart(what_a_command_takes).finish()
+    in_new_python(what_a_command_takes).finish()

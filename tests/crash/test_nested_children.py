@@ -60,14 +60,16 @@ def lose_the_middle(levels: int, way: str, end: str, turns: int) -> None:  # noq
 
 @pytest.mark.parametrize("end", ["return", "kill", "killed by others"])
 @pytest.mark.parametrize("way", ["pause", "busy", "shared handlers"])
-def test_children_of_children_are_buried(apart: Start, way: str, end: str) -> None:
+def test_a_dead_child_of_a_child_is_recovered_from(
+    in_new_python: Start, way: str, end: str
+) -> None:
     """A child's own children in shared memory end with it, and the interpreter lock is free after."""
-    apart(lose_the_middle, 1, way, end, 5).finish()
+    in_new_python(lose_the_middle, 1, way, end, 5).finish()
 
 
-def test_children_of_children_of_children_are_buried(apart: Start) -> None:
+def test_a_dead_grandchild_of_a_child_is_recovered_from(in_new_python: Start) -> None:
     """However deep."""
-    apart(lose_the_middle, 4, "busy", "kill", 3).finish()
+    in_new_python(lose_the_middle, 4, "busy", "kill", 3).finish()
 
 
 def have_descendants(levels: int) -> None:
@@ -96,9 +98,11 @@ def have_descendants(levels: int) -> None:
 
 @pytest.mark.parametrize("levels", [1, 3])
 @pytest.mark.parametrize("end", ["return", "killed by others"])
-def test_children_of_children_end_with_the_interpreter(apart: Start, levels: int, end: str) -> None:
+def test_children_of_children_end_with_the_interpreter(
+    in_new_python: Start, levels: int, end: str
+) -> None:
     """No child of a child stays, of those either that share handlers and hear of no end themselves."""
-    caller = apart(have_descendants, levels)
+    caller = in_new_python(have_descendants, levels)
     caller.watch()
     assert caller.still_running() == levels + 1
     if end == "return":
@@ -150,9 +154,9 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
     assert done == [True] * threads * turns
 
 
-def test_many_leave_living_children_at_once(apart: Start) -> None:
+def test_many_leave_living_children_at_once(in_new_python: Start) -> None:
     """Each child of a child that has ended is found and recovered, whoever else looks for his own."""
-    apart(leave_them_at_once, 30, 4, 30).finish()
+    in_new_python(leave_them_at_once, 30, 4, 30).finish()
 
 
 def exec_while_a_child_asks_for_the_gil(count: int) -> None:
@@ -170,9 +174,9 @@ def exec_while_a_child_asks_for_the_gil(count: int) -> None:
         assert ramet.vfork(nest).wait(30).success
 
 
-def test_who_execs_leaves_no_request_for_the_gil(apart: Start) -> None:
+def test_who_execs_leaves_no_request_for_the_gil(in_new_python: Start) -> None:
     """Who has the GIL and is asked for it waits until another has it: the asker may have died."""
-    apart(exec_while_a_child_asks_for_the_gil, 500).finish()
+    in_new_python(exec_while_a_child_asks_for_the_gil, 500).finish()
 
 
 def exec_beside_a_slow_waiter(count: int) -> None:
@@ -223,6 +227,6 @@ def exec_beside_a_slow_waiter(count: int) -> None:
     assert child.wait(30).success
 
 
-def test_who_is_slow_to_leave_is_not_taken_for_dead(apart: Start) -> None:
+def test_who_is_slow_to_leave_is_not_taken_for_dead(in_new_python: Start) -> None:
     """One that is woken to take the GIL, and has no processor yet when a child execs, goes on later."""
-    apart(exec_beside_a_slow_waiter, 10).finish()
+    in_new_python(exec_beside_a_slow_waiter, 10).finish()

@@ -67,18 +67,18 @@ def have_children(flags: int, activity: str, in_thread: str) -> None:  # noqa: C
 @pytest.mark.parametrize(
     "flags", [F.VM, F.VM | F.FILES | F.FS, F.VM | F.DETACHED, F.VM | F.CLEAR_SIGHAND], ids=str
 )
-def test_children_end_with_their_process(apart: Start, flags: F, activity: str) -> None:
+def test_children_end_with_their_process(in_new_python: Start, flags: F, activity: str) -> None:
     """When the caller is killed, no child that shares its memory goes on."""
-    caller = apart(have_children, int(flags), activity, "main")
+    caller = in_new_python(have_children, int(flags), activity, "main")
     caller.watch()
     assert caller.still_running() == 3
     caller.kill()
     assert caller.all_gone()
 
 
-def test_children_of_suspended_threads_end_with_their_process(apart: Start) -> None:
+def test_children_of_suspended_threads_end_with_their_process(in_new_python: Start) -> None:
     """When a caller is killed that vfork() has suspended, the child ends as well."""
-    caller = apart(have_children, int(F.VM | F.VFORK), "sleep", "and suspended")
+    caller = in_new_python(have_children, int(F.VM | F.VFORK), "sleep", "and suspended")
     caller.watch()
     caller.kill()
     assert caller.all_gone()
@@ -87,24 +87,24 @@ def test_children_of_suspended_threads_end_with_their_process(apart: Start) -> N
 @pytest.mark.parametrize(
     "flags", [F.VM | F.SIGHAND, F.VM | F.PARENT, F.VM | F.NEWPID | F.NEWUSER], ids=str
 )
-def test_children_of_any_kind_end_with_their_process(apart: Start, flags: F) -> None:
+def test_children_of_any_kind_end_with_their_process(in_new_python: Start, flags: F) -> None:
     """That holds for children that share handlers, have another parent or another view of pids."""
-    caller = apart(have_children, int(flags), "sleep", "main")
+    caller = in_new_python(have_children, int(flags), "sleep", "main")
     caller.watch()
     caller.kill()
     assert caller.all_gone(2.0)
 
 
-def test_threads_end_with_their_process(apart: Start) -> None:
+def test_threads_end_with_their_process(in_new_python: Start) -> None:
     """A child that is a thread of the caller ends with it, and the caller can be waited for."""
-    caller = apart(have_children, int(F.VM | F.SIGHAND | F.THREAD), "sleep", "main")
+    caller = in_new_python(have_children, int(F.VM | F.SIGHAND | F.THREAD), "sleep", "main")
     caller.process.stdout.readline()
     caller.kill()
 
 
-def test_children_of_a_thread_that_ended_go_on(apart: Start) -> None:
+def test_children_of_a_thread_that_ended_go_on(in_new_python: Start) -> None:
     """The end of the thread that made it is not the end of a child; that of the process is."""
-    caller = apart(have_children, int(F.VM), "sleep", "and gone")
+    caller = in_new_python(have_children, int(F.VM), "sleep", "and gone")
     caller.watch()
     assert not caller.all_gone(0.3)
     assert caller.still_running() == 3
@@ -112,9 +112,9 @@ def test_children_of_a_thread_that_ended_go_on(apart: Start) -> None:
     assert caller.all_gone()
 
 
-def test_a_program_outlives_the_caller(apart: Start) -> None:
+def test_a_program_outlives_the_caller(in_new_python: Start) -> None:
     """A child that has exec'ed shares nothing any more, and its end is its own affair."""
-    caller = apart(have_children, int(F.VM), "exec", "main")
+    caller = in_new_python(have_children, int(F.VM), "exec", "main")
     caller.watch()
     caller.kill()
     assert not caller.all_gone(0.3)
@@ -135,9 +135,9 @@ def have_many(count: int) -> None:
     never.wait()
 
 
-def test_any_number_of_children_is_guarded(apart: Start) -> None:
+def test_any_number_of_children_is_watched(in_new_python: Start) -> None:
     """More than a thousand children that share the caller's handlers end with it, all of them."""
-    caller = apart(have_many, 1100)
+    caller = in_new_python(have_many, 1100)
     caller.watch()
     assert caller.still_running() == 1100
     caller.kill()
@@ -170,7 +170,7 @@ def have_a_child_under_a_filter(flags: int, before: bool, helpers: str) -> None:
 @pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
 @pytest.mark.parametrize("before", [False, True], ids=["first", "not the first"])
 def test_a_filter_that_traps_what_they_need_ends_them_alone(
-    apart: Start, flags: F, before: bool
+    in_new_python: Start, flags: F, before: bool
 ) -> None:
     """A child in shared memory has no handlers, and its prctl is answered by one: its caller goes on."""
-    apart(have_a_child_under_a_filter, int(flags), before, HELPERS).finish()
+    in_new_python(have_a_child_under_a_filter, int(flags), before, HELPERS).finish()

@@ -115,7 +115,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
 
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("activity", ACTIVITIES)
-def test_every_caller_survives(apart: Start, activity: str) -> None:
+def test_every_caller_survives(in_new_python: Start, activity: str) -> None:
     """Children killed by their caller at random moments of what they do leave it able to do that."""
     if activity == "numpy":
         pytest.importorskip("numpy", reason="numpy is not installed")
@@ -124,7 +124,7 @@ def test_every_caller_survives(apart: Start, activity: str) -> None:
     died = []
     for seed in seeds:
         try:
-            apart(kill_at_random_moments, activity, seed, KILLS).finish()
+            in_new_python(kill_at_random_moments, activity, seed, KILLS).finish()
         except AssertionError as error:
             died.append(f"{seed}: {str(error)[:2000]}")
     assert not died, f"{len(died)} of {len(seeds)} callers did not survive: {died}"

@@ -10,7 +10,7 @@ from ramet import CloneFlag as F
 Start = Callable[..., Any]
 
 
-def raise_in_an_import(birth: str, module: str) -> None:
+def raise_in_an_import(call: str, module: str) -> None:
     import signal
     import sys
 
@@ -30,7 +30,7 @@ def raise_in_an_import(birth: str, module: str) -> None:
             if name == module:
                 signal.raise_signal(signal.SIGUSR1)
 
-    births: dict[str, Callable[[Callable[..., Any]], Any]] = {
+    calls: dict[str, Callable[[Callable[..., Any]], Any]] = {
         "VM": lambda fn: ramet.clone(fn, flags=F.VM),
         "vfork": ramet.vfork,
         "options": lambda fn: ramet.clone(fn, flags=F.VM, nice=1),
@@ -42,7 +42,7 @@ def raise_in_an_import(birth: str, module: str) -> None:
     sys.meta_path.insert(0, Signaller())
     called: list[int] = []
     try:
-        births[birth](lambda: called.append(1))
+        calls[call](lambda: called.append(1))
     except Heard:
         pass
     else:
@@ -52,14 +52,16 @@ def raise_in_an_import(birth: str, module: str) -> None:
     assert ramet.clone(int, flags=F.VM).result(30) == ramet.vfork(int).result(30) == 0
 
 
-@pytest.mark.parametrize("birth", ["VM", "vfork", "options", "lowlevel"])
+@pytest.mark.parametrize("call", ["VM", "vfork", "options", "lowlevel"])
 @pytest.mark.parametrize("module", ["ramet._function.recovery", "ramet._function.left_threads"])
-def test_the_first_birth_imports_what_it_needs(apart: Start, birth: str, module: str) -> None:
-    """What is raised meanwhile is raised, nothing is born, and the next clone call is as any other."""
-    apart(raise_in_an_import, birth, module).finish()
+def test_the_first_clone_call_imports_what_it_needs(
+    in_new_python: Start, call: str, module: str
+) -> None:
+    """What is raised meanwhile is raised, no child is made, and the next clone call is as any other."""
+    in_new_python(raise_in_an_import, call, module).finish()
 
 
-def raise_at_a_burial() -> None:
+def raise_during_a_recovery() -> None:
     import os
     import signal
     import warnings
@@ -87,9 +89,9 @@ def raise_at_a_burial() -> None:
         raise AssertionError("it was swallowed")
 
 
-def test_a_signal_during_a_burial_is_heard_after_it(apart: Start) -> None:
+def test_a_signal_during_a_recovery_is_handled_after_it(in_new_python: Start) -> None:
     """The main thread recovers its vfork's dead, and no handler of the caller's runs meanwhile."""
-    apart(raise_at_a_burial).finish()
+    in_new_python(raise_during_a_recovery).finish()
 
 
 def raise_in_a_flush(flags: int, error: str) -> None:
@@ -171,10 +173,10 @@ def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
 )
 @pytest.mark.parametrize("flags", [0, F.FS.value], ids=["plain", "flags"])
 def test_an_exception_during_the_flush_before_a_copy_is_heard(
-    apart: Start, flags: int, interrupt: Callable[[int, str], None], error: str
+    in_new_python: Start, flags: int, interrupt: Callable[[int, str], None], error: str
 ) -> None:
     """Whatever its class: it is the handler's, and not that of a stream that cannot be flushed."""
-    apart(interrupt, flags, error).finish()
+    in_new_python(interrupt, flags, error).finish()
 
 
 def flush_what_cannot_be_flushed(flags: int, kind: str) -> None:
@@ -210,6 +212,8 @@ def flush_what_cannot_be_flushed(flags: int, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["full", "closed", "python", "none", "missing"])
 @pytest.mark.parametrize("flags", [0, F.FS.value], ids=["plain", "flags"])
-def test_a_stream_that_cannot_be_flushed_is_passed_by(apart: Start, flags: int, kind: str) -> None:
+def test_a_stream_that_cannot_be_flushed_is_passed_by(
+    in_new_python: Start, flags: int, kind: str
+) -> None:
     """A copy is made although what is buffered can be written nowhere."""
-    apart(flush_what_cannot_be_flushed, flags, kind).finish()
+    in_new_python(flush_what_cannot_be_flushed, flags, kind).finish()

@@ -96,11 +96,11 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
 
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("activity", ACTIVITIES)
-def test_every_caller_survives(apart: Start, activity: str) -> None:
+def test_every_caller_survives(in_new_python: Start, activity: str) -> None:
     """Children killed at random moments of what they do leave their caller, and the next child, well."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    apart(kill_at_random_moments, activity, seed, KILLS).finish()
+    in_new_python(kill_at_random_moments, activity, seed, KILLS).finish()
 
 
 def leave_children(activity: str, way: str) -> None:
@@ -149,9 +149,11 @@ def leave_children(activity: str, way: str) -> None:
 
 @pytest.mark.parametrize("activity", ["sleep", "spin", "backtrack"])
 @pytest.mark.parametrize(("way", "code"), [("return", 0), ("raise", 1), ("hard exit", 3)])
-def test_the_end_of_the_program_is_theirs(apart: Start, activity: str, way: str, code: int) -> None:
+def test_the_end_of_the_program_is_theirs(
+    in_new_python: Start, activity: str, way: str, code: int
+) -> None:
     """A program that ends does not hang on them, in whatever way it ends, and leaves none."""
-    program = apart(leave_children, activity, way)
+    program = in_new_python(leave_children, activity, way)
     program.watch()
     program.go_on()
     program.finish(code)
@@ -159,9 +161,9 @@ def test_the_end_of_the_program_is_theirs(apart: Start, activity: str, way: str,
 
 
 @pytest.mark.parametrize("activity", ["sleep", "backtrack"])
-def test_none_survives_its_caller(apart: Start, activity: str) -> None:
+def test_none_survives_its_caller(in_new_python: Start, activity: str) -> None:
     """When the caller is killed they die."""
-    program = apart(leave_children, activity, "return")
+    program = in_new_python(leave_children, activity, "return")
     program.watch()
     program.kill()
     assert program.all_gone()
@@ -178,8 +180,8 @@ def rest_at_the_end() -> None:
     killed.wait(30)
 
 
-def test_python_ends_with_interpreters_at_rest(apart: Start) -> None:
+def test_python_ends_with_interpreters_at_rest(in_new_python: Start) -> None:
     """Python ends quietly with some that wait for the next child, and one whose child was killed."""
-    program = apart(rest_at_the_end)
+    program = in_new_python(rest_at_the_end)
     output, errors = program.process.communicate(timeout=60)
     assert (program.process.returncode, output, errors) == (0, b"", b"")

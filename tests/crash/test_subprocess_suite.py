@@ -18,7 +18,7 @@ FEWEST_OF_ASYNCIO = 25
 
 
 def has_suite() -> bool:
-    """Whether this Python came with its tests: distributions often have them in a package apart."""
+    """Whether this Python came with its tests: distributions often have them in a separate package."""
     try:
         return importlib.util.find_spec("test.test_subprocess") is not None
     except ModuleNotFoundError:

@@ -356,7 +356,7 @@ def test_the_loop_runs_while_a_child_is_born(in_loop: Run[None], slow_exec: Path
                 async for _ in waits:
                     break
                 assert len(children_of_threads()) == 1
-                assert (await ramet.aio.run(["true"])).returncode == 0, "others are born meanwhile"
+                assert (await ramet.aio.run(["true"])).returncode == 0, "others are made meanwhile"
                 begun = time.monotonic()
                 group.cancel_scope.cancel()
         assert time.monotonic() - begun < SECONDS, "nobody waited for the lease"
@@ -365,8 +365,8 @@ def test_the_loop_runs_while_a_child_is_born(in_loop: Run[None], slow_exec: Path
     in_loop(main)
 
 
-def test_a_slow_birth_may_end_well(in_loop: Run[None], slow_exec: Path) -> None:
-    """A child whose exec takes long is born all the same, and the timeout counts its clone call."""
+def test_a_slow_clone_call_may_end_well(in_loop: Run[None], slow_exec: Path) -> None:
+    """A child whose exec takes long is made all the same, and the timeout counts its clone call."""
 
     async def main() -> None:
         with anyio.open_signal_receiver(signal.SIGURG) as waits:
@@ -450,7 +450,7 @@ def test_asyncios_own_cancellation(slow_exec: Path, nothing_left: object) -> Non
     asyncio.run(main())
 
 
-def test_births_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) -> None:
+def test_clone_calls_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) -> None:
     """However many clone calls hang, further ones come to their end, and a cancellation ends them all."""
     count = 40
 
@@ -473,7 +473,7 @@ def test_births_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) ->
 @pytest.mark.parametrize(
     "options", [{"die_with_parent": True}, {"pdeathsig": signal.SIGKILL}, {"oom_score_adj": 900}]
 )
-def test_a_slow_birth_is_killed_whoever_gives_it(
+def test_a_slow_clone_call_is_killed_whatever_makes_it(
     in_loop: Run[None], slow_exec: Path, options: dict[str, Any]
 ) -> None:
     """Whatever the way to a child, it can be killed in the midst of it as well."""
@@ -513,7 +513,7 @@ def test_a_start_may_wait(in_loop: Run[None]) -> None:
 
 
 @pytest.mark.parametrize("patience", [0.0, SECONDS])
-def test_it_is_all_the_same_how_a_birth_is_waited_for(
+def test_it_is_all_the_same_how_a_clone_call_is_waited_for(
     in_loop: Run[None], monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
     """A clone call does what it does whether the loop stands still for it or is told of its end."""
@@ -618,7 +618,7 @@ def test_a_child_has_the_mask_of_its_caller(in_loop: Run[None]) -> None:
     in_loop(main)
 
 
-def test_others_have_their_turn_between_births(in_loop: Run[None]) -> None:
+def test_other_tasks_run_between_clone_calls(in_loop: Run[None]) -> None:
     """A task that does nothing but spawn does not keep the loop for itself."""
 
     async def main() -> None:

@@ -173,7 +173,7 @@ def test_namespaces_are_joined(how: str) -> None:
         assert told(*joins, "--", "uname", "-n") == "trunk\n"
 
 
-def test_it_is_born_in_its_cgroup(cgroup: Path) -> None:
+def test_it_is_made_in_its_cgroup(cgroup: Path) -> None:
     """--cgroup is where the program finds itself."""
     assert told("--cgroup", cgroup, "--", "cat", "/proc/self/cgroup").endswith(f"{cgroup.name}\n")
 

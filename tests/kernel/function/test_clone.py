@@ -292,7 +292,7 @@ def test_a_thread_is_one_of_the_process(nothing_left: object) -> None:
     assert child.pid != os.getpid()
 
 
-def test_a_thread_keeps_the_ids_of_its_birth(root: None, nothing_left: object) -> None:
+def test_a_thread_keeps_the_ids_that_it_was_made_with(root: None, nothing_left: object) -> None:
     """The setuid() of libc does not know of it: who gives up rights beside one has to do so in both."""
 
     def ids() -> list[str]:
@@ -709,7 +709,7 @@ def test_a_pid_can_be_chosen(memory: F, root: None, nothing_left: object) -> Non
 
 
 @pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
-def test_a_child_is_born_in_its_cgroup(memory: F, cgroup: Path, nothing_left: object) -> None:
+def test_a_child_is_made_in_its_cgroup(memory: F, cgroup: Path, nothing_left: object) -> None:
     """Cgroup is a directory, by path or by descriptor, and the child is in it from the first."""
 
     def mine() -> str:

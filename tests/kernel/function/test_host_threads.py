@@ -32,7 +32,7 @@ def threads() -> set[str]:
     return set(os.listdir("/proc/self/task"))
 
 
-def test_a_carrier_is_used_again(nothing_left: LeakCheck) -> None:
+def test_a_host_thread_is_used_again(nothing_left: LeakCheck) -> None:
     """One call after the other finds the same host thread, and no thread is made."""
     call(int)
     before = threads()
@@ -40,7 +40,7 @@ def test_a_carrier_is_used_again(nothing_left: LeakCheck) -> None:
     assert threads() == before
 
 
-def test_carriers_that_nobody_needs_retire(nothing_left: LeakCheck) -> None:
+def test_host_threads_that_nobody_needs_end(nothing_left: LeakCheck) -> None:
     """After a few seconds at rest their threads are gone."""
     nothing_left.start_again()
     before = threads()
@@ -54,7 +54,7 @@ def test_carriers_that_nobody_needs_retire(nothing_left: LeakCheck) -> None:
     assert call(os.getppid) == os.getpid()
 
 
-def test_a_forgotten_childs_carrier_is_found_again(nothing_left: LeakCheck) -> None:
+def test_a_forgotten_childs_host_thread_is_found_again(nothing_left: LeakCheck) -> None:
     """Who lets go of a handle before the end of the child does not cost a host thread."""
     call(int)
     before = threads()
@@ -136,7 +136,7 @@ def test_no_ghost_stays_among_the_threads(nothing_left: LeakCheck) -> None:
 
 
 @pytest.mark.parametrize("way", ["os.fork", "ramet.fork", "flags"])
-def test_the_child_of_a_fork_starts_without_carriers(way: str, nothing_left: LeakCheck) -> None:
+def test_the_child_of_a_fork_starts_without_host_threads(way: str, nothing_left: LeakCheck) -> None:
     """Host threads are threads of the process that made them: a copy of it has none, and makes its own."""
     call(int)
     ramet.vfork(int).wait(SECONDS)
@@ -168,7 +168,7 @@ def test_a_fork_in_a_child_in_shared_memory(nothing_left: LeakCheck) -> None:
 
 
 @pytest.mark.parametrize("outer", [F.VM, F.VM | F.VFORK], ids=str)
-def test_carriers_made_by_a_child_end_with_it(outer: F, nothing_left: LeakCheck) -> None:
+def test_host_threads_made_by_a_child_end_with_it(outer: F, nothing_left: LeakCheck) -> None:
     """A child that needs host threads itself leaves none that others would wait for in vain."""
     for _ in range(20):
         assert call(lambda: call(lambda: call(int, 7)), flags=outer) == 7
@@ -233,7 +233,7 @@ def blocked(thread: str) -> set[int]:
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
-def test_carriers_and_deadlines_take_no_signal(nothing_left: object) -> None:
+def test_host_threads_and_deadline_threads_take_no_signal(nothing_left: object) -> None:
     """A signal to the process is another thread's; libc's own two come, or setuid would hang."""
     before = threads()
     reading, writing = os.pipe()

@@ -95,7 +95,7 @@ def for_a_second() -> str:
 
 
 @SHARING
-def test_right_after_its_birth(flags: F, nothing_left: object) -> None:
+def test_right_after_its_clone_call(flags: F, nothing_left: object) -> None:
     """A function is interrupted also where its task has not come to it yet, by whatever exception."""
     for _ in range(20):
         child = ramet.clone(for_a_second, flags=flags)
@@ -109,7 +109,7 @@ def test_right_after_its_birth(flags: F, nothing_left: object) -> None:
         assert isinstance(child.exception(SECONDS), LookupError)
 
 
-def test_terminate_right_after_its_birth(nothing_left: object) -> None:
+def test_terminate_right_after_its_clone_call(nothing_left: object) -> None:
     """It is not killed, and nothing of it is lost."""
     for _ in range(20):
         child = ramet.clone(for_a_second, flags=F.VM)

@@ -179,7 +179,7 @@ def test_a_killed_one_is_replaced(
     assert not Path(f"/proc/{first}").exists()
 
 
-def test_a_refused_birth_leaves_none(nothing_left: object) -> None:
+def test_a_refused_clone_call_leaves_none(nothing_left: object) -> None:
     """No watchdog remains that was started for a child that the kernel refused."""
     for flags in GUARDED, GUARDED | F.VFORK:
         with pytest.raises(ramet.CloneError):

@@ -249,7 +249,7 @@ def test_set_tid_returns_twice(root: None) -> None:
 
 @pytest.mark.parametrize("flags", [F(0), F.VM], ids=str)
 def test_cgroup(cgroup: Path, stack: Stack, flags: F) -> None:
-    """The child is born in the cgroup whose directory is given."""
+    """The child is made in the cgroup whose directory is given."""
     descriptor = os.open(cgroup, os.O_PATH | os.O_DIRECTORY)
     end, ended = os.pipe()
     args = CloneArgs(

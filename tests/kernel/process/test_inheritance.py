@@ -51,5 +51,5 @@ def test_a_child_is_as_the_thread_that_makes_it(
 def test_a_child_is_in_the_cgroup_of_who_makes_it(
     way: str, thread: str, request: pytest.FixtureRequest, cgroup: Path
 ) -> None:
-    """Where the process has moved after a first clone call its next child is born, whatever the way."""
+    """Where the process has moved after a first clone call its next child is made, whatever the way."""
     look(way, thread, request, str(cgroup))

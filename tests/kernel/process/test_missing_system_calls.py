@@ -250,7 +250,7 @@ def test_what_only_clone3_can_do_says_so(number: int) -> None:
     run_hidden(CLONE3, number, the_rest_says_what_is_needed)
 
 
-def births_of_all_kinds() -> None:
+def clone_calls_of_all_kinds() -> None:
     import os
 
     import ramet
@@ -269,9 +269,9 @@ def births_of_all_kinds() -> None:
     [*WITHOUT_CLONE3, the_rest_says_what_is_needed],
     ids=lambda scenario: scenario.__name__,
 )
-def test_a_filter_that_comes_after_the_first_births(number: int, scenario: Scenario) -> None:
+def test_a_filter_that_comes_after_the_first_clone_calls(number: int, scenario: Scenario) -> None:
     """What hides clone3 may come at any time, and what the kernel has said before holds no longer."""
-    run_hidden(CLONE3, number, scenario, births_of_all_kinds)
+    run_hidden(CLONE3, number, scenario, clone_calls_of_all_kinds)
 
 
 def programs_work() -> None:
@@ -334,7 +334,7 @@ def test_programs_without(call: int, number: int) -> None:
 @HIDDEN
 def test_programs_after_such_a_filter(number: int) -> None:
     """The same for programs."""
-    run_hidden(CLONE3, number, programs_work, births_of_all_kinds)
+    run_hidden(CLONE3, number, programs_work, clone_calls_of_all_kinds)
 
 
 plain: ramet.Command

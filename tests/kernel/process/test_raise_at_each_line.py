@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning", "ignore::ramet.PreexecWarning"
 )
 
-Birth = Callable[[], Any]
+MakeChild = Callable[[], Any]
 
 
 class Heard(BaseException):
@@ -114,12 +114,12 @@ def _children() -> Iterator[str]:
             yield from Path(f"/proc/self/task/{task}/children").read_text().split()
 
 
-def raised_at(step: int, birth: Birth, before: Left, grain: str) -> bool:
+def raised_at(step: int, make: MakeChild, before: Left, grain: str) -> bool:
     """Whether the clone call was interrupted, and nothing was left of it; else what it made is ended."""
     traced, raiser = sys.gettrace(), Raiser(step, grain)
     sys.settrace(raiser)
     try:
-        born = birth()
+        made = make()
     except Heard:
         sys.settrace(traced)
         # The exception holds the frames still, and what these hold; but no child.
@@ -127,7 +127,7 @@ def raised_at(step: int, birth: Birth, before: Left, grain: str) -> bool:
     else:
         sys.settrace(traced)
         assert raiser.left > 0, f"what was raised at {raiser.where} is lost"
-        end(born)
+        end(made)
         return False
     finally:
         sys.settrace(traced)
@@ -139,25 +139,25 @@ def raised_at(step: int, birth: Birth, before: Left, grain: str) -> bool:
     return True
 
 
-def end(born: Any) -> None:
+def end(made: Any) -> None:
     """Kill and reap it, and close its pipes."""
-    if isinstance(born, ramet.Child):
-        with born:
+    if isinstance(made, ramet.Child):
+        with made:
             pass
-    elif isinstance(born, ramet.Popen):
-        born.kill()
-        born.communicate()
+    elif isinstance(made, ramet.Popen):
+        made.kill()
+        made.communicate()
 
 
-def interrupt_at_each(birth: Birth, grain: str = "line", first: int = 1) -> int:
+def interrupt_at_each(make: MakeChild, grain: str = "line", first: int = 1) -> int:
     """Raise at each step until it passes unhindered; how many there are."""
     for _ in range(3):
-        end(birth())  # what is kept for the next one is there
+        end(make())  # what is kept for the next one is there
     gc.collect()
     ramet._process.child.sweep()
     before = Left.now()
     for step in itertools.count(first):
-        if not raised_at(step, birth, before, grain):
+        if not raised_at(step, make, before, grain):
             return step - 1
     raise AssertionError
 
@@ -182,7 +182,7 @@ ALL: dict[str, Any] = {
     **(NOBODY if os.geteuid() == 0 else {}),
 }
 
-FUNCTIONS: dict[str, Birth] = {
+FUNCTIONS: dict[str, MakeChild] = {
     "copy": lambda: ramet.clone(sleep),
     "copy FS": lambda: ramet.clone(sleep, flags=F.FS),
     "copy FILES": lambda: ramet.clone(sleep, flags=F.FILES),
@@ -203,7 +203,7 @@ FUNCTIONS: dict[str, Birth] = {
 
 PROGRAM = ["sleep", "100"]
 PIPES: dict[str, Any] = {"stdin": ramet.PIPE, "stdout": ramet.PIPE, "stderr": ramet.PIPE}
-PROGRAMS: dict[str, Birth] = {
+PROGRAMS: dict[str, MakeChild] = {
     "Command": Command(PROGRAM).spawn,
     "Command made": lambda: Command(PROGRAM, **ALL).spawn(),
     "Command FILES": lambda: Command(PROGRAM, flags=F.FILES).spawn(),
@@ -223,7 +223,7 @@ PROGRAMS: dict[str, Birth] = {
     "run output": lambda: ramet.run(["cat"], input=b"x", capture_output=True),
     "run timeout": lambda: ramet.run(["cat"], input=b"x", capture_output=True, timeout=100),
 }
-ROOTS: dict[str, Birth] = {
+ROOTS: dict[str, MakeChild] = {
     "maps": lambda: Command(
         PROGRAM, flags=F.NEWUSER, uid_map=[(0, 0, 1000)], gid_map=[(0, 0, 1000)]
     ).spawn(),

@@ -185,22 +185,22 @@ def test_a_namespace_dies_with_its_init(family: Family) -> None:
     assert child.wait() == -signal.SIGKILL
 
 
-# ---- orphans
+# ---- children reparented to a subreaper
 
 DAEMON = f"(setsid sh -c 'TELL; {FOREVER}' &) "
 
 
-def test_orphans_are_adopted_and_killed(family: Family) -> None:
+def test_reparented_children_are_killed(family: Family) -> None:
     """Inside a Subreaper block a double fork does not escape, and no zombie is left of it."""
-    with ramet.Subreaper() as orphans:
+    with ramet.Subreaper() as subreaper:
         child = family.start(f"{DAEMON}; {DAEMON}; TELL; {FOREVER}", count=3)
         spared = subprocess.Popen(["sleep", "1000"])
-        orphans.spare(spared.pid)
+        subreaper.spare(spared.pid)
         other = ramet.Popen(["sleep", "1000"])
-        assert len(orphans.pids()) == 2
-        child.kill_tree(SECONDS, orphans=orphans)
+        assert len(subreaper.pids()) == 2
+        child.kill_tree(SECONDS, orphans=subreaper)
         assert family.is_dead()
-        assert orphans.pids() == []
+        assert subreaper.pids() == []
         assert spared.poll() is None
         assert other.poll() is None
         assert child.wait() == -signal.SIGKILL
@@ -209,29 +209,29 @@ def test_orphans_are_adopted_and_killed(family: Family) -> None:
             left.wait()
 
 
-def test_orphans_of_a_child_that_ended(family: Family) -> None:
+def test_reparented_children_of_a_child_that_ended(family: Family) -> None:
     """What a child left that has ended and was reaped is found by the block alone."""
-    with ramet.Subreaper() as orphans:
+    with ramet.Subreaper() as subreaper:
         assert family.start(DAEMON).wait() == 0
-        assert len(orphans.pids()) == 1
-        assert orphans.kill(SECONDS) is True
-        assert orphans.pids() == []
+        assert len(subreaper.pids()) == 1
+        assert subreaper.kill(SECONDS) is True
+        assert subreaper.pids() == []
         assert family.is_dead()
 
 
-def test_without_orphans_they_are_left_alone(family: Family) -> None:
-    """A kill that was not given the orphans does not touch them: they may be another child's."""
-    with ramet.Subreaper() as orphans:
+def test_without_a_subreaper_they_are_left_alone(family: Family) -> None:
+    """A kill that was not given the subreaper does not touch them: they may be another child's."""
+    with ramet.Subreaper() as subreaper:
         child = family.start(f"{DAEMON}; {FOREVER}")
         child.kill_tree(SECONDS)
         child.wait()
-        assert len(orphans.pids()) == 1
-        orphans.kill(SECONDS)
+        assert len(subreaper.pids()) == 1
+        subreaper.kill(SECONDS)
         assert family.is_dead()
 
 
 def test_a_child_that_is_a_subreaper(family: Family) -> None:
-    """The tree of a child that adopts its own orphans is whole, without any setting here."""
+    """The tree of a child that is a subreaper itself is whole, without any setting here."""
 
     def start() -> None:
         ramet.set_subreaper(True)
@@ -256,23 +256,23 @@ def test_the_setting_is_restored(nothing_left: object) -> None:
     assert not ramet.is_subreaper()
 
 
-def test_programs_of_ours_are_no_orphans(nothing_left: object) -> None:
+def test_programs_of_ours_are_not_reparented(nothing_left: object) -> None:
     """A program that Ramet has started inside the block is spared, whichever way it was started."""
-    with ramet.Subreaper() as orphans:
+    with ramet.Subreaper() as subreaper:
         command = ramet.Command(["sleep", "1000"])
         with command.spawn() as child, ramet.Popen(["sleep", "1000"]) as process:
-            assert not {child.pid, process.pid} & set(orphans.pids())
+            assert not {child.pid, process.pid} & set(subreaper.pids())
             process.kill()
 
 
-def test_children_from_before_are_no_orphans(nothing_left: object) -> None:
-    """Who was a child before the block, or was born in another thread, is not taken for an orphan."""
-    with subprocess.Popen(["sleep", "1000"]) as before, ramet.Subreaper() as orphans:
-        born: list[subprocess.Popen[bytes]] = []
+def test_children_from_before_are_not_reparented(nothing_left: object) -> None:
+    """A child from before the block, or made by another thread, is not taken for a reparented one."""
+    with subprocess.Popen(["sleep", "1000"]) as before, ramet.Subreaper() as subreaper:
+        made: list[subprocess.Popen[bytes]] = []
         may_end = threading.Event()
 
         def work() -> None:
-            born.append(subprocess.Popen(["sleep", "1000"]))
+            made.append(subprocess.Popen(["sleep", "1000"]))
             started.set()
             may_end.wait()
 
@@ -280,9 +280,9 @@ def test_children_from_before_are_no_orphans(nothing_left: object) -> None:
         thread = threading.Thread(target=work)
         thread.start()
         started.wait()
-        assert orphans.pids() == []
-        orphans.kill()
-        for process in (before, *born):
+        assert subreaper.pids() == []
+        subreaper.kill()
+        for process in (before, *made):
             assert process.poll() is None
             process.kill()
             process.wait()
@@ -303,7 +303,7 @@ def start_in(cgroup: Path, family: Family, script: str) -> ramet.Child[None]:
 
 
 def test_a_cgroup_of_its_own_is_killed(cgroup: Path, family: Family) -> None:
-    """Everybody in the cgroup dies, also who was orphaned long before and whose ancestor is gone."""
+    """Everybody in the cgroup dies, also a task reparented long before, whose ancestor is gone."""
     child = start_in(cgroup, family, DAEMON)
     family.wait_for(1)
     assert child.wait().code == 0
@@ -314,7 +314,7 @@ def test_a_cgroup_of_its_own_is_killed(cgroup: Path, family: Family) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"die_with_parent": True}])
 def test_a_cgroup_of_a_program(cgroup: Path, family: Family, options: dict[str, Any]) -> None:
-    """So does a program that is born there by its option, and all that it started."""
+    """So does a program that is made there by its option, and all that it started."""
     child = family.start(f"{DAEMON}; {FOREVER}", cgroup=cgroup, **options)
     child.kill_tree(SECONDS)
     assert family.is_dead()
@@ -322,7 +322,7 @@ def test_a_cgroup_of_a_program(cgroup: Path, family: Family, options: dict[str, 
 
 
 def test_a_cgroup_shared_with_others_is_not_killed(cgroup: Path, family: Family) -> None:
-    """A child born among others takes none of them along: its tree is walked."""
+    """A child made among others takes none of them along: its tree is walked."""
     neighbours = Family()
     with start_in(cgroup, neighbours, f"TELL; {FOREVER}") as first:
         neighbours.wait_for(1)

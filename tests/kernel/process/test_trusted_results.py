@@ -137,7 +137,7 @@ def test_who_roots_child_became_cannot_send_a_pickle(
 def test_who_is_in_namespaces_of_its_own_cannot_send_a_pickle(
     flags: F, tmp_path: Path, nothing_left: object
 ) -> None:
-    """Whoever was born in other namespaces sends data, and its pickle is not loaded."""
+    """A child in other namespaces sends data, and its pickle is not loaded."""
     with pytest.raises(ResultError, match="trusted=True"):
         ramet.clone(forge, tmp_path / "ran", flags=flags).result()
     assert not (tmp_path / "ran").exists()
@@ -407,7 +407,7 @@ def test_a_child_of_the_child_has_no_part_in_its_result(nothing_left: object) ->
 
 
 def test_a_sibling_that_is_made_meanwhile_has_no_part_in_it() -> None:
-    """A child born while another's clone call is under way cannot write for that one."""
+    """A child made while another's clone call is under way cannot write for that one."""
     others = ResultChannel()
     own = ResultChannel()
 

@@ -222,21 +222,21 @@ def test_a_callback_from_native_code_in_a_vfork_child(nothing_left: object) -> N
 
 
 @pytest.mark.parametrize(
-    "birth",
+    "call",
     [
         "ramet.clone(spin, flags=F.VM)",
         "lowlevel.clone(lambda _: spin(), None, F.VM | 17, lowlevel.Stack(1 << 20))",
         "ramet.clone(time.sleep, 0.2, flags=F.VM | F.SIGHAND | F.THREAD)",
     ],
 )
-def test_an_exit_with_children_alive(birth: str) -> None:
+def test_an_exit_with_children_alive(call: str) -> None:
     """An interpreter that ends takes along whoever uses its memory, and ends well itself."""
     script = f"""
 import time, ramet
 from ramet import CloneFlag as F, lowlevel
 def spin():
     while True: pass
-{birth}
+{call}
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=SECONDS, check=True)
 

@@ -43,7 +43,7 @@ def links_of(pid: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("start", [True, False])
 @pytest.mark.parametrize("by", ["path", "descriptor", "file"])
-def test_born_in_a_cgroup(cgroup: Path, by: str, start: bool, nothing_left: object) -> None:
+def test_made_in_a_cgroup(cgroup: Path, by: str, start: bool, nothing_left: object) -> None:
     """A cgroup of version 2 is named by a path, a descriptor or a file."""
     read, write = os.pipe()
     with _Directory(cgroup) as directory:
@@ -390,14 +390,14 @@ def test_a_namespace_of_nobody(nothing_left: object) -> None:
 def test_join_a_pid_namespace(
     told: Told, holder: ramet.Child[None], by: str, root: None, nothing_left: object
 ) -> None:
-    """The child is born in it: its own pid is a small one, and the caller sees the large one."""
+    """The child is made in it: its own pid is a small one, and the caller sees the large one."""
     ways: dict[str, Any] = {
         "path": f"/proc/{holder.pid}/ns/pid",
         "pid": holder.pid,
         "pidfd": holder,
     }
     assert int(told(["sh", "-c", "echo $$"], namespaces={"pid": ways[by]})) in range(2, 100)
-    # The thread that entered it is gone: the caller's next child is born where the caller is.
+    # The thread that entered it is gone: the caller's next child is made where the caller is.
     assert int(told(["sh", "-c", "echo $$"])) > 100
 
 
