@@ -138,7 +138,7 @@ def write_program(file: Path, body: str) -> None:
     file.chmod(0o755)
 
 
-def run(argv: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
+def run(argv: list[str | Path], place: Path) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
     return subprocess.run(
         argv,
@@ -158,6 +158,7 @@ def test_there_is_something_to_run() -> None:
     assert PROMPTS
     assert len(SHELL) >= 3
     assert {block.language for block in BLOCKS} == {"", "python"}
+    assert len(INSTEAD) >= 15
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=place_of)
@@ -207,6 +208,35 @@ def test_a_session_at_a_shell(block: Block, place: Path, nothing_left: object) -
         assert done.returncode in {0, REFUSED} or shown, told
         if shown:
             assert re.fullmatch(pattern(shown), told.strip(), flags=re.DOTALL), told
+
+
+# ---- the table of what one uses today
+
+TABLE = re.search(
+    r"^## What you use today.*?^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+)
+INSTEAD = re.findall(r"^\| .+ \| `([^`]+)` \| ", TABLE[0] if TABLE else "", re.MULTILINE)
+GIVEN = """import os, signal, ramet
+from ramet import CloneFlag as F, lowlevel
+def fn(number): return 0
+def test(): pass
+"""
+
+
+@pytest.mark.parametrize("code", INSTEAD)
+def test_what_to_write_instead(code: str, place: Path, nothing_left: object) -> None:
+    """Each row of README's table has a call or a command, and it runs."""
+    if OWN_INTERPRETER in code and sys.version_info < (3, 12, 4):
+        pytest.skip("an interpreter with a GIL of its own needs Python 3.12.4")
+    if "in_namespace" in code and os.geteuid() != 0:
+        pytest.skip("joins a namespace of the initial user namespace")
+    script = place / "script.py"
+    code = code.replace("\\|", "|")
+    waits = f"import asyncio\nasync def main(): {code}\nasyncio.run(main())"
+    script.write_text(GIVEN + (waits if has_await(code) else code))
+    is_command = code.startswith("ramet run ")
+    done = run(["sh", "-c", code] if is_command else [sys.executable, "-W", "error", script], place)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # ---- the calls of the classic page
