@@ -14,51 +14,51 @@
 /* ---- in the child */
 
 /* Native code that brings its own thread-local block has left libc and Python behind: it never comes back. */
-static bool leaves_libc(const struct core_birth *birth)
+static bool leaves_libc(const struct core_request *request)
 {
-    return birth->native && birth->request.args.flags & CLONE_SETTLS;
+    return request->native && request->kernel.args.flags & CLONE_SETTLS;
 }
 
-static int run(const struct core_birth *birth, void *fn, void *arg)
+static int run(const struct core_request *request, void *fn, void *arg)
 {
-    return birth->native ? ((int (*)(void *))fn)(arg) : core_invoke(fn, arg);
+    return request->native ? ((int (*)(void *))fn)(arg) : core_invoke(fn, arg);
 }
 
-static void measure_stack(const struct core_birth *birth)
+static void measure_stack(const struct core_request *request)
 {
-    if (birth->stack != NULL)
-        core_set_stack_bounds(PyThreadState_Get(), birth->stack);
+    if (request->stack != NULL)
+        core_set_stack_bounds(PyThreadState_Get(), request->stack);
 }
 
 /* Where a given stack ends; 0 for the caller's. */
-static uintptr_t stack_top(const struct core_birth *birth)
+static uintptr_t stack_top(const struct core_request *request)
 {
-    return (uintptr_t)(birth->request.args.stack + birth->request.args.stack_size);
+    return (uintptr_t)(request->kernel.args.stack + request->kernel.args.stack_size);
 }
 
 static void run_on_stack(void *context, void *left)
 {
-    const struct core_birth *birth = context;
-    void **laid = (void **)stack_top(birth) - 2;
+    const struct core_request *request = context;
+    void **laid = (void **)stack_top(request) - 2;
     (void)left;
-    measure_stack(birth);
-    _exit(run(birth, laid[0], laid[1]));
+    measure_stack(request);
+    _exit(run(request, laid[0], laid[1]));
 }
 
 /* It came back through libc on its copy of the caller's stack, and goes over to a given one again. */
-static void live(struct core_birth *birth)
+static void live(struct core_request *request)
 {
-    uintptr_t top = stack_top(birth);
+    uintptr_t top = stack_top(request);
     if (top != 0)
-        ramet_on_stack((void *)(top - RAMET_FN_AND_ARG_BYTES), run_on_stack, birth);
-    _exit(run(birth, birth->fn, birth->arg));
+        ramet_on_stack((void *)(top - RAMET_FN_AND_ARG_BYTES), run_on_stack, request);
+    _exit(run(request, request->fn, request->arg));
 }
 
 /* ---- with a fork of libc's that cannot be made another's */
 
 /* What the child needs from before the clone call; it finds the copy in its own memory. */
 struct copied {
-    const struct core_birth *birth;
+    const struct core_request *request;
     ramet_sigset mask;
     int *tid_word;
     void *robust_list;
@@ -66,7 +66,7 @@ struct copied {
 };
 
 /* In libc's view: this thread, alone, under a new tid. */
-static void settle(const struct copied *copied)
+static void set_up(const struct copied *copied)
 {
     if (copied->tid_word != NULL)
         *copied->tid_word = (int)ramet_syscall0(__NR_gettid);
@@ -77,10 +77,10 @@ static void settle(const struct copied *copied)
 static int live_by_hand(void *fn, void *arg, void *context)
 {
     const struct copied *copied = context;
-    measure_stack(copied->birth);
-    settle(copied);
+    measure_stack(copied->request);
+    set_up(copied);
     PyOS_AfterFork_Child();
-    return run(copied->birth, fn, arg);
+    return run(copied->request, fn, arg);
 }
 
 /* fork() has the kernel fill in libc's word; so does this, where the caller has no word of its own. */
@@ -92,17 +92,17 @@ static void adopt_tid_word(struct ramet_clone_args *args, int *tid_word)
     args->child_tid = (uintptr_t)tid_word;
 }
 
-static long give_birth_by_hand(const struct core_birth *birth, const struct ramet_entry *leaving)
+static long clone_by_hand(const struct core_request *request, const struct ramet_entry *leaving)
 {
-    struct ramet_request request = birth->request;
-    struct copied copied = {.birth = birth, .tid_word = ramet_tid_word()};
-    struct ramet_entry entry = {live_by_hand, &copied, birth->fn, birth->arg, __NR_exit_group};
+    struct ramet_request asked = request->kernel;
+    struct copied copied = {.request = request, .tid_word = ramet_tid_word()};
+    struct ramet_entry entry = {live_by_hand, &copied, request->fn, request->arg, __NR_exit_group};
     copied.robust_list = ramet_robust_list(&copied.robust_length);
-    adopt_tid_word(&request.args, copied.tid_word);
+    adopt_tid_word(&asked.args, copied.tid_word);
     copied.mask = ramet_block_signals();
-    long pid = birth->fn == NULL ? ramet_clone_twice(&request) : ramet_clone(&request, leaving ? leaving : &entry);
+    long pid = request->fn == NULL ? ramet_clone_twice(&asked) : ramet_clone(&asked, leaving ? leaving : &entry);
     if (pid == 0)
-        settle(&copied);
+        set_up(&copied);
     else
         ramet_set_signal_mask(copied.mask);
     return pid;
@@ -112,12 +112,12 @@ static long give_birth_by_hand(const struct core_birth *birth, const struct rame
  * The handlers run in a fork before, which comes to nothing. And a lock that another thread holds at the
  * clone call stays locked in the child: so it waits until they rest.
  */
-static long birth_beside_libc(const struct core_birth *birth, const struct ramet_entry *leaving)
+static long clone_beside_libc(const struct core_request *request, const struct ramet_entry *leaving)
 {
     if (!core_is_alone())
         ramet_run_fork_handlers();
     ramet_await_threads_at_rest();
-    return give_birth_by_hand(birth, leaving);
+    return clone_by_hand(request, leaving);
 }
 
 /* ---- the clone call */
@@ -130,20 +130,20 @@ static ramet_sigset signal_mask(void)
 }
 
 /* Returns twice, but for a function that is called on another stack or has left libc: in these there is no second time. */
-static long give_birth(const struct core_birth *birth)
+static long make_child(const struct core_request *request)
 {
-    struct ramet_entry entry = {NULL, NULL, birth->fn, birth->arg, __NR_exit_group};
-    if (leaves_libc(birth)) {
+    struct ramet_entry entry = {NULL, NULL, request->fn, request->arg, __NR_exit_group};
+    if (leaves_libc(request)) {
         entry.run = ramet_run_native;
         entry.context = (void *)(uintptr_t)signal_mask();
     }
     long pid = -ENOSYS;
-    if (ramet_libc_fork(&birth->request, &entry, &pid))
+    if (ramet_libc_fork(&request->kernel, &entry, &pid))
         return pid;
-    if (ramet_can_unshare(&birth->request))
-        pid = ramet_fork_and_unshare(&birth->request);
+    if (ramet_can_unshare(&request->kernel))
+        pid = ramet_fork_and_unshare(&request->kernel);
     /* A filter may hide unshare(2) alone. */
-    return pid != -ENOSYS ? pid : birth_beside_libc(birth, entry.run != NULL ? &entry : NULL);
+    return pid != -ENOSYS ? pid : clone_beside_libc(request, entry.run != NULL ? &entry : NULL);
 }
 
 bool core_may_copy(void)
@@ -154,17 +154,17 @@ bool core_may_copy(void)
     return false;
 }
 
-long core_birth_copied(struct core_birth *birth)
+long core_clone_copied(struct core_request *request)
 {
     PyOS_BeforeFork();
-    long pid = give_birth(birth);
+    long pid = make_child(request);
     if (pid != 0) {
         PyOS_AfterFork_Parent();
         return pid;
     }
     PyOS_AfterFork_Child();
-    if (birth->fn != NULL)
-        live(birth);
+    if (request->fn != NULL)
+        live(request);
     return 0;
 }
 

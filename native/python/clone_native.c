@@ -5,13 +5,13 @@
 
 #include "deferred_release.h"
 
-long core_birth_native(struct core_birth *birth)
+long core_clone_native(struct core_request *request)
 {
     ramet_sigset mask = ramet_block_signals();
-    struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, birth->fn, birth->arg, core_exit_call(birth)};
-    long pid = ramet_clone(&birth->request, &entry);
+    struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, request->fn, request->arg, core_exit_call(request)};
+    long pid = ramet_clone(&request->kernel, &entry);
     ramet_set_signal_mask(mask);
     if (pid > 0)
-        ramet_defer_release(pid, birth->request.args.flags & CLONE_THREAD, birth->stack, birth->words);
+        ramet_defer_release(pid, request->kernel.args.flags & CLONE_THREAD, request->stack, request->words);
     return pid;
 }

@@ -2,7 +2,7 @@
  * A hosted child with an interpreter, and a GIL, of its own. Nothing here has both GILs: what the
  * child sees of its caller is memory that is lent to it, and its code, which are only read.
  */
-#include "clone_hosted.h"
+#include "clone_subinterpreter.h"
 
 #include "futex.h"
 #include "safe_kill.h"
@@ -11,10 +11,10 @@
 /* For how long a killer waits until the child gives its GIL up: as long as a host thread does for its deadline. */
 #define PATIENCE INT64_C(200000000)
 
-enum { NOT_STRUCK, STRIKING, STRUCK };
+enum { NOT_KILLED, KILLING, KILLED };
 
 /* The last of Python, with the GIL of the child's own interpreter: what it keeps for a thread is let go of where it belongs. */
-static void leave_subinterpreter(struct hosted *call)
+static void leave_subinterpreter(struct core_hosted *call)
 {
     __atomic_store_n(&call->leaving, true, __ATOMIC_RELEASE);
     core_swallow_interrupt(call->state);
@@ -25,11 +25,11 @@ static void leave_subinterpreter(struct hosted *call)
 
 int core_run_subinterpreter(void *task, void *arg, void *context)
 {
-    struct hosted *call = context;
+    struct core_hosted *call = context;
     const PlanObject *plan = (PlanObject *)call->own_interpreter->plan;
     int failed_step = -1, error = 0;
     (void)arg;
-    core_settle(call);
+    core_set_up_child(call);
     if (plan != NULL && !core_do_plan(plan->plan, &failed_step, &error))
         return 1;
     PyEval_RestoreThread(call->state);
@@ -51,7 +51,7 @@ static void delete_strays(PyThreadState *mine)
 }
 
 /* The child is gone, and its GIL with it, unless it is this thread's now. */
-void core_recover_subinterpreter(struct hosted *call)
+void core_recover_subinterpreter(struct core_hosted *call)
 {
     PyThreadState *mine = call->recovering;
     if (core_is_attached(NULL))
@@ -70,70 +70,70 @@ void core_recover_subinterpreter(struct hosted *call)
     else if (unvisited)
         core_interpreter_drop(call->own);
     core_shared_task_release(call->own_interpreter);
-    core_tidy_up(call, mine);
+    core_clean_up(call, mine);
 }
 
 /* Never lent, or given back unused. */
-void core_retire_subinterpreter(struct hosted *call)
+void core_discard_subinterpreter(struct core_hosted *call)
 {
     leave_subinterpreter(call);
     core_recover_subinterpreter(call);
 }
 
-static void strike(void *context)
+static void kill_child(void *context)
 {
-    struct hosted *call = context;
-    int not_yet = NOT_STRUCK;
-    if (!__atomic_compare_exchange_n(&call->struck, &not_yet, STRIKING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    struct core_hosted *call = context;
+    int not_yet = NOT_KILLED;
+    if (!__atomic_compare_exchange_n(&call->killed, &not_yet, KILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
     ramet_kill_sharer(call->pid, call->pidfd, core_strike_off, NULL);
-    __atomic_store_n(&call->struck, STRUCK, __ATOMIC_RELEASE);
-    ramet_futex_wake(&call->struck);
+    __atomic_store_n(&call->killed, KILLED, __ATOMIC_RELEASE);
+    ramet_futex_wake(&call->killed);
 }
 
 /* For the visitor, who waits for the child's GIL; then without, if the child never gives it up. */
-static void wait_for_strike(struct hosted *call)
+static void wait_for_kill(struct core_hosted *call)
 {
     int64_t until = ramet_now() + PATIENCE, left;
-    while (__atomic_load_n(&call->struck, __ATOMIC_ACQUIRE) == NOT_STRUCK && (left = until - ramet_now()) > 0)
-        ramet_futex_wait_while(&call->struck, NOT_STRUCK, left);
+    while (__atomic_load_n(&call->killed, __ATOMIC_ACQUIRE) == NOT_KILLED && (left = until - ramet_now()) > 0)
+        ramet_futex_wait_while(&call->killed, NOT_KILLED, left);
 }
 
 /*
  * The caller keeps its own GIL meanwhile, which the child may take for an import; and a visitor takes
  * the child's. What never gives that up is killed without: its interpreter is not used again.
  */
-bool core_strike_subinterpreter(struct hosted *call, int pid, int pidfd)
+static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
 {
     if (call->closed)
-        return false;
+        return ramet_kill_sharer(pid, pidfd, core_strike_off, NULL);
     call->pid = pid;
     call->pidfd = pidfd;
-    if (call->struck == NOT_STRUCK && core_visit(&call->visits, call->own, strike, call))
-        wait_for_strike(call);
-    strike(call);
-    while (__atomic_load_n(&call->struck, __ATOMIC_ACQUIRE) == STRIKING)
-        ramet_futex_wait(&call->struck, STRIKING, NULL);
-    return true;
+    if (call->killed == NOT_KILLED && core_visit(&call->visits, call->own, kill_child, call))
+        wait_for_kill(call);
+    kill_child(call);
+    while (__atomic_load_n(&call->killed, __ATOMIC_ACQUIRE) == KILLING)
+        ramet_futex_wait(&call->killed, KILLING, NULL);
+    return 0;
 }
 
 /* An exception on its way into another interpreter. */
 struct interrupting {
-    struct hosted *call;
+    struct core_hosted *call;
     PyObject *exception;
 };
 
 static void interrupt(void *context)
 {
     struct interrupting interrupting = *(struct interrupting *)context;
-    struct hosted *call = interrupting.call;
+    struct core_hosted *call = interrupting.call;
     PyObject *exception = interrupting.exception == Py_None ? call->own->interrupted : interrupting.exception;
     PyMem_RawFree(context);
     if (!call->leaving)
         PyThreadState_SetAsyncExc(call->state->thread_id, exception);
 }
 
-bool core_interrupt_subinterpreter(struct hosted *call, PyObject *exception)
+static bool interrupt_subinterpreter(struct core_hosted *call, PyObject *exception)
 {
     if (call->leaving || call->closed)
         return false;
@@ -147,3 +147,4 @@ bool core_interrupt_subinterpreter(struct hosted *call, PyObject *exception)
     return false;
 }
 
+const struct core_hosted_kind core_subinterpreter_kind = {kill_subinterpreter, interrupt_subinterpreter};

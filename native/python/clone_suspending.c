@@ -17,6 +17,7 @@
 #include "libc_thread.h"
 #include "nested_hosts.h"
 #include "parent_death.h"
+#include "regain_gil.h"
 
 #define BENCH_BYTES 16384
 #define LEAST_STACK_BYTES 49152 /* the bench, what is noted of a dead child, and some of Python */
@@ -27,7 +28,7 @@ struct suspending {
     bool clear_handlers;
     bool is_process;
     bool finished; /* the child came to the end of its function... */
-    bool tidy;     /* ...and its state is as good as new */
+    bool clean;     /* ...and its state is as good as new */
     bool outlived; /* it came there with threads left, and has done and told what could be */
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
@@ -36,10 +37,10 @@ struct suspending {
     struct core_dead_frames found; /* of a child that did not finish */
 };
 
-static void settle(struct suspending *call)
+static void set_up(struct suspending *call)
 {
     call->pid = (pid_t)ramet_syscall0(__NR_getpid);
-    core_table_settle(&call->table, call->pid);
+    core_table_set_up(&call->table, call->pid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->owner != 0)
@@ -50,7 +51,7 @@ static void settle(struct suspending *call)
 static int run_python(void *fn, void *arg, void *context)
 {
     struct suspending *call = context;
-    settle(call);
+    set_up(call);
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
@@ -63,16 +64,16 @@ static int run_task(void *task, void *arg, void *context)
 {
     struct suspending *call = context;
     (void)arg;
-    settle(call);
+    set_up(call);
     PyEval_RestoreThread(call->state);
     int code = core_run_task(task, NULL);
     call->outlived = call->is_process && core_outlived_by_threads();
     if (call->outlived)
         return code;
     core_table_close(&call->table, task);
-    bool tidy = core_is_tidy(call->state) && !(call->is_process && ramet_nested_hosts_any());
+    bool clean = core_is_clean(call->state) && !(call->is_process && ramet_nested_hosts_any());
     PyEval_SaveThread();
-    call->tidy = tidy;
+    call->clean = clean;
     call->finished = true;
     return code;
 }
@@ -120,7 +121,7 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
         if (call->outlived)
             core_note_native_threads();
         else
-            core_settle_native_threads(false);
+            core_recover_native_threads(false);
     }
     if (state != NULL) {
         PyThreadState_Clear(state);
@@ -139,8 +140,8 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
 /* Without the GIL: the caller's own state again, with it. */
 static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
-    if (!call->tidy) {
-        core_take_over(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
+    if (!call->clean) {
+        core_regain_gil(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
         recover(mine, call, task, pid);
         return;
     }
@@ -181,34 +182,34 @@ bool core_has_room_for_child(void)
     return false;
 }
 
-static long birth_of_python(struct core_birth *birth)
+static long clone_python(struct core_request *request)
 {
     struct suspending call = {
         .state = core_borrow_state(),
-        .clear_handlers = core_clears_handlers(birth),
-        .is_process = !(birth->request.args.flags & CLONE_THREAD),
-        .owner = core_owner(birth),
-        .stack = birth->stack,
+        .clear_handlers = core_clears_handlers(request),
+        .is_process = !(request->kernel.args.flags & CLONE_THREAD),
+        .owner = core_owner(request),
+        .stack = request->stack,
     };
     if (call.state == NULL)
         return -ENOMEM;
-    struct ramet_entry entry = {run_python, &call, birth->fn, birth->arg, core_exit_call(birth)};
-    if (birth->fn == NULL) {
+    struct ramet_entry entry = {run_python, &call, request->fn, request->arg, core_exit_call(request)};
+    if (request->fn == NULL) {
         entry.run = run_task;
-        entry.fn = birth->task;
+        entry.fn = request->task;
     }
-    core_table_enter(&call.table, call.state, birth->request.args.flags);
+    core_table_enter(&call.table, call.state, request->kernel.args.flags);
     char bench[BENCH_BYTES] __attribute__((aligned(16)));
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
-    struct ramet_request request = birth->request;
+    struct ramet_request asked = request->kernel;
     int *watched;
-    long pid = core_watch(birth, &request.args, &watched);
+    long pid = core_watch(request, &asked.args, &watched);
     call.mask = ramet_block_signals();
     long rseq_length = ramet_rseq_unregister(); /* else the child would read the caller's processor */
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
     if (pid == 0)
-        pid = ramet_clone(&request, &entry);
+        pid = ramet_clone(&asked, &entry);
     if (pid > 0 && !call.finished)
         ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
     if (is_main)
@@ -219,30 +220,30 @@ static long birth_of_python(struct core_birth *birth)
         ramet_watched_drain();
     }
     if (pid > 0 && call.finished)
-        reap(birth->task, pid, birth->request.args.flags);
+        reap(request->task, pid, request->kernel.args.flags);
     ramet_set_signal_mask(call.mask);
     core_note_state(noted);
-    go_on(mine, &call, birth->task, pid);
+    go_on(mine, &call, request->task, pid);
     return pid;
 }
 
-static long birth_of_native(struct core_birth *birth)
+static long clone_native(struct core_request *request)
 {
     PyThreadState *mine = PyEval_SaveThread();
     ramet_sigset mask = ramet_block_signals();
-    struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, birth->fn, birth->arg, core_exit_call(birth)};
-    long pid = ramet_clone(&birth->request, &entry);
+    struct ramet_entry entry = {ramet_run_native, (void *)(uintptr_t)mask, request->fn, request->arg, core_exit_call(request)};
+    long pid = ramet_clone(&request->kernel, &entry);
     ramet_set_signal_mask(mask);
     PyEval_RestoreThread(mine);
     return pid;
 }
 
-long core_birth_suspending(struct core_birth *birth)
+long core_clone_suspending(struct core_request *request)
 {
-    if (birth->stack != NULL)
-        ramet_stack_occupy(birth->stack);
-    long pid = birth->native ? birth_of_native(birth) : birth_of_python(birth);
-    if (birth->stack != NULL)
-        ramet_stack_leave(birth->stack);
+    if (request->stack != NULL)
+        ramet_stack_occupy(request->stack);
+    long pid = request->native ? clone_native(request) : clone_python(request);
+    if (request->stack != NULL)
+        ramet_stack_leave(request->stack);
     return pid;
 }

@@ -1,29 +1,12 @@
-/* The ways in which a Python function, or native code, becomes a task. */
-#ifndef RAMET_BIRTHS_H
-#define RAMET_BIRTHS_H
+/* The ways in which a Python function, or native code, becomes a task; and what is done before, in and after such a child. */
+#ifndef RAMET_CLONE_WAYS_H
+#define RAMET_CLONE_WAYS_H
 
+#include "clone_request.h"
 #include "dead_frames.h"
 
-struct core_birth {
-    struct ramet_request request;
-    bool native;  /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
-    bool own_interpreter;   /* the task runs in an interpreter with a GIL of its own */
-    SharedTaskObject *task; /* in shared memory: the caller's end of it, whose function runs when fn is NULL */
-    void *fn;
-    void *arg;
-    PyObject *kept;               /* what must live as long as the child may use fn and arg */
-    struct ramet_stack *stack;    /* the given one, if it is one of ours */
-    struct ramet_word *words[2];  /* what the kernel may still write */
-    Py_ssize_t host_stack_size; /* bytes; 0 is libc's default */
-    int64_t timeout;               /* nanoseconds until a hosted child is killed; negative for never */
-    const char *lacks;             /* after a failure: the helper that could not be had; NULL: the kernel refused the clone call itself */
-};
-
-/* For a clone call that failed with -errno: sets the exception, returns NULL. */
-PyObject *core_raise_birth(const struct core_birth *birth, long error);
-
-/* births_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
-long core_birth_copied(struct core_birth *birth);
+/* clone_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
+long core_clone_copied(struct core_request *request);
 
 /* A copy has the main interpreter alone. False with an exception set in another. */
 bool core_may_copy(void);
@@ -34,60 +17,20 @@ long core_fork(void);
 /* Whether the calling thread has stack enough for a Python function in its child; else a ValueError is set. */
 bool core_has_room_for_child(void);
 
-/* births_suspending.c: VM|VFORK, the calling thread lends its own block and sleeps. */
-long core_birth_suspending(struct core_birth *birth);
+/* clone_suspending.c: VM|VFORK, the calling thread lends its own block and sleeps. */
+long core_clone_suspending(struct core_request *request);
 
-/* births_native.c: native code on a thread-local block that the caller brings (SETTLS). */
-long core_birth_native(struct core_birth *birth);
+/* clone_native.c: native code on a thread-local block that the caller brings (SETTLS). */
+long core_clone_native(struct core_request *request);
 
-/* births_carried.c: VM alone. The task is given the host thread. */
-long core_birth_carried(struct core_birth *birth);
-
-/*
- * In the thread that lent the block, without the GIL unless the child died holding it: then its state
- * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
- * the children recovered that were the dead one's own; maker is its pid, as it saw it, and pid as this process does, 0 where
- * it is no process that died. dead: NULL if it has not left a state. How many children it was.
- */
-int core_take_over(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid);
+/* clone_hosted.c: VM alone. The task is given the host thread. */
+long core_clone_hosted(struct core_request *request);
 
 /*
- * Raises an exception in its child, with the GIL; the host thread is not over. Whether there is a function that it can reach.
- * With an interpreter of its own: an exception that every interpreter has, or None for Interrupted.
+ * left_threads.c, losses.c; share_function.c: these two, and left_open.c. Before a clone call in shared memory: its child
+ * may be unable to import, and may die in the midst of one. False with an exception set.
  */
-bool core_interrupt(const struct ramet_host *host, PyObject *exception);
-
-/* Whether its child has an interpreter of its own. */
-bool core_has_own_interpreter(const struct ramet_host *host);
-
-/*
- * SIGKILL for a child in shared memory, where it is at a safe point; with the GIL. host thread: NULL where it has none; pidfd may be -1.
- * 0, or -errno where it could not be killed.
- */
-long core_kill(struct ramet_host *host, int pid, int pidfd);
-
-/* Whichever of the two it is: VM|VFORK or VM alone. */
-long core_birth_sharing(struct core_birth *birth);
-
-/* The number of the call with which the child ends: THREAD ends one task, all else a process. */
-long core_exit_call(const struct core_birth *birth);
-
-/* Whether the child must be given default handlers by hand: it has a table of its own, and no CLEAR_SIGHAND. */
-bool core_clears_handlers(const struct core_birth *birth);
-
-/* The process with which a child in shared memory dies, 0 where that cannot be arranged. */
-pid_t core_owner(const struct core_birth *birth);
-
-/*
- * Where there is none, has the kernel write the child's pid where a watchdog finds it: that place, or NULL.
- * 0, or -errno when the child needs a watchdog that cannot be had.
- */
-long core_watch(struct core_birth *birth, struct ramet_clone_args *args, int **watched);
-
-/*
- * left_threads.c, losses.c. Before a clone call in shared memory: its child may be unable to import, and may die
- * in the midst of one. False with an exception set.
- */
+bool core_ready_to_share(void);
 bool core_threads_ready(void);
 bool core_losses_ready(void);
 
@@ -126,7 +69,7 @@ bool core_has_native_threads(long pid);
  * keep of their threads lies in memory that lives on, and a library that has handlers for a fork can put that in order.
  * had_threads: it was seen to have some when it was killed; else they are found where libc lists them.
  */
-void core_settle_native_threads(bool had_threads);
+void core_recover_native_threads(bool had_threads);
 
 /* The same for one that has done, and told, what could be: at the end of its function. */
 void core_note_native_threads(void);
@@ -157,7 +100,7 @@ void core_delete_current_state(PyThreadState *mine);
  * another one for the calling thread. What was noted, to be put back later; NULL where nothing is to be done.
  */
 PyThreadState *core_note_state(PyThreadState *state);
-bool core_is_tidy(const PyThreadState *state);
+bool core_is_clean(const PyThreadState *state);
 void core_swallow_interrupt(const PyThreadState *state);
 
 /* main_thread.c: while a child of this thread has its identity. Whether this is the main thread, which is then to be shown again. */

@@ -20,33 +20,33 @@ static bool prepare(void)
     return done != NULL;
 }
 
-/* request: a tuple of the packed struct clone_args, legacy and stopped. */
-static bool read_request(struct core_birth *birth, PyObject *request)
+/* asked: a tuple of the packed struct clone_args, legacy and stopped. */
+static bool read_request(struct core_request *request, PyObject *asked)
 {
     Py_buffer block;
     int legacy, stopped;
-    if (!PyArg_ParseTuple(request, "y*pp:copy", &block, &legacy, &stopped))
+    if (!PyArg_ParseTuple(asked, "y*pp:copy", &block, &legacy, &stopped))
         return false;
-    bool read = core_read_args(&birth->request.args, &block);
+    bool read = core_read_args(&request->kernel.args, &block);
     PyBuffer_Release(&block);
-    birth->request.legacy = legacy;
-    birth->request.stopped = stopped;
+    request->kernel.legacy = legacy;
+    request->kernel.stopped = stopped;
     return read;
 }
 
 /* None: what libc's fork() does. Returns twice. */
-static long make(struct core_birth *birth, bool asks_for_more, int *pidfd)
+static long make(struct core_request *request, bool asks_for_more, int *pidfd)
 {
     if (!asks_for_more)
         return core_fork();
-    if (birth->request.args.flags & CLONE_PIDFD)
-        birth->request.args.pidfd = (uintptr_t)pidfd;
-    return core_birth_copied(birth);
+    if (request->kernel.args.flags & CLONE_PIDFD)
+        request->kernel.args.pidfd = (uintptr_t)pidfd;
+    return core_clone_copied(request);
 }
 
 PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    struct core_birth birth = {.request.size = sizeof birth.request.args, .timeout = -1};
+    struct core_request request = {.kernel.size = sizeof request.kernel.args, .timeout = -1};
     int pidfd = -1;
     (void)module;
     if (count != 5 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyObject_TypeCheck(args[1], &Mapping_Type) ||
@@ -54,13 +54,13 @@ PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return PyErr_Format(PyExc_TypeError, "copy(child, outcome, request, fn, args)");
     HandleObject *child = (HandleObject *)args[0];
     MappingObject *outcome = (MappingObject *)args[1];
-    if (args[2] != Py_None && !read_request(&birth, args[2]))
+    if (args[2] != Py_None && !read_request(&request, args[2]))
         return NULL;
     /* What is buffered now would be written by both. */
     if (!core_may_copy() || !prepare() || core_flush_standard_streams() < 0)
         return NULL;
     Py_XSETREF(child->outcome, Py_NewRef(outcome));
-    long pid = make(&birth, args[2] != Py_None, &pidfd);
+    long pid = make(&request, args[2] != Py_None, &pidfd);
     if (pid == 0)
         _exit(core_mapping_deliver(outcome, args[3], args[4]));
     if (pid < 0)

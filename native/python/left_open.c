@@ -177,7 +177,7 @@ void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64
     users = user;
 }
 
-void core_table_settle(struct core_table_user *user, pid_t pid)
+void core_table_set_up(struct core_table_user *user, pid_t pid)
 {
     user->pid = user->may_have_pid && pid > 1 ? pid : 0;
 }

@@ -22,7 +22,7 @@ struct core_table_user {
 };
 
 /* In the child, which has that pid. */
-void core_table_settle(struct core_table_user *user, pid_t pid);
+void core_table_set_up(struct core_table_user *user, pid_t pid);
 
 /* The others with the GIL. Before a clone call; false with an exception set. */
 bool core_left_open_ready(void);

@@ -3,20 +3,6 @@
 #include "mapping.h"
 #include "plan_object.h"
 
-#include <errno.h>
-
-PyObject *core_raise_errno(long negative_errno)
-{
-    errno = (int)-negative_errno;
-    return PyErr_SetFromErrno(PyExc_OSError);
-}
-
-PyObject *core_raise_no_helper(long negative_errno, const char *helper)
-{
-    errno = (int)-negative_errno;
-    return PyErr_SetFromErrnoWithFilename(PyExc_OSError, helper);
-}
-
 /* For every interpreter. */
 static PyMethodDef everywhere[] = {
     {"has_clear_sighand", core_has_clear_sighand, METH_NOARGS,

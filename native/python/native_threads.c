@@ -96,7 +96,7 @@ void core_note_native_threads(void)
     note(ramet_count_lost_threads(is_of_library));
 }
 
-void core_settle_native_threads(bool had_threads)
+void core_recover_native_threads(bool had_threads)
 {
     long lost = ramet_count_lost_threads(is_of_library), before = lost_before();
     if (had_threads || lost > before) {

@@ -1,5 +1,5 @@
 /* ramet._core.SharedTask: the caller's end of a child in shared memory, and where its outcome lies. */
-#include "clone_ways.h"
+#include "hosted_child.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -9,6 +9,7 @@
 #include "watched_children.h"
 #include "host_pool.h"
 #include "launch_beside.h"
+#include "safe_kill.h"
 
 SharedTaskObject *core_shared_task_new(void)
 {
@@ -189,9 +190,16 @@ static PyObject *task_wait(SharedTaskObject *self, PyObject *seconds)
     return over;
 }
 
+/* NULL: it has none (VFORK), or no longer. */
+static struct core_hosted *hosted(SharedTaskObject *self)
+{
+    return is_over(self) ? NULL : self->host->context;
+}
+
 static PyObject *task_interrupt(SharedTaskObject *self, PyObject *exception)
 {
-    return PyBool_FromLong(!is_over(self) && core_interrupt(self->host, exception));
+    struct core_hosted *call = hosted(self);
+    return PyBool_FromLong(call != NULL && call->kind->interrupt(call, exception));
 }
 
 /* It may be over by now, and be a program that it has exec'ed. */
@@ -200,7 +208,9 @@ static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
     long descriptor = PyLong_AsLong(pidfd);
     if (descriptor == -1 && PyErr_Occurred())
         return NULL;
-    long error = core_kill(is_over(self) ? NULL : self->host, self->pid, (int)descriptor);
+    struct core_hosted *call = hosted(self);
+    long error = call == NULL ? ramet_kill_sharer(self->pid, (int)descriptor, core_strike_off, NULL)
+                              : call->kind->kill(call, self->pid, (int)descriptor);
     return error < 0 && error != -ESRCH ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 

@@ -12,7 +12,7 @@
 /* All touched with the GIL of the main interpreter only. */
 static struct core_interpreter *at_rest;
 static uint64_t epoch;
-static int making; /* a futex */
+static int being_made; /* a futex */
 
 /*
  * The child is a process: exec replaces it alone, and daemon threads end with it. A fork is refused
@@ -76,7 +76,7 @@ static PyObject *load(const void *code, Py_ssize_t length)
     return names;
 }
 
-static bool furnish(struct core_interpreter *interpreter, PyObject *child_code)
+static bool prepare(struct core_interpreter *interpreter, PyObject *child_code)
 {
     PyObject *names = load(PyBytes_AS_STRING(child_code), PyBytes_GET_SIZE(child_code));
     if (names != NULL) {
@@ -102,10 +102,10 @@ struct core_interpreter *core_interpreter_new(PyObject *child_code)
         return NULL;
     }
     interpreter->state = PyThreadState_GetInterpreter(first);
-    bool furnished = furnish(interpreter, child_code);
+    bool set_up = prepare(interpreter, child_code);
     PyEval_SaveThread();
     core_interpreter_hide(interpreter->state);
-    if (furnished)
+    if (set_up)
         return interpreter;
     core_interpreter_drop(interpreter);
     return NULL;
@@ -172,18 +172,18 @@ int core_interpreter_run(struct core_interpreter *interpreter, const SharedTaskO
     return code;
 }
 
-void core_interpreter_making(int more)
+void core_interpreter_being_made(int more)
 {
-    making += more;
-    ramet_futex_wake(&making);
+    being_made += more;
+    ramet_futex_wake(&being_made);
 }
 
 PyObject *core_before_fork(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    for (int now; (now = making) != 0;) {
+    for (int now; (now = being_made) != 0;) {
         Py_BEGIN_ALLOW_THREADS
-        ramet_futex_wait(&making, now, NULL);
+        ramet_futex_wait(&being_made, now, NULL);
         Py_END_ALLOW_THREADS
     }
     Py_RETURN_NONE;
@@ -219,7 +219,7 @@ int core_interpreter_run(struct core_interpreter *interpreter, const SharedTaskO
     return 1;
 }
 
-void core_interpreter_making(int more)
+void core_interpreter_being_made(int more)
 {
     (void)more;
 }

@@ -41,6 +41,6 @@ int core_interpreter_run(struct core_interpreter *interpreter, const SharedTaskO
                          bool *lent);
 
 /* One more is going to be made, or (-1) is made; with the GIL of the main interpreter. */
-void core_interpreter_making(int more);
+void core_interpreter_being_made(int more);
 
 #endif

@@ -160,7 +160,7 @@ static bool has_locals(const PyThreadState *state)
 }
 
 /* Whether a function left nothing behind in its state that the next one would find. */
-bool core_is_tidy(const PyThreadState *state)
+bool core_is_clean(const PyThreadState *state)
 {
     return !has_locals(state) && state->context == NULL && state->c_tracefunc == NULL && state->c_profilefunc == NULL &&
            state->async_gen_firstiter == NULL && state->async_gen_finalizer == NULL && state->async_exc == NULL &&

@@ -1,17 +1,34 @@
-/* What the clone calls of births_carried.c and births_apart.c have in common. */
-#ifndef RAMET_CARRIED_H
-#define RAMET_CARRIED_H
+/* A child beside its caller, in memory that both share; a host thread lends it what only libc can make. */
+#ifndef RAMET_HOSTED_CHILD_H
+#define RAMET_HOSTED_CHILD_H
 
 #include "left_open.h"
+#include "clone_ways.h"
 #include "subinterpreter_visits.h"
 
+struct core_hosted;
+
+/* What differs by the interpreter that the child has; with the GIL of the caller's. */
+struct core_hosted_kind {
+    /* SIGKILL, where it is at a safe point; pidfd may be -1. 0, or -errno where it could not be killed. */
+    long (*kill)(struct core_hosted *call, int pid, int pidfd);
+
+    /*
+     * Raises an exception in the child, whose host thread is not over. Whether there is a function that it can reach.
+     * With an interpreter of its own: an exception that every interpreter has, or None for Interrupted.
+     */
+    bool (*interrupt)(struct core_hosted *call, PyObject *exception);
+};
+
 /* What a child is given, and what its recovering thread finds. It belongs to the host thread, for one child after the other. */
-struct hosted {
+struct core_hosted {
+    const struct core_hosted_kind *kind;
     PyInterpreterState *interpreter;
     PyThreadState *state;
     PyThreadState *recovering; /* the host thread's own state */
     PyObject *thread; /* its threading.current_thread(), kept for the next child; NULL: none yet, or the child died */
     PyObject *kept; /* what the child uses lives in it; NULL once the child has let go of it */
+    bool runs_task; /* it is the task, whose function the child calls */
     PyObject *early; /* the exception that its function is to begin with; NULL: none */
     ramet_sigset mask;
     bool clear_handlers;
@@ -34,23 +51,29 @@ struct hosted {
     struct core_visits visits;
     bool closed; /* no visits any more; with the caller's GIL */
     bool lent;   /* something in its interpreter still refers to the caller's memory */
-    int struck;  /* a futex */
+    int killed;    /* a futex */
     int pid, pidfd; /* whom a visitor kills */
 };
 
-/* births_carried.c. In the child: what the kernel leaves to it. */
-void core_settle(struct hosted *call);
+/* In the child: what the kernel leaves to it. */
+void core_set_up_child(struct core_hosted *call);
 
 /* In the host thread, in a state of its own, which is not needed afterwards. */
-void core_tidy_up(struct hosted *call, PyThreadState *mine);
+void core_clean_up(struct core_hosted *call, PyThreadState *mine);
 
-/* births_apart.c: the body of a child with an interpreter of its own; and in the host thread, when it is over, or was never born. */
-int core_run_subinterpreter(void *task, void *arg, void *context);
-void core_recover_subinterpreter(struct hosted *call);
-void core_retire_subinterpreter(struct hosted *call);
+/* When the child is off its stack, which is as it left it; by raw calls. */
+void core_look_at_hosted(struct core_hosted *call);
 
-/* With the caller's GIL: kills it, or interrupts it; false when that is not, or no longer, to be done here. */
-bool core_strike_subinterpreter(struct hosted *call, int pid, int pidfd);
-bool core_interrupt_subinterpreter(struct hosted *call, PyObject *exception);
+/* Its task, where it calls a function of the caller's; NULL for another, and once the child has let go of it. */
+SharedTaskObject *core_task_of(const struct core_hosted *call);
+
+/* As the caller knows it, once that has noted it, which it has by the time that the GIL can be had; else as the child does. */
+long core_pid_of(const struct core_hosted *call);
+
+/* Has the request ask for a child on the block of the host thread, and on its stack where none is given. */
+void core_lend_block(struct ramet_clone_args *args, const struct ramet_host *host);
+
+/* kill_hosted.c: the child has its caller's interpreter. */
+long core_kill_hosted(struct core_hosted *call, int pid, int pidfd);
 
 #endif

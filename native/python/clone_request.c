@@ -1,0 +1,61 @@
+/* What follows from a request, whichever way its child is made. */
+#include "clone_request.h"
+
+#include <linux/sched.h>
+#include <unistd.h>
+
+#include "watched_children.h"
+
+long core_exit_call(const struct core_request *request)
+{
+    return request->kernel.args.flags & CLONE_THREAD ? __NR_exit : __NR_exit_group;
+}
+
+bool core_clears_handlers(const struct core_request *request)
+{
+    return !(request->kernel.args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
+}
+
+/*
+ * SIGHAND: the handler would be the caller's as well. THREAD: ends with the process anyway. PARENT:
+ * the parent is another process. NEWPID: the child cannot see its parent's pid.
+ */
+pid_t core_owner(const struct core_request *request)
+{
+    return request->kernel.args.flags & (CLONE_SIGHAND | CLONE_THREAD | CLONE_PARENT | CLONE_NEWPID) ? 0 : getpid();
+}
+
+/* Whether a watchdog must see to it: the child shares the memory, is no thread, and gets no signal of its own. */
+static bool needs_watchdog(const struct core_request *request)
+{
+    uint64_t flags = request->kernel.args.flags;
+    return !(flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !request->kernel.legacy && core_owner(request) == 0;
+}
+
+long core_watch(struct core_request *request, struct ramet_clone_args *args, int **watched)
+{
+    long error = 0;
+    *watched = needs_watchdog(request) ? ramet_watched_place(&error) : NULL;
+    if (*watched != NULL) {
+        args->flags |= CLONE_PARENT_SETTID;
+        args->parent_tid = (uintptr_t)*watched;
+    }
+    if (error < 0)
+        request->lacks = "watchdog";
+    return error;
+}
+
+PyObject *core_raise_refused(const struct core_request *request, long error)
+{
+    return request->lacks == NULL ? core_raise_errno(error) : core_raise_no_helper(error, request->lacks);
+}
+
+bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block)
+{
+    if (block->len != sizeof *args) {
+        PyErr_Format(PyExc_ValueError, "clone_args has %zu bytes", sizeof *args);
+        return false;
+    }
+    memcpy(args, block->buf, sizeof *args);
+    return true;
+}

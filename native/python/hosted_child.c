@@ -1,0 +1,69 @@
+/* What there is to do for a hosted child, whichever interpreter it has. */
+#include "hosted_child.h"
+
+#include <linux/sched.h>
+
+#include "parent_death.h"
+
+/* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
+#define NOMINAL_STACK_BYTES 65536
+
+void core_look_at_hosted(struct core_hosted *call)
+{
+    call->found.frames = 0;
+    if (call->finished)
+        return;
+    unsigned long top = call->stack == NULL ? call->host->stack_top : call->stack->base + call->stack->size;
+    if (call->own_interpreter != NULL) {
+        core_strike_off_dead(top);
+        return;
+    }
+    core_keep_stack(&call->found.stack, top);
+    core_look_at_frames(call->state, &call->found);
+}
+
+SharedTaskObject *core_task_of(const struct core_hosted *call)
+{
+    return call->runs_task ? (SharedTaskObject *)call->kept : NULL;
+}
+
+long core_pid_of(const struct core_hosted *call)
+{
+    const SharedTaskObject *task = core_task_of(call);
+    return task == NULL || task->pid == 0 ? call->own_pid : task->pid;
+}
+
+void core_lend_block(struct ramet_clone_args *args, const struct ramet_host *host)
+{
+    args->flags |= CLONE_SETTLS;
+    args->tls = (uintptr_t)host->thread_pointer;
+    if (args->stack + args->stack_size != 0)
+        return;
+    args->stack = host->stack_top - NOMINAL_STACK_BYTES;
+    args->stack_size = NOMINAL_STACK_BYTES;
+}
+
+void core_clean_up(struct core_hosted *call, PyThreadState *mine)
+{
+    Py_CLEAR(call->early);
+    Py_CLEAR(call->kept);
+    Py_CLEAR(call->thread);
+    core_forget_thread();
+    PyThreadState_Clear(mine);
+    core_delete_current_state(mine);
+    call->state = call->recovering = NULL;
+}
+
+void core_set_up_child(struct core_hosted *call)
+{
+    const struct ramet_host *host = call->host;
+    call->own_pid = (pid_t)ramet_syscall0(__NR_getpid);
+    core_table_set_up(&call->table, call->own_pid);
+    if (host->settid_word != NULL)
+        *host->settid_word = (int)ramet_syscall0(__NR_gettid);
+    if (call->clear_handlers)
+        ramet_clear_handlers();
+    if (call->owner != 0)
+        ramet_die_with_process(call->owner);
+    ramet_set_signal_mask(call->mask);
+}

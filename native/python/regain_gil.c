@@ -1,0 +1,109 @@
+/* In the thread that lent its block: the GIL, after the end of the child, and what the child's own hosted children left. */
+#include "regain_gil.h"
+
+#include <linux/sched.h>
+#include <sys/wait.h>
+
+#include "futex.h"
+#include "gil.h"
+#include "hosted_child.h"
+#include "nested_hosts.h"
+#include "task_state.h"
+
+#define MOST_NESTED 64
+#define PATIENCE_NANOSECONDS INT64_C(10000000000)
+
+static int detach_state(void *state, void *unused, void *context)
+{
+    (void)unused, (void)context;
+    if (core_is_attached(state))
+        PyEval_SaveThread();
+    return 0;
+}
+
+/* Which state is attached is written in a thread-local since 3.12: so a task must go where the dead one was. */
+static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
+{
+    struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .size = sizeof request.args};
+    struct ramet_entry entry = {detach_state, NULL, state, NULL, __NR_exit_group};
+    core_lend_block(&request.args, host);
+    ramet_sigset mask = ramet_block_signals();
+    long pid = ramet_clone(&request, &entry);
+    if (pid > 0)
+        ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
+    ramet_set_signal_mask(mask);
+    core_gil_release(state);
+}
+
+/* Of those whose host threads died with it: what is left of each, with the GIL. */
+static void recover_nested(struct ramet_host *host)
+{
+    struct core_hosted *call = host->context;
+    core_recover(call->state, &call->found);
+    core_delete_state(call->recovering);
+    call->state = call->recovering = NULL;
+    Py_CLEAR(call->early);
+    core_table_abandon(&call->table);
+    core_take_stock(&call->found, NULL, core_task_of(call), false);
+    core_shared_task_forget(core_task_of(call));
+    core_recover_threads(core_pid_of(call));
+    core_forget_thread_of(call->thread);
+    Py_CLEAR(call->thread);
+    Py_CLEAR(call->kept);
+    ramet_host_mark_over(host);
+}
+
+/* The children of one, off their stacks, are added to the list; how many it has then. */
+static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
+{
+    while (count < MOST_NESTED && (nested[count] = ramet_nested_hosts_take(maker)) != NULL) {
+        const struct core_hosted *call = nested[count]->context;
+        core_look_at_hosted(nested[count]->context);
+        core_gil_mend(call->state, nested[count]->tid);
+        count++;
+    }
+    return count;
+}
+
+/* It may have had the GIL as it ended the process: whoever wants the GIL waits for it then. pid: 0 for no process. */
+static void release_gil_of_threads(const PyThreadState *mine, long pid)
+{
+    const struct timespec pause = {.tv_nsec = 500000};
+    const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
+    while (pid != 0) {
+        bool all_have_ended = !ramet_task_threads_have_to_end(pid);
+        if (core_gil_release_of_ended(mine) || all_have_ended || ramet_now() >= deadline)
+            return;
+        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    }
+}
+
+int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid)
+{
+    struct ramet_host *nested[MOST_NESTED];
+    bool attached = dead != NULL && core_is_attached(dead);
+    if (dead != NULL && !attached)
+        core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
+    int count = gather_nested(nested, 0, maker);
+    for (int i = 0; i < count; i++)
+        count = gather_nested(nested, count, ((const struct core_hosted *)nested[i]->context)->own_pid);
+    if (attached) /* when they are off the count */
+        core_gil_mend_after_holder(dead);
+    for (int i = 0; i < count; i++)
+        give_up_gil(nested[i], ((const struct core_hosted *)nested[i]->context)->state);
+    if (dead != NULL && !attached)
+        core_gil_release(dead);
+    if (attached) {
+        core_gil_forget_requests(dead);
+        PyThreadState_Swap(mine);
+        core_gil_forget_requests(mine);
+    } else {
+        release_gil_of_threads(mine, pid);
+        for (int i = 0; i < count; i++)
+            release_gil_of_threads(mine, ((const struct core_hosted *)nested[i]->context)->own_pid);
+        PyEval_RestoreThread(mine);
+    }
+    for (int i = 0; i < count; i++)
+        recover_nested(nested[i]);
+    return count;
+}
