@@ -19,7 +19,7 @@
 #define FEW_TRIES 50
 #define PAUSE_NANOSECONDS 20000
 
-struct ramet_pending_launch {
+struct ramet_underway {
     struct ramet_link link; /* first: of those that nobody holds any more */
     int tid;                /* the kernel's to write, before the child's first step; 0: there was no clone call */
     int pidfd;              /* the same */
@@ -36,19 +36,19 @@ struct ramet_pending_launch {
 static struct ramet_link *left_behind;
 
 /* Nobody is on its memory any more, and the kernel will write nothing there. */
-static bool is_over(const struct ramet_pending_launch *child)
+static bool is_over(const struct ramet_underway *child)
 {
     return __atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE &&
            __atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) == 0;
 }
 
-static void restore_mark(struct ramet_pending_launch *child)
+static void restore_mark(struct ramet_underway *child)
 {
     if (__atomic_exchange_n(&child->noted, false, __ATOMIC_ACQ_REL))
         ramet_dumpable_restore();
 }
 
-static void discard(struct ramet_pending_launch *child)
+static void discard(struct ramet_underway *child)
 {
     restore_mark(child);
     if (child->stack != NULL)
@@ -59,7 +59,7 @@ static void discard(struct ramet_pending_launch *child)
     free(child);
 }
 
-void ramet_pending_launch_release(struct ramet_pending_launch *child)
+void ramet_underway_release(struct ramet_underway *child)
 {
     if (is_over(child))
         discard(child);
@@ -67,19 +67,19 @@ void ramet_pending_launch_release(struct ramet_pending_launch *child)
         ramet_push(&left_behind, &child->link);
 }
 
-void ramet_pending_launch_sweep(void)
+void ramet_underway_sweep(void)
 {
     struct ramet_link *next;
     if (__atomic_load_n(&left_behind, __ATOMIC_RELAXED) == NULL)
         return;
     for (struct ramet_link *link = ramet_take_all(&left_behind); link != NULL; link = next) {
         next = link->next;
-        ramet_pending_launch_release((struct ramet_pending_launch *)link);
+        ramet_underway_release((struct ramet_underway *)link);
     }
 }
 
 /* clone() has one word for the pidfd and the tid, and we cannot do without the tid. */
-static void ask(struct ramet_pending_launch *child, bool suspends_helper)
+static void ask(struct ramet_underway *child, bool suspends_helper)
 {
     struct ramet_clone_args *args = &child->request.args;
     if (!suspends_helper)
@@ -94,7 +94,7 @@ static void ask(struct ramet_pending_launch *child, bool suspends_helper)
 }
 
 /* What libc makes its threads with, but for a thread-local block; and the io context, which a child may share. */
-static long start_helper(struct ramet_pending_launch *child)
+static long start_helper(struct ramet_underway *child)
 {
     const uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_IO |
                            CLONE_CHILD_CLEARTID;
@@ -110,7 +110,7 @@ static long start_helper(struct ramet_pending_launch *child)
     return tid;
 }
 
-static void await_birth(struct ramet_pending_launch *child)
+static void await_birth(struct ramet_underway *child)
 {
     while (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_NOT_MADE)
         ramet_futex_wait(&child->launch.arrived, RAMET_NOT_MADE, NULL);
@@ -120,7 +120,7 @@ static void await_birth(struct ramet_pending_launch *child)
  * The kernel clears the word of a thread first, and gives its children to the main thread before it gives up
  * its number.
  */
-static void await_succession(struct ramet_pending_launch *child, long helper)
+static void await_succession(struct ramet_underway *child, long helper)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const long process = ramet_syscall0(__NR_getpid);
@@ -135,14 +135,14 @@ static void await_succession(struct ramet_pending_launch *child, long helper)
     ramet_futex_wake(&child->launch.fostered);
 }
 
-static void fail(struct ramet_pending_launch *child, int step, long error)
+static void fail(struct ramet_underway *child, int step, long error)
 {
     child->launch.failed_step = step;
     child->launch.error = (int)error;
     child->launch.arrived = RAMET_GONE;
 }
 
-static int make_by_helper(struct ramet_pending_launch *child, const struct ramet_launch_manner *manner, bool shall_be_fostered)
+static int make_by_helper(struct ramet_underway *child, const struct ramet_launch_manner *manner, bool shall_be_fostered)
 {
     child->launch.arrived = RAMET_NOT_MADE;
     child->launch.fostered = shall_be_fostered;
@@ -169,7 +169,7 @@ static int make_by_helper(struct ramet_pending_launch *child, const struct ramet
     return 0;
 }
 
-static int make_here(struct ramet_pending_launch *child)
+static int make_here(struct ramet_underway *child)
 {
     child->launch.arrived = RAMET_MADE;
     long pid = ramet_make_task(&child->request, &child->entry);
@@ -180,7 +180,7 @@ static int make_here(struct ramet_pending_launch *child)
 }
 
 /* A child of another parent (PARENT) has nothing to do with our threads. */
-static int make(struct ramet_pending_launch *child, const struct ramet_launch_manner *manner)
+static int make(struct ramet_underway *child, const struct ramet_launch_manner *manner)
 {
     const bool is_main = ramet_syscall0(__NR_gettid) == ramet_syscall0(__NR_getpid);
     const bool is_ours = !(child->request.args.flags & CLONE_PARENT);
@@ -196,11 +196,11 @@ static int make(struct ramet_pending_launch *child, const struct ramet_launch_ma
     return make_by_helper(child, manner, of_process && !manner->has_own_score);
 }
 
-struct ramet_pending_launch *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
+struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
                                       const struct ramet_launch_manner *manner, int *error)
 {
-    ramet_pending_launch_sweep();
-    struct ramet_pending_launch *child = calloc(1, sizeof *child);
+    ramet_underway_sweep();
+    struct ramet_underway *child = calloc(1, sizeof *child);
     struct ramet_stack *stack = child == NULL ? NULL : ramet_launch_stack(plan->slots);
     if (stack == NULL) {
         free(child);
@@ -219,11 +219,11 @@ struct ramet_pending_launch *ramet_launch_beside(const struct ramet_request *req
     ramet_set_signal_mask(mask);
     if (*error == 0)
         return child;
-    ramet_pending_launch_release(child);
+    ramet_underway_release(child);
     return NULL;
 }
 
-int ramet_pending_launch_pid(const struct ramet_pending_launch *child, int *pidfd)
+int ramet_underway_pid(const struct ramet_underway *child, int *pidfd)
 {
     *pidfd = child->pidfd;
     return child->tid;
@@ -234,7 +234,7 @@ static bool is_there(int arrived, int gate)
     return arrived == RAMET_GONE || arrived >= gate;
 }
 
-bool ramet_pending_launch_await(struct ramet_pending_launch *child, int gate, int64_t timeout, struct ramet_report *report)
+bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeout, struct ramet_report *report)
 {
     int *word = &child->launch.arrived, arrived;
     int64_t at = timeout < 0 ? 0 : ramet_now() + timeout;
@@ -256,7 +256,7 @@ bool ramet_pending_launch_await(struct ramet_pending_launch *child, int gate, in
     return true;
 }
 
-void ramet_pending_launch_cancel(struct ramet_pending_launch *child)
+void ramet_underway_cancel(struct ramet_underway *child)
 {
     if (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE)
         return;
@@ -266,13 +266,13 @@ void ramet_pending_launch_cancel(struct ramet_pending_launch *child)
         ramet_syscall2(__NR_kill, child->tid, SIGKILL);
 }
 
-void ramet_pending_launch_open_gate(struct ramet_pending_launch *child, int gate)
+void ramet_underway_open_gate(struct ramet_underway *child, int gate)
 {
     __atomic_store_n(&child->launch.opened, gate, __ATOMIC_RELEASE);
     ramet_futex_wake(&child->launch.opened);
 }
 
-void ramet_pending_launch_stop(struct ramet_pending_launch *child)
+void ramet_underway_stop(struct ramet_underway *child)
 {
     ramet_stop(child->tid);
 }

@@ -18,7 +18,7 @@
 #include "helper_thread.h"
 #include "launch_suspending.h"
 
-struct ramet_pending_launch;
+struct ramet_underway;
 
 struct ramet_launch_manner {
     bool waits;            /* at a gate: it ends there if the process does */
@@ -28,29 +28,29 @@ struct ramet_launch_manner {
 };
 
 /* The caller holds what it gets. NULL with *error set to an errno when no child came. A failed step says more. */
-struct ramet_pending_launch *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
+struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
                                       const struct ramet_launch_manner *manner, int *error);
-void ramet_pending_launch_release(struct ramet_pending_launch *child);
+void ramet_underway_release(struct ramet_underway *child);
 
 /* Its pid, and its pidfd or -1, which is the caller's; 0 where a failed step says why there is none. */
-int ramet_pending_launch_pid(const struct ramet_pending_launch *child, int *pidfd);
+int ramet_underway_pid(const struct ramet_underway *child, int *pidfd);
 
 /*
  * Waits until the child has come to that gate, has exec'ed or has failed; the report says which.
  * timeout: in nanoseconds, negative for ever. False when the time is up.
  */
-bool ramet_pending_launch_await(struct ramet_pending_launch *child, int gate, int64_t timeout, struct ramet_report *report);
+bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeout, struct ramet_report *report);
 
 /* Kills the child, if it is still on its way. */
-void ramet_pending_launch_cancel(struct ramet_pending_launch *child);
+void ramet_underway_cancel(struct ramet_underway *child);
 
-void ramet_pending_launch_open_gate(struct ramet_pending_launch *child, int gate);
+void ramet_underway_open_gate(struct ramet_underway *child, int gate);
 
 /* SIGSTOP for a child at a gate, and a wait until it has taken hold. */
-void ramet_pending_launch_stop(struct ramet_pending_launch *child);
+void ramet_underway_stop(struct ramet_underway *child);
 
 /* Gives back what those have left that nobody holds any more. */
-void ramet_pending_launch_sweep(void);
+void ramet_underway_sweep(void);
 
 #define RAMET_FAILED_SETNS (-2)
 #define RAMET_ENDED_AT_GATE (-3)   /* a child that ended there, which says so only when it is launched or gone */

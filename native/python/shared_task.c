@@ -267,7 +267,7 @@ PyObject *core_drain(PyObject *module, PyObject *unused)
     Py_BEGIN_ALLOW_THREADS
     ramet_pool_drain();
     ramet_watched_drain();
-    ramet_pending_launch_sweep();
+    ramet_underway_sweep();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }

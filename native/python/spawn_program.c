@@ -31,7 +31,7 @@ PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     PyBuffer_Release(&block);
     if (!read)
         return NULL;
-    ramet_pending_launch_sweep();
+    ramet_underway_sweep();
     Py_BEGIN_ALLOW_THREADS
     ramet_launch_suspending(&request, ((PlanObject *)args[2])->plan, &report);
     Py_END_ALLOW_THREADS

@@ -6,24 +6,24 @@
 
 typedef struct {
     PyObject_HEAD
-    struct ramet_pending_launch *child;
+    struct ramet_underway *child;
 } UnderwayObject;
 
 /* Takes over the hold. */
-static PyObject *underway_object(PyTypeObject *type, struct ramet_pending_launch *child)
+static PyObject *underway_object(PyTypeObject *type, struct ramet_underway *child)
 {
     UnderwayObject *self = (UnderwayObject *)type->tp_alloc(type, 0);
     if (self == NULL)
-        ramet_pending_launch_release(child);
+        ramet_underway_release(child);
     else
         self->child = child;
     return (PyObject *)self;
 }
 
 /* The handle stands for the child, if there is one. */
-static void hold(HandleObject *handle, const struct ramet_pending_launch *child)
+static void hold(HandleObject *handle, const struct ramet_underway *child)
 {
-    int pidfd, pid = ramet_pending_launch_pid(child, &pidfd);
+    int pidfd, pid = ramet_underway_pid(child, &pidfd);
     if (pid > 0)
         core_handle_hold(handle, pid, pidfd);
 }
@@ -36,7 +36,7 @@ static PyObject *underway_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     HandleObject *handle;
     struct ramet_request request;
     struct ramet_launch_manner manner;
-    struct ramet_pending_launch *child;
+    struct ramet_underway *child;
     Py_buffer block;
     PlanObject *plan;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*pO!O!pppi:Underway", names, &block, &legacy, &Plan_Type, &plan,
@@ -61,7 +61,7 @@ static PyObject *underway_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 static void underway_dealloc(UnderwayObject *self)
 {
     if (self->child != NULL)
-        ramet_pending_launch_release(self->child);
+        ramet_underway_release(self->child);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -77,7 +77,7 @@ static PyObject *underway_reach(UnderwayObject *self, PyObject *args)
     if (timeout == -2)
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    arrived = ramet_pending_launch_await(self->child, gate, timeout, &report);
+    arrived = ramet_underway_await(self->child, gate, timeout, &report);
     Py_END_ALLOW_THREADS
     if (!arrived)
         Py_RETURN_NONE;
@@ -87,7 +87,7 @@ static PyObject *underway_reach(UnderwayObject *self, PyObject *args)
 static PyObject *underway_cancel(UnderwayObject *self, PyObject *unused)
 {
     (void)unused;
-    ramet_pending_launch_cancel(self->child);
+    ramet_underway_cancel(self->child);
     Py_RETURN_NONE;
 }
 
@@ -96,7 +96,7 @@ static PyObject *underway_open(UnderwayObject *self, PyObject *args)
     int gate;
     if (!PyArg_ParseTuple(args, "i:open", &gate))
         return NULL;
-    ramet_pending_launch_open_gate(self->child, gate);
+    ramet_underway_open_gate(self->child, gate);
     Py_RETURN_NONE;
 }
 
@@ -104,7 +104,7 @@ static PyObject *underway_stop(UnderwayObject *self, PyObject *unused)
 {
     (void)unused;
     Py_BEGIN_ALLOW_THREADS
-    ramet_pending_launch_stop(self->child);
+    ramet_underway_stop(self->child);
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
@@ -137,7 +137,7 @@ PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t c
     struct ramet_launch_manner manner = {.pid_namespace = RAMET_NO_NAMESPACE};
     struct ramet_request request;
     struct ramet_report report;
-    struct ramet_pending_launch *child;
+    struct ramet_underway *child;
     bool launched = false;
     int error = 0;
     Py_buffer block;
@@ -155,13 +155,13 @@ PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t c
     Py_BEGIN_ALLOW_THREADS
     child = ramet_launch_beside(&request, ((PlanObject *)args[2])->plan, &manner, &error);
     if (child != NULL)
-        launched = ramet_pending_launch_await(child, RAMET_LAUNCHED, patience, &report);
+        launched = ramet_underway_await(child, RAMET_LAUNCHED, patience, &report);
     Py_END_ALLOW_THREADS
     if (child == NULL)
         return core_raise_errno(-error);
     hold((HandleObject *)args[4], child);
     if (!launched)
         return underway_object(&Underway_Type, child);
-    ramet_pending_launch_release(child);
+    ramet_underway_release(child);
     return core_failure(&report);
 }
