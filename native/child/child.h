@@ -4,9 +4,9 @@
  * A child that shares its parent's memory may not use anything that belongs to a thread of the
  * parent. The hazards, each of which has a rule in this folder:
  *
- *  1. errno, stdio, malloc, locks: the child may find them half changed. So: no libc at all.
+ *  1. errno, stdio, malloc, locks: the child may find them half changed. So: no libc.
  *  2. The parent's signal handlers would run in the child, on the parent's memory. So: every
- *     signal is blocked around the clone call, and the handlers are cleared before any is let in.
+ *     signal is blocked around the clone call, and the handlers are cleared before any is unblocked.
  *  3. Cancellation and the stack protector read the thread-local block. So: this folder is
  *     compiled without the protector, and a test shows that its archive imports nothing.
  *  4. The child's failure must reach the parent. So: it is written into memory that both see.
@@ -48,7 +48,7 @@ _Static_assert(sizeof(struct ramet_clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
 _Static_assert(offsetof(struct ramet_clone_args, tls) == 56, "CLONE_ARGS_SIZE_VER0 is 64");
 _Static_assert(offsetof(struct ramet_clone_args, set_tid_size) == 72, "CLONE_ARGS_SIZE_VER1 is 80");
 
-/* What a child does first; arch/<cpu>/clone call.S reads it by these offsets. */
+/* What a child does first; arch/<cpu>/clone.S reads it by these offsets. */
 struct ramet_entry {
     int (*run)(void *fn, void *arg, void *context);
     void *context;
@@ -57,25 +57,25 @@ struct ramet_entry {
     long exit_call;
 };
 
-_Static_assert(offsetof(struct ramet_entry, context) == 8, "clone call.S");
-_Static_assert(offsetof(struct ramet_entry, fn) == 16, "clone call.S");
-_Static_assert(offsetof(struct ramet_entry, arg) == 24, "clone call.S");
-_Static_assert(offsetof(struct ramet_entry, exit_call) == 32, "clone call.S");
+_Static_assert(offsetof(struct ramet_entry, context) == 8, "clone.S");
+_Static_assert(offsetof(struct ramet_entry, fn) == 16, "clone.S");
+_Static_assert(offsetof(struct ramet_entry, arg) == 24, "clone.S");
+_Static_assert(offsetof(struct ramet_entry, exit_call) == 32, "clone.S");
 
 long ramet_clone3_call(struct ramet_clone_args *args, size_t size, const struct ramet_entry *entry);
 long ramet_clone_call(unsigned long flags, void *stack, int *ptid, int *ctid, unsigned long tls,
                       const struct ramet_entry *entry);
 void ramet_on_stack(void *top, void (*fn)(void *arg, void *left), void *arg);
 
-/* call.c: what is asked of the kernel, through either of its two calls. */
+/* clone_call.c: what the kernel is asked for, through either of its two calls. */
 struct ramet_request {
     struct ramet_clone_args args;
-    size_t size;  /* of args, as clone3 is told it */
-    bool legacy;  /* make it by clone(): the low byte of its flags is args.exit_signal */
+    size_t size;  /* of args, for clone3 */
+    bool legacy;  /* use clone(): the low byte of its flags is args.exit_signal */
     bool stopped; /* the child begins stopped, which the kernel no longer does itself */
 };
 
-/* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is for launch/clone call.h. */
+/* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is left to parent/clone_stopped.h. */
 long ramet_make_task(const struct ramet_request *request, const struct ramet_entry *entry);
 
 /* The same, but returns twice. */
@@ -83,7 +83,7 @@ long ramet_make_task_twice(const struct ramet_request *request);
 
 #define RAMET_FN_AND_ARG_BYTES (2 * sizeof(uintptr_t))
 
-/* Puts two words where a child that begins at `top` finds fn and arg; returns its first stack pointer. */
+/* Puts fn and arg where a child that begins at `top` finds them; returns its first stack pointer. */
 uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg);
 
 /* The kernel's signal set: one bit a signal, bit 0 is signal 1. */
@@ -107,8 +107,8 @@ void ramet_clear_handlers(void);
 int ramet_run_native(void *fn, void *arg, void *mask);
 
 /*
- * gate.c: a child that shall begin stopped (the CLONE_STOPPED of old) waits at a gate that its
- * parent opens once SIGSTOP has taken hold. The gate lies in a page that both sides share.
+ * gate.c: a child that begins stopped (CLONE_STOPPED, which the kernel no longer has) waits at a gate, which its
+ * parent opens when SIGSTOP has stopped the child. The gate lies in a page that both sides share.
  */
 struct ramet_gate {
     int open;
@@ -116,9 +116,12 @@ struct ramet_gate {
     void *context;
 };
 
+void ramet_gate_wait(struct ramet_gate *gate);
+int ramet_run_gated(void *fn, void *arg, void *gate);
+
 /*
- * trial.c: a raw request is put to the kernel to see what it answers. Lies in a page that both sides
- * share; the words before it are the kernel's to write.
+ * probe.c: what the child of a raw request reports, which is made to see what the kernel answers. Lies in a page
+ * that both sides share; the kernel writes the words before it.
  */
 struct ramet_probe {
     int arrived;
@@ -128,9 +131,6 @@ struct ramet_probe {
     int tid;
 };
 
-int ramet_run_probe(void *fn, void *arg, void *trial);
-
-void ramet_gate_wait(struct ramet_gate *gate);
-int ramet_run_gated(void *fn, void *arg, void *gate);
+int ramet_run_probe(void *fn, void *arg, void *probe);
 
 #endif

@@ -1,17 +1,17 @@
-/* One request, two calls: clone3, and clone for what only it does or where clone3 is missing. */
+/* One request, two calls: clone3, and clone for what clone3 cannot do and for kernels without it. */
 #include "child.h"
 
 #include <linux/sched.h>
 
 uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg)
 {
-    void **laid = (void **)(top - RAMET_FN_AND_ARG_BYTES);
-    laid[0] = fn;
-    laid[1] = arg;
-    return (uintptr_t)laid;
+    void **words = (void **)(top - RAMET_FN_AND_ARG_BYTES);
+    words[0] = fn;
+    words[1] = arg;
+    return (uintptr_t)words;
 }
 
-/* clone() has one word for both: the pidfd goes where the parent's tid would go. */
+/* clone() has one argument for both addresses: the pidfd goes where the tid would go. */
 static int *legacy_ptid(const struct ramet_clone_args *args)
 {
     return (int *)(args->flags & CLONE_PIDFD ? args->pidfd : args->parent_tid);
@@ -31,14 +31,14 @@ static long by_clone(const struct ramet_clone_args *args, const struct ramet_ent
                             (unsigned long)args->tls, entry);
 }
 
-/* Word by word: some compilers make a call of memcpy of an assignment. */
+/* Word by word: some compilers turn an assignment into a call of memcpy. */
 static void copy(struct ramet_clone_args *to, const struct ramet_clone_args *from)
 {
     for (size_t i = 0; i < sizeof *to / sizeof(uint64_t); i++)
         ((uint64_t *)to)[i] = ((const uint64_t *)from)[i];
 }
 
-/* The kernel reads the copy: the size of a given stack is less by what lies at its top. */
+/* In a copy, since the size of a given stack is less by what lies at its top. */
 static long by_clone3(const struct ramet_request *request, const struct ramet_entry *entry)
 {
     struct ramet_clone_args args;

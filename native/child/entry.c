@@ -34,7 +34,7 @@ void ramet_clear_handlers(void)
     }
 }
 
-/* Native code by its address: the mask of signals travels as a value, so the caller need not wait. */
+/* Native code by its address. The signal mask is passed as a value, so that the caller need not wait. */
 int ramet_run_native(void *fn, void *arg, void *mask)
 {
     ramet_set_signal_mask((ramet_sigset)mask);

@@ -1,12 +1,9 @@
 /* The gate at which a child waits that shall begin stopped. */
-#include "child.h"
-
-#include <linux/futex.h>
+#include "futex_word.h"
 
 void ramet_gate_wait(struct ramet_gate *gate)
 {
-    while (__atomic_load_n(&gate->open, __ATOMIC_ACQUIRE) == 0)
-        ramet_syscall4(__NR_futex, &gate->open, FUTEX_WAIT, 0, NULL);
+    ramet_futex_await_change(&gate->open, 0);
 }
 
 int ramet_run_gated(void *fn, void *arg, void *context)

@@ -1,12 +1,13 @@
-/* The thread that makes a child in another's stead. */
+/* The thread that makes a child for another thread. */
 #include "helper_thread.h"
 
 #include <linux/errno.h>
-#include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
-/* Which namespace the children of a thread are born in is that thread's own affair. */
+#include "futex_word.h"
+
+/* The pid namespace of its children is an attribute of each thread. */
 static long enter(struct ramet_helper *helper)
 {
     long error = 0;
@@ -16,7 +17,7 @@ static long enter(struct ramet_helper *helper)
     return error;
 }
 
-/* Whoever reaps the child first ends this wait as well. */
+/* This ends, too, when another thread reaps the child first. */
 static void await_end(long pid)
 {
     while (ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | WNOWAIT | __WALL, NULL) == -EINTR)
@@ -32,8 +33,7 @@ int ramet_run_helper(void *fn, void *arg, void *context)
         pid = ramet_make_task(helper->request, helper->entry);
     if (pid < 0) {
         helper->error = (int)-pid;
-        __atomic_store_n(helper->told, 0, __ATOMIC_RELEASE);
-        ramet_syscall3(__NR_futex, helper->told, FUTEX_WAKE, 1);
+        ramet_futex_set(helper->arrived, 0);
     } else if (helper->stays)
         await_end(pid);
     return 0;

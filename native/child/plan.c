@@ -1,4 +1,4 @@
-/* The child walks its plan. Nothing here is libc's, and nothing here decides anything. */
+/* The child carries out its plan. Nothing here calls libc, and nothing here decides anything. */
 #include "plan.h"
 
 #include <asm/ioctls.h>
@@ -6,7 +6,6 @@
 #include <linux/close_range.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
-#include <linux/futex.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
@@ -14,15 +13,18 @@
 #include <linux/sockios.h>
 #include <linux/time_types.h>
 
+#include "futex_word.h"
+#include "listing.h"
+
 #define EXIT_NOT_LAUNCHED 127
-#define EXIT_ORPHANED (128 + SIGKILL)
-#define LOOK_SECONDS 1 /* between two looks at whether our parent lives */
+#define EXIT_PARENT_DIED (128 + SIGKILL)
+#define LOOK_SECONDS 1 /* between two looks at whether the parent lives */
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
 
-/* The kernel's struct ifreq and its words; <linux/if.h> asks for libc's headers, which exclude the kernel's signals. */
+/* The kernel's struct ifreq and its constants; <linux/if.h> includes libc's headers, which exclude the kernel's signals. */
 #define AF_INET 2
 #define SOCK_DGRAM 2
 #define IFF_UP 0x1
@@ -36,7 +38,7 @@ struct interface_request {
 
 _Static_assert(sizeof(struct interface_request) == 40, "struct ifreq");
 
-/* Every system call of a plan has its operands where the step has them. */
+/* Each system call takes its arguments in the order of the step's operands. */
 static const long numbers[RAMET_OPERATIONS] = {
 #define RAMET_CALL(name, call) [RAMET_##name] = __NR_##call,
 #define RAMET_STEP(name) [RAMET_##name] = -1,
@@ -50,7 +52,7 @@ static long close_descriptor(long descriptor)
     return ramet_syscall1(__NR_close, descriptor);
 }
 
-/* The capabilities of a task are two words in each of three sets; here one of 64 bits. */
+/* The kernel has two words of 32 bits for each of the three sets; here it is one number. */
 struct capability_sets {
     uint64_t effective, permitted, inheritable;
 };
@@ -91,7 +93,7 @@ static long write_capabilities(const struct capability_sets *sets)
     return ramet_syscall2(__NR_capset, &header, data);
 }
 
-/* What is permitted is also made effective: a change of the uid has taken that away. */
+/* What is permitted is also made effective: a change of the uid has cleared the effective set. */
 static long step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct capability_sets sets;
@@ -118,42 +120,19 @@ static long step_AMBIENT(const uintptr_t *operand, struct ramet_launch *launch)
     return error;
 }
 
-/* A directory's entry, as the kernel lists it. */
-struct entry {
-    uint64_t inode;
-    int64_t next;
-    uint16_t length;
-    uint8_t type;
-    char name[];
-};
-
-_Static_assert(offsetof(struct entry, name) == 19, "struct linux_dirent64");
-
 static bool is_missing(long error)
 {
-    return error == -ENOSYS || error == -EPERM; /* close_range itself knows no EPERM: a filter does */
+    return error == -ENOSYS || error == -EPERM; /* close_range itself has no EPERM: a seccomp filter does */
 }
 
-static void close_one(const char *name, unsigned long first, unsigned long last, unsigned long listing)
+static bool close_listed(unsigned long first, unsigned long last)
 {
-    unsigned long number = 0;
-    for (; *name >= '0' && *name <= '9'; name++)
-        number = number * 10 + (unsigned long)(*name - '0');
-    if (*name == '\0' && number >= first && number <= last && number != listing)
-        close_descriptor((long)number);
-}
-
-static long close_listed(unsigned long first, unsigned long last)
-{
-    _Alignas(struct entry) char entries[4096];
-    long listing = ramet_syscall4(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    long length = listing;
-    while (length >= 0 && (length = ramet_syscall3(__NR_getdents64, listing, entries, sizeof entries)) > 0)
-        for (long at = 0; at < length; at += ((struct entry *)&entries[at])->length)
-            close_one(((struct entry *)&entries[at])->name, first, last, (unsigned long)listing);
-    if (listing >= 0)
-        close_descriptor(listing);
-    return length;
+    struct ramet_listing listing;
+    ramet_listing_open(&listing, "/proc/self/fd");
+    for (long number; (number = ramet_listing_next(&listing)) >= 0;)
+        if ((unsigned long)number >= first && (unsigned long)number <= last && number != listing.descriptor)
+            close_descriptor(number);
+    return ramet_listing_close(&listing);
 }
 
 static long close_each(unsigned long first, unsigned long last)
@@ -165,10 +144,10 @@ static long close_each(unsigned long first, unsigned long last)
     return 0;
 }
 
-/* Before 5.9 there is no close_range, and some filters hide it: then /proc tells what is open, if it is there. */
+/* Linux before 5.9 has no close_range, and some seccomp filters hide it: then /proc lists what is open, if it is mounted. */
 static long close_slowly(unsigned long first, unsigned long last)
 {
-    return close_listed(first, last) == 0 ? 0 : close_each(first, last);
+    return close_listed(first, last) ? 0 : close_each(first, last);
 }
 
 static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *launch)
@@ -178,7 +157,7 @@ static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *laun
     return is_missing(error) ? close_slowly(operand[0], operand[1]) : error;
 }
 
-/* A table that is shared costs nothing at the clone call; from here on it is our own, and only as large as is needed. */
+/* To share a table costs nothing at the clone call. This makes a copy of it, of no more than is needed. */
 static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     uintptr_t first = operand[launch->fetches ? 1 : 0];
@@ -189,7 +168,7 @@ static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch
     return error < 0 ? error : close_slowly(first, ~0U);
 }
 
-/* Out of the way of all numbers that the child shall have. */
+/* A duplicate above all descriptors that the program is to have. */
 static long save(long descriptor, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
 {
     long saved = ramet_syscall3(__NR_fcntl, descriptor, F_DUPFD_CLOEXEC, slot_and_lowest[1]);
@@ -217,7 +196,7 @@ static long step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
     return save((long)operand[0], &operand[1], launch);
 }
 
-/* A number is told in the pid namespace of who tells it: whose child we are, that is our own one too. */
+/* The maker read its pid in its own pid namespace. The check shows that we are in the same one: getppid() reads it in ours. */
 static long open_maker(const struct ramet_launch *launch)
 {
     if (ramet_syscall0(__NR_getppid) != launch->maker_process)
@@ -228,7 +207,7 @@ static long open_maker(const struct ramet_launch *launch)
     return maker;
 }
 
-/* To copy a table costs what is open below this descriptor, and nothing else in it is wanted: so it is asked for. */
+/* A copy of the table would cost all that is open below this descriptor, to get this one: so it is fetched by itself. */
 static long step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
 {
     launch->slots[operand[1]] = (int)operand[0];
@@ -289,11 +268,11 @@ static long step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *laun
     return 0;
 }
 
-/* The kernel clears the word of a thread that ends, or execs, before it looks for children to send a signal to. */
+/* When a thread ends, or execs, the kernel clears its word before it sends the children their parent-death signal. */
 static void end_with_parent(const struct ramet_launch *launch)
 {
     if (launch->parent_word != NULL && __atomic_load_n(launch->parent_word, __ATOMIC_ACQUIRE) == 0)
-        ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+        ramet_syscall1(__NR_exit_group, EXIT_PARENT_DIED);
 }
 
 static long set_parent_death_signal(const struct ramet_launch *launch, long signal)
@@ -304,33 +283,28 @@ static long set_parent_death_signal(const struct ramet_launch *launch, long sign
     return error;
 }
 
-static void wait_or_look(int *word, int value)
+/* For the time between two looks at the parent, at most. */
+static void wait_shortly(int *word, int value)
 {
     struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
-    ramet_syscall4(__NR_futex, word, FUTEX_WAIT, value, &pause);
+    ramet_futex_wait(word, value, &pause);
 }
 
-static void tell(int *word, int value)
-{
-    __atomic_store_n(word, value, __ATOMIC_RELEASE);
-    ramet_syscall3(__NR_futex, word, FUTEX_WAKE, 1);
-}
-
-/* The number is 0 in a pid namespace that our parent is not in. */
+/* getppid() is 0 where the parent is in no pid namespace that we can see. */
 static bool has_another_parent(const struct ramet_launch *launch)
 {
     long parent = ramet_syscall0(__NR_getppid);
     return parent != 0 && parent != launch->maker_process;
 }
 
-/* No signal may be set yet, since it would come with the end of the thread that made us. */
-static void await_foster_parent(struct ramet_launch *launch)
+/* Before that no parent-death signal may be set: it would come with the end of the helper thread. */
+static void await_main_thread_as_parent(struct ramet_launch *launch)
 {
-    while (__atomic_load_n(&launch->fostered, __ATOMIC_ACQUIRE) != 0) {
-        wait_or_look(&launch->fostered, 1);
+    while (__atomic_load_n(&launch->parent_ends, __ATOMIC_ACQUIRE) != 0) {
+        wait_shortly(&launch->parent_ends, 1);
         end_with_parent(launch);
         if (has_another_parent(launch))
-            ramet_syscall1(__NR_exit_group, EXIT_ORPHANED);
+            ramet_syscall1(__NR_exit_group, EXIT_PARENT_DIED);
     }
 }
 
@@ -340,8 +314,8 @@ static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *lau
 }
 
 /*
- * A parent that dies opens no gate: so whoever waits here dies with it. An exec of the parent's opens none
- * either, and if it is the main thread's no signal comes: hence a look now and then.
+ * A parent that dies opens no gate: so a child that waits here dies with it. A parent that execs opens none either,
+ * and when its main thread execs no parent-death signal comes: hence a look at its word every second.
  */
 static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
 {
@@ -353,9 +327,9 @@ static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
     if (operand[1])
         ramet_set_signal_mask(launch->mask);
     __atomic_store_n(&launch->waits_at, number, __ATOMIC_RELAXED);
-    tell(&launch->arrived, number);
+    ramet_futex_set(&launch->arrived, number);
     while ((opened = __atomic_load_n(&launch->opened, __ATOMIC_ACQUIRE)) < number) {
-        wait_or_look(&launch->opened, opened);
+        wait_shortly(&launch->opened, opened);
         end_with_parent(launch);
     }
     __atomic_store_n(&launch->waits_at, 0, __ATOMIC_RELEASE);
@@ -363,19 +337,19 @@ static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
 }
 
 /*
- * Every place is tried, as the shells do; the error to tell is the first that is more than "not
- * here", and more than "not allowed" where there is such a one, since that may be about a folder.
+ * Each path is tried, as the shells do. The error to report is the first that is not ENOENT or ENOTDIR; EACCES only
+ * where there is no other, since it may be about a directory.
  */
 static long step_EXEC(const uintptr_t *operand, struct ramet_launch *launch)
 {
-    long told = 0, error = -ENOENT;
+    long reported = 0, error = -ENOENT;
     ramet_set_signal_mask(launch->mask);
     for (const char *const *path = (const char *const *)operand[0]; *path != NULL; path++) {
         error = ramet_syscall3(__NR_execve, *path, operand[1], operand[2]);
-        if ((told == 0 || told == -EACCES) && error != -ENOENT && error != -ENOTDIR)
-            told = error;
+        if ((reported == 0 || reported == -EACCES) && error != -ENOENT && error != -ENOTDIR)
+            reported = error;
     }
-    return told != 0 ? told : error;
+    return reported != 0 ? reported : error;
 }
 
 static long (*const functions[RAMET_OPERATIONS])(const uintptr_t *operand, struct ramet_launch *launch) = {
@@ -413,10 +387,10 @@ int ramet_run_plan(void *context_of_launch, void *unused, void *context)
     struct ramet_launch *launch = context_of_launch;
     (void)unused, (void)context;
     if (launch->arrived == RAMET_NOT_MADE)
-        tell(&launch->arrived, RAMET_MADE);
+        ramet_futex_set(&launch->arrived, RAMET_MADE);
     if (launch->clear_handlers)
         ramet_clear_handlers();
-    await_foster_parent(launch);
+    await_main_thread_as_parent(launch);
     ramet_do_steps(launch);
     return EXIT_NOT_LAUNCHED;
 }

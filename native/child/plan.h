@@ -1,4 +1,4 @@
-/* What a child does between its clone call and its program, decided before it exists. */
+/* The steps that a child carries out before its program, decided before the child exists. */
 #ifndef RAMET_PLAN_H
 #define RAMET_PLAN_H
 
@@ -22,42 +22,42 @@ struct ramet_step {
     uintptr_t operands[RAMET_MOST_OPERANDS]; /* numbers, or addresses within the plan's own block */
 };
 
-#define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities */
+#define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities that is left as it is */
 
 struct ramet_plan {
-    int holders;           /* the parent's business: see launch/spawn.h */
+    int holders;           /* for the parent: see parent/launch.h */
     size_t count;
-    size_t slots;          /* for descriptors that a later step takes up again */
+    size_t slots;          /* for descriptors that a later step uses again */
     int gates;             /* where the child waits for its parent */
-    bool minds_parent;     /* a step wants to know whether the thread that made us lives */
+    bool minds_parent;     /* a step needs to know whether the thread that made the child lives */
     bool fetches;          /* it has a FETCH, and begins with an OWN_FILES */
-    bool changes_identity; /* a step gives the child another user's rights, in memory that is ours */
+    bool changes_identity; /* a step gives the child another user's rights, in the parent's memory */
     const struct ramet_step *steps;
 };
 
-/* Where a child is whose parent goes on meanwhile; at a gate it is the gate's number, from 1 on. */
+/* How far a child is whose parent goes on meanwhile; at a gate it is the gate's number, from 1 on. */
 #define RAMET_NOT_MADE (-2)
 #define RAMET_MADE (-1)
-#define RAMET_GONE 0 /* off our memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
+#define RAMET_GONE 0 /* it has left the memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
 
-/* One launch of a plan: what the child reads of it, and what it leaves for the parent to read. */
+/* One launch of a plan: what the child reads, and what it writes for the parent. */
 struct ramet_launch {
     const struct ramet_plan *plan;
-    ramet_sigset mask;       /* let in just before the program begins */
-    bool clear_handlers;     /* the kernel was not asked to, and they are the child's own */
+    ramet_sigset mask;       /* set just before the program begins */
+    bool clear_handlers;     /* the kernel was not asked to do so, and they are the child's own */
     int *slots;
-    bool fetches;            /* what a FETCH names is still in the table of the thread that made us, and not in ours */
+    bool fetches;            /* what a FETCH names is in the table of the thread that made the child, and not in the child's */
     int maker, maker_process; /* then: that thread, and its process */
-    const int *parent_word;  /* not 0 while our parent, a thread, lives and uses this memory; NULL where that is not known */
-    int fostered;            /* a futex: not 0 while our parent is a thread that ends at once, for the main one to succeed it */
-    int opened;              /* a futex: the number of the last gate that is open */
-    int arrived;             /* a futex: where the child is */
-    int waits_at;            /* the gate at which it stands, 0 for none */
+    const int *parent_word;  /* not 0 while the parent, a thread, lives and uses this memory; NULL where that is not known */
+    int parent_ends;         /* a futex word: not 0 while the parent is a helper thread, until the kernel has made the main thread the parent */
+    int opened;              /* a futex word: the number of the last gate that is open */
+    int arrived;             /* a futex word: how far the child is */
+    int waits_at;            /* the gate at which it waits, 0 for none */
     int failed_step;         /* its index, -1 while none has failed */
     int error;               /* its errno */
 };
 
-/* Does the steps one by one. False when one has failed; `failed_step` and `error` then say it. */
+/* Carries out the steps one by one. False when one has failed: `failed_step` and `error` then say which, and why. */
 bool ramet_do_steps(struct ramet_launch *launch);
 
 /* In a new task: the steps, the last of which is EXEC. */

@@ -1,24 +1,24 @@
-/* The parent's side of the gate: stop the child first, then let it pass. */
+/* The parent's side of the gate: it stops the child first, and then opens the gate. */
 #define _GNU_SOURCE
 #include "clone_stopped.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "futex_word.h"
 #include "task_state.h"
 
-static struct ramet_gate *ramet_gate_new(void)
+static struct ramet_gate *new_gate(void)
 {
     void *page = mmap(NULL, sizeof(struct ramet_gate), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return page == MAP_FAILED ? NULL : page;
 }
 
-/* WNOWAIT leaves the report of the stop, or of the end, to whoever waits for the child. */
+/* WNOWAIT leaves the report of the stop, or of the end, to the task that waits for the child. */
 static void await_stop(long pid)
 {
     siginfo_t info;
@@ -28,7 +28,7 @@ static void await_stop(long pid)
     while (error == -EINTR);
     if (error == 0)
         return;
-    /* Not our child (CLONE_PARENT): nobody reports its stop to us. */
+    /* With CLONE_PARENT it is another process's child, and the kernel reports its stop to that one. */
     for (char state = 'R'; state != '\0' && strchr("RSD", state) != NULL; state = ramet_task_state(pid))
         sched_yield();
 }
@@ -39,14 +39,13 @@ void ramet_stop(long pid)
     await_stop(pid);
 }
 
-static void ramet_gate_hold(struct ramet_gate *gate, long pid, bool shares_memory)
+static void stop_and_open(struct ramet_gate *gate, long pid, bool shares_memory)
 {
     if (pid > 0) {
         ramet_stop(pid);
-        __atomic_store_n(&gate->open, 1, __ATOMIC_RELEASE);
-        ramet_syscall3(__NR_futex, &gate->open, FUTEX_WAKE, 1);
+        ramet_futex_set(&gate->open, 1);
     }
-    /* In shared memory the child takes the page down once it has passed. */
+    /* In shared memory the child unmaps the page when it has passed. */
     if (pid <= 0 || !shares_memory)
         munmap(gate, sizeof *gate);
 }
@@ -55,7 +54,7 @@ long ramet_clone(const struct ramet_request *request, const struct ramet_entry *
 {
     if (!request->stopped)
         return ramet_make_task(request, entry);
-    struct ramet_gate *gate = ramet_gate_new();
+    struct ramet_gate *gate = new_gate();
     if (gate == NULL)
         return -ENOMEM;
     gate->run = entry->run;
@@ -64,7 +63,7 @@ long ramet_clone(const struct ramet_request *request, const struct ramet_entry *
     gated.run = ramet_run_gated;
     gated.context = gate;
     long pid = ramet_make_task(request, &gated);
-    ramet_gate_hold(gate, pid, (request->args.flags & CLONE_VM) != 0);
+    stop_and_open(gate, pid, (request->args.flags & CLONE_VM) != 0);
     return pid;
 }
 
@@ -72,12 +71,12 @@ long ramet_clone_twice(const struct ramet_request *request)
 {
     if (!request->stopped)
         return ramet_make_task_twice(request);
-    struct ramet_gate *gate = ramet_gate_new();
+    struct ramet_gate *gate = new_gate();
     if (gate == NULL)
         return -ENOMEM;
     long pid = ramet_make_task_twice(request);
     if (pid == 0)
         ramet_gate_wait(gate);
-    ramet_gate_hold(gate, pid, false);
+    stop_and_open(gate, pid, false);
     return pid;
 }

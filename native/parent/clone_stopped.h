@@ -8,14 +8,14 @@
 
 /*
  * Makes a task that runs entry->run. Returns its pid or -errno. The caller has blocked all signals;
- * the child begins with them blocked, and run lets them in.
+ * the child begins with them blocked, and run unblocks them.
  */
 long ramet_clone(const struct ramet_request *request, const struct ramet_entry *entry);
 
 /* The same, but returns twice, as fork() does: only for a child with a memory of its own. */
 long ramet_clone_twice(const struct ramet_request *request);
 
-/* SIGSTOP for a child, and a wait until it has taken hold. */
+/* Sends a child SIGSTOP and waits until it has stopped. */
 void ramet_stop(long pid);
 
 #endif

@@ -1,4 +1,4 @@
-/* What this thread may do, by some system calls of a tenth of a microsecond. */
+/* Of this thread by some system calls of a tenth of a microsecond each, of a child by /proc. */
 #define _GNU_SOURCE
 #include "credentials.h"
 
@@ -14,13 +14,13 @@
 
 #include "child.h"
 
-#define FEW_GROUPS 256    /* as many as are looked at */
+#define FEW_GROUPS 256    /* as many as are hashed */
 #define LONGEST_LINK 64   /* cgroup:[4026531835] */
-#define MOST_TOLD 8192    /* bytes of a file; groups by the thousand are looked at in rights.py */
+#define MOST_BYTES 8192   /* of a file; where there are thousands of groups credentials.py reads them */
 #define FLAGS_FIELD 7     /* of /proc/PID/stat, counted from the end of the name */
 #define FORKED_WITHOUT_EXEC 0x40
 
-static uint64_t mixed(uint64_t sum, const void *bytes, size_t length)
+static uint64_t hash(uint64_t sum, const void *bytes, size_t length)
 {
     const unsigned char *byte = bytes;
     for (size_t i = 0; i < length; i++)
@@ -28,44 +28,44 @@ static uint64_t mixed(uint64_t sum, const void *bytes, size_t length)
     return sum;
 }
 
-static uint64_t mixed_number(uint64_t sum, long number)
+static uint64_t hash_number(uint64_t sum, long number)
 {
-    return mixed(sum, &number, sizeof number);
+    return hash(sum, &number, sizeof number);
 }
 
-static uint64_t mixed_groups(uint64_t sum)
+static uint64_t hash_groups(uint64_t sum)
 {
     unsigned groups[FEW_GROUPS];
     long count = ramet_syscall2(__NR_getgroups, 0, 0);
-    sum = mixed_number(sum, count);
+    sum = hash_number(sum, count);
     if (count > 0 && count <= FEW_GROUPS && ramet_syscall2(__NR_getgroups, FEW_GROUPS, (long)groups) == count)
-        sum = mixed(sum, groups, (size_t)count * sizeof groups[0]);
+        sum = hash(sum, groups, (size_t)count * sizeof groups[0]);
     return sum;
 }
 
-static uint64_t mixed_capabilities(uint64_t sum)
+static uint64_t hash_capabilities(uint64_t sum)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    sum = mixed_number(sum, ramet_syscall2(__NR_capget, (long)&header, (long)sets));
-    return mixed(sum, sets, sizeof sets);
+    sum = hash_number(sum, ramet_syscall2(__NR_capget, (long)&header, (long)sets));
+    return hash(sum, sets, sizeof sets);
 }
 
 uint64_t ramet_credentials_now(void)
 {
     unsigned users[3] = {0}, groups[3] = {0};
-    uint64_t sum = mixed_number(0, ramet_syscall3(__NR_getresuid, (long)&users[0], (long)&users[1], (long)&users[2]));
-    sum = mixed_number(sum, ramet_syscall3(__NR_getresgid, (long)&groups[0], (long)&groups[1], (long)&groups[2]));
-    sum = mixed(mixed(sum, users, sizeof users), groups, sizeof groups);
-    sum = mixed_capabilities(mixed_groups(sum));
-    sum = mixed_number(sum, ramet_syscall5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
-    return mixed_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
+    uint64_t sum = hash_number(0, ramet_syscall3(__NR_getresuid, (long)&users[0], (long)&users[1], (long)&users[2]));
+    sum = hash_number(sum, ramet_syscall3(__NR_getresgid, (long)&groups[0], (long)&groups[1], (long)&groups[2]));
+    sum = hash(hash(sum, users, sizeof users), groups, sizeof groups);
+    sum = hash_capabilities(hash_groups(sum));
+    sum = hash_number(sum, ramet_syscall5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    return hash_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
 }
 
 uint64_t ramet_namespaces_of(int task)
 {
     static const char *const names[] = {"user", "pid", "mnt", "net", "uts", "ipc", "cgroup", "time"};
-    bool are_told = false;
+    bool are_shown = false;
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[64], text[LONGEST_LINK];
@@ -74,43 +74,43 @@ uint64_t ramet_namespaces_of(int task)
         else
             snprintf(path, sizeof path, "/proc/%d/ns/%s", task, names[i]);
         long length = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)path, (long)text, sizeof text);
-        sum = mixed_number(sum, length);
+        sum = hash_number(sum, length);
         if (length > 0)
-            sum = mixed(sum, text, (size_t)length);
-        are_told = are_told || length > 0;
+            sum = hash(sum, text, (size_t)length);
+        are_shown = are_shown || length > 0;
     }
-    return are_told ? sum : 0;
+    return are_shown ? sum : 0;
 }
 
-/* ---- of a child that has ended, as rights.py asks for it */
+/* ---- of a child that has ended, compared as credentials.py does */
 
-/* What a file of a task holds. */
-struct told {
-    char text[MOST_TOLD];
+/* A file of a task. */
+struct file_text {
+    char text[MOST_BYTES];
     long length; /* -errno */
 };
 
-static void tell(struct told *told, const char *task, const char *file)
+static void read_file(struct file_text *read, const char *task, const char *file)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%s/%s", task, file);
     long descriptor = ramet_syscall4(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
-    told->length = descriptor;
+    read->length = descriptor;
     if (descriptor >= 0) {
-        told->length = ramet_syscall3(__NR_read, descriptor, (long)told->text, MOST_TOLD - 1);
+        read->length = ramet_syscall3(__NR_read, descriptor, (long)read->text, MOST_BYTES - 1);
         ramet_syscall1(__NR_close, descriptor);
     }
-    told->text[told->length > 0 ? told->length : 0] = 0;
+    read->text[read->length > 0 ? read->length : 0] = 0;
 }
 
 /* A line of /proc/PID/status, with its end; NULL: there is none. */
-static const char *line_of(const struct told *told, const char *name)
+static const char *line_of(const struct file_text *file, const char *name)
 {
-    const char *found = strstr(told->text, name);
+    const char *found = strstr(file->text, name);
     return found == NULL || strchr(found + 1, '\n') == NULL ? NULL : found;
 }
 
-static bool is_same_line(const struct told *a, const struct told *b, const char *name)
+static bool is_same_line(const struct file_text *a, const struct file_text *b, const char *name)
 {
     const char *one = line_of(a, name), *other = line_of(b, name);
     if (one == NULL || other == NULL)
@@ -125,10 +125,10 @@ static bool has_same_status(const char *task)
         "\nUid:",    "\nGid:",    "\nGroups:", "\nCapInh:",     "\nCapPrm:",  "\nCapEff:",
         "\nCapBnd:", "\nCapAmb:", "\nNoNewPrivs:", "\nSeccomp:", "\nSeccomp_filters:",
     };
-    struct told theirs, ours;
-    tell(&theirs, task, "status");
-    tell(&ours, "thread-self", "status");
-    bool same = theirs.length > 0 && theirs.length < MOST_TOLD - 1 && ours.length > 0 && ours.length < MOST_TOLD - 1 &&
+    struct file_text theirs, ours;
+    read_file(&theirs, task, "status");
+    read_file(&ours, "thread-self", "status");
+    bool same = theirs.length > 0 && theirs.length < MOST_BYTES - 1 && ours.length > 0 && ours.length < MOST_BYTES - 1 &&
                 line_of(&ours, "\nCapEff:") != NULL;
     for (size_t i = 0; same && i < sizeof lines / sizeof lines[0]; i++)
         same = is_same_line(&theirs, &ours, lines[i]);
@@ -147,24 +147,24 @@ static bool has_same_namespace(const char *task, const char *name)
 
 static bool has_same_label(const char *task)
 {
-    struct told theirs, ours;
-    tell(&theirs, task, "attr/current");
-    tell(&ours, "thread-self", "attr/current");
+    struct file_text theirs, ours;
+    read_file(&theirs, task, "attr/current");
+    read_file(&ours, "thread-self", "attr/current");
     return theirs.length == ours.length && strcmp(theirs.text, ours.text) == 0;
 }
 
-/* A program with set-user-ID has other rights than whoever executed it. */
+/* A program with set-user-ID has other rights than the task that executed it. */
 static bool has_not_executed(const char *task)
 {
-    struct told stat;
-    tell(&stat, task, "stat");
+    struct file_text stat;
+    read_file(&stat, task, "stat");
     const char *at = strrchr(stat.text, ')');
     for (int field = 0; at != NULL && field < FLAGS_FIELD; field++)
         at = strchr(at + 1, ' ');
     return at != NULL && (strtoul(at, NULL, 10) & FORKED_WITHOUT_EXEC) != 0;
 }
 
-/* Else all that was told may be of the next owner of its pid. */
+/* Else all that was read may be of the next task with its pid. */
 static bool is_unreaped(int pid, int pidfd)
 {
     siginfo_t info = {0};

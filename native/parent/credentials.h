@@ -1,6 +1,6 @@
 /*
- * What this thread may do, in one number: the same as long as it is the same. A child knows by it whether it has
- * given up rights since its clone call; whoever does not want to be believed by it asks the kernel, see ramet/_kernel/credentials.py.
+ * What this thread may do, as one number that changes when its rights do. A child learns from it whether it has
+ * given up rights since its clone call. A parent that does not trust the child asks the kernel: see ramet/_kernel/credentials.py.
  */
 #ifndef RAMET_CREDENTIALS_H
 #define RAMET_CREDENTIALS_H
@@ -8,15 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Its ids, groups, capabilities, no_new_privs and mode of seccomp. */
+/* A hash of its ids, groups, capabilities, no_new_privs and seccomp mode. */
 uint64_t ramet_credentials_now(void);
 
-/* The namespaces of a task, 0: of this process. They take ten times as long. 0 where no /proc tells them. */
+/* A hash of the namespaces of a task, 0: of this process. It takes ten times as long. 0 where /proc does not show them. */
 uint64_t ramet_namespaces_of(int task);
 
 /*
- * Whether a child that has ended and has not been reaped has all that rights.py asks for as the calling thread has
- * it. False when it has not, and when that cannot be told here: rights.py says then which, and why.
+ * Whether a child that has ended and has not been reaped has the same credentials as the calling thread, as credentials.py
+ * compares them. False when it has not, and when that cannot be read here: then credentials.py says which differs, and why.
  */
 bool ramet_credentials_are_ours(int pid, int pidfd);
 

@@ -8,18 +8,18 @@
 struct ramet_deadline_thread;
 
 /*
- * A thread that is to kill a child at its deadline: there before the child is, so that none is made that
- * nobody would stop. Whoever gets it has a hold. NULL with *error set when there can be no such thread.
+ * Starts a thread that is to kill a child at its deadline. It is started before the child is made, so that there is no child
+ * without one. The caller holds the result. NULL with *error set when no thread can be started.
  */
 struct ramet_deadline_thread *ramet_deadline_thread_start(int *error);
 
-/* Tells it of the child, once; the descriptor is the deadline thread's from now on. timeout in nanoseconds. */
-void ramet_deadline_thread_watch(struct ramet_deadline_thread *deadline_thread, int pidfd, int64_t timeout);
+/* Gives it the child, once; the deadline thread owns the descriptor from now on. timeout in nanoseconds. */
+void ramet_deadline_thread_watch(struct ramet_deadline_thread *thread, int pidfd, int64_t timeout);
 
-/* Waits until it is over, as it is soon after the child's end, and tells whether it has killed the child. */
-bool ramet_deadline_thread_has_killed(struct ramet_deadline_thread *deadline_thread);
+/* Waits until the thread ends, as it does soon after the child, and returns whether it has killed the child. */
+bool ramet_deadline_thread_has_killed(struct ramet_deadline_thread *thread);
 
-/* Gives up the hold. A deadline thread that has a child goes on, and one that has none ends. */
-void ramet_deadline_thread_release(struct ramet_deadline_thread *deadline_thread);
+/* Gives up the hold. A deadline thread that has a child continues, and one that has none ends. */
+void ramet_deadline_thread_release(struct ramet_deadline_thread *thread);
 
 #endif

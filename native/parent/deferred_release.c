@@ -1,4 +1,4 @@
-/* Leases are few and looked at seldom. */
+/* A list of loans: few, and looked at seldom. */
 #define _GNU_SOURCE
 #include "deferred_release.h"
 
@@ -10,61 +10,61 @@
 #include "lock_free_stack.h"
 #include "task_state.h"
 
-struct lease {
-    struct ramet_link link; /* first: the pile knows no more of it */
+struct loan {
+    struct ramet_link link; /* first: the list knows no more of it */
     long tid;
     bool thread;
     struct ramet_stack *stack;
     struct ramet_word *words[2];
 };
 
-static struct ramet_link *leases;
+static struct ramet_link *loans;
 
-/* A tid that is in use again counts as the task still: memory is then kept longer, never too short. */
-static bool is_gone(const struct lease *lease)
+/* A tid that another task has by now counts as the task: then the memory is kept for too long, never too short. */
+static bool is_gone(const struct loan *loan)
 {
-    long error = lease->thread ? ramet_syscall3(__NR_tgkill, getpid(), lease->tid, 0)
-                               : ramet_syscall2(__NR_kill, lease->tid, 0);
+    long error = loan->thread ? ramet_syscall3(__NR_tgkill, getpid(), loan->tid, 0)
+                               : ramet_syscall2(__NR_kill, loan->tid, 0);
     if (error == -ESRCH)
         return true;
-    char state = ramet_task_state(lease->tid);
+    char state = ramet_task_state(loan->tid);
     return state == 'Z' || state == 'X';
 }
 
-static void end(struct lease *lease)
+static void end(struct loan *loan)
 {
-    if (lease->stack != NULL)
-        ramet_stack_leave(lease->stack);
+    if (loan->stack != NULL)
+        ramet_stack_leave(loan->stack);
     for (int i = 0; i < 2; i++)
-        if (lease->words[i] != NULL)
-            ramet_word_release(lease->words[i]);
-    free(lease);
+        if (loan->words[i] != NULL)
+            ramet_word_release(loan->words[i]);
+    free(loan);
 }
 
 bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2])
 {
-    struct lease *lease = calloc(1, sizeof *lease);
-    if (lease == NULL)
+    struct loan *loan = calloc(1, sizeof *loan);
+    if (loan == NULL)
         return false;
-    *lease = (struct lease){.tid = tid, .thread = thread};
-    lease->stack = stack;
+    *loan = (struct loan){.tid = tid, .thread = thread};
+    loan->stack = stack;
     if (stack != NULL)
         ramet_stack_occupy(stack);
     for (int i = 0; i < 2; i++)
         if (words[i] != NULL)
-            lease->words[i] = ramet_word_hold(words[i]);
-    ramet_push(&leases, &lease->link);
+            loan->words[i] = ramet_word_hold(words[i]);
+    ramet_push(&loans, &loan->link);
     return true;
 }
 
 void ramet_release_deferred(void)
 {
     struct ramet_link *next;
-    for (struct ramet_link *link = ramet_take_all(&leases); link != NULL; link = next) {
+    for (struct ramet_link *link = ramet_take_all(&loans); link != NULL; link = next) {
         next = link->next;
-        if (is_gone((struct lease *)link))
-            end((struct lease *)link);
+        if (is_gone((struct loan *)link))
+            end((struct loan *)link);
         else
-            ramet_push(&leases, link);
+            ramet_push(&loans, link);
     }
 }

@@ -1,4 +1,4 @@
-/* Memory lent to a task that no host thread watches: kept until the task is gone. */
+/* Memory that was lent to a task without a host thread: released when the task is gone. */
 #ifndef RAMET_DEFERRED_RELEASE_H
 #define RAMET_DEFERRED_RELEASE_H
 
@@ -9,7 +9,7 @@
 /* tid: the task; thread: whether it is one of this process. Takes holds of its own on stack and words (either may be NULL). */
 bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2]);
 
-/* Ends the leases whose task is gone. */
+/* Releases what was lent to tasks that are gone. */
 void ramet_release_deferred(void);
 
 #endif

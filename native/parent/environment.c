@@ -1,6 +1,6 @@
 /*
- * libc's setenv() tells nobody that it is at work, and no lock of it can be had. But it leaves strings
- * alone once they are in the environment: it only exchanges pointers, and now and then the array of them.
+ * libc's setenv() cannot be seen to run, and its lock cannot be taken. But it does not change strings
+ * that are in the environment: it only replaces pointers, and now and then the array of them.
  */
 #define _GNU_SOURCE
 #include "environment.h"
@@ -17,7 +17,7 @@ struct pointers {
     const char **first;
 };
 
-/* The block, with room for as many items as are needed. NULL when there is no memory for it; it stays as it was then. */
+/* The block, with room for as many items as are needed. NULL when there is no memory for it; then the block stays as it is. */
 static void *with_room(void *block, size_t *room, size_t needed, size_t item)
 {
     size_t more = *room == 0 ? FIRST_BYTES / item : *room;
@@ -31,7 +31,7 @@ static void *with_room(void *block, size_t *room, size_t needed, size_t item)
     return grown;
 }
 
-/* Reads each place once: a second look could find another one there, or none. */
+/* Reads each pointer once: a second read could find another one, or none. */
 static bool read_places(struct pointers *pointers, char *const *places)
 {
     pointers->count = 0;
@@ -48,7 +48,7 @@ static bool read_places(struct pointers *pointers, char *const *places)
     return true;
 }
 
-/* glibc before 2.41 frees an array that it has exchanged: what was read from that is nothing. */
+/* glibc before 2.41 frees an array that it has replaced: what was read from such an array is dropped. */
 static bool read_pointers(struct pointers *pointers)
 {
     char **read;

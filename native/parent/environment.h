@@ -1,4 +1,4 @@
-/* A copy of libc's environment, of which other threads may change the original at any moment. */
+/* A copy of libc's environment, which other threads may change at any moment. */
 #ifndef RAMET_ENVIRONMENT_H
 #define RAMET_ENVIRONMENT_H
 
@@ -10,7 +10,7 @@ struct ramet_environment {
     bool taken;
     size_t count;  /* how many strings */
     size_t length; /* of all of them, each with its 0 */
-    char *text;    /* one behind the other */
+    char *text;    /* one after the other */
 };
 
 /* Takes the copy, if there is none yet. False when there is no memory for it. */

@@ -1,11 +1,11 @@
-/* Waiting on a word with a deadline. */
+/* Waiting on a futex word with a timeout. */
 #include "futex.h"
 
 #include <errno.h>
 
 #define SECOND 1000000000
 
-/* The call itself: libc's may write errno, and a host thread calls this while its thread-local block is lent. */
+/* By a raw call: libc's may write errno, and a host thread calls this while its thread-local block is lent. */
 int64_t ramet_now(void)
 {
     struct timespec now;

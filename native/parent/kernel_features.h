@@ -1,12 +1,12 @@
-/* What this kernel has. */
+/* Which system calls and flags this kernel has. */
 #ifndef RAMET_KERNEL_FEATURES_H
 #define RAMET_KERNEL_FEATURES_H
 
 #include <stdbool.h>
 
 /*
- * Whether clone3 is there: a kernel before 5.3 lacks it, and some filters of containers hide it. Asked anew
- * each time, in the thread that will make the clone call and before its signals are blocked: a filter may come
+ * Whether clone3 is there: a kernel before 5.3 lacks it, and some seccomp filters hide it. The kernel is asked
+ * each time, by the thread that will make the clone call and before its signals are blocked: a filter may be installed
  * later, for one thread alone, and may send a SIGSYS.
  */
 bool ramet_has_clone3(void);

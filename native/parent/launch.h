@@ -1,10 +1,22 @@
-/* What a launch is made of, whether its parent is suspended meanwhile or goes on. */
+/* What a launch is made of, whether it suspends the caller or the caller goes on. */
 #ifndef RAMET_LAUNCH_H
 #define RAMET_LAUNCH_H
 
-#include "launch_suspending.h"
+#include "child.h"
+#include "plan.h"
 
-/* A stack for a task that shares our memory; one is kept for the next. NULL: no memory. */
+struct ramet_report {
+    long pid;        /* or -errno: no child was made */
+    int pidfd;       /* -1 when none was asked for, or where the kernel has none */
+    int failed_step; /* -1: the program runs, or the child is on its way to it */
+    int error;
+};
+
+/* A plan is one block from malloc. */
+struct ramet_plan *ramet_plan_hold(struct ramet_plan *plan);
+void ramet_plan_release(struct ramet_plan *plan);
+
+/* A stack for a task that shares this memory, with room for the slots of its plan. NULL: no memory. */
 struct ramet_stack *ramet_launch_stack(size_t slots);
 void ramet_launch_stack_release(struct ramet_stack *stack);
 

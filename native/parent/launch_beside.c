@@ -1,4 +1,4 @@
-/* A launch without a suspended parent: what parent, child and helper share, and who waits for whom. */
+/* A launch without a suspended caller: what parent, child and helper thread share, and which waits for which. */
 #define _GNU_SOURCE
 #include "launch_beside.h"
 
@@ -7,10 +7,10 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "clone_stopped.h"
 #include "dumpable.h"
 #include "futex.h"
 #include "kernel_features.h"
-#include "launch.h"
 #include "lent_memory.h"
 #include "libc_thread.h"
 #include "lock_free_stack.h"
@@ -20,11 +20,11 @@
 #define PAUSE_NANOSECONDS 20000
 
 struct ramet_underway {
-    struct ramet_link link; /* first: of those that nobody holds any more */
-    int tid;                /* the kernel's to write, before the child's first step; 0: there was no clone call */
-    int pidfd;              /* the same */
-    int helper_lives;       /* a futex, and its word of CHILD_CLEARTID */
-    bool noted;             /* see dumpable.h */
+    struct ramet_link link; /* first: of those that nothing holds any more */
+    int tid;                /* the kernel writes it, before the child's first step; 0: no child was made */
+    int pidfd;              /* likewise */
+    int helper_lives;       /* a futex word: the helper thread's CHILD_CLEARTID */
+    bool dumpable_saved;    /* see dumpable.h */
     struct ramet_stack *stack, *helper_stack;
     struct ramet_plan *plan;
     struct ramet_request request;
@@ -35,22 +35,22 @@ struct ramet_underway {
 
 static struct ramet_link *left_behind;
 
-/* Nobody is on its memory any more, and the kernel will write nothing there. */
+/* No task uses its memory any more, and the kernel will write nothing there. */
 static bool is_over(const struct ramet_underway *child)
 {
     return __atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE &&
            __atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) == 0;
 }
 
-static void restore_mark(struct ramet_underway *child)
+static void restore_dumpable(struct ramet_underway *child)
 {
-    if (__atomic_exchange_n(&child->noted, false, __ATOMIC_ACQ_REL))
+    if (__atomic_exchange_n(&child->dumpable_saved, false, __ATOMIC_ACQ_REL))
         ramet_dumpable_restore();
 }
 
 static void discard(struct ramet_underway *child)
 {
-    restore_mark(child);
+    restore_dumpable(child);
     if (child->stack != NULL)
         ramet_launch_stack_release(child->stack);
     if (child->helper_stack != NULL)
@@ -78,8 +78,8 @@ void ramet_underway_sweep(void)
     }
 }
 
-/* clone() has one word for the pidfd and the tid, and we cannot do without the tid. */
-static void ask(struct ramet_underway *child, bool suspends_helper)
+/* clone() has one argument for the pidfd and the tid, and the tid is needed. */
+static void complete_request(struct ramet_underway *child, bool suspends_helper)
 {
     struct ramet_clone_args *args = &child->request.args;
     if (!suspends_helper)
@@ -93,7 +93,7 @@ static void ask(struct ramet_underway *child, bool suspends_helper)
         args->pidfd = (uintptr_t)&child->pidfd;
 }
 
-/* What libc makes its threads with, but for a thread-local block; and the io context, which a child may share. */
+/* The flags of libc's threads, without a thread-local block; and the io context, which a child may share. */
 static long start_helper(struct ramet_underway *child)
 {
     const uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_IO |
@@ -110,29 +110,21 @@ static long start_helper(struct ramet_underway *child)
     return tid;
 }
 
-static void await_birth(struct ramet_underway *child)
-{
-    while (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_NOT_MADE)
-        ramet_futex_wait(&child->launch.arrived, RAMET_NOT_MADE, NULL);
-}
-
 /*
- * The kernel clears the word of a thread first, and gives its children to the main thread before it gives up
- * its number.
+ * When a thread ends, the kernel clears its word, then makes the main thread the parent of its children, and then
+ * frees its tid: so the children have their new parent when the tid is no longer there.
  */
-static void await_succession(struct ramet_underway *child, long helper)
+static void await_main_thread_as_parent(struct ramet_underway *child, long helper)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const long process = ramet_syscall0(__NR_getpid);
-    while (__atomic_load_n(&child->helper_lives, __ATOMIC_ACQUIRE) != 0)
-        ramet_futex_wait(&child->helper_lives, 1, NULL);
+    ramet_futex_await_change(&child->helper_lives, 1);
     for (int tries = 0; ramet_syscall3(__NR_tgkill, process, helper, 0) == 0; tries++)
         if (tries < FEW_TRIES)
             ramet_syscall0(__NR_sched_yield);
         else
             ramet_syscall2(__NR_nanosleep, &pause, NULL);
-    __atomic_store_n(&child->launch.fostered, 0, __ATOMIC_RELEASE);
-    ramet_futex_wake(&child->launch.fostered);
+    ramet_futex_set(&child->launch.parent_ends, 0);
 }
 
 static void fail(struct ramet_underway *child, int step, long error)
@@ -142,30 +134,30 @@ static void fail(struct ramet_underway *child, int step, long error)
     child->launch.arrived = RAMET_GONE;
 }
 
-static int make_by_helper(struct ramet_underway *child, const struct ramet_launch_manner *manner, bool shall_be_fostered)
+static int make_by_helper(struct ramet_underway *child, const struct ramet_launch_manner *manner, bool helper_ends)
 {
     child->launch.arrived = RAMET_NOT_MADE;
-    child->launch.fostered = shall_be_fostered;
+    child->launch.parent_ends = helper_ends;
     child->helper = (struct ramet_helper){
         .request = &child->request,
         .entry = &child->entry,
         .pid_namespace = manner->pid_namespace,
         .stays = manner->follows_process && manner->has_own_score,
-        .told = &child->launch.arrived,
+        .arrived = &child->launch.arrived,
     };
     child->helper_stack = ramet_launch_stack(0);
     long helper = child->helper_stack == NULL ? -ENOMEM : start_helper(child);
     if (helper < 0) {
-        fail(child, RAMET_NO_HELPER, -helper);
+        fail(child, RAMET_NO_HELPER_THREAD, -helper);
         return 0;
     }
-    await_birth(child);
+    ramet_futex_await_change(&child->launch.arrived, RAMET_NOT_MADE);
     if (child->tid == 0 && child->helper.could_not_enter)
         fail(child, RAMET_FAILED_SETNS, child->helper.error);
     else if (child->tid == 0)
         return child->helper.error;
-    if (shall_be_fostered)
-        await_succession(child, helper);
+    if (helper_ends)
+        await_main_thread_as_parent(child, helper);
     return 0;
 }
 
@@ -179,7 +171,7 @@ static int make_here(struct ramet_underway *child)
     return (int)-pid;
 }
 
-/* A child of another parent (PARENT) has nothing to do with our threads. */
+/* With PARENT the child has another parent: the end of this process's threads does not concern it. */
 static int make(struct ramet_underway *child, const struct ramet_launch_manner *manner)
 {
     const bool is_main = ramet_syscall0(__NR_gettid) == ramet_syscall0(__NR_getpid);
@@ -187,7 +179,7 @@ static int make(struct ramet_underway *child, const struct ramet_launch_manner *
     const bool enters = manner->pid_namespace != RAMET_NO_NAMESPACE;
     const bool of_process = is_ours && (manner->waits || manner->follows_process);
     const bool needs_helper = enters || manner->has_own_score || (of_process && !is_main);
-    ask(child, manner->has_own_score);
+    complete_request(child, manner->has_own_score);
     child->entry = ramet_prepare_launch(child->stack, &child->request, &child->launch);
     if (of_process)
         child->launch.parent_word = ramet_main_cleartid_word();
@@ -213,7 +205,7 @@ struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, 
     child->plan = ramet_plan_hold(plan);
     child->launch.plan = plan;
     child->launch.maker_process = (int)ramet_syscall0(__NR_getpid);
-    child->noted = plan->changes_identity && ramet_dumpable_save();
+    child->dumpable_saved = plan->changes_identity && ramet_dumpable_save();
     const ramet_sigset mask = child->launch.mask = ramet_block_signals();
     *error = make(child, manner);
     ramet_set_signal_mask(mask);
@@ -238,15 +230,15 @@ bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeou
 {
     int *word = &child->launch.arrived, arrived;
     int64_t at = timeout < 0 ? 0 : ramet_now() + timeout;
-    const struct timespec moment = {.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
+    const struct timespec time = {.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
     bool in_time = true;
     while (!is_there(arrived = __atomic_load_n(word, __ATOMIC_ACQUIRE), gate) && in_time)
-        in_time = ramet_futex_wait_until(word, arrived, timeout < 0 ? NULL : &moment) != -ETIMEDOUT;
+        in_time = ramet_futex_wait_until(word, arrived, timeout < 0 ? NULL : &time) != -ETIMEDOUT;
     if (!is_there(arrived, gate))
         return false;
     if (arrived == RAMET_GONE) {
-        ramet_futex_wake(word); /* the kernel wakes one, and others may wait */
-        restore_mark(child);
+        ramet_futex_wake(word); /* the kernel wakes one waiter, and there may be more */
+        restore_dumpable(child);
     }
     report->pid = child->tid;
     ramet_read_report(&child->launch, report);
@@ -268,8 +260,7 @@ void ramet_underway_cancel(struct ramet_underway *child)
 
 void ramet_underway_open_gate(struct ramet_underway *child, int gate)
 {
-    __atomic_store_n(&child->launch.opened, gate, __ATOMIC_RELEASE);
-    ramet_futex_wake(&child->launch.opened);
+    ramet_futex_set(&child->launch.opened, gate);
 }
 
 void ramet_underway_stop(struct ramet_underway *child)

@@ -1,71 +1,18 @@
-/* Launching a plan: with VFORK the kernel suspends us until the exec. */
+/* Launching a plan with VFORK: the kernel suspends the calling thread until the exec. */
 #include "launch_suspending.h"
 
 #include <errno.h>
 #include <linux/sched.h>
-#include <stdlib.h>
+#include <sys/wait.h>
 
+#include "clone_stopped.h"
 #include "dumpable.h"
-#include "launch.h"
 #include "lent_memory.h"
-#include "libc_thread.h"
-
-#define STACK_BYTES 65536
-#define MOST_SLOTS_ON_STACK (STACK_BYTES / 2 / sizeof(int))
-
-struct ramet_plan *ramet_plan_hold(struct ramet_plan *plan)
-{
-    __atomic_add_fetch(&plan->holders, 1, __ATOMIC_RELAXED);
-    return plan;
-}
-
-void ramet_plan_release(struct ramet_plan *plan)
-{
-    if (__atomic_sub_fetch(&plan->holders, 1, __ATOMIC_ACQ_REL) == 0)
-        free(plan);
-}
-
-/* One stack is kept for the next launch: making one costs as much as all else the parent does. */
-static struct ramet_stack *spare;
-
-struct ramet_stack *ramet_launch_stack(size_t slots)
-{
-    if (slots > MOST_SLOTS_ON_STACK)
-        return ramet_stack_new(STACK_BYTES + slots * sizeof(int));
-    struct ramet_stack *stack = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
-    return stack != NULL ? stack : ramet_stack_new(STACK_BYTES);
-}
-
-void ramet_launch_stack_release(struct ramet_stack *stack)
-{
-    struct ramet_stack *none = NULL;
-    if (stack->size == STACK_BYTES &&
-        __atomic_compare_exchange_n(&spare, &none, stack, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return;
-    ramet_stack_release(stack);
-}
-
-struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch)
-{
-    request->args.stack = stack->base;
-    request->args.stack_size = stack->size;
-    launch->slots = (int *)(stack->base + sizeof *launch); /* at the far end of the child's stack */
-    launch->failed_step = -1;
-    launch->clear_handlers = !(request->args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
-    launch->parent_word = launch->plan->minds_parent ? ramet_cleartid_word() : NULL;
-    return (struct ramet_entry){ramet_run_plan, NULL, launch, NULL, __NR_exit_group};
-}
-
-void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report)
-{
-    report->failed_step = __atomic_load_n(&launch->failed_step, __ATOMIC_ACQUIRE);
-    report->error = launch->error;
-}
 
 /*
- * Comes back when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in
- * shared memory may be killed meanwhile, and does not come back, while somebody else gets its stack: so
- * nothing that the child reads is there, but on its own stack, which nobody gets then.
+ * Returns when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in shared
+ * memory may be killed meanwhile; it never returns then, and another task gets its stack. So all that the new
+ * child reads is on its own stack, which is not given to another launch in that case.
  */
 static long launch_suspended(const struct ramet_request *asked, const struct ramet_launch *wanted, struct ramet_stack *stack)
 {
@@ -73,14 +20,14 @@ static long launch_suspended(const struct ramet_request *asked, const struct ram
     struct ramet_request request = *asked;
     *launch = *wanted;
     struct ramet_entry entry = ramet_prepare_launch(stack, &request, launch);
-    bool noted = launch->plan->changes_identity && ramet_dumpable_save();
+    bool saved = launch->plan->changes_identity && ramet_dumpable_save();
     long pid = ramet_clone(&request, &entry);
-    if (noted)
+    if (saved)
         ramet_dumpable_restore();
     return pid;
 }
 
-/* Some kernels and guards (Yama) do not let a child have what its maker has open: then tables are copied. */
+/* Some kernels and security modules (Yama) do not let a child fetch what its maker has open: then tables are copied. */
 static bool fetching_is_refused;
 
 static bool may_fetch(const struct ramet_plan *plan)
@@ -101,7 +48,7 @@ static void discard(long pid, int pidfd)
 }
 
 /* All signals are blocked. */
-static void spawn_on(struct ramet_stack *stack, const struct ramet_request *request, struct ramet_launch *wanted,
+static void launch_on(struct ramet_stack *stack, const struct ramet_request *request, struct ramet_launch *wanted,
                      struct ramet_report *report)
 {
     const struct ramet_launch *launch = (const struct ramet_launch *)stack->base;
@@ -133,11 +80,11 @@ void ramet_launch_suspending(const struct ramet_request *asked, struct ramet_pla
         request.args.pidfd = (uintptr_t)&report->pidfd;
     if (stack != NULL) {
         wanted.mask = ramet_block_signals();
-        spawn_on(stack, &request, &wanted, report);
+        launch_on(stack, &request, &wanted, report);
         ramet_set_signal_mask(wanted.mask);
         ramet_launch_stack_release(stack);
     }
-    /* Whoever has named a word for it sees it there while we are suspended. */
+    /* A caller that gave a word for it reads it there while this thread is suspended. */
     if (request.args.flags & CLONE_PIDFD)
         report->pidfd = *(int *)(uintptr_t)request.args.pidfd;
     ramet_plan_release(plan);

@@ -1,4 +1,4 @@
-/* Stacks and words that outlive their objects while a task may use them. */
+/* Stacks and tid words are counted by their holders, stacks also by their users. */
 #define _GNU_SOURCE
 #include "lent_memory.h"
 

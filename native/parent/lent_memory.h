@@ -1,6 +1,6 @@
 /*
- * Memory that a task may still use after its Python object is gone: stacks and tid words. Each is
- * held by its object and by every host thread that lent it out, and goes when the last lets go.
+ * Memory that a task may still use after its Python object is gone: stacks and tid words. Each is held
+ * by its object and by every host thread that lent it, and is freed when the last one releases it.
  */
 #ifndef RAMET_LENT_MEMORY_H
 #define RAMET_LENT_MEMORY_H
@@ -11,8 +11,8 @@
 
 struct ramet_stack {
     int holders;
-    int users; /* tasks that may be on it, and host threads that have not yet seen theirs leave */
-    int word;  /* CHILD_CLEARTID of a hosted task: 0 once it is off the stack */
+    int users; /* tasks that may use it, with those that have left it but whose host thread has not seen that yet */
+    int word;  /* CHILD_CLEARTID of a hosted child: 0 when it has left the stack */
     uintptr_t base;
     size_t size;
     size_t guard;
@@ -28,11 +28,11 @@ struct ramet_stack *ramet_stack_new(size_t size);
 struct ramet_stack *ramet_stack_hold(struct ramet_stack *stack);
 void ramet_stack_release(struct ramet_stack *stack);
 
-/* A task begins on the stack; what lent it ends that, in its own hold. */
+/* A task begins to use the stack; what lent the stack calls leave(). Both change the holds, too. */
 void ramet_stack_occupy(struct ramet_stack *stack);
 void ramet_stack_leave(struct ramet_stack *stack);
 
-/* Whether a task may be on it; waits for a host thread whose task has left to say so. */
+/* Whether a task may use it. Waits for a host thread whose task has left it already. */
 bool ramet_stack_in_use(struct ramet_stack *stack);
 
 struct ramet_word *ramet_word_new(void);

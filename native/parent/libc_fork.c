@@ -1,15 +1,15 @@
 /*
- * Syscall User Dispatch hands each system call that libc makes to a handler of ours, which makes it in
- * its stead; when the clone comes, it makes the child that is wanted, or says EAGAIN.
+ * Syscall User Dispatch hands each system call of libc's fork to a signal handler here, which makes the same call. When
+ * the clone call comes, the handler makes the child of the request, or answers EAGAIN.
  *
  *  1. A call that is handed over while SIGSYS is blocked ends the process, and libc blocks all signals around
- *     the clone call. So SIGSYS is in no mask; libc is told that it is where it believes so.
- *  2. A signal that comes in between runs a handler whose calls are handed over as well, and which may
- *     have SIGSYS blocked. So all others wait for the clone call, but for those that come of a fault and those
- *     of libc itself, for which another thread waits (setuid).
- *  3. The handler is in the table of the process, and its caller may have one for SIGSYS: that is called for
- *     whatever is not ours, and is back before the child is born.
- *  4. Once the child is born, or refused, no call is handed over any more, on neither side.
+ *     the clone call. So SIGSYS is kept out of the signal mask, and libc is told the mask that it has asked for.
+ *  2. The handler of another signal would make calls that are handed over as well, and may have SIGSYS blocked. So
+ *     all signals are blocked until the clone call, but for those of faults and libc's own, whose handlers another
+ *     thread waits for (setuid).
+ *  3. Signal handlers belong to the process, which may have one for SIGSYS: it is called for each SIGSYS that is not
+ *     for this file, and is restored before the child is made.
+ *  4. After the clone call no call is handed over any more, in the parent or the child.
  */
 #define _GNU_SOURCE
 #include "libc_fork.h"
@@ -17,72 +17,20 @@
 #include <dispatch.h>
 #include <errno.h>
 #include <linux/sched.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "epoch.h"
-#include "futex.h"
-#include "threads_at_rest.h"
 
-/* Of a fork that was only made for its handlers. */
-static void dispose(pid_t pid)
+/* Ends and reaps a child that was made for the handlers alone. */
+static void discard(pid_t pid)
 {
     if (pid == 0)
         ramet_syscall1(__NR_exit_group, 0);
     while (pid > 0 && ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED, NULL) == -EINTR)
         ;
-}
-
-/* Held by who waits and by who is waited for. */
-struct errand {
-    int done;
-    int holders;
-    int64_t patience;
-};
-
-enum { DONE = 1, LEFT_UNDONE };
-
-static void release(struct errand *errand)
-{
-    if (__atomic_sub_fetch(&errand->holders, 1, __ATOMIC_ACQ_REL) == 0)
-        free(errand);
-}
-
-static void *run_errand(void *context)
-{
-    struct errand *errand = context;
-    bool rest = ramet_all_threads_at_rest(errand->patience);
-    if (rest)
-        ramet_run_fork_handlers();
-    __atomic_store_n(&errand->done, rest ? DONE : LEFT_UNDONE, __ATOMIC_RELEASE);
-    ramet_futex_wake(&errand->done);
-    release(errand);
-    return NULL;
-}
-
-bool ramet_run_fork_handlers_within(int64_t nanoseconds)
-{
-    struct errand *errand = calloc(1, sizeof *errand);
-    pthread_t thread;
-    if (errand == NULL)
-        return false;
-    errand->holders = 2;
-    errand->patience = nanoseconds / 2;
-    if (pthread_create(&thread, NULL, run_errand, errand) != 0) {
-        free(errand);
-        return false;
-    }
-    pthread_detach(thread);
-    int64_t until = ramet_now() + nanoseconds;
-    while (__atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) == 0 && ramet_now() < until)
-        ramet_futex_wait_while(&errand->done, 0, until - ramet_now());
-    bool done = __atomic_load_n(&errand->done, __ATOMIC_ACQUIRE) == DONE;
-    release(errand);
-    return done;
 }
 
 #if RAMET_HAS_DISPATCH
@@ -98,7 +46,7 @@ bool ramet_run_fork_handlers_within(int64_t nanoseconds)
 
 #define OFF 0
 #define ON 1
-#define SIGNALLED_CODE 2 /* SYS_USER_DISPATCH, asm-generic/siginfo.h */
+#define DISPATCH_CODE 2 /* SYS_USER_DISPATCH, asm-generic/siginfo.h */
 
 enum selector { LET_THROUGH, HAND_OVER }; /* SYSCALL_DISPATCH_FILTER_*, linux/prctl.h */
 
@@ -111,34 +59,34 @@ enum selector { LET_THROUGH, HAND_OVER }; /* SYSCALL_DISPATCH_FILTER_*, linux/pr
 #endif
 #define HELD (~(OF_FAULTS | OF_LIBC | BIT(SIGSYS)))
 
-/* One for all that use this memory, one at a time. */
-struct section {
-    int owner; /* a tid, 0 for nobody */
+/* One for all tasks that use this memory, one at a time. */
+struct dispatch {
+    int owner; /* a tid, 0 for none */
     void *thread;
     volatile char selector; /* the kernel reads it at every call */
     struct ramet_signal_action before;
-    struct passage *passage;
+    struct fork_call *call;
 };
 
-/* One time through libc's fork. */
-struct passage {
-    const struct ramet_request *request; /* NULL: nothing is to be born */
+/* One call of libc's fork. */
+struct fork_call {
+    const struct ramet_request *request; /* NULL: no child is to be made */
     const struct ramet_entry *entry;
-    ramet_sigset mask; /* of the caller, as libc knows it */
-    bool late;         /* SIGSYS was sent to a caller that has it blocked */
-    siginfo_t told;    /* ...with this */
-    bool over;         /* no call is handed over any more */
-    bool reached;      /* the clone call */
+    ramet_sigset mask;   /* of the caller, as libc knows it */
+    bool late;           /* SIGSYS was sent to a caller that has it blocked... */
+    siginfo_t info;      /* ...with this */
+    bool over;           /* no call is handed over any more */
+    bool reached;        /* the clone call */
     ucontext_t *context; /* where libc makes it */
-    int *tid_word; /* libc's, which the child fills in itself; else NULL */
+    int *tid_word;       /* libc's, which the child writes itself; else NULL */
     long pid;
 };
 
-static struct section *section;
+static struct dispatch *dispatch;
 
-static void __attribute__((constructor)) make_section(void)
+static void __attribute__((constructor)) map_dispatch(void)
 {
-    section = ramet_wiped_on_fork(sizeof *section);
+    dispatch = ramet_wiped_on_fork(sizeof *dispatch);
 }
 
 static bool is_gone(int tid)
@@ -146,51 +94,51 @@ static bool is_gone(int tid)
     return ramet_syscall2(__NR_tkill, tid, 0) == -ESRCH;
 }
 
-/* Who died within has left it taken. */
-static bool enter(void)
+/* A task that was killed in such a call is still its owner. */
+static bool take_dispatch(void)
 {
     int tid = (int)ramet_syscall0(__NR_gettid), owner = 0;
-    if (section == NULL)
+    if (dispatch == NULL)
         return false;
-    if (!__atomic_compare_exchange_n(&section->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) &&
+    if (!__atomic_compare_exchange_n(&dispatch->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) &&
         !(owner != tid && is_gone(owner) &&
-          __atomic_compare_exchange_n(&section->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+          __atomic_compare_exchange_n(&dispatch->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
         return false;
-    section->thread = ramet_thread_pointer();
-    section->selector = LET_THROUGH;
+    dispatch->thread = ramet_thread_pointer();
+    dispatch->selector = LET_THROUGH;
     return true;
 }
 
-static void leave(void)
+static void release_dispatch(void)
 {
-    section->thread = NULL;
-    __atomic_store_n(&section->owner, 0, __ATOMIC_RELEASE);
+    dispatch->thread = NULL;
+    __atomic_store_n(&dispatch->owner, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- in the handler */
 
-/* What the interrupted code asks for its own mask, which is told and set as if SIGSYS and the rest were as it wants them. */
-static long change_mask(struct passage *passage, ucontext_t *context)
+/* rt_sigprocmask for the interrupted code: it reads and writes the mask that it would have, and SIGSYS stays unblocked. */
+static long change_mask(struct fork_call *call, ucontext_t *context)
 {
-    ramet_sigset now = passage->mask, wanted;
+    ramet_sigset now = call->mask, wanted;
     const void *set = (const void *)ramet_handed_argument(context, 1);
     void *old = (void *)ramet_handed_argument(context, 2);
     if (set != NULL) {
         memcpy(&wanted, set, sizeof wanted);
         switch (ramet_handed_argument(context, 0)) {
         case SIG_BLOCK:
-            passage->mask = now | wanted;
+            call->mask = now | wanted;
             break;
         case SIG_UNBLOCK:
-            passage->mask = now & ~wanted;
+            call->mask = now & ~wanted;
             break;
         case SIG_SETMASK:
-            passage->mask = wanted;
+            call->mask = wanted;
             break;
         default:
             return -EINVAL;
         }
-        wanted = (passage->mask | HELD) & ~BIT(SIGSYS);
+        wanted = (call->mask | HELD) & ~BIT(SIGSYS);
         memcpy(&context->uc_sigmask, &wanted, sizeof wanted); /* the kernel's set, which is shorter than libc's */
     }
     if (old != NULL)
@@ -198,30 +146,47 @@ static long change_mask(struct passage *passage, ucontext_t *context)
     return 0;
 }
 
-/* In the child, on whatever stack it began: back to where libc waits for it. */
-static int come_back(void *fn, void *arg, void *context)
+/* Whether the call is a fork; then *tid_word is where the kernel writes the child's tid, NULL for nowhere. */
+static bool is_fork(const ucontext_t *context, long number, int **tid_word)
 {
-    struct passage *passage = context;
-    (void)fn, (void)arg;
-    if (passage->tid_word != NULL)
-        *passage->tid_word = (int)ramet_syscall0(__NR_gettid);
-    passage->pid = 0;
-    ramet_answer(passage->context, 0);
-    ramet_leave_handler(passage->context);
+    const struct ramet_clone_args *args = (const void *)ramet_handed_argument(context, 0);
+    struct ramet_clone_args asked = {0};
+    if (number == __NR_clone3)
+        asked = *args;
+    else if (number == __NR_clone) {
+        asked.flags = ramet_handed_argument(context, 0);
+        asked.stack = ramet_handed_argument(context, 1);
+        asked.child_tid = ramet_handed_argument(context, RAMET_CLONE_TID_WORD);
+    } else if (number != __NR_fork)
+        return false;
+    *tid_word = asked.flags & CLONE_CHILD_SETTID ? (int *)asked.child_tid : NULL;
+    return !(asked.flags & CLONE_VM) && asked.stack == 0;
 }
 
-static long give_birth(struct passage *passage, int *tid_word)
+/* In the child, on the stack on which it began: returns to where libc made the call. */
+static int return_to_libc(void *fn, void *arg, void *context)
 {
-    if (passage->request == NULL)
+    struct fork_call *call = context;
+    (void)fn, (void)arg;
+    if (call->tid_word != NULL)
+        *call->tid_word = (int)ramet_syscall0(__NR_gettid);
+    call->pid = 0;
+    ramet_answer(call->context, 0);
+    ramet_leave_handler(call->context);
+}
+
+static long make_child(struct fork_call *call, int *tid_word)
+{
+    if (call->request == NULL)
         return -EAGAIN;
-    struct ramet_request request = *passage->request;
-    struct ramet_entry entry = *passage->entry;
+    struct ramet_request request = *call->request;
+    struct ramet_entry entry = *call->entry;
     if (entry.run != NULL)
         return ramet_clone(&request, &entry);
-    entry.run = come_back;
-    entry.context = passage;
+    entry.run = return_to_libc;
+    entry.context = call;
     if (request.args.flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))
-        passage->tid_word = tid_word;
+        call->tid_word = tid_word;
     else if (tid_word != NULL) {
         request.args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
         request.args.child_tid = (uintptr_t)tid_word;
@@ -231,47 +196,47 @@ static long give_birth(struct passage *passage, int *tid_word)
 
 static void restore_action(void)
 {
-    ramet_syscall4(__NR_rt_sigaction, SIGSYS, &section->before, NULL, sizeof section->before.mask);
+    ramet_syscall4(__NR_rt_sigaction, SIGSYS, &dispatch->before, NULL, sizeof dispatch->before.mask);
 }
 
-/* From here on all is as libc knows it. */
-static void finish(struct passage *passage, ucontext_t *context)
+/* From here on mask and action are as libc knows them. */
+static void finish(struct fork_call *call, ucontext_t *context)
 {
     restore_action();
-    memcpy(&context->uc_sigmask, &passage->mask, sizeof passage->mask);
-    passage->over = true;
+    memcpy(&context->uc_sigmask, &call->mask, sizeof call->mask);
+    call->over = true;
 }
 
-/* Makes the call in its caller's stead. */
-static void serve(struct passage *passage, long number, ucontext_t *context)
+/* Makes a system call that was handed over. */
+static void handle_call(struct fork_call *call, long number, ucontext_t *context)
 {
     int *tid_word = NULL;
     if (number == __NR_rt_sigreturn)
         ramet_return_from_restorer(context);
     else if (number == __NR_rt_sigprocmask)
-        ramet_answer(context, change_mask(passage, context));
-    else if (ramet_is_fork(context, number, &tid_word)) {
-        finish(passage, context);
-        passage->reached = true;
-        passage->context = context;
-        passage->pid = give_birth(passage, tid_word);
-        ramet_answer(context, passage->pid);
-    } else if (ramet_returns_twice(number)) { /* a thread, which would begin in this handler: so the clone call will be missed */
-        finish(passage, context);
+        ramet_answer(context, change_mask(call, context));
+    else if (is_fork(context, number, &tid_word)) {
+        finish(call, context);
+        call->reached = true;
+        call->context = context;
+        call->pid = make_child(call, tid_word);
+        ramet_answer(context, call->pid);
+    } else if (ramet_returns_twice(number)) { /* a thread, which would begin in this handler: so it is made without dispatch, and the fork too */
+        finish(call, context);
         ramet_repeat_handed(context);
     } else
         ramet_answer(context, ramet_make_handed(context, number));
-    if (number == __NR_sigaltstack) /* the way back sets what was there before */
+    if (number == __NR_sigaltstack) /* the return of the handler restores what the context has */
         ramet_syscall2(__NR_sigaltstack, NULL, &context->uc_stack);
 }
 
-/* What is not ours, to whom it would have come: but for the stack that he wants, and the one time that he wants it. */
-static void pass_on(int signal, siginfo_t *info, void *context)
+/* Another SIGSYS, for the action that the process had: but without SA_ONSTACK and SA_RESETHAND. */
+static void forward(int signal, siginfo_t *info, void *context)
 {
-    struct ramet_signal_action before = section->before;
+    struct ramet_signal_action before = dispatch->before;
     if (before.handler == (void *)SIG_IGN && info->si_code <= 0)
         return;
-    if (before.handler == (void *)SIG_DFL || before.handler == (void *)SIG_IGN) { /* the kernel does not ignore its own */
+    if (before.handler == (void *)SIG_DFL || before.handler == (void *)SIG_IGN) { /* the kernel does not ignore a SIGSYS of its own */
         ramet_set_action(signal, (void *)SIG_DFL);
         ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), signal);
         return;
@@ -282,25 +247,25 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
-    bool ours = section->thread == ramet_thread_pointer();
-    struct passage *passage = section->passage;
-    char selector = ours ? section->selector : LET_THROUGH;
+    bool ours = dispatch->thread == ramet_thread_pointer();
+    struct fork_call *call = dispatch->call;
+    char selector = ours ? dispatch->selector : LET_THROUGH;
     if (ours)
-        section->selector = LET_THROUGH;
-    if (ours && info->si_code <= 0 && passage->mask & BIT(SIGSYS)) {
-        passage->late = true;
-        passage->told = *info;
-    } else if (!ours || info->si_code != SIGNALLED_CODE)
-        pass_on(signal, info, context);
+        dispatch->selector = LET_THROUGH;
+    if (ours && info->si_code <= 0 && call->mask & BIT(SIGSYS)) {
+        call->late = true;
+        call->info = *info;
+    } else if (!ours || info->si_code != DISPATCH_CODE)
+        forward(signal, info, context);
     else
-        serve(passage, info->si_syscall, context);
+        handle_call(call, info->si_syscall, context);
     if (ours)
-        section->selector = passage->over ? LET_THROUGH : selector;
+        dispatch->selector = call->over ? LET_THROUGH : selector;
 }
 
 /* ---- around libc's fork */
 
-static bool begin(struct passage *passage)
+static bool begin(struct fork_call *call)
 {
     const struct ramet_signal_action ours = {
         .handler = (void *)on_signal,
@@ -309,68 +274,68 @@ static bool begin(struct passage *passage)
     };
     const ramet_sigset held = HELD, let_in = BIT(SIGSYS);
     struct ramet_signal_action before;
-    if (!enter())
+    if (!take_dispatch())
         return false;
-    section->passage = passage;
-    ramet_syscall4(__NR_rt_sigprocmask, SIG_BLOCK, &held, &passage->mask, sizeof held);
+    dispatch->call = call;
+    ramet_syscall4(__NR_rt_sigprocmask, SIG_BLOCK, &held, &call->mask, sizeof held);
     ramet_syscall4(__NR_rt_sigaction, SIGSYS, NULL, &before, sizeof before.mask);
-    if (before.handler != ours.handler) /* which who died within has left */
-        section->before = before;
+    if (before.handler != ours.handler) /* left by a task that was killed in such a call */
+        dispatch->before = before;
     ramet_syscall4(__NR_rt_sigaction, SIGSYS, &ours, NULL, sizeof ours.mask);
     if (ramet_syscall5(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, ON, ramet_restorer,
-                       ramet_restorer_end - (const char *)ramet_restorer, &section->selector) == 0) {
+                       ramet_restorer_end - (const char *)ramet_restorer, &dispatch->selector) == 0) {
         ramet_syscall4(__NR_rt_sigprocmask, SIG_UNBLOCK, &let_in, NULL, sizeof let_in);
-        section->selector = HAND_OVER;
+        dispatch->selector = HAND_OVER;
         return true;
     }
     restore_action();
-    ramet_set_signal_mask(passage->mask);
-    leave();
+    ramet_set_signal_mask(call->mask);
+    release_dispatch();
     return false;
 }
 
-/* In the caller. The child begins without dispatch, and finds the section wiped. */
-static void end(struct passage *passage)
+/* In the caller. The child begins without dispatch, and its memory of it is wiped. */
+static void end(struct fork_call *call)
 {
-    section->selector = LET_THROUGH;
+    dispatch->selector = LET_THROUGH;
     ramet_syscall5(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, OFF, 0, 0, 0);
-    if (!passage->over) {
+    if (!call->over) {
         restore_action();
-        ramet_set_signal_mask(passage->mask);
+        ramet_set_signal_mask(call->mask);
     }
-    leave();
-    if (passage->late)
+    release_dispatch();
+    if (call->late)
         ramet_syscall4(__NR_rt_tgsigqueueinfo, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), SIGSYS,
-                       &passage->told);
+                       &call->info);
 }
 
-/* Goes through libc's fork, with all its handlers; false: that was not to be had. */
-static bool pass(struct passage *passage)
+/* Calls libc's fork, with all its handlers; false: dispatch was not available. */
+static bool call_fork(struct fork_call *call)
 {
-    if (!begin(passage))
+    if (!begin(call))
         return false;
     pid_t pid = fork();
     if (pid != 0)
-        end(passage);
-    if (!passage->reached) /* a handler has made a thread, and the clone call was missed: nobody wants this one */
-        dispose(pid);
+        end(call);
+    if (!call->reached) /* a handler has made a thread, so that this is a plain fork */
+        discard(pid);
     return true;
 }
 
 bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_entry *entry, long *pid)
 {
-    struct passage passage = {.request = request, .entry = entry};
-    if (!pass(&passage) || !passage.reached)
+    struct fork_call call = {.request = request, .entry = entry};
+    if (!call_fork(&call) || !call.reached)
         return false;
-    *pid = passage.pid;
+    *pid = call.pid;
     return true;
 }
 
 void ramet_run_fork_handlers(void)
 {
-    struct passage passage = {0};
-    if (!pass(&passage))
-        dispose(fork());
+    struct fork_call call = {0};
+    if (!call_fork(&call))
+        discard(fork());
 }
 
 #else
@@ -383,7 +348,7 @@ bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_ent
 
 void ramet_run_fork_handlers(void)
 {
-    dispose(fork());
+    discard(fork());
 }
 
 #endif

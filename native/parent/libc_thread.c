@@ -32,7 +32,7 @@ static bool holds_tid(const int *word)
     return word != NULL && *word == (int)ramet_syscall0(__NR_gettid);
 }
 
-/* They are one word until glibc 2.42, and in musl but for the main thread. */
+/* The kernel's word and libc's are one until glibc 2.42, and in musl for all but the main thread. */
 int *ramet_tid_word(void)
 {
     int *word = cleared_word();
@@ -41,7 +41,7 @@ int *ramet_tid_word(void)
     return holds_tid(word) ? word : NULL;
 }
 
-/* Since glibc 2.43 it is a word of its own. The one of musl's main thread is a lock, and mostly 0. */
+/* Since glibc 2.43 it is another word than libc's. That of musl's main thread is a lock, and mostly 0. */
 const int *ramet_cleartid_word(void)
 {
     const int *word = cleared_word();
@@ -49,10 +49,10 @@ const int *ramet_cleartid_word(void)
     return of_glibc || holds_tid(word) ? word : NULL;
 }
 
-/* As it was seen when the main thread was known to be the calling one: at the start, and after a fork. */
+/* As the main thread read it itself: at the start, and after a fork. */
 static struct {
     long process;
-    const int *end_word;
+    const int *cleartid_word;
 } seen_main_thread;
 
 static bool is_main_thread(void)
@@ -64,7 +64,7 @@ static void note_main_thread(void)
 {
     if (!is_main_thread())
         return;
-    seen_main_thread.end_word = ramet_cleartid_word();
+    seen_main_thread.cleartid_word = ramet_cleartid_word();
     seen_main_thread.process = ramet_syscall0(__NR_getpid);
 }
 
@@ -78,26 +78,26 @@ const int *ramet_main_cleartid_word(void)
 {
     if (is_main_thread())
         return ramet_cleartid_word();
-    return seen_main_thread.process == ramet_syscall0(__NR_getpid) ? seen_main_thread.end_word : NULL;
+    return seen_main_thread.process == ramet_syscall0(__NR_getpid) ? seen_main_thread.cleartid_word : NULL;
 }
 
 /*
- * It lies at the same place in what libc keeps for each thread that it has made. The one that a fork has
- * made has another, since glibc 2.43.
+ * It lies at the same offset in libc's structure of each thread that libc has made. The thread of a fork has
+ * another one, since glibc 2.43.
  */
 static struct {
     bool known;
     ptrdiff_t offset;
-} end_word;
+} cleartid_word;
 
-/* A filter may answer the prctl by SIGSYS, which ends the process where it is blocked, as by who makes this thread. */
+/* A seccomp filter may answer the prctl by SIGSYS, which ends the process where it is blocked; and this thread inherits the mask. */
 static void *measure(void *unused)
 {
     const ramet_sigset let_in = UINT64_C(1) << (SIGSYS - 1);
     ramet_syscall4(__NR_rt_sigprocmask, SIG_UNBLOCK, &let_in, NULL, sizeof let_in);
     const int *mine = ramet_cleartid_word();
-    end_word.known = mine != NULL;
-    end_word.offset = mine == NULL ? 0 : (const char *)mine - (const char *)pthread_self();
+    cleartid_word.known = mine != NULL;
+    cleartid_word.offset = mine == NULL ? 0 : (const char *)mine - (const char *)pthread_self();
     return unused;
 }
 
@@ -112,7 +112,7 @@ uintptr_t ramet_cleartid_word_of(uintptr_t thread)
 {
     static pthread_once_t measured = PTHREAD_ONCE_INIT;
     pthread_once(&measured, measure_once);
-    return end_word.known ? thread + (uintptr_t)end_word.offset : 0;
+    return cleartid_word.known ? thread + (uintptr_t)cleartid_word.offset : 0;
 }
 
 bool ramet_thread_has_ended(uintptr_t thread)
@@ -133,7 +133,7 @@ void ramet_robust_list_reset(void *head, size_t length)
 {
     if (head == NULL)
         return;
-    *(void **)head = head; /* struct robust_list_head begins with the link that closes the ring */
+    *(void **)head = head; /* struct robust_list_head begins with the link, which points to itself in an empty list */
     ramet_syscall2(__NR_set_robust_list, head, length);
 }
 
@@ -168,7 +168,7 @@ static long rseq(void *area, long length, int flags)
     return ramet_syscall4(__NR_rseq, area, length, flags, RSEQ_SIG);
 }
 
-/* The length must be the one that libc registered, which it tells nobody: one of two. */
+/* The length must be the one that libc registered, which is one of two and cannot be read. */
 long ramet_rseq_unregister(void)
 {
     void *area = rseq_area();

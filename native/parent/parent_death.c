@@ -1,8 +1,8 @@
 /*
- * The parent-death signal follows the thread that made the child, not its process, and it stays
- * set across exec. So the signal is one that does nothing by default, for the program that the
- * child may exec, and its handler looks whether the process is still there: when only the thread
- * has ended, the kernel has made another thread of it the parent, and getppid() has not changed.
+ * The parent-death signal comes with the end of the thread that made the child, not of its process, and it stays
+ * set across exec. So the signal is one that is ignored by default, for the program that the child may
+ * exec, and its handler checks whether the process has ended: when only the thread has ended, the kernel
+ * has made another thread of the process the parent, and getppid() has not changed.
  */
 #define _GNU_SOURCE
 #include "parent_death.h"
@@ -16,9 +16,9 @@
 
 #define SIGNAL SIGURG
 
-/* Out of sight of a child in another pid namespace, which then believes every such signal. */
-#define OUT_OF_SIGHT 0
-#define NOBODY (-1)
+/* getppid() of a child in another pid namespace: there every such signal ends it. */
+#define NOT_VISIBLE 0
+#define NO_PID (-1)
 
 static _Thread_local pid_t parent;
 
@@ -28,16 +28,16 @@ static void on_parent_death(int signal)
     if (ramet_syscall0(__NR_getppid) == parent)
         return;
     ramet_syscall2(__NR_kill, ramet_syscall0(__NR_getpid), SIGKILL);
-    ramet_syscall1(__NR_exit_group, 128 + SIGKILL); /* the init of a pid namespace does not hear its own SIGKILL */
+    ramet_syscall1(__NR_exit_group, 128 + SIGKILL); /* the init of a pid namespace does not get its own SIGKILL */
 }
 
 void ramet_die_with_process(pid_t owner)
 {
     struct sigaction action = {.sa_handler = on_parent_death, .sa_flags = SA_RESTART};
-    parent = ramet_syscall0(__NR_getppid) == OUT_OF_SIGHT ? NOBODY : owner;
+    parent = ramet_syscall0(__NR_getppid) == NOT_VISIBLE ? NO_PID : owner;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGNAL, &action, NULL) < 0 || prctl(PR_SET_PDEATHSIG, SIGNAL) < 0)
         return;
-    if (parent != NOBODY)
+    if (parent != NO_PID)
         on_parent_death(SIGNAL); /* it may have died before */
 }

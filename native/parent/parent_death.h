@@ -1,10 +1,10 @@
-/* A child in shared memory must not outlive its parent's process: it would hold all of that memory. */
+/* A child in shared memory must end with its parent's process: else it would keep all of that memory. */
 #ifndef RAMET_PARENT_DEATH_H
 #define RAMET_PARENT_DEATH_H
 
 #include <sys/types.h>
 
-/* Called in the child. owner: the pid of the parent's process. Without effect on a child that shares its handlers. */
+/* Called in the child. owner: the pid of the parent's process. Not for a child that shares its signal handlers. */
 void ramet_die_with_process(pid_t owner);
 
 #endif

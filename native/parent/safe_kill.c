@@ -1,4 +1,4 @@
-/* Stop, look, kill: by raw calls, for a host thread does it, too, while its thread-local block is lent. */
+/* Stop, look, kill: by raw calls, since a host thread does so, too, while its thread-local block is lent. */
 #define _GNU_SOURCE
 #include "safe_kill.h"
 
@@ -11,12 +11,11 @@
 #include "child.h"
 #include "task_state.h"
 
-#define TRIES 100
 #define TRIES_OF_ONE_PAUSE 5
-#define MOST_THREADS 64 /* that are looked at: few children start any */
-#define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that no processor has time for */
+#define MOST_THREADS 64 /* that are looked at: few children start threads */
+#define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that gets no processor */
 
-/* Then nobody has reaped it, and its pid is its own. */
+/* Then no task has reaped it, and its pid is still its own. */
 static bool has_not_ended(int pidfd)
 {
     const struct timespec at_once = {0};
@@ -32,14 +31,14 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
     return ramet_syscall2(__NR_kill, pid, signal);
 }
 
-/* There is no event to wait for: the report of a stop may have been taken, or be another parent's. */
+/* There is no event to wait for: another thread may take the report of a stop, and with CLONE_PARENT another process gets it. */
 static void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 50000};
     ramet_syscall2(__NR_nanosleep, &pause, NULL);
 }
 
-/* Some threads of libraries look for work for tens of milliseconds before they rest. */
+/* Longer from try to try: some libraries' threads spin for tens of milliseconds before they sleep. */
 static void pause_after(int tries)
 {
     for (int i = 0; i <= tries / TRIES_OF_ONE_PAUSE; i++)
@@ -65,70 +64,70 @@ static bool have_stopped(const long *tids, int count)
     return true;
 }
 
-static bool stand_well(const struct ramet_syscall_state *stands, int count)
+static bool are_at_safe_points(const struct ramet_syscall_state *states, int count)
 {
     for (int i = 0; i < count; i++)
-        if (!ramet_is_at_safe_point(&stands[i]))
+        if (!ramet_is_at_safe_point(&states[i]))
             return false;
     return true;
 }
 
-struct victim {
+struct target {
     pid_t pid;
     int pidfd, count;
     long tids[MOST_THREADS];
-    struct ramet_syscall_state stands[MOST_THREADS];
+    struct ramet_syscall_state states[MOST_THREADS];
 };
 
-/* Whether it stopped at all; it is stopped then. well: all of it, where it is at a safe point. */
-static bool stop(struct victim *victim, bool *well)
+/* Whether all of it has stopped. safe: at safe points. */
+static bool stop(struct target *target, bool *safe)
 {
-    ramet_send_signal(victim->pid, victim->pidfd, SIGSTOP);
-    victim->count = ramet_task_tids(victim->pid, victim->tids, MOST_THREADS);
-    bool stopped = have_stopped(victim->tids, victim->count);
-    for (int i = 0; i < victim->count; i++)
-        victim->stands[i] = ramet_task_syscall(victim->tids[i]);
-    *well = stopped && stand_well(victim->stands, victim->count);
+    ramet_send_signal(target->pid, target->pidfd, SIGSTOP);
+    target->count = ramet_task_tids(target->pid, target->tids, MOST_THREADS);
+    bool stopped = have_stopped(target->tids, target->count);
+    for (int i = 0; i < target->count; i++)
+        target->states[i] = ramet_task_syscall(target->tids[i]);
+    *safe = stopped && are_at_safe_points(target->states, target->count);
     return stopped;
 }
 
-/* Lets it go on for a moment while it stands badly. */
-static bool stop_well(struct victim *victim, int tries, bool *well)
+/* Lets it run on for a moment while it is not at a safe point. */
+static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
 {
     for (int try = 0;; try++) {
-        bool stopped = stop(victim, well);
-        if (!stopped || *well || try + 1 >= tries)
+        bool stopped = stop(target, safe);
+        if (!stopped || *safe || try + 1 >= tries)
             return stopped;
-        ramet_send_signal(victim->pid, victim->pidfd, SIGCONT);
+        ramet_send_signal(target->pid, target->pidfd, SIGCONT);
         pause_after(try);
     }
 }
 
-static long kill_stopped(const struct victim *victim, ramet_remove_waiter *strike_off)
+static long kill_stopped(const struct target *target, ramet_remove_waiter *remove_waiter)
 {
-    for (int i = 0; i < victim->count; i++)
-        if (victim->stands[i].stack_pointer != 0)
-            strike_off(&victim->stands[i]);
-    return ramet_send_signal(victim->pid, victim->pidfd, SIGKILL);
+    for (int i = 0; i < target->count; i++)
+        if (target->states[i].stack_pointer != 0)
+            remove_waiter(&target->states[i]);
+    return ramet_send_signal(target->pid, target->pidfd, SIGKILL);
 }
 
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, bool *stood_well)
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point)
 {
-    struct victim victim = {.pid = pid, .pidfd = pidfd};
-    bool well;
-    bool stopped = stop_well(&victim, RAMET_KILL_TRIES, &well);
-    if (stood_well != NULL)
-        *stood_well = well && victim.count < MOST_THREADS;
-    return stopped ? kill_stopped(&victim, strike_off) : ramet_send_signal(pid, pidfd, SIGKILL);
+    struct target target = {.pid = pid, .pidfd = pidfd};
+    bool safe;
+    bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
+    if (at_safe_point != NULL)
+        *at_safe_point = safe && target.count < MOST_THREADS;
+    return stopped ? kill_stopped(&target, remove_waiter) : ramet_send_signal(pid, pidfd, SIGKILL);
 }
 
-long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, int tries)
+long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries)
 {
-    struct victim victim = {.pid = pid, .pidfd = pidfd};
-    bool well;
-    stop_well(&victim, tries, &well);
-    if (well && victim.count < MOST_THREADS)
-        return kill_stopped(&victim, strike_off);
+    struct target target = {.pid = pid, .pidfd = pidfd};
+    bool safe;
+    stop_at_safe_point(&target, tries, &safe);
+    if (safe && target.count < MOST_THREADS)
+        return kill_stopped(&target, remove_waiter);
     long error = ramet_send_signal(pid, pidfd, SIGCONT);
     return error < 0 ? error : -EAGAIN;
 }

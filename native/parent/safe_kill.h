@@ -8,26 +8,25 @@
 struct ramet_syscall_state;
 
 /*
- * A signal for a child, by its pidfd where there is one; by its pid, too, while it has not ended: a filter
- * may know kill() and not the newer call. 0, or -errno.
+ * Sends a child a signal by its pidfd, if there is one (-1: there is none); and by its pid where that fails and the
+ * child has not ended, since a seccomp filter may allow kill() alone. 0, or -errno.
  */
 long ramet_send_signal(pid_t pid, int pidfd, int signal);
 
-/* Strikes a stopped task that stands there off the lists of those who wait. */
-typedef void ramet_remove_waiter(const struct ramet_syscall_state *stand);
+/* Removes a stopped task, which will be killed, from the lists of waiters in user space. */
+typedef void ramet_remove_waiter(const struct ramet_syscall_state *state);
 
 /*
- * SIGKILL for a child that shares our memory. What it holds when it dies stays held for ever: the
- * interpreter lock's own mutex, or one of malloc's. So it is stopped first, and looked at, with the
- * threads that it has started, and let go on for a moment while one of them stands badly. After some
- * tries, or where it does not stop (it is in the midst of a long system call), it is killed all the same.
- * The caller holds what would let the child run on in Python. pidfd: -1 where there is none. stood_well: NULL, or
- * whether all of it had stopped where it is at a safe point. 0, or -errno where it could not be killed.
+ * Kills a child that shares this memory. What it holds when it dies stays held for ever: the mutex of the interpreter
+ * lock, or a lock of malloc. So the child and its threads are stopped first. While one of them is not at a
+ * safe point, they run on for a moment and are stopped again. After some tries, or where it does not stop
+ * (it is in a long system call), it is killed all the same. The caller holds the lock without which the child cannot
+ * run Python. at_safe_point: NULL, or whether all of it was stopped at one. 0, or -errno where it could not be killed.
  */
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, bool *stood_well);
+long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point);
 
-/* The same with so many tries, and only where it is at a safe point: else it goes on, and this returns -EAGAIN. */
+/* The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN. */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
-long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *strike_off, int tries);
+long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries);
 
 #endif

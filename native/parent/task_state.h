@@ -7,28 +7,28 @@
 /* The letter of /proc/TID/stat (R, S, D, T, t, Z, X), or '\0' where there is none to read. */
 char ramet_task_state(long tid);
 
-/* The tids of its process, its own alone where they cannot be read: how many, and at most so many. */
+/* The tids of its process, at most so many; its own alone where they cannot be read. Returns how many. */
 int ramet_task_tids(long pid, long *tids, int most);
 
-/* How many threads its process has, those included that are about to end; 0 where that cannot be read. */
+/* How many threads its process has, with those that are about to end; 0 where that cannot be read. */
 long ramet_task_threads(long pid);
 
-/* Whether its process is about to end, and has other threads that have not yet: the main thread is the first to be seen to end. */
+/* Whether its process is about to end and other threads of it have not ended yet: the main thread is seen to end first. */
 bool ramet_task_threads_have_to_end(long pid);
 
-/* Where a stopped task stands. */
+/* What /proc/TID/syscall has of a stopped task. */
 struct ramet_syscall_state {
-    long call; /* the system call in which it is; -1 in its own code, or where that cannot be read */
+    long call; /* the system call in which it is; -1 in user code, or where that cannot be read */
     unsigned long first; /* its first argument */
-    unsigned long stack_pointer; /* 0 where it runs */
+    unsigned long stack_pointer; /* 0 where it is running */
 };
 
 struct ramet_syscall_state ramet_task_syscall(long tid);
 
-/* Whether it rests: it waits in a system call, but not in one that malloc makes with its lock held, and not for a turn. */
-bool ramet_is_at_safe_point(const struct ramet_syscall_state *stand);
+/* Whether it waits in a system call: not in one that malloc makes with its lock held, and not in sched_yield(). */
+bool ramet_is_at_safe_point(const struct ramet_syscall_state *state);
 
-/* Whether it sleeps on a word, which is the first argument. */
-bool ramet_waits_in_futex(const struct ramet_syscall_state *stand);
+/* Whether it sleeps on a futex word, which is the first argument. */
+bool ramet_waits_in_futex(const struct ramet_syscall_state *state);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the child's unshare has come to is told in a word that both see. */
+/* The child reports the result of its unshare in a word that both share. */
 #define _GNU_SOURCE
 #include "unshare.h"
 
@@ -12,28 +12,27 @@
 #include "futex.h"
 #include "kernel_features.h"
 
-/* A new pid or time namespace would be for the child's children only; what is shared can only be had at a clone call. */
+/* A new pid or time namespace would be for the child's children only, and what a child shares is shared by the clone call. */
 #define BY_CHILD (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER)
 #define BY_CALLER (CLONE_PIDFD | CLONE_DETACHED)
 
-#define UNTOLD 1 /* else 0 or -errno */
+#define NO_ANSWER 1 /* else 0 or -errno */
 #define PAUSE INT64_C(10000000)
 
 bool ramet_can_unshare(const struct ramet_request *request)
 {
     const struct ramet_clone_args *args = &request->args;
-    if (!request->legacy && !ramet_has_clone3()) /* who asks for clone3 itself hears that it is missing */
+    if (!request->legacy && !ramet_has_clone3()) /* a caller that asks for clone3 itself gets its ENOSYS */
         return false;
     return (args->flags & ~(uint64_t)(BY_CHILD | BY_CALLER)) == 0 && args->exit_signal == SIGCHLD &&
            args->set_tid_size == 0 && args->stack == 0 && !request->stopped;
 }
 
 /* In the child, before anything else. */
-static void tell(int *answer, uint64_t namespaces)
+static void unshare_and_answer(int *answer, uint64_t namespaces)
 {
     long error = ramet_syscall1(__NR_unshare, namespaces);
-    __atomic_store_n(answer, (int)error, __ATOMIC_RELEASE);
-    ramet_futex_wake(answer);
+    ramet_futex_set(answer, (int)error);
     if (error < 0)
         ramet_syscall1(__NR_exit_group, 1);
 }
@@ -44,33 +43,33 @@ static bool has_ended(pid_t pid)
     return ramet_syscall5(__NR_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) < 0 || info.si_pid != 0;
 }
 
-/* One that is killed before it can tell was born all the same. */
-static long hear(int *answer, pid_t pid)
+/* A child that is killed before it can answer was made all the same. */
+static long await_answer(int *answer, pid_t pid)
 {
-    while (__atomic_load_n(answer, __ATOMIC_ACQUIRE) == UNTOLD && !has_ended(pid))
-        ramet_futex_wait_while(answer, UNTOLD, PAUSE);
-    int told = __atomic_load_n(answer, __ATOMIC_ACQUIRE);
-    return told == UNTOLD ? 0 : told;
+    while (__atomic_load_n(answer, __ATOMIC_ACQUIRE) == NO_ANSWER && !has_ended(pid))
+        ramet_futex_wait_while(answer, NO_ANSWER, PAUSE);
+    int error = __atomic_load_n(answer, __ATOMIC_ACQUIRE);
+    return error == NO_ANSWER ? 0 : error;
 }
 
-static void dispose(pid_t pid)
+static void reap(pid_t pid)
 {
     while (ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED, NULL) == -EINTR)
         ;
 }
 
-static long fork_and_hear(uint64_t namespaces)
+static long fork_and_await_answer(uint64_t namespaces)
 {
     int *answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (answer == MAP_FAILED)
         return -ENOMEM;
-    *answer = UNTOLD;
+    *answer = NO_ANSWER;
     pid_t pid = fork();
     long error = pid < 0 ? -errno : 0;
     if (pid == 0)
-        tell(answer, namespaces);
-    else if (pid > 0 && (error = hear(answer, pid)) < 0)
-        dispose(pid);
+        unshare_and_answer(answer, namespaces);
+    else if (pid > 0 && (error = await_answer(answer, pid)) < 0)
+        reap(pid);
     munmap(answer, sizeof *answer);
     return error < 0 ? error : pid;
 }
@@ -85,7 +84,7 @@ long ramet_fork_and_unshare(const struct ramet_request *request)
 {
     const struct ramet_clone_args *args = &request->args;
     uint64_t namespaces = args->flags & BY_CHILD;
-    long pid = namespaces == 0 ? plain_fork() : fork_and_hear(namespaces);
+    long pid = namespaces == 0 ? plain_fork() : fork_and_await_answer(namespaces);
     if (pid > 0 && args->flags & CLONE_PIDFD) {
         long pidfd = ramet_syscall2(__NR_pidfd_open, pid, 0);
         if (pidfd >= 0)

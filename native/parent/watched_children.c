@@ -1,4 +1,4 @@
-/* The parent's side of the watchdog. */
+/* The parent's side of the watchdog: its start, its end, and the places for pids. */
 #define _GNU_SOURCE
 #include "watched_children.h"
 
@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "clone_stopped.h"
 #include "epoch.h"
 #include "futex.h"
 #include "kernel_features.h"
@@ -20,18 +19,18 @@
 
 #define STACK_BYTES 16384
 #define MILLISECOND INT64_C(1000000)
-#define PATIENCE (5000 * MILLISECOND) /* to start and to end takes it a tenth of one; others may have the processor */
+#define PATIENCE (5000 * MILLISECOND) /* its start and its end take a tenth of one, or more where no processor is free */
 #define PAUSE (10 * MILLISECOND)
 
 /* ---- one watchdog */
 
 /*
- * By a descriptor of the watchdog for certain: it was not off the memory yet when there was one, and so
- * nobody had reaped it. Negative: it has ended, or there is no descriptor to be had.
+ * A pidfd that is the watchdog's for certain: it had not left the memory when the pidfd was opened, so no task
+ * had reaped it. Negative: it has ended, or no pidfd can be opened.
  */
 static int open_watchdog(const struct ramet_watchdog *watchdog)
 {
-    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, watchdog->watchdog, 0);
+    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, watchdog->pid, 0);
     if (pidfd < 0 || __atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0)
         return pidfd;
     ramet_syscall1(__NR_close, pidfd);
@@ -43,14 +42,14 @@ static bool end_by_force(const struct ramet_watchdog *watchdog)
     int pidfd = open_watchdog(watchdog);
     if (pidfd < 0)
         return pidfd == -ESRCH;
-    bool killed = ramet_send_signal(watchdog->watchdog, pidfd, SIGKILL) == 0;
+    bool killed = ramet_send_signal(watchdog->pid, pidfd, SIGKILL) == 0;
     if (killed)
         ramet_syscall5(__NR_waitid, P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
     ramet_syscall1(__NR_close, pidfd);
     return killed;
 }
 
-static bool is_off(struct ramet_watchdog *watchdog)
+static bool leaves_memory(struct ramet_watchdog *watchdog)
 {
     int64_t deadline = ramet_now() + PATIENCE;
     while (__atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
@@ -59,28 +58,28 @@ static bool is_off(struct ramet_watchdog *watchdog)
 }
 
 /*
- * One that is off the memory and will be a zombie in a moment, if nobody else has waited for it: then its
- * pid may be another's, who must not be waited for. So: without sleeping in it, and no child with SIGCHLD.
+ * It has left the memory and will be a zombie in a moment, unless another task has reaped it: then its pid may be
+ * that of another child, which must not be reaped here. So: without sleeping in waitid(), and no child with SIGCHLD.
  */
 static void reap(struct ramet_watchdog *watchdog)
 {
     const struct timespec pause = {.tv_nsec = MILLISECOND / 10};
     int64_t deadline = ramet_now() + PAUSE;
     siginfo_t info = {0};
-    while (watchdog->watchdog > 0 && ramet_now() < deadline) {
-        long error = ramet_syscall5(__NR_waitid, P_PID, watchdog->watchdog, &info, WEXITED | WNOHANG | __WCLONE, NULL);
+    while (watchdog->pid > 0 && ramet_now() < deadline) {
+        long error = ramet_syscall5(__NR_waitid, P_PID, watchdog->pid, &info, WEXITED | WNOHANG | __WCLONE, NULL);
         if (error < 0 || info.si_pid != 0)
             break;
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
     }
-    watchdog->watchdog = 0;
+    watchdog->pid = 0;
 }
 
 /*
- * A watchdog in a pid namespace that the calling thread has made, or joined, for its children could be the
- * first one there: with it the namespace would end. The link leads nowhere as long as there is no first one.
+ * Where the calling thread has made or joined a pid namespace for its children, a watchdog could be the init of it,
+ * and the namespace would end with it. The link has no target as long as there is no init.
  */
-static bool goes_elsewhere(void)
+static bool has_other_namespace_for_children(void)
 {
     struct stat own, of_children;
     if (stat("/proc/self/ns/pid", &own) < 0)
@@ -94,18 +93,18 @@ static long start_task(struct ramet_watchdog *watchdog, char *stack)
     request.args.stack = (uintptr_t)stack;
     request.args.stack_size = STACK_BYTES;
     request.args.child_tid = (uintptr_t)&watchdog->alive;
-    struct ramet_entry entry = {ramet_watchdog, watchdog, NULL, NULL, __NR_exit_group};
-    ramet_sigset mask = ramet_block_signals(); /* for good: a Ctrl-C is none of its business */
+    struct ramet_entry entry = {ramet_run_watchdog, watchdog, NULL, NULL, __NR_exit_group};
+    ramet_sigset mask = ramet_block_signals(); /* the watchdog keeps them blocked: a Ctrl-C must not end it */
     watchdog->alive = 1;
-    long pid = ramet_clone(&request, &entry);
+    long pid = ramet_make_task(&request, &entry);
     if (pid < 0)
         watchdog->alive = 0;
     ramet_set_signal_mask(mask);
     return pid;
 }
 
-/* Whether it has come so far as to watch: it may be killed before, or not be let run. */
-static bool comes_to_watch(struct ramet_watchdog *watchdog)
+/* Whether it has begun to watch: it may be killed before, or get no processor. */
+static bool begins_to_watch(struct ramet_watchdog *watchdog)
 {
     int64_t deadline = ramet_now() + PATIENCE;
     while (__atomic_load_n(&watchdog->stage, __ATOMIC_ACQUIRE) == RAMET_WATCHDOG_CHANGES &&
@@ -120,21 +119,21 @@ static void set_stage(struct ramet_watchdog *watchdog, int stage)
     ramet_futex_wake(&watchdog->stage);
 }
 
-/* In the midst of a change. 0, or -errno when there is none. */
+/* In the stage RAMET_WATCHDOG_CHANGES. 0, or -errno when there is no watchdog. */
 static long start(struct ramet_watchdog *watchdog, char *stack)
 {
-    if (!is_off(watchdog))
+    if (!leaves_memory(watchdog))
         return -ETIMEDOUT;
     reap(watchdog);
-    if (goes_elsewhere())
+    if (has_other_namespace_for_children())
         return -EINVAL;
     watchdog->owner = (int)ramet_syscall0(__NR_getpid);
     watchdog->pidfd = (int)ramet_syscall2(__NR_pidfd_open, watchdog->owner, 0);
     if (watchdog->pidfd < 0)
         return watchdog->pidfd;
     long pid = start_task(watchdog, stack);
-    watchdog->watchdog = pid > 0 ? (int)pid : 0;
-    bool watches = pid > 0 && comes_to_watch(watchdog);
+    watchdog->pid = pid > 0 ? (int)pid : 0;
+    bool watches = pid > 0 && begins_to_watch(watchdog);
     ramet_syscall1(__NR_close, watchdog->pidfd);
     if (watches)
         return 0;
@@ -148,19 +147,19 @@ static long start(struct ramet_watchdog *watchdog, char *stack)
 static struct ramet_watchdog *common; /* wiped in the child of a fork, which has no watchdog */
 static char common_stack[STACK_BYTES] __attribute__((aligned(16)));
 
-static void __attribute__((constructor)) make_guard(void)
+static void __attribute__((constructor)) map_common(void)
 {
     common = ramet_wiped_on_fork(sizeof *common);
 }
 
-/* More of them, where there are none yet. NULL when there is no memory. */
-static struct ramet_watched *next_wards(struct ramet_watched *some)
+/* The next block of places, made where there is none. NULL when there is no memory. */
+static struct ramet_watched *next_block(struct ramet_watched *block)
 {
-    struct ramet_watched *next = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE);
+    struct ramet_watched *next = __atomic_load_n(&block->next, __ATOMIC_ACQUIRE);
     if (next != NULL)
         return next;
     struct ramet_watched *more = calloc(1, sizeof *more);
-    if (more == NULL || __atomic_compare_exchange_n(&some->next, &next, more, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (more == NULL || __atomic_compare_exchange_n(&block->next, &next, more, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return more;
     free(more);
     return next;
@@ -168,22 +167,13 @@ static struct ramet_watched *next_wards(struct ramet_watched *some)
 
 static int *free_place(void)
 {
-    for (struct ramet_watched *some = &common->watched; some != NULL; some = next_wards(some))
+    for (struct ramet_watched *block = &common->watched; block != NULL; block = next_block(block))
         for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++) {
-            int nobody = 0;
-            if (__atomic_compare_exchange_n(&some->pids[i], &nobody, -1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-                return &some->pids[i];
+            int none = 0;
+            if (__atomic_compare_exchange_n(&block->pids[i], &none, -1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+                return &block->pids[i];
         }
     return NULL;
-}
-
-static bool has_wards(void)
-{
-    for (struct ramet_watched *some = &common->watched; some != NULL; some = __atomic_load_n(&some->next, __ATOMIC_ACQUIRE))
-        for (int i = 0; i < RAMET_WATCHED_AT_ONCE; i++)
-            if (__atomic_load_n(&some->pids[i], __ATOMIC_SEQ_CST) != 0)
-                return true;
-    return false;
 }
 
 /* One thread at a time changes it. */
@@ -193,7 +183,7 @@ static bool begin_change(int from)
                                        __ATOMIC_SEQ_CST);
 }
 
-/* With a place taken, so that nobody ends it. 0, or -errno when there is none. */
+/* Called with a place taken, so that no thread ends the watchdog. 0, or -errno when there is none. */
 static long have_common_watch(void)
 {
     for (;;) {
@@ -201,7 +191,7 @@ static long have_common_watch(void)
         if (stage == RAMET_WATCHDOG_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0)
             return 0;
         if (stage == RAMET_WATCHDOG_CHANGES)
-            ramet_futex_wait_while(&common->stage, stage, PAUSE); /* its own patience ends */
+            ramet_futex_wait_while(&common->stage, stage, PAUSE); /* the other thread gives up after a while */
         else if (begin_change(stage)) {
             long error = start(common, common_stack);
             if (error < 0)
@@ -221,18 +211,18 @@ static int *place_with_common(long *error)
     return NULL;
 }
 
-/* ---- in a child, which ends without looking after anything */
+/* ---- one for each child of a child, which may end without ending its watchdogs */
 
-struct nested {
+struct own_watchdog {
     struct ramet_link link;
     struct ramet_watchdog watchdog; /* with one watched child */
-    uint64_t maker;
+    uint64_t maker; /* the process that started it */
     char stack[STACK_BYTES] __attribute__((aligned(16)));
 };
 
-static struct ramet_link *nested;
+static struct ramet_link *own_watchdogs;
 
-/* Whom a pid does not tell from one in another pid namespace, an inode does, since Linux 6.9. */
+/* Two processes in different pid namespaces may have one pid; since Linux 6.9 the inodes of their pidfds differ. */
 static uint64_t number_of_this_process(void)
 {
     struct stat status = {0};
@@ -245,44 +235,44 @@ static uint64_t number_of_this_process(void)
     return status.st_ino << 32 | (uint64_t)ramet_syscall0(__NR_getpid);
 }
 
-/* Only the recovery of the watched child gives up the place, and then nobody has it any more. */
-static bool is_free(const struct nested *one)
+/* Only the recovery of the watched child frees the place, and no task uses it afterwards. */
+static bool is_free(const struct own_watchdog *one)
 {
     return __atomic_load_n(&one->watchdog.alive, __ATOMIC_ACQUIRE) == 0 &&
            __atomic_load_n(&one->watchdog.watched.pids[0], __ATOMIC_ACQUIRE) == 0;
 }
 
-static struct nested *take_free(void)
+static struct own_watchdog *take_free(void)
 {
-    struct nested *found = NULL;
+    struct own_watchdog *found = NULL;
     struct ramet_link *next;
-    for (struct ramet_link *link = ramet_take_all(&nested); link != NULL; link = next) {
+    for (struct ramet_link *link = ramet_take_all(&own_watchdogs); link != NULL; link = next) {
         next = link->next;
-        if (found == NULL && is_free((struct nested *)link))
-            found = (struct nested *)link;
+        if (found == NULL && is_free((struct own_watchdog *)link))
+            found = (struct own_watchdog *)link;
         else
-            ramet_push(&nested, link);
+            ramet_push(&own_watchdogs, link);
     }
     return found == NULL ? calloc(1, sizeof *found) : found;
 }
 
-static int *place_of_its_own(long *error)
+static int *place_with_own(long *error)
 {
     uint64_t maker = number_of_this_process();
-    struct nested *one = take_free();
+    struct own_watchdog *one = take_free();
     if (one == NULL) {
         *error = -ENOMEM;
         return NULL;
     }
     if (one->maker != maker)
-        one->watchdog.watchdog = 0; /* init's to wait for */
+        one->watchdog.pid = 0; /* its own parent has ended: init reaps it */
     one->maker = maker;
     one->watchdog.stage = RAMET_WATCHDOG_CHANGES;
     one->watchdog.watched.pids[0] = -1;
     *error = start(&one->watchdog, one->stack);
     if (*error < 0)
         one->watchdog.watched.pids[0] = 0;
-    ramet_push(&nested, &one->link);
+    ramet_push(&own_watchdogs, &one->link);
     return *error < 0 ? NULL : &one->watchdog.watched.pids[0];
 }
 
@@ -291,7 +281,7 @@ int *ramet_watched_place(long *error)
     *error = 0;
     if (ramet_epoch() == 0 || common == NULL || !ramet_has_clone3())
         return NULL;
-    return ramet_owns_memory() ? place_with_common(error) : place_of_its_own(error);
+    return ramet_owns_memory() ? place_with_common(error) : place_with_own(error);
 }
 
 void ramet_watched_leave(int *place)
@@ -300,20 +290,20 @@ void ramet_watched_leave(int *place)
         __atomic_store_n(place, 0, __ATOMIC_RELEASE);
 }
 
-/* In the midst of a change from that stage, to the one that is returned. */
+/* In a change from that stage; returns the next one. */
 static int end_common(int stage)
 {
     bool watches = stage == RAMET_WATCHDOG_WATCHES && __atomic_load_n(&common->alive, __ATOMIC_ACQUIRE) != 0;
-    if (watches && (has_wards() || !end_by_force(common)))
+    if (watches && (ramet_watchdog_has_children(common) || !end_by_force(common)))
         return RAMET_WATCHDOG_WATCHES;
-    if (is_off(common)) /* one that retires is about to be */
+    if (leaves_memory(common)) /* one that ends by itself is about to */
         reap(common);
     return RAMET_NO_WATCHDOG;
 }
 
 void ramet_watched_drain(void)
 {
-    if (common == NULL || common->watchdog <= 0 || has_wards() || !ramet_owns_memory())
+    if (common == NULL || common->pid <= 0 || ramet_watchdog_has_children(common) || !ramet_owns_memory())
         return;
     int stage = __atomic_load_n(&common->stage, __ATOMIC_ACQUIRE);
     if (stage != RAMET_WATCHDOG_CHANGES && begin_change(stage))

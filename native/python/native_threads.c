@@ -5,6 +5,7 @@
 #include <link.h>
 
 #include "epoch.h"
+#include "fork_handlers.h"
 #include "libc_fork.h"
 #include "lost_threads.h"
 #include "task_state.h"
