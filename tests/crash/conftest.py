@@ -10,27 +10,30 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 DEADLINE_SECONDS = 60
+TREE = str(Path(__file__).parents[2])
 
 # A hang shows where every thread is, and ends: the deadline thread needs no GIL. Nobody wants the cores.
 PRELUDE = f"""\
-import faulthandler, resource
+import faulthandler, resource, sys
 from collections.abc import Callable
 faulthandler.dump_traceback_later({DEADLINE_SECONDS}, exit=True)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+sys.path.append({TREE!r})
 """
 
 
 class NewPython:
     """A function of a test file that runs in an interpreter of its own; its arguments are simple.
 
-    The function may use nothing of its file: it imports what it needs. options: the interpreter's;
-    env: variables beside ours.
+    The function may use nothing of its file: it imports what it needs, of tests/ too. options: the
+    interpreter's; env: variables beside ours.
     """
 
     def __init__(

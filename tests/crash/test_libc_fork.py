@@ -2,13 +2,11 @@
 
 import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 Start = Callable[..., Any]
-HELPERS = str(Path(__file__).parent)
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's own names")
 pytestmark = glibc
 
@@ -159,18 +157,15 @@ def test_signals_may_come_meanwhile(in_new_python: Start, source: str) -> None:
     in_new_python(signals_rain, source).finish()
 
 
-def calls_are_trapped(helpers: str) -> None:
+def calls_are_trapped() -> None:
     import ctypes
     import os
     import signal
     import struct
-    import sys
 
     import ramet
     from ramet import CloneFlag as F
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters  # type: ignore[import-not-found]
+    from tests import seccomp
 
     libc = ctypes.CDLL(None)
     rax = 40 + 13 * 8  # in ucontext_t
@@ -184,7 +179,7 @@ def calls_are_trapped(helpers: str) -> None:
     address = ctypes.cast(handler, ctypes.c_void_p).value
     action = struct.pack("@P128siP", address, bytes(128), siginfo, 0)
     assert libc.sigaction(signal.SIGSYS, action, None) == 0
-    seccomp_filters.trap("getppid")
+    seccomp.trap("getppid")
     before_fork = ctypes.CFUNCTYPE(None)(lambda: seen.append(os.getppid()))
     libc.__register_atfork(before_fork, None, None, None)
     assert os.getppid() == 4242
@@ -196,7 +191,7 @@ def calls_are_trapped(helpers: str) -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="changes a register of x86_64")
 def test_a_filter_that_traps_has_its_handler_all_the_time(in_new_python: Start) -> None:
     """A call that a sandbox answers by a SIGSYS handler of its own is answered within libc's fork, too."""
-    in_new_python(calls_are_trapped, HELPERS).finish()
+    in_new_python(calls_are_trapped).finish()
 
 
 def handler_makes_thread() -> None:
@@ -263,19 +258,16 @@ def test_nobody_waits_for_threads_that_compute(in_new_python: Start) -> None:
     in_new_python(others_compute).finish()
 
 
-def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a program of its own
+def namespaces_without_dispatch() -> None:  # noqa: PLR0915 - a program of its own
     import ctypes
     import json
     import os
     import signal
-    import sys
     import threading
 
     import ramet
     from ramet import CloneFlag as F
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters
+    from tests import seccomp
 
     ran: list[str] = []
     kind = ctypes.CFUNCTYPE(None)
@@ -286,7 +278,7 @@ def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a prog
     ends = threading.Event()
     another = threading.Thread(target=ends.wait)
     another.start()
-    seccomp_filters.refuse_dispatch()
+    seccomp.refuse_dispatch()
     descriptors = os.listdir("/proc/self/fd")
 
     kinds = {
@@ -336,24 +328,22 @@ def namespaces_without_dispatch(helpers: str) -> None:  # noqa: PLR0915 - a prog
 
 def test_a_copy_that_can_unshare_comes_of_libcs_own_fork(in_new_python: Start) -> None:
     """Where libc's fork takes no flags its child makes the namespaces itself: all its handlers run."""
-    in_new_python(namespaces_without_dispatch, HELPERS).finish()
+    in_new_python(namespaces_without_dispatch).finish()
 
 
-def refused_without_dispatch(helpers: str) -> None:
+def refused_without_dispatch() -> None:
     import errno
     import os
-    import sys
 
     import ramet
     from ramet import CloneFlag as F
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters
+    from tests import seccomp
+    from tests.constants import NOBODY, WALL
 
     if os.geteuid() == 0:
-        os.setresgid(65534, 65534, 65534)
-        os.setresuid(65534, 65534, 65534)
-    seccomp_filters.refuse_dispatch()
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    seccomp.refuse_dispatch()
     descriptors, maps = os.listdir("/proc/self/fd"), 0
     for _ in range(20):
         for make in (lambda: ramet.clone(int, flags=F.NEWNET), lambda: ramet.fork(F.NEWNET)):
@@ -365,7 +355,7 @@ def refused_without_dispatch(helpers: str) -> None:
             else:
                 raise AssertionError("it has no right to that")
             try:
-                os.waitpid(-1, os.WNOHANG | 0x40000000)
+                os.waitpid(-1, os.WNOHANG | WALL)
             except ChildProcessError:
                 pass
             else:
@@ -379,22 +369,19 @@ def refused_without_dispatch(helpers: str) -> None:
 
 def test_a_namespace_that_is_refused_leaves_no_child(in_new_python: Start) -> None:
     """The child's unshare fails, and its caller hears of it as of a clone that fails."""
-    in_new_python(refused_without_dispatch, HELPERS).finish()
+    in_new_python(refused_without_dispatch).finish()
 
 
-def without_unshare(helpers: str) -> None:
+def without_unshare() -> None:
     import os
-    import sys
 
     import ramet
     from ramet import CloneFlag as F
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters
+    from tests import seccomp
 
     around = F.NEWUSER if os.geteuid() else F(0)
-    seccomp_filters.refuse_dispatch()
-    seccomp_filters.hide("unshare")
+    seccomp.refuse_dispatch()
+    seccomp.hide("unshare")
     here = os.readlink("/proc/self/ns/uts")
     there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result(30)
     assert here != there
@@ -402,25 +389,22 @@ def without_unshare(helpers: str) -> None:
 
 def test_where_unshare_is_hidden_the_clone_is_made(in_new_python: Start) -> None:
     """A sandbox may hide one call and let the other through."""
-    in_new_python(without_unshare, HELPERS).finish()
+    in_new_python(without_unshare).finish()
 
 
-def without_clone3(helpers: str) -> None:
+def without_clone3() -> None:
     import errno
     import os
     import signal
-    import sys
 
     import ramet
     from ramet import CloneFlag as F
     from ramet import lowlevel
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters
+    from tests import seccomp
 
     around = F.NEWUSER if os.geteuid() else F(0)
-    seccomp_filters.refuse_dispatch()
-    seccomp_filters.hide("clone3")
+    seccomp.refuse_dispatch()
+    seccomp.hide("clone3")
     for flags in (F(0), F.NEWUTS | around):
         args = lowlevel.CloneArgs(flags=flags, exit_signal=signal.SIGCHLD)
         for fn in (None, lambda _: 0):
@@ -438,4 +422,4 @@ def without_clone3(helpers: str) -> None:
 
 def test_clone3_itself_is_made_by_no_other_call(in_new_python: Start) -> None:
     """Who asks for it in the kernel's own terms hears that it is missing; all others have their child."""
-    in_new_python(without_clone3, HELPERS).finish()
+    in_new_python(without_clone3).finish()

@@ -16,9 +16,6 @@ THREADS = pytest.mark.parametrize("threads", [1, 2], ids=["one thread", "two thr
 WAYS = pytest.mark.parametrize("as_it_is", [False, True], ids=["with flags", "as it is"])
 
 
-HELPERS = str(Path(__file__).parent)
-
-
 @pytest.fixture
 def cgroup() -> Iterator[str | None]:
     """A new directory of cgroup v2; None where none can be had."""
@@ -36,11 +33,10 @@ def cgroup() -> Iterator[str | None]:
 
 
 def make_copies(  # noqa: C901, PLR0915 - a program of its own
-    threads: int, as_it_is: bool, cgroup: str | None, helpers: str
+    threads: int, as_it_is: bool, cgroup: str | None
 ) -> None:
     import os
     import signal
-    import sys
     from typing import Any
 
     os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
@@ -49,12 +45,12 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
     import ramet
     from ramet import CloneFlag as F
     from ramet import lowlevel
+    from tests.constants import WALL
 
     if as_it_is:
-        sys.path.insert(0, helpers)
-        import seccomp_filters  # type: ignore[import-not-found]
+        from tests import seccomp
 
-        seccomp_filters.refuse_dispatch()
+        seccomp.refuse_dispatch()
     numbers = np.random.default_rng(1).random((200, 200))
     right = numbers @ numbers  # and the pool is there
 
@@ -65,7 +61,7 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
         return multiply() and ramet.clone(multiply, flags=F.FS).result(30) and multiply()
 
     def ended_well(pid: int) -> bool:
-        _, status = os.waitpid(pid, 0x40000000)
+        _, status = os.waitpid(pid, WALL)
         return os.waitstatus_to_exitcode(status) == 0
 
     def in_fork(flags: int) -> bool:
@@ -117,7 +113,7 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
     if middle == 0:
         os._exit(0 if in_copy(F.PARENT) and multiply() else 1)
     for _ in range(2):
-        os.waitpid(-1, 0x40000000)
+        os.waitpid(-1, WALL)
     print("all")
 
 
@@ -127,12 +123,11 @@ def test_a_copy_computes_whatever_it_shares(
     in_new_python: Start, threads: int, as_it_is: bool, cgroup: str | None
 ) -> None:
     """A pool that has been used stops no copy, with any flag, nor its caller afterwards."""
-    assert in_new_python(make_copies, threads, as_it_is, cgroup, HELPERS).finish() == "all\n"
+    assert in_new_python(make_copies, threads, as_it_is, cgroup).finish() == "all\n"
 
 
-def share_memory(threads: int, as_it_is: bool, imported_by: str, helpers: str) -> None:
+def share_memory(threads: int, as_it_is: bool, imported_by: str) -> None:
     import os
-    import sys
     from typing import Any
 
     os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
@@ -140,10 +135,9 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str, helpers: str) -
     from ramet import CloneFlag as F
 
     if as_it_is:
-        sys.path.insert(0, helpers)
-        import seccomp_filters
+        from tests import seccomp
 
-        seccomp_filters.refuse_dispatch()
+        seccomp.refuse_dispatch()
 
     def multiply() -> bool:
         import numpy as np
@@ -189,7 +183,7 @@ def test_a_function_in_shared_memory_gives_its_pool_back(
     in_new_python: Start, threads: int, as_it_is: bool, imported_by: str
 ) -> None:
     """Whoever starts it, in whichever process, the others compute, and the program ends."""
-    assert in_new_python(share_memory, threads, as_it_is, imported_by, HELPERS).finish() == "all\n"
+    assert in_new_python(share_memory, threads, as_it_is, imported_by).finish() == "all\n"
 
 
 def leave_threads(library: str) -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from ramet import CloneFlag as F
 
 Start = Callable[..., Any]
-HELPERS = str(Path(__file__).parent)
 
 
 def have_children(flags: int, activity: str, in_thread: str) -> None:  # noqa: C901 - a program of its own
@@ -144,23 +142,20 @@ def test_any_number_of_children_is_watched(in_new_python: Start) -> None:
     assert caller.all_gone()
 
 
-def have_a_child_under_a_filter(flags: int, before: bool, helpers: str) -> None:
+def have_a_child_under_a_filter(flags: int, before: bool) -> None:
     import ctypes
     import signal
     import struct
-    import sys
 
     import ramet
-
-    sys.path.insert(0, helpers)
-    import seccomp_filters  # type: ignore[import-not-found]
+    from tests import seccomp
 
     if before:
         assert ramet.clone(int, "5", flags=flags).result(30) == 5
     libc = ctypes.CDLL(None)
     handler = ctypes.cast(libc.getppid, ctypes.c_void_p).value  # which does no harm
     assert libc.sigaction(signal.SIGSYS, struct.pack("@P144x", handler), None) == 0
-    seccomp_filters.trap("prctl")
+    seccomp.trap("prctl")
     for _ in range(3):
         status = ramet.clone(int, "5", flags=flags).wait(30)
         assert status.signal == signal.SIGSYS, status
@@ -173,4 +168,4 @@ def test_a_filter_that_traps_what_they_need_ends_them_alone(
     in_new_python: Start, flags: F, before: bool
 ) -> None:
     """A child in shared memory has no handlers, and its prctl is answered by one: its caller goes on."""
-    in_new_python(have_a_child_under_a_filter, int(flags), before, HELPERS).finish()
+    in_new_python(have_a_child_under_a_filter, int(flags), before).finish()

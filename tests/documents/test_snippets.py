@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 import pytest
 
+from ..constants import PATIENT_SECONDS as SECONDS
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SECONDS = 60
 MADE_UP = ("server", "make", "daemonizes")
 CGROUP = "/sys/fs/cgroup/jobs/7"
 NEEDS_ROOT = re.compile(r'user="nobody"|--user nobody')

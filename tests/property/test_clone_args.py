@@ -14,7 +14,7 @@ from ramet import lowlevel
 from ramet._kernel.clone_args import require_size
 from ramet.lowlevel import CloneArgs
 
-SECONDS = 30.0
+from ..constants import SECONDS
 
 # struct clone_args of clone(2): the field, and the byte at which it begins.
 OFFSETS = {

@@ -10,11 +10,10 @@ from ramet.conformance.run import Found, compare_all, prepared
 from ramet.conformance.trial import Case
 from ramet.law import Caller, evaluate, kernel_version
 
-VM = 0x100
-INTO_CGROUP = 1 << 33
-NEWNET = 0x40000000
+from ..constants import KERNEL_SPACE
+from ..flag_values import *
+
 PYTEST = os.getpid()
-KERNEL_SPACE = 0xFFFF_8000_0000_0000
 # They would kill or stop the caller, and no mask of libc's keeps the last two out.
 UNBLOCKABLE = {9, 19, 32, 33}
 

@@ -10,45 +10,11 @@ from hypothesis import strategies as st
 
 from ramet.flags import FACTS, CloneFlag, UnknownFlagError, signal_name
 
+from .. import flag_values
+
 KERNEL_HEADER = Path("/usr/include/linux/sched.h")
 
-# Typed from the kernel's header, the last four from that of 7.1.
-VALUES = {
-    "CSIGNAL": 0x000000FF,
-    "NEWTIME": 0x00000080,
-    "VM": 0x00000100,
-    "FS": 0x00000200,
-    "FILES": 0x00000400,
-    "SIGHAND": 0x00000800,
-    "PIDFD": 0x00001000,
-    "PTRACE": 0x00002000,
-    "VFORK": 0x00004000,
-    "PARENT": 0x00008000,
-    "THREAD": 0x00010000,
-    "NEWNS": 0x00020000,
-    "SYSVSEM": 0x00040000,
-    "SETTLS": 0x00080000,
-    "PARENT_SETTID": 0x00100000,
-    "CHILD_CLEARTID": 0x00200000,
-    "DETACHED": 0x00400000,
-    "UNTRACED": 0x00800000,
-    "CHILD_SETTID": 0x01000000,
-    "NEWCGROUP": 0x02000000,
-    "NEWUTS": 0x04000000,
-    "NEWIPC": 0x08000000,
-    "NEWUSER": 0x10000000,
-    "NEWPID": 0x20000000,
-    "NEWNET": 0x40000000,
-    "IO": 0x80000000,
-    "CLEAR_SIGHAND": 0x1_0000_0000,
-    "INTO_CGROUP": 0x2_0000_0000,
-    "AUTOREAP": 0x4_0000_0000,
-    "NNP": 0x8_0000_0000,
-    "PIDFD_AUTOKILL": 0x10_0000_0000,
-    "EMPTY_MNTNS": 0x20_0000_0000,
-    "STOPPED": 0x1_0000_0000_0000_0000,
-    "PID": 0x2_0000_0000_0000_0000,
-}
+VALUES = {name: value for name, value in vars(flag_values).items() if name.isupper()}
 
 any_value = st.integers(0, (1 << 70) - 1)
 single_flags = st.sampled_from([value for name, value in VALUES.items() if name != "CSIGNAL"])

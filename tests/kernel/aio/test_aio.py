@@ -23,10 +23,11 @@ import ramet
 import ramet.aio.spawning
 from ramet import CloneFlag as F
 
+from ...constants import SECONDS
+
 T = TypeVar("T")
 Run = Callable[[Callable[[], Awaitable[T]]], T]
 
-SECONDS = 20.0
 BEFORE: set[str] = set()
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from ...constants import NOBODY
+
 RAMET = [sys.executable, "-m", "ramet", "run"]
-NOBODY = 65534
 AS_NOBODY = f"--user {NOBODY} --group {NOBODY} --groups none"
 
 

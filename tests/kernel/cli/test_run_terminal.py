@@ -14,8 +14,9 @@ import pytest
 
 import ramet
 
+from ...constants import PATIENT_SECONDS
+
 RAMET = shlex.join([sys.executable, "-m", "ramet", "run"])
-PATIENCE_SECONDS = 60.0
 INTERRUPT, SUSPEND = "\x03", "\x1a"
 
 
@@ -32,7 +33,7 @@ class Terminal:
 
     def see(self, pattern: str) -> str:
         """Wait until this is shown; all up to it has been seen then."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENT_SECONDS
         while (match := re.search(pattern, self._seen)) is None:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([self._master], [], [], left)[0]:

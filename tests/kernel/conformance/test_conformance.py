@@ -12,7 +12,8 @@ from ramet.conformance.run import compare_all, in_words, prepared
 from ramet.conformance.trial import Case
 from ramet.law import Caller, Rule
 
-NOBODY = 65534
+from ...constants import NOBODY
+
 COLUMNS = {
     *("vm", "files", "fs", "sighand", "sysvsem", "io", "same_tgid", "same_ppid"),
     *("ns_mnt", "ns_uts", "ns_ipc", "ns_user", "ns_pid", "ns_pid_for_children", "ns_net"),

@@ -4,14 +4,12 @@ import gc
 import gzip
 import os
 import pickle
-import platform
 import resource
 import signal
 import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -23,13 +21,12 @@ import ramet
 from ramet import ChildDied, ExitStatus, ResultError
 from ramet import CloneFlag as F
 
+from ...constants import NOBODY, SECONDS, SYSTEM_CALLS
+from ...waiting import exit_code, until
+
 T = TypeVar("T")
 
-SECONDS = 30.0
-WALL = 0x40000000
-SOME_USER = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
-KCMP, IOPRIO_SET = {"x86_64": (312, 251), "aarch64": (272, 30)}[platform.machine()]
 KCMP_KINDS = {"vm": 1, "files": 2, "fs": 3, "sighand": 4, "io": 5, "sysvsem": 6}
 BEST_EFFORT_4 = 2 << 13 | 4
 THREAD = F.VM | F.SIGHAND | F.THREAD
@@ -53,20 +50,6 @@ def with_rights(flags: F) -> F:
     return flags if os.geteuid() == 0 else flags | F.NEWUSER
 
 
-def exit_code(pid: int) -> int:
-    reaped, status = os.waitpid(pid, WALL)
-    assert reaped == pid
-    return os.waitstatus_to_exitcode(status)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Come back when it holds; for what no event tells of."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        os.sched_yield()
-
-
 def raise_it(error: BaseException) -> NoReturn:
     raise error
 
@@ -77,7 +60,7 @@ def raise_it(error: BaseException) -> NoReturn:
 @pytest.fixture(scope="module")
 def something_to_share() -> None:
     """An io context and a list of semaphore undos: without them there is nothing to compare."""
-    assert LIBC.syscall(IOPRIO_SET, 1, 0, BEST_EFFORT_4) == 0
+    assert LIBC.syscall(SYSTEM_CALLS["ioprio_set"], 1, 0, BEST_EFFORT_4) == 0
     with ramet.clone(int, flags=F.SYSVSEM) as child:
         child.wait(SECONDS)
 
@@ -86,7 +69,9 @@ def shared_with(caller: int) -> set[str]:
     """What this task has in common with the caller, as the kernel sees it."""
     me = threading.get_native_id()
     return {
-        name for name, kind in KCMP_KINDS.items() if LIBC.syscall(KCMP, me, caller, kind, 0, 0) == 0
+        name
+        for name, kind in KCMP_KINDS.items()
+        if LIBC.syscall(SYSTEM_CALLS["kcmp"], me, caller, kind, 0, 0) == 0
     }
 
 
@@ -307,11 +292,11 @@ def test_a_thread_keeps_the_ids_that_it_was_made_with(root: None, nothing_left: 
             return ids()
 
         child = ramet.clone(wait, flags=THREAD | F.FILES)
-        os.setuid(SOME_USER)
+        os.setuid(NOBODY)
         os.write(writing, b"x")
         return child.result(SECONDS), ids()
 
-    assert ramet.clone(give_up).result(SECONDS) == (["0"] * 4, [str(SOME_USER)] * 4)
+    assert ramet.clone(give_up).result(SECONDS) == (["0"] * 4, [str(NOBODY)] * 4)
 
 
 def test_a_thread_that_raises_ends_alone(nothing_left: object) -> None:

@@ -11,6 +11,8 @@ import ramet
 from ramet import Child
 from ramet import CloneFlag as F
 
+from ...constants import SECONDS
+
 Verb = Callable[..., Child[Any]]
 
 VERBS = [
@@ -18,7 +20,6 @@ VERBS = [
     pytest.param(lambda fn, *args: ramet.clone(fn, *args, flags=F.VM), id="sharing"),
     pytest.param(ramet.vfork, id="vfork"),
 ]
-SECONDS = 30.0
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="of nobody")
 

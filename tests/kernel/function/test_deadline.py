@@ -14,7 +14,8 @@ import ramet
 from ramet import ChildDied, Command, DeadlineExceeded, ExitStatus
 from ramet import CloneFlag as F
 
-SECONDS = 60.0
+from ...constants import PATIENT_SECONDS as SECONDS
+
 DEADLINE = ExitStatus(signal=signal.SIGKILL, reason="deadline")
 COPIES = [F(0), F.FS | F.FILES, F.NEWUSER | F.NEWPID]
 KINDS = [F.VM, *COPIES]

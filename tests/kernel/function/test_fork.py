@@ -15,15 +15,10 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import lowlevel
 
-WALL = 0x40000000
+from ...waiting import exit_code
+
 PTHREAD_MUTEX_ERRORCHECK = 2
 COPIES = pytest.mark.parametrize("flags", [F(0), F.FS], ids=["plain", "flags"])
-
-
-def exit_code(pid: int) -> int:
-    reaped, status = os.waitpid(pid, WALL)
-    assert reaped == pid
-    return os.waitstatus_to_exitcode(status)
 
 
 def child_of(flags: int, fn: Callable[[], int | None]) -> int:

@@ -13,7 +13,8 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 THREAD = F.VM | F.SIGHAND | F.THREAD
 SHARING = pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK, THREAD], ids=str)
 

@@ -8,7 +8,8 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 KINDS = ("mnt", "net", "uts", "ipc", "cgroup")
 
 

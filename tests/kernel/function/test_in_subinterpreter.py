@@ -20,11 +20,11 @@ import ramet
 from ramet import ChildDied
 from ramet import CloneFlag as F
 
+from ...constants import PATIENT_SECONDS as SECONDS
+
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 12, 4), reason="an interpreter with a GIL of its own needs Python 3.12.4"
 )
-
-SECONDS = 60.0
 
 
 class LeakCheck(Protocol):

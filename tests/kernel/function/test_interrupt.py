@@ -11,7 +11,8 @@ import ramet
 from ramet import ChildDied, Interrupted
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 THREAD = F.VM | F.SIGHAND | F.THREAD
 
 SHARING = pytest.mark.parametrize("flags", [F.VM, F.VM | F.SIGHAND, THREAD], ids=str)

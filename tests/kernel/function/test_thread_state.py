@@ -24,7 +24,8 @@ from ramet import ChildDied, ExitStatus
 from ramet import CloneFlag as F
 from ramet._process.child import forgotten, sweep
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 THREAD = F.VM | F.SIGHAND | F.THREAD
 SHARING = pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK, THREAD], ids=str)

@@ -14,7 +14,7 @@ import ramet
 from ramet import ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import SECONDS
 
 
 class Counter(threading.Thread):

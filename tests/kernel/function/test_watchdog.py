@@ -2,7 +2,6 @@ import ctypes
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +13,9 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import _core
 
-SECONDS = 30.0
+from ...constants import SECONDS, WALL
+from ...seccomp import forbid
+
 GUARDED = F.VM | F.SIGHAND
 
 
@@ -193,7 +194,7 @@ def test_the_next_owner_of_its_pid_is_left_alone(nothing_left: object) -> None:
     ramet.clone(int, flags=GUARDED).wait(SECONDS)
     (pid,) = watchdogs()
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0x40000000)  # __WALL
+    os.waitpid(pid, WALL)
     with ramet.Popen(["sleep", "1000"], set_tid=[pid]) as other:
         _core.drain()
         assert other.poll() is None
@@ -205,13 +206,7 @@ def test_the_next_owner_of_its_pid_is_left_alone(nothing_left: object) -> None:
 
 def be_refused() -> None:
     """What a watchdog does first ends it: as a filter does that ends who makes a forbidden call."""
-    chdir, kill = {"x86_64": 80, "aarch64": 49}[os.uname().machine], 0x80000000
-    lines = [(0x20, 0, 0, 0), (0x15, 0, 1, chdir), (0x06, 0, 0, kill), (0x06, 0, 0, 0x7FFF0000)]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
-    described = struct.pack("@HP", len(lines), ctypes.addressof(program))
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(38, 1, 0, 0, 0) == 0
-    assert libc.prctl(22, 2, described, 0, 0) == 0
+    forbid("chdir")
     for call, flags in (ramet.clone, F.VM | F.SIGHAND), (ramet.vfork, F.SIGHAND):
         try:
             call(int, flags=flags)

@@ -8,7 +8,6 @@ import signal
 import struct
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from ramet import CloneFlag as F
 from ramet import lowlevel
 from ramet.lowlevel import Stack, TidWord
 
-WALL = 0x40000000
-WCLONE = 0x80000000
-STACK_BYTES = 256 * 1024
-DEADLINE_SECONDS = 20.0
+from ...constants import SECONDS, STACK_BYTES, WALL, WCLONE
+from ...waiting import exit_code, until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -70,22 +67,8 @@ def address_in(block: Any) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(block))
 
 
-def exit_code(pid: int, options: int = WALL) -> int:
-    reaped, status = os.waitpid(pid, options)
-    assert reaped == pid
-    return os.waitstatus_to_exitcode(status)
-
-
 def maps() -> list[str]:
     return Path("/proc/self/maps").read_text().splitlines()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Come back when it holds; for what no event tells of."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        os.sched_yield()
 
 
 # VFORK and VM|VFORK run on the caller's stack, the other two on the given one.
@@ -592,7 +575,7 @@ def test_child_cleartid_wakes_whoever_waits(stack: Stack) -> None:
     until(lambda: word.value == pid)
     assert not word.wait(0.01)
     os.write(write_end, b"\x02")
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     assert word.value == 0
     assert exit_code(pid) == 2
     os.close(read_end)
@@ -607,7 +590,7 @@ def test_child_cleartid_tells_of_an_exec(stack: Stack) -> None:
         os.execv("/bin/sleep", ["sleep", "1000"])
 
     pid = lowlevel.clone(fn, None, F.VM | F.CHILD_CLEARTID | signal.SIGCHLD, stack, ctid=word)
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     os.kill(pid, signal.SIGKILL)
     assert exit_code(pid) == -signal.SIGKILL
 
@@ -623,7 +606,7 @@ def test_child_cleartid_tells_of_a_kill(stack: Stack) -> None:
         ctid=word,
     )
     os.kill(pid, signal.SIGKILL)
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     assert exit_code(pid) == -signal.SIGKILL
 
 
@@ -703,7 +686,7 @@ def test_a_thread_is_one_of_the_process(stack: Stack, nothing_left: object) -> N
 
     flags = F.VM | F.SIGHAND | F.THREAD | F.CHILD_CLEARTID
     tid = lowlevel.clone(fn, None, flags, stack, ctid=word)
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     assert seen == [os.getpid(), tid]
     with pytest.raises(ChildProcessError):
         os.waitpid(tid, WALL)
@@ -718,7 +701,7 @@ def test_a_native_thread_is_one_of_the_process(
     flags = F.VM | F.SIGHAND | F.THREAD | F.CHILD_CLEARTID
     tid = lowlevel.clone(machine_code(RETURN_ARGUMENT), 3, flags, stack, ctid=word)
     assert tid > 0
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     until(lambda: not stack.in_use)
 
 

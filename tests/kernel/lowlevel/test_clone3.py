@@ -3,8 +3,6 @@ import errno
 import os
 import signal
 import struct
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,9 @@ from ramet import CloneFlag as F
 from ramet import lowlevel
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
-WALL = 0x40000000
-STACK_BYTES = 256 * 1024
-DEADLINE_SECONDS = 20.0
+from ...constants import SECONDS, STACK_BYTES
+from ...waiting import exit_code, until
+
 SIZES = pytest.mark.parametrize("size", [64, 80, 88])
 
 LIBC = ctypes.CDLL(None)
@@ -26,20 +24,6 @@ LIBC = ctypes.CDLL(None)
 def stack() -> Stack:
     """A stack for one child at a time."""
     return Stack(STACK_BYTES)
-
-
-def exit_code(pid: int) -> int:
-    reaped, status = os.waitpid(pid, WALL)
-    assert reaped == pid
-    return os.waitstatus_to_exitcode(status)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Come back when it holds; for what no event tells of."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        os.sched_yield()
 
 
 def unused_pid() -> int:
@@ -189,7 +173,7 @@ def test_child_tid(stack: Stack) -> None:
     )
     pid = lowlevel.clone3(args, lambda arg: seen.append(word.value))
     assert exit_code(pid) == 0
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     assert seen == [pid]
 
 
@@ -291,7 +275,7 @@ def test_a_thread(stack: Stack, nothing_left: object) -> None:
         flags=F.VM | F.SIGHAND | F.THREAD | F.CHILD_CLEARTID, child_tid=word, stack=stack
     )
     lowlevel.clone3(args, lambda arg: seen.append(os.getpid()))
-    assert word.wait(DEADLINE_SECONDS)
+    assert word.wait(SECONDS)
     assert seen == [os.getpid()]
     until(lambda: not stack.in_use)
 

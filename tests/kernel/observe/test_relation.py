@@ -10,7 +10,7 @@ from ramet import CloneFlag as F
 from ramet import lowlevel
 from ramet.lowlevel import KcmpType, kcmp
 
-SECONDS = 20.0
+from ...constants import SECONDS
 
 
 class Held:

@@ -17,7 +17,8 @@ from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
-STACK_BYTES = 256 * 1024
+from ...constants import STACK_BYTES
+
 PAGE = mmap.PAGESIZE
 
 # Nothing here reaches a child: each call must be an error, and so the function never runs.

@@ -15,7 +15,7 @@ from ramet import Child, CloneError, CloneFlag
 from ramet import CloneFlag as F
 from ramet.cli.group import ramet as command_line
 
-SECONDS = 60.0
+from ...constants import PATIENT_SECONDS as SECONDS
 
 
 def nothing() -> None:

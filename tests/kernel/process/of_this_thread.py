@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -20,32 +19,33 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from ...constants import (
+    NOBODY,
+    PR_CAPBSET_DROP,
+    PR_GET_SECUREBITS,
+    PR_GET_TIMERSLACK,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_SECUREBITS,
+    PR_SET_TIMERSLACK,
+    SYSTEM_CALLS,
+)
+from ...flag_values import *
+from ...seccomp import allow_all
 
 State = dict[str, Any]
 Changes = dict[str, Callable[[], object]]
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "uts", "user", "pid_for_children", "time_for_children")
 LINES = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapBnd", "CapInh", "Groups", "Uid", "Gid")
+# As a program, from wherever it is started.
+TREE = str(Path(__file__).parents[3])
+CODE = f"import sys; sys.path.append({TREE!r}); from {__name__} import main; main()"
 OPENED = "OF_THIS_THREAD_OPENED"
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_SYSCALLS = {
-    "x86_64": {
-        "ioprio_set": 251,
-        "ioprio_get": 252,
-        "setresgid": 119,
-        "keyctl": 250,
-        "setgroups": 116,
-    },
-    "aarch64": {
-        "ioprio_set": 30,
-        "ioprio_get": 31,
-        "setresgid": 149,
-        "keyctl": 219,
-        "setgroups": 159,
-    },
-}[os.uname().machine]
 
 
 def called(function: str, *arguments: int) -> int:
@@ -58,7 +58,7 @@ def called(function: str, *arguments: int) -> int:
 
 def raw(name: str, *arguments: int) -> int:
     """A system call, which changes this thread alone where libc's function changes all."""
-    return called("syscall", _SYSCALLS[name], *arguments)
+    return called("syscall", SYSTEM_CALLS[name], *arguments)
 
 
 # ---- what a task is
@@ -82,8 +82,8 @@ def state() -> State:
     found["nice"] = os.getpriority(os.PRIO_PROCESS, 0)
     found["mask"] = sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
     found["ioprio"] = raw("ioprio_get", 1, 0)
-    found["securebits"] = called("prctl", 27, 0, 0, 0, 0)
-    found["timer slack"] = called("prctl", 30, 0, 0, 0, 0)
+    found["securebits"] = called("prctl", PR_GET_SECUREBITS, 0, 0, 0, 0)
+    found["timer slack"] = called("prctl", PR_GET_TIMERSLACK, 0, 0, 0, 0)
     found["personality"] = called("personality", 0xFFFFFFFF)
     try:
         found["session keyring"] = raw("keyctl", 0, -3, 0)
@@ -112,7 +112,7 @@ def unshare(flags: int) -> None:
 
 
 def _files() -> None:
-    unshare(0x400)
+    unshare(FILES)
     opened = os.open("/proc/version", os.O_RDONLY)
     os.environ[OPENED] = str(fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 100))
     os.close(opened)
@@ -121,7 +121,7 @@ def _files() -> None:
 
 
 def _fs() -> None:
-    unshare(0x200)
+    unshare(FS)
     os.chdir("/usr")
     os.umask(0o71)
 
@@ -136,15 +136,8 @@ def _root() -> None:
 
 
 def _hostname() -> None:
-    unshare(0x04000000)
+    unshare(NEWUTS)
     socket.sethostname("twig")
-
-
-def _filter() -> None:
-    """A seccomp filter that lets everything pass."""
-    allow = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
-    called("prctl", 22, 2, ctypes.addressof(program), 0, 0)
 
 
 def _groups() -> None:
@@ -160,22 +153,22 @@ CHANGES: Changes = {
     "policy": lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
     "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, 7),
     "ioprio": lambda: raw("ioprio_set", 1, 0, 2 << 13 | 6),
-    "timer slack": lambda: called("prctl", 29, 123456, 0, 0, 0),
+    "timer slack": lambda: called("prctl", PR_SET_TIMERSLACK, 123456, 0, 0, 0),
     "personality": lambda: called("personality", 0x0040000),
     "session keyring": lambda: raw("keyctl", 1, 0),
     "uts": _hostname,
-    "net": lambda: unshare(0x40000000),
-    "ipc": lambda: unshare(0x08000000),
-    "cgroup": lambda: unshare(0x02000000),
-    "mnt": lambda: unshare(0x00020000),
+    "net": lambda: unshare(NEWNET),
+    "ipc": lambda: unshare(NEWIPC),
+    "cgroup": lambda: unshare(NEWCGROUP),
+    "mnt": lambda: unshare(NEWNS),
     "root": _root,
-    "time": lambda: unshare(0x80),
-    "securebits": lambda: called("prctl", 28, 1 << 2, 0, 0, 0),
-    "bounding set": lambda: called("prctl", 24, 21, 0, 0, 0),
+    "time": lambda: unshare(NEWTIME),
+    "securebits": lambda: called("prctl", PR_SET_SECUREBITS, 1 << 2, 0, 0, 0),
+    "bounding set": lambda: called("prctl", PR_CAPBSET_DROP, 21, 0, 0, 0),
     "groups": _groups,
-    "gid": lambda: raw("setresgid", 65534, 65534, 65534),
-    "no_new_privs": lambda: called("prctl", 38, 1, 0, 0, 0),
-    "filter": _filter,
+    "gid": lambda: raw("setresgid", NOBODY, NOBODY, NOBODY),
+    "no_new_privs": lambda: called("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+    "filter": allow_all,
 }
 NEED_RIGHTS = {
     "uts",
@@ -203,7 +196,7 @@ def enter(cgroup: str) -> None:
 
 
 def _argv() -> list[str]:
-    return [sys.executable, "-S", "-E", "-B", __file__]
+    return [sys.executable, "-S", "-E", "-B", "-c", CODE]
 
 
 def _passed() -> list[int]:
@@ -279,7 +272,7 @@ WAYS: dict[str, Callable[[], Any]] = {
     "asyncio oom_score_adj": lambda: _asyncio(oom_score_adj=900),
     "trio": _trio,
     "copy": lambda: _plain(lambda: _cloned(0)),
-    "VM": lambda: _plain(lambda: _cloned(0x100)),
+    "VM": lambda: _plain(lambda: _cloned(VM)),
     "in_namespace": lambda: _plain(_in_namespace),
 }
 
@@ -324,7 +317,3 @@ def main() -> None:
             told = other.submit(differences, way, changes).result()
     print("\n".join(told))
     sys.exit(bool(told))
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,8 @@ import ramet
 from ramet import Child, ChildDied, ExitStatus, TimeoutExpired
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 THREAD = F.VM | F.SIGHAND | F.THREAD
 PROCESSES = pytest.mark.parametrize("memory", [F(0), F.FS, F.VM], ids=["plain", "flags", "vm"])
 ALL_KINDS = pytest.mark.parametrize(

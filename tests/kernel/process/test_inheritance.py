@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).with_name("of_this_thread.py")
-SECONDS = 100
+from .of_this_thread import CODE
 
+SECONDS = 100
 
 WAYS = pytest.mark.parametrize(
     "way",
@@ -32,7 +32,7 @@ THREADS = pytest.mark.parametrize("thread", ["main", "other"])
 def look(way: str, thread: str, request: pytest.FixtureRequest, *cgroup: str) -> None:
     if way == "in_namespace":
         request.getfixturevalue("root")
-    argv = [sys.executable, str(PROGRAM), way, thread, *cgroup]
+    argv = [sys.executable, "-c", CODE, way, thread, *cgroup]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

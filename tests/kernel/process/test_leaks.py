@@ -12,6 +12,8 @@ from ramet import CloneFlag as F
 from ramet import lowlevel
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
+from ...constants import STACK_BYTES, WALL
+
 # RAMET_LONG=1 makes ten thousand children of each kind; else it is as many as take a second.
 LONG = os.environ.get("RAMET_LONG") == "1"
 LONG_COUNT = 10_000
@@ -27,7 +29,7 @@ COPIES_GROWTH_BYTES = 1024 * 1024
 # An exec in the midst of Python's frames never comes back to let go of what they hold.
 FRAMES_BYTES = 1500
 
-STACK = Stack(256 * 1024)
+STACK = Stack(STACK_BYTES)
 CODE = ctypes.CDLL(None).abs
 
 
@@ -46,7 +48,7 @@ class Kind(NamedTuple):
 
 
 def finished(pid: int) -> None:
-    assert os.waitpid(pid, 0x40000000)[1] == 0
+    assert os.waitpid(pid, WALL)[1] == 0
 
 
 def forked(flags: F) -> None:
@@ -94,7 +96,7 @@ def classic() -> None:
 def classic_on_a_new_stack() -> None:
     word = TidWord(1)
     flags = F.VM | F.CHILD_CLEARTID | signal.SIGCHLD
-    finished(lowlevel.clone(lambda arg: 0, None, flags, Stack(256 * 1024), ctid=word))
+    finished(lowlevel.clone(lambda arg: 0, None, flags, Stack(STACK_BYTES), ctid=word))
     assert word.wait(60)
 
 

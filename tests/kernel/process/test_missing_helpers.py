@@ -15,9 +15,9 @@ import ramet._preflight.refusal  # a child with other rights may be unable to re
 from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
 
-SECONDS = 30.0
+from ...constants import NOBODY, SECONDS
+
 LIBC = ctypes.CDLL(None)
-SOME_USER = 65534
 
 Call = Callable[[], Any]
 
@@ -98,8 +98,8 @@ def test_too_many_tasks(nothing_left: object, needy: str) -> None:
     def fn() -> None:
         if os.geteuid() == 0:
             os.setgroups([])
-            os.setresgid(SOME_USER, SOME_USER, SOME_USER)
-            os.setresuid(SOME_USER, SOME_USER, SOME_USER)
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
         error = refused(call)
         assert error.errno == errno.EAGAIN

@@ -4,41 +4,25 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 import ramet
 
+from ...constants import PATIENT_SECONDS
+from ...seccomp import hide
+
 # A filter cannot see what is asked of clone3, which lies in memory, and so whoever polices the
 # flags hides the call whole: with ENOSYS, or, in older container filters, with EPERM.
-# The same on every architecture.
-PIDFD_SEND_SIGNAL, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = 424, 434, 435, 436, 438
 HIDDEN = pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
-DEADLINE_SECONDS = 60
 
 Scenario = Callable[[], None]
 
 
-def hide(call: int, number: int) -> None:
-    """Make a system call fail in this process from now on, by a filter of seccomp."""
-    import ctypes
-    import struct
-
-    load_number = struct.pack("=HBBI", 0x20, 0, 0, 0)
-    skip_unless_it = struct.pack("=HBBI", 0x15, 0, 1, call)
-    fail = struct.pack("=HBBI", 0x06, 0, 0, 0x00050000 | number)
-    allow = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
-    program = ctypes.create_string_buffer(load_number + skip_unless_it + fail + allow)
-    described = struct.pack("@HP", 4, ctypes.addressof(program))
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges, seccomp, filtered = 38, 22, 2
-    assert libc.prctl(no_new_privileges, 1, 0, 0, 0) == 0
-    assert libc.prctl(seccomp, filtered, described, 0, 0) == 0
-
-
-def run_hidden(call: int, number: int, scenario: Scenario, before: Scenario | None = None) -> None:
+def run_hidden(call: str, number: int, scenario: Scenario, before: Scenario | None = None) -> None:
     """Run a function of this file, with a call hidden, in an interpreter of its own.
 
     before: what runs there before the call is hidden.
@@ -49,11 +33,12 @@ def run_hidden(call: int, number: int, scenario: Scenario, before: Scenario | No
     source = "\n".join(
         (
             # What may use the call for its own ends at import has done so by then.
-            "import os, ramet",
-            inspect.getsource(hide),
+            "import os, ramet, sys",
+            f"sys.path.append({str(Path(__file__).parents[3])!r})",
+            "from tests.seccomp import hide",
             textwrap.dedent(inspect.getsource(scenario)),
             first,
-            f"hide({call}, {number})",
+            f"hide({call!r}, {number})",
             f"{scenario.__name__}()",
         )
     )
@@ -61,7 +46,7 @@ def run_hidden(call: int, number: int, scenario: Scenario, before: Scenario | No
         [sys.executable, "-X", "faulthandler", "-c", source],
         capture_output=True,
         text=True,
-        timeout=DEADLINE_SECONDS,
+        timeout=PATIENT_SECONDS,
         env={**os.environ, "HIDDEN_WITH": errno.errorcode[number]},
         check=False,
     )
@@ -241,13 +226,13 @@ WITHOUT_CLONE3: list[Scenario] = [
 @pytest.mark.parametrize("scenario", WITHOUT_CLONE3, ids=lambda scenario: scenario.__name__)
 def test_without_clone3(number: int, scenario: Scenario) -> None:
     """Where clone3 is hidden, all that clone() can do works."""
-    run_hidden(CLONE3, number, scenario)
+    run_hidden("clone3", number, scenario)
 
 
 @HIDDEN
 def test_what_only_clone3_can_do_says_so(number: int) -> None:
     """Where clone3 is hidden, what only it can do is an error that names it and its Linux."""
-    run_hidden(CLONE3, number, the_rest_says_what_is_needed)
+    run_hidden("clone3", number, the_rest_says_what_is_needed)
 
 
 def clone_calls_of_all_kinds() -> None:
@@ -271,7 +256,7 @@ def clone_calls_of_all_kinds() -> None:
 )
 def test_a_filter_that_comes_after_the_first_clone_calls(number: int, scenario: Scenario) -> None:
     """What hides clone3 may come at any time, and what the kernel has said before holds no longer."""
-    run_hidden(CLONE3, number, scenario, clone_calls_of_all_kinds)
+    run_hidden("clone3", number, scenario, clone_calls_of_all_kinds)
 
 
 def programs_work() -> None:
@@ -325,8 +310,8 @@ def programs_work() -> None:
 
 
 @HIDDEN
-@pytest.mark.parametrize("call", [CLONE3, CLOSE_RANGE], ids=["clone3", "close_range"])
-def test_programs_without(call: int, number: int) -> None:
+@pytest.mark.parametrize("call", ["clone3", "close_range"])
+def test_programs_without(call: str, number: int) -> None:
     """Where clone3 or close_range is hidden, programs are set up all the same."""
     run_hidden(call, number, programs_work)
 
@@ -334,7 +319,7 @@ def test_programs_without(call: int, number: int) -> None:
 @HIDDEN
 def test_programs_after_such_a_filter(number: int) -> None:
     """The same for programs."""
-    run_hidden(CLONE3, number, programs_work, clone_calls_of_all_kinds)
+    run_hidden("clone3", number, programs_work, clone_calls_of_all_kinds)
 
 
 plain: ramet.Command
@@ -376,22 +361,21 @@ def test_a_command_from_before_such_a_filter(number: int) -> None:
             else:
                 raise AssertionError("only clone3 has NEWTIME")
 
-    run_hidden(CLONE3, number, scenario, before)
+    run_hidden("clone3", number, scenario, before)
 
 
 def test_programs_for_which_a_filter_comes_later(nothing_left: object) -> None:
     """A call that this process has, and a thread of it has no longer, is done without in its child."""
-    done: list[bool] = []
 
-    def spawn() -> None:
-        hide(CLOSE_RANGE, errno.EPERM)
-        child = ramet.Command(["true"], fds={30: 0}).spawn()
-        done.append(child.wait(DEADLINE_SECONDS).success)
+    def spawn() -> bool:
+        hide("close_range", errno.EPERM)
+        return ramet.Command(["true"], fds={30: 0}).spawn().wait(PATIENT_SECONDS).success
 
-    thread = threading.Thread(target=spawn)
-    thread.start()
-    thread.join()
-    assert done == [True]
+    def fn() -> bool:
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(spawn).result()
+
+    assert ramet.clone(fn).result(PATIENT_SECONDS)  # which keeps in mind what it does without
 
 
 def pidfds_are_done_without() -> None:
@@ -419,7 +403,7 @@ def pidfds_are_done_without() -> None:
 
 def test_without_pidfd_open() -> None:
     """Where a child cannot be opened, it is waited for and killed by its pid."""
-    run_hidden(PIDFD_OPEN, errno.ENOSYS, pidfds_are_done_without)
+    run_hidden("pidfd_open", errno.ENOSYS, pidfds_are_done_without)
 
 
 @HIDDEN
@@ -444,7 +428,7 @@ def test_descriptors_without_pidfd_getfd(number: int) -> None:
         else:
             raise AssertionError("a child is left")
 
-    run_hidden(PIDFD_GETFD, number, scenario)
+    run_hidden("pidfd_getfd", number, scenario)
 
 
 def signals_arrive() -> None:
@@ -472,7 +456,7 @@ def signals_arrive() -> None:
 @HIDDEN
 def test_signals_without_pidfd_send_signal(number: int) -> None:
     """Where the call is hidden, kill(2) reaches a child of any kind, as long as it has not ended."""
-    run_hidden(PIDFD_SEND_SIGNAL, number, signals_arrive)
+    run_hidden("pidfd_send_signal", number, signals_arrive)
 
 
 def verbs_arrive() -> None:
@@ -527,4 +511,4 @@ def verbs_arrive() -> None:
 @HIDDEN
 def test_all_verbs_without_pidfd_send_signal(number: int) -> None:
     """Where the call is hidden a child and its tree are stopped, interrupted and killed all the same."""
-    run_hidden(PIDFD_SEND_SIGNAL, number, verbs_arrive)
+    run_hidden("pidfd_send_signal", number, verbs_arrive)

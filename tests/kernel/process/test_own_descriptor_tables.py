@@ -14,12 +14,12 @@ import pytest
 
 import ramet
 
-SECONDS = 60
-CLONE_FILES = 0x400
+from ...constants import PATIENT_SECONDS as SECONDS
+from ...flag_values import FILES
 
 
 def unshare_files() -> None:
-    assert ctypes.CDLL(None).unshare(CLONE_FILES) == 0
+    assert ctypes.CDLL(None).unshare(FILES) == 0
 
 
 def in_own_table(fn: Callable[..., Any], *args: Any) -> Any:
@@ -133,7 +133,7 @@ go, ready = threading.Event(), threading.Event()
 async def main():
     await anyio.to_thread.run_sync(int)  # a worker that anyio keeps, with the table of the process
     victim = ramet.Command(["sleep", "1000"]).spawn()
-    assert ctypes.CDLL(None).unshare(0x400) == 0
+    assert ctypes.CDLL(None).unshare(FILES) == 0
     process = await ramet.aio.open_process(["sh", "-c", "sleep 1000 & wait"])
     number = process.pidfd
 

@@ -22,10 +22,10 @@ from ramet import CloneFlag as F
 from ramet import Command
 from ramet._process import child, memory_sharers
 
+from ...constants import PR_GET_DUMPABLE
+
 LIBRARY = str(Path(ramet.__file__).parent) + os.sep
 SECONDS = 10.0
-_WALL = 0x40000000
-_PR_GET_DUMPABLE = 3
 
 # Ends of pipes, and what was just opened: Python closes them, with a word.
 pytestmark = pytest.mark.filterwarnings(
@@ -93,7 +93,7 @@ class Left(NamedTuple):
             children=frozenset(_children()),
             descriptors=frozenset(os.listdir("/proc/self/fd")),
             threads=len(os.listdir("/proc/self/task")),
-            dumpable=ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0),
+            dumpable=ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0),
             forgotten=len(child.forgotten),
             sharers=len(memory_sharers._sharers),
         )

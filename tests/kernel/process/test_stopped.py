@@ -10,9 +10,10 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import TimeoutExpired
 
+from ...constants import SECONDS
+
 T = TypeVar("T")
 
-SECONDS = 30.0
 MEMORIES = pytest.mark.parametrize(
     "memory", [F(0), F.FS, F.VM, F.VM | F.SIGHAND, F.VM | F.DETACHED], ids=str
 )

@@ -15,10 +15,10 @@ import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
 
+from ...constants import SECONDS
+
 if TYPE_CHECKING:
     from ...conftest import LeakCheck
-
-SECONDS = 20.0
 
 
 class Family:

@@ -11,7 +11,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-SECONDS = 20.0
+from ...constants import SECONDS
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 
 import ramet
 
-SECONDS = 30.0
+from ...constants import SECONDS
+
 PIPE = subprocess.PIPE
 MEBI = 1 << 20
 

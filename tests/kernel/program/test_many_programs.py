@@ -13,12 +13,12 @@ import pytest
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
+from ...constants import NOBODY, PR_GET_DUMPABLE
+
 # RAMET_LONG=1 makes a hundred thousand; else it is as many as take some seconds.
 LONG = os.environ.get("RAMET_LONG") == "1"
 COUNT = 100_000 if LONG else 4_000
 THREADS = 8
-NOBODY = 65534
-PR_GET_DUMPABLE = 3
 
 # What the allocators may have taken for good after the first tenth.
 GROWTH_BYTES = 3 * 1024 * 1024

@@ -14,7 +14,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-SECONDS = 20.0
+from ...constants import SECONDS
 
 
 def state_of(pid: int) -> str:

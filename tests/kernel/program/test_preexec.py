@@ -16,7 +16,8 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-SECONDS = 20.0
+from ...constants import SECONDS
+
 PIPE = subprocess.PIPE
 
 pytestmark = pytest.mark.filterwarnings("ignore::ramet.PreexecWarning")

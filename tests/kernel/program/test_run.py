@@ -9,7 +9,8 @@ import pytest
 
 import ramet
 
-SECONDS = 20.0
+from ...constants import SECONDS
+
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 NAMES = ("run", "call", "check_call", "check_output", "getoutput", "getstatusoutput")
 

@@ -1,12 +1,9 @@
 import contextlib
-import ctypes
 import errno
 import os
-import platform
 import re
 import resource
 import signal
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,69 +14,13 @@ import pytest
 from ramet import CloneError, Command, SpawnError
 from ramet import CloneFlag as F
 
-NOBODY = 65534
+from ...constants import NOBODY
+from ...seccomp import hide
+
 ROOT = os.geteuid() == 0
 
-# The system calls of the steps: number on x86_64, on aarch64.
-CALLS = {
-    "capset": (126, 91),
-    "chdir": (80, 49),
-    "chroot": (161, 51),
-    "close_range": (436, 436),
-    "dup3": (292, 24),
-    "execve": (59, 221),
-    "fcntl": (72, 25),
-    "ioctl": (16, 29),
-    "ioprio_set": (251, 30),
-    "openat": (257, 56),
-    "personality": (135, 92),
-    "prctl": (157, 167),
-    "prlimit64": (302, 261),
-    "rt_sigaction": (13, 134),
-    "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274),
-    "sched_setscheduler": (144, 119),
-    "setgroups": (116, 159),
-    "sethostname": (170, 161),
-    "setns": (308, 268),
-    "setpgid": (109, 154),
-    "setpriority": (141, 140),
-    "setresgid": (119, 149),
-    "setresuid": (117, 147),
-    "setsid": (112, 157),
-    "socket": (41, 198),
-    "umask": (95, 166),
-    "unshare": (272, 97),
-    "write": (1, 64),
-}
-COLUMN = {"x86_64": 0, "aarch64": 1}[platform.machine()]
-
-# include/uapi/linux/prctl.h, seccomp.h, bpf_common.h
-PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
-SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
-LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 # An errno that none of these calls has of its own.
 ERRNO = errno.EXDEV
-
-
-def instruction(code: int, value: int, *, otherwise: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, 0, otherwise, value)
-
-
-def forbid(call: str) -> None:
-    """Let a system call fail from now on, in this thread and in all that it makes."""
-    program = (
-        instruction(LOAD_WORD, 0)
-        + instruction(JUMP_IF_EQUAL, CALLS[call][COLUMN], otherwise=1)
-        + instruction(RETURN, SECCOMP_RET_ERRNO | ERRNO)
-        + instruction(RETURN, SECCOMP_RET_ALLOW)
-    )
-    block = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(block)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    address = ctypes.c_void_p(ctypes.addressof(header))
-    assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address) == 0, ctypes.get_errno()
 
 
 def spawned_without(call: str, command: Command) -> BaseException | None:
@@ -87,7 +28,7 @@ def spawned_without(call: str, command: Command) -> BaseException | None:
     outcome: list[BaseException] = []
 
     def spawn() -> None:
-        forbid(call)
+        hide(call, ERRNO)
         try:
             with command.spawn():
                 pass

@@ -11,13 +11,13 @@ import pytest
 import ramet
 from ramet import Command
 
+from ...constants import NOBODY, PR_GET_DUMPABLE, PR_GET_SECUREBITS
+
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
 
-NOBODY = 65534
 # include/uapi/linux/capability.h
 CHOWN, KILL, SETUID, NET_BIND, NET_RAW = 1 << 0, 1 << 5, 1 << 7, 1 << 10, 1 << 13
-PR_GET_DUMPABLE, PR_GET_SECUREBITS = 3, 27
 
 
 def dumpable() -> int:

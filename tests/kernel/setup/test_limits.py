@@ -1,6 +1,5 @@
 import ctypes
 import os
-import platform
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ import pytest
 
 from ramet import CloneFlag as F
 from ramet import Command
+
+from ...constants import PR_GET_TIMERSLACK, SYSTEM_CALLS
 
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
@@ -34,8 +35,7 @@ RLIMITS = [
     ("RTTIME", 1000000, "Max realtime timeout"),
 ]
 
-IOPRIO_GET, SCHED_GETATTR = {"x86_64": (252, 315), "aarch64": (31, 275)}[platform.machine()]
-PR_GET_TIMERSLACK = 30
+IOPRIO_GET, SCHED_GETATTR = SYSTEM_CALLS["ioprio_get"], SYSTEM_CALLS["sched_getattr"]
 
 
 def limits(told: Told, **options: object) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Command
 
-SECONDS = 30
+from ...constants import SECONDS
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
-NOBODY = 65534
-SECONDS = 30
+from ...constants import NOBODY, SECONDS
 
 # A process that makes a child with options, says its pid, and waits to be killed.
 CALLER = """

@@ -21,6 +21,8 @@ from ramet.cli.group import ramet as command
 from ramet.tour import colours, machine, run, table
 from ramet.tour.row import NotPermitted, Row, Seen, Verdict, lacking, parse_release
 
+from ...constants import NOBODY
+
 FLAGS = [
     "CSIGNAL", "NEWTIME", "VM", "FS", "FILES",
     "SIGHAND", "PIDFD", "PID", "PTRACE", "VFORK",
@@ -32,7 +34,6 @@ FLAGS = [
 ]  # fmt: skip
 STATEMENTS = [*(f"P{number}" for number in range(1, 15)), "K1", "K2", "K3", "K4", "K5"]
 
-NOBODY = 65534
 # Enough to start a child, and much less than a test may take.
 SHORT_SECONDS = 0.3
 

@@ -8,17 +8,8 @@ from ramet.flags import UnknownFlagError
 from ramet.law import Caller, explain
 from ramet.law.reading import RECIPES
 
-VM = 0x100
-FS = 0x200
-FILES = 0x400
-SIGHAND = 0x800
-PIDFD = 0x1000
-VFORK = 0x4000
-THREAD = 0x10000
-NEWUTS = 0x4000000
-NEWPID = 0x20000000
-CLEAR_SIGHAND = 1 << 32
-SIGCHLD = 17
+from ...constants import SIGCHLD
+from ...flag_values import *
 
 PTHREAD_CREATE = (
     "clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|"

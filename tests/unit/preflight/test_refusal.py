@@ -13,34 +13,10 @@ from ramet.errors import CloneError
 from ramet.law import Call, predict
 from ramet.law.library import LIBRARY_RULES
 
+from ...constants import SIGCHLD
+from ...flag_values import *
+
 # The values are typed here, and not taken from the flags that the law itself is written with.
-NEWTIME = 0x80
-VM = 0x100
-FS = 0x200
-FILES = 0x400
-SIGHAND = 0x800
-PIDFD = 0x1000
-VFORK = 0x4000
-PARENT = 0x8000
-THREAD = 0x10000
-NEWNS = 0x20000
-SYSVSEM = 0x40000
-PARENT_SETTID = 0x100000
-DETACHED = 0x400000
-NEWCGROUP = 0x2000000
-NEWIPC = 0x8000000
-NEWUSER = 0x10000000
-NEWPID = 0x20000000
-IO = 0x80000000
-CLEAR_SIGHAND = 1 << 32
-INTO_CGROUP = 1 << 33
-AUTOREAP = 1 << 34
-NNP = 1 << 35
-PIDFD_AUTOKILL = 1 << 36
-EMPTY_MNTNS = 1 << 37
-STOPPED = 1 << 64
-PID = 1 << 65
-SIGCHLD = 17
 
 flag_sets = st.lists(
     st.sampled_from([1 << bit for bit in (*range(7, 39), 62, 64, 65)]), max_size=8

@@ -1,0 +1,70 @@
+"""Filters that a thread gives itself, to be like one on another kernel or in a sandbox."""
+
+import ctypes
+import errno
+import struct
+
+from .constants import (
+    BPF_JUMP_IF_EQUAL,
+    BPF_LOAD_WORD,
+    BPF_RETURN,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_SECCOMP,
+    PR_SET_SYSCALL_USER_DISPATCH,
+    SECCOMP_ALLOW,
+    SECCOMP_ERRNO,
+    SECCOMP_KILL,
+    SECCOMP_MODE_FILTER,
+    SECCOMP_TRAP,
+    SYSTEM_CALLS,
+)
+
+
+def refuse_dispatch() -> None:
+    """Make the prctl fail that hands system calls to a handler, as on a kernel without it."""
+    _answer("prctl", SECCOMP_ERRNO | errno.EINVAL, first=PR_SET_SYSCALL_USER_DISPATCH)
+
+
+def hide(name: str, number: int = errno.ENOSYS) -> None:
+    """Make that call fail, as on a kernel without it or with another errno."""
+    _answer(name, SECCOMP_ERRNO | number)
+
+
+def trap(name: str) -> None:
+    """Have a SIGSYS handler answer that call from now on."""
+    _answer(name, SECCOMP_TRAP)
+
+
+def forbid(name: str) -> None:
+    """Kill the process that makes that call."""
+    _answer(name, SECCOMP_KILL)
+
+
+def allow_all() -> None:
+    """Have a filter that lets every call pass."""
+    _install([_step(BPF_RETURN, SECCOMP_ALLOW)])
+
+
+def _answer(name: str, answer: int, first: int | None = None) -> None:
+    """To that call, or to that call with this first argument."""
+    skipped = 1 if first is None else 3
+    steps = [_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS[name], skipped)]
+    if first is not None:
+        steps += [_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_EQUAL, first, 1)]
+    _install([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)])
+
+
+def _step(code: int, value: int, if_not: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, 0, if_not, value)
+
+
+def _install(steps: list[bytes]) -> None:
+    program = ctypes.create_string_buffer(b"".join(steps))
+    described = struct.pack("@HP", len(steps), ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call in (
+        (PR_SET_NO_NEW_PRIVS, 1, 0),
+        (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described),
+    ):
+        if libc.prctl(*call, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
