@@ -126,14 +126,14 @@ def test_a_child_of_the_process_is_waited_for_in_a_table_of_ones_own(nothing_lef
     os.close(number)  # what is in our table nobody else could close
 
 
-KILLS_A_TREE = """
+KILLS_A_TREE = f"""
 import ctypes, os, sys, threading, anyio, anyio.to_thread, ramet.aio
 go, ready = threading.Event(), threading.Event()
 
 async def main():
     await anyio.to_thread.run_sync(int)  # a worker that anyio keeps, with the table of the process
     victim = ramet.Command(["sleep", "1000"]).spawn()
-    assert ctypes.CDLL(None).unshare(FILES) == 0
+    assert ctypes.CDLL(None).unshare({FILES}) == 0
     process = await ramet.aio.open_process(["sh", "-c", "sleep 1000 & wait"])
     number = process.pidfd
 
