@@ -41,7 +41,7 @@ run: $(VENV)/.with-cli ## set up, build, and show every flag at work on this ker
 
 test: $(VENV)/.with-test ## set up, build, and run all tests
 	$(COMPILE)
-	@$(IN_VENV) meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@$(IN_VENV) meson test -C $(BUILD) --print-errorlogs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension

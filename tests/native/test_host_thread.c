@@ -1,0 +1,57 @@
+/* A host thread lends its block and stack to one child after the other, recovers what is left of it, and keeps its deadline. */
+#include "hosts.h"
+
+static int run(void *fn, void *arg, void *context)
+{
+    char local;
+    const struct ramet_host *host = context;
+    (void)fn, (void)arg;
+    bool on_stack = (uintptr_t)&local < host->stack_top && (uintptr_t)&local > host->stack_top - 65536;
+    return on_stack && ramet_thread_pointer() == host->thread_pointer ? FOUND : 1;
+}
+
+static int run_and_leave(void *fn, void *arg, void *host)
+{
+    int code = run(fn, arg, host);
+    ramet_host_leave(host);
+    return code;
+}
+
+static void lends(struct ramet_host *host, int (*of_child)(void *, void *, void *), int code)
+{
+    int claim = host->over;
+    CHECK(claim != 0 && !ramet_host_claim(host)); /* one user at a time */
+    CHECK(code_of(start_hosted(host, of_child)) == code);
+    await_over(host, claim);
+    CHECK(!ramet_host_holds_mutex(host));
+}
+
+static void keeps_a_deadline(struct ramet_host *host)
+{
+    int claim = host->over;
+    seen.child = (pid_t)start_hosted(host, wait_for_ever);
+    CHECK(ramet_host_set_deadline(host, claim, seen.child, 1000000) == 0);
+    CHECK(code_of(seen.child) == -SIGKILL);
+    await_over(host, claim);
+    CHECK(seen.expired == 1);
+}
+
+int main(void)
+{
+    struct ramet_host *host = start_host(true);
+    CHECK(seen.prepared == 1);
+    lends(host, run, FOUND);
+    CHECK(seen.inspected == 1 && seen.recovered == 1);
+    CHECK(ramet_host_claim(host));
+    lends(host, run_and_leave, FOUND);
+    CHECK(seen.recovered == 1); /* there is nothing to recover */
+    CHECK(ramet_host_claim(host));
+    keeps_a_deadline(host);
+    CHECK(seen.recovered == 2);
+    CHECK(ramet_host_claim(host));
+    ramet_host_dismiss(host);
+    ramet_host_wait_end(host);
+    CHECK(seen.retired == 1 && !ramet_host_claim(host));
+    ramet_host_release(host);
+    return passed();
+}
