@@ -171,7 +171,7 @@ static int look(HandleObject *self)
     enter(self);
     int pidfd = pidfd_here(self);
     PyObject *same = ramet_credentials_are_ours(self->pid, pidfd) ? Py_True : Py_False;
-    PyObject *done = PyObject_CallMethod(outcome, "look_at", "iiO", self->pid, pidfd, same);
+    PyObject *done = PyObject_CallMethod(outcome, "compare_rights", "iiO", self->pid, pidfd, same);
     leave(self);
     Py_DECREF(outcome);
     Py_XDECREF(done);

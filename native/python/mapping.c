@@ -334,7 +334,7 @@ static bool is_the_streams(PyObject *stream)
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
     PyObject *module = PyImport_ImportModule("ramet._process.standard_streams");
-    PyObject *answer = module == NULL ? NULL : PyObject_CallMethod(module, "is_the_streams", "OO", error, stream);
+    PyObject *answer = module == NULL ? NULL : PyObject_CallMethod(module, "stream_failed", "OO", error, stream);
     Py_XDECREF(module);
     bool is_handlers = answer == Py_False;
     if (answer == NULL && PyErr_ExceptionMatches(PyExc_Exception)) /* with no descriptor free nothing can be imported */

@@ -9,17 +9,19 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Un
 
 from .. import _core
 from .._core import new_child
-from .._kernel.clone_args import CloneArgs, checked_pids, descriptor
+from .._kernel.clone_args import CloneArgs, cgroup_descriptor, checked_pids
 from .._kernel.clone_bits import INTO_CGROUP, THREAD, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
+from .._kernel.timeouts import checked_timeout
 from .._preflight.quick_check import own_refusal, refusal
 from .._process import clone_call
-from .._process.child import Child, checked_timeout, forgotten, make_child, sweep
+from .._process.child import Child, make_child
 from .._process.copied_child import copy_as_asked
 from .._process.request import flags_and_signal, requested
 from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.initial_cgroup import InitialCgroup
+from .._process.unreaped import reap_ended, unreaped
 from .._setup.options import FunctionOptions
 from ..flags import CloneFlag, flag_bits
 from .setup import FunctionSetup
@@ -207,7 +209,7 @@ def fork(flags: int = 0) -> int:
     request = requested(flags)
     if request.flags & VM:
         raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
-    sweep()
+    reap_ended()
     return clone_call.twice(request)
 
 
@@ -260,7 +262,7 @@ class _Asked(NamedTuple):
         setup, set_tid = self.setup, self.request.set_tid
         return clone_call.Further(
             set_tid=None if set_tid is None else checked_pids(set_tid),
-            cgroup=descriptor(self.request.cgroup),
+            cgroup=cgroup_descriptor(self.request.cgroup),
             stack_size=self.stack_size,
             timeout=self.timeout,
             another_user=setup is not None and setup.another_user,
@@ -274,8 +276,8 @@ class _Asked(NamedTuple):
 
 def _copy(child: Child[T], fn: Callable[..., T], args: tuple[Any, ...]) -> None:
     """What most copies are. Little of Python runs here: a fork makes every page cost that is written."""
-    if forgotten:
-        sweep()
+    if unreaped:
+        reap_ended()
     clone_call.copy(child, ResultChannel(), None, fn, args)
 
 
@@ -302,8 +304,8 @@ def _share(
     args: tuple[Any, ...],
     further: clone_call.Further | None = None,
 ) -> None:
-    if forgotten:
-        sweep()
+    if unreaped:
+        reap_ended()
     if clone_call.share(child, flags, exit_signal, fn, args, further):
         child.warn_of_losses()
 
@@ -451,7 +453,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
             cgroup = self._held.open(os.open, cgroup, how)
         request.cgroup = cgroup
         self._child._flags = request.flags = request.flags | INTO_CGROUP
-        self._child._initial_cgroup = InitialCgroup.before_clone(descriptor(cgroup))
+        self._child._initial_cgroup = InitialCgroup.before_clone(cgroup_descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:
         self._held.close()

@@ -21,7 +21,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .._process.result_layout import deliver, put_failure  # noqa: TC004 - they are among our names
+    from .._process.result_layout import call_and_put, put_failure  # noqa: TC004 - both run in one namespace
 
 LENT_FROM = 3
 MAIN = "__mp_main__"  # as multiprocessing calls the caller's __main__ when it is run again
@@ -40,7 +40,7 @@ def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
     if failed_step >= 0:
         return put_failure(views[2], failed_step, error)
     try:
-        return deliver(views[2], lambda: _call(views))
+        return call_and_put(views[2], lambda: _call(views))
     finally:
         _join_threads()
         _flush()

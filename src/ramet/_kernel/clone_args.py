@@ -1,4 +1,4 @@
-"""The kernel's struct clone_args: what a task is asked for with."""
+"""The kernel's struct clone_args: the request for one task."""
 
 import struct
 from array import array
@@ -24,9 +24,9 @@ class CloneArgs:
 
     ``flags``: without the exit signal, which has a field of its own here. ``pidfd``,
     ``child_tid``, ``parent_tid``: a TidWord or an address; with PIDFD and no word given, one is
-    made, and the descriptor is its value, yours to close. ``stack``: a Stack, or the lowest address
-    with ``stack_size`` in bytes. ``tls``: an address. ``set_tid``: pids, the innermost namespace's
-    first. ``cgroup``: a descriptor of a cgroup v2 directory.
+    made, and its value is the descriptor, which the caller closes. ``stack``: a Stack, or the lowest
+    address with ``stack_size`` in bytes. ``tls``: an address. ``set_tid``: pids, the innermost
+    namespace's first. ``cgroup``: a descriptor of a cgroup v2 directory.
 
     Source: clone(2), include/uapi/linux/sched.h.
     """
@@ -62,7 +62,7 @@ class CloneArgs:
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if isinstance(other, CloneArgs) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment] # it changes
+    __hash__ = None  # type: ignore[assignment] # it is mutable
 
     def block(self) -> "Block":
         """The structure as the kernel reads it, and what it points to."""
@@ -79,15 +79,18 @@ class CloneArgs:
             _address("tls", self.tls),
             set_tid.buffer_info()[0] if set_tid else 0,
             len(set_tid),
-            descriptor(self.cgroup),
+            cgroup_descriptor(self.cgroup),
         )
         try:
             return Block(_LAYOUT.pack(*words), words, set_tid)
         except struct.error:
-            raise ValueError("a field of clone_args is negative or has more than 64 bits") from None
+            name, word = next(
+                w for w in zip(_FIELDS, words, strict=True) if not 0 <= w[1] < 1 << 64
+            )
+            raise ValueError(f"invalid {name}: expected 0 to 2**64 - 1, got {word}") from None
 
     def stack_range(self) -> tuple[int, int]:
-        """The lowest address and the size in bytes, as the kernel wants them; 0, 0 for none."""
+        """The lowest address and the size in bytes; 0, 0 for no stack of its own."""
         if isinstance(self.stack, Stack):
             return self.stack.base, self.stack.size if self.stack_size is None else self.stack_size
         size = 0 if self.stack_size is None else whole_number("stack_size", self.stack_size)
@@ -95,8 +98,8 @@ class CloneArgs:
 
 
 def checked_pids(pids: Sequence[int]) -> "array[int]":
-    """Those of set_tid; TypeError for what is no number."""
-    return array("i", [whole_number("set_tid: a pid", pid) for pid in pids])
+    """The pids of set_tid as the kernel reads them; TypeError for what is not an int."""
+    return array("i", [whole_number("set_tid", pid) for pid in pids])
 
 
 def _address(what: str, value: Address | None) -> int:
@@ -107,7 +110,7 @@ _NO_PIDS = array("i")
 
 
 class Block:
-    """A packed ``struct clone_args``; ``set_tid`` keeps alive what it points to."""
+    """A packed ``struct clone_args``; ``set_tid`` keeps the array alive that it points to."""
 
     def __init__(self, packed: bytes, fields: tuple[int, ...], set_tid: "array[int]") -> None:
         self.packed = packed
@@ -118,16 +121,17 @@ class Block:
 def require_size(block: Block, size: int) -> None:
     """Refuse a version of the structure that cannot hold the fields in use."""
     if size not in SIZES:
-        raise ValueError(f"clone_args has {', '.join(map(str, SIZES))} bytes, not {size}")
-    if any(block.fields[size // 8 :]):
-        raise ValueError(f"a field beyond byte {size} is set: it needs a larger clone_args")
+        raise ValueError(f"invalid size: expected one of {', '.join(map(str, SIZES))}, got {size}")
+    for name, word in zip(_FIELDS[size // 8 :], block.fields[size // 8 :], strict=True):
+        if word:
+            raise ValueError(f"invalid size: clone_args of {size} bytes has no field {name}")
 
 
 def asked_of(args: CloneArgs, block: Block, call: "Call", size: int = SIZES[-1]) -> dict[str, Any]:
-    """The fields of a request as the law knows them, of those that can decide an answer."""
+    """The fields of a request that a rule of the law may ask for, by the law's names."""
     asked = dict(zip(_FIELDS, block.fields, strict=True))
     given: dict[str, Any] = {
-        name: asked[name] for name in _FIELDS if asked[name] and name not in _APART
+        name: asked[name] for name in _FIELDS if asked[name] and name not in _OTHERWISE_GIVEN
     }
     if call == "clone":
         return {name: given[name] for name in _CLONE_FIELDS & given.keys()}
@@ -142,7 +146,7 @@ _FIELDS = (
     *("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls"),
     *("set_tid", "set_tid_size", "cgroup"),
 )
-_APART = {"flags", "exit_signal", "set_tid", "cgroup"}
+_OTHERWISE_GIVEN = {"flags", "exit_signal", "set_tid", "cgroup"}
 _CLONE_FIELDS = {"pidfd", "child_tid", "parent_tid", "tls"}
 
 
@@ -151,20 +155,24 @@ def address(word: None) -> int: ...
 @overload
 def address(word: TidWord | Address) -> int: ...
 def address(word: TidWord | Address | None) -> int:
-    """Where the word is, as the kernel wants it: 0 for none."""
+    """The address of a word that the kernel is to write; 0 for none."""
     if isinstance(word, TidWord):
         return word.address
     if isinstance(word, bool) or not isinstance(word, int | None):
-        raise TypeError(f"a word is a TidWord or an address, not {type(word).__name__}")
+        raise TypeError(
+            f"invalid word: expected a TidWord or an address, got {type(word).__name__}"
+        )
     return word or 0
 
 
-def descriptor(file: int | HasFileno | None) -> int:
-    """The number of an open descriptor; 0 for none."""
+def cgroup_descriptor(file: int | HasFileno | None) -> int:
+    """The cgroup's descriptor as a number; 0 for none."""
     if file is None:
         return 0
     if isinstance(file, int):
         return whole_number("cgroup", file)
     if not hasattr(file, "fileno"):
-        raise TypeError(f"cgroup is a descriptor or has fileno(), not {type(file).__name__}")
+        raise TypeError(
+            f"invalid cgroup: expected a descriptor or an object with fileno(), got {type(file).__name__}"
+        )
     return file.fileno()

@@ -1,4 +1,4 @@
-"""Descriptors that are open for as long as an object needs them."""
+"""Descriptors that an object owns and closes."""
 
 import os
 import threading
@@ -7,22 +7,22 @@ from typing import Any
 
 
 class Descriptors:
-    """Descriptors of the process that made this, open until they are closed or this is given up."""
+    """Descriptors in the table of the process that made this object, closed with it."""
 
-    _maker = 0  # until it is made
+    _maker = 0  # the class attribute is seen by __del__ when __init__ did not run
 
     def __init__(self) -> None:
         self._open: list[int] = []
         self._maker = os.getpid()
-        _close_given_up()
+        _close_left_by_others()
 
     def open(self, opener: Callable[..., int], *arguments: Any) -> int:
-        """Open one, and have it from the same moment: no handler of a signal comes between."""
+        """Open one and own it in one step, so that no signal handler runs between the two."""
         self._open.extend(map(opener, *([argument] for argument in arguments)))
         return self._open[-1]
 
     def close(self) -> None:
-        """Nobody needs them any more. In another process than its maker's it waits for the maker."""
+        """Close them; called in another process, it leaves that to the one that opened them."""
         _close(self._maker, self._open)
 
     def __del__(self) -> None:
@@ -30,23 +30,25 @@ class Descriptors:
             self.close()
 
 
-# A child in shared memory may be the last to have one, where the numbers mean something else.
-_given_up: list[tuple[int, list[int]]] = []
+# A child in shared memory may drop the last reference: in its table the numbers mean other files.
+_left_by_others: list[tuple[int, list[int]]] = []
 
 
 def _close(maker: int, numbers: list[int]) -> None:
     if maker == os.getpid():
         while numbers:
             os.close(numbers.pop())
-    elif numbers and maker == threading.main_thread().native_id:  # others' tables end with them
-        _given_up.append((maker, numbers))
+    elif (
+        numbers and maker == threading.main_thread().native_id
+    ):  # any other maker's table ends with it
+        _left_by_others.append((maker, numbers))
 
 
-def _close_given_up() -> None:
-    """What of this process others have given up; each entry is taken by one task alone."""
-    for _ in range(len(_given_up)):
+def _close_left_by_others() -> None:
+    """Close this process's descriptors of such objects; each entry is taken by one task alone."""
+    for _ in range(len(_left_by_others)):
         try:
-            maker, numbers = _given_up.pop(0)
+            maker, numbers = _left_by_others.pop(0)
         except IndexError:
             return
         _close(maker, numbers)

@@ -1,4 +1,4 @@
-"""The kernel's names for what an option can say, and their numbers."""
+"""The kernel's names for the values of options, and their numbers."""
 
 import signal
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,14 @@ from ..flags import LAST_SIGNAL, CloneFlag, whole_number
 
 
 class HasFileno(Protocol):
-    """Whatever names an open descriptor."""
+    """An object with an open descriptor."""
 
     def fileno(self) -> int:
         """The descriptor."""
 
+
+AT_FDCWD = -100  # openat(2): a path relative to the working directory
+WALL = 0x40000000  # waitid(2) __WALL: children with any exit signal
 
 # include/uapi/linux/capability.h: the place in this list is the number
 _CAPABILITIES = """
@@ -76,15 +79,15 @@ NAMESPACES: Mapping[str, int] = {
 
 _SIGNALS: Mapping[str, int] = {name: one.value for name, one in signal.Signals.__members__.items()}
 
-_FEW = 8  # which an error may list
+_FEW = 8  # an error lists up to so many names
 
 T = TypeVar("T")
 
 
 def find(names: Mapping[str, T], name: str, what: str, prefix: str = "") -> T:
-    """What goes by that name, with or without its prefix; UnknownNameError with the nearest."""
+    """The value of that name, with or without its prefix; UnknownNameError with the most similar name."""
     if not isinstance(name, str):
-        raise TypeError(f"a {what} goes by its name, not by a value of {type(name).__name__}")
+        raise TypeError(f"invalid {what}: expected a name, got {type(name).__name__}")
     short = name.upper().removeprefix(prefix)
     found = names.get(short, names.get(name))
     if found is None:
@@ -95,7 +98,7 @@ def find(names: Mapping[str, T], name: str, what: str, prefix: str = "") -> T:
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The known name that a misspelt one is likely to mean; cutoff: how like it must be, up to 1."""
+    """The known name most similar to a misspelt one; cutoff: the least similarity, 0 to 1."""
     import difflib  # only a misspelt name needs it
 
     known = {one.upper(): one for one in names}
@@ -104,11 +107,11 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
 
 
 def signal_number(which: int | str) -> int:
-    """A signal by number or name; ValueError for what is none."""
+    """A signal by number or name; ValueError when there is no such signal."""
     if isinstance(which, str):
         return find(_SIGNALS, _with_prefix(which), "signal")
-    if not 1 <= whole_number("a signal", which) <= LAST_SIGNAL:
-        raise ValueError(f"a signal is 1 to {LAST_SIGNAL}, not {which}")
+    if not 1 <= whole_number("signal", which) <= LAST_SIGNAL:
+        raise ValueError(f"invalid signal: expected 1 to {LAST_SIGNAL}, got {which}")
     return index(which)
 
 

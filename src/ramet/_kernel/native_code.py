@@ -1,4 +1,4 @@
-"""What counts as native code, or as a word for it: an int, a pointer of ctypes or of cffi."""
+"""The address of native code or of its argument: from an int, or a pointer of ctypes or cffi."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 def address_of(pointer: Any) -> int | None:
     """The address that an int or a foreign pointer stands for; None for anything else.
 
-    Neither ctypes nor cffi is imported for it: whoever has such a pointer has imported them.
+    Neither ctypes nor cffi is imported here: the caller who has such a pointer has imported it.
     """
     if isinstance(pointer, int):
         return int(pointer)

@@ -1,17 +1,17 @@
-"""Kills for want of memory, as a cgroup counts them: what tells one from any other SIGKILL."""
+"""The kernel's out-of-memory kills, as a cgroup counts them: they tell one from any other SIGKILL."""
 
 import os
 import re
 from typing import Self
 
-# Of version 2, without and with those below it, and of version 1.
+# Version 2: of this cgroup alone, or with those below it. Version 1.
 _FILES = ("memory.events.local", "memory.events", "memory.oom_control")
 _COUNT = rb"(?m)^oom_kill (\d+)$"
 _READ_BYTES = 4096
 
 
 class OomKills:
-    """The kills of one cgroup since a child's clone call in it."""
+    """The count of one cgroup, and what it was before a child was made in it."""
 
     def __init__(self, path: str, before: int) -> None:
         self.path = path
@@ -19,7 +19,7 @@ class OomKills:
 
     @classmethod
     def before_clone(cls, directory: int) -> Self | None:
-        """By the descriptor of the directory; None where such kills are not counted.
+        """For the cgroup behind a descriptor of its directory; None where such kills are not counted.
 
         Needs: the memory controller; Linux 4.13.
         Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
@@ -38,8 +38,8 @@ class OomKills:
                 os.close(file)
         return None
 
-    def are_more(self) -> bool:
-        """Whether there has been one since; not when the cgroup is gone."""
+    def has_increased(self) -> bool:
+        """Whether the count is higher now; False when the cgroup was removed."""
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

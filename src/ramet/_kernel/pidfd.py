@@ -1,18 +1,15 @@
-"""What a pidfd tells: that its task has ended, and with what status."""
+"""pidfds: whether a task has ended, with what status, and signals for it."""
 
 import fcntl
-import math
 import os
 import select
 import signal
 import struct
-import time
 from collections.abc import Iterable
 
 from .. import _core
 from ..exit_status import ExitStatus
-
-_LONGEST_POLL_MS = (1 << 31) - 1
+from .timeouts import deadline_after, milliseconds_until, seconds_until
 
 # ioctl(pidfd, PIDFD_GET_INFO, struct pidfd_info), include/uapi/linux/pidfd.h
 _GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
@@ -21,7 +18,7 @@ _INFO_EXIT = 1 << 3
 
 
 def wait_readable(pidfd: int, timeout: float | None) -> bool:
-    """Wait until the task has ended; timeout in seconds, None for ever. False when the time is up.
+    """Wait until the task has ended; timeout in seconds, None for ever. False when the timeout is over.
 
     Source: pidfd_open(2), poll(2).
     """
@@ -29,7 +26,7 @@ def wait_readable(pidfd: int, timeout: float | None) -> bool:
 
 
 def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:
-    """Wait until one of the tasks has ended, and tell which have; empty when the time is up.
+    """Wait until one of the tasks has ended; returns which have, empty when the timeout is over.
 
     timeout: in seconds, None for ever. A descriptor that is closed counts as one of them.
     Source: pidfd_open(2), poll(2).
@@ -37,18 +34,19 @@ def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:
     poll = select.poll()
     for pidfd in pidfds:
         poll.register(pidfd, select.POLLIN)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = deadline_after(timeout)
     while True:
-        ready = poll.poll(_milliseconds_until(deadline))
-        if ready or (deadline is not None and time.monotonic() >= deadline):
+        ready = poll.poll(milliseconds_until(deadline))
+        if ready or seconds_until(deadline) == 0:
             return [pidfd for pidfd, _ in ready]
 
 
 def send(pidfd: int, pid: int, number: int) -> None:
-    """A signal for the task that the pidfd stands for.
+    """Send a signal to the task of the pidfd.
 
-    A filter may know kill(2) and not this call: then by its pid, which is its own as long as it has
-    not ended. ProcessLookupError when it has, PermissionError when it may not be signalled.
+    A seccomp filter may allow kill(2) and not this call: then the signal goes to the pid, which no
+    other task can have before this one ends. ProcessLookupError when it has ended, PermissionError
+    when it may not be signalled.
     Source: pidfd_send_signal(2), kill(2).
     """
     try:
@@ -61,16 +59,19 @@ def send(pidfd: int, pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _milliseconds_until(deadline: float | None) -> int | None:
-    """poll() counts whole milliseconds: rounding up, so that it never ends before its time."""
-    if deadline is None:
-        return None
-    left = max(0.0, deadline - time.monotonic())
-    return math.ceil(min(left * 1000, _LONGEST_POLL_MS))
+def exists(pid: int) -> bool:
+    """Whether there is such a task, a zombie included. Source: kill(2)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def exit_status(pidfd: int | None) -> ExitStatus:
-    """How a task ended that is not ours to wait for; unknown while nobody has reaped it.
+    """How a task ended that has another parent; unknown until that parent has reaped it.
 
     Needs: Linux 6.15, else unknown. Source: include/uapi/linux/pidfd.h PIDFD_INFO_EXIT.
     """

@@ -1,61 +1,82 @@
-"""What /proc tells of who made whom."""
+"""What /proc tells of a task: its status, its state, and who made whom."""
 
 import os
 from collections.abc import Iterator
 
-_PPID, _START = 1, 19  # among the words behind the name in /proc/PID/stat, the state being 0
+# Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
+STATE, PPID, FLAGS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 19, 35
 
 
-def is_ours() -> bool:
-    """Whether /proc shows the pids that this process knows, and not those of another namespace."""
+def shows_own_pids() -> bool:
+    """Whether /proc is mounted and is that of this process's own pid namespace."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
 
 
+def status(task: int | str) -> dict[str, str]:
+    """The fields of /proc/TASK/status by name. Source: proc_pid_status(5)."""
+    with open(f"/proc/{task}/status", encoding="utf-8", errors="replace") as lines:
+        fields = (line.partition(":") for line in lines)
+        return {name: " ".join(value.split()) for name, _, value in fields}
+
+
+def stat(task: int | str) -> list[str]:
+    """The words of /proc/TASK/stat that follow the name, which may itself hold brackets.
+
+    Source: proc_pid_stat(5).
+    """
+    with open(f"/proc/{task}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
 def children(pid: int) -> list[int]:
-    """Whom a process has made or adopted. Only of one that is stopped it is sure to be the whole.
+    """The children of a process, also those that were reparented to it. Complete only while it is stopped.
 
     Source: proc_pid_task_children(5).
     """
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-    return [child for thread in threads for child in children_of_thread(pid, int(thread))]
+    return [child for thread in _threads(pid) for child in children_of_thread(pid, int(thread))]
 
 
 def children_of_thread(pid: int, thread: int) -> list[int]:
-    """Whom a thread has made or adopted; those of the whole process on a kernel that does not tell."""
+    """The children of one thread; of the whole process on a kernel without CONFIG_PROC_CHILDREN."""
     folder = f"/proc/{pid}/task/{thread}"
     try:
         with open(f"{folder}/children", encoding="ascii") as listing:
             return [int(word) for word in listing.read().split()]
     except OSError:
-        # Gone, or a kernel without CONFIG_PROC_CHILDREN.
         return _children_by_search(pid) if os.path.exists(folder) else []
 
 
 def parent(pid: int) -> int | None:
-    """Whose child a process is, None when there is no such process."""
-    words = _stat(f"/proc/{pid}/stat")
-    return int(words[_PPID]) if words else None
+    """The pid of the parent of a process, None when there is no such process."""
+    words = _stat_if_any(pid)
+    return int(words[PPID]) if words else None
 
 
-def start(pid: int) -> str:
-    """When a process was made: with the pid it names one process for good."""
-    words = _stat(f"/proc/{pid}/stat")
-    return words[_START] if words else ""
+def start_time(pid: int) -> str:
+    """When a process was made: pid and start time together identify one process."""
+    words = _stat_if_any(pid)
+    return words[START_TIME] if words else ""
+
+
+def state(task: int | str) -> str:
+    """The letter of the task's state, empty when there is no such task."""
+    words = _stat_if_any(task)
+    return words[STATE] if words else ""
 
 
 def states(pid: int) -> set[str]:
     """The letters of the states of all threads."""
+    return {letter for thread in _threads(pid) if (letter := state(f"{pid}/task/{thread}"))}
+
+
+def _threads(pid: int) -> list[str]:
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        return os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return set()
-    return {words[0] for thread in threads if (words := _stat(f"/proc/{pid}/task/{thread}/stat"))}
+        return []
 
 
 def _children_by_search(pid: int) -> list[int]:
@@ -66,9 +87,8 @@ def _processes() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def _stat(path: str) -> list[str]:
+def _stat_if_any(task: int | str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        return stat(task)
     except OSError:
         return []

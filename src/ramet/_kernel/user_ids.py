@@ -1,8 +1,8 @@
-"""The numbers of users and groups by name, remembered for as long as the files say the same.
+"""User and group ids by name, cached as long as the files they came from do not change.
 
-A look-up takes as long as half a clone call. What was found is remembered only where libc asks files
-before all else, and where it is in them: of any other source nobody tells when it changes. A root, a
-mount namespace or a file of another kind shows itself by another inode, or by other times.
+A look-up takes half as long as a clone call. It is cached only when libc looks into the files first and
+the name is in them: of no other source is it known when it changes. After chroot, in another mount
+namespace, or when a file was replaced, the inode or the change time differs.
 """
 
 import os
@@ -12,22 +12,21 @@ from typing import TypeAlias
 
 _SWITCH, _PASSWD, _GROUP = "/etc/nsswitch.conf", "/etc/passwd", "/etc/group"
 _NUMBER_FIELD = 2  # in a line of either file
-# A change shows by its time, which is only as fine as the kernel's clock; some file systems have seconds.
+# Two changes within one tick have the same change time; on some file systems a tick is a second.
 _LEAST_AGE_NS = 2_000_000_000
 
-Seen: TypeAlias = tuple[int, ...] | None
+FileVersions: TypeAlias = tuple[int, ...] | None
 
-_known: dict[tuple[str, str], tuple[Seen, int]] = {}
+_known: dict[tuple[str, str], tuple[FileVersions, int]] = {}
 _MOST_KNOWN = 256
 
 
-def seen() -> Seen:
-    """What tells whether the files are still the same; None where one is missing."""
+def file_versions() -> FileVersions:
+    """Inodes and change times of the files, which tell whether one has changed; None if one is missing."""
     try:
         switch, passwd, group = os.stat(_SWITCH), os.stat(_PASSWD), os.stat(_GROUP)
     except OSError:
         return None
-    # Whatever changes a file changes the last of these.
     return (
         *(switch.st_dev, switch.st_ino, switch.st_ctime_ns),
         *(passwd.st_dev, passwd.st_ino, passwd.st_ctime_ns),
@@ -35,18 +34,18 @@ def seen() -> Seen:
     )
 
 
-def uid(name: str, now: Seen) -> int:
-    """The number of a user, KeyError for none; now: what seen() has just said."""
+def uid(name: str, now: FileVersions) -> int:
+    """The id of a user, KeyError when there is none; now: what file_versions() has just returned."""
     return _number(_PASSWD, "passwd", name, now, _uid)
 
 
-def gid(name: str, now: Seen) -> int:
-    """The number of a group, as uid()."""
+def gid(name: str, now: FileVersions) -> int:
+    """The id of a group, as uid()."""
     return _number(_GROUP, "group", name, now, _gid)
 
 
 def _uid(name: str) -> int:
-    import pwd  # only who gives a name needs it
+    import pwd  # needed for names only
 
     return pwd.getpwnam(name).pw_uid
 
@@ -57,12 +56,14 @@ def _gid(name: str) -> int:
     return grp.getgrnam(name).gr_gid
 
 
-def _number(file: str, database: str, name: str, now: Seen, look_up: Callable[[str], int]) -> int:
+def _number(
+    file: str, database: str, name: str, now: FileVersions, look_up: Callable[[str], int]
+) -> int:
     known = _known.get((file, name))
     if known is not None and known[0] == now:
         return known[1]
     number = look_up(name)
-    if now is not None and _is_settled(now) and _files_say(file, database, name, number):
+    if now is not None and _is_settled(now) and _is_in_file(file, database, name, number):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[file, name] = now, number
@@ -70,10 +71,12 @@ def _number(file: str, database: str, name: str, now: Seen, look_up: Callable[[s
 
 
 def _is_settled(now: tuple[int, ...]) -> bool:
+    """Whether the last change is so old that the next one will have another time."""
     return max(now[2::3]) < time.time_ns() - _LEAST_AGE_NS
 
 
-def _files_say(file: str, database: str, name: str, number: int) -> bool:
+def _is_in_file(file: str, database: str, name: str, number: int) -> bool:
+    """Whether libc looks into the file first, and finds this number there."""
     sources = next((line[1:] for line in _lines(_SWITCH, None) if line[0] == f"{database}:"), [])
     if sources[:1] != ["files"]:
         return False

@@ -1,4 +1,4 @@
-"""One descriptor in an asyncio loop for all that is waited for in it."""
+"""One epoll descriptor in an asyncio loop, for all pidfds that its tasks wait for."""
 
 import asyncio
 import select
@@ -8,36 +8,35 @@ from weakref import ref
 
 
 class Watch:
-    """Tells which descriptors can be read, by an epoll descriptor that the loop watches.
+    """Waits for descriptors to become readable, by an epoll descriptor that the loop watches.
 
-    To add each to the loop's own selector and remove it again is Python all the way, and takes an
-    eighth of the time of a short program. The loop alone holds this, and lets go of it when it is
-    closed.
+    To add each of them to the loop's own selector and remove it again runs Python code, which takes an
+    eighth of the time of a short program. Only the loop refers to this object, until it is closed.
     Source: epoll(7).
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._epoll = select.epoll()
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        loop.add_reader(self._epoll, self._tell)
+        loop.add_reader(self._epoll, self._wake_waiters)
 
     async def readable(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
-        """Wait until it can be read; nobody else waits for it."""
+        """Wait until it can be read; no other task may wait for the same one."""
         self._epoll.register(descriptor, select.EPOLLIN)
         self._waiting[descriptor] = future = loop.create_future()
         try:
             await future
         finally:
             if descriptor in self._waiting:
-                self._forget(descriptor)
+                self._remove(descriptor)
 
-    def _tell(self) -> None:
+    def _wake_waiters(self) -> None:
         for descriptor, _ in self._epoll.poll(0):
-            future = self._forget(descriptor)
+            future = self._remove(descriptor)
             if not future.done():
                 future.set_result(None)
 
-    def _forget(self, descriptor: int) -> "asyncio.Future[None]":
+    def _remove(self, descriptor: int) -> "asyncio.Future[None]":
         self._epoll.unregister(descriptor)
         return self._waiting.pop(descriptor)
 
@@ -46,9 +45,9 @@ _watches: dict[int, ref[Watch]] = {}  # by the id of the loop
 
 
 def readable(descriptor: int) -> Coroutine[Any, Any, None] | None:
-    """A wait until a descriptor can be read for which nobody else waits.
+    """A wait until a descriptor can be read; no other task may wait for the same one.
 
-    None where it is not asyncio that runs this task: trio may be the guest of a loop.
+    None when this task is not one of asyncio: trio can run as the guest of an asyncio loop.
     """
     try:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Waiting for a child under whichever event loop runs: asyncio's, or trio's."""
+"""Waiting for a child under asyncio or trio, whichever runs."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -12,24 +12,24 @@ from anyio.lowlevel import checkpoint
 from ..exit_status import ExitStatus
 from . import asyncio_watch
 
-# How long a function that was interrupted has to come to its end: Child.terminate()'s default.
+# How long an interrupted function has to end: the default of Child.terminate().
 _GRACE_SECONDS = 1.0
 
 
 class Awaited(Protocol):
-    """What is asked of a child that somebody awaits."""
+    """What waiting needs of a child."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
 
     def poll(self) -> ExitStatus | None:
         """How it ended, or None while it runs."""
 
     def wait(self) -> ExitStatus:
-        """Wait for it, the loop standing still meanwhile."""
+        """Wait for it, which blocks the loop."""
 
     def copied_pidfd(self) -> int | None:
-        """A copy of its pidfd, the caller's to close; None where it has none, or none any more."""
+        """A copy of its pidfd, which the caller closes; None when it has none, or was waited for."""
 
 
 class Interruptible(Awaited, Protocol):
@@ -39,7 +39,7 @@ class Interruptible(Awaited, Protocol):
         """Raise an exception in it."""
 
     def terminate(self, grace: float) -> None:
-        """Interrupt it, and after a time of grace kill it if it is a process."""
+        """Interrupt it, and kill it after ``grace`` seconds if it is a process."""
 
 
 C = TypeVar("C", bound=Awaited)
@@ -51,10 +51,10 @@ async def conclude(
 ) -> ExitStatus:
     """Wait until the child has ended, and reap it.
 
-    cancelled: what is to be done about it after a cancellation; else it runs on.
+    cancelled: called with the child after a cancellation; else the child runs on.
 
-    Each waiter has a copy of the pidfd of its own: whoever reaps the child closes the first one,
-    and a loop is never told that what it watches was closed.
+    Each waiter has its own copy of the pidfd: the thread that reaps the child closes the first one, and
+    a loop gets no event for a descriptor that was closed.
     Source: pidfd_open(2), waitid(2).
     """
     copy = child.copied_pidfd()
@@ -71,7 +71,7 @@ async def conclude(
 
 
 async def end(child: Awaited) -> None:
-    """Kill the child and reap it, whatever is cancelled meanwhile."""
+    """Kill the child and reap it, also when this is cancelled meanwhile."""
     if child.poll() is not None:
         return
     child.kill()
@@ -79,13 +79,13 @@ async def end(child: Awaited) -> None:
         with CancelScope(shield=True):
             await conclude(child)
     finally:
-        child.wait()  # a shield is none against asyncio's own cancellation; this one is
+        child.wait()  # a shield does not hold off asyncio's own cancellation; a blocking wait does
 
 
 async def interrupt(child: Interruptible) -> None:
-    """Interrupt the function, so that nothing is lost, and wait for its end; after a second kill it.
+    """Interrupt the function, so that no memory is lost, and wait for its end; after a second kill it.
 
-    A thread of this process, which cannot be killed, is then left to itself.
+    A thread of this process cannot be killed, and runs on.
     """
     child.interrupt()
     try:
@@ -97,10 +97,10 @@ async def interrupt(child: Interruptible) -> None:
 
 
 async def in_new_thread(act: Callable[[], T]) -> T:
-    """What comes of a function in a thread that is made for it, and is all that the calling one is.
+    """Call a function in a new thread and return its result; a cancellation does not end it.
 
-    A thread that was kept would have what the calling one has given up, and perhaps other files
-    under the same numbers. No cancellation ends it.
+    A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
+    have rights that the calling one has given up, or other files under the same numbers.
     """
     outcome: Future[T] = Future()
     done = os.eventfd(0, os.EFD_CLOEXEC)
@@ -132,6 +132,6 @@ async def _ended_without_pidfd(child: Awaited) -> None:
 
 
 def readable(descriptor: int) -> Awaitable[None]:
-    """A wait until a descriptor can be read for which nobody else waits."""
+    """A wait until a descriptor can be read; no other task may wait for the same one."""
     wait = asyncio_watch.readable(descriptor)
     return wait_readable(descriptor) if wait is None else wait

@@ -1,4 +1,4 @@
-"""How a clone call waits, where it must: by blocking here, and in ramet.aio while a loop goes on."""
+"""The waits of a launch: blocking ones here, those of an event loop in ramet.aio."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -9,31 +9,31 @@ T = TypeVar("T")
 
 
 class Underway(Protocol):
-    """A child on its way to its program; see launching.Underway."""
+    """A launched child before its exec; see launching.Underway."""
 
     def reach(self, gate: int) -> tuple[int, int]:
-        """Wait until the child is at that gate."""
+        """Wait until the child is at that gate, and return its report."""
 
 
 class Spawned(Protocol):
-    """What a program is started with, as with a Command."""
+    """A program that can be spawned, such as a Command."""
 
     def spawn(self) -> Any:
         """Make the child."""
 
 
 class Waits(Protocol):
-    """All that a clone call waits for."""
+    """The waits of a launch."""
 
     async def reach(self, child: Any, gate: int) -> tuple[int, int]:
-        """The child is at that gate, or has failed on the way: the report."""
+        """Wait until the child is at that gate or has failed, and return its report."""
 
     async def run(self, command: Any) -> ExitStatus:
-        """A program has come to its end."""
+        """Run a program to its end."""
 
 
 class Blocking:
-    """Waits for which the calling thread stands still."""
+    """Waits that block the calling thread."""
 
     async def reach(self, child: Underway, gate: int) -> tuple[int, int]:
         """See Waits."""
@@ -48,10 +48,10 @@ class Blocking:
 BLOCKING = Blocking()
 
 
-def at_once(steps: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-    """What comes of steps whose waits are blocking, without any loop."""
+def run_blocking(function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    """Run a coroutine function whose waits all block: it needs no loop."""
     try:
-        steps(*arguments).send(None)
+        function(*arguments).send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return] # what the coroutine returns
-    raise AssertionError("a blocking wait has suspended its caller")
+    raise AssertionError("a coroutine with blocking waits was suspended")

@@ -31,7 +31,7 @@ from .._kernel.clone_bits import (
 )
 from .._preflight.quick_check import check, own_refusal, refusal
 from ..errors import CloneError
-from .memory_sharers import remember
+from .memory_sharers import add_sharer
 from .tree import subreaper
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def call(
         raise refusal(error, flags, args.exit_signal, name, asked, **fields) from None
     subreaper.note(pid)
     if task is not None:
-        remember(task, flags)
+        add_sharer(task, flags)
     return pid, task
 
 
@@ -172,7 +172,7 @@ def share(
     if subreaper.blocks:
         subreaper.note(child.pid)
     if not flags & VFORK:
-        remember(cast(SharedTask, child._task), flags)
+        add_sharer(cast(SharedTask, child._task), flags)
     return lost
 
 

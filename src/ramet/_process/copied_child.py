@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 from .._kernel.clone_args import CloneArgs
 from . import clone_call
-from .child import Child, sweep
+from .child import Child
 from .result_channel import ResultChannel, prepare
+from .unreaped import reap_ended
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ def copy_as_asked(
     channel: ResultChannel,
 ) -> None:
     """A child with a memory of its own, and with what the request says; the library's own."""
-    sweep()
+    reap_ended()
     prepare()
     plainly = clone_call.is_plain_fork(request)
     clone_call.copy(child, channel, None if plainly else request, fn, args)

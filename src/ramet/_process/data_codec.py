@@ -1,16 +1,16 @@
-"""Values as data: what one may read from a child that is trusted with nothing.
+"""Values as data, which can be read safely from a child that is not trusted.
 
-JSON, in which an object whose only name begins with a dollar is a type, and what it is made of. What
-is large (bytes, bytearrays, arrays) lies beside the text, in buffers that the text takes one after
-the other. So reading makes values of the types below and nothing else, imports nothing that the
-text names, and uses memory in proportion to what was sent. Types are exact: a subclass, whose
-code would be lost on the way, is refused, and so is what holds itself.
+The format is JSON. An object with a single name that begins with a dollar is a value of another type. Large
+values (bytes, bytearrays, arrays) are in buffers beside the text, which refers to them in order. So
+reading makes values of the types below only, imports nothing that the text names, and uses memory in
+proportion to what was sent. Types are exact: a subclass is refused, since its code would be lost, and so
+is a container that holds itself.
 
-Why JSON: its reader is in the standard library, is written in C, and has met hostile text for
-fifteen years. It takes longer than pickle: 2 to 20 times for reading, up to 50 for writing, at most 3 us
-an item, and the same for buffers. msgpack takes 1 to 2.5 times as long as pickle, and as long as
-this for types of its own; it would have to be installed. marshal and pickle, also with a list of
-allowed classes, let nine bytes take half a gigabyte.
+Why JSON: its reader is in the standard library, is written in C, and has been tried with hostile text for
+fifteen years. It is slower than pickle: 2 to 20 times for reading, up to 50 for writing, at most 3 us
+an item, and as fast for buffers. msgpack takes 1 to 2.5 times as long as pickle, and as long as
+this for types that it does not know itself; it would be a dependency. With marshal and pickle, even with a
+list of allowed classes, nine bytes can allocate half a gigabyte.
 """
 
 import json
@@ -22,12 +22,11 @@ from typing import Any
 
 __all__ = ["DataError", "decoded", "encoded"]
 
-_DEEPEST = 100  # levels; text of a thousand would be read, and be in nobody's interest
-_SHORT_BYTES = 64  # or fewer are in the text
-_DECIMAL_BITS = (
-    2048  # fewer digits than any limit on them; what is longer is written in hexadecimal
-)
-_MOST_OF_ONE_HASH = 1000  # keys that share it cost their square in time
+_DEEPEST = 100  # levels; the reader itself would take a thousand
+_SHORT_BYTES = 64  # up to so many are in the text, more in a buffer
+# As few digits as sys.set_int_max_str_digits() always allows; longer ints are written in hexadecimal.
+_DECIMAL_BITS = 2048
+_MOST_OF_ONE_HASH = 1000  # the time for keys with equal hashes grows with their square
 _AS_THEY_ARE = frozenset({bool, float, str, type(None)})
 _ARRAY_TYPES = frozenset("bBhHiIlLqQfd")
 # numpy's types of plain memory: no objects, no fields.
@@ -35,14 +34,14 @@ _NUMPY_TYPE = re.compile(r"[<>|][biufcSU][0-9]{1,9}|[<>][mM]8(\[[0-9]{0,9}[a-zA-
 
 
 class DataError(ValueError):
-    """What is no data, or was not written by this codec."""
+    """The value is not data, or the text was not written by this codec."""
 
 
 # ---- writing
 
 
 def encoded(value: object) -> tuple[bytes, list[memoryview]]:
-    """The value as text, and the buffers beside it. Raises DataError where it is no data."""
+    """The value as text, and the buffers beside it. Raises DataError when it is not data."""
     buffers: list[memoryview] = []
     tree = _tree(value, buffers, 0)
     text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), check_circular=False)
@@ -56,7 +55,7 @@ def _tree(value: Any, buffers: list[memoryview], depth: int) -> Any:
     if kind is int:
         return value if value.bit_length() <= _DECIMAL_BITS else {"$int": f"{value:x}"}
     if depth >= _DEEPEST:
-        raise DataError(f"it is nested deeper than {_DEEPEST} levels, or holds itself")
+        raise DataError(f"the value is nested deeper than {_DEEPEST} levels, or holds itself")
     if kind is list:
         return _items(value, buffers, depth)
     if kind is dict and not _is_ambiguous(value):
@@ -68,7 +67,7 @@ def _tree(value: Any, buffers: list[memoryview], depth: int) -> Any:
     if write is None and _is_of_numpy(value):
         write = _write_numpy
     if write is None:
-        raise DataError(f"a {kind.__module__}.{kind.__qualname__} is no data: {_KNOWN}")
+        raise DataError(f"a {kind.__module__}.{kind.__qualname__} is not data: {_KNOWN}")
     return write(value, buffers)
 
 
@@ -82,7 +81,7 @@ def _items(values: list[Any], buffers: list[memoryview], depth: int) -> list[Any
 
 
 def _is_ambiguous(value: dict[Any, Any]) -> bool:
-    """Whether it is no object of JSON as it is, or would be taken for a type."""
+    """Whether JSON has no such object, or would read it as a type."""
     if not set(map(type, value)) <= {str}:
         return True
     return len(value) == 1 and next(iter(value)).startswith("$")
@@ -116,18 +115,20 @@ def _write_bytearray(value: bytearray, buffers: list[memoryview]) -> Any:
 
 def _write_array(value: Any, buffers: list[memoryview]) -> Any:
     if value.typecode not in _ARRAY_TYPES:
-        raise DataError(f"an array of type {value.typecode!r} is no data")
+        raise DataError(f"an array of type {value.typecode!r} is not data")
     buffers.append(memoryview(value).cast("B"))
     return {"$array": value.typecode}
 
 
 def _write_date_and_time(value: Any, _: list[memoryview]) -> Any:
-    """A time zone is a fixed difference from UTC: any other has rules, which are code."""
+    """Only time zones with a fixed difference from UTC: any other has rules, which are code."""
     zone = value.tzinfo
     if zone is not None and f"{type(zone).__module__}.{type(zone).__qualname__}" != (
         "datetime.timezone"
     ):
-        raise DataError(f"a time in {zone!r} is no data: make it UTC, or a datetime.timezone")
+        raise DataError(
+            f"a time in {zone!r} is not data: convert it to UTC or to a datetime.timezone"
+        )
     return {f"${type(value).__name__}": [value.isoformat(), value.fold]}
 
 
@@ -140,7 +141,7 @@ def _write_numpy(value: Any, buffers: list[memoryview]) -> Any:
     numpy = sys.modules["numpy"]
     dtype = value.dtype
     if not _NUMPY_TYPE.fullmatch(dtype.str):
-        raise DataError(f"an array of {dtype} is no data: only of numbers, times, bytes and text")
+        raise DataError(f"an array of {dtype} is not data: expected numbers, times, bytes or text")
     shape = list(value.shape) if type(value) is numpy.ndarray else None
     buffers.append(memoryview(value.tobytes()))
     return {"$numpy": [dtype.str, shape]}
@@ -170,14 +171,14 @@ _KNOWN = (
 
 
 def decoded(text: bytes, buffers: Iterable[memoryview]) -> Any:
-    """The value, of which nothing lies in the buffers. Raises DataError for whatever is none."""
+    """The value, copied from text and buffers. Raises DataError for text of another format."""
     try:
         reader = _Reader(buffers)
         value = json.loads(text.decode("utf-8", "surrogatepass"), object_hook=reader.made)
         reader.require_all_taken()
     except DataError:
         raise
-    except Exception as error:  # also of what could not be, as a date of the year 0
+    except Exception as error:  # of impossible values, too, such as a date of the year 0
         raise DataError(f"{type(error).__name__}: {error}") from None
     return value
 
@@ -187,7 +188,7 @@ class _Reader:
         self._buffers = iter(buffers)
 
     def made(self, members: dict[str, Any]) -> Any:
-        """What one object of the text stands for."""
+        """The value of one JSON object."""
         if len(members) != 1:
             return members
         ((name, content),) = members.items()
@@ -195,18 +196,18 @@ class _Reader:
             return members
         read = _READERS.get(name)
         if read is None:
-            raise DataError(f"there is no type {name[:32]!r}")
+            raise DataError(f"unknown type {name[:32]!r}")
         return read(content, self._next)
 
     def _next(self) -> memoryview:
         buffer = next(self._buffers, None)
         if buffer is None:
-            raise DataError("it uses more buffers than there are")
+            raise DataError("the text refers to more buffers than were sent")
         return buffer
 
     def require_all_taken(self) -> None:
         if next(self._buffers, None) is not None:
-            raise DataError("it uses fewer buffers than there are")
+            raise DataError("the text refers to fewer buffers than were sent")
 
 
 _Next = Callable[[], memoryview]
@@ -214,19 +215,19 @@ _Next = Callable[[], memoryview]
 
 def _hashed(items: list[Any]) -> list[Any]:
     if len(items) - len(set(map(hash, items))) > _MOST_OF_ONE_HASH:
-        raise DataError("its keys were chosen to have the same hash")
+        raise DataError("too many keys have the same hash")
     return items
 
 
 def _list(content: Any) -> list[Any]:
     if type(content) is not list:
-        raise DataError(f"a list is expected, not a {type(content).__name__}")
+        raise DataError(f"expected a list, got a {type(content).__name__}")
     return content
 
 
 def _text(content: Any) -> str:
     if type(content) is not str:
-        raise DataError(f"text is expected, not a {type(content).__name__}")
+        raise DataError(f"expected text, got a {type(content).__name__}")
     return content
 
 
@@ -241,7 +242,7 @@ def _read_bytes(content: Any, following: _Next) -> bytes:
 
 def _read_array(content: Any, following: _Next) -> Any:
     if _text(content) not in _ARRAY_TYPES:
-        raise DataError(f"there are no arrays of type {content[:8]!r}")
+        raise DataError(f"unknown array type {content[:8]!r}")
     made = array(content)
     made.frombytes(following())
     return made
@@ -284,10 +285,10 @@ def _read_decimal(content: Any, _: _Next) -> Any:
 def _read_numpy(content: Any, following: _Next) -> Any:
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
-        raise DataError("it holds an array of numpy, which is not imported here")
+        raise DataError("the value holds a numpy array, and numpy is not imported in this process")
     name, shape = _list(content)
     if not _NUMPY_TYPE.fullmatch(_text(name)):
-        raise DataError(f"there are no arrays of {name[:32]!r}")
+        raise DataError(f"unknown numpy type {name[:32]!r}")
     flat = numpy.frombuffer(bytearray(following()), numpy.dtype(name))
     if shape is not None:
         return flat.reshape([*map(int, _list(shape))])

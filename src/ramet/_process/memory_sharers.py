@@ -1,4 +1,4 @@
-"""The tasks that use this process's memory, as long as they do."""
+"""The tasks that share this process's memory: listed, and ended with the interpreter."""
 
 import atexit
 import contextlib
@@ -14,43 +14,43 @@ _PAUSE_SECONDS = 0.001
 
 
 class Sharer(NamedTuple):
-    """What is to be known of a task that uses this process's memory."""
+    """Who made such a task, and of which kind it is."""
 
     maker: int
     is_thread: bool
 
 
-# Whoever holds their handles.
+# Also those whose handles are gone.
 _sharers: dict[SharedTask, Sharer] = {}
 
 
-def remember(task: SharedTask, flags: int) -> None:
-    """Keep it until it is over: forget() lets it go, or this does, at each power of two."""
+def add_sharer(task: SharedTask, flags: int) -> None:
+    """List it until remove_sharer(); at each power of two this removes those that have ended."""
     if len(_sharers) & (len(_sharers) - 1) == 0:
         for other in [other for other in list(_sharers) if other.done]:
-            forget(other)
+            remove_sharer(other)
     _sharers[task] = Sharer(os.getpid(), bool(flags & THREAD))
 
 
-def forget(task: SharedTask) -> None:
-    """It is over."""
+def remove_sharer(task: SharedTask) -> None:
+    """It has ended."""
     _sharers.pop(task, None)
 
 
 @atexit.register
 def _end_sharers() -> None:
-    """No task may use the memory of an interpreter that ends: kill them, and wait for threads.
+    """Kill them, and wait for threads: the interpreter is about to free the memory that they use.
 
-    A thread cannot be killed alone; that the exit waits for it is what threading does, too.
+    A thread cannot be killed alone; the exit waits for it, as it does for threads of threading.
     """
     if _core.close():
-        time.sleep(_PAUSE_SECONDS)  # one that was just made is remembered by now
+        time.sleep(_PAUSE_SECONDS)  # a task that was just made is listed by now
     me = os.getpid()
     for task, sharer in list(_sharers.items()):
         if sharer.maker != me or task.done:
             continue
         if not sharer.is_thread:
-            with contextlib.suppress(PermissionError):  # it has other rights, and we have not
+            with contextlib.suppress(PermissionError):  # it has another user by now
                 task.kill(-1)
         task.wait(None)
     _core.drain()

@@ -1,15 +1,15 @@
-"""How the outcome of a function crosses from one memory to another.
+"""How the outcome of a function gets from the child's memory to the parent's.
 
 The child writes it into a mapping that both share, and ends; the parent reads it there. The mapping
-is as large as the machine's memory and takes only the pages that are written, so nothing needs to
-be said beforehand about the size of a result, and no descriptor is open that the function could
-close. What needs no more (None, a number, a short text) the core writes and reads itself.
+is as large as the machine's memory and uses only the pages that are written: so the size of a result
+need not be known beforehand, and there is no descriptor that the function could close. None, a number
+or a short text is written and read by the core.
 
-A pickle can run anything as whoever loads it. So the parent loads one only of a child that may do
-what the parent may; before the child is reaped, it asks the kernel for the child's rights. Anybody
-else is read as data. The child may write into the mapping whatever it likes, and may have left
-behind a process that goes on doing so: what is read as data is copied, and each number is read once. Of
-a trusted child large buffers (numpy arrays, bytearrays in pickle's protocol 5) are used where they lie.
+Loading a pickle can run any code with the rights of the process that loads it. So the parent loads only
+the pickle of a child that has the parent's rights, which it compares before it reaps the child. The result
+of any other child is read as data. A child may write anything into the mapping, and may leave a process
+behind that goes on writing: so data is copied, and each number is read once. Large buffers of a trusted
+child (numpy arrays, bytearrays in pickle's protocol 5) are used in place, without a copy.
 """
 
 from collections.abc import Callable
@@ -32,11 +32,11 @@ __all__ = [
     "printable",
 ]
 
-_HOW_TO_TRUST = "a child that is to be believed all the same is made with trusted=True"
+_HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - it is no error, it shows one
-    """Where in the child an exception was raised: the cause of what ``result()`` raises."""
+class RemoteTraceback(Exception):  # noqa: N818 - not an error itself: it shows one
+    """The child's traceback: the cause of the exception that ``result()`` raises."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -47,7 +47,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error, it shows one
 
 
 class FailedStep(NamedTuple):
-    """Which step of its own setup a child has failed in, before its function."""
+    """The step of its setup in which a child failed, before its function."""
 
     step: int
     errno: int
@@ -56,45 +56,45 @@ class FailedStep(NamedTuple):
 class ResultChannel(_core.Mapping):
     """A mapping for one outcome: made before the clone call, written by the child, read after.
 
-    trusted: whether the child is, as the caller said; None: by its rights.
+    trusted: whether the caller trusts the child; None: decided by the child's rights.
     """
 
-    # What is raised when the step of that number has failed with that errno.
+    # Makes the exception for a failed step, from its number and errno.
     failure: Callable[[int, int], BaseException] | None = None
-    # Why it is not, by its rights; empty when it is. None: nobody has looked.
+    # Why the child's rights make it less trusted; empty when they do not, None until they are compared.
     _doubt: str | None = None
 
     # ---- in the child
 
     def put_object(self, value: object) -> int:
-        """Write down what the function returned, as it is. Returns the exit code."""
+        """Write what the function returned, as a pickle. Returns the exit code."""
         return result_layout.put_value(memoryview(self), value)
 
     def put_data_or_object(self, value: object) -> int:
-        """The same as data if it is any; else its parent will see whether to load it."""
+        """Write it as data if it can be; else as a pickle, and the parent decides whether to load it."""
         why = self._why_no_data(value)
         return result_layout.put_value(memoryview(self), value, why) if why else 0
 
     def put_data(self, value: object) -> int:
-        """The same as data, or not at all."""
+        """Write it as data, or that it cannot be. Returns the exit code."""
         why = self._why_no_data(value)
         if not why:
             return 0
         if self.trusted is None:
-            why += "; and the function has entered another namespace"
+            why += "; the function has entered another namespace"
         return result_layout.put_lost(
-            memoryview(self), f"the result cannot be brought over as data: {why}; {_HOW_TO_TRUST}"
+            memoryview(self), f"the result cannot be sent as data: {why}; {_HOW_TO_TRUST}"
         )
 
     def put_error(self, error: BaseException, fn: object, by_pickle: bool) -> int:
-        """Write down what the function raised, and its pickle as well or not. Returns the exit code."""
+        """Write what the function raised, with its pickle if by_pickle. Returns the exit code."""
         failed = getattr(fn, "failed_step", None)
         if isinstance(failed, FailedStep):
             return result_layout.put_failure(memoryview(self), failed.step, failed.errno)
         return result_layout.put_error(memoryview(self), error, by_pickle=by_pickle)
 
     def _why_no_data(self, value: object) -> str:
-        """Empty when it has been written down as data."""
+        """Write it as data. Returns why that is not possible, empty when it was written."""
         from . import data_codec
 
         try:
@@ -110,23 +110,23 @@ class ResultChannel(_core.Mapping):
 
     # ---- in the parent
 
-    def look_at(self, pid: int, pidfd: int, has_our_rights: bool = False) -> None:
-        """The child has ended and is still there: find out what it may do, if it matters.
+    def compare_rights(self, pid: int, pidfd: int, has_our_rights: bool = False) -> None:
+        """Compare the child's rights with ours, if that decides: it has ended and is not reaped yet.
 
-        has_our_rights: the core has asked the kernel already, and found no difference.
+        has_our_rights: the core has compared them already, and found no difference.
         """
         if self.trusted is None and self._doubt is None:
             doubt = "" if has_our_rights else credentials.doubt(pid, None if pidfd < 0 else pidfd)
-            if self._doubt is None:  # else another thread was faster, and may have reaped it since
+            if self._doubt is None:  # else another thread was faster, and may have reaped the child
                 self._doubt = doubt
 
     def take(self) -> tuple[int, Any]:
         """(VALUE, the value), (RAISED, the exception) or (NOTHING, None)."""
-        if not self.is_here:  # another process has no part in it
+        if not self.is_here:  # only the process that made the mapping reads it
             return NOTHING, None
         try:
             return self._taken()
-        except Exception as error:  # of what no child of ours writes
+        except Exception as error:  # the child has overwritten it
             why = printable(result_layout.in_words(error))
             return RAISED, ResultError(f"what the child wrote cannot be read: {why}")
 
@@ -140,7 +140,7 @@ class ResultChannel(_core.Mapping):
             return VALUE, value
         is_trusted = self._is_trusted
         kind, parts = result_layout.read(
-            memoryview(self), _whatever if is_trusted else self.has_written
+            memoryview(self), _is_any_length if is_trusted else self.has_written
         )
         if kind == VALUE:
             return self._unpickled(*parts) if is_trusted else (RAISED, self._refusal(parts[0]))
@@ -158,7 +158,7 @@ class ResultChannel(_core.Mapping):
             return ResultError(printable(head.decode(errors="replace")))
         if kind == result_layout.UNPREPARED and self.failure is not None:
             return self.failure(*result_layout.STEP.unpack(head))
-        raise ValueError(f"there is no outcome of kind {kind}")
+        raise ValueError(f"invalid kind of outcome: {kind}")
 
     def _unpickled(self, _: memoryview, *pickled: memoryview) -> tuple[int, Any]:
         try:
@@ -172,7 +172,7 @@ class ResultChannel(_core.Mapping):
         import pickle
 
         data, *buffers = pickled
-        if buffers:  # the result goes on lying here, and later children may know it
+        if buffers:  # the result stays in this mapping, which later children may then have, too
             self.share_with_others()
         return pickle.loads(data, buffers=buffers)
 
@@ -180,25 +180,25 @@ class ResultChannel(_core.Mapping):
         reasons = [self._why_not_trusted(), printable(bytes(why_pickled).decode(errors="replace"))]
         told = "; ".join(filter(None, reasons))
         return ResultError(
-            f"the result is a pickle, and may do anything if it is loaded: {told}; {_HOW_TO_TRUST}"
+            f"the result is a pickle, which may run any code when it is loaded: {told}; {_HOW_TO_TRUST}"
         )
 
     def _why_not_trusted(self) -> str:
         if self.trusted is False:
-            return "the child is not trusted"
-        doubt = self._doubt or "it was reaped before anybody could ask what it may do"
+            return "the child was made with trusted=False"
+        doubt = self._doubt or "it was reaped before its rights could be read"
         return f"the child is less trusted than its caller ({doubt})"
 
     def _error(self, head: bytes, pickled: list[memoryview] | None) -> BaseException:
-        """pickled: the exception itself; empty when it would not go into a pickle, None: not asked."""
+        """pickled: the exception itself; empty when it could not be pickled, None: not to be loaded."""
         name, message, text = _three_texts(head)
-        why = "" if pickled is None else "it cannot be brought over itself"
+        why = "" if pickled is None else "the exception itself cannot be pickled"
         if pickled:
             try:
                 error: BaseException = self._loaded(pickled)
                 error.__cause__ = RemoteTraceback(text)
             except Exception as unreadable:
-                why = f"it cannot be read itself: {result_layout.in_words(unreadable)}"
+                why = f"the exception itself cannot be read: {result_layout.in_words(unreadable)}"
             else:
                 return error
         error = RemoteError(printable(name), printable(message), why)
@@ -207,10 +207,10 @@ class ResultChannel(_core.Mapping):
 
 
 def prepare() -> bool:
-    """Before the clone call: import what a child may need, which may have no right to read a file any more.
+    """Before the clone call: import what a child may need when it may not read files any more.
 
-    A traceback reads lines of source by tokenize, which some Pythons import when it comes to that.
-    Returns whether all is there: if no file can be read, what needs no pickle still comes over.
+    A traceback reads source lines by tokenize, which some Python versions import only then.
+    Returns whether all was imported; without it, what the core writes itself can still be sent.
     """
     try:
         import pickle  # noqa: F401
@@ -226,7 +226,7 @@ def prepare() -> bool:
 
 
 def printable(text: str) -> str:
-    """The text, which somebody else wrote, without what a terminal would obey."""
+    """The child's text with control characters escaped, which a terminal would obey."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
         for letter in text
@@ -238,9 +238,9 @@ def _three_texts(head: bytes) -> list[str]:
 
     name, message, text = json.loads(head)
     if {type(name), type(message), type(text)} != {str}:
-        raise ValueError("an exception is told in three texts")
+        raise ValueError("invalid exception: expected three texts")
     return [name, message, text]
 
 
-def _whatever(_: int) -> bool:
+def _is_any_length(_: int) -> bool:
     return True

@@ -1,15 +1,15 @@
-"""What a flush of the standard streams raises, before a copy is made and at the end of one."""
+"""Errors of flushing the standard streams, before a copy of the process is made and at its end."""
 
 import signal
 from types import FunctionType, MethodType, TracebackType
 from typing import Any
 
 
-def is_the_streams(error: BaseException, stream: object) -> bool:
-    """Whether the stream itself failed, as one does that is broken, closed or missing, which is passed by.
+def stream_failed(error: BaseException, stream: object) -> bool:
+    """Whether the stream itself raised it, being broken, closed or missing: then it is ignored.
 
-    A handler of a signal that came meanwhile may have raised an exception of the same class (a
-    TimeoutError is an OSError): it ran code of Python, which the streams of io do not.
+    A signal handler that ran meanwhile may have raised an exception of the same class (TimeoutError is an
+    OSError). It ran Python code, which the streams of io do not.
     """
     codes = _codes_in(error.__traceback__)
     if not codes:

@@ -2,43 +2,40 @@
 
 import errno
 import signal
-import time
 from collections.abc import Iterable
 from typing import TypeVar
 
 from .._kernel import pidfd
-from .child import Child, checked_timeout
+from .._kernel.timeouts import checked_timeout, deadline_after, pauses, seconds_until
+from .child import Child
 
-C = TypeVar("C")  # of a list of several kinds a type checker would see none but object
-
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.05
+C = TypeVar("C")  # with a bound, a list of several kinds would be one of object
 
 
 def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
-    """Wait for the first of many children to end, and tell which have: poll(2) on their pidfds.
+    """Wait until the first of many children has ended, and return which have: poll(2) on their pidfds.
 
-    children: Child, Popen, anything whose fileno() is a pidfd, or a pidfd itself. timeout: in
-    seconds, None for ever.
+    children: Child, Popen, objects whose fileno() is a pidfd, or pidfds. timeout: in seconds, None for
+    ever.
 
-    Returns those that have ended, in the order in which they were given; an empty list when the
-    time is up, or when there is nobody to wait for. None is reaped: each one's own wait() is
-    without delay afterwards. A list as multiprocessing.connection.wait gives it, not the two sets
-    of concurrent.futures.wait: the usual loop takes away the few that have ended and goes on
-    with the others, and what is given need not be hashable.
+    Returns those that have ended, in the given order; an empty list when the timeout is over, or when
+    ``children`` is empty. It reaps none of them: their own wait() then returns at once. The result is a
+    list as of multiprocessing.connection.wait, not the two sets of concurrent.futures.wait: the usual loop
+    removes the few that have ended and goes on with the others, and the objects need not be hashable.
 
-    There is no polling and no thread, whatever their number. Only a child that has no pidfd (a
-    thread before Linux 6.9, any child before 5.3) is looked at again and again, at most 50 ms
-    apart.
+    It neither polls nor makes a thread, whatever their number. Only a child without a pidfd (a thread
+    before Linux 6.9, any child before 5.3) is polled, every 50 ms at least.
 
-    Raises TypeError for what cannot be waited for, and ValueError for a descriptor that is no
-    pidfd, for a timeout that is negative or not a number, and without a timeout for children that
-    all wait for their start(); before any waiting.
+    Raises, before it waits, TypeError for anything else among ``children``; ValueError for a descriptor
+    that is not a pidfd, for a timeout that is negative or NaN, and without a timeout when all children wait
+    for start().
     Needs: Linux 5.3.
     Source: pidfd_open(2), poll(2).
     """
     if isinstance(children, int) or hasattr(children, "fileno"):
         raise TypeError(
-            "children is a list or another collection: wait([child]), or child.wait() for the one"
+            "invalid children: expected a list or another collection, got one child: "
+            "use wait([child]) or child.wait()"
         )
     timeout = checked_timeout(timeout)
     given = list(children)
@@ -49,10 +46,10 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
         return []
     if timeout is None and all(map(_waits_for_start, given)):
         raise ValueError(
-            "each of these children waits for start(), which would never come: start one first, "
+            "all of these children wait for start() and none would ever end: start one first, "
             "or wait with a timeout"
         )
-    if None in places:  # one is over: look once, for others that are
+    if None in places:  # one has ended: look once for others, and do not wait
         timeout = 0.0
     ended = _first(descriptors, bare, timeout)
     return [
@@ -63,7 +60,7 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
 
 
 def _place(child: object) -> "int | Child[object] | None":
-    """Where to see its end: a pidfd, a Child that has none, or None when it is over already."""
+    """Its pidfd; the Child itself when it has none; None when it has been waited for already."""
     handle = _handle(child)
     if isinstance(handle, Child):
         if handle.exit_status is not None:
@@ -75,7 +72,9 @@ def _place(child: object) -> "int | Child[object] | None":
         kind, hint = type(child).__name__, ""
         if type(child).__module__ == "subprocess":
             kind, hint = f"subprocess.{kind}", "; os.pidfd_open(process.pid) gives one"
-        raise TypeError(f"waited for is a Child, a ramet.Popen or a pidfd, not {kind}{hint}")
+        raise TypeError(
+            f"invalid children: expected each a Child, a ramet.Popen or a pidfd, got {kind}{hint}"
+        )
     return _checked_pidfd(descriptor)
 
 
@@ -89,18 +88,21 @@ def _waits_for_start(child: object) -> bool:
 
 
 def _is_over(child: object) -> bool:
-    """Whether somebody else waited for it meanwhile, and closed its descriptor."""
+    """Whether another thread has waited for it meanwhile, and closed the pidfd."""
     handle = _handle(child)
     return isinstance(handle, Child) and handle.exit_status is not None
 
 
 def _checked_pidfd(descriptor: int) -> int:
-    """Any file can be polled, and most are always readable: so that is no proof."""
+    """ValueError for another kind of file: poll() would take it, and most are always readable."""
     try:
         signal.pidfd_send_signal(descriptor, 0)
     except OSError as error:
         if error.errno == errno.EBADF:
-            raise ValueError(f"{descriptor} is no pidfd (and a pid is none either)") from None
+            raise ValueError(
+                f"invalid children: expected a pidfd, got {descriptor}, which is another descriptor "
+                "or a pid: os.pidfd_open(pid) makes a pidfd"
+            ) from None
     return descriptor
 
 
@@ -109,13 +111,14 @@ def _first(
 ) -> "set[int | Child[object]]":
     if not bare:
         return set(pidfd.wait_any(descriptors, timeout))
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = 0.0
-    while True:
-        ended: set[int | Child[object]] = {child for child in bare if child.poll() is not None}
-        ended.update(pidfd.wait_any(descriptors, 0.0 if ended else pause))
-        if ended or (deadline is not None and time.monotonic() >= deadline):
-            return ended
-        pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-        if deadline is not None:
-            pause = min(pause, max(0.0, deadline - time.monotonic()))
+    deadline = deadline_after(timeout)
+    ended: set[int | Child[object]] = set()
+    for pause in pauses():
+        ended.update(child for child in bare if child.poll() is not None)
+        left = seconds_until(deadline)
+        is_last = bool(ended) or left == 0
+        most = pause if left is None else min(pause, left)
+        ended.update(pidfd.wait_any(descriptors, 0.0 if is_last else most))
+        if ended or is_last:
+            break
+    return ended

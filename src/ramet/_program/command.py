@@ -26,9 +26,10 @@ from .._kernel.clone_bits import (
     VM,
 )
 from .._kernel.descriptors import Descriptors
-from .._process.blocking import BLOCKING, Waits, at_once
-from .._process.child import Child, forgotten, make_child, sweep
+from .._process.blocking import BLOCKING, Waits, run_blocking
+from .._process.child import Child, make_child
 from .._process.tree.initial_cgroup import InitialCgroup
+from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
 from .._setup.conflicts import refuse_conflicts
 from .._setup.joined_namespaces import joined_namespaces
@@ -51,7 +52,6 @@ from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 from . import launching
 
-_AT_FDCWD = -100
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
 _ENTERING = -2  # the pid namespace could not be entered
@@ -168,8 +168,8 @@ class Command:
 
     def new_child(self) -> Child[None]:
         """The handle of a child that is to be born; the library's own."""
-        if forgotten:
-            sweep()
+        if unreaped:
+            reap_ended()
         made = self._made
         child = new_child(Child, self._shown, made.flags, made.is_plain)
         if made.cgroup is not None:
@@ -180,7 +180,7 @@ class Command:
         """Make that child; the library's own."""
         made = self._made
         if made.is_guided():
-            at_once(Launch(self, child).arrive, child, BLOCKING)
+            run_blocking(Launch(self, child).arrive, child, BLOCKING)
             return
         failed = launching.launch(made.request, self._plan, child)
         if failed is not None:
@@ -273,7 +273,7 @@ class Launch:
         if made.flags & STOPPED:
             self._underway.stop()
         if made.waits_for_start:
-            child.to_be_started_by(self.start)
+            child.wait_for_start(self.start)
         else:
             await self.start(child, waits)
 

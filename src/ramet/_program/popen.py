@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
-from .._process.child import Child, checked_timeout
+from .._kernel.timeouts import checked_timeout
+from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
 from .._setup.options import PROGRAM_OPTIONS, unknown
 from ..errors import TimeoutExpired
@@ -257,7 +258,7 @@ class Popen(subprocess.Popen[AnyStr]):
         """
         deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
         if timeout is None and self._child is not None:
-            self._child.expect_start()
+            self._child.refuse_endless_wait()
         if (self._exchange is not None or self._output is not None) and input:
             raise ValueError("Cannot send input after starting communication")
         try:
@@ -334,7 +335,7 @@ class Popen(subprocess.Popen[AnyStr]):
     def _abandon_child(self) -> None:
         child, self._child, self._child_created = self._child, None, False
         if child is not None:
-            child.abandon()
+            child.discard()
 
     def _execute_with_stdio(
         self, argv: list[Any], options: dict[str, Any], stdio: tuple[Any, Any, Any], bufsize: int

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from .._process.child import checked_timeout
+from .._kernel.timeouts import checked_timeout
 from ..errors import TimeoutExpired
 from .popen import Popen
 

@@ -320,7 +320,7 @@ def _numbered(options: Mapping[str, Any]) -> Mapping[str, Any]:
     listed = groups if type(groups) is list or type(groups) is tuple else ()
     if str not in {type(user), type(group), *map(type, listed)}:
         return options
-    numbered, now = dict(options), user_ids.seen()
+    numbered, now = dict(options), user_ids.file_versions()
     if type(user) is str:
         numbered["user"] = _user("user", user, now)
     if type(group) is str:
@@ -412,10 +412,10 @@ def _signal(_: str, value: Signal) -> int:
     return signal_number(value)
 
 
-def _user(what: str, value: str | int, now: user_ids.Seen = None) -> int:
+def _user(what: str, value: str | int, now: user_ids.FileVersions = None) -> int:
     if isinstance(value, str):
         try:
-            return user_ids.uid(value, now or user_ids.seen())
+            return user_ids.uid(value, now or user_ids.file_versions())
         except KeyError:
             import pwd
 
@@ -424,10 +424,10 @@ def _user(what: str, value: str | int, now: user_ids.Seen = None) -> int:
     return _id(what, value)
 
 
-def _group(what: str, value: str | int, now: user_ids.Seen = None) -> int:
+def _group(what: str, value: str | int, now: user_ids.FileVersions = None) -> int:
     if isinstance(value, str):
         try:
-            return user_ids.gid(value, now or user_ids.seen())
+            return user_ids.gid(value, now or user_ids.file_versions())
         except KeyError:
             import grp
 

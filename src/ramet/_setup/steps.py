@@ -28,13 +28,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from .._kernel.clone_bits import FILES, SIGHAND
-from .._kernel.names import CAPABILITIES, SCHEDULERS
+from .._kernel.names import AT_FDCWD, CAPABILITIES, SCHEDULERS
 from ..flags import signal_name
 from .options import DEVNULL, ValidatedOptions
 
 Step: TypeAlias = tuple[object, ...]
 
-_AT_FDCWD = -100
 _F_SETFD = 2
 _TIOCSCTTY = 0x540E
 _PRIO_PROCESS = 0
@@ -190,7 +189,7 @@ def _first_not_needed(s: Setup, above: int) -> int:
 def _id_maps(s: Setup, steps: Steps) -> None:
     for name, text in s.maps:
         path = f"/proc/self/{name}".encode()
-        steps.add(f"write {name}", "WRITE", _AT_FDCWD, path, text, len(text), file=path)
+        steps.add(f"write {name}", "WRITE", AT_FDCWD, path, text, len(text), file=path)
     if s.maps_by_parent:
         steps.add("wait for the id maps", "GATE", MAPS_GATE, False)
 
@@ -202,7 +201,7 @@ def _accounting(s: Setup, steps: Steps) -> None:
     if "oom_score_adj" in s.validated:
         text = b"%d" % s.validated["oom_score_adj"]
         path = b"/proc/self/oom_score_adj"
-        steps.add("write oom_score_adj", "WRITE", _AT_FDCWD, path, text, len(text), file=path)
+        steps.add("write oom_score_adj", "WRITE", AT_FDCWD, path, text, len(text), file=path)
 
 
 def _session(s: Setup, steps: Steps) -> None:

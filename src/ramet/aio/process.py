@@ -182,7 +182,7 @@ class Process(AnyioProcess):
         Raises ValueError for one made with start=False that was not started.
         """
         if self._popen.returncode is None:
-            self._child.expect_start(otherwise="")
+            self._child.refuse_endless_wait(otherwise="")
             self._popen._note(await awaiting.conclude(self._child))
         else:
             await checkpoint()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import anyio
 from anyio import current_time, to_thread
 
-from .._process.child import checked_timeout
+from .._kernel.timeouts import checked_timeout
 from .._program.run import refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd

@@ -175,7 +175,7 @@ def test_the_time_may_be_up(in_loop: Run[None]) -> None:
         ({"input": b"bytes", "text": True}, TypeError, "str, since text is asked for"),
         ({"input": b"", "stdin": subprocess.PIPE}, ValueError, "may not both be used"),
         ({"capture_output": True, "stdout": 1}, ValueError, "with capture_output"),
-        ({"timeout": -1}, ValueError, "negative"),
+        ({"timeout": -1}, ValueError, "0 seconds or more"),
         ({"bufsize": 4096}, ValueError, "unbuffered"),
         ({"preexec_fn": print}, ValueError, "preexec_fn"),
         ({"start": False}, ValueError, "start"),
@@ -499,7 +499,7 @@ def test_a_start_may_wait(in_loop: Run[None]) -> None:
         async with await ramet.aio.open_process(argv, stdout=pipe, start=False) as process:
             assert process.stdout is not None
             assert process.returncode is None
-            with pytest.raises(ValueError, match=r"waits for start\(\).* call it first$"):
+            with pytest.raises(ValueError, match=r"waits for start\(\).* call start\(\) first$"):
                 await process.wait()
             await process.start()
             assert await process.stdout.receive() == b"so\n"

@@ -97,7 +97,7 @@ def test_a_deadline_needs_no_waiter(flags: F, nothing_left: object) -> None:
     os.close(writer)
     assert os.read(reader, 1) == b""  # the last who had the pipe is dead
     os.close(reader)
-    while ramet._process.child.forgotten:
+    while ramet._process.unreaped.unreaped:
         ramet.clone(int).wait(SECONDS)
 
 

@@ -22,7 +22,7 @@ import pytest
 import ramet
 from ramet import ChildDied, ExitStatus
 from ramet import CloneFlag as F
-from ramet._process.child import forgotten, sweep
+from ramet._process.unreaped import reap_ended, unreaped
 
 from ...constants import SECONDS
 
@@ -382,8 +382,8 @@ def test_a_child_of_a_child_that_is_a_thread_is_left_alone() -> None:
         warnings.simplefilter("ignore", ResourceWarning)  # it was not ours to wait for
         kept.clear()
         gc.collect()
-    sweep()
-    assert forgotten == []
+    reap_ended()
+    assert unreaped == []
 
 
 def test_others_need_not_wait_for_it() -> None:

@@ -340,7 +340,7 @@ def test_a_directory_that_is_no_cgroup_is_refused(tmp_path: Path, nothing_left: 
 )
 def test_a_field_beyond_the_size_is_refused(args: CloneArgs, size: int) -> None:
     """A structure too small for a field that is set would lose it without a word."""
-    with pytest.raises(ValueError, match=f"beyond byte {size}"):
+    with pytest.raises(ValueError, match=f"clone_args of {size}"):
         lowlevel.clone3(args, lambda arg: 0, size=size)
 
 

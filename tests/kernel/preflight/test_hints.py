@@ -199,7 +199,7 @@ def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
         (lambda: ramet.vfork(), r"comes first: vfork\(fn, 1, 2\)"),  # type: ignore[call-arg]
         (lambda: ramet.run("echo", "hi"), r"one list, run\(\['echo', 'hi'\]\)$"),  # type: ignore[call-overload]
         (lambda: ramet.fork(nothing), r"clone\(fn\)"),  # type: ignore[arg-type]
-        (lambda: ramet.wait(ramet.vfork(nothing)), r"wait\(\[child\]\), or child.wait\(\)"),  # type: ignore[arg-type]
+        (lambda: ramet.wait(ramet.vfork(nothing)), r"wait\(\[child\]\) or child.wait\(\)"),  # type: ignore[arg-type]
         (lambda: ramet.vfork(nothing).send_signal("TERM"), "signal.SIGTERM"),  # type: ignore[arg-type]
         (lambda: bool(ramet.vfork(nothing).poll()), r"poll\(\) is not None"),
     ],
@@ -286,7 +286,7 @@ def test_the_package_names_its_own_words_for_others(name: str, words: str) -> No
 def test_a_vfork_child_is_reaped_already(nothing_left: object) -> None:
     """Its handle says so where there is no descriptor any more."""
     child = ramet.vfork(nothing)
-    with pytest.raises(ValueError, match=r"vfork\(\) waits for its child, and has reaped"):
+    with pytest.raises(ValueError, match=r"vfork\(\) has waited for it, and reaped"):
         child.fileno()
     other = ramet.clone(nothing)
     other.wait(SECONDS)
@@ -478,7 +478,7 @@ def test_a_program_gives_no_result(nothing_left: object) -> None:
     """The error says what there is instead."""
     with pytest.raises(ramet.ChildDied) as caught:
         ramet.Command(["true"]).spawn().result(SECONDS)
-    assert caught.value.__notes__ == ["a program gives no result: wait() tells how it ended"]
+    assert caught.value.__notes__ == ["a program has no result: wait() returns how it ended"]
 
 
 async def meant_for_a_loop() -> int:
@@ -486,8 +486,8 @@ async def meant_for_a_loop() -> int:
 
 
 def test_a_coroutine_function_needs_a_loop(nothing_left: object) -> None:
-    """What it returns cannot be brought over; no warning beside."""
-    with pytest.raises(ramet.ResultError, match=r"is run by asyncio\.run, in fn"):
+    """What it returns cannot be sent; there is no warning besides."""
+    with pytest.raises(ramet.ResultError, match=r"call asyncio\.run\(\) in fn"):
         _ = ramet.clone(meant_for_a_loop).result(SECONDS)
     assert ramet.clone(lambda: asyncio.run(meant_for_a_loop())).result(SECONDS) == 1
 

@@ -20,7 +20,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Command
-from ramet._process import child, memory_sharers
+from ramet._process import memory_sharers, unreaped
 
 from ...constants import PR_GET_DUMPABLE
 
@@ -94,7 +94,7 @@ class Left(NamedTuple):
             descriptors=frozenset(os.listdir("/proc/self/fd")),
             threads=len(os.listdir("/proc/self/task")),
             dumpable=ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0),
-            forgotten=len(child.forgotten),
+            forgotten=len(unreaped.unreaped),
             sharers=len(memory_sharers._sharers),
         )
 
@@ -154,7 +154,7 @@ def interrupt_at_each(make: MakeChild, grain: str = "line", first: int = 1) -> i
     for _ in range(3):
         end(make())  # what is kept for the next one is there
     gc.collect()
-    ramet._process.child.sweep()
+    ramet._process.unreaped.reap_ended()
     before = Left.now()
     for step in itertools.count(first):
         if not raised_at(step, make, before, grain):

@@ -138,7 +138,7 @@ def test_a_stopped_program_that_is_asked_to_end_does(nothing_left: object) -> No
 def test_a_stopped_child_shows_that_it_is(memory: F, nothing_left: object) -> None:
     """As long as nobody has resumed it; a later stop is not the clone call's."""
     with ramet.clone(signal.pause, flags=memory | F.STOPPED) as child:
-        assert "stopped since its clone call" in repr(child)
+        assert "stopped, waits for resume()" in repr(child)
         child.resume()
         assert os.waitid(os.P_PID, child.pid, os.WCONTINUED) is not None
         assert repr(child).endswith("running>")

@@ -348,7 +348,7 @@ def test_the_time_may_be_up(monkeypatch: pytest.MonkeyPatch, family: Family) -> 
         child.kill_tree(0)
     monkeypatch.undo()
     assert child.wait(SECONDS) == -signal.SIGKILL
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="0 seconds or more"):
         child.kill_tree(-1)
     os.close(family.writing)
     family.writing = -1
@@ -358,7 +358,7 @@ def test_the_time_may_be_up(monkeypatch: pytest.MonkeyPatch, family: Family) -> 
 def test_without_proc_only_the_child_dies(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
     """Where /proc is of another namespace nobody else's pid is taken for one of the tree."""
     child = family.start(f"TELL; {FOREVER}")
-    monkeypatch.setattr(procfs, "is_ours", lambda: False)
+    monkeypatch.setattr(procfs, "shows_own_pids", lambda: False)
     with pytest.raises(RuntimeError, match="/proc"):
         child.kill_tree(SECONDS)
     assert child.wait() == -signal.SIGKILL
@@ -531,5 +531,5 @@ def test_an_interrupt_during_the_grace_kills_at_once(family: Family) -> None:
 
 def test_a_grace_that_is_no_time(library: str, nothing_left: object) -> None:
     """It is refused before anything is made."""
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="0 seconds or more"):
         out_of_time(library, "exit", timeout=1, kill_after=-1)

@@ -67,7 +67,7 @@ def test_children_that_all_wait_for_their_start(nothing_left: object) -> None:
     """Without a timeout that is a wait without end, unless one of them may end."""
     command = ramet.Command(["true"], start=False)
     with ramet.Popen(["true"], start=False) as process, command.spawn() as child:
-        with pytest.raises(ValueError, match=r"each of these children waits for start\(\)"):
+        with pytest.raises(ValueError, match=r"all of these children wait for start\(\)"):
             ramet.wait([process, child])
         assert ramet.wait([process, child], 0) == []
         with ramet.Popen(["true"]) as other:
@@ -161,15 +161,15 @@ def test_it_does_not_poll(sleeper: ramet.Popen[bytes], nothing_left: object) -> 
 @pytest.mark.parametrize(
     ("children", "timeout", "error", "words"),
     [
-        (["sleep"], None, TypeError, "not str"),
-        ([None], None, TypeError, "not NoneType"),
-        ([True], None, TypeError, "not bool"),
-        ([1.5], None, TypeError, "not float"),
-        ([-1], None, ValueError, "no pidfd"),
-        ([1 << 30], None, ValueError, "no pidfd"),
+        (["sleep"], None, TypeError, "got str"),
+        ([None], None, TypeError, "got NoneType"),
+        ([True], None, TypeError, "got bool"),
+        ([1.5], None, TypeError, "got float"),
+        ([-1], None, ValueError, "expected a pidfd"),
+        ([1 << 30], None, ValueError, "expected a pidfd"),
         (3, None, TypeError, "list"),
-        ([], -1, ValueError, "negative"),
-        ([], float("nan"), ValueError, "not a number"),
+        ([], -1, ValueError, "got -1"),
+        ([], float("nan"), ValueError, "got nan"),
         ([], "1", TypeError, "seconds"),
     ],
 )
@@ -181,16 +181,16 @@ def test_bad_input(children: object, timeout: object, error: type[Exception], wo
 
 def test_a_file_is_no_pidfd(nothing_left: object) -> None:
     """A descriptor that is always readable is not taken for a child that has ended."""
-    with open(os.devnull, "rb") as file, pytest.raises(ValueError, match="no pidfd"):
+    with open(os.devnull, "rb") as file, pytest.raises(ValueError, match="expected a pidfd"):
         ramet.wait([file])
 
 
 def test_a_single_child_is_no_collection(nothing_left: object) -> None:
-    """Whoever forgets the brackets is told, and so is who brings a Popen of another make."""
+    """A child without brackets, and a Popen of subprocess, are each one clear error."""
     with ramet.clone(int) as child, pytest.raises(TypeError, match="list"):
         ramet.wait(child)  # type: ignore[arg-type]
     with (
         subprocess.Popen(["true"]) as process,
-        pytest.raises(TypeError, match=r"not subprocess\.Popen; os"),
+        pytest.raises(TypeError, match=r"got subprocess\.Popen; os"),
     ):
         ramet.wait([process])

@@ -101,7 +101,7 @@ def test_it_is_started_once(nothing_left: object) -> None:
     """A second start is an error, and so is that of a child which never waited."""
     with Command(["true"], start=False).spawn() as child:
         child.start()
-        with pytest.raises(ValueError, match="does not wait for its start"):
+        with pytest.raises(ValueError, match=r"does not wait for start\(\)"):
             child.start()
         assert child.wait(SECONDS).success
     with Command(["true"]).spawn() as child, pytest.raises(ValueError, match="does not wait"):

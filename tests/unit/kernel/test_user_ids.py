@@ -37,7 +37,7 @@ def looked_up(files: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def gid(name: str) -> int:
-    return user_ids.gid(name, user_ids.seen())
+    return user_ids.gid(name, user_ids.file_versions())
 
 
 def test_a_name_is_looked_up_once(looked_up: list[str]) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ramet._core import new_child
-from ramet._process import child as child_module
-from ramet._process.child import Child, checked_timeout, sweep
+from ramet._kernel.timeouts import checked_timeout
+from ramet._process import unreaped
+from ramet._process.child import Child
 from ramet._process.result_channel import RAISED, VALUE
 from ramet.errors import ChildDied, TimeoutExpired
 from ramet.exit_status import ExitStatus
@@ -65,10 +66,10 @@ def test_seconds_are_seconds(timeout: float | None) -> None:
 @pytest.mark.parametrize(
     ("timeout", "error", "words"),
     [
-        (-1, ValueError, "negative: -1"),
-        (-1e-9, ValueError, "negative"),
-        (-math.inf, ValueError, "negative"),
-        (math.nan, ValueError, "not a number"),
+        (-1, ValueError, "got -1"),
+        (-1e-9, ValueError, "0 seconds or more"),
+        (-math.inf, ValueError, "0 seconds or more"),
+        (math.nan, ValueError, "got nan"),
         ("1", TypeError, "'1'"),
         (True, TypeError, "True"),
         (1j, TypeError, "seconds"),
@@ -272,12 +273,12 @@ def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
     with pytest.warns(ResourceWarning, match=f"child {pid} was never waited for"):
         del child
         gc.collect()
-    sweep()
+    unreaped.reap_ended()
     assert os.path.exists(f"/proc/{pid}")
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
-    sweep()
-    assert child_module.forgotten == []
+    unreaped.reap_ended()
+    assert unreaped.unreaped == []
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
     os.close(pidfd)
@@ -292,14 +293,14 @@ def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
         warnings.simplefilter("error")
         del child
         gc.collect()
-    assert child_module.forgotten == []
+    assert unreaped.unreaped == []
 
 
 def test_a_child_that_was_never_made_is_forgotten_in_silence() -> None:
     """A clone call that failed leaves a handle that goes without a word."""
     new_child(Child, "fn", CloneFlag(0), False)
     gc.collect()
-    assert child_module.forgotten == []
+    assert unreaped.unreaped == []
 
 
 def test_a_copy_in_a_fork_leaves_the_child_alone() -> None:

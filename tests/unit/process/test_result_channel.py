@@ -160,11 +160,11 @@ def test_an_exit_is_no_outcome() -> None:
 @pytest.mark.parametrize(
     ("fn", "words"),
     [
-        (lambda: lambda: None, "cannot be brought over"),
+        (lambda: lambda: None, "cannot be sent"),
         (lambda: Loud(), "it stays here"),
         (lambda: OnlyThere(), "cannot be read"),
         (raise_it(TwoWords("one", "two")), "cannot be read"),
-        (raise_it(ValueError(lambda: None)), "cannot be brought over"),
+        (raise_it(ValueError(lambda: None)), "cannot be pickled"),
         (raise_it(ValueError(Loud())), "ValueError"),
     ],
 )
@@ -237,4 +237,4 @@ def test_a_traceback_too_large_for_the_mapping_is_told_of() -> None:
     """Where not even the traceback fits, the parent still hears of an exception."""
     kind, arrived = hosted(raise_it(ValueError("x" * (1 << 17))), size=1 << 16)
     assert (kind, type(arrived)) == (RAISED, ResultError)
-    assert "cannot be brought over" in str(arrived)
+    assert "cannot be sent" in str(arrived)

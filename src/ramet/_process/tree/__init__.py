@@ -1,1 +1,1 @@
-"""A child with all that it started, and how these end together."""
+"""A child and all processes that it started: how to find them and end them together."""

@@ -1,4 +1,4 @@
-"""The end of a child and of all that it started."""
+"""Ending a child and all processes that it started."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from .walk import Walk
 
 
 class Root(NamedTuple):
-    """The child whose tree is to end; ``pidfd`` is a copy to close, None when it has been reaped."""
+    """The child whose tree is to end; ``pidfd`` is a copy, which End closes; None when it was reaped."""
 
     pid: int
     pidfd: int | None
@@ -21,7 +21,7 @@ class Root(NamedTuple):
 
 
 class End:
-    """The end of a child and of all that it started, for which they may be asked first.
+    """Kills a child and all processes that it started, which may get SIGTERM first.
 
     It holds descriptors from ask() on, until kill() or close().
     """
@@ -32,18 +32,18 @@ class End:
         self._is_asked = False
 
     def ask(self, group: int | None = None) -> None:
-        """SIGTERM to all that can be found now; group: a process group that is asked as a whole."""
+        """Send SIGTERM to all that can be found now; group: a process group signalled as a whole."""
         root, self._is_asked = self._root, True
         if root.pidfd is not None:
             self._walk.add_root(root.pid, root.pidfd, root.kill, stops=not root.shares_memory)
         self._walk.ask(group)
 
     def wait(self, deadline: float | None) -> bool:
-        """Wait until all that were asked are dead: whether they are by the deadline."""
+        """Wait until all that were asked are dead. Returns whether they are by the deadline."""
         return self._walk.wait(deadline)
 
     def kill(self, deadline: float | None) -> bool:
-        """Kill them all, by the surest way, as Child.kill_tree() says: whether they are dead in time.
+        """Kill them all as Child.kill_tree() does. Returns whether they are dead by the deadline.
 
         deadline: in seconds of time.monotonic(), None for none.
         """
@@ -53,7 +53,7 @@ class End:
             self._walk.forget_dead()
         elif root.pidfd is not None:
             if by_cgroup or root.flags & NEWPID:
-                root.kill()  # it may have left the cgroup; the init of a namespace takes all along
+                root.kill()  # it may have left the cgroup; with the init of a pid namespace all in it die
                 self._walk.add_dying(root.pid, root.pidfd)
             else:
                 self._walk.add_root(root.pid, root.pidfd, root.kill, stops=not root.shares_memory)
@@ -63,5 +63,5 @@ class End:
         return dead
 
     def close(self) -> None:
-        """Leave those alone that have been asked."""
+        """Leave those running that were asked."""
         self._walk.close()

@@ -1,4 +1,4 @@
-"""The cgroup that a child was born in, as it was before."""
+"""The cgroup in which a child is made, as it was before the clone call."""
 
 from typing import Self
 
@@ -7,7 +7,7 @@ from .own_cgroup import OwnCgroup
 
 
 class InitialCgroup:
-    """The cgroup as the child's alone, if nobody else was there, and its kills for want of memory."""
+    """The cgroup as the child's own, if no process was in it, and its count of out-of-memory kills."""
 
     def __init__(self, own: OwnCgroup | None, oom_kills: OomKills | None) -> None:
         self.own = own
@@ -15,5 +15,5 @@ class InitialCgroup:
 
     @classmethod
     def before_clone(cls, directory: int) -> Self:
-        """By the descriptor of the directory, before the clone call."""
+        """For the cgroup behind a descriptor of its directory."""
         return cls(OwnCgroup.before_clone(directory), OomKills.before_clone(directory))

@@ -1,15 +1,16 @@
-"""A cgroup that a child has for itself, and that ends with it."""
+"""A cgroup that holds a child and its descendants only, and can be killed as a whole."""
 
 import os
 import select
-import time
 from typing import Self
+
+from ..._kernel.timeouts import milliseconds_until
 
 _NOT_POPULATED = b"populated 0"
 
 
 class OwnCgroup:
-    """A cgroup v2 directory in which nobody was before the child was born there."""
+    """A cgroup v2 directory in which no process was before the child was made."""
 
     def __init__(self, path: str, device: int, inode: int) -> None:
         self.path = path
@@ -18,7 +19,7 @@ class OwnCgroup:
 
     @classmethod
     def before_clone(cls, descriptor: int) -> Self | None:
-        """By the descriptor of the directory, before the clone call; None when somebody is in it.
+        """For the cgroup behind a descriptor of its directory; None when a process is in it.
 
         Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.events.
         """
@@ -32,9 +33,9 @@ class OwnCgroup:
         return cls(path, found.st_dev, found.st_ino)
 
     def kill(self) -> bool:
-        """Kill everybody in it and below, at one stroke: whether that was possible.
+        """Kill all processes in it and below at once. Returns whether that was possible.
 
-        Needs: Linux 5.14, and leave to write to it.
+        Needs: Linux 5.14, and permission to write to it.
         Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.kill.
         """
         if not self._is_there() or self._holds_us():
@@ -47,10 +48,10 @@ class OwnCgroup:
         return True
 
     def wait_until_empty(self, deadline: float | None) -> bool:
-        """Wait until all are dead: whether they are by the deadline."""
+        """Wait until all are dead. Returns whether they are by the deadline."""
         try:
             events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # removed, which it cannot be as long as somebody is in it
+        except OSError:  # removed, which needs that no process is in it
             return True
         try:
             return _wait_until_empty(events, deadline)
@@ -66,7 +67,7 @@ class OwnCgroup:
         return (found.st_dev, found.st_ino) == (self.device, self.inode)
 
     def _holds_us(self) -> bool:
-        """Whether this process has come into it meanwhile."""
+        """Whether this process was moved into it meanwhile."""
         return any(_holds(folder, os.getpid()) for folder, _, _ in os.walk(self.path))
 
 
@@ -95,6 +96,5 @@ def _wait_until_empty(events: int, deadline: float | None) -> bool:
                 return True
         except OSError:  # ENODEV: removed
             return True
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        if not poll.poll(left):
+        if not poll.poll(milliseconds_until(deadline)):
             return False

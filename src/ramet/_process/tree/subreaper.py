@@ -1,46 +1,48 @@
-"""Orphans: processes whose parent ended, and whom this process adopts when it is a subreaper."""
+"""Orphaned processes: the kernel reparents them to this process when it is a subreaper."""
 
 import os
-import time
 from typing import Self
 
 from ..._kernel import procfs
+from ..._kernel.timeouts import deadline_after
 from .walk import Walk
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
-# Open blocks. Clone calls are noted in each, so that a child is told from an orphan.
+# Open blocks. Each learns of every clone call, so that it can tell a child from an orphaned process.
 blocks: "list[Subreaper]" = []
 
 
 class Subreaper:
-    """Inside the block this process adopts orphans of its descendants: prctl(PR_SET_CHILD_SUBREAPER).
+    """A block in which this process is the subreaper of its descendants: prctl(PR_SET_CHILD_SUBREAPER).
 
-    Otherwise a process that is orphaned (a daemon, after its double fork) becomes a child of init,
-    and nothing tells any more from whom it came. The setting is of the whole process, and so such
-    a block is opened by whoever owns the process, not by a library. Leaving it restores what was
-    set before; it kills nobody.
+    A descendant that is orphaned (a daemon, after its double fork) becomes a child of this process.
+    Otherwise it becomes a child of init, and cannot be traced to the process that it came from. The
+    setting holds for the whole process: a main program opens such a block, a library does not. Leaving
+    the block restores the setting from before, and kills no process.
 
-    The kernel does not keep from which child an orphan came. Given to ``Child.kill_tree()`` it
-    makes that take all orphans, from whichever tree; ``kill()`` does the same without a child.
-    A child of this process counts as an orphan unless it was there before, was made through Ramet,
-    was made by a thread other than the main one, or was spared by ``spare()``: what the main
-    thread makes otherwise (subprocess, os.fork, multiprocessing) has to be spared, and must not be
-    in the making during a kill.
+    The kernel does not record from which child an orphaned process came. ``Child.kill_tree(orphans=block)``
+    kills all of them, from whichever tree; ``kill()`` does so without a child.
+    A child of this process counts as orphaned unless it existed before the block, was made by Ramet, was
+    made by a thread other than the main one, or was named to ``spare()``. So children that the main thread
+    makes by other means (subprocess, os.fork, multiprocessing) must be named to spare(), and must not be
+    made during a kill.
 
-    Orphans that end are zombies until kill() or kill_tree() reaps them, or somebody waits for any
-    child.
+    Orphaned processes that end stay zombies until kill() or kill_tree() reaps them, or a wait for any child
+    does.
     Needs: Linux 3.4.
     Source: PR_SET_CHILD_SUBREAPER(2const).
     """
 
     def __init__(self) -> None:
-        self._ours: set[tuple[int, str]] = set()
+        self._spared: set[tuple[int, str]] = set()
         self._before = False
 
     def __enter__(self) -> Self:
-        if not procfs.is_ours():
-            raise RuntimeError("/proc is missing, or of another pid namespace")
+        if not procfs.shows_own_pids():
+            raise RuntimeError(
+                "a Subreaper needs /proc: none is mounted, or that of another pid namespace"
+            )
         for pid in procfs.children(os.getpid()):
             self.spare(pid)
         blocks.append(self)
@@ -53,32 +55,31 @@ class Subreaper:
         blocks.remove(self)
 
     def spare(self, pid: int) -> None:
-        """Take this child for no orphan."""
-        self._ours.add((pid, procfs.start(pid)))
+        """Do not count this child of the process as orphaned."""
+        self._spared.add((pid, procfs.start_time(pid)))
 
     def pids(self) -> list[int]:
-        """The orphans that this process has adopted since the block began, the dead included."""
-        # The kernel gives them to the first thread that lives, which is the main one.
+        """The processes reparented to this process since the block began, zombies included."""
+        # The kernel makes them children of the first living thread, which is the main one.
         children = procfs.children_of_thread(os.getpid(), os.getpid())
-        return [pid for pid in children if (pid, procfs.start(pid)) not in self._ours]
+        return [pid for pid in children if (pid, procfs.start_time(pid)) not in self._spared]
 
     def kill(self, timeout: float | None = None) -> bool:
-        """Kill all orphans and their trees as Child.kill_tree() does, and reap them.
+        """Kill all orphaned processes and their trees as Child.kill_tree() does, and reap them.
 
-        timeout: in seconds, None for ever. Returns whether all are dead when the time is up.
+        timeout: in seconds, None for ever. Returns whether all died within it.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        return Walk(self.pids).end(deadline)
+        return Walk(self.pids).end(deadline_after(timeout))
 
 
 def note(pid: int) -> None:
-    """A child has been born."""
+    """A child was made: no block counts it as orphaned."""
     for block in blocks:
         block.spare(pid)
 
 
 def is_subreaper() -> bool:
-    """Whether this process adopts orphans: prctl(PR_GET_CHILD_SUBREAPER)."""
+    """Whether this process is a subreaper: prctl(PR_GET_CHILD_SUBREAPER)."""
     import ctypes
 
     answer = ctypes.c_int()
@@ -87,10 +88,10 @@ def is_subreaper() -> bool:
 
 
 def set_subreaper(on: bool) -> None:
-    """Let this process adopt orphans from now on, or not: prctl(PR_SET_CHILD_SUBREAPER).
+    """Make this process a subreaper, or no longer one: prctl(PR_SET_CHILD_SUBREAPER).
 
-    It is kept over an exec and not inherited by children. A child that sets it before its exec
-    keeps its tree together as long as it lives.
+    The setting survives an exec and is not inherited by children. The tree of a child that sets it before
+    its exec stays connected as long as the child lives.
     """
     import ctypes
 

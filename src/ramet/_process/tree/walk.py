@@ -1,4 +1,4 @@
-"""A tree of processes, stopped one by one until nobody is left who could fork, and killed then."""
+"""A tree of processes: stopped one by one until none can fork any more, then killed."""
 
 import contextlib
 import errno
@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 
 from ..._kernel import pidfd, procfs
+from ..._kernel.names import WALL
+from ..._kernel.timeouts import pauses, seconds_until
 
 _QUIET = frozenset("TtZXx")
-_WALL = 0x40000000
-_REQUEST = (signal.SIGTERM, signal.SIGCONT)  # one that is stopped could not see it
+_REQUEST = (signal.SIGTERM, signal.SIGCONT)  # a stopped process handles it only when continued
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.01
 _LONGEST_STOP_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 0.05
@@ -50,14 +51,14 @@ class _Member:
         self.refuses = False
 
     def is_quiet(self) -> bool:
-        """Whether none of its threads can be in the midst of a fork."""
+        """Whether none of its threads can be in a fork."""
         return self.refuses or not self.stops or procfs.states(self.pid) <= _QUIET
 
     def reap(self) -> None:
-        """Reap it if it has become our child: nobody else knows of it."""
+        """Reap it if it was reparented to this process: no handle of a Child does."""
         if self.reaps:
             with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | _WALL)
+                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | WALL)
 
     def _try(self, act: Callable[[], None]) -> None:
         try:
@@ -69,30 +70,30 @@ class _Member:
 
 
 class Walk:
-    """Finds, stops, kills and reaps a tree, and the orphans that this process has adopted."""
+    """Finds, stops, kills and reaps a tree, and orphaned processes that were reparented to this one."""
 
     def __init__(self, orphans: Callable[[], list[int]] | None) -> None:
-        """orphans: tells their pids; None leaves them alone."""
+        """orphans: returns their pids; None leaves them running."""
         self._orphans = orphans
         self._members: dict[int, _Member] = {}
         self._looks = orphans is not None
 
     def add_root(self, pid: int, descriptor: int, kill: Callable[[], None], *, stops: bool) -> None:
-        """The child whose tree it is; its handle kills and reaps it. The descriptor is ours now."""
+        """Add the child whose tree it is, which its handle kills and reaps. Takes over the descriptor."""
         self._members[pid] = _Member(pid, descriptor, kill, stops=stops, reaps=False)
         self._looks = True
 
     def add_dying(self, pid: int, descriptor: int) -> None:
-        """One that has been killed, and its tree with it. The descriptor is ours now."""
+        """Add a child that was killed, and its tree with it. Takes over the descriptor."""
         self._members[pid] = _Member(pid, descriptor, lambda: None, stops=False, reaps=False)
 
     def ask(self, group: int | None) -> None:
-        """SIGTERM to all that are in the tree now; group: a process group that is asked as a whole.
+        """Send SIGTERM to all that are in the tree now; group: a process group signalled as a whole.
 
-        Nobody is asked twice, which many take for more than a request. All are found first: whoever
-        has ended is no longer anybody's parent.
+        No process gets it twice, since many take a second one as an order to quit at once. All are
+        found first: the children of one that has ended have another parent.
         """
-        if procfs.is_ours():
+        if procfs.shows_own_pids():
             while self._find_more():
                 pass
         others = [m for m in self._members.values() if group is None or _group_of(m.pid) != group]
@@ -104,11 +105,11 @@ class Walk:
             member.ask()
 
     def wait(self, deadline: float | None) -> bool:
-        """Wait until all that were found are dead: whether they are by the deadline."""
+        """Wait until all that were found are dead. Returns whether they are by the deadline."""
         return self._wait(deadline)
 
     def forget_dead(self) -> None:
-        """Who has died after having been asked is nobody's parent, and its pid may be another's."""
+        """Remove those that died since ask(): they have no children, and their pids may be reused."""
         for pid, member in list(self._members.items()):
             if pidfd.wait_readable(member.pidfd, 0.0):
                 member.reap()
@@ -116,18 +117,18 @@ class Walk:
                 del self._members[pid]
 
     def close(self) -> None:
-        """Leave all as they are."""
+        """Close the descriptors; leave all processes as they are."""
         for member in self._members.values():
             os.close(member.pidfd)
         self._members.clear()
 
     def end(self, deadline: float | None) -> bool:
-        """Stop all, kill all, and wait until all are dead: whether they are by the deadline.
+        """Stop all, kill all, and wait until all are dead. Returns whether they are by the deadline.
 
-        Raises PermissionError when some may not be killed, and RuntimeError when nobody could be
-        found for want of a /proc; whoever is known and may be killed is dead by then.
+        Raises PermissionError when some may not be killed, and RuntimeError when there is no /proc to
+        find the tree in; all known ones that may be killed are dead then.
         """
-        can_look = procfs.is_ours()
+        can_look = procfs.shows_own_pids()
         try:
             try:
                 if self._looks and can_look:
@@ -140,36 +141,39 @@ class Walk:
         finally:
             self.close()
         if self._looks and not can_look:
-            raise RuntimeError("/proc is missing, or of another pid namespace: only the child died")
+            raise RuntimeError(
+                "no /proc of this pid namespace is mounted to find the tree in: only the child was killed"
+            )
         if refusing:
             raise PermissionError(errno.EPERM, f"not permitted to kill {refusing}")
         return dead
 
     def _stop_all(self) -> None:
-        """Until a look at all of them, while they are stopped, finds nobody new."""
+        """Stop known ones and look for new ones until there is no new one while all are stopped."""
         while True:
             self._stop_known()
             if not self._find_more():
                 return
 
     def _stop_known(self) -> None:
-        """A stop takes effect soon, but not at once: a fork that has begun is completed before it.
+        """Stop them and wait: a stop takes effect a little later, after a fork that has begun.
 
-        The parent of a vfork sleeps where no signal but SIGKILL wakes it, for as long as its child
-        is stopped. It has forked already; so has, in all likelihood, any other who sleeps for long.
+        The parent of a vfork sleeps, and no signal but SIGKILL wakes it, as long as its child is
+        stopped. It has forked already; so has, very likely, any other process that sleeps for long.
         """
         begun = awake = time.monotonic()
-        pause = _FIRST_PAUSE_SECONDS
-        while loud := [member for member in self._members.values() if not member.is_quiet()]:
+        for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+            running = [member for member in self._members.values() if not member.is_quiet()]
             now = time.monotonic()
-            if not all(_sleeps(member) for member in loud):
+            if not all(_sleeps(member) for member in running):
                 awake = now
-            if now - begun > _LONGEST_STOP_SECONDS or now - awake > _LONGEST_SLEEP_SECONDS:
+            if not running or now - begun > _LONGEST_STOP_SECONDS:
                 return
-            for member in loud:
+            if now - awake > _LONGEST_SLEEP_SECONDS:
+                return
+            for member in running:
                 member.stop()
-            time.sleep(pause)  # there is no event: the stop of another's child is not told to us
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            time.sleep(pause)  # no event: the kernel reports a stop to the parent only
 
     def _find_more(self) -> bool:
         found = [(child, pid) for pid in self._members for child in procfs.children(pid)]
@@ -179,7 +183,7 @@ class Walk:
         return any(taken)
 
     def _take(self, pid: int, parent: int) -> bool:
-        """Open it, and see that it is still the one that was meant."""
+        """Open its pidfd, and check that the pid is still that of the same process."""
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -193,12 +197,11 @@ class Walk:
         return True
 
     def _wait(self, deadline: float | None) -> bool:
-        """Wait for all of them, and then reap those that have become ours."""
+        """Wait for all of them, and then reap those that were reparented to this process."""
         members = [member for member in self._members.values() if not member.refuses]
         dying = {member.pidfd for member in members}
         while dying:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            dead = pidfd.wait_any(dying, left)
+            dead = pidfd.wait_any(dying, seconds_until(deadline))
             if not dead:
                 break
             dying.difference_update(dead)
@@ -208,7 +211,7 @@ class Walk:
 
 
 def _sleeps(member: _Member) -> bool:
-    """Whether it waits in the kernel where no signal wakes it."""
+    """Whether all its threads are stopped or in uninterruptible sleep."""
     return procfs.states(member.pid) <= _QUIET | {"D"}
 
 

@@ -1,0 +1,44 @@
+"""Timeouts in seconds, the deadlines that follow from them, and pauses where no event can be waited for."""
+
+import math
+import time
+from collections.abc import Iterator
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """The timeout itself; TypeError or ValueError when it is not a number of seconds."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"invalid timeout: expected seconds or None, got {timeout!r}")
+    if not timeout >= 0:  # NaN too
+        raise ValueError(f"invalid timeout: expected 0 seconds or more, got {timeout}")
+    return timeout
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """The moment, in seconds of time.monotonic(), at which a timeout is over; None for None."""
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def seconds_until(deadline: float | None) -> float | None:
+    """How long it is until the deadline, 0.0 once it has passed; None for None."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+# poll(2) takes a C int.
+_LONGEST_POLL_MS = (1 << 31) - 1
+
+
+def milliseconds_until(deadline: float | None) -> int | None:
+    """The same for poll(2), which counts whole milliseconds: rounded up, so that it is never early."""
+    seconds = seconds_until(deadline)
+    return None if seconds is None else math.ceil(min(seconds * 1000, _LONGEST_POLL_MS))
+
+
+def pauses(first: float = 0.0005, longest: float = 0.05) -> Iterator[float]:
+    """The seconds to sleep between one look and the next: each twice as long as the one before."""
+    pause = first
+    while True:
+        yield pause
+        pause = min(2 * pause, longest)

@@ -1,0 +1,96 @@
+"""Children whose handles are gone and that nobody has waited for: reaped when they have ended."""
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from .._kernel.names import WALL
+from .._kernel.pidfd import exists
+from .memory_sharers import remove_sharer
+
+if TYPE_CHECKING:
+    from .child import Child
+
+
+class _Unreaped:
+    """What is left to do for such a child."""
+
+    def __init__(self, child: "Child[Any]") -> None:
+        self.owner = child._maker
+        self._pid = child.pid
+        self._pidfd = child._take_pidfd()
+        self._task = child._task
+        self._held = child._held
+        self._is_reaped = child._is_thread
+
+    def finish(self) -> bool:
+        """Reap it if it has ended; returns whether nothing is left to do."""
+        self._is_reaped = self._is_reaped or self._reap()
+        if not self._is_reaped:
+            return False
+        if self._task is not None:
+            if not self._task.done:  # a running thread, or a host thread that still cleans up
+                return False
+            remove_sharer(self._task)
+        if self._held is not None:
+            self._held.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        return True
+
+    def _reap(self) -> bool:
+        try:
+            if self._waitid(os.P_PID, self._pid, os.WNOWAIT) is None:
+                return False
+            if self._pidfd is not None and not self._has_its_pidfd(self._pidfd):
+                self._pidfd = None
+            if self._pidfd is None:
+                return self._waitid(os.P_PID, self._pid) is not None
+            return self._waitid(os.P_PIDFD, self._pidfd) is not None
+        except ChildProcessError:
+            return True
+        except OSError:
+            return False
+
+    def _has_its_pidfd(self, number: int) -> bool:
+        """Whether this thread's descriptor table, too, has the child's pidfd under that number.
+
+        A thread that called unshare(FILES) has a table of its own, in which it opened the pidfd. In
+        ours the number may be another file, which must stay open.
+        """
+        try:
+            ended = self._waitid(os.P_PIDFD, number, os.WNOWAIT)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            return False
+        return ended is not None and ended[0] == self._pid
+
+    def _waitid(
+        self, kind: int, number: int, option: int = 0
+    ) -> tuple[int, int, int, bytes] | None:
+        return _core.waitid(kind, number, option | os.WEXITED | os.WNOHANG | WALL)
+
+
+unreaped: list[_Unreaped] = []
+
+
+def add(child: "Child[Any]") -> None:
+    """Reap this child later: its handle goes."""
+    unreaped.append(_Unreaped(child))
+
+
+def reap_ended() -> None:
+    """Reap those that have ended. Source: waitid(2)."""
+    me = os.getpid()
+    # One task takes an entry at a time: a child in shared memory sees the same list.
+    for _ in range(len(unreaped)):
+        try:
+            child = unreaped.pop(0)
+        except IndexError:
+            return
+        # The end of its owner closed the descriptor and reparented the child.
+        stays = exists(child.owner) if child.owner != me else not child.finish()
+        if stays:
+            unreaped.append(child)
