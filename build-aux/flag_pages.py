@@ -1,4 +1,4 @@
-"""Writes docs/flags from the rows of ramet.flags and ramet.law, so that the pages cannot drift.
+"""Writes docs/flags from the rows of ramet.flags and ramet.law.
 
 `make docs` runs it; a test compares what it would write with what is there.
 """
@@ -12,7 +12,7 @@ from ramet.law import RULES, SHARES, Rule
 
 FOLDER = Path(__file__).parents[1] / "docs" / "flags"
 
-# File, title, what its flags have in common, and the flags, without CLONE_.
+# File, title, first sentence, and the flags, without CLONE_.
 GROUPS = (
     (
         "sharing",
@@ -22,32 +22,32 @@ GROUPS = (
     ),
     (
         "kinship",
-        "Kinship, pids and signals",
-        "Whose child it is, who is told of its end, and by what it can be found.",
+        "Parent, pids and signals",
+        "Its parent, its ids, and what its end sends.",
         "CSIGNAL THREAD PARENT PIDFD AUTOREAP PIDFD_AUTOKILL",
     ),
     (
         "namespaces",
         "Namespaces",
-        "Set, the child sees another world of some kind; clear, its caller's.",
+        "Set, the child has a new namespace; clear, its caller's.",
         "NEWNS EMPTY_MNTNS NEWUTS NEWIPC NEWUSER NEWPID NEWNET NEWCGROUP NEWTIME",
     ),
     (
         "words",
-        "Words and registers",
-        "What the kernel writes for the two, and where.",
+        "Addresses and registers",
+        "What the kernel writes to memory and registers.",
         "SETTLS PARENT_SETTID CHILD_SETTID CHILD_CLEARTID",
     ),
     (
         "start",
-        "How a child begins",
-        "Who waits, who watches, where the child is put and what it may.",
+        "How a child starts",
+        "Whether the caller waits, what traces the child, and its cgroup and rights.",
         "VFORK PTRACE UNTRACED INTO_CGROUP NNP",
     ),
     (
         "past",
         "Flags of the past",
-        "What Linux once had. Their bits mean nothing today, or something else.",
+        "Flags that Linux dropped. Their bits have no effect today, or are other flags.",
         "DETACHED STOPPED PID",
     ),
 )
@@ -105,7 +105,7 @@ def shares_of(flag: CloneFlag) -> Iterator[str]:
 
 
 def names_flag(rule: Rule, flag: CloneFlag) -> bool:
-    """Whether it is about this flag, and not about all that a kernel does not know."""
+    """Whether it is about this flag, and not about all unknown flags."""
     value = facts_of(flag).value if flag == CloneFlag.CSIGNAL else flag.value
     if flag == CloneFlag.CSIGNAL:
         return bool(rule.any_of and not rule.any_of & ~value)
@@ -115,11 +115,11 @@ def names_flag(rule: Rule, flag: CloneFlag) -> bool:
 
 def told(rule: Rule) -> str:
     calls = ", ".join(f"{call}()" for call in sorted(rule.calls))
-    answer = f"`{rule.errno}`" if rule.errno else "passed over"
+    answer = f"`{rule.errno}`" if rule.errno else "ignored"
     seen = "" if rule.verified else "; read, not yet seen on a kernel"
     where = "" if rule.kernel_function == "none" else f" `{rule.kernel_function}`, {rule.source};"
     return (
-        f"- **{rule.id}** {answer} in {calls}: {rule.sentence}. To mend it: {rule.remedy}. "
+        f"- **{rule.id}** {answer} in {calls}: {rule.sentence}. Remedy: {rule.remedy}. "
         f"({where.strip()} Linux {span(rule.since, rule.until)}{seen})".replace("( ", "(")
     )
 
@@ -132,7 +132,7 @@ def page_of_other_rules() -> str:
     parts = [
         "# Any request",
         NOTICE,
-        "Rules about fields, limits and moments, whatever the flags.",
+        "Rules about fields, limits and moments, for any flags.",
     ]
     flags = [CloneFlag[name] for group in GROUPS for name in group[3].split()]
     rules = [r for r in RULES if not any(names_flag(r, flag) for flag in flags)]
@@ -146,8 +146,8 @@ def index() -> str:
     lines.append("- [Any request](any_request.md): rules about fields, limits and moments")
     lead = (
         "Every clone flag that Linux has or had, what it shares, and the rules that name it in the "
-        "kernel's order. `ramet explain` tells the same of any combination, and `ramet law check` "
-        "holds all of it against your kernel."
+        "kernel's order. `ramet explain` says the same of any combination, and `ramet law check` "
+        "compares all of it with your kernel."
     )
     return "\n\n".join(["# The flags", NOTICE, lead, "\n".join(lines)]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Every clone flag that Linux has had, and what is known about each."""
+"""Every clone flag that Linux has had, with its facts."""
 
 import enum
 import re
@@ -18,7 +18,7 @@ class Facts(NamedTuple):
     """One flag: the kernel's name and value, and what it does.
 
     ``calls`` holds those of ``clone``, ``clone3`` and ``unshare`` that take the flag today, or
-    ``library`` for what this library does in the kernel's place. ``until`` is the first Linux that
+    ``library`` for what this library does instead of the kernel. ``until`` is the first Linux that
     no longer has it.
     """
 
@@ -34,7 +34,7 @@ class Facts(NamedTuple):
 
 
 class _Names(enum.EnumMeta):
-    if not TYPE_CHECKING:  # which would take any name for a flag then
+    if not TYPE_CHECKING:  # to a type checker any name would be a flag
 
         def __getattr__(cls, name: str) -> object:
             hint = _suggestion(name) if _PREFIX in name or name.isupper() else ""
@@ -92,8 +92,8 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
     PIDFD_AUTOKILL = 0x1000000000
     EMPTY_MNTNS = 0x2000000000
 
-    # The kernel gave the bits of these two to NEWCGROUP and PIDFD. They stand above bit 63, where
-    # no kernel can reach them, so that nobody who asks for the old flag ever gets the new one.
+    # The kernel gave the bits of these two to NEWCGROUP and PIDFD. They are above bit 63, which
+    # no kernel reads, so that a request for the old flag never gets the new one.
     STOPPED = 1 << 64
     PID = 1 << 65
 
@@ -102,11 +102,11 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
         """Read flags as people and strace write them.
 
         Takes names with or without ``CLONE_`` and in either case, signals, hexadecimal and decimal
-        numbers, joined by ``|``, ``+``, ``/``, commas or blanks; whatever ``str()`` gives; and whole
+        numbers, joined by ``|``, ``+``, ``/``, commas or blanks; what ``str()`` returns; and whole
         lines of strace for clone, clone3 and unshare. ``SIGRT_n`` and ``SIGRTMIN+n`` both count from 32 as
-        the kernel does (libc keeps the first two for itself: its SIGRTMIN is 34).
+        the kernel does (libc uses the first two itself: its SIGRTMIN is 34).
 
-        Raises UnknownFlagError (a ValueError) for an unknown name, with the one that it is like, and
+        Raises UnknownFlagError (a ValueError) for an unknown name, with the nearest known one, and
         ValueError for two exit signals at once.
 
         >>> CloneFlag.parse("clone3({flags=CLONE_VM, exit_signal=SIGCHLD, stack=NULL}, 88) = 7")
@@ -116,7 +116,9 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
         for word in _words_of(text):
             bits = _read_word(word)
             if bits & SIGNAL_BITS and result.exit_signal:
-                raise ValueError(f"a second exit signal, {word!r}, in {text!r}: there can be one")
+                raise ValueError(
+                    f"invalid flags: expected one exit signal, got another, {word!r}, in {text!r}"
+                )
             result |= bits
         return result
 
@@ -124,20 +126,20 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
     def _missing_(cls, value: object) -> Any:
         if isinstance(value, str):
             raise ValueError(  # noqa: TRY004 - as every enum does
-                f"{value!r} is no number: CloneFlag.parse({value!r}) reads text"
+                f"invalid flags: expected a number, got {value!r}; CloneFlag.parse({value!r}) reads text"
             )
         return super()._missing_(value)
 
     @property
     def facts(self) -> Facts:
-        """What is known about this one flag; ValueError for a combination or unknown bits."""
+        """The facts of this one flag; ValueError for a combination or unknown bits."""
         if self not in _FACTS_BY_FLAG:
-            raise ValueError(f"facts are kept for single known flags, and this is not one: {self}")
+            raise ValueError(f"invalid flag: expected a single known one, got {self}")
         return _FACTS_BY_FLAG[self]
 
     @property
     def exit_signal(self) -> int:
-        """The number of the signal that the parent gets at the child's end; 0 for none."""
+        """The number of the signal that the child's end sends to its parent; 0 for none."""
         return self.value & SIGNAL_BITS
 
     @property
@@ -164,8 +166,7 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
             return format(self.value, specification)
         return format(str(self), specification)
 
-    # Enum's own iteration takes each bit of CSIGNAL for a member and gives None for it, and its
-    # length counts bits.
+    # Enum's own iteration yields None for each bit of CSIGNAL, and its length counts bits.
     def __iter__(self) -> Iterator[Self]:
         return (flag for flag in _SINGLE_FLAGS if flag.value & self.value)
 
@@ -174,7 +175,7 @@ class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):
 
 
 def flag_bits(flags: int) -> int:
-    """Flags as a plain number; TypeError, which says what was meant, for what is none."""
+    """Flags as an int. Raises TypeError, with a hint, for anything else."""
     if flags is True or flags is False:
         _refuse_flags(flags)
     try:
@@ -192,12 +193,14 @@ def whole_number(what: str, value: int) -> int:
 
 def _refuse_flags(given: object) -> NoReturn:
     if isinstance(given, str):
-        raise TypeError(f"flags is a number, not {given!r}: CloneFlag.parse({given!r}) reads text")
+        raise TypeError(
+            f"invalid flags: expected a number, got {given!r}; CloneFlag.parse({given!r}) reads text"
+        )
     if isinstance(given, list | tuple | set | frozenset):
         raise TypeError(
-            f"flags is one number, not a {type(given).__name__}: CloneFlag.VM | CloneFlag.FS joins two"
+            f"invalid flags: expected one number, got {given!r:.80}; CloneFlag.VM | CloneFlag.FS joins two"
         )
-    raise TypeError(f"flags is a number such as CloneFlag.VM, not {type(given).__name__}")
+    raise TypeError(f"invalid flags: expected a number such as CloneFlag.VM, got {given!r:.80}")
 
 
 _SINGLE_FLAGS = tuple(CloneFlag)  # enum leaves out CSIGNAL, which is more than one bit
@@ -210,8 +213,8 @@ def _describe_bits(bits: int) -> list[str]:
     return [*words, f"{unknown:#x}"] if unknown else words
 
 
-# Linux's numbers on x86 and arm, which are those of asm-generic. The signal module is not asked:
-# it does not have them everywhere, and this file has to read a Linux trace on any machine.
+# Linux's numbers on x86 and arm, which are those of asm-generic. The signal module is not used:
+# other systems have other numbers, and this file reads a Linux trace on any machine.
 # fmt: off
 _SIGNALS = (
     "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL",
@@ -250,7 +253,7 @@ _BITS_BY_NAME = {
     **_signal_numbers(),
 }
 
-# Compiled when they are first needed: that takes longer than much of an import.
+# Compiled when first needed, since compiling them would slow the import.
 _COMMENT = r"(?s)/\*.*?\*/|strace: Process \d+ attached"
 _JOINTS = r"(?:[|,/\s]|(?<!(?i:RTMIN))\+)+"
 _UNSHARE = r"\bunshare\(([^)<]*)"
@@ -270,7 +273,7 @@ def _words_of(text: str) -> list[str]:
 def _checked_signal(word: str) -> str:
     # clone3 has a whole field for the signal; a larger number there would turn into flags here.
     if _read_word(word) & ~SIGNAL_BITS:
-        raise ValueError(f"no exit signal has this number: {word!r}")
+        raise ValueError(f"invalid exit_signal: expected a signal, got {word!r}")
     return word
 
 
@@ -279,14 +282,16 @@ def _read_word(word: str) -> int:
         try:
             return int(word, 0)
         except ValueError:
-            raise UnknownFlagError(f"not a number: {word!r}") from None
+            raise UnknownFlagError(
+                f"invalid flags: expected a number or a name, got {word!r}"
+            ) from None
     name = word.upper().removeprefix(_PREFIX)
     if name not in _BITS_BY_NAME:
         raise UnknownFlagError(f"no clone flag or signal is called {word!r}{_suggestion(word)}")
     return _BITS_BY_NAME[name]
 
 
-# What people call by other words than the kernel does, each without a plural's s.
+# Words that people use for flags, in the singular.
 _OTHER_WORDS = {
     "cow": "VM", "copyonwrite": "VM", "memory": "VM", "heap": "VM", "mm": "VM", "addressspace": "VM",
     "fd": "FILES", "descriptor": "FILES", "filedescriptor": "FILES", "cwd": "FS", "chroot": "FS",
@@ -303,12 +308,12 @@ _OTHER_WORDS = {
 }  # fmt: skip
 
 
-# What is less like a name than this is a word for something else. Of two letters one may be wrong.
-_LIKE_BY_A_SLIP, _LIKE_BY_HALF = 0.72, 0.5
+# How like a known name a word must be to be taken for a misspelling. Of two letters one may be wrong.
+_LIKE_A_NAME, _LIKE_A_SHORT_NAME = 0.72, 0.5
 
 
 def _suggestion(word: str) -> str:
-    """The flag that is meant by a word that is none: by what it is about, or by a slip of the finger."""
+    """The flag that is probably meant by an unknown word: one of its subject, or of a similar name."""
     import difflib  # only a mistake needs it, and an import of this package should stay cheap
 
     if not word:
@@ -318,7 +323,7 @@ def _suggestion(word: str) -> str:
         return f"; see {', '.join([first, *more])}" if more else f"; the flag for it is {first}"
     name = word.upper().removeprefix(_PREFIX)
     known = CloneFlag.__members__ if name != word.upper() else _BITS_BY_NAME
-    cutoff = _LIKE_BY_HALF if len(name) <= len("VM") else _LIKE_BY_A_SLIP
+    cutoff = _LIKE_A_SHORT_NAME if len(name) <= len("VM") else _LIKE_A_NAME
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     if not nearest:
         return f"; the flags are {', '.join(str(flag.name) for flag in _SINGLE_FLAGS)}"
@@ -362,12 +367,12 @@ FACTS: tuple[Facts, ...] = (
     _row(
         CloneFlag.CSIGNAL, since="1.0", calls="clone",
         shared_when_set=(
-            "a mask: the low byte is the number of the signal that the parent gets at the "
-            "child's end"
+            "a mask: the low byte is the number of the signal that the child's end sends to its "
+            "parent"
         ),
         when_clear="no signal at the end; only __WALL or __WCLONE waits for the child",
         source="do_notify_parent (kernel/signal.c)",
-        note="clone3 has a field of its own for the signal",
+        note="clone3 has a separate field for the signal",
     ),
     _row(
         CloneFlag.NEWTIME, since="5.6", calls="clone3 unshare",
@@ -409,16 +414,16 @@ FACTS: tuple[Facts, ...] = (
         when_clear="a process id of its own",
         source="get_pid (kernel/fork.c of 2.4)",
         note=(
-            "kept for the idle task by the end; PIDFD has its bit since 5.2, and nothing can "
-            "take its place"
+            "at the end only for the idle task; PIDFD has its bit since 5.2, and no flag "
+            "replaces it"
         ),
         until="2.5.16", kernel_value=0x00001000,
     ),
     _row(
         CloneFlag.PIDFD, since="5.2", calls="clone clone3",
         shared_when_set=(
-            "a close-on-exec descriptor of the child is put where the caller says; in "
-            "clone(), at parent_tid"
+            "a close-on-exec pidfd of the child is written at pidfd; in clone(), at "
+            "parent_tid"
         ),
         when_clear="no descriptor",
         source="copy_process, pidfd_prepare (kernel/fork.c)",
@@ -432,10 +437,10 @@ FACTS: tuple[Facts, ...] = (
     ),
     _row(
         CloneFlag.VFORK, since="2.2", calls="clone clone3",
-        shared_when_set="the calling thread sleeps until the child has done its exec or has ended",
+        shared_when_set="the calling thread is suspended until the child execs or ends",
         when_clear="both go on",
         source="kernel_clone, wait_for_vfork_done (kernel/fork.c)",
-        note="also without VM; a fatal signal ends the sleep",
+        note="also without VM; a fatal signal ends the suspension",
     ),
     _row(
         CloneFlag.PARENT, since="2.3.12", calls="clone clone3",
@@ -453,8 +458,8 @@ FACTS: tuple[Facts, ...] = (
         when_clear="a thread group of its own",
         source="copy_process, copy_signal (kernel/fork.c)",
         note=(
-            "never waited for and no exit signal; needs SIGHAND; its ids are its own: setuid() and its "
-            "kin in libc change those of libc's own threads, and not of a task made with this flag"
+            "no wait returns it, and it has no exit signal; needs SIGHAND; its ids are its own: "
+            "libc's setuid() changes those of libc's threads, not of a task made with this flag"
         ),
     ),
     _row(
@@ -465,13 +470,13 @@ FACTS: tuple[Facts, ...] = (
     ),
     _row(
         CloneFlag.SYSVSEM, since="2.5.10", calls="clone clone3 unshare",
-        shared_when_set="the list of semaphore adjustments that the last sharer's end undoes",
+        shared_when_set="the list of semaphore operations that the kernel undoes when the last sharer ends",
         when_clear="an empty list",
         source="copy_semundo (ipc/sem.c)",
     ),
     _row(
         CloneFlag.SETTLS, since="2.5.32", calls="clone clone3",
-        shared_when_set="the child's thread register is set to tls",
+        shared_when_set="the child's thread pointer register is set to tls",
         when_clear="the register is as in the caller",
         source="copy_thread (arch/*/kernel/process*.c)",
         note="on i386 tls points to a user_desc",
@@ -487,7 +492,7 @@ FACTS: tuple[Facts, ...] = (
         CloneFlag.CHILD_CLEARTID, since="2.5.49", calls="clone clone3",
         shared_when_set=(
             "when the child leaves memory that others still use, child_tid is cleared and one"
-            " futex waiter woken"
+            " futex waiter is woken"
         ),
         when_clear="nothing is cleared",
         source="mm_release (kernel/fork.c)",
@@ -502,7 +507,7 @@ FACTS: tuple[Facts, ...] = (
     _row(
         CloneFlag.UNTRACED, since="2.5.46", calls="clone clone3",
         shared_when_set=(
-            "the caller's tracer gets no event and no automatic hold of the child; PTRACE "
+            "the caller's tracer gets no event, and its options do not trace the child; PTRACE "
             "still works"
         ),
         when_clear="the tracer's options decide",
@@ -517,8 +522,8 @@ FACTS: tuple[Facts, ...] = (
     ),
     _row(
         CloneFlag.STOPPED, since="2.6.0", calls="library",
-        shared_when_set="the child begins stopped, until SIGCONT",
-        when_clear="the child begins to run",
+        shared_when_set="the child starts stopped, until SIGCONT",
+        when_clear="the child starts running",
         source="do_fork (kernel/fork.c of 2.6)",
         note="NEWCGROUP has its bit since 4.6; this library stops the child itself",
         until="2.6.38", kernel_value=0x02000000,
@@ -544,20 +549,20 @@ FACTS: tuple[Facts, ...] = (
     ),
     _row(
         CloneFlag.NEWUSER, since="2.6.23", calls="clone clone3 unshare",
-        shared_when_set="a new user namespace with all capabilities in it and no mapped ids yet",
+        shared_when_set="a new user namespace with all capabilities in it and no mapped ids",
         when_clear="the caller's user namespace",
         source="copy_creds (kernel/cred.c), create_user_ns (kernel/user_namespace.c)",
-        note="whole, and open to plain users, since 3.8",
+        note="complete, and allowed to plain users, since 3.8",
     ),
     _row(
         CloneFlag.NEWPID, since="2.6.24", calls="clone clone3 unshare",
-        shared_when_set="a new pid namespace, whose first process the child is",
+        shared_when_set="a new pid namespace, in which the child is the first process",
         when_clear="the pid namespace that the caller's children get",
         source="copy_pid_ns (kernel/pid_namespace.c)",
     ),
     _row(
         CloneFlag.NEWNET, since="2.6.24", calls="clone clone3 unshare",
-        shared_when_set="a new network namespace with nothing but a loopback device that is down",
+        shared_when_set="a new network namespace with one device, lo, which is down",
         when_clear="the caller's network",
         source="copy_net_ns (net/core/net_namespace.c)",
         note="complete since 2.6.29",
@@ -565,7 +570,7 @@ FACTS: tuple[Facts, ...] = (
     _row(
         CloneFlag.IO, since="2.6.25", calls="clone clone3",
         shared_when_set=(
-            "the I/O context, if the caller has one: both count as one for the disk scheduler"
+            "the I/O context, if the caller has one: the I/O scheduler counts both as one"
         ),
         when_clear="a context of its own with the same priority",
         source="copy_io (block/blk-ioc.c)",
@@ -574,7 +579,7 @@ FACTS: tuple[Facts, ...] = (
     _row(
         CloneFlag.CLEAR_SIGHAND, since="5.5", calls="clone3",
         shared_when_set=(
-            "every signal that has a handler is back at its default; ignored ones stay "
+            "every signal with a handler gets its default action; ignored ones stay "
             "ignored"
         ),
         when_clear="a copy of the table",
@@ -582,16 +587,16 @@ FACTS: tuple[Facts, ...] = (
     ),
     _row(
         CloneFlag.INTO_CGROUP, since="5.7", calls="clone3",
-        shared_when_set="the child is born in the cgroup (version 2) whose descriptor is given",
+        shared_when_set="the child starts in the cgroup (version 2) of the descriptor in cgroup",
         when_clear="the caller's cgroup",
         source="cgroup_css_set_fork (kernel/cgroup/cgroup.c)",
     ),
     _row(
         CloneFlag.AUTOREAP, since="7.1", calls="clone3",
         shared_when_set=(
-            "the child vanishes at its end: no zombie, no exit signal, no status by wait"
+            "the kernel reaps the child at its end: no zombie, no exit signal, no status by wait"
         ),
-        when_clear="a zombie until the parent waits",
+        when_clear="a zombie until its parent waits",
         source="copy_process (kernel/fork.c), do_notify_parent (kernel/signal.c)",
     ),
     _row(

@@ -31,7 +31,7 @@ def test_clone_error_names_rule_and_request() -> None:
     """The message has the errno's name, each broken rule with its sentence, and the flags."""
     text = str(broken_request())
     assert text.startswith("EINVAL: rule D3: CLONE_THREAD needs CLONE_SIGHAND")
-    assert "; rule D6: CLONE_THREAD cannot go with CLONE_NEWUSER" in text
+    assert "; rule D6: CLONE_THREAD excludes CLONE_NEWUSER" in text
     assert text.endswith(" (flags CLONE_THREAD|CLONE_NEWUSER)")
 
 

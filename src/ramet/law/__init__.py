@@ -1,4 +1,4 @@
-"""What the kernel will answer to a request for a new task, worked out without asking it.
+"""What the kernel will answer to a request for a new task, without asking it.
 
 Pure: no system call, no file, no clock. It runs on any machine, and in a browser.
 """
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What only people ask for is imported for them: every import of the library passes here.
+    # Explanations are imported when asked for: every import of the library imports this module.
     if name in {"Explanation", "explain"}:
         from . import explanation
 

@@ -1,7 +1,7 @@
-"""Who makes the call, and what the kernel has around it at that moment.
+"""The caller of a request: its rights, namespaces, limits and machine.
 
-Named tuples, as all rows of the law: they are made and compared quickly, and every import of the
-library makes them.
+Named tuples, as all rows of the law: every import of the library makes them, and they are quick to
+make and compare.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,9 +14,9 @@ _PID_MAX_LIMIT = 4 * 1024 * 1024
 
 
 class Cgroup(NamedTuple):
-    """The directory that INTO_CGROUP names, as far as it decides an answer.
+    """The directory that INTO_CGROUP names: what decides an answer.
 
-    ``writable``: None says that a privileged caller may write and another may not. ``own_domain``:
+    ``writable``: with None a privileged caller may write and another may not. ``own_domain``:
     whether it belongs to the threaded domain that the caller is in.
     """
 
@@ -31,12 +31,12 @@ class Cgroup(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """The caller of a request: by default privileged, in the first namespaces, short of nothing.
+    """The caller of a request: by default privileged, in the first namespaces, at no limit.
 
-    ``privileged``: it has every capability in its user namespace; another may name what it has in
-    ``capabilities`` ("CAP_SYS_ADMIN"). ``user_ns_depth`` and ``pid_ns_depth`` count the namespaces
-    above its own. ``pid_ns_init``: it is the first process of its pid namespace. What has happened
-    to its children's namespaces by unshare or setns is in ``children_pid_ns_differs`` and
+    ``privileged``: it has every capability in its user namespace; without, ``capabilities`` names
+    those that it has ("CAP_SYS_ADMIN"). ``user_ns_depth`` and ``pid_ns_depth`` count the namespaces
+    above its own. ``pid_ns_init``: it is the first process of its pid namespace. unshare() or
+    setns() gave its children other namespaces: ``children_pid_ns_differs`` and
     ``children_time_ns_differs``. ``outer_namespaces`` are those of its own ("pid", "net") that
     belong to a user namespace in which it has no rights. ``exhausted_namespaces`` holds names such
     as "user" or "net" whose limit in /proc/sys/user is reached.
@@ -44,7 +44,7 @@ class Caller(NamedTuple):
     Source: kernel/fork.c and what it calls.
     """
 
-    # What it may do.
+    # Its rights.
     privileged: bool = True
     capabilities: frozenset[str] = frozenset()
     chrooted: bool = False
@@ -52,7 +52,7 @@ class Caller(NamedTuple):
     lsm_on_user_ns: str | None = None
     lsm_on_task: str | None = None
 
-    # Where it is.
+    # Its namespaces.
     user_ns_depth: int = 0
     pid_ns_depth: int = 0
     pid_ns_init: bool = False
@@ -62,7 +62,7 @@ class Caller(NamedTuple):
     children_init_dead: bool = False
     children_time_ns_differs: bool = False
 
-    # What it is.
+    # Its state.
     traced: bool = False
     autoreap: bool = False
     leader_exit_signal: int = 17
@@ -74,7 +74,7 @@ class Caller(NamedTuple):
     fs_sharer_execs: bool = False
     has_io_context: bool = True
 
-    # What is used up, or happens meanwhile.
+    # Limits that are reached, and what happens during the call.
     nproc_exceeded: bool = False
     threads_max_reached: bool = False
     exhausted_namespaces: frozenset[str] = frozenset()
@@ -87,7 +87,7 @@ class Caller(NamedTuple):
     fatal_signal_pending: bool = False
     children_init_dies: bool = False
 
-    # What its machine is like.
+    # Its machine.
     machine: str = "x86_64"
     page_size: int = 4096
     task_size: int = _TASK_SIZE_MAX
@@ -100,7 +100,7 @@ class Caller(NamedTuple):
 
     @staticmethod
     def current() -> "Caller":
-        """This very thread, as far as /proc and prctl tell.
+        """The calling thread, by /proc and prctl.
 
         Limits that only the kernel counts (processes of a user, namespaces) are taken as not
         reached. Raises NotImplementedError where Ramet runs without its extension.
@@ -108,7 +108,9 @@ class Caller(NamedTuple):
         Source: proc_pid_status(5), capabilities(7), namespaces(7).
         """
         if _reader is None:
-            raise NotImplementedError("only Ramet on Linux can look at the process it runs in")
+            raise NotImplementedError(
+                "Caller.current() reads /proc: it needs Ramet's extension, on Linux"
+            )
         return _reader()
 
 
@@ -116,6 +118,6 @@ _reader: "Callable[[], Caller] | None" = None
 
 
 def read_by(reader: "Callable[[], Caller]") -> None:
-    """Say who looks at this process for Caller.current(); the law itself makes no system call."""
+    """Set what reads this process for Caller.current(); the law itself makes no system call."""
     global _reader
     _reader = reader

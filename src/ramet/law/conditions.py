@@ -1,4 +1,4 @@
-"""What bits cannot say: small questions about a request and its caller, each for one or two rules."""
+"""What bits cannot say: small conditions on a request and its caller, each for one or two rules."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -9,7 +9,7 @@ from .request import Request
 
 Condition: TypeAlias = Callable[[Request, Caller], bool]
 
-# Those that look at the caller alone: their answer is the same for all of its requests.
+# Those that read the caller alone: they are the same for all of its requests.
 OF_CALLER: set[Condition] = set()
 OF_FIELDS: set[Condition] = set()
 
@@ -38,13 +38,13 @@ _KINDS = {
 
 
 def of_caller(condition: Condition) -> Condition:
-    """Mark a question that is about the caller alone."""
+    """Mark a condition on the caller alone."""
     OF_CALLER.add(condition)
     return condition
 
 
 def of_fields(condition: Condition) -> Condition:
-    """Mark a question whose answer is no for a request of which no field is given."""
+    """Mark a condition that is false for a request without any field."""
     OF_FIELDS.add(condition)
     return condition
 
@@ -60,13 +60,13 @@ def size_beyond_a_page(request: Request, caller: Caller) -> bool:
 
 @of_fields
 def size_below_first_version(request: Request, _: Caller) -> bool:
-    """Whether clone_args is smaller than it ever was."""
+    """Whether clone_args is smaller than its first version."""
     return request.size < _VER0_BYTES
 
 
 @of_fields
 def args_unreadable(request: Request, caller: Caller) -> bool:
-    """Whether clone_args lies where nothing can."""
+    """Whether clone_args has an address at which nothing can be."""
     return request.bad_address(request.args, caller.task_size)
 
 
@@ -90,7 +90,7 @@ def pids_without_size(request: Request, _: Caller) -> bool:
 
 @of_fields
 def pids_unreadable(request: Request, caller: Caller) -> bool:
-    """Whether set_tid points where nothing can lie."""
+    """Whether set_tid has an address at which nothing can be."""
     address = request.set_tid
     return (
         isinstance(address, int) and address != 0 and request.bad_address(address, caller.task_size)
@@ -103,13 +103,13 @@ def exit_signal_beyond_last(request: Request, _: Caller) -> bool:
 
 
 def exit_signal_given(request: Request, _: Caller) -> bool:
-    """Whether any exit signal is asked for."""
+    """Whether the request has an exit signal."""
     return request.exit_signal != 0
 
 
 @of_fields
 def cgroup_not_in_structure(request: Request, _: Caller) -> bool:
-    """Whether cgroup is no descriptor, or lies beyond the size that is told."""
+    """Whether cgroup is no descriptor, or beyond the given size of the structure."""
     return request.size < _VER2_BYTES or (
         isinstance(request.cgroup, int) and request.cgroup > _INT_MAX
     )
@@ -117,7 +117,7 @@ def cgroup_not_in_structure(request: Request, _: Caller) -> bool:
 
 @of_fields
 def stack_is_no_range(request: Request, caller: Caller) -> bool:
-    """Whether only one of stack and stack_size is given, or they reach out of user space."""
+    """Whether only one of stack and stack_size is given, or the range ends outside of user space."""
     stack, size = request.stack or 0, request.stack_size or 0
     if stack == 0 or size == 0:
         return stack != size
@@ -189,25 +189,25 @@ def ids_unmapped(_: Request, caller: Caller) -> bool:
 
 @of_caller
 def lsm_refuses_user_ns(_: Request, caller: Caller) -> bool:
-    """Whether a security module says EPERM to the user namespace."""
+    """Whether a security module answers EPERM to the user namespace."""
     return caller.lsm_on_user_ns == "EPERM"
 
 
 @of_caller
 def lsm_denies_user_ns(_: Request, caller: Caller) -> bool:
-    """Whether a security module says EACCES to the user namespace."""
+    """Whether a security module answers EACCES to the user namespace."""
     return caller.lsm_on_user_ns == "EACCES"
 
 
 @of_caller
 def lsm_refuses_task(_: Request, caller: Caller) -> bool:
-    """Whether a security module says EPERM to the task."""
+    """Whether a security module answers EPERM to the task."""
     return caller.lsm_on_task == "EPERM"
 
 
 @of_caller
 def lsm_denies_task(_: Request, caller: Caller) -> bool:
-    """Whether a security module says EACCES to the task."""
+    """Whether a security module answers EACCES to the task."""
     return caller.lsm_on_task == "EACCES"
 
 
@@ -239,7 +239,7 @@ def sharer_execs(_: Request, caller: Caller) -> bool:
 
 @of_caller
 def signal_pending(_: Request, caller: Caller) -> bool:
-    """Whether a signal waits to be delivered."""
+    """Whether a signal is pending."""
     return caller.signal_pending
 
 
@@ -265,7 +265,7 @@ def no_memory_for_copy(_: Request, caller: Caller) -> bool:
 
 
 def namespaces_exhausted(request: Request, caller: Caller) -> bool:
-    """Whether the limit of a kind that is asked for is reached."""
+    """Whether the limit of a requested kind is reached."""
     return any(
         name in caller.exhausted_namespaces and request.flags & bit for name, bit in _KINDS.items()
     )
@@ -294,7 +294,7 @@ def tls_beyond_user_space(request: Request, caller: Caller) -> bool:
 
 @of_fields
 def tls_description_unreadable(request: Request, caller: Caller) -> bool:
-    """Whether the user_desc of i386 lies where nothing can."""
+    """Whether the user_desc of i386 has an address at which nothing can be."""
     return caller.machine == "i386" and request.bad_address(request.tls, caller.task_size)
 
 
@@ -308,13 +308,13 @@ def tls_description_invalid(request: Request, caller: Caller) -> bool:
     )
 
 
-# ---- pids: the kernel goes level by level, the innermost first, and stops at the first defect
+# ---- pids: the kernel checks level by level, the innermost first, and stops at the first defect
 
 _VALUE, _PERMISSION, _IN_USE = 1, 2, 3
 
 
 def _defects(request: Request, caller: Caller) -> list[int]:
-    """What is wrong with the chosen pids, in the order in which the kernel comes upon it."""
+    """What is wrong with the chosen pids, in the order in which the kernel finds it."""
     found: list[int] = []
     if not isinstance(request.set_tid, tuple):
         return found
@@ -337,8 +337,8 @@ def _may_choose(caller: Caller, request: Request, new: bool) -> bool:
     return may and (new or "pid" not in caller.outer_namespaces)
 
 
-def _is_told(defect: int, request: Request, caller: Caller) -> bool:
-    """Whether there is such a defect, and none that stands below it in the rows comes before it."""
+def _is_reported(defect: int, request: Request, caller: Caller) -> bool:
+    """Whether there is such a defect, and the kernel finds none of a later row before it."""
     found = _defects(request, caller)
     return bool(found) and defect in found and found[0] <= defect
 
@@ -352,31 +352,31 @@ def more_pids_than_levels(request: Request, caller: Caller) -> bool:
 
 @of_fields
 def pid_out_of_range(request: Request, caller: Caller) -> bool:
-    """Whether a chosen pid is none, or is not the 1 that a new namespace begins with."""
-    return _is_told(_VALUE, request, caller)
+    """Whether a chosen pid is out of range, or is not the 1 that a new namespace starts with."""
+    return _is_reported(_VALUE, request, caller)
 
 
 @of_fields
 def pid_not_permitted(request: Request, caller: Caller) -> bool:
     """Whether the caller may not choose pids in one of the namespaces."""
-    return _is_told(_PERMISSION, request, caller)
+    return _is_reported(_PERMISSION, request, caller)
 
 
 @of_fields
 def pid_in_use(request: Request, caller: Caller) -> bool:
-    """Whether a chosen pid is taken."""
-    return _is_told(_IN_USE, request, caller)
+    """Whether a chosen pid is in use."""
+    return _is_reported(_IN_USE, request, caller)
 
 
 @of_caller
 def no_free_pid(_: Request, caller: Caller) -> bool:
-    """Whether all pids below pid_max are taken."""
+    """Whether all pids below pid_max are in use."""
     return caller.no_free_pid
 
 
 @of_caller
 def children_init_dead(_: Request, caller: Caller) -> bool:
-    """Whether the init of the pid namespace for its children has died."""
+    """Whether the init of the pid namespace for its children has ended."""
     return caller.children_init_dead
 
 
@@ -397,20 +397,20 @@ def no_free_descriptor(_: Request, caller: Caller) -> bool:
 
 @of_fields
 def pidfd_unwritable(request: Request, caller: Caller) -> bool:
-    """Whether the word for the pidfd lies where nothing can; clone() has it at parent_tid."""
+    """Whether nothing can be at the address for the pidfd, which is parent_tid in clone()."""
     address = request.parent_tid if request.call == "clone" else request.pidfd
     return request.bad_address(address, caller.task_size)
 
 
 @of_fields
 def parent_tid_unwritable(request: Request, caller: Caller) -> bool:
-    """Whether the parent's word lies where nothing can."""
+    """Whether nothing can be at the address for the parent's tid word."""
     return request.bad_address(request.parent_tid, caller.task_size)
 
 
 @of_fields
 def settid_ignored(request: Request, caller: Caller) -> bool:
-    """Whether a word for a tid lies where nothing can."""
+    """Whether nothing can be at the address of a tid word."""
     return request.bad_address(request.parent_tid, caller.task_size) or request.bad_address(
         request.child_tid, caller.task_size
     )
@@ -425,7 +425,7 @@ def _cgroup(request: Request) -> Cgroup:
 
 @of_fields
 def not_a_cgroup(request: Request, _: Caller) -> bool:
-    """Whether the descriptor is of something else."""
+    """Whether the descriptor is not a cgroup's."""
     return not _cgroup(request).is_directory
 
 
@@ -436,14 +436,14 @@ def cgroup_removed(request: Request, _: Caller) -> bool:
 
 
 def cgroup_not_writable(request: Request, caller: Caller) -> bool:
-    """Whether the caller may not move tasks there."""
+    """Whether the caller may not move tasks to it."""
     writable = _cgroup(request).writable
     return not (caller.privileged if writable is None else writable)
 
 
 @of_fields
 def cgroup_out_of_sight(request: Request, _: Caller) -> bool:
-    """Whether it lies outside of the caller's cgroup namespace."""
+    """Whether it is outside of the caller's cgroup namespace."""
     return not _cgroup(request).in_namespace
 
 
@@ -455,7 +455,7 @@ def cgroup_domain_invalid(request: Request, _: Caller) -> bool:
 
 @of_fields
 def cgroup_distributes(request: Request, _: Caller) -> bool:
-    """Whether it gives controllers of domains to its children."""
+    """Whether it enables controllers of domains for its children."""
     return _cgroup(request).domain_controllers
 
 
@@ -472,7 +472,7 @@ def too_many_pids_in_cgroup(request: Request, caller: Caller) -> bool:
 # ---- clone() alone
 
 
-def exit_signal_unheard(request: Request, _: Caller) -> bool:
+def exit_signal_never_sent(request: Request, _: Caller) -> bool:
     """Whether the exit signal is a byte that is no signal."""
     return request.exit_signal > LAST_SIGNAL
 

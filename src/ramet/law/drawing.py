@@ -31,14 +31,14 @@ text { font-family: 'DejaVu Sans', Verdana, sans-serif; font-size: 14px; fill: #
 .red { fill: #b42318; font-weight: bold; }
 """
 
-# Where its own children go is shown only when it is elsewhere.
+# The namespaces of its children are shown only where they are not its own.
 _GROUPS = (
     ("What a task works with", ("vm", "files", "fs", "sighand", "sysvsem", "io")),
     (
         "Namespaces",
         ("ns_mnt", "ns_uts", "ns_ipc", "ns_user", "ns_pid", "ns_net", "ns_cgroup", "ns_time"),
     ),
-    ("Who it is", ("same_tgid", "same_ppid")),
+    ("Identity", ("same_tgid", "same_ppid")),
 )
 _ROWS = {row.key: row for row in SHARES}
 
@@ -100,7 +100,7 @@ def _shown(keys: tuple[str, ...], outcome: Outcome) -> Iterator[str]:
 def _caller(outcome: Outcome) -> tuple[str, list[str]]:
     if outcome.exit_signal is None:
         return "caller", ["before the call"]
-    return "caller", ["waits for the", "child's exec or end"] if outcome.suspends else []
+    return "caller", ["suspended until the", "child's exec or end"] if outcome.suspends else []
 
 
 def _child(outcome: Outcome) -> tuple[str, list[str]]:
@@ -109,11 +109,11 @@ def _child(outcome: Outcome) -> tuple[str, list[str]]:
     pids = {"caller": "the caller's pid", "new": "a pid of its own", 1: "pid 1"}
     notes = [pids[outcome.getpid]] if outcome.getpid else []
     if outcome.starts_stopped:
-        notes.append("begins stopped")
+        notes.append("starts stopped")
     if outcome.exit_signal > 0:
         notes.append(f"ends with {signal_name(outcome.exit_signal)}")
     else:
-        notes.append("ends in silence")
+        notes.append("no exit signal")
     return ("thread" if outcome.exit_signal < 0 else "child"), notes
 
 
@@ -168,7 +168,7 @@ def _refused(outcome: Outcome) -> tuple[list[str], int]:
     y = _TOP
     for rule in outcome.broken:
         lines = textwrap.wrap(rule.sentence, 104)
-        lines += textwrap.wrap(f"What to do: {rule.remedy}", 104)
+        lines += textwrap.wrap(f"Remedy: {rule.remedy}", 104)
         height = 34 + 20 * len(lines)
         body.append(
             f'<rect class="refused" x="{_MARGIN}" y="{y}" width="{_WIDTH - 2 * _MARGIN}" '

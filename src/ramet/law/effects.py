@@ -1,10 +1,10 @@
-"""Which flags do what a table of shared things cannot say: one row for each way kernels had of it."""
+"""Which flags do more than share: a row for each behaviour that kernels have had."""
 
 from ..flags import CloneFlag
 from .caller import Caller
 from .outcome import Effects
 
-# Before that, a child of CLONE_PARENT kept the exit signal that was asked for.
+# Before that, a child of CLONE_PARENT got the requested exit signal.
 PARENT_KEEPS_SIGNAL = "2.6.30"
 
 

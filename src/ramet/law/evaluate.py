@@ -1,6 +1,6 @@
-"""Walks the rows for one request.
+"""Evaluates the rows for one request.
 
-No flag is named here: what is forbidden, what is shared, and why, stands in the rows.
+No flag is named here: the rows say what is forbidden, what is shared, and why.
 """
 
 import functools
@@ -20,7 +20,7 @@ from .version import NEWEST, Version, kernel_version, spans
 _PRIVILEGED = Caller()
 _MOST_CALLERS = 64
 _ABOVE_BIT_63 = 3 << 64  # the library's own two, for any kernel
-# Mask, value, any_of, when, raw: a rule made ready to be walked over quickly.
+# Mask, value, any_of, when, raw, and their rule: what the loop below reads.
 _Entry: TypeAlias = tuple[int, int, int, Condition | None, bool, Rule]
 _Entries: TypeAlias = tuple[_Entry, ...]
 
@@ -36,13 +36,13 @@ def predict(
 ) -> Outcome:
     """What a kernel will answer to this request, worked out without asking it.
 
-    flags: CloneFlag or a number. In clone() the low byte is the exit signal, whole; in clone3 it
-    belongs to the flags, as the kernel has it. exit_signal: the number. call: "clone", "clone3",
-    "unshare" or "setns". caller: who asks, a privileged one without any special state when nothing
-    is said. kernel: a version such as "6.9"; the newest that the rows know when nothing is said.
+    flags: CloneFlag or a number. In clone() all eight bits of the low byte are the exit signal; in clone3
+    they are flags, as in the kernel. exit_signal: the number. call: "clone", "clone3",
+    "unshare" or "setns". caller: by default a privileged one without any special
+    state. kernel: a version such as "6.9", by default the newest that the rows know.
     fields: those of ``struct clone_args``, see Request.
 
-    Raises ValueError for a number that is none of 64 bits, a version that is not one, and fields
+    Raises ValueError for a number of more than 64 bits, for an invalid version, and for fields
     that contradict each other; TypeError for an unknown field.
 
     >>> predict(CloneFlag.VM | CloneFlag.FS).shares["fs"]
@@ -57,7 +57,7 @@ def predict(
 
 
 def evaluate(request: Request, caller: Caller, version: Version) -> Outcome:
-    """The same for a request that is made already."""
+    """The same for a Request."""
     table = table_for(version, request.call)
     raw = request.flags
     flags = table.seen(raw)
@@ -102,7 +102,7 @@ class Table:
         self.effects: Effects = EFFECTS[spans(version, PARENT_KEEPS_SIGNAL, None)]
 
     def entries_for(self, caller: Caller) -> tuple[_Entries, _Entries]:
-        """The rules for any request and for a plain one, what is about the caller asked already."""
+        """The rules for any request, and those for one without fields, of this caller."""
         if caller is _PRIVILEGED:
             return self._of_privileged
         entries = self._of_others.get(caller)
@@ -122,7 +122,7 @@ class Table:
         return entries, tuple(entry for entry in entries if entry[3] not in OF_FIELDS)
 
     def seen(self, flags: int) -> int:
-        """The flags as this kernel understands them."""
+        """The flags as this kernel reads them."""
         seen = flags & self._known
         for bit, meaning in self._moved:
             if flags & bit:
@@ -132,16 +132,16 @@ class Table:
 
 @functools.lru_cache(maxsize=128)
 def table_for(version: Version, call: Call) -> Table:
-    """Worked out once for each kernel and call."""
+    """Made once for each kernel and call."""
     return Table(version, call)
 
 
 def certainly_broken(
     flags: int, exit_signal: int, call: Call, version: Version
 ) -> tuple[Rule, ...]:
-    """The rules of the bits alone that refuse this whoever asks, on this kernel and later ones.
+    """The rules of the bits alone that refuse this for every caller, on this kernel and later ones.
 
-    None for a kernel that is newer than the rows: it may have lifted what all refused before it. A
+    None for a kernel that is newer than the rows, which may have dropped a rule. A
     negative exit signal is a very large one, as in the kernel.
     """
     if call == "clone":
@@ -158,7 +158,7 @@ def certainly_broken(
 
 
 def possibly_broken(request: Request, version: Version, errno: str) -> tuple[Rule, ...]:
-    """The rules that give this errno for such flags, where what decides cannot be seen."""
+    """The rules that give this errno for such flags, where the deciding fact cannot be read."""
     table = table_for(version, request.call)
     flags = table.seen(request.flags)
     return tuple(

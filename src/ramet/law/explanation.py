@@ -24,7 +24,7 @@ _LARGEST_SHOWN_DECIMAL = 0xFFFF
 
 @dataclass(frozen=True)
 class FlagWords:
-    """One flag of a request: what it does, since when, and what there is to know besides."""
+    """One flag of a request: what it does, since when, and a note."""
 
     name: str
     does: str
@@ -33,22 +33,22 @@ class FlagWords:
 
 
 class Line(NamedTuple):
-    """One thing that is told: what it is about, which may be empty, and the words."""
+    """A line: its subject, which may be empty, and the text."""
 
     about: str
     words: str
 
 
 class Section(NamedTuple):
-    """Things of one kind."""
+    """Lines of one kind."""
 
     title: str
     lines: list[Line]
-    gap: int = 2  # columns after what they are about
+    gap: int = 2  # columns after the subjects
 
     @property
     def width(self) -> int:
-        """Of the column of what they are about."""
+        """Of the column of subjects."""
         return max(len(line.about) for line in self.lines)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Section(NamedTuple):
 
 
 class Explanation:
-    """What a request means. ``str()`` is for people, ``to_dict()`` for machines, ``svg()`` a picture.
+    """A request in words. ``str()`` is for people, ``to_dict()`` for machines, ``svg()`` a picture.
 
     ``outcome`` is the answer itself; ``changes`` the smallest that make a refused request legal;
     ``spans`` what every kernel answers; ``unprivileged`` what a caller without privileges gets.
@@ -77,11 +77,11 @@ class Explanation:
 
     @functools.cached_property
     def spans(self) -> tuple[Span, ...]:
-        """What every kernel answers; where clone3 is missing Ramet makes the call by clone()."""
+        """What every kernel answers; where clone3 is missing Ramet uses clone()."""
         return spans_of_answers(self.outcome, self._before_clone3())
 
     def _before_clone3(self) -> Request | None:
-        """None where the call is named, or where only clone3 can do it."""
+        """None where the call was named, or where only clone3 takes the request."""
         request = self.outcome.request
         if self._call_is_named or request.fields() or request.flags & _CLONE3_ALONE:
             return None
@@ -101,18 +101,18 @@ class Explanation:
         asked = self.outcome.request.flags & ~SIGNAL_BITS
         seen = self.outcome.flags
         told = [_told(flag) for flag in CloneFlag(seen & ~SIGNAL_BITS)]
-        # A bit that meant another flag to this kernel is told by that one.
+        # A bit that was another flag in this kernel is shown as that one.
         moved = (seen & ~asked).bit_count()
         strange = CloneFlag(asked & ~seen)
         if not moved:
             told += [_told(flag, unknown=True) for flag in strange]
         if nameless := strange.value & ~sum(flag.value for flag in strange):
-            told.append(FlagWords(f"{nameless:#x}", "no flag that Ramet knows", "?", ""))
+            told.append(FlagWords(f"{nameless:#x}", "a flag that Ramet does not know", "?", ""))
         return tuple(told)
 
     @property
     def asked(self) -> str:
-        """The request, as one would write it."""
+        """The request, written as a call."""
         request = self.outcome.request
         parts = [f"flags={CloneFlag(request.flags)}"]
         if request.exit_signal:
@@ -176,7 +176,7 @@ class Explanation:
         }
 
     def sections(self) -> tuple[Section, ...]:
-        """What there is to tell, in parts: a title and its lines; without those that have none."""
+        """The parts of the explanation that have lines."""
         outcome = self.outcome
         told = (
             Section("Flags", self._flag_lines()),
@@ -185,7 +185,7 @@ class Explanation:
             Section("Shared", [Line("", line) for line in self._shares(True)]),
             Section("Not shared", [Line("", line) for line in self._shares(False)]),
             Section("The child", [Line("", line) for line in self._child()]),
-            Section("Passed over", [_rule_line(rule) for rule in outcome.notes], 1),
+            Section("Ignored", [_rule_line(rule) for rule in outcome.notes], 1),
             Section("Other callers", [Line("", line) for line in self._others()]),
             Section("Other kernels", self._kernels()),
         )
@@ -198,19 +198,17 @@ class Explanation:
         return str(self)  # at a prompt, all of it
 
     def head(self) -> list[str]:
-        """What comes first: the request, and the verdict."""
+        """The first lines: the request, and the verdict."""
         who = "a privileged caller" if self.outcome.caller.privileged else "a plain caller"
         lines = [f"{self.recipe}():" if self.recipe else "", self.asked]
         lines.append(f"on Linux {version_text(self.outcome.kernel)}, {who}: {self.verdict}")
         if self.is_newer:
             lines.append(
                 f"This kernel is newer than {NEWEST}, the newest whose rules are known here: it may "
-                "know more flags, and answer otherwise."
+                "have more flags and other rules."
             )
         if self.traced_errno and self.traced_errno != self.outcome.errno:
-            lines.append(
-                f"The trace shows {self.traced_errno}, which the law does not foresee here."
-            )
+            lines.append(f"The trace shows {self.traced_errno}, which no rule predicts here.")
         return [line for line in lines if line]
 
     @property
@@ -238,18 +236,19 @@ class Explanation:
             return []
         lines = [
             f"getpid() is {_PIDS[outcome.getpid]}, getppid() is {_PARENTS[outcome.getppid]}",
-            {-1: "its end is told to nobody", 0: "its end sends no signal"}.get(
-                outcome.exit_signal, f"its end sends {signal_name(outcome.exit_signal)}"
-            ),
+            {
+                -1: "its end sends no signal, and no wait returns it",
+                0: "its end sends no signal",
+            }.get(outcome.exit_signal, f"its end sends {signal_name(outcome.exit_signal)}"),
         ]
         if outcome.writes:
             lines.append(f"the kernel writes {', '.join(sorted(outcome.writes))}")
         if outcome.clears_ctid:
-            lines.append("the kernel clears ctid at its end or exec, and wakes a waiter")
+            lines.append("the kernel clears ctid at its end or exec, and wakes one waiter")
         if outcome.starts_stopped:
-            lines.append("it begins stopped")
+            lines.append("it starts stopped")
         if outcome.suspends:
-            lines.append("the caller waits for its exec or end")
+            lines.append("the caller is suspended until its exec or end")
         return lines
 
     def _others(self) -> list[str]:
@@ -310,11 +309,11 @@ def explain(
     kernel: str | None = None,
     **fields: Any,
 ) -> Explanation:
-    """What a request means, in words.
+    """Explain a request for a new task in words.
 
     request: flags, by number or by name; a line of strace for clone, clone3, unshare or setns; or
-    one of fork, vfork, pthread_create, posix_spawn and docker. The rest as in predict(). Where no
-    call is named it is the one that Ramet would make, the low seven bits being the exit signal.
+    one of fork, vfork, pthread_create, posix_spawn and docker. The rest as in predict(). Without
+    a call it is the one that Ramet would make, and the low seven bits are the exit signal.
 
     Raises UnknownFlagError (a ValueError) with the nearest known name, and as predict() does.
 

@@ -15,7 +15,7 @@ _CLONE3 = parse_version("5.3")
 
 @dataclass(frozen=True)
 class Span:
-    """Kernels that give one answer: from ``since`` on, and before ``until``."""
+    """Kernels that give one answer: from ``since`` on, before ``until``."""
 
     since: Version
     until: Version | None
@@ -29,14 +29,14 @@ class Span:
         return f"from Linux {version_text(self.since)} until {version_text(self.until)}"
 
     def has(self, version: Version) -> bool:
-        """Whether it is among these kernels."""
+        """Whether this kernel is one of them."""
         return self.since <= version and (self.until is None or version < self.until)
 
 
 def spans_of_answers(outcome: Outcome, before_clone3: Request | None = None) -> tuple[Span, ...]:
     """Every kernel from the oldest on, those with one answer together.
 
-    ``before_clone3`` is what is asked of kernels that do not have that call.
+    ``before_clone3`` is the request to kernels that do not have that call.
     """
     asked = [request for request in (outcome.request, before_clone3) if request is not None]
     calls = {request.call for request in asked}
@@ -72,7 +72,7 @@ def _alike(one: Outcome, other: Outcome) -> bool:
 
 
 def answer_in_words(outcome: Outcome, reference: Outcome) -> str:
-    """What it answers, and for a granted request what is not as in the other."""
+    """The answer, and for a granted request what differs from the other."""
     words = _answer_in_words(outcome, reference)
     return words if outcome.request.call == reference.request.call else f"by clone(), {words}"
 
@@ -85,13 +85,13 @@ def _answer_in_words(outcome: Outcome, reference: Outcome) -> str:
     ignored = asked & ~outcome.flags & ~CloneFlag.CSIGNAL.value
     parts = []
     if moved := outcome.flags & ~asked:
-        parts.append(f"takes a bit for {CloneFlag(moved)}")
+        parts.append(f"reads a bit as {CloneFlag(moved)}")
         ignored &= 0 if ignored.bit_count() == moved.bit_count() else ignored
     if ignored:
         parts.append(f"does not know {CloneFlag(ignored)} and ignores it")
     if reference.granted:
         parts += [
-            f"{row.what} {'shared' if outcome.shares[row.key] else 'apart'}"
+            f"{row.what} {'shared' if outcome.shares[row.key] else 'not shared'}"
             for row in SHARES
             if outcome.shares[row.key] != reference.shares[row.key]
         ]

@@ -1,4 +1,4 @@
-"""What the library asks of a request beyond the kernel: that it can be put to it at all."""
+"""What the library refuses beyond the kernel's rules: requests that no call can make."""
 
 from .request import CSIGNAL, Call
 from .rule import CLONE, CLONE3, Rule
@@ -12,7 +12,7 @@ _64_BIT_FLAGS = Rule(
     kernel_function="none",
     since="5.3",
     certain=True,
-    sentence="flags have 64 bits in the kernel, and nothing above them is known to this library",
+    sentence="flags have 64 bits in the kernel, and this library knows no flag above them",
     remedy="drop the bits above bit 63",
 )
 _CLONE3_ONLY = Rule(
@@ -21,8 +21,8 @@ _CLONE3_ONLY = Rule(
     kernel_function="sys_clone",
     since="5.3",
     certain=True,
-    sentence="only clone3 takes flags above bit 31, and clone() would ignore them without a word",
-    remedy="make the call with clone3",
+    sentence="only clone3 takes flags above bit 31; clone() would ignore them",
+    remedy="use clone3",
 )
 _EXIT_SIGNAL = Rule(
     id="ramet-exit-signal",
@@ -34,7 +34,7 @@ _EXIT_SIGNAL = Rule(
     remedy="use a signal from 1 to 64, or 0 for none",
 )
 
-# Refused where the call is made: a child could not live, or no one call can do all of it.
+# Refused at the call: the child would crash, or no single call does all of it.
 _AT_THE_CALL = (
     Rule(
         id="ramet-no-stack",
@@ -42,7 +42,7 @@ _AT_THE_CALL = (
         since="2.0",
         sentence=(
             "the child needs a stack of its own: without VFORK it would run on the caller's while "
-            "the caller goes on using it"
+            "the caller uses it"
         ),
         remedy="give a stack, or add CLONE_VFORK",
     ),
@@ -71,8 +71,8 @@ _AT_THE_CALL = (
         id="ramet-detached",
         kernel_function="none",
         since="5.3",
-        sentence="DETACHED goes through clone(), the rest only clone3 takes",
-        remedy="drop CLONE_DETACHED, which does nothing",
+        sentence="only clone() takes DETACHED, and only clone3 takes the rest",
+        remedy="drop CLONE_DETACHED, which has no effect",
     ),
     Rule(
         id="ramet-needs-clone3",
@@ -89,10 +89,10 @@ _AT_THE_CALL = (
         kernel_function="none",
         since="2.0",
         sentence=(
-            "a Python function can share the memory only while Python has its global lock: holding "
-            "it is how a child is killed outside of objects, and how what it leaves is taken over"
+            "a Python function can share the memory only with Python's global lock (GIL): the lock is "
+            "what keeps a killed child from leaving a half-changed object"
         ),
-        remedy="drop CLONE_VM, or do not keep the lock off (PYTHON_GIL=0, -X gil=0)",
+        remedy="drop CLONE_VM, or start Python without PYTHON_GIL=0 and -X gil=0",
     ),
 )
 
@@ -102,10 +102,10 @@ FILTER = Rule(
     kernel_function="none",
     since="3.5",
     sentence=(
-        "a seccomp filter, perhaps of a container, is at work and may have answered in the "
-        "kernel's place"
+        "this process has a seccomp filter, perhaps a container's, which may have given this "
+        "answer instead of the kernel"
     ),
-    remedy="look at the filter: ausearch or the container's profile tell what it refuses",
+    remedy="look at the filter: ausearch(8) or the container's profile shows what it refuses",
 )
 
 LIBRARY_RULES = {
@@ -114,7 +114,7 @@ LIBRARY_RULES = {
 
 
 def library_rules(flags: int, exit_signal: int, call: Call) -> tuple[Rule, ...]:
-    """Those that a request breaks; the kernel would not notice, or do something else."""
+    """Those that a request breaks; the kernel would ignore it, or do something else."""
     broken = []
     if flags & ~(_64_BITS | _LIBRARY_BITS):
         broken.append(_64_BIT_FLAGS)

@@ -19,7 +19,7 @@ _MOST_TRIED = 3000
 
 @dataclass(frozen=True)
 class _State:
-    """A request and who asks, as it stands after some changes."""
+    """A request and its caller after some changes."""
 
     flags: int
     exit_signal: int
@@ -39,7 +39,7 @@ class _State:
 
 @dataclass(frozen=True)
 class Change:
-    """What to do, a step each, and the request that comes of it."""
+    """The steps to take, and the request after them."""
 
     steps: tuple[str, ...]
     flags: int
@@ -51,7 +51,7 @@ class Change:
 
 
 def smallest_changes(outcome: Outcome) -> tuple[Change, ...]:
-    """All that need the fewest steps; none for a granted request, or where nothing helps."""
+    """All that need the fewest steps; none for a granted request, or where no change helps."""
     if outcome.granted:
         return ()
     request = outcome.request
@@ -88,18 +88,18 @@ def smallest_changes(outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _steps(state: _State, answer: Outcome) -> Iterator[tuple[str, _State]]:
-    """What could do away with the first of the broken rules."""
+    """The changes that may satisfy the first broken rule."""
     rule = answer.broken[0]
     yield from _other_flags(state, rule)
     if state.exit_signal:
-        yield "give no exit signal", replace(state, exit_signal=0)
+        yield "pass no exit signal", replace(state, exit_signal=0)
     if state.call in {"clone", "clone3"}:
         yield from _other_call(state)
     for name, _ in state.fields:
         left = tuple(pair for pair in state.fields if pair[0] != name)
         if name == "set_tid":
             left = tuple(pair for pair in left if pair[0] != "set_tid_size")
-        yield f"leave out {name}", replace(state, fields=left)
+        yield f"omit {name}", replace(state, fields=left)
     yield from _other_caller(state, rule)
 
 
@@ -110,7 +110,7 @@ def _other_flags(state: _State, rule: Rule) -> Iterator[tuple[str, _State]]:
     named = (rule.all_of | rule.any_of) & state.flags
     if signal := named & 0x7F:
         yield (
-            "give the signal as exit_signal",
+            "pass the signal as exit_signal",
             replace(state, flags=state.flags & ~0x7F, exit_signal=signal),
         )
     for flag in CloneFlag(named & ~0x7F):
@@ -128,7 +128,7 @@ def _other_call(state: _State) -> Iterator[tuple[str, _State]]:
 
 
 def _other_caller(state: _State, rule: Rule) -> Iterator[tuple[str, _State]]:
-    """A caller that is not in that state; how to come there is the rule's remedy."""
+    """A caller that is not in that state; the rule's remedy says how."""
     for name, ordinary in Caller()._asdict().items():
         if getattr(state.caller, name) == ordinary or name == "capabilities":
             continue

@@ -7,7 +7,7 @@ from typing import Literal
 from .caller import Caller
 from .request import Request
 from .rule import Rule
-from .sharing import entered_by_setns, kept_by_unshare, shared_by_birth
+from .sharing import entered_by_setns, kept_by_unshare, shared_by_clone
 from .version import Version, version_text
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})
@@ -17,15 +17,16 @@ class Outcome:
     """What one kernel answers to one request of one caller.
 
     ``errno`` is the name of the error, or None when the request is granted. ``broken`` holds every
-    rule that it breaks, first the one that the kernel reports; ``notes`` what the kernel lets pass
-    without doing what was asked.
+    rule that it breaks, first the one that the kernel reports; ``notes`` the rules by which the
+    kernel ignores a part of the request.
 
-    Of a granted request: ``shares`` says of each thing whether the child has it in common with its
+    Of a granted request: ``shares`` says for each thing whether the child shares it with its
     caller (for unshare() and setns(): whether the caller keeps it). ``exit_signal`` is the child's,
-    -1 for a thread. ``getpid`` and ``getppid`` are what the child is told. ``writes`` names the
-    words that get written, and ``clears_ctid`` whether the child's word is cleared at its end.
-    ``starts_stopped`` and ``traced`` say how it begins, ``suspends`` whether the caller waits.
-    Of a refused one ``shares`` and ``writes`` are empty and the others None or False.
+    -1 for a thread. ``getpid`` and ``getppid`` are what these calls return in the child. ``writes``
+    names the words that the kernel writes, and ``clears_ctid`` says whether it clears the child's
+    tid word at its end. ``starts_stopped`` and ``traced`` are the child's state at first,
+    ``suspends`` says whether the caller is suspended. Of a refused one ``shares`` and ``writes``
+    are empty and the others None or False.
     """
 
     __slots__ = ("_effects", "broken", "caller", "errno", "flags", "kernel", "notes", "request")
@@ -51,16 +52,16 @@ class Outcome:
 
     @property
     def granted(self) -> bool:
-        """Whether the kernel does what is asked."""
+        """Whether the kernel grants the request."""
         return self.errno is None
 
     @property
-    def _births(self) -> bool:
+    def _is_clone(self) -> bool:
         return self.errno is None and self.request.call in {"clone", "clone3"}
 
     @property
     def shares(self) -> Mapping[str, bool]:
-        """What the child has in common with its caller, by name."""
+        """What the child shares with its caller, by name."""
         if self.errno is not None:
             return _NOTHING
         match self.request.call:
@@ -69,30 +70,30 @@ class Outcome:
             case "setns":
                 return entered_by_setns(self.flags, self.request.own)
             case _:
-                return shared_by_birth(self.flags, self.caller)
+                return shared_by_clone(self.flags, self.caller)
 
     @property
     def exit_signal(self) -> int | None:
-        """The signal that the child's parent will get, -1 for a thread."""
-        if not self._births:
+        """The signal that the child's end sends to its parent, -1 for a thread."""
+        if not self._is_clone:
             return None
         return self._effects.exit_signal(self.flags, self.request.exit_signal, self.caller)
 
     @property
     def getpid(self) -> Literal["caller", "new", 1] | None:
-        """What getpid() says in the child."""
+        """What getpid() returns in the child."""
         if self.errno is not None:
             return None
-        if not self._births or self.flags & self._effects.thread:
+        if not self._is_clone or self.flags & self._effects.thread:
             return "caller"
         return 1 if self.flags & self._effects.new_pids else "new"
 
     @property
     def getppid(self) -> Literal["caller", "caller's parent", 0] | None:
-        """What getppid() says in the child."""
+        """What getppid() returns in the child."""
         if self.errno is not None:
             return None
-        if not self._births:
+        if not self._is_clone:
             return "caller's parent"
         if self.flags & self._effects.new_pids or self.caller.children_pid_ns_differs:
             return 0
@@ -101,29 +102,29 @@ class Outcome:
     @property
     def writes(self) -> frozenset[str]:
         """Which of ptid, ctid and pidfd the kernel writes."""
-        if not self._births:
+        if not self._is_clone:
             return frozenset()
         return self._effects.written(self.flags, self.request, self.caller)
 
     @property
     def clears_ctid(self) -> bool:
-        """Whether the child's word is cleared at its end, or its exec."""
-        return self._births and self._effects.clears(self.flags, self.request, self.caller)
+        """Whether the kernel clears the child's tid word at its end or exec."""
+        return self._is_clone and self._effects.clears(self.flags, self.request, self.caller)
 
     @property
     def starts_stopped(self) -> bool:
-        """Whether the child begins stopped."""
-        return self._births and bool(self.flags & self._effects.stopped)
+        """Whether the child starts stopped."""
+        return self._is_clone and bool(self.flags & self._effects.stopped)
 
     @property
     def suspends(self) -> bool:
-        """Whether the caller waits for the child's exec or end."""
-        return self._births and bool(self.flags & self._effects.suspending)
+        """Whether the caller is suspended until the child's exec or end."""
+        return self._is_clone and bool(self.flags & self._effects.suspending)
 
     @property
     def traced(self) -> bool:
-        """Whether the caller's tracer has the child, too."""
-        return self._births and self.caller.traced and bool(self.flags & self._effects.traced)
+        """Whether the caller's tracer traces the child, too."""
+        return self._is_clone and self.caller.traced and bool(self.flags & self._effects.traced)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Outcome) and self.answer() == other.answer()
@@ -157,7 +158,7 @@ class Outcome:
 
 
 class Effects:
-    """The flags behind what is not shared but done; see effects.py for the row."""
+    """The flags that do more than share; effects.py has the rows."""
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ class Effects:
         return caller.leader_exit_signal if flags & self.siblings else asked
 
     def written(self, flags: int, request: Request, caller: Caller) -> frozenset[str]:
-        """The words that are asked for and can be written."""
+        """The requested words that can be written."""
         addresses = {
             "ptid": request.parent_tid,
             "ctid": request.child_tid,

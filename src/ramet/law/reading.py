@@ -1,4 +1,4 @@
-"""Requests as people write them: names, numbers, lines of strace, and well-known recipes."""
+"""Requests in text: names, numbers, lines of strace, and well-known recipes."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _CLONE3_SINCE = "5.3"
 
 @dataclass
 class Reading:
-    """What was read: the parts of a request, and the errno that a trace shows, if it shows one."""
+    """The parts of a request, and the errno that a trace shows, if any."""
 
     flags: int
     exit_signal: int | None = None
@@ -45,7 +45,7 @@ _CONTAINER = (
     | CloneFlag.NEWNET.value
 )
 
-# What libraries and programs that everybody knows ask of the kernel (glibc 2.41, runc).
+# The requests of well-known libraries and programs (glibc 2.41, runc).
 RECIPES = {
     "fork": Reading(_FORK, _SIGCHLD, "clone"),
     "vfork": Reading(CloneFlag.VM.value | CloneFlag.VFORK.value, _SIGCHLD, "clone"),
@@ -102,19 +102,19 @@ def _read_flags(text: str) -> int:
 
 
 def _what_was_meant(text: str, told: str) -> str:
-    """The error with what this reads beyond flags; told: what is said of flags alone."""
+    """The error's text, with what else can be read; told: the text about flags alone."""
     import difflib  # only a mistake needs it
 
     words = [word.removesuffix("()") for word in re.split(r"[^\w()]+", text.strip().lower())]
     if len(words) > 1 and (name := next((word for word in words if word in RECIPES), None)):
         known = RECIPES[name]
         flags = CloneFlag(known.flags | (known.exit_signal or 0))
-        return f"{name} is a request by itself; with flags beside it, write it out: {flags}"
+        return f"{name} is a whole request; to add flags, write its flags: {flags}"
     nearest = difflib.get_close_matches(text.strip().lower(), RECIPES, n=1, cutoff=0.75)
     if nearest:
         return f"no clone flag or signal is called {text!r}; the nearest known name is {nearest[0]}"
     if "; the flags are" in told:
-        return f"{told}; a number, a line of strace, {', '.join(RECIPES)} are read as well"
+        return f"{told}; or write a number, a line of strace, or one of {', '.join(RECIPES)}"
     return told
 
 
@@ -124,8 +124,8 @@ def _read_fork(text: str) -> Reading | None:
     if found is None:
         if _SECOND_HALF.search(text):
             raise ValueError(
-                "this is the end of a call: its flags are in the line of its beginning, which strace "
-                "leaves unfinished"
+                "this is the end of a call: its flags are in the line that strace marks "
+                "<unfinished ...>"
             )
         return None
     answer = _ANSWER.search(text)
@@ -171,7 +171,7 @@ def _fields(text: str, call: Call) -> list[tuple[str, Any]]:
 
 
 def _number(text: str) -> int | None:
-    """None for what strace shows by its content: such a pointer was a good one."""
+    """None for a pointer whose content strace shows: it was valid."""
     text = text.split("<", maxsplit=1)[0].strip(" )")
     if text == "NULL":
         return 0
@@ -182,7 +182,7 @@ def _number(text: str) -> int | None:
 
 
 def complete(reading: Reading, kernel: str | None) -> Reading:
-    """With a call, where none was said: the one that Ramet would make, in its manner."""
+    """With a call, where none was named: the one that Ramet would make."""
     if reading.call is not None:
         return reading
     reading.call_is_named = False

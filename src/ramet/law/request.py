@@ -27,20 +27,20 @@ _FIELDS = {
 
 
 class Request:
-    """What is asked of the kernel.
+    """A request to the kernel.
 
     ``flags`` hold no exit signal for clone(): it is in ``exit_signal`` for both calls. A pointer is
-    an address; None is a good one of its own, where the flags need it. Addresses of the first page
-    and those beyond user space can be neither read nor written, all others are taken for good.
+    an address; None stands for a valid one, where the flags need it. Addresses of the first page
+    and those beyond user space can be neither read nor written, all others are assumed valid.
 
     The fields of ``struct clone_args`` have its names. Besides: ``size``, that of the structure in
     bytes; ``beyond``, whether a byte past the 88 known ones is set; ``args``, its address;
     ``tls_entry``, of the user_desc that i386 has at ``tls``. ``set_tid`` is a sequence of pids, or
     an address; ``cgroup`` a descriptor, or a Cgroup that says what it refers to.
 
-    For setns(): ``fd``, the descriptor; ``namespace``, which NEW flag stands for what is behind it;
+    For setns(): ``fd``, the descriptor; ``namespace``, the NEW flag of the namespace that it refers to;
     ``pidfd_target``, whether it is a pidfd; ``own``, whether
-    it is the namespace that the caller is in; ``descends``, whether a pid namespace is the caller's
+    the caller is in that namespace; ``descends``, whether a pid namespace is the caller's
     or below it.
     """
 
@@ -112,22 +112,23 @@ class Request:
                 raise _no_field(name, self.call)
             if value is not None:
                 setattr(self, name, _READERS[name](name, value))
-        # Without a type, setns() takes the namespace for what it is.
+        # Without a type, setns() accepts a namespace of any kind.
         self.flags = self.flags or self.namespace
         if isinstance(self.set_tid, tuple):
             if "set_tid_size" in fields and self.set_tid_size != len(self.set_tid):
                 raise ValueError(
-                    f"set_tid_size is {self.set_tid_size}, and set_tid has {len(self.set_tid)} pids"
+                    f"invalid set_tid_size: expected {len(self.set_tid)}, the pids in set_tid, got "
+                    f"{self.set_tid_size}"
                 )
             self.set_tid_size = len(self.set_tid)
-        # What lies beyond the size that is told is not read: copy_struct_from_user().
+        # Nothing beyond the given size is read: copy_struct_from_user().
         if self.size <= _SET_TID_AT:
             self.set_tid = None
         if self.size <= _SET_TID_SIZE_AT:
             self.set_tid_size = 0
 
     def fields(self) -> dict[str, Any]:
-        """Those that were given, by name."""
+        """The given fields, by name."""
         plain = Request(self.flags, self.exit_signal, self.call, {})
         return {
             name: getattr(self, name)
@@ -136,7 +137,7 @@ class Request:
         }
 
     def bad_address(self, address: int | None, task_size: int) -> bool:
-        """Whether nothing can lie there."""
+        """Whether nothing can be at that address."""
         return address is not None and not FIRST_PAGE <= address < task_size
 
 
@@ -146,12 +147,12 @@ FIRST_PAGE = 4096
 def make_request(
     flags: int, exit_signal: int | None, call: Call, fields: dict[str, Any]
 ) -> Request:
-    """The request, or one clear error: ValueError or TypeError."""
+    """The request. Raises ValueError or TypeError."""
     if call not in CALLS:
-        raise ValueError(f"the law knows {', '.join(CALLS)}, not {call!r}")
+        raise ValueError(f"invalid call: expected one of {', '.join(CALLS)}, got {call!r}")
     bits = flag_bits(flags)
     if bits < 0 or bits & ~(WORD | _LIBRARY_BITS):
-        raise ValueError(f"flags have 64 bits, and {bits:#x} is none of that size")
+        raise ValueError(f"invalid flags: expected 64 bits, got {bits:#x}")
     if call == "clone":
         bits, exit_signal = _one_exit_signal(bits, exit_signal)
     elif exit_signal is None:
@@ -159,18 +160,18 @@ def make_request(
     else:
         exit_signal = whole_number("exit_signal", exit_signal)
         if not 0 <= exit_signal <= WORD:
-            raise ValueError(f"exit_signal has 64 bits, and {exit_signal} is none of that size")
+            raise ValueError(f"invalid exit_signal: expected 64 bits, got {exit_signal}")
         if exit_signal and call != "clone3":
             raise ValueError(f"{call}() has no exit signal")
     return Request(bits, exit_signal, call, fields)
 
 
 def _one_exit_signal(bits: int, exit_signal: int | None) -> tuple[int, int]:
-    """For clone(), whose low byte is the exit signal, whole."""
+    """For clone(), whose low byte is the exit signal."""
     low = bits & CSIGNAL
     asked = low if exit_signal is None else whole_number("exit_signal", exit_signal)
     if not 0 <= asked <= CSIGNAL:
-        raise ValueError(f"the exit signal of clone() is one byte, and {asked} is none")
+        raise ValueError(f"invalid exit_signal of clone(): expected one byte, got {asked}")
     if low and asked and low != asked:
         raise ValueError(f"two exit signals: {low} in the flags, and exit_signal={asked}")
     return bits & ~CSIGNAL, low or asked
@@ -190,7 +191,7 @@ def _no_field(name: str, call: Call) -> Exception:
 def _word(name: str, value: Any) -> int:
     number = whole_number(name, value)
     if not 0 <= number <= WORD:
-        raise ValueError(f"{name} has 64 bits, and {number} is none of that size")
+        raise ValueError(f"invalid {name}: expected 64 bits, got {number}")
     return number
 
 

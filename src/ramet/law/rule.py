@@ -1,4 +1,4 @@
-"""What a rule is made of."""
+"""The row of a rule."""
 
 from typing import NamedTuple
 
@@ -6,24 +6,24 @@ from .conditions import Condition
 
 CLONE = frozenset({"clone"})
 CLONE3 = frozenset({"clone3"})
-BIRTHS = CLONE | CLONE3
+CLONE_CALLS = CLONE | CLONE3
 UNSHARE = frozenset({"unshare"})
 SETNS = frozenset({"setns"})
 
 
 class Rule(NamedTuple):
-    """One way to be refused: it is broken when all of its conditions are met.
+    """A cause of a refusal: a request breaks it when all of its conditions hold.
 
-    ``all_of`` must be set whole, of ``any_of`` (when it is not 0) at least one bit, of ``none_of``
-    no bit. Flags that a kernel does not know it does not see, except by rules that are ``raw``.
-    ``when`` asks the request and the caller what bits cannot say. ``errno`` is the name
-    that the kernel answers, or None for what it lets pass without doing what was asked.
+    All bits of ``all_of`` must be set, of ``any_of`` (when it is not 0) at least one, of ``none_of``
+    none. Flags that a kernel does not know are clear for its rules, except for those that are ``raw``.
+    ``when`` is a further condition on the request and the caller. ``errno`` is the name
+    of the kernel's answer, or None when it grants the request and ignores a part of it.
     ``since`` is the first Linux with the rule and ``until`` the first without. ``source`` says
     where it was read, ``verified`` whether it was also seen on a kernel.
 
-    ``certain``: its bits refuse whoever asks, so on a kernel that has it the call need not be made.
-    ``unseen``: what decides is not in the request, and the caller may not know it either; a
-    ``field`` must be given for it.
+    ``certain``: the bits alone refuse every caller, so on a kernel with the rule the call need not be made.
+    ``unseen``: the deciding fact is not in the request, and the caller may not know it either; only
+    a request with ``field`` can break it.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Rule(NamedTuple):
     since: str
     sentence: str
     remedy: str
-    calls: frozenset[str] = BIRTHS
+    calls: frozenset[str] = CLONE_CALLS
     all_of: int = 0
     any_of: int = 0
     none_of: int = 0

@@ -1,10 +1,10 @@
-"""What a granted request shares: a row for each thing that two tasks can have in common."""
+"""What a granted request shares: a row for each thing that two tasks can share."""
 
 from typing import NamedTuple
 
 from ..flags import CloneFlag
 from .caller import Caller
-from .rule import BIRTHS, UNSHARE
+from .rule import CLONE_CALLS, UNSHARE
 
 _NEWTIME, _VM = CloneFlag.NEWTIME.value, CloneFlag.VM.value
 _NEWNS = CloneFlag.NEWNS.value | CloneFlag.EMPTY_MNTNS.value
@@ -12,12 +12,12 @@ _NEWUSER = CloneFlag.NEWUSER.value
 
 
 class Share(NamedTuple):
-    """One thing: it is shared when one of ``any_of`` is set (or apart then, when ``shared`` is no).
+    """One thing: when one of ``any_of`` is set, it is shared or not, as ``shared`` says.
 
-    ``unless`` are flags that take that back. ``split`` names a fact of the caller that sets the
-    child apart in any case; ``split_unless`` are flags against that. ``what`` is it in words,
+    ``unless`` are flags that cancel that. ``split`` names a fact of the caller for which it is not
+    shared in any case; ``split_unless`` are flags that cancel this. ``what`` is its name in words,
     ``apart`` what a child has that does not share it (``instead``: what it has with another flag),
-    and ``probe`` how one can see it from outside: a type of kcmp, a link in /proc/PID/ns.
+    and ``probe`` what shows it from outside: a type of kcmp, a link in /proc/PID/ns.
     """
 
     key: str
@@ -27,13 +27,13 @@ class Share(NamedTuple):
     unless: int = 0
     split: str | None = None
     split_unless: int = 0
-    calls: frozenset[str] = BIRTHS
+    calls: frozenset[str] = CLONE_CALLS
     probe: str = ""
     apart: str = "a copy"
     instead: tuple[int, str] | None = None
 
     def apart_by(self, flags: int) -> str:
-        """What the child has for itself, when these flags are set."""
+        """What a child with these flags has that does not share it."""
         if self.instead is not None and flags & self.instead[0]:
             return self.instead[1]
         return self.apart
@@ -45,7 +45,7 @@ def _namespace(key: str, what: str, bits: int, probe: str, apart: str = "new") -
         what=what,
         any_of=bits,
         shared=False,
-        calls=BIRTHS | UNSHARE,
+        calls=CLONE_CALLS | UNSHARE,
         probe=f"/proc/PID/ns/{probe}",
         apart=apart,
     )
@@ -93,7 +93,7 @@ SHARES: tuple[Share, ...] = (
         what="mounts",
         any_of=_NEWNS,
         shared=False,
-        calls=BIRTHS | UNSHARE,
+        calls=CLONE_CALLS | UNSHARE,
         probe="/proc/PID/ns/mnt",
         instead=(CloneFlag.EMPTY_MNTNS.value, "empty"),
     ),
@@ -140,16 +140,16 @@ SHARES: tuple[Share, ...] = (
     ),
 )
 
-# unshare() leaves its caller what it does not take apart; its flags work the other way round.
-_TAKEN_APART = {
+# The flags of unshare() name what the caller stops sharing.
+_UNSHARED = {
     "files": CloneFlag.FILES.value,
     "fs": CloneFlag.FS.value | CloneFlag.NEWNS.value | _NEWUSER,
     "sysvsem": CloneFlag.SYSVSEM.value | CloneFlag.NEWIPC.value,
 }
 
 
-def shared_by_birth(flags: int, caller: Caller) -> dict[str, bool]:
-    """Whether the child has each thing in common with its caller."""
+def shared_by_clone(flags: int, caller: Caller) -> dict[str, bool]:
+    """Whether the child shares each thing with its caller."""
     shares = {
         key: bool(flags & any_of and not flags & unless) == shared
         for key, any_of, unless, shared in _BITS
@@ -161,13 +161,13 @@ def shared_by_birth(flags: int, caller: Caller) -> dict[str, bool]:
 
 
 def kept_by_unshare(flags: int) -> dict[str, bool]:
-    """Whether the caller keeps what it had, each thing."""
+    """Whether the caller keeps each thing that it had."""
     kept = {row.key: not flags & row.any_of if row.calls >= UNSHARE else True for row in SHARES}
-    return kept | {key: not flags & bits for key, bits in _TAKEN_APART.items()}
+    return kept | {key: not flags & bits for key, bits in _UNSHARED.items()}
 
 
 def entered_by_setns(flags: int, own: bool) -> dict[str, bool]:
-    """Whether the caller is still where it was; for pids and clocks only its children move."""
+    """Whether the caller keeps each thing; for pids and clocks only its children get another."""
     return {row.key: own or not (row.calls >= UNSHARE and flags & row.any_of) for row in SHARES}
 
 

@@ -1,4 +1,4 @@
-"""Versions of Linux, as they stand in the rows and as people and kernels write them."""
+"""Versions of Linux, as the rows, people and kernels write them."""
 
 import functools
 import re
@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 Version: TypeAlias = tuple[int, int, int]
 
-# The kernels whose sources the rows were read in or that they were tried on.
+# The kernels whose sources were read for the rows, or on which these were tried.
 OLDEST = "2.6.11"
 NEWEST = "7.1"
 KERNELS = (OLDEST, "5.4", "5.10", "6.1", "6.12", "6.18", NEWEST)
@@ -18,35 +18,37 @@ _WRITTEN = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:\.\d+)*(?:[-+~_ ].*)?", re.DO
 def parse_version(text: str) -> Version:
     """Read "6.9", "2.6.11", or the release that uname gives, such as "6.1.0-18-amd64".
 
-    Raises ValueError when it is no version of Linux; TypeError for what is not a text.
+    Raises ValueError when it is no version of Linux; TypeError when it is no str.
 
     >>> parse_version("6.1.0-18-amd64")
     (6, 1, 0)
     """
     if not isinstance(text, str):
-        raise TypeError(f'a kernel is a version such as "6.9", not {type(text).__name__}')
+        raise TypeError(f'invalid kernel: expected a version such as "6.9", got {text!r}')
     found = _WRITTEN.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"not a version of Linux: {text!r}; write it as 6.9 or 2.6.11")
+        raise ValueError(
+            f'invalid kernel: expected a version such as "6.9" or "2.6.11", got {text!r}'
+        )
     return int(found[1]), int(found[2]), int(found[3] or 0)
 
 
 @functools.lru_cache(maxsize=256)
 def kernel_version(text: str) -> Version:
-    """The same for a kernel that is asked about: the law begins with Linux 2.6.11."""
+    """The same, for a kernel whose rules are known: from Linux 2.6.11 on."""
     version = parse_version(text)
     if version < parse_version(OLDEST):
-        raise ValueError(f"the law begins with Linux {OLDEST}, and {text!r} is older")
+        raise ValueError(f"invalid kernel: expected Linux {OLDEST} or later, got {text!r}")
     return version
 
 
 def spans(version: Version, since: str, until: str | None) -> bool:
-    """Whether a kernel has what came with ``since`` and is gone since ``until``."""
+    """Whether a kernel has what came with ``since`` and went with ``until``."""
     return version >= parse_version(since) and (until is None or version < parse_version(until))
 
 
 def version_text(version: Version) -> str:
-    """As it is written: "6.9", but "2.6.11" and "2.6.0".
+    """The version in text: "6.9", but "2.6.11" and "2.6.0".
 
     >>> version_text((6, 9, 0)), version_text((2, 6, 0))
     ('6.9', '2.6.0')

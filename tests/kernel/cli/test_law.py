@@ -45,7 +45,7 @@ def test_explain_of_a_refusal_has_its_own_exit_status() -> None:
     ("arguments", "words"),
     [
         (["CLONE_SIGHND"], "the nearest known name is CLONE_SIGHAND"),
-        (["VM", "--kernel", "six"], "not a version of Linux"),
+        (["VM", "--kernel", "six"], "invalid kernel: expected a version"),
         (["VM", "--field", "stak=1"], "the nearest is stack"),
         (["VM", "--field", "stack=x"], "not a number"),
         (["VM", "--unprivileged", "--as-me"], "name one"),

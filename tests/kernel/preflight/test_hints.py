@@ -131,8 +131,8 @@ def test_a_word_of_another_verb_is_said_to_be(
     [
         ("VM", r"CloneFlag.parse\('VM'\)"),
         ([F.VM, F.FS], r"CloneFlag.VM \| CloneFlag.FS"),
-        (None, "not NoneType"),
-        (1.5, "not float"),
+        (None, "got None"),
+        (1.5, "got 1.5"),
     ],
 )
 @pytest.mark.parametrize(

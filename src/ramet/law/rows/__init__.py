@@ -1,7 +1,7 @@
-"""The rules, a file for each stage of the kernel's way, and all of them in its order.
+"""The rules, a file for each stage of the call in the kernel, and all of them in its order.
 
 To add a rule, add a row where the kernel has its check. A rule with several causes is several rows
-with one id, so that each says its own sentence.
+with one id and a sentence each.
 """
 
 from ..rule import Rule
@@ -10,9 +10,9 @@ from . import (
     cgroups,
     clone3_arguments,
     clone_flags,
+    ignored,
     limits,
     namespaces,
-    passed_over,
     pids,
     setns,
     unshare,
@@ -27,6 +27,6 @@ RULES: tuple[Rule, ...] = (
     *namespaces.ROWS,
     *pids.ROWS,
     *cgroups.ROWS,
-    *passed_over.ROWS,
+    *ignored.ROWS,
     *setns.ROWS,
 )

@@ -1,4 +1,4 @@
-"""What stands above bit 63, where no kernel reaches it: the library answers in its place."""
+"""Flags above bit 63, which no kernel reads: the library answers for them."""
 
 from ...flags import CloneFlag
 from ..rule import Rule
@@ -11,10 +11,10 @@ ROWS = (
         since="2.5.16",
         certain=True,
         sentence=(
-            "CLONE_PID is gone since Linux 2.5.16 and its bit is CLONE_PIDFD today: two tasks "
+            "CLONE_PID is gone since Linux 2.5.16 and its bit is CLONE_PIDFD today: two processes "
             "cannot have one pid"
         ),
-        remedy="use CLONE_THREAD for a task that answers to its caller's pid",
+        remedy="use CLONE_THREAD for a task with its caller's pid",
     ),
     Rule(
         id="ramet-stopped-thread",
@@ -23,8 +23,8 @@ ROWS = (
         since="2.6.38",
         certain=True,
         sentence=(
-            "CLONE_STOPPED cannot go with CLONE_THREAD, since SIGSTOP stops the whole group, the "
-            "caller with it"
+            "CLONE_STOPPED excludes CLONE_THREAD, since SIGSTOP stops the whole group, the "
+            "caller included"
         ),
         remedy="drop one of the two",
     ),
@@ -35,7 +35,7 @@ ROWS = (
         since="2.6.38",
         certain=True,
         sentence=(
-            "CLONE_STOPPED cannot go with CLONE_VFORK, since a caller that waits for its child "
+            "CLONE_STOPPED excludes CLONE_VFORK, since a caller that is suspended until its child's end "
             "cannot resume it"
         ),
         remedy="drop one of the two",

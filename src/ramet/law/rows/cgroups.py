@@ -1,4 +1,4 @@
-"""The child's place among the cgroups, and what can still go wrong at the very end."""
+"""The child's cgroup, and the last checks of the call."""
 
 from ...flags import CloneFlag
 from .. import conditions as ask
@@ -19,7 +19,7 @@ ROWS = (
         source=_CGROUP,
         unseen=True,
         sentence="cgroup must be an open descriptor of a directory of cgroup version 2",
-        remedy="open such a directory, not a file in it and none of version 1",
+        remedy="open such a directory: no file in it, and no directory of version 1",
     ),
     Rule(
         id="N2",
@@ -32,7 +32,7 @@ ROWS = (
         source=_CGROUP,
         unseen=True,
         sentence="the cgroup was removed after its directory had been opened",
-        remedy="make it again, and open it anew",
+        remedy="make it again, and open it again",
     ),
     Rule(
         id="N3",
@@ -45,10 +45,10 @@ ROWS = (
         source=_CGROUP,
         unseen=True,
         sentence=(
-            "the caller must be allowed to write cgroup.procs of the target and of the cgroup that "
-            "it has in common with the caller's"
+            "the caller must be allowed to write cgroup.procs of the target, and of the nearest "
+            "common ancestor of the target and the caller's cgroup"
         ),
-        remedy="have the cgroup delegated: let both files belong to the caller's user",
+        remedy="have the cgroup delegated: make the caller's user the owner of both files",
     ),
     Rule(
         id="N4",
@@ -61,7 +61,7 @@ ROWS = (
         source=_CGROUP,
         verified=False,
         unseen=True,
-        sentence="under nsdelegate both cgroups must lie in the caller's cgroup namespace",
+        sentence="under nsdelegate both cgroups must be in the caller's cgroup namespace",
         remedy="choose a cgroup below the root of the namespace",
     ),
     Rule(
@@ -74,7 +74,7 @@ ROWS = (
         since="5.7",
         source=_CGROUP,
         unseen=True,
-        sentence='the target is "domain invalid": it lies in a threaded domain and is not threaded',
+        sentence='the target is "domain invalid": it is in a threaded domain and is not threaded',
         remedy='write "threaded" to its cgroup.type first',
     ),
     Rule(
@@ -89,8 +89,8 @@ ROWS = (
         verified=False,
         unseen=True,
         sentence=(
-            "a cgroup that gives its children controllers (cgroup.subtree_control) holds no "
-            "processes itself"
+            "a cgroup that enables controllers for its children (cgroup.subtree_control) may hold "
+            "no processes itself"
         ),
         remedy="choose a leaf below it",
     ),
@@ -104,7 +104,7 @@ ROWS = (
         since="5.7",
         source=_CGROUP,
         unseen=True,
-        sentence="a thread cannot be born outside of the threaded domain that its process is in",
+        sentence="a thread cannot be made outside of the threaded domain that its process is in",
         remedy="choose a threaded cgroup of the same domain, or drop CLONE_THREAD",
     ),
     Rule(
@@ -137,7 +137,7 @@ ROWS = (
         since="2.6",
         verified=False,
         unseen=True,
-        sentence="the caller itself is being killed, and makes no tasks any more",
-        remedy="nothing can be done",
+        sentence="the caller itself is being killed, and makes no more tasks",
+        remedy="there is none",
     ),
 )

@@ -1,4 +1,4 @@
-"""What clone3 asks of its structure before it looks at any flag's meaning."""
+"""What clone3 checks in its structure before it reads any flag's meaning."""
 
 from ...flags import FACTS, CloneFlag
 from .. import conditions as ask
@@ -63,7 +63,7 @@ ROWS = (
         errno="E2BIG",
         kernel_function="copy_clone_args_from_user",
         since="5.3",
-        sentence="clone_args may not be larger than a page, since no kernel will ever need that",
+        sentence="clone_args may not be larger than a page",
         remedy="give the size of the structure: 64, 80 or 88 bytes",
     ),
     Rule(
@@ -83,7 +83,7 @@ ROWS = (
         kernel_function="copy_struct_from_user",
         since="5.3",
         source="include/linux/uaccess.h",
-        sentence="clone_args must lie in memory that the caller can read",
+        sentence="clone_args must be in memory that the caller can read",
         remedy="give the address of the structure",
     ),
     Rule(
@@ -95,10 +95,10 @@ ROWS = (
         since="5.4",
         source="include/linux/uaccess.h",
         sentence=(
-            "a byte is set past the fields that this kernel knows (88 bytes), and it will not "
-            "ignore what may be asked there"
+            "a byte is set past the fields that this kernel knows (88 bytes), and it does not "
+            "ignore what it may mean"
         ),
-        remedy="clear what lies beyond, or run on a kernel that knows the field",
+        remedy="clear the bytes beyond, or run on a kernel that knows the field",
     ),
     Rule(
         id="A5",
@@ -106,7 +106,7 @@ ROWS = (
         when=ask.too_many_pids,
         kernel_function="copy_clone_args_from_user",
         since="5.5",
-        sentence="set_tid_size is at most 32, since pid namespaces are not nested deeper",
+        sentence="set_tid_size is at most 32, the deepest nesting of pid namespaces",
         remedy="choose a pid for each namespace that the child is in, and no more",
     ),
     Rule(
@@ -115,7 +115,7 @@ ROWS = (
         when=ask.pids_without_size,
         kernel_function="copy_clone_args_from_user",
         since="5.5",
-        sentence="set_tid and set_tid_size go together: an array, and how many pids it has",
+        sentence="set_tid and set_tid_size need each other: an array, and how many pids it has",
         remedy="give both, or neither",
     ),
     Rule(
@@ -125,7 +125,7 @@ ROWS = (
         kernel_function="copy_clone_args_from_user",
         since="5.3",
         certain=True,
-        sentence="the exit signal must be from 0 to 64, there are no others",
+        sentence="the exit signal must be from 0 to 64",
         remedy="use a signal from 1 to 64, or 0 for none",
     ),
     Rule(
@@ -161,8 +161,8 @@ ROWS = (
         since="5.3",
         certain=True,
         sentence=(
-            "clone3 refuses CLONE_DETACHED, which means nothing, to have the bit free for something"
-            " else"
+            "clone3 refuses CLONE_DETACHED, which has no effect, to keep the bit free for a later"
+            " flag"
         ),
         remedy="drop CLONE_DETACHED, or use clone(), which ignores it",
     ),
@@ -175,10 +175,10 @@ ROWS = (
         since="5.3",
         certain=True,
         sentence=(
-            "clone3 has a field of its own for the exit signal, and refuses one in the low byte of "
+            "clone3 has a separate field for the exit signal, and refuses one in the low byte of "
             "the flags"
         ),
-        remedy="give the signal as exit_signal",
+        remedy="pass the signal as exit_signal",
     ),
     Rule(
         id="B2",
@@ -201,7 +201,7 @@ ROWS = (
         # On 5.3 and 5.4 the bit is unknown and refused as such.
         certain=True,
         sentence=(
-            "CLONE_CLEAR_SIGHAND cannot go with CLONE_SIGHAND, since it would clear the caller's "
+            "CLONE_CLEAR_SIGHAND excludes CLONE_SIGHAND, since it would clear the caller's "
             "handlers as well"
         ),
         remedy="drop one of the two",
@@ -214,7 +214,7 @@ ROWS = (
         kernel_function="clone3_args_valid",
         since="5.3",
         certain=True,
-        sentence="CLONE_THREAD takes no exit signal, since a thread's end is told to nobody",
+        sentence="CLONE_THREAD takes no exit signal, since a thread's end sends no signal",
         remedy="use exit_signal 0",
     ),
     Rule(
@@ -226,7 +226,7 @@ ROWS = (
         since="5.3",
         certain=True,
         sentence=(
-            "CLONE_PARENT takes no exit signal, since the child has that of its caller's thread "
+            "CLONE_PARENT takes no exit signal, since the child gets that of its caller's thread "
             "group leader"
         ),
         remedy="use exit_signal 0",

@@ -1,4 +1,4 @@
-"""Which flags cannot go together: kernel_clone, and the head of copy_process."""
+"""Which flags exclude or need each other: kernel_clone, and the beginning of copy_process."""
 
 from ...flags import CloneFlag
 from .. import conditions as ask
@@ -16,8 +16,8 @@ ROWS = (
         kernel_function="kernel_clone",
         since="7.1",
         verified=False,
-        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, and all that is said of that flag",
-        remedy="nothing need be done",
+        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS and all of that flag's rules",
+        remedy="no change is needed",
     ),
     Rule(
         id="C1",
@@ -27,10 +27,10 @@ ROWS = (
         since="5.2",
         certain=True,
         sentence=(
-            "CLONE_PIDFD cannot go with CLONE_PARENT_SETTID in clone(), where both would be written"
+            "CLONE_PIDFD excludes CLONE_PARENT_SETTID in clone(), where both would be written"
             " at parent_tid"
         ),
-        remedy="use clone3, which has a place for each",
+        remedy="use clone3, which has a field for each",
     ),
     Rule(
         id="C1",
@@ -49,7 +49,7 @@ ROWS = (
         since="2.4.19",
         certain=True,
         sentence=(
-            "CLONE_NEWNS cannot go with CLONE_FS, since one root directory cannot lie in two mount "
+            "CLONE_NEWNS excludes CLONE_FS, since one root directory cannot be in two mount "
             "namespaces"
         ),
         remedy="drop CLONE_FS",
@@ -62,7 +62,7 @@ ROWS = (
         kernel_function="copy_process",
         since="7.1",
         verified=False,
-        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, which cannot go with CLONE_FS",
+        sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, which excludes CLONE_FS",
         remedy="drop CLONE_FS",
     ),
     Rule(
@@ -72,7 +72,7 @@ ROWS = (
         since="3.9",
         certain=True,
         sentence=(
-            "CLONE_NEWUSER cannot go with CLONE_FS, since its new rights would let it chroot the "
+            "CLONE_NEWUSER excludes CLONE_FS, since its new rights would let the child chroot the "
             "caller as well"
         ),
         remedy="drop CLONE_FS",
@@ -98,8 +98,8 @@ ROWS = (
         since="2.6.0",
         certain=True,
         sentence=(
-            "CLONE_SIGHAND needs CLONE_VM, since a handler is an address and must lie in memory "
-            "that both have"
+            "CLONE_SIGHAND needs CLONE_VM, since a handler is an address and must be in memory "
+            "that both share"
         ),
         remedy="add CLONE_VM",
     ),
@@ -111,10 +111,10 @@ ROWS = (
         since="2.6.32",
         unseen=True,
         sentence=(
-            "CLONE_PARENT is refused to the init of a pid namespace, whose parent lies outside and "
+            "CLONE_PARENT is refused to the init of a pid namespace, whose parent is outside and "
             "could not see the child"
         ),
-        remedy="drop CLONE_PARENT, or let a child of init make the call",
+        remedy="drop CLONE_PARENT, or make the call in a child of init",
     ),
     Rule(
         id="D6",
@@ -123,8 +123,7 @@ ROWS = (
         since="3.8",
         certain=True,
         sentence=(
-            "CLONE_THREAD cannot go with CLONE_NEWUSER, since a thread group lives in one user "
-            "namespace"
+            "CLONE_THREAD excludes CLONE_NEWUSER, since a thread group is in one user namespace"
         ),
         remedy="drop one of the two",
     ),
@@ -135,7 +134,7 @@ ROWS = (
         since="3.8",
         certain=True,
         sentence=(
-            "CLONE_THREAD cannot go with CLONE_NEWPID, since a thread group has one pid, in one pid"
+            "CLONE_THREAD excludes CLONE_NEWPID, since a thread group has one pid, in one pid"
             " namespace"
         ),
         remedy="drop one of the two",
@@ -176,10 +175,9 @@ ROWS = (
         since="5.2",
         certain=True,
         sentence=(
-            "CLONE_PIDFD cannot go with CLONE_DETACHED, to have the old flag's bit free for "
-            "something else"
+            "CLONE_PIDFD excludes CLONE_DETACHED, to keep the old flag's bit free for a later flag"
         ),
-        remedy="drop CLONE_DETACHED, which does nothing",
+        remedy="drop CLONE_DETACHED, which has no effect",
     ),
     Rule(
         id="D8",
@@ -189,8 +187,8 @@ ROWS = (
         until="6.9",
         verified=False,
         sentence=(
-            "CLONE_PIDFD could not go with CLONE_THREAD before Linux 6.9, when a pidfd was for a "
-            "process only"
+            "CLONE_PIDFD excluded CLONE_THREAD before Linux 6.9, when a pidfd was for "
+            "processes only"
         ),
         remedy="drop CLONE_PIDFD",
     ),
@@ -203,7 +201,7 @@ ROWS = (
         since="7.1",
         verified=False,
         sentence=(
-            "CLONE_AUTOREAP is for children of the caller, and cannot go with CLONE_THREAD or "
+            "CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD or "
             "CLONE_PARENT"
         ),
         remedy="drop CLONE_AUTOREAP, or the other",
@@ -216,7 +214,7 @@ ROWS = (
         kernel_function="copy_process",
         since="7.1",
         verified=False,
-        sentence="CLONE_AUTOREAP takes no exit signal, since such a child's end is told to nobody",
+        sentence="CLONE_AUTOREAP takes no exit signal, since such a child's end sends no signal",
         remedy="use exit_signal 0",
     ),
     Rule(
@@ -229,7 +227,7 @@ ROWS = (
         unseen=True,
         sentence=(
             "CLONE_PARENT is refused to a caller that was itself made with CLONE_AUTOREAP, whose "
-            "parent waits for nobody"
+            "parent does not wait for children"
         ),
         remedy="drop CLONE_PARENT",
     ),
@@ -240,7 +238,7 @@ ROWS = (
         kernel_function="copy_process",
         since="7.1",
         verified=False,
-        sentence="CLONE_NNP cannot go with CLONE_THREAD, it is for whole processes",
+        sentence="CLONE_NNP excludes CLONE_THREAD, since it is for whole processes",
         remedy="let the thread set no_new_privs for itself",
     ),
     Rule(
@@ -252,7 +250,7 @@ ROWS = (
         since="7.1",
         verified=False,
         sentence=(
-            "CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor it is that kills when closed"
+            "CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor kills the child when closed"
         ),
         remedy="add CLONE_PIDFD",
     ),
@@ -265,8 +263,8 @@ ROWS = (
         since="7.1",
         verified=False,
         sentence=(
-            "CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since whoever closed the pidfd will hardly "
-            "wait"
+            "CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since a task that closed the pidfd is not "
+            "expected to wait"
         ),
         remedy="add CLONE_AUTOREAP",
     ),
@@ -277,7 +275,7 @@ ROWS = (
         kernel_function="copy_process",
         since="7.1",
         verified=False,
-        sentence="CLONE_PIDFD_AUTOKILL cannot go with CLONE_THREAD, it kills whole processes",
+        sentence="CLONE_PIDFD_AUTOKILL excludes CLONE_THREAD, since it kills whole processes",
         remedy="drop one of the two",
     ),
     Rule(

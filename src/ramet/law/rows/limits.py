@@ -2,10 +2,10 @@
 
 from ...flags import CloneFlag
 from .. import conditions as ask
-from ..rule import BIRTHS, UNSHARE, Rule
+from ..rule import CLONE_CALLS, UNSHARE, Rule
 
 _NEWUSER = CloneFlag.NEWUSER.value
-_ALL = BIRTHS | UNSHARE
+_ALL = CLONE_CALLS | UNSHARE
 
 ROWS = (
     Rule(
@@ -17,10 +17,10 @@ ROWS = (
         verified=False,
         unseen=True,
         sentence=(
-            "a signal that waits for the caller is delivered first, and the kernel then makes the "
-            "call again by itself (ERESTARTNOINTR)"
+            "a pending signal is delivered to the caller first, and the kernel then restarts the "
+            "call by itself (ERESTARTNOINTR)"
         ),
-        remedy="nothing need be done",
+        remedy="no change is needed",
     ),
     Rule(
         id="E2",
@@ -55,8 +55,8 @@ ROWS = (
         since="4.9",
         source="kernel/user_namespace.c",
         unseen=True,
-        sentence="user namespaces are nested 33 deep below the first, and no deeper",
-        remedy="drop CLONE_NEWUSER, or make the call further up",
+        sentence="user namespaces are nested at most 33 deep below the first",
+        remedy="drop CLONE_NEWUSER, or make the call in a namespace above",
     ),
     Rule(
         id="F1",
@@ -70,8 +70,8 @@ ROWS = (
         source="kernel/user_namespace.c",
         verified=False,
         unseen=True,
-        sentence="user namespaces are nested 33 deep below the first, and no deeper",
-        remedy="drop CLONE_NEWUSER, or make the call further up",
+        sentence="user namespaces are nested at most 33 deep below the first",
+        remedy="drop CLONE_NEWUSER, or make the call in a namespace above",
     ),
     Rule(
         id="F2",
@@ -84,7 +84,7 @@ ROWS = (
         source="kernel/ucount.c",
         unseen=True,
         sentence="the user has as many user namespaces as max_user_namespaces allows",
-        remedy="let unused ones go, or raise /proc/sys/user/max_user_namespaces",
+        remedy="end unused ones, or raise /proc/sys/user/max_user_namespaces",
     ),
     Rule(
         id="F3",
@@ -113,7 +113,7 @@ ROWS = (
         source="kernel/user_namespace.c",
         unseen=True,
         sentence=(
-            "the caller's effective user and group must have numbers in its own user namespace, "
+            "the caller's effective user and group must be mapped in its own user namespace, "
             "since they own the new one"
         ),
         remedy="write /proc/PID/uid_map and gid_map of the caller's namespace first",
@@ -131,7 +131,7 @@ ROWS = (
             verified=False,
             unseen=True,
             sentence=(
-                "a security module (SELinux, AppArmor, BPF) forbids this program a user namespace"
+                "a security module (SELinux, AppArmor, BPF) forbids this program to make a user namespace"
             ),
             remedy="ask for a profile that allows it",
         )
@@ -170,7 +170,7 @@ ROWS = (
         since="2.5.49",
         until="2.6.24",
         verified=False,
-        sentence="CLONE_PARENT_SETTID wrote its word early, and a bad address was an error",
+        sentence="CLONE_PARENT_SETTID wrote the tid early, and a bad address was an error",
         remedy="give the address of an int",
     ),
     Rule(
@@ -183,7 +183,7 @@ ROWS = (
         verified=False,
         unseen=True,
         sentence=(
-            "a SCHED_DEADLINE caller cannot make tasks, since its reserved time cannot be doubled"
+            "a SCHED_DEADLINE caller cannot make tasks, since its reserved time cannot be given twice"
         ),
         remedy="set SCHED_FLAG_RESET_ON_FORK, or change the policy first",
     ),
@@ -197,7 +197,7 @@ ROWS = (
             source="security/security.c",
             verified=False,
             unseen=True,
-            sentence="a security module (SELinux, AppArmor, BPF) forbids this program new tasks",
+            sentence="a security module (SELinux, AppArmor, BPF) forbids this program to make tasks",
             remedy="ask for a profile that allows it",
         )
         for answer, when in (("EPERM", ask.lsm_refuses_task), ("EACCES", ask.lsm_denies_task))
@@ -213,7 +213,7 @@ ROWS = (
         unseen=True,
         sentence=(
             "CLONE_FS is refused while another task that shares the directories is inside execve, "
-            "which has counted its sharers already"
+            "which has already counted the tasks that share them"
         ),
         remedy="try again",
     ),
@@ -226,7 +226,7 @@ ROWS = (
         since="1.0",
         verified=False,
         unseen=True,
-        sentence="there is no memory for a copy of the caller's, or overcommit forbids it",
-        remedy="add CLONE_VM (vfork, posix_spawn), which copies none",
+        sentence="there is no memory for a copy of the caller's memory, or overcommit forbids it",
+        remedy="add CLONE_VM (vfork, posix_spawn), which copies nothing",
     ),
 )

@@ -2,7 +2,7 @@
 
 from ...flags import CloneFlag
 from .. import conditions as ask
-from ..rule import BIRTHS, UNSHARE, Rule
+from ..rule import CLONE_CALLS, UNSHARE, Rule
 
 NEWUSER = CloneFlag.NEWUSER.value
 NEWPID = CloneFlag.NEWPID.value
@@ -24,7 +24,7 @@ _PROXY = "kernel/nsproxy.c"
 _PID_NAMESPACE = "kernel/pid_namespace.c"
 
 # unshare() comes to these by the same functions, so they are rows for it too.
-_ALL = BIRTHS | UNSHARE
+_ALL = CLONE_CALLS | UNSHARE
 
 ROWS = (
     Rule(
@@ -40,7 +40,7 @@ ROWS = (
         unseen=True,
         sentence=(
             "a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, since "
-            "programs with raised rights must not be fooled by what they find there"
+            "it could deceive set-user-ID programs that run in it"
         ),
         remedy="add CLONE_NEWUSER, in whose new user namespace the child has every capability",
     ),
@@ -53,7 +53,7 @@ ROWS = (
         source=_PROXY,
         certain=True,
         sentence=(
-            "CLONE_NEWIPC cannot go with CLONE_SYSVSEM, since the undo list names semaphores of the"
+            "CLONE_NEWIPC excludes CLONE_SYSVSEM, since the undo list names semaphores of the"
             " old namespace"
         ),
         remedy="drop CLONE_SYSVSEM",
@@ -72,7 +72,7 @@ ROWS = (
             "the user has as many namespaces of a kind as max_*_namespaces allows (counted in the "
             "order mnt, uts, ipc, pid, cgroup, net, time)"
         ),
-        remedy="let unused ones go, or raise the limit in /proc/sys/user",
+        remedy="end unused ones, or raise the limit in /proc/sys/user",
     ),
     Rule(
         id="J4",
@@ -87,7 +87,7 @@ ROWS = (
             "CLONE_NEWPID is refused once unshare() or setns() gave the caller's children another "
             "pid namespace than its own"
         ),
-        remedy="make the call in a child, which lives in that namespace",
+        remedy="make the call in a child, which is in that namespace",
     ),
     Rule(
         id="J5",
@@ -115,8 +115,8 @@ ROWS = (
         since="4.9",
         source=_PID_NAMESPACE,
         unseen=True,
-        sentence="pid namespaces are nested 32 deep below the first, and no deeper",
-        remedy="drop CLONE_NEWPID, or make the call further up",
+        sentence="pid namespaces are nested at most 32 deep below the first",
+        remedy="drop CLONE_NEWPID, or make the call in a namespace above",
     ),
     Rule(
         id="J6",
@@ -130,7 +130,7 @@ ROWS = (
         source=_PID_NAMESPACE,
         verified=False,
         unseen=True,
-        sentence="pid namespaces are nested 32 deep below the first, and no deeper",
-        remedy="drop CLONE_NEWPID, or make the call further up",
+        sentence="pid namespaces are nested at most 32 deep below the first",
+        remedy="drop CLONE_NEWPID, or make the call in a namespace above",
     ),
 )

@@ -39,7 +39,7 @@ ROWS = (
         since="2.5.32",
         source="arch/x86/kernel/tls.c",
         sentence="on i386 the user_desc at tls must name one of the entries 12 to 14",
-        remedy="take the entry that set_thread_area gave",
+        remedy="use the entry that set_thread_area returned",
     ),
     Rule(
         id="L1",
@@ -50,7 +50,7 @@ ROWS = (
         since="5.5",
         source=_PID,
         unseen=True,
-        sentence="set_tid has more pids than there are pid namespaces that the child is in",
+        sentence="set_tid has more pids than the child has pid namespaces",
         remedy="choose one pid, or one for each namespace from the innermost outwards",
     ),
     Rule(
@@ -94,7 +94,7 @@ ROWS = (
         since="5.5",
         source=_PID,
         unseen=True,
-        sentence="the chosen pid is taken: by a task, or as the id of a group or session",
+        sentence="the chosen pid is in use: by a task, or as the id of a group or session",
         remedy="choose another, or wait until it is free",
     ),
     Rule(
@@ -106,8 +106,8 @@ ROWS = (
         source=_PID,
         unseen=True,
         sentence=(
-            "all pids below pid_max are taken (the limit of each pid namespace on its own since "
-            "6.14)"
+            "all pids below pid_max are in use (since 6.14 each pid namespace has a limit of its "
+            "own)"
         ),
         remedy="wait for tasks to end, or raise /proc/sys/kernel/pid_max",
     ),
@@ -120,10 +120,10 @@ ROWS = (
         source=_PID,
         unseen=True,
         sentence=(
-            "the init of the pid namespace for the caller's children has died, and nobody can be "
-            "born there again"
+            "the init of the pid namespace for the caller's children has ended, and no task can be "
+            "made in it again"
         ),
-        remedy="make a new pid namespace, in a process whose children still live in its own",
+        remedy="make a new pid namespace, in a process whose children are still in its own",
     ),
     Rule(
         id="M1",

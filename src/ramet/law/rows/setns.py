@@ -1,4 +1,4 @@
-"""setns(2), by which a task enters a namespace that is there already."""
+"""setns(2), by which a task enters an existing namespace."""
 
 from ...flags import CloneFlag
 from .. import conditions as ask
@@ -25,7 +25,7 @@ ROWS = (
     _row(
         "V0",
         "setns() came with Linux 3.0",
-        "make the child where it shall be",
+        "make the child in a new namespace",
         errno="ENOSYS",
         kernel_function="none",
         since="2.6.11",
@@ -52,7 +52,7 @@ ROWS = (
     ),
     _row(
         "V3",
-        "a pidfd has a namespace of each kind, so nstype must say which are meant",
+        "a pidfd has a namespace of each kind, so nstype must name the kinds to enter",
         "name them in nstype",
         when=ask.nothing_named,
         kernel_function="check_setns_flags",
@@ -61,14 +61,14 @@ ROWS = (
     _row(
         "V3",
         "the namespace behind the descriptor is of another kind than nstype says",
-        "give its kind, or 0 for any",
+        "pass its kind, or 0 for any",
         when=ask.is_of_other_kind,
         kernel_function="setns",
     ),
     _row(
         "V4",
-        "a process cannot enter the user namespace that it is in, which would give it back rights",
-        "do nothing: it is there already",
+        "a process cannot enter the user namespace that it is in, which would give it new capabilities",
+        "none is needed: it is in it already",
         all_of=NEWUSER,
         when=ask.is_own,
         kernel_function="userns_install",
@@ -77,8 +77,8 @@ ROWS = (
     ),
     _row(
         "V5",
-        "a user namespace is entered by a process with one thread only",
-        "enter it before any thread is started",
+        "only a process with one thread enters a user namespace",
+        "enter it before a thread is started",
         all_of=NEWUSER,
         when=ask.has_other_threads,
         kernel_function="userns_install",
@@ -87,7 +87,7 @@ ROWS = (
     ),
     _row(
         "V6",
-        "a user namespace is entered by a task that shares its directories with no other",
+        "only a task that shares its directories with no other enters a user namespace",
         "unshare(CLONE_FS) first",
         all_of=NEWUSER,
         when=ask.fs_has_sharers,
@@ -97,8 +97,8 @@ ROWS = (
     ),
     _row(
         "V7",
-        "a time namespace is entered by a process with one thread only",
-        "enter it before any thread is started",
+        "only a process with one thread enters a time namespace",
+        "enter it before a thread is started",
         all_of=CloneFlag.NEWTIME.value,
         when=ask.has_other_threads,
         errno="EUSERS",
@@ -118,7 +118,7 @@ ROWS = (
     ),
     _row(
         "V9",
-        "a mount namespace is entered by a task that shares its directories with no other",
+        "only a task that shares its directories with no other enters a mount namespace",
         "unshare(CLONE_FS) first",
         all_of=CloneFlag.NEWNS.value,
         when=ask.fs_has_sharers,
@@ -128,8 +128,8 @@ ROWS = (
     ),
     _row(
         "V10",
-        "a pid namespace that is entered must be the caller's own or lie below it",
-        "enter it from a process further up",
+        "a pid namespace to enter must be the caller's own or below it",
+        "enter it from a process in a namespace above it",
         all_of=NEWPID,
         when=ask.is_not_below,
         kernel_function="pidns_install",

@@ -1,7 +1,6 @@
-"""unshare(2), which takes apart what clone(2) lets share.
+"""unshare(2), by which a task stops sharing what clone(2) let it share.
 
-The rules of new user namespaces (F) and of the others (J) hold for it, too: it comes to them by the
-same functions.
+The rules of new user namespaces (F) and of the others (J) hold for it, too: it calls the same functions.
 """
 
 from ...flags import CloneFlag
@@ -39,8 +38,8 @@ def _refused_bits() -> tuple[Rule, ...]:
                 since=since,
                 until=until,
                 verified=since == "5.6",
-                sentence="unshare() takes what can be taken apart again, and no other flag",
-                remedy="drop the flag: it is one for clone()",
+                sentence="unshare() accepts only flags of what a task can stop sharing",
+                remedy="drop the flag, which is for clone()",
             )
         )
     return tuple(rows)
@@ -71,7 +70,7 @@ ROWS = (
             "CLONE_THREAD, and what implies it (CLONE_SIGHAND, CLONE_VM, CLONE_NEWUSER), needs a "
             "process with one thread, since no thread can leave its group"
         ),
-        remedy="call it before any thread is started, or make a child with the flag",
+        remedy="call it before a thread is started, or make a child with the flag",
     ),
     Rule(
         id="U3",
@@ -85,7 +84,7 @@ ROWS = (
             "CLONE_SIGHAND and CLONE_VM are refused while another task has the same handlers: "
             "unshare() does not copy them"
         ),
-        remedy="make a child that shares none",
+        remedy="make a child without CLONE_SIGHAND",
     ),
     Rule(
         id="U4",

@@ -1,4 +1,4 @@
-"""What the kernel lets pass without a word, although it does not do what was asked."""
+"""What the kernel grants although it ignores a part of the request."""
 
 from ...flags import CloneFlag
 from .. import conditions as ask
@@ -14,7 +14,7 @@ ROWS = (
         errno=None,
         kernel_function="schedule_tail",
         since="2.6.24",
-        sentence="a word for a tid that cannot be written is never an error: nothing is written",
+        sentence="a tid word that cannot be written is no error: nothing is written",
         remedy="give the address of an int",
     ),
     Rule(
@@ -26,17 +26,17 @@ ROWS = (
         kernel_function="sys_clone",
         since="2.6.11",
         sentence="clone() has 32 bits of flags and ignores those above",
-        remedy="make the call with clone3",
+        remedy="use clone3",
     ),
     Rule(
         id="P2",
         calls=CLONE,
-        when=ask.exit_signal_unheard,
+        when=ask.exit_signal_never_sent,
         errno=None,
         kernel_function="sys_clone",
         since="2.6.11",
         sentence=(
-            "an exit signal from 65 to 255 is taken and never sent; only __WALL and __WCLONE wait "
+            "an exit signal from 65 to 255 is accepted and never sent; only __WALL and __WCLONE wait "
             "for such a child"
         ),
         remedy="use a signal from 1 to 64, or 0 for none",
