@@ -126,7 +126,6 @@ static bool serve(struct ramet_host *host, char *bench_top)
 {
     __atomic_store_n(host->word, LENT, __ATOMIC_RELAXED);
     ramet_on_stack(bench_top, lend, host);
-    ramet_arena_recover(&host->arena); /* before anything is allocated or freed */
     pass_clearing_on(host);
     let_go(host); /* first: who waits for the stack may hold what the rest needs */
     if (host->dismissed) {
@@ -145,15 +144,12 @@ static void note_maker(struct ramet_host *host)
     host->maker = getpid();
 }
 
-static void *run_host_thread(void *context)
+void ramet_host_serve(struct ramet_host *host)
 {
-    struct ramet_host *host = context;
     char bench[BENCH_BYTES];
     host->tid = (int)ramet_syscall0(__NR_gettid);
-    ramet_arena_note(&host->arena);
     note_maker(host);
     host->callbacks->prepare(host->context);
-    ramet_arena_find(&host->arena);
     host->thread_pointer = ramet_thread_pointer();
     host->robust_list = ramet_robust_list(&host->robust_length);
     long rseq_length = ramet_rseq_unregister();
@@ -165,9 +161,12 @@ static void *run_host_thread(void *context)
     ramet_watched_drain(); /* while there is a thread left that can wait for it */
     while (host->must_not_end)
         ramet_futex_wait(&host->stage, RAMET_ENDED, NULL);
-    struct ramet_arena arena = host->arena;
     ramet_host_release(host);
-    ramet_arena_leave(&arena);
+}
+
+static void *run_host_thread(void *host)
+{
+    ((struct ramet_host *)host)->callbacks->run(host);
     return NULL;
 }
 

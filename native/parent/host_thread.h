@@ -17,15 +17,17 @@
 
 #include <pthread.h>
 
-#include "arena.h"
 #include "clone_stopped.h"
 #include "lock_free_stack.h"
 
 struct ramet_word;
 struct ramet_stack;
 
+struct ramet_host;
+
 /* What the Python side does in the host thread's own thread. */
 struct ramet_host_callbacks {
+    void (*run)(struct ramet_host *host); /* all that the thread does: ramet_host_serve(), with what belongs before and after it */
     void (*prepare)(void *context); /* before the block is lent */
     void (*inspect)(void *context);    /* when the child is off, and its stack as it left it; by raw calls */
     bool (*recover)(void *context);    /* when it is back; whether it may be lent again, prepared */
@@ -48,7 +50,6 @@ struct ramet_host {
     int *word;            /* CHILD_CLEARTID: lent, or the word of the given stack */
     void *thread_pointer; /* what is lent: the block... */
     uintptr_t stack_top;  /* ...and the stack, from here down */
-    struct ramet_arena arena;
     void *robust_list;
     size_t robust_length;
     const struct ramet_host_callbacks *callbacks;
@@ -79,6 +80,9 @@ enum ramet_host_stage { RAMET_STARTING, RAMET_LENT, RAMET_ENDED };
  */
 struct ramet_host *ramet_host_start(size_t stack_size, struct ramet_stack *stack, bool again,
                                           const struct ramet_host_callbacks *callbacks, void *context, int *error);
+
+/* The work of a host thread, from its first child to its last. The host may be gone afterwards. */
+void ramet_host_serve(struct ramet_host *host);
 
 /* A thread that nobody waits for, for what a host thread may not do itself, as it could take for ever. 0, or an errno. */
 int ramet_start_detached_thread(void *(*run)(void *), void *context);

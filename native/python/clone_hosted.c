@@ -6,12 +6,10 @@
 
 #include "epoch.h"
 #include "futex.h"
-#include "gil.h"
 #include "watched_children.h"
 #include "nested_hosts.h"
 #include "host_pool.h"
 #include "regain_gil.h"
-#include "release.h"
 
 #define TRACEMALLOC_IS_OFF (-2)
 
@@ -151,12 +149,32 @@ static bool blocks_expire(void *context)
     return call->own_interpreter != NULL || core_gil_is_with(call->state);
 }
 
-static void look(void *context)
+static void run(struct ramet_host *host)
 {
+    struct core_hosted *call = host->context;
+    struct ramet_arena arena;
+    call->arena = &arena;
+    ramet_arena_note(&arena);
+    ramet_host_serve(host); /* with which the host and `call` go */
+    ramet_arena_leave(&arena);
+}
+
+static void prepare_first(void *context)
+{
+    const struct core_hosted *call = context;
+    prepare(context);
+    ramet_arena_find(call->arena);
+}
+
+/* The arena before anything is allocated or freed. */
+static void inspect(void *context)
+{
+    const struct core_hosted *call = context;
+    ramet_arena_recover(call->arena);
     core_look_at_hosted(context);
 }
 
-static const struct ramet_host_callbacks callbacks = {prepare, look, recover, discard, expire, blocks_expire};
+static const struct ramet_host_callbacks callbacks = {run, prepare_first, inspect, recover, discard, expire, blocks_expire};
 
 static bool interrupt(struct core_hosted *call, PyObject *exception)
 {

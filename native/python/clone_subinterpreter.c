@@ -86,7 +86,7 @@ static void kill_child(void *context)
     int not_yet = NOT_KILLED;
     if (!__atomic_compare_exchange_n(&call->killed, &not_yet, KILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
-    ramet_kill_sharer(call->pid, call->pidfd, core_strike_off, NULL);
+    ramet_kill_sharer(call->pid, call->pidfd, core_remove_waiter, NULL);
     __atomic_store_n(&call->killed, KILLED, __ATOMIC_RELEASE);
     ramet_futex_wake(&call->killed);
 }
@@ -106,7 +106,7 @@ static void wait_for_kill(struct core_hosted *call)
 static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
 {
     if (call->closed)
-        return ramet_kill_sharer(pid, pidfd, core_strike_off, NULL);
+        return ramet_kill_sharer(pid, pidfd, core_remove_waiter, NULL);
     call->pid = pid;
     call->pidfd = pidfd;
     if (call->killed == NOT_KILLED && core_visit(&call->visits, call->own, kill_child, call))

@@ -3,7 +3,7 @@
 #define RAMET_CLONE_WAYS_H
 
 #include "clone_request.h"
-#include "dead_frames.h"
+#include "python_recovery.h"
 
 /* clone_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
 long core_clone_copied(struct core_request *request);
@@ -27,12 +27,11 @@ long core_clone_native(struct core_request *request);
 long core_clone_hosted(struct core_request *request);
 
 /*
- * left_threads.c, losses.c; share_function.c: these two, and left_open.c. Before a clone call in shared memory: its child
+ * left_threads.c; share_function.c: this, recovery/losses.c and left_open.c. Before a clone call in shared memory: its child
  * may be unable to import, and may die in the midst of one. False with an exception set.
  */
 bool core_ready_to_share(void);
 bool core_threads_ready(void);
-bool core_losses_ready(void);
 
 /* With the exception of an import set: whether the clone call goes on without. */
 bool core_does_without(void);
@@ -58,9 +57,6 @@ void core_recover_threads(long pid);
 /* A function of ramet._function.left_threads, of that process. Whether it said so. */
 bool core_ask_left_threads(const char *function, long pid);
 
-/* buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it. */
-void core_leave_buffered_of(unsigned long ident);
-
 /* native_threads.c. Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
 bool core_has_native_threads(long pid);
 
@@ -76,17 +72,6 @@ void core_note_native_threads(void);
 
 /* Whether the calling task is the only one of its thread group. */
 bool core_is_alone(void);
-
-/* kill.c: for ramet_kill_sharer. */
-struct ramet_syscall_state;
-void core_strike_off(const struct ramet_syscall_state *stand);
-
-/* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
-void core_strike_off_dead(unsigned long stack_top);
-
-/* The same by a copy, which is kept. By raw calls. */
-void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top);
-void core_forget_stack(struct core_dead_stack *kept);
 
 /* thread_state.c: the state that Python keeps for a task that shares the memory. */
 bool core_is_attached(PyThreadState *state);
@@ -112,14 +97,6 @@ void core_show_main_thread(void);
 PyThreadState *core_borrow_state(void);
 bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
-
-/*
- * losses.c: what the dead held, for the task (which may be NULL) to tell. release: what becomes of it; NULL: all stays.
- * Its stack is not needed afterwards.
- */
-struct core_release;
-bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
-                     bool own_identity);
 
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);
 

@@ -15,7 +15,7 @@ void core_look_at_hosted(struct core_hosted *call)
         return;
     unsigned long top = call->stack == NULL ? call->host->stack_top : call->stack->base + call->stack->size;
     if (call->own_interpreter != NULL) {
-        core_strike_off_dead(top);
+        core_wake_waiters_of_dead(top);
         return;
     }
     core_keep_stack(&call->found.stack, top);

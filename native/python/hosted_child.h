@@ -43,6 +43,7 @@ struct core_hosted {
     pid_t owner;
     pid_t own_pid; /* as the child sees it */
     struct ramet_host *host;
+    struct ramet_arena *arena; /* on the host thread's stack */
     const struct ramet_stack *stack; /* NULL: the host thread's own */
     struct core_table_user table;
     struct core_dead_frames found;   /* of a child that did not finish */

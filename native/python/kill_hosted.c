@@ -34,11 +34,11 @@ static int64_t time_had(int pid)
 static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int pidfd)
 {
     int64_t had = time_had(pid), until = ramet_now() + LONGEST_TO_REST_NANOSECONDS;
-    long error = ramet_kill_sharer_if_safe(pid, pidfd, core_strike_off, RAMET_KILL_TRIES);
+    long error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, RAMET_KILL_TRIES);
     while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
         if (!lives_on(host, claim))
             return -ESRCH;
-        error = ramet_kill_sharer_if_safe(pid, pidfd, core_strike_off, SHORT_TRIES);
+        error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, SHORT_TRIES);
     }
     return error;
 }
@@ -54,7 +54,7 @@ static long kill_carefully(struct core_hosted *call, int pid, int pidfd)
     bool stood_well = error == 0;
     if (error == -EAGAIN) {
         call->killed_at_work = true;
-        error = ramet_kill_sharer(pid, pidfd, core_strike_off, &stood_well);
+        error = ramet_kill_sharer(pid, pidfd, core_remove_waiter, &stood_well);
     }
     call->stood_well |= stood_well; /* before the recovering thread can have the GIL */
     return error;

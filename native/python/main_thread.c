@@ -5,17 +5,7 @@
  * thread: the one that is sleeps.
  */
 #include "clone_ways.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#undef _PyGC_FINALIZED /* until 3.12 there are two */
-#define Py_BUILD_CORE 1
-#include "internal/pycore_runtime.h"
-#undef Py_BUILD_CORE
-#pragma GCC diagnostic pop
+#include "python_internals.h"
 
 #define NOBODY 0UL
 

@@ -2,6 +2,7 @@
 #include "handle.h"
 #include "mapping.h"
 #include "plan_object.h"
+#include "python_recovery.h"
 
 /* For every interpreter. */
 static PyMethodDef everywhere[] = {
@@ -56,8 +57,8 @@ static PyMethodDef at_home[] = {
      "leave_buffered(file, owner, /)\n--\n\nGives back the lock of a buffered file, whose owner is in that word."},
     {"leave_shutdown", core_leave_shutdown, METH_VARARGS,
      "leave_shutdown(handle, ident, /)\n--\n\nThe end of the interpreter waits no more for the thread of a _thread._ThreadHandle."},
-    {"strike_dead", core_strike_dead, METH_VARARGS,
-     "strike_dead(listed, key, thread, ident, /)\n--\n\n"
+    {"forget_dead", core_forget_thread_of_dead, METH_VARARGS,
+     "forget_dead(listed, key, thread, ident, /)\n--\n\n"
      "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
     {"lends", core_lends, METH_O,
      "lends(tid, /)\n--\n\nWhether that thread lends a child of a child its stack."},

@@ -7,7 +7,6 @@
 #include "epoch.h"
 #include "fork_handlers.h"
 #include "libc_fork.h"
-#include "lost_threads.h"
 #include "task_state.h"
 
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)

@@ -5,7 +5,6 @@
 #include <sys/wait.h>
 
 #include "futex.h"
-#include "gil.h"
 #include "hosted_child.h"
 #include "nested_hosts.h"
 #include "task_state.h"

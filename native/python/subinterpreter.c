@@ -3,7 +3,6 @@
 
 #include "epoch.h"
 #include "futex.h"
-#include "interpreter_list.h"
 
 #if PY_VERSION_HEX >= 0x030c0000
 

@@ -6,8 +6,6 @@
 #include <limits.h>
 #include <pthread.h>
 
-#include "collector.h"
-#include "arena.h"
 #include "epoch.h"
 #include "host_thread.h"
 
@@ -59,11 +57,7 @@ PyThreadState *core_note_state(PyThreadState *state)
 /* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
 void core_recover(PyThreadState *dead, struct core_dead_frames *found)
 {
-    found->collecting = core_leave_collector(&found->stack);
-    if (found->has_objects)
-        dead->datastack_chunk = NULL; /* it stays, for who holds one of these frames */
-    else
-        core_cut_generators(found);
+    core_settle_dead_state(dead, found);
     core_delete_state(dead);
 }
 

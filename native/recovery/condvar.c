@@ -1,28 +1,27 @@
 /*
- * Who waits belongs to one of two groups, and sleeps on the word of its group. A group that has had all
- * its signals is closed: its waiters leave, and until glibc 2.40 whoever closes it waits for the last.
+ * glibc's condition variables (nptl/pthread_cond_common.c). One counts who waits on it: until glibc 2.40 a task that was
+ * killed there is waited for by the next but one that signals, for ever; since then a signal is lost on it. A waiter
+ * belongs to one of two groups, and sleeps on the word of its group. A group that has had all its signals is closed: its
+ * waiters leave, and until glibc 2.40 the task that closes it waits for the last.
  */
 #define _GNU_SOURCE
-#include "condvar.h"
+#include "libc_inside.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
 #include "futex.h"
 #include "threads_at_rest.h"
-#include "read_memory.h"
 #include "task_state.h"
 
 #define GROUPS 2
 
 /* Words of the structure by their number. */
 struct layout {
-    int refs; /* of each group: twice who is about to sleep or to leave, and a bit for who waits for them; 0: there are none */
+    int refs; /* of each group: twice those that are about to sleep or to leave, and a bit for the task that waits for them; 0: there are none */
     int sizes; /* and then the lock, in two bits */
     int lock;
     int waiters; /* eight times how many, and three bits */
@@ -134,7 +133,7 @@ pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *wo
     return NULL;
 }
 
-void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
+void ramet_condvar_remove(pthread_cond_t *condvar, const int *word)
 {
     for (int group = 0; layout != NULL && group < GROUPS; group++) {
         if (!is_at(word, condvar, layout->signals + group))
@@ -148,7 +147,7 @@ void ramet_condvar_strike_off(pthread_cond_t *condvar, const int *word)
     }
 }
 
-#define LOOKS 250 /* 50 ms: who is about to sleep, or to leave, may have to wait for a processor */
+#define LOOKS 250 /* 50 ms: a task that is about to sleep, or to leave, may have to wait for a processor */
 #define PAUSE_NANOSECONDS 200000
 
 static void pause_shortly(void)
@@ -183,7 +182,7 @@ static long count_dead(pthread_cond_t *condvar, int group)
     return (long)(*word_of(condvar, layout->waiters) / WAITER) - count_on(condvar, 0) - count_on(condvar, 1);
 }
 
-static void strike_off_dead(pthread_cond_t *condvar, int group)
+static void remove_dead(pthread_cond_t *condvar, int group)
 {
     long dead = count_dead(condvar, group);
     for (int look = 1; look < LOOKS && dead > 0; look++) {
@@ -192,7 +191,7 @@ static void strike_off_dead(pthread_cond_t *condvar, int group)
         dead = now < dead ? now : dead;
     }
     for (; dead > 0; dead--)
-        ramet_condvar_strike_off(condvar, (const int *)word_of(condvar, layout->signals + group));
+        ramet_condvar_remove(condvar, (const int *)word_of(condvar, layout->signals + group));
 }
 
 /* All words of one wait: the structure's address, and that of the word in it. */
@@ -203,7 +202,7 @@ static void forget_dead_in(void *const *window, size_t count)
             for (int group = 0; group < GROUPS; group++)
                 if (is_at(window[i], window[k], layout->signals + group) && is_readable(window[k]) &&
                     has_waiters(window[k], group)) {
-                    strike_off_dead(window[k], group);
+                    remove_dead(window[k], group);
                     return;
                 }
 }
@@ -292,7 +291,7 @@ static void await_latecomers(pthread_cond_t *condvar)
     }
 }
 
-void ramet_condvar_heal(pthread_cond_t *condvar, int64_t patience)
+void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience)
 {
     if (layout == NULL)
         return;

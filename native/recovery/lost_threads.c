@@ -3,16 +3,11 @@
  * which says so where there is nothing, and nothing is written but by condvar.c.
  */
 #define _GNU_SOURCE
-#include "lost_threads.h"
+#include "libc_inside.h"
 
 #include <dlfcn.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include "condvar.h"
 #include "libc_thread.h"
-#include "read_memory.h"
 
 #define TRIES 100 /* to come through the list while threads end */
 #define PIECE_WORDS 1024

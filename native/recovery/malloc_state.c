@@ -1,23 +1,24 @@
 /*
+ * glibc's malloc: an arena whose lock died with its holder is put in order and given back. A thread that frees what
+ * lies there, or takes all locks to fork, would wait for ever: since glibc 2.43 for the smallest block, too.
+ *
  * Arenas beside the main one (glibc's malloc/arena.c, malloc/malloc.c). An arena lies at the begin of
  * its first heap, behind the heap's header, and its heaps are chained from the last to the first.
  *
- * Who dies with the lock leaves lists of free chunks half linked. But the sizes of the chunks, each of
+ * A task that dies with the lock leaves lists of free chunks half linked. But the sizes of the chunks, each of
  * which leads to the next, are right, but for one at most. So the lists are emptied, and all chunks
  * marked as used: then no chunk that is freed later is merged with one that was free, which would be
  * taken off its list.
  */
 #define _GNU_SOURCE
-#include "malloc_state.h"
+#include "libc_inside.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "futex.h"
-#include "read_memory.h"
 
 #define HEAP_ALIGNMENT (UINT64_C(64) << 20)
 #define FIRST_HEAP_BYTES 256 /* more than the header, behind which the arena of a first heap lies */

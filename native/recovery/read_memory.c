@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "read_memory.h"
+#include "libc_inside.h"
 
 #include <sys/uio.h>
 

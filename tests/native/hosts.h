@@ -51,6 +51,7 @@ static bool blocks_expire(void *context)
 }
 
 static const struct ramet_host_callbacks callbacks = {
+    .run = ramet_host_serve,
     .prepare = prepare,
     .inspect = inspect,
     .recover = recover,

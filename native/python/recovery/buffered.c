@@ -1,6 +1,5 @@
 /* The locks of buffered files, of which Python code sees nothing. */
-#include "clone_ways.h"
-#include "tracked.h"
+#include "python_inside.h"
 
 /* The words of the object itself. */
 PyObject *core_words_of(PyObject *module, PyObject *object)

@@ -6,21 +6,8 @@
  * runs in its midst there is one that is not empty, and all are whole.
  */
 #define _GNU_SOURCE
-#include "collector.h"
-
-#include "read_memory.h"
-#include "tracked.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#undef _PyGC_FINALIZED /* which 3.11 defines twice */
-#define Py_BUILD_CORE 1
-#include "internal/pycore_interp.h"
-#undef Py_BUILD_CORE
-#pragma GCC diagnostic pop
+#include "python_inside.h"
+#include "python_internals.h"
 
 #define MARKS ((uintptr_t)3) /* in the lowest bits of both words */
 #define IS_LOOKED_AT ((uintptr_t)2) /* of `before`: it may hold a count instead */

@@ -4,25 +4,8 @@
  * and whatever is read is read by the kernel, which says so where there is nothing.
  */
 #define _GNU_SOURCE
-#include "dead_frames.h"
-
-#include "child.h"
-#include "exception_table.h"
-#include "read_memory.h"
-#include "stack_depth.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#define Py_BUILD_CORE 1
-#if PY_VERSION_HEX >= 0x030e0000
-#include "internal/pycore_interpframe_structs.h"
-#endif
-#include "internal/pycore_frame.h"
-#undef Py_BUILD_CORE
-#pragma GCC diagnostic pop
+#include "python_inside.h"
+#include "python_internals.h"
 
 #define MOST_FRAMES 20000
 #define MOST_VARIABLES 4096
@@ -200,7 +183,7 @@ static unsigned int blocks_of(const Frame *frame, const PyCodeObject *code, uint
 
 /*
  * How many slots are in use: noted while a frame waits for a Python function that it called. Else so much of
- * the stack is certain; what lies above may have been given to whom it called.
+ * the stack is certain; what lies above may have been given to what it called.
  */
 static int noted_slots(const Frame *frame, const PyCodeObject *code)
 {
@@ -294,7 +277,7 @@ bool core_is_whole_frame(PyObject *object)
     return Py_IS_TYPE(object, &PyFrame_Type) && ((PyFrameObject *)object)->f_frame->owner == FRAME_OWNED_BY_FRAME_OBJECT;
 }
 
-/* Who has one can go on to those that called it: so these are made objects, too. */
+/* One leads to those that called it: so these are made objects, too. */
 static bool make_objects(const struct core_dead_frames *found)
 {
     long seen = 0;
@@ -378,7 +361,8 @@ bool core_settle_frames(struct core_dead_frames *found)
     return made;
 }
 
-void core_cut_generators(const struct core_dead_frames *found)
+/* Before what was the dead one's is freed: a generator in which it died does not lead there any more. */
+static void cut_generators(const struct core_dead_frames *found)
 {
     long seen = 0;
     for (Frame *frame = NULL, *next = next_of(found, NULL, &seen); (frame = next) != NULL;) {
@@ -386,6 +370,15 @@ void core_cut_generators(const struct core_dead_frames *found)
         if (frame->owner == FRAME_OWNED_BY_GENERATOR)
             frame->previous = NULL;
     }
+}
+
+void core_settle_dead_state(PyThreadState *dead, struct core_dead_frames *found)
+{
+    found->collecting = core_leave_collector(&found->stack);
+    if (found->has_objects)
+        dead->datastack_chunk = NULL; /* it stays, for a thread that holds one of these frames */
+    else
+        cut_generators(found);
 }
 
 /* ---- with the GIL: what they hold */

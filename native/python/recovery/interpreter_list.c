@@ -1,16 +1,10 @@
-/* The one place that knows Python's internals from within: no call of Python's takes an interpreter off its list. */
-#define Py_BUILD_CORE 1 /* before the first header of Python's */
-#include "interpreter_list.h"
+/* No call of Python's takes an interpreter off its list. */
+#include "python_inside.h"
+#include "python_internals.h"
 
 #if PY_VERSION_HEX >= 0x030c0000
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#include <internal/pycore_interp.h>
-#include <internal/pycore_runtime.h>
-#pragma GCC diagnostic pop
-
-/* The inline functions of those headers would need what Python does not export. */
+/* The inline functions of the internal headers would need what Python does not export. */
 static void lock(void)
 {
 #if PY_VERSION_HEX >= 0x030d0000

@@ -1,15 +1,5 @@
-#include "release.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#undef _PyGC_FINALIZED /* which 3.11 defines twice */
-#define Py_BUILD_CORE 1
-#include "internal/pycore_interp.h"
-#undef Py_BUILD_CORE
-#pragma GCC diagnostic pop
+#include "python_inside.h"
+#include "python_internals.h"
 
 #define MOST_HELD_BESIDES 7
 

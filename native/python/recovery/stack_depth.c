@@ -3,12 +3,10 @@
  * each instruction adds. So all ways are gone: from the beginning, and from each handler of exceptions, whose
  * depth is in its table. Where two of them differ, this is another Python than it takes it for, and nothing is said.
  */
-#include "stack_depth.h"
+#include "python_inside.h"
 
 #include <opcode.h>
 #include <stdlib.h>
-
-#include "exception_table.h"
 
 #define MOST_PASSES 50
 #define UNKNOWN (-1)

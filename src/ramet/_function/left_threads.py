@@ -178,7 +178,7 @@ def recover(pid: int) -> None:
             # What libc keeps of a thread that Python did not start may be gone.
             if isinstance(thread, threading._DummyThread) or thread.ident is None:
                 continue
-            if _core.strike_dead(listed, key, thread, thread.ident):
+            if _core.forget_dead(listed, key, thread, thread.ident):
                 _end(thread)
 
 

@@ -1,40 +1,18 @@
 /*
- * As the garbage collector does it: references are counted, and an object is reached from nowhere else if
+ * What is reached from some references and from nowhere else. As the garbage collector does it: references are counted, and an object is reached from nowhere else if
  * all that it has were met on the way.
  *
- * First without cycles: whatever is met as often as it has references is gone through at once, and so
+ * First without cycles: what is met as often as it has references is gone through at once, and so
  * nothing that somebody else has is ever looked into. What is left may be somebody else's, or part of a cycle;
  * only that is gone through whole, together with all that can be reached from it.
  */
-#include "reach.h"
+#include "python_inside.h"
 
 #include <stdlib.h>
 
-#include "plain.h"
-
 #define MOST_LOOKED_AT 100000 /* objects, in search of cycles: some tens of milliseconds */
 
-/* ---- lists and tables of objects */
-
-bool core_objects_add(struct core_objects *objects, PyObject *object)
-{
-    if (objects->count == objects->room) {
-        size_t room = objects->room == 0 ? 64 : 2 * objects->room;
-        PyObject **items = realloc(objects->items, room * sizeof *items);
-        if (items == NULL)
-            return false;
-        objects->items = items;
-        objects->room = room;
-    }
-    objects->items[objects->count++] = object;
-    return true;
-}
-
-void core_objects_free(struct core_objects *objects)
-{
-    free(objects->items);
-    *objects = (struct core_objects){0};
-}
+/* ---- tables of objects */
 
 struct entry {
     PyObject *object;

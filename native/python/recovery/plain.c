@@ -1,10 +1,8 @@
 /* Which objects are plain: those of listed types, for another may have a finalizer; and what is written in Python without one. */
-#include "plain.h"
+#include "python_inside.h"
 
 #define _PY_DATETIME_IMPL /* its structures, without the pointer to what it exports */
 #include <datetime.h>
-
-#include "dead_frames.h"
 
 static destructor dealloc_of_class;
 static traverseproc traverse_of_class;

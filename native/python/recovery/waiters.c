@@ -1,9 +1,6 @@
-/* Killing a child in shared memory, as far as Python has a part in it. */
+/* A child that is killed as it waits for something has its place among those that wait. */
 #define _GNU_SOURCE
-#include "clone_ways.h"
-#include "condvar.h"
-#include "gil.h"
-#include "read_memory.h"
+#include "python_inside.h"
 #include "task_state.h"
 
 #include <dlfcn.h>
@@ -16,8 +13,8 @@
 #define LEAST_ADDRESS 4096
 
 /*
- * Whoever is woken to take a lock, and killed before he does, has had the wake of another who sleeps on:
- * so all wake up who sleep on a word that is named on the stack. They look, and sleep again.
+ * A task that is woken to take a lock, and killed before it does, has had the wake of another, which sleeps on:
+ * so all are woken that sleep on a word that is named on the stack. They look, and sleep again.
  */
 static void wake_all_on(void *word)
 {
@@ -62,7 +59,7 @@ static size_t read_above(unsigned long stack_pointer, void **words)
     return ramet_read_memory(words, stack_pointer, NEAR_WORDS * sizeof *words) / sizeof *words;
 }
 
-static void strike_off(void *const *words, size_t count)
+static void wake_waiters(void *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if ((uintptr_t)words[i] < LEAST_ADDRESS)
@@ -72,17 +69,17 @@ static void strike_off(void *const *words, size_t count)
     }
 }
 
-static void strike_off_above(unsigned long stack_pointer)
+static void wake_waiters_above(unsigned long stack_pointer)
 {
     void *words[NEAR_WORDS];
-    strike_off(words, read_above(stack_pointer, words));
+    wake_waiters(words, read_above(stack_pointer, words));
 }
 
 /* Where it stood nobody knows: so all is looked through that it is likely to have used. */
-void core_strike_off_dead(unsigned long stack_top)
+void core_wake_waiters_of_dead(unsigned long stack_top)
 {
     for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
-        strike_off_above(stack_top - piece * NEAR_WORDS * sizeof(void *));
+        wake_waiters_above(stack_top - piece * NEAR_WORDS * sizeof(void *));
 }
 
 void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top)
@@ -91,7 +88,7 @@ void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top)
     long block = ramet_syscall6(__NR_mmap, 0, (long)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     *kept = (struct core_dead_stack){.top = stack_top};
     if (block < 0 && block > -LEAST_ADDRESS) {
-        core_strike_off_dead(stack_top);
+        core_wake_waiters_of_dead(stack_top);
         return;
     }
     kept->block = (void *)block;
@@ -103,7 +100,7 @@ void core_keep_stack(struct core_dead_stack *kept, unsigned long stack_top)
         kept->words -= NEAR_WORDS;
         kept->count += NEAR_WORDS;
     }
-    strike_off(kept->words, kept->count);
+    wake_waiters(kept->words, kept->count);
 }
 
 void core_forget_stack(struct core_dead_stack *kept)
@@ -113,17 +110,17 @@ void core_forget_stack(struct core_dead_stack *kept)
     *kept = (struct core_dead_stack){0};
 }
 
-void core_strike_off(const struct ramet_syscall_state *stand)
+void core_remove_waiter(const struct ramet_syscall_state *stand)
 {
     void *words[NEAR_WORDS];
     size_t count = read_above(stand->stack_pointer, words);
-    strike_off(words, count);
+    wake_waiters(words, count);
     if (!ramet_waits_in_futex(stand))
         return;
     wake_all_on((void *)stand->first);
     pthread_cond_t *condvar = ramet_condvar_of(words, count, (const int *)stand->first); /* the GIL's, or a library's */
     if (condvar != NULL)
-        ramet_condvar_strike_off(condvar, (const int *)stand->first);
+        ramet_condvar_remove(condvar, (const int *)stand->first);
     else
-        core_gil_strike_off((const int *)stand->first);
+        core_gil_remove_waiter((const int *)stand->first);
 }

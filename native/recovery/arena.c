@@ -1,19 +1,16 @@
 /* Where a thread allocates, and how it comes to allocate elsewhere. */
 #define _GNU_SOURCE
-#include "arena.h"
+#include "libc_inside.h"
 
 #include <errno.h>
 #include <link.h>
 #include <malloc.h>
-#include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
 #include "child.h"
 #include "futex.h"
-#include "malloc_state.h"
 #include "threads_at_rest.h"
 
 /* ---- libc's thread-locals: where those of this thread lie, from its thread pointer on */
@@ -51,8 +48,8 @@ void ramet_arena_note(struct ramet_arena *arena)
 {
     static pthread_once_t looked = PTHREAD_ONCE_INIT;
     pthread_once(&looked, look_for_locals);
+    *arena = (struct ramet_arena){.noted = locals_size != 0};
     memcpy(arena->locals, locals_of_this_thread(), locals_size);
-    arena->noted = locals_size != 0;
 }
 
 static void put_back_locals(const struct ramet_arena *arena)
@@ -165,8 +162,8 @@ struct entry {
 };
 
 /*
- * libc frees these when it gives the stack of a thread that has ended to the next one: so who starts a thread
- * would wait for the lock of the arena that they lie in.
+ * libc frees these when it gives the stack of a thread that has ended to the next one: so a thread that starts
+ * another would wait for the lock of the arena that they lie in.
  */
 static void keep_blocks_under(const int *lock)
 {
@@ -178,7 +175,7 @@ static void keep_blocks_under(const int *lock)
 
 #else
 
-/* musl has them made by whoever starts the thread. */
+/* musl has them made by the thread that starts this one. */
 static void keep_blocks_under(const int *lock)
 {
     (void)lock;

@@ -1,5 +1,6 @@
 /* All objects that the garbage collector of this interpreter knows, by the way that each version has. */
-#include "tracked.h"
+#include "python_inside.h"
+#include "python_internals.h"
 
 struct tour {
     bool (*visit)(PyObject *object, void *context);
@@ -20,17 +21,6 @@ static void go_through(struct tour *tour)
 }
 
 #else
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#undef _PyGC_FINALIZED /* there are two */
-#define Py_BUILD_CORE 1
-#include "internal/pycore_interp.h"
-#undef Py_BUILD_CORE
-#pragma GCC diagnostic pop
 
 /* Whether it is to go on. */
 static bool go_through_generation(const struct gc_generation *generation, const struct tour *tour)

@@ -1,8 +1,6 @@
 /* What a dead child took with it, as ramet._function.recovery finds it. */
 #include "clone_ways.h"
-#include "collector.h"
-#include "plain.h"
-#include "release.h"
+#include "python_inside.h"
 
 static PyObject *take_stock;
 
@@ -39,11 +37,6 @@ PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused)
     return Py_NewRef(word_of(core_end_collection()));
 }
 
-/*
- * After a recovery, with the GIL, in the thread whose identity the dead child had. own_identity: nobody
- * else has it. Whether a lock remains that knows its owner by it: the thread must then live on, or the
- * next to be given its identity would have that lock.
- */
 bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity)
 {
