@@ -157,7 +157,7 @@ static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *laun
     return is_missing(error) ? close_slowly(operand[0], operand[1]) : error;
 }
 
-/* To share a table costs nothing at the clone call. This makes a copy of it, of no more than is needed. */
+/* The clone call shares the table, which costs nothing. This makes a copy of it, of no more than is needed. */
 static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     uintptr_t first = operand[launch->fetches ? 1 : 0];

@@ -9,7 +9,7 @@
 
 #include "futex_word.h"
 
-#define LOOK_SECONDS 1 /* between two looks at whether it is still needed */
+#define LOOK_SECONDS 1 /* between two checks whether it is still needed */
 #define IDLE_LOOKS 5   /* after which it ends; mostly its owner has ended it before */
 #define POLL_IN 1
 #define MOST_FILES 4096 /* closed one by one, where there is no close_range */

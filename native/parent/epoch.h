@@ -10,7 +10,7 @@
 void *ramet_wiped_on_fork(size_t size);
 
 /*
- * The number of this memory: another one in the child of a fork, 0 where that cannot be told (Linux before 4.14).
+ * The number of this memory: another one in the child of a fork, 0 where the kernel cannot wipe memory (before 4.14).
  * The process that owns the memory must be the first to call this, and not a child that shares it.
  */
 uint64_t ramet_epoch(void);

@@ -1,4 +1,4 @@
-/* A table of slots, each taken and filled by one exchange: who is killed in between leaves no lock. */
+/* A table of slots, each taken and filled by one atomic exchange: a task that is killed in between leaves no lock. */
 #define _GNU_SOURCE
 #include "host_pool.h"
 
@@ -8,11 +8,11 @@
 #include "host_thread.h"
 #include "lock_free_stack.h"
 
-#define MOST_AT_REST 128
+#define MOST_IDLE 128
 
 struct pool {
-    struct ramet_host *at_rest[MOST_AT_REST];
-    struct ramet_link *busy; /* given back before they were over */
+    struct ramet_host *idle[MOST_IDLE];
+    struct ramet_link *busy; /* given back while their child lived */
 };
 
 static struct pool *pool;
@@ -25,8 +25,8 @@ static void __attribute__((constructor)) make_pool(void)
 /* Claims one that is in a slot. */
 static struct ramet_host *take_from_slots(void)
 {
-    for (int i = 0; i < MOST_AT_REST; i++) {
-        struct ramet_host **slot = &pool->at_rest[i];
+    for (int i = 0; i < MOST_IDLE; i++) {
+        struct ramet_host **slot = &pool->idle[i];
         if (__atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
             continue;
         struct ramet_host *host = __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL);
@@ -39,11 +39,11 @@ static struct ramet_host *take_from_slots(void)
     return NULL;
 }
 
-static void put_to_rest(struct ramet_host *host)
+static void put_idle(struct ramet_host *host)
 {
-    for (int i = 0; i < MOST_AT_REST; i++) {
+    for (int i = 0; i < MOST_IDLE; i++) {
         struct ramet_host *empty = NULL;
-        if (__atomic_compare_exchange_n(&pool->at_rest[i], &empty, host, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&pool->idle[i], &empty, host, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return;
     }
     if (ramet_host_claim(host))
@@ -58,7 +58,7 @@ void ramet_pool_give_back(struct ramet_host *host)
     else if (host->epoch != ramet_epoch())
         return; /* its thread is not in this process; only a fork copied the handle */
     else if (__atomic_load_n(&host->over, __ATOMIC_ACQUIRE) == 0)
-        put_to_rest(host);
+        put_idle(host);
     else
         ramet_push(&pool->busy, &host->link);
 }

@@ -1,22 +1,22 @@
 /*
- * Host threads that sleep between two children. The table lies in a page that the kernel wipes in the
- * child of a fork, which has none of these threads; a child in shared memory sees it as it is.
+ * Host threads that sleep between two children. The table is in memory that the kernel wipes in the child
+ * of a fork, which has none of these threads; a child in shared memory sees it as it is.
  */
 #ifndef RAMET_HOST_POOL_H
 #define RAMET_HOST_POOL_H
 
 struct ramet_host;
 
-/* A host thread at rest, claimed; NULL when there is none. */
+/* An idle host thread, claimed; NULL when there is none. */
 struct ramet_host *ramet_pool_take(void);
 
 /*
- * The caller is done with a host thread, which may be over or not: it goes to rest, at once or later.
- * What there is no room for is dismissed. Takes over the caller's hold.
+ * The caller no longer needs a host thread, whose child may have ended or not: it becomes idle, at once or later.
+ * It is dismissed where the table has no room for it. Takes over the caller's hold.
  */
 void ramet_pool_give_back(struct ramet_host *host);
 
-/* Dismisses all that are at rest, and waits until they have ended. The caller must not hold what they need for that. */
+/* Dismisses all that are idle, and waits until they have ended. The caller must not hold a lock that they need for that. */
 void ramet_pool_drain(void);
 
 #endif

@@ -20,7 +20,7 @@ static int *cleared_word(void)
     return ramet_syscall2(__NR_prctl, PR_GET_TID_ADDRESS, &word) < 0 ? NULL : word;
 }
 
-/* glibc tells debuggers where it keeps the tid: a number of that many bits, so many of them, at this offset. */
+/* glibc has a description of its tid field for debuggers: bits of the number, count, offset. */
 static int *word_for_debuggers(void)
 {
     const uint32_t *place = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");

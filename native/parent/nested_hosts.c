@@ -1,4 +1,4 @@
-/* The host threads that child processes have started; each entry is a hold. */
+/* A list of the host threads that children in shared memory have started; each entry is a hold. */
 #define _GNU_SOURCE
 #include "nested_hosts.h"
 
@@ -20,12 +20,12 @@
 #define PAUSE_NANOSECONDS 500000
 
 /*
- * Entries are never taken off the pile, and used again when they are empty: so whoever goes through it sees
- * all of them, whatever others do. What is in one is looked at by one task at a time, as it may be let go.
+ * Entries are never removed, and used again when they are empty: so a task that goes through the list sees all of
+ * them, whatever other tasks do. One task at a time uses an entry, since its host thread may be released.
  */
 struct entry {
     struct ramet_link link;
-    int user; /* the tid of who looks at it; 0: nobody */
+    int user; /* the tid of the task that uses it; 0: none */
     struct ramet_host *host; /* NULL: empty */
 };
 
@@ -48,8 +48,8 @@ static void set(struct entry *entry, struct ramet_host *host)
 }
 
 /*
- * Each looks for less than a microsecond, or until it gets a processor again. Who was killed meanwhile has
- * changed nothing by halves; its tid may be one of another pid namespace, or of a process that has forked.
+ * Each use takes less than a microsecond, or until the task gets a processor again. A task that was killed meanwhile has
+ * left nothing half changed; its tid may be one of another pid namespace, or of a process that has forked.
  */
 static void begin_use(struct entry *entry)
 {
@@ -61,7 +61,7 @@ static void begin_use(struct entry *entry)
         if (deadline == 0)
             deadline = ramet_now() + PATIENCE_OF_USERS_NANOSECONDS;
         if (ramet_now() >= deadline || has_ended(user))
-            continue; /* in its stead, unless somebody else was quicker */
+            continue; /* takes it over, unless another task does so first */
         ramet_syscall2(__NR_nanosleep, &pause, NULL);
         user = 0;
     }
@@ -77,7 +77,7 @@ static bool is_over(const struct ramet_host *host)
     return __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED || host->epoch != ramet_epoch();
 }
 
-/* What is over is let go; one of that maker's is returned, and taken out if that is asked. maker: 0 for nobody's. */
+/* Drops a host thread that is over. Returns one of that maker's, and takes it out if `take`. maker: 0 for none. */
 static struct ramet_host *look_at(struct entry *entry, pid_t maker, bool take)
 {
     begin_use(entry);
@@ -131,7 +131,7 @@ static bool keep(struct ramet_host *host)
 
 void ramet_nested_hosts_add(struct ramet_host *host)
 {
-    find(0, false); /* sweeps */
+    find(0, false); /* drops those that are over */
     if (host->own_cleartid_word != NULL && !keep(ramet_host_hold(host)))
         ramet_host_release(host);
 }
@@ -174,6 +174,6 @@ struct ramet_host *ramet_nested_hosts_take(pid_t maker)
     struct ramet_host *host = find(maker, true);
     if (host == NULL || ends_soon(host))
         return host;
-    keep(host); /* it may have exec'ed, and its children live on */
+    keep(host); /* the maker may have exec'ed, and its children live on */
     return NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * A child in shared memory can make children beside itself. The host threads of these are threads of its
- * own and end with it, and soon the children do; whoever recovers the one then recovers the others, too.
+ * A child in shared memory can make children itself. Their host threads are threads of its own: they end with it, and the
+ * children soon after. The thread that recovers the child then recovers these, too.
  */
 #ifndef RAMET_NESTED_HOSTS_H
 #define RAMET_NESTED_HOSTS_H
@@ -10,19 +10,18 @@
 
 struct ramet_host;
 
-/* In the process that has just started the host thread. One that stays as long as the memory is left out. */
+/* In the process that has just started the host thread. One that stays as long as the memory is not added. */
 void ramet_nested_hosts_add(struct ramet_host *host);
 
 /* Whether the calling process has started one whose child is not recovered. */
 bool ramet_nested_hosts_any(void);
 
-/* Whether a thread of that tid, as its process sees it, is the host thread of such a child. */
+/* Whether the thread with that tid, as its process sees it, is the host thread of such a child. */
 bool ramet_is_nested_host(int tid);
 
 /*
- * Of those that the process with that pid (as it saw it) has started, one whose thread has ended, as
- * its child has; NULL when there is none more. Waits for such an end, some seconds at most. The
- * caller's to release.
+ * One host thread that the process with that pid (as it saw it) has started, after its end and that of its
+ * child; NULL when there is no other. Waits for these ends, some seconds at most. The caller holds the result.
  */
 struct ramet_host *ramet_nested_hosts_take(pid_t maker);
 

@@ -1,4 +1,4 @@
-/* What a task is doing, as /proc tells it. */
+/* What /proc shows of a task. */
 #ifndef RAMET_TASK_STATE_H
 #define RAMET_TASK_STATE_H
 

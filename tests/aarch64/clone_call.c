@@ -1,7 +1,7 @@
 /*
- * The clone calls of native/arch/<cpu>/clone call.S without Python: built for aarch64 and run by make aarch64
+ * The clone calls of native/arch/<cpu>/clone.S without Python: built for aarch64 and run by make aarch64
  * under qemu-user, and good for any cpu. qemu-user makes a copy of every task that is no thread,
- * and has no clone3: so the children tell what they found by their exit code alone.
+ * and has no clone3: so the children report by their exit code alone.
  */
 #include <errno.h>
 #include <signal.h>
@@ -91,7 +91,7 @@ int main(void)
     on_the_callers_stack();
     by_clone3();
     ramet_on_stack(block + sizeof block, moved, &result);
-    expect("on a bench and back", result);
+    expect("on another stack and back", result);
     expect("the thread pointer", ramet_thread_pointer() == __builtin_thread_pointer() ? FOUND : 1);
     return 0;
 }

@@ -12,29 +12,22 @@ static struct {
     pid_t child; /* that is to be killed at its deadline */
 } seen;
 
-static void prepare(void *context)
-{
-    (void)context;
-    seen.prepared++;
-}
+#define COUNTED(callback, counter)                                                                                     \
+    static void callback(void *context)                                                                                \
+    {                                                                                                                  \
+        (void)context;                                                                                                 \
+        seen.counter++;                                                                                                \
+    }
 
-static void inspect(void *context)
-{
-    (void)context;
-    seen.inspected++;
-}
+COUNTED(prepare, prepared)
+COUNTED(inspect, inspected)
+COUNTED(retire, retired)
 
 static bool recover(void *context)
 {
     (void)context;
     seen.recovered++;
     return true;
-}
-
-static void retire(void *context)
-{
-    (void)context;
-    seen.retired++;
 }
 
 static void expire(void *context)

@@ -1,4 +1,5 @@
 /* A request makes the same child by clone3 and by clone: on its stack, with fn, arg and context, and with its words. */
+#include <string.h>
 
 #include "check.h"
 #include "kernel_features.h"
@@ -25,6 +26,7 @@ static void on_a_stack(bool legacy)
     const struct ramet_entry entry = {run, &context, &fn, &arg, __NR_exit_group};
     struct ramet_request request = request_for(legacy, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID);
     int tid = 0;
+    memset(stack, 0, sizeof stack);
     request.args.stack = (uintptr_t)stack;
     request.args.stack_size = sizeof stack;
     request.args.parent_tid = (uintptr_t)&tid;

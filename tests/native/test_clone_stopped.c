@@ -1,5 +1,4 @@
 /* A child that shall begin stopped does nothing before SIGCONT, whichever call makes it and whatever it shares. */
-
 #include "check.h"
 #include "clone_stopped.h"
 #include "kernel_features.h"

@@ -1,4 +1,4 @@
-/* A child that gives up a right is told from one that does not: by itself, and by its parent after its end. */
+/* A child that gives up a right is seen to differ from one that does not: by itself, and by its parent after its end. */
 #include <sys/prctl.h>
 
 #include "check.h"

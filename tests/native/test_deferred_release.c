@@ -1,5 +1,4 @@
 /* What is lent to a task stays in use until the task is gone, and no longer. */
-
 #include "check.h"
 #include "deferred_release.h"
 

@@ -1,5 +1,4 @@
 /* A fork begins a new epoch, and a child that shares the memory is in the same one, which it does not own. */
-
 #include "check.h"
 #include "epoch.h"
 

@@ -1,5 +1,4 @@
 /* A child waits at its gate until that is opened; then it unmaps the gate and runs what it was to run. */
-
 #include "check.h"
 #include "futex_word.h"
 #include "task_state.h"

@@ -1,5 +1,4 @@
 /* A helper makes the child of its request, waits for its end without reaping it, and reports why there is none. */
-
 #include "check.h"
 #include "helper_thread.h"
 

@@ -25,7 +25,7 @@ int main(void)
     size_t length = 0;
     main_word = ramet_cleartid_word();
     if (main_word == NULL)
-        SKIP("the kernel does not tell the word (CONFIG_CHECKPOINT_RESTORE)");
+        SKIP("the kernel does not show the word (CONFIG_CHECKPOINT_RESTORE)");
     CHECK(*main_word != 0 && ramet_main_cleartid_word() == main_word);
     CHECK(ramet_tid_word() != NULL && *ramet_tid_word() == gettid());
     CHECK(pthread_create(&thread, NULL, end_as_a_task, NULL) == 0);

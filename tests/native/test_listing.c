@@ -34,8 +34,10 @@ int main(void)
     CHECK(count(&listing) == COUNT - 1);
     CHECK(ramet_listing_close(&listing));
     ramet_listing_open(&listing, "/proc"); /* which has names, too */
-    for (long number; (number = ramet_listing_next(&listing)) >= 0;)
+    for (long number; (number = ramet_listing_next(&listing)) >= 0;) {
+        CHECK(number > 0);
         is_there = is_there || number == getpid();
+    }
     CHECK(is_there && ramet_listing_close(&listing));
     ramet_listing_open(&listing, "/nonexistent");
     CHECK(listing.descriptor == -ENOENT && ramet_listing_next(&listing) == -1 && !ramet_listing_close(&listing));

@@ -1,32 +1,32 @@
 /*
- * A child in shared memory asks whether it leaves living children of its own (ramet_nested_hosts_any), and must be told so
- * whoever else looks through the list of all such children at that moment: else it is taken for tidy, and who waits
- * for these children waits for ever.
+ * A child in shared memory asks whether it leaves living children of its own (ramet_nested_hosts_any). The answer must be
+ * right while other tasks look through the list of all such children: else its recovery forgets these children, and a
+ * task that waits for one of them waits for ever. The ended ones are taken by the process that made them, one by one.
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <unistd.h>
 
+#include "check.h"
 #include "epoch.h"
 #include "host_thread.h"
 #include "nested_hosts.h"
 
-enum { OTHERS = 30, LOOKERS = 3, LEAST_LOOKS = 20000, MOST_HOLDERS = 1 << 30, OTHER_MAKER = 1 };
+enum { OTHERS = 30, LOOKERS = 3, LEAST_LOOKS = 20000, MOST_HOLDERS = 1 << 30, OTHER_MAKER = 1, TID = 7 };
 
-static const int alive = 1;
+static int alive = 1, ended;
 static atomic_int looks_of_others;
 static atomic_bool done;
 
-/* One whose child lives, of that maker's; the list's holds are never the last ones. */
-static void enter(struct ramet_host *host, pid_t maker)
+/* One of that maker's, whose child and thread have ended or not; the list's holds are never the last ones. */
+static void add(struct ramet_host *host, pid_t maker, int *word)
 {
     *host = (struct ramet_host){
-        .stage = RAMET_LENT, .holders = MOST_HOLDERS, .epoch = ramet_epoch(), .maker = maker, .own_cleartid_word = &alive};
+        .stage = RAMET_LENT, .holders = MOST_HOLDERS, .epoch = ramet_epoch(), .tid = TID, .maker = maker};
+    host->own_cleartid_word = host->word = word;
     ramet_nested_hosts_add(host);
 }
 
-/* As a task does that starts a child of which this list need not know: it looks through all, and lets go what is over. */
+/* As a task does that starts a child which this list need not have: it looks through all, and drops those that are over. */
 static void *look_through(void *unused)
 {
     struct ramet_host none = {0};
@@ -35,23 +35,40 @@ static void *look_through(void *unused)
     return unused;
 }
 
-int main(void)
+static void a_living_one_is_always_seen(struct ramet_host *own)
 {
-    static struct ramet_host others[OTHERS], own;
+    static struct ramet_host others[OTHERS];
     pthread_t threads[LOOKERS];
-    int looks = 0, missed = 0;
+    int missed = 0;
     for (int i = 0; i < OTHERS; i++)
-        enter(&others[i], OTHER_MAKER);
-    enter(&own, getpid());
+        add(&others[i], OTHER_MAKER, &alive);
+    add(own, getpid(), &alive);
     for (int i = 0; i < LOOKERS; i++)
-        if (pthread_create(&threads[i], NULL, look_through, NULL) != 0)
-            return 2;
-    for (; looks < LEAST_LOOKS || looks_of_others < LEAST_LOOKS; looks++)
+        CHECK(pthread_create(&threads[i], NULL, look_through, NULL) == 0);
+    for (int looks = 0; looks < LEAST_LOOKS || looks_of_others < LEAST_LOOKS; looks++)
         missed += !ramet_nested_hosts_any();
     done = true;
     for (int i = 0; i < LOOKERS; i++)
         pthread_join(threads[i], NULL);
-    if (missed != 0)
-        fprintf(stderr, "in %d of %d looks the child that lives was not there\n", missed, looks);
-    return missed != 0;
+    CHECK(missed == 0);
+    own->stage = RAMET_ENDED;
+    CHECK(!ramet_nested_hosts_any());
+    for (int i = 0; i < OTHERS; i++)
+        others[i].stage = RAMET_ENDED;
+}
+
+int main(void)
+{
+    static struct ramet_host own, other;
+    if (ramet_epoch() == 0)
+        SKIP("the kernel has no MADV_WIPEONFORK");
+    CHECK(!ramet_nested_hosts_any());
+    a_living_one_is_always_seen(&own);
+    CHECK(ramet_nested_hosts_take(getpid()) == NULL && !ramet_is_nested_host(TID));
+    add(&other, OTHER_MAKER, &ended);
+    add(&own, getpid(), &ended);
+    CHECK(ramet_is_nested_host(TID) && !ramet_is_nested_host(TID + 1));
+    CHECK(ramet_nested_hosts_take(getpid()) == &own && ramet_nested_hosts_take(getpid()) == NULL);
+    CHECK(ramet_nested_hosts_take(OTHER_MAKER) == &other);
+    return passed();
 }

@@ -1,5 +1,5 @@
 /*
- * The clone call of a task on aarch64; see arch/x86_64/clone call.S for what these functions promise and
+ * The clone call of a task on aarch64; see arch/x86_64/clone.S for what these functions do and
  * child/child.h for struct ramet_entry. The kernel keeps every register but x0 through svc, so
  * run, context, fn, arg and exit_call wait in x9 to x13 and nothing has to be saved for the parent.
  */

@@ -1,4 +1,4 @@
-/* No system call is handed to a signal handler on aarch64: Linux has that on x86 only, and on others where it shares its entry code. */
+/* aarch64 has no Syscall User Dispatch: Linux has it on cpus that use its generic entry code. */
 #ifndef RAMET_ARCH_DISPATCH_H
 #define RAMET_ARCH_DISPATCH_H
 

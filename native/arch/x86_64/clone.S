@@ -1,8 +1,8 @@
 /*
- * The clone call of a task on x86_64: the calls that C cannot write, since the child comes back
- * from them on another stack, or on a stack that its sleeping parent will go on using.
+ * The clone calls on x86_64. C cannot write them, since the child returns from them on another stack, or
+ * on a stack that its sleeping parent will use again.
  *
- * struct ramet_entry (child/child.h) tells what the child does:
+ * struct ramet_entry (child/child.h) is what the child does:
  *
  *     offset  0  run        run(fn, arg, context) is called in the child
  *             8  context

@@ -1,6 +1,6 @@
 /*
- * The way back from a signal handler on x86_64. The kernel compares the address behind a system call with
- * the range whose calls are not handed over: so that goes on past the call.
+ * The return from a signal handler on x86_64. The kernel compares the address after a system call instruction
+ * with the range whose calls are not handed over: so the range ends after the next instruction.
  */
 #include <asm/unistd.h>
 
@@ -9,7 +9,7 @@
     .hidden ramet_restorer
     .type   ramet_restorer, @function
 ramet_restorer:
-    movq    $__NR_rt_sigreturn, %rax    /* as libc's has it, by which a debugger knows such a frame */
+    movq    $__NR_rt_sigreturn, %rax    /* the same code as libc's, by which a debugger recognizes such a frame */
     syscall
     hlt
     .size   ramet_restorer, . - ramet_restorer
