@@ -15,7 +15,7 @@ KINDS = {
 }
 
 
-def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:  # noqa: C901 - a program of its own
+def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:
     """Make three children, tell their pids, and end the program at a line of input."""
     import os
     import signal
@@ -25,41 +25,17 @@ def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:  
     import warnings
 
     import ramet
+    from tests.activities import WITHOUT_END
 
     warnings.simplefilter("ignore", ResourceWarning)
     pids: list[int] = []
     told = threading.Event()
 
-    def spin() -> None:
-        while True:
-            pass
-
-    def allocate() -> None:
-        while True:
-            [bytearray(number) for number in range(0, 3000, 7)]
-
-    def nap() -> None:
-        while True:
-            time.sleep(0)
-
-    def hold_a_lock() -> None:
-        lock = threading.Lock()
-        lock.acquire()
-        time.sleep(1000)
-
-    activities: dict[str, Callable[[], None]] = {
-        "sleep": lambda: time.sleep(1000),
-        "spin": spin,
-        "allocate": allocate,
-        "nap": nap,
-        "lock": hold_a_lock,
-    }
-
     def fn() -> None:
         pids.append(os.getpid())
         if len(pids) == 3:
             told.set()
-        activities[activity]()
+        WITHOUT_END[activity]()
 
     kept = [ramet.clone(fn, flags=flags) for _ in range(3)]
     told.wait()

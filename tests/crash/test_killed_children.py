@@ -8,43 +8,24 @@ import pytest
 
 from ramet import CloneFlag as F
 
+from ..flag_values import FILES, SIGHAND, VM
+
 Start = Callable[..., Any]
 
 
 def killed_by_the_caller(activity: str, number: int, flags: int, count: int) -> None:
-    import ctypes
     import threading
-    import time
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import WITHOUT_END
 
-    libc = ctypes.CDLL(None)
-
-    def spin() -> None:
-        while True:
-            pass
-
-    def allocate() -> None:
-        while True:
-            [bytearray(number) for number in range(0, 3000, 7)]
-
-    def call() -> None:
-        while True:
-            libc.getppid()
-
-    activities: dict[str, Callable[[], None]] = {
-        "sleep": lambda: time.sleep(1000),
-        "spin": spin,
-        "allocate": allocate,
-        "call": call,
-    }
     for _ in range(count):
         begun = threading.Event()
 
         def fn(begun: threading.Event = begun) -> None:
             begun.set()
-            activities[activity]()
+            WITHOUT_END[activity]()
 
         child = ramet.clone(fn, flags=flags)
         begun.wait()
@@ -58,9 +39,6 @@ def killed_by_the_caller(activity: str, number: int, flags: int, count: int) -> 
     thread.start()
     thread.join(30)
     assert ran == [1]
-
-
-VM, SIGHAND, FILES = 0x100, 0x800, 0x400
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
@@ -173,26 +151,13 @@ def test_a_child_dies_by_its_own_hand(in_new_python: Start, way: str) -> None:
 def killed_by_others(seed: int, count: int) -> None:
     import ctypes
     import os
-    import subprocess
-    import sys
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.crash.killers import after_some_work, killer
 
-    # It reads a pid, is busy for a random while, and kills.
-    killer_source = f"""
-import os, random, sys
-numbers = random.Random({seed})
-for line in sys.stdin:
-    for _ in range(numbers.randrange(20_000)):
-        pass
-    os.kill(int(line), 9)
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True
-    ) as killer:
-        assert killer.stdin is not None
-        pipe = killer.stdin.fileno()
+    with killer(after_some_work, seed) as pids:
+        pipe = pids.fileno()
         libc = ctypes.PyDLL(None)  # whose calls keep the GIL
         write, sleep = libc.write, libc.sleep
 
@@ -216,52 +181,22 @@ def test_others_kill_who_holds_the_gil(in_new_python: Start) -> None:
     in_new_python(killed_by_others, seed, 200).finish()
 
 
-def killer(seed: int, most_steps: int) -> str:
-    """A program that reads pids and kills each at a random moment, some single steps later."""
-    return f"""
-import ctypes, os, random, sys, time
-numbers = random.Random({seed})
-ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
-SINGLESTEP, SEIZE, INTERRUPT, WALL = 9, 0x4206, 0x4207, 0x40000000
-
-def trace(request, pid):
-    if ptrace(request, pid, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "ptrace", request)
-
-for pid in map(int, sys.stdin):
-    time.sleep(numbers.random() / 500)
-    if {most_steps}:
-        trace(SEIZE, pid)
-        trace(INTERRUPT, pid)
-        os.waitpid(pid, WALL)
-        for _ in range(numbers.randrange({most_steps})):
-            trace(SINGLESTEP, pid)
-            os.waitpid(pid, WALL)
-    os.kill(pid, 9)
-    if {most_steps}:
-        os.waitpid(pid, WALL)
-"""
-
-
-def killed_within_malloc(killer_source: str, count: int) -> None:
+def killed_within_malloc(seed: int, most_steps: int, count: int) -> None:
     import ctypes
     import os
-    import subprocess
-    import sys
     import threading
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.crash.killers import at_a_random_moment, killer, let_anybody_trace
 
     libc = ctypes.CDLL(None)  # whose calls give up the GIL
-    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     pattern = b"(a|b)*c" * 300
     compiled = ctypes.create_string_buffer(4096)
 
     def victim(begun: list[int], room: object, kept: list[bytearray]) -> None:
         kept.extend(bytearray(size) for size in range(600, 5000, 100))
-        libc.prctl(set_ptracer, anybody, 0, 0, 0)  # for where Yama asks for it
+        let_anybody_trace()
         begun.append(1)
         while True:  # hundreds of allocations in each
             libc.regcomp(room, pattern, 1)
@@ -271,21 +206,17 @@ def killed_within_malloc(killer_source: str, count: int) -> None:
         for size in range(0, 5000, 7):
             bytearray(size)
 
-    with subprocess.Popen(
-        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True, bufsize=1
-    ) as killer:
-        assert killer.stdin is not None
+    with killer(at_a_random_moment, seed, most_steps) as pids:
         for _ in range(count):
             begun: list[int] = []
             kept: list[bytearray] = []
             child = ramet.clone(victim, begun, compiled, kept, flags=F.VM)
             while not begun:
                 os.sched_yield()
-            print(child.pid, file=killer.stdin)
+            print(child.pid, file=pids)
             assert child.wait(30).signal == 9
             kept.clear()  # lies there
             ramet.clone(allocate, flags=F.VM).result(30)
-    assert killer.returncode == 0
     for _ in range(count):  # one of them may be given what a dead one had
         thread = threading.Thread(target=allocate)
         thread.start()
@@ -304,48 +235,24 @@ def test_others_kill_who_allocates(in_new_python: Start, most_steps: int) -> Non
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    in_new_python(killed_within_malloc, killer(seed, most_steps), 60 if most_steps else 40).finish()
+    in_new_python(killed_within_malloc, seed, most_steps, 60 if most_steps else 40).finish()
 
 
-# It reads pids, and where the lock of each one's arena lies, and kills it within malloc, in that lock.
-KILLER_OF_HOLDERS = """
-import ctypes, os, sys
-ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-ptrace.restype, ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
-PEEKDATA, SINGLESTEP, SEIZE, INTERRUPT, WALL = 2, 9, 0x4206, 0x4207, 0x40000000
-
-for line in sys.stdin:
-    pid, lock, steps = map(int, line.split())
-    assert ptrace(SEIZE, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())
-    ptrace(INTERRUPT, pid, 0, 0)
-    os.waitpid(pid, WALL)
-    while steps > 0:
-        ptrace(SINGLESTEP, pid, 0, 0)
-        os.waitpid(pid, WALL)
-        held = ptrace(PEEKDATA, pid, lock, 0) & 0xFFFFFFFF
-        steps -= held != 0
-    os.kill(pid, 9)
-    os.waitpid(pid, WALL)
-"""
-
-
-def fork_with_arenas_given_up(killer_source: str, seed: int) -> None:  # noqa: C901, PLR0915 - a program of its own
+def fork_with_arenas_given_up(seed: int) -> None:  # noqa: C901, PLR0915 - a program of its own
     import ctypes
     import hashlib
     import os
     import random
-    import subprocess
-    import sys
     import threading
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.crash.killers import killer, let_anybody_trace, with_a_lock
 
     numbers = random.Random(seed)
     libc = ctypes.CDLL(None)  # whose calls give up the GIL
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
     libc.free.argtypes = (ctypes.c_void_p,)
-    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     pattern = b"(a|b)*c" * 30
     compiled = ctypes.create_string_buffer(4096)
 
@@ -359,7 +266,7 @@ def fork_with_arenas_given_up(killer_source: str, seed: int) -> None:  # noqa: C
         return ctypes.c_int.from_address(lock).value != 0
 
     def victim(begun: list[int]) -> None:
-        libc.prctl(set_ptracer, anybody, 0, 0, 0)  # for where Yama asks for it
+        let_anybody_trace()
         begun.append(lock_of_arena())
         while True:  # hundreds of allocations in each
             libc.regcomp(compiled, pattern, 1)
@@ -407,20 +314,16 @@ def fork_with_arenas_given_up(killer_source: str, seed: int) -> None:  # noqa: C
         target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", (1 << 31) - 1), daemon=True
     ).start()  # which computes without pause: so nobody mends
     given_up: list[int] = []
-    with subprocess.Popen(
-        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True, bufsize=1
-    ) as killer:
-        assert killer.stdin is not None
+    with killer(with_a_lock) as pids:
         for _ in range(4):
             begun: list[int] = []
             child = ramet.clone(victim, begun, flags=F.VM)
             while not begun:
                 os.sched_yield()
-            print(child.pid, begun[0], numbers.randrange(1, 200), file=killer.stdin)
+            print(child.pid, begun[0], numbers.randrange(1, 200), file=pids)
             assert child.wait(30).signal == 9
             ramet.clone(lambda: None, flags=F.VM).result(30)
             given_up += [lock for lock in begun if is_locked(lock)]
-    assert killer.returncode == 0
     assert given_up
     if (pid := os.fork()) == 0:
         code = 1
@@ -440,21 +343,19 @@ def test_a_fork_with_arenas_given_up(in_new_python: Start) -> None:
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    in_new_python(fork_with_arenas_given_up, KILLER_OF_HOLDERS, seed).finish()
+    in_new_python(fork_with_arenas_given_up, seed).finish()
 
 
-def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
+def killed_in_and_out_of_the_gil(seed: int, count: int) -> None:
     import ctypes
     import os
-    import subprocess
-    import sys
     import threading
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.crash.killers import at_a_random_moment, killer, let_anybody_trace
 
     libc = ctypes.CDLL(None)  # whose calls give up the GIL and take it again
-    set_ptracer, anybody = 0x59616D61, ctypes.c_ulong(-1 & 2**64 - 1)
     going_on = True
 
     def call() -> None:
@@ -462,25 +363,21 @@ def killed_in_and_out_of_the_gil(killer_source: str, count: int) -> None:
             libc.getppid()
 
     def victim(begun: list[int]) -> None:
-        libc.prctl(set_ptracer, anybody, 0, 0, 0)
+        let_anybody_trace()
         begun.append(1)
         call()
 
     threads = [threading.Thread(target=call) for _ in range(2)]
     for thread in threads:
         thread.start()
-    with subprocess.Popen(
-        [sys.executable, "-c", killer_source], stdin=subprocess.PIPE, text=True, bufsize=1
-    ) as killer:
-        assert killer.stdin is not None
+    with killer(at_a_random_moment, seed, 2000) as pids:
         for _ in range(count):
             begun: list[int] = []
             child = ramet.clone(victim, begun, flags=F.VM)
             while not begun:
                 os.sched_yield()
-            print(child.pid, file=killer.stdin)
+            print(child.pid, file=pids)
             assert child.wait(30).signal == 9
-    assert killer.returncode == 0
     going_on = False
     for thread in threads:
         thread.join(30)
@@ -495,7 +392,7 @@ def test_others_kill_who_takes_and_gives_up_the_gil(in_new_python: Start) -> Non
     """
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    in_new_python(killed_in_and_out_of_the_gil, killer(seed, 2000), 40).finish()
+    in_new_python(killed_in_and_out_of_the_gil, seed, 40).finish()
 
 
 def killed_at_random_moments(seed: int, count: int) -> None:

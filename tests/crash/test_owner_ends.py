@@ -8,36 +8,26 @@ from ramet import CloneFlag as F
 Start = Callable[..., Any]
 
 
-def have_children(flags: int, activity: str, in_thread: str) -> None:  # noqa: C901 - a program of its own
+def have_children(flags: int, activity: str, in_thread: str) -> None:
     """Make three children, tell their pids, and wait for ever."""
     import os
     import threading
-    import time
 
     import ramet
+    from tests.activities import WITHOUT_END
 
     pids: list[int] = []
     told = threading.Event()
 
-    def spin() -> None:
-        while True:
-            pass
-
     def exec_and_sleep() -> None:
         os.execv("/bin/sleep", ["sleep", "1000"])
-
-    activities: dict[str, Callable[[], None]] = {
-        "sleep": lambda: time.sleep(1000),
-        "spin": spin,
-        "exec": exec_and_sleep,
-    }
 
     def fn() -> None:
         # With NEWPID the child does not know its pid out there.
         pids.append(int(os.readlink("/proc/self")))
         if len(pids) == 3:
             told.set()
-        activities[activity]()
+        {"exec": exec_and_sleep, **WITHOUT_END}[activity]()
 
     children = []
 

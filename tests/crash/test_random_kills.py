@@ -18,16 +18,16 @@ ACTIVITIES = [
 ]
 
 
-def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noqa: C901, PLR0915 - a program of its own
+def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noqa: C901 - a program of its own
     import ctypes
     import os
     import random
-    import tempfile
     import threading
-    import time
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import ONCE
+    from tests.waiting import a_random_moment
 
     numbers = random.Random(seed)
     libc = ctypes.CDLL(None)
@@ -35,40 +35,18 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
     libc.free.argtypes = [ctypes.c_void_p]
     shared_lock = threading.Lock()
 
-    def python() -> None:
-        values = {str(number): number for number in range(50)}
-        sum(values[key] for key in sorted(values))
-
-    def allocate() -> None:
-        [bytearray(number) for number in range(0, 3000, 7)]
-        [{number: [number]} for number in range(300)]
-
     def malloc() -> None:
         libc.free(libc.malloc(50_000))
-
-    def files() -> None:
-        with tempfile.TemporaryFile() as file:
-            file.write(bytes(20_000))
-            file.seek(0)
-            file.read()
-
-    def locks() -> None:
-        lock = threading.Lock()
-        with lock:
-            lock.acquire(timeout=0.0001)
 
     if activity == "numpy":
         import numpy as np
 
         matrix = np.arange(90_000.0).reshape(300, 300)
     works: dict[str, Callable[[], object]] = {
-        "python": python,
-        "allocate": allocate,
+        **ONCE,
         "malloc": malloc,
         "numpy": lambda: (matrix * 2 + 1).sum(),
-        "files": files,
-        "locks": locks,
-        "threads of the caller": python,
+        "threads of the caller": ONCE["python"],
         "threads of the child": malloc,
     }
     work = works[activity]
@@ -102,7 +80,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
         child = ramet.clone(victim, begun, flags=F.VM)
         while not begun and child.poll() is None:
             os.sched_yield()
-        time.sleep(numbers.random() / 500)
+        a_random_moment(numbers, 1 / 500)
         child.kill()
         assert child.wait(30).signal == 9
         work()  # the caller can do the same still

@@ -19,43 +19,25 @@ KILLS = 200 if LONG else 15
 ACTIVITIES = ["python", "allocate", "files", "locks", "threads", "imports"]
 
 
-def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noqa: C901 - a program of its own
+def kill_at_random_moments(activity: str, seed: int, count: int) -> None:
     import os
     import random
-    import time
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import a_random_moment
 
     numbers = random.Random(seed)
 
-    def victim(begun: bytearray, activity: str) -> None:  # noqa: C901 - and so is this
+    def victim(begun: bytearray, activity: str) -> None:
         import importlib
         import sys
-        import tempfile
         import threading
 
-        def python() -> None:
-            values = {str(number): number for number in range(50)}
-            sum(values[key] for key in sorted(values))
-
-        def allocate() -> None:
-            [bytearray(number) for number in range(0, 3000, 7)]
-            [{number: [number]} for number in range(300)]
-
-        def files() -> None:
-            with tempfile.TemporaryFile() as file:
-                file.write(bytes(20_000))
-                file.seek(0)
-                file.read()
-
-        def locks() -> None:
-            lock = threading.Lock()
-            with lock:
-                lock.acquire(timeout=0.0001)
+        from tests.activities import ONCE
 
         def threads() -> None:
-            started = [threading.Thread(target=python) for _ in range(3)]
+            started = [threading.Thread(target=ONCE["python"]) for _ in range(3)]
             for thread in started:
                 thread.start()
             for thread in started:
@@ -66,14 +48,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
                 sys.modules.pop(name, None)
                 importlib.import_module(name)
 
-        works = {
-            "python": python,
-            "allocate": allocate,
-            "files": files,
-            "locks": locks,
-            "threads": threads,
-            "imports": imports,
-        }
+        works = {**ONCE, "threads": threads, "imports": imports}
         works[activity]()
         while True:
             begun[0] = 1
@@ -85,7 +60,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
         child = ramet.clone(victim, begun, activity, flags=F.VM, interpreter="own")
         while not begun[0] and child.poll() is None:
             os.sched_yield()
-        time.sleep(numbers.random() / 300)
+        a_random_moment(numbers, 1 / 300)
         child.kill()
         assert child.wait(30).signal == 9
         begun.extend(b"given back")
@@ -107,7 +82,6 @@ def leave_children(activity: str, way: str) -> None:
     """Make three children, tell their pids, and end the program at a line of input."""
     import os
     import sys
-    import time
     import warnings
 
     import ramet
@@ -115,30 +89,18 @@ def leave_children(activity: str, way: str) -> None:
 
     warnings.simplefilter("ignore", ResourceWarning)
 
-    def sleep(begun: bytearray, place: int) -> None:
-        import time
+    def fn(begun: bytearray, place: int, activity: str) -> None:
+        from tests.activities import WITHOUT_END
 
         begun[place] = 1
-        time.sleep(1000)
+        WITHOUT_END[activity]()
 
-    def spin(begun: bytearray, place: int) -> None:
-        while True:
-            begun[place] = 1
-
-    def backtrack(begun: bytearray, place: int) -> None:
-        import re
-
-        begun[place] = 1
-        re.fullmatch("(a|a)*b", "a" * 60)
-
-    activities = {"sleep": sleep, "spin": spin, "backtrack": backtrack}
     begun = bytearray(3)
     children = [
-        ramet.clone(activities[activity], begun, place, flags=F.VM, interpreter="own")
-        for place in range(3)
+        ramet.clone(fn, begun, place, activity, flags=F.VM, interpreter="own") for place in range(3)
     ]
     while 0 in begun:
-        time.sleep(0.001)
+        os.sched_yield()
     print(*(child.pid for child in children), flush=True)
     sys.stdin.readline()
     if way == "raise":
@@ -170,12 +132,14 @@ def test_none_survives_its_caller(in_new_python: Start, activity: str) -> None:
 
 
 def rest_at_the_end() -> None:
+    import time
+
     import ramet
     from ramet import CloneFlag as F
 
     for child in [ramet.clone(abs, -1, flags=F.VM, interpreter="own") for _ in range(3)]:
         assert child.result(30) == 1
-    killed = ramet.clone(__import__("time").sleep, 1000, flags=F.VM, interpreter="own")
+    killed = ramet.clone(time.sleep, 1000, flags=F.VM, interpreter="own")
     killed.kill()
     killed.wait(30)
 

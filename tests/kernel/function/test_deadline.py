@@ -3,7 +3,6 @@ import os
 import re
 import resource
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ import ramet
 from ramet import ChildDied, Command, DeadlineExceeded, ExitStatus
 from ramet import CloneFlag as F
 
+from ...activities import WITHOUT_END, spin
 from ...constants import PATIENT_SECONDS as SECONDS
 
 DEADLINE = ExitStatus(signal=signal.SIGKILL, reason="deadline")
@@ -21,35 +21,12 @@ COPIES = [F(0), F.FS | F.FILES, F.NEWUSER | F.NEWPID]
 KINDS = [F.VM, *COPIES]
 
 
-def backtrack() -> object:
-    """It takes years, and never lets go of the interpreter lock."""
-    return re.match(r"(a|a)*b", "a" * 60)
-
-
-def spin() -> None:
-    while True:
-        pass
-
-
-def allocate() -> None:
-    while True:
-        [bytearray(number) for number in range(0, 3000, 7)]
-
-
-def wait_for_a_lock() -> None:
-    lock = threading.Lock()
-    lock.acquire()
-    lock.acquire()
-
-
 @pytest.mark.parametrize("flags", KINDS, ids=str)
-@pytest.mark.parametrize(
-    "fn", [backtrack, spin, allocate, wait_for_a_lock, lambda: time.sleep(1000)]
-)
-def test_a_deadline_is_kept(fn: Callable[[], object], flags: F, nothing_left: object) -> None:
+@pytest.mark.parametrize("activity", ["backtrack", "spin", "allocate", "lock", "sleep"])
+def test_a_deadline_is_kept(activity: str, flags: F, nothing_left: object) -> None:
     """Whatever the function does, it is killed at its deadline, and its caller goes on."""
     begun = time.monotonic()
-    child = ramet.clone(fn, flags=flags, timeout=0.05)
+    child = ramet.clone(WITHOUT_END[activity], flags=flags, timeout=0.05)
     with pytest.raises(DeadlineExceeded, match="deadline") as caught:
         child.result(SECONDS)
     assert isinstance(caught.value, ChildDied)

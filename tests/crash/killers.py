@@ -1,0 +1,97 @@
+"""Processes that read pids and kill them, at moments that the killed do not choose."""
+
+import ctypes
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ..constants import (
+    PR_SET_PTRACER,
+    PR_SET_PTRACER_ANY,
+    PTRACE_INTERRUPT,
+    PTRACE_PEEKDATA,
+    PTRACE_SEIZE,
+    PTRACE_SINGLESTEP,
+    WALL,
+)
+from ..waiting import a_random_moment
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.restype, _libc.ptrace.argtypes = ctypes.c_long, (ctypes.c_long,) * 4
+TREE = str(Path(__file__).parents[2])
+
+
+@contextmanager
+def killer(way: Callable[..., None], *args: int) -> Iterator[IO[str]]:
+    """Another process that runs a function of this file; what it reads is to be written there."""
+    call = f"from {__name__} import {way.__name__} as way; way(*{args})"
+    argv = [sys.executable, "-c", f"import sys; sys.path.append({TREE!r}); {call}"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin is not None
+        yield process.stdin
+    assert process.returncode == 0
+
+
+def let_anybody_trace() -> None:
+    """In who is to be killed by single steps: for where Yama asks for it."""
+    anybody = ctypes.c_ulong(PR_SET_PTRACER_ANY)
+    _libc.prctl(PR_SET_PTRACER, anybody, 0, 0, 0)
+
+
+def after_some_work(seed: int) -> None:
+    """Kill each when a random amount of work is done."""
+    numbers = random.Random(seed)
+    for pid in map(int, sys.stdin):
+        for _ in range(numbers.randrange(20_000)):
+            pass
+        os.kill(pid, 9)
+
+
+def at_a_random_moment(seed: int, most_steps: int) -> None:
+    """Kill each at a random moment, some single steps later."""
+    numbers = random.Random(seed)
+    for pid in map(int, sys.stdin):
+        a_random_moment(numbers, 1 / 500)
+        if most_steps:
+            _stop(pid)
+            for _ in range(numbers.randrange(most_steps)):
+                _step(pid)
+        os.kill(pid, 9)
+        if most_steps:
+            os.waitpid(pid, WALL)
+
+
+def with_a_lock() -> None:
+    """Read where a lock lies, too, and kill each after so many steps in which it is held."""
+    for line in sys.stdin:
+        pid, lock, steps = map(int, line.split())
+        _stop(pid)
+        while steps > 0:
+            _step(pid)
+            steps -= _ptrace(PTRACE_PEEKDATA, pid, lock) & 0xFFFFFFFF != 0
+        os.kill(pid, 9)
+        os.waitpid(pid, WALL)
+
+
+def _stop(pid: int) -> None:
+    _ptrace(PTRACE_SEIZE, pid)
+    _ptrace(PTRACE_INTERRUPT, pid)
+    os.waitpid(pid, WALL)
+
+
+def _step(pid: int) -> None:
+    _ptrace(PTRACE_SINGLESTEP, pid)
+    os.waitpid(pid, WALL)
+
+
+def _ptrace(request: int, pid: int, address: int = 0) -> int:
+    ctypes.set_errno(0)
+    answer: int = _libc.ptrace(request, pid, address, 0)
+    if answer == -1 and ctypes.get_errno():
+        raise OSError(ctypes.get_errno(), "ptrace", str(request))
+    return answer
