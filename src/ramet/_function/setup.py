@@ -11,9 +11,13 @@ from .._kernel.descriptors import Descriptors
 from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
 from .._setup.joined_namespaces import joined_namespaces
-from .._setup.options import FUNCTION_OPTIONS, ValidatedOptions, checked, warn_of_kept_groups
+from .._setup.login_groups import warn_of_kept_groups
+from .._setup.moves import Moves
+from .._setup.rows import FUNCTION_OPTIONS
+from .._setup.step_makers import Setup
 from .._setup.step_reasons import likely_reason
-from .._setup.steps import Moves, Setup, steps_of
+from .._setup.steps import steps_of
+from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
 
 T = TypeVar("T")
@@ -28,7 +32,7 @@ class FunctionSetup:
     def __init__(
         self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
     ) -> None:
-        validated = checked(options, FUNCTION_OPTIONS)
+        validated = validate(options, FUNCTION_OPTIONS)
         warn_of_kept_groups(options)
         # Unlike a program's, they are what the function was written for.
         validated = {"close_fds": False, "restore_signals": False, **validated}

@@ -31,22 +31,18 @@ from .._process.child import Child, make_child
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
+from .._setup.checks import DEVNULL, Environment, Text, descriptor_of
 from .._setup.conflicts import refuse_conflicts
 from .._setup.joined_namespaces import joined_namespaces
-from .._setup.options import (
-    DEVNULL,
-    PROGRAM_OPTIONS,
-    Environment,
-    Options,
-    Text,
-    ValidatedOptions,
-    checked,
-    descriptor_of,
-    key,
-    warn_of_kept_groups,
-)
+from .._setup.key import key
+from .._setup.login_groups import warn_of_kept_groups
+from .._setup.moves import Moves
+from .._setup.options import Options
+from .._setup.rows import OPTIONS
+from .._setup.step_makers import MAPS_GATE, START_GATE, Setup
 from .._setup.step_reasons import likely_reason, why_not_executed
-from .._setup.steps import MAPS_GATE, START_GATE, Moves, Setup, steps_of
+from .._setup.steps import steps_of
+from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
@@ -114,7 +110,7 @@ class Command:
         kept_as = key(around)
         made = None if kept_as is None else _made_before.get(kept_as)
         if made is None:
-            validated = checked(options, PROGRAM_OPTIONS)
+            validated = validate(options, OPTIONS)
             self._held = None if _HELD.isdisjoint(validated) else Descriptors()
             self._made = _Made(validated, self._held)
             if kept_as is not None:
@@ -123,7 +119,7 @@ class Command:
                 _made_before[kept_as] = self._made
             return validated
         self._made = made
-        return checked(program, PROGRAM_OPTIONS) if program else _NOTHING_SAID
+        return validate(program, OPTIONS) if program else _NOTHING_SAID
 
     if not TYPE_CHECKING:  # which would take any name for an attribute then
 

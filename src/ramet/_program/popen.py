@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 from .._kernel.timeouts import checked_timeout
 from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
-from .._setup.options import PROGRAM_OPTIONS, unknown
+from .._setup.rows import OPTIONS
+from .._setup.validate import unknown
 from ..errors import TimeoutExpired
 from ..exit_status import ExitStatus
 from . import streams
@@ -321,7 +322,7 @@ class Popen(subprocess.Popen[AnyStr]):
 
     def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
         if "argv" in options:  # which is Command's own first word
-            raise unknown("argv", PROGRAM_OPTIONS)
+            raise unknown("argv", OPTIONS)
         command = Command(argv, **options)
         sys.audit(
             "subprocess.Popen",

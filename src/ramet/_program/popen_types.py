@@ -7,7 +7,8 @@ four, and one for who cannot tell. Each goes with Popen's other options, and wit
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from .._setup.options import Options, Text
+from .._setup.checks import Text
+from .._setup.options import Options
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -24,8 +24,10 @@ from .._process.child import Child
 from .._process.copied_child import copy_as_asked
 from .._process.request import requested
 from .._process.result_channel import ResultChannel
-from .._setup.options import WORDS_FOR_PREEXEC
-from .._setup.steps import Moves, Steps, steps_of
+from .._setup.moves import Moves
+from .._setup.order import Steps
+from .._setup.steps import steps_of
+from .._setup.validate import in_place_of_preexec_fn
 from ..errors import CloneError, PreexecWarning, spawn_error
 from ..flags import CloneFlag
 from .command import Command
@@ -61,7 +63,7 @@ def warn() -> None:
     """Say that there is a better way."""
     warn_at_caller(
         "preexec_fn takes a copy of this process for each program, in which locks of other threads "
-        f"may stay locked; nearly all that it is used for has a word of its own: {WORDS_FOR_PREEXEC}",
+        f"may stay locked; options do nearly all that it is used for: {in_place_of_preexec_fn()}",
         PreexecWarning,
     )
 

@@ -1,1 +1,1 @@
-"""What a child does first: the options, their checks, and the order of the steps."""
+"""What a child sets up first: its options, a row for each, their checks, and the steps made from them."""

@@ -8,8 +8,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..errors import spawn_error
-from .options import ValidatedOptions
 from .step_reasons import likely_reason
+from .validate import ValidatedOptions
 
 _Lines = Sequence[tuple[int, int, int]]
 

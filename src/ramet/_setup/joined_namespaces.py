@@ -5,7 +5,8 @@ from typing import Any
 
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
-from .options import ValidatedOptions, descriptor_of
+from .checks import descriptor_of
+from .validate import ValidatedOptions
 
 _NO_DESCRIPTOR = -1
 

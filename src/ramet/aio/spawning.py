@@ -14,7 +14,10 @@ from .._process import awaiting
 from .._process.child import Child
 from .._program.command import Command, begin
 from .._program.launching import LAUNCHED, Report, Underway
-from .._setup.options import PROGRAM_OPTIONS, Options, Text, unknown
+from .._setup.checks import Text
+from .._setup.options import Options
+from .._setup.rows import OPTIONS
+from .._setup.validate import unknown
 from ..exit_status import ExitStatus
 
 # Most clone calls take a fiftieth of this. To stand still so long costs the loop less than to look again;
@@ -44,7 +47,7 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
     Source: clone(2), execve(2).
     """
     if "argv" in options:  # which is Command's own first word
-        raise unknown("argv", PROGRAM_OPTIONS)
+        raise unknown("argv", OPTIONS)
     if not isinstance(command, Command):
         command = Command(command, **options)
     elif options:

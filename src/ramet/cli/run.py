@@ -1,4 +1,4 @@
-"""ramet run: a program, and in the options all that surrounds it."""
+"""ramet run: a program, in a process that the options set up."""
 
 import errno
 import os
@@ -15,12 +15,13 @@ import click
 from .._kernel.names import signal_number
 from .._program.command import Command
 from .._setup.options import Options
+from .._setup.rows import Shell
 from ..errors import CloneError, KeptGroupsWarning, SpawnError
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
+from .run_options import ShellOption, Stream, from_rows, library_options, seconds, stream
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
-from .run_words import OPTIONS, ShellOption, Stream, option, seconds, stream, switch, vocabulary
 
 # As env(1) and timeout(1) have them.
 _TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 128
@@ -28,22 +29,26 @@ _TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 
 _UNTOLD = CloneFlag.PARENT | CloneFlag.AUTOREAP
 _RUN = "Time and report"
 _OWN = (
-    option(
+    ShellOption(
         _RUN,
-        "--timeout",
-        "TIME",
+        Shell(
+            "--timeout",
+            "TIME",
+            text="SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; to the program and all that it has started.",
+        ),
         seconds,
-        "SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; to the program and all that it has started.",
     ),
-    option(_RUN, "--kill-after", "TIME", seconds, "And SIGKILL that long after, to all of them."),
-    option(
+    ShellOption(
         _RUN,
-        "--json",
-        "FILE|-",
-        lambda text: Stream(1) if text == "-" else stream("write")(text),
-        "Report how it ended, and what it used.",
+        Shell("--kill-after", "TIME", text="And SIGKILL that long after, to all of them."),
+        seconds,
     ),
-    switch(_RUN, "--dry-run", "Show the steps in their order, and run nothing."),
+    ShellOption(
+        _RUN,
+        Shell("--json", "FILE|-", text="Report how it ended, and what it used."),
+        lambda text: Stream(1) if text == "-" else stream("write")(text),
+    ),
+    ShellOption(_RUN, Shell("--dry-run", text="Show the steps in their order, and run nothing.")),
 )
 
 
@@ -68,22 +73,22 @@ class _Run(click.Command):
             raise _Failed(error.format_message()) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        """Heading by heading."""
+        headings: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and not isinstance(param, click.Argument):
-                section = param.section if isinstance(param, ShellOption) else _RUN
-                sections.setdefault(section, []).append(record)
-        for section, records in sections.items():
-            with formatter.section(section):
+                heading = param.heading if isinstance(param, ShellOption) else _RUN
+                headings.setdefault(heading, []).append(record)
+        for heading, records in headings.items():
+            with formatter.section(heading):
                 formatter.write_dl(records, col_max=26)
 
 
 @click.command(
     cls=_Run,
     params=[
-        *OPTIONS,
+        *from_rows(),
         *_OWN,
         click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
     ],
@@ -95,7 +100,7 @@ class _Run(click.Command):
     options_metavar="[OPTIONS] [--]",
 )
 def run(argv: tuple[str, ...], **values: Any) -> None:
-    """Run a program in surroundings of your making.
+    """Run a program in a process that the options set up.
 
     Its exit status is the program's own, 128+N when signal N killed it; 124 when its time was over
     (137 when it took SIGKILL); 125 when ramet failed, 126 when the program cannot be executed, 127
@@ -142,7 +147,7 @@ def _reported(
 
 def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> int:
     with signals_kept() as mask, _files(values) as (options, terminal):
-        options.update(vocabulary(values))
+        options.update(library_options(values))
         _refuse_what_is_never_told(options)
         _as_the_caller_has_signals(options, mask)
         command = _made(argv, options)

@@ -178,7 +178,7 @@ def test_its_warning_names_the_line_and_can_be_silenced() -> None:
                 made.wait()
         assert [one.category for one in told] == [ramet.PreexecWarning]
         assert told[0].filename == __file__
-        assert "os.setsid is start_new_session" in str(told[0].message)
+        assert "start_new_session for os.setsid" in str(told[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ramet.PreexecWarning)

@@ -414,12 +414,18 @@ def test_a_joined_namespace_can_be_set_up(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"flags": F.FS, "umask": 0}, "umask is the caller's"),
-        ({"flags": F.FS, "cwd": "/"}, "cwd is the caller's"),
-        ({"flags": F.FS, "root": "/"}, "root is the caller's"),
-        ({"flags": F.SIGHAND, "ignored_signals": [1]}, "ignored_signals are the caller's"),
-        ({"flags": F.SIGHAND, "default_signals": [1]}, "default_signals are the caller's"),
-        ({"flags": F.IO, "io_priority": "IDLE"}, "io_priority is the caller's"),
+        ({"flags": F.FS, "umask": 0}, "umask with CLONE_FS: it is the caller's"),
+        ({"flags": F.FS, "cwd": "/"}, "cwd with CLONE_FS: it is the caller's"),
+        ({"flags": F.FS, "root": "/"}, "root with CLONE_FS: it is the caller's"),
+        (
+            {"flags": F.SIGHAND, "ignored_signals": [1]},
+            "ignored_signals with CLONE_SIGHAND: it is the caller's",
+        ),
+        (
+            {"flags": F.SIGHAND, "default_signals": [1]},
+            "default_signals with CLONE_SIGHAND: it is the caller's",
+        ),
+        ({"flags": F.IO, "io_priority": "IDLE"}, "io_priority with CLONE_IO: it is the caller's"),
         ({"hostname": "x"}, "it would change the caller's"),
         ({"hostname": ""}, "it would change the caller's"),
         ({"loopback": True}, "it would change the caller's"),

@@ -263,7 +263,7 @@ def test_a_thread_has_nothing_of_the_process_for_itself(
 
     before = look()
     with pytest.raises(
-        ValueError, match=f"with CLONE_THREAD.* {next(iter(options))} .*whole process"
+        ValueError, match=f"invalid {next(iter(options))} with CLONE_THREAD: .*whole process"
     ):
         ramet.clone(int, flags=THREAD, **options)
     assert look() == before

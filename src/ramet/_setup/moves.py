@@ -1,0 +1,85 @@
+"""How the child's descriptors come from the caller's."""
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .checks import DEVNULL
+from .order import Steps
+
+LAST_DESCRIPTOR = (1 << 32) - 1
+
+_F_SETFD = 2
+_LAST_STANDARD = 2
+_FAR = 256  # to copy a table up to here costs no more than to ask for three descriptors
+
+
+class Moves:
+    """How the child's descriptors come from the caller's, in any order, cycles included.
+
+    A source that some other move would overwrite is saved out of the way first, and so is what is
+    opened for the child. Sources far up in the caller's table are fetched from there instead of
+    copying all that is open below them, where the clone call allows it.
+    """
+
+    def __init__(self, validated: Mapping[str, Any], *, may_fetch: bool = False) -> None:
+        self.targets: dict[int, int] = dict(validated.get("fds", ()))
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if name in validated:
+                self.targets[number] = validated[name]
+        self.kept: frozenset[int] = frozenset(validated.get("pass_fds", ()))
+        self.close_others: bool = validated.get("close_fds", True)
+        numbers = {_LAST_STANDARD, *self.targets, *self.kept}
+        sources = {source for source in self.targets.values() if source >= 0}
+        self.fetched: list[int] = []
+        if may_fetch and self.close_others and max(numbers) < _FAR:
+            self.fetched = sorted(source for source in sources if source >= _FAR)
+        # From here on nothing is needed: in the caller's table, and in one without what is fetched,
+        # in which whatever is saved lies above the others.
+        self.above = max(numbers | sources) + 1
+        self.near = max(numbers | sources.difference(self.fetched)) + 1
+        self.saved = sorted(
+            {s for t, s in self.targets.items() if s != t and (s in self.targets or s == DEVNULL)}
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.targets or self.kept or self.close_others)
+
+    def prepare(self, steps: Steps) -> None:
+        """Before anything is moved: open and save."""
+        for slot, source in enumerate(self.saved):
+            if source == DEVNULL:
+                path = os.fsencode(os.devnull)
+                steps.add("open", "OPEN", path, os.O_RDWR, slot, self.near, file=path)
+            else:
+                steps.add("fcntl(F_DUPFD)", "SAVE", source, slot, self.near)
+        for slot, source in enumerate(self.fetched, len(self.saved)):
+            steps.add("pidfd_getfd", "FETCH", source, slot, self.near)
+
+    def carry_out(self, steps: Steps, end: int) -> None:
+        """Each descriptor under its number, the others closed: the table had none from `end` on."""
+        in_slots = [*self.saved, *self.fetched]
+        for target, source in sorted(self.targets.items()):
+            if source == target:
+                steps.add("fcntl(F_SETFD)", "FCNTL", target, _F_SETFD, 0)
+            elif source in in_slots:
+                steps.add("dup3", "RESTORE", in_slots.index(source), target)
+            else:
+                steps.add("dup3", "DUP", source, target, 0)
+        for number in sorted(self.kept):
+            steps.add("fcntl(F_SETFD)", "FCNTL", number, _F_SETFD, 0)
+        if self.close_others:
+            self.close(steps, end=LAST_DESCRIPTOR if in_slots else end)
+
+    def close(self, steps: Steps, *, end: int = LAST_DESCRIPTOR, also: Sequence[int] = ()) -> None:
+        """Close what shall not stay; also: what more stays. The table had none from `end` on."""
+        for first, last in self._gaps(also):
+            if first < end:
+                steps.add("close_range", "CLOSE_RANGE", first, last)
+
+    def _gaps(self, also: Sequence[int]) -> list[tuple[int, int]]:
+        """What lies between and above the descriptors that stay; the standard ones always do."""
+        staying = sorted({*self.targets, *self.kept, *also, _LAST_STANDARD} - {0, 1})
+        bounds = [*staying, LAST_DESCRIPTOR + 1]
+        return [(a + 1, b - 1) for a, b in itertools.pairwise(bounds) if a + 1 <= b - 1]
