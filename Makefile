@@ -56,9 +56,10 @@ format: $(VENV)/.with-lint ## put the Python files into their style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.with-cli ## write the pages of docs/flags anew from the rows
+docs: $(VENV)/.with-cli ## write docs/flags and docs/options.md anew from the rows
 	$(COMPILE)
 	$(BIN)/python build-aux/flag_pages.py
+	$(BIN)/python build-aux/option_page.py
 
 bench: $(VENV)/.with-test ## measure
 	$(COMPILE)

@@ -1,4 +1,4 @@
-"""A function whose child sets itself up first, in the words that programs have."""
+"""A function whose child sets itself up first, with the options that programs have."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from .._setup.step_reasons import likely_reason
 from .._setup.steps import steps_of
 from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
+from ..flags import CloneFlag
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 class FunctionSetup:
     """What a child does before its function, worked out in the caller.
 
-    for_its_children: a pid namespace may be among what it joins, where only its children will be.
+    for_its_children: it may join a pid namespace, in which only its children will be.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class FunctionSetup:
         joined, pid_namespace = joined_namespaces(validated, self._held)
         if pid_namespace >= 0 and not for_its_children:
             raise ValueError(
-                "a function cannot join a pid namespace: only a task's children are born in one"
+                "invalid namespaces['pid'] for a function: a task never joins one, only its children "
+                "do; use in_namespace() or a program"
             )
         setup = Setup(validated=validated, flags=flags, moves=Moves(validated), joined=joined)
         self._steps = steps_of(setup)
@@ -50,23 +52,23 @@ class FunctionSetup:
         self._plan = Plan(self._steps.steps)
 
     def needed_until_end(self, flags: int) -> Descriptors | None:
-        """The descriptors that are open for a child that shares the table; to call once it is born.
+        """The descriptors that a child needs that shares the table; to call once the child is made.
 
-        Any other has copies of them, or is through with them: they are closed, and it is None.
+        None for any other, which has copies of them or is done with them: they are closed.
         """
-        if flags & FILES and not flags & VFORK:  # who suspends its caller is through by now
+        if flags & FILES and not flags & VFORK:  # with VFORK it is done when the caller goes on
             return self._held
         self._held.close()
         return None
 
     @property
     def plan(self) -> Plan:
-        """What the child does, for who carries it out without Python."""
+        """What the child does, for C that carries it out without Python."""
         return self._plan
 
     @property
     def another_user(self) -> bool:
-        """Whether the child takes on other rights."""
+        """Whether the child gets other rights."""
         return self._plan.changes_identity
 
     def before(self, fn: Callable[..., T]) -> Callable[..., T]:
@@ -81,29 +83,33 @@ class FunctionSetup:
 
 
 class _Prepared(Generic[T]):
-    """A function whose child becomes first what was said."""
+    """A function whose child carries out its setup first."""
 
     def __init__(self, setup: FunctionSetup, fn: Callable[..., T]) -> None:
-        self._setting = setup
+        self._setup = setup
         self._fn = fn
-        self.failed_step: FailedStep | None = None  # for whoever brings it to the parent as numbers
+        self.failed_step: FailedStep | None = None  # as numbers, for the result channel
 
     def __call__(self, *args: object) -> T:
-        failed, number = _core.do_steps(self._setting.plan)
+        failed, number = _core.do_steps(self._setup.plan)
         if failed >= 0:
             self.failed_step = FailedStep(failed, number)
-            raise self._setting.failure(failed, number)
+            raise self._setup.failure(failed, number)
         return self._fn(*args)
 
 
 def _refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
     refuse_conflicts(validated, flags)
     if flags & FILES and Moves(validated):
-        raise ValueError("with FILES the child's descriptors are the caller's: move them there")
+        raise ValueError(
+            f"invalid descriptors with {CloneFlag.FILES}: the table is the caller's too; move them there"
+        )
     if "oom_score_adj" in validated and flags & VM and not flags & VFORK:
         raise ValueError(
-            "with VM the child's oom_score_adj is the caller's, as the memory is: set it there, or use "
-            "vfork(), whose child has its own"
+            f"invalid oom_score_adj with {CloneFlag.VM}: it is the caller's, as the memory is; set it "
+            "there, or use vfork(), whose child has its own"
         )
     if flags & VM and "pdeathsig" in validated:
-        raise ValueError("a child that shares the memory dies with its caller: say no pdeathsig")
+        raise ValueError(
+            f"invalid pdeathsig with {CloneFlag.VM}: such a child always ends with its caller; leave it out"
+        )

@@ -1,4 +1,4 @@
-"""What was probably meant by a call that cannot be granted as it stands."""
+"""What the caller of a call that is refused probably meant."""
 
 import sys
 import warnings
@@ -10,7 +10,7 @@ from .._kernel.names import nearest
 from ..errors import KeptGroupsWarning
 from ..flags import CloneFlag
 
-# As near as a slip of the finger: what is further off is a keyword of fn, more likely.
+# As near as a typing error: what is further off is more likely a keyword of fn.
 _SLIP = 0.75
 _LIBRARY = __package__.partition(".")[0]
 _OF_CLONE = (
@@ -37,7 +37,7 @@ _OF_PROGRAMS_ELSEWHERE = {
     **dict.fromkeys(("argv", "args", "cmd", "command"), _WORDS_COME_FIRST),
 }
 _TAKES_ANY_KEYWORD = 0x08  # inspect.CO_VARKEYWORDS, which takes time to import
-# What is handed over by its place.
+# What is passed by position.
 _BY_PLACE = frozenset({"self", "args", "argv", "cmd", "command"})
 _OF_CHILD = {
     **dict.fromkeys(
@@ -89,7 +89,7 @@ _OF_RAMET = {
 
 
 def no_callable(what: object, verb: str) -> TypeError:
-    """For something that no child can call; ... is nothing at all."""
+    """The error for something that is not callable; ... stands for no argument."""
     if what is ...:
         return TypeError(f"the function comes first: {verb}(fn, 1, 2)")
     text = f"fn must be callable, not {type(what).__name__}"
@@ -101,7 +101,7 @@ def no_callable(what: object, verb: str) -> TypeError:
 
 
 def no_option_of_functions(name: str, known: Collection[str], of_programs: bool) -> TypeError:
-    """For a keyword that is no option of a function's child; of_programs: but one of a program's."""
+    """The error for a keyword that is no option of functions; of_programs: but one of programs."""
     text = f"there is no option {name!r}"
     if name in _OF_OTHERS:
         return TypeError(f"{text}; {_OF_OTHERS[name]}")
@@ -118,7 +118,7 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
 
 
 def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
-    """For a keyword that is no option of a program's child, nor one of the verb that was called."""
+    """The error for a keyword that is no option of programs, nor one of the function that was called."""
     text = f"there is no option {name!r}"
     if name in _OF_PROGRAMS_ELSEWHERE:
         return TypeError(f"{text} here; {_OF_PROGRAMS_ELSEWHERE[name]}")
@@ -127,9 +127,9 @@ def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
 
 
 def _keywords_on_the_way() -> set[str]:
-    """Those of the library's functions that are being called and hand all other keywords on.
+    """The keywords of the library's functions on the stack that pass all other keywords on.
 
-    They are the verb's own, such as run()'s, and those of what it calls.
+    They are those of the function that was called, such as run(), and of what it calls.
     """
     words: set[str] = set()
     frame: FrameType | None = sys._getframe()
@@ -142,7 +142,7 @@ def _keywords_on_the_way() -> set[str]:
 
 
 def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> None:
-    """Where nothing is said of flags and one is handed to fn: perhaps flags= was forgotten.
+    """A flag among fn's arguments, where flags= is not given: perhaps that was forgotten.
 
     Raises TypeError where fn cannot take it and can do without, and else warns (RuntimeWarning).
     """
@@ -160,7 +160,7 @@ def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: st
 
 
 def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-    """Whether it can be called with these; true where nothing is known."""
+    """Whether fn can be called with these arguments; true where its signature is not known."""
     import inspect  # only a mistake needs it
 
     try:
@@ -175,12 +175,12 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
 
 
 def no_attribute_of_child(name: str) -> str:
-    """What a handle has in its place, for those who know other libraries; empty for nothing."""
+    """What a Child has instead of a name that other libraries have; empty for nothing."""
     return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
 
 
 def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
-    """The error where a part of ramet.aio has no such name, with what is there in its place."""
+    """The error where a part of ramet.aio has no such name, with what it has instead."""
     hint = _OF_AIO.get(name, "")
     kind = thing.__name__ if isinstance(thing, ModuleType) else type(thing).__name__
     return AttributeError(
@@ -189,7 +189,7 @@ def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
 
 
 def no_attribute_of_command(name: str) -> str:
-    """The same for a command, which is no child yet."""
+    """The same for a Command."""
     return f"; {_OF_COMMAND[name]}" if name in _OF_COMMAND else ""
 
 

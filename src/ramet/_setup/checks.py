@@ -11,20 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import index
 from typing import Any, TypeAlias
 
-from .._kernel import user_ids
-from .._kernel.names import (
-    CAPABILITIES,
-    IO_CLASSES,
-    NAMESPACES,
-    RLIMITS,
-    SCHEDULERS,
-    SECUREBITS,
-    HasFileno,
-    bits,
-    find,
-    nearest,
-    signal_number,
-)
+from .._kernel import names, user_ids
+from .._kernel.names import HasFileno, bits, find, nearest, signal_number
 from ..errors import UnknownNameError
 from ..flags import flag_bits
 
@@ -236,7 +224,7 @@ def groups(what: str, value: Iterable[str | int]) -> "array[int]":
 
 @_kind("a list or other iterable of capabilities by name", Iterable[str])
 def capabilities(_: str, value: Iterable[str]) -> int:
-    return bits(find(CAPABILITIES, name, "capability", "CAP_") for name in _several(value))
+    return bits(find(names.CAPABILITIES, name, "capability", "CAP_") for name in _several(value))
 
 
 @_kind(f"secure bits by name, or an int from 0 to {_32_BITS}", int | Iterable[str])
@@ -245,7 +233,7 @@ def securebits(what: str, value: int | Iterable[str]) -> int:
         return integer(what, value, 0, _32_BITS, securebits.expected)
     mask = 0
     for name in _several(value):
-        mask |= find(SECUREBITS, name, "secure bit", "SECBIT_")
+        mask |= find(names.SECUREBITS, name, "secure bit", "SECBIT_")
     return mask
 
 
@@ -260,11 +248,11 @@ def rlimits(what: str, value: Mapping[str | int, Any]) -> dict[str, tuple[int, i
 
 def _rlimit(what: str, which: str | int, limit: Any) -> tuple[str, tuple[int, int, int]]:
     resource = (
-        find(RLIMITS, which, "limit", "RLIMIT_")
+        find(names.RLIMITS, which, "limit", "RLIMIT_")
         if isinstance(which, str)
         else integer(what, which, 0, _LARGEST_INT, "limits by name or number")
     )
-    name = next((name for name, known in RLIMITS.items() if known == resource), str(resource))
+    name = next((name for name, known in names.RLIMITS.items() if known == resource), str(resource))
     both = limit if isinstance(limit, tuple | list) else (limit, limit)
     try:
         soft, hard = map(_limit, both)
@@ -298,9 +286,9 @@ _REAL_TIME = "(policy, priority from 1 to 99)"
 _DEADLINE = "(policy, runtime, deadline, period), each in nanoseconds of 64 bits"
 # What follows a policy: how many numbers, from what to what, and the form in words.
 _AFTER_POLICY = {
-    SCHEDULERS["FIFO"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
-    SCHEDULERS["RR"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
-    SCHEDULERS["DEADLINE"]: (3, 0, _64_BITS, _DEADLINE),
+    names.SCHEDULERS["FIFO"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
+    names.SCHEDULERS["RR"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
+    names.SCHEDULERS["DEADLINE"]: (3, 0, _64_BITS, _DEADLINE),
 }
 
 
@@ -309,7 +297,7 @@ _AFTER_POLICY = {
     str | tuple[Any, ...],
 )
 def scheduler(what: str, value: str | tuple[Any, ...]) -> tuple[int, tuple[int, ...]]:
-    policy, needs = _named_with_numbers(SCHEDULERS, value, "scheduling policy", "SCHED_")
+    policy, needs = _named_with_numbers(names.SCHEDULERS, value, "scheduling policy", "SCHED_")
     count, low, high, form = _AFTER_POLICY.get(policy, (0, 0, 0, "a policy alone"))
     if len(needs) != count or not all(low <= need <= high for need in needs):
         raise invalid(what, form, value)
@@ -318,7 +306,9 @@ def scheduler(what: str, value: str | tuple[Any, ...]) -> tuple[int, tuple[int, 
 
 @_kind("a class by name, or (class, level from 0 to 7)", str | tuple[Any, ...])
 def io_priority(_: str, value: str | tuple[Any, ...]) -> int:
-    which, levels = _named_with_numbers(IO_CLASSES, value, "class of I/O priority", "IOPRIO_CLASS_")
+    which, levels = _named_with_numbers(
+        names.IO_CLASSES, value, "class of I/O priority", "IOPRIO_CLASS_"
+    )
     level = levels[0] if levels else 0
     if len(levels) > 1 or not 0 <= level < _IO_LEVELS:
         raise ValueError
@@ -326,12 +316,12 @@ def io_priority(_: str, value: str | tuple[Any, ...]) -> int:
 
 
 def _named_with_numbers(
-    names: Mapping[str, int], value: str | tuple[Any, ...], what: str, prefix: str
+    known: Mapping[str, int], value: str | tuple[Any, ...], what: str, prefix: str
 ) -> tuple[int, tuple[int, ...]]:
     name, *numbers = (value,) if isinstance(value, str) else (tuple(value) or ("",))
     if bool in map(type, numbers):
         raise TypeError
-    return find(names, name, what, prefix), tuple(index(number) for number in numbers)
+    return find(known, name, what, prefix), tuple(index(number) for number in numbers)
 
 
 @_kind(f"a name of at most {_LONGEST_HOSTNAME} bytes", str | bytes)
@@ -356,7 +346,7 @@ def namespaces(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
             "that shares none can join a time namespace; call os.setns() in clone(fn) without VM"
         )
     for name, source in value.items():
-        find(NAMESPACES, name, "namespace")
+        find(names.NAMESPACES, name, "namespace")
         if not isinstance(source, str | os.PathLike):
             descriptor_of(f"{what}[{name!r}]", source, _NAMESPACE)
     return dict(value)

@@ -22,8 +22,8 @@ def asked(validated: ValidatedOptions) -> bool:
 def by_child(validated: ValidatedOptions) -> list[tuple[str, bytes]]:
     """What the child writes in /proc/self; empty when that is not enough.
 
-    It may map one id, its own. The kernel wants setgroups(2) denied for good before such a gid_map:
-    whoever may do more is served by the parent, and keeps it.
+    Without privileges it may map one id, its own, and such a gid_map only after it has denied
+    setgroups(2) for good. For a caller that may do more the parent writes the maps, and setgroups stays.
     """
     uid_map, gid_map = validated.get("uid_map"), validated.get("gid_map")
     privileged = os.geteuid() == 0

@@ -14,7 +14,7 @@ _NO_DESCRIPTOR = -1
 def joined_namespaces(
     validated: ValidatedOptions, held: Descriptors
 ) -> tuple[list[tuple[str, int, int]], int]:
-    """What the child joins, in an order that works, and what its maker must enter before."""
+    """What the child joins, in an order that works, and the pid namespace that its parent enters first."""
     joined, pid_namespace = [], _NO_DESCRIPTOR
     sources = validated.get("namespaces", {})
     for name, flag in NAMESPACES.items():
@@ -22,7 +22,9 @@ def joined_namespaces(
             continue
         descriptor = _namespace(name, sources[name], held)
         if name == "pid":
-            pid_namespace = descriptor  # a task never changes its own: only its children are in it
+            pid_namespace = (
+                descriptor  # a task never changes its own, only that of its later children
+            )
         else:
             joined.append((f"setns({name})", descriptor, flag))
     return joined, pid_namespace

@@ -20,7 +20,7 @@ OWN_FILES = Section(
     "anything is opened or moved, and under the caller's root",
 )
 ID_MAPS = Section(
-    2, "id maps of a new user namespace", "until they are written the child is nobody"
+    2, "id maps of a new user namespace", "until they are written the child has the overflow ids"
 )
 ACCOUNTING = Section(
     3,
@@ -59,7 +59,7 @@ PARENT_DEATH = Section(11, "parent-death signal", "a change of identity clears i
 SIGNALS = Section(
     12,
     "signal dispositions and mask",
-    "the mask is let in where it waits for its start, or by the last call before the program",
+    "the mask is set where the child waits for its start, or by the last call before the program",
 )
 LAST_GATE = Section(13, "the gate of `start=False`, with that mask; execve", "")
 

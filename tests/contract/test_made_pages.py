@@ -11,8 +11,8 @@ TREE = Path(__file__).parents[2]
 PAGES = TREE / "docs" / "flags"
 
 
-def generator() -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("pages", TREE / "build-aux" / "flag_pages.py")
+def generator(name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TREE / "build-aux" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -23,7 +23,7 @@ def generator() -> types.ModuleType:
 def test_the_pages_are_what_the_rows_say() -> None:
     """No page has drifted from its rows: `make docs` writes them anew."""
     written = {file.name: file.read_text() for file in PAGES.glob("*.md")}
-    assert written == generator().pages()
+    assert written == generator("flag_pages").pages()
 
 
 @pytest.mark.parametrize("name", [row.name for row in FACTS])
@@ -38,3 +38,8 @@ def test_every_rule_is_told() -> None:
     """Each rule stands on some page."""
     text = "".join(file.read_text() for file in PAGES.glob("*.md"))
     assert [rule.id for rule in law.RULES if f"**{rule.id}**" not in text] == []
+
+
+def test_the_page_of_the_options_is_what_the_rows_say() -> None:
+    """It has not drifted either."""
+    assert (TREE / "docs" / "options.md").read_text() == generator("option_page").page()
