@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run a command. What the command line needs beyond the library comes with an extra."""
+    """Run a command. The extra `cli` has what it needs beyond the library."""
     try:
         from .group import ramet
 

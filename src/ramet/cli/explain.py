@@ -1,4 +1,4 @@
-"""ramet explain: what a request means, and what the kernel answers."""
+"""ramet explain: a request in words, and the kernel's answer."""
 
 import json
 import sys
@@ -13,11 +13,13 @@ from ..law import CALLS, Call, Caller, Explanation
 
 @click.command()
 @click.argument("request", nargs=-1, required=True)
-@click.option("--call", type=click.Choice(CALLS), help="Which call; else the one Ramet would make.")
+@click.option(
+    "--call", type=click.Choice(CALLS), help="The call; by default the one that Ramet would make."
+)
 @click.option("--exit-signal", type=int, metavar="N", help="The number of the exit signal.")
-@click.option("--kernel", metavar="6.9", help="Which Linux is asked; else the one that runs here.")
-@click.option("--unprivileged", is_flag=True, help="Asked by a caller without privileges.")
-@click.option("--as-me", is_flag=True, help="Asked by this user, where this command runs.")
+@click.option("--kernel", metavar="6.9", help="The Linux version; by default the running one.")
+@click.option("--unprivileged", is_flag=True, help="For a caller without privileges.")
+@click.option("--as-me", is_flag=True, help="For the user and the namespaces of this command.")
 @click.option(
     "--field",
     "fields",
@@ -25,8 +27,10 @@ from ..law import CALLS, Call, Caller, Explanation
     metavar="NAME=VALUE",
     help="A field of clone_args, such as stack=0x7f0000000000 or set_tid=1,77.",
 )
-@click.option("--json", "as_json", is_flag=True, help="An object for machines.")
-@click.option("--svg", metavar="FILE", help="Draw caller and child; - is the standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--svg", metavar="FILE", help="Draw caller and child into this file; - is the standard output."
+)
 def explain(
     request: tuple[str, ...],
     *,
@@ -39,7 +43,7 @@ def explain(
     as_json: bool,
     svg: str | None,
 ) -> None:
-    """Explain a request for a new task: what is shared, which rules it breaks, what would mend it.
+    """Explain a request for a new task: what is shared, which rules it breaks, and the remedies.
 
     REQUEST is flags by name ('CLONE_VM|CLONE_FS|SIGCHLD', or VM,FS), a number, a line of strace for
     clone, clone3, fork, vfork, unshare or setns, or one of fork, vfork, pthread_create, posix_spawn
@@ -67,18 +71,18 @@ def explain(
 
 def _caller(unprivileged: bool, as_me: bool) -> Caller | None:
     if unprivileged and as_me:
-        raise click.UsageError("--unprivileged and --as-me are two callers: name one")
+        raise click.UsageError("--unprivileged and --as-me name two callers: use one")
     if as_me:
         return Caller.current()
     return Caller(privileged=False) if unprivileged else None
 
 
 def _show(told: Explanation) -> None:
-    """In a terminal with colours and its words wrapped; a file has each line whole, for grep."""
+    """In a terminal with colours and wrapped lines; in a file each line is whole, for grep."""
     if not sys.stdout.isatty():
         click.echo(str(told))
         return
-    from .explanation import show  # what draws in a terminal takes longer to import than all else
+    from .explanation import show  # rich takes longer to import than all else
 
     show(told)
 
@@ -100,5 +104,7 @@ def _field(text: str) -> tuple[str, Any]:
     try:
         numbers = [int(number, 0) for number in value.split(",")]
     except ValueError:
-        raise click.UsageError(f"not a number: {value!r} in {text!r}") from None
+        raise click.UsageError(
+            f"invalid --field: expected a number, got {value!r} in {text!r}"
+        ) from None
     return name, numbers if name == "set_tid" and not value.startswith("0x") else numbers[0]

@@ -1,4 +1,4 @@
-"""An explanation in a terminal: the colours of the tour, and words wrapped at its width."""
+"""An explanation in a terminal: with the tour's colours, and wrapped at its width."""
 
 import re
 import sys
@@ -36,7 +36,7 @@ def _print_head(console: Console, told: Explanation) -> None:
 
 
 def _print_line(console: Console, section: Section, line: Line) -> None:
-    """The words beside what they are about, or below one another where that leaves too few columns."""
+    """The text beside its subject, or below it where too few columns are left."""
     about = section.width + section.gap if section.width else _MARGIN
     if console.width - about - _MARGIN < _LEAST_COLUMNS:
         about = _MARGIN
@@ -50,7 +50,7 @@ def _print_line(console: Console, section: Section, line: Line) -> None:
 
 
 class _Wrapper(TextWrapper):
-    """Breaks lines at blanks, and flags where they are joined."""
+    """Breaks lines at blanks, and between joined flags."""
 
     wordsep_re = re.compile(r"(\s+)|(?<=\|)")
 

@@ -7,8 +7,8 @@ import click
 
 from .. import __version__
 
-# Each is in the module of its name, and imported when it is asked for: one command's packages
-# shall not cost another its time.
+# Each is in the module of its name, which is imported when its command runs: importing all would
+# slow each.
 _COMMANDS = ("explain", "law", "run", "tour")
 
 

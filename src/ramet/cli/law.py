@@ -1,4 +1,4 @@
-"""ramet law: the rules themselves, and how they stand up to the running kernel."""
+"""ramet law: the rules, and their comparison with the running kernel."""
 
 import json
 import sys
@@ -15,13 +15,13 @@ def law() -> None:
 
 
 @law.command()
-@click.option("--json", "as_json", is_flag=True, help="An object for machines.")
-@click.option("--uid", type=int, metavar="N", help="As this user; another than oneself needs root.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--uid", type=int, metavar="N", help="As this user; another user needs root.")
 def check(as_json: bool, uid: int | None) -> None:
-    """Hold the law against this kernel, with some 35,000 real calls.
+    """Compare the law with this kernel, by some 35,000 real calls.
 
-    Every subset of the flags that can decide an errno goes through clone3 and clone, then arguments
-    and callers of all sorts. What differs is printed as lines for a bug report, and the exit status
+    It calls clone3 and clone with every subset of the flags that can decide an errno, then with many
+    arguments and callers. It prints each difference as a line for a bug report, and the exit status
     is then 1.
     """
     try:
@@ -36,13 +36,13 @@ def _told(report: Report) -> str:
     asked = ", ".join(f"{count} of {part}" for part, count in report.requests.items())
     lines = [
         f"Linux {report.kernel} on {report.machine}, uid {report.uid}, in {report.seconds:.1f} s",
-        f"asked: {asked}; {report.granted} were granted and their children looked at",
+        f"asked: {asked}; {report.granted} were granted and their children compared",
     ]
     if report.unseen:
-        lines.append(f"{report.unseen} times the kernel did not tell what is shared (kcmp, /proc)")
+        lines.append(f"{report.unseen} times the kernel did not show what is shared (kcmp, /proc)")
     if report.filtered:
         lines.append(
-            "a seccomp filter is at work here, and may have answered in the kernel's place"
+            "this process has a seccomp filter, which may have answered instead of the kernel"
         )
     if report.differing:
         lines.append(f"{report.differing} requests differ; please report these lines:")
@@ -55,15 +55,15 @@ def _told(report: Report) -> str:
 @law.command()
 @click.argument("id_", metavar="RULE", required=False)
 def rules(id_: str | None) -> None:
-    """List the rules, or tell all about one, such as D3."""
+    """List the rules, or show one, such as D3."""
     rows = [rule for rule in RULES if id_ is None or rule.id.lower() == id_.lower()]
     if not rows:
         known = ", ".join(dict.fromkeys(rule.id for rule in RULES))
         raise click.BadParameter(f"there is no rule {id_}; there are {known}")
     for rule in rows:
         calls = ", ".join(sorted(rule.calls))
-        click.echo(f"{rule.id} {rule.errno or 'passed over'} ({calls}): {rule.sentence}")
+        click.echo(f"{rule.id} {rule.errno or 'ignored'} ({calls}): {rule.sentence}")
         if id_ is not None:
             until = f", until Linux {rule.until}" if rule.until else ""
             click.echo(f"  {rule.kernel_function}, {rule.source}, since Linux {rule.since}{until}")
-            click.echo(f"  what to do: {rule.remedy}")
+            click.echo(f"  remedy: {rule.remedy}")

@@ -1,4 +1,4 @@
-"""ramet tour: every flag and every statement, put to the running kernel."""
+"""ramet tour: every flag and every statement, tried on the running kernel."""
 
 import sys
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from ..tour.row import Row, Verdict
 
 @click.command()
 @click.argument("rows", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="An object for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--only",
     metavar="VM,tls",
@@ -24,14 +24,14 @@ from ..tour.row import Row, Verdict
 @click.option(
     "--code",
     metavar="VM,tls",
-    help="Print the program of each of these rows, to be pasted and run.",
+    help="Print the program of each of these rows, to paste and run.",
 )
 def tour(rows: tuple[str, ...], as_json: bool, only: str | None, code: str | None) -> None:
     """Show on the running kernel what each clone flag does.
 
-    ROWS are as for --only, and all when nothing is said. Each row makes real tasks, without the flag
-    and with it, and tells what was seen. The exit status is 1 when anything DIFFERS from what the
-    book and our facts say.
+    ROWS are as for --only, by default all. Each row makes real tasks, without the flag
+    and with it, and says what it saw. The exit status is 1 when a row DIFFERS from the
+    book and from Ramet's facts.
     """
     if code is not None:
         _print_programs(_selected([code], "--code"), as_json or bool(rows) or only is not None)
@@ -58,14 +58,14 @@ def _selected(names: Iterable[str], option: str) -> tuple[Row, ...]:
 
 def _print_programs(rows: Iterable[Row], has_others: bool) -> None:
     if has_others:
-        raise click.UsageError("--code runs nothing: it goes with no other option")
+        raise click.UsageError("--code runs nothing: use it without other options")
     click.echo("\n\n".join(program_of(row.id) for row in rows), nl=False)
 
 
 def _watched(
     outcomes: Iterable[run.Outcome], rows: tuple[Row, ...], console: Console
 ) -> Iterable[run.Outcome]:
-    """The outcomes as they come, the terminal showing how far it is."""
+    """The outcomes as they come; a terminal shows the progress."""
     interactive = console.is_interactive and console.color_system is not None
     with console.status("") if interactive else nullcontext() as status:
         for done, outcome in enumerate(outcomes, 1):

@@ -1,4 +1,4 @@
-"""The law held against the running kernel: real calls, right and wrong, and what came of them."""
+"""The law compared with the running kernel, by real calls, granted and refused."""
 
 from .run import Report, check_kernel
 

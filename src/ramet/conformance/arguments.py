@@ -17,10 +17,10 @@ _KERNEL_SPACE = 0xFFFF_8000_0000_0000
 _SIGCHLD = 17
 _A_THREAD = F.VM.value | F.SIGHAND.value | F.THREAD.value
 _64_BITS = (1 << 64) - 1
-# They would kill and stop the caller itself; the last two libc keeps for itself and blocks for nobody.
+# They would kill or stop the caller itself; libc uses the last two itself and never blocks them.
 _UNBLOCKABLE = {9, 19, 32, 33}
 
-# Children in shared memory are made much faster, and most of these are about something else.
+# Children in shared memory are made faster, and most of these requests are not about memory.
 _OF_CLONE = tuple(
     F.VM.value | int(more)
     for more in (0, F.PARENT, F.DETACHED, F.SIGHAND | F.THREAD, 3 << 62 | 1 << 33)
@@ -33,7 +33,7 @@ Asked = tuple[Case, Caller]
 
 @contextlib.contextmanager
 def of_arguments(kernel: Kernel, caller: Caller) -> Iterator[Iterator[Asked]]:
-    """All of them, with what they need; that is gone again afterwards."""
+    """All of them, with the files that they need, which are removed afterwards."""
     with contextlib.ExitStack() as held:
         yield _all(kernel, caller, held)
 
@@ -142,7 +142,7 @@ def _pids(caller: Caller) -> Iterator[Asked]:
 
 
 def _free_pid(limit: int) -> int:
-    """One that no task has, and that is not given out soon: pids are given out upwards."""
+    """A pid that is free and will not be given out soon, as the kernel gives out pids upwards."""
     candidate = min(limit, 1 << 22) - 7
     while os.path.exists(f"/proc/{candidate}"):
         candidate -= 1
@@ -150,7 +150,7 @@ def _free_pid(limit: int) -> int:
 
 
 def _limits(caller: Caller) -> Iterator[Asked]:
-    """What the caller has used up. The limits are put back before the next request."""
+    """Requests of a caller at a limit. The limits are restored before the next request."""
     with _lowered(resource.RLIMIT_NOFILE, 0):
         full = caller._replace(descriptors_exhausted=True)
         yield _case(F.PIDFD), full

@@ -1,4 +1,4 @@
-"""The processes of a check: a caller that nobody else is related to, and a parent that reaps."""
+"""The processes of a check: a caller, and a parent made for it that reaps its siblings."""
 
 import ctypes
 import fcntl
@@ -19,9 +19,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def in_a_caller(fn: Callable[[], T], uid: int | None = None) -> T:
-    """What fn returns in a process of its own, as another user where one is named.
+    """What fn returns in its own process, as another user where one is named.
 
-    Its parent, another process made for this, reaps whatever CLONE_PARENT makes its children.
+    Its parent, another process made for this, reaps the children of CLONE_PARENT.
     """
     told: T = _told_by(lambda writer: _reap(fn, writer, uid))
     return told
@@ -34,20 +34,20 @@ def in_a_child(fn: Callable[[], T]) -> T:
 
 
 def in_a_traced_child(fn: Callable[[], T]) -> T:
-    """What fn returns in a child that this process traces; whatever it makes is let go on."""
+    """What fn returns in a child that this process traces; each tracee goes on after each stop."""
     told: T = _told_by(lambda writer: _call(lambda: _traced(fn), writer, None), _follow)
     return told
 
 
 def _traced(fn: Callable[[], T]) -> T:
-    """In the child: ask for a tracer, and let it know when to begin."""
+    """In the child: ask for a tracer, and stop until it is attached."""
     _ptrace(_PTRACE_TRACEME, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
     return fn()
 
 
 def _follow(child: int) -> None:
-    """Let every tracee go on from every stop, until the first of them has ended and all are reaped."""
+    """Let every tracee go on after every stop, until the first of them has ended and all are reaped."""
     while True:
         try:
             pid, status = os.waitpid(-1, _WALL)
@@ -72,7 +72,7 @@ def _told_by(run: Callable[[int], None], follow: Callable[[int], None] | None = 
         run(writer)
     os.close(writer)
     if follow is not None:
-        # It cannot go on without this, so all that it tells has to fit the pipe.
+        # The child cannot go on until this returns, so its whole result must fit the pipe.
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         follow(child)
     with open(reader, "rb") as pipe:
@@ -80,7 +80,7 @@ def _told_by(run: Callable[[int], None], follow: Callable[[int], None] | None = 
     if follow is None:
         os.waitpid(child, 0)
     if not told:
-        raise RuntimeError("the caller ended without a word")
+        raise RuntimeError("the caller ended without a result")
     kind, value = pickle.loads(told)
     if kind == "raised":
         raise value
@@ -89,7 +89,7 @@ def _told_by(run: Callable[[int], None], follow: Callable[[int], None] | None = 
 
 def _reap(fn: Callable[[], Any], writer: int, uid: int | None) -> None:
     try:
-        # What is ignored is reaped by the kernel, and a wait ends when all are gone.
+        # With SIGCHLD ignored the kernel reaps the children, and a wait ends when all are gone.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         caller = os.fork()
         if caller == 0:
@@ -105,7 +105,7 @@ def _reap(fn: Callable[[], Any], writer: int, uid: int | None) -> None:
 def _call(fn: Callable[[], Any], writer: int, uid: int | None) -> None:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Children send all sorts of exit signals.
+        # Children send many different exit signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         if uid is not None:
             become(uid)
@@ -118,7 +118,7 @@ def _call(fn: Callable[[], Any], writer: int, uid: int | None) -> None:
 
 
 def become(uid: int) -> None:
-    """Another user without any group, which may still look at itself: prctl(PR_SET_DUMPABLE)."""
+    """Become another user without groups, who may still read its own /proc: prctl(PR_SET_DUMPABLE)."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

@@ -1,9 +1,9 @@
-"""An I/O context, which a task has only once it has set a priority or waited for a disk."""
+"""An I/O context, which a task gets when it sets an I/O priority or waits for a disk."""
 
 import ctypes
 import platform
 
-# No libc wraps ioprio_set(2).
+# libc has no wrapper for ioprio_set(2).
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _WHO_PROCESS = 1
 _BEST_EFFORT_4 = 2 << 13 | 4

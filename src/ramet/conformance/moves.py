@@ -1,4 +1,4 @@
-"""unshare() and setns(): calls that take the caller itself somewhere else."""
+"""unshare() and setns(): calls that change the caller itself."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ from .trial import Case, Seen
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-_TAKEN_APART = (
+_UNSHARED = (
     *(F.VM, F.FS, F.FILES, F.SIGHAND, F.THREAD, F.SYSVSEM, F.NEWNS, F.NEWUTS, F.NEWIPC),
     *(F.NEWUSER, F.NEWPID, F.NEWCGROUP, F.NEWTIME),
 )
@@ -35,7 +35,7 @@ _NO_DESCRIPTOR = -1
 
 @dataclass
 class Move:
-    """One such call, and how it is made: by whom, and on what."""
+    """One such call: its caller, and its argument."""
 
     case: Case
     threaded: bool = False
@@ -44,7 +44,7 @@ class Move:
 
 
 def moves() -> Iterator[Move]:
-    """All of them."""
+    """All calls."""
     for threaded in (False, True):
         for flags in _unshared():
             yield Move(Case(flags, call="unshare"), threaded)
@@ -52,12 +52,12 @@ def moves() -> Iterator[Move]:
 
 
 def _unshared() -> Iterator[int]:
-    # libc's unshare() takes an int: what lies above is not to be asked by it.
+    # libc's unshare() takes an int, and so no flag above bit 30.
     yield from (1 << bit for bit in range(31) if 1 << bit != F.NEWNET)
     yield F.NEWNET.value
     for number in range(_SUBSETS):
         chosen = mixed(number)
-        yield sum(flag.value for place, flag in enumerate(_TAKEN_APART) if chosen >> place & 1)
+        yield sum(flag.value for place, flag in enumerate(_UNSHARED) if chosen >> place & 1)
 
 
 def _entered(threaded: bool) -> Iterator[Move]:
@@ -77,7 +77,7 @@ def _entered(threaded: bool) -> Iterator[Move]:
 
 
 def make_move(move: Move) -> tuple[Caller, Seen] | None:
-    """In a process for it alone: who it was, and what came of it; None where there is no such thing."""
+    """In its own process: the caller before the call, and the result; None without such a namespace."""
     descriptor = _NO_DESCRIPTOR
     try:
         if move.pidfd:

@@ -1,4 +1,4 @@
-"""The memory of trials: one page block that a caller and all of its children share."""
+"""The memory of trials: pages that a caller and all of its children share."""
 
 import ctypes
 import mmap
@@ -10,12 +10,12 @@ _WORDS = struct.Struct("=3i")
 _BYTES = 64 * 1024
 _WORDS_AT, _PIDS_AT, _TLS_AT, _STACK_AT, _STACK_BYTES = 64, 128, 4096, 16 * 1024, 32 * 1024
 
-# Nothing that the kernel writes: neither a tid nor a descriptor, nor the 0 that it clears with.
+# No value that the kernel writes: neither a tid nor a descriptor, nor the 0 of CHILD_CLEARTID.
 UNTOUCHED = -77
 
 
 class Told(NamedTuple):
-    """What a child says of itself."""
+    """What a child reports of itself."""
 
     arrived: int
     open: int
@@ -25,7 +25,7 @@ class Told(NamedTuple):
 
 
 class Words(NamedTuple):
-    """The words that the kernel is given to write."""
+    """The words that the kernel writes."""
 
     ptid: int
     ctid: int
@@ -33,7 +33,7 @@ class Words(NamedTuple):
 
 
 class Page:
-    """Where children find their stack, their trial and the kernel its words."""
+    """The children's stack, the trial and the kernel's words."""
 
     def __init__(self) -> None:
         self.memory = mmap.mmap(-1, _BYTES)
@@ -47,17 +47,17 @@ class Page:
         self.stack_size = _STACK_BYTES
 
     def clear(self) -> None:
-        """Make ready for the next child."""
+        """Reset it for the next child."""
         _WORDS.pack_into(self.memory, _WORDS_AT, UNTOUCHED, UNTOUCHED, UNTOUCHED)
 
     def lay_pids(self, pids: tuple[int, ...]) -> int:
-        """Put an array of chosen pids down; returns its address."""
+        """Write an array of chosen pids. Returns its address."""
         struct.pack_into(f"={len(pids)}i", self.memory, _PIDS_AT, *pids)
         return self.pids
 
     @property
     def told(self) -> Told:
-        """What the child says."""
+        """What the child has reported."""
         return Told(*_TRIAL.unpack_from(self.memory, 0))
 
     @property

@@ -1,4 +1,4 @@
-"""Which requests are put to the kernel: every subset of the flags that can decide an errno."""
+"""The requests to the kernel: every subset of the flags that can decide an errno."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from .trial import Case
 
 _SIGCHLD = 17
 
-# Every flag that two rules of bits differ by. Of those that need a privilege NEWUTS stands for all.
+# Every flag by which two rules of bits differ. NEWUTS stands for all that need a privilege.
 DECIDING = (
     *(F.VM, F.FS, F.SIGHAND, F.THREAD, F.PARENT, F.NEWNS, F.NEWUSER, F.NEWPID, F.NEWIPC),
     *(F.SYSVSEM, F.DETACHED, F.NEWUTS),
@@ -17,11 +17,11 @@ DECIDING = (
 OF_CLONE3 = (*DECIDING, F.CLEAR_SIGHAND)
 OF_CLONE = (*DECIDING, F.PIDFD, F.PARENT_SETTID)
 
-# What clone() takes for an exit signal, the ones that are none included. Every signal is blocked.
+# Bytes that clone() takes as exit signals, invalid ones too. Every signal is blocked.
 _BYTES = (0, _SIGCHLD, 10, 64, 65, 128 | _SIGCHLD, 255)
 
-# Flags that decide nothing by themselves ride along, so that each is seen with each other; the
-# second number says how seldom: a new network takes a thousand times as long as a new name.
+# Flags that decide no errno are added, so that each is tried with each other; the second number
+# says how seldom: a new network namespace takes a thousand times as long as a new uts namespace.
 _RIDERS = (
     *((flag, 2) for flag in (F.FILES, F.IO, F.PIDFD, F.PARENT_SETTID, F.CHILD_SETTID)),
     *((flag, 2) for flag in (F.CHILD_CLEARTID, F.SETTLS, F.NEWCGROUP, F.NEWTIME)),
@@ -42,7 +42,7 @@ def of_clone3(caller: Caller, version: Version) -> Iterator[Case]:
 
 
 def of_clone(caller: Caller, version: Version) -> Iterator[Case]:
-    """Every subset through clone(), with exit signals of all sorts and bits that it ignores."""
+    """Every subset through clone(), with many exit signals and bits that it ignores."""
     for number, flags in enumerate(subsets(OF_CLONE)):
         exit_signal = _BYTES[mixed(number) % len(_BYTES)]
         yield _with_riders(Case(flags, exit_signal, "clone"), number, caller, version)
@@ -73,6 +73,6 @@ def _with_riders(case: Case, number: int, caller: Caller, version: Version) -> C
 
 
 def mixed(number: int) -> int:
-    """Bits that look like chance and are the same each time."""
+    """Pseudo-random bits, the same each time."""
     spread = (number + 1) * _GOLDEN & _64_BITS
     return (spread ^ spread >> 29) * _GOLDEN & _64_BITS

@@ -22,11 +22,11 @@ _MOST_LINES = 200
 
 @dataclass
 class Report:
-    """What came of it.
+    """The result of a check.
 
-    ``mismatches`` are lines for a bug report, at most 200. ``columns`` says of each thing how often
-    it was seen apart and how often shared; ``unseen`` counts what the kernel would not tell.
-    ``filtered`` says that a seccomp filter stands before the kernel and may answer in its place.
+    ``mismatches`` are lines for a bug report, at most 200. ``columns`` says for each thing how often
+    it was not shared and how often shared; ``unseen`` counts what the kernel did not show.
+    ``filtered`` says that a seccomp filter may have answered instead of the kernel.
     """
 
     kernel: str
@@ -51,14 +51,14 @@ def check_kernel(
     parts: Iterable[str] | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Put every request that can decide an errno to this kernel, and compare it with the law.
+    """Make every call that can decide an errno on this kernel, and compare the answers with the law.
 
-    uid: as which user, the caller's own when nothing is said; another needs root. parts: of
-    "clone3", "clone", "arguments", "situations" and "movers", all when nothing is said. tell: is told each
+    uid: the user, by default the caller's own; another needs root. parts: of
+    "clone3", "clone", "arguments", "situations" and "movers", by default all. tell: called with each
     part as it begins.
 
-    Every process that is made is gone again in the end.
-    Needs: nothing for itself; kcmp(2) to compare what is shared, without which that is not seen.
+    Every process that it makes has ended when it returns.
+    Needs: kcmp(2) to compare what is shared, which is not compared without it.
     Source: clone(2), kcmp(2).
     """
     report = Report(running_kernel(), os.uname().machine, os.geteuid() if uid is None else uid)
@@ -90,7 +90,7 @@ def _header(report: Report) -> str:
 
 @dataclass
 class Found:
-    """What one part found, in its caller."""
+    """The result of one part, in its caller."""
 
     requests: int = 0
     granted: int = 0
@@ -100,7 +100,7 @@ class Found:
     lines: list[str] = field(default_factory=list)
 
     def add(self, other: "Found") -> None:
-        """Count what another has found, too."""
+        """Add another's counts."""
         self.requests += other.requests
         self.granted += other.granted
         self.unseen += other.unseen
@@ -140,7 +140,7 @@ def _differences(foreseen: Outcome, seen: Seen) -> Iterator[str]:
                 yield f"{name}: law {_sorted(law)}, kernel {_sorted(kernel)}"
 
 
-# A child that suspends its caller cannot be looked at while it is there.
+# A child that suspends its caller cannot be compared while it lives.
 _OF_HELD_CHILDREN = ("exit_signal", "getpid", "getppid", "traced")
 
 
@@ -158,7 +158,7 @@ def in_words(case: Case) -> str:
 
 
 def compare_all(cases: Iterable[tuple[Case, Caller]], kernel: Kernel) -> Found:
-    """Ask the kernel and the law about each."""
+    """Make each call, and compare the answers."""
     version = kernel_version(running_kernel())
     found = Found()
     for case, caller in cases:
@@ -168,7 +168,7 @@ def compare_all(cases: Iterable[tuple[Case, Caller]], kernel: Kernel) -> Found:
 
 
 def prepared() -> tuple[Kernel, Caller]:
-    """This process made ready: what it has not got yet, two tasks would seem to share."""
+    """Prepare this process: two tasks without an undo list or I/O context would seem to share it."""
     make_io_context()
     kernel = Kernel()
     kernel.ask(Case(CloneFlag.SYSVSEM.value, 17))
@@ -191,7 +191,7 @@ def _arguments() -> Found:
 
 
 def _situations() -> Found:
-    """Callers in a special state: each a process of its own, and one the init of a namespace."""
+    """Callers in a special state, each in its own process, and one the init of a namespace."""
     whole = Found()
     for situation in SITUATIONS:
         whole.add(in_a_caller(functools.partial(_in_situation, situation)))
@@ -202,7 +202,7 @@ def _situations() -> Found:
 
 
 def _as_namespace_init() -> Found:
-    """Its children cannot be looked at: /proc has the pids of another namespace."""
+    """Its children cannot be compared: /proc has the pids of another namespace."""
     kernel = Kernel()
     return compare_all(namespace_init(kernel), kernel)
 

@@ -1,4 +1,4 @@
-"""Callers in a special state. Each is a process of its own that enters it and describes itself."""
+"""Callers in a special state. Each is a process that enters it and describes itself."""
 
 import ctypes
 import os
@@ -59,21 +59,21 @@ def unshare_pids() -> bool:
 
 
 def unmapped_ids(kernel: Kernel) -> Iterator[Asked]:
-    """In a user namespace in which no id has a number yet."""
+    """In a user namespace in which no id is mapped."""
     if _unshared(F.NEWUSER):
         kernel.look_again()
         yield from _asked(Caller.current())
 
 
 def mapped_ids(kernel: Kernel) -> Iterator[Asked]:
-    """As root of a user namespace of its own."""
+    """As root of its own user namespace."""
     if map_user_namespace():
         kernel.look_again()
         yield from _asked(Caller.current())
 
 
 def deepest_user_namespace(kernel: Kernel) -> Iterator[Asked]:
-    """At the bottom of as many user namespaces as there can be."""
+    """In the deepest user namespace that there can be."""
     if all(map_user_namespace() for _ in range(_DEEPEST_USER_NS)):
         kernel.look_again()
         deep = Caller.current()._replace(user_ns_depth=_DEEPEST_USER_NS)
@@ -88,7 +88,7 @@ def other_clocks(kernel: Kernel) -> Iterator[Asked]:
 
 
 def other_pids(kernel: Kernel) -> Iterator[Asked]:
-    """Its children get another pid namespace, whose init then dies."""
+    """Its children get another pid namespace, whose init then ends."""
     if not _unshared(F.NEWPID):
         return
     kernel.look_again()
@@ -101,7 +101,7 @@ def other_pids(kernel: Kernel) -> Iterator[Asked]:
 
 
 def namespace_init(_: Kernel) -> Iterator[Asked]:
-    """The first process of a pid namespace; it is asked what it refuses, since /proc is not its own."""
+    """The init of a pid namespace: only refusals, since /proc is another namespace's."""
     init = Caller.current()._replace(pid_ns_init=os.getpid() == 1)
     if init.pid_ns_init:
         yield from _refused(init, F.PARENT, F.PARENT | F.VM, F.PARENT | F.NEWPID, F.PARENT | F.FS)
@@ -109,7 +109,7 @@ def namespace_init(_: Kernel) -> Iterator[Asked]:
 
 
 def traced(_: Kernel) -> Iterator[Asked]:
-    """One that has a tracer, which gets the children of CLONE_PTRACE as well."""
+    """A traced caller, whose tracer gets the children of CLONE_PTRACE as well."""
     caller = Caller.current()
     for flags in subsets((F.PTRACE, F.UNTRACED, F.VM, F.SIGHAND, F.THREAD, F.PARENT)):
         for exit_signal in (0, _SIGCHLD):
@@ -117,7 +117,7 @@ def traced(_: Kernel) -> Iterator[Asked]:
 
 
 def chrooted(kernel: Kernel) -> Iterator[Asked]:
-    """Below another root directory, with a /proc in it; all of it in a mount namespace of its own."""
+    """With another root directory, with a /proc in it, in its own mount namespace."""
     if not _unshared(F.NEWNS):
         return
     null = None

@@ -1,4 +1,4 @@
-"""One request put to the kernel as it is, and everything that can be seen of its child."""
+"""One call of the kernel, unchecked, and everything that can be seen of its child."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ _AN_INIT_THAT_SHARES_HANDLERS = NEWPID | SIGHAND
 
 @dataclass
 class Seen:
-    """What the kernel did: its errno, or what could be seen of the child; None is not to be seen."""
+    """The kernel's answer: its errno, or what could be seen of the child; None was not visible."""
 
     errno: str | None = None
     shares: dict[str, bool | None] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Seen:
 
 @dataclass
 class Case:
-    """A request, and the descriptor that stands for the cgroup that it describes."""
+    """A request, and the descriptor of the cgroup that it describes."""
 
     flags: int
     exit_signal: int = 0
@@ -60,12 +60,12 @@ class Case:
     cgroup_fd: int = 0
 
     def request(self) -> Request:
-        """As the law takes it."""
+        """The request for the law."""
         return make_request(self.flags, self.exit_signal, self.call, self.fields)
 
 
 class Kernel:
-    """Puts requests to the running kernel, from this process, which makes all the children."""
+    """Makes calls of the running kernel, from this process, which makes all the children."""
 
     def __init__(self) -> None:
         self.page = Page()
@@ -74,11 +74,11 @@ class Kernel:
         self.look_again()
 
     def look_again(self) -> None:
-        """This process has moved to other namespaces."""
+        """Read this process's namespaces again, after it entered others."""
         self._links = {key: self._link(self.pid, name) for key, name in _LINKED}
 
     def ask(self, case: Case) -> Seen:
-        """Make the call, look at the child, and wait until nothing of it is left."""
+        """Make the call, read the child's state, and wait until nothing of it is left."""
         request = case.request()
         structure = self._structure(request, case)
         self.page.clear()
@@ -98,7 +98,7 @@ class Kernel:
         self._read_words(pid, request, seen)
         return seen
 
-    # ---- what is asked
+    # ---- the request
 
     def _structure(self, request: Request, case: Case) -> bytes | int:
         if request.args is not None:
@@ -119,7 +119,7 @@ class Kernel:
             request.set_tid_size,
             request.cgroup if isinstance(request.cgroup, int) else case.cgroup_fd,
         )
-        # The last byte of the structure that the kernel is told of.
+        # The last byte of the structure's given size.
         if request.beyond and request.size > len(packed):
             packed += bytes(request.size - len(packed) - 1) + b"\1"
         return packed
@@ -164,7 +164,7 @@ class Kernel:
 
     @staticmethod
     def _stat(pid: int) -> list[str]:
-        """The fields behind the name, from the third on."""
+        """The fields after the name, from the third on."""
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()
 
@@ -200,7 +200,7 @@ class Kernel:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, _WALL)
         if flags & _AN_INIT_THAT_SHARES_HANDLERS == _AN_INIT_THAT_SHARES_HANDLERS:
-            # Its end has left SIGCHLD ignored for all who share the table (zap_pid_ns_processes).
+            # Its end has left SIGCHLD ignored for all that share the table (zap_pid_ns_processes).
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
@@ -209,14 +209,14 @@ def _named(number: int, names: dict[int, object]) -> object:
 
 
 def _wait_for_thread(tid: int) -> None:
-    """No event tells of a thread's end, but that it leaves the listing."""
+    """No event reports a thread's end; its entry in /proc vanishes."""
     place = f"/proc/self/task/{tid}"
     while os.path.exists(place):
         os.sched_yield()
 
 
 def _wait_for_sibling(pid: int) -> None:
-    """The parent reaps it; a pidfd tells when it has ended."""
+    """The parent reaps it; a pidfd shows its end."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""A control group for a moment: a directory of cgroup version 2, made and removed again."""
+"""A temporary cgroup: a directory of version 2, made and removed again."""
 
 import os
 import time
@@ -28,14 +28,14 @@ def parse_cgroups(text: str) -> dict[str, str]:
 
 
 def cgroups_of(pid: int) -> dict[str, str]:
-    """The control group that a task is in, in each hierarchy."""
+    """The cgroup of a task, in each hierarchy."""
     with open(f"/proc/{pid}/cgroup") as file:
         return parse_cgroups(file.read())
 
 
 @contextmanager
 def fresh_cgroup() -> Iterator[tuple[str, str]]:
-    """A new group, as a folder and as /proc names it: below the caller's own, or below the root.
+    """A new cgroup, as a folder and as /proc names it: below the caller's own, or below the root.
 
     Raises NotPermitted where cgroup version 2 is not mounted or no folder can be made in it.
     """
@@ -53,7 +53,7 @@ def fresh_cgroup() -> Iterator[tuple[str, str]]:
         finally:
             _remove(root + path)
         return
-    raise NotPermitted(f"needs a cgroup v2 folder that we may write to ({refusal})")
+    raise NotPermitted(f"needs a cgroup v2 folder that this user may write to ({refusal})")
 
 
 def _mount_point() -> str:
@@ -65,7 +65,7 @@ def _mount_point() -> str:
 
 
 def _remove(folder: str) -> None:
-    """A task that has just been waited for may count as a member for a moment longer."""
+    """A task that was just reaped may count as a member for a moment longer."""
     deadline = time.monotonic() + _LONGEST_SECONDS
     while True:
         try:

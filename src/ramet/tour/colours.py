@@ -1,4 +1,4 @@
-"""The colours of the tour and of explanations, which are to be read on light and on dark terminals."""
+"""The colours of the tour and of explanations, readable on light and dark terminals."""
 
 import os
 from io import TextIOWrapper
@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.console import Console
 
 # Of the 256: each has a contrast of four and more to white as well as to black. Of the first sixteen,
-# which every terminal paints as it likes, only those are used that bring their own background. Where a
+# which terminals define differently, only those with their own background are used. Where a
 # terminal has no others, none is used: the nearest to these are its white, its yellow and its grey.
 GREEN, AMBER, PURPLE, TEAL, GREY = (f"color({number})" for number in (28, 130, 133, 31, 243))
 ALARM = "bold white on red"
@@ -21,7 +21,7 @@ _COLUMNS_OF_A_FILE = 100
 def console_for(file: TextIO) -> Console:
     """A console that is plain when the file is no terminal, or when NO_COLOR asks for it."""
     if isinstance(file, TextIOWrapper):
-        # A locale without some character is no reason to show nothing.
+        # A character that the locale lacks is replaced, and no error.
         file.reconfigure(errors="replace")
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if console.is_terminal and not os.environ.get("NO_COLOR"):

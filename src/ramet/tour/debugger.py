@@ -1,4 +1,4 @@
-"""A debugger of a few lines: it follows a task, and those children that the kernel hands to it."""
+"""A debugger of a few lines: it follows a task, and the children that the kernel attaches to it."""
 
 import enum
 import errno
@@ -22,7 +22,7 @@ _EXITKILL = 1 << 20
 
 
 class Event(enum.IntEnum):
-    """The clone calls that a debugger may ask to be told of: PTRACE_EVENT_*, ptrace(2)."""
+    """The clone calls of which a debugger may ask for events: PTRACE_EVENT_*, ptrace(2)."""
 
     FORK = 1
     VFORK = 2
@@ -52,10 +52,10 @@ class Trace(Generic[T]):
 
 
 def debug(function: Callable[[], T], events: Iterable[Event] = ()) -> Trace[T]:
-    """Run the function in a child that this task traces, being told of these events.
+    """Run the function in a child that this task traces, with these events.
 
-    The child asks to be traced by its parent, which the restrictions of Yama leave alone.
-    Raises NotPermitted where nobody may trace, or the child has another tracer already.
+    The child asks its parent to trace it, which Yama permits.
+    Raises NotPermitted where tracing is not permitted, or the child already has another tracer.
     """
     child = ramet.clone(_traced, function, trusted=True)  # its tracer may reap it first
     stops = tuple(_follow(child.pid, events))
@@ -82,7 +82,7 @@ def _follow(leader: int, events: Iterable[Event]) -> Iterator[Stop]:
         yield Stop(pid, event, stack_pointer(pid))
         if pid == leader and pid not in begun:
             _ptrace(_SETOPTIONS, pid, options)
-        # The first stop of each is the mark of a tracer; later ones have a signal to be passed on.
+        # The first stop of each is that of an attached tracer; later ones have a signal to pass on.
         passed_on = os.WSTOPSIG(status) if pid in begun and event is None else 0
         begun.add(pid)
         _ptrace(_CONT, pid, passed_on)
@@ -100,6 +100,6 @@ def _ptrace(request: int, pid: int, data: int) -> None:
     try:
         checked(LIBC.ptrace(c_long(request), c_long(pid), None, c_long(data)))
     except OSError as error:
-        # Killed by somebody at that moment: its end is the next thing to be seen.
+        # It was killed at that moment: its end is the next event.
         if error.errno != errno.ESRCH:
             raise

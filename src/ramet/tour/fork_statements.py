@@ -29,7 +29,7 @@ _STACK_BYTES = 256 * 1024
 
 
 class Likeness(NamedTuple):
-    """What can be known of a child from outside: its end is told by a signal, it shares, it is."""
+    """What can be seen of a child from outside."""
 
     exit_signal: int
     shared: tuple[str, ...] | None
@@ -73,7 +73,7 @@ def _fork_is_clone() -> Seen:
             and (with_.exit_signal, with_.own_process) == (signal.SIGCHLD, True)
             and not with_.shared
         ),
-        detail="libc adds CHILD_SETTID and CHILD_CLEARTID, for a word of its own",
+        detail="libc adds CHILD_SETTID and CHILD_CLEARTID, for its own tid word",
     )
 
 
@@ -93,7 +93,7 @@ class Pointers(NamedTuple):
 
 
 def _pointers(trace: Trace[Any]) -> Pointers:
-    """At the first clone call that was reported."""
+    """At the first reported clone call."""
     caller = next(stop for stop in trace.stops if stop.event is not None)
     child = next(stop for stop in trace.stops if stop.pid != caller.pid)
     return Pointers(caller.stack_pointer, child.stack_pointer)
@@ -141,7 +141,7 @@ _CHILDS_PAGE, _CALLERS_PAGE = 3, 5
 
 
 def copied(caller: list[Page], child: list[Page]) -> list[int]:
-    """Which of the same pages lie in a frame of each side's own; 0 for a frame is one not shown."""
+    """Which of the pages have different frames on the two sides; a frame of 0 is one that is not shown."""
     return [number for number, pair in enumerate(zip(caller, child, strict=True)) if _differ(*pair)]
 
 
@@ -152,11 +152,11 @@ def _differ(caller: Page, child: Page) -> bool:
 
 
 class Block:
-    """A few pages of private memory, all written to, in a mapping that is theirs alone."""
+    """A few pages of private memory, all written to, in a separate mapping."""
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, _PAGES * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        # Unlike its neighbours in this, it is not merged with them into one mapping.
+        # This keeps it from being merged with its neighbours into one mapping.
         self._map.madvise(mmap.MADV_DONTDUMP)
         with suppress(OSError):  # no kernel has to know of huge pages
             self._map.madvise(mmap.MADV_NOHUGEPAGE)
@@ -171,7 +171,7 @@ class Block:
         self._map[place] = (self._map[place] + 1) % 256
 
     def copied(self, child: int) -> list[int]:
-        """The pages that this process and its child no longer have in common."""
+        """The pages that this process and its child no longer share."""
         mine, its = (pages_of(pid, self.address, self.length) for pid in (os.getpid(), child))
         return copied(mine, its)
 
@@ -184,13 +184,13 @@ class Block:
         )
 
     def shows_frames(self) -> bool:
-        """Whether this user may see the numbers of frames."""
+        """Whether this user may read frame numbers."""
         return any(page.frame for page in pages_of(os.getpid(), self.address, self.length))
 
 
 @contextmanager
 def _writer(block: Block) -> Iterator[tuple[int, Callable[[], None]]]:
-    """A child with a copy of the block: its pid, and what has it write into its page."""
+    """A child with a copy of the block: its pid, and a function that makes it write into its page."""
     ours, theirs = socket.socketpair()
 
     def write_when_told() -> None:
@@ -210,7 +210,7 @@ def _writer(block: Block) -> Iterator[tuple[int, Callable[[], None]]]:
 
 
 def _stack_pages(child: int) -> tuple[int, int]:
-    """How many pages of the caller's stack the child has too, and how many of them are copies."""
+    """How many pages of the caller's stack the child has, and how many of them are copies."""
     me = os.getpid()
     stack = mapping_of(me, stack_pointer(me))
     assert stack is not None
@@ -242,8 +242,8 @@ def _copy_on_write() -> Seen:
             and counted_last == (whole - 2 * page, 2 * page)
             and stack_copied > 0
         ),
-        detail=f"by {how}; of {stack} pages of the stack {stack_copied} are copied meanwhile: "
-        "it is so page by page, for all memory",
+        detail=f"by {how}; of {stack} pages of the stack {stack_copied} are copied: "
+        "all memory is copied page by page",
     )
 
 
@@ -257,7 +257,7 @@ def _copied_told(pages: list[int]) -> str:
 
 
 class Relation(NamedTuple):
-    """A caller and its child, as they were while the child lived."""
+    """A caller and its child, while the child lived."""
 
     suspended: bool
     shared: tuple[str, ...] | None
@@ -265,13 +265,13 @@ class Relation(NamedTuple):
     written: bool
 
 
-GivesBirth = Callable[[Body], "ramet.Child[object]"]
+MakeChild = Callable[[Body], "ramet.Child[object]"]
 
 
-def _relation(gives_birth: GivesBirth) -> Relation:
+def _relation(make_child: MakeChild) -> Relation:
     def make(body: Body) -> "ramet.Child[object]":
         have_undo_list()
-        return gives_birth(body)
+        return make_child(body)
 
     with caller_and_child(make) as scene:
         suspended = not scene.caller_goes_on
@@ -279,7 +279,7 @@ def _relation(gives_birth: GivesBirth) -> Relation:
         exit_signal = int(proc_stat(scene.child, _EXIT_SIGNAL_FIELD))
         scene.let_child_go()
     heap: list[str] = []
-    with gives_birth(lambda: heap.append("child")) as child:
+    with make_child(lambda: heap.append("child")) as child:
         child.wait(PATIENCE_SECONDS)
     return Relation(suspended, shared, exit_signal, written=bool(heap))
 
@@ -299,7 +299,7 @@ def _vfork_is_clone() -> Seen:
         ),
         detail="clone(VM|VFORK|SIGCHLD): "
         f"{'the same' if cloned == vforked else _relation_told(cloned)}; "
-        "the library adds PIDFD, and CLEAR_SIGHAND for Python's sake",
+        "the library adds PIDFD, and CLEAR_SIGHAND, since Python's handlers must not run in the child",
     )
 
 
@@ -319,7 +319,7 @@ def _relation_told(seen: Relation) -> str:
 
 
 class Depths(NamedTuple):
-    """Where two stack pointers stand, and whether the caller comes back while a program runs."""
+    """Two stack pointers, and whether the caller resumes while a program runs."""
 
     caller: int
     child: int
@@ -327,8 +327,8 @@ class Depths(NamedTuple):
     back_at_exec: bool
 
 
-def _depths(gives_birth: GivesBirth) -> Depths:
-    with caller_and_child(gives_birth, become_program) as scene:
+def _depths(make_child: MakeChild) -> Depths:
+    with caller_and_child(make_child, become_program) as scene:
         caller, child = _waiting_pointer(scene.caller), _waiting_pointer(scene.child)
         stack = mapping_of(scene.caller, caller)
         same_stack = stack is not None and child in stack
@@ -359,16 +359,16 @@ def _nothing() -> None:
 def _vfork_keeps_stack_pointer() -> Seen:
     stack = lowlevel.Stack(_STACK_BYTES)
     cloned = _pointers(debug(lambda: _clone_and_wait(stack), [Event.FORK]))
-    born = _pointers(debug(_vfork_and_wait, [Event.VFORK]))
+    made = _pointers(debug(_vfork_and_wait, [Event.VFORK]))
     later = _depths(ramet.vfork)
     below = later.caller - later.child
     return Seen(
         without=_clone_told(cloned, stack),
-        with_=f"vfork(): child's stack pointer {born.child:#x}, caller's {born.caller:#x}; later "
+        with_=f"vfork(): child's stack pointer {made.child:#x}, caller's {made.caller:#x}; later "
         f"{below} bytes below the caller's, {'in' if later.same_stack else 'not in'} its stack",
         verdict=verdict(
             _lies_in(stack, cloned.child)
-            and born.child == born.caller
+            and made.child == made.caller
             and below > 0
             and later.same_stack
             and later.back_at_exec

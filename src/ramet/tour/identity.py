@@ -1,4 +1,4 @@
-"""The flags that decide who the child is: its parent, its process, the ways to name it."""
+"""The flags that decide the child's parent, process and descriptor."""
 
 import errno
 import os
@@ -15,14 +15,14 @@ from ramet import CloneFlag, ExitStatus, lowlevel
 from .probes import PATIENCE_SECONDS, WALL, proc_stat
 from .row import Row, Seen, Verdict, verdict
 
-_GROUP = "Who the child is"
+_GROUP = "Identity of the child"
 _EXIT_SIGNAL_FIELD = 38
 _STACK_BYTES = 256 * 1024
 
 
 @contextmanager
 def _blocked(number: signal.Signals) -> Iterator[None]:
-    """Let the signal wait; what of it is still waiting at the end is dropped."""
+    """Block the signal; discard what is still pending at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     try:
         yield
@@ -40,7 +40,7 @@ def _signal_name(number: int) -> str:
 
 
 class Ancestry(NamedTuple):
-    """A caller, the child that it made, and what the child says of itself."""
+    """A caller, its child, and what the child reports of itself."""
 
     caller: int
     child: int
@@ -59,7 +59,7 @@ def _make_child(flags: CloneFlag) -> Ancestry:
 
 
 def _ancestry(flags: CloneFlag) -> tuple[Ancestry, int]:
-    """Of a child of a child of ours; and whose end sent us the first SIGUSR1."""
+    """Of a grandchild of ours, and of the task whose end sent us the first SIGUSR1."""
     with _blocked(signal.SIGUSR1):
         caller = ramet.clone(_make_child, flags, flags=0, exit_signal=signal.SIGUSR1)
         seen = caller.result()
@@ -98,7 +98,7 @@ def _ancestry_told(seen: Ancestry, me: int) -> str:
 
 
 class Task(NamedTuple):
-    """What a new task says of itself, and whether a signal to the caller's process waits for it."""
+    """What a new task reports of itself, and whether a signal to the caller's process is pending for it."""
 
     pid: int
     tid: int
@@ -158,7 +158,7 @@ def _task_told(task: Task, me: int) -> str:
 
 
 class Descriptor(NamedTuple):
-    """What a pidfd says: of whom, and whether it was readable before and after the end."""
+    """What a pidfd shows: its task, and whether it was readable before and after the end."""
 
     names_child: bool
     before: bool
@@ -174,7 +174,7 @@ def _readable(fd: int, seconds: float) -> bool:
     return bool(select.select([fd], [], [], seconds)[0])
 
 
-def _born(flags: CloneFlag) -> tuple[int, int]:
+def _made(flags: CloneFlag) -> tuple[int, int]:
     """A child's pid, and what the kernel wrote where a pidfd would go: -1 when nothing."""
     word = lowlevel.TidWord(-1)
     stack = lowlevel.Stack(_STACK_BYTES)
@@ -196,9 +196,9 @@ def _observe(pid: int, pidfd: int) -> Descriptor:
 
 
 def _pidfd() -> Seen:
-    pid, nothing = _born(CloneFlag(0))
+    pid, nothing = _made(CloneFlag(0))
     _end(pid)
-    pid, pidfd = _born(CloneFlag.PIDFD)
+    pid, pidfd = _made(CloneFlag.PIDFD)
     try:
         seen = _observe(pid, pidfd)
     finally:
@@ -209,7 +209,7 @@ def _pidfd() -> Seen:
         with_=f"a descriptor {'of the child' if seen.names_child else 'of another task'}; "
         f"{_readability(seen.before)} while it runs, {_readability(seen.after)} at its end",
         verdict=verdict(nothing == -1 and seen == Descriptor(True, before=False, after=True)),
-        detail="the child was ended through it, by pidfd_send_signal(2)",
+        detail="the child was killed through it, by pidfd_send_signal(2)",
     )
 
 
@@ -223,7 +223,7 @@ _OLD_PID_BIT = 0x1000
 
 
 def _pid() -> Seen:
-    pid, pidfd = _born(CloneFlag(_OLD_PID_BIT))
+    pid, pidfd = _made(CloneFlag(_OLD_PID_BIT))
     _end(pid)
     if pidfd >= 0:
         os.close(pidfd)
@@ -233,7 +233,7 @@ def _pid() -> Seen:
         without=f"bit {_OLD_PID_BIT:#x} as it is today: {given}, and a child with its own pid",
         with_=f"the library refuses: {refusal}",
         verdict=verdict(pidfd >= 0 and pid != os.getpid() and refusal == "EINVAL", Verdict.GONE),
-        detail="dropped in 2.5.16, and PIDFD has its bit since 5.2; THREAD comes nearest",
+        detail="dropped in 2.5.16, and PIDFD has its bit since 5.2; THREAD is the nearest",
     )
 
 
@@ -243,14 +243,14 @@ def _refusal() -> str:
     except ramet.CloneError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
     with child:
-        return f"not at all, it made task {child.pid}"
+        return f"not refused: it made task {child.pid}"
 
 
 ROWS = (
     Row(
         "PARENT",
         _GROUP,
-        "makes the caller's parent the child's parent, and real parent, as well",
+        "makes the caller's parent the child's parent, and real parent",
         _parent,
     ),
     Row(
@@ -259,6 +259,6 @@ ROWS = (
         "puts the child into the caller's thread group, with its signal descriptor; needs SIGHAND",
         _thread,
     ),
-    Row("PIDFD", _GROUP, "gives the caller a descriptor that stands for the child", _pidfd),
+    Row("PIDFD", _GROUP, "gives the caller a descriptor of the child", _pidfd),
     Row("PID", _GROUP, "gives the child the caller's own pid", _pid),
 )

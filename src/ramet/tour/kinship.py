@@ -1,4 +1,4 @@
-"""What two tasks have in common, by kcmp(2)."""
+"""What two tasks share, by kcmp(2)."""
 
 from ramet import CloneFlag
 
@@ -28,9 +28,9 @@ def shared_by(pid: int, other: int) -> tuple[str, ...] | None:
 
 
 def in_words(shared: tuple[str, ...] | None) -> str:
-    """For a row."""
+    """The text for a row."""
     if shared is None:
-        return "may not ask kcmp"
+        return "kcmp is not permitted"
     return f"shares {', '.join(shared) or 'nothing'}"
 
 

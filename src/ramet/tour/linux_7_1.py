@@ -24,11 +24,11 @@ _SINCE = "7.1"
 
 
 def _where_known(act: Callable[[], T]) -> T:
-    """What act returns, where the kernel knows the flags that it uses."""
+    """What act returns, where the kernel has the flags that it uses."""
     try:
         return act()
     except CloneError as error:
-        # Later kernels know the flags: what they refuse with EINVAL is what we asked for.
+        # Later kernels have the flags: their EINVAL is about the request.
         too_old = parse_release(platform.release()) < parse_release(_SINCE)
         if error.errno != errno.ENOSYS and not (too_old and error.errno == errno.EINVAL):
             raise
@@ -36,7 +36,7 @@ def _where_known(act: Callable[[], T]) -> T:
 
 
 def _make(flags: CloneFlag, fn: Callable[[object], int], exit_signal: int = 0) -> tuple[int, int]:
-    """A child's pid, and a pidfd of it that is the caller's to close."""
+    """A child's pid, and a pidfd of it that the caller closes."""
     args = lowlevel.CloneArgs(flags=flags | CloneFlag.PIDFD, exit_signal=exit_signal)
     word = args.pidfd = lowlevel.TidWord(-1)
     return lowlevel.clone3(args, fn), word.value
@@ -91,7 +91,7 @@ def autoreap() -> Seen:
 
 
 def _remains_told(remains: Remains) -> str:
-    wait = "gives its status" if remains.waited_for else "says ECHILD"
+    wait = "gives its status" if remains.waited_for else "gives ECHILD"
     left = "a zombie is left" if remains.state == "Z" else f"its state is: {remains.state}"
     return f"{left}; wait {wait}"
 
@@ -115,7 +115,7 @@ def no_new_privs() -> Seen:
         without=f"NoNewPrivs {without}",
         with_=f"NoNewPrivs {with_}",
         verdict=verdict(without == mine and with_ == 1),
-        detail="the caller has it already, and every child inherits it" if mine else "",
+        detail="the caller has it set, and every child inherits it" if mine else "",
     )
 
 
@@ -124,7 +124,7 @@ def no_new_privs() -> Seen:
 
 @contextmanager
 def _pidfd_of_call_closed(flags: CloneFlag) -> Iterator[tuple[int, socket.socket]]:
-    """A child whose call's pidfd has been closed: another pidfd of it, and a line to it."""
+    """A child whose call's pidfd was closed: another pidfd of it, and a socket to it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         pid, pidfd = _make(flags | CloneFlag.AUTOREAP, partial(_echo, theirs, ours))
@@ -165,7 +165,7 @@ def pidfd_autokill() -> Seen:
     """Closing the pidfd ends the child that has the flag, and no other."""
 
     def with_flag() -> tuple[bool, bool]:
-        # A plain user may have it with NNP alone, since it could kill what has gained rights.
+        # A plain user may use it only with NNP, since it could kill a program that gained rights.
         with _pidfd_of_call_closed(CloneFlag.PIDFD_AUTOKILL | CloneFlag.NNP) as (other, line):
             ended = _ends(other)
             return ended, _answers(line)
@@ -184,7 +184,7 @@ def pidfd_autokill() -> Seen:
 
 
 class Mounts(NamedTuple):
-    """A child's mount namespace: which it is, its mounts, and what its root directory holds."""
+    """A child's mount namespace: its number, its mounts, and the entries of its root directory."""
 
     namespace: int
     mounts: int
@@ -192,7 +192,7 @@ class Mounts(NamedTuple):
 
 
 def _mounts_of_child(flags: CloneFlag) -> Mounts:
-    """Looked at from outside, since there is no /proc in an empty namespace."""
+    """Read from outside, since an empty namespace has no /proc."""
     ours, theirs = socket.socketpair()
 
     def list_root() -> int:

@@ -1,7 +1,7 @@
-"""A few instructions for children that must not touch libc: what native code of the tour there is.
+"""A few instructions for children that must not use libc: the tour's native code.
 
-A child whose thread register points anywhere, or that shares it with another task, can call nothing
-that looks at its thread-local block. These functions look at none, and each takes one word.
+A child whose thread pointer is arbitrary, or another task's, can call nothing
+that reads its thread-local block. These functions read none, and each takes one word.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ class MachineCode:
     aarch64: tuple[int, ...]
 
     def load(self) -> int:
-        """Its address in executable memory, which stays until this process ends.
+        """Its address in executable memory, which is kept until this process ends.
 
         Source: mmap(2), mprotect(2).
         """
@@ -43,7 +43,7 @@ class MachineCode:
         try:
             checked(LIBC.mprotect(ctypes.c_void_p(address), size, _READ_EXECUTE))
         except OSError:
-            raise NotPermitted("executable memory for native code is refused here") from None
+            raise NotPermitted("executable memory for native code is not permitted here") from None
         return int(address)
 
     def _here(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What /proc tells of a task's memory: its mappings, its pages, its stack pointer."""
+"""What /proc shows of a task's memory: its mappings, its pages, its stack pointer."""
 
 import mmap
 import struct
@@ -24,7 +24,7 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Page:
-    """One entry of /proc/PID/pagemap; the frame is 0 for those who may not know it."""
+    """One entry of /proc/PID/pagemap; the frame is 0 for users who may not read it."""
 
     present: bool
     exclusive: bool
@@ -41,7 +41,7 @@ def parse_mapping(line: str) -> Mapping:
 def parse_page(entry: int) -> Page:
     """Read an entry of pagemap: proc_pid_pagemap(5)."""
     present = bool(entry & _PRESENT)
-    # Of a page that is swapped out the low bits tell where it lies, not in which frame.
+    # The low bits of a page that is swapped out are no frame number.
     return Page(present, bool(entry & _EXCLUSIVE), entry & _FRAME_BITS if present else 0)
 
 
@@ -88,7 +88,7 @@ def pages_of(pid: int, start: int, length: int) -> list[Page]:
 def stack_pointer(pid: int) -> int:
     """The user-mode stack pointer of a task that is not running.
 
-    Raises ProcessLookupError when it runs or is gone, PermissionError where /proc hides it.
+    Raises ProcessLookupError when it runs or is gone, PermissionError where /proc may not be read.
     """
     with open(f"/proc/{pid}/syscall") as syscall:
         pointer = parse_stack_pointer(syscall.read())

@@ -1,4 +1,4 @@
-"""The flags that give a child a namespace of its own: each by its link and by an effect."""
+"""The flags that give a child its own namespace: each shown by its link and by an effect."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ _REFUSALS = {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS}
 
 
 def permitted(act: Callable[[CloneFlag], T]) -> tuple[T, str]:
-    """What act returns, and in words what flag it needed beside its own: none, or NEWUSER."""
+    """What act returns, and in words which flag it needed besides its own: none, or NEWUSER."""
     refusal = None
     for needed in (CloneFlag(0), CloneFlag.NEWUSER):
         try:
@@ -34,7 +34,9 @@ def permitted(act: Callable[[CloneFlag], T]) -> tuple[T, str]:
             if error.errno not in _REFUSALS:
                 raise
             refusal = error
-    raise NotPermitted(f"needs CAP_SYS_ADMIN, or user namespaces open to all ({refusal})")
+    raise NotPermitted(
+        f"needs CAP_SYS_ADMIN, or user namespaces allowed to plain users ({refusal})"
+    )
 
 
 def _run(function: Callable[[], T], flags: CloneFlag) -> tuple[T, str]:
@@ -56,11 +58,11 @@ def _link(name: str, own: bool) -> str:
     return f"ns/{name} {'is new' if own else 'is the same'}"
 
 
-# ---- on a stage: NEWNS, NEWUTS, NEWIPC
+# ---- in a namespace made for the row: NEWNS, NEWUTS, NEWIPC
 
 
 class Act(NamedTuple):
-    """What became of one child's act: whether its namespace was new, whether its parent saw it."""
+    """The effect of one child's act: whether its namespace was new, whether its parent saw it."""
 
     own: bool
     shown: bool
@@ -68,10 +70,10 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """An act that its doer's parent sees if they share a namespace.
+    """An act that the child's parent sees if they share a namespace.
 
     Without the flag it would mount something on this machine, or rename it: so the parent is not
-    the caller but a task that has a namespace of this kind already, and takes it along.
+    the caller but a task in a new namespace of this kind, which ends with it.
     """
 
     flag: CloneFlag
@@ -83,7 +85,7 @@ class Stage:
     not_shown: str
 
     def experiment(self) -> Seen:
-        """Have two children act, and say what their parent saw."""
+        """Have two children act, and report what their parent saw."""
         _require_namespace(self.link)
         (without, with_), how = _run(self._play, self.flag)
         return Seen(
@@ -116,7 +118,7 @@ _FOLDER = "/dev"  # it is everywhere
 
 
 def _keep_mounts_private() -> None:
-    # A copied mount may be set to show in the original what is mounted below it.
+    # Mounts may propagate from a copied namespace to the original.
     checked(LIBC.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None))
 
 
@@ -130,7 +132,7 @@ _NEWNS = Stage(
     prepare=_keep_mounts_private,
     act=_mount,
     look=lambda: os.stat(_FOLDER).st_dev,
-    shown="the child's mount is there for its parent",
+    shown="its parent sees the child's mount",
     not_shown="its parent does not see the child's mount",
 )
 
@@ -145,7 +147,7 @@ _NEWUTS = Stage(
 )
 
 _IPC_CREAT, _IPC_RMID = 0o1000, 0
-_KEY = 1  # free: the stage's namespace begins empty
+_KEY = 1  # free: the namespace is new, and empty
 
 
 def _semaphore() -> int:
@@ -173,7 +175,7 @@ _MAPPED_USER = 7
 
 
 class User(NamedTuple):
-    """Who a task is, before and after a line in its uid_map."""
+    """A task's ids, before and after a line in its uid_map."""
 
     namespace: int
     uid: int
@@ -199,7 +201,7 @@ def _newuser() -> Seen:
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        raise NotPermitted(f"needs user namespaces open to all ({error})") from None
+        raise NotPermitted(f"needs user namespaces allowed to plain users ({error})") from None
     overflow, every = _number("kernel/overflowuid"), (2 << _number("kernel/cap_last_cap")) - 1
     return Seen(
         without=f"{_link('user', without.namespace != mine.namespace)}; uid {without.uid}, "
@@ -212,7 +214,7 @@ def _newuser() -> Seen:
             and (with_.uid, with_.mapped_uid) == (overflow, _MAPPED_USER)
             and with_.capabilities == every
         ),
-        detail="the capabilities count only over what belongs to the new namespace",
+        detail="the capabilities hold only over what belongs to the new namespace",
     )
 
 
@@ -225,7 +227,7 @@ def _number(name: str) -> int:
 
 
 class Pids(NamedTuple):
-    """A child's namespace, its pid and parent as it sees them, and its pid as its parent does."""
+    """A child's namespace, its pid and parent as it sees them, and its pid as its parent sees it."""
 
     namespace: int
     pid: int
@@ -272,7 +274,7 @@ def _pids_told(pids: Pids, mine: int) -> str:
 
 
 class Network(NamedTuple):
-    """A namespace, its interfaces, and whether the name of the caller's socket is taken there."""
+    """A namespace, its interfaces, and whether the name of the caller's socket is in use in it."""
 
     namespace: int
     interfaces: tuple[str, ...]
@@ -297,7 +299,7 @@ def _is_taken(name: str) -> bool:
 
 def _newnet() -> Seen:
     _require_namespace("net")
-    # A name in the abstract space: it belongs to the network namespace and leaves no file.
+    # An abstract name: it belongs to the network namespace and leaves no file.
     name = f"\0ramet-tour-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(name)
@@ -330,7 +332,7 @@ def _network_told(network: Network, mine: Network) -> str:
 
 
 class Cgroups(NamedTuple):
-    """A namespace, and the paths in the hierarchies of control groups as its members see them."""
+    """A namespace, and the paths of the cgroup hierarchies as its members see them."""
 
     namespace: int
     paths: tuple[str, ...]
@@ -346,7 +348,7 @@ def _newcgroup() -> Seen:
     without = ramet.clone(_cgroups).result()
     with_, how = _run(_cgroups, CloneFlag.NEWCGROUP)
     if set(mine.paths) == {"/"}:
-        at_root = "the caller is at the root already: here only the link shows it"
+        at_root = "the caller's cgroup is the root: only the link shows it here"
         how = f"{at_root}; {how}" if how else at_root
     return Seen(
         without=_cgroups_told(without, mine),
@@ -387,7 +389,7 @@ def _times() -> Times:
 
 
 def _set_clock_and_exec(output: int) -> None:
-    """Move the new namespace's clock before the first task is in it, then enter it by exec."""
+    """Set the new namespace's clock before the first task is in it, then enter it by exec."""
     with open("/proc/self/timens_offsets", "w") as offsets:
         offsets.write(f"boottime {_DAYS_AHEAD * _SECONDS_A_DAY} 0\n")
     os.dup2(output, 1)
@@ -395,7 +397,7 @@ def _set_clock_and_exec(output: int) -> None:
 
 
 def _days_ahead(flags: CloneFlag) -> int:
-    """By how many days the clock of a program is ahead that was started with VM and these flags."""
+    """By how many days the clock of a program started with VM and these flags is ahead."""
     reader, writer = os.pipe()
     with open(reader) as clock:
         try:
@@ -405,7 +407,7 @@ def _days_ahead(flags: CloneFlag) -> int:
         child.wait()
         told = clock.read()
     if not told:
-        raise child.exception() or ChildProcessError("the program did not tell its time")
+        raise child.exception() or ChildProcessError("the program printed no time")
     ahead = float(told) - time.clock_gettime(time.CLOCK_BOOTTIME)
     return round(ahead / _SECONDS_A_DAY)
 
@@ -442,25 +444,25 @@ ROWS = (
     Row(
         "NEWNS",
         _GROUP,
-        "gives the child a namespace of its own, its own view of the mounted file systems",
+        "gives the child its own namespace, its own view of the mounted file systems",
         _NEWNS.experiment,
     ),
-    Row("NEWUTS", _GROUP, "gives the child a host name of its own", _NEWUTS.experiment),
+    Row("NEWUTS", _GROUP, "gives the child its own host name", _NEWUTS.experiment),
     Row(
         "NEWIPC",
         _GROUP,
-        "gives the child System V objects and message queues of its own, none at first",
+        "gives the child its own System V objects and message queues, none at first",
         _NEWIPC.experiment,
     ),
     Row(
         "NEWUSER",
         _GROUP,
-        "gives the child user ids of its own, and all capabilities over what is theirs",
+        "gives the child its own user ids, and all capabilities over what they own",
         _newuser,
     ),
-    Row("NEWPID", _GROUP, "makes the child the first process of a new space of pids", _newpid),
-    Row("NEWNET", _GROUP, "gives the child a network of its own, with a loopback device", _newnet),
-    Row("NEWCGROUP", _GROUP, "shows the child its control group as the root of all", _newcgroup),
+    Row("NEWPID", _GROUP, "makes the child the first process of a new pid namespace", _newpid),
+    Row("NEWNET", _GROUP, "gives the child its own network, with a loopback device", _newnet),
+    Row("NEWCGROUP", _GROUP, "shows the child its cgroup as the root", _newcgroup),
     Row(
         "NEWTIME",
         _GROUP,

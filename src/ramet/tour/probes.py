@@ -1,4 +1,4 @@
-"""What the experiments ask of the kernel beside the library itself."""
+"""What the experiments read from the kernel without the library."""
 
 import ctypes
 import mmap
@@ -19,7 +19,7 @@ Ts = TypeVarTuple("Ts")
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-# Much longer than any observation takes; an experiment that reaches it says so by its exception.
+# Much longer than any observation takes; an experiment that reaches it raises an exception.
 PATIENCE_SECONDS = 5.0
 
 # waitpid(2) and waitid(2): children of every exit signal.
@@ -77,7 +77,7 @@ def exit_code(pid: int) -> int:
 
 
 class SharedWord:
-    """A word of memory that copies of this process go on sharing with it.
+    """A word of memory that copies of this process share with it.
 
     Source: mmap(2) MAP_SHARED.
     """
@@ -88,10 +88,10 @@ class SharedWord:
 
     @property
     def address(self) -> int:
-        """Where it lies."""
+        """Its address."""
         return ctypes.addressof(self._word)
 
     @property
     def value(self) -> int:
-        """What it holds now."""
+        """Its value now."""
         return self._word.value

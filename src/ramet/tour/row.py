@@ -1,4 +1,4 @@
-"""A row of the tour: one statement, observed on the running kernel without and with what it speaks of."""
+"""A row of the tour: one statement, tried on the running kernel without and with its subject."""
 
 import platform
 import re
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What the running kernel made of a statement."""
+    """Whether a statement holds on the running kernel."""
 
     HOLDS = "holds"
     CHANGED = "changed"
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 class Seen:
     """What was observed: without the flag (or before), with it (or after), and what follows.
 
-    ``needs``: the first Linux that can show it, where the verdict is that this one is too old.
+    ``needs``: the first Linux that can show it, where this one is too old.
     """
 
     without: str
@@ -39,9 +39,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Row:
-    """One statement of the book, or one flag, and the experiment that puts it to the kernel.
+    """One statement of the book, or one flag, and its experiment.
 
-    ``word``: what a statement is about, in a word; a flag's id is one.
+    ``word``: a statement's subject in one word; a flag has its id.
     """
 
     id: str
@@ -51,12 +51,12 @@ class Row:
     word: str = ""
 
 
-class NotPermitted(Exception):  # noqa: N818 - it tells what is so, not what went wrong
-    """Raised by an experiment that this machine, or this user, cannot do: says what is missing."""
+class NotPermitted(Exception):  # noqa: N818 - it states a fact, and is no error
+    """This machine, or this user, cannot do the experiment; the text says what is missing."""
 
 
 class TooOld(NotPermitted):
-    """The same, where it is the kernel that lacks: ``needs`` is the first Linux that has it."""
+    """The kernel cannot do it: ``needs`` is the first Linux that can."""
 
     def __init__(self, needs: str) -> None:
         release = platform.release()
@@ -65,16 +65,18 @@ class TooOld(NotPermitted):
 
 
 def parse_release(release: str) -> tuple[int, int]:
-    """The first two numbers of a kernel's release, (0, 0) when it begins with none."""
+    """The first two numbers of a kernel's release, (0, 0) when it has none."""
     numbers = re.match(r"(\d+)\.(\d+)", release)
     return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def lacking(since: str, answer: str) -> NotPermitted:
-    """For what came with that Linux, and was refused with this answer: by an older one, or by a filter."""
+    """The exception for a request that needs that Linux and got this answer: an old kernel, or a filter."""
     if parse_release(platform.release()) < parse_release(since):
         return TooOld(since)
-    return NotPermitted(f"is refused here ({answer}) though this kernel has it: a filter, perhaps")
+    return NotPermitted(
+        f"is refused here ({answer}) though this kernel has it: perhaps by a seccomp filter"
+    )
 
 
 def verdict(as_expected: bool, today: Verdict = Verdict.HOLDS) -> Verdict:

@@ -1,4 +1,4 @@
-"""Runs the rows of the tour, each in a process of its own that leaves nothing behind."""
+"""Runs the rows of the tour, each in its own process, which leaves nothing."""
 
 import contextlib
 import ctypes
@@ -29,7 +29,7 @@ _MODULES = (
 )
 
 _ROW_SECONDS = 10.0
-# Two cannot be changed, and two are Python's own business.
+# Two cannot be changed, and Python sets two itself.
 _SIGNALS_LEFT_ALONE = {signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, signal.SIGPIPE}
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
@@ -39,7 +39,7 @@ class UnknownRowError(ValueError):
 
 
 class Outcome(NamedTuple):
-    """A row, and what was seen of it here."""
+    """A row, and what was seen here."""
 
     row: Row
     seen: Seen
@@ -52,7 +52,7 @@ def all_rows() -> tuple[Row, ...]:
 
 
 def select_rows(rows: Iterable[Row], only: Iterable[str]) -> tuple[Row, ...]:
-    """The rows with these ids or words, in whatever case and with or without CLONE_; in the tour's order.
+    """The rows with these ids or words, in either case and with or without CLONE_; in the tour's order.
 
     Raises UnknownRowError, naming the nearest.
     """
@@ -73,7 +73,7 @@ def _known(name: str, by_name: dict[str, str]) -> str:
 
 
 def run(rows: Iterable[Row], row_seconds: float = _ROW_SECONDS) -> Iterator[Outcome]:
-    """Make the experiments, one after the other. row_seconds: how long one may take.
+    """Make the experiments, one after the other. row_seconds: the time limit of each.
 
     Source: prctl(2) PR_SET_CHILD_SUBREAPER.
     """
@@ -83,10 +83,10 @@ def run(rows: Iterable[Row], row_seconds: float = _ROW_SECONDS) -> Iterator[Outc
 
 
 def _observe(experiment: Callable[[], Seen], seconds: float) -> Seen:
-    """What an experiment sees in a session of its own, of which nothing is left afterwards.
+    """The result of an experiment in its own session, of which nothing is left afterwards.
 
-    A process of its own keeps an experiment's handlers, masks, directories and descriptors from the
-    next one, and its process group holds whatever it made, wherever in the tree that stands now.
+    Its own process keeps an experiment's handlers, masks, directories and descriptors from the
+    next one, and its process group holds all tasks that it made, under any parent.
     """
     group = 0
     try:
@@ -95,7 +95,7 @@ def _observe(experiment: Callable[[], Seen], seconds: float) -> Seen:
             try:
                 in_time = _has_ended(child, seconds)
             finally:
-                # The leader has not been reaped yet, so its number still means this group.
+                # The leader has not been reaped yet, so its pid is still this group's id.
                 _kill_group(group)
             return _seen_by(child) if in_time else _differs(f"no end after {seconds:g} seconds")
     finally:
@@ -116,7 +116,7 @@ def _in_own_session(experiment: Callable[[], Seen]) -> Seen:
 
 
 def _reset_signals() -> None:
-    """No handlers and nothing blocked, whatever the program that runs the tour has set or inherited."""
+    """Reset handlers and mask, which the program that runs the tour may have set or inherited."""
     for number in signal.valid_signals() - _SIGNALS_LEFT_ALONE:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -152,7 +152,7 @@ def _kill_group(group: int) -> None:
 
 
 def _reap_group(group: int) -> None:
-    """Reap what an experiment left to this process: orphans, and siblings made with PARENT."""
+    """Reap the tasks that an experiment left to this process: orphans, and siblings made with PARENT."""
     with contextlib.suppress(ChildProcessError):
         while group:
             os.waitid(os.P_PGID, group, os.WEXITED | WALL)
@@ -160,7 +160,7 @@ def _reap_group(group: int) -> None:
 
 @contextlib.contextmanager
 def _reaping_orphans() -> Iterator[None]:
-    """Be the parent of the orphans below, which not every machine's first process reaps."""
+    """Become the subreaper of orphans, which not every machine's init reaps."""
     before = ctypes.c_int()
     checked(LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0))
     checked(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""A caller and the child that it is just making, both held still to be looked at from outside."""
+"""A caller and the child that it is making, both stopped so that a third task can look at them."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ _SILENCE_SECONDS = 0.02
 _PROGRAM = "import sys; sys.stdin.read(1)"
 
 Body = Callable[[], object]
-GivesBirth = Callable[[Body], "ramet.Child[object]"]
+MakeChild = Callable[[Body], "ramet.Child[object]"]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The two tasks, while the child waits to be let go; neither is the task that looks."""
+    """The two tasks, while the child waits to go on; a third task looks at them."""
 
     caller: int
     child: int
@@ -33,15 +33,15 @@ class Scene:
     _to_child: socket.socket
 
     def let_child_go(self) -> bool:
-        """The child goes on to its end or its exec; whether the caller comes back from its call."""
+        """Let the child go on to its end or exec. Whether the caller returns from its call."""
         self._to_child.sendall(b"!")
         return self.caller_goes_on or _hears(self._to_caller, PATIENCE_SECONDS)
 
     def child_runs_program(self) -> bool:
-        """Whether the child becomes the program of ``become_program``, rather than ends.
+        """Whether the child becomes the program of ``become_program``, and does not end.
 
-        The caller comes back when the child leaves the memory, a moment before it is either; and a
-        caller of vfork() reaps at once what has ended.
+        The caller returns when the child leaves the memory, a moment before its exec or end is visible; and
+        a caller of vfork() reaps it at once.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -54,8 +54,8 @@ class Scene:
 
 
 @contextmanager
-def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> Iterator[Scene]:
-    """Have a new task make a child by ``gives_birth``, and hold the child before its last act."""
+def caller_and_child(make_child: MakeChild, last_act: Body = lambda: None) -> Iterator[Scene]:
+    """Have a new task call ``make_child``, and hold the child before its last act."""
     with _line() as (to_caller, of_caller), _line() as (to_child, of_child):
 
         def body() -> None:
@@ -65,10 +65,10 @@ def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> 
                 last_act()
 
         def caller() -> None:
-            # So that both hear of it when the one who looks is gone.
+            # So that both get an end of file when the third task is gone.
             to_caller.close()
             to_child.close()
-            with gives_birth(body), suppress(BrokenPipeError):
+            with make_child(body), suppress(BrokenPipeError):
                 of_caller.sendall(b"!")
                 of_caller.recv(1)
 
@@ -76,7 +76,7 @@ def caller_and_child(gives_birth: GivesBirth, last_act: Body = lambda: None) -> 
             of_caller.close()
             of_child.close()
             told = to_child.recv(32)
-            if not told:  # there was no clone call, and this raises what there was
+            if not told:  # the clone call failed, and this raises its error
                 task.result(PATIENCE_SECONDS)
             child = int(told)
             goes_on, state = _settled(task.pid, to_caller)
@@ -92,7 +92,7 @@ def become_program() -> None:
 
 
 def _settled(caller: int, to_caller: socket.socket) -> tuple[bool, str]:
-    """Whether the caller's call has come back, and its state: once it has, or sleeps in it."""
+    """Whether the caller's call has returned, and its state: once it has, or is suspended in it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if _hears(to_caller, _SILENCE_SECONDS):

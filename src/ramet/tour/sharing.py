@@ -31,11 +31,11 @@ _GROUP = "What a child shares"
 _STACK_BYTES = 256 * 1024
 
 
-# ---- what kcmp says, where it may be asked
+# ---- what kcmp says, where it is permitted
 
 
 def shares(kind: KcmpType) -> bool | None:
-    """In a child: whether it has this in common with its parent; None where kcmp is not allowed."""
+    """In a child: whether it shares this with its parent; None where kcmp is not permitted."""
     try:
         return kcmp(os.getpid(), os.getppid(), kind) == 0
     except (OSError, NotImplementedError):
@@ -48,7 +48,7 @@ def _agrees(without: bool | None, with_: bool | None) -> bool:
 
 def _kcmp_says(without: bool | None, with_: bool | None) -> str:
     if None in {without, with_}:
-        return "kcmp could not be asked here"
+        return "kcmp is not permitted here"
     words = {False: "two", True: "one and the same"}
     return f"kcmp sees {words[bool(without)]} without, {words[bool(with_)]} with"
 
@@ -114,9 +114,9 @@ def _places(seen: tuple[str, str], root: str) -> str:
 
 
 def _roots() -> tuple[str, str]:
-    """The caller's root after its child's chroot, without FS and with it; "" where none is allowed.
+    """The caller's root after its child's chroot, without FS and with it; "" where chroot is not permitted.
 
-    A plain user has CAP_SYS_CHROOT in a user namespace of its own, so that is tried, too.
+    A plain user has CAP_SYS_CHROOT in its own user namespace, so that is tried, too.
     """
     for flags in (0, F.NEWUSER):
         with contextlib.suppress(PermissionError, CloneError):
@@ -125,7 +125,7 @@ def _roots() -> tuple[str, str]:
 
 
 def _root_after_chroot(flags: int) -> str:
-    os.chroot("/")  # changes nothing, and says beforehand whether it is allowed
+    os.chroot("/")  # changes nothing, and shows whether it is permitted
     old_root, proc = os.open("/", os.O_PATH | os.O_DIRECTORY), os.stat("/proc")
     try:
         with ramet.clone(_leave_for_proc, flags=flags) as child:
@@ -198,7 +198,7 @@ def _has(number: int, field: str) -> bool:
 
 
 def catch(number: int) -> None:
-    """Set a handler in the kernel's table, from any thread or task; it is never meant to run."""
+    """Set a handler in the kernel's table, from any thread or task; it never runs."""
     LIBC.signal(number, LIBC.getpid)
 
 
@@ -227,8 +227,8 @@ def _handlers() -> Seen:
         without=_what_parent_has(own),
         with_=_what_parent_has(shared),
         verdict=verdict(own == (False, *alone) and shared == (True, *alone), Verdict.CHANGED),
-        detail="the handlers alone are shared: the blocked mask is each task's own, "
-        "and pending signals are shared by THREAD only",
+        detail="only the handlers are shared: each task has its own blocked mask, "
+        "and only THREAD shares pending signals",
     )
 
 
@@ -255,7 +255,7 @@ def _cleared_handlers() -> Seen:
         without=f"what parent catches is {own[0]} in child, what it ignores {own[1]}",
         with_=f"what parent catches is {cleared[0]} in child, what it ignores {cleared[1]}",
         verdict=verdict(own == ("caught", "ignored") and cleared == ("default", "ignored")),
-        detail="what is ignored stays so, as with exec",
+        detail="ignored signals stay ignored, as at an exec",
     )
 
 
@@ -266,7 +266,7 @@ def _disposition(number: int) -> str:
 
 
 def _where_known(flag: F, fn: Callable[[], T]) -> T:
-    """Ask a child with a flag that this kernel may be too old for."""
+    """Make a child with a flag that this kernel may be too old for."""
     try:
         return ask(flag, fn)
     except CloneError as error:
@@ -322,7 +322,7 @@ def _semaphore_undo() -> Seen:
 
 # ---- IO
 
-# No libc wraps these two.
+# libc has no wrapper for these two.
 _IOPRIO_NUMBERS = {"x86_64": (251, 252), "aarch64": (30, 31)}
 _IOPRIO_WHO_PROCESS = 1
 _BEST_EFFORT = 2 << 13
@@ -387,7 +387,7 @@ def _exit_signal() -> Seen:
         without=f"low byte {none[0]}: parent gets {none[1]}",
         with_=f"low byte {user[0]}: parent gets {user[1]}",
         verdict=verdict(none == ("0", "no signal") and user == ("12", "SIGUSR2")),
-        detail="clone3 has a field of its own for it",
+        detail="clone3 has a separate field for it",
     )
 
 
@@ -401,8 +401,13 @@ ROWS: tuple[Row, ...] = (
         "shares the tables of signal handlers, of blocked and of pending signals; needs VM",
         _handlers,
     ),
-    Row("SYSVSEM", _GROUP, "shares the undo operations of System V semaphores", _semaphore_undo),
+    Row("SYSVSEM", _GROUP, "shares the undo list of System V semaphores", _semaphore_undo),
     Row("IO", _GROUP, "shares the I/O context (since 2.6.25)", _io_priority),
     Row("CLEAR_SIGHAND", _GROUP, "resets the signal handlers (since 5.5)", _cleared_handlers),
-    Row("CSIGNAL", _GROUP, "the low byte: the signal to the parent at the end", _exit_signal),
+    Row(
+        "CSIGNAL",
+        _GROUP,
+        "the low byte: the signal that the child's end sends to its parent",
+        _exit_signal,
+    ),
 )

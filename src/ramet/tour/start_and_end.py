@@ -1,4 +1,4 @@
-"""The flags that decide how the child is born, and what becomes of it at its end."""
+"""The flags that decide how the child starts, and what happens at its end."""
 
 import ctypes
 import errno
@@ -36,10 +36,10 @@ class Call(NamedTuple):
 
 
 def _look_on(flags: CloneFlag, last_act: Body) -> Call:
-    def gives_birth(body: Body) -> ramet.Child[object]:
+    def make_child(body: Body) -> ramet.Child[object]:
         return ramet.clone(body, flags=flags)
 
-    with caller_and_child(gives_birth, last_act) as scene:
+    with caller_and_child(make_child, last_act) as scene:
         return _follow_to_its_end(scene)
 
 
@@ -102,7 +102,7 @@ def _stopped() -> Seen:
     given = _old_stopped_bit()
     return Seen(
         without=f"bit {_OLD_STOPPED_BIT:#x} as it is today: {given}",
-        with_=f"the library does it: state {state}, "
+        with_=f"the library stops the child: state {state}, "
         f"{'runs' if ran else 'does not run'} after SIGCONT",
         verdict=verdict("cgroup namespace" in given and state == "T" and ran, Verdict.GONE),
         detail="dropped in 2.6.38, and NEWCGROUP has its bit since 4.6",
@@ -110,7 +110,7 @@ def _stopped() -> Seen:
 
 
 def _old_stopped_bit() -> str:
-    """What the kernel makes of the bit: a namespace for root, a refusal for a plain user."""
+    """What the kernel does with the bit: a namespace for root, a refusal for a plain user."""
 
     def look() -> tuple[str, int]:
         me = os.getpid()
@@ -135,7 +135,7 @@ _CODE = 5
 
 
 class Ending(NamedTuple):
-    """What can be known of a child from its caller."""
+    """What its caller can see of a child."""
 
     exit_signal: int
     shared: tuple[str, ...] | None
@@ -187,7 +187,7 @@ def _ending_told(ending: Ending) -> str:
 def _clone3_of_kernel(flags: CloneFlag) -> str:
     """The kernel's own answer, where the library would refuse before asking it."""
     args = struct.pack("=8Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
-    # Should the kernel make a child after all, no other thread of ours may come between.
+    # In case the kernel makes a child, no other thread of ours may run in between.
     libc = ctypes.PyDLL(None, use_errno=True)
     pid = libc.syscall(ctypes.c_long(_CLONE3_NUMBER), args, ctypes.c_long(len(args)))
     if pid == 0:
@@ -196,7 +196,7 @@ def _clone3_of_kernel(flags: CloneFlag) -> str:
 
 
 def _clone_of_libc(flags: CloneFlag) -> str:
-    """The answer to libc's wrapper, which knows the order of the arguments on every machine."""
+    """The answer to libc's wrapper, which has the argument order of every machine."""
     stack, pidfd = lowlevel.Stack(_STACK_BYTES), ctypes.c_int(-1)
     libc = ctypes.PyDLL(None, use_errno=True)
     top, end = ctypes.c_void_p(stack.top), ctypes.cast(libc._exit, ctypes.c_void_p)
@@ -231,18 +231,18 @@ def _into_cgroup() -> Seen:
                 raise lacking("5.7", "ENOSYS") from None
             raise NotPermitted(f"needs the right to move tasks ({error.strerror})") from None
     return Seen(
-        without=f"born in {without}, where the caller is",
-        with_=f"born in {with_}",
+        without=f"starts in {without}, the caller's",
+        with_=f"starts in {with_}",
         verdict=verdict(without == mine and with_ == path != mine),
-        detail="the group was made for it and is removed again",
+        detail="the cgroup was made for this row and is removed again",
     )
 
 
 ROWS = (
     Row("VFORK", _GROUP, "set when the call is vfork()", _vfork),
-    Row("STOPPED", _GROUP, "lets the child begin in the stopped state", _stopped),
-    Row("DETACHED", _GROUP, "a leftover that the kernel ignores", _detached),
-    Row("INTO_CGROUP", _GROUP, "has the child born in a control group (since 5.7)", _into_cgroup),
+    Row("STOPPED", _GROUP, "makes the child start in the stopped state", _stopped),
+    Row("DETACHED", _GROUP, "has no effect: the kernel ignores it", _detached),
+    Row("INTO_CGROUP", _GROUP, "makes the child start in a cgroup (since 5.7)", _into_cgroup),
     Row(
         "AUTOREAP",
         _GROUP,

@@ -47,7 +47,7 @@ def _light_weight_process() -> Seen:
 
 
 def _shared_by(flags: int) -> list[str]:
-    """What of a child's doings its parent finds afterwards."""
+    """Which of a child's changes its parent sees afterwards."""
     heap: list[str] = []
     os.chdir("/")
 
@@ -91,7 +91,7 @@ def _exit_code() -> Seen:
         without=f"fn returns 0: exit code {nothing}",
         with_=f"fn returns 42: exit code {answer}; 298: {more}",
         verdict=verdict((nothing, answer, more) == (0, 42, 42)),
-        detail="8 bits of it reach the waiter",
+        detail="wait returns 8 bits of it",
     )
 
 
@@ -141,7 +141,7 @@ def _other_bytes() -> Seen:
         verdict=verdict(
             (kept, reset, number) == (1, True, "145") and new_time is not False, Verdict.CHANGED
         ),
-        detail="clone3 (Linux 5.3) has 64 bits, and the exit signal apart from them",
+        detail="clone3 (Linux 5.3) has 64 bits, and a separate field for the exit signal",
     )
 
 
@@ -169,11 +169,11 @@ def _time_namespace() -> int:
 
 
 def _raw_clone(flags: int, act: Callable[[], int]) -> int:
-    """The system call itself, which knows no fn: what act gives there is the child's exit code."""
+    """The system call itself, which takes no fn: act's result is the child's exit code."""
     number = _CLONE_NUMBERS.get(platform.machine())
     if number is None:
         raise NotPermitted(f"clone has no known number on {platform.machine()}")
-    # PyDLL keeps the GIL, so that it is the child's, too.
+    # PyDLL keeps the GIL, so that the child has it, too.
     arguments = map(ctypes.c_ulong, (number, flags, 0, 0, 0, 0))
     pid = checked(ctypes.PyDLL(None, use_errno=True).syscall(*arguments))
     if pid == 0:
@@ -289,7 +289,7 @@ def _wrapper() -> Seen:
     libcs = exit_code(_clone_of_libc(code, block, flags, 42))
     ours = exit_code(lowlevel.clone(code, 42, flags, block))
     return Seen(
-        without=f"the bare call runs no fn: the child goes on behind it and ends with {bare}",
+        without=f"the bare call runs no fn: the child continues after it and ends with {bare}",
         with_=f"libc's clone(fn, stack, flags, 42): fn gave {libcs}; this library's: {ours}",
         verdict=verdict((bare, libcs, ours) == (7, 42, 42)),
     )
@@ -306,7 +306,7 @@ def _service_routine() -> Seen:
     behind_the_call = _raw_clone(_SIGCHLD, lambda: 9 if os.getppid() == caller else 0)
     return Seen(
         without=f"the wrapper: the child runs fn(7) and ends with {wrapped}",
-        with_="given neither, the call returned 0 in the child, which went on behind it "
+        with_="without both, the call returned 0 in the child, which continued after it "
         f"and ended with {behind_the_call}",
         verdict=verdict((wrapped, behind_the_call) == (7, 9)),
     )
@@ -314,7 +314,7 @@ def _service_routine() -> Seen:
 
 def _laid_words() -> Seen:
     code, arg = RETURN_ARGUMENT.load(), 42
-    # A child that is a copy uses a copy of the block, so what was laid can be read at leisure.
+    # A copied child uses a copy of the block, so the two words stay as they were written.
     ours, libcs = lowlevel.Stack(_NATIVE_STACK_BYTES), lowlevel.Stack(_NATIVE_STACK_BYTES)
     before = _top_words(ours)
     ran = exit_code(lowlevel.clone(code, arg, _SIGCHLD, ours))
@@ -324,7 +324,7 @@ def _laid_words() -> Seen:
         without=f"before the call the block's two top words are {_words(before, code, arg)}",
         with_=f"after it they are {_words(after, code, arg)}, and fn(arg) gave {ran}",
         verdict=verdict((before, after, ran) == ((0, 0), (code, arg), arg), Verdict.CHANGED),
-        detail="the child reads both and calls, where the book lets a return find fn; "
+        detail="the child reads both and calls fn, where the book returns into fn; "
         f"in libc's own wrapper the two words are {_words(of_libc, code, arg)}",
     )
 
@@ -349,7 +349,7 @@ ROWS: tuple[Row, ...] = (
         _exit_code,
         "exit-code",
     ),
-    Row("P4", _PARAMETERS, "arg: points to the data handed to fn", _argument, "arg"),
+    Row("P4", _PARAMETERS, "arg: points to the data that fn gets", _argument, "arg"),
     Row(
         "P5",
         _PARAMETERS,
@@ -404,7 +404,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "P14",
         _WRAPPER,
-        "lays fn where the child's return address would be, arg just below: so fn(arg) runs",
+        "writes fn where the child's return address would be, arg next to it: so fn(arg) runs",
         _laid_words,
         "return",
     ),

@@ -36,7 +36,7 @@ _NOT_SHOWN = {
 _MEANINGS = {
     Verdict.HOLDS: " as the book says",
     Verdict.CHANGED: " since then",
-    Verdict.GONE: " from the kernel, done by the library",
+    Verdict.GONE: " from the kernel, provided by the library",
     Verdict.NOT_PERMITTED: "",
     Verdict.TOO_OLD: "",
     Verdict.DIFFERS: " from the book and from our facts",
@@ -44,11 +44,11 @@ _MEANINGS = {
 
 
 def show(console: Console, outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> None:
-    """Print the rows in their groups, what the verdicts mean, and what could not be shown."""
+    """Print the rows in their groups, the meaning of the verdicts, and what could not be shown."""
     if console.color_system is not None:
         console.print(*_parts(console, outcomes, machine), sep="\n")
         return
-    # Cells are padded to their width, which is only noise in a file.
+    # Cells are padded to their width, which a file does not need.
     with console.capture() as captured:
         console.print(*_parts(console, outcomes, machine), sep="\n")
     console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
@@ -119,13 +119,13 @@ def _heading(group: str, *, plain: bool) -> RenderableType:
 
 
 def _table(has_notes: bool, outcomes: Iterable[Outcome]) -> Table:
-    """Notes are about what was seen: they have a column of their own, or stand below it."""
+    """Notes have their own column, or stand below what was seen."""
     table = _columns(has_notes, blank_lines=1)
     for row, seen in outcomes:
         note = Text(seen.detail, style=NOTE)
         with_ = Text(seen.with_)
         if note and not has_notes:
-            # A colour alone would not tell it from what was seen: there may be none.
+            # A label as well as a colour, since there may be no colour.
             labelled = Text.assemble("note: ", note, style=NOTE)
             with_ = Text("\n").join(part for part in (with_, labelled) if part)
         cells = [_name(row), Text(row.statement), Text(seen.without), with_]
@@ -141,7 +141,7 @@ def _column_titles(has_notes: bool) -> Table:
 
 
 def _columns(has_notes: bool, blank_lines: int) -> Table:
-    """The same columns for every group, so that they stand in line."""
+    """The same columns for every group, so that they are aligned."""
     table = Table(box=None, show_header=False, expand=True, padding=(0, 2, blank_lines, 0))
     table.add_column(width=_ID_COLUMNS)
     for _ in range(3 + has_notes):
@@ -180,7 +180,7 @@ def _entry(outcome: Outcome) -> Iterator[RenderableType]:
 
 
 def _name(row: Row) -> Text:
-    """A flag's name, or a statement's number and word: what --only takes."""
+    """A flag's name, or a statement's number and word, as --only takes them."""
     return Text.assemble((row.id, NAME), f" {row.word}" if row.word else "")
 
 
@@ -205,7 +205,7 @@ def _summary(outcomes: Sequence[Outcome]) -> Group:
 
 
 def _of_many(verdict: Verdict, rows: int) -> str:
-    """The verdict's verb, if it has one, is that of so many rows."""
+    """The verdict in the singular or plural of its verb."""
     plural = {
         Verdict.HOLDS: "hold",
         Verdict.TOO_OLD: "need a newer Linux",

@@ -1,4 +1,4 @@
-"""The flags that a debugger cares for."""
+"""The flags for debuggers."""
 
 import os
 from functools import partial
@@ -22,7 +22,7 @@ def _tracer_of_child(flags: int = 0, exit_signal: int | None = None) -> int:
 
 
 def _tracers_of_children(flags: int) -> list[int]:
-    """Of three children, one of each kind that the kernel tells apart for a debugger."""
+    """Of three children, one of each kind for which a debugger has an event."""
     return [
         _tracer_of_child(flags),
         _tracer_of_child(flags | CloneFlag.VFORK),
@@ -32,7 +32,7 @@ def _tracers_of_children(flags: int) -> list[int]:
 
 def _require_no_tracer() -> None:
     if _own_tracer():
-        raise NotPermitted("this process is being traced itself, and a task has one tracer")
+        raise NotPermitted("this process is traced itself, and a task has one tracer")
 
 
 def _ptrace() -> Seen:
@@ -99,13 +99,13 @@ ROWS = (
     Row(
         "PTRACE",
         _GROUP,
-        "has the child traced if the caller is; a debugger that wants the child forces the flag",
+        "has the child traced if the caller is; a debugger that wants the child traced forces the flag",
         _ptrace,
     ),
     Row(
         "UNTRACED",
         _GROUP,
-        "set by the kernel to take PTRACE's effect away, for tasks that must not be traced",
+        "set by the kernel to cancel PTRACE, for tasks that must not be traced",
         _untraced,
     ),
 )

@@ -1,4 +1,4 @@
-"""The flags that fill in a word or a register: SETTLS and the three that write thread ids."""
+"""The flags that set a tid word or a register: SETTLS and the three for tids."""
 
 import ctypes
 import os
@@ -12,15 +12,15 @@ from .machine_code import EXECVE, READ_ONE_BYTE, RETURN_ARGUMENT, STORE_THREAD_R
 from .probes import PATIENCE_SECONDS, SharedWord, exit_code, proc_stat
 from .row import Row, Seen, verdict
 
-_GROUP = "Words and registers"
+_GROUP = "Tid words and registers"
 _SIGCHLD = 17
 _PYTHON_STACK_BYTES = 256 * 1024
 _NATIVE_STACK_BYTES = 64 * 1024
 
-# Neither a pid that a child can have nor 0: whatever the kernel writes is something else.
+# Neither a pid that a child can have nor 0: the kernel writes something else.
 UNTOUCHED = 1
 
-_NOBODYS_BLOCK = ctypes.create_string_buffer(4096)
+_UNUSED_BLOCK = ctypes.create_string_buffer(4096)
 
 
 def thread_register(tls: int | None) -> int:
@@ -40,7 +40,7 @@ def own_thread_register() -> int:
 
 
 def _thread_local_storage() -> Seen:
-    tls = ctypes.addressof(_NOBODYS_BLOCK)
+    tls = ctypes.addressof(_UNUSED_BLOCK)
     callers, kept, given = own_thread_register(), thread_register(None), thread_register(tls)
     return Seen(
         without=f"child's register {kept:#x} is {'' if kept == callers else 'not '}the caller's",
@@ -56,7 +56,7 @@ def _thread_local_storage() -> Seen:
 def words_of_both(
     flags: int, ptid: lowlevel.TidWord | None = None, ctid: lowlevel.TidWord | None = None
 ) -> tuple[str, str]:
-    """What a parent and its child, a copy, find in the one word that is given."""
+    """What a parent and its copied child read in the given word."""
     word = ptid or ctid
     assert word is not None
     reader, writer = os.pipe()
@@ -80,28 +80,28 @@ def _named(value: int, pid: int | None = None) -> str:
 
 
 def parent_word() -> Seen:
-    """PARENT_SETTID, whose word is ptid."""
+    """PARENT_SETTID, which writes at ptid."""
     unasked, _ = words_of_both(0, ptid=lowlevel.TidWord(UNTOUCHED))
     parents, childs = words_of_both(F.PARENT_SETTID, ptid=lowlevel.TidWord(UNTOUCHED))
     return Seen(
         without=f"parent's word is {unasked}",
         with_=f"parent's word is {parents}; in the child's copy it is {childs}",
         verdict=verdict(
-            (unasked, parents, childs, _born_with_unwritable_word())
+            (unasked, parents, childs, _made_with_unwritable_word())
             == ("as it was", "the child's pid", "as it was", True)
         ),
         detail="a ptid that cannot be written is no error: such a child was made, too",
     )
 
 
-def _born_with_unwritable_word() -> bool:
+def _made_with_unwritable_word() -> bool:
     stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
     pid = lowlevel.clone(lambda _: 7, None, F.PARENT_SETTID | _SIGCHLD, stack, ptid=8)
     return exit_code(pid) == 7  # noqa: PLR2004 - what its function returned
 
 
 def child_word() -> Seen:
-    """CHILD_SETTID, whose word is ctid."""
+    """CHILD_SETTID, which writes at ctid."""
     _, unasked = words_of_both(0, ctid=lowlevel.TidWord(UNTOUCHED))
     parents, childs = words_of_both(F.CHILD_SETTID, ctid=lowlevel.TidWord(UNTOUCHED))
     return Seen(
@@ -115,8 +115,8 @@ def child_word() -> Seen:
 
 # ---- CHILD_CLEARTID
 #
-# These children leave libc alone: with a tls that is nobody's block no thread of the library lends
-# them one, and what happens to the word is the kernel's own doing.
+# These children do not use libc: their tls is a block that no thread uses, so the library gives them no
+# host thread, and only the kernel changes the word.
 
 
 def _cleared_word() -> Seen:
@@ -135,20 +135,20 @@ def _cleared_word() -> Seen:
 
 
 def _native_child(code: int, arg: int, flags: int, word: int | lowlevel.TidWord) -> int:
-    tls = ctypes.addressof(_NOBODYS_BLOCK)
+    tls = ctypes.addressof(_UNUSED_BLOCK)
     stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
     return lowlevel.clone(code, arg, flags | F.SETTLS | _SIGCHLD, stack, tls=tls, ctid=word)
 
 
 def _word_after_end(flags: int) -> int:
-    # In a page that copies share, so that the child's copy can be read here.
+    # In a shared page, so that the child's word can be read here.
     word = SharedWord(UNTOUCHED)
     exit_code(_native_child(RETURN_ARGUMENT.load(), 0, flags, word.address))
     return word.value
 
 
 def _word_awaited() -> tuple[bool, int]:
-    """Whether a wait for the word came to its end, and what the word holds then."""
+    """Whether a wait for the word ended, and the word's value then."""
     word = lowlevel.TidWord(UNTOUCHED)
     reader, writer = os.pipe()
     pid = _native_child(READ_ONE_BYTE.load(), reader, F.VM | F.CHILD_CLEARTID, word)
@@ -174,7 +174,7 @@ class _ExecveArguments(ctypes.Structure):
 
 
 def _cleared_at_exec() -> bool:
-    """Whether the word was cleared while the new program was still at work."""
+    """Whether the word was cleared while the new program still ran."""
     word = lowlevel.TidWord(UNTOUCHED)
     reader, writer = os.pipe()
     os.dup2(reader, 0)
@@ -191,7 +191,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "SETTLS",
         _GROUP,
-        "makes a new thread-local storage segment for the child, as tls describes",
+        "gives the child a new thread-local storage segment, which tls describes",
         _thread_local_storage,
     ),
     Row(
@@ -209,7 +209,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "CHILD_CLEARTID",
         _GROUP,
-        "clears the variable at ctid at the child's end or exec, and wakes whoever waits for it",
+        "clears the variable at ctid at the child's end or exec, and wakes a task that waits for it",
         _cleared_word,
     ),
 )

@@ -47,8 +47,8 @@ def test_explain_of_a_refusal_has_its_own_exit_status() -> None:
         (["CLONE_SIGHND"], "the nearest known name is CLONE_SIGHAND"),
         (["VM", "--kernel", "six"], "invalid kernel: expected a version"),
         (["VM", "--field", "stak=1"], "the nearest is stack"),
-        (["VM", "--field", "stack=x"], "not a number"),
-        (["VM", "--unprivileged", "--as-me"], "name one"),
+        (["VM", "--field", "stack=x"], "expected a number"),
+        (["VM", "--unprivileged", "--as-me"], "two callers: use one"),
         (["0x1ffffffffffffffffffff"], "64 bits"),
     ],
 )

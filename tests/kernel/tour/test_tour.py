@@ -205,7 +205,7 @@ def test_a_kernel_that_is_too_old_is_told_apart() -> None:
     )  # fmt: skip
     filtered = seen_by(lambda: lack("2.6"))
     assert (filtered.verdict, filtered.needs) == (Verdict.NOT_PERMITTED, "")
-    assert "a filter, perhaps" in filtered.detail
+    assert "perhaps by a seccomp filter" in filtered.detail
 
 
 def test_the_flags_of_linux_7_1_need_linux_7_1(outcomes: tuple[run.Outcome, ...]) -> None:

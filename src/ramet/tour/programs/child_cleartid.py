@@ -1,4 +1,4 @@
-"""CHILD_CLEARTID: the variable is cleared at the child's end, and a waiter woken."""
+"""CHILD_CLEARTID: the kernel clears the variable at the child's end, and wakes a waiter."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""CLEAR_SIGHAND: every signal that has a handler is back at its default."""
+"""CLEAR_SIGHAND: every signal with a handler gets its default action."""
 
 import signal
 

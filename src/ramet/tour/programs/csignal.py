@@ -1,4 +1,4 @@
-"""P5, CSIGNAL: the low byte is the signal that the parent gets at the child's end."""
+"""P5, CSIGNAL: the low byte is the signal that the child's end sends to its parent."""
 
 import signal
 

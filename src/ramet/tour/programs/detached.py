@@ -1,4 +1,4 @@
-"""DETACHED: a leftover that the kernel ignores."""
+"""DETACHED: has no effect: the kernel ignores it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""INTO_CGROUP: the child is born in the cgroup that is given."""
+"""INTO_CGROUP: the child starts in the given cgroup."""
 
 import ramet
 from ramet.tour.cgroup import fresh_cgroup

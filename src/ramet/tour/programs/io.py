@@ -1,4 +1,4 @@
-"""IO: shares the I/O context: both count as one for the disk scheduler."""
+"""IO: shares the I/O context: the I/O scheduler counts both as one."""
 
 import ctypes
 import platform

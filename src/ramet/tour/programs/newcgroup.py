@@ -1,4 +1,4 @@
-"""NEWCGROUP: the child's cgroup is the root of its view."""
+"""NEWCGROUP: the child sees its cgroup as the root."""
 
 import os
 

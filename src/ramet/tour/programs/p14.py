@@ -1,4 +1,4 @@
-"""P14: fn is laid where the child's return address would be, arg beside it."""
+"""P14: fn is written where the child's return address would be, arg next to it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""P4: arg: points to the data handed to fn."""
+"""P4: arg: points to the data that fn gets."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""PIDFD: gives the caller a descriptor that stands for the child."""
+"""PIDFD: gives the caller a descriptor of the child."""
 
 import os
 import select

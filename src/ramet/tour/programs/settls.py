@@ -1,4 +1,4 @@
-"""P9, SETTLS: tls goes to the child's thread register."""
+"""P9, SETTLS: tls goes into the child's thread pointer register."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""STOPPED: the child begins stopped, until SIGCONT; the library sees to it today."""
+"""STOPPED: the child starts stopped, until SIGCONT; today the library stops it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""SYSVSEM: shares the list of what is undone to semaphores at the end."""
+"""SYSVSEM: shares the list of semaphore operations to undo at the end."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""UNTRACED: a debugger that asks for clone calls is not told of this one."""
+"""UNTRACED: a debugger that asks for clone events gets none of this one."""
 
 import ramet
 from ramet import CloneFlag as F

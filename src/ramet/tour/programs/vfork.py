@@ -1,4 +1,4 @@
-"""VFORK: the caller waits until the child has exec'ed or ended."""
+"""VFORK: the caller is suspended until the child execs or ends."""
 
 import time
 
