@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "detached_thread.h"
 #include "futex.h"
 
 #define SECOND INT64_C(1000000000)
@@ -60,24 +60,6 @@ static void *watch(void *context)
     return NULL;
 }
 
-/* With all signals blocked: they are for the other threads, which they are to interrupt. */
-static int start_thread(struct ramet_deadline_thread *thread)
-{
-    pthread_attr_t attributes;
-    pthread_t started;
-    sigset_t all, before;
-    int error = pthread_attr_init(&attributes);
-    if (error != 0)
-        return error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&started, &attributes, watch, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 struct ramet_deadline_thread *ramet_deadline_thread_start(int *error)
 {
     struct ramet_deadline_thread *thread = calloc(1, sizeof *thread);
@@ -86,7 +68,7 @@ struct ramet_deadline_thread *ramet_deadline_thread_start(int *error)
         return NULL;
     }
     thread->holders = 2;
-    *error = start_thread(thread);
+    *error = ramet_start_detached_thread(watch, thread, 0);
     if (*error == 0)
         return thread;
     free(thread);

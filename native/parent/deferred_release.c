@@ -33,11 +33,7 @@ static bool is_gone(const struct loan *loan)
 
 static void end(struct loan *loan)
 {
-    if (loan->stack != NULL)
-        ramet_stack_leave(loan->stack);
-    for (int i = 0; i < 2; i++)
-        if (loan->words[i] != NULL)
-            ramet_word_release(loan->words[i]);
+    ramet_lent_memory_leave(loan->stack, loan->words);
     free(loan);
 }
 

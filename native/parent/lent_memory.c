@@ -97,3 +97,12 @@ void ramet_word_release(struct ramet_word *word)
     if (last_of(&word->holders))
         free(word);
 }
+
+void ramet_lent_memory_leave(struct ramet_stack *stack, struct ramet_word *const words[2])
+{
+    if (stack != NULL)
+        ramet_stack_leave(stack);
+    for (int i = 0; i < 2; i++)
+        if (words[i] != NULL)
+            ramet_word_release(words[i]);
+}

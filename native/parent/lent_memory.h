@@ -35,6 +35,9 @@ void ramet_stack_leave(struct ramet_stack *stack);
 /* Whether a task may use it. Waits for a host thread whose task has left it already. */
 bool ramet_stack_in_use(struct ramet_stack *stack);
 
+/* A task has left its stack and its words, any of which may be NULL. */
+void ramet_lent_memory_leave(struct ramet_stack *stack, struct ramet_word *const words[2]);
+
 struct ramet_word *ramet_word_new(void);
 struct ramet_word *ramet_word_hold(struct ramet_word *word);
 void ramet_word_release(struct ramet_word *word);

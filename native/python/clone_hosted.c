@@ -6,6 +6,7 @@
 
 #include "epoch.h"
 #include "futex.h"
+#include "host_deadline.h"
 #include "watched_children.h"
 #include "nested_hosts.h"
 #include "host_pool.h"

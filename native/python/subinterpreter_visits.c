@@ -4,9 +4,7 @@
  */
 #include "subinterpreter_visits.h"
 
-#include <pthread.h>
-#include <signal.h>
-
+#include "detached_thread.h"
 #include "futex.h"
 
 #define PATIENCE INT64_C(1000000000)
@@ -28,10 +26,7 @@ static void leave(struct core_visits *visits)
 static void *run(void *context)
 {
     struct visit visit = *(struct visit *)context;
-    sigset_t all;
     PyMem_RawFree(context);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
     PyThreadState *state = PyThreadState_New(visit.host);
     if (state != NULL) {
         PyEval_RestoreThread(state);
@@ -43,19 +38,6 @@ static void *run(void *context)
     return NULL;
 }
 
-static int start_thread(struct visit *visit)
-{
-    pthread_t thread;
-    pthread_attr_t attr;
-    int error = pthread_attr_init(&attr);
-    if (error != 0)
-        return error;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    error = pthread_create(&thread, &attr, run, visit);
-    pthread_attr_destroy(&attr);
-    return error;
-}
-
 bool core_visit(struct core_visits *visits, struct core_interpreter *interpreter, void (*act)(void *context),
                 void *context)
 {
@@ -65,7 +47,7 @@ bool core_visit(struct core_visits *visits, struct core_interpreter *interpreter
     *visit = (struct visit){visits, interpreter->state, act, context};
     ramet_host_hold(visits->host);
     __atomic_add_fetch(&visits->within, 1, __ATOMIC_RELAXED);
-    if (start_thread(visit) == 0)
+    if (ramet_start_detached_thread(run, visit, 0) == 0)
         return true;
     leave(visits);
     PyMem_RawFree(visit);

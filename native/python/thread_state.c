@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "detached_thread.h"
 #include "epoch.h"
 #include "host_thread.h"
 
@@ -76,7 +77,7 @@ static void free_state(PyThreadState *state)
     if (!ramet_arena_has_lost(state))
         PyThreadState_Delete(state);
     else
-        ramet_start_detached_thread(delete, state); /* where there can be no such thread, it stays */
+        ramet_start_detached_thread(delete, state, 0); /* where there can be no such thread, it stays */
 }
 
 /* Gives up the GIL as well. */

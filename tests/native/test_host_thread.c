@@ -1,4 +1,4 @@
-/* A host thread lends its block and stack to one child after the other, recovers what is left of it, and keeps its deadline. */
+/* A host thread lends its block and stack to one child after the other and recovers what it left. */
 #include "hosts.h"
 
 static int run(void *fn, void *arg, void *context)
@@ -26,16 +26,6 @@ static void lends(struct ramet_host *host, int (*of_child)(void *, void *, void 
     CHECK(!ramet_host_holds_mutex(host));
 }
 
-static void keeps_a_deadline(struct ramet_host *host)
-{
-    int claim = host->over;
-    seen.child = (pid_t)start_hosted(host, wait_for_ever);
-    CHECK(ramet_host_set_deadline(host, claim, seen.child, 1000000) == 0);
-    CHECK(code_of(seen.child) == -SIGKILL);
-    await_over(host, claim);
-    CHECK(seen.expired == 1);
-}
-
 int main(void)
 {
     struct ramet_host *host = start_host(true);
@@ -45,9 +35,6 @@ int main(void)
     CHECK(ramet_host_claim(host));
     lends(host, run_and_leave, FOUND);
     CHECK(seen.recovered == 1); /* there is nothing to recover */
-    CHECK(ramet_host_claim(host));
-    keeps_a_deadline(host);
-    CHECK(seen.recovered == 2);
     CHECK(ramet_host_claim(host));
     ramet_host_dismiss(host);
     ramet_host_wait_end(host);

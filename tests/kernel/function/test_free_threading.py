@@ -29,7 +29,7 @@ def test_without_the_lock_no_function_shares_the_memory(
 ) -> None:
     """Where Python goes without its global lock, a function in shared memory is refused."""
     monkeypatch.setattr(clone_call, "_GIL_IS_OFF", True)
-    with pytest.raises(CloneError, match="only while Python has its global lock") as caught:
+    with pytest.raises(CloneError, match="only with Python's global lock") as caught:
         SHARING[verb]()
     assert caught.value.errno == errno.ENOTSUP
     assert [rule.id for rule in caught.value.rules] == ["ramet-no-gil"]
