@@ -13,22 +13,19 @@ from .._kernel.clone_bits import NEWPID, PARENT, SETTLS, SIGHAND, THREAD, VFORK
 from .._preflight.this_machine import errno_name
 from ..flags import CloneFlag
 from ..law import SHARES, Call, Request, make_request
+from ..lowlevel import KcmpType
 from .page import UNTOUCHED, Page
 
 _ARGS = struct.Struct("=11Q")
 _WALL = 0x40000000
 _CSIGNAL_FIELD = 38
-_KCMP_TYPES = {
-    "KCMP_VM": 1,
-    "KCMP_FILES": 2,
-    "KCMP_FS": 3,
-    "KCMP_SIGHAND": 4,
-    "KCMP_IO": 5,
-    "KCMP_SYSVSEM": 6,
-}
 _PATIENCE_SECONDS = 10
 
-_COMPARED = [(row.key, _KCMP_TYPES[row.probe]) for row in SHARES if row.probe in _KCMP_TYPES]
+_COMPARED = [
+    (row.key, KcmpType[row.probe.removeprefix("KCMP_")])
+    for row in SHARES
+    if row.probe.startswith("KCMP_")
+]
 _LINKED = [
     (row.key, row.probe.rpartition("/")[2]) for row in SHARES if row.probe.startswith("/proc")
 ]

@@ -1,4 +1,4 @@
-"""What two living tasks have in common, asked of the kernel."""
+"""What two living tasks share, by kcmp(2) and /proc."""
 
 import errno
 import os
@@ -8,18 +8,9 @@ from operator import index
 from types import MappingProxyType
 from typing import Protocol
 
-from .. import _core
 from ..law import SHARES
+from ..lowlevel import KcmpType, kcmp
 
-# linux/kcmp.h
-_KCMP = {
-    "KCMP_VM": 1,
-    "KCMP_FILES": 2,
-    "KCMP_FS": 3,
-    "KCMP_SIGHAND": 4,
-    "KCMP_IO": 5,
-    "KCMP_SYSVSEM": 6,
-}
 # Made when first used: two tasks that have none compare as equal.
 _PERHAPS_NEITHER = {"io", "sysvsem"}
 
@@ -36,8 +27,8 @@ class HasPid(Protocol):
 class Relation:
     """What two tasks share. ``shares`` has the keys of law.Outcome.shares, each True, False or None.
 
-    None is what cannot be known, and ``unknown`` says why. Truth is of the moment of asking: a task
-    may leave what it shares at any time.
+    None is what cannot be known, and ``unknown`` says why. The answer is of one moment: a task
+    may stop sharing at any time.
     """
 
     first: int
@@ -52,7 +43,7 @@ class Relation:
         words = {row.key: row.what for row in SHARES}
         lines = [f"tasks {self.first} and {self.second}"]
         nothing = "nothing that is known" if self.unknown else "nothing"
-        for title, wanted in (("shared", True), ("apart", False)):
+        for title, wanted in (("shared", True), ("not shared", False)):
             told = [words[key] for key, is_so in self.shares.items() if is_so is wanted]
             lines.append(f"  {title}: {', '.join(told) or nothing}")
         lines += [f"  not known: {words[key]} ({why})" for key, why in self.unknown.items()]
@@ -60,14 +51,14 @@ class Relation:
 
 
 def relation(a: int | HasPid, b: int | HasPid) -> Relation:
-    """What two living tasks have in common: kcmp(2), and the links in /proc/PID/ns.
+    """What two living tasks share: kcmp(2), and the links in /proc/PID/ns.
 
-    a, b: a pid (a tid for a thread), or whatever has one, such as a Child. What may not be asked,
-    or cannot be told, is None in the answer and has its reason there: kcmp compares semaphore undo
-    lists and I/O contexts by their address, and two tasks that have none look as if they shared it.
+    a, b: a pid (a tid for a thread), or an object with a pid, such as a Child. What is not permitted,
+    or not known, is None in the answer, with its reason: kcmp compares semaphore undo lists and I/O
+    contexts by their address, and two tasks that have none look as if they shared it.
 
     Raises ProcessLookupError (ESRCH) when one of them is gone, its zombie included.
-    Needs: the right to look at both, as a debugger has it (PTRACE_MODE_READ), for what it tells.
+    Needs: PTRACE_MODE_READ on both.
     Source: kcmp(2), namespaces(7), proc_pid_stat(5).
     """
     first, second = _pid(a), _pid(b)
@@ -76,8 +67,9 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
     states = _Stat.of(first), _Stat.of(second)
     for row in SHARES:
         try:
-            if row.probe in _KCMP:
-                shares[row.key] = _core.kcmp(first, second, _KCMP[row.probe], 0, 0) == 0
+            if row.probe.startswith("KCMP_"):
+                kind = KcmpType[row.probe.removeprefix("KCMP_")]
+                shares[row.key] = kcmp(first, second, kind) == 0
             elif row.probe:
                 name = row.probe.rpartition("/")[2]
                 shares[row.key] = _link(first, name) == _link(second, name)
@@ -85,7 +77,7 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
             raise
         except OSError as error:
             shares[row.key] = None
-            unknown[row.key] = error.strerror or "the kernel does not tell"
+            unknown[row.key] = error.strerror or "the kernel gives no reason"
             continue
         if row.key in _PERHAPS_NEITHER and shares[row.key] and first != second:
             shares[row.key] = None
@@ -98,9 +90,9 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
 def _pid(task: int | HasPid) -> int:
     pid = task if isinstance(task, int) else getattr(task, "pid", None)
     if pid is None or isinstance(pid, bool):
-        raise TypeError(f"a task is a pid or has one, not {type(task).__name__}")
+        raise TypeError(f"invalid task: expected a pid or an object with one, got {task!r:.80}")
     if index(pid) <= 0:
-        raise ValueError(f"a pid is above 0, not {pid}")
+        raise ValueError(f"invalid pid: expected an int above 0, got {pid}")
     return index(pid)
 
 

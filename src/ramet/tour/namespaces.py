@@ -245,6 +245,13 @@ def _pids(flags: CloneFlag) -> Pids:
     return Pids(*child.result(), child.pid)
 
 
+def _pids_told(pids: Pids, mine: int) -> str:
+    return (
+        f"{_link('pid', pids.namespace != mine)}; getpid() {pids.pid}, getppid() {pids.parent}, "
+        f"{pids.outside} for its parent"
+    )
+
+
 def _newpid() -> Seen:
     _require_namespace("pid")
     me, mine = os.getpid(), _own_id("pid")
@@ -260,13 +267,6 @@ def _newpid() -> Seen:
             and with_.outside not in (0, 1)
         ),
         detail=how,
-    )
-
-
-def _pids_told(pids: Pids, mine: int) -> str:
-    return (
-        f"{_link('pid', pids.namespace != mine)}; getpid() {pids.pid}, getppid() {pids.parent}, "
-        f"{pids.outside} for its parent"
     )
 
 

@@ -79,17 +79,20 @@ def _named(value: int, pid: int | None = None) -> str:
     return "as it was" if value == UNTOUCHED else str(value)
 
 
+def _without_and_with(flag: F, place: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What the two read in a word at that place, without the flag and with it."""
+    without = words_of_both(0, **{place: lowlevel.TidWord(UNTOUCHED)})
+    return without, words_of_both(flag, **{place: lowlevel.TidWord(UNTOUCHED)})
+
+
 def parent_word() -> Seen:
     """PARENT_SETTID, which writes at ptid."""
-    unasked, _ = words_of_both(0, ptid=lowlevel.TidWord(UNTOUCHED))
-    parents, childs = words_of_both(F.PARENT_SETTID, ptid=lowlevel.TidWord(UNTOUCHED))
+    (unasked, _), (parents, childs) = _without_and_with(F.PARENT_SETTID, "ptid")
+    as_expected = (unasked, parents, childs) == ("as it was", "the child's pid", "as it was")
     return Seen(
         without=f"parent's word is {unasked}",
         with_=f"parent's word is {parents}; in the child's copy it is {childs}",
-        verdict=verdict(
-            (unasked, parents, childs, _made_with_unwritable_word())
-            == ("as it was", "the child's pid", "as it was", True)
-        ),
+        verdict=verdict(as_expected and _made_with_unwritable_word()),
         detail="a ptid that cannot be written is no error: such a child was made, too",
     )
 
@@ -102,15 +105,10 @@ def _made_with_unwritable_word() -> bool:
 
 def child_word() -> Seen:
     """CHILD_SETTID, which writes at ctid."""
-    _, unasked = words_of_both(0, ctid=lowlevel.TidWord(UNTOUCHED))
-    parents, childs = words_of_both(F.CHILD_SETTID, ctid=lowlevel.TidWord(UNTOUCHED))
-    return Seen(
-        without=f"child's word is {unasked}",
-        with_=f"child's word is {childs}; in the parent's memory it is {parents}",
-        verdict=verdict(
-            (unasked, parents, childs) == ("as it was", "as it was", "the child's pid")
-        ),
-    )
+    (_, unasked), (parents, childs) = _without_and_with(F.CHILD_SETTID, "ctid")
+    with_ = f"child's word is {childs}; in the parent's memory it is {parents}"
+    as_expected = (unasked, parents, childs) == ("as it was", "as it was", "the child's pid")
+    return Seen(f"child's word is {unasked}", with_, verdict(as_expected))
 
 
 # ---- CHILD_CLEARTID
