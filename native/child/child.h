@@ -75,6 +75,12 @@ struct ramet_request {
     bool stopped; /* the child begins stopped, which the kernel no longer does itself */
 };
 
+/*
+ * These flags, and no others of the same field of the structure, which has this address for them. What else the flags
+ * are is decided before the request comes to C.
+ */
+void ramet_set_address(struct ramet_clone_args *args, uint64_t flags, const void *address);
+
 /* Makes a task that runs entry->run; returns its pid or -errno. `stopped` is left to parent/clone_stopped.h. */
 long ramet_make_task(const struct ramet_request *request, const struct ramet_entry *entry);
 

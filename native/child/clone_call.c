@@ -11,6 +11,22 @@ uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg)
     return (uintptr_t)words;
 }
 
+static uint64_t *field_of(struct ramet_clone_args *args, uint64_t flags, uint64_t *all)
+{
+    *all = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    if (flags & *all)
+        return &args->child_tid;
+    *all = flags;
+    return flags == CLONE_PIDFD ? &args->pidfd : flags == CLONE_PARENT_SETTID ? &args->parent_tid : &args->tls;
+}
+
+void ramet_set_address(struct ramet_clone_args *args, uint64_t flags, const void *address)
+{
+    uint64_t all, *field = field_of(args, flags, &all);
+    args->flags = (args->flags & ~all) | flags;
+    *field = (uintptr_t)address;
+}
+
 /* clone() has one argument for both addresses: the pidfd goes where the tid would go. */
 static int *legacy_ptid(const struct ramet_clone_args *args)
 {

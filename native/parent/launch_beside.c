@@ -78,19 +78,13 @@ void ramet_underway_sweep(void)
     }
 }
 
-/* clone() has one argument for the pidfd and the tid, and the tid is needed. */
-static void complete_request(struct ramet_underway *child, bool suspends_helper)
+static void name_words(struct ramet_underway *child)
 {
     struct ramet_clone_args *args = &child->request.args;
-    if (!suspends_helper)
-        args->flags &= ~(uint64_t)CLONE_VFORK;
-    args->flags |= CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-    args->parent_tid = (uintptr_t)&child->tid;
-    args->child_tid = (uintptr_t)&child->launch.arrived;
-    if (child->request.legacy)
-        args->flags &= ~(uint64_t)CLONE_PIDFD;
+    ramet_set_address(args, CLONE_PARENT_SETTID, &child->tid);
+    ramet_set_address(args, CLONE_CHILD_CLEARTID, &child->launch.arrived);
     if (args->flags & CLONE_PIDFD)
-        args->pidfd = (uintptr_t)&child->pidfd;
+        ramet_set_address(args, CLONE_PIDFD, &child->pidfd);
 }
 
 /* The flags of libc's threads, without a thread-local block; and the io context, which a child may share. */
@@ -179,7 +173,7 @@ static int make(struct ramet_underway *child, const struct ramet_launch_manner *
     const bool enters = manner->pid_namespace != RAMET_NO_NAMESPACE;
     const bool of_process = is_ours && (manner->waits || manner->follows_process);
     const bool needs_helper = enters || manner->has_own_score || (of_process && !is_main);
-    complete_request(child, manner->has_own_score);
+    name_words(child);
     child->entry = ramet_prepare_launch(child->stack, &child->request, &child->launch);
     if (of_process)
         child->launch.parent_word = ramet_main_cleartid_word();

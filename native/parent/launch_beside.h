@@ -26,7 +26,10 @@ struct ramet_launch_manner {
     int pid_namespace;     /* a descriptor of the pid namespace that it is made in, or RAMET_NO_NAMESPACE */
 };
 
-/* The caller holds the result. NULL with *error set to an errno when no child was made, or a report with a failed step. */
+/*
+ * The request is for VM, for VFORK where the plan sets oom_score_adj, and not for PIDFD where it is made by clone().
+ * The caller holds the result. NULL with *error set to an errno when no child was made, or a report with a failed step.
+ */
 struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, struct ramet_plan *plan,
                                       const struct ramet_launch_manner *manner, int *error);
 void ramet_underway_release(struct ramet_underway *child);

@@ -187,10 +187,8 @@ static long make_child(struct fork_call *call, int *tid_word)
     entry.context = call;
     if (request.args.flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))
         call->tid_word = tid_word;
-    else if (tid_word != NULL) {
-        request.args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-        request.args.child_tid = (uintptr_t)tid_word;
-    }
+    else if (tid_word != NULL)
+        ramet_set_address(&request.args, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, tid_word);
     return ramet_clone(&request, &entry);
 }
 

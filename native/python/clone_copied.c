@@ -88,8 +88,7 @@ static void adopt_tid_word(struct ramet_clone_args *args, int *tid_word)
 {
     if (tid_word == NULL || args->flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_SETTLS))
         return;
-    args->flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-    args->child_tid = (uintptr_t)tid_word;
+    ramet_set_address(args, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, tid_word);
 }
 
 static long clone_by_hand(const struct core_request *request, const struct ramet_entry *leaving)

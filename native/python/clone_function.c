@@ -52,19 +52,6 @@ static bool read_function(struct core_request *request, PyObject *fn, PyObject *
     return true;
 }
 
-static bool read_words(struct core_request *request, PyObject *words)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(words) && i < 2; i++) {
-        PyObject *word = PyTuple_GET_ITEM(words, i);
-        if (!PyObject_TypeCheck(word, &TidWord_Type)) {
-            PyErr_SetString(PyExc_TypeError, "words must be TidWords");
-            return false;
-        }
-        request->words[i] = ((TidWordObject *)word)->word;
-    }
-    return true;
-}
-
 PyObject *core_fork_twice(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
@@ -74,29 +61,14 @@ PyObject *core_fork_twice(PyObject *module, PyObject *unused)
     return pid < 0 ? core_raise_errno(pid) : PyLong_FromLong(pid);
 }
 
-PyObject *core_clone(PyObject *module, PyObject *args)
+PyObject *core_clone(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    struct core_request request = {.timeout = -1};
-    Py_buffer block;
-    PyObject *fn, *arg, *stack, *words;
-    int legacy, stopped;
-    Py_ssize_t size;
+    struct core_request request;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*nppOOOOO!n:clone", &block, &size, &legacy, &stopped, &fn, &arg, &request.kept,
-                          &stack, &PyTuple_Type, &words, &request.host_stack_size))
+    if (count != 4)
+        return PyErr_Format(PyExc_TypeError, "clone(request, fn, arg, kept)");
+    if (!core_read_request(&request, args[0]) || !read_function(&request, args[1], args[2]))
         return NULL;
-    request.kernel.size = (size_t)size;
-    request.kernel.legacy = legacy;
-    request.kernel.stopped = stopped;
-    if (stack != Py_None && !PyObject_TypeCheck(stack, &Stack_Type)) {
-        PyErr_SetString(PyExc_TypeError, "stack must be a Stack or None");
-        PyBuffer_Release(&block);
-        return NULL;
-    }
-    request.stack = stack == Py_None ? NULL : ((StackObject *)stack)->stack;
-    PyObject *result = NULL;
-    if (core_read_args(&request.kernel.args, &block) && read_function(&request, fn, arg) && read_words(&request, words))
-        result = make(&request);
-    PyBuffer_Release(&block);
-    return result;
+    request.kept = args[3];
+    return make(&request);
 }

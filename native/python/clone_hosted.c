@@ -248,9 +248,7 @@ static void serve_words(struct ramet_clone_args *args, struct ramet_host *host)
         host->settid_word = word;
     if (args->flags & CLONE_CHILD_CLEARTID)
         host->cleartid_word = word;
-    args->flags &= ~(uint64_t)CLONE_CHILD_SETTID;
-    args->flags |= CLONE_CHILD_CLEARTID;
-    args->child_tid = (uintptr_t)host->word;
+    ramet_set_address(args, CLONE_CHILD_CLEARTID, host->word);
 }
 
 static void hold_words(const struct core_request *request, struct ramet_host *host)

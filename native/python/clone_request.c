@@ -36,10 +36,8 @@ long core_watch(struct core_request *request, struct ramet_clone_args *args, int
 {
     long error = 0;
     *watched = needs_watchdog(request) ? ramet_watched_place(&error) : NULL;
-    if (*watched != NULL) {
-        args->flags |= CLONE_PARENT_SETTID;
-        args->parent_tid = (uintptr_t)*watched;
-    }
+    if (*watched != NULL)
+        ramet_set_address(args, CLONE_PARENT_SETTID, *watched);
     if (error < 0)
         request->lacks = "watchdog";
     return error;
@@ -50,12 +48,3 @@ PyObject *core_raise_refused(const struct core_request *request, long error)
     return request->lacks == NULL ? core_raise_errno(error) : core_raise_no_helper(error, request->lacks);
 }
 
-bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block)
-{
-    if (block->len != sizeof *args) {
-        PyErr_Format(PyExc_ValueError, "clone_args has %zu bytes", sizeof *args);
-        return false;
-    }
-    memcpy(args, block->buf, sizeof *args);
-    return true;
-}

@@ -6,18 +6,28 @@
 
 struct core_request {
     struct ramet_request kernel;
-    bool native;            /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
-    bool own_interpreter;   /* the task runs in an interpreter with a GIL of its own */
-    SharedTaskObject *task; /* in shared memory: the caller's end of it, whose function runs when fn is NULL */
-    void *fn;
-    void *arg;
-    PyObject *kept;              /* what must live as long as the child may use fn and arg */
     struct ramet_stack *stack;   /* the given one, if it is one of ours */
     struct ramet_word *words[2]; /* what the kernel may still write */
     Py_ssize_t host_stack_size;  /* bytes; 0 is libc's default */
     int64_t timeout;             /* nanoseconds until a hosted child is killed; negative for never */
-    const char *lacks;           /* after a failure: the helper that could not be had; NULL: the kernel refused the clone call itself */
+    bool another_user;           /* the child will have other rights, see dumpable.h */
+    bool own_interpreter;        /* it runs in an interpreter with a GIL of its own... */
+    PyObject *plan;              /* ...where this comes first; NULL: nothing does */
+
+    /* What the child is to run. */
+    bool native;            /* fn and arg are an address and a word, else Python objects (fn NULL: return twice) */
+    void *fn;
+    void *arg;
+    PyObject *kept;         /* what must live as long as the child may use fn and arg */
+    SharedTaskObject *task; /* in shared memory: the caller's end of it, whose function runs when fn is NULL */
+
+    const char *lacks; /* after a failure: the helper that could not be had; NULL: the kernel refused the clone call itself */
 };
+
+extern PyTypeObject Request_Type;
+
+/* The request of a ramet._core.Request, with nothing to run yet; false with an exception set for another object. */
+bool core_read_request(struct core_request *request, PyObject *object);
 
 /* For a clone call that failed with -errno: sets the exception, returns NULL. */
 PyObject *core_raise_refused(const struct core_request *request, long error);

@@ -20,41 +20,27 @@ static bool prepare(void)
     return done != NULL;
 }
 
-/* asked: a tuple of the packed struct clone_args, legacy and stopped. */
-static bool read_request(struct core_request *request, PyObject *asked)
-{
-    Py_buffer block;
-    int legacy, stopped;
-    if (!PyArg_ParseTuple(asked, "y*pp:copy", &block, &legacy, &stopped))
-        return false;
-    bool read = core_read_args(&request->kernel.args, &block);
-    PyBuffer_Release(&block);
-    request->kernel.legacy = legacy;
-    request->kernel.stopped = stopped;
-    return read;
-}
-
 /* None: what libc's fork() does. Returns twice. */
 static long make(struct core_request *request, bool asks_for_more, int *pidfd)
 {
     if (!asks_for_more)
         return core_fork();
     if (request->kernel.args.flags & CLONE_PIDFD)
-        request->kernel.args.pidfd = (uintptr_t)pidfd;
+        ramet_set_address(&request->kernel.args, CLONE_PIDFD, pidfd);
     return core_clone_copied(request);
 }
 
 PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    struct core_request request = {.kernel.size = sizeof request.kernel.args, .timeout = -1};
+    struct core_request request = {0};
     int pidfd = -1;
     (void)module;
     if (count != 5 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyObject_TypeCheck(args[1], &Mapping_Type) ||
-        !(args[2] == Py_None || PyTuple_Check(args[2])) || !PyTuple_Check(args[4]))
+        !PyTuple_Check(args[4]))
         return PyErr_Format(PyExc_TypeError, "copy(child, outcome, request, fn, args)");
     HandleObject *child = (HandleObject *)args[0];
     MappingObject *outcome = (MappingObject *)args[1];
-    if (args[2] != Py_None && !read_request(&request, args[2]))
+    if (args[2] != Py_None && !core_read_request(&request, args[2]))
         return NULL;
     /* What is buffered now would be written by both. */
     if (!core_may_copy() || !prepare() || core_flush_standard_streams() < 0)

@@ -98,10 +98,7 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value);
 /* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_poll(int descriptor, PyObject *seconds);
 
-/* A packed struct clone_args. False with an exception set when it has another size. */
-bool core_read_args(struct ramet_clone_args *args, const Py_buffer *block);
-
-PyObject *core_clone(PyObject *module, PyObject *args);
+PyObject *core_clone(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_fork_twice(PyObject *module, PyObject *unused);
 PyObject *core_flush(PyObject *module, PyObject *unused);
@@ -115,10 +112,10 @@ PyObject *core_forget_number(PyObject *module, PyObject *args);
 PyObject *core_kcmp(PyObject *module, PyObject *args);
 PyObject *core_do_steps(PyObject *module, PyObject *plan);
 PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids);
+PyObject *core_launch_beside(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_lends(PyObject *module, PyObject *tid);
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *core_wait_readable(PyObject *module, PyObject *args);
 PyObject *core_trial_begin(PyObject *module, PyObject *args);
 PyObject *core_trial_end(PyObject *module, PyObject *args);

@@ -35,8 +35,7 @@ long core_pid_of(const struct core_hosted *call)
 
 void core_lend_block(struct ramet_clone_args *args, const struct ramet_host *host)
 {
-    args->flags |= CLONE_SETTLS;
-    args->tls = (uintptr_t)host->thread_pointer;
+    ramet_set_address(args, CLONE_SETTLS, host->thread_pointer);
     if (args->stack + args->stack_size != 0)
         return;
     args->stack = host->stack_top - NOMINAL_STACK_BYTES;

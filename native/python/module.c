@@ -1,4 +1,5 @@
 /* The module ramet._core: nothing here is public. */
+#include "clone_request.h"
 #include "handle.h"
 #include "mapping.h"
 #include "plan_object.h"
@@ -23,13 +24,13 @@ static PyMethodDef everywhere[] = {
 
 /* For those that share the GIL of the main interpreter. */
 static PyMethodDef at_home[] = {
-    {"clone", core_clone, METH_VARARGS,
-     "clone(args, size, legacy, stopped, fn, arg, kept, stack, words, host_stack_size, /)\n--\n\n"
+    {"clone", (PyCFunction)(void (*)(void))core_clone, METH_FASTCALL,
+     "clone(request, fn, arg, kept, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
     {"fork", core_fork_twice, METH_NOARGS, "fork()\n--\n\nlibc's. Returns the pid, and 0 in the child."},
     {"copy", (PyCFunction)(void (*)(void))core_copy, METH_FASTCALL,
      "copy(child, outcome, request, fn, args, /)\n--\n\n"
-     "Calls fn(*args) in a child of libc's fork(), or as a request asks for it: its struct clone_args, legacy and stopped.\n"
+     "Calls fn(*args) in a child of libc's fork() (request None), or as a Request asks for it.\n"
      "The Handle stands for it, and the Mapping is for the outcome."},
     {"flush_standard_streams", core_flush, METH_NOARGS,
      "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is passed by."},
@@ -70,20 +71,20 @@ static PyMethodDef at_home[] = {
     {"do_steps", core_do_steps, METH_O,
      "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},
     {"share", (PyCFunction)(void (*)(void))core_share, METH_FASTCALL,
-     "share(child, flags, exit_signal, legacy, stopped, fn, args, further, /)\n--\n\n"
+     "share(child, request, fn, args, /)\n--\n\n"
      "Makes a task in shared memory that calls fn(*args); the Handle stands for it, and has its SharedTask. Returns whether it\n"
      "suspended its caller and ended with losses.\n"
-     "further: None or (set_tid, cgroup, stack_size, timeout, another_user, apart, plan). apart: in an interpreter of its own,\n"
-     "where plan (or None) comes first, fn is the code of its subinterpreter, and args the memory that it sees."},
+     "With an interpreter of its own fn is the code of its subinterpreter, and args the memory that it sees."},
     {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
-     "spawn(args, legacy, plan, child, /)\n--\n\n"
+     "spawn(child, request, plan, /)\n--\n\n"
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
-    {"spawn_aside", (PyCFunction)(void (*)(void))core_spawn_aside, METH_FASTCALL,
-     "spawn_aside(args, legacy, plan, has_own_score, child, patience, /)\n--\n\n"
-     "The same, the caller not suspended. Returns an Underway instead when it takes longer than so many seconds."},
+    {"launch_beside", (PyCFunction)(void (*)(void))core_launch_beside, METH_FASTCALL,
+     "launch_beside(child, request, plan, manner, patience, /)\n--\n\n"
+     "The same, the caller not suspended. Returns a Underway instead when it takes longer than so many seconds, or at once\n"
+     "where patience is None. manner: see ramet_launch_manner."},
     {"new_child", (PyCFunction)(void (*)(void))core_new_child, METH_FASTCALL,
      "new_child(kind, what, flags, plain, /)\n--\n\n"
-     "A Handle of that kind, for a child that is to be born. plain: whether waitid(2) tells all about its end."},
+     "A Handle of that kind, for a child that is to be made. plain: whether waitid(2) tells all about its end."},
     {"trial_begin", core_trial_begin, METH_VARARGS,
      "trial_begin(args, size, legacy, page, offset, stays, /)\n--\n\n"
      "Puts a raw request to the kernel, unchecked. Returns the child's pid or -errno."},
@@ -147,16 +148,13 @@ static int add_refusals(PyObject *module)
 
 static int add_types(PyObject *module)
 {
-    if (PyType_Ready(&SharedTask_Type) < 0)
-        return -1;
-    if (PyModule_AddType(module, &Handle_Type) < 0 || PyModule_AddType(module, &Mapping_Type) < 0 ||
-        PyModule_AddType(module, &Underway_Type) < 0)
-        return -1;
-    if (PyModule_AddType(module, &Stack_Type) < 0 || PyModule_AddType(module, &TidWord_Type) < 0)
-        return -1;
-    if (PyModule_AddType(module, &Plan_Type) < 0 || PyModule_AddType(module, &DeadlineThread_Type) < 0)
-        return -1;
-    return PyModule_AddType(module, &SharedTask_Type);
+    static PyTypeObject *const types[] = {&Handle_Type, &Mapping_Type,    &Underway_Type, &Request_Type,
+                                          &Stack_Type,  &TidWord_Type,    &Plan_Type,          &DeadlineThread_Type,
+                                          &SharedTask_Type};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyModule_AddType(module, types[i]) < 0)
+            return -1;
+    return 0;
 }
 
 #if PY_VERSION_HEX >= 0x030c0000

@@ -231,6 +231,13 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+PyObject *core_failure(const struct ramet_report *report)
+{
+    if (report->failed_step == -1)
+        Py_RETURN_NONE;
+    return Py_BuildValue("ii", report->failed_step, report->error);
+}
+
 static void plan_dealloc(PlanObject *self)
 {
     if (self->plan != NULL)

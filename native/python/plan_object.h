@@ -2,7 +2,7 @@
 #ifndef RAMET_PLAN_OBJECT_H
 #define RAMET_PLAN_OBJECT_H
 
-#include "handle.h"
+#include "core.h"
 #include "launch_suspending.h"
 
 typedef struct {
@@ -12,13 +12,10 @@ typedef struct {
 
 extern PyTypeObject Plan_Type, Underway_Type;
 
-/* None, or (failed step, its errno). */
+/* What came of a launch: None, or (failed step, its errno). */
 PyObject *core_failure(const struct ramet_report *report);
 
 /* Carries a plan out in the calling task: the failed step or -1, and its errno. False when there is no memory for it. */
 bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error);
-
-/* The arguments of a launch: a packed struct clone_args and a plan. */
-bool core_read_launch(struct ramet_request *request, const Py_buffer *block, int legacy);
 
 #endif

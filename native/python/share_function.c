@@ -9,18 +9,6 @@
 #include "left_open.h"
 #include "plan_object.h"
 
-/* set_tid: an array of pids or None. */
-static bool read_pids(struct ramet_clone_args *args, PyObject *set_tid, Py_buffer *pids)
-{
-    if (set_tid == Py_None)
-        return true;
-    if (PyObject_GetBuffer(set_tid, pids, PyBUF_SIMPLE) < 0)
-        return false;
-    args->set_tid = (uintptr_t)pids->buf;
-    args->set_tid_size = (uint64_t)pids->len / sizeof(pid_t);
-    return true;
-}
-
 /* What is lent cannot be resized or freed until it is given back. */
 static bool lend_memory(SharedTaskObject *task, PyObject *owners)
 {
@@ -43,13 +31,13 @@ static bool prepare_subinterpreter(SharedTaskObject *task, PyObject *code, PyObj
         PyErr_SetString(PyExc_RuntimeError, "a child in shared memory makes no interpreters: its caller can");
         return false;
     }
-    if (!PyBytes_Check(code) || (plan != Py_None && !PyObject_TypeCheck(plan, &Plan_Type))) {
-        PyErr_SetString(PyExc_TypeError, "code must be bytes, and plan a Plan or None");
+    if (!PyBytes_Check(code)) {
+        PyErr_Format(PyExc_TypeError, "invalid fn: expected the code of a subinterpreter as bytes, got %.100s", Py_TYPE(code)->tp_name);
         return false;
     }
     task->own_interpreter = true;
     task->fn = Py_NewRef(code);
-    task->plan = plan == Py_None ? NULL : Py_NewRef(plan);
+    task->plan = Py_XNewRef(plan);
     return lend_memory(task, owners);
 }
 
@@ -117,7 +105,7 @@ static long share(struct core_request *request, SharedTaskObject *task)
     request->task = task;
     ramet_epoch();
     if (args->flags & CLONE_PIDFD)
-        args->pidfd = (uintptr_t)&task->pidfd;
+        ramet_set_address(args, CLONE_PIDFD, &task->pidfd);
     __atomic_add_fetch(being_made, 1, __ATOMIC_RELAXED);
     long pid = clone_sharing(request);
     __atomic_sub_fetch(being_made, 1, __ATOMIC_RELEASE);
@@ -125,58 +113,35 @@ static long share(struct core_request *request, SharedTaskObject *task)
     return pid;
 }
 
-/* What few ask for: (set_tid or None, cgroup, stack_size, timeout or None, another_user, apart, plan or None). */
-static bool read_further(struct core_request *request, PyObject *further, Py_buffer *pids, bool *another_user, PyObject **plan)
-{
-    PyObject *set_tid, *timeout;
-    unsigned long long cgroup;
-    int another, own_interpreter;
-    if (further == Py_None)
-        return true;
-    if (!PyArg_ParseTuple(further, "OKnOppO:share", &set_tid, &cgroup, &request->host_stack_size, &timeout, &another,
-                          &own_interpreter, plan))
-        return false;
-    request->kernel.args.cgroup = cgroup;
-    request->timeout = core_timeout(timeout);
-    request->own_interpreter = own_interpreter;
-    *another_user = another;
-    return request->timeout != -2 && read_pids(&request->kernel.args, set_tid, pids);
-}
-
 /* The mark of this memory is to be as it was when the child has gone, see dumpable.h; a caller that was suspended knows. */
-static long share_marked(struct core_request *request, SharedTaskObject *task, bool another_user)
+static long share_marked(struct core_request *request, SharedTaskObject *task)
 {
-    task->marked = another_user && ramet_dumpable_save();
+    task->marked = request->another_user && ramet_dumpable_save();
     long pid = share(request, task);
     if (pid <= 0 || request->kernel.args.flags & CLONE_VFORK)
         core_shared_task_unmark(task);
     return pid;
 }
 
+static bool prepare(SharedTaskObject *task, const struct core_request *request, PyObject *fn, PyObject *args)
+{
+    return request->own_interpreter ? prepare_subinterpreter(task, fn, args, request->plan) : prepare_task(task, fn, args);
+}
+
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    struct core_request request = {.kernel.size = sizeof request.kernel.args, .timeout = -1};
-    struct ramet_clone_args *asked = &request.kernel.args;
-    Py_buffer pids = {0};
-    PyObject *plan = Py_None;
-    bool another_user = false;
+    struct core_request request;
     (void)module;
-    if (count != 8 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyTuple_Check(args[6]))
-        return PyErr_Format(PyExc_TypeError, "share(child, flags, exit_signal, legacy, stopped, fn, args, further)");
-    asked->flags = PyLong_AsUnsignedLongLongMask(args[1]);
-    asked->exit_signal = PyLong_AsUnsignedLongLongMask(args[2]);
-    request.kernel.legacy = args[3] == Py_True;
-    request.kernel.stopped = args[4] == Py_True;
-    if (PyErr_Occurred() || !read_further(&request, args[7], &pids, &another_user, &plan))
+    if (count != 4 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyTuple_Check(args[3]))
+        return PyErr_Format(PyExc_TypeError, "share(child, request, fn, args)");
+    if (!core_read_request(&request, args[1]))
         return NULL;
     SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
-    long pid = 0;
-    if (task != NULL && (request.own_interpreter ? prepare_subinterpreter(task, args[5], args[6], plan) : prepare_task(task, args[5], args[6])))
-        pid = share_marked(&request, task, another_user);
-    PyBuffer_Release(&pids);
+    long pid = task != NULL && prepare(task, &request, args[2], args[3]) ? share_marked(&request, task) : 0;
     if (pid < 0)
         core_raise_refused(&request, pid);
-    bool held = pid > 0 && core_handle_hold_sharer((HandleObject *)args[0], task, asked->flags & CLONE_VFORK) == 0;
+    bool suspended = request.kernel.args.flags & CLONE_VFORK;
+    bool held = pid > 0 && core_handle_hold_sharer((HandleObject *)args[0], task, suspended) == 0;
     PyObject *lost = held ? PyBool_FromLong(task->ended_how != 0 && task->losses != NULL) : NULL;
     Py_XDECREF(task);
     return lost;

@@ -1,61 +1,70 @@
-/* ramet._core.Underway and spawn_aside: the child of a plan that is on its way, while the caller goes on. */
+/* ramet._core.Underway: the child of a plan, on its way to its program while the caller goes on. */
+#include "clone_request.h"
 #include "handle.h"
 #include "plan_object.h"
+
+#include <structmember.h>
 
 #include "launch_beside.h"
 
 typedef struct {
     PyObject_HEAD
     struct ramet_underway *child;
+    bool is_late;
 } UnderwayObject;
 
-/* Takes over the hold. */
-static PyObject *underway_object(PyTypeObject *type, struct ramet_underway *child)
+/* The hold is the object's then. */
+static PyObject *pending(struct ramet_underway *child, bool is_late)
 {
-    UnderwayObject *self = (UnderwayObject *)type->tp_alloc(type, 0);
-    if (self == NULL)
+    UnderwayObject *self = (UnderwayObject *)Underway_Type.tp_alloc(&Underway_Type, 0);
+    if (self == NULL) {
         ramet_underway_release(child);
-    else
-        self->child = child;
+        return NULL;
+    }
+    self->child = child;
+    self->is_late = is_late;
     return (PyObject *)self;
 }
 
-/* The handle stands for the child, if there is one. */
-static void hold(HandleObject *handle, const struct ramet_underway *child)
+static bool read_manner(struct ramet_launch_manner *manner, PyObject *tuple)
 {
-    int pidfd, pid = ramet_underway_pid(child, &pidfd);
-    if (pid > 0)
-        core_handle_hold(handle, pid, pidfd);
+    int waits, follows, scores;
+    if (!PyArg_ParseTuple(tuple, "pppi:launch_beside", &waits, &follows, &scores, &manner->pid_namespace))
+        return false;
+    manner->waits = waits;
+    manner->follows_process = follows;
+    manner->has_own_score = scores;
+    return true;
 }
 
-static PyObject *underway_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* A launch that is over within the caller's patience needs no object, nor what Python would do with one: 4 us of 100. */
+PyObject *core_launch_beside(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    static char *names[] = {"args",          "legacy",        "plan",  "child", "waits", "follows_process",
-                            "has_own_score", "pid_namespace", NULL};
-    int legacy, waits, follows, scores, error = 0;
-    HandleObject *handle;
-    struct ramet_request request;
+    struct core_request request;
     struct ramet_launch_manner manner;
     struct ramet_underway *child;
-    Py_buffer block;
-    PlanObject *plan;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*pO!O!pppi:Underway", names, &block, &legacy, &Plan_Type, &plan,
-                                     &Handle_Type, &handle, &waits, &follows, &scores, &manner.pid_namespace))
-        return NULL;
-    manner.waits = waits;
-    manner.follows_process = follows;
-    manner.has_own_score = scores;
-    bool read = core_read_launch(&request, &block, legacy);
-    PyBuffer_Release(&block);
-    if (!read)
+    struct ramet_report report;
+    bool launched = false;
+    int pidfd, pid, error = 0;
+    (void)module;
+    if (count != 5 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyObject_TypeCheck(args[2], &Plan_Type) || !PyTuple_Check(args[3]))
+        return PyErr_Format(PyExc_TypeError, "launch_beside(child, request, plan, manner, patience)");
+    int64_t patience = args[4] == Py_None ? 0 : core_timeout(args[4]);
+    if (patience == -2 || !core_read_request(&request, args[1]) || !read_manner(&manner, args[3]))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    child = ramet_launch_beside(&request, plan->plan, &manner, &error);
+    child = ramet_launch_beside(&request.kernel, ((PlanObject *)args[2])->plan, &manner, &error);
+    if (child != NULL && patience > 0)
+        launched = ramet_underway_await(child, RAMET_LAUNCHED, patience, &report);
     Py_END_ALLOW_THREADS
     if (child == NULL)
         return core_raise_errno(-error);
-    hold(handle, child);
-    return underway_object(type, child);
+    if ((pid = ramet_underway_pid(child, &pidfd)) > 0) /* else a failed step says why there is none */
+        core_handle_hold((HandleObject *)args[0], pid, pidfd);
+    if (!launched)
+        return pending(child, patience > 0);
+    ramet_underway_release(child);
+    return core_failure(&report);
 }
 
 static void underway_dealloc(UnderwayObject *self)
@@ -109,6 +118,11 @@ static PyObject *underway_stop(UnderwayObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyMemberDef underway_members[] = {
+    {"is_late", T_BOOL, offsetof(UnderwayObject, is_late), READONLY, "Whether its maker has waited for it, and in vain."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyMethodDef underway_methods[] = {
     {"cancel", (PyCFunction)underway_cancel, METH_NOARGS,
      "cancel($self, /)\n--\n\nKills the child, if it is on its way still."},
@@ -124,44 +138,9 @@ PyTypeObject Underway_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "ramet._core.Underway",
     .tp_basicsize = sizeof(UnderwayObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Underway(args, legacy, plan, child, waits, follows_process, has_own_score, pid_namespace)\n--\n\n"
-              "A child of a plan, on its way while its maker goes on; the handle stands for it.",
-    .tp_new = underway_new,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_doc = "A child of a plan, on its way to its program while its maker goes on.",
     .tp_dealloc = (destructor)underway_dealloc,
+    .tp_members = underway_members,
     .tp_methods = underway_methods,
 };
-
-PyObject *core_spawn_aside(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    struct ramet_launch_manner manner = {.pid_namespace = RAMET_NO_NAMESPACE};
-    struct ramet_request request;
-    struct ramet_report report;
-    struct ramet_underway *child;
-    bool launched = false;
-    int error = 0;
-    Py_buffer block;
-    (void)module;
-    if (count != 6 || !PyObject_TypeCheck(args[2], &Plan_Type) || !PyObject_TypeCheck(args[4], &Handle_Type))
-        return PyErr_Format(PyExc_TypeError, "spawn_aside(args, legacy, plan, has_own_score, child, patience)");
-    int64_t patience = core_timeout(args[5]);
-    if (patience == -2 || PyObject_GetBuffer(args[0], &block, PyBUF_SIMPLE) < 0)
-        return NULL;
-    manner.has_own_score = args[3] == Py_True;
-    bool read = core_read_launch(&request, &block, args[1] == Py_True);
-    PyBuffer_Release(&block);
-    if (!read)
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    child = ramet_launch_beside(&request, ((PlanObject *)args[2])->plan, &manner, &error);
-    if (child != NULL)
-        launched = ramet_underway_await(child, RAMET_LAUNCHED, patience, &report);
-    Py_END_ALLOW_THREADS
-    if (child == NULL)
-        return core_raise_errno(-error);
-    hold((HandleObject *)args[4], child);
-    if (!launched)
-        return underway_object(&Underway_Type, child);
-    ramet_underway_release(child);
-    return core_failure(&report);
-}

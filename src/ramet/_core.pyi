@@ -97,18 +97,28 @@ class Plan:
     def changes_identity(self) -> bool: ...
 
 @final
-class Underway:
+class Request:
     def __new__(
         cls,
         args: bytes,
-        legacy: bool,
-        plan: Plan,
-        child: Handle,
-        waits: bool,
-        follows_process: bool,
-        has_own_score: bool,
-        pid_namespace: int,
-    ) -> Underway: ...
+        words: tuple[TidWord, ...],
+        *,
+        size: int = 88,
+        legacy: bool = False,
+        stopped: bool = False,
+        pids: array[int] | None = None,
+        stack: Stack | None = None,
+        stack_size: int = 0,
+        timeout: float | None = None,
+        another_user: bool = False,
+        own_interpreter: bool = False,
+        plan: Plan | None = None,
+    ) -> Request: ...
+
+@final
+class Underway:
+    @property
+    def is_late(self) -> bool: ...
     def cancel(self) -> None: ...
     def open(self, gate: int, /) -> None: ...
     def reach(self, gate: int, timeout: float | None = None, /) -> tuple[int, int] | None: ...
@@ -121,23 +131,13 @@ class DeadlineThread:
     def watch(self, child: Handle, timeout: float, /) -> None: ...
 
 def clone(
-    args: bytes,
-    size: int,
-    legacy: bool,
-    stopped: bool,
-    fn: Any,
-    arg: Any,
-    kept: object,
-    stack: Stack | None,
-    words: tuple[TidWord, ...],
-    host_stack_size: int,
-    /,
+    request: Request, fn: Any, arg: Any, kept: object, /
 ) -> tuple[int, SharedTask | None]: ...
 def before_fork() -> None: ...
 def copy(
     child: Handle,
     outcome: Mapping,
-    request: tuple[bytes, bool, bool] | None,
+    request: Request | None,
     fn: Callable[..., object],
     args: tuple[object, ...],
     /,
@@ -151,13 +151,9 @@ def has_clone3() -> bool: ...
 def has_close_range() -> bool: ...
 def share(
     child: Handle,
-    flags: int,
-    exit_signal: int,
-    legacy: bool,
-    stopped: bool,
+    request: Request,
     fn: Callable[..., object] | bytes,
     args: tuple[object, ...],
-    further: tuple[array[int] | None, int, int, float | None, bool, bool, Plan | None] | None,
     /,
 ) -> bool: ...
 def wait_readable(descriptor: int, timeout: float | None, /) -> bool: ...
@@ -180,13 +176,12 @@ def forget_dead(listed: dict[Any, Any], key: object, thread: object, ident: int,
 def run_fork_handlers(tids: list[int], /) -> bool: ...
 def lends(tid: int, /) -> bool: ...
 def do_steps(plan: Plan, /) -> tuple[int, int]: ...
-def spawn(args: bytes, legacy: bool, plan: Plan, child: Handle, /) -> tuple[int, int] | None: ...
-def spawn_aside(
-    args: bytes,
-    legacy: bool,
-    plan: Plan,
-    has_own_score: bool,
+def spawn(child: Handle, request: Request, plan: Plan, /) -> tuple[int, int] | None: ...
+def launch_beside(
     child: Handle,
+    request: Request,
+    plan: Plan,
+    manner: tuple[bool, bool, bool, int],
     patience: float | None,
     /,
 ) -> tuple[int, int] | Underway | None: ...

@@ -69,7 +69,7 @@ def clone(
     )
     if CloneFlag.PIDFD in flags and ptid is None:
         raise ValueError("PIDFD needs a word for the descriptor (ptid)")
-    return clone_call.call(args, code, word, legacy=True, kept=(fn, arg))[0]
+    return clone_call.call(args, code, word, legacy=True, kept=(fn, arg))
 
 
 def clone3(
@@ -104,13 +104,13 @@ def clone3(
     if fn is None:
         if flags & CloneFlag.VM or args.stack:
             raise own_refusal("ramet-returns-twice", flags, args.exit_signal)
-        return clone_call.call(args, None, None, legacy=False, size=size)[0]
+        return clone_call.call(args, None, None, legacy=False, size=size)
     code, word = _function(fn, arg, flags)
     if args.stack:
         _check_range(args, native=isinstance(code, int))
     elif flags & CloneFlag.VM and not flags & CloneFlag.VFORK:
         raise own_refusal("ramet-no-stack", flags)
-    return clone_call.call(args, code, word, legacy=False, size=size, kept=(fn, arg))[0]
+    return clone_call.call(args, code, word, legacy=False, size=size, kept=(fn, arg))
 
 
 class KcmpType(enum.IntEnum):

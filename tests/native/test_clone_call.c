@@ -48,6 +48,16 @@ static void with_a_pidfd(bool legacy)
     close(pidfd);
 }
 
+static void flags_go_with_their_address(void)
+{
+    struct ramet_clone_args args = {.flags = CLONE_VM | CLONE_CHILD_SETTID, .child_tid = 1};
+    ramet_set_address(&args, CLONE_CHILD_CLEARTID, &fn);
+    ramet_set_address(&args, CLONE_SETTLS, &arg);
+    ramet_set_address(&args, CLONE_PARENT_SETTID, &context);
+    CHECK(args.flags == (CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_SETTLS | CLONE_PARENT_SETTID));
+    CHECK(args.child_tid == (uintptr_t)&fn && args.tls == (uintptr_t)&arg && args.parent_tid == (uintptr_t)&context);
+}
+
 static void refused(bool legacy)
 {
     struct ramet_request request = request_for(legacy, CLONE_THREAD);
@@ -56,6 +66,7 @@ static void refused(bool legacy)
 
 int main(void)
 {
+    flags_go_with_their_address();
     for (int legacy = !ramet_has_clone3(); legacy <= 1; legacy++) {
         on_a_stack(legacy);
         with_a_pidfd(legacy);

@@ -12,7 +12,9 @@ static const struct ramet_launch_manner plain = {.waits = true, .pid_namespace =
 
 static struct ramet_underway *launch(struct ramet_plan *plan, const struct ramet_launch_manner *manner)
 {
-    struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .args.exit_signal = SIGCHLD, .legacy = true};
+    struct ramet_request request = {.args.flags = CLONE_VM, .args.exit_signal = SIGCHLD, .legacy = true};
+    if (manner->has_own_score)
+        request.args.flags |= CLONE_VFORK;
     int error = 0, pidfd;
     struct ramet_underway *child = ramet_launch_beside(&request, plan, manner, &error);
     CHECK(child != NULL && error == 0);

@@ -18,7 +18,7 @@ from .._preflight.quick_check import own_refusal, refusal
 from .._process import clone_call
 from .._process.child import Child, make_child
 from .._process.copied_child import copy_as_asked
-from .._process.request import flags_and_signal, requested
+from .._process.request import Request, decided, flags_and_signal, kept, requested
 from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
@@ -135,7 +135,7 @@ def clone(
         wanted, signal_number = flags_and_signal(flag_bits(flags), None)
         if wanted & (VM | THREAD) == VM:
             return make_child(
-                new_child(Child, fn, wanted, True), _share, wanted, signal_number, fn, args
+                new_child(Child, fn, wanted, True), _share_plainly, wanted, signal_number, fn, args
             )
     request = requested(flags, exit_signal)
     request.set_tid = _checked_pids(set_tid)
@@ -183,7 +183,7 @@ def vfork(
     if not options:
         plain = not wanted & THREAD
         return make_child(
-            new_child(Child, fn, wanted, plain), _share, wanted, signal_number, fn, args
+            new_child(Child, fn, wanted, plain), _share_plainly, wanted, signal_number, fn, args
         )
     setup = FunctionSetup(options, wanted)
     child = new_child(Child, fn, wanted, False)
@@ -257,12 +257,12 @@ class _Asked(NamedTuple):
         if self.setup is not None:
             child.hold_until_end(self.setup.needed_until_end(self.request.flags))
 
-    def further(self, *, own_interpreter: bool = False) -> clone_call.Further:
+    def sharing(self, *, own_interpreter: bool = False) -> Request:
         """The same, for a clone call in shared memory."""
-        setup, set_tid = self.setup, self.request.set_tid
-        return clone_call.Further(
-            set_tid=None if set_tid is None else checked_pids(set_tid),
-            cgroup=cgroup_descriptor(self.request.cgroup),
+        setup = self.setup
+        return decided(
+            self.request,
+            "sharing",
             stack_size=self.stack_size,
             timeout=self.timeout,
             another_user=setup is not None and setup.another_user,
@@ -297,26 +297,25 @@ def _make_copied(
 
 
 def _share(
-    child: Child[T],
-    flags: int,
-    exit_signal: int,
-    fn: Callable[..., T] | bytes,
-    args: tuple[Any, ...],
-    further: clone_call.Further | None = None,
+    child: Child[T], request: Request, fn: Callable[..., T] | bytes, args: tuple[Any, ...]
 ) -> None:
     if unreaped:
         reap_ended()
-    if clone_call.share(child, flags, exit_signal, fn, args, further):
+    if clone_call.share(child, request, fn, args):
         child.warn_of_losses()
+
+
+def _share_plainly(
+    child: Child[T], flags: int, exit_signal: int, fn: Callable[..., T], args: tuple[Any, ...]
+) -> None:
+    _share(child, kept("sharing", flags, exit_signal), fn, args)
 
 
 def _make_sharing(
     child: Child[T], asked: _Asked, fn: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
-    request = asked.request
     with _opened_cgroup(child, asked):
-        call = asked.call(fn)
-        _share(child, request.flags, request.exit_signal, call, args, asked.further())
+        _share(child, asked.sharing(), asked.call(fn), args)
     asked.complete(child)
 
 
@@ -325,14 +324,13 @@ def _make_in_subinterpreter(
 ) -> None:
     from . import subinterpreter
 
-    request, setup = asked.request, asked.setup
+    setup = asked.setup
     prepare()
     channel = child._outcome = ResultChannel(trusted=True)  # it shares the memory
     channel.failure = None if setup is None else setup.failure
     call = subinterpreter.prepared(fn, args, channel, asked.name)
     with _opened_cgroup(child, asked):
-        further = asked.further(own_interpreter=True)
-        _share(child, request.flags, request.exit_signal, call.child_code, call.memory, further)
+        _share(child, asked.sharing(own_interpreter=True), call.child_code, call.memory)
     channel.keep_from_others()
     asked.complete(child)
 
@@ -345,8 +343,10 @@ def _share_set(
     fn: Callable[..., T],
     args: tuple[Any, ...],
 ) -> None:
-    further = clone_call.Further(another_user=setup.another_user)
-    _share(child, flags, exit_signal, setup.before(fn), args, further)
+    request = CloneArgs(flags, exit_signal=exit_signal)
+    _share(
+        child, decided(request, "sharing", another_user=setup.another_user), setup.before(fn), args
+    )
     child.hold_until_end(setup.needed_until_end(flags))
 
 

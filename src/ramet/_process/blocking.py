@@ -3,16 +3,10 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from .._core import Underway
 from ..exit_status import ExitStatus
 
 T = TypeVar("T")
-
-
-class Underway(Protocol):
-    """A launched child before its exec; see launching.Underway."""
-
-    def reach(self, gate: int) -> tuple[int, int]:
-        """Wait until the child is at that gate, and return its report."""
 
 
 class Spawned(Protocol):
@@ -37,7 +31,9 @@ class Blocking:
 
     async def reach(self, child: Underway, gate: int) -> tuple[int, int]:
         """See Waits."""
-        return child.reach(gate)
+        report = child.reach(gate)
+        assert report is not None  # without a timeout
+        return report
 
     async def run(self, command: Spawned) -> ExitStatus:
         """See Waits."""

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from .._kernel.clone_args import CloneArgs
 from . import clone_call
 from .child import Child
-from .result_channel import ResultChannel, prepare
+from .request import decided, is_plain_fork
+from .result_channel import ResultChannel
 from .unreaped import reap_ended
 
 T = TypeVar("T")
@@ -14,13 +15,12 @@ T = TypeVar("T")
 
 def copy_as_asked(
     child: Child[T],
-    request: CloneArgs,
+    args: CloneArgs,
     fn: Callable[..., T],
-    args: tuple[Any, ...],
+    arguments: tuple[Any, ...],
     channel: ResultChannel,
 ) -> None:
-    """A child with a memory of its own, and with what the request says; the library's own."""
+    """A child with a memory of its own, and with what ``args`` say; the library's own."""
     reap_ended()
-    prepare()
-    plainly = clone_call.is_plain_fork(request)
-    clone_call.copy(child, channel, None if plainly else request, fn, args)
+    request = None if is_plain_fork(args) else decided(args, "copy")
+    clone_call.copy(child, channel, request, fn, arguments)

@@ -1,12 +1,217 @@
-"""What a clone call is asked for: the flags and the exit signal, each said once."""
+"""What the kernel is asked for: decided here, for every way to make a task."""
 
+import copy
 import functools
 import signal
 from operator import index
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
 
-from .._kernel.clone_args import CloneArgs
-from .._kernel.clone_bits import LOW_LEVEL, PARENT, THREAD
+from .. import _core
+from .._core import Plan, Stack, TidWord
+from .._kernel.clone_args import SIZES, CloneArgs, asked_of, require_size
+from .._kernel.clone_bits import (
+    CHILD_WORD,
+    CLEAR_SIGHAND,
+    DETACHED,
+    HANDLERS,
+    INTO_CGROUP,
+    LOW_LEVEL,
+    NEWTIME,
+    PARENT,
+    PARENT_SETTID,
+    PIDFD,
+    PTRACE,
+    SETTLS,
+    STOPPED,
+    THREAD,
+    VFORK,
+    VM,
+)
+from .._preflight.quick_check import check, own_refusal, refusal
 from ..flags import LAST_SIGNAL, SIGNAL_BITS, CloneFlag, flag_bits
+
+if TYPE_CHECKING:
+    from ..law import Call
+
+# A function with a memory of its own, or in the caller's; a program whose caller is suspended until it
+# execs, or goes on; the same by a helper thread that is suspended.
+Kind: TypeAlias = Literal["copy", "sharing", "program", "program beside", "program by helper"]
+
+_32_BITS = (1 << 32) - 1
+
+
+class Further(TypedDict, total=False):
+    """What few ask for of a task in shared memory, as the core takes it.
+
+    stack_size: of the host thread, in bytes, 0 for libc's default. timeout: in seconds, after which a child
+    beside its caller is killed. another_user: whether it will have other rights; that user may not
+    look into our memory while it lives, and we may again when it is over. own_interpreter:
+    whether it has one; then fn is the code that runs there, arguments are the memory that it sees, plan
+    is what it does first, and the outcome lies in that memory.
+    """
+
+    stack_size: int
+    timeout: float | None
+    another_user: bool
+    own_interpreter: bool
+    plan: Plan | None
+
+
+class Request:
+    """One request for a task, packed once; ``core`` is what the core takes.
+
+    flags: of the clone call, STOPPED among them. asked: as the caller has said them, for an error.
+    """
+
+    __slots__ = ("_block", "_further", "_size", "args", "asked", "core", "flags", "legacy")
+
+    def __init__(
+        self,
+        args: CloneArgs,
+        legacy: bool,
+        asked: int | None = None,
+        size: int = SIZES[-1],
+        **further: Unpack[Further],
+    ) -> None:
+        self.args, self.legacy, self.asked = args, legacy, asked
+        self._size, self._further = size, further
+        self.flags = index(args.flags)
+        _require_words(args, self.flags)
+        self._block = args.block()
+        require_size(self._block, size)
+        self.core = _core.Request(
+            self._block.packed,
+            tuple(w for w in (args.child_tid, args.parent_tid) if isinstance(w, TidWord)),
+            size=size,
+            legacy=legacy,
+            stopped=bool(self.flags & STOPPED),
+            pids=self._block.set_tid,
+            stack=args.stack if isinstance(args.stack, Stack) else None,
+            **further,
+        )
+
+    def refusal(self, error: OSError) -> OSError:
+        """What it means that the kernel, or a helper of the clone call, has refused it."""
+        name = call_name(self.legacy)
+        fields = asked_of(self.args, self._block, name, self._size)
+        return refusal(error, self.flags, self.args.exit_signal, name, self.asked, **fields)
+
+    def without_pidfd(self) -> "Request":
+        """The same, but the kernel opens no pidfd."""
+        args = copy.copy(self.args)
+        args.flags = self.flags & ~PIDFD
+        return Request(args, self.legacy, self.asked, self._size, **self._further)
+
+
+def decided(
+    args: CloneArgs, kind: Kind, asked: int | None = None, **further: Unpack[Further]
+) -> Request:
+    """The request for a child of that kind; what the law knows to be wrong is refused here.
+
+    args: the library's own, whose flags are changed to those of the clone call: all that Ramet adds to
+    a request, or takes from it, it does here, but for the addresses that the core knows.
+    asked: the flags as the caller has said them, where they are others already.
+    Raises CloneError; ValueError for what does not go together.
+    """
+    if asked is None:
+        asked = index(args.flags)
+    legacy = is_by_clone(args)
+    args.flags = _shared(index(args.flags), kind, legacy)
+    check(args.flags, args.exit_signal, call_name(legacy), asked)
+    if _has_pidfd(args.flags, kind, legacy):
+        args.flags |= PIDFD
+    return Request(args, legacy, asked, **further)
+
+
+def _shared(flags: int, kind: Kind, legacy: bool) -> int:
+    if kind.startswith("program"):
+        # In this memory; and its plan has a gate, at which it is stopped.
+        flags = flags & ~(STOPPED | VFORK) | VM | (0 if kind == "program beside" else VFORK)
+    if flags & VM and not legacy and not flags & HANDLERS and _core.has_clear_sighand():
+        # Our handlers act on the memory that is shared: they must not run in the child.
+        flags |= CLEAR_SIGHAND
+    return flags
+
+
+def _has_pidfd(flags: int, kind: Kind, legacy: bool) -> bool:
+    if flags & DETACHED:  # which excludes it
+        return False
+    if legacy and (flags & PARENT_SETTID or kind in {"program beside", "program by helper"}):
+        return False  # clone() has one word for it and for the tid, which is asked for then
+    # A suspended caller mostly finds its child at its end, and the core reaps what is its own.
+    is_reaped = kind == "sharing" and flags & VFORK and not flags & (THREAD | PARENT | PTRACE)
+    return not is_reaped
+
+
+def kept(
+    kind: Kind,
+    flags: int,
+    exit_signal: int,
+    asked: int | None = None,
+    set_tid: tuple[int, ...] | None = None,
+    cgroup: int | None = None,
+) -> Request:
+    """The same for a request that has nothing else: programs make few of them, again and again."""
+    can = _core.has_clone3(), _core.has_clear_sighand()
+    return _kept(kind, flags, exit_signal, asked, set_tid, cgroup, can)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(
+    kind: Kind,
+    flags: int,
+    exit_signal: int,
+    asked: int | None,
+    set_tid: tuple[int, ...] | None,
+    cgroup: int | None,
+    _can: tuple[bool, bool],
+) -> Request:
+    args = CloneArgs(flags, exit_signal=exit_signal, set_tid=set_tid, cgroup=cgroup)
+    return decided(args, kind, asked)
+
+
+def is_by_clone(args: CloneArgs) -> bool:
+    """Whether clone() must or may serve: for DETACHED, and where clone3 is missing."""
+    flags = index(args.flags)
+    only_clone3 = flags & ~STOPPED & ~_32_BITS or flags & NEWTIME or args.set_tid is not None
+    if flags & DETACHED:
+        if only_clone3:
+            raise own_refusal("ramet-detached", flags)
+        return True
+    if _core.has_clone3():
+        return False
+    if only_clone3:
+        raise own_refusal("ramet-needs-clone3", flags)
+    return True
+
+
+def is_plain_fork(args: CloneArgs) -> bool:
+    """What libc's own fork() does, with its handlers; it knows of no pidfd."""
+    return (
+        index(args.flags) == 0
+        and args.exit_signal == signal.SIGCHLD
+        and args.set_tid is None
+        and args.stack is None
+    )
+
+
+def call_name(legacy: bool) -> "Call":
+    """The call by its name, as the law has it."""
+    return "clone" if legacy else "clone3"
+
+
+def _require_words(args: CloneArgs, flags: int) -> None:
+    """Each flag that names a word or an address needs it, and SETTLS alone uses tls."""
+    if flags & PARENT_SETTID and args.parent_tid is None:
+        raise ValueError("PARENT_SETTID needs a word for the parent (ptid)")
+    if flags & CHILD_WORD and args.child_tid is None:
+        raise ValueError("CHILD_SETTID and CHILD_CLEARTID need a word for the child (ctid)")
+    if flags & SETTLS and args.tls is None:
+        raise ValueError("SETTLS needs tls, the address for the child's thread register")
+    if args.tls is not None and not flags & SETTLS:
+        raise ValueError("tls is given without SETTLS, which alone uses it")
+    if flags & INTO_CGROUP and args.cgroup is None:
+        raise ValueError("INTO_CGROUP needs cgroup, the directory of the child's cgroup")
 
 
 def _signal_number(exit_signal: int) -> int:
@@ -18,7 +223,7 @@ def _signal_number(exit_signal: int) -> int:
 
 
 def requested(flags: int, exit_signal: int | None = None) -> CloneArgs:
-    """The request for a child with these flags, which may hold its exit signal; the library's own."""
+    """For a child with these flags, which may hold its exit signal; the library's own."""
     number = None if exit_signal is None else _signal_number(exit_signal)
     wanted, signal_number = flags_and_signal(flag_bits(flags), number)
     return CloneArgs(flags=wanted, exit_signal=signal_number)

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack, cast
 
 from .._core import Plan, has_clone3, has_close_range, new_child
-from .._kernel.clone_args import CloneArgs
 from .._kernel.clone_bits import (
     AUTOREAP,
     FILES,
@@ -22,12 +21,11 @@ from .._kernel.clone_bits import (
     PARENT,
     STOPPED,
     THREAD,
-    VFORK,
-    VM,
 )
 from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
+from .._process.request import kept
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
@@ -139,7 +137,7 @@ class Command:
     @property
     def flags(self) -> CloneFlag:
         """The clone flags that the clone call is asked for, those that the library adds among them."""
-        return CloneFlag(self._made.request.flags)
+        return CloneFlag(self._made.request_flags)
 
     @property
     def steps(self) -> tuple[tuple[str, str | None], ...]:
@@ -176,9 +174,9 @@ class Command:
         """Make that child; the library's own."""
         made = self._made
         if made.is_guided():
-            run_blocking(Launch(self, child).arrive, child, BLOCKING)
+            run_blocking(cast(Launch, begin(self, child, None)).arrive, child, BLOCKING)
             return
-        failed = launching.launch(made.request, self._plan, child)
+        failed = launching.launch(made.wanted, self._plan, child)
         if failed is not None:
             self._fail(child, failed)
 
@@ -221,21 +219,20 @@ class Command:
         return "cwd" not in options or all(map(os.path.isabs, self._exec[1]))
 
 
-def begin(command: Command, child: Child[None], patience: float) -> "Launch | None":
+def begin(command: Command, child: Child[None], patience: float | None) -> "Launch | None":
     """command.launch(), the caller not suspended: the rest of the way, when it takes longer.
 
-    patience: in seconds.
+    patience: in seconds; None where there is a rest in any case.
     """
     made = command._made
-    scores = made.manner.has_own_score
     if made.is_guided():
-        return Launch(command, child)
-    if scores and not _HELD_TO_PARENT.isdisjoint(made.validated):
-        command.launch(child)  # who is not suspended for a score of its own is no parent to follow
+        patience = None
+    elif made.manner.has_own_score and not _HELD_TO_PARENT.isdisjoint(made.validated):
+        command.launch(child)  # the helper that is suspended for its score is no parent to follow
         return None
-    begun = launching.launch_aside(made.request, command._plan, scores, child, patience)
+    begun = launching.launch_beside(made.wanted, command._plan, made.manner, child, patience)
     if isinstance(begun, launching.Underway):
-        return Launch(command, child, begun)
+        return Launch(command, begun)
     if begun is not None:
         command._fail(child, begun)
     return None
@@ -247,14 +244,12 @@ class Launch:
     It does not keep the child, which keeps it while it waits for its start.
     """
 
-    def __init__(
-        self, command: Command, child: Child[None], underway: launching.Underway | None = None
-    ) -> None:
+    __slots__ = ("_command", "_made", "_underway")
+
+    def __init__(self, command: Command, underway: launching.Underway) -> None:
         self._command = command
-        self._made = made = command._made
-        self._underway = underway or launching.set_out(
-            made.request, command._plan, made.manner, child
-        )
+        self._made = command._made
+        self._underway = underway
 
     async def arrive(self, child: Child[None], waits: Waits) -> None:
         """It is at its program, or before it where it shall wait."""
@@ -263,7 +258,7 @@ class Launch:
             await self._at(MAPS_GATE, child, waits)
             await self._write_maps(child, waits)
         if not made.last_gate:
-            await self._at(launching.LAUNCHED, child, waits)
+            self._see(child, await waits.reach(self._underway, launching.LAUNCHED))
             return
         await self._at(START_GATE, child, waits)
         if made.flags & STOPPED:
@@ -322,23 +317,26 @@ class _Made:
         moves = Moves(validated, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
         shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
         asked = flags & ~SIGNAL_BITS
-        birth = asked & ~STOPPED | VM | VFORK | (FILES if shares_table else 0)
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
         maps_by_parent = not maps and id_maps.asked(validated)
         self.cgroup: int | None = None
         written: tuple[int, bytes] | None = None
         joined: Sequence[tuple[str, int, int]] = ()
         pid_namespace = _NO_DESCRIPTOR
-        if held is None and "set_tid" not in validated:
-            self.request = launching.plainly_prepared(birth, _exit_signal(flags), asked)
-        else:
-            request = CloneArgs(birth, exit_signal=_exit_signal(flags))
-            request.set_tid = validated.get("set_tid")
-            if held is not None:
-                self.cgroup = _cgroup_directory(validated, held)
-                written = _place_in_cgroup(request, self.cgroup)
-                joined, pid_namespace = joined_namespaces(validated, held)
-            self.request = launching.prepared(request, asked)
+        if held is not None:
+            self.cgroup = _cgroup_directory(validated, held)
+            written = _written_cgroup(self.cgroup)
+            joined, pid_namespace = joined_namespaces(validated, held)
+        into_cgroup = self.cgroup is not None and written is None
+        set_tid = validated.get("set_tid")
+        self.wanted = launching.Wanted(
+            flags=asked | (FILES if shares_table else 0) | (INTO_CGROUP if into_cgroup else 0),
+            exit_signal=_exit_signal(flags),
+            asked=asked,
+            set_tid=None if set_tid is None else tuple(set_tid),
+            cgroup=self.cgroup if into_cgroup else None,
+        )
+        self.request_flags = kept("program", *self.wanted).flags  # refused here, if it is
         self.setup = Setup(
             validated,
             flags,
@@ -459,18 +457,14 @@ def _cgroup_directory(validated: ValidatedOptions, held: Descriptors) -> int | N
     return None if cgroup is None else descriptor_of("cgroup", cgroup)
 
 
-def _place_in_cgroup(request: CloneArgs, directory: int | None) -> tuple[int, bytes] | None:
-    """Ask the clone call for it; or where the child has to write itself into: a directory, a file in it.
+def _written_cgroup(directory: int | None) -> tuple[int, bytes] | None:
+    """Where the child has to write itself into: a directory, a file in it. None: the clone call does it.
 
-    Hierarchies of version 1, and kernels without clone3, know no clone call in a cgroup.
+    Hierarchies of version 1, and kernels without clone3, know no clone call into a cgroup.
     """
-    if directory is None:
+    if directory is None or (has_clone3() and _exists_in(directory, "cgroup.controllers")):
         return None
-    if not has_clone3() or not _exists_in(directory, "cgroup.controllers"):
-        return directory, b"cgroup.procs"
-    request.cgroup = directory
-    request.flags |= INTO_CGROUP
-    return None
+    return directory, b"cgroup.procs"
 
 
 def _exists_in(directory: int, name: str) -> bool:

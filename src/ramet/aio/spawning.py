@@ -96,7 +96,7 @@ class InLoop:
 
     async def reach(self, child: Underway, gate: int) -> Report:
         """Wait until the child is at that gate; a cancellation kills it."""
-        report = child.reach_within(gate, 0.0 if child.is_late else self.patience())
+        report = child.reach(gate, 0.0 if child.is_late else self.patience())
         if report is not None:
             return report
         self._late.add(child)
@@ -124,7 +124,7 @@ IN_LOOP = InLoop()
 async def _seen(child: Underway, gate: int) -> Report:
     """A child on its way has nothing to tell it by but a futex, and no loop can wait for that."""
     pause = _FIRST_PAUSE_SECONDS
-    while (report := child.reach_within(gate, 0.0)) is None:
+    while (report := child.reach(gate, 0.0)) is None:
         await (asyncio.sleep(pause) if _is_plain_asyncio() else sleep(pause))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     return report
