@@ -61,6 +61,12 @@ static PyMethodDef at_home[] = {
     {"forget_dead", core_forget_thread_of_dead, METH_VARARGS,
      "forget_dead(listed, key, thread, ident, /)\n--\n\n"
      "Takes a thread off one of threading's lists whose task is gone though it stands there. Whether it did."},
+    {"recognize", core_recognize, METH_VARARGS,
+     "recognize(sample, switch_interval, collections, knows_files, /)\n--\n\n"
+     "Compares Python's and libc's structures with what is known by other means, and switches on what repairs them.\n\n"
+     "To be called in a `with` block of the sample, the first variable of the function that calls it."},
+    {"recovery_status", core_recovery_status, METH_NOARGS,
+     "recovery_status()\n--\n\nFor each part of the recovery after a death why it is off; None: it is on."},
     {"lends", core_lends, METH_O,
      "lends(tid, /)\n--\n\nWhether that thread lends a child of a child its stack."},
     {"run_fork_handlers", core_run_fork_handlers, METH_O,
@@ -189,6 +195,7 @@ static int fill(PyObject *module)
         return -1;
     if (is_abroad(module))
         return add_refusals(module);
+    core_recovery_read_switch();
     return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, at_home);
 }
 

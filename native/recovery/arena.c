@@ -17,6 +17,7 @@
 
 static ptrdiff_t locals_offset;
 static size_t locals_size; /* 0: not known */
+static size_t locals_module;
 
 /* errno is one of them. */
 static int find_locals(struct dl_phdr_info *info, size_t size, void *unused)
@@ -29,6 +30,7 @@ static int find_locals(struct dl_phdr_info *info, size_t size, void *unused)
             continue;
         locals_offset = locals - (const char *)ramet_thread_pointer();
         locals_size = header->p_memsz <= RAMET_LIBC_LOCALS ? header->p_memsz : 0;
+        locals_module = info->dlpi_tls_modid;
         return 1;
     }
     return 0;
@@ -48,7 +50,7 @@ void ramet_arena_note(struct ramet_arena *arena)
 {
     static pthread_once_t looked = PTHREAD_ONCE_INIT;
     pthread_once(&looked, look_for_locals);
-    *arena = (struct ramet_arena){.noted = locals_size != 0};
+    *arena = (struct ramet_arena){.noted = locals_size != 0 && ramet_is_on(RAMET_ARENAS)};
     memcpy(arena->locals, locals_of_this_thread(), locals_size);
 }
 
@@ -60,6 +62,7 @@ static void put_back_locals(const struct ramet_arena *arena)
 /* ---- the arena and its lock */
 
 #define BEYOND_CACHES 4000
+#define CACHED 100
 
 /* Among what has come into libc's thread-locals with the first allocation. */
 static uintptr_t find_cache(const struct ramet_arena *arena)
@@ -173,7 +176,18 @@ static void keep_blocks_under(const int *lock)
             entries[i].to_free = NULL;
 }
 
+static bool knows_vector(void)
+{
+    const struct entry *entries = ramet_thread_vector();
+    return entries[-1].data >= locals_module && entries[locals_module].data == (uintptr_t)locals_of_this_thread();
+}
+
 #else
+
+static bool knows_vector(void)
+{
+    return false;
+}
 
 /* musl has them made by the thread that starts this one. */
 static void keep_blocks_under(const int *lock)
@@ -182,6 +196,18 @@ static void keep_blocks_under(const int *lock)
 }
 
 #endif
+
+bool ramet_arena_is_known(const struct ramet_arena *arena)
+{
+    void *volatile small = malloc(CACHED);
+    uintptr_t freed = (uintptr_t)small;
+    free(small);
+    bool knows_cache = arena->cache == 0 || ramet_malloc_counts_are_right(arena->cache, freed);
+    void *volatile block = malloc(BEYOND_CACHES);
+    bool is_in_order = block != NULL && ramet_malloc_is_in_order(arena->lock, block, BEYOND_CACHES);
+    free(block);
+    return knows_cache && is_in_order && knows_vector();
+}
 
 /* ---- after a death */
 

@@ -42,7 +42,7 @@ static const struct layout without_refs = {.sizes = 4, .lock = 6, .waiters = 7, 
 static const struct layout *layout;
 
 /* The version does not tell: distributions have taken the later form into earlier ones. */
-static void look(void)
+static const struct layout *layout_of_new(void)
 {
     pthread_cond_t condvar;
     pthread_condattr_t attributes;
@@ -52,12 +52,11 @@ static void look(void)
     memset(&condvar, 0, sizeof condvar);
     pthread_cond_init(&condvar, &attributes);
     memcpy(words, &condvar, sizeof words);
-    if (words[with_refs.waiters] == OF_MONOTONIC_CLOCK)
-        layout = &with_refs;
-    else if (words[without_refs.waiters] == OF_MONOTONIC_CLOCK)
-        layout = &without_refs;
     pthread_cond_destroy(&condvar);
     pthread_condattr_destroy(&attributes);
+    if (words[with_refs.waiters] == OF_MONOTONIC_CLOCK)
+        return &with_refs;
+    return words[without_refs.waiters] == OF_MONOTONIC_CLOCK ? &without_refs : NULL;
 }
 
 /* Where libc's own code waits on one. */
@@ -78,14 +77,17 @@ static void find_code(void)
     }
 }
 
-static void __attribute__((constructor)) find_layout(void)
+bool ramet_condvar_find_layout(void)
 {
-#ifdef __GLIBC__
-    look();
+    layout = layout_of_new();
     find_code();
-#else
-    (void)look, (void)find_code;
-#endif
+    return layout != NULL;
+}
+
+/* Also while it is being found out. */
+static bool is_known(void)
+{
+    return layout != NULL && ramet_is_on(RAMET_CONDVARS);
 }
 
 static unsigned *word_of(pthread_cond_t *condvar, int number)
@@ -124,7 +126,7 @@ static bool has_waiters(pthread_cond_t *condvar, int group)
 
 pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *word)
 {
-    if (layout == NULL || !is_in_wait(stack, count))
+    if (!is_known() || !is_in_wait(stack, count))
         return NULL;
     for (size_t i = 0; i < count && i < ADDRESS_WITHIN_WORDS; i++)
         for (int group = 0; group < GROUPS; group++)
@@ -135,7 +137,7 @@ pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *wo
 
 void ramet_condvar_remove(pthread_cond_t *condvar, const int *word)
 {
-    for (int group = 0; layout != NULL && group < GROUPS; group++) {
+    for (int group = 0; is_known() && group < GROUPS; group++) {
         if (!is_at(word, condvar, layout->signals + group))
             continue;
         unsigned *refs = word_of(condvar, layout->refs + group);
@@ -145,6 +147,11 @@ void ramet_condvar_remove(pthread_cond_t *condvar, const int *word)
         }
         __atomic_fetch_sub(word_of(condvar, layout->waiters), WAITER, __ATOMIC_RELEASE);
     }
+}
+
+bool ramet_condvar_is_monotonic(const pthread_cond_t *condvar)
+{
+    return !is_known() || (((const unsigned *)condvar)[layout->waiters] & KEPT_BITS) == OF_MONOTONIC_CLOCK;
 }
 
 #define LOOKS 250 /* 50 ms: a task that is about to sleep, or to leave, may have to wait for a processor */
@@ -209,7 +216,7 @@ static void forget_dead_in(void *const *window, size_t count)
 
 void ramet_condvar_forget_dead(void *const *stack, size_t count)
 {
-    for (size_t i = 0; layout != NULL && i < count; i++) {
+    for (size_t i = 0; is_known() && i < count; i++) {
         if (!is_in_wait(stack + i, 1))
             continue;
         size_t first = i < BEFORE_RETURN_WORDS ? 0 : i - BEFORE_RETURN_WORDS;
@@ -293,7 +300,7 @@ static void await_latecomers(pthread_cond_t *condvar)
 
 void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience)
 {
-    if (layout == NULL)
+    if (!is_known())
         return;
     if (is_in_order_within(condvar, patience)) {
         wake_sleepers(condvar);
@@ -313,7 +320,7 @@ void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
 {
     struct ramet_syscall_state stand = ramet_task_syscall(tid);
     const int *word = (const int *)stand.first;
-    if (layout == NULL || tid == 0 || !ramet_waits_in_futex(&stand))
+    if (!is_known() || tid == 0 || !ramet_waits_in_futex(&stand))
         return;
     if (is_at(word, condvar, layout->lock))
         unlock(condvar);

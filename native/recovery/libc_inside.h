@@ -4,6 +4,22 @@
 
 #include "libc_recovery.h"
 
+/* libc_parts.c. NULL: it is on. */
+void ramet_set_part(enum ramet_libc_part part, const char *why_off);
+bool ramet_is_on(enum ramet_libc_part part);
+
+/* condvar.c. Finds out which layout it is, by one that is made. Whether it is one of those that are known. */
+bool ramet_condvar_find_layout(void);
+
+/* mutex.c. With one of the caller's own that is free, and its tid: whether it has an owner as long as it is locked. */
+bool ramet_mutex_is_known(pthread_mutex_t *mutex, int tid);
+
+/* lost_threads.c. Whether a thread that lives and was made for this function stands in the list, with its tid. */
+bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function, int tid);
+
+/* arena.c. In a thread that has found its own, which nobody else uses: whether all in it is as malloc_state.c has it. */
+bool ramet_arena_is_known(const struct ramet_arena *arena);
+
 /*
  * condvar.c. Words of the stack of a thread that died, nobody knows where. What lies there may be of an earlier wait: so from
  * each condition variable that is found only so many are removed as it counts and as do not sleep on it.
@@ -19,6 +35,12 @@ int *ramet_malloc_lock_over(const void *block);
  * and the lock is given back. False, with nothing done, where the arena is not in order or this malloc is not known.
  */
 bool ramet_malloc_mend(int *lock);
+
+/* Whether the lock is free, and the arena in order: with this block, which has room for so many bytes, in it. */
+bool ramet_malloc_is_in_order(int *lock, const void *block, size_t bytes);
+
+/* Whether the counts of a cache are those of its lists, and this block, freed just now, is the first in one. */
+bool ramet_malloc_counts_are_right(uintptr_t cache, uintptr_t freed);
 
 /* Whether a block is what a thread keeps for itself of small blocks, in a form that has counts which can be wrong. */
 bool ramet_malloc_is_cache(uintptr_t block);

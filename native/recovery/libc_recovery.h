@@ -11,7 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* This memory, read by the kernel: what a dead task has left may lead to where nothing is. How many of the bytes there are. */
+/* ---- recognize_libc.c: whether glibc's structures are laid out as the rest of this folder takes them to be */
+
+enum ramet_libc_part { RAMET_CONDVARS, RAMET_MUTEXES, RAMET_ARENAS, RAMET_THREAD_LIST, RAMET_LIBC_PARTS };
+
+/*
+ * Looks at a mutex, a condition variable and a thread of its own, and compares what it finds with what is known by other
+ * means. Once, before the first child; until then every part is off. why_off: NULL, or why all are to stay off.
+ */
+void ramet_recognize_libc(const char *why_off);
+
+/* libc_parts.c. Why a part does nothing; NULL where it works. */
+const char *ramet_why_off(enum ramet_libc_part part);
+
+/* ---- read_memory.c: this memory, read by the kernel: what a dead task has left may lead to where nothing is. How many of the bytes there are. */
 size_t ramet_read_memory(void *to, uintptr_t from, size_t size);
 
 /* ---- condvar.c: a condition variable counts who waits on it, and a dead task is waited for, or gets a signal, for ever */
@@ -25,6 +38,9 @@ void ramet_condvar_remove(pthread_cond_t *condvar, const int *word);
  */
 pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *word);
 
+/* Whether it goes by the monotonic clock, and is as the layout has it. */
+bool ramet_condvar_is_monotonic(const pthread_cond_t *condvar);
+
 /*
  * With the mutex of the condition variable: removes the dead. All who wait are woken, as they may be for no
  * reason at any time: a signal may have been meant for a dead task, or died with it. A task that has not left
@@ -37,6 +53,9 @@ void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid);
 
 /* ---- mutex.c: the owner that glibc writes into a mutex; 0 where there is none, or it is not known */
 int ramet_mutex_owner(const pthread_mutex_t *mutex);
+
+/* Whether it can be one at all: of the kind that has no attributes. */
+bool ramet_mutex_is_plain(const pthread_mutex_t *mutex);
 
 /* Whether a dead task of that tid holds it, or one that had no time to write itself down. */
 bool ramet_mutex_is_left(const pthread_mutex_t *mutex, int tid);

@@ -72,12 +72,12 @@ static void look_through_stack(uintptr_t thread)
     }
 }
 
-/* For one that was lost; the answers are added up. */
+/* For each thread; the answers are added up. */
 typedef long visitor(uintptr_t thread, const struct places *places, void *context);
 
 /*
  * What the visitor's answers add up to; -1 when the search has strayed: a thread that ends takes its link into another list
- * of libc's, which has no end for who looks for this one's. So it is looked whether a link is met again.
+ * of libc's, which has no end for a search for this one's. So it is looked whether a link is met again.
  */
 static long visit_once(uintptr_t head, const struct places *places, visitor *visit, void *context)
 {
@@ -86,8 +86,7 @@ static long visit_once(uintptr_t head, const struct places *places, visitor *vis
     for (unsigned steps = 1, next_met = 1; read_word(link, &link, sizeof link) && link != met; steps++) {
         if (link == head)
             return sum;
-        if (is_lost(link - places->link, places))
-            sum += visit(link - places->link, places, context);
+        sum += visit(link - places->link, places, context);
         if (steps == next_met) {
             met = link;
             next_met *= 2;
@@ -96,10 +95,10 @@ static long visit_once(uintptr_t head, const struct places *places, visitor *vis
     return -1;
 }
 
-static long visit_lost(visitor *visit, void *context)
+static long visit_all(visitor *visit, void *context)
 {
     struct places places;
-    uintptr_t head = find_list(&places);
+    uintptr_t head = ramet_is_on(RAMET_THREAD_LIST) ? find_list(&places) : 0;
     long sum = -1;
     for (int try = 0; head != 0 && sum < 0 && try < TRIES; try++)
         sum = visit_once(head, &places, visit, context);
@@ -114,23 +113,47 @@ static long count(uintptr_t thread, const struct places *places, void *context)
 {
     const struct wanted *wanted = context;
     uintptr_t function;
-    return read_word(thread + places->function, &function, sizeof function) && wanted->counts(function);
+    return is_lost(thread, places) && read_word(thread + places->function, &function, sizeof function) &&
+           wanted->counts(function);
 }
 
 long ramet_count_lost_threads(bool (*counts)(uintptr_t function))
 {
     struct wanted wanted = {counts};
-    return visit_lost(count, &wanted);
+    return visit_all(count, &wanted);
 }
 
 static long forget(uintptr_t thread, const struct places *places, void *context)
 {
-    (void)places, (void)context;
-    look_through_stack(thread);
+    (void)context;
+    if (is_lost(thread, places))
+        look_through_stack(thread);
     return 0;
 }
 
 void ramet_forget_lost_threads(void)
 {
-    visit_lost(forget, NULL);
+    visit_all(forget, NULL);
+}
+
+struct listed {
+    uintptr_t thread, function;
+    int tid;
+};
+
+static long is_listed(uintptr_t thread, const struct places *places, void *context)
+{
+    const struct listed *listed = context;
+    uintptr_t function;
+    unsigned ending;
+    int tid;
+    return thread == listed->thread && read_word(thread + places->function, &function, sizeof function) &&
+           function == listed->function && read_word(ramet_cleartid_word_of(thread), &tid, sizeof tid) && tid == listed->tid &&
+           read_word(thread + places->ending, &ending, sizeof ending) && (ending & IS_ENDING) == 0;
+}
+
+bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function, int tid)
+{
+    struct listed listed = {thread, function, tid};
+    return visit_all(is_listed, &listed) == 1;
 }

@@ -30,6 +30,7 @@
 
 #define BINS 127
 #define MOSTLY_EMPTY 32
+#define MOST_BESIDES 64 /* of a chunk, what is not its block's */
 
 struct heap {
     uintptr_t arena, previous, size;
@@ -259,10 +260,19 @@ bool ramet_malloc_lock_is_had(int *lock, int64_t deadline)
     return true;
 }
 
+bool ramet_malloc_is_in_order(int *lock, const void *block, size_t bytes)
+{
+    struct state *state = state_of((uintptr_t)lock);
+    uintptr_t chunk = (uintptr_t)block - 2 * sizeof(uintptr_t), room = bytes_of(chunk);
+    return *lock == FREE && state != NULL && state->attached_threads >= 1 && state->system_mem <= state->max_system_mem &&
+           state->system_mem >= heap_of(state->top)->size && room > bytes && room < bytes + MOST_BESIDES &&
+           go_through(state, (uintptr_t)lock, false) != 0;
+}
+
 bool ramet_malloc_mend(int *lock)
 {
     uintptr_t arena = (uintptr_t)lock;
-    struct state *state = state_of(arena);
+    struct state *state = ramet_is_on(RAMET_ARENAS) ? state_of(arena) : NULL;
     uintptr_t top = state == NULL ? 0 : go_through(state, arena, false);
     if (top == 0)
         return false;
@@ -310,15 +320,36 @@ static unsigned length_up_to(unsigned most, uintptr_t entry, bool protected)
     return length;
 }
 
+/* Its lists, by a width of counts that is known. */
+static const uintptr_t *lists_of(uintptr_t cache)
+{
+    return (const uintptr_t *)(cache + CACHE_LISTS * width_of_counts(cache));
+}
+
+static unsigned count_of(uintptr_t cache, int list)
+{
+    return width_of_counts(cache) == sizeof(uint8_t) ? ((const uint8_t *)cache)[list] : ((const uint16_t *)cache)[list];
+}
+
+bool ramet_malloc_counts_are_right(uintptr_t cache, uintptr_t freed)
+{
+    const uintptr_t *lists = lists_of(cache);
+    bool right = true, found = false;
+    for (int i = 0; i < CACHE_LISTS; i++) {
+        found |= lists[i] == freed;
+        right = right && length_up_to(count_of(cache, i) + 1, lists[i], links_are_protected()) == count_of(cache, i);
+    }
+    return right && found;
+}
+
 void ramet_malloc_recount(uintptr_t cache)
 {
     const bool protected = links_are_protected(), narrow = width_of_counts(cache) == sizeof(uint8_t);
-    uint8_t *counts = (uint8_t *)cache;
-    uint16_t *wide_counts = (uint16_t *)cache;
-    const uintptr_t *lists = narrow ? (uintptr_t *)(counts + CACHE_LISTS) : (uintptr_t *)(wide_counts + CACHE_LISTS);
-    for (int i = 0; i < CACHE_LISTS; i++)
+    for (int i = 0; i < CACHE_LISTS; i++) {
+        unsigned length = length_up_to(count_of(cache, i), lists_of(cache)[i], protected);
         if (narrow)
-            counts[i] = (uint8_t)length_up_to(counts[i], lists[i], protected);
+            ((uint8_t *)cache)[i] = (uint8_t)length;
         else
-            wide_counts[i] = (uint16_t)length_up_to(wide_counts[i], lists[i], protected);
+            ((uint16_t *)cache)[i] = (uint16_t)length;
+    }
 }

@@ -47,6 +47,7 @@ if sys.platform == "linux":
     if TYPE_CHECKING:
         from . import aio as aio
         from . import law as law
+        from ._function.recovery import recovery_status
         from ._preflight.this_machine import explain, predict
         from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
@@ -95,6 +96,7 @@ __all__ = [
     "list2cmdline",
     "lowlevel",
     "predict",
+    "recovery_status",
     "relation",
     "run",
     "set_subreaper",
@@ -112,6 +114,7 @@ _WHEN_ASKED_FOR = {
     "explain": "._preflight.this_machine" if sys.platform == "linux" else ".law",
     "law": ".law",
     "predict": "._preflight.this_machine" if sys.platform == "linux" else ".law",
+    "recovery_status": "._function.recovery",
     "relation": ".observe",
 }
 

@@ -6,13 +6,14 @@ from typing import Any, NoReturn
 class Losses:
     """What is lost with a child in shared memory that was killed, or that exec'ed.
 
-    ``frames``: how many functions it was in. ``references``: how many their variables and open
-    blocks held. ``given_up``: how many references of the dead functions were given up after the
-    death, as a return would have done; 0 where it was not known to be safe, and then what
-    ``references`` counts stays in memory. ``kept``: how many objects stay nevertheless, with all
-    that they refer to: only the dead held them, and they may have a finalizer, which is not to run
-    in another process. ``locks``: those that it held and that stay locked, described. ``released``:
-    those that it held and that have been given back, as if an exception had left their blocks.
+    ``frames``: how many functions it was in; -1 where this Python's frames are not known, see
+    `ramet.recovery_status()`. ``references``: how many their variables and open blocks held.
+    ``given_up``: how many references of the dead functions were given up after the death, as a
+    return would have done; 0 where it was not known to be safe, and then what ``references`` counts
+    stays in memory. ``kept``: how many objects stay nevertheless, with all that they refer to: only
+    the dead held them, and they may have a finalizer, which is not to run in another process.
+    ``locks``: those that it held and that stay locked, described. ``released``: those that it held
+    and that have been given back, as if an exception had left their blocks.
 
     A lock is found if it knows its owner (RLock; those of imports and of buffered files), or if the
     child was in a ``with`` block of it; the garbage collector is told of as one, and so are those that
@@ -54,9 +55,8 @@ class Losses:
         return Losses, tuple(getattr(self, name) for name in _IN_ORDER)
 
     def __str__(self) -> str:
-        words = (
-            f"lost {_counted(self.frames, 'frame')} with {_counted(self.references, 'reference')}"
-        )
+        frames, references = _counted(self.frames, "frame"), _counted(self.references, "reference")
+        words = f"lost {frames} with {references}" if self.frames >= 0 else "lost unknown frames"
         if self.given_up:
             words += f"; gave up {self.given_up}, and kept {_counted(self.kept, 'object')}"
         if self.locks:

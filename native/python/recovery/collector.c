@@ -106,7 +106,7 @@ static bool can_go_on(void)
 enum core_collecting core_end_collection(void)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
-    if (!interpreter->gc.collecting)
+    if (!core_is_on(CORE_COLLECTOR) || !interpreter->gc.collecting)
         return CORE_NOT_COLLECTING;
     if (!can_go_on())
         return CORE_COLLECTOR_STAYS;
@@ -134,7 +134,7 @@ enum core_collecting core_leave_collector(const struct core_dead_stack *stack)
 {
     struct link heads[MOST_RINGS];
     bool whole = true;
-    int count = PyInterpreterState_Get()->gc.collecting ? find_rings(stack, heads, &whole) : 0;
+    int count = core_is_on(CORE_COLLECTOR) && PyInterpreterState_Get()->gc.collecting ? find_rings(stack, heads, &whole) : 0;
     if (count == 0)
         return CORE_NOT_COLLECTING;
     if (!whole || !can_go_on())
@@ -154,3 +154,54 @@ enum core_collecting core_leave_collector(const struct core_dead_stack *stack)
 }
 
 #endif
+
+/* ---- whether it is where it is looked for */
+
+#if PY_VERSION_HEX >= 0x030d0000
+
+static bool knows_word(const struct _gc_runtime_state *collector, PyObject *collections)
+{
+    (void)collector, (void)collections;
+    return true; /* debuggers are told of it */
+}
+
+#else
+
+/* It lies behind how often each generation was collected. */
+static bool knows_word(const struct _gc_runtime_state *collector, PyObject *collections)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(collections); i++)
+        if (i >= NUM_GENERATIONS || collector->generation_stats[i].collections != PyLong_AsSsize_t(PyTuple_GET_ITEM(collections, i)))
+            return false;
+    return true;
+}
+
+#endif
+
+#ifndef Py_GIL_DISABLED
+
+static bool knows_links(void)
+{
+    PyObject *list = PyList_New(0);
+    const struct link *link = (const struct link *)list - 1;
+    bool known = list != NULL && PyObject_GC_IsTracked(list) && before((const struct link *)next_of(link)) == (uintptr_t)link &&
+                 next_of((const struct link *)before(link)) == (uintptr_t)link;
+    Py_XDECREF(list);
+    return known;
+}
+
+#else
+
+static bool knows_links(void)
+{
+    return true;
+}
+
+#endif
+
+bool core_knows_collector(PyObject *collections)
+{
+    const struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
+    return (collector->enabled != 0) == PyGC_IsEnabled() && (collector->collecting == 0 || collector->collecting == 1) &&
+           knows_word(collector, collections) && knows_links();
+}

@@ -216,14 +216,25 @@ static bool look_at(struct core_dead_frames *found, uintptr_t address, const Fra
     return true;
 }
 
+static bool can_be_read;
+
+void core_read_frames(bool may_be_read)
+{
+    can_be_read = may_be_read;
+}
+
 void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *found)
 {
     Frame frame, *last = NULL;
+    const bool links = core_is_on(CORE_FRAMES);
     uintptr_t next;
     found->newest = 0;
-    found->frames = found->references = found->noted = 0;
-    found->has_objects = false;
+    found->frames = found->references = can_be_read ? 0 : -1;
+    found->noted = 0;
+    found->has_objects = !links; /* they may have */
     found->ident = dead->thread_id;
+    if (!can_be_read)
+        return;
     for (uintptr_t address = newest_frame(dead); address != 0 && found->frames < MOST_FRAMES; address = next) {
         if (!copy(&frame, address, offsetof(Frame, localsplus)))
             break;
@@ -232,13 +243,13 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
             continue;
         if (!look_at(found, address, &frame))
             break;
-        if (last != NULL)
+        if (last != NULL && links)
             last->previous = (Frame *)address;
-        else
+        else if (last == NULL)
             found->newest = address;
         last = (Frame *)address;
     }
-    if (last != NULL)
+    if (last != NULL && links)
         last->previous = NULL;
 }
 
@@ -432,6 +443,95 @@ long core_empty_frames(const struct core_dead_frames *found)
     for (Frame *frame = NULL; (frame = next_of(found, frame, &seen)) != NULL;)
         references += empty(frame);
     return references;
+}
+
+/* ---- with the GIL: whether they are where they are looked for */
+
+static uintptr_t first_function(uintptr_t address, Frame *frame)
+{
+    while (address != 0 && copy(frame, address, offsetof(Frame, localsplus)) && IS_NO_FUNCTION(frame))
+        address = (uintptr_t)frame->previous;
+    return address;
+}
+
+static bool is_of(const Frame *frame, PyFrameObject *object)
+{
+    PyCodeObject *code = object == NULL ? NULL : PyFrame_GetCode(object);
+    Py_XDECREF(code);
+    return code != NULL && CODE_OF(frame) == (uintptr_t)code;
+}
+
+static bool has_caller(const Frame *frame, PyFrameObject *object)
+{
+    Frame caller;
+    PyFrameObject *back = PyFrame_GetBack(object);
+    bool has = back == NULL || (first_function((uintptr_t)frame->previous, &caller) == (uintptr_t)back->f_frame && is_of(&caller, back));
+    Py_XDECREF(back);
+    return has;
+}
+
+/* A `with` block keeps a method of the sample; since 3.14 a function, and the sample. */
+static bool keeps(const Frame *frame, int depth, PyObject *sample)
+{
+    const uintptr_t *kept = (const uintptr_t *)frame->localsplus + ((PyCodeObject *)CODE_OF(frame))->co_nlocalsplus;
+    for (int i = 0; i < depth; i++) {
+        PyObject *entry = (PyObject *)object_in(kept[i]);
+        if (entry == sample || (entry != NULL && PyMethod_Check(entry) && PyMethod_GET_SELF(entry) == sample))
+            return true;
+    }
+    return false;
+}
+
+static bool is_at(const Frame *frame, PyFrameObject *object)
+{
+    uintptr_t first = CODE_OF(frame) + offsetof(PyCodeObject, co_code_adaptive);
+    PyObject *at = PyObject_GetAttrString((PyObject *)object, "f_lasti");
+    long offset = at == NULL ? -1 : PyLong_AsLong(at);
+    Py_XDECREF(at);
+    return INSTRUCTION_OF(frame) - first == (uintptr_t)offset;
+}
+
+static bool has_block(const Frame *frame, PyObject *sample)
+{
+#ifndef Py_GIL_DISABLED
+    PyCodeObject *code = (PyCodeObject *)CODE_OF(frame);
+    int depth = (int)blocks_of(frame, code, (uintptr_t)code + offsetof(PyCodeObject, co_code_adaptive));
+    return depth > 0 && is_at(frame, frame->frame_obj) && keeps(frame, depth, sample) && certain_depth(frame, code) == depth;
+#else
+    (void)keeps, (void)is_at, (void)sample;
+    return frame != NULL;
+#endif
+}
+
+static bool has_function(const Frame *frame)
+{
+    PyObject *function = (PyObject *)object_in(FUNCTION_SLOT_OF(frame));
+    return is_object((uintptr_t)function) && PyFunction_Check(function) && PyFunction_GET_CODE(function) == (PyObject *)CODE_OF(frame);
+}
+
+static bool has_variable(uintptr_t frame, PyObject *sample)
+{
+    uintptr_t first;
+    return copy(&first, frame + offsetof(Frame, localsplus), sizeof first) && object_in(first) == (uintptr_t)sample;
+}
+
+static bool is_on_data_stack(const PyThreadState *state, uintptr_t frame)
+{
+    return frame > (uintptr_t)state->datastack_chunk && frame < (uintptr_t)state->datastack_limit;
+}
+
+bool core_knows_frames(PyObject *sample)
+{
+    Frame frame;
+    PyThreadState *state = PyThreadState_Get();
+    PyFrameObject *object = PyThreadState_GetFrame(state);
+    uintptr_t address = object == NULL ? 0 : first_function(newest_frame(state), &frame);
+    bool known = address != 0 && object->f_frame == (Frame *)address && frame.frame_obj == object && is_of(&frame, object) &&
+                 frame.owner == FRAME_OWNED_BY_THREAD && has_variable(address, sample) && has_function(&frame) && has_caller(&frame, object) &&
+                 has_block((Frame *)address, sample) && is_on_data_stack(state, address);
+    Py_XDECREF(object);
+    PyErr_Clear();
+    return known;
 }
 
 /* ---- with the GIL: what is noted of them */

@@ -69,9 +69,11 @@ PyObject *core_leave_shutdown(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "Ok:leave_shutdown", &object, &ident))
         return NULL;
     struct thread_handle *handle = ((struct handle_object *)object)->handle;
-    if (handle->ident == ident)
-        step_out(&handle->shutdown);
-    settle_states(ident);
+    if (core_recovery_switch() == NULL) {
+        if (handle->ident == ident)
+            step_out(&handle->shutdown);
+        settle_states(ident);
+    }
     Py_RETURN_NONE;
 }
 

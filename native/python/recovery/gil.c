@@ -76,6 +76,8 @@ static void mend_both(gil_state *gil, const struct patience *patience)
 
 void core_gil_mend(const PyThreadState *dead, int tid)
 {
+    if (!core_is_on(CORE_GIL))
+        return;
     gil_state *gil = gil_of(dead);
     if (ramet_mutex_is_left(&gil->switch_mutex, tid) && ramet_mutex_is_left(&gil->mutex, tid)) /* both only when it was free, and taken */
         __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
@@ -87,11 +89,14 @@ void core_gil_mend(const PyThreadState *dead, int tid)
 /* Threads of its own may have died, which are rare; the living are slow on a busy machine. */
 void core_gil_mend_after_holder(const PyThreadState *dead)
 {
-    mend_both(gil_of(dead), &after_a_holder);
+    if (core_is_on(CORE_GIL))
+        mend_both(gil_of(dead), &after_a_holder);
 }
 
 void core_gil_remove_waiter(const int *word)
 {
+    if (!core_is_on(CORE_GIL))
+        return;
     gil_state *gil = gil_of_main();
     ramet_condvar_remove(&gil->cond, word);
     ramet_condvar_remove(&gil->switch_cond, word);
@@ -105,6 +110,8 @@ void core_gil_remove_waiter(const int *word)
 /* Its holder, told to give it up, waits until another has it: for ever, if the one that asked has died. The living ask again. */
 void core_gil_forget_requests(PyThreadState *holder)
 {
+    if (!core_is_on(CORE_GIL))
+        return;
 #if PY_VERSION_HEX >= 0x030d0000
     __atomic_fetch_and(&holder->eval_breaker, ~(uintptr_t)DROP_REQUEST, __ATOMIC_ACQ_REL);
 #else
@@ -122,11 +129,13 @@ static bool has(gil_state *gil, const PyThreadState *state)
 
 bool core_gil_is_with(const PyThreadState *state)
 {
-    return has(gil_of(state), state);
+    return core_is_on(CORE_GIL) && has(gil_of(state), state);
 }
 
 void core_gil_release(const PyThreadState *dead)
 {
+    if (!core_is_on(CORE_GIL))
+        return;
     gil_state *gil = gil_of(dead);
     if (!has(gil, dead))
         return;
@@ -148,6 +157,8 @@ static bool holder_has_ended(gil_state *gil)
 
 bool core_gil_release_of_ended(const PyThreadState *state)
 {
+    if (!core_is_on(CORE_GIL))
+        return false;
     gil_state *gil = gil_of(state);
     pthread_mutex_lock(&gil->mutex);
     bool ended = holder_has_ended(gil);
@@ -157,4 +168,38 @@ bool core_gil_release_of_ended(const PyThreadState *state)
     }
     pthread_mutex_unlock(&gil->mutex);
     return ended;
+}
+
+/* ---- whether it is where it is looked for */
+
+#define MICROSECONDS 1e6
+
+#if PY_VERSION_HEX >= 0x030d0000
+
+static bool knows_requests(const PyThreadState *mine)
+{
+    (void)mine;
+    return true; /* its word is in a public header */
+}
+
+#else
+
+/* Its word has the limit of recursions beside it. */
+static bool knows_requests(const PyThreadState *mine)
+{
+    return mine->interp->ceval.recursion_limit == Py_GetRecursionLimit();
+}
+
+#endif
+
+bool core_knows_gil(double switch_interval)
+{
+    gil_state gil;
+    const PyThreadState *mine = PyThreadState_Get();
+    if (ramet_read_memory(&gil, (uintptr_t)gil_of(mine), sizeof gil) < sizeof gil)
+        return false;
+    double off_by = (double)gil.interval - switch_interval * MICROSECONDS;
+    return has(&gil, mine) && off_by > -2 && off_by < 2 && ramet_condvar_is_monotonic(&gil.cond) &&
+           ramet_condvar_is_monotonic(&gil.switch_cond) && ramet_mutex_is_plain(&gil.mutex) &&
+           ramet_mutex_is_plain(&gil.switch_mutex) && gil_of(mine) == gil_of_main() && knows_requests(mine);
 }

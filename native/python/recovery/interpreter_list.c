@@ -23,8 +23,17 @@ static void unlock(void)
 #endif
 }
 
+bool core_knows_interpreters(void)
+{
+    const PyInterpreterState *head = _PyRuntime.interpreters.head;
+    return head != NULL && head == PyInterpreterState_Head() && head->id == PyInterpreterState_GetID(PyInterpreterState_Head()) &&
+           head->next == PyInterpreterState_Next(PyInterpreterState_Head());
+}
+
 void core_interpreter_hide(PyInterpreterState *interpreter)
 {
+    if (!core_is_on(CORE_INTERPRETERS))
+        return;
     lock();
     PyInterpreterState **link = &_PyRuntime.interpreters.head;
     while (*link != NULL && *link != interpreter)
@@ -36,6 +45,8 @@ void core_interpreter_hide(PyInterpreterState *interpreter)
 
 void core_interpreter_show(PyInterpreterState *interpreter)
 {
+    if (!core_is_on(CORE_INTERPRETERS))
+        return;
     lock();
     interpreter->next = _PyRuntime.interpreters.head;
     _PyRuntime.interpreters.head = interpreter;
@@ -43,6 +54,11 @@ void core_interpreter_show(PyInterpreterState *interpreter)
 }
 
 #else
+
+bool core_knows_interpreters(void)
+{
+    return true; /* there is none to hide */
+}
 
 void core_interpreter_hide(PyInterpreterState *interpreter)
 {

@@ -40,7 +40,7 @@ PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused)
 bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity)
 {
-    bool nothing = found->frames == 0 || take_stock == NULL;
+    bool nothing = found->frames == 0 || take_stock == NULL; /* -1: they are not known */
     int stays = 0;
     long given_up = release == NULL ? 0 : release->given_up;
     Py_ssize_t kept = release == NULL ? 0 : (Py_ssize_t)release->kept.count;

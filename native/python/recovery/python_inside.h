@@ -4,6 +4,34 @@
 
 #include "python_recovery.h"
 
+/* ---- python_parts.c */
+
+enum core_part { CORE_GIL, CORE_FRAMES, CORE_COLLECTOR, CORE_OBJECTS, CORE_FILES, CORE_INTERPRETERS, CORE_PARTS };
+
+/* Why a part does nothing; NULL: it works, but for the switch. */
+void core_set_part(enum core_part part, const char *why_off);
+bool core_is_on(enum core_part part);
+
+/* NULL where all may work. */
+const char *core_recovery_switch(void);
+
+/* ---- for recognize_python.c. Whether what is there is what is known by other means */
+
+/* dead_frames.c. As recognize() is called: in a `with` block of the sample, which is the first variable of the first frame. */
+bool core_knows_frames(PyObject *sample);
+
+/* Whether frames may be read, though nothing is changed in them. */
+void core_read_frames(bool may_be_read);
+
+/* gil.c. By the thread that has it. In seconds. */
+bool core_knows_gil(double switch_interval);
+
+/* collector.c. How often each generation was collected, as gc.get_stats() has it. */
+bool core_knows_collector(PyObject *collections);
+
+/* interpreter_list.c */
+bool core_knows_interpreters(void);
+
 /* ---- object_list.c. False when there is no memory for it. */
 bool core_objects_add(struct core_objects *objects, PyObject *object);
 void core_objects_free(struct core_objects *objects);

@@ -8,6 +8,11 @@
 #include "core.h"
 #include "libc_recovery.h"
 
+/* ---- python_parts.c, recognize_python.c: what works; all that does not leaves a death as it is */
+
+/* When ramet is imported: RAMET_RECOVERY=off. */
+void core_recovery_read_switch(void);
+
 /* ---- waiters.c: those that a child waited with, when it is killed */
 
 /* For ramet_kill_sharer. */
@@ -68,7 +73,7 @@ enum core_collecting { CORE_NOT_COLLECTING, CORE_COLLECTOR_GIVEN_BACK, CORE_COLL
 
 struct core_dead_frames {
     uintptr_t newest; /* the address of the first */
-    long frames;
+    long frames; /* -1: there are some, and they cannot be read */
     long references; /* of their variables, and of what else they are known to hold */
     bool has_objects; /* some frame can be reached from elsewhere */
     unsigned long ident; /* of the dead task, to Python */
@@ -152,6 +157,8 @@ PyObject *core_is_locked(PyObject *module, PyObject *args);
 PyObject *core_know_buffered(PyObject *module, PyObject *args);
 PyObject *core_leave_buffered(PyObject *module, PyObject *args);
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
+PyObject *core_recognize(PyObject *module, PyObject *args);
+PyObject *core_recovery_status(PyObject *module, PyObject *unused);
 PyObject *core_words_of(PyObject *module, PyObject *object);
 
 #endif

@@ -14,7 +14,7 @@ static bool can_release(PyThreadState *dead)
     (void)dead;
     return false;
 #else
-    return Py_Version >= 0x030b01f0 && !dead->interp->gc.collecting;
+    return core_is_on(CORE_OBJECTS) && Py_Version >= 0x030b01f0 && !dead->interp->gc.collecting;
 #endif
 }
 

@@ -60,7 +60,17 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     Returns the losses, and whether a lock stays that knows its owner by it.
     """
     stock = _Stock(noted, ident, own_identity, stack)
-    # The insides of another Python may be others: then a lock stays, and the rest is told.
+    if not _SWITCHED_OFF:
+        _give_back(stock, own_identity, collector)
+    stays = stock.find_the_rest()
+    if at_work:
+        stock.locks.append("those of the native code in whose midst it was killed, if it held any")
+    locks, released = tuple(stock.locks), tuple(stock.released)
+    return Losses(frames, references, locks, released, given_up, kept), stays
+
+
+def _give_back(stock: "_Stock", own_identity: bool, collector: bool | None) -> None:
+    """What cannot be found in this Python stays locked, and the rest is told."""
     with suppress(Exception):
         if own_identity:
             stock.give_back_imports()
@@ -70,11 +80,6 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
         stock.give_back_files()
     with suppress(Exception):
         stock.give_back_collector(collector)
-    stays = stock.find_the_rest()
-    if at_work:
-        stock.locks.append("those of the native code in whose midst it was killed, if it held any")
-    locks, released = tuple(stock.locks), tuple(stock.released)
-    return Losses(frames, references, locks, released, given_up, kept), stays
 
 
 class _Stock:
@@ -338,5 +343,45 @@ def _owner_word() -> int | None:
 
 
 _OWNER = _owner_word()
-if _OWNER is not None:
+
+
+# ---- what of this Python and this libc is known
+
+
+def recovery_status() -> dict[str, str | None]:
+    """What is repaired here after a function in shared memory dies, and what is not.
+
+    Each part is a structure of libc's or of Python's own, which no call repairs: so the layout of
+    each is compared with what is known by other means before the first such function is started.
+    None: it is as expected. Otherwise a string that says why the part is off. A death then leaves
+    what it would leave without ramet: locks stay locked, memory stays in use, and `Child.losses`
+    tells what is known. All are off with ``RAMET_RECOVERY=off`` in the environment when ramet is
+    imported.
+
+    *Source*: docs/killed_functions.md.
+
+    >>> import ramet
+    >>> sorted(ramet.recovery_status())[:3]
+    ['buffered files', 'condition variables', 'frames']
+    """
+    return _core.recovery_status()
+
+
+class _Sample:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _recognize(sample: _Sample) -> None:
+    collections = tuple(each["collections"] for each in gc.get_stats())
+    with sample:  # the core looks for it in this frame
+        _core.recognize(sample, sys.getswitchinterval(), collections, _OWNER is not None)
+
+
+_recognize(_Sample())
+_SWITCHED_OFF = "RAMET_RECOVERY=off" in _core.recovery_status().values()
+if _OWNER is not None and not _SWITCHED_OFF:
     _core.know_buffered(_BUFFERED, _OWNER)

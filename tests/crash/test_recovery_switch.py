@@ -1,0 +1,75 @@
+"""The recovery can be off: by the switch, or as Python's structures are not what they should be."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash.conftest import NewPython
+
+Start = Callable[..., NewPython]
+
+PARTS = [
+    "buffered files",
+    "condition variables",
+    "frames",
+    "garbage collector",
+    "interpreter lock",
+    "list of interpreters",
+    "malloc",
+    "mutexes",
+    "objects",
+    "threads of libraries",
+]
+
+
+def die() -> None:
+    from tests.crash.deaths import deaths
+
+    deaths()
+
+
+def test_all_is_on_here(in_new_python: Start) -> None:
+    """This Python and this libc are known."""
+    *_, status = in_new_python(die).finish().splitlines()
+    assert eval(status) == dict.fromkeys(PARTS)
+
+
+def test_the_switch(in_new_python: Start) -> None:
+    """Without the recovery nothing is given up or given back, and the losses are told."""
+    *told, status = in_new_python(die, env={"RAMET_RECOVERY": "off"}).finish().splitlines()
+    assert eval(status) == dict.fromkeys(PARTS, "RAMET_RECOVERY=off")
+    assert len(told) == 8
+    for line in told:
+        assert "lost 1 frame with " in line
+        assert "gave up" not in line
+
+
+def die_where_python_tells_otherwise(word: int) -> None:
+    import ctypes
+
+    from tests.crash.deaths import deaths
+
+    words = (ctypes.c_uint64 * 200).in_dll(ctypes.pythonapi, "_PyRuntime")
+    words[word] += 8
+    deaths()
+
+
+# Numbers of words in Python's _Py_DebugOffsets, and what is not known when they are others.
+TOLD = [
+    (0, ["frames", "garbage collector", "interpreter lock", "list of interpreters", "objects"]),
+    (5, ["list of interpreters"]),  # runtime_state.interpreters_head
+    (10, ["garbage collector", "objects"]),  # interpreter_state.gc
+    (18, ["interpreter lock"]),  # interpreter_state.gil_runtime_state_holder
+    (23, ["frames", "objects"]),  # thread_state.current_frame
+]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Python tells no offsets before 3.13")
+@pytest.mark.parametrize(("word", "off"), TOLD)
+def test_what_python_tells_debuggers(in_new_python: Start, word: int, off: list[str]) -> None:
+    """Where Python says that a structure is another, what reads it is off, and says why."""
+    *_, status = in_new_python(die_where_python_tells_otherwise, word).finish().splitlines()
+    found = eval(status)
+    assert [part for part in PARTS if found[part] is not None] == off
+    assert all("not laid out" in found[part] or "not known" in found[part] for part in off)
