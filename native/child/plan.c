@@ -196,7 +196,7 @@ static long step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
     return save((long)operand[0], &operand[1], launch);
 }
 
-/* The maker read its pid in its own pid namespace. The check shows that we are in the same one: getppid() reads it in ours. */
+/* The maker read its pid in its own pid namespace; getppid() reads it in ours: they are equal in one namespace. */
 static long open_maker(const struct ramet_launch *launch)
 {
     if (ramet_syscall0(__NR_getppid) != launch->maker_process)

@@ -46,10 +46,10 @@ struct ramet_launch {
     ramet_sigset mask;       /* set just before the program begins */
     bool clear_handlers;     /* the kernel was not asked to do so, and they are the child's own */
     int *slots;
-    bool fetches;            /* what a FETCH names is in the table of the thread that made the child, and not in the child's */
+    bool fetches;            /* what a FETCH names is only in the table of the thread that made the child */
     int maker, maker_process; /* then: that thread, and its process */
     const int *parent_word;  /* not 0 while the parent, a thread, lives and uses this memory; NULL where that is not known */
-    int parent_ends;         /* a futex word: not 0 while the parent is a helper thread, until the kernel has made the main thread the parent */
+    int parent_ends;         /* a futex word: not 0 while the parent is a helper thread, which will end */
     int opened;              /* a futex word: the number of the last gate that is open */
     int arrived;             /* a futex word: how far the child is */
     int waits_at;            /* the gate at which it waits, 0 for none */

@@ -1,6 +1,7 @@
 /*
  * What this thread may do, as one number that changes when its rights do. A child learns from it whether it has
- * given up rights since its clone call. A parent that does not trust the child asks the kernel: see ramet/_kernel/credentials.py.
+ * given up rights since its clone call. A parent that does not trust the child asks the kernel: see
+ * src/ramet/_kernel/credentials.py.
  */
 #ifndef RAMET_CREDENTIALS_H
 #define RAMET_CREDENTIALS_H

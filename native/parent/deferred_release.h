@@ -6,7 +6,7 @@
 
 #include "lent_memory.h"
 
-/* tid: the task; thread: whether it is one of this process. Takes holds of its own on stack and words (either may be NULL). */
+/* tid: the task; thread: whether it is one of this process. Takes its own holds on stack and words (either may be NULL). */
 bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2]);
 
 /* Releases what was lent to tasks that are gone. */

@@ -17,7 +17,7 @@ struct pointers {
     const char **first;
 };
 
-/* The block, with room for as many items as are needed. NULL when there is no memory for it; then the block stays as it is. */
+/* The block, with room for as many items as are needed. NULL when there is no memory for it; then the block is unchanged. */
 static void *with_room(void *block, size_t *room, size_t needed, size_t item)
 {
     size_t more = *room == 0 ? FIRST_BYTES / item : *room;

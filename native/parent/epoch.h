@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed memory that is zeroed again in the child of a fork, and shared by a child that shares memory. NULL before Linux 4.14. */
+/* Zeroed memory, which the kernel zeroes in the child of a fork. NULL when there is none, and before Linux 4.14. */
 void *ramet_wiped_on_fork(size_t size);
 
 /*

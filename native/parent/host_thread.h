@@ -39,7 +39,7 @@ struct ramet_host_callbacks {
 struct ramet_host {
     struct ramet_link link; /* first: in the list of the pool */
     int lent;               /* the word on which the host thread sleeps; 0 when the child has left */
-    int over;               /* 0: no task uses block and stack, and nothing is left to recover; else the number of the claim */
+    int over;               /* 0: no task uses block and stack, and nothing is to be recovered; else the claim */
     int claims;
     int stage; /* a futex word */
     int holders;
@@ -56,7 +56,7 @@ struct ramet_host {
     void *context; /* from malloc, freed with the host thread */
     uint64_t epoch;
     int tid;                      /* of its thread; libc reads it on the block */
-    pid_t maker;                  /* 0 when this thread stays as long as the memory; see nested_hosts.h. Else its process... */
+    pid_t maker;                  /* 0 when this thread stays as long as the memory. Else its process... */
     const int *own_cleartid_word; /* ...and a word that the kernel clears when this thread ends */
     int *settid_word;             /* of CHILD_SETTID: the child writes it itself */
     int *cleartid_word;           /* of CHILD_CLEARTID: the host thread clears it itself */
@@ -98,7 +98,7 @@ bool ramet_host_holds_mutex(const struct ramet_host *host);
 /* Whether the child of that claim has left block and stack, and is recovered. */
 bool ramet_host_is_over(const struct ramet_host *host, int claim);
 
-/* In another thread, when the host thread has ended without recovering its child: marks it as over. Releases the host thread. */
+/* In another thread, when the host thread has ended without recovering its child: marks it as over, and releases it. */
 void ramet_host_mark_over(struct ramet_host *host);
 
 void ramet_host_wait_end(struct ramet_host *host);

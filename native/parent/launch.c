@@ -42,11 +42,12 @@ void ramet_launch_stack_release(struct ramet_stack *stack)
     ramet_stack_release(stack);
 }
 
-struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch)
+struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request,
+                                        struct ramet_launch *launch)
 {
     request->args.stack = stack->base;
     request->args.stack_size = stack->size;
-    launch->slots = (int *)(stack->base + sizeof *launch); /* at the lower end of the stack, which the child does not reach */
+    launch->slots = (int *)(stack->base + sizeof *launch); /* at the lower end, which the child does not reach */
     launch->failed_step = -1;
     launch->clear_handlers = !(request->args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
     launch->parent_word = launch->plan->minds_parent ? ramet_cleartid_word() : NULL;

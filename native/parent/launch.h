@@ -21,7 +21,8 @@ struct ramet_stack *ramet_launch_stack(size_t slots);
 void ramet_launch_stack_release(struct ramet_stack *stack);
 
 /* Has the request ask for a child that carries out launch->plan on that stack. */
-struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request, struct ramet_launch *launch);
+struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request,
+                                        struct ramet_launch *launch);
 
 void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report);
 

@@ -219,8 +219,8 @@ static void handle_call(struct fork_call *call, long number, ucontext_t *context
         call->context = context;
         call->pid = make_child(call, tid_word);
         ramet_answer(context, call->pid);
-    } else if (ramet_returns_twice(number)) { /* a thread, which would begin in this handler: so it is made without dispatch, and the fork too */
-        finish(call, context);
+    } else if (ramet_returns_twice(number)) {
+        finish(call, context); /* a thread would begin in this handler: it is made without dispatch, and so is the fork */
         ramet_repeat_handed(context);
     } else
         ramet_answer(context, ramet_make_handed(context, number));
@@ -234,8 +234,8 @@ static void forward(int signal, siginfo_t *info, void *context)
     struct ramet_signal_action before = dispatch->before;
     if (before.handler == (void *)SIG_IGN && info->si_code <= 0)
         return;
-    if (before.handler == (void *)SIG_DFL || before.handler == (void *)SIG_IGN) { /* the kernel does not ignore a SIGSYS of its own */
-        ramet_set_action(signal, (void *)SIG_DFL);
+    if (before.handler == (void *)SIG_DFL || before.handler == (void *)SIG_IGN) {
+        ramet_set_action(signal, (void *)SIG_DFL); /* the kernel does not ignore a SIGSYS of its own */
         ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), signal);
         return;
     }

@@ -90,7 +90,7 @@ static struct {
     ptrdiff_t offset;
 } cleartid_word;
 
-/* A seccomp filter may answer the prctl by SIGSYS, which ends the process where it is blocked; and this thread inherits the mask. */
+/* A seccomp filter may answer the prctl by SIGSYS, which ends the process where it is blocked: so it is unblocked. */
 static void *measure(void *unused)
 {
     const ramet_sigset let_in = UINT64_C(1) << (SIGSYS - 1);

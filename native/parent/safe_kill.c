@@ -31,7 +31,7 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
     return ramet_syscall2(__NR_kill, pid, signal);
 }
 
-/* There is no event to wait for: another thread may take the report of a stop, and with CLONE_PARENT another process gets it. */
+/* There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT). */
 static void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 50000};

@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Called with the interpreter's lock, so that Python's threads come to rest. Gives up when native code computes without end. */
+/* Called with the interpreter's lock, so that Python's threads come to rest. Gives up when native code computes for long. */
 void ramet_await_threads_at_rest(void);
 
 /* Whether all other threads of this process are seen at rest in one look, within that time. */
 bool ramet_all_threads_at_rest(int64_t nanoseconds);
 
-/* Whether each other thread of this process is seen at rest once within that time, one after the other. Allocates nothing. */
+/* Whether each other thread of this process is seen at rest once within that time, one by one. Allocates nothing. */
 bool ramet_each_thread_at_rest(int64_t nanoseconds);
 
 #endif

@@ -12,7 +12,7 @@
 #include "futex.h"
 #include "kernel_features.h"
 
-/* A new pid or time namespace would be for the child's children only, and what a child shares is shared by the clone call. */
+/* A new pid or time namespace would be for the child's children only, and nothing can be shared after the clone call. */
 #define BY_CHILD (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER)
 #define BY_CALLER (CLONE_PIDFD | CLONE_DETACHED)
 

@@ -45,7 +45,8 @@ static void stops(bool legacy, uint64_t flags)
 
 static void stops_twice(bool legacy)
 {
-    struct ramet_request request = {.args.exit_signal = SIGCHLD, .size = sizeof request.args, .legacy = legacy, .stopped = true};
+    struct ramet_request request = {.size = sizeof request.args, .legacy = legacy, .stopped = true};
+    request.args.exit_signal = SIGCHLD;
     long pid = ramet_clone_twice(&request);
     if (pid == 0) {
         *ran = 1;

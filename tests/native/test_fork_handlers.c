@@ -1,4 +1,4 @@
-/* Fork handlers run in time when all threads are at rest, are not called while one computes, and may be waited for in vain. */
+/* Fork handlers run when all threads are at rest, are not called while one computes, and are not waited for without end. */
 #include <pthread.h>
 #include <stdatomic.h>
 
