@@ -21,13 +21,13 @@ IN_VENV := PATH="$(BIN):$$PATH"
 PIP_INSTALL := $(IN_VENV) $(BIN)/pip install --quiet --disable-pip-version-check
 MESON_SETTINGS := $(addprefix --config-settings=setup-args=,$(MESON_ARGS))
 
-# An import of the editable install compiles what has changed, but keeps the compiler's words
-# to itself; here they are shown.
+# An import of the editable install compiles what has changed, but hides the compiler's output;
+# here it is shown.
 COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet
 
 AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Inative/child
 
-# Every goal may want the environment first, which only one can make.
+# Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
 .PHONY: help run test lint format docs bench wheel-test newer older aarch64 clean
@@ -35,7 +35,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
-run: $(VENV)/.with-cli ## set up, build, and show every flag at work on this kernel
+run: $(VENV)/.with-cli ## set up, build, and try every flag on this kernel (the tour)
 	$(COMPILE)
 	@$(BIN)/ramet tour $(ARGS)
 
@@ -52,20 +52,20 @@ lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml \
 	    --allowlist build-aux/stubtest_allowlist.txt --ignore-unused-allowlist ramet._core
 
-format: $(VENV)/.with-lint ## put the Python files into their style
+format: $(VENV)/.with-lint ## format the Python files
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.with-cli ## write docs/flags and docs/options.md anew from the rows
+docs: $(VENV)/.with-cli ## write docs/flags and docs/options.md from the rows
 	$(COMPILE)
 	$(BIN)/python build-aux/flag_pages.py
 	$(BIN)/python build-aux/option_page.py
 
-bench: $(VENV)/.with-test ## measure
+bench: $(VENV)/.with-test ## measure ratios to C and to the alternatives
 	$(COMPILE)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-wheel-test: $(VENV)/.tools ## build the wheel and test what it installs, away from the sources
+wheel-test: $(VENV)/.tools ## build the wheel and test it without the sources
 	@rm -rf build/wheel
 	@echo "building the wheel"
 	@$(IN_VENV) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \

@@ -1,4 +1,4 @@
-"""make bench: what a process costs, in turn with what one would use otherwise, on one processor."""
+"""make bench: what a process costs, measured in turn with the alternatives, on one processor."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ PICTURE = ROOT / "build" / "bench.svg"
 
 
 def settings(*, quick: bool) -> list[Setting]:
-    """What this machine has room for: sizes with few descriptors, then the smallest with many."""
+    """The settings that fit this machine: sizes with few descriptors, then the smallest with many."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     sizes = [size for size in SIZES_MB if size + SPARE_MB <= free or size == SIZES_MB[0]]
     limit = os.sysconf("SC_OPEN_MAX")

@@ -15,7 +15,7 @@ from ramet import CloneFlag
 from .floors import Floors
 from .measure import BY_SIZE, Contender, Job
 
-# Before the measuring process binds itself to one: what is to be parallel takes one each.
+# Before the measuring process binds itself to one: parallel functions take one each.
 PROCESSORS = sorted(os.sched_getaffinity(0))
 STEPS = 2_000_000
 _WITH_FILES = CloneFlag.VM | CloneFlag.FILES
@@ -34,7 +34,7 @@ def in_shared_memory(floors: Floors) -> Job:
     return Job(
         "a function in shared memory",
         by_size=BY_SIZE,
-        by_descriptors=math.inf,  # a table of one's own is copied by the kernel, at its price
+        by_descriptors=math.inf,  # the kernel copies the table of descriptors
         contenders=[
             Contender("threading.Thread", once=_thread),
             Contender("ramet.vfork", once=lambda: ramet.vfork(_nothing).result(), bar=0.65),
@@ -61,7 +61,7 @@ def in_a_copy() -> Job:
 
 
 def on_two_processors() -> Job:
-    """As much Python again at the same time."""
+    """The same amount of Python twice, at the same time."""
     return Job(
         "functions that compute, at once",
         [

@@ -1,4 +1,4 @@
-"""Measuring in rounds, each contender in its turn, so that a drift of the machine hits all alike."""
+"""Measuring in rounds, each contender in its turn, so that a drift of the machine affects all alike."""
 
 import statistics
 import time
@@ -41,7 +41,7 @@ class Contender:
 
 @dataclass
 class Job:
-    """Contenders for one job; the first is what the ratios are told against.
+    """Contenders for one job; the ratios are to the first.
 
     ``by_size``, ``by_descriptors``: by how many times the ratio of a contender with a bar may be
     higher in a large process, and in one with many descriptors open, where the bar itself does not
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What one contender needed: the median of its rounds' medians, and their spread."""
+    """The time of one contender: the median of its rounds' medians, and their spread."""
 
     job: str
     contender: str
@@ -72,7 +72,7 @@ class Result:
 
 def run(job: Job, rounds: int) -> list[Result]:
     """All contenders in turn, `rounds` times."""
-    for contender in job.contenders:  # what is done once only shall not count
+    for contender in job.contenders:  # what is done only once does not count
         contender.measure(LEAST_CALLS)
         contender.medians.clear()
     for _ in range(rounds):

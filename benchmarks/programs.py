@@ -76,7 +76,7 @@ def surrounded(floors: Floors) -> Job:
 
 
 def worked_out(floors: Floors) -> Job:
-    """A dozen options said anew for each program, as Popen's callers do."""
+    """A dozen options passed for each program, as Popen's callers do."""
     nop = floors.nop
     options: dict[str, Any] = {
         "cwd": "/",
@@ -95,7 +95,7 @@ def worked_out(floors: Floors) -> Job:
         options, theirs = options | identity, theirs | identity
     command = ramet.Command([nop], **options)
     return Job(
-        "a dozen options, said anew",
+        "a dozen options, passed each time",
         [
             Contender(
                 "C clone(VM|VFORK|PIDFD)+exec+wait, no options", median=floors.c("spawn", nop)
@@ -111,7 +111,7 @@ def worked_out(floors: Floors) -> Job:
 
 
 def waited(floors: Floors) -> Job:
-    """A wait that could end earlier."""
+    """A wait with a timeout."""
     nop = floors.nop
     command = ramet.Command([nop])
     return Job(

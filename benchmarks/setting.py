@@ -19,7 +19,7 @@ FEW, MANY = 10, 20_000  # descriptors
 
 @dataclass(frozen=True)
 class Setting:
-    """How large the measuring process is, and how much it has open."""
+    """The measuring process's size, and its open descriptors."""
 
     megabytes: int
     descriptors: int
@@ -31,7 +31,7 @@ class Setting:
 
 
 def measured(setting: Setting, folder: Path, rounds: int, only: str) -> list[Result]:
-    """Measure in a process of its own, so that no setting has what another left behind."""
+    """Measure in its own process, so that no setting affects another."""
     asked = json.dumps([asdict(setting), str(folder), rounds, only])
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.setting", asked], stdout=subprocess.PIPE, check=True
@@ -43,7 +43,7 @@ def _main(asked: str) -> None:
     setting, folder, rounds, only = json.loads(asked)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     ballast = bytearray(setting["megabytes"] << 20)
-    for start in range(0, len(ballast), PAGE):  # a page that was never written is not there
+    for start in range(0, len(ballast), PAGE):  # only written pages are resident
         ballast[start] = 1
     gc.freeze()
     with tempfile.TemporaryFile() as file:

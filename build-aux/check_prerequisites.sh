@@ -1,6 +1,6 @@
 #!/bin/sh
-# Says in one line what this machine lacks to build ramet, before anything is begun.
-# Plain POSIX sh: it has to work where Python is too old, or not there at all.
+# Names in one line what this machine lacks to build ramet, before the build.
+# Plain POSIX sh: it works without Python.
 #
 #   check_prerequisites.sh PYTHON       what a build needs
 #   check_prerequisites.sh --aarch64    what the check of the aarch64 assembly needs

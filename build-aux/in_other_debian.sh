@@ -1,5 +1,5 @@
 #!/bin/sh
-# The half of other_debian.sh that runs inside: installs what lacks, and runs the tests.
+# The part of other_debian.sh that runs inside: installs what is missing, and runs the tests.
 #
 #   in_other_debian.sh VERSION ...
 #
@@ -53,7 +53,7 @@ get_python() { # 3.14 or 3.13t; sets python
     esac
 }
 
-# What is in the tree and no longer in the copy's original goes; the environments stay.
+# Files that the tree no longer has are removed from the copy; the environments stay.
 copy_tree() { # where to, whose, for which version
     mkdir -p "$1"
     find "$1" -mindepth 1 -maxdepth 1 ! -name '.venv*' ! -name build -exec rm -rf {} +

@@ -16,7 +16,7 @@ NOTICE = (
     "<!-- Made by build-aux/option_page.py from the rows in src/ramet/_setup: change those. -->"
 )
 LEAD = (
-    "Each option is a keyword of `ramet.run`, `Popen`, `Command` and their kin, and, where it does not "
+    "Each option is a keyword of `ramet.run`, `Popen`, `Command` and the like, and, where it does not "
     "need a program, of `ramet.clone`, `vfork` and `in_namespace`. None is the same as leaving it out. "
     "The last column is the option of `ramet run`. [programs.md](programs.md) says how a program is "
     "started with them."

@@ -5,8 +5,8 @@
 #
 # As root, with debootstrap. ROOT is the directory in which that Debian is, made when it is not there.
 # VERSION is one that the suite has (sid: 3.14), or with a t the free-threaded build of one whose source
-# the suite SOURCES has (3.13t). MIRROR is where the packages come from; else it is asked
-# of this system's apt. MESON_ARGS and PYTEST_ARGS go on to `make test`.
+# the suite SOURCES has (3.13t). MIRROR is where the packages come from; by default the mirror of
+# this system's apt. MESON_ARGS and PYTEST_ARGS are passed to `make test`.
 #
 # All mounts are made in a mount namespace that ends with the run. The new root is entered by
 # pivot_root and not by chroot, in which Linux allows no user namespaces.
@@ -28,7 +28,7 @@ mirror() {
     echo "${MIRROR:-$(mirror_of_apt)}"
 }
 
-# How this system reaches its packages goes for that one too: proxies, certificates, the age of lists.
+# This system's apt settings are used there too: proxies, certificates, the age of lists.
 copy_settings() {
     ! command -v apt-config >/dev/null || apt-config dump Acquire >"$root/etc/apt/apt.conf.d/10acquire"
     [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"

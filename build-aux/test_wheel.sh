@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs a wheel in a virtual environment of its own and tests what was installed, in a copy of
-# the tree without the sources: a file that the wheel forgot cannot be found by accident.
+# Installs a wheel in its own virtual environment and tests it in a copy of the tree without the
+# sources: a file that the wheel lacks is not found in the tree.
 #
 #   test_wheel.sh PYTHON WHEEL [option of pytest ...]
 set -eu

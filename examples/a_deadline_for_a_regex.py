@@ -1,4 +1,4 @@
-"""A deadline on a regular expression that backtracks for ever, and never lets go of the interpreter."""
+"""A deadline on a regular expression that backtracks for ever, and never releases the GIL."""
 
 import re
 
@@ -7,7 +7,7 @@ from ramet import CloneFlag as F
 
 
 def matches(pattern: str, text: str, seconds: float) -> bool | None:
-    """Whether it matches; None when that took too long to find out."""
+    """Whether it matches; None at the deadline."""
     try:
         child = ramet.clone(re.fullmatch, pattern, text, flags=F.VM, timeout=seconds)
         return child.result() is not None

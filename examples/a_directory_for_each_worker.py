@@ -1,4 +1,4 @@
-"""100 workers, each in a working directory of its own, which threads cannot have."""
+"""100 workers, each with its own working directory, which threads cannot have."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from ramet import CloneFlag as F
 
 
 def work(folder: str, results: dict[str, str]) -> None:
-    """Use relative paths, as a program would that expects to be alone."""
+    """Use relative paths, as a program that is alone in its process does."""
     os.chdir(folder)
     os.umask(0o077)
     Path("result").write_text(f"{os.getpid()}")

@@ -1,4 +1,4 @@
-"""A parser of untrusted bytes under another user, without descriptors, limits on all it may take.
+"""A parser of untrusted bytes under another user, without descriptors, and with limits.
 
 It has a memory of its own: what shares a memory shares its secrets. Its result is read as data,
 whatever it writes.
@@ -15,7 +15,7 @@ NOBODY = 65534
 
 
 def parse(data: bytes) -> Any:
-    """Give everything up, then look at the bytes."""
+    """Give up all rights, then parse the bytes."""
     os.closerange(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (2, 2))

@@ -1,4 +1,4 @@
-"""A plugin that crashes without taking its host down, though it works on the host's own objects."""
+"""A plugin that crashes without ending its host, though it works on the host's own objects."""
 
 import ctypes
 import resource

@@ -1,6 +1,6 @@
-"""A buffer worked on in place by a function on each core, all in this one address space.
+"""A function on each core changes one buffer in place, in one address space.
 
-Each child has a Python interpreter to itself, with a lock of its own; the memory is not copied.
+Each child has its own Python interpreter and GIL; the memory is not copied.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A function in a network namespace of its own serves HTTP on a port that the host also uses."""
+"""A function in its own network namespace serves HTTP on a port that the host also uses."""
 
 import fcntl
 import http.server
@@ -37,13 +37,13 @@ def serve(name: bytes, port: int, ready: threading.Event) -> None:
 
 
 def get(port: int) -> bytes:
-    """Ask whoever listens there, in whatever namespace the caller is."""
+    """Ask the server on that port, in the caller's network namespace."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
         return bytes(answer.read())
 
 
-def serve_apart(port: int, ready: threading.Event) -> None:
-    """In a namespace of its own: bring up its loopback device, and serve."""
+def serve_in_namespace(port: int, ready: threading.Event) -> None:
+    """In its own network namespace: bring up its loopback device, and serve."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
         fcntl.ioctl(device, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
     serve(b"the child's", port, ready)
@@ -56,7 +56,7 @@ def main() -> None:
     here.wait()
     port = here.port  # type: ignore[attr-defined]
     rights = F(0) if os.geteuid() == 0 else F.NEWUSER
-    with ramet.clone(serve_apart, port, there, flags=F.VM | F.NEWNET | rights) as child:
+    with ramet.clone(serve_in_namespace, port, there, flags=F.VM | F.NEWNET | rights) as child:
         if not there.wait(20):
             child.result(0)
         user = child.pid if rights else None
