@@ -143,14 +143,12 @@ class LeakCheck:
         Nothing tells when another thread's stack is unmapped, so this has to look again.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
-        pause = 0.001
         gc.collect()
         _core.drain()  # host threads at rest are kept on purpose
         while left := Holdings.now().beyond(self._before):
             if time.monotonic() > deadline:
                 pytest.fail("left behind: " + "; ".join(left), pytrace=False)
-            time.sleep(pause)
-            pause = min(2 * pause, 0.1)
+            os.sched_yield()
 
 
 def pytest_collection_finish() -> None:

@@ -41,6 +41,7 @@ _NUMBERS = {
     "dup3": (292, 24),
     "execve": (59, 221),
     "fcntl": (72, 25),
+    "futex": (202, 98),
     "getppid": (110, 173),
     "ioctl": (16, 29),
     "ioprio_get": (252, 31),

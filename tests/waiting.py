@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from .constants import SECONDS, WALL
 
@@ -24,6 +25,11 @@ def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
 def a_random_moment(numbers: random.Random, most_seconds: float) -> None:
     """Let a while pass that nobody can foresee."""
     time.sleep(numbers.random() * most_seconds)
+
+
+def state_of(task: object) -> str:
+    """The letter of /proc/TASK/stat: S sleeps, T is stopped, Z is a zombie."""
+    return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def exit_code(pid: int, options: int = WALL) -> int:

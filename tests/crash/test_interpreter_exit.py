@@ -21,7 +21,6 @@ def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:
     import signal
     import sys
     import threading
-    import time
     import warnings
 
     import ramet
@@ -52,7 +51,7 @@ def leave_children(flags: int, activity: str, forget: bool, way: str) -> None:
     elif way == "signal":
         os.kill(os.getpid(), signal.SIGTERM)
     elif way == "thread":
-        threading.Thread(target=time.sleep, args=(0.1,)).start()
+        threading.Thread(target=threading.main_thread().join).start()
 
 
 @pytest.mark.parametrize("activity", ["sleep", "spin", "allocate", "nap", "lock"])

@@ -58,10 +58,10 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
     import faulthandler
     import os
     import threading
-    from pathlib import Path
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import state_of
 
     def victim(begun: list[int]) -> None:
         lock = threading.Lock()
@@ -74,8 +74,7 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
             faulthandler.dump_traceback_later(15, exit=True)
         begun: list[int] = []
         child = ramet.clone(victim, begun, flags=F.VM)
-        stat = Path(f"/proc/{child.pid}/stat")
-        while not begun or stat.read_text().rpartition(")")[2].split()[0] != "S":
+        while not begun or state_of(child.pid) != "S":
             os.sched_yield()
         child.kill()
         assert child.wait(30).signal == 9

@@ -39,8 +39,8 @@ def test_handlers_of_other_libraries_run_in_caller_and_child(in_new_python: Star
 
 def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
     import ctypes
+    import os
     import signal
-    import time
     from typing import Any
 
     import ramet
@@ -66,7 +66,7 @@ def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
     def before_fork() -> None:
         seen.append({int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])})
         signal.raise_signal(signal.SIGSYS)
-        time.sleep(0.001)
+        os.sched_yield()
 
     def hears() -> list[Any]:
         pending = set(signal.sigpending())
@@ -116,7 +116,6 @@ def signals_rain(source: str) -> None:
     import signal
     import struct
     import threading
-    import time
 
     import ramet
     from ramet import CloneFlag as F
@@ -124,9 +123,8 @@ def signals_rain(source: str) -> None:
     libc = ctypes.CDLL(None)
 
     def before_fork() -> None:
-        for _ in range(20):
+        for _ in range(2000):  # it takes a while, and is interrupted
             os.getppid()
-        time.sleep(0.0005)
 
     kept = ctypes.CFUNCTYPE(None)(before_fork)
     libc.__register_atfork(kept, None, None, None)

@@ -249,11 +249,11 @@ def die_waiting_for_an_import() -> None:
     import sys
     import tempfile
     import threading
-    import time
     from pathlib import Path
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import state_of
 
     going_on, begun = threading.Event(), list[int]()
     vars(builtins).update(going_on=going_on, begun=begun)
@@ -271,9 +271,8 @@ def die_waiting_for_an_import() -> None:
             os.sched_yield()
         about: list[int] = []
         child = ramet.clone(import_it, about, flags=F.VM)
-        stat = Path(f"/proc/{child.pid}/stat")
-        while not about or stat.read_text().rpartition(")")[2].split()[0] != "S":
-            time.sleep(0)
+        while not about or state_of(child.pid) != "S":
+            os.sched_yield()
         child.kill()
         child.wait(30)
         from importlib import _bootstrap
@@ -296,7 +295,6 @@ def die_writing(way: str) -> None:
     import os
     import sys
     import threading
-    import time
     from pathlib import Path
 
     import ramet
@@ -321,7 +319,7 @@ def die_writing(way: str) -> None:
     child = ramet.clone(write, begun, flags=F.VM)
     syscall = Path(f"/proc/{child.pid}/syscall")
     while not begun or not syscall.read_text().startswith(f"{1} 0x{writing:x} "):  # write()
-        time.sleep(0.001)
+        os.sched_yield()
     child.kill()
     child.wait(30)
     sys.stdout = real
@@ -590,7 +588,7 @@ def test_who_looks_for_the_temporary_directory_can_die(
 
 def kill_at_work() -> None:
     import hashlib
-    import time
+    import os
     import warnings
 
     import ramet
@@ -604,7 +602,7 @@ def kill_at_work() -> None:
 
     child = ramet.clone(compute, flags=F.VM)
     while not begun:
-        time.sleep(0.001)
+        os.sched_yield()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         child.kill()

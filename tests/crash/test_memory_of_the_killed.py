@@ -387,7 +387,6 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
     import json
     import os
     import random
-    import time
     from array import array
     from collections.abc import Iterator
     from decimal import Decimal
@@ -395,6 +394,7 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import a_random_moment
 
     numbers = random.Random(seed)
     shared = [str(number) for number in range(100)]
@@ -485,7 +485,7 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
     def calling() -> None:
         values = [str(number) for number in range(100)]
         for value in values:
-            time.sleep(0.00001)
+            os.sched_yield()
             os.stat("/")
             values[0] = value * 5
 
@@ -513,7 +513,7 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
             given = []
         while not begun and child.poll() is None:
             os.sched_yield()
-        time.sleep(numbers.random() / 300)
+        a_random_moment(numbers, 1 / 300)
         child.kill()
         status = child.wait(30)
         assert status.signal == 9, (status, child.exception(0))

@@ -224,7 +224,6 @@ def test_a_pool_that_knows_of_no_forks_is_told(in_new_python: Start) -> None:
 def kill_owners(how: str, kills: int) -> None:
     import os
     import random
-    import time
     import warnings
 
     os.environ["OPENBLAS_NUM_THREADS"] = "2"
@@ -232,10 +231,12 @@ def kill_owners(how: str, kills: int) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import a_random_moment
 
     warnings.simplefilter("error")
     numbers = np.random.default_rng(1).random((150, 150))
     right = numbers @ numbers
+    moments = random.Random()
     never, _ = os.pipe()
 
     def multiply() -> bool:
@@ -255,9 +256,9 @@ def kill_owners(how: str, kills: int) -> None:
         fn = be_idle if number % 2 else compute
         child = ramet.clone(fn, begun, flags=F.VM, timeout=0.2 if how == "timeout" else None)
         while not begun:
-            time.sleep(0.001)
+            os.sched_yield()
         if how == "kill":
-            time.sleep(random.random() / 10)
+            a_random_moment(moments, 1 / 10)
             child.kill()
         assert child.wait(30).signal == 9
         assert multiply()
@@ -276,7 +277,6 @@ def test_a_killed_function_takes_no_pool_along(in_new_python: Start, how: str) -
 def kill_users(how: str, kills: int) -> None:
     import os
     import random
-    import time
     import warnings
 
     os.environ["OPENBLAS_NUM_THREADS"] = "2"
@@ -284,9 +284,11 @@ def kill_users(how: str, kills: int) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.waiting import a_random_moment
 
     warnings.simplefilter("error")
     numbers = np.random.default_rng(1).random((1000, 1000))
+    moments = random.Random()
     numbers @ numbers  # the pool is the caller's
 
     def compute(begun: list[bool]) -> None:
@@ -296,12 +298,12 @@ def kill_users(how: str, kills: int) -> None:
 
     for _ in range(kills):
         begun: list[bool] = []
-        delay = random.random() / 5
-        child = ramet.clone(compute, begun, flags=F.VM, timeout=delay if how == "timeout" else None)
+        timeout = moments.random() / 5 if how == "timeout" else None
+        child = ramet.clone(compute, begun, flags=F.VM, timeout=timeout)
         while not begun:
-            time.sleep(0.001)
+            os.sched_yield()
         if how == "kill":
-            time.sleep(delay)
+            a_random_moment(moments, 1 / 5)
             child.kill()
         assert child.wait(30).signal == 9
         numbers @ numbers
@@ -314,10 +316,9 @@ def test_a_function_is_not_killed_in_the_midst_of_a_product(in_new_python: Start
     assert in_new_python(kill_users, how, 6).finish() == "all\n"
 
 
-def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of its own
+def die_with_a_pool(how: str, verb: str) -> None:
     import os
     import signal
-    import time
     import warnings
 
     os.environ["OPENBLAS_NUM_THREADS"] = "2"
@@ -325,6 +326,7 @@ def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of i
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SYSTEM_CALLS
 
     warnings.simplefilter("error")
     numbers = np.random.default_rng(1).random((150, 150))
@@ -334,15 +336,13 @@ def die_with_a_pool(how: str, verb: str) -> None:  # noqa: C901 - a program of i
         return bool(np.allclose(numbers @ numbers, right))
 
     def asleep() -> bool:
-        """Whether the pool's threads have been seen to sleep, time after time."""
-        me = str(os.getpid())
+        """Whether the pool's threads wait for a futex word, all of them."""
+        me, futex = str(os.getpid()), f"{SYSTEM_CALLS['futex']} "
         others = [tid for tid in os.listdir("/proc/self/task") if tid != me]
-        for _ in range(20):
-            time.sleep(0.002)
-            for tid in others:
-                with open(f"/proc/self/task/{tid}/stat") as stat:
-                    if stat.read().rpartition(")")[2].split()[0] != "S":
-                        return False
+        for tid in others:
+            with open(f"/proc/self/task/{tid}/syscall") as syscall:
+                if not syscall.read().startswith(futex):
+                    return False
         return len(others) > 0
 
     def die(rests: bool) -> None:
@@ -535,12 +535,12 @@ def kill_beside_a_product() -> None:
         begun: list[bool] = []
         child = ramet.clone(start_a_thread, begun, flags=F.VM)
         while not begun:
-            time.sleep(0.001)
+            os.sched_yield()
         child.kill()
         assert child.wait(30).signal == 9
     before = products
     while products < before + 3:
-        time.sleep(0.001)
+        os.sched_yield()
     going_on = False
     other.join()
     print("all")

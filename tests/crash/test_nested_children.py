@@ -182,15 +182,14 @@ def test_who_execs_leaves_no_request_for_the_gil(in_new_python: Start) -> None:
 def exec_beside_a_slow_waiter(count: int) -> None:
     import ctypes
     import os
-    import platform
     import signal
     import threading
-    import time
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SYSTEM_CALLS
 
-    futex = {"x86_64": b"202", "aarch64": b"98"}[platform.machine()]
+    futex = b"%d" % SYSTEM_CALLS["futex"]
     libc = ctypes.PyDLL(None)  # which keeps the interpreter lock
     text = ctypes.create_string_buffer(200)
     turns, over = [0], [False]
@@ -198,7 +197,7 @@ def exec_beside_a_slow_waiter(count: int) -> None:
     def take_turns() -> None:
         while not over[0]:
             turns[0] += 1
-            time.sleep(0)
+            os.sched_yield()
 
     def sleeps_in_futex(pid: int) -> bool:
         descriptor = libc.open(b"/proc/%d/syscall" % pid, os.O_RDONLY)
@@ -206,8 +205,11 @@ def exec_beside_a_slow_waiter(count: int) -> None:
         libc.close(descriptor)
         return text.value.startswith(futex + b" ")
 
+    # Some ten milliseconds of work before that.
+    slow = "n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; kill -CONT {}"
+
     def let_it_go_on(pid: int) -> None:
-        os.execv("/bin/sh", ["sh", "-c", f"sleep 0.1; kill -CONT {pid}"])
+        os.execv("/bin/sh", ["sh", "-c", slow.format(pid)])
 
     threads = [threading.Thread(target=take_turns) for _ in range(3)]
     for thread in threads:
@@ -220,7 +222,7 @@ def exec_beside_a_slow_waiter(count: int) -> None:
         assert ramet.vfork(let_it_go_on, child.pid).wait(30).success
         enough = turns[0] + 500
         while turns[0] < enough:
-            time.sleep(0)
+            os.sched_yield()
     over[0] = True
     for thread in threads:
         thread.join()

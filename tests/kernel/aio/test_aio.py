@@ -437,7 +437,8 @@ def test_asyncios_own_cancellation(slow_exec: Path, nothing_left: object) -> Non
     async def main() -> None:
         for step in range(100):
             task = asyncio.create_task(ramet.aio.run(["sleep", "1000"], capture_output=True))
-            await asyncio.sleep(step * 4e-5)
+            for _ in range(step):  # turns of the loop
+                await asyncio.sleep(0)
             task.cancel()
             await asyncio.sleep(0)
             task.cancel()
@@ -842,7 +843,7 @@ class Endless:
         try:
             self.begun.set()
             while True:
-                time.sleep(0.001)
+                os.sched_yield()
         finally:
             self.in_order = True
 

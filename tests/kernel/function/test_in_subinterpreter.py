@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from ramet import ChildDied
 from ramet import CloneFlag as F
 
 from ...constants import PATIENT_SECONDS as SECONDS
+from ...waiting import until
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 12, 4), reason="an interpreter with a GIL of its own needs Python 3.12.4"
@@ -45,10 +45,7 @@ def own(fn: Callable[..., Any], *args: Any, **more: Any) -> ramet.Child[Any]:
 
 
 def wait_until_set(memory: bytearray, place: int = 0) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not memory[place]:
-        assert time.monotonic() < deadline
-        time.sleep(0.0005)
+    until(lambda: memory[place], SECONDS)
 
 
 def resident_bytes() -> int:
@@ -599,11 +596,12 @@ def test_an_unborn_child_gives_back_what_was_lent(work: Any, nothing_left: LeakC
     memory = bytearray(1)
     with pytest.raises(ramet.CloneError):
         own(work.spin, memory, set_tid=[1])
-    deadline = time.monotonic() + SECONDS
-    while True:
+
+    def is_ours() -> bool:
         try:
             memory.extend(b"more")
-            break
         except BufferError:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+            return False
+        return True
+
+    until(is_ours, SECONDS)

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -15,6 +14,7 @@ from ramet import ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
+from ...waiting import state_of
 
 
 class Counter(threading.Thread):
@@ -23,16 +23,15 @@ class Counter(threading.Thread):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.state_of: int | None = None
+        self.watched: int | None = None
         self.states: set[str] = set()
         self._going_on = True
 
     def run(self) -> None:
         while self._going_on:
             self.count += 1
-            if self.state_of is not None:
-                stat = Path(f"/proc/self/task/{self.state_of}/stat").read_text()
-                self.states.add(stat.rpartition(")")[2].split()[0])
+            if self.watched is not None:
+                self.states.add(state_of(f"self/task/{self.watched}"))
 
     def end(self) -> None:
         self._going_on = False
@@ -109,7 +108,7 @@ def test_the_caller_survives_execs_however_deep(counter: Counter) -> None:
 
 def test_other_threads_go_on_while_the_caller_is_suspended(counter: Counter) -> None:
     """The child sees another thread of its parent count on, and the caller asleep in state D."""
-    counter.state_of = threading.get_native_id()
+    counter.watched = threading.get_native_id()
 
     def fn() -> int:
         counter.states.clear()
@@ -119,7 +118,7 @@ def test_other_threads_go_on_while_the_caller_is_suspended(counter: Counter) -> 
         return counter.count - start
 
     assert ramet.vfork(fn).result(SECONDS) >= 100
-    counter.state_of = None
+    counter.watched = None
     assert "D" in counter.states
 
 

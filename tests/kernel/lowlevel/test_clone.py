@@ -20,7 +20,7 @@ from ramet import lowlevel
 from ramet.lowlevel import Stack, TidWord
 
 from ...constants import SECONDS, STACK_BYTES, WALL, WCLONE
-from ...waiting import exit_code, until
+from ...waiting import exit_code, state_of, until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -317,10 +317,6 @@ def stack_pointer_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/syscall").read_text().split()[-2], 16)
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def is_within(stack: Stack, address: int) -> bool:

@@ -22,6 +22,7 @@ from ramet import CloneFlag as F
 from ramet import Command
 from ramet._process import memory_sharers, unreaped
 
+from ...activities import hang
 from ...constants import PR_GET_DUMPABLE
 
 LIBRARY = str(Path(ramet.__file__).parent) + os.sep
@@ -135,7 +136,7 @@ def raised_at(step: int, make: MakeChild, before: Left, grain: str) -> bool:
     while not (now := Left.now()).is_as(before):  # a thread may take a moment to be gone
         assert time.monotonic() < deadline, f"{raiser.where}: {now.beyond(before)}"
         gc.collect()
-        time.sleep(0.001)
+        os.sched_yield()
     return True
 
 
@@ -162,11 +163,6 @@ def interrupt_at_each(make: MakeChild, grain: str = "line", first: int = 1) -> i
     raise AssertionError
 
 
-def sleep() -> None:
-    """A function in a memory of its own, or that has a moment to wait for its kill."""
-    time.sleep(100)
-
-
 def exec_sleep() -> None:
     """A function of which a program comes."""
     os.execv("/bin/sleep", ["sleep", "100"])
@@ -183,18 +179,18 @@ ALL: dict[str, Any] = {
 }
 
 FUNCTIONS: dict[str, MakeChild] = {
-    "copy": lambda: ramet.clone(sleep),
-    "copy FS": lambda: ramet.clone(sleep, flags=F.FS),
-    "copy FILES": lambda: ramet.clone(sleep, flags=F.FILES),
-    "copy options": lambda: ramet.clone(sleep, **ALL),
-    "copy name, untrusted": lambda: ramet.clone(sleep, name="x", trusted=False),
-    "copy timeout": lambda: ramet.clone(sleep, timeout=100),
-    "copy stopped": lambda: ramet.clone(sleep, flags=F.STOPPED),
-    "VM": lambda: ramet.clone(sleep, flags=F.VM),
-    "VM FILES": lambda: ramet.clone(sleep, flags=F.VM | F.FILES),
-    "VM timeout": lambda: ramet.clone(sleep, flags=F.VM, timeout=100),
-    "VM options": lambda: ramet.clone(sleep, flags=F.VM, **ALL),
-    "VM stack": lambda: ramet.clone(sleep, flags=F.VM, stack_size=16 << 20),
+    "copy": lambda: ramet.clone(hang),
+    "copy FS": lambda: ramet.clone(hang, flags=F.FS),
+    "copy FILES": lambda: ramet.clone(hang, flags=F.FILES),
+    "copy options": lambda: ramet.clone(hang, **ALL),
+    "copy name, untrusted": lambda: ramet.clone(hang, name="x", trusted=False),
+    "copy timeout": lambda: ramet.clone(hang, timeout=100),
+    "copy stopped": lambda: ramet.clone(hang, flags=F.STOPPED),
+    "VM": lambda: ramet.clone(hang, flags=F.VM),
+    "VM FILES": lambda: ramet.clone(hang, flags=F.VM | F.FILES),
+    "VM timeout": lambda: ramet.clone(hang, flags=F.VM, timeout=100),
+    "VM options": lambda: ramet.clone(hang, flags=F.VM, **ALL),
+    "VM stack": lambda: ramet.clone(hang, flags=F.VM, stack_size=16 << 20),
     "vfork": lambda: ramet.vfork(int),
     "vfork exec": lambda: ramet.vfork(exec_sleep),
     "vfork exec options": lambda: ramet.vfork(exec_sleep, **ALL),
@@ -229,7 +225,7 @@ ROOTS: dict[str, MakeChild] = {
     ).spawn(),
     "pid": lambda: Command(PROGRAM, namespaces={"pid": "/proc/self/ns/pid"}).spawn(),
     "score": lambda: Command(PROGRAM, oom_score_adj=1, die_with_parent=True, start=False).spawn(),
-    "VM user": lambda: ramet.clone(sleep, flags=F.VM, **NOBODY),
+    "VM user": lambda: ramet.clone(hang, flags=F.VM, **NOBODY),
 }
 
 

@@ -1,7 +1,6 @@
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -11,16 +10,13 @@ from ramet import CloneFlag as F
 from ramet import TimeoutExpired
 
 from ...constants import SECONDS
+from ...waiting import state_of
 
 T = TypeVar("T")
 
 MEMORIES = pytest.mark.parametrize(
     "memory", [F(0), F.FS, F.VM, F.VM | F.SIGHAND, F.VM | F.DETACHED], ids=str
 )
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def in_a_process_between(fn: Callable[[], T]) -> T:

@@ -475,7 +475,7 @@ def test_at_the_end_of_its_time_it_is_asked_first(
     library: str, kill_tree: bool, family: Family
 ) -> None:
     """With kill_after it gets SIGTERM and that time, and what it says then is in the error."""
-    script = f"trap 'echo bye; {tells(family)}; exit' TERM; echo hi; while :; do sleep 0.01; done"
+    script = f"trap 'echo bye; {tells(family)}; exit' TERM; echo hi; while :; do :; done"
     options: dict[str, Any] = {"pass_fds": [family.writing], "kill_tree": kill_tree}
     expired = out_of_time(library, script, timeout=0.5, kill_after=SECONDS, **options)
     assert family.wait_for(1) == [b"x"]

@@ -15,11 +15,7 @@ import ramet
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
-
-
-def state_of(pid: int) -> str:
-    """The letter of /proc/PID/stat."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+from ...waiting import state_of
 
 
 def test_run_is_like_subprocess(nothing_left: object) -> None:
@@ -226,13 +222,13 @@ def test_a_callback_from_native_code_in_a_vfork_child(nothing_left: object) -> N
     [
         "ramet.clone(spin, flags=F.VM)",
         "lowlevel.clone(lambda _: spin(), None, F.VM | 17, lowlevel.Stack(1 << 20))",
-        "ramet.clone(time.sleep, 0.2, flags=F.VM | F.SIGHAND | F.THREAD)",
+        "ramet.clone(threading.main_thread().join, flags=F.VM | F.SIGHAND | F.THREAD)",
     ],
 )
 def test_an_exit_with_children_alive(call: str) -> None:
     """An interpreter that ends takes along whoever uses its memory, and ends well itself."""
     script = f"""
-import time, ramet
+import threading, ramet
 from ramet import CloneFlag as F, lowlevel
 def spin():
     while True: pass
