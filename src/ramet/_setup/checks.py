@@ -1,7 +1,7 @@
 """The kinds of values that options take: each in words, as a type, and with its check.
 
-A check gets the name for an error and the value, and gives what is kept: numbers and bytes as the system
-call wants them. From its ValueError or TypeError an error is made that says what the kind expects.
+A check gets the name, for an error, and the value, and gives what is kept: numbers and bytes as the system
+call wants them. Its error without words stands for what the kind says that it expects.
 """
 
 import os
@@ -25,15 +25,27 @@ Signal: TypeAlias = int | str
 
 DEVNULL = subprocess.DEVNULL
 
-_NO_ID = (1 << 32) - 1
-_32_BITS = (1 << 32) - 1
-_64_BITS = _UNLIMITED = (1 << 64) - 1
+_LARGEST_ID = (1 << 32) - 2  # all ones is "leave as it is" to the kernel
+_LARGEST_32 = (1 << 32) - 1
+_LARGEST_64 = _UNLIMITED = (1 << 64) - 1
 _LARGEST_INT = (1 << 31) - 1
 _LONGEST_HOSTNAME = 64
-_IO_CLASS_SHIFT, _IO_LEVELS = 13, 8
-_MOST_PRIORITY = 99
-_MOST_PROCESSORS = 1 << 16  # more than any kernel can be built for
-_DESCRIPTOR = "an open descriptor: an int from 0 on, or an object with fileno()"
+_LAST_PROCESSOR = (1 << 16) - 1  # of any kernel that can be built
+_REAL_TIME = "(policy, priority from 1 to 99)"
+_DEADLINE = "(policy, runtime, deadline, period), each in nanoseconds of 64 bits"
+_IO_CLASS_SHIFT, _LAST_IO_LEVEL = 13, 7
+# What follows a policy: how many numbers, from what to what, and the form in words.
+_AFTER_POLICY = {
+    names.SCHEDULERS["FIFO"]: (1, 1, 99, _REAL_TIME),
+    names.SCHEDULERS["RR"]: (1, 1, 99, _REAL_TIME),
+    names.SCHEDULERS["DEADLINE"]: (3, 0, _LARGEST_64, _DEADLINE),
+}
+_DESCRIPTOR = "an int from 0 on, or an object with fileno()"
+_SOURCE = "an int from 0 on, an object with fileno(), or subprocess.DEVNULL"
+_NAMESPACE = "a path, a pid, or an object with fileno()"
+_SIGNAL = "a number from 1 to 64 or a name"
+_ID = f"a name, or an id from 0 to {_LARGEST_ID}"
+_LIST = "a list or other iterable of"
 
 
 class Kind:  # a NamedTuple takes longer to make than all else here
@@ -41,8 +53,14 @@ class Kind:  # a NamedTuple takes longer to make than all else here
 
     __slots__ = ("check", "expected", "name", "type")
 
-    def __init__(self, expected: str, type: object, check: Callable[[str, Any], Any]) -> None:  # noqa: A002
-        self.name, self.expected, self.type, self.check = check.__name__, expected, type, check
+    def __init__(
+        self, name: str, expected: str, of: object, check: Callable[[str, Any], Any]
+    ) -> None:
+        self.name, self.expected, self.type, self.check = name, expected, of, check
+
+
+def _kind(expected: str, of: object) -> Callable[[Callable[[str, Any], Any]], Kind]:
+    return lambda check: Kind(check.__name__, expected, of, check)
 
 
 def invalid(
@@ -60,50 +78,31 @@ def checked(kind: Kind, name: str, value: Any) -> Any:
         return kind.check(name, value)
     except (UnicodeError, UnknownNameError):
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if str(error).startswith((name, f"invalid {name}")):
             raise
-        # Python's own words do not say which option they are about.
+        # The words of others do not say which option they are about.
         raise invalid(name, kind.expected, value, type(error)) from None
 
 
-def integer(
-    what: str,
-    value: Any,
-    low: int,
-    high: int,
-    expected: str = "",
-    beyond: type[Exception] = ValueError,
-) -> int:
+def integer(value: Any, low: int, high: int, beyond: type[Exception] = ValueError) -> int:
     """The value as an int within these bounds; a bool is none."""
-    is_int = not isinstance(value, bool) and hasattr(value, "__index__")
-    if is_int and low <= (number := index(value)) <= high:
-        return number
-    expected = expected or f"an int from {low} to {high}"
-    raise invalid(what, expected, value, beyond if is_int else TypeError)
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError
+    if not low <= (number := index(value)) <= high:
+        raise beyond
+    return number
 
 
 def descriptor_of(what: str, value: Descriptor, expected: str = _DESCRIPTOR) -> int:
     """The number of a descriptor or a file."""
-    number = value.fileno() if hasattr(value, "fileno") else value
-    # The kernel looks at 32 bits only: a larger number would name another descriptor.
-    if isinstance(value, int) or value is not number:
-        return integer(what, number, 0, _LARGEST_INT, expected)
-    raise invalid(what, expected, value, TypeError)
-
-
-def _kind(expected: str, takes: object) -> Callable[[Callable[[str, Any], Any]], Kind]:
-    return lambda check: Kind(expected, takes, check)
-
-
-def number(low: int, high: int) -> Kind:
-    """A kind: an int within these bounds."""
-    expected = f"an int from {low} to {high}"
-
-    def number(what: str, value: int) -> int:
-        return integer(what, value, low, high, expected)
-
-    return Kind(expected, int, number)
+    fileno = getattr(value, "fileno", None)
+    number = fileno() if fileno else value if isinstance(value, int) else None
+    try:
+        # The kernel looks at 32 bits only: a larger number would name another descriptor.
+        return integer(number, 0, _LARGEST_INT)
+    except (TypeError, ValueError) as error:
+        raise invalid(what, expected, value, type(error)) from None
 
 
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:
@@ -119,36 +118,39 @@ def _several(value: Iterable[Any]) -> Iterable[Any]:
     return value
 
 
+def number(low: int, high: int) -> Kind:
+    """A kind: an int within these bounds."""
+    expected = f"an int from {low} to {high}"
+    return Kind("number", expected, int, lambda _, value: integer(value, low, high))
+
+
+flag = Kind("flag", "True or False", bool, lambda _, value: bool(value))
+path = Kind("path", "a path: str, bytes or os.PathLike", Text, lambda _, value: os.fsencode(value))
+mode = Kind("mode", "an int from 0 to 0o7777", int, lambda _, value: integer(value, 0, 0o7777))
+signal = Kind("signal", _SIGNAL, Signal, lambda _, value: signal_number(value))
+user = Kind("user", _ID, str | int, lambda _, value: id_of("user", value))
+group = Kind("group", _ID, str | int, lambda _, value: id_of("group", value))
+descriptor = Kind("descriptor", _DESCRIPTOR, Descriptor, descriptor_of)
+
+
+@_kind(f"{_LIST} descriptors", Iterable[int])
+def descriptors(what: str, value: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(descriptor_of(what, number) for number in value)
+
+
+@_kind(f"a list or tuple of pids from 1 to {_LARGEST_INT}", Sequence[int])
+def pids(_: str, value: Sequence[int]) -> tuple[int, ...]:
+    return tuple(integer(pid, 1, _LARGEST_INT) for pid in value)
+
+
 def _target(what: str, value: Any) -> int:
     if isinstance(value, int) and value in (subprocess.PIPE, subprocess.STDOUT):
         name = "PIPE" if value == subprocess.PIPE else "STDOUT"
-        raise invalid(what, target.expected, value, hint=f"only Popen and run take {name}")
-    return DEVNULL if value is DEVNULL else descriptor_of(what, value, target.expected)
+        raise invalid(what, _SOURCE, value, hint=f"only Popen and run take {name}")
+    return DEVNULL if value is DEVNULL else descriptor_of(what, value, _SOURCE)
 
 
-@_kind("True or False", bool)
-def flag(_: str, value: object) -> bool:
-    return bool(value)
-
-
-@_kind("a path: str, bytes or os.PathLike", Text)
-def path(_: str, value: Text) -> bytes:
-    return os.fsencode(value)
-
-
-@_kind("an int from 0 to 0o7777", int)
-def mode(what: str, value: int) -> int:
-    return integer(what, value, 0, 0o7777, mode.expected)
-
-
-@_kind(_DESCRIPTOR, Descriptor)
-def descriptor(what: str, value: Descriptor) -> int:
-    return descriptor_of(what, value)
-
-
-@_kind("a descriptor (an int or an object with fileno()) or subprocess.DEVNULL", Descriptor)
-def target(what: str, value: Any) -> int:
-    return _target(what, value)
+target = Kind("target", _SOURCE, Descriptor, _target)
 
 
 @_kind("a mapping of the child's descriptors to the caller's", Mapping[int, Descriptor])
@@ -159,38 +161,21 @@ def targets(what: str, value: Mapping[int, Any]) -> dict[int, int]:
     }
 
 
-@_kind("a list or other iterable of descriptors", Iterable[int])
-def descriptors(what: str, value: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(descriptor_of(what, number) for number in value)
-
-
-@_kind("a signal: a number from 1 to 64 or a name", Signal)
-def signal(what: str, value: Signal) -> int:
-    try:
-        return signal_number(value)
-    except UnknownNameError:
-        raise
-    except ValueError:
-        raise invalid(what, signal.expected, value) from None
-
-
-@_kind(
-    "a list or other iterable of signals, each a number from 1 to 64 or a name", Iterable[Signal]
-)
-def signals(what: str, value: Iterable[Signal]) -> tuple[int, ...]:
-    return tuple(signal.check(what, one) for one in _several(value))
+@_kind(f"{_LIST} signals, each {_SIGNAL}", Iterable[Signal])
+def signals(_: str, value: Iterable[Signal]) -> tuple[int, ...]:
+    return tuple(signal_number(one) for one in _several(value))
 
 
 @_kind(signals.expected, Iterable[Signal])
-def signal_mask(what: str, value: Iterable[Signal]) -> int:
-    return bits(signal.check(what, one) - 1 for one in _several(value))
+def signal_mask(_: str, value: Iterable[Signal]) -> int:
+    return bits(signal_number(one) - 1 for one in _several(value))
 
 
-def id_of(what: str, sort: str, value: str | int, now: user_ids.FileVersions = None) -> int:
+def id_of(sort: str, value: str | int, now: user_ids.FileVersions = None) -> int:
     """The number of a user or group, as the sort says; now: what file_versions() has just given."""
     if not isinstance(value, str):
-        # The kernel takes 32 bits of an id, and all ones for "leave as it is": neither is asked.
-        return integer(what, value, 0, _NO_ID - 1, user.expected, OverflowError)
+        # The kernel takes 32 bits of an id: a larger one would be another.
+        return integer(value, 0, _LARGEST_ID, OverflowError)
     number_of = user_ids.uid if sort == "user" else user_ids.gid
     try:
         return number_of(value, now or user_ids.file_versions())
@@ -207,30 +192,20 @@ def _all_names(sort: str) -> list[str]:
     return [group.gr_name for group in grp.getgrall()]
 
 
-@_kind(f"a name, or an id from 0 to {_NO_ID - 1}", str | int)
-def user(what: str, value: str | int) -> int:
-    return id_of(what, "user", value)
+@_kind(f"{_LIST} groups, each {_ID}", Iterable[str | int])
+def groups(_: str, value: Iterable[str | int]) -> "array[int]":
+    return array("I", [id_of("group", one) for one in _several(value)])
 
 
-@_kind(user.expected, str | int)
-def group(what: str, value: str | int) -> int:
-    return id_of(what, "group", value)
-
-
-@_kind("a list or other iterable of groups, each a name or an id", Iterable[str | int])
-def groups(what: str, value: Iterable[str | int]) -> "array[int]":
-    return array("I", [id_of(what, "group", one) for one in _several(value)])
-
-
-@_kind("a list or other iterable of capabilities by name", Iterable[str])
+@_kind(f"{_LIST} capabilities by name", Iterable[str])
 def capabilities(_: str, value: Iterable[str]) -> int:
     return bits(find(names.CAPABILITIES, name, "capability", "CAP_") for name in _several(value))
 
 
-@_kind(f"secure bits by name, or an int from 0 to {_32_BITS}", int | Iterable[str])
-def securebits(what: str, value: int | Iterable[str]) -> int:
+@_kind(f"secure bits by name, or an int from 0 to {_LARGEST_32}", int | Iterable[str])
+def securebits(_: str, value: int | Iterable[str]) -> int:
     if isinstance(value, int):
-        return integer(what, value, 0, _32_BITS, securebits.expected)
+        return integer(value, 0, _LARGEST_32)
     mask = 0
     for name in _several(value):
         mask |= find(names.SECUREBITS, name, "secure bit", "SECBIT_")
@@ -242,24 +217,21 @@ def securebits(what: str, value: int | Iterable[str]) -> int:
     Mapping[str | int, Limit | tuple[Limit, Limit]],
 )
 def rlimits(what: str, value: Mapping[str | int, Any]) -> dict[str, tuple[int, int, int]]:
-    # Name for the error -> (resource, soft, hard).
     return dict(_rlimit(what, which, limit) for which, limit in _pairs(value))
 
 
 def _rlimit(what: str, which: str | int, limit: Any) -> tuple[str, tuple[int, int, int]]:
-    resource = (
-        find(names.RLIMITS, which, "limit", "RLIMIT_")
-        if isinstance(which, str)
-        else integer(what, which, 0, _LARGEST_INT, "limits by name or number")
-    )
+    if isinstance(which, str):
+        resource = find(names.RLIMITS, which, "limit", "RLIMIT_")
+    else:
+        resource = integer(which, 0, _LARGEST_INT)
     name = next((name for name, known in names.RLIMITS.items() if known == resource), str(resource))
     both = limit if isinstance(limit, tuple | list) else (limit, limit)
     try:
         soft, hard = map(_limit, both)
     except (TypeError, ValueError) as error:
-        raise invalid(
-            f"{what}[{name!r}]", "an int, (soft, hard) or None", limit, type(error)
-        ) from None
+        expected = "an int, (soft, hard) or None"
+        raise invalid(f"{what}[{name!r}]", expected, limit, type(error)) from None
     return name, (resource, soft, hard)
 
 
@@ -267,29 +239,17 @@ def _limit(value: Limit) -> int:
     if value is None or value in (-1, "unlimited"):
         return _UNLIMITED
     if not isinstance(value, str):
-        return integer("", value, 0, _UNLIMITED)
+        return integer(value, 0, _UNLIMITED)
     raise ValueError
 
 
-@_kind("a list or other iterable of processor numbers, at least one", Iterable[int])
-def processors(what: str, value: Iterable[int]) -> bytes:
-    mask = 0
-    for processor in value:
-        mask |= 1 << integer(what, processor, 0, _MOST_PROCESSORS - 1)
+@_kind(f"{_LIST} processor numbers from 0 to {_LAST_PROCESSOR}, at least one", Iterable[int])
+def processors(_: str, value: Iterable[int]) -> bytes:
+    mask = bits(integer(processor, 0, _LAST_PROCESSOR) for processor in value)
     if mask == 0:
         raise ValueError
-    words = (mask.bit_length() + 63) // 64  # the kernel reads whole words of 64 bits
+    words = (mask.bit_length() + 63) // 64
     return mask.to_bytes(words * 8, "little")
-
-
-_REAL_TIME = "(policy, priority from 1 to 99)"
-_DEADLINE = "(policy, runtime, deadline, period), each in nanoseconds of 64 bits"
-# What follows a policy: how many numbers, from what to what, and the form in words.
-_AFTER_POLICY = {
-    names.SCHEDULERS["FIFO"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
-    names.SCHEDULERS["RR"]: (1, 1, _MOST_PRIORITY, _REAL_TIME),
-    names.SCHEDULERS["DEADLINE"]: (3, 0, _64_BITS, _DEADLINE),
-}
 
 
 @_kind(
@@ -309,19 +269,16 @@ def io_priority(_: str, value: str | tuple[Any, ...]) -> int:
     which, levels = _named_with_numbers(
         names.IO_CLASSES, value, "class of I/O priority", "IOPRIO_CLASS_"
     )
-    level = levels[0] if levels else 0
-    if len(levels) > 1 or not 0 <= level < _IO_LEVELS:
-        raise ValueError
-    return which << _IO_CLASS_SHIFT | level
+    (level,) = levels or (0,)
+    return which << _IO_CLASS_SHIFT | integer(level, 0, _LAST_IO_LEVEL)
 
 
 def _named_with_numbers(
     known: Mapping[str, int], value: str | tuple[Any, ...], what: str, prefix: str
 ) -> tuple[int, tuple[int, ...]]:
     name, *numbers = (value,) if isinstance(value, str) else (tuple(value) or ("",))
-    if bool in map(type, numbers):
-        raise TypeError
-    return find(known, name, what, prefix), tuple(index(number) for number in numbers)
+    found = find(known, name, what, prefix)
+    return found, tuple(integer(number, -_LARGEST_64, _LARGEST_64) for number in numbers)
 
 
 @_kind(f"a name of at most {_LONGEST_HOSTNAME} bytes", str | bytes)
@@ -330,9 +287,6 @@ def hostname(_: str, value: str | bytes) -> bytes:
     if len(name) > _LONGEST_HOSTNAME:
         raise ValueError
     return name
-
-
-_NAMESPACE = "a path, a pid, or an object with fileno()"
 
 
 @_kind(
@@ -352,17 +306,21 @@ def namespaces(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
     return dict(value)
 
 
-@_kind(f"lines of (inside, outside, count), each an int from 0 to {_32_BITS}, count not 0", IdMap)
-def id_map(what: str, value: IdMap) -> tuple[tuple[int, int, int], ...]:
-    lines = []
-    for inside, outside, count in value:
-        line = [
-            integer(what, one, 0, _32_BITS, id_map.expected) for one in (inside, outside, count)
-        ]
-        lines.append((line[0], line[1], line[2]))
-    if not lines or not all(count for _, _, count in lines):
+@_kind(
+    f"lines of (inside, outside, count), each an int from 0 to {_LARGEST_32}, count not 0", IdMap
+)
+def id_map(_: str, value: IdMap) -> tuple[tuple[int, int, int], ...]:
+    lines = tuple(
+        (
+            integer(inside, 0, _LARGEST_32),
+            integer(outside, 0, _LARGEST_32),
+            integer(count, 1, _LARGEST_32),
+        )
+        for inside, outside, count in value
+    )
+    if not lines:
         raise ValueError
-    return tuple(lines)
+    return lines
 
 
 @_kind("a mapping of names to values, all str or all bytes", Environment)
@@ -378,11 +336,6 @@ def _assignment(what: str, name: str | bytes, value: str | bytes) -> bytes:
     if b"=" in name:
         raise invalid(what, "names without '='", name)
     return name + b"=" + text
-
-
-@_kind("pids, the innermost namespace's first", Sequence[int])
-def pids(what: str, value: Sequence[int]) -> tuple[int, ...]:
-    return tuple(integer(what, pid, 1, _LARGEST_INT) for pid in value)
 
 
 @_kind("a CloneFlag or an int from 0 on", int)

@@ -40,13 +40,11 @@ def _numbered(options: Mapping[str, Any]) -> Mapping[str, Any]:
         return options
     numbered, now = dict(options), user_ids.file_versions()
     if type(user) is str:
-        numbered["user"] = id_of("user", "user", user, now)
+        numbered["user"] = id_of("user", user, now)
     if type(group) is str:
-        numbered["group"] = id_of("group", "group", group, now)
+        numbered["group"] = id_of("group", group, now)
     if listed:
-        numbered["extra_groups"] = tuple(
-            [id_of("extra_groups", "group", one, now) for one in listed]
-        )
+        numbered["extra_groups"] = tuple([id_of("group", one, now) for one in listed])
     return numbered
 
 

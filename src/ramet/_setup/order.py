@@ -13,56 +13,33 @@ class Section:
         self.place, self.what, self.why = place, what, why
 
 
-OWN_FILES = Section(
-    1,
-    "a descriptor table of its own; `/dev/null` opened, sources saved",
+# fmt: off
+OWN_FILES = Section(1, "a descriptor table of its own; `/dev/null` opened, sources saved",
     "the table is shared at the clone call, which costs nothing however many are open; this comes before "
-    "anything is opened or moved, and under the caller's root",
-)
-ID_MAPS = Section(
-    2, "id maps of a new user namespace", "until they are written the child has the overflow ids"
-)
-ACCOUNTING = Section(
-    3,
-    "`cgroup` where the clone call could not place it, `oom_score_adj`",
-    "files of the caller's mounts",
-)
-SESSION = Section(
-    4,
-    "session, process group, terminal, foreground",
-    "the terminal is a descriptor of the caller's, so before those move",
-)
-JOIN = Section(
-    5,
-    "namespaces joined",
+    "anything is opened or moved, and under the caller's root")
+ID_MAPS = Section(2, "id maps of a new user namespace",
+    "until they are written the child has the overflow ids")
+ACCOUNTING = Section(3, "`cgroup` where the clone call could not place it, `oom_score_adj`",
+    "files of the caller's mounts")
+SESSION = Section(4, "session, process group, terminal, foreground",
+    "the terminal is a descriptor of the caller's, so before those move")
+JOIN = Section(5, "namespaces joined",
     "by descriptors of the caller's too; user first, since it gives the rights for the others, mnt last, "
-    "since it takes away the caller's files",
-)
-DESCRIPTORS = Section(
-    6, "descriptors under their numbers, the others closed", "nothing later needs one"
-)
+    "since it takes away the caller's files")
+DESCRIPTORS = Section(6, "descriptors under their numbers, the others closed",
+    "nothing later needs one")
 NAMESPACES = Section(7, "host name, loopback", "in the namespaces that are now the child's")
-LIMITS = Section(
-    8,
-    "limits and priorities",
-    "raising one needs the caller's rights; a low `NOFILE` would forbid 6",
-)
-PLACE = Section(
-    9, "umask, root, cwd", "with the caller's rights, as subprocess does; cwd within the new root"
-)
-IDENTITY = Section(
-    10,
-    "bounding set, secure bits; groups, gid, uid; the other capabilities; no_new_privs",
-    "what only a privileged task can take away or keep comes first; from here on no step needs a right",
-)
+LIMITS = Section(8, "limits and priorities",
+    "raising one needs the caller's rights; a low `NOFILE` would forbid 6")
+PLACE = Section(9, "umask, root, cwd",
+    "with the caller's rights, as subprocess does; cwd within the new root")
+IDENTITY = Section(10, "bounding set, secure bits; groups, gid, uid; the other capabilities; no_new_privs",
+    "what only a privileged task can take away or keep comes first; from here on no step needs a right")
 PARENT_DEATH = Section(11, "parent-death signal", "a change of identity clears it")
-SIGNALS = Section(
-    12,
-    "signal dispositions and mask",
-    "the mask is set where the child waits for its start, or by the last call before the program",
-)
+SIGNALS = Section(12, "signal dispositions and mask",
+    "the mask is set where the child waits for its start, or by the last call before the program")
 LAST_GATE = Section(13, "the gate of `start=False`, with that mask; execve", "")
-
+# fmt: on
 ORDER = (
     *(OWN_FILES, ID_MAPS, ACCOUNTING, SESSION, JOIN, DESCRIPTORS, NAMESPACES, LIMITS),
     *(PLACE, IDENTITY, PARENT_DEATH, SIGNALS, LAST_GATE),

@@ -9,23 +9,9 @@ from typing import Any, NamedTuple
 from .._kernel.clone_bits import FILES, SIGHAND
 from .._kernel.names import AT_FDCWD, CAPABILITIES, SCHEDULERS
 from ..flags import signal_name
+from . import order
 from .moves import LAST_DESCRIPTOR, Moves
-from .order import (
-    ACCOUNTING,
-    DESCRIPTORS,
-    ID_MAPS,
-    IDENTITY,
-    JOIN,
-    LAST_GATE,
-    LIMITS,
-    OWN_FILES,
-    PARENT_DEATH,
-    PLACE,
-    SIGNALS,
-    Section,
-    Step,
-    Steps,
-)
+from .order import Section, Step, Steps
 
 MAPS_GATE, START_GATE = 1, 2
 
@@ -61,7 +47,7 @@ def _step(
     return lambda do: Step(section, do, rank, of_false=of_false)
 
 
-@_step(OWN_FILES)
+@_step(order.OWN_FILES)
 def own_files(s: Setup, steps: Steps, _: object) -> None:
     if s.moves is None:
         return
@@ -85,7 +71,7 @@ def _first_not_needed(s: Setup, above: int) -> int:
     return max(above, *(number + 1 for number in used)) if used else above
 
 
-@_step(ID_MAPS)
+@_step(order.ID_MAPS)
 def id_maps(s: Setup, steps: Steps, _: object) -> None:
     for name, text in s.maps:
         _write_proc(name, text, steps)
@@ -98,25 +84,25 @@ def _write_proc(name: str, text: bytes, steps: Steps) -> None:
     steps.add(f"write {name}", "WRITE", AT_FDCWD, path, text, len(text), file=path)
 
 
-@_step(ACCOUNTING)
+@_step(order.ACCOUNTING)
 def cgroup(s: Setup, steps: Steps, _: object) -> None:
     if s.cgroup is not None:
         directory, path = s.cgroup
         steps.add("write cgroup.procs", "WRITE", directory, path, b"0", 1, file=path)
 
 
-@_step(ACCOUNTING, 1)
+@_step(order.ACCOUNTING, 1)
 def oom_score_adj(_: Setup, steps: Steps, score: int) -> None:
     _write_proc("oom_score_adj", b"%d" % score, steps)
 
 
-@_step(JOIN)
+@_step(order.JOIN)
 def join(s: Setup, steps: Steps, _: object) -> None:
     for label, descriptor, which in s.joined:
         steps.add(label, "SETNS", descriptor, which)
 
 
-@_step(DESCRIPTORS)
+@_step(order.DESCRIPTORS)
 def descriptors(s: Setup, steps: Steps, _: object) -> None:
     if s.moves is None:
         return
@@ -124,14 +110,14 @@ def descriptors(s: Setup, steps: Steps, _: object) -> None:
     s.moves.carry_out(steps, _first_not_needed(s, s.moves.above) if own else LAST_DESCRIPTOR)
 
 
-@_step(LIMITS)
+@_step(order.LIMITS)
 def rlimits(_: Setup, steps: Steps, limits: Mapping[str, tuple[int, int, int]]) -> None:
     for name, (resource, soft, hard) in limits.items():
         limit = bytearray(_RLIMIT.pack(soft, hard))
         steps.add(f"setrlimit({name})", "PRLIMIT", 0, resource, limit, 0)
 
 
-@_step(LIMITS)
+@_step(order.LIMITS)
 def scheduler(_: Setup, steps: Steps, wanted: tuple[int, tuple[int, ...]]) -> None:
     policy, needs = wanted
     if policy == SCHEDULERS["DEADLINE"]:
@@ -142,7 +128,7 @@ def scheduler(_: Setup, steps: Steps, wanted: tuple[int, tuple[int, ...]]) -> No
     steps.add("sched_setscheduler", "SCHED_SETSCHEDULER", 0, policy, parameter)
 
 
-@_step(LIMITS, of_false=True)
+@_step(order.LIMITS, of_false=True)
 def personality(s: Setup, steps: Steps, _: object) -> None:
     persona = s.validated["personality"] if "personality" in s.validated else _own_personality()
     if "aslr" in s.validated:
@@ -156,7 +142,7 @@ def _own_personality() -> int:
         return int(file.read(), 16)
 
 
-@_step(PLACE, 2)
+@_step(order.PLACE, 2)
 def chdir(s: Setup, steps: Steps, _: object) -> None:
     cwd = s.validated.get("cwd", b"/")
     if "root" in s.validated:  # a way that begins at the old cwd would lead out of the new root
@@ -164,7 +150,7 @@ def chdir(s: Setup, steps: Steps, _: object) -> None:
     steps.add("chdir", "CHDIR", cwd, file=cwd)
 
 
-@_step(IDENTITY)
+@_step(order.IDENTITY)
 def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
     with open(_LAST_CAPABILITY, "rb") as file:
         last = int(file.read())
@@ -175,13 +161,13 @@ def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
             steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", _PR_CAPBSET_DROP, number)
 
 
-@_step(IDENTITY, 2)
+@_step(order.IDENTITY, 2)
 def keep_capabilities(s: Setup, steps: Steps, _: object) -> None:
     if "user" in s.validated and not _CAPABILITY_SETS.isdisjoint(s.validated):
         steps.add("prctl(PR_SET_KEEPCAPS)", "PRCTL", _PR_SET_KEEPCAPS, 1)
 
 
-@_step(IDENTITY, 6)
+@_step(order.IDENTITY, 6)
 def capability_sets(s: Setup, steps: Steps, _: object) -> None:
     # An ambient capability must be permitted, which it is, and inheritable, which it becomes. What was
     # kept across a change of the user only for that is not to stay.
@@ -192,13 +178,13 @@ def capability_sets(s: Setup, steps: Steps, _: object) -> None:
     steps.add("capset", "CAPABILITIES", permitted, inheritable, ambient)
 
 
-@_step(PARENT_DEATH)
+@_step(order.PARENT_DEATH)
 def parent_death(s: Setup, steps: Steps, _: object) -> None:
     number = signal.SIGKILL if s.validated.get("die_with_parent") else s.validated["pdeathsig"]
     steps.add("prctl(PR_SET_PDEATHSIG)", "PARENT_DEATH", int(number))
 
 
-@_step(SIGNALS)
+@_step(order.SIGNALS)
 def dispositions(s: Setup, steps: Steps, _: object) -> None:
     defaults = list(s.validated.get("default_signals", ()))
     if s.validated.get("restore_signals", True) and not s.flags & SIGHAND:
@@ -209,7 +195,7 @@ def dispositions(s: Setup, steps: Steps, _: object) -> None:
         steps.add(f"sigaction({signal_name(number)})", "SIGNAL_ACTION", number, int(action))
 
 
-@_step(LAST_GATE)
+@_step(order.LAST_GATE)
 def last_gate(s: Setup, steps: Steps, _: object) -> None:
     if s.last_gate:  # where it can be terminated: with SIGHAND the handlers would be ours
         own_handlers = not s.flags & SIGHAND

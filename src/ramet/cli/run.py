@@ -19,7 +19,8 @@ from .._setup.rows import Shell
 from ..errors import CloneError, KeptGroupsWarning, SpawnError
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
-from .run_options import ShellOption, Stream, from_rows, library_options, seconds, stream
+from .run_options import ShellOption, from_rows, library_options
+from .run_readers import Stream, seconds, stream
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
 
@@ -29,27 +30,13 @@ _TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 
 _UNTOLD = CloneFlag.PARENT | CloneFlag.AUTOREAP
 _RUN = "Time and report"
 _OWN = (
-    ShellOption(
-        _RUN,
-        Shell(
-            "--timeout",
-            "TIME",
-            text="SIGTERM after that time: 5, 0.5, 2m, 1h, 1d; to the program and all that it has started.",
-        ),
-        seconds,
-    ),
-    ShellOption(
-        _RUN,
-        Shell("--kill-after", "TIME", text="And SIGKILL that long after, to all of them."),
-        seconds,
-    ),
-    ShellOption(
-        _RUN,
-        Shell("--json", "FILE|-", text="Report how it ended, and what it used."),
-        lambda text: Stream(1) if text == "-" else stream("write")(text),
-    ),
-    ShellOption(_RUN, Shell("--dry-run", text="Show the steps in their order, and run nothing.")),
-)
+    ("--timeout", "TIME", seconds,
+        "SIGTERM after that time, to the program and all that it has started: 5, 0.5, 2m, 1h, 1d."),
+    ("--kill-after", "TIME", seconds, "SIGKILL that long after, to all of them."),
+    ("--json", "FILE|-", lambda text: Stream(1) if text == "-" else stream("write")(text),
+        "Report how it ended, and what it used."),
+    ("--dry-run", "", str, "Show the steps in their order, and run nothing."),
+)  # fmt: skip
 
 
 class _Failed(click.ClickException):
@@ -89,7 +76,10 @@ class _Run(click.Command):
     cls=_Run,
     params=[
         *from_rows(),
-        *_OWN,
+        *(
+            ShellOption(_RUN, Shell(name, value, text=text), read)
+            for name, value, read, text in _OWN
+        ),
         click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
     ],
     # What follows the program's name is the program's.

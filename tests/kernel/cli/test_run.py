@@ -353,7 +353,10 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--scheduler", "fifo", "true"], "expected (policy, priority from 1 to 99)"),
         (["--nice", "99", "true"], "'--nice': expected an int from -20 to 19, got 99"),
         (["--cpus", "3-1", "true"], "expected LOW-HIGH, got '3-1'"),
-        (["--cpus", "1-99999999", "true"], "expected an int from 0 to 65535, got 99999999"),
+        (
+            ["--cpus", "1-99999999", "true"],
+            "processor numbers from 0 to 65535, at least one, got [99999999]",
+        ),
         (["--join", "net=/no/such", "true"], "'--join': 'net=/no/such': No such file"),
         (["--join", "net=0x7fffffff", "true"], "'--join': 'net=0x7fffffff': No such file"),
         (["--join", "net=2147483647", "true"], "'--join': 'net=2147483647': No such process"),
