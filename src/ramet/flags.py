@@ -185,9 +185,9 @@ def flag_bits(flags: int) -> int:
 
 
 def whole_number(what: str, value: int) -> int:
-    """A number as a plain one; TypeError for what is none, a bool among them."""
-    if isinstance(value, bool):
-        raise TypeError(f"{what} is a number, not {value}")
+    """The value as an int. Raises TypeError for anything else, and for a bool."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"invalid {what}: expected an int, got {value!r:.80}")
     return index(value)
 
 

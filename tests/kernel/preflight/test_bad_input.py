@@ -187,7 +187,7 @@ NUMBERS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("what", NUMBERS)
 def test_a_bool_is_no_number(what: str, nothing_left: object) -> None:
     """As flags, True would be an exit signal of 1, which ends the caller."""
-    refused(lambda: NUMBERS[what](True), TypeError, "number|address|pid|seconds")
+    refused(lambda: NUMBERS[what](True), TypeError, "an int|number|address|pid|seconds")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_bool_is_no_field_of_clone_args(field: str, nothing_left: object) -> N
     fields: dict[str, Any] = {"flags": F.VFORK, field: True}
     if field == "stack":
         fields["stack_size"] = STACK_BYTES
-    refused(lambda: lowlevel.clone3(CloneArgs(**fields), never), TypeError, "number|address")
+    refused(lambda: lowlevel.clone3(CloneArgs(**fields), never), TypeError, "an int|number|address")
 
 
 OPTIONS: list[dict[str, Any]] = [
