@@ -1,4 +1,4 @@
-"""Ramet makes processes on Linux, flag by flag."""
+"""Creates processes on Linux, with each clone flag under control."""
 
 import sys
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .flags import CloneFlag
 
-# The law runs on any machine, and in a browser; all else makes system calls of Linux.
+# The law runs on any system and in a browser; everything else makes system calls of Linux.
 if sys.platform == "linux":
     from subprocess import (
         DEVNULL,
@@ -48,7 +48,7 @@ if sys.platform == "linux":
         from . import aio as aio
         from . import law as law
         from ._function.recovery import recovery_status
-        from ._preflight.this_machine import explain, predict
+        from ._preflight.on_running_kernel import explain, predict
         from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
     from . import law as law
@@ -107,21 +107,21 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-# What takes time to import, and many never ask for: aio needs anyio, an extra.
-_WHEN_ASKED_FOR = {
+# Imported at first use, since they take long; aio needs anyio, an extra.
+_AT_FIRST_USE = {
     "Relation": ".observe",
     "aio": ".aio",
-    "explain": "._preflight.this_machine" if sys.platform == "linux" else ".law",
+    "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "law": ".law",
-    "predict": "._preflight.this_machine" if sys.platform == "linux" else ".law",
+    "predict": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "recovery_status": "._function.recovery",
     "relation": ".observe",
 }
 
 
 def __getattr__(name: str) -> object:
-    """What is imported when it is asked for."""
-    room = _WHEN_ASKED_FOR.get(name)
+    """Import a name of _AT_FIRST_USE."""
+    room = _AT_FIRST_USE.get(name)
     if room is None:
         from ._preflight.hints import no_name_of_ramet
 
@@ -134,7 +134,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The public names, and what Python itself has to say of a module; aio where it can be had."""
+    """The public names and the attributes of every module; aio if anyio is installed."""
     from importlib.util import find_spec
 
     extra = ["aio"] if find_spec("anyio") else []

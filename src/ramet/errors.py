@@ -1,4 +1,4 @@
-"""Every exception that this library raises on its own account."""
+"""The exceptions and warnings of this library."""
 
 import errno as errno_numbers
 import os
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class BrokenRule(Protocol):
-    """What an error tells of a rule; the rules themselves are in ``ramet.law``."""
+    """What an error says about a rule of ``ramet.law``."""
 
     @property
     def id(self) -> str:
@@ -45,25 +45,25 @@ class BrokenRule(Protocol):
 
     @property
     def errno(self) -> str | None:
-        """The name of the errno that the kernel gives for it, None when it gives none."""
+        """The name of the errno with which the kernel refuses; None when it does not refuse."""
 
     @property
     def sentence(self) -> str:
-        """What the rule says, and why it is there."""
+        """The rule and its reason."""
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """How to change the request."""
 
 
 class CloneError(OSError):
     """No task was made: the request breaks a rule, or the kernel refused it.
 
-    ``rules`` holds the broken rules, first the one that the kernel reports. ``unexpected`` is true
-    when the law did not foresee the refusal: then ``rules`` is empty, and ``possible_rules`` holds
-    those that may be behind it, since what decides them cannot be seen from here. ``asked`` is the
-    request in words. The class stays CloneError for every errno: an EPERM of clone() is no trouble
-    with a file, which is what PermissionError means to those who catch it.
+    ``rules``: the broken rules, first the one whose errno the kernel reports. ``unexpected``: whether the
+    law did not predict the refusal; then ``rules`` is empty, and ``possible_rules`` holds rules that may be
+    the reason, on conditions that this process cannot see. ``asked``: the request as text. The class
+    is CloneError for every errno: code that catches PermissionError expects an error with a file, which
+    EPERM of clone() is not.
     """
 
     def __init__(
@@ -80,10 +80,12 @@ class CloneError(OSError):
         self.possible_rules = tuple(possible_rules)
         self.unexpected = unexpected
         self.asked = asked
-        words = sentence or _told(self.rules) or os.strerror(errno)
+        words = sentence or _sentences_of(self.rules) or os.strerror(errno)
         if unexpected:
-            maybe = _told(self.possible_rules)
-            words += "; not foreseen: " + (f"perhaps {maybe}" if maybe else "no known rule says so")
+            maybe = _sentences_of(self.possible_rules)
+            words += "; not predicted: " + (
+                f"perhaps {maybe}" if maybe else "no known rule applies"
+            )
         super().__init__(errno, words)
 
     def __str__(self) -> str:
@@ -92,10 +94,10 @@ class CloneError(OSError):
 
 
 class SpawnError(OSError):
-    """The child was made, but a step on its way to the program failed, and it is gone again.
+    """The child was made, but a step before its program failed; the child has been reaped.
 
-    ``step`` is the name of that step. Made by ``spawn_error``, which picks the class that
-    subprocess would raise.
+    ``step``: the name of that step. ``reason``: the likely cause, or empty. spawn_error() makes it,
+    of the class that subprocess would raise.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class SpawnBlockingIOError(SpawnError, BlockingIOError):
     """EAGAIN in the child, a limit on processes, for those who catch BlockingIOError."""
 
 
-# OSError picks a subclass by errno only when OSError itself is called: so this is ours to do.
+# OSError chooses a subclass by errno only when OSError itself is called, not for subclasses.
 _SPAWN_ERRORS: dict[int, type[SpawnError]] = {
     errno_numbers.ENOENT: SpawnFileNotFoundError,
     errno_numbers.EACCES: SpawnPermissionError,
@@ -162,11 +164,11 @@ def spawn_error(
 
 
 class UnknownNameError(ValueError, KeyError):
-    """A name that nothing has; ``nearest`` is the known one that it is likely to mean, or None.
+    """An unknown name; ``nearest`` is the most similar known name, or None.
 
-    ``known``: all that there are, where they are few and none is like it.
+    ``known``: all names, when they are few and none is similar.
 
-    It is a KeyError too, since that is what subprocess raises for a user that is not there.
+    It is a KeyError as well, which subprocess raises for an unknown user.
     """
 
     def __init__(
@@ -183,14 +185,14 @@ class UnknownNameError(ValueError, KeyError):
         if self.nearest:
             hint = f"; did you mean {self.nearest!r}?"
         elif self.known:
-            hint = f"; it is one of {', '.join(self.known)}"
+            hint = f"; expected one of {', '.join(self.known)}"
         return f"there is no {self.what} {self.name!r}{hint}"
 
 
-class ChildDied(Exception):  # noqa: N818 - a name that tells what happened
-    """A child ended that still owed a result; ``status`` says how, ``pid`` which.
+class ChildDied(Exception):  # noqa: N818 - it says what happened
+    """A child ended without a result; ``status``: how, ``pid``: which child.
 
-    ``losses``: what was lost with it, if it shared the memory and was in its function; else None.
+    ``losses``: what was lost with a child in shared memory that ran its function; else None.
     """
 
     def __init__(self, status: ExitStatus, pid: int, losses: Losses | None = None) -> None:
@@ -201,11 +203,11 @@ class ChildDied(Exception):  # noqa: N818 - a name that tells what happened
 
     def __str__(self) -> str:
         losses = "" if self.losses is None else f"; {self.losses}"
-        return f"child {self.pid} gave no result: {self.status}{losses}"
+        return f"child {self.pid} ended without a result: {self.status}{losses}"
 
 
 class DeadlineExceeded(ChildDied, TimeoutError):  # noqa: N818 - its base's
-    """A child was killed at its own deadline, ``timeout=`` of clone(), and gives no result."""
+    """A child was killed at its deadline, ``timeout=`` of clone(), and has no result."""
 
     def __init__(self, status: ExitStatus, pid: int, losses: Losses | None = None) -> None:
         self.args = (status, pid, losses)  # see TimeoutExpired
@@ -213,7 +215,7 @@ class DeadlineExceeded(ChildDied, TimeoutError):  # noqa: N818 - its base's
 
 
 def died(status: ExitStatus, pid: int, losses: Losses | None) -> ChildDied:
-    """The error for a child that ended and owed a result."""
+    """The error for a child that ended without a result."""
     kind = DeadlineExceeded if status.reason == "deadline" else ChildDied
     return kind(status, pid, losses)
 
@@ -221,8 +223,8 @@ def died(status: ExitStatus, pid: int, losses: Losses | None) -> ChildDied:
 class Interrupted(SystemExit):
     """Raised in a function in shared memory by ``Child.interrupt()`` and ``terminate()``.
 
-    No ``except Exception`` stops it, and ``finally`` runs. A function that it ends has no result,
-    and its exit code is that of a shell for SIGTERM, 143.
+    ``except Exception`` does not catch it, and ``finally`` runs. A child whose function it ends has no
+    result, and the exit code 143, as in a shell after SIGTERM.
     """
 
     def __init__(self) -> None:
@@ -230,29 +232,29 @@ class Interrupted(SystemExit):
 
 
 class PreexecWarning(RuntimeWarning):
-    """Popen or run was given a preexec_fn, which costs a copy of the process.
+    """Popen or run() was given a preexec_fn, for which it has to copy the process.
 
     ``warnings.simplefilter("ignore", ramet.PreexecWarning)`` silences it.
     """
 
 
 class KeptGroupsWarning(RuntimeWarning):
-    """A child of root becomes another user and stays in root's groups.
+    """A child of root changes its user and keeps root's groups.
 
     ``warnings.simplefilter("ignore", ramet.KeptGroupsWarning)`` silences it.
     """
 
 
 class ResultError(Exception):
-    """The function came to its end, but its outcome cannot be brought over to the caller."""
+    """The function ended, but its result or exception cannot be sent to the caller, or not be read."""
 
 
 class RemoteError(ResultError):
-    """The function raised an exception that is told of, and not brought over itself.
+    """The function raised an exception that is described here, instead of being raised itself.
 
-    That is so when the child is less trusted than its caller: no class is looked up by a name that it
-    sent. ``type_name`` is that of the exception's class (with its module, but for Python's own),
-    ``message`` its text, ``why`` empty, or why a trusted child's exception cannot be brought over.
+    So it is when the child is less trusted than its caller: no class is looked up by a name that such a
+    child sent. ``type_name``: of the exception's class, with its module unless it is a builtin one.
+    ``message``: its text. ``why``: empty, or why a trusted child's exception cannot be pickled or read.
     The traceback, as text, is this error's cause.
     """
 
@@ -268,9 +270,9 @@ class RemoteError(ResultError):
 
 
 class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - its base's
-    """The time given to a wait is over; ``pid``: of the child, where that still runs, else None.
+    """The timeout of a wait is over; ``pid``: of the child if it still runs, else None.
 
-    Through TimeoutError it is an OSError: where both are caught, this one comes first.
+    As a TimeoutError it is an OSError: catch it before OSError.
     """
 
     pid: int | None = None
@@ -282,8 +284,8 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
         output: str | bytes | None = None,
         stderr: str | bytes | None = None,
     ) -> None:
-        # OSError, a base by way of TimeoutError, leaves args to __init__, and subprocess leaves
-        # them to Exception: without args a copy or a pickle has no parameters to be made with.
+        # OSError, a base class of TimeoutError, leaves args to __init__, and subprocess leaves them to
+        # Exception. copy and pickle need them.
         self.args = (cmd, timeout)
         super().__init__(cmd, timeout, output, stderr)  # type: ignore[arg-type]
 
@@ -296,14 +298,14 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
 
 
 def still_running(what: object, timeout: float, pid: int) -> TimeoutExpired:
-    """The error for a wait whose time is over while the child goes on."""
+    """The error for a wait whose timeout is over while the child still runs."""
     error = TimeoutExpired(what, timeout)
     error.pid = pid
     return error
 
 
-def _told(rules: Iterable[BrokenRule]) -> str:
-    """With what to do about each, where anything can be done."""
+def _sentences_of(rules: Iterable[BrokenRule]) -> str:
+    """What they say, with the remedy of each that has one."""
     return "; ".join(
         f"rule {rule.id}: {rule.sentence}"
         + ("" if rule.remedy.startswith("nothing ") else f"; remedy: {rule.remedy}")

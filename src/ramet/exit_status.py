@@ -23,22 +23,21 @@ def _read(words: bytes) -> "struct_rusage":
 
 
 class ExitStatus:
-    """How a child ended: with a code, by a signal, or in a way that the kernel does not tell.
+    """How a child ended: with a code, by a signal, or in a way that the kernel did not report.
 
-    ``reason`` is ``"exited"``, ``"signaled"`` or ``"unknown"``, or says more where the library
-    knows more: ``"deadline"`` of a function in shared memory whose ``timeout=`` was over, ``"out of
-    memory"`` of a child with a ``cgroup=`` that counts such kills. What the child used (``rusage``)
-    has no part in a comparison; its ``ru_maxrss`` is never below what its maker had resident, where
-    the child shared that memory until its exec.
+    ``reason``: ``"exited"``, ``"signaled"`` or ``"unknown"``; ``"deadline"`` for a function that was
+    killed at its ``timeout=``; ``"out of memory"`` for a child with a ``cgroup=`` that counts such kills.
+    ``rusage``, what the child used, is ignored in comparisons; its ``ru_maxrss`` is at least the caller's
+    resident size if the child shared the caller's memory until its exec.
 
     >>> ExitStatus.from_wstatus(0x300)
     <ExitStatus: exited with 3>
     """
 
-    # Written out: the module that would write it costs an import as long as half of this library.
+    # Written out: importing dataclasses takes half as long as importing this library.
     __slots__ = ("_end",)
 
-    # Code, signal, whether it dumped core, the reason, and what it used; one is made with every child.
+    # Code, signal, whether it dumped core, reason, rusage: one tuple, since one is made for every child.
     _end: "tuple[int | None, Signals | int | None, bool, str, struct_rusage | bytes | None]"
 
     def __init__(
@@ -53,12 +52,12 @@ class ExitStatus:
 
     @property
     def code(self) -> int | None:
-        """The exit code, None where it did not end with one."""
+        """The exit code; None when it did not exit."""
         return self._end[0]
 
     @property
     def signal(self) -> Signals | int | None:
-        """The signal that killed it; a number where it has no name, None where none did."""
+        """The signal that killed it, a plain number if it has no name; None when none did."""
         return self._end[1]
 
     @property
@@ -68,35 +67,35 @@ class ExitStatus:
 
     @property
     def reason(self) -> str:
-        """How it ended, in a word or two."""
+        """How it ended, in one of the words above."""
         return self._end[3]
 
     @property
     def rusage(self) -> "struct_rusage | None":
-        """What the child used, None where the kernel does not tell."""
+        """The resources that the child used; None when the kernel did not report them."""
         used = self._end[4]
-        if isinstance(used, bytes):  # few ask, and it takes half as long as a clone call
+        if isinstance(used, bytes):  # decoded when asked for: it takes half as long as a clone call
             used = _read(used)
             _set_end(self, (*self._end[:4], used))
         return used
 
     def because(self, reason: str) -> "ExitStatus":
-        """The same end, with what more is known of its reason."""
+        """The same status with a more precise reason."""
         return ExitStatus(self.code, self.signal, self.core_dumped, self._end[4], reason)
 
     @classmethod
     def from_waitid(
         cls, si_code: int, si_status: int, rusage: "struct_rusage | bytes | None" = None
     ) -> "ExitStatus":
-        """From the siginfo of waitid(2); ValueError when it does not tell of an end.
+        """From the siginfo of waitid(2); ValueError when the task has not ended.
 
-        rusage: also as the kernel's bytes.
+        rusage: a struct_rusage, or the kernel's structure as bytes.
         """
         return from_waitid(si_code, si_status, rusage)
 
     @classmethod
     def from_wstatus(cls, status: int, rusage: "struct_rusage | None" = None) -> Self:
-        """From the status word of wait4(2); ValueError when it does not tell of an end."""
+        """From the status word of wait4(2); ValueError when the task has not ended."""
         if os.WIFEXITED(status):
             return cls(code=os.WEXITSTATUS(status), rusage=rusage, reason="exited")
         if os.WIFSIGNALED(status):
@@ -106,11 +105,11 @@ class ExitStatus:
                 rusage=rusage,
                 reason="signaled",
             )
-        raise ValueError(f"this wait status tells of no end: {status:#x}")
+        raise ValueError(f"invalid wait status: expected that of an ended task, got {status:#x}")
 
     @classmethod
     def unknown(cls) -> Self:
-        """For a child whose status the kernel does not give: a thread, another's child."""
+        """For a task whose status the kernel does not report: a thread, the child of another process."""
         return cls()
 
     @property
@@ -120,20 +119,20 @@ class ExitStatus:
 
     @property
     def returncode(self) -> int | None:
-        """What subprocess would have: the code, or the negative signal; None when not known."""
+        """As in subprocess: the code, or the negative signal; None when unknown."""
         code, number = self._end[:2]
         return code if number is None else -number
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"an ExitStatus does not change: {name}")
+        raise AttributeError(f"an ExitStatus is immutable: cannot change {name}")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"an ExitStatus does not change: {name}")
+        raise AttributeError(f"an ExitStatus is immutable: cannot change {name}")
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int):
             raise TypeError(
-                f"an ExitStatus is no number: compare .code with {other}, or ask .success"
+                f"an ExitStatus is not a number: compare .code with {other}, or use .success"
             )
         if not isinstance(other, ExitStatus):
             return NotImplemented
@@ -147,8 +146,8 @@ class ExitStatus:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            "an ExitStatus is neither true nor false, since code 0 is success: ask .success; "
-            "whether the child has ended is `poll() is not None`"
+            "an ExitStatus has no truth value, since code 0 means success: use .success; "
+            "to ask whether the child has ended, use `poll() is not None`"
         )
 
     def __str__(self) -> str:
@@ -164,11 +163,11 @@ class ExitStatus:
             return f"killed by {name}" + (", core dumped" if self.core_dumped else "")
         if self.code is not None:
             return f"exited with {self.code}"
-        return "ended, how is not known"
+        return "ended in an unknown way"
 
 
 _blank = object.__new__
-# An ExitStatus does not change: only here is it written.
+# An ExitStatus is immutable: only from_waitid(), __init__ and the core set its slot.
 END: MemberDescriptorType = ExitStatus.__dict__["_end"]
 _set_end = END.__set__
 
@@ -176,7 +175,7 @@ _set_end = END.__set__
 def from_waitid(
     si_code: int, si_status: int, rusage: "struct_rusage | bytes | None" = None
 ) -> ExitStatus:
-    """ExitStatus.from_waitid(), on the way that every child's goes."""
+    """ExitStatus.from_waitid() without a call of __init__: every child passes here."""
     status = _blank(ExitStatus)
     if si_code == _CLD_EXITED:
         _set_end(status, (si_status, None, False, "exited", rusage))
@@ -184,7 +183,7 @@ def from_waitid(
         dumped = si_code == os.CLD_DUMPED
         _set_end(status, (None, _named(si_status), dumped, "signaled", rusage))
     else:
-        raise ValueError(f"this si_code tells of no end: {si_code}")
+        raise ValueError(f"invalid si_code: expected that of an ended task, got {si_code}")
     return status
 
 

@@ -1,25 +1,24 @@
-"""What is lost with a child in shared memory that dies in the midst of its function."""
+"""What is lost when a child in shared memory dies in its function."""
 
 from typing import Any, NoReturn
 
 
 class Losses:
-    """What is lost with a child in shared memory that was killed, or that exec'ed.
+    """What was lost with a child in shared memory that was killed or called exec.
 
-    ``frames``: how many functions it was in; -1 where this Python's frames are not known, see
-    `ramet.recovery_status()`. ``references``: how many their variables and open blocks held.
-    ``given_up``: how many references of the dead functions were given up after the death, as a
-    return would have done; 0 where it was not known to be safe, and then what ``references`` counts
-    stays in memory. ``kept``: how many objects stay nevertheless, with all that they refer to: only
-    the dead held them, and they may have a finalizer, which is not to run in another process.
-    ``locks``: those that it held and that stay locked, described. ``released``: those that it held
-    and that have been given back, as if an exception had left their blocks.
+    ``frames``: how many function calls it was in; -1 where the recovery does not know this Python's frames,
+    see `ramet.recovery_status()`. ``references``: how many references their variables and open blocks held.
+    ``given_up``: how many of these were dropped after the death, as a return would have done; 0 if that was
+    not known to be safe, and then their objects stay in memory. ``kept``: how many
+    objects were kept nevertheless, with all that they refer to: only the dead functions held them, and they
+    may have a finalizer, which must not run in another process. ``locks``: descriptions of locks that it
+    held and that stay locked. ``released``: those that it held and that were released, as if an exception
+    had left their ``with`` blocks.
 
-    A lock is found if it knows its owner (RLock; those of imports and of buffered files), or if the
-    child was in a ``with`` block of it; the garbage collector is told of as one, and so are those that
-    native code may have held, if it computed for another second and had to be killed in its midst.
-    Not found is a threading.Lock that was acquired by a call, and else a lock inside libc or an
-    extension module.
+    A lock is found if it records its owner (RLock; those of imports and of buffered files), or if the child
+    was in a ``with`` block of it. The garbage collector is listed as a lock, and so are locks that native
+    code may have held when it computed for another second and had to be killed where it was. Not found
+    are a threading.Lock that was acquired by a call, and other locks inside libc or an extension module.
     """
 
     __slots__ = ("frames", "given_up", "kept", "locks", "references", "released")
@@ -49,7 +48,7 @@ class Losses:
         put(self, "kept", kept)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"Losses do not change: {name}")
+        raise AttributeError(f"Losses are immutable: cannot change {name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Losses, tuple(getattr(self, name) for name in _IN_ORDER)
@@ -62,7 +61,7 @@ class Losses:
         if self.locks:
             words += f"; still locked: {', '.join(self.locks)}"
         if self.released:
-            words += f"; given back: {', '.join(self.released)}"
+            words += f"; released: {', '.join(self.released)}"
         return words
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The kernel's own terms: clone() as programmers have always known it, and clone3()."""
+"""The system calls themselves: clone() as the C wrapper takes it, clone3() and kcmp()."""
 
 import enum
 import os
@@ -29,27 +29,26 @@ def clone(
     ptid: TidWord | int | None = None,
     ctid: TidWord | int | None = None,
 ) -> int:
-    """Make a light-weight process that runs fn(arg) on child_stack: clone(2), the wrapper.
+    """Make a task that runs fn(arg) on child_stack: clone(2), the wrapper of libc.
 
     fn: a Python callable, or native code: its address, or a function pointer of ctypes or cffi (one
-    made of a Python function counts as native code, too). The integer it returns is the child's
-    exit code. arg: anything for a callable; a word for native code: an int, None for 0, or a
-    pointer. flags: CloneFlag; the low byte is the signal that the parent gets at the child's end,
-    and there is none unless it is given. child_stack: a Stack, or the address of the top of a block
-    of your own (rounded down to 16 bytes, as libc does it) that must stay until the child is gone; None
-    is the caller's own stack, as vfork has it, and needs VFORK. tls: the address for the thread
-    register, with SETTLS. ptid: the word of PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and
-    CHILD_CLEARTID.
+    made from a Python function is native code, too). The integer that it returns is the child's exit
+    code. arg: any object for a callable; a word for native code: an int, None for 0, or a pointer.
+    flags: CloneFlag; the low byte is the signal that the parent gets at the child's end, 0 for none.
+    child_stack: a Stack, or the address of the top of a block of memory (rounded down to 16 bytes, as
+    libc does it), which the caller keeps until the child is gone; None is the caller's own stack, as with
+    vfork, and needs VFORK. tls: the address for the thread pointer register, with SETTLS. ptid: the word
+    of PARENT_SETTID, and of PIDFD. ctid: the word of CHILD_SETTID and CHILD_CLEARTID.
 
-    fn and arg are laid in the two topmost words of the stack and fetched from there; for a callable
+    fn and arg are written to the two topmost words of the stack and read from there; for a callable
     they are the addresses of the two objects.
 
-    Returns the child's pid (its tid with THREAD), which is the caller's to wait for.
+    Returns the child's pid (its tid with THREAD), for which the caller waits.
 
-    A child in shared memory that brings no thread-local block of its own is lent one by a thread
-    made for it, for libc and Python to work in; CHILD_SETTID and CHILD_CLEARTID are then served by
-    that thread and by the child's first instructions. A callable cannot go with SETTLS. The signal
-    handlers of a callable in shared memory are reset, unless it shares them.
+    For a child in shared memory without SETTLS a host thread is made, which lends it a thread-local block
+    for libc and Python; CHILD_SETTID and CHILD_CLEARTID are then carried out by that thread and by the
+    child's first instructions. A callable cannot be combined with SETTLS. In a child in shared memory that
+    runs a callable, signal handlers are reset, unless it shares them (SIGHAND).
 
     Raises CloneError with the broken rules; TypeError and ValueError for bad arguments.
     Needs: what the flags need.
@@ -68,7 +67,9 @@ def clone(
         tls=tls,
     )
     if CloneFlag.PIDFD in flags and ptid is None:
-        raise ValueError("PIDFD needs a word for the descriptor (ptid)")
+        raise ValueError(
+            "invalid ptid: expected a word for the descriptor, since PIDFD is set; got None"
+        )
     return clone_call.call(args, code, word, legacy=True, kept=(fn, arg))
 
 
@@ -81,13 +82,13 @@ def clone3(
 ) -> int:
     """Make a task as ``struct clone_args`` says: clone3(2).
 
-    args: every field of the structure. fn, arg: as in clone(); without them the call returns twice,
-    as the system call itself does: the child's pid, and 0 in the child. That needs a memory of its
-    own (no VM) and the caller's stack. size: which version of the structure the kernel is told of,
+    args: the fields of the structure. fn, arg: as in clone(); without them the call returns twice, as
+    the system call itself does: the child's pid, and 0 in the child. Such a child needs a memory of its
+    own (no VM) and uses a copy of the caller's stack. size: the size of the structure that the kernel gets,
     64, 80 or 88 bytes.
 
-    Returns the child's pid, which is the caller's to wait for; with PIDFD the descriptor is the
-    value of ``args.pidfd``, the caller's to close.
+    Returns the child's pid, for which the caller waits; with PIDFD the descriptor is the value of
+    ``args.pidfd``, and the caller closes it.
 
     Raises CloneError with the broken rules; OSError ENOSYS where clone3 is missing; TypeError and
     ValueError for bad arguments.
@@ -96,11 +97,14 @@ def clone3(
     """
     if not isinstance(args, CloneArgs):
         raise TypeError(
-            f"args is a CloneArgs, not {type(args).__name__}: clone3(CloneArgs(flags=...), fn, arg)"
+            f"invalid args: expected a CloneArgs, got {type(args).__name__}: "
+            "write clone3(CloneArgs(flags=...), fn, arg)"
         )
     flags = CloneFlag(flag_bits(args.flags))
     if args.stack_size and not args.stack:
-        raise ValueError("stack_size is given without a stack")
+        raise ValueError(
+            f"invalid stack_size: expected None without a stack, got {args.stack_size}"
+        )
     if fn is None:
         if flags & CloneFlag.VM or args.stack:
             raise own_refusal("ramet-returns-twice", flags, args.exit_signal)
@@ -114,7 +118,7 @@ def clone3(
 
 
 class KcmpType(enum.IntEnum):
-    """What of two tasks kcmp(2) compares: ``linux/kcmp.h`` without the ``KCMP_``."""
+    """The types of kcmp(2): ``linux/kcmp.h`` without the ``KCMP_``."""
 
     FILE = 0
     VM = 1
@@ -127,17 +131,17 @@ class KcmpType(enum.IntEnum):
 
 
 def kcmp(pid1: int, pid2: int, type: int, idx1: int = 0, idx2: int = 0) -> int:  # noqa: A002
-    """Compare what two tasks have of one kind: kcmp(2).
+    """Compare a kernel object of two tasks: kcmp(2).
 
-    pid1, pid2: of a task; a tid for a thread. type: KcmpType. idx1, idx2: for FILE the descriptors
+    pid1, pid2: of the tasks; a tid for a thread. type: KcmpType. idx1, idx2: for FILE the descriptors
     to compare, one of each task; for EPOLL_TFD a descriptor, and the address of a
     ``struct kcmp_epoll_slot``.
 
-    Returns 0 when it is one and the same, 1 or 2 for the order of two that differ, 3 where there is
-    no order. SYSVSEM and IO are made when first used, and two tasks that have none compare as
-    equal: ramet.relation() marks that.
+    Returns 0 when both tasks have the same object, 1 or 2 for the order of two objects, 3 when they have
+    no order. The objects of SYSVSEM and IO are made at their first use, and two tasks that have none
+    compare as equal: ramet.relation() reports that as unknown.
 
-    Raises OSError: EPERM without the right to look at both, ESRCH when one is gone, EBADF for a
+    Raises OSError: EPERM without the right to inspect both tasks, ESRCH when one is gone, EBADF for a
     descriptor that is not open, EINVAL for an unknown type, ENOSYS on a kernel without the call.
     Needs: Linux 3.5 with CONFIG_KCMP; PTRACE_MODE_READ_REALCREDS on both tasks.
     Source: kcmp(2), kernel/kcmp.c.
@@ -147,24 +151,26 @@ def kcmp(pid1: int, pid2: int, type: int, idx1: int = 0, idx2: int = 0) -> int: 
 
 
 def _function(fn: Any, arg: Any, flags: CloneFlag) -> tuple[Any, Any]:
-    """Fn and arg as the core takes them: two ints for native code, else the objects."""
+    """The core's arguments: two ints for native code, else the two objects."""
     code = None if isinstance(fn, bool) else address_of(fn)
     if code is None:
         if not callable(fn):
             raise TypeError(
-                f"fn must be callable, or the address of native code, not {type(fn).__name__}"
+                f"invalid fn: expected a callable or the address of native code, got {type(fn).__name__}"
             )
         if flags & CloneFlag.SETTLS:
             raise ValueError(
-                "SETTLS with a Python callable: libc and Python would find no thread-local block "
-                "at tls; give native code, or leave SETTLS out and be lent a block"
+                "SETTLS cannot be combined with a Python callable: libc and Python would find no "
+                "thread-local block at tls; pass native code, or leave SETTLS out"
             )
         return fn, arg
     if code == 0:
-        raise ValueError("fn is a null pointer")
+        raise ValueError("invalid fn: expected the address of native code, got a null pointer")
     word = 0 if arg is None else address_of(arg)
     if word is None:
-        raise TypeError(f"native code takes an int or a pointer as arg, not {type(arg).__name__}")
+        raise TypeError(
+            f"invalid arg: native code takes an int or a pointer, got {type(arg).__name__}"
+        )
     return code, word
 
 
@@ -179,32 +185,39 @@ def _given_stack(
         _check_size(stack.size, native=native)
         return stack, None
     if isinstance(stack, bool) or not isinstance(stack, int):
-        raise TypeError(f"child_stack is a Stack or an address, not {type(stack).__name__}")
+        raise TypeError(
+            f"invalid child_stack: expected a Stack or an address, got {type(stack).__name__}"
+        )
     if stack <= 0:
-        raise ValueError(f"no stack ends at {stack:#x}")
+        raise ValueError(f"invalid child_stack: expected the address of its top, got {stack:#x}")
     return None, stack & -_STACK_ALIGNMENT  # as libc's wrapper does
 
 
 def _check_range(args: CloneArgs, *, native: bool) -> None:
-    """What clone3 does not ask: whether a child can live between stack and stack + stack_size."""
+    """What the kernel does not check: whether a child can run between stack and stack + stack_size."""
     base, size = args.stack_range()
     if not size:
-        raise ValueError("stack is an address: it needs stack_size")
+        raise ValueError("invalid stack_size: expected a size in bytes, since stack is an address")
     if isinstance(args.stack, Stack) and size > args.stack.size:
-        raise ValueError(f"stack_size is {size}, which is more than {args.stack!r} has")
+        raise ValueError(f"invalid stack_size: expected at most {args.stack.size}, got {size}")
     _check_top(base + size)
     _check_size(size, native=native)
 
 
 def _check_top(top: int) -> None:
     if top <= 0 or top % _STACK_ALIGNMENT:
-        raise ValueError(f"the top of a stack is aligned to {_STACK_ALIGNMENT} bytes, not {top:#x}")
+        raise ValueError(
+            f"invalid stack: expected a top aligned to {_STACK_ALIGNMENT} bytes, got {top:#x}"
+        )
 
 
 def _check_size(size: int, *, native: bool) -> None:
     if native and size < (least := os.sysconf("SC_MINSIGSTKSZ")):
-        raise ValueError(f"a stack of {size} bytes is too small: one signal frame needs {least}")
+        raise ValueError(
+            f"invalid stack: {size} bytes are too small, one signal frame needs {least}"
+        )
     if not native and size < _LEAST_PYTHON_STACK_BYTES:
         raise ValueError(
-            f"a stack of {size} bytes is too small for Python: at least {_LEAST_PYTHON_STACK_BYTES}"
+            f"invalid stack: {size} bytes are too small for Python, expected at least "
+            f"{_LEAST_PYTHON_STACK_BYTES}"
         )

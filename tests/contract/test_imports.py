@@ -9,8 +9,8 @@ import ramet
 ROOT = Path(ramet.__file__).parent
 TABLE = [line.split() for line in Path(__file__).with_name("rooms.txt").read_text().splitlines()]
 # What flags and law may import, which run in a browser: no system call, no file, no clock.
-PURE = {"collections", "dataclasses", "difflib", "enum", "errno", "functools", "html"}
-PURE |= {"itertools", "operator", "re", "textwrap", "types", "typing"}
+PURE = {"collections", "contextlib", "dataclasses", "difflib", "enum", "errno", "functools", "html"}
+PURE |= {"importlib", "itertools", "operator", "re", "textwrap", "types", "typing"}
 
 
 def imported(file: Path) -> set[str]:

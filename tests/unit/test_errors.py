@@ -91,7 +91,7 @@ def test_spawn_error_is_what_subprocess_raises(number: int, also: type[OSError])
         ),
         (
             ChildDied(ExitStatus.from_wstatus(9), 4711),
-            "child 4711 gave no result: killed by SIGKILL",
+            "child 4711 ended without a result: killed by SIGKILL",
         ),
         (
             TimeoutExpired(["sleep", "9"], 2.0),
@@ -100,7 +100,7 @@ def test_spawn_error_is_what_subprocess_raises(number: int, also: type[OSError])
         (ResultError("a lock cannot be pickled"), "a lock cannot be pickled"),
         (
             DeadlineExceeded(ExitStatus(signal=signal.SIGKILL, reason="deadline"), 4711),
-            "child 4711 gave no result: killed by SIGKILL (deadline)",
+            "child 4711 ended without a result: killed by SIGKILL (deadline)",
         ),
         (
             still_running(divmod, 2.0, 4711),

@@ -58,14 +58,14 @@ def test_both_ways_to_wait_agree() -> None:
 @pytest.mark.parametrize("si_code", [0, 4, 5, 6, 7])
 def test_what_is_no_end_is_refused(si_code: int) -> None:
     """A child that was stopped, continued or trapped has no exit status."""
-    with pytest.raises(ValueError, match="no end"):
+    with pytest.raises(ValueError, match="expected that of an ended task"):
         ExitStatus.from_waitid(si_code, 19)
 
 
 @pytest.mark.parametrize("word", [0x137F, 0xFFFF])
 def test_a_status_word_that_is_no_end_is_refused(word: int) -> None:
     """The status words of stopped and continued children are no exit status."""
-    with pytest.raises(ValueError, match="no end"):
+    with pytest.raises(ValueError, match="expected that of an ended task"):
         ExitStatus.from_wstatus(word)
 
 
@@ -89,7 +89,7 @@ def test_an_unknown_end_says_so() -> None:
     """Where the kernel gives no status, neither code nor signal is made up."""
     status = ExitStatus.unknown()
     assert (status.code, status.signal, status.reason) == (None, None, "unknown")
-    assert str(status) == "ended, how is not known"
+    assert str(status) == "ended in an unknown way"
 
 
 def test_a_reason_of_the_librarys_own_is_shown() -> None:

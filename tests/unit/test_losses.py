@@ -12,7 +12,7 @@ def test_losses_say_what_is_lost() -> None:
         "lost 1 frame with 2 references; gave up 2, and kept 1 object"
     )
     assert str(Losses(3, 1, ("<a lock>",), ("the import lock of 'x'",))) == (
-        "lost 3 frames with 1 reference; still locked: <a lock>; given back: the import lock of 'x'"
+        "lost 3 frames with 1 reference; still locked: <a lock>; released: the import lock of 'x'"
     )
 
 

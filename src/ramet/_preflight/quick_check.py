@@ -1,4 +1,4 @@
-"""What every kernel grants, told at once; for all else the law is asked, which takes long to import."""
+"""Requests that every kernel accepts pass at once; any other imports the law, which takes long."""
 
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -9,8 +9,8 @@ from ..flags import LAST_SIGNAL, CloneFlag
 if TYPE_CHECKING:
     from ..law import Call
 
-# No rule of any kernel speaks of these, alone or together; a test asks the law.
-GRANTED = (
+# No rule names these, alone or together; a test asks the law.
+ACCEPTED = (
     CloneFlag.VM.value
     | CloneFlag.FS.value
     | CloneFlag.FILES.value
@@ -19,13 +19,13 @@ GRANTED = (
     | CloneFlag.IO.value
     | CloneFlag.PIDFD.value
 )
-_GRANTED_BY_CLONE3 = GRANTED | CloneFlag.CLEAR_SIGHAND.value
+_ACCEPTED_BY_CLONE3 = ACCEPTED | CloneFlag.CLEAR_SIGHAND.value
 
 
 def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) -> None:
-    """Raise CloneError when no supported kernel can grant the request: refusal.check()."""
-    granted = _GRANTED_BY_CLONE3 if call == "clone3" else GRANTED
-    if flags & ~granted or not 0 <= exit_signal <= LAST_SIGNAL:
+    """Raise CloneError when no supported kernel accepts the request: refusal.check()."""
+    accepted = _ACCEPTED_BY_CLONE3 if call == "clone3" else ACCEPTED
+    if flags & ~accepted or not 0 <= exit_signal <= LAST_SIGNAL:
         law = _law()
         if law is not None:
             law.check(flags, exit_signal, call, asked)
@@ -39,11 +39,11 @@ def refusal(
     asked: int | None = None,
     **fields: Any,
 ) -> OSError:
-    """The error for what the kernel refused, the clone call or a helper of it: as in refusal.py.
+    """The error for a clone call that the kernel refused, its own or that of a helper: see refusal.py.
 
-    What a handler of a signal has raised meanwhile is itself.
+    An OSError that a signal handler raised meanwhile is returned as it is.
     """
-    if _is_from_elsewhere(error):
+    if _is_of_signal_handler(error):
         return error
     law, number = _law(), error.errno or 0
     if law is None:
@@ -56,7 +56,7 @@ def refusal(
 _LIBRARY = __package__.partition(".")[0]
 
 
-def _is_from_elsewhere(error: OSError) -> bool:
+def _is_of_signal_handler(error: OSError) -> bool:
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] != _LIBRARY:
@@ -66,7 +66,7 @@ def _is_from_elsewhere(error: OSError) -> bool:
 
 
 def _law() -> ModuleType | None:
-    """None where it cannot be read: no descriptor is free, or files are out of reach. The kernel judges."""
+    """refusal.py; None when it cannot be imported, for want of a descriptor or of access to the file."""
     try:
         from . import refusal as law
     except (OSError, ImportError):
@@ -75,7 +75,7 @@ def _law() -> ModuleType | None:
 
 
 def own_refusal(rule_id: str, flags: int, exit_signal: int = 0) -> CloneError:
-    """The error for what the library cannot put to the kernel at all: refusal.own_refusal()."""
+    """The error for a request that the library cannot pass to the kernel: refusal.own_refusal()."""
     from .refusal import own_refusal as refusal_of_the_library
 
     return refusal_of_the_library(rule_id, flags, exit_signal)

@@ -1,4 +1,4 @@
-"""The library's refusals, in the words of the law: before the kernel is asked, and after it."""
+"""Errors for requests that are refused, by the library before the call or by the kernel after it."""
 
 import errno
 import functools
@@ -19,12 +19,14 @@ from ..law import (
 )
 from ..law.library import FILTER, LIBRARY_RULES, library_rules
 from ..law.version import Version
-from .this_machine import cgroup_behind, errno_name, has_filter, running_kernel
+from .cgroup import cgroup_behind
+from .this_machine import errno_name, running_kernel
+from .this_thread import has_filter
 
 _UNKNOWN_KERNEL: Version = (999, 0, 0)
 
 
-# The answer depends on the bits alone, and a program makes the same request again and again.
+# The answer depends on these arguments alone, and programs repeat requests.
 @functools.lru_cache(maxsize=1024)
 def _broken(flags: int, exit_signal: int, call: Call) -> tuple[Rule, ...]:
     own = library_rules(flags, exit_signal, call)
@@ -32,7 +34,7 @@ def _broken(flags: int, exit_signal: int, call: Call) -> tuple[Rule, ...]:
 
 
 def _version() -> Version:
-    """Of the running kernel; where its name says nothing, one that is asked about everything."""
+    """Of the running kernel; when its release cannot be parsed, one for which every rule holds."""
     try:
         return kernel_version(running_kernel())
     except ValueError:
@@ -42,8 +44,8 @@ def _version() -> Version:
 def check(flags: int, exit_signal: int, call: Call, asked: int | None = None) -> None:
     """Raise CloneError when no supported kernel can grant the request.
 
-    asked: the flags as the caller has said them, where the library has added some. Where kernels
-    differ, nothing is raised: the kernel that runs is the judge, and ``refusal`` explains its answer.
+    asked: the flags as the caller gave them, if the library added some. Where kernels differ, nothing
+    is raised: the running kernel decides, and ``refusal`` explains its answer.
     """
     if broken := _broken(flags, exit_signal, call):
         number: int = getattr(errno, str(broken[0].errno))
@@ -51,7 +53,7 @@ def check(flags: int, exit_signal: int, call: Call, asked: int | None = None) ->
 
 
 def own_refusal(rule_id: str, flags: int, exit_signal: int = 0) -> CloneError:
-    """The error for what the library cannot put to the kernel at all."""
+    """The error for a request that the library cannot pass to the kernel."""
     rule = LIBRARY_RULES[rule_id]
     number: int = getattr(errno, str(rule.errno))
     return CloneError(number, rules=[rule], asked=_request(flags, exit_signal))
@@ -65,10 +67,10 @@ def refusal(
     asked: int | None = None,
     **fields: Any,
 ) -> CloneError:
-    """The error for what the kernel refused, with the rules that can explain its errno.
+    """The error for a request that the kernel refused, with the rules that explain its errno.
 
-    asked: as for check(). ``fields`` are those of the request, see law.Request. What the model did
-    not foresee is marked as such, with the rules that may be behind it.
+    asked: as for check(). fields: of the request, see law.Request. An errno that the law did not predict
+    makes an ``unexpected`` error, with the rules that may be the reason.
     """
     name = errno_name(error_number)
     told = _request(flags, exit_signal, asked)
@@ -76,7 +78,7 @@ def refusal(
         fields["cgroup"] = cgroup_behind(cgroup)
     try:
         request = make_request(flags, exit_signal, call, fields)
-    except ValueError:  # what the law cannot even read
+    except ValueError:  # a request that the law cannot describe
         return CloneError(error_number, unexpected=True, asked=told)
     version = _version()
     outcome = evaluate(request, _caller(), version)
@@ -90,23 +92,23 @@ def refusal(
     return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=told)
 
 
-# What a child may need besides itself, by the names that the core gives them: what it is, and what
-# does without. Each is made by clone() in its turn, with these flags of note.
+# The helper tasks that a child may need, by the core's names: what for, how to do without, and the flags of
+# the clone call that makes the helper.
 _MEMORY = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND
 _HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
     "host thread": (
         "the child needs a host thread, which lends it a stack and a thread-local block",
-        "vfork() needs none, nor does a memory of its own (no VM)",
+        "vfork() needs none, nor does a child with a memory of its own (no VM)",
         _MEMORY | CloneFlag.THREAD,
     ),
     "deadline thread": (
-        "the child needs a deadline thread, a thread of this process that keeps its deadline",
-        "without timeout there is none",
+        "the child needs a deadline thread, a thread of this process that kills it at its deadline",
+        "without timeout= it needs none",
         _MEMORY | CloneFlag.THREAD,
     ),
     "watchdog": (
-        "the child needs a watchdog, a process that ends it with its caller",
-        "without SIGHAND, PARENT and NEWPID there is none",
+        "the child needs a watchdog, a process that kills it when the caller's process ends",
+        "without SIGHAND, PARENT and NEWPID it needs none",
         CloneFlag.VM,
     ),
 }
@@ -115,15 +117,15 @@ _HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
 def no_helper(
     name: str, error_number: int, flags: int, exit_signal: int, asked: int | None = None
 ) -> CloneError:
-    """The error for a clone call whose helper could not be made; the rules are those of the helper.
+    """The error for a clone call whose helper could not be made, with the rules that its clone call broke.
 
     name: as in _HELPERS. error_number: for the helper. The other arguments are those of refusal().
     """
     needed, without, helper_flags = _HELPERS[name]
     why = refusal(error_number, helper_flags, 0, "clone")
     reason = os.strerror(error_number) if why.unexpected else why.strerror
-    sentence = f"{needed}, and none can be made: {reason}"
-    # Where the limit is of tasks, another way would need one as well.
+    sentence = f"{needed}, which cannot be made: {reason}"
+    # EAGAIN is a limit on tasks: a child without a helper would exceed it as well.
     if error_number != errno.EAGAIN:
         sentence += f"; {without}"
     return CloneError(

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import click
 
-from .._preflight.this_machine import explain as explain_request
+from .._preflight.on_running_kernel import explain as explain_request
 from ..law import CALLS, Call, Caller, Explanation
 
 

@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .._kernel.names import WALL
+
 T = TypeVar("T")
 
 _PR_SET_DUMPABLE = 4
 _PTRACE_TRACEME, _PTRACE_CONT = 0, 7
-_WALL = 0x40000000
 _PIPE_BYTES = 1 << 20
 _SIGNALS = set(range(1, 65)) - {32, 33}
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -50,7 +51,7 @@ def _follow(child: int) -> None:
     """Let every tracee go on after every stop, until the first of them has ended and all are reaped."""
     while True:
         try:
-            pid, status = os.waitpid(-1, _WALL)
+            pid, status = os.waitpid(-1, WALL)
         except ChildProcessError:
             return
         if os.WIFSTOPPED(status):

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .._preflight.this_machine import has_filter, running_kernel
+from .._preflight.this_machine import running_kernel
+from .._preflight.this_thread import has_filter
 from ..flags import CloneFlag, signal_name
 from ..law import Caller, Outcome, evaluate, kernel_version
 from .arguments import of_arguments

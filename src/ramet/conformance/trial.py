@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import _core
 from .._kernel.clone_bits import NEWPID, PARENT, SETTLS, SIGHAND, THREAD, VFORK
+from .._kernel.names import WALL
 from .._preflight.this_machine import errno_name
 from ..flags import CloneFlag
 from ..law import SHARES, Call, Request, make_request
@@ -17,7 +18,6 @@ from ..lowlevel import KcmpType
 from .page import UNTOUCHED, Page
 
 _ARGS = struct.Struct("=11Q")
-_WALL = 0x40000000
 _CSIGNAL_FIELD = 38
 _PATIENCE_SECONDS = 10
 
@@ -195,7 +195,7 @@ class Kernel:
             _wait_for_sibling(pid)
         else:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, _WALL)
+                os.waitpid(pid, WALL)
         if flags & _AN_INIT_THAT_SHARES_HANDLERS == _AN_INIT_THAT_SHARES_HANDLERS:
             # Its end has left SIGCHLD ignored for all that share the table (zap_pid_ns_processes).
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

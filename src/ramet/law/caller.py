@@ -4,6 +4,8 @@ Named tuples, as all rows of the law: every import of the library makes them, an
 make and compare.
 """
 
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -107,6 +109,9 @@ class Caller(NamedTuple):
 
         Source: proc_pid_status(5), capabilities(7), namespaces(7).
         """
+        if _reader is None:
+            with suppress(ImportError):
+                import_module("ramet._preflight.this_thread")  # calls read_by()
         if _reader is None:
             raise NotImplementedError(
                 "Caller.current() reads /proc: it needs Ramet's extension, on Linux"

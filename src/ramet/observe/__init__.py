@@ -1,4 +1,4 @@
-"""What can be seen of living tasks: what two of them share."""
+"""Inspecting running tasks: what two of them share."""
 
 from .relation import Relation, relation
 

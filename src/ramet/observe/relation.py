@@ -8,6 +8,7 @@ from operator import index
 from types import MappingProxyType
 from typing import Protocol
 
+from .._kernel import procfs
 from ..law import SHARES
 from ..lowlevel import KcmpType, kcmp
 
@@ -42,7 +43,7 @@ class Relation:
     def __str__(self) -> str:
         words = {row.key: row.what for row in SHARES}
         lines = [f"tasks {self.first} and {self.second}"]
-        nothing = "nothing that is known" if self.unknown else "nothing"
+        nothing = "nothing known" if self.unknown else "nothing"
         for title, wanted in (("shared", True), ("not shared", False)):
             told = [words[key] for key, is_so in self.shares.items() if is_so is wanted]
             lines.append(f"  {title}: {', '.join(told) or nothing}")
@@ -81,7 +82,7 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
             continue
         if row.key in _PERHAPS_NEITHER and shares[row.key] and first != second:
             shares[row.key] = None
-            unknown[row.key] = "one for both, or none at all"
+            unknown[row.key] = "either one for both, or none"
     shares["same_tgid"] = states[0].tgid == states[1].tgid
     shares["same_ppid"] = states[0].ppid == states[1].ppid
     return Relation(first, second, MappingProxyType(shares), MappingProxyType(unknown))
@@ -110,8 +111,7 @@ class _Stat:
     @classmethod
     def of(cls, pid: int) -> "_Stat":
         try:
-            with open(f"/proc/{pid}/status") as lines:
-                fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            fields = procfs.status(pid)
         except FileNotFoundError:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from None
         if fields["State"][:1] in "ZX":

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ramet import law
-from ramet._preflight import this_machine
+from ramet._preflight import on_running_kernel, this_machine, this_thread
 
 
 def ramet(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -163,10 +163,17 @@ def test_this_process_describes_itself() -> None:
     assert caller.ids_mapped
     assert caller.threads >= 1
     # Others come and go between the two looks, and how many there are is a part of it.
-    assert any(law.Caller.current() == this_machine.read_caller() for _ in range(1000))
+    assert any(law.Caller.current() == this_thread.read_caller() for _ in range(1000))
 
 
 def test_predict_is_for_the_kernel_that_runs() -> None:
     """Without a version the running kernel is asked, by name another."""
-    assert this_machine.predict(0).kernel == law.kernel_version(this_machine.running_kernel())
-    assert this_machine.predict(0, kernel="5.4").kernel == (5, 4, 0)
+    assert on_running_kernel.predict(0).kernel == law.kernel_version(this_machine.running_kernel())
+    assert on_running_kernel.predict(0, kernel="5.4").kernel == (5, 4, 0)
+
+
+def test_the_law_alone_knows_this_process() -> None:
+    """Caller.current() needs nothing of ramet to be used before."""
+    code = "from ramet.law import Caller; print(Caller.current().threads)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

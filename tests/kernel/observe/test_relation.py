@@ -76,14 +76,14 @@ def test_what_looks_shared_may_be_missing_on_both_sides(plain_child: ramet.Child
     finally:
         other.let_go()
     assert seen.shares["sysvsem"] is None
-    assert seen.unknown["sysvsem"] == "one for both, or none at all"
+    assert seen.unknown["sysvsem"] == "either one for both, or none"
     assert "not known: semaphore undo list" in str(seen)
 
 
 def test_what_is_not_known_is_not_said_to_be_apart() -> None:
     """Nothing is known to be shared where nobody may ask; nothing is shared where all is known."""
     unseen = ramet.Relation(1, 2, {"vm": None}, {"vm": "Operation not permitted"})
-    assert "shared: nothing that is known\n" in str(unseen)
+    assert "shared: nothing known\n" in str(unseen)
     assert "shared: nothing\n" in str(ramet.Relation(1, 2, {"vm": False}, {}))
 
 

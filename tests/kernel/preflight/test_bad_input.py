@@ -269,7 +269,7 @@ def test_what_is_no_code_is_refused(fn: Any, nothing_left: object) -> None:
         lambda: lowlevel.clone(fn, None, F.VM | 17, stack),
         lambda: lowlevel.clone3(CloneArgs(flags=F.VM, exit_signal=17, stack=stack), fn),
     ):
-        refused(call, TypeError, f"not {type(fn).__name__}")
+        refused(call, TypeError, f"got {type(fn).__name__}")
 
 
 @pytest.mark.parametrize("fn", [0, ctypes.c_void_p(None)], ids=["0", "pointer"])
@@ -374,13 +374,13 @@ def test_no_stack_in_shared_memory_is_refused_by_clone3(
 @pytest.mark.parametrize(
     ("of", "size", "words"),
     [
-        ("stack", STACK_BYTES + PAGE, "more than"),
-        ("stack", 1 << 40, "more than"),
+        ("stack", STACK_BYTES + PAGE, "expected at most"),
+        ("stack", 1 << 40, "expected at most"),
         ("stack", 4096, "too small for Python"),
         ("stack", 0, "stack_size"),
         ("stack", -16, "-16|small|size"),
-        ("base", None, "needs stack_size"),
-        ("base", 0, "needs stack_size"),
+        ("base", None, "invalid stack_size"),
+        ("base", 0, "invalid stack_size"),
         ("base", 4096, "too small for Python"),
         ("none", STACK_BYTES, "without a stack"),
     ],

@@ -464,11 +464,11 @@ def test_a_command_is_no_child_yet(name: str, words: str) -> None:
 def test_a_status_is_no_number(nothing_left: object) -> None:
     """Compared with one, as subprocess's is, it would be unequal to every one in silence."""
     status = ramet.vfork(nothing).wait()
-    with pytest.raises(TypeError, match=r"compare .code with 0, or ask .success"):
+    with pytest.raises(TypeError, match=r"compare .code with 0, or use .success"):
         assert status == 0
-    with pytest.raises(TypeError, match="is no number"):
+    with pytest.raises(TypeError, match="is not a number"):
         assert status != 0
-    with pytest.raises(TypeError, match="is no number"):
+    with pytest.raises(TypeError, match="is not a number"):
         assert 0 == status  # noqa: SIM300 - the other way round
     assert status == ramet.ExitStatus(code=0, reason="exited")
     assert (status == "exited with 0") is False

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ramet._preflight.refusal as ramet_refusal
-from ramet._preflight.quick_check import GRANTED, check
+from ramet._preflight.quick_check import ACCEPTED, check
 from ramet._preflight.refusal import check as check_by_the_law
 from ramet._preflight.refusal import own_refusal, refusal
 from ramet.errors import CloneError
@@ -36,7 +36,7 @@ def refused(flags: int, exit_signal: int, call: Call) -> list[str]:
 @pytest.mark.parametrize("exit_signal", [0, SIGCHLD, 64])
 def test_what_is_granted_unasked_no_rule_forbids(exit_signal: int) -> None:
     """Every subset of the flags that are granted without the law is granted by it, by either call."""
-    bits = [1 << bit for bit in range(64) if GRANTED >> bit & 1]
+    bits = [1 << bit for bit in range(64) if ACCEPTED >> bit & 1]
     for chosen in itertools.product([0, 1], repeat=len(bits)):
         flags = sum(bit for bit, taken in zip(bits, chosen, strict=True) if taken)
         check_by_the_law(flags, exit_signal, "clone")
@@ -188,15 +188,15 @@ def test_a_hidden_cause_is_named_as_possible() -> None:
     assert error.rules == ()
     assert error.unexpected
     assert {"G1", "G2", "L5", "N8"} <= {rule.id for rule in error.possible_rules}
-    assert "not foreseen: perhaps rule G1: " in str(error)
+    assert "not predicted: perhaps rule G1: " in str(error)
 
 
 def test_what_nothing_explains_reaches_the_user() -> None:
-    """An errno of no rule is passed on, and marked as not foreseen."""
+    """An errno of no rule is passed on, and marked as not predicted."""
     error = refusal(errno.EXDEV, FS, SIGCHLD, "clone3")
     assert (error.errno, error.rules, error.possible_rules) == (errno.EXDEV, (), ())
     assert str(error) == (
-        "EXDEV: Invalid cross-device link; not foreseen: no known rule says so "
+        "EXDEV: Invalid cross-device link; not predicted: no known rule applies "
         "(flags CLONE_FS, exit signal SIGCHLD)"
     )
 
