@@ -13,7 +13,7 @@
 
 /* ---- in the child */
 
-/* Native code that brings its own thread-local block has left libc and Python behind: it never comes back. */
+/* Native code with a thread-local block of its own can use neither libc nor Python: it never returns to them. */
 static bool leaves_libc(const struct core_request *request)
 {
     return request->native && request->kernel.args.flags & CLONE_SETTLS;
@@ -45,7 +45,7 @@ static void run_on_stack(void *context, void *left)
     _exit(run(request, laid[0], laid[1]));
 }
 
-/* It came back through libc on its copy of the caller's stack, and goes over to a given one again. */
+/* libc has returned on the child's copy of the caller's stack: a given stack is taken now. */
 static void live(struct core_request *request)
 {
     uintptr_t top = stack_top(request);
@@ -54,7 +54,7 @@ static void live(struct core_request *request)
     _exit(run(request, request->fn, request->arg));
 }
 
-/* ---- with a fork of libc's that cannot be made another's */
+/* ---- where libc's fork() cannot be given other flags */
 
 /* What the child needs from before the clone call; it finds the copy in its own memory. */
 struct copied {
@@ -65,7 +65,7 @@ struct copied {
     size_t robust_length;
 };
 
-/* In libc's view: this thread, alone, under a new tid. */
+/* libc is to see one thread, this one, with its new tid. */
 static void set_up(const struct copied *copied)
 {
     if (copied->tid_word != NULL)
@@ -108,8 +108,8 @@ static long clone_by_hand(const struct core_request *request, const struct ramet
 }
 
 /*
- * The handlers run in a fork before, which comes to nothing. And a lock that another thread holds at the
- * clone call stays locked in the child: so it waits until they rest.
+ * The fork handlers run in a fork() before, which makes no child. A lock that another thread holds at the
+ * clone call stays locked in the child: so this waits until the others sleep.
  */
 static long clone_beside_libc(const struct core_request *request, const struct ramet_entry *leaving)
 {
@@ -128,7 +128,7 @@ static ramet_sigset signal_mask(void)
     return mask;
 }
 
-/* Returns twice, but for a function that is called on another stack or has left libc: in these there is no second time. */
+/* Returns twice; but once where a function is called on another stack, or cannot use libc. */
 static long make_child(const struct core_request *request)
 {
     struct ramet_entry entry = {NULL, NULL, request->fn, request->arg, __NR_exit_group};

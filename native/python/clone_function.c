@@ -1,4 +1,4 @@
-/* ramet._core.clone and fork: the kernel's own terms, and the four ways in which a child can come of them. */
+/* ramet._core.clone and fork: a child in the kernel's own terms, made in one of four ways. */
 #include <linux/sched.h>
 
 #include "clone_ways.h"

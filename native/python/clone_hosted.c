@@ -15,8 +15,8 @@
 #define TRACEMALLOC_IS_OFF (-2)
 
 /*
- * Python asks for them when a state is first attached, under a lock of libc's on this very block: who
- * is killed there takes it along, and the recovering thread would wait for it.
+ * Python asks libc for them when a state is first attached, under a lock in this thread-local block: a child
+ * that is killed there leaves it locked, and the recovering thread would wait for it.
  */
 static void tell_bounds(PyThreadState *state)
 {
@@ -32,7 +32,7 @@ static void tell_bounds(PyThreadState *state)
     pthread_attr_destroy(&attr);
 }
 
-/* In the recovering thread's state, as Python's own modules make one: under tracemalloc it cannot be done in none. */
+/* In the recovering thread's state: tracemalloc needs one. */
 static void make_interpreter(struct core_hosted *call)
 {
     PyEval_RestoreThread(call->recovering);
@@ -67,7 +67,7 @@ static void prepare(void *context)
     tell_bounds(call->state);
 }
 
-/* Nobody has stopped its own children before they died: these may have been at work on what is its. */
+/* Its own children died with it, at no safe point: they may have been changing what it held. */
 static void release(struct core_release *release, struct core_hosted *call, int nested)
 {
     if (call->finished)
@@ -127,7 +127,7 @@ static void discard(void *context)
     }
 }
 
-/* In a thread of its own, as another thread that kills: with the GIL, so that the child is not in the midst of an object. */
+/* In a thread of its own, with the GIL, so that the child is not changing an object. */
 static void expire(void *context)
 {
     struct core_hosted *call = context;
@@ -143,7 +143,7 @@ static void expire(void *context)
     PyThreadState_DeleteCurrent();
 }
 
-/* With an interpreter of its own it may need what is the caller's for an import. */
+/* With an interpreter of its own it may need the caller's GIL for an import. */
 static bool blocks_expire(void *context)
 {
     const struct core_hosted *call = context;
@@ -189,7 +189,7 @@ static bool interrupt(struct core_hosted *call, PyObject *exception)
 
 static const struct core_hosted_kind kind = {core_kill_hosted, interrupt};
 
-/* The last of Python in this child. Whether there is anything to recover. */
+/* Nothing of Python runs in this child afterwards. Whether there is anything to recover. */
 static bool leave_python(struct core_hosted *call)
 {
     call->leaving = true;
@@ -240,7 +240,7 @@ static int run_native(void *fn, void *arg, void *context)
     return ((int (*)(void *))fn)(arg);
 }
 
-/* The kernel has one word for each task, and the host thread needs it: the caller's words are served by hand. */
+/* The kernel clears one word for a task, which the host thread needs: the child writes the caller's word, and the host thread clears it. */
 static void serve_words(struct ramet_clone_args *args, struct ramet_host *host)
 {
     int *word = (int *)(uintptr_t)args->child_tid;
@@ -290,7 +290,7 @@ static long make_child(struct core_request *request, struct core_hosted *call)
     return pid;
 }
 
-/* One that nobody can tell from a thread just made will do, where the caller asks for nothing special. */
+/* A host thread of the pool is as good as a new one, where the caller asks for nothing special. */
 static bool may_be_any(const struct core_request *request)
 {
     return request->fn == NULL && !request->own_interpreter && request->host_stack_size == 0 &&

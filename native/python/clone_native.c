@@ -1,4 +1,4 @@
-/* Native code in shared memory with a thread-local block that the caller brings: nobody waits for it. */
+/* Native code in shared memory, with a thread-local block of the caller's: no host thread. */
 #include "clone_ways.h"
 
 #include <linux/sched.h>

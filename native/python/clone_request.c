@@ -25,7 +25,7 @@ pid_t core_owner(const struct core_request *request)
     return request->kernel.args.flags & (CLONE_SIGHAND | CLONE_THREAD | CLONE_PARENT | CLONE_NEWPID) ? 0 : getpid();
 }
 
-/* Whether a watchdog must see to it: the child shares the memory, is no thread, and gets no signal of its own. */
+/* Whether a watchdog must kill it: the child shares the memory, is no thread, and gets no parent-death signal. */
 static bool needs_watchdog(const struct core_request *request)
 {
     uint64_t flags = request->kernel.args.flags;

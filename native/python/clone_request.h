@@ -42,7 +42,7 @@ bool core_clears_handlers(const struct core_request *request);
 pid_t core_owner(const struct core_request *request);
 
 /*
- * Where there is none, has the kernel write the child's pid where a watchdog finds it: that place, or NULL.
+ * Where the child gets no signal at the end of its owner, has the kernel write its pid where a watchdog finds it: that place, or NULL.
  * 0, or -errno when the child needs a watchdog that cannot be had.
  */
 long core_watch(struct core_request *request, struct ramet_clone_args *args, int **watched);

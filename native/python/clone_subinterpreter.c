@@ -13,7 +13,7 @@
 
 enum { NOT_KILLED, KILLING, KILLED };
 
-/* The last of Python, with the GIL of the child's own interpreter: what it keeps for a thread is let go of where it belongs. */
+/* With the GIL of the child's own interpreter, whose objects the state refers to. Nothing of Python runs in this child afterwards. */
 static void leave_subinterpreter(struct core_hosted *call)
 {
     __atomic_store_n(&call->leaving, true, __ATOMIC_RELEASE);
@@ -39,7 +39,7 @@ int core_run_subinterpreter(void *task, void *arg, void *context)
     return code; /* else its daemon threads end with it, and it keeps the GIL: so that none dies with it */
 }
 
-/* An import in another interpreter than the main one may run in the main one for a moment, in a state made for it. */
+/* An import in a subinterpreter may run in the main interpreter for a moment, in a state made for it. */
 static void delete_strays(PyThreadState *mine)
 {
     PyThreadState *next;
@@ -73,7 +73,7 @@ void core_recover_subinterpreter(struct core_hosted *call)
     core_clean_up(call, mine);
 }
 
-/* Never lent, or given back unused. */
+/* No child has had the host thread, or the clone call was refused. */
 void core_discard_subinterpreter(struct core_hosted *call)
 {
     leave_subinterpreter(call);
@@ -101,7 +101,7 @@ static void wait_for_kill(struct core_hosted *call)
 
 /*
  * The caller keeps its own GIL meanwhile, which the child may take for an import; and a visitor takes
- * the child's. What never gives that up is killed without: its interpreter is not used again.
+ * the child's. A child that never gives it up is killed without: its interpreter is not used again.
  */
 static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
 {

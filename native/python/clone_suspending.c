@@ -27,9 +27,9 @@ struct suspending {
     ramet_sigset mask;
     bool clear_handlers;
     bool is_process;
-    bool finished; /* the child came to the end of its function... */
-    bool clean;     /* ...and its state is as good as new */
-    bool outlived; /* it came there with threads left, and has done and told what could be */
+    bool finished; /* the function of the child has returned... */
+    bool clean;     /* ...and left nothing in its state */
+    bool outlived; /* it has returned, but other threads of the child ran on: these were dealt with in the child */
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
@@ -79,13 +79,13 @@ static int run_task(void *task, void *arg, void *context)
 }
 
 /*
- * A child that came to its end is a zombie by now, or will be at once, and nothing can be done with
- * it but this. With signals blocked, so that none comes between.
+ * A child whose function has returned is a zombie, or will be at once. Signals are blocked: a handler
+ * must not reap it first.
  */
 static void reap(SharedTaskObject *task, long pid, uint64_t flags)
 {
     siginfo_t info = {0};
-    if (flags & (CLONE_THREAD | CLONE_PARENT | CLONE_PTRACE)) /* another's to wait for, or nobody's */
+    if (flags & (CLONE_THREAD | CLONE_PARENT | CLONE_PTRACE)) /* not this process's to wait for */
         return;
     if (ramet_syscall5(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, &task->used) < 0)
         return;
@@ -101,8 +101,8 @@ static void look(void *context, void *left)
 }
 
 /*
- * In a state made for it, and not as the main thread: a signal that the caller gets meanwhile waits for its own
- * code, where what the handler raises is heard.
+ * In a state made for it, and not as the main thread: the handler of a signal that comes meanwhile runs later, in
+ * the caller's code, which can catch what it raises.
  */
 static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
@@ -132,7 +132,7 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
     if (!is_main)
         return;
     core_show_main_thread();
-    /* Whether a signal waits for a thread that may handle it is worked out when the GIL is taken: it was, by none. */
+    /* Python looks for pending signals when a thread takes the GIL; the main thread has not done so meanwhile. */
     Py_BEGIN_ALLOW_THREADS
     Py_END_ALLOW_THREADS
 }
@@ -150,7 +150,7 @@ static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject
         core_delete_state(call->state);
 }
 
-/* Below and above all that the calling thread has for a stack; 0 where nobody need know: the main thread's grows. */
+/* The bounds of the calling thread's stack; 0 for the main thread's, which grows. */
 static void measure_stack(uintptr_t *lowest, uintptr_t *highest)
 {
     pthread_attr_t attr;
@@ -173,7 +173,7 @@ bool core_has_room_for_child(void)
     if (!measured)
         measure_stack(&lowest, &highest);
     measured = true;
-    if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it may be on another one */
+    if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it is on another one */
         return true;
     PyErr_Format(PyExc_ValueError,
                  "the child runs on this thread's stack, which has %zu bytes left: it needs at least %d. Make the thread "

@@ -54,7 +54,7 @@ bool core_outlived_by_threads(void);
 /* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
 void core_recover_threads(long pid);
 
-/* A function of ramet._function.left_threads, of that process. Whether it said so. */
+/* A function of ramet._function.left_threads, of that process. What it returned. */
 bool core_ask_left_threads(const char *function, long pid);
 
 /* native_threads.c. Whether a child that is to be killed has threads that Python does not know of; with the GIL. */

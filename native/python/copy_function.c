@@ -42,7 +42,7 @@ PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count)
     MappingObject *outcome = (MappingObject *)args[1];
     if (args[2] != Py_None && !core_read_request(&request, args[2]))
         return NULL;
-    /* What is buffered now would be written by both. */
+    /* Else both would write what is buffered now. */
     if (!core_may_copy() || !prepare() || core_flush_standard_streams() < 0)
         return NULL;
     Py_XSETREF(child->outcome, Py_NewRef(outcome));

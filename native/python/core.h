@@ -48,6 +48,11 @@ typedef struct {
     struct rusage used;
 } SharedTaskObject;
 
+/* What each static type of this module begins with; flags: besides Py_TPFLAGS_DEFAULT. */
+#define CORE_TYPE(name, object, flags) \
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ramet._core." name, .tp_basicsize = sizeof(object), \
+    .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
+
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
@@ -65,7 +70,7 @@ void core_shared_task_forget(SharedTaskObject *task);
 /* What came of the function, once: a pair of its kind, and the value or the exception. */
 PyObject *core_shared_task_take(SharedTaskObject *task);
 
-/* Waits until its host thread has tidied up, and parts with it. -1 with an exception set. */
+/* Waits until its host thread has cleaned up, and releases it. -1 with an exception set. */
 int core_shared_task_conclude(SharedTaskObject *task);
 
 /* It is over: the memory is dumpable as before. */
@@ -98,27 +103,13 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value);
 /* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_poll(int descriptor, PyObject *seconds);
 
-PyObject *core_clone(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_copy(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_fork_twice(PyObject *module, PyObject *unused);
-PyObject *core_flush(PyObject *module, PyObject *unused);
-PyObject *core_close(PyObject *module, PyObject *unused);
-PyObject *core_drain(PyObject *module, PyObject *unused);
-PyObject *core_before_fork(PyObject *module, PyObject *unused);
-PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused);
-PyObject *core_has_close_range(PyObject *module, PyObject *unused);
-PyObject *core_has_clone3(PyObject *module, PyObject *unused);
-PyObject *core_forget_number(PyObject *module, PyObject *args);
-PyObject *core_kcmp(PyObject *module, PyObject *args);
-PyObject *core_do_steps(PyObject *module, PyObject *plan);
-PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids);
-PyObject *core_launch_beside(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_lends(PyObject *module, PyObject *tid);
-PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *core_wait_readable(PyObject *module, PyObject *args);
-PyObject *core_trial_begin(PyObject *module, PyObject *args);
-PyObject *core_trial_end(PyObject *module, PyObject *args);
-PyObject *core_waitid(PyObject *module, PyObject *args);
+/* Functions of the module; the second takes its arguments as an array (METH_FASTCALL). */
+typedef PyObject *core_function(PyObject *module, PyObject *argument);
+typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+core_function core_before_fork, core_close, core_do_steps, core_drain, core_flush, core_forget_number, core_fork_twice,
+    core_has_clear_sighand, core_has_clone3, core_has_close_range, core_kcmp, core_lends,
+    core_run_fork_handlers, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
+core_fast_function core_clone, core_copy, core_launch_beside, core_share, core_spawn;
 
 #endif

@@ -76,10 +76,7 @@ static PyMethodDef watchdog_methods[] = {
 };
 
 PyTypeObject DeadlineThread_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.DeadlineThread",
-    .tp_basicsize = sizeof(DeadlineThreadObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    CORE_TYPE("DeadlineThread", DeadlineThreadObject, 0),
     .tp_doc = "DeadlineThread()\n--\n\nA thread that kills a child at its deadline, there before the child is.",
     .tp_new = watchdog_new,
     .tp_dealloc = (destructor)watchdog_dealloc,

@@ -251,7 +251,7 @@ static bool is_known(const HandleObject *self)
     return self->status != NULL || self->common;
 }
 
-/* All who ask have the same object, which is the one of whoever comes first. None while it is not known. */
+/* All callers get the same object, the first that was made. None while it is not known. */
 static PyObject *handle_status(HandleObject *self, void *unused)
 {
     (void)unused;
@@ -266,7 +266,7 @@ static PyObject *handle_status(HandleObject *self, void *unused)
     return Py_NewRef(self->status == NULL ? Py_None : self->status);
 }
 
-static PyObject *handle_settle(HandleObject *self, PyObject *status)
+static PyObject *handle_keep_status(HandleObject *self, PyObject *status)
 {
     if (!is_known(self))
         self->status = Py_NewRef(status);
@@ -577,8 +577,8 @@ static PyMethodDef handle_methods[] = {
      "Waits for a plain child. What its function returned if that is here, or came over by itself, else NotImplemented."},
     {"_take_shared", (PyCFunction)handle_take_shared, METH_NOARGS,
      "_take_shared($self, /)\n--\n\nKeeps what came of a function in shared memory."},
-    {"_settle", (PyCFunction)handle_settle, METH_O,
-     "_settle($self, status, /)\n--\n\nKeeps the status, unless there is one; returns the one that is kept."},
+    {"_keep_status", (PyCFunction)handle_keep_status, METH_O,
+     "_keep_status($self, status, /)\n--\n\nKeeps the status, unless there is one; returns the one that is kept."},
     {"_let_go", (PyCFunction)handle_let_go, METH_NOARGS,
      "_let_go($self, /)\n--\n\nCloses the pidfd once nobody uses it: no more will be known of the child."},
     {"_poll", (PyCFunction)handle_has_ended, METH_O,
@@ -621,10 +621,7 @@ static PyObject *handle_getattro(PyObject *self, PyObject *name)
 }
 
 PyTypeObject Handle_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Handle",
-    .tp_basicsize = sizeof(HandleObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    CORE_TYPE("Handle", HandleObject, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC),
     .tp_doc = "A child by its pid and its pidfd, whose end is learned once.",
     .tp_new = handle_new,
     .tp_getattro = handle_getattro,

@@ -1,4 +1,4 @@
-/* The handle of a child, whoever made it. */
+/* The handle of a child, of each kind. */
 #ifndef RAMET_HANDLE_H
 #define RAMET_HANDLE_H
 
@@ -22,7 +22,7 @@ typedef struct {
     PyObject *status; /* what Python makes of it; NULL: not known, or not asked for */
     PyObject *flags, *what; /* as they were asked for */
     PyObject *outcome;      /* where that of a function is found; NULL: a program's, or it has been taken */
-    PyObject *taken;        /* what it was: a pair, see transfer */
+    PyObject *taken;        /* what it was: a pair, see result_channel.py */
     PyObject *task;         /* the SharedTask of a child in shared memory, else NULL */
 } HandleObject;
 
@@ -32,9 +32,9 @@ PyObject *core_know_exit_status(PyObject *module, PyObject *args);
 PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /*
- * A handle is there before its child: whoever has it has the child from the first moment, whatever is raised then.
+ * A handle is made before its child, and stands for it from its first moment: an exception that is raised then loses no child.
  *
- * Has it stand for a child of this process that has just been born; the pidfd is the handle's from now on. -1 where the
+ * Has it stand for a child of this process that has just been made; the pidfd is the handle's from now on. -1 where the
  * kernel gave none: then one is opened, if it can be.
  */
 void core_handle_hold(HandleObject *self, long pid, int pidfd);

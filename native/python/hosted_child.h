@@ -20,16 +20,16 @@ struct core_hosted_kind {
     bool (*interrupt)(struct core_hosted *call, PyObject *exception);
 };
 
-/* What a child is given, and what its recovering thread finds. It belongs to the host thread, for one child after the other. */
+/* What a child is given, and what its host thread finds when it recovers. It belongs to the host thread, for one child after the other. */
 struct core_hosted {
     const struct core_hosted_kind *kind;
     PyInterpreterState *interpreter;
     PyThreadState *state;
     PyThreadState *recovering; /* the host thread's own state */
     PyObject *thread; /* its threading.current_thread(), kept for the next child; NULL: none yet, or the child died */
-    PyObject *kept; /* what the child uses lives in it; NULL once the child has let go of it */
+    PyObject *kept; /* it keeps alive what the child uses; NULL once the child has dropped it */
     bool runs_task; /* it is the task, whose function the child calls */
-    PyObject *early; /* the exception that its function is to begin with; NULL: none */
+    PyObject *early; /* the exception that is raised instead of its function; NULL: none */
     ramet_sigset mask;
     bool clear_handlers;
     bool is_process;
@@ -37,8 +37,8 @@ struct core_hosted {
     bool leaving;  /* ...and none is running any more; both are written and read with the GIL */
     bool stood_well; /* it was killed where other threads could run; written and read with the GIL */
     bool had_threads; /* ...and others with it; likewise */
-    bool killed_at_work; /* by us, where native code came to no rest; likewise */
-    bool outlived; /* it came to the end of its function with threads left, and has done and told what could be */
+    bool killed_at_work; /* by this process, while native code computed; likewise */
+    bool outlived; /* its function has returned, but other threads of the child ran on: these were dealt with in the child */
     bool finished; /* the child came to its end with its thread-local block in order */
     pid_t owner;
     pid_t own_pid; /* as the child sees it */
@@ -53,7 +53,7 @@ struct core_hosted {
     bool closed; /* no visits any more; with the caller's GIL */
     bool lent;   /* something in its interpreter still refers to the caller's memory */
     int killed;    /* a futex */
-    int pid, pidfd; /* whom a visitor kills */
+    int pid, pidfd; /* of the child, for a visitor that kills it */
 };
 
 /* In the child: what the kernel leaves to it. */
@@ -65,7 +65,7 @@ void core_clean_up(struct core_hosted *call, PyThreadState *mine);
 /* When the child is off its stack, which is as it left it; by raw calls. */
 void core_look_at_hosted(struct core_hosted *call);
 
-/* Its task, where it calls a function of the caller's; NULL for another, and once the child has let go of it. */
+/* Its task, where it calls a function of the caller's; NULL for another, and once the child has dropped it. */
 SharedTaskObject *core_task_of(const struct core_hosted *call);
 
 /* As the caller knows it, once that has noted it, which it has by the time that the GIL can be had; else as the child does. */

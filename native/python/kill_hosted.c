@@ -5,11 +5,11 @@
 #include "safe_kill.h"
 
 #define TO_REST_NANOSECONDS INT64_C(1000000000)         /* of the processor's time that it gets */
-#define LONGEST_TO_REST_NANOSECONDS INT64_C(5000000000) /* whatever it gets */
-#define SHORT_TRIES 40                                  /* some 10 ms, in which it cannot go on in Python */
-#define OTHERS_NANOSECONDS 2000000                      /* and then others can */
+#define LONGEST_TO_REST_NANOSECONDS INT64_C(5000000000) /* on the clock */
+#define SHORT_TRIES 40                                  /* some 10 ms, in which it cannot run Python */
+#define OTHERS_NANOSECONDS 2000000                      /* and then others run */
 
-/* Whether it is still the one that had this claim of the host thread. Others run meanwhile, who may have waited for it. */
+/* Whether it is still the one that had this claim of the host thread. Others run meanwhile. */
 static bool lives_on(const struct ramet_host *host, int claim)
 {
     const struct timespec pause = {.tv_nsec = OTHERS_NANOSECONDS};
@@ -19,7 +19,7 @@ static bool lives_on(const struct ramet_host *host, int claim)
     return !ramet_host_is_over(host, claim);
 }
 
-/* The processor's time that a process has had; all there is where the kernel does not tell. */
+/* The processor's time that a process has had; the most there is where the kernel does not tell. */
 static int64_t time_had(int pid)
 {
     const clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2); /* as clock_getcpuclockid(3) makes it */
@@ -28,8 +28,8 @@ static int64_t time_had(int pid)
 }
 
 /*
- * Native code that computes may hold a lock of its library's, which would stay held: so it is let come to a rest.
- * -EAGAIN: it has come to none.
+ * Native code that computes may hold a lock of its library's, which would stay held: so it is given time to come to a safe
+ * point. -EAGAIN: it has not.
  */
 static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int pidfd)
 {

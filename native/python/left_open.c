@@ -1,6 +1,6 @@
 /*
- * Which objects those are is known by who made them. CPython tells nobody, so their types are asked: each notes what
- * is made of it in a child, until that is given up. To everybody else that is the look at an empty list.
+ * CPython has no list of these objects, so their types keep one: each notes what
+ * is made of it in a child, until that is dropped. Everywhere else it is a look at an empty list.
  */
 #include "left_open.h"
 
@@ -14,7 +14,7 @@
 
 struct noted {
     struct noted *next;
-    PyObject *object; /* not held: it strikes itself off */
+    PyObject *object; /* not held: it removes itself */
     struct core_table *table;
 };
 
@@ -52,7 +52,7 @@ static void note(PyObject *object)
     all_noted++;
 }
 
-static void strike_off(struct noted **link)
+static void remove_noted(struct noted **link)
 {
     struct noted *noted = *link;
     *link = noted->next;
@@ -67,7 +67,7 @@ static void forget(const PyObject *object)
     while (*link != NULL && (*link)->object != object)
         link = &(*link)->next;
     if (*link != NULL)
-        strike_off(link);
+        remove_noted(link);
 }
 
 /* A list of them, which are noted no more. */
@@ -82,7 +82,7 @@ static PyObject *take(const struct core_table *table)
             }
             if (PyList_Append(left, (*link)->object) < 0)
                 PyErr_Clear();
-            strike_off(link);
+            remove_noted(link);
         }
     return left;
 }
@@ -167,7 +167,7 @@ bool core_left_open_ready(void)
     return true;
 }
 
-/* ---- those who have tables */
+/* ---- the users of tables */
 
 void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64_t flags)
 {
@@ -221,7 +221,7 @@ static bool close_left(PyObject *left, SharedTaskObject *task)
     return true;
 }
 
-static void settle(struct core_table_user *user, bool in_child, SharedTaskObject *task)
+static void clean_up(struct core_table_user *user, bool in_child, SharedTaskObject *task)
 {
     if (user->own.left == 0)
         return;
@@ -233,14 +233,14 @@ static void settle(struct core_table_user *user, bool in_child, SharedTaskObject
 
 void core_table_close(struct core_table_user *user, SharedTaskObject *task)
 {
-    settle(user, true, task);
+    clean_up(user, true, task);
     core_table_leave(user);
 }
 
 void core_table_abandon(struct core_table_user *user)
 {
     core_table_leave(user);
-    settle(user, false, NULL);
+    clean_up(user, false, NULL);
 }
 
 /* The number of a descriptor in an object, which is that word's lower half: none from now on. */

@@ -1,6 +1,6 @@
 /*
  * What a child in shared memory opens in a table of descriptors of its own. The objects outlive the child, and
- * their numbers mean something else to the caller: who gives such an object up would close the caller's.
+ * their numbers mean something else to the caller: the end of such an object would close the caller's.
  */
 #ifndef RAMET_LEFT_OPEN_H
 #define RAMET_LEFT_OPEN_H
@@ -15,7 +15,7 @@ struct core_table {
 struct core_table_user {
     struct core_table_user *next;
     PyThreadState *state;
-    struct core_table *table; /* NULL: the caller's, whose objects are nobody's concern */
+    struct core_table *table; /* NULL: the caller's, whose objects are not looked at */
     struct core_table own;
     bool may_have_pid;
     pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same */
@@ -27,7 +27,7 @@ void core_table_set_up(struct core_table_user *user, pid_t pid);
 /* The others with the GIL. Before a clone call; false with an exception set. */
 bool core_left_open_ready(void);
 
-/* The child is about to be, with these flags, or is no more. */
+/* Before the clone call, with these flags; and after the child's end. */
 void core_table_enter(struct core_table_user *user, PyThreadState *state, uint64_t flags);
 void core_table_leave(struct core_table_user *user);
 

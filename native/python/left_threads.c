@@ -9,7 +9,7 @@
 #include "task_state.h"
 
 /*
- * To leave the thread group is refused to whoever is not alone in it, and changes nothing for who is.
+ * unshare(CLONE_THREAD) is refused to a task that is not alone in its thread group, and changes nothing for one that is.
  * A sandbox may refuse it to everybody.
  */
 bool core_is_alone(void)

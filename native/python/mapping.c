@@ -62,7 +62,7 @@ static bool map_largest(MappingObject *self)
     return self->start != NULL;
 }
 
-/* Known from before the clone call: whoever is still there has entered no other. */
+/* Known from before the clone call: a child that is still in it has entered no other. */
 static uint64_t namespaces;
 
 static void know_namespaces(void)
@@ -404,7 +404,7 @@ static PyObject *mapping_deliver(MappingObject *self, PyObject *args)
 
 /* ---- in the parent */
 
-/* Whoever wrote it may be writing still: each number is read once, and what they speak of is copied before it is looked at. */
+/* The writer may be writing still: each number is read once, and what they speak of is copied before it is looked at. */
 static struct header read_header(const MappingObject *self)
 {
     const struct header *header = (const struct header *)self->start;
@@ -509,7 +509,7 @@ static PyObject *mapping_trusted(MappingObject *self, void *unused)
 
 static PyGetSetDef mapping_properties[] = {
     {"is_here", (getter)mapping_is_here, NULL, "Whether it lies in this memory.", NULL},
-    {"trusted", (getter)mapping_trusted, NULL, "Whether the child is, as its maker has said; None: by its rights.", NULL},
+    {"trusted", (getter)mapping_trusted, NULL, "What its maker has set: whether the child is trusted; None: by its rights.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -517,7 +517,7 @@ static PyMethodDef mapping_methods[] = {
     {"deliver", (PyCFunction)mapping_deliver, METH_VARARGS,
      "deliver($self, fn, args, /)\n--\n\nIn the child: calls fn(*args), writes down what came of it, and returns the exit code."},
     {"keep_from_others", (PyCFunction)mapping_keep_from_others, METH_NOARGS,
-     "keep_from_others($self, /)\n--\n\nIn the parent: children that are born later need no part in this."},
+     "keep_from_others($self, /)\n--\n\nIn the parent: children that are made later do not get it."},
     {"has_written", (PyCFunction)mapping_has_written, METH_O,
      "has_written($self, length, /)\n--\n\nIn the parent: whether so many bytes from the beginning were written."},
     {"plain", (PyCFunction)mapping_plain, METH_NOARGS,
@@ -530,12 +530,9 @@ static PyMethodDef mapping_methods[] = {
 static PyBufferProcs mapping_as_buffer = {(getbufferproc)mapping_buffer, NULL};
 
 PyTypeObject Mapping_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Mapping",
-    .tp_basicsize = sizeof(MappingObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    CORE_TYPE("Mapping", MappingObject, Py_TPFLAGS_BASETYPE),
     .tp_doc = "Mapping(size=0, /, *, trusted=None)\n--\n\n"
-              "Memory that is shared with children born from now on; 0: as large as may be. trusted: whether to believe the\n"
+              "Memory that is shared with children made from now on; 0: as large as may be. trusted: whether to believe the\n"
               "child that writes there; None: by its rights.",
     .tp_new = mapping_new,
     .tp_dealloc = (destructor)mapping_dealloc,

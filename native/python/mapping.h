@@ -11,7 +11,7 @@ typedef struct mapping {
     uint64_t epoch;       /* of the memory that it was made in */
     uint64_t rights;      /* of its maker, when it was made */
     int maker; /* the thread that made it */
-    PyObject *trusted;    /* whether its child is, as its maker has said: True, False; None: by the child's rights */
+    PyObject *trusted;    /* whether its child is trusted: True, False; None: by the child's rights */
     struct mapping *next; /* of those on their way to a child */
 } MappingObject;
 
@@ -27,16 +27,16 @@ int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);
 /* In the parent: a value that the core brought over by itself. NULL when there is none, with an exception set or without. */
 PyObject *core_mapping_plain(const MappingObject *self);
 
-/* In the parent: whether the child is believed by its rights; else its maker has said what he thinks of it. */
+/* In the parent: whether the child is believed by its rights; else its maker has set it. */
 bool core_mapping_goes_by_rights(const MappingObject *self);
 
-/* In the parent, when the child has ended: whether there is a pickle, which must not be loaded whoever wrote it. */
+/* In the parent, when the child has ended: whether there is a pickle, which is not loaded before the writer is known. */
 bool core_mapping_has_pickle(const MappingObject *self);
 
 /* Later children of this process have no part in it. */
 void core_mapping_keep_from_others(const MappingObject *self);
 
-/* sys.stdout and sys.stderr; whoever is broken, closed or missing is passed by. -1 with an exception set. */
+/* sys.stdout and sys.stderr; one that is broken, closed or missing is skipped. -1 with an exception set. */
 int core_flush_standard_streams(void);
 
 #endif

@@ -33,7 +33,7 @@ static PyMethodDef at_home[] = {
      "Calls fn(*args) in a child of libc's fork() (request None), or as a Request asks for it.\n"
      "The Handle stands for it, and the Mapping is for the outcome."},
     {"flush_standard_streams", core_flush, METH_NOARGS,
-     "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is passed by."},
+     "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is skipped."},
     {"close", core_close, METH_NOARGS,
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
      "Returns whether it has other threads."},
@@ -86,7 +86,7 @@ static PyMethodDef at_home[] = {
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
     {"launch_beside", (PyCFunction)(void (*)(void))core_launch_beside, METH_FASTCALL,
      "launch_beside(child, request, plan, manner, patience, /)\n--\n\n"
-     "The same, the caller not suspended. Returns a Underway instead when it takes longer than so many seconds, or at once\n"
+     "The same, the caller not suspended. Returns an Underway instead when it takes longer than so many seconds, or at once\n"
      "where patience is None. manner: see ramet_launch_manner."},
     {"new_child", (PyCFunction)(void (*)(void))core_new_child, METH_FASTCALL,
      "new_child(kind, what, flags, plain, /)\n--\n\n"

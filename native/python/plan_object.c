@@ -257,10 +257,7 @@ static PyGetSetDef plan_properties[] = {
 };
 
 PyTypeObject Plan_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Plan",
-    .tp_basicsize = sizeof(PlanObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    CORE_TYPE("Plan", PlanObject, 0),
     .tp_doc = "Plan(steps)\n--\n\nWhat a child does before its program: a list of tuples, a name of steps.def and its operands.",
     .tp_getset = plan_properties,
     .tp_new = plan_new,

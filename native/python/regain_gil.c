@@ -34,7 +34,7 @@ static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
     core_gil_release(state);
 }
 
-/* Of those whose host threads died with it: what is left of each, with the GIL. */
+/* A child whose host thread died with its maker; with the GIL. */
 static void recover_nested(struct ramet_host *host)
 {
     struct core_hosted *call = host->context;
@@ -52,7 +52,7 @@ static void recover_nested(struct ramet_host *host)
     ramet_host_mark_over(host);
 }
 
-/* The children of one, off their stacks, are added to the list; how many it has then. */
+/* Adds the hosted children of one process to the list; how many are in it then. */
 static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
 {
     while (count < MOST_NESTED && (nested[count] = ramet_nested_hosts_take(maker)) != NULL) {
@@ -64,7 +64,7 @@ static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
     return count;
 }
 
-/* It may have had the GIL as it ended the process: whoever wants the GIL waits for it then. pid: 0 for no process. */
+/* A thread of the dead process may have had the GIL, for which every other thread waits then. pid: 0 for no process. */
 static void release_gil_of_threads(const PyThreadState *mine, long pid)
 {
     const struct timespec pause = {.tv_nsec = 500000};
@@ -86,7 +86,7 @@ int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long 
     int count = gather_nested(nested, 0, maker);
     for (int i = 0; i < count; i++)
         count = gather_nested(nested, count, ((const struct core_hosted *)nested[i]->context)->own_pid);
-    if (attached) /* when they are off the count */
+    if (attached) /* they count as waiters before */
         core_gil_mend_after_holder(dead);
     for (int i = 0; i < count; i++)
         give_up_gil(nested[i], ((const struct core_hosted *)nested[i]->context)->state);

@@ -7,8 +7,8 @@
 /*
  * In the thread that lent the block, without the GIL unless the child died holding it: then its state
  * is attached still, and so the GIL is this thread's. `mine` is attached afterwards, with the GIL, and
- * the children recovered that were the dead one's own; maker is its pid, as it saw it, and pid as this process does, 0 where
- * it is no process that died. dead: NULL if it has not left a state. How many children it was.
+ * the dead child's own hosted children are recovered: how many. maker: the dead child's pid, as it saw it; pid: as this process
+ * does, 0 where no process died. dead: its state, NULL if it left none.
  */
 int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid);
 

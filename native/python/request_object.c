@@ -97,10 +97,7 @@ static void request_dealloc(RequestObject *self)
 }
 
 PyTypeObject Request_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Request",
-    .tp_basicsize = sizeof(RequestObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    CORE_TYPE("Request", RequestObject, 0),
     .tp_doc = "Request(args, words, *, size=88, legacy=False, stopped=False, pids=None, stack=None, stack_size=0, "
               "timeout=None, another_user=False, own_interpreter=False, plan=None)\n--\n\n"
               "What a task is asked for with. args: a packed struct clone_args. pids, stack, words: what it points to.\n"

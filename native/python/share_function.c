@@ -26,7 +26,7 @@ static bool lend_memory(SharedTaskObject *task, PyObject *owners)
 
 static bool prepare_subinterpreter(SharedTaskObject *task, PyObject *code, PyObject *owners, PyObject *plan)
 {
-    /* The threads in which interpreters are made have no GIL, and would die wherever they stand with who made them. */
+    /* Interpreters are made in threads without the GIL, which would die at any point together with the child that made them. */
     if (ramet_epoch() != 0 && !ramet_owns_memory()) {
         PyErr_SetString(PyExc_RuntimeError, "a child in shared memory makes no interpreters: its caller can");
         return false;
@@ -55,8 +55,8 @@ bool core_ready_to_share(void)
 }
 
 /*
- * When the interpreter ends, a child that waits for its lock would end as a thread of its caller does,
- * with what was lent to it. So no other thread may make one any more, and those being made are awaited.
+ * When the interpreter ends, a child that waits for the GIL would end as a thread does, and take its host thread along.
+ * So other threads make no children any more, and those being made are awaited.
  */
 static bool closed;
 static int *being_made; /* of this process: a fork copies no threads */
@@ -113,7 +113,7 @@ static long share(struct core_request *request, SharedTaskObject *task)
     return pid;
 }
 
-/* The mark of this memory is to be as it was when the child has gone, see dumpable.h; a caller that was suspended knows. */
+/* The memory is dumpable again when the child has ended, see dumpable.h; a caller that was suspended has seen its end. */
 static long share_marked(struct core_request *request, SharedTaskObject *task)
 {
     task->marked = request->another_user && ramet_dumpable_save();

@@ -276,7 +276,7 @@ static PyGetSetDef task_members[] = {
     {"expired", (getter)task_expired, NULL, "whether it was killed at its deadline, once it is done and was waited for", NULL},
     {"losses", (getter)task_losses, NULL, "what was lost with it, once it is done; None for nothing", NULL},
     {"own_interpreter", (getter)task_in_subinterpreter, NULL, "whether it has an interpreter of its own", NULL},
-    {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its host thread has tidied up", NULL},
+    {"done", (getter)task_done, NULL, "whether the task has left the shared memory and its host thread has cleaned up", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -288,15 +288,12 @@ static PyMethodDef task_methods[] = {
     {"kill", (PyCFunction)task_kill, METH_O,
      "kill($self, pidfd, /)\n--\n\nSIGKILL for its task, where it is at a safe point; pidfd may be -1."},
     {"take", (PyCFunction)task_take, METH_NOARGS,
-     "take($self, /)\n--\n\nWhat came of the function, once: its kind (see transfer), and the value or the exception."},
+     "take($self, /)\n--\n\nWhat came of the function, once: its kind (see result_channel.py), and the value or the exception."},
     {NULL, NULL, 0, NULL},
 };
 
 PyTypeObject SharedTask_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.SharedTask",
-    .tp_basicsize = sizeof(SharedTaskObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC,
+    CORE_TYPE("SharedTask", SharedTaskObject, Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC),
     .tp_doc = "A child that shares the memory: from its clone call until what came of it is taken.",
     .tp_traverse = (traverseproc)task_traverse,
     .tp_clear = (inquiry)task_clear,

@@ -94,10 +94,7 @@ PyDoc_STRVAR(stack_doc, "Stack(size)\n--\n\n"
 "Source: mmap(2) MAP_STACK, clone(2).");
 
 PyTypeObject Stack_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Stack",
-    .tp_basicsize = sizeof(StackObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    CORE_TYPE("Stack", StackObject, 0),
     .tp_doc = stack_doc,
     .tp_new = stack_new,
     .tp_dealloc = (destructor)stack_dealloc,

@@ -4,7 +4,7 @@
 
 #include "clone_ways.h"
 
-/* What is ours in it are its own objects, for whoever has its GIL. */
+/* Its objects belong to that interpreter: they are used with its GIL. */
 struct core_interpreter {
     PyInterpreterState *state;
     PyObject *run;         /* src/ramet/_function/in_subinterpreter.py: run(arrival) */

@@ -95,7 +95,7 @@ void core_delete_current_state(PyThreadState *mine)
 void core_delete_state(PyThreadState *state)
 {
 #if PY_VERSION_HEX >= 0x030c0000
-    state->_status.bound_gilstate = 0; /* it was with its own thread; Python would strike off what is noted here */
+    state->_status.bound_gilstate = 0; /* it was bound in its own thread; Python would remove what is noted for this one */
 #endif
     PyThreadState_Clear(state);
     free_state(state);

@@ -80,10 +80,7 @@ PyDoc_STRVAR(word_doc, "TidWord(value=0)\n--\n\n"
 "Source: clone(2), set_tid_address(2).");
 
 PyTypeObject TidWord_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.TidWord",
-    .tp_basicsize = sizeof(TidWordObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    CORE_TYPE("TidWord", TidWordObject, 0),
     .tp_doc = word_doc,
     .tp_new = word_new,
     .tp_dealloc = (destructor)word_dealloc,

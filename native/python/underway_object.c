@@ -135,10 +135,7 @@ static PyMethodDef underway_methods[] = {
 };
 
 PyTypeObject Underway_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ramet._core.Underway",
-    .tp_basicsize = sizeof(UnderwayObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    CORE_TYPE("Underway", UnderwayObject, Py_TPFLAGS_DISALLOW_INSTANTIATION),
     .tp_doc = "A child of a plan, on its way to its program while its maker goes on.",
     .tp_dealloc = (destructor)underway_dealloc,
     .tp_members = underway_members,

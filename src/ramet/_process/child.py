@@ -329,7 +329,7 @@ class Child(_core.Handle, Generic[T_co]):
         """Reap a child of vfork() that died with losses, and warn; the library's own."""
         ended = self._reap(True)
         assert ended is not None
-        self._settle(from_waitid(*ended))
+        self._keep_status(from_waitid(*ended))
         self._warn_of_locks()
 
     def discard(self) -> None:
@@ -491,7 +491,7 @@ class Child(_core.Handle, Generic[T_co]):
         """Settle the status: another thread may have settled one before, which then holds."""
         if self._initial_cgroup is not None and self._died_of_memory(status):
             status = status.because("out of memory")
-        kept = self._settle(status)
+        kept = self._keep_status(status)
         self._let_go()
         self._close_held()
         if unreaped:

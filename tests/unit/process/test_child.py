@@ -149,7 +149,7 @@ def test_a_thread_gets_no_signals() -> None:
     thread = standing_for(os.getpid(), None, CloneFlag.THREAD, "fn")
     with pytest.raises(ValueError, match="thread"):
         thread.kill()
-    thread._settle(ExitStatus.unknown())
+    thread._keep_status(ExitStatus.unknown())
 
 
 @pytest.mark.parametrize("send", ["kill", "terminate", "stop", "resume"])
