@@ -62,18 +62,24 @@ uint64_t ramet_credentials_now(void)
     return hash_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
 }
 
+/* The link, without a 0 at its end; its length or -errno. */
+static long read_namespace(const char *task, const char *name, char *link)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/ns/%s", task, name);
+    return ramet_syscall4(__NR_readlinkat, AT_FDCWD, path, link, LONGEST_LINK);
+}
+
 uint64_t ramet_namespaces_of(int task)
 {
     static const char *const names[] = {"user", "pid", "mnt", "net", "uts", "ipc", "cgroup", "time"};
     bool are_shown = false;
     uint64_t sum = 0;
+    char number[16];
+    snprintf(number, sizeof number, "%d", task);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[64], text[LONGEST_LINK];
-        if (task == 0)
-            snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
-        else
-            snprintf(path, sizeof path, "/proc/%d/ns/%s", task, names[i]);
-        long length = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)path, (long)text, sizeof text);
+        char text[LONGEST_LINK];
+        long length = read_namespace(task == 0 ? "self" : number, names[i], text);
         sum = hash_number(sum, length);
         if (length > 0)
             sum = hash(sum, text, (size_t)length);
@@ -137,11 +143,8 @@ static bool has_same_status(const char *task)
 
 static bool has_same_namespace(const char *task, const char *name)
 {
-    char paths[2][64], links[2][LONGEST_LINK];
-    snprintf(paths[0], sizeof paths[0], "/proc/%s/ns/%s", task, name);
-    snprintf(paths[1], sizeof paths[1], "/proc/thread-self/ns/%s", name);
-    long theirs = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)paths[0], (long)links[0], LONGEST_LINK);
-    long ours = ramet_syscall4(__NR_readlinkat, AT_FDCWD, (long)paths[1], (long)links[1], LONGEST_LINK);
+    char links[2][LONGEST_LINK];
+    long theirs = read_namespace(task, name, links[0]), ours = read_namespace("thread-self", name, links[1]);
     return theirs > 0 && theirs == ours && memcmp(links[0], links[1], (size_t)ours) == 0;
 }
 

@@ -11,8 +11,6 @@
 #include "detached_thread.h"
 #include "futex.h"
 
-#define SECOND INT64_C(1000000000)
-
 enum { NO_CHILD, WATCHING, LEFT, OVER };
 
 struct ramet_deadline_thread {
@@ -37,7 +35,7 @@ static bool ends_in_time(const struct ramet_deadline_thread *thread)
         int64_t left = thread->deadline - ramet_now();
         if (left < 0)
             left = 0;
-        const struct timespec patience = {.tv_sec = left / SECOND, .tv_nsec = left % SECOND};
+        const struct timespec patience = {.tv_sec = left / RAMET_SECOND, .tv_nsec = left % RAMET_SECOND};
         int seen = ppoll(&end, 1, &patience, NULL);
         if (seen > 0 || (seen < 0 && errno != EINTR))
             return true;

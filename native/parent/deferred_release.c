@@ -25,10 +25,7 @@ static bool is_gone(const struct loan *loan)
 {
     long error = loan->thread ? ramet_syscall3(__NR_tgkill, getpid(), loan->tid, 0)
                                : ramet_syscall2(__NR_kill, loan->tid, 0);
-    if (error == -ESRCH)
-        return true;
-    char state = ramet_task_state(loan->tid);
-    return state == 'Z' || state == 'X';
+    return error == -ESRCH || ramet_task_has_ended(loan->tid);
 }
 
 static void end(struct loan *loan)

@@ -1,9 +1,9 @@
 /* The thread may never end, since a handler may wait for ever: then it is left behind. */
 #include "fork_handlers.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "detached_thread.h"
 #include "futex.h"
 #include "libc_fork.h"
 #include "threads_at_rest.h"
@@ -37,16 +37,14 @@ static void *run_handlers(void *context)
 bool ramet_run_fork_handlers_within(int64_t nanoseconds)
 {
     struct handler_run *run = calloc(1, sizeof *run);
-    pthread_t thread;
     if (run == NULL)
         return false;
     run->holders = 2;
     run->patience = nanoseconds / 2;
-    if (pthread_create(&thread, NULL, run_handlers, run) != 0) {
+    if (ramet_start_detached_thread(run_handlers, run, 0) != 0) {
         free(run);
         return false;
     }
-    pthread_detach(thread);
     int64_t until = ramet_now() + nanoseconds;
     while (__atomic_load_n(&run->result, __ATOMIC_ACQUIRE) == RUNNING && ramet_now() < until)
         ramet_futex_wait_while(&run->result, RUNNING, until - ramet_now());

@@ -1,21 +1,38 @@
-/* Waiting on a futex word with a timeout. */
+/* Nanoseconds as the kernel takes and gives them. */
 #include "futex.h"
 
 #include <errno.h>
+#include <linux/time_types.h>
+#include <time.h>
 
-#define SECOND 1000000000
+static struct __kernel_timespec of(int64_t nanoseconds)
+{
+    return (struct __kernel_timespec){.tv_sec = nanoseconds / RAMET_SECOND, .tv_nsec = nanoseconds % RAMET_SECOND};
+}
 
-/* By a raw call: libc's may write errno, and a host thread calls this while its thread-local block is lent. */
 int64_t ramet_now(void)
 {
-    struct timespec now;
+    struct __kernel_timespec now;
     ramet_syscall2(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+    return now.tv_sec * RAMET_SECOND + now.tv_nsec;
+}
+
+void ramet_pause(int64_t nanoseconds)
+{
+    const struct __kernel_timespec pause = of(nanoseconds);
+    ramet_syscall2(__NR_nanosleep, &pause, NULL);
+}
+
+long ramet_futex_wait_until(int *word, int value, int64_t time)
+{
+    const struct __kernel_timespec moment = of(time);
+    return ramet_syscall6(__NR_futex, (long)word, FUTEX_WAIT_BITSET, value, (long)(time < 0 ? NULL : &moment), 0,
+                          FUTEX_BITSET_MATCH_ANY);
 }
 
 int ramet_futex_wait_while(int *word, int value, int64_t timeout)
 {
-    struct timespec left = {.tv_sec = timeout / SECOND, .tv_nsec = timeout % SECOND};
+    const struct __kernel_timespec left = of(timeout);
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
         return 0;
     long error = ramet_futex_wait(word, value, timeout < 0 ? NULL : &left);

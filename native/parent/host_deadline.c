@@ -8,8 +8,6 @@
 #include "futex.h"
 #include "host_thread.h"
 
-#define SECOND INT64_C(1000000000)
-
 struct deadline {
     struct ramet_host *host;
     int claim;
@@ -20,9 +18,8 @@ static void *keep(void *context)
 {
     struct deadline *deadline = context;
     struct ramet_host *host = deadline->host;
-    const struct timespec time = {.tv_sec = deadline->at / SECOND, .tv_nsec = deadline->at % SECOND};
     while (!ramet_host_is_over(host, deadline->claim) && ramet_now() < deadline->at)
-        ramet_futex_wait_until(&host->over, deadline->claim, &time);
+        ramet_futex_wait_until(&host->over, deadline->claim, deadline->at);
     ramet_futex_wake(&host->over); /* the kernel wakes one waiter, and there may be more */
     if (!ramet_host_is_over(host, deadline->claim))
         host->callbacks->expire(host->context);

@@ -18,11 +18,10 @@
 #define SIDE_STACK_BYTES 32768
 
 #define LENT (-1)
-#define SECOND INT64_C(1000000000)
-#define IDLE (3 * SECOND)           /* after which it ends */
-#define GRACE (SECOND / 5)           /* after the deadline, for `expire` */
-#define LONGEST_GRACE (5 * SECOND)
-#define RETRY (SECOND / 20)
+#define IDLE (3 * RAMET_SECOND)  /* after which it ends */
+#define GRACE (RAMET_SECOND / 5) /* after the deadline, for `expire` */
+#define LONGEST_GRACE (5 * RAMET_SECOND)
+#define RETRY (RAMET_SECOND / 20)
 
 bool ramet_host_claim(struct ramet_host *host)
 {
@@ -58,30 +57,28 @@ static bool kill_late(struct ramet_host *host, int64_t late)
     return true;
 }
 
-/* When it wakes up at the latest: to keep a deadline, or to end when it is idle. NULL: never. */
-static const struct timespec *wake_time(const struct ramet_host *host, struct timespec *time)
+/* When it wakes up at the latest: to keep a deadline, or to end when it is idle. Negative: never. */
+static int64_t wake_time(const struct ramet_host *host)
 {
-    int64_t deadline = __atomic_load_n(&host->deadline, __ATOMIC_ACQUIRE), now = ramet_now(), at = now + IDLE;
+    int64_t deadline = __atomic_load_n(&host->deadline, __ATOMIC_ACQUIRE), now = ramet_now();
     if (deadline == 0 && !host->reusable)
-        return NULL;
-    if (deadline != 0 && deadline + GRACE < at)
-        at = deadline + GRACE > now ? deadline + GRACE : now + RETRY;
-    *time = (struct timespec){.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
-    return time;
+        return -1;
+    if (deadline == 0 || deadline + GRACE >= now + IDLE)
+        return now + IDLE;
+    return deadline + GRACE > now ? deadline + GRACE : now + RETRY;
 }
 
 /* On the side stack. While a child may use the block, nothing here may use errno or another thread-local. */
 static void lend(void *context, void *left)
 {
     struct ramet_host *host = context;
-    struct timespec time;
     host->stack_top = (uintptr_t)left & ~(uintptr_t)15;
     if (host->stage == RAMET_STARTING)
         ramet_futex_set(&host->stage, RAMET_LENT);
     else
         ramet_futex_set(&host->over, 0);
     for (int word; (word = __atomic_load_n(host->word, __ATOMIC_ACQUIRE)) != 0;) {
-        if (ramet_futex_wait_until(host->word, word, wake_time(host, &time)) != -ETIMEDOUT)
+        if (ramet_futex_wait_until(host->word, word, wake_time(host)) != -ETIMEDOUT)
             continue;
         if (ramet_host_claim(host)) {
             host->dismissed = true;

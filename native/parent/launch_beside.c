@@ -15,9 +15,8 @@
 #include "libc_thread.h"
 #include "lock_free_stack.h"
 
-#define SECOND INT64_C(1000000000)
 #define FEW_TRIES 50
-#define PAUSE_NANOSECONDS 20000
+#define PAUSE (RAMET_MILLISECOND / 50)
 
 struct ramet_underway {
     struct ramet_link link; /* first: of those that nothing holds any more */
@@ -110,14 +109,13 @@ static long start_helper(struct ramet_underway *child)
  */
 static void await_main_thread_as_parent(struct ramet_underway *child, long helper)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const long process = ramet_syscall0(__NR_getpid);
     ramet_futex_await_change(&child->helper_lives, 1);
     for (int tries = 0; ramet_syscall3(__NR_tgkill, process, helper, 0) == 0; tries++)
         if (tries < FEW_TRIES)
             ramet_syscall0(__NR_sched_yield);
         else
-            ramet_syscall2(__NR_nanosleep, &pause, NULL);
+            ramet_pause(PAUSE);
     ramet_futex_set(&child->launch.parent_ends, 0);
 }
 
@@ -223,11 +221,10 @@ static bool is_there(int arrived, int gate)
 bool ramet_underway_await(struct ramet_underway *child, int gate, int64_t timeout, struct ramet_report *report)
 {
     int *word = &child->launch.arrived, arrived;
-    int64_t at = timeout < 0 ? 0 : ramet_now() + timeout;
-    const struct timespec time = {.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
+    const int64_t time = timeout < 0 ? -1 : ramet_now() + timeout;
     bool in_time = true;
     while (!is_there(arrived = __atomic_load_n(word, __ATOMIC_ACQUIRE), gate) && in_time)
-        in_time = ramet_futex_wait_until(word, arrived, timeout < 0 ? NULL : &time) != -ETIMEDOUT;
+        in_time = ramet_futex_wait_until(word, arrived, time) != -ETIMEDOUT;
     if (!is_there(arrived, gate))
         return false;
     if (arrived == RAMET_GONE) {

@@ -2,10 +2,8 @@
 #define _GNU_SOURCE
 #include "nested_hosts.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "epoch.h"
@@ -15,9 +13,9 @@
 #include "lock_free_stack.h"
 #include "task_state.h"
 
-#define PATIENCE_NANOSECONDS INT64_C(10000000000)
-#define PATIENCE_OF_USERS_NANOSECONDS INT64_C(200000000)
-#define PAUSE_NANOSECONDS 500000
+#define LONGEST_WAIT (10 * RAMET_SECOND)
+#define LONGEST_USE (RAMET_SECOND / 5)
+#define PAUSE (RAMET_MILLISECOND / 2)
 
 /*
  * Entries are never removed, and used again when they are empty: so a task that goes through the list sees all of
@@ -30,12 +28,6 @@ struct entry {
 };
 
 static struct ramet_link *entries;
-
-static bool has_ended(int tid)
-{
-    char state = ramet_task_state(tid);
-    return state == 'Z' || state == 'X' || (state == '\0' && ramet_syscall2(__NR_tkill, tid, 0) == -ESRCH);
-}
 
 static struct ramet_host *used(struct entry *entry)
 {
@@ -53,16 +45,15 @@ static void set(struct entry *entry, struct ramet_host *host)
  */
 static void begin_use(struct entry *entry)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const int me = (int)ramet_syscall0(__NR_gettid);
     int64_t deadline = 0;
     int user = 0;
     while (!__atomic_compare_exchange_n(&entry->user, &user, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         if (deadline == 0)
-            deadline = ramet_now() + PATIENCE_OF_USERS_NANOSECONDS;
-        if (ramet_now() >= deadline || has_ended(user))
+            deadline = ramet_now() + LONGEST_USE;
+        if (ramet_now() >= deadline || ramet_task_has_ended(user))
             continue; /* takes it over, unless another task does so first */
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(PAUSE);
         user = 0;
     }
 }
@@ -158,13 +149,12 @@ bool ramet_is_nested_host(int tid)
 /* The kernel clears both words, the one when the thread is gone and the other when the child is. */
 static bool ends_soon(const struct ramet_host *host)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
-    const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
+    const int64_t deadline = ramet_now() + LONGEST_WAIT;
     while (ramet_now() < deadline) {
         if (__atomic_load_n(host->own_cleartid_word, __ATOMIC_ACQUIRE) == 0 &&
             __atomic_load_n(host->word, __ATOMIC_ACQUIRE) == 0)
             return true;
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(PAUSE);
     }
     return false;
 }

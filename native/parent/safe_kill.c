@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "child.h"
+#include "futex.h"
 #include "task_state.h"
 
 #define TRIES_OF_ONE_PAUSE 5
@@ -32,18 +32,7 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
 }
 
 /* There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT). */
-static void pause_shortly(void)
-{
-    const struct timespec pause = {.tv_nsec = 50000};
-    ramet_syscall2(__NR_nanosleep, &pause, NULL);
-}
-
-/* Longer from try to try: some libraries' threads spin for tens of milliseconds before they sleep. */
-static void pause_after(int tries)
-{
-    for (int i = 0; i <= tries / TRIES_OF_ONE_PAUSE; i++)
-        pause_shortly();
-}
+#define PAUSE (RAMET_MILLISECOND / 20)
 
 static bool has_stopped(pid_t pid)
 {
@@ -51,7 +40,7 @@ static bool has_stopped(pid_t pid)
         char state = ramet_task_state(pid);
         if (state == '\0' || state == 'T' || state == 't' || state == 'Z' || state == 'X')
             return true;
-        pause_shortly();
+        ramet_pause(PAUSE);
     }
     return false;
 }
@@ -91,7 +80,10 @@ static bool stop(struct target *target, bool *safe)
     return stopped;
 }
 
-/* Lets it run on for a moment while it is not at a safe point. */
+/*
+ * Lets it run on for a moment while it is not at a safe point: longer from try to try, since some libraries' threads
+ * spin for tens of milliseconds before they sleep.
+ */
 static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
 {
     for (int try = 0;; try++) {
@@ -99,7 +91,7 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
         if (!stopped || *safe || try + 1 >= tries)
             return stopped;
         ramet_send_signal(target->pid, target->pidfd, SIGCONT);
-        pause_after(try);
+        ramet_pause((try / TRIES_OF_ONE_PAUSE + 1) * PAUSE);
     }
 }
 

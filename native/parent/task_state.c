@@ -1,6 +1,7 @@
 /* By raw calls and without libc's functions: a host thread calls these, too, while its thread-local block is lent. */
 #include "task_state.h"
 
+#include <errno.h>
 #include <linux/fcntl.h>
 
 #include "listing.h"
@@ -54,6 +55,12 @@ char ramet_task_state(long tid)
 {
     char text[256];
     return *stat_of(tid, text, sizeof text);
+}
+
+bool ramet_task_has_ended(long tid)
+{
+    char state = ramet_task_state(tid);
+    return state == 'Z' || state == 'X' || (state == '\0' && ramet_syscall2(__NR_tkill, tid, 0) == -ESRCH);
 }
 
 /* 0 where there is no number. */

@@ -7,6 +7,9 @@
 /* The letter of /proc/TID/stat (R, S, D, T, t, Z, X), or '\0' where there is none to read. */
 char ramet_task_state(long tid);
 
+/* Whether it is gone, or is a zombie. */
+bool ramet_task_has_ended(long tid);
+
 /* The tids of its process, at most so many; its own alone where they cannot be read. Returns how many. */
 int ramet_task_tids(long pid, long *tids, int most);
 

@@ -1,30 +1,25 @@
 /* The other threads of this process, by /proc/self/task and raw calls. */
 #include "threads_at_rest.h"
 
-#include <time.h>
-
 #include "futex.h"
 #include "listing.h"
 #include "task_state.h"
 
-#define LONGEST_WAIT INT64_C(30000000)
+#define LONGEST_WAIT (30 * RAMET_MILLISECOND)
+#define PAUSE (RAMET_MILLISECOND / 10)
 
 static bool is_at_rest(long tid)
 {
     struct ramet_syscall_state at = ramet_task_syscall(tid);
-    if (ramet_is_at_safe_point(&at))
-        return true;
-    char state = ramet_task_state(tid); /* /proc/TID/syscall of a task that has ended cannot be read */
-    return state == '\0' || state == 'Z' || state == 'X';
+    return ramet_is_at_safe_point(&at) || ramet_task_has_ended(tid);
 }
 
 /* False when that time has come. */
 static bool pauses_before(int64_t deadline)
 {
-    const struct timespec pause = {.tv_nsec = 100000};
     if (ramet_now() >= deadline)
         return false;
-    ramet_syscall2(__NR_nanosleep, &pause, NULL);
+    ramet_pause(PAUSE);
     return true;
 }
 

@@ -18,9 +18,8 @@
 #include "watchdog.h"
 
 #define STACK_BYTES 16384
-#define MILLISECOND INT64_C(1000000)
-#define PATIENCE (5000 * MILLISECOND) /* its start and its end take a tenth of one, or more where no processor is free */
-#define PAUSE (10 * MILLISECOND)
+#define PATIENCE (5 * RAMET_SECOND) /* its start and its end take a tenth of one, or more where no processor is free */
+#define PAUSE (10 * RAMET_MILLISECOND)
 
 /* ---- one watchdog */
 
@@ -63,14 +62,13 @@ static bool leaves_memory(struct ramet_watchdog *watchdog)
  */
 static void reap(struct ramet_watchdog *watchdog)
 {
-    const struct timespec pause = {.tv_nsec = MILLISECOND / 10};
     int64_t deadline = ramet_now() + PAUSE;
     siginfo_t info = {0};
     while (watchdog->pid > 0 && ramet_now() < deadline) {
         long error = ramet_syscall5(__NR_waitid, P_PID, watchdog->pid, &info, WEXITED | WNOHANG | __WCLONE, NULL);
         if (error < 0 || info.si_pid != 0)
             break;
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(RAMET_MILLISECOND / 10);
     }
     watchdog->pid = 0;
 }
@@ -111,12 +109,6 @@ static bool begins_to_watch(struct ramet_watchdog *watchdog)
            __atomic_load_n(&watchdog->alive, __ATOMIC_ACQUIRE) != 0 && ramet_now() < deadline)
         ramet_futex_wait_while(&watchdog->stage, RAMET_WATCHDOG_CHANGES, PAUSE);
     return __atomic_load_n(&watchdog->stage, __ATOMIC_ACQUIRE) != RAMET_WATCHDOG_CHANGES;
-}
-
-static void set_stage(struct ramet_watchdog *watchdog, int stage)
-{
-    __atomic_store_n(&watchdog->stage, stage, __ATOMIC_SEQ_CST);
-    ramet_futex_wake(&watchdog->stage);
 }
 
 /* In the stage RAMET_WATCHDOG_CHANGES. 0, or -errno when there is no watchdog. */
@@ -195,7 +187,7 @@ static long have_common_watch(void)
         else if (begin_change(stage)) {
             long error = start(common, common_stack);
             if (error < 0)
-                set_stage(common, RAMET_NO_WATCHDOG);
+                ramet_futex_set(&common->stage, RAMET_NO_WATCHDOG);
             return error;
         }
     }
@@ -307,5 +299,5 @@ void ramet_watched_drain(void)
         return;
     int stage = __atomic_load_n(&common->stage, __ATOMIC_ACQUIRE);
     if (stage != RAMET_WATCHDOG_CHANGES && begin_change(stage))
-        set_stage(common, end_common(stage));
+        ramet_futex_set(&common->stage, end_common(stage));
 }

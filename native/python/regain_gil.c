@@ -67,13 +67,12 @@ static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
 /* A thread of the dead process may have had the GIL, for which every other thread waits then. pid: 0 for no process. */
 static void release_gil_of_threads(const PyThreadState *mine, long pid)
 {
-    const struct timespec pause = {.tv_nsec = 500000};
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     while (pid != 0) {
         bool all_have_ended = !ramet_task_threads_have_to_end(pid);
         if (core_gil_release_of_ended(mine) || all_have_ended || ramet_now() >= deadline)
             return;
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(RAMET_MILLISECOND / 2);
     }
 }
 

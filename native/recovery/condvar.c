@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <link.h>
 #include <string.h>
-#include <time.h>
 
 #include "futex.h"
 #include "threads_at_rest.h"
@@ -157,12 +156,6 @@ bool ramet_condvar_is_monotonic(const pthread_cond_t *condvar)
 #define LOOKS 250 /* 50 ms: a task that is about to sleep, or to leave, may have to wait for a processor */
 #define PAUSE_NANOSECONDS 200000
 
-static void pause_shortly(void)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
-    ramet_syscall2(__NR_nanosleep, &pause, NULL);
-}
-
 /* Of the living: told to sleep on the word on which they sleep, they are counted, and sleep on. */
 static long count_on(pthread_cond_t *condvar, int group)
 {
@@ -193,7 +186,7 @@ static void remove_dead(pthread_cond_t *condvar, int group)
 {
     long dead = count_dead(condvar, group);
     for (int look = 1; look < LOOKS && dead > 0; look++) {
-        pause_shortly();
+        ramet_pause(PAUSE_NANOSECONDS);
         long now = count_dead(condvar, group);
         dead = now < dead ? now : dead;
     }
@@ -255,7 +248,7 @@ static bool is_in_order_within(pthread_cond_t *condvar, int64_t patience)
     while (!is_in_order(condvar)) {
         if (ramet_now() >= deadline)
             return false;
-        pause_shortly();
+        ramet_pause(PAUSE_NANOSECONDS);
     }
     return true;
 }
@@ -291,7 +284,7 @@ static void empty(pthread_cond_t *condvar)
 static void await_latecomers(pthread_cond_t *condvar)
 {
     for (int look = 0; layout->refs != 0 && look < LOOKS_FOR_LATECOMERS; look++) {
-        pause_shortly();
+        ramet_pause(PAUSE_NANOSECONDS);
         if ((int)*word_of(condvar, layout->waiters) < 0 || (int)*word_of(condvar, layout->refs) < 0 ||
             (int)*word_of(condvar, layout->refs + 1) < 0)
             empty(condvar);

@@ -1,7 +1,6 @@
 /* The lock word and the owner of glibc's mutexes, as <bits/struct_mutex.h> has them. musl writes no owner into such a one. */
 #include "libc_inside.h"
 
-#include <time.h>
 
 #include "futex.h"
 
@@ -18,13 +17,12 @@ int ramet_mutex_owner(const pthread_mutex_t *mutex)
 /* The owner is written after the lock is taken and wiped before it is given back: it is nobody for a moment, or for ever. */
 bool ramet_mutex_is_left(const pthread_mutex_t *mutex, int tid)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     while (ramet_is_on(RAMET_MUTEXES) && __atomic_load_n(&mutex->__data.__lock, __ATOMIC_ACQUIRE) != 0) {
         int owner = ramet_mutex_owner(mutex);
         if (owner != 0 || ramet_now() >= deadline)
             return owner == 0 || owner == tid;
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(PAUSE_NANOSECONDS);
     }
     return false;
 }

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "libc_inside.h"
 
-#include <time.h>
 
 #include "futex.h"
 #include "task_state.h"
@@ -34,12 +33,6 @@ static void *wait_in_thread(void *context)
     return NULL;
 }
 
-static void pause_shortly(void)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
-    ramet_syscall2(__NR_nanosleep, &pause, NULL);
-}
-
 static int tid_of_waiter(struct sample *sample)
 {
     pthread_mutex_lock(&sample->mutex);
@@ -55,7 +48,7 @@ static struct ramet_syscall_state state_of_waiter(struct sample *sample)
     int tid;
     while (((tid = tid_of_waiter(sample)) == 0 || (state = ramet_task_syscall(tid), !ramet_waits_in_futex(&state))) &&
            ramet_now() < deadline)
-        pause_shortly();
+        ramet_pause(PAUSE_NANOSECONDS);
     return state;
 }
 

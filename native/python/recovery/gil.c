@@ -45,7 +45,6 @@ static const struct patience after_a_holder = {INT64_C(2000000000), INT64_C(1000
 /* The thread that has the mutex may be waiting for the dead. */
 static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar, int64_t patience)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_OF_TRIES_NANOSECONDS};
     int64_t deadline = ramet_now() + patience;
     for (int tries = 0; tries < MOST_TRIES;) {
         if (pthread_mutex_trylock(mutex) == 0)
@@ -55,7 +54,7 @@ static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar, int64_t patien
             deadline += patience;
             tries++;
         }
-        ramet_syscall2(__NR_nanosleep, &pause, NULL);
+        ramet_pause(PAUSE_OF_TRIES_NANOSECONDS);
     }
     return false;
 }
