@@ -76,8 +76,8 @@ static uintptr_t find_cache(const struct ramet_arena *arena)
 
 void ramet_arena_find(struct ramet_arena *arena)
 {
-    arena->cache = arena->noted ? find_cache(arena) : 0;
     void *volatile block = arena->noted ? malloc(BEYOND_CACHES) : NULL; /* volatile: else it is optimized away */
+    arena->cache = arena->noted ? find_cache(arena) : 0;
     arena->lock = block == NULL ? NULL : ramet_malloc_lock_over(block);
     free(block);
 }

@@ -1,5 +1,6 @@
 """The recovery can be off: by the switch, or as Python's structures are not what they should be."""
 
+import ast
 import sys
 from collections.abc import Callable
 
@@ -32,13 +33,13 @@ def die() -> None:
 def test_all_is_on_here(in_new_python: Start) -> None:
     """This Python and this libc are known."""
     *_, status = in_new_python(die).finish().splitlines()
-    assert eval(status) == dict.fromkeys(PARTS)
+    assert ast.literal_eval(status) == dict.fromkeys(PARTS)
 
 
 def test_the_switch(in_new_python: Start) -> None:
     """Without the recovery nothing is given up or given back, and the losses are told."""
     *told, status = in_new_python(die, env={"RAMET_RECOVERY": "off"}).finish().splitlines()
-    assert eval(status) == dict.fromkeys(PARTS, "RAMET_RECOVERY=off")
+    assert ast.literal_eval(status) == dict.fromkeys(PARTS, "RAMET_RECOVERY=off")
     assert len(told) == 8
     for line in told:
         assert "lost 1 frame with " in line
@@ -70,6 +71,6 @@ TOLD = [
 def test_what_python_tells_debuggers(in_new_python: Start, word: int, off: list[str]) -> None:
     """Where Python says that a structure is another, what reads it is off, and says why."""
     *_, status = in_new_python(die_where_python_tells_otherwise, word).finish().splitlines()
-    found = eval(status)
+    found = ast.literal_eval(status)
     assert [part for part in PARTS if found[part] is not None] == off
     assert all("not laid out" in found[part] or "not known" in found[part] for part in off)

@@ -40,7 +40,7 @@ void core_objects_free(struct core_objects *objects);
 
 /*
  * Shows each of them to visit(), with the GIL, those among them that gc.freeze() hides from gc.get_objects(), as
- * long as it says that it goes on. Nothing may be made or given up meanwhile that the collector would know.
+ * long as it says that it goes on; none before Python 3.12 where the collector is not known. Nothing may be made or given up meanwhile that the collector would know.
  */
 void core_visit_tracked(bool (*visit)(PyObject *object, void *context), void *context);
 

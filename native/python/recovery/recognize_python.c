@@ -13,6 +13,8 @@
 #define TOLD(group, field) ((size_t)_PyRuntime.debug_offsets.group.field)
 #define AS_TOLD(group, field, structure, member) (TOLD(group, field) == offsetof(structure, member))
 
+#define TOLD_IN_GIL(field) (TOLD(interpreter_state, gil_runtime_state_##field) - TOLD(interpreter_state, gil_runtime_state))
+
 static bool tells_offsets(void)
 {
     return memcmp(_PyRuntime.debug_offsets.cookie, _Py_Debug_Cookie, sizeof _PyRuntime.debug_offsets.cookie) == 0 &&
@@ -22,8 +24,8 @@ static bool tells_offsets(void)
 static bool gil_is_as_told(void)
 {
     return tells_offsets() && AS_TOLD(interpreter_state, ceval_gil, PyInterpreterState, ceval.gil) &&
-           AS_TOLD(interpreter_state, gil_runtime_state_locked, PyInterpreterState, _gil.locked) &&
-           AS_TOLD(interpreter_state, gil_runtime_state_holder, PyInterpreterState, _gil.last_holder) &&
+           TOLD_IN_GIL(locked) == offsetof(struct _gil_runtime_state, locked) &&
+           TOLD_IN_GIL(holder) == offsetof(struct _gil_runtime_state, last_holder) &&
            AS_TOLD(thread_state, thread_id, PyThreadState, thread_id) && AS_TOLD(thread_state, interp, PyThreadState, interp);
 }
 

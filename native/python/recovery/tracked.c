@@ -34,6 +34,8 @@ static bool go_through_generation(const struct gc_generation *generation, const 
 
 static void go_through(struct tour *tour)
 {
+    if (!core_is_on(CORE_COLLECTOR))
+        return;
     const struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
     bool on = true;
     for (int i = 0; on && i < NUM_GENERATIONS; i++)
