@@ -30,10 +30,10 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test lint format docs bench wheel-test newer older aarch64 clean
+.PHONY: help run test test-recovery lint format docs bench wheel-test newer older aarch64 clean
 
 help: ## list what there is
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 run: $(VENV)/.with-cli ## set up, build, and try every flag on this kernel (the tour)
 	$(COMPILE)
@@ -43,6 +43,10 @@ test: $(VENV)/.with-test ## set up, build, and run all tests
 	$(COMPILE)
 	@$(IN_VENV) meson test -C $(BUILD) --print-errorlogs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-recovery: $(VENV)/.with-test ## the recovery after a death: by single steps, and with structures that lie elsewhere
+	$(COMPILE)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/recovery
 
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(COMPILE)

@@ -3,12 +3,11 @@
 import ast
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.crash.conftest import NewPython
-
-Start = Callable[..., NewPython]
+Start = Callable[..., Any]
 
 PARTS = [
     "buffered files",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recovery.moved import COMMANDS, Header, Move, Source, build
+from .moved import COMMANDS, Header, Move, Source, build
 
 LIBC = tuple(map(int, platform.libc_ver()[1].split(".")))
 TREE = str(Path(__file__).parents[2])
