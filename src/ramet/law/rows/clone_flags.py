@@ -7,292 +7,160 @@ from ..rule import CLONE, CLONE3, Rule
 _THREAD_OR_PARENT = CloneFlag.THREAD.value | CloneFlag.PARENT.value
 _AUTOKILL = CloneFlag.PIDFD_AUTOKILL.value
 
+# fmt: off
 ROWS = (
     Rule(
-        id="C0",
-        all_of=CloneFlag.EMPTY_MNTNS.value,
-        calls=CLONE3,
-        errno=None,
-        kernel_function="kernel_clone",
-        since="7.1",
+        id="C0", calls=CLONE3, kernel_function="kernel_clone", since="7.1", errno=None,
         verified=False,
+        all_of=CloneFlag.EMPTY_MNTNS.value,
         sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS and all of that flag's rules",
         remedy="no change is needed",
     ),
     Rule(
-        id="C1",
-        calls=CLONE,
+        id="C1", calls=CLONE, kernel_function="kernel_clone", since="5.2", certain=True,
         all_of=CloneFlag.PIDFD.value | CloneFlag.PARENT_SETTID.value,
-        kernel_function="kernel_clone",
-        since="5.2",
-        certain=True,
-        sentence=(
-            "CLONE_PIDFD excludes CLONE_PARENT_SETTID in clone(), where both would be written"
-            " at parent_tid"
-        ),
+        sentence="CLONE_PIDFD excludes CLONE_PARENT_SETTID in clone(), where both would be "
+                 "written at parent_tid",
         remedy="use clone3, which has a field for each",
     ),
     Rule(
-        id="C1",
-        calls=CLONE3,
-        all_of=CloneFlag.PIDFD.value | CloneFlag.PARENT_SETTID.value,
-        when=ask.pidfd_is_parent_tid,
-        kernel_function="kernel_clone",
-        since="5.9",
+        id="C1", calls=CLONE3, kernel_function="kernel_clone", since="5.9",
+        all_of=CloneFlag.PIDFD.value | CloneFlag.PARENT_SETTID.value, when=ask.pidfd_is_parent_tid,
         sentence="CLONE_PIDFD and CLONE_PARENT_SETTID may not write at the same address",
         remedy="give pidfd and parent_tid different addresses",
     ),
     Rule(
-        id="D1",
+        id="D1", kernel_function="copy_process", since="2.4.19", certain=True,
         all_of=CloneFlag.NEWNS.value | CloneFlag.FS.value,
-        kernel_function="copy_process",
-        since="2.4.19",
-        certain=True,
-        sentence=(
-            "CLONE_NEWNS excludes CLONE_FS, since one root directory cannot be in two mount "
-            "namespaces"
-        ),
+        sentence="CLONE_NEWNS excludes CLONE_FS, since one root directory cannot be in two mount "
+                 "namespaces",
         remedy="drop CLONE_FS",
     ),
     Rule(
-        id="D1",
-        calls=CLONE3,
-        all_of=CloneFlag.EMPTY_MNTNS.value | CloneFlag.FS.value,
-        none_of=CloneFlag.NEWNS.value,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
+        id="D1", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        all_of=CloneFlag.EMPTY_MNTNS.value | CloneFlag.FS.value, none_of=CloneFlag.NEWNS.value,
         sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, which excludes CLONE_FS",
         remedy="drop CLONE_FS",
     ),
     Rule(
-        id="D2",
+        id="D2", kernel_function="copy_process", since="3.9", certain=True,
         all_of=CloneFlag.NEWUSER.value | CloneFlag.FS.value,
-        kernel_function="copy_process",
-        since="3.9",
-        certain=True,
-        sentence=(
-            "CLONE_NEWUSER excludes CLONE_FS, since its new rights would let the child chroot the "
-            "caller as well"
-        ),
+        sentence="CLONE_NEWUSER excludes CLONE_FS, since its new rights would let the child "
+                 "chroot the caller as well",
         remedy="drop CLONE_FS",
     ),
     Rule(
-        id="D3",
-        all_of=CloneFlag.THREAD.value,
-        none_of=CloneFlag.SIGHAND.value,
-        kernel_function="copy_process",
-        since="2.5.35",
-        certain=True,
-        sentence=(
-            "CLONE_THREAD needs CLONE_SIGHAND, since a thread group has one table of signal "
-            "handlers"
-        ),
+        id="D3", kernel_function="copy_process", since="2.5.35", certain=True,
+        all_of=CloneFlag.THREAD.value, none_of=CloneFlag.SIGHAND.value,
+        sentence="CLONE_THREAD needs CLONE_SIGHAND, since a thread group has one table of signal handlers",
         remedy="add CLONE_SIGHAND, and CLONE_VM with it",
     ),
     Rule(
-        id="D4",
-        all_of=CloneFlag.SIGHAND.value,
-        none_of=CloneFlag.VM.value,
-        kernel_function="copy_process",
-        since="2.6.0",
-        certain=True,
-        sentence=(
-            "CLONE_SIGHAND needs CLONE_VM, since a handler is an address and must be in memory "
-            "that both share"
-        ),
+        id="D4", kernel_function="copy_process", since="2.6.0", certain=True,
+        all_of=CloneFlag.SIGHAND.value, none_of=CloneFlag.VM.value,
+        sentence="CLONE_SIGHAND needs CLONE_VM, since a handler is an address and must be in "
+                 "memory that both share",
         remedy="add CLONE_VM",
     ),
     Rule(
-        id="D5",
-        all_of=CloneFlag.PARENT.value,
-        when=ask.is_namespace_init,
-        kernel_function="copy_process",
-        since="2.6.32",
-        unseen=True,
-        sentence=(
-            "CLONE_PARENT is refused to the init of a pid namespace, whose parent is outside and "
-            "could not see the child"
-        ),
+        id="D5", kernel_function="copy_process", since="2.6.32", unseen=True,
+        all_of=CloneFlag.PARENT.value, when=ask.is_namespace_init,
+        sentence="CLONE_PARENT is refused to the init of a pid namespace, whose parent is "
+                 "outside and could not see the child",
         remedy="drop CLONE_PARENT, or make the call in a child of init",
     ),
     Rule(
-        id="D6",
+        id="D6", kernel_function="copy_process", since="3.8", certain=True,
         all_of=CloneFlag.THREAD.value | CloneFlag.NEWUSER.value,
-        kernel_function="copy_process",
-        since="3.8",
-        certain=True,
-        sentence=(
-            "CLONE_THREAD excludes CLONE_NEWUSER, since a thread group is in one user namespace"
-        ),
+        sentence="CLONE_THREAD excludes CLONE_NEWUSER, since a thread group is in one user namespace",
         remedy="drop one of the two",
     ),
     Rule(
-        id="D6",
+        id="D6", kernel_function="copy_process", since="3.8", certain=True,
         all_of=CloneFlag.THREAD.value | CloneFlag.NEWPID.value,
-        kernel_function="copy_process",
-        since="3.8",
-        certain=True,
-        sentence=(
-            "CLONE_THREAD excludes CLONE_NEWPID, since a thread group has one pid, in one pid"
-            " namespace"
-        ),
+        sentence="CLONE_THREAD excludes CLONE_NEWPID, since a thread group has one pid, in one "
+                 "pid namespace",
         remedy="drop one of the two",
     ),
     Rule(
-        id="D6",
-        all_of=CloneFlag.THREAD.value,
-        none_of=CloneFlag.NEWUSER.value | CloneFlag.NEWPID.value,
+        id="D6", kernel_function="copy_process", since="4.3", unseen=True,
+        all_of=CloneFlag.THREAD.value, none_of=CloneFlag.NEWUSER.value | CloneFlag.NEWPID.value,
         when=ask.children_go_elsewhere,
-        kernel_function="copy_process",
-        since="4.3",
-        unseen=True,
-        sentence=(
-            "CLONE_THREAD is refused once unshare() or setns() gave the caller's children another "
-            "pid namespace, since a thread has to stay in the caller's"
-        ),
+        sentence="CLONE_THREAD is refused once unshare() or setns() gave the caller's children "
+                 "another pid namespace, since a thread has to stay in the caller's",
         remedy="start threads first, or in a child",
     ),
     Rule(
-        id="D7",
-        any_of=CloneFlag.THREAD.value | CloneFlag.VM.value,
-        when=ask.children_get_other_time,
-        kernel_function="copy_process",
-        since="5.6",
-        until="6.2",
-        verified=False,
+        id="D7", kernel_function="copy_process", since="5.6", until="6.2", verified=False,
         unseen=True,
-        sentence=(
-            "CLONE_VM and CLONE_THREAD were refused after unshare(CLONE_NEWTIME), since shared "
-            "memory holds one page of clock offsets"
-        ),
+        any_of=CloneFlag.THREAD.value | CloneFlag.VM.value, when=ask.children_get_other_time,
+        sentence="CLONE_VM and CLONE_THREAD were refused after unshare(CLONE_NEWTIME), since "
+                 "shared memory holds one page of clock offsets",
         remedy="drop CLONE_VM, or run on Linux 6.2, where the child changes its time at exec",
     ),
     Rule(
-        id="D8",
+        id="D8", kernel_function="copy_process", since="5.2", certain=True,
         all_of=CloneFlag.PIDFD.value | CloneFlag.DETACHED.value,
-        kernel_function="copy_process",
-        since="5.2",
-        certain=True,
-        sentence=(
-            "CLONE_PIDFD excludes CLONE_DETACHED, to keep the old flag's bit free for a later flag"
-        ),
+        sentence="CLONE_PIDFD excludes CLONE_DETACHED, to keep the old flag's bit free for a later flag",
         remedy="drop CLONE_DETACHED, which has no effect",
     ),
     Rule(
-        id="D8",
+        id="D8", kernel_function="copy_process", since="5.2", until="6.9", verified=False,
         all_of=CloneFlag.PIDFD.value | CloneFlag.THREAD.value,
-        kernel_function="copy_process",
-        since="5.2",
-        until="6.9",
-        verified=False,
-        sentence=(
-            "CLONE_PIDFD excluded CLONE_THREAD before Linux 6.9, when a pidfd was for "
-            "processes only"
-        ),
+        sentence="CLONE_PIDFD excluded CLONE_THREAD before Linux 6.9, when a pidfd was for processes only",
         remedy="drop CLONE_PIDFD",
     ),
     Rule(
-        id="D9",
-        calls=CLONE3,
-        all_of=CloneFlag.AUTOREAP.value,
-        any_of=_THREAD_OR_PARENT,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
-        sentence=(
-            "CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD or "
-            "CLONE_PARENT"
-        ),
+        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        all_of=CloneFlag.AUTOREAP.value, any_of=_THREAD_OR_PARENT,
+        sentence="CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD or CLONE_PARENT",
         remedy="drop CLONE_AUTOREAP, or the other",
     ),
     Rule(
-        id="D9",
-        calls=CLONE3,
-        all_of=CloneFlag.AUTOREAP.value,
-        when=ask.exit_signal_given,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
+        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        all_of=CloneFlag.AUTOREAP.value, when=ask.exit_signal_given,
         sentence="CLONE_AUTOREAP takes no exit signal, since such a child's end sends no signal",
         remedy="use exit_signal 0",
     ),
     Rule(
-        id="D10",
-        all_of=CloneFlag.PARENT.value,
-        when=ask.is_autoreap,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
-        unseen=True,
-        sentence=(
-            "CLONE_PARENT is refused to a caller that was itself made with CLONE_AUTOREAP, whose "
-            "parent does not wait for children"
-        ),
+        id="D10", kernel_function="copy_process", since="7.1", verified=False, unseen=True,
+        all_of=CloneFlag.PARENT.value, when=ask.is_autoreap,
+        sentence="CLONE_PARENT is refused to a caller that was itself made with CLONE_AUTOREAP, "
+                 "whose parent does not wait for children",
         remedy="drop CLONE_PARENT",
     ),
     Rule(
-        id="D11",
-        calls=CLONE3,
+        id="D11", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
         all_of=CloneFlag.NNP.value | CloneFlag.THREAD.value,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
         sentence="CLONE_NNP excludes CLONE_THREAD, since it is for whole processes",
         remedy="let the thread set no_new_privs for itself",
     ),
     Rule(
-        id="D12",
-        calls=CLONE3,
-        all_of=_AUTOKILL,
-        none_of=CloneFlag.PIDFD.value,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
-        sentence=(
-            "CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor kills the child when closed"
-        ),
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        all_of=_AUTOKILL, none_of=CloneFlag.PIDFD.value,
+        sentence="CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor kills the child when closed",
         remedy="add CLONE_PIDFD",
     ),
     Rule(
-        id="D12",
-        calls=CLONE3,
-        all_of=_AUTOKILL,
-        none_of=CloneFlag.AUTOREAP.value,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
-        sentence=(
-            "CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since a task that closed the pidfd is not "
-            "expected to wait"
-        ),
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        all_of=_AUTOKILL, none_of=CloneFlag.AUTOREAP.value,
+        sentence="CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since a task that closed the pidfd "
+                 "is not expected to wait",
         remedy="add CLONE_AUTOREAP",
     ),
     Rule(
-        id="D12",
-        calls=CLONE3,
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
         all_of=_AUTOKILL | CloneFlag.THREAD.value,
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
         sentence="CLONE_PIDFD_AUTOKILL excludes CLONE_THREAD, since it kills whole processes",
         remedy="drop one of the two",
     ),
     Rule(
-        id="D13",
-        calls=CLONE3,
-        all_of=_AUTOKILL,
-        none_of=CloneFlag.NNP.value,
-        when=ask.unprivileged,
-        errno="EPERM",
-        kernel_function="copy_process",
-        since="7.1",
-        verified=False,
-        unseen=True,
-        sentence=(
-            "CLONE_PIDFD_AUTOKILL without CLONE_NNP needs CAP_SYS_ADMIN, since the child could gain"
-            " rights by an exec and still be killed"
-        ),
+        id="D13", calls=CLONE3, kernel_function="copy_process", since="7.1", errno="EPERM",
+        verified=False, unseen=True,
+        all_of=_AUTOKILL, none_of=CloneFlag.NNP.value, when=ask.unprivileged,
+        sentence="CLONE_PIDFD_AUTOKILL without CLONE_NNP needs CAP_SYS_ADMIN, since the child "
+                 "could gain rights by an exec and still be killed",
         remedy="add CLONE_NNP",
     ),
 )
+# fmt: on

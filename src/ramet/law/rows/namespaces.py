@@ -26,111 +26,61 @@ _PID_NAMESPACE = "kernel/pid_namespace.c"
 # unshare() comes to these by the same functions, so they are rows for it too.
 _ALL = CLONE_CALLS | UNSHARE
 
+# fmt: off
 ROWS = (
     Rule(
-        id="J1",
-        calls=_ALL,
-        any_of=PRIVILEGED,
-        none_of=NEWUSER,
-        when=ask.unprivileged,
-        errno="EPERM",
-        kernel_function="copy_namespaces",
-        since="2.4.19",
-        source=_PROXY,
-        unseen=True,
-        sentence=(
-            "a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, since "
-            "it could deceive set-user-ID programs that run in it"
-        ),
+        id="J1", calls=_ALL, kernel_function="copy_namespaces", source=_PROXY, since="2.4.19",
+        errno="EPERM", unseen=True,
+        any_of=PRIVILEGED, none_of=NEWUSER, when=ask.unprivileged,
+        sentence="a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, "
+                 "since it could deceive set-user-ID programs that run in it",
         remedy="add CLONE_NEWUSER, in whose new user namespace the child has every capability",
     ),
     # Without CAP_SYS_ADMIN the kernel says EPERM first, unless a user namespace is asked for too.
     Rule(
-        id="J2",
+        id="J2", kernel_function="copy_namespaces", source=_PROXY, since="2.6.26", certain=True,
         all_of=CloneFlag.NEWIPC.value | CloneFlag.SYSVSEM.value,
-        kernel_function="copy_namespaces",
-        since="2.6.26",
-        source=_PROXY,
-        certain=True,
-        sentence=(
-            "CLONE_NEWIPC excludes CLONE_SYSVSEM, since the undo list names semaphores of the"
-            " old namespace"
-        ),
+        sentence="CLONE_NEWIPC excludes CLONE_SYSVSEM, since the undo list names semaphores of "
+                 "the old namespace",
         remedy="drop CLONE_SYSVSEM",
     ),
     Rule(
-        id="J3",
-        calls=_ALL,
-        any_of=PRIVILEGED,
-        when=ask.namespaces_exhausted,
-        errno="ENOSPC",
-        kernel_function="create_new_namespaces",
-        since="4.9",
-        source="kernel/ucount.c",
-        unseen=True,
-        sentence=(
-            "the user has as many namespaces of a kind as max_*_namespaces allows (counted in the "
-            "order mnt, uts, ipc, pid, cgroup, net, time)"
-        ),
+        id="J3", calls=_ALL, kernel_function="create_new_namespaces", source="kernel/ucount.c",
+        since="4.9", errno="ENOSPC", unseen=True,
+        any_of=PRIVILEGED, when=ask.namespaces_exhausted,
+        sentence="the user has as many namespaces of a kind as max_*_namespaces allows (counted "
+                 "in the order mnt, uts, ipc, pid, cgroup, net, time)",
         remedy="end unused ones, or raise the limit in /proc/sys/user",
     ),
     Rule(
-        id="J4",
-        calls=_ALL,
-        all_of=NEWPID,
-        when=ask.children_go_elsewhere,
-        kernel_function="copy_pid_ns",
-        since="3.8",
-        source=_PID_NAMESPACE,
+        id="J4", calls=_ALL, kernel_function="copy_pid_ns", source=_PID_NAMESPACE, since="3.8",
         unseen=True,
-        sentence=(
-            "CLONE_NEWPID is refused once unshare() or setns() gave the caller's children another "
-            "pid namespace than its own"
-        ),
+        all_of=NEWPID, when=ask.children_go_elsewhere,
+        sentence="CLONE_NEWPID is refused once unshare() or setns() gave the caller's children "
+                 "another pid namespace than its own",
         remedy="make the call in a child, which is in that namespace",
     ),
     Rule(
-        id="J5",
-        calls=_ALL,
-        all_of=NEWPID,
-        when=ask.pid_ns_foreign,
-        kernel_function="create_pid_namespace",
-        since="4.14",
-        source=_PID_NAMESPACE,
-        verified=False,
-        unseen=True,
-        sentence=(
-            "a pid namespace must belong to the user namespace of the one above it, or to one below"
-            " that"
-        ),
+        id="J5", calls=_ALL, kernel_function="create_pid_namespace", source=_PID_NAMESPACE,
+        since="4.14", verified=False, unseen=True,
+        all_of=NEWPID, when=ask.pid_ns_foreign,
+        sentence="a pid namespace must belong to the user namespace of the one above it, or to "
+                 "one below that",
         remedy="enter the user namespace that owns the caller's pid namespace",
     ),
     Rule(
-        id="J6",
-        calls=_ALL,
-        all_of=NEWPID,
-        when=ask.pid_ns_too_deep,
-        errno="ENOSPC",
-        kernel_function="create_pid_namespace",
-        since="4.9",
-        source=_PID_NAMESPACE,
-        unseen=True,
+        id="J6", calls=_ALL, kernel_function="create_pid_namespace", source=_PID_NAMESPACE,
+        since="4.9", errno="ENOSPC", unseen=True,
+        all_of=NEWPID, when=ask.pid_ns_too_deep,
         sentence="pid namespaces are nested at most 32 deep below the first",
         remedy="drop CLONE_NEWPID, or make the call in a namespace above",
     ),
     Rule(
-        id="J6",
-        calls=_ALL,
-        all_of=NEWPID,
-        when=ask.pid_ns_too_deep,
-        errno="EINVAL",
-        kernel_function="create_pid_namespace",
-        since="3.7",
-        until="4.9",
-        source=_PID_NAMESPACE,
-        verified=False,
-        unseen=True,
+        id="J6", calls=_ALL, kernel_function="create_pid_namespace", source=_PID_NAMESPACE,
+        since="3.7", until="4.9", errno="EINVAL", verified=False, unseen=True,
+        all_of=NEWPID, when=ask.pid_ns_too_deep,
         sentence="pid namespaces are nested at most 32 deep below the first",
         remedy="drop CLONE_NEWPID, or make the call in a namespace above",
     ),
 )
+# fmt: on

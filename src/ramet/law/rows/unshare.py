@@ -32,12 +32,12 @@ def _refused_bits() -> tuple[Rule, ...]:
             Rule(
                 id="U1",
                 calls=UNSHARE,
-                any_of=_ALL & ~known,
-                raw=True,
                 kernel_function="check_unshare_flags",
                 since=since,
                 until=until,
                 verified=since == "5.6",
+                raw=True,
+                any_of=_ALL & ~known,
                 sentence="unshare() accepts only flags of what a task can stop sharing",
                 remedy="drop the flag, which is for clone()",
             )
@@ -45,58 +45,34 @@ def _refused_bits() -> tuple[Rule, ...]:
     return tuple(rows)
 
 
+# fmt: off
 ROWS = (
     Rule(
-        id="U0",
-        calls=UNSHARE,
-        errno="ENOSYS",
-        kernel_function="none",
-        since="2.6.11",
-        until="2.6.16",
-        verified=False,
+        id="U0", calls=UNSHARE, kernel_function="none", since="2.6.11", until="2.6.16",
+        errno="ENOSYS", verified=False,
         sentence="unshare() came with Linux 2.6.16",
         remedy="make a child that shares less",
     ),
     *_refused_bits(),
     Rule(
-        id="U2",
-        calls=UNSHARE,
-        any_of=_SINGLE,
-        when=ask.has_other_threads,
-        kernel_function="check_unshare_flags",
-        since="3.8",
-        unseen=True,
-        sentence=(
-            "CLONE_THREAD, and what implies it (CLONE_SIGHAND, CLONE_VM, CLONE_NEWUSER), needs a "
-            "process with one thread, since no thread can leave its group"
-        ),
+        id="U2", calls=UNSHARE, kernel_function="check_unshare_flags", since="3.8", unseen=True,
+        any_of=_SINGLE, when=ask.has_other_threads,
+        sentence="CLONE_THREAD, and what implies it (CLONE_SIGHAND, CLONE_VM, CLONE_NEWUSER), "
+                 "needs a process with one thread, since no thread can leave its group",
         remedy="call it before a thread is started, or make a child with the flag",
     ),
     Rule(
-        id="U3",
-        calls=UNSHARE,
-        any_of=_HANDLERS,
-        when=ask.handlers_have_sharers,
-        kernel_function="check_unshare_flags",
-        since="2.6.16",
-        unseen=True,
-        sentence=(
-            "CLONE_SIGHAND and CLONE_VM are refused while another task has the same handlers: "
-            "unshare() does not copy them"
-        ),
+        id="U3", calls=UNSHARE, kernel_function="check_unshare_flags", since="2.6.16", unseen=True,
+        any_of=_HANDLERS, when=ask.handlers_have_sharers,
+        sentence="CLONE_SIGHAND and CLONE_VM are refused while another task has the same "
+                 "handlers: unshare() does not copy them",
         remedy="make a child without CLONE_SIGHAND",
     ),
     Rule(
-        id="U4",
-        calls=UNSHARE,
-        any_of=CloneFlag.VM.value,
-        when=ask.memory_has_sharers,
-        kernel_function="check_unshare_flags",
-        since="2.6.16",
-        unseen=True,
-        sentence=(
-            "CLONE_VM is refused while another task has the same memory: unshare() does not copy it"
-        ),
+        id="U4", calls=UNSHARE, kernel_function="check_unshare_flags", since="2.6.16", unseen=True,
+        any_of=CloneFlag.VM.value, when=ask.memory_has_sharers,
+        sentence="CLONE_VM is refused while another task has the same memory: unshare() does not copy it",
         remedy="make a child without CLONE_VM",
     ),
 )
+# fmt: on
