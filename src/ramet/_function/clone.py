@@ -36,7 +36,7 @@ _LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
 # that was the first to use them, and Python freed them at its end as if they were in the main one's
 # (gh-119213).
 _OWN_SINCE = (3, 12, 4)
-_UNSAID = CloneFlag(0)  # a 0 that somebody says is another object
+_DEFAULT = CloneFlag(0)  # a 0 that the caller gives is another object
 _NO_FUNCTION = ...  # where nobody has handed one over
 _NO_MORE = (None,) * 8  # than flags is asked of clone()
 _NEW_NAMESPACES = (
@@ -51,7 +51,7 @@ _NEW_NAMESPACES = (
 def clone(
     fn: Callable[[*Ts], T],
     *args: *Ts,
-    flags: int = _UNSAID,
+    flags: int = _DEFAULT,
     exit_signal: int | None = None,
     stack_size: int | None = None,
     set_tid: Sequence[int] | None = None,
@@ -65,58 +65,57 @@ def clone(
     """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
 
     flags: CloneFlag; its low bits may hold the exit signal, as in clone(2). exit_signal: the signal
-    that this process gets at the child's end; SIGCHLD when nothing is said, 0 for none, and none
-    for THREAD and PARENT. stack_size: in bytes, for a child that shares the memory; libc's default
-    for threads when nothing is said. set_tid: the pids of the child, the innermost namespace's
-    first. cgroup: a cgroup v2 directory, by path or descriptor, in which the child is born.
-    timeout: in seconds, after which the child is killed, whether anybody waits for it or not, and
-    even if it computes in native code and never lets anybody else run Python; its exit status then
-    says "deadline", and result() raises DeadlineExceeded. What the child has started lives on, see
-    Child.kill_tree(); and a copy lives on if the caller's process, which keeps the time, ends first.
-    name: what ps and top show (its first 15 bytes), and where the child has a thread identity of
-    its own, of threading.current_thread(). interpreter: "own" for a Python interpreter with a GIL of
-    its own, see below. trusted: whether the result of a child with a memory of its own may be any
-    object (True), or is read as data only (False), see below. options: the child's surroundings, see
-    ramet.FunctionOptions; it sets them up before fn, and a step that fails is the SpawnError that
-    result() raises. Keywords of fn's own are bound to it: functools.partial(fn, key=value).
+    that this process gets at the child's end; SIGCHLD by default, 0 for none, and none for THREAD and
+    PARENT. stack_size: in bytes, for a child that shares the memory; by default libc's for threads.
+    set_tid: the pids of the child, the innermost namespace's first. cgroup: a cgroup v2 directory, by
+    path or descriptor, in which the child is made. timeout: in seconds, after which the child is
+    killed, whether anybody waits for it or not, and even if it computes in native code and never lets
+    anybody else run Python; the reason of its exit status is then "deadline", and result() raises
+    DeadlineExceeded. What the child has started lives on, see Child.kill_tree(); and a copy lives on if
+    the caller's process, which keeps the time, ends first. name: what ps and top show (its first 15
+    bytes), and where the child has a thread identity of its own, of threading.current_thread().
+    interpreter: "own" for a Python interpreter with a GIL of its own, see below. trusted: whether the
+    result of a child with a memory of its own may be any object (True), or is read as data only
+    (False), see below. options: the child's setup, see ramet.FunctionOptions; it carries them out
+    before fn, and a step that fails is the SpawnError that result() raises. Keywords of fn's own are
+    bound to it: functools.partial(fn, key=value).
 
     Returns a Child, which is the caller's: wait for it, or use it as a context manager.
 
-    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares
-    the memory, and the result is the object itself. Descriptors are its own, unless it shares them
-    (FILES): so files, sockets and epoll objects that it has opened, and left open, are closed at
-    its end, whoever refers to them; a handler of logging opens its file anew. One that fn returns is
-    no result: result() raises ResultError, with the reason. What it closes of the caller's says that
-    it is closed, but stays open in the caller's table, where nobody closes it any more: share the
-    table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at
-    the end of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets
-    the exit code and gives no result. A child with THREAD keeps the user, groups and capabilities of
-    its clone call when this process gives up its own: os.setuid() and its kin reach the threads that libc
-    has started, and this is none. The child runs no atexit handlers. fn begins with the
-    caller's context variables, in a context of its own: what it sets there is not the caller's,
-    though the objects in them are, with VM. The decimal context is its own.
+    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares the
+    memory, and the result is the object itself. Descriptors are its own, unless it shares them (FILES):
+    so files, sockets and epoll objects that it has opened, and left open, are closed at its end, even
+    where the caller refers to them; a handler of logging opens its file anew. One that fn returns is
+    not passed on: result() raises ResultError, with the reason. What it closes of the caller's says
+    that it is closed, but stays open in the caller's table, where nobody closes it any more: share the
+    table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at the end
+    of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets the exit
+    code and gives no result. A child with THREAD keeps the user, groups and capabilities of its clone
+    call when this process gives up its own: os.setuid() and its kin reach only the threads that libc
+    has started. The child runs no atexit handlers. fn begins with the caller's context variables, in a
+    context of its own: what it sets there is not the caller's, though the objects in them are, with VM.
+    The decimal context is its own.
 
     A child with a memory of its own that has the caller's rights when it ends may return any object
-    that can be pickled. One that has given up some (another user, fewer capabilities, no_new_privs,
-    a filter of system calls, other namespaces), or with trusted=False, sends data: numbers, text,
-    bytes, containers, dates, buffers. Its exceptions are a RemoteError with the type's name, the
-    message and the traceback. Each is read without danger, whatever that child writes. trusted=True
-    is the caller's own word for such a child, which may then do all that the caller may.
+    that can be pickled. One that has given up some (another user, fewer capabilities, no_new_privs, a
+    filter of system calls, other namespaces), or with trusted=False, sends data: numbers, text, bytes,
+    containers, dates, buffers. Its exceptions are a RemoteError with the type's name, the message and
+    the traceback. Each is read without danger, whatever that child writes. With trusted=True such a
+    child may return any object, and so do in the caller what the caller may.
 
     With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
-    another core, in one address space. Two interpreters share memory but no objects. So fn, args
-    and the outcome are pickled: functions and classes are found by import in the child. A function of
-    the main program crosses by its code if it uses no more of that program than modules, constants,
-    what others define, and functions that are so, too; for any other, and for classes, the child
-    runs the program again as ``__mp_main__``, as multiprocessing does. A function
-    without a name, a lambda, crosses by its code if it has no closure. Each argument, however
-    deep, that offers its memory by the buffer protocol arrives as a memoryview of that memory:
-    bytearray, array, mmap, memoryview, a numpy array; not bytes, which are pickled. It may be
-    written where its owner lets it, and is neither resized nor freed before the child is over. Only
-    extension modules can be imported that say that they support an own GIL: most of the standard
-    library's, not numpy. The interpreter, and what it has imported, is kept for the next such
-    child; after a kill it is lost. Context variables do not cross, and fn cannot call os.fork() or
-    ramet.
+    another core, in one address space. Two interpreters share memory but no objects. So fn, args and
+    the outcome are pickled: functions and classes are found by import in the child. A function of the
+    main program crosses by its code if it uses no more of that program than modules, constants, what
+    others define, and functions that are so, too; for any other, and for classes, the child runs the
+    program again as ``__mp_main__``, as multiprocessing does. A function without a name, a lambda,
+    crosses by its code if it has no closure. Each argument, however deep, that offers its memory by the
+    buffer protocol arrives as a memoryview of that memory: bytearray, array, mmap, memoryview, a numpy
+    array; not bytes, which are pickled. It may be written where its owner lets it, and is neither
+    resized nor freed before the child is over. Only extension modules can be imported that declare that
+    they support an own GIL: most of the standard library's, not numpy. The interpreter, and what it has
+    imported, is kept for the next such child; after a kill it is lost. Context variables do not cross,
+    and fn cannot call os.fork() or ramet.
 
     Raises CloneError with the broken rules, before anything is made where they are known; TypeError
     and ValueError for bad arguments, and what cannot be pickled; RuntimeError for an interpreter of
@@ -126,7 +125,7 @@ def clone(
     """
     if not callable(fn):
         _refuse_as_function(fn, "clone")
-    if flags is _UNSAID and args and CloneFlag in map(type, args):
+    if flags is _DEFAULT and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "clone")
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
@@ -160,7 +159,7 @@ def clone(
 
 
 def vfork(
-    fn: Callable[[*Ts], T], *args: *Ts, flags: int = _UNSAID, **options: Unpack[FunctionOptions]
+    fn: Callable[[*Ts], T], *args: *Ts, flags: int = _DEFAULT, **options: Unpack[FunctionOptions]
 ) -> Child[T]:
     """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
 
@@ -177,7 +176,7 @@ def vfork(
     """
     if not callable(fn):
         _refuse_as_function(fn, "vfork")
-    if flags is _UNSAID and args and CloneFlag in map(type, args):
+    if flags is _DEFAULT and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "vfork")
     wanted, signal_number = flags_and_signal(flag_bits(flags) | VM | VFORK, None)
     if not options:
@@ -205,7 +204,9 @@ def fork(flags: int = 0) -> int:
     Source: fork(2), clone(2).
     """
     if callable(flags):
-        raise TypeError("fork() returns twice and takes no function: clone(fn) runs one")
+        raise TypeError(
+            "invalid flags: expected flags, got a function: fork() returns twice, clone(fn) runs a function"
+        )
     request = requested(flags)
     if request.flags & VM:
         raise own_refusal("ramet-fork-vm", request.flags, request.exit_signal)
@@ -271,7 +272,7 @@ class _Asked(NamedTuple):
         )
 
 
-# How each kind of child is made; see child.born().
+# How each kind of child is made; see child.make_child().
 
 
 def _copy(child: Child[T], fn: Callable[..., T], args: tuple[Any, ...]) -> None:
@@ -355,39 +356,37 @@ def _refuse_what_is_for_others(
 ) -> None:
     if stack_size is not None and flags & (VM | VFORK) != VM:
         raise ValueError(
-            "stack_size is for a child beside its caller (VM without VFORK): "
-            "any other has the caller's"
+            "stack_size needs VM without VFORK: any other child has the caller's stack, or a copy of it"
         )
     if timeout is not None and flags & (VFORK | THREAD):
         raise ValueError(
-            "timeout is for a process beside its caller (no VFORK, no THREAD): no other can be "
-            "killed by itself while its caller goes on"
+            "timeout cannot be combined with VFORK or THREAD: such a child cannot be killed alone "
+            "while its caller goes on"
         )
     if trusted is False and flags & VM:
         raise ValueError(
-            "a child that shares the memory (VM) writes wherever it likes, and is trusted with all: "
-            "trusted=False is for one with a memory of its own"
+            "trusted=False cannot be combined with VM: such a child can write anywhere in the memory"
         )
 
 
 def _require_own_interpreter(wanted: object, flags: int) -> None:
     if wanted != "own":
-        raise ValueError(f"interpreter is 'own', or None for the caller's, not {wanted!r}")
-    if not flags & VM or flags & (VFORK | THREAD):
         raise ValueError(
-            "an interpreter of its own is for a process beside its caller in shared memory "
-            "(VM, no VFORK, no THREAD)"
+            f"invalid interpreter: expected 'own', or None for the caller's, got {wanted!r}"
         )
+    if not flags & VM or flags & (VFORK | THREAD):
+        raise ValueError("interpreter='own' needs VM, and cannot be combined with VFORK or THREAD")
     if sys.version_info < _OWN_SINCE:
         raise RuntimeError(
-            "an interpreter with a GIL of its own needs Python 3.12, and of its releases 3.12.4: "
-            "those before crash at their end"
+            "interpreter='own' needs Python 3.12.4: earlier ones have one GIL, or crash at their end"
         )
 
 
 def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
     if pids is not None and not isinstance(pids, Sequence):
-        raise TypeError(f"set_tid is a sequence of pids, the innermost first, not {pids!r}")
+        raise TypeError(
+            f"invalid set_tid: expected a sequence of pids, the innermost first, got {pids!r}"
+        )
     return None if pids is None else checked_pids(pids)
 
 
@@ -395,10 +394,10 @@ def _checked_stack_size(size: int | None) -> int:
     if size is None:
         return 0
     if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"stack_size is a number of bytes, not {size!r}")
+        raise TypeError(f"invalid stack_size: expected a number of bytes, got {size!r}")
     if size < _LEAST_STACK_BYTES:
         raise ValueError(
-            f"a stack of {size} bytes is too small for Python: at least {_LEAST_STACK_BYTES}"
+            f"invalid stack_size: expected at least {_LEAST_STACK_BYTES} bytes for Python, got {size}"
         )
     return size
 
@@ -407,9 +406,9 @@ def _checked_name(name: str | None) -> str | None:
     if name is None:
         return None
     if not isinstance(name, str):
-        raise TypeError(f"name is a text, not {type(name).__name__}")
+        raise TypeError(f"invalid name: expected a str, got {type(name).__name__}")
     if "\0" in name:
-        raise ValueError(f"a name has no null bytes: {name!r}")
+        raise ValueError(f"invalid name: expected no null bytes, got {name!r}")
     return name
 
 

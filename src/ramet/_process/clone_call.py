@@ -1,4 +1,4 @@
-"""One clone call by the core, for each way to make a task; what it refuses is explained."""
+"""The clone call, for each way to make a task by a function; a refusal is explained."""
 
 import errno
 import os
@@ -35,10 +35,10 @@ def call(
     size: int = SIZES[-1],
     kept: object = None,
 ) -> int:
-    """Make the task as it is said, with nothing added: the pid, and 0 in a child that returns twice.
+    """Make the task by these arguments and nothing else: the pid, and 0 in a child that returns twice.
 
-    What the law knows to be wrong is refused before the kernel is asked, and what the kernel
-    refuses is explained.
+    What breaks a rule of every kernel is refused before the clone call, and a refusal of the kernel is
+    explained.
     Needs: what the flags need.
     Source: clone(2).
     """
@@ -50,7 +50,7 @@ def call(
         args.pidfd = TidWord(_NO_DESCRIPTOR)
     request = Request(args, legacy, size=size)
     if isinstance(args.stack, Stack) and args.stack.in_use:
-        raise ValueError(f"{args.stack!r} is in use: another task may be on it")
+        raise ValueError(f"invalid stack: {args.stack!r} is in use, another task may be on it")
     try:
         pid, task = _core.clone(request.core, fn, arg, kept)
     except OSError as error:
@@ -136,7 +136,7 @@ def twice(args: CloneArgs) -> int:
 
 
 def refused_fork(error: OSError) -> OSError:
-    """For what libc's fork() was refused."""
+    """The error for a fork() of libc's that failed."""
     return refusal(error, 0, signal.SIGCHLD, "clone")
 
 

@@ -53,13 +53,13 @@ _AT_GATE = -3  # it ended where it waited
 _NO_HELPER = -4  # the thread that was to make it could not be made
 
 _ENDS_OTHERWISE = PARENT | AUTOREAP
-# Whoever is born with these does not know its maker by number, or may not look into it.
+# With these a child cannot name its maker by its pid, or may not look into it.
 _FAR_FROM_MAKER = PARENT | NEWPID | NEWUSER
 
 
 _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
-# What execve says of a name that no directory of PATH has, some of which may not be searched.
+# The errno of execve for a name that no directory of PATH has, some of which may not be searched.
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
 _OTHER_FILES = frozenset({"root", "namespaces"})
 _HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
@@ -92,7 +92,7 @@ class Command:
         self._held: Descriptors | None = None
         validated: ValidatedOptions
         if not options:
-            validated, self._made = _NOTHING_SAID, _plainly_made()
+            validated, self._made = _NO_OPTIONS, _plainly_made()
         else:
             validated = self._work_out(options)
         if "user" in options:  # which is known to be there by now
@@ -103,7 +103,7 @@ class Command:
         self._plan = Plan([*self._made.steps.steps, self._exec])
 
     def _work_out(self, options: Options) -> ValidatedOptions:
-        """Everything but the program itself, of which is told what was said of it."""
+        """Everything but the program itself, whose options are returned."""
         program, around = _parted(options)
         kept_as = key(around)
         made = None if kept_as is None else _made_before.get(kept_as)
@@ -117,7 +117,7 @@ class Command:
                 _made_before[kept_as] = self._made
             return validated
         self._made = made
-        return validate(program, OPTIONS) if program else _NOTHING_SAID
+        return validate(program, OPTIONS) if program else _NO_OPTIONS
 
     if not TYPE_CHECKING:  # which would take any name for an attribute then
 
@@ -161,7 +161,7 @@ class Command:
         return make_child(self.new_child(), self.launch)
 
     def new_child(self) -> Child[None]:
-        """The handle of a child that is to be born; the library's own."""
+        """The handle of a child that is to be made; the library's own."""
         if unreaped:
             reap_ended()
         made = self._made
@@ -202,7 +202,7 @@ class Command:
             if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
                 words = self._shown[0].split()
                 reason = (
-                    f"no program has this whole line as its name: its words apart are {words}, and a "
+                    f"no program has this whole line as its name: its words are {words}, and a "
                     "shell takes it whole (shell=True, sh -c)"
                 )
             elif number == errno.EACCES and self._is_looked_for_from_here():
@@ -372,21 +372,21 @@ class _Made:
         return self.has_gates_or_enters or get_native_id() != os.getpid()
 
 
-# Setup take longer to work out than all else of a command, and those of many programs are the
-# same: so they are kept by what stands for the options.
+# To work out a setup takes longer than all else of a command, and many programs have the same: so
+# setups are kept by a key of their options.
 _OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
 _MOST_KEPT = 64
-_NOTHING_SAID: ValidatedOptions = MappingProxyType({})
+_NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}
 
 
 @functools.cache
 def _plainly_made() -> _Made:
-    return _Made(_NOTHING_SAID, None)
+    return _Made(_NO_OPTIONS, None)
 
 
 def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """What is said of the program, and all else."""
+    """The options of the program, and all others."""
     if _OF_THE_PROGRAM.isdisjoint(options):
         return {}, options
     program: dict[str, Any] = {}
@@ -399,19 +399,21 @@ def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
 def _checked_flags(validated: ValidatedOptions) -> int:
     flags: int = validated.get("flags", 0)
     if flags & THREAD:
-        raise ValueError("a program cannot be a thread of this process: its exec would end us")
+        raise ValueError(
+            "invalid flags: a program cannot be a THREAD, since its exec would end this process"
+        )
     if flags & LOW_LEVEL:
-        raise ValueError(f"{CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
+        raise ValueError(f"invalid flags: {CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
     refuse_conflicts(validated, flags)
     if flags & PARENT and not validated.get("start", True):
         raise ValueError(
-            f"with {CloneFlag.PARENT} a child that waits for its start would not end with the caller"
+            f"start=False cannot be combined with {CloneFlag.PARENT}: it would not end with the caller"
         )
     if (
         validated.get("die_with_parent")
         and validated.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL
     ):
-        raise ValueError("die_with_parent and pdeathsig are two signals for one place: say one")
+        raise ValueError("die_with_parent=True sends SIGKILL: give no other pdeathsig")
     return flags
 
 
@@ -422,13 +424,15 @@ def _exit_signal(flags: int) -> int:
 def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
     if isinstance(argv, str | bytes):
         raise TypeError(
-            f"argv is a sequence of words, not one string: shlex.split({argv!r}) makes one of it"
+            f"invalid argv: expected a sequence of words, got one string; shlex.split({argv!r}) splits it"
         )
     if not isinstance(argv, Iterable):
-        hint = "; a function is run by clone(fn)" if callable(argv) else ""
-        raise TypeError(f"argv is a sequence of words, not {type(argv).__name__}{hint}")
+        hint = "; clone(fn) runs a function" if callable(argv) else ""
+        raise TypeError(
+            f"invalid argv: expected a sequence of words, got {type(argv).__name__}{hint}"
+        )
     if not argv:
-        raise ValueError("argv is empty: it needs at least the name of the program")
+        raise ValueError("invalid argv: expected at least the name of the program, got no words")
     return tuple(
         [
             word.encode(_ENCODING, _ENCODING_ERRORS) if type(word) is str else os.fsencode(word)

@@ -413,11 +413,11 @@ def test_a_stack_in_use_is_refused(nothing_left: object) -> None:
 @pytest.mark.parametrize(
     ("flags", "size", "words"),
     [
-        (F.VM, 1000, "too small for Python"),
-        (F.VM, 0, "too small for Python"),
-        (F.VM, -1, "too small for Python"),
-        (F(0), 1 << 20, "stack_size is for"),
-        (F.VM | F.VFORK, 1 << 20, "stack_size is for"),
+        (F.VM, 1000, "bytes for Python"),
+        (F.VM, 0, "bytes for Python"),
+        (F.VM, -1, "bytes for Python"),
+        (F(0), 1 << 20, "stack_size needs VM without VFORK"),
+        (F.VM | F.VFORK, 1 << 20, "stack_size needs VM without VFORK"),
     ],
     ids=["1000", "0", "-1", "copy", "vfork"],
 )
@@ -440,11 +440,11 @@ def test_a_stack_size_without_room_is_refused(nothing_left: object) -> None:
 @pytest.mark.parametrize(
     ("flags", "interpreter", "words"),
     [
-        (F.VM, "shared", "interpreter is 'own', or None"),
-        (F.VM, 1, "interpreter is 'own', or None"),
-        (F(0), "own", "for a process beside its caller"),
-        (F.VM | F.VFORK, "own", "for a process beside its caller"),
-        (F.VM | F.SIGHAND | F.THREAD, "own", "for a process beside its caller"),
+        (F.VM, "shared", "expected 'own', or None"),
+        (F.VM, 1, "expected 'own', or None"),
+        (F(0), "own", "needs VM, and cannot be combined"),
+        (F.VM | F.VFORK, "own", "needs VM, and cannot be combined"),
+        (F.VM | F.SIGHAND | F.THREAD, "own", "needs VM, and cannot be combined"),
     ],
     ids=["shared", "1", "copy", "vfork", "thread"],
 )
@@ -473,7 +473,7 @@ def test_tls_without_its_flag_is_refused(nothing_left: object) -> None:
     refused(
         lambda: lowlevel.clone(never, None, F.VM | 17, stack, tls=PAGE),
         ValueError,
-        "tls is given without SETTLS",
+        "expected None without SETTLS",
     )
 
 
@@ -482,7 +482,9 @@ def test_a_flag_without_its_tls_is_refused(nothing_left: object) -> None:
     code = ctypes.CDLL(None).abs
     stack = Stack(STACK_BYTES)
     refused(
-        lambda: lowlevel.clone(code, 1, F.VM | F.SETTLS | 17, stack), ValueError, "SETTLS needs tls"
+        lambda: lowlevel.clone(code, 1, F.VM | F.SETTLS | 17, stack),
+        ValueError,
+        "since SETTLS is set",
     )
 
 
@@ -555,7 +557,7 @@ def test_a_field_outside_of_64_bits_is_refused(
 @pytest.mark.parametrize("number", [-1, 65, 1000, 1 << 40])
 def test_a_signal_out_of_range_is_refused(number: int, nothing_left: object) -> None:
     """Signals go from 1 to 64, and 0 is none."""
-    refused(lambda: ramet.clone(never, exit_signal=number), ValueError, f"0 to 64, not {number}")
+    refused(lambda: ramet.clone(never, exit_signal=number), ValueError, f"0 to 64, got {number}")
 
 
 @pytest.mark.parametrize("low", [65, 127])
@@ -566,13 +568,21 @@ def test_a_signal_out_of_range_in_flags_is_refused(low: int, nothing_left: objec
         lambda: ramet.vfork(never, flags=low),
         lambda: ramet.fork(low),
     ):
-        refused(call, ValueError, f"0 to 64, not {low}")
+        refused(call, ValueError, f"0 to 64, got {low}")
 
 
 def test_two_signals_at_once_are_refused(nothing_left: object) -> None:
-    """The exit signal can be said in flags or by keyword, but not in two ways."""
-    refused(lambda: ramet.clone(never, flags=F.FS | 10, exit_signal=12), ValueError, "twice")
-    refused(lambda: ramet.clone(never, flags=F.FS | 10, exit_signal=0), ValueError, "twice")
+    """The exit signal can be given in flags or by keyword, but not two of them."""
+    refused(
+        lambda: ramet.clone(never, flags=F.FS | 10, exit_signal=12),
+        ValueError,
+        "as in the low bits of flags",
+    )
+    refused(
+        lambda: ramet.clone(never, flags=F.FS | 10, exit_signal=0),
+        ValueError,
+        "as in the low bits of flags",
+    )
 
 
 @pytest.mark.parametrize("number", ["9", 1.5, [9]], ids=["str", "float", "list"])
@@ -610,7 +620,7 @@ def test_a_flag_without_its_cgroup_is_refused(nothing_left: object) -> None:
         lambda: ramet.fork(F.INTO_CGROUP),
         lambda: lowlevel.clone3(CloneArgs(flags=F.INTO_CGROUP, exit_signal=17), never),
     ):
-        refused(call, ValueError, "INTO_CGROUP needs cgroup")
+        refused(call, ValueError, "since INTO_CGROUP is set")
 
 
 def test_a_cgroup_that_is_not_there_is_refused(tmp_path: Path, nothing_left: object) -> None:

@@ -406,15 +406,15 @@ def test_a_prompt_shows_all(nothing_left: object) -> None:
 @pytest.mark.parametrize(
     ("keywords", "error", "words"),
     [
-        ({"exit_signal": "SIGUSR1"}, TypeError, "exit_signal is a number such as signal.SIGUSR1"),
+        ({"exit_signal": "SIGUSR1"}, TypeError, "expected a number such as signal.SIGUSR1"),
         (
             {"stack_size": "8M", "flags": F.VM},
             TypeError,
-            "stack_size is a number of bytes, not '8M'",
+            "invalid stack_size: expected a number of bytes, got '8M'",
         ),
-        ({"set_tid": 7}, TypeError, "set_tid is a sequence of pids, the innermost first, not 7"),
-        ({"name": 3}, TypeError, "name is a text, not int"),
-        ({"flags": -1}, ValueError, "flags is not negative, as -1 is"),
+        ({"set_tid": 7}, TypeError, "expected a sequence of pids, the innermost first, got 7"),
+        ({"name": 3}, TypeError, "invalid name: expected a str, got int"),
+        ({"flags": -1}, ValueError, "invalid flags: expected 0 or more, got -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
