@@ -26,29 +26,26 @@ static long number_of(const char *name)
 void ramet_listing_open(struct ramet_listing *listing, const char *path)
 {
     listing->descriptor = ramet_syscall4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    listing->length = listing->descriptor < 0 ? listing->descriptor : 0;
-    listing->at = 0;
+    listing->length = listing->at = 0;
 }
 
-static bool read_more(struct ramet_listing *listing)
-{
-    if (listing->descriptor < 0)
-        return false;
-    listing->length = ramet_syscall3(__NR_getdents64, listing->descriptor, listing->entries, sizeof listing->entries);
-    listing->at = 0;
-    return listing->length > 0;
-}
-
+/* Where the directory could not be opened, the read fails. */
 long ramet_listing_next(struct ramet_listing *listing)
 {
-    while (listing->at < listing->length || read_more(listing)) {
+    for (;;) {
+        if (listing->at >= listing->length) {
+            listing->length =
+                ramet_syscall3(__NR_getdents64, listing->descriptor, listing->entries, sizeof listing->entries);
+            listing->at = 0;
+        }
+        if (listing->length <= 0)
+            return -1;
         const struct entry *entry = (const struct entry *)&listing->entries[listing->at];
         listing->at += entry->length;
         long number = number_of(entry->name);
         if (number >= 0)
             return number;
     }
-    return -1;
 }
 
 void ramet_listing_rewind(struct ramet_listing *listing)
@@ -59,7 +56,6 @@ void ramet_listing_rewind(struct ramet_listing *listing)
 
 bool ramet_listing_close(struct ramet_listing *listing)
 {
-    if (listing->descriptor >= 0)
-        ramet_syscall1(__NR_close, listing->descriptor);
+    ramet_syscall1(__NR_close, listing->descriptor);
     return listing->length == 0;
 }

@@ -52,12 +52,9 @@ bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struc
 
 void ramet_release_deferred(void)
 {
-    struct ramet_link *next;
-    for (struct ramet_link *link = ramet_take_all(&loans); link != NULL; link = next) {
-        next = link->next;
+    RAMET_EACH_TAKEN(link, &loans)
         if (is_gone((struct loan *)link))
             end((struct loan *)link);
         else
             ramet_push(&loans, link);
-    }
 }

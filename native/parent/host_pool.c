@@ -65,11 +65,8 @@ void ramet_pool_give_back(struct ramet_host *host)
 
 static void sweep_busy(void)
 {
-    struct ramet_link *next;
-    for (struct ramet_link *link = ramet_take_all(&pool->busy); link != NULL; link = next) {
-        next = link->next;
+    RAMET_EACH_TAKEN(link, &pool->busy)
         ramet_pool_give_back((struct ramet_host *)link);
-    }
 }
 
 struct ramet_host *ramet_pool_take(void)

@@ -68,13 +68,10 @@ void ramet_underway_release(struct ramet_underway *child)
 
 void ramet_underway_sweep(void)
 {
-    struct ramet_link *next;
     if (__atomic_load_n(&left_behind, __ATOMIC_RELAXED) == NULL)
         return;
-    for (struct ramet_link *link = ramet_take_all(&left_behind); link != NULL; link = next) {
-        next = link->next;
+    RAMET_EACH_TAKEN(link, &left_behind)
         ramet_underway_release((struct ramet_underway *)link);
-    }
 }
 
 static void name_words(struct ramet_underway *child)

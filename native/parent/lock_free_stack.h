@@ -23,4 +23,8 @@ static inline struct ramet_link *ramet_take_all(struct ramet_link **stack)
     return __atomic_exchange_n(stack, NULL, __ATOMIC_ACQUIRE);
 }
 
+/* A loop over all that are taken; its body may push each of them again. */
+#define RAMET_EACH_TAKEN(link, stack)                                                                                  \
+    for (struct ramet_link *link = ramet_take_all(stack), *next; link != NULL && (next = link->next, 1); link = next)
+
 #endif

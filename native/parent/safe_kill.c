@@ -11,7 +11,9 @@
 #include "futex.h"
 #include "task_state.h"
 
-#define TRIES_OF_ONE_PAUSE 5
+#define PAUSE (RAMET_MILLISECOND / 20)     /* between two looks */
+#define LEAST_RUN (RAMET_MILLISECOND / 10) /* between two tries */
+#define TRIES_OF_ONE_RUN 5
 #define MOST_THREADS 64 /* that are looked at: few children start threads */
 #define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that gets no processor */
 
@@ -32,8 +34,6 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
 }
 
 /* There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT). */
-#define PAUSE (RAMET_MILLISECOND / 20)
-
 static bool has_stopped(pid_t pid)
 {
     for (int look = 0; look < MOST_LOOKS; look++) {
@@ -43,22 +43,6 @@ static bool has_stopped(pid_t pid)
         ramet_pause(PAUSE);
     }
     return false;
-}
-
-static bool have_stopped(const long *tids, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (!has_stopped((pid_t)tids[i]))
-            return false;
-    return true;
-}
-
-static bool are_at_safe_points(const struct ramet_syscall_state *states, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (!ramet_is_at_safe_point(&states[i]))
-            return false;
-    return true;
 }
 
 struct target {
@@ -73,10 +57,12 @@ static bool stop(struct target *target, bool *safe)
 {
     ramet_send_signal(target->pid, target->pidfd, SIGSTOP);
     target->count = ramet_task_tids(target->pid, target->tids, MOST_THREADS);
-    bool stopped = have_stopped(target->tids, target->count);
-    for (int i = 0; i < target->count; i++)
+    bool stopped = *safe = true;
+    for (int i = 0; i < target->count && stopped; i++) {
+        stopped = has_stopped((pid_t)target->tids[i]);
         target->states[i] = ramet_task_syscall(target->tids[i]);
-    *safe = stopped && are_at_safe_points(target->states, target->count);
+        *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
+    }
     return stopped;
 }
 
@@ -91,7 +77,7 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
         if (!stopped || *safe || try + 1 >= tries)
             return stopped;
         ramet_send_signal(target->pid, target->pidfd, SIGCONT);
-        ramet_pause((try / TRIES_OF_ONE_PAUSE + 1) * PAUSE);
+        ramet_pause((try / TRIES_OF_ONE_RUN + 1) * LEAST_RUN);
     }
 }
 

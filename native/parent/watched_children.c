@@ -237,14 +237,11 @@ static bool is_free(const struct own_watchdog *one)
 static struct own_watchdog *take_free(void)
 {
     struct own_watchdog *found = NULL;
-    struct ramet_link *next;
-    for (struct ramet_link *link = ramet_take_all(&own_watchdogs); link != NULL; link = next) {
-        next = link->next;
+    RAMET_EACH_TAKEN(link, &own_watchdogs)
         if (found == NULL && is_free((struct own_watchdog *)link))
             found = (struct own_watchdog *)link;
         else
             ramet_push(&own_watchdogs, link);
-    }
     return found == NULL ? calloc(1, sizeof *found) : found;
 }
 
