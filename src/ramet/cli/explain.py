@@ -50,7 +50,7 @@ def explain(
     and docker. The exit status is 1 when the kernel would refuse it.
     """
     try:
-        told = explain_request(
+        explanation = explain_request(
             " ".join(request),
             exit_signal=exit_signal,
             call=cast(Call | None, call),
@@ -61,12 +61,12 @@ def explain(
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None
     if svg is not None:
-        _draw(told, svg)
+        _draw(explanation, svg)
     if as_json:
-        click.echo(json.dumps(told.to_dict(), indent=2))
+        click.echo(json.dumps(explanation.to_dict(), indent=2))
     elif svg is None:
-        _show(told)
-    sys.exit(int(not told.outcome.granted))
+        _show(explanation)
+    sys.exit(int(not explanation.outcome.granted))
 
 
 def _caller(unprivileged: bool, as_me: bool) -> Caller | None:
@@ -77,22 +77,22 @@ def _caller(unprivileged: bool, as_me: bool) -> Caller | None:
     return Caller(privileged=False) if unprivileged else None
 
 
-def _show(told: Explanation) -> None:
+def _show(explanation: Explanation) -> None:
     """In a terminal with colours and wrapped lines; in a file each line is whole, for grep."""
     if not sys.stdout.isatty():
-        click.echo(str(told))
+        click.echo(str(explanation))
         return
     from .explanation import show  # rich takes longer to import than all else
 
-    show(told)
+    show(explanation)
 
 
-def _draw(told: Explanation, place: str) -> None:
+def _draw(explanation: Explanation, place: str) -> None:
     if place == "-":
-        click.echo(told.svg(), nl=False)
+        click.echo(explanation.svg(), nl=False)
         return
     try:
-        Path(place).write_text(told.svg(), encoding="utf-8")
+        Path(place).write_text(explanation.svg(), encoding="utf-8")
     except OSError as error:
         raise click.FileError(place, error.strerror or "") from None
 

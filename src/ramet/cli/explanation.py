@@ -15,19 +15,19 @@ _MARGIN = 2
 _LEAST_COLUMNS = 20
 
 
-def show(told: Explanation) -> None:
+def show(explanation: Explanation) -> None:
     """Print it to the standard output."""
     console = console_for(sys.stdout)
-    _print_head(console, told)
-    for section in told.sections():
+    _print_head(console, explanation)
+    for section in explanation.sections():
         console.print()
         console.print(Text(section.title, style=HEADING))
         for line in section.lines:
             _print_line(console, section, line)
 
 
-def _print_head(console: Console, told: Explanation) -> None:
-    for line in told.head():
+def _print_head(console: Console, explanation: Explanation) -> None:
+    for line in explanation.head():
         text = Text(_wrapped(line, console.width, "", " " * 2 * _MARGIN))
         text.highlight_regex(r"CLONE_[A-Z_]+", NAME)
         text.highlight_regex(r"\bgranted$", f"bold {GREEN}")

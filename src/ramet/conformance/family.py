@@ -24,20 +24,20 @@ def in_a_caller(fn: Callable[[], T], uid: int | None = None) -> T:
 
     Its parent, another process made for this, reaps the children of CLONE_PARENT.
     """
-    told: T = _told_by(lambda writer: _reap(fn, writer, uid))
-    return told
+    result: T = _result_of(lambda writer: _reap(fn, writer, uid))
+    return result
 
 
 def in_a_child(fn: Callable[[], T]) -> T:
     """What fn returns in a plain child."""
-    told: T = _told_by(lambda writer: _call(fn, writer, None))
-    return told
+    result: T = _result_of(lambda writer: _call(fn, writer, None))
+    return result
 
 
 def in_a_traced_child(fn: Callable[[], T]) -> T:
     """What fn returns in a child that this process traces; each tracee goes on after each stop."""
-    told: T = _told_by(lambda writer: _call(lambda: _traced(fn), writer, None), _follow)
-    return told
+    result: T = _result_of(lambda writer: _call(lambda: _traced(fn), writer, None), _follow)
+    return result
 
 
 def _traced(fn: Callable[[], T]) -> T:
@@ -65,7 +65,7 @@ def _ptrace(request: int, pid: int, number: int = 0) -> None:
     _LIBC.ptrace(ctypes.c_long(request), ctypes.c_long(pid), None, ctypes.c_long(number))
 
 
-def _told_by(run: Callable[[int], None], follow: Callable[[int], None] | None = None) -> Any:
+def _result_of(run: Callable[[int], None], follow: Callable[[int], None] | None = None) -> Any:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -77,12 +77,12 @@ def _told_by(run: Callable[[int], None], follow: Callable[[int], None] | None = 
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         follow(child)
     with open(reader, "rb") as pipe:
-        told = pipe.read()
+        result = pipe.read()
     if follow is None:
         os.waitpid(child, 0)
-    if not told:
+    if not result:
         raise RuntimeError("the caller ended without a result")
-    kind, value = pickle.loads(told)
+    kind, value = pickle.loads(result)
     if kind == "raised":
         raise value
     return value
@@ -110,11 +110,11 @@ def _call(fn: Callable[[], Any], writer: int, uid: int | None) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         if uid is not None:
             become(uid)
-        told = ("returned", fn())
+        result = ("returned", fn())
     except BaseException as error:
-        told = ("raised", RuntimeError(f"{type(error).__name__}: {error}"))
+        result = ("raised", RuntimeError(f"{type(error).__name__}: {error}"))
     with open(writer, "wb") as pipe:
-        pickle.dump(told, pipe)
+        pickle.dump(result, pipe)
     os._exit(0)
 
 

@@ -14,7 +14,7 @@ _WORDS_AT, _PIDS_AT, _TLS_AT, _STACK_AT, _STACK_BYTES = 64, 128, 4096, 16 * 1024
 UNTOUCHED = -77
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """What a child reports of itself."""
 
     arrived: int
@@ -56,9 +56,9 @@ class Page:
         return self.pids
 
     @property
-    def told(self) -> Told:
+    def reported(self) -> Reported:
         """What the child has reported."""
-        return Told(*_TRIAL.unpack_from(self.memory, 0))
+        return Reported(*_TRIAL.unpack_from(self.memory, 0))
 
     @property
     def words(self) -> Words:

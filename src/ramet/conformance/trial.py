@@ -132,10 +132,12 @@ class Kernel:
     # ---- what is seen
 
     def _look(self, pid: int, seen: Seen) -> None:
-        told = self.page.told
-        seen.getpid = _named(told.pid, {self.pid: "caller", 1: 1})
-        seen.getppid = _named(told.ppid, {self.pid: "caller", self.ppid: "caller's parent", 0: 0})
-        seen.shares["same_tgid"] = told.pid == self.pid
+        reported = self.page.reported
+        seen.getpid = _named(reported.pid, {self.pid: "caller", 1: 1})
+        seen.getppid = _named(
+            reported.ppid, {self.pid: "caller", self.ppid: "caller's parent", 0: 0}
+        )
+        seen.shares["same_tgid"] = reported.pid == self.pid
         for key, kind in _COMPARED:
             seen.shares[key] = self._same(pid, kind)
         for key, name in _LINKED:
@@ -171,11 +173,11 @@ class Kernel:
             return any(line.startswith("TracerPid:") and int(line[10:]) for line in lines)
 
     def _read_words(self, pid: int, request: Request, seen: Seen) -> None:
-        words, told = self.page.words, self.page.told
+        words, reported = self.page.words, self.page.reported
         written = set()
         if words.ptid == pid and pid > 0:
             written.add("ptid")
-        if words.ctid in {told.tid, 0} and CloneFlag.CHILD_SETTID & request.flags:
+        if words.ctid in {reported.tid, 0} and CloneFlag.CHILD_SETTID & request.flags:
             written.add("ctid")
         pidfd = words.ptid if request.call == "clone" else words.pidfd
         if CloneFlag.PIDFD & request.flags and pidfd not in {UNTOUCHED, pid}:

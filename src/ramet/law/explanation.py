@@ -100,15 +100,15 @@ class Explanation:
         """Each flag of the request."""
         asked = self.outcome.request.flags & ~SIGNAL_BITS
         seen = self.outcome.flags
-        told = [_told(flag) for flag in CloneFlag(seen & ~SIGNAL_BITS)]
+        words = [_words_of(flag) for flag in CloneFlag(seen & ~SIGNAL_BITS)]
         # A bit that was another flag in this kernel is shown as that one.
         moved = (seen & ~asked).bit_count()
         strange = CloneFlag(asked & ~seen)
         if not moved:
-            told += [_told(flag, unknown=True) for flag in strange]
+            words += [_words_of(flag, unknown=True) for flag in strange]
         if nameless := strange.value & ~sum(flag.value for flag in strange):
-            told.append(FlagWords(f"{nameless:#x}", "a flag that Ramet does not know", "?", ""))
-        return tuple(told)
+            words.append(FlagWords(f"{nameless:#x}", "a flag that Ramet does not know", "?", ""))
+        return tuple(words)
 
     @property
     def asked(self) -> str:
@@ -178,7 +178,7 @@ class Explanation:
     def sections(self) -> tuple[Section, ...]:
         """The parts of the explanation that have lines."""
         outcome = self.outcome
-        told = (
+        sections = (
             Section("Flags", self._flag_lines()),
             Section("Broken rules", [_rule_line(rule) for rule in outcome.broken], 1),
             Section("Smallest changes", [Line("", str(change)) for change in self.changes]),
@@ -189,7 +189,7 @@ class Explanation:
             Section("Other callers", [Line("", line) for line in self._others()]),
             Section("Other kernels", self._kernels()),
         )
-        return tuple(section for section in told if section.lines)
+        return tuple(section for section in sections if section.lines)
 
     def __str__(self) -> str:
         return "\n\n".join(["\n".join(self.head()), *map(str, self.sections())])
@@ -265,7 +265,7 @@ class Explanation:
         ]
 
 
-def _told(flag: CloneFlag, unknown: bool = False) -> FlagWords:
+def _words_of(flag: CloneFlag, unknown: bool = False) -> FlagWords:
     facts = flag.facts
     note = f"not known to this kernel, since {facts.since}" if unknown else facts.note
     return FlagWords(str(flag), facts.shared_when_set, facts.since, note)

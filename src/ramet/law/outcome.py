@@ -148,13 +148,13 @@ class Outcome:
         )
 
     def __repr__(self) -> str:
-        told = (
+        answer = (
             f"{self.errno} by rule {self.broken[0].id}"
             if self.errno
             else "shares "
             + (", ".join(k for k, is_so in self.shares.items() if is_so) or "nothing")
         )
-        return f"<Outcome on Linux {version_text(self.kernel)}: {told}>"
+        return f"<Outcome on Linux {version_text(self.kernel)}: {answer}>"
 
 
 class Effects:

@@ -101,8 +101,8 @@ def _read_flags(text: str) -> int:
         raise UnknownFlagError(_what_was_meant(text, str(error))) from None
 
 
-def _what_was_meant(text: str, told: str) -> str:
-    """The error's text, with what else can be read; told: the text about flags alone."""
+def _what_was_meant(text: str, text_of_flags: str) -> str:
+    """The error's text, with what else can be read; text_of_flags: its text about flags alone."""
     import difflib  # only a mistake needs it
 
     words = [word.removesuffix("()") for word in re.split(r"[^\w()]+", text.strip().lower())]
@@ -113,9 +113,11 @@ def _what_was_meant(text: str, told: str) -> str:
     nearest = difflib.get_close_matches(text.strip().lower(), RECIPES, n=1, cutoff=0.75)
     if nearest:
         return f"no clone flag or signal is called {text!r}; the nearest known name is {nearest[0]}"
-    if "; the flags are" in told:
-        return f"{told}; or write a number, a line of strace, or one of {', '.join(RECIPES)}"
-    return told
+    if "; the flags are" in text_of_flags:
+        return (
+            f"{text_of_flags}; or write a number, a line of strace, or one of {', '.join(RECIPES)}"
+        )
+    return text_of_flags
 
 
 def _read_fork(text: str) -> Reading | None:

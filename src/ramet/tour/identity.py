@@ -135,7 +135,7 @@ def _thread() -> Seen:
             and me not in (without.pid, with_.tid)
             and thread.wait() == ExitStatus.unknown()
         ),
-        detail=f"the thread's parent is {_parent_name(with_.parent)}; wait tells: {thread.wait()}",
+        detail=f"the thread's parent is {_parent_name(with_.parent)}; wait gives: {thread.wait()}",
     )
 
 

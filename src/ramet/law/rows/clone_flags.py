@@ -113,7 +113,7 @@ ROWS = (
     Rule(
         id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
         all_of=CloneFlag.AUTOREAP.value, any_of=_THREAD_OR_PARENT,
-        sentence="CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD or CLONE_PARENT",
+        sentence="CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD and CLONE_PARENT",
         remedy="drop CLONE_AUTOREAP, or the other",
     ),
     Rule(

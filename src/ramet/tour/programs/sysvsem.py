@@ -17,4 +17,4 @@ def shares(flags: int) -> bool | None:
 
 ramet.clone(int, flags=F.SYSVSEM).wait()  # from now on this process has a list
 print(shares(0))  # False
-print(shares(F.SYSVSEM))  # None: one and the same, or none at all, as far as kcmp(2) tells
+print(shares(F.SYSVSEM))  # None: one and the same, or none at all: kcmp(2) does not say which
