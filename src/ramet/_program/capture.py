@@ -1,34 +1,33 @@
-"""All that goes through a child's pipes at once: input fed to it, output read in large pieces."""
+"""The data in a child's pipes: input written and output read at once, in large pieces."""
 
 import contextlib
 import fcntl
 import io
-import math
 import mmap
 import os
 import select
 import time
 from typing import IO, Any, Protocol
 
-# A pipe holds 64 KiB unless it is asked for more. One that has filled is asked for this much: more
-# makes little difference, and what a user without privilege may hold in all is limited (pipe(7)).
+from .._kernel.timeouts import milliseconds_until
+
+# A pipe holds 64 KiB by default. One that filled up is enlarged to this: more makes little difference, and
+# an unprivileged user has a limit for all pipes together (pipe(7)).
 _FILLED_BYTES = 64 * 1024
 _WIDENED_BYTES = 256 * 1024
 
 _SMALLEST_BYTES = 4 * 1024
 _LARGE_BYTES = 1 << 20
-_LONGEST_POLL_MS = (1 << 31) - 1
 
 
 class Buffer:
-    """Bytes that grow by reading into them, and are handed over without a copy.
+    """A buffer that grows while it is read into, and becomes a bytes object without a copy.
 
-    A BytesIO holds its contents in one bytes object. getbuffer() lets the kernel write into that
-    very object, growing moves pages and not their contents, and getvalue() gives the object away.
+    A BytesIO holds its contents in one bytes object. Through getbuffer() the kernel writes into that
+    object, growing it moves pages instead of copying, and getvalue() returns it.
 
-    What is to become text is only looked at and then let go. Much of it goes to a mapping of huge
-    pages, whose memory comes in a few page faults instead of thousands, which else take longer than
-    all the reading and decoding.
+    Data that will be decoded is needed only until then. When it is large it goes to a mapping of huge
+    pages: a few page faults instead of thousands, which would take longer than reading and decoding.
     """
 
     def __init__(self, *, becomes_text: bool = False) -> None:
@@ -40,7 +39,7 @@ class Buffer:
         self._capacity = 0
 
     def read_from(self, descriptor: int) -> int:
-        """One read(2) of all that there is room for: how many bytes came, 0 at the end."""
+        """One read(2) into all free space. Returns the number of bytes, 0 at the end."""
         if self.size == self._capacity:
             self._grow()
         count = os.readv(descriptor, (self._view[self.size :],))
@@ -48,7 +47,7 @@ class Buffer:
         return count
 
     def value(self) -> bytes:
-        """What was read so far. Reading may go on, and then leaves this as it is."""
+        """The bytes read so far; they do not change when reading goes on."""
         if self._map is not None:
             return bytes(self._contents())
         self._view.release()
@@ -57,11 +56,11 @@ class Buffer:
         return self._file.getvalue()
 
     def text(self, encoding: str, errors: str | None) -> str:
-        """What was read so far, decoded."""
+        """The bytes read so far, decoded."""
         return str(self._contents(), encoding, errors or "strict")
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Free the memory."""
         self._view.release()
         self._file.close()
         if self._map is not None:
@@ -75,9 +74,9 @@ class Buffer:
         if self._capacity < _LARGE_BYTES:
             self._grow_file(max(4 * self._capacity, _SMALLEST_BYTES))
         elif self._becomes_text:
-            self._grow_map(2 * self._capacity)  # which takes memory only where it is written to
+            self._grow_map(2 * self._capacity)  # pages that are not written use no memory
         else:
-            # Room is filled with zeros here, and so takes memory: of much, a sixteenth more.
+            # New space is filled with zeros and uses memory: so grow a large buffer by a sixteenth.
             self._grow_file(self._capacity + max(self._capacity >> 4, _LARGE_BYTES))
 
     def _grow_file(self, capacity: int) -> None:
@@ -101,18 +100,18 @@ class Buffer:
 
 
 class _End(Protocol):
-    """Our end of one of the child's pipes."""
+    """The parent's end of one of the child's pipes."""
 
     stream: IO[Any]
     descriptor: int
     events: int
 
     def move(self) -> bool:
-        """Move what can be moved; False when that was the last."""
+        """Read or write what is possible now; False when this end is done."""
 
 
 class _Output:
-    """What the child writes."""
+    """The parent's end of a pipe that the child writes to."""
 
     events = select.POLLIN
 
@@ -131,7 +130,7 @@ class _Output:
 
 
 class _Input:
-    """What the child reads."""
+    """The parent's end of a pipe that the child reads from."""
 
     events = select.POLLOUT
 
@@ -147,17 +146,17 @@ class _Input:
             count = os.write(self.descriptor, self._left)
         except BlockingIOError:
             return True
-        except BrokenPipeError:  # the child wants no more, which is its right
+        except BrokenPipeError:  # the child may close its end before it has read all
             return False
         self._left = self._left[count:]
         return len(self._left) > 0
 
 
 class Exchange:
-    """Feeds a child, and collects what it writes, until all its pipes are closed.
+    """Writes a child's input and reads its output until all its pipes are closed.
 
-    It can be left when a time is over, and gone on with. ``text``: whether output is decoded, as
-    the streams say. ``may_widen``: whether the pipes may be made larger when there is much to move.
+    It can stop at a deadline and be continued. ``text``: whether output is decoded, with the streams'
+    encoding. ``may_widen``: whether the pipes may be enlarged for much data.
 
     Source: pipe(7), poll(2), readv(2).
     """
@@ -188,14 +187,14 @@ class Exchange:
             self._poll.register(descriptor, end.events)
 
     def run(self, deadline: float | None = None, until: int | None = None) -> bool:
-        """Go on until all is moved, or until deadline, in seconds of time.monotonic().
+        """Read and write until all is done, or until deadline, in seconds of time.monotonic().
 
-        until: a descriptor; when it can be read, what is there is still moved, and that is all.
-        Returns whether all is moved.
+        until: a descriptor; when it can be read, available data is still read, and then this stops.
+        Returns whether all is done.
         """
         if until is not None:
             self._poll.register(until, select.POLLIN)
-        # A write that waits for room would keep what the child writes from being read.
+        # While a write blocks, the child's output would not be read.
         self._let_input_block(False)
         try:
             while self._open:
@@ -215,7 +214,7 @@ class Exchange:
         return True
 
     def so_far(self) -> tuple[bytes | None, bytes | None]:
-        """The bytes that came from stdout and stderr; None where none came."""
+        """The bytes read from stdout and stderr; None when there were none."""
         stdout, stderr = (
             end.buffer.value() if end is not None and end.buffer.size else None
             for end in self._outputs
@@ -223,16 +222,16 @@ class Exchange:
         return stdout, stderr
 
     def outcome(self) -> tuple[Any, Any]:
-        """All that came from stdout and stderr, None for one that is no pipe; nothing is kept here.
+        """The output of stdout and stderr, None for one that is not a pipe; frees the buffers.
 
-        Raises UnicodeDecodeError, and then it can be asked again.
+        Raises UnicodeDecodeError, and keeps the buffers then.
         """
         stdout, stderr = map(self._result, self._streams, self._outputs)
         self.close()
         return stdout, stderr
 
     def close(self) -> None:
-        """Let go of what has come: nobody will go on with this."""
+        """Free the buffers: this cannot be continued."""
         for end in self._outputs:
             if end is not None:
                 end.buffer.close()
@@ -248,13 +247,9 @@ class Exchange:
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def _ready(self, deadline: float | None) -> list[int]:
-        if deadline is None:
-            if len(self._open) == 1 and self._input is None:
-                return list(self._open)  # nothing else to look after: just read
-            ready = self._poll.poll()
-        else:
-            left_ms = max(0.0, deadline - time.monotonic()) * 1000
-            ready = self._poll.poll(math.ceil(min(left_ms, _LONGEST_POLL_MS)))
+        if deadline is None and len(self._open) == 1 and self._input is None:
+            return list(self._open)  # the only one: a blocking read needs no poll
+        ready = self._poll.poll(milliseconds_until(deadline))
         return [descriptor for descriptor, _ in ready]
 
     def _close(self, end: _End) -> None:
@@ -270,7 +265,7 @@ class Exchange:
 
 
 def raw_bytes(data: Any) -> memoryview:
-    """The memory of any object with a buffer, byte by byte; a copy only where it lies scattered."""
+    """The memory of an object with a buffer, as single bytes; a copy only if it is not contiguous."""
     view = memoryview(data)
     try:
         return view.cast("B")
@@ -279,7 +274,7 @@ def raw_bytes(data: Any) -> memoryview:
 
 
 def _fed(stream: IO[Any], data: memoryview | None, may_widen: bool) -> _Input | None:
-    """The input's end when there is something to send; else closed, so that the child sees the end."""
+    """The input's end when there is data to send; else it is closed, and the child reads end of file."""
     if data or not stream.closed:
         with contextlib.suppress(BrokenPipeError):
             stream.flush()
@@ -295,6 +290,6 @@ def _close_pipe(stream: IO[Any]) -> None:
 
 
 def _widen(descriptor: int) -> None:
-    # EPERM: the user has too much in pipes already. Then it stays as it is.
+    # EPERM: the user's limit for pipes is reached. Then the size stays.
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _WIDENED_BYTES)

@@ -1,4 +1,4 @@
-"""A program in a new task: all that the child does before its exec, decided before it exists."""
+"""A program in a new task: what the child does before its exec is decided before the clone call."""
 
 import errno
 import functools
@@ -48,36 +48,35 @@ from . import launching
 
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
-_ENTERING = -2  # the pid namespace could not be entered
-_AT_GATE = -3  # it ended where it waited
-_NO_HELPER = -4  # the thread that was to make it could not be made
+_ENTERING = -2  # the helper thread could not enter the pid namespace
+_AT_GATE = -3  # it ended while it waited at a gate
+_NO_HELPER = -4  # the helper thread could not be made
 
 _ENDS_OTHERWISE = PARENT | AUTOREAP
-# With these a child cannot name its maker by its pid, or may not look into it.
-_FAR_FROM_MAKER = PARENT | NEWPID | NEWUSER
+# A child with these does not know its maker's pid, or may not read its memory.
+_CANNOT_READ_MAKER = PARENT | NEWPID | NEWUSER
 
 
 _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
-# The errno of execve for a name that no directory of PATH has, some of which may not be searched.
+# The errnos of execve for a name in no directory of PATH; EACCES if one may not be searched.
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
 _OTHER_FILES = frozenset({"root", "namespaces"})
 _HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
 
-# Options for which a command holds descriptors.
+# Options for which a command opens descriptors.
 _HELD = frozenset({"cgroup", "namespaces"})
 
 
 class Command:
-    """A program and its surroundings, worked out once: spawn() makes a task of it, many times.
+    """A program and its options, prepared once: spawn() makes a task of it, many times.
 
-    argv: the program's words, the first of which is looked for along PATH when it has no slash.
-    options: see ramet.Options. What they say is taken as it is now: the environment, a user's
-    number, a file's descriptor, which must stay open for as long as the command is used. A command
-    does not change, and threads may share it. It holds descriptors of the cgroup and the namespaces
-    that were named by path or pid.
+    argv: the program and its arguments; a program without a slash is searched for along PATH. options: see
+    ramet.Options. They are evaluated now: the environment, the id of a user, the number of a descriptor,
+    which must stay open as long as the command is used. A command is immutable, and threads may share
+    it. It holds descriptors of the cgroup and the namespaces that were named by path or pid.
 
-    Raises TypeError, ValueError and UnknownNameError for what cannot be, before anything is made.
+    Raises TypeError, ValueError and UnknownNameError for invalid options, before any child is made.
 
     >>> Command(["true"]).spawn().wait().code
     0
@@ -88,14 +87,14 @@ class Command:
     def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
         self._argv = _words(argv)
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
-        self._asked = argv[0], options  # for an error: as the caller has put it
+        self._asked = argv[0], options  # for errors: as the caller gave them
         self._held: Descriptors | None = None
         validated: ValidatedOptions
         if not options:
             validated, self._made = _NO_OPTIONS, _plainly_made()
         else:
             validated = self._work_out(options)
-        if "user" in options:  # which is known to be there by now
+        if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
         told = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
         paths = _paths(self._argv, validated, options.get("env"))
@@ -103,7 +102,7 @@ class Command:
         self._plan = Plan([*self._made.steps.steps, self._exec])
 
     def _work_out(self, options: Options) -> ValidatedOptions:
-        """Everything but the program itself, whose options are returned."""
+        """Prepare all but the program itself; returns the options that concern the program."""
         program, around = _parted(options)
         kept_as = key(around)
         made = None if kept_as is None else _made_before.get(kept_as)
@@ -119,7 +118,7 @@ class Command:
         self._made = made
         return validate(program, OPTIONS) if program else _NO_OPTIONS
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute then
+    if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> object:
             from .._preflight.hints import no_attribute_of_command
@@ -131,17 +130,17 @@ class Command:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The program's words."""
+        """The program and its arguments."""
         return tuple(self._shown)
 
     @property
     def flags(self) -> CloneFlag:
-        """The clone flags that the clone call is asked for, those that the library adds among them."""
+        """The flags of the clone call, including those that the library adds."""
         return CloneFlag(self._made.request_flags)
 
     @property
     def steps(self) -> tuple[tuple[str, str | None], ...]:
-        """What the child will do, in order: as a SpawnError names it, and the file it is about."""
+        """The steps of the child, in order: each as a SpawnError names it, and the file that it uses."""
         return tuple(
             (label, None if file is None else os.fsdecode(file)) for label, file in self._labels()
         )
@@ -152,16 +151,16 @@ class Command:
     def spawn(self) -> Child[None]:
         """Make a task of it: clone(2) with VM|VFORK, then execve(2).
 
-        Returns the Child, which is the caller's: its program runs, or waits for start().
-        Raises CloneError when no child came, SpawnError (as subprocess does: a FileNotFoundError, a
-        PermissionError) when a step on its way to the program failed; nothing is left of it then.
+        Returns the Child, which the caller waits for: its program runs, or it waits for start().
+        Raises CloneError when no child was made; SpawnError (also a FileNotFoundError or PermissionError,
+        as in subprocess) when a step before the program failed, and the child has been reaped then.
         Needs: what the options need.
         Source: clone(2), execve(2).
         """
         return make_child(self.new_child(), self.launch)
 
     def new_child(self) -> Child[None]:
-        """The handle of a child that is to be made; the library's own."""
+        """The handle of a child that will be made; the library's own."""
         if unreaped:
             reap_ended()
         made = self._made
@@ -171,7 +170,7 @@ class Command:
         return child
 
     def launch(self, child: Child[None]) -> None:
-        """Make that child; the library's own."""
+        """Make the child of that handle; the library's own."""
         made = self._made
         if made.is_guided():
             run_blocking(cast(Launch, begin(self, child, None)).arrive, child, BLOCKING)
@@ -181,19 +180,19 @@ class Command:
             self._fail(child, failed)
 
     def _fail(self, child: Child[None], failed: launching.Report) -> NoReturn:
-        """Raise what it means that this step has failed with that errno."""
+        """Raise the error for the failed step and its errno."""
         step, number = failed
         if step == _NO_HELPER:
             raise spawn_error("clone(THREAD) of a helper", number, reason=_WHY_NO_HELPER)
         if step == _ENTERING:
             raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
         child.wait()
-        raise self._told(*self._labels()[step], number)
+        raise self._error_of(*self._labels()[step], number)
 
     def _labels(self) -> "list[tuple[str, Text | None]]":
         return [*self._made.steps.labels, ("execve", None)]
 
-    def _told(self, label: str, file: "Text | None", number: int) -> SpawnError:
+    def _error_of(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
         argv0, options = self._asked
         reason = likely_reason(label, number)
@@ -202,17 +201,17 @@ class Command:
             if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
                 words = self._shown[0].split()
                 reason = (
-                    f"no program has this whole line as its name: its words are {words}, and a "
-                    "shell takes it whole (shell=True, sh -c)"
+                    f"no program has this name; to run a command line, pass its words {words}, "
+                    "or use a shell (shell=True, sh -c)"
                 )
-            elif number == errno.EACCES and self._is_looked_for_from_here():
+            elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
         return spawn_error(label, number, named, reason)
 
-    def _is_looked_for_from_here(self) -> bool:
-        """Whether the names of its files mean the same to this process."""
+    def _finds_same_files(self) -> bool:
+        """Whether the paths of the program mean the same files to this process."""
         options = self._asked[1]
         if not _OTHER_FILES.isdisjoint(options):
             return False
@@ -239,9 +238,9 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
 
 
 class Launch:
-    """The way of a child to its program, while its parent has a part in it or goes on.
+    """A launch in which the parent opens gates, or goes on meanwhile.
 
-    It does not keep the child, which keeps it while it waits for its start.
+    It does not refer to the child: the child refers to it while it waits for start().
     """
 
     __slots__ = ("_command", "_made", "_underway")
@@ -252,7 +251,7 @@ class Launch:
         self._underway = underway
 
     async def arrive(self, child: Child[None], waits: Waits) -> None:
-        """It is at its program, or before it where it shall wait."""
+        """Wait until the program runs, or the child is at the gate of start()."""
         made = self._made
         if made.setup.maps_by_parent:
             await self._at(MAPS_GATE, child, waits)
@@ -269,7 +268,7 @@ class Launch:
             await self.start(child, waits)
 
     async def start(self, child: Child[None], waits: Waits) -> None:
-        """It passes its last gate; one that is stopped goes on when it is resumed."""
+        """Open the last gate; a child that is stopped passes it when it is resumed."""
         if self._made.waits_for_start and (status := child.poll()) is not None:
             raise _ended_early(status)
         self._underway.open(START_GATE)
@@ -292,29 +291,29 @@ class Launch:
         self._see(child, await waits.reach(self._underway, gate))
 
     def _see(self, child: Child[None], report: launching.Report) -> None:
-        """It is on its way, or at its program; or it has failed."""
+        """Raise if a step has failed."""
         if report[0] not in {_NO_FAILURE, _AT_GATE}:
             self._command._fail(child, report)
 
 
 _WHY_NO_HELPER = (
-    "a thread is needed to make this child, and could not be made (after unshare(NEWPID) none can)"
+    "the helper thread that makes this child could not be made (after unshare(NEWPID) none can)"
 )
 
 
 def _ended_early(status: ExitStatus) -> SpawnError:
-    return spawn_error("start", errno.ESRCH, reason=f"it ended before its program: {status}")
+    return spawn_error("start", errno.ESRCH, reason=f"the child ended before its program: {status}")
 
 
 class _Made:
-    """What a command asks of the kernel, and how."""
+    """What a command asks of the kernel, prepared."""
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.validated = validated
         self.flags = flags = _checked_flags(validated)
         self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)
-        moves = Moves(validated, may_fetch=has_close_range() and not flags & _FAR_FROM_MAKER)
+        moves = Moves(validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER)
         shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
         asked = flags & ~SIGNAL_BITS
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
@@ -350,7 +349,7 @@ class _Made:
         )
         gated = self.last_gate or maps_by_parent
         entered = pid_namespace != _NO_DESCRIPTOR
-        # A parent-death signal follows the thread whose child it is, which may be a helper.
+        # The kernel sends a parent-death signal at the end of the parent thread, which may be a helper.
         of_process = bool(validated.get("die_with_parent")) or (
             "pdeathsig" in validated and (gated or entered)
         )
@@ -358,22 +357,22 @@ class _Made:
             gated, of_process, "oom_score_adj" in validated, pid_namespace
         )
         self.has_gates_or_enters = gated or entered
-        # All others' ends have more to tell, or are told by a poll of the pidfd alone.
+        # The end of any other child needs more than one waitid() by the core.
         self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
         self.steps = steps_of(self.setup)
 
     def is_guided(self) -> bool:
-        """Whether there is more to its launch than a clone call by the calling thread.
+        """Whether its launch is more than one clone call of the calling thread.
 
-        A child of the main thread follows the process by itself.
+        The parent-death signal of a child of the main thread comes at the end of the process.
         """
         if not self.manner.follows_process:
             return self.has_gates_or_enters
         return self.has_gates_or_enters or get_native_id() != os.getpid()
 
 
-# To work out a setup takes longer than all else of a command, and many programs have the same: so
-# setups are kept by a key of their options.
+# Preparing the setup takes most of the time of making a command, and many programs have the same options:
+# so it is cached by these.
 _OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
 _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
@@ -386,7 +385,7 @@ def _plainly_made() -> _Made:
 
 
 def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The options of the program, and all others."""
+    """The options that concern the program, and all others."""
     if _OF_THE_PROGRAM.isdisjoint(options):
         return {}, options
     program: dict[str, Any] = {}
@@ -444,7 +443,7 @@ def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
 def _paths(
     argv: tuple[bytes, ...], validated: ValidatedOptions, env: Environment | None
 ) -> tuple[bytes, ...]:
-    """Where the program may be: a name without a slash is looked for along PATH."""
+    """The paths to try: a name without a slash is searched for along PATH."""
     program: bytes = validated.get("executable", argv[0])
     if not program:
         return (b"",)

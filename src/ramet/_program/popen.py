@@ -1,4 +1,4 @@
-"""Popen: a program in a new task, in subprocess's manners."""
+"""Popen: a program in a new task, with the interface of subprocess.Popen."""
 
 import contextlib
 import io
@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from .._kernel.timeouts import checked_timeout
@@ -37,31 +36,31 @@ _LAST_ID = (1 << 32) - 2
 
 
 class Popen(subprocess.Popen[AnyStr]):
-    """A program in a new task: clone(2) with VM|VFORK and execve(2), in subprocess.Popen's manners.
+    """A program in a new task: clone(2) with VM|VFORK and execve(2), used as subprocess.Popen.
 
-    All parameters of subprocess.Popen, and all further ones of ramet.Options, by name. It waits
-    through a pidfd, so a timeout does not poll. preexec_fn: a function that the child calls before
-    its exec, after all else but the closing of descriptors. For its sake the child is a copy of this
-    process, which takes as long as a fork; a PreexecWarning names what to say instead.
+    All parameters of subprocess.Popen, and those of ramet.Options by name. It waits on a pidfd: a timeout
+    does not poll. preexec_fn: a function that the child calls before its exec, after all other steps
+    but the closing of descriptors. With it the child is a copy of this process, which takes as long as a
+    fork; a PreexecWarning names the options to use instead.
 
-    start: with False the child waits before its program until start(). Until then its pipes stay open
-    and say nothing: a read of ``stdout`` waits for ever. The end of a ``with`` block kills it then.
+    start: with False the child waits before its program until start(). Until then its pipes are open and
+    empty: a read of ``stdout`` waits for ever. The end of a ``with`` block kills a child that still waits.
 
-    ``pidfd`` is the child's descriptor until it has been waited for; ``exit_status`` then says how
-    it ended, with its rusage. Where the kernel gives no status (PARENT) the returncode is 0, as
-    subprocess has it, and ``exit_status.reason`` is "unknown".
+    ``pidfd``: of the child, until it has been waited for; ``exit_status``: how it ended, with its rusage.
+    When the kernel reports no status (PARENT) the returncode is 0, as in subprocess, and
+    ``exit_status.reason`` is "unknown".
 
-    Raises what subprocess.Popen raises, as SpawnError (with the step that failed) for what fails in
-    the child, and CloneError for what the kernel refuses; SubprocessError when preexec_fn raised.
+    Raises what subprocess.Popen raises: SpawnError, which names the step, for a failure in the child;
+    CloneError when the kernel refuses the clone call; SubprocessError when preexec_fn raised.
     Needs: what the options need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
 
-    # What subprocess.Popen sets on each object. It is not called: most of it stays as it is here.
+    # subprocess.Popen.__init__() sets these on each object. It is not called, and few change here.
     stdin: IO[AnyStr] | None = None
     stdout: IO[AnyStr] | None = None
     stderr: IO[AnyStr] | None = None
-    pid: int = None  # type: ignore[assignment] # until there is a child, as subprocess has it
+    pid: int = None  # type: ignore[assignment] # until there is a child, as in subprocess
     returncode: int | Any = None
     encoding: str | None = None
     errors: str | None = None
@@ -106,7 +105,7 @@ class Popen(subprocess.Popen[AnyStr]):
         *more: Any,
         **options: "Unpack[types.PopenInEither]",
     ) -> None: ...
-    def __init__(  # type: ignore[misc] # also by place  # noqa: C901, PLR0912, PLR0917 - as subprocess has them
+    def __init__(  # type: ignore[misc] # positional as well  # noqa: C901, PLR0912, PLR0917 - the parameters of subprocess
         self,
         args: Any,
         bufsize: int | None = -1,
@@ -141,7 +140,7 @@ class Popen(subprocess.Popen[AnyStr]):
             options["preexec_fn"] = preexec_fn
         if startupinfo is not None or creationflags != 0:
             raise ValueError("startupinfo and creationflags are only supported on Windows")
-        if subprocess._active:  # type: ignore[attr-defined] # forgotten ones wait there
+        if subprocess._active:  # type: ignore[attr-defined] # dropped ones, not reaped yet
             subprocess._cleanup()  # type: ignore[attr-defined]
         self.args = args
         self.pipesize = _size("pipesize", pipesize)
@@ -156,7 +155,7 @@ class Popen(subprocess.Popen[AnyStr]):
             options["pass_fds"] = pass_fds
         elif not close_fds:
             options["close_fds"] = False
-        # Only what is not as always: the common program has nothing to say here.
+        # Only what differs from the default: most programs need no option at all.
         if executable is not None:
             options["executable"] = executable
         if cwd is not None:
@@ -183,8 +182,8 @@ class Popen(subprocess.Popen[AnyStr]):
                 self._execute_child(argv, options)
             else:
                 self._execute_with_stdio(argv, options, (stdin, stdout, stderr), bufsize)
-        except BaseException:  # whatever a signal's handler raises, nothing is left
-            self._abandon_child()
+        except BaseException:  # a signal handler may raise, too: no child must be left
+            self._discard_child()
             raise
 
     @property
@@ -194,26 +193,26 @@ class Popen(subprocess.Popen[AnyStr]):
 
     @property
     def exit_status(self) -> ExitStatus | None:
-        """How it ended, None while it has not been waited for."""
+        """How it ended; None until it has been waited for."""
         return None if self._child is None else self._child.exit_status
 
     def fileno(self) -> int:
-        """The pidfd, readable when the child has ended: for any selector. Source: pidfd_open(2)."""
+        """The pidfd, which becomes readable when the child has ended. Source: pidfd_open(2)."""
         if self._child is None:
-            raise ValueError("no child was made")
+            raise ValueError("this Popen has no child: none was made")
         return self._child.fileno()
 
     def start(self) -> None:
         """Let a child made with start=False go on to its program: Child.start().
 
-        Raises SpawnError when its program cannot be.
+        Raises SpawnError when the program cannot be executed.
         Source: futex(2), execve(2).
         """
         if self._child is not None:
             self._child.start()
 
     def send_signal(self, sig: int) -> None:
-        """Send it a signal; without effect when it has ended. Source: pidfd_send_signal(2)."""
+        """Send it a signal; does nothing when it has ended. Source: pidfd_send_signal(2)."""
         if self._child is not None and self.poll() is None:
             self._child.send_signal(sig)
 
@@ -223,7 +222,7 @@ class Popen(subprocess.Popen[AnyStr]):
             self._child.terminate()
 
     def kill_tree(self, timeout: float | None = None, *, orphans: Subreaper | None = None) -> None:
-        """Kill it and all that it started, as Child.kill_tree() says; wait() for it afterwards.
+        """Kill it and all processes that it started: Child.kill_tree(); wait() for it afterwards.
 
         Source: pidfd_send_signal(2), Documentation/admin-guide/cgroup-v2.rst.
         """
@@ -231,10 +230,10 @@ class Popen(subprocess.Popen[AnyStr]):
             self._child.kill_tree(timeout, orphans=orphans)
 
     def wait(self, timeout: float | None = None) -> int:
-        """As subprocess.Popen.wait(), with a TimeoutExpired that is Ramet's as well; never polls.
+        """As subprocess.Popen.wait(), without polling; it raises ramet.TimeoutExpired.
 
-        timeout: in seconds, None for ever; one that is negative is over at once, as with subprocess.
-        Raises ValueError for one made with start=False that was not started, without a timeout.
+        timeout: in seconds, None for ever; a negative one is over at once, as in subprocess.
+        Raises ValueError, without a timeout, for a child made with start=False that was not started.
         """
         deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
         try:
@@ -250,11 +249,10 @@ class Popen(subprocess.Popen[AnyStr]):
     ) -> tuple[AnyStr, AnyStr]:
         """Send input, read stdout and stderr to their end, and wait: subprocess.Popen.communicate.
 
-        input: any object with a buffer, which is not copied; a str in text mode. timeout: in
-        seconds, None for ever. Returns what came from stdout and from stderr, None for one that is
-        no pipe.
-        Raises TimeoutExpired (the child runs on), which has the output so far as bytes; called once
-        more, it goes on where it was, and loses nothing. ValueError as wait() does.
+        input: an object with a buffer, which is not copied; a str in text mode. timeout: in seconds, None
+        for ever. Returns the output of stdout and of stderr, None for one that is not a pipe.
+        Raises TimeoutExpired (the child runs on), which has the output so far as bytes; when called again,
+        it continues and loses no output. ValueError as wait() does.
         Source: poll(2), pipe(7).
         """
         deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
@@ -270,22 +268,17 @@ class Popen(subprocess.Popen[AnyStr]):
             self._be_patient(deadline)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Nobody will start it after the block, and to wait for its end would be for ever.
+    def __exit__(self, *raised: object) -> None:
+        # After the block no code calls start(), and a wait for its end would never return.
         if self._child is not None and self._child.waits_for_start():
             self._child.kill()
-        super().__exit__(kind, error, traceback)
+        super().__exit__(*raised)  # type: ignore[arg-type]
 
     def __del__(self, *_: Any) -> None:
         if self.returncode is None:
-            super().__del__()  # warns, and keeps it until it can be reaped
+            super().__del__()  # warns, and keeps it in subprocess._active until it is reaped
 
-    # Clone call.
+    # ---- the clone call
 
     def _choose_text(
         self, text: Any, universal_newlines: Any, encoding: str | None, errors: str | None
@@ -306,22 +299,22 @@ class Popen(subprocess.Popen[AnyStr]):
 
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
         if "preexec_fn" in options:
-            from . import preexec  # few have one, and it takes time to import
+            from . import preexec  # rarely used, and slow to import
 
             preexec.warn()
             function = options.pop("preexec_fn")
-            command = self._asked_for(argv, options)
+            command = self._command_for(argv, options)
             child = self._child = command.new_child()
             preexec.launch(command, function, child)
         else:
-            command = self._asked_for(argv, options)
+            command = self._command_for(argv, options)
             child = self._child = command.new_child()
             command.launch(child)
         self.pid = child.pid
         self._child_created = True
 
-    def _asked_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
-        if "argv" in options:  # which is Command's own first word
+    def _command_for(self, argv: list[Any], options: dict[str, Any]) -> Command:
+        if "argv" in options:  # the name of Command's first parameter
             raise unknown("argv", OPTIONS)
         command = Command(argv, **options)
         sys.audit(
@@ -333,7 +326,7 @@ class Popen(subprocess.Popen[AnyStr]):
         )
         return command
 
-    def _abandon_child(self) -> None:
+    def _discard_child(self) -> None:
         child, self._child, self._child_created = self._child, None, False
         if child is not None:
             child.discard()
@@ -350,7 +343,7 @@ class Popen(subprocess.Popen[AnyStr]):
             self._execute_child(argv, options)
             self._close_childs_ends(ends)
         except BaseException:
-            self._abandon(_by_name(ends[1], ends[2], ends[4]) if owned is None else owned)
+            self._close_our_ends(_by_name(ends[1], ends[2], ends[4]) if owned is None else owned)
             self._close_childs_ends(ends)
             raise
 
@@ -377,15 +370,15 @@ class Popen(subprocess.Popen[AnyStr]):
                 )
                 setattr(self, name, stream)
 
-    def _abandon(self, owned: dict[str, int]) -> None:
-        """Close our ends of the pipes of a child that did not come to be."""
+    def _close_our_ends(self, owned: dict[str, int]) -> None:
+        """Close the parent's ends of the pipes of a child that was not made."""
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
         while owned:
             os.close(owned.popitem()[1])
 
-    # The exchange.
+    # ---- the exchange of input and output
 
     def _communicate(
         self,
@@ -394,7 +387,7 @@ class Popen(subprocess.Popen[AnyStr]):
         timeout: float | None,
     ) -> tuple[Any, Any]:
         if self._exchange is None:
-            if deadline is None and self._is_best_left_to_a_stream():
+            if deadline is None and self._has_one_stream_to_use():
                 return self._use_the_stream(input)
             self._exchange = Exchange(
                 self.stdin,
@@ -414,10 +407,10 @@ class Popen(subprocess.Popen[AnyStr]):
         self._exchange = None
         return output
 
-    def _is_best_left_to_a_stream(self) -> bool:
-        """Whether there is one pipe only, and all is to go through its stream, not its descriptor.
+    def _has_one_stream_to_use(self) -> bool:
+        """Whether there is one pipe only, to be read or written through its stream, not its descriptor.
 
-        So subprocess has it, and nothing is lost of what a readline() has left in the buffer.
+        As in subprocess: so what a readline() has left in the buffer is not lost.
         """
         used = [stream for stream in (self.stdin, self.stdout, self.stderr) if stream is not None]
         return len(used) == 1 and (used[0] is self.stdin or streams.was_read(used[0]))
@@ -434,7 +427,9 @@ class Popen(subprocess.Popen[AnyStr]):
             return None
         if self.text_mode:
             if not isinstance(data, str):
-                raise TypeError(f"in text mode input is a str, not {type(data).__name__}")
+                raise TypeError(
+                    f"invalid input: expected a str in text mode, got {type(data).__name__}"
+                )
             data = data.encode(self.stdin.encoding, self.stdin.errors)  # type: ignore[attr-defined] # of a text stream
         return raw_bytes(data)
 
@@ -444,14 +439,14 @@ class Popen(subprocess.Popen[AnyStr]):
         return TimeoutExpired(self.args, timeout, *self._exchange.so_far())
 
     def _be_patient(self, deadline: float | None) -> None:
-        """The first ^C went to the child as well, most likely: it has a moment to end (bpo-25942)."""
+        """After the first ^C wait a moment: the child probably got it, too, and ends (bpo-25942)."""
         seconds, self._sigint_wait_secs = self._sigint_wait_secs, 0
         if deadline is not None:
             seconds = min(seconds, deadline - time.monotonic())
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._wait(timeout=seconds)
 
-    # What subprocess.Popen's own methods call: the same on CPython 3.11 to 3.15.
+    # ---- called by methods of subprocess.Popen on CPython 3.11 to 3.15
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         if self.returncode is None and self._child is not None:
@@ -461,7 +456,7 @@ class Popen(subprocess.Popen[AnyStr]):
     def _wait(self, timeout: float | None) -> int:
         if self.returncode is None and self._child is not None:
             try:
-                # What is left of a time may be less than nothing.
+                # The time left until a deadline may be negative.
                 self._note(self._child.wait(None if timeout is None else max(0.0, timeout)))
             except TimeoutExpired:
                 assert timeout is not None
@@ -480,7 +475,7 @@ def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
 
 
 def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:
-    if isinstance(args, (list, tuple)):  # first: to ask for PathLike takes ten times as long
+    if isinstance(args, (list, tuple)):  # first: the check for PathLike takes ten times as long
         words = list(args)
     elif isinstance(args, str | bytes | os.PathLike):
         if shell and isinstance(args, os.PathLike):
@@ -491,7 +486,7 @@ def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:
     if shell:
         return [shell_path or _SHELL, "-c", *words]
     if not words:
-        raise ValueError("args is empty: it needs at least the name of the program")
+        raise ValueError("invalid args: expected at least the name of the program, got none")
     return words
 
 
@@ -501,13 +496,13 @@ def _size(name: str, size: int | None) -> int:
     if not isinstance(size, int):
         hint = ""
         if name == "bufsize" and isinstance(size, str | bytes):
-            hint = ": the words of a program are one list, run(['echo', 'hi'])"
+            hint = ": pass program and arguments as one list, run(['echo', 'hi'])"
         raise TypeError(f"{name} must be an integer{hint}")
     return size
 
 
 def _seconds(timeout: float) -> float:
-    """The timeout as it is, if it is a number; one below 0 is over, as subprocess has it."""
+    """The timeout itself, if it is a number; a negative one is over at once, as in subprocess."""
     try:
         checked_timeout(timeout)
     except ValueError:
@@ -517,7 +512,7 @@ def _seconds(timeout: float) -> float:
 
 
 def _not_negative(what: str, name: str | int) -> str | int:
-    """A number below 0 is a ValueError for subprocess; one above is an OverflowError for both."""
+    """ValueError below 0, as in subprocess; a number that is too large is an OverflowError in both."""
     if isinstance(name, int) and name < 0:
         raise ValueError(f"a {what} ID cannot be negative, got {name}")
     return name
@@ -529,5 +524,5 @@ def _groups(extra_groups: Iterable[str | int]) -> list[str | int]:
     groups = [_not_negative("group", group) for group in extra_groups]
     for group in groups:
         if isinstance(group, int) and group > _LAST_ID:
-            raise ValueError(f"extra_groups: a group ID is at most {_LAST_ID}, not {group}")
+            raise ValueError(f"invalid extra_groups: expected IDs up to {_LAST_ID}, got {group}")
     return groups

@@ -1,7 +1,7 @@
-"""The options of Popen, run and their kin as type checkers see them; at run time nobody imports this.
+"""The options of Popen, run() and the like for type checkers; not imported at run time.
 
-What comes of a program is str or bytes by four of them, as in subprocess: hence five sets of those
-four, and one for who cannot tell. Each goes with Popen's other options, and with run's.
+Four of them decide between str and bytes output, as in subprocess: hence five sets of those four, and one
+for callers that cannot know. Each is combined with Popen's other options, and with run()'s.
 """
 
 from collections.abc import Callable, Sequence

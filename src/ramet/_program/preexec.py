@@ -1,9 +1,9 @@
-"""preexec_fn: a program before which a Python function runs in its child, as subprocess has it.
+"""preexec_fn: a Python function that the child calls before its exec, as in subprocess.
 
-The child is a copy of this process, made by libc's fork with all its handlers. There it does what
-the options say, then calls the function, closes what shall not stay open, and execs: subprocess's
-order. What fails is told by a pipe that the exec closes, in numbers and text, since a function that
-has given up its rights is not to be trusted with more.
+The child is a copy of this process, made by libc's fork with all its handlers. It carries out the options'
+steps, calls the function, closes descriptors, and execs: the order of subprocess. It reports a failure
+through a pipe that the exec closes, as numbers and text: a child that has given up rights must not send
+a pickle.
 """
 
 import fcntl
@@ -41,9 +41,9 @@ _IN_FUNCTION = -1  # the step of one whose function raised; its traceback follow
 _MOST_TEXT_BYTES = 1 << 12
 
 
-# The writing end of the pipe, by the thread that makes a child: any other copy of this process that had
-# it would keep that thread waiting for as long as the copy lives. It goes by its inode, too, since a copy
-# may come just when the end is closed.
+# The write end of the pipe and its inode, by the thread that makes a child. A copy of this process that
+# another thread makes closes it: else the first thread would wait as long as that copy lives. The inode
+# tells whether the number is still that pipe, since the copy may be made just when it is closed.
 _ends: dict[int, tuple[int, int]] = {}
 _NO_THREAD = 0
 
@@ -60,29 +60,29 @@ os.register_at_fork(after_in_child=_close_others_ends)
 
 
 def warn() -> None:
-    """Say that there is a better way."""
+    """Warn, and name the options to use instead."""
     warn_at_caller(
-        "preexec_fn takes a copy of this process for each program, in which locks of other threads "
+        "preexec_fn copies this process for each program, and in the copy locks of other threads "
         f"may stay locked; options do nearly all that it is used for: {in_place_of_preexec_fn()}",
         PreexecWarning,
     )
 
 
 def launch(command: Command, preexec_fn: Callable[[], object], child: Child[None]) -> None:
-    """command.launch() by a copy of this process that calls the function before its exec.
+    """command.launch() with a copy of this process as child, which calls the function before its exec.
 
-    Raises SubprocessError when the function raises, with its traceback as a note; ValueError for
-    options that such a child cannot have; else as Command.spawn() does.
+    Raises SubprocessError when the function raises, with its traceback as a note; ValueError for options
+    that cannot be combined with it; else as Command.spawn() does.
     Source: fork(2), execve(2).
     """
     way = _Launch(command, preexec_fn)
     pipe: list[int] = []
     try:
         pipe += os.pipe2(os.O_CLOEXEC)
-        way.make_room(pipe)
+        way.move_up(pipe)
         way.copy(child)
         os.close(pipe.pop())
-        del _ends[get_ident()]  # not before: a copy that another thread makes closes it by this
+        del _ends[get_ident()]  # after the close: a copy by another thread closes it by this entry
         report = _all_of(pipe[0])
         os.close(pipe.pop())
     finally:
@@ -95,7 +95,7 @@ def launch(command: Command, preexec_fn: Callable[[], object], child: Child[None
 
 
 class _Launch:
-    """What the child will do, worked out before it exists."""
+    """What the child will do, prepared before the clone call."""
 
     def __init__(self, command: Command, preexec_fn: Callable[[], object]) -> None:
         self._command = command
@@ -103,12 +103,12 @@ class _Launch:
         self._made = made = command._made
         if shared := made.flags & _SHARED:
             raise ValueError(
-                f"with preexec_fn the child is a copy: it cannot have {CloneFlag(shared)}"
+                f"preexec_fn cannot be combined with {CloneFlag(shared)}: it needs a copy as child"
             )
         if made.has_gates_or_enters or made.manner.follows_process:
             raise ValueError(
-                "with preexec_fn there is no start=False, die_with_parent, pid namespace to join, "
-                "or id map that a helper must write"
+                "preexec_fn cannot be combined with start=False, die_with_parent, a pid namespace to join, "
+                "or an id map that a helper program writes"
             )
         self._moves = Moves(made.validated)
         first = Moves({**made.validated, "close_fds": False})
@@ -117,8 +117,8 @@ class _Launch:
         self._report = -1
         self._closing = Steps()
 
-    def make_room(self, pipe: list[int]) -> None:
-        """Have our end of the pipe above all numbers that the child is to have."""
+    def move_up(self, pipe: list[int]) -> None:
+        """Move the write end of the pipe above all descriptors that the child will have."""
         pipe.append(fcntl.fcntl(pipe[1], fcntl.F_DUPFD_CLOEXEC, self._moves.above))
         self._report = pipe[2]
         os.close(pipe.pop(1))
@@ -126,7 +126,7 @@ class _Launch:
             self._moves.close(self._closing, also=(self._report,))
 
     def copy(self, child: Child[None]) -> None:
-        """Make the child, which alone has the other end of the pipe then."""
+        """Make the child, the only process with a write end of the pipe."""
         _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
         made = self._command._made
         request = requested(made.flags)
@@ -144,8 +144,8 @@ class _Launch:
         child._outcome = None
 
     def _become(self) -> None:
-        """In the child: become the program, or tell why not."""
-        gc.disable()  # what it would finalize is the caller's
+        """In the child: become the program, or report why not."""
+        gc.disable()  # finalizers belong to the caller's process
         _ends[_NO_THREAD] = _ends.pop(
             get_ident()
         )  # a copy that the function makes has no part in it
@@ -163,12 +163,12 @@ class _Launch:
             # Now, since the function may have changed the environment.
             last = Plan([*self._closing.steps, self._command._exec])
         except BaseException as error:
-            return _REPORT.pack(_IN_FUNCTION, 0) + _told(error)
+            return _REPORT.pack(_IN_FUNCTION, 0) + _text_of(error)
         step, number = _core.do_steps(last)
         return _REPORT.pack(len(self._steps.steps) + step, number)
 
     def fail(self, report: bytes) -> NoReturn:
-        """Raise what the child has told."""
+        """Raise the error that the child reported."""
         step, number = _REPORT.unpack_from(report)
         if step == _IN_FUNCTION:
             error = subprocess.SubprocessError("Exception occurred in preexec_fn.")
@@ -180,18 +180,18 @@ class _Launch:
             ("execve", None),
         ]
         label, file = labels[step]
-        raise self._command._told(label, file, number)
+        raise self._command._error_of(label, file, number)
 
 
 def _all_of(descriptor: int) -> bytes:
-    told = b""
+    report = b""
     while more := os.read(descriptor, _MOST_TEXT_BYTES):
-        told += more
-    return told
+        report += more
+    return report
 
 
-def _told(error: BaseException) -> bytes:
-    """The end of its traceback, which says most."""
+def _text_of(error: BaseException) -> bytes:
+    """The last part of its traceback."""
     import traceback
 
     try:

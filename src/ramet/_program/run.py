@@ -1,4 +1,4 @@
-"""run, call, check_call, check_output and their kin: a program from its beginning to its end."""
+"""run, call, check_call, check_output, getoutput, getstatusoutput: a program run to its end."""
 
 import contextlib
 import signal
@@ -47,14 +47,13 @@ def run(
     kill_tree: bool = False,
     **options: Any,
 ) -> "subprocess.CompletedProcess[Any]":
-    """Run a program in a new task and wait for its end, with its output if wanted: subprocess.run.
+    """Run a program in a new task, wait for its end, and collect its output: subprocess.run.
 
-    All parameters of subprocess.run, and those of Popen. input: any object with a
-    buffer, or a str in text mode. timeout: in seconds; when it is over the child is killed and
-    reaped, and TimeoutExpired has its output so far. kill_after: in seconds; then it gets SIGTERM at
-    the end of the timeout, and is killed when it has not ended that long after. kill_tree: whether
-    not only the child is killed, but all that it has started, as Child.kill_tree() says; with
-    kill_after, too, they all get SIGTERM first, and their time.
+    All parameters of subprocess.run, and those of Popen. input: an object with a buffer, or a str in
+    text mode. timeout: in seconds; when it is over the child is killed and reaped, and TimeoutExpired has
+    its output so far. kill_after: in seconds; with it the child gets SIGTERM when the timeout is over, and
+    is killed if it has not ended so long after that. kill_tree: whether all processes that the child
+    started are killed as well, see Child.kill_tree(); with kill_after they all get SIGTERM first.
 
     Returns a subprocess.CompletedProcess.
     Raises as Popen does, and CalledProcessError with check.
@@ -63,15 +62,10 @@ def run(
     """
     refuse_start(options)
     end = _End(kill_after, kill_tree)
-    if input is not None:
-        if options.get("stdin") is not None:
-            raise ValueError("stdin and input arguments may not both be used.")
-        options["stdin"] = subprocess.PIPE
-    if capture_output:
-        if options.get("stdout") is not None or options.get("stderr") is not None:
-            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-        options["stdout"] = options["stderr"] = subprocess.PIPE
-    process = Popen.__new__(Popen)  # there before its child: whatever is raised then, it is ended
+    add_pipes(options, has_input=input is not None, capture_output=capture_output)
+    process = Popen.__new__(
+        Popen
+    )  # it exists before its child, so that an exception can end the child
     with process:
         try:
             Popen.__init__(process, args, *more, **options)
@@ -81,7 +75,7 @@ def run(
             process.wait()
             raise
         except BaseException:
-            end.kill(process)  # and leaving the block waits, unless it was a ^C
+            end.kill(process)  # leaving the block waits for it, unless it was a ^C
             raise
     done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
     if check:
@@ -122,7 +116,7 @@ def call(
 
 
 def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]") -> int:
-    """Run a program, which is to succeed: subprocess.check_call.
+    """Run a program that must succeed: subprocess.check_call.
 
     As call(), and returns 0.
     Raises as call() does, and CalledProcessError when the returncode is not 0.
@@ -152,7 +146,7 @@ def check_output(
     args: "Argv", bufsize: int, /, *more: Any, **options: "Unpack[types.RunInEither]"
 ) -> "Any": ...
 def check_output(args: Any, *more: Any, timeout: float | None = None, **options: Any) -> Any:
-    """Run a program, which is to succeed, for its standard output: subprocess.check_output.
+    """Run a program that must succeed, and return its standard output: subprocess.check_output.
 
     The parameters are run()'s, without stdout and check.
     Returns bytes, or a str in text mode.
@@ -163,7 +157,7 @@ def check_output(args: Any, *more: Any, timeout: float | None = None, **options:
     for taken in ("stdout", "check"):
         if taken in options:
             raise ValueError(f"{taken} argument not allowed, it will be overridden.")
-    if "input" in options and options["input"] is None:  # given like this it means: nothing
+    if "input" in options and options["input"] is None:  # as in subprocess: empty input
         is_text = any(
             options.get(word) for word in ("text", "universal_newlines", "encoding", "errors")
         )
@@ -178,7 +172,7 @@ def getstatusoutput(
     errors: str | None = None,
     **options: "Unpack[types.RunOptions]",
 ) -> tuple[int, str]:
-    """What a command of the shell gives, stdout and stderr together: subprocess.getstatusoutput.
+    """Run a shell command; returncode and output, stdout and stderr together: subprocess.getstatusoutput.
 
     Further options are Popen's. Returns the returncode, and the text without its last newline.
     Needs: what the options need.
@@ -212,18 +206,30 @@ def getoutput(
     return getstatusoutput(cmd, encoding=encoding, errors=errors, **options)[1]
 
 
+def add_pipes(options: dict[str, Any], *, has_input: bool, capture_output: bool) -> None:
+    """Set the streams that need a pipe; ValueError if others were given. The library's own."""
+    if has_input:
+        if options.get("stdin") is not None:
+            raise ValueError("stdin and input arguments may not both be used.")
+        options["stdin"] = subprocess.PIPE
+    if capture_output:
+        if options.get("stdout") is not None or options.get("stderr") is not None:
+            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+        options["stdout"] = options["stderr"] = subprocess.PIPE
+
+
 def refuse_start(options: Mapping[str, Any]) -> None:
-    """ValueError for start=False, where nobody could call start(); the library's own."""
+    """ValueError for start=False, where start() could not be called; the library's own."""
     start = options.get("start")
     if start is not None and not start:
         raise ValueError(
-            "start=False is for Popen and Command: here the program is waited for, "
-            "and nobody could call its start()"
+            "start=False is for Popen and Command: this call waits for the program's end, "
+            "and start() could not be called"
         )
 
 
 class _End:
-    """How a program is ended whose time is up: asked first, or at once; alone, or with its tree."""
+    """Ends a program at its timeout: with SIGTERM first, or at once; alone, or with its tree."""
 
     def __init__(self, kill_after: float | None, kill_tree: bool) -> None:
         self._grace = checked_timeout(kill_after)
@@ -231,7 +237,7 @@ class _End:
         self._tree: End | None = None
 
     def after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
-        """End it, however; the error has its last words then."""
+        """End it; the error then has its last output."""
         try:
             self._ask(process, expired)
         finally:
@@ -240,7 +246,7 @@ class _End:
                 process._exchange.close()
 
     def _ask(self, process: Popen[Any], expired: TimeoutExpired) -> None:
-        """SIGTERM, and wait until it has ended or the grace is over; its output goes on meanwhile."""
+        """Send SIGTERM, wait for its end or kill_after, and read its output meanwhile."""
         child = process._child
         if not self._grace or child is None:
             return
@@ -250,7 +256,7 @@ class _End:
             self._tree.ask()
         else:
             child.send_signal(signal.SIGTERM)
-            child.send_signal(signal.SIGCONT)  # a stopped one could not see it
+            child.send_signal(signal.SIGCONT)  # a stopped child handles SIGTERM only then
         exchange = process._exchange
         if exchange is not None and child.pidfd is not None:
             exchange.run(deadline, until=child.pidfd)
@@ -261,7 +267,7 @@ class _End:
             self._tree.wait(deadline)
 
     def kill(self, process: Popen[Any]) -> None:
-        """SIGKILL; a tree has been reaped as far as it is ours."""
+        """SIGKILL, for it or its whole tree."""
         if self._whole_tree and process._child is not None:
             tree = self._tree or process._child.end_of_tree()
             tree.kill(None)

@@ -1,4 +1,4 @@
-"""Our ends of a child's pipes, as the streams that subprocess gives."""
+"""The parent's ends of a child's pipes, as the streams of subprocess."""
 
 import io
 import locale
@@ -8,9 +8,9 @@ from typing import IO, Any
 
 
 class Readable(io.FileIO):
-    """Our end of a pipe that the child writes to; ``was_read`` once a buffer above has read it.
+    """The parent's end of a pipe that the child writes to; ``was_read`` once a buffer has read from it.
 
-    What such a buffer holds is not in the pipe any more, and a reader of the descriptor misses it.
+    What the buffer holds is not in the pipe any more: a reader of the descriptor would miss it.
     """
 
     was_read = False
@@ -27,19 +27,19 @@ class Readable(io.FileIO):
 
 
 def writing(name: str, owned: dict[str, int], bufsize: int) -> Any:
-    """What is written to it goes to the child. It takes over the descriptor that has this name.
+    """A stream to the child. It takes over the descriptor of this name from ``owned``.
 
-    An exception may come after any instruction: so a descriptor leaves those that are owned, and
-    becomes the stream's, in one step.
+    A signal handler may raise after any instruction: so the descriptor leaves ``owned`` and becomes the
+    stream's in one step.
     """
     number = owned[name]
-    stream: Any = open(name, "wb", bufsize, opener=owned.pop)  # noqa: SIM115 - the caller's
+    stream: Any = open(name, "wb", bufsize, opener=owned.pop)  # noqa: SIM115 - the caller closes it
     getattr(stream, "raw", stream).name = number
     return stream
 
 
 def reading(name: str, owned: dict[str, int], bufsize: int) -> Any:
-    """What the child writes comes out of it; as writing(), but it knows whether it was read."""
+    """A stream from the child, which knows whether it was read; as writing()."""
     number = owned[name]
     raw = Readable(name, "r", opener=owned.pop)
     raw.name = number
@@ -56,14 +56,14 @@ def reading(name: str, owned: dict[str, int], bufsize: int) -> Any:
 
 
 def was_read(stream: Any) -> bool:
-    """Whether a part of it may be in the buffers above its descriptor; True of a foreign stream."""
+    """Whether buffers above the descriptor may hold data; True for a stream of another class."""
     buffered = getattr(stream, "buffer", stream)
     raw = getattr(buffered, "raw", buffered)
     return not isinstance(raw, Readable) or raw.was_read
 
 
 def read_all(stream: IO[Any] | None) -> Any:
-    """All that is left of it, which is then closed."""
+    """Read it to the end and close it."""
     if stream is None:
         return None
     data = stream.read()
@@ -72,7 +72,7 @@ def read_all(stream: IO[Any] | None) -> Any:
 
 
 def default_encoding() -> str:
-    """The locale's encoding, with the warning that was asked for by -X warn_default_encoding."""
+    """The locale's encoding; warns under -X warn_default_encoding."""
     if sys.flags.warn_default_encoding:
         frame, level = sys._getframe(), 1
         while frame.f_back and frame.f_globals.get("__name__", "").startswith("ramet."):

@@ -1,4 +1,4 @@
-"""Programs under asyncio and trio: one piece of code for both, by way of anyio."""
+"""Programs under asyncio and trio, through anyio."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ __all__ = ["Process", "open_process", "run", "spawn"]
 
 del _anyio
 
-if not TYPE_CHECKING:  # which would take any name for one of the module then
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        from .._preflight.hints import no_attribute_of_aio  # only a mistake needs it
+        from .._preflight.hints import no_attribute_of_aio  # needed for a wrong name only
 
         raise no_attribute_of_aio(sys.modules[__name__], name)

@@ -1,4 +1,4 @@
-"""Byte streams over a child's pipes, which the loop's readiness drives."""
+"""Byte streams over a child's pipes, non-blocking and driven by the event loop."""
 
 import contextlib
 import os
@@ -10,11 +10,11 @@ from anyio.lowlevel import checkpoint
 
 from .._preflight.hints import no_attribute_of_aio
 
-_MOST_AT_ONCE = 1 << 16  # what a pipe holds
+_MOST_AT_ONCE = 1 << 16  # the default capacity of a pipe
 
 
 class _End:
-    """Our end of a pipe: it is not blocking, and one task at a time uses it."""
+    """The parent's end of a pipe: non-blocking, and used by one task at a time."""
 
     def __init__(self, file: IO[bytes], doing: str) -> None:
         self._file = file
@@ -22,7 +22,7 @@ class _End:
         self._descriptor = file.fileno()
         os.set_blocking(self._descriptor, False)
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute then
+    if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> object:
             raise no_attribute_of_aio(self, name)
@@ -32,13 +32,13 @@ class _End:
         return self._file.fileno()
 
     def close(self) -> None:
-        """Close it; whoever waits for it gets ClosedResourceError."""
+        """Close it; a task that waits for it gets ClosedResourceError."""
         if not self._file.closed:
             anyio.notify_closing(self._descriptor)
             self._file.close()
 
     async def aclose(self) -> None:
-        """Close it; whoever waits for it gets ClosedResourceError."""
+        """Close it; a task that waits for it gets ClosedResourceError."""
         self.close()
         await checkpoint()
 
@@ -49,57 +49,51 @@ class _End:
 
 
 class ReceivingEnd(_End, ByteReceiveStream):
-    """What the child writes: an anyio ByteReceiveStream. Source: pipe(7)."""
+    """A stream from the child: an anyio ByteReceiveStream. Source: pipe(7)."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, "reading from")
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """At most max_bytes bytes, as soon as there are some.
+        """Wait for data, and return up to max_bytes of it.
 
         Raises EndOfStream when all writers have closed it, ClosedResourceError when this end is
         closed, BusyResourceError when another task is reading, ValueError for max_bytes below 1.
         """
         if max_bytes < 1:
-            raise ValueError(f"max_bytes is at least 1, not {max_bytes}")
+            raise ValueError(f"invalid max_bytes: expected at least 1, got {max_bytes}")
         await checkpoint()
         with self._using:
-            while True:
-                descriptor = self._open_descriptor()
-                try:
-                    data = os.read(descriptor, max_bytes)
-                except BlockingIOError:
-                    await anyio.wait_readable(descriptor)
-                    continue
-                if not data:
-                    raise anyio.EndOfStream
-                return data
+            data = await self._read(max_bytes)
+        if not data:
+            raise anyio.EndOfStream
+        return data
 
     async def receive_all(self, into: bytearray) -> None:
-        """Append all that comes until the end of the stream; what came stays on a cancellation."""
+        """Append all data until the end of the stream; a cancellation leaves the data so far."""
         with self._using:
-            while True:
-                descriptor = self._open_descriptor()
-                try:
-                    data = os.read(descriptor, _MOST_AT_ONCE)
-                except BlockingIOError:
-                    await anyio.wait_readable(descriptor)
-                    continue
-                if not data:
-                    return
+            while data := await self._read(_MOST_AT_ONCE):
                 into += data
                 if len(data) == _MOST_AT_ONCE:
-                    await checkpoint()  # a writer that is never slower must not have the loop alone
+                    await checkpoint()  # a fast writer must not keep other tasks from running
+
+    async def _read(self, most: int) -> bytes:
+        while True:
+            descriptor = self._open_descriptor()
+            try:
+                return os.read(descriptor, most)
+            except BlockingIOError:
+                await anyio.wait_readable(descriptor)
 
     def receive_rest(self, into: bytearray) -> None:
-        """Append what is there already."""
+        """Append the data that is in the pipe now."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._open_descriptor(), _MOST_AT_ONCE):
                 into += data
 
 
 class SendingEnd(_End, ByteSendStream):
-    """What the child reads: an anyio ByteSendStream. Source: pipe(7)."""
+    """A stream to the child: an anyio ByteSendStream. Source: pipe(7)."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, "writing to")
@@ -107,7 +101,7 @@ class SendingEnd(_End, ByteSendStream):
     async def send(self, item: bytes | bytearray | memoryview) -> None:
         """Write all of it.
 
-        Raises BrokenResourceError when no reader is left, ClosedResourceError when this end is
+        Raises BrokenResourceError when all readers have closed it, ClosedResourceError when this end is
         closed, BusyResourceError when another task is writing.
         """
         await checkpoint()

@@ -1,6 +1,5 @@
 """A running program under asyncio or trio."""
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from anyio.abc import Process as AnyioProcess
@@ -14,7 +13,7 @@ from .._program.command import Command
 from .._program.popen import Popen
 from ..exit_status import ExitStatus
 from .pipes import ReceivingEnd, SendingEnd
-from .spawning import IN_LOOP, abandon, launch
+from .spawning import IN_LOOP, discard, launch
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -29,14 +28,13 @@ _UNFIT = frozenset({"bufsize", *_FOR_TEXT})
 async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") -> "Process":
     """Start a program without blocking the loop: clone(2) with VM|VFORK and execve(2).
 
-    args, options: as ramet.Popen takes them, all of them but those for text, since the streams
-    carry bytes, and bufsize. stdin, stdout, stderr: PIPE makes a stream of them; None, which is
-    the default, leaves them as they are here.
+    args, options: as for ramet.Popen, without bufsize and those for text, since the streams carry bytes.
+    stdin, stdout, stderr: PIPE makes a stream; with None, the default, the child has those of the caller.
 
-    Returns a Process, which is the caller's: use it as a context manager.
+    Returns a Process, which the caller ends: use it as a context manager.
 
-    The calling thread makes the child, which has all that this thread has and lacks what it has
-    given up. A cancellation kills and reaps the child, also on its way to the program.
+    The calling thread makes the child, which has the rights and namespaces of this thread. A cancellation
+    kills and reaps the child, also before its program runs.
 
     Raises as Popen does.
     Needs: what the options need.
@@ -46,65 +44,65 @@ async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") ->
         unfit = [name for name in _FOR_TEXT if options.get(name)]
         if unfit or options.get("bufsize", 0) > 0:
             raise ValueError(
-                f"the streams carry bytes, unbuffered: leave out {unfit or ['bufsize']}"
+                f"the streams of ramet.aio carry bytes, unbuffered: leave out {unfit or ['bufsize']}"
             )
     options["bufsize"] = 0
-    popen = _Expecting.__new__(_Expecting)
+    popen = _PopenInLoop.__new__(_PopenInLoop)
     try:
-        popen.__init__(args, **options)  # type: ignore[misc] # so whatever is raised, it is at hand
-        await popen.deliver()
+        popen.__init__(args, **options)  # type: ignore[misc] # an exception finds it in the handler below
+        await popen.make_child()
         return Process(popen)
     except BaseException:
-        await popen.abandon()
+        await popen.discard()
         raise
 
 
-class _Expecting(Popen[bytes]):
-    """One whose child is made in the loop, when all else is ready."""
+class _PopenInLoop(Popen[bytes]):
+    """A Popen whose child is made after __init__(), without blocking the loop."""
 
     _command: Command | None = None
     _ends: tuple[int, ...] = ()
 
-    async def deliver(self) -> None:
+    async def make_child(self) -> None:
         """Make the child."""
         assert self._command is not None
         child = self._child = self._command.new_child()
         await launch(self._command, child)
         self.pid = child.pid
         self._child_created = True
-        self._let_go()
+        self._close_childs_pipe_ends()
 
-    def _let_go(self) -> None:
+    def _close_childs_pipe_ends(self) -> None:
         """Close the child's ends of the pipes."""
         if self._ends and not self._closed_child_pipe_fds:
             super()._close_pipe_fds(*self._ends)  # type: ignore[misc] # subprocess's
 
-    async def abandon(self) -> None:
-        """Nobody will ever have it: nothing is left of it, nor of its pipes."""
+    async def discard(self) -> None:
+        """Kill and reap the child, if it was made, and close its pipes."""
         for file in (self.stdin, self.stdout, self.stderr):
             if file is not None:
                 file.close()
-        self._let_go()
-        await abandon(self._child)
+        self._close_childs_pipe_ends()
+        await discard(self._child)
         self._child_created = False
 
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
-        self._command = self._asked_for(argv, options)
+        self._command = self._command_for(argv, options)
 
     def _close_pipe_fds(self, *ends: int) -> None:
-        if self._command is None:  # it will have no child
+        if self._command is None:  # no child will be made
             super()._close_pipe_fds(*ends)  # type: ignore[misc] # subprocess's
         else:
             self._ends = ends
 
 
 class Process(AnyioProcess):
-    """A running program, as open_process() gives it: an anyio.abc.Process.
+    """A running program, made by open_process(): an anyio.abc.Process.
 
-    ``stdin`` is a ByteSendStream, ``stdout`` and ``stderr`` are ByteReceiveStreams, or None where
-    no PIPE was asked for; ``args`` is what it was asked to run. As an asynchronous context manager
-    it kills and reaps on leaving what still runs. No thread and no child watcher is there for it:
-    the loop watches the pidfd while somebody waits.
+    ``stdin`` is a ByteSendStream, ``stdout`` and ``stderr`` are ByteReceiveStreams, or None without PIPE;
+    ``args`` are those of open_process(). As an asynchronous context manager it kills and reaps a program
+    that still runs at the end of the block. It needs no thread and no child watcher: the loop watches the
+    pidfd while a task waits.
 
     Source: clone(2), pidfd_open(2).
     """
@@ -116,14 +114,14 @@ class Process(AnyioProcess):
         self._stdout = None if popen.stdout is None else ReceivingEnd(popen.stdout)
         self._stderr = None if popen.stderr is None else ReceivingEnd(popen.stderr)
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute then
+    if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> object:
             raise no_attribute_of_aio(self, name)
 
     @property
     def args(self) -> Any:
-        """What it was asked to run."""
+        """The args of open_process()."""
         return self._popen.args
 
     @property
@@ -138,38 +136,37 @@ class Process(AnyioProcess):
 
     @property
     def returncode(self) -> int | None:
-        """The exit code or the negative signal, None while it runs; never waits."""
+        """The exit code or the negative signal, None while it runs; does not wait."""
         return self._popen.poll()
 
     @property
     def exit_status(self) -> ExitStatus | None:
-        """How it ended, with its rusage; None while it runs. Never waits."""
+        """How it ended, with its rusage; None while it runs. Does not wait."""
         return self._child.poll()
 
     @property
     def stdin(self) -> SendingEnd | None:
-        """What the child reads, None where no PIPE was asked for."""
+        """A stream to the child's stdin, None without PIPE."""
         return self._stdin
 
     @property
     def stdout(self) -> ReceivingEnd | None:
-        """What the child writes, None where no PIPE was asked for."""
+        """A stream from the child's stdout, None without PIPE."""
         return self._stdout
 
     @property
     def stderr(self) -> ReceivingEnd | None:
-        """What the child writes as errors, None where no PIPE was asked for."""
+        """A stream from the child's stderr, None without PIPE."""
         return self._stderr
 
     def fileno(self) -> int:
-        """The pidfd, readable when the child has ended. Source: pidfd_open(2)."""
+        """The pidfd, which becomes readable when the child has ended. Source: pidfd_open(2)."""
         return self._child.fileno()
 
     async def start(self) -> None:
-        """Let one made with start=False go on to its program: Child.start(), the loop not blocked.
+        """Let a child made with start=False go on to its program: Child.start() without blocking the loop.
 
-        Raises ValueError when it does not wait for its start, and SpawnError when its program
-        cannot be.
+        Raises ValueError when it does not wait for start(), SpawnError when the program cannot be executed.
         Source: futex(2), execve(2).
         """
         await self._child.started(IN_LOOP)
@@ -177,9 +174,9 @@ class Process(AnyioProcess):
     async def wait(self) -> int:
         """Wait until it has ended, and reap it. Source: pidfd_open(2), waitid(2).
 
-        Any number of tasks may wait. A cancellation leaves the child as it is.
+        Any number of tasks may wait. After a cancellation the child runs on.
         Returns the exit code, or the negative signal.
-        Raises ValueError for one made with start=False that was not started.
+        Raises ValueError for a child made with start=False that was not started.
         """
         if self._popen.returncode is None:
             self._child.refuse_endless_wait(otherwise="")
@@ -189,7 +186,7 @@ class Process(AnyioProcess):
         return cast(int, self._popen.returncode)
 
     def send_signal(self, signal: int) -> None:
-        """Send it a signal; without effect when it has ended. Source: pidfd_send_signal(2)."""
+        """Send it a signal; does nothing when it has ended. Source: pidfd_send_signal(2)."""
         self._child.send_signal(signal)
 
     def terminate(self) -> None:
@@ -197,7 +194,7 @@ class Process(AnyioProcess):
         self._child.terminate()
 
     def kill(self) -> None:
-        """End it at once: SIGKILL. Source: pidfd_send_signal(2)."""
+        """Kill it: SIGKILL. Source: pidfd_send_signal(2)."""
         self._child.kill()
 
     async def kill_tree(
@@ -206,14 +203,14 @@ class Process(AnyioProcess):
         *,
         orphans: Subreaper | None = None,
     ) -> None:
-        """Kill it and all that it started, as Child.kill_tree() says, in a thread apart.
+        """Kill it and all processes that it started: Child.kill_tree(), in a thread.
 
         Source: pidfd_send_signal(2), Documentation/admin-guide/cgroup-v2.rst.
         """
         await awaiting.in_new_thread(lambda: self._child.kill_tree(timeout, orphans=orphans))
 
     async def aclose(self) -> None:
-        """Close the streams; kill and reap what still runs, whatever is cancelled meanwhile."""
+        """Close the streams; kill and reap the program if it still runs, also when this is cancelled."""
         for end in (self._stdin, self._stdout, self._stderr):
             if end is not None:
                 end.close()
@@ -223,12 +220,7 @@ class Process(AnyioProcess):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -236,4 +228,4 @@ class Process(AnyioProcess):
 
 
 def _child(popen: Popen[bytes]) -> Child[None]:
-    return cast("Child[None]", popen._child)  # the handle that both are faces of
+    return cast("Child[None]", popen._child)  # made by open_process()

@@ -1,4 +1,4 @@
-"""A program from its start to its end, under asyncio or trio."""
+"""run() under asyncio and trio: a program run to its end."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ import anyio
 from anyio import current_time, to_thread
 
 from .._kernel.timeouts import checked_timeout
-from .._program.run import refuse_start
+from .._program.run import add_pipes, refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd
 from .process import Process, open_process
@@ -58,9 +58,9 @@ async def run(
 ) -> "subprocess.CompletedProcess[Any]":
     """Run a program and wait for its end without blocking the loop: ramet.run.
 
-    All parameters are ramet.run's. timeout: in seconds, the start included; when it is over the
-    child is killed and reaped, and TimeoutExpired has its output so far. A cancellation kills and
-    reaps it, too, at any moment, without the grace of kill_after.
+    The parameters are those of ramet.run. timeout: in seconds, from the call on; when it is over the child
+    is killed and reaped, and TimeoutExpired has its output so far. A cancellation kills and reaps it, too,
+    at any moment and without waiting for kill_after.
 
     Returns a subprocess.CompletedProcess.
     Raises as Popen does, and CalledProcessError with check.
@@ -71,7 +71,7 @@ async def run(
     timeout = checked_timeout(timeout)
     grace = checked_timeout(kill_after)
     translation = _Translation(text or universal_newlines, encoding, errors)
-    options = _with_pipes(options, input, capture_output=capture_output)
+    add_pipes(options, has_input=input is not None, capture_output=capture_output)
     sent = translation.encoded(input)
     output = _Output()
     scope = contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout)
@@ -95,20 +95,8 @@ async def run(
     return done
 
 
-def _with_pipes(options: dict[str, Any], sent: Any, *, capture_output: bool) -> dict[str, Any]:
-    if sent is not None:
-        if options.get("stdin") is not None:
-            raise ValueError("stdin and input arguments may not both be used.")
-        options["stdin"] = subprocess.PIPE
-    if capture_output:
-        if options.get("stdout") is not None or options.get("stderr") is not None:
-            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-        options["stdout"] = options["stderr"] = subprocess.PIPE
-    return options
-
-
 class _Output:
-    """What has come of each of the two streams, None where there is none."""
+    """The data read from each of the two streams, None without a stream."""
 
     def __init__(self) -> None:
         self.stdout: bytearray | None = None
@@ -119,7 +107,7 @@ class _Output:
         return _frozen(self.stdout), _frozen(self.stderr)
 
     def so_far(self) -> tuple[bytes | None, bytes | None]:
-        """What there is of both, as subprocess has it when the time is up: None for nothing."""
+        """The data so far of both, as in subprocess after a timeout: None instead of empty."""
         return _frozen(self.stdout) or None, _frozen(self.stderr) or None
 
 
@@ -128,7 +116,7 @@ def _frozen(data: bytearray | None) -> bytes | None:
 
 
 async def _communicate(process: Process, sent: bytes | memoryview | None, output: _Output) -> None:
-    """Write and read what there is to be, each beside the others."""
+    """Write the input and read both outputs concurrently."""
     jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
     if process.stdin is not None:
         stdin = process.stdin
@@ -141,7 +129,7 @@ async def _communicate(process: Process, sent: bytes | memoryview | None, output
         stderr = process.stderr
         into_stderr = output.stderr = output.stderr or bytearray()
         jobs.append(lambda: stderr.receive_all(into_stderr))
-    if len(jobs) == 1:  # a task group costs more than all else here
+    if len(jobs) == 1:  # a task group takes longer than all the rest
         await jobs[0]()
     elif jobs:
         async with anyio.create_task_group() as group:
@@ -150,7 +138,7 @@ async def _communicate(process: Process, sent: bytes | memoryview | None, output
 
 
 async def _end(process: Process, output: _Output, grace: float | None, kill_tree: bool) -> None:
-    """Ask it to end and give it that time, then kill it, or all that it has started."""
+    """Send SIGTERM if there is a grace, in seconds; then kill it, or its whole tree."""
     tree = process._child.end_of_tree() if kill_tree else None
     with anyio.CancelScope(shield=True):
         try:
@@ -158,7 +146,7 @@ async def _end(process: Process, output: _Output, grace: float | None, kill_tree
                 deadline = time.monotonic() + grace
                 if tree is None:
                     process.terminate()
-                    process.send_signal(signal.SIGCONT)  # a stopped one could not see it
+                    process.send_signal(signal.SIGCONT)  # a stopped child handles SIGTERM only then
                 else:
                     await to_thread.run_sync(tree.ask)
                 with anyio.move_on_after(grace):
@@ -172,25 +160,25 @@ async def _end(process: Process, output: _Output, grace: float | None, kill_tree
 
 
 async def _until_its_end(process: Process, output: _Output) -> None:
-    """What it still writes, until it has ended."""
+    """Read its output until it has ended."""
     async with anyio.create_task_group() as group:
         group.start_soon(_communicate, process, None, output)
         await process.wait()
-        group.cancel_scope.cancel()  # others may hold its pipes for ever
+        group.cancel_scope.cancel()  # other processes may keep its pipes open
     for stream, data in ((process.stdout, output.stdout), (process.stderr, output.stderr)):
         if stream is not None and data is not None:
             stream.receive_rest(data)
 
 
 async def _feed(stdin: SendingEnd, data: bytes | memoryview) -> None:
-    """A child need not read all that it is given."""
+    """Write the input; the child may close its end before it has read all."""
     with contextlib.suppress(anyio.BrokenResourceError):
         await stdin.send(data)
     stdin.close()
 
 
 class _Translation:
-    """Between the bytes of the pipes and what the caller wants, as subprocess does it."""
+    """Converts between the bytes of the pipes and the caller's str or bytes, as subprocess does."""
 
     def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
         self._text = bool(text or encoding or errors)
@@ -198,12 +186,12 @@ class _Translation:
         self._errors = errors
 
     def encoded(self, sent: Any) -> Any:
-        """What goes to the child."""
+        """The input as bytes."""
         if sent is None:
             return None
         if self._text != isinstance(sent, str):
-            wanted = "str, since text is asked for" if self._text else "bytes"
-            raise TypeError(f"input is {wanted}, not {type(sent).__name__}")
+            wanted = "a str in text mode" if self._text else "bytes"
+            raise TypeError(f"invalid input: expected {wanted}, got {type(sent).__name__}")
         if not self._text:
             return memoryview(sent)
         data = io.BytesIO()
@@ -213,7 +201,7 @@ class _Translation:
             return data.getvalue()
 
     def decoded(self, received: bytes | None) -> str | bytes | None:
-        """What comes from the child."""
+        """The output as str or bytes."""
         if received is None or not self._text:
             return received
         with self._over(io.BytesIO(received)) as stream:

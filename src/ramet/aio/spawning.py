@@ -10,6 +10,7 @@ from typing import Unpack
 from anyio import CancelScope, current_effective_deadline, sleep
 from anyio.lowlevel import checkpoint
 
+from .._kernel.timeouts import pauses
 from .._process import awaiting
 from .._process.child import Child
 from .._program.command import Command, begin
@@ -20,50 +21,50 @@ from .._setup.rows import OPTIONS
 from .._setup.validate import unknown
 from ..exit_status import ExitStatus
 
-# Most clone calls take a fiftieth of this. To stand still so long costs the loop less than to look again;
-# a shorter patience costs more, since the kernel then has to set the timer of the processor for it.
+# Most launches take a fiftieth of this. To block the loop so long takes less time than to poll; a shorter
+# limit takes more, since the kernel then has to set the processor's timer.
 _PATIENCE_SECONDS = 0.005
-_SHORT_PATIENCE_SECONDS = 0.0005  # beside one that takes longer: enough for most, too
-_MOST_IN_A_ROW = 8  # then the others have a turn
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
-# Nobody is in a scope that is cancelled unless one of these is there; to ask costs half a hand-over.
+_SHORT_PATIENCE_SECONDS = 0.0005  # while another launch takes longer; enough for most
+_MOST_IN_A_ROW = 8  # then other tasks run
+_FIRST_PAUSE_SECONDS = 0.001
+# A cancelled scope needs one of these modules; to ask for its deadline takes half as long as a task switch.
 _CANCEL_SCOPES = ("trio", "anyio._backends._asyncio")
 _CANCELLED = -math.inf  # the deadline in such a scope
 
-_births = itertools.count(1)
+_launches = itertools.count(1)
 
 
 async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -> Child[None]:
     """Spawn a command without blocking the loop: command.spawn().
 
-    command: worked out already, or the words of one and, as options, its surroundings.
+    command: a Command, or a sequence of words with options as for a Command.
 
-    The calling thread makes the child, which has all that this thread has and lacks what it has given
-    up. The loop stands still for the few milliseconds at most in which nearly every child comes to its
-    program; for one that takes longer it goes on. Returns the Child, which is the caller's: await it,
-    or use it as a context manager. A cancellation kills and reaps it, also on its way to the program.
+    The calling thread makes the child, which has the rights and namespaces of this thread. The loop is
+    blocked for 5 milliseconds at most, in which nearly every child comes to its program; for one that takes
+    longer it goes on. Returns the Child: await it, or use it as a context manager. A cancellation kills
+    and reaps it, also before its program runs.
     Raises as Command.spawn() does.
     Needs: what the command needs.
     Source: clone(2), execve(2).
     """
-    if "argv" in options:  # which is Command's own first word
+    if "argv" in options:  # the name of Command's first parameter
         raise unknown("argv", OPTIONS)
     if not isinstance(command, Command):
         command = Command(command, **options)
     elif options:
-        raise TypeError("a Command has its options already")
+        raise TypeError(f"a Command has its options already: leave out {', '.join(options)}")
     child = command.new_child()
     try:
         await launch(command, child)
-        return child  # within, since a signal's handler may raise at this line as well
+        return child  # inside the try, since a signal handler may raise at this line, too
     except BaseException:
-        await abandon(child)
+        await discard(child)
         raise
 
 
 async def launch(command: Command, child: Child[None]) -> None:
     """command.launch() without blocking the loop."""
-    others_turn = next(_births) % _MOST_IN_A_ROW == 0
+    others_turn = next(_launches) % _MOST_IN_A_ROW == 0
     if _is_plain_asyncio():
         if others_turn:
             await asyncio.sleep(0)
@@ -74,8 +75,8 @@ async def launch(command: Command, child: Child[None]) -> None:
         await rest.arrive(child, IN_LOOP)
 
 
-async def abandon(child: Child[None] | None) -> None:
-    """Nobody will ever have it: kill and reap it, if it was born."""
+async def discard(child: Child[None] | None) -> None:
+    """Kill and reap a child whose handle will not be returned, if it was made."""
     if child is not None and child.pid != 0:
         await awaiting.end(child)
 
@@ -85,13 +86,13 @@ def _is_plain_asyncio() -> bool:
 
 
 class InLoop:
-    """What a clone call waits for, under asyncio or trio; see blocking.Waits."""
+    """The waits of a launch under asyncio or trio; see blocking.Waits."""
 
     def __init__(self) -> None:
         self._late: set[Underway] = set()
 
     def patience(self) -> float:
-        """For how many seconds a loop may stand still; where one clone call hangs, others may."""
+        """For how many seconds a launch may block the loop; less while another takes long."""
         return min(_PATIENCE_SECONDS, _SHORT_PATIENCE_SECONDS) if self._late else _PATIENCE_SECONDS
 
     async def reach(self, child: Underway, gate: int) -> Report:
@@ -101,14 +102,14 @@ class InLoop:
             return report
         self._late.add(child)
         try:
-            return await _seen(child, gate)
+            return await _poll(child, gate)
         except BaseException:
             child.cancel()
             try:
                 with CancelScope(shield=True):
-                    await _seen(child, LAUNCHED)
+                    await _poll(child, LAUNCHED)
             finally:
-                child.reach(LAUNCHED)  # a shield is none against asyncio's own cancel
+                child.reach(LAUNCHED)  # a shield does not hold off asyncio's own cancellation
             raise
         finally:
             self._late.discard(child)
@@ -121,10 +122,10 @@ class InLoop:
 IN_LOOP = InLoop()
 
 
-async def _seen(child: Underway, gate: int) -> Report:
-    """A child on its way has nothing to tell it by but a futex, and no loop can wait for that."""
-    pause = _FIRST_PAUSE_SECONDS
+async def _poll(child: Underway, gate: int) -> Report:
+    """Poll: a launched child reports through a futex, for which no loop can wait."""
+    pause = pauses(_FIRST_PAUSE_SECONDS)
     while (report := child.reach(gate, 0.0)) is None:
-        await (asyncio.sleep(pause) if _is_plain_asyncio() else sleep(pause))
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        seconds = next(pause)
+        await (asyncio.sleep(seconds) if _is_plain_asyncio() else sleep(seconds))
     return report

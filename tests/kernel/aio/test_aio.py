@@ -171,8 +171,8 @@ def test_the_time_may_be_up(in_loop: Run[None]) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"input": "text"}, TypeError, "bytes, not str"),
-        ({"input": b"bytes", "text": True}, TypeError, "str, since text is asked for"),
+        ({"input": "text"}, TypeError, "expected bytes, got str"),
+        ({"input": b"bytes", "text": True}, TypeError, "expected a str in text mode"),
         ({"input": b"", "stdin": subprocess.PIPE}, ValueError, "may not both be used"),
         ({"capture_output": True, "stdout": 1}, ValueError, "with capture_output"),
         ({"timeout": -1}, ValueError, "0 seconds or more"),

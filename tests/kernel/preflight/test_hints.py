@@ -353,7 +353,7 @@ def test_a_plain_user_is_told_to_add_newuser(nothing_left: object) -> None:
 @pytest.mark.parametrize("argv", ["echo hi", ["echo hi"]])
 def test_a_whole_line_is_no_program(argv: Any, nothing_left: object) -> None:
     """Its words are shown apart, and the shell is named."""
-    with pytest.raises(ramet.SpawnError, match=r"\['echo', 'hi'\], and a shell"):
+    with pytest.raises(ramet.SpawnError, match=r"\['echo', 'hi'\], or use a shell"):
         ramet.run(argv)
 
 
