@@ -1,4 +1,4 @@
-/* The gate at which a child waits that shall begin stopped. */
+/* The gate of a child that begins stopped. */
 #include "futex_word.h"
 
 void ramet_gate_wait(struct ramet_gate *gate)

@@ -1,4 +1,4 @@
-/* A list of loans: few, and looked at seldom. */
+/* What is lent, in a list that is short and looked at seldom. */
 #define _GNU_SOURCE
 #include "deferred_release.h"
 

@@ -1,4 +1,4 @@
-/* A thread of libc's that no other thread joins, and that gets no signal. */
+/* A thread of libc's that no other thread joins and that receives no signal. */
 #ifndef RAMET_DETACHED_THREAD_H
 #define RAMET_DETACHED_THREAD_H
 

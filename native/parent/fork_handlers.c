@@ -1,4 +1,4 @@
-/* The thread may never end, since a handler may wait for ever: then it is left behind. */
+/* A handler may wait for ever: then its thread stays, and the caller continues without it. */
 #include "fork_handlers.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Nanoseconds as the kernel takes and gives them. */
+/* Nanoseconds here, struct timespec in the kernel. */
 #include "futex.h"
 
 #include <errno.h>
