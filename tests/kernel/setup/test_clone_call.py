@@ -432,7 +432,7 @@ def test_a_joined_namespace_can_be_set_up(
         ({"uid_map": [(0, 0, 1)]}, "NEWUSER"),
         ({"flags": F.PARENT, "die_with_parent": True}, "its parent is the caller's parent"),
         ({"flags": F.PARENT, "start": False}, "would not end with the caller"),
-        ({"flags": F.THREAD | F.SIGHAND | F.VM}, "cannot be a thread"),
+        ({"flags": F.THREAD | F.SIGHAND | F.VM}, "cannot be a THREAD"),
         ({"flags": F.SETTLS}, "ramet.lowlevel"),
         ({"flags": F.CHILD_CLEARTID}, "ramet.lowlevel"),
     ],
@@ -441,7 +441,7 @@ def test_what_would_change_the_caller_is_refused(
     options: dict[str, Any], words: str, nothing_left: object
 ) -> None:
     """A word about something that the child shares with its caller is an error, before any clone call."""
-    with pytest.raises(ValueError, match=r"CLONE_|thread") as caught:
+    with pytest.raises(ValueError, match=r"CLONE_|THREAD") as caught:
         Command(["true"], **options)
     assert words in str(caught.value)
 
