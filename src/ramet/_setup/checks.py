@@ -72,17 +72,13 @@ def invalid(
     return error(f"invalid {what}: expected {expected}, got {shortened(got)}{hint and '; '}{hint}")
 
 
-def checked(kind: Kind, name: str, value: Any) -> Any:
-    """What is kept of an option's value; TypeError, ValueError or OverflowError for an invalid one."""
-    try:
-        return kind.check(name, value)
-    except (UnicodeError, UnknownNameError):
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        if str(error).startswith((name, f"invalid {name}")):
-            raise
-        # The words of others do not say which option they are about.
-        raise invalid(name, kind.expected, value, type(error)) from None
+def refusal(kind: Kind, name: str, value: Any, error: Exception) -> Exception:
+    """The error of a check, in words that say which option it is about."""
+    if isinstance(error, UnicodeError | UnknownNameError):
+        return error
+    if str(error).startswith((name, f"invalid {name}")):
+        return error
+    return invalid(name, kind.expected, value, type(error))
 
 
 def integer(value: Any, low: int, high: int, beyond: type[Exception] = ValueError) -> int:

@@ -7,15 +7,16 @@ from .validate import ValidatedOptions
 def refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
     """ValueError for options that the flags exclude, or whose flag is missing."""
     for name, value in validated.items():
-        row = OPTIONS[name]
         if value is False or value == ():  # it asks for nothing
             continue
-        if row.callers_with is not None and flags & row.callers_with[0].value:
+        row = OPTIONS[name]
+        if flags and row.callers_with is not None:
             flag, why = row.callers_with
-            raise ValueError(f"invalid {name} with {flag}: {why}")
-        if row.own_with is not None and not flags & row.own_with[0].value:
+            if flags & flag.value:
+                raise ValueError(f"invalid {name} with {flag}: {why}")
+        if row.own_with is not None:
             flag, kind = row.own_with
-            if kind not in validated.get("namespaces", ()):
+            if not flags & flag.value and kind not in validated.get("namespaces", ()):
                 raise ValueError(
                     f"invalid {name} without {flag}: it would change the caller's; add the flag"
                 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-_LAST = 1 << 31
+_RANKS, _ROWS = 100, 1000  # in a section, and in a rank
 
 
 class Section:
@@ -69,7 +69,7 @@ class Step:
     by an option that is False.
     """
 
-    __slots__ = ("do", "of_false", "place")
+    __slots__ = ("_first", "do", "of_false", "place")
 
     def __init__(
         self,
@@ -80,12 +80,13 @@ class Step:
         of_false: bool = False,
     ) -> None:
         self.do = do
-        self.place = (section.place, rank, _LAST)
+        self._first = (section.place * _RANKS + rank) * _ROWS
+        self.place = self._first + _ROWS - 1
         self.of_false = of_false
 
     def stand_at(self, row: int) -> None:
         """Among those of its section and rank."""
-        self.place = (*self.place[:2], min(row, self.place[2]))
+        self.place = min(self.place, self._first + row)
 
 
 def call(

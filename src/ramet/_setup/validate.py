@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from .checks import checked
+from .checks import refusal
 from .login_groups import login_groups
 from .rows import FUNCTION_OPTIONS, OPTIONS, Option
 
@@ -24,7 +24,10 @@ def validate(options: Mapping[str, Any], known: Mapping[str, Option]) -> Validat
         if row is None:
             raise unknown(name, known)
         if value is not None:
-            validated[name] = checked(row.kind, name, value)
+            try:
+                validated[name] = row.kind.check(name, value)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise refusal(row.kind, name, value, error) from None
     if validated.pop("init_groups", False):
         validated = {**validate(login_groups(options.get("user")), known), **validated}
     return MappingProxyType(validated)
