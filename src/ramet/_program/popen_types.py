@@ -62,7 +62,7 @@ class InBytes(TypedDict, total=False):
 
 
 class InEither(TypedDict, total=False):
-    """Whatever is said of them."""
+    """Any of them."""
 
     text: bool | None
     encoding: str | None
@@ -116,7 +116,7 @@ class PopenByNewlines(ByNewlines, PopenOptions):
 
 
 class PopenInBytes(InBytes, PopenOptions):
-    """Popen() without a word of text."""
+    """Popen() without options of text."""
 
 
 class PopenInEither(InEither, PopenOptions):
@@ -148,7 +148,7 @@ class RunByNewlines(ByNewlines, RunOptions, total=False):
 
 
 class RunInBytes(InBytes, RunOptions, total=False):
-    """run() without a word of text."""
+    """run() without options of text."""
 
     input: "ReadableBuffer | None"
 

@@ -1,7 +1,7 @@
 """The kinds of values that options take: each in words, as a type, and with its check.
 
 A check gets the name, for an error, and the value, and gives what is kept: numbers and bytes as the system
-call wants them. Its error without words stands for what the kind says that it expects.
+call wants them. For an error without a text one is made that says what the kind expects.
 """
 
 import os
@@ -74,11 +74,11 @@ def invalid(
 
 def refusal(kind: Kind, name: str, value: Any, error: Exception) -> Exception:
     """The error of a check, in words that say which option it is about."""
-    if isinstance(error, UnicodeError | UnknownNameError):
+    told = isinstance(error, UnicodeError | UnknownNameError)
+    if told or str(error).startswith(f"invalid {name}"):
         return error
-    if str(error).startswith((name, f"invalid {name}")):
-        return error
-    return invalid(name, kind.expected, value, type(error))
+    why = str(error) if isinstance(error, ValueError) else ""  # a closed file's, say
+    return invalid(name, kind.expected, value, type(error), why)
 
 
 def integer(value: Any, low: int, high: int, beyond: type[Exception] = ValueError) -> int:
@@ -306,12 +306,9 @@ def namespaces(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
     f"lines of (inside, outside, count), each an int from 0 to {_LARGEST_32}, count not 0", IdMap
 )
 def id_map(_: str, value: IdMap) -> tuple[tuple[int, int, int], ...]:
+    most = _LARGEST_32
     lines = tuple(
-        (
-            integer(inside, 0, _LARGEST_32),
-            integer(outside, 0, _LARGEST_32),
-            integer(count, 1, _LARGEST_32),
-        )
+        (integer(inside, 0, most), integer(outside, 0, most), integer(count, 1, most))
         for inside, outside, count in value
     )
     if not lines:

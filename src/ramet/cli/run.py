@@ -145,7 +145,7 @@ def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> i
             _show(command)
             return 0
         child = command.spawn()
-        report.born(child.pid)
+        report.started(child.pid)
         watch = Watch(child, values["timeout"], values["kill_after"], terminal)
         status = watch.status()
         report.ended(status, timed_out=watch.timed_out)

@@ -129,7 +129,7 @@ def seconds(text: str) -> float:
 
 
 def stream(usual: str) -> Callable[[str], Stream]:
-    """How a file is read that is opened in the usual way when no other is said."""
+    """The reader of a file that is opened in the usual way where the text names no other."""
 
     def read(text: str) -> Stream:
         kind, colon, rest = text.partition(":")

@@ -1,4 +1,4 @@
-"""What became of a program, as an object for machines."""
+"""How a program ended, as an object of JSON."""
 
 import json
 import time
@@ -37,12 +37,12 @@ class Report:
             "error": None,
         }
 
-    def born(self, pid: int) -> None:
-        """It has come to be."""
+    def started(self, pid: int) -> None:
+        """The program has been started."""
         self._facts["pid"] = pid
 
     def ended(self, status: ExitStatus, *, timed_out: bool) -> None:
-        """It has ended."""
+        """The program has ended."""
         self.interrupted = status.signal == SIGINT
         self._facts |= {
             "reason": "timed out" if timed_out else status.reason,
@@ -54,7 +54,7 @@ class Report:
         }
 
     def failed(self, error: Exception, words: str) -> None:
-        """It has not come to be."""
+        """The program could not be started."""
         self._facts["failed_step"] = error.step if isinstance(error, SpawnError) else None
         self._facts["error"] = words
 
