@@ -2,6 +2,7 @@
 #ifndef RAMET_CLONE_WAYS_H
 #define RAMET_CLONE_WAYS_H
 
+#include "called_names.h"
 #include "clone_request.h"
 #include "python_recovery.h"
 
@@ -27,14 +28,10 @@ long core_clone_native(struct core_request *request);
 long core_clone_hosted(struct core_request *request);
 
 /*
- * left_threads.c; share_function.c: this, recovery/losses.c and left_open.c. Before a clone call in shared memory: its child
- * may be unable to import, and may die in the midst of one. False with an exception set.
+ * share_function.c. Before a clone call in shared memory: its child may be unable to import, and may die in the midst of
+ * one. False with an exception set.
  */
 bool core_ready_to_share(void);
-bool core_threads_ready(void);
-
-/* With the exception of an import set: whether the clone call goes on without. */
-bool core_does_without(void);
 
 /*
  * Has threading.current_thread() be this object in the calling child; made when it is NULL. It is known
@@ -55,7 +52,7 @@ bool core_outlived_by_threads(void);
 void core_recover_threads(long pid);
 
 /* A function of ramet._function.left_threads, of that process. What it returned. */
-bool core_ask_left_threads(const char *function, long pid);
+bool core_ask_left_threads(enum core_name name, long pid);
 
 /* native_threads.c. Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
 bool core_has_native_threads(long pid);

@@ -12,11 +12,10 @@ static bool prepare(void)
     static bool prepared;
     if (prepared)
         return true;
-    PyObject *channel = PyImport_ImportModule("ramet._process.result_channel");
-    PyObject *done = channel == NULL ? NULL : PyObject_CallMethod(channel, "prepare", NULL);
+    PyObject *function = core_look_up(CORE_FOR_COPIES) ? core_named(CORE_PREPARE_CHANNEL) : NULL;
+    PyObject *done = function == NULL ? NULL : PyObject_CallNoArgs(function);
     prepared = done == Py_True;
     Py_XDECREF(done);
-    Py_XDECREF(channel);
     return done != NULL;
 }
 

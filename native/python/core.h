@@ -112,4 +112,14 @@ core_function core_before_fork, core_close, core_do_steps, core_drain, core_flus
     core_run_fork_handlers, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
 core_fast_function core_clone, core_copy, core_launch_beside, core_share, core_spawn;
 
+/* Whether Python has come to its end. */
+static inline bool core_is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
 #endif

@@ -147,23 +147,13 @@ static bool know(const char *module_name, const char *name)
     return have_it_noted(kind, kinds[kinds_known - 1].make);
 }
 
-static PyObject *left_open;
-
 bool core_left_open_ready(void)
 {
     static const char *const names[MOST_KINDS][2] = {
         {"_io", "FileIO"}, {"_socket", "socket"}, {"select", "epoll"}, {"mmap", "mmap"}};
-    if (left_open != NULL)
-        return true;
-    PyObject *module = PyImport_ImportModule("ramet._function.left_open");
-    if (module == NULL)
-        return core_does_without();
     while (kinds_known < MOST_KINDS)
-        if (!know(names[kinds_known][0], names[kinds_known][1])) {
-            Py_DECREF(module);
+        if (!know(names[kinds_known][0], names[kinds_known][1]))
             return core_does_without();
-        }
-    left_open = module;
     return true;
 }
 
@@ -191,34 +181,28 @@ void core_table_leave(struct core_table_user *user)
         *link = user->next;
 }
 
-/* One of ramet._function.left_open. Whether it came to its end. */
-static bool call(const char *function, PyObject *left)
+/* NULL where it did not come to its end, which is told then. */
+static PyObject *call(enum core_name name, PyObject *left, PyObject *result)
 {
-    PyObject *done = left_open == NULL ? NULL : PyObject_CallMethod(left_open, function, "O", left);
-    Py_XDECREF(done);
-    if (done == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+    PyObject *function = core_named(name);
+    PyObject *answer = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, left, result, NULL);
+    if (answer == NULL && PyErr_ExceptionMatches(PyExc_Exception))
         PyErr_WriteUnraisable(NULL);
     PyErr_Clear();
-    return done != NULL;
+    return answer;
 }
 
 /* Whether it came to its end. */
 static bool close_left(PyObject *left, SharedTaskObject *task)
 {
     PyObject *result = task == NULL || task->kind != CORE_VALUE ? Py_None : task->outcome;
-    PyObject *refusal = left_open == NULL ? NULL : PyObject_CallMethod(left_open, "close", "OO", left, result);
-    if (refusal == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_Exception))
-            PyErr_WriteUnraisable(NULL);
-        PyErr_Clear();
-        return false;
-    }
-    if (task != NULL && refusal != Py_None) {
+    PyObject *refusal = call(CORE_CLOSE_LEFT, left, result);
+    if (task != NULL && refusal != NULL && refusal != Py_None) {
         Py_SETREF(task->outcome, Py_NewRef(refusal));
         task->kind = CORE_RAISED;
     }
-    Py_DECREF(refusal);
-    return true;
+    Py_XDECREF(refusal);
+    return refusal != NULL;
 }
 
 static void clean_up(struct core_table_user *user, bool in_child, SharedTaskObject *task)
@@ -227,7 +211,7 @@ static void clean_up(struct core_table_user *user, bool in_child, SharedTaskObje
         return;
     PyObject *left = take(&user->own);
     if (left != NULL && !(in_child && close_left(left, task))) /* else it was interrupted */
-        call("abandon", left);
+        Py_XDECREF(call(CORE_ABANDON_LEFT, left, NULL));
     Py_XDECREF(left);
 }
 

@@ -20,36 +20,14 @@ bool core_is_alone(void)
     return ramet_task_threads(ramet_syscall0(__NR_getpid)) <= 1;
 }
 
-static PyObject *left_threads, *active;
-
-/* An interpreter that ends imports nothing any more. All else is the caller's: a handler of a signal may have raised it. */
-bool core_does_without(void)
-{
-    if (!PyErr_ExceptionMatches(PyExc_ImportError))
-        return false;
-    PyErr_Clear();
-    return true;
-}
-
-bool core_threads_ready(void)
-{
-    if (left_threads != NULL)
-        return true;
-    PyObject *module = PyImport_ImportModule("ramet._function.left_threads");
-    active = module == NULL ? NULL : PyObject_GetAttrString(module, "_active");
-    if (active == NULL)
-        Py_CLEAR(module);
-    left_threads = module;
-    return left_threads != NULL || core_does_without();
-}
-
 void core_name_thread(PyObject **thread)
 {
-    if (*thread == NULL && left_threads != NULL)
-        *thread = PyObject_CallMethod(left_threads, "TaskThread", NULL);
+    PyObject *class = core_named(CORE_TASK_THREAD), *active = core_named(CORE_ACTIVE_THREADS);
+    if (*thread == NULL && class != NULL)
+        *thread = PyObject_CallNoArgs(class);
     PyObject *ident = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
     PyObject *tid = PyLong_FromUnsignedLong(PyThread_get_thread_native_id());
-    if (*thread != NULL && ident != NULL && tid != NULL && PyObject_SetAttrString(*thread, "_native_id", tid) == 0)
+    if (*thread != NULL && active != NULL && ident != NULL && tid != NULL && PyObject_SetAttrString(*thread, "_native_id", tid) == 0)
         PyDict_SetItem(active, ident, *thread);
     Py_XDECREF(ident);
     Py_XDECREF(tid);
@@ -58,6 +36,7 @@ void core_name_thread(PyObject **thread)
 
 void core_forget_thread(void)
 {
+    PyObject *active = core_named(CORE_ACTIVE_THREADS);
     PyObject *ident = active == NULL ? NULL : PyLong_FromUnsignedLong(PyThread_get_thread_ident());
     if (ident != NULL && PyDict_Contains(active, ident) > 0)
         PyDict_DelItem(active, ident);
@@ -67,6 +46,7 @@ void core_forget_thread(void)
 
 void core_forget_thread_of(PyObject *thread)
 {
+    PyObject *active = core_named(CORE_ACTIVE_THREADS);
     PyObject *ident = thread == NULL || active == NULL ? NULL : PyObject_GetAttrString(thread, "_ident");
     if (ident != NULL && PyDict_GetItemWithError(active, ident) == thread)
         PyDict_DelItem(active, ident);
@@ -74,9 +54,9 @@ void core_forget_thread_of(PyObject *thread)
     PyErr_Clear();
 }
 
-bool core_ask_left_threads(const char *function, long pid)
+bool core_ask_left_threads(enum core_name name, long pid)
 {
-    PyObject *result = left_threads == NULL ? NULL : PyObject_CallMethod(left_threads, function, "l", pid);
+    PyObject *function = core_named(name), *result = function == NULL ? NULL : PyObject_CallFunction(function, "l", pid);
     bool so = result == Py_True;
     Py_XDECREF(result);
     if (PyErr_Occurred())
@@ -89,7 +69,7 @@ bool core_outlived_by_threads(void)
 {
     if (core_is_alone())
         return false;
-    core_ask_left_threads("join", ramet_syscall0(__NR_getpid));
+    core_ask_left_threads(CORE_JOIN_THREADS, ramet_syscall0(__NR_getpid));
     return !core_is_alone();
 }
 
@@ -104,5 +84,5 @@ PyObject *core_lends(PyObject *module, PyObject *tid)
 
 void core_recover_threads(long pid)
 {
-    core_ask_left_threads("recover", pid);
+    core_ask_left_threads(CORE_RECOVER_THREADS, pid);
 }

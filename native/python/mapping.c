@@ -5,6 +5,8 @@
  */
 #include "mapping.h"
 
+#include "called_names.h"
+
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -333,11 +335,11 @@ static bool is_the_streams(PyObject *stream)
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    PyObject *module = PyImport_ImportModule("ramet._process.standard_streams");
-    PyObject *answer = module == NULL ? NULL : PyObject_CallMethod(module, "stream_failed", "OO", error, stream);
-    Py_XDECREF(module);
+    PyObject *function = core_look_up(CORE_FOR_STREAMS) ? core_named(CORE_STREAM_FAILED) : NULL;
+    PyObject *answer = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, error, stream, NULL);
     bool is_handlers = answer == Py_False;
-    if (answer == NULL && PyErr_ExceptionMatches(PyExc_Exception)) /* with no descriptor free nothing can be imported */
+    if (answer == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception) &&
+        !PyErr_ExceptionMatches(PyExc_ImportError)) /* with no descriptor free nothing can be imported */
         PyErr_Clear();
     if (is_handlers) {
         PyErr_Restore(type, error, traceback);

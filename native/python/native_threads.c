@@ -13,7 +13,7 @@
 
 bool core_has_native_threads(long pid)
 {
-    return ramet_task_threads(pid) > 1 && core_ask_left_threads("are_native", pid);
+    return ramet_task_threads(pid) > 1 && core_ask_left_threads(CORE_ARE_NATIVE, pid);
 }
 
 /* Where the code of an object file lies: of the one that has this address. */
@@ -45,7 +45,7 @@ static int find_range(struct dl_phdr_info *object, size_t size, void *context)
 /* Now, since who is killed as he loads a library holds what is asked for here. */
 static void __attribute__((constructor)) find_own_code(void)
 {
-    of_ramet.address = (uintptr_t)&core_does_without;
+    of_ramet.address = (uintptr_t)&core_is_alone;
     of_python.address = (uintptr_t)&PyEval_RestoreThread;
     dl_iterate_phdr(find_range, &of_ramet);
     dl_iterate_phdr(find_range, &of_python);
@@ -103,7 +103,7 @@ void core_recover_native_threads(bool had_threads)
         bool done = take_down_pools();
         lost = ramet_count_lost_threads(is_of_library);
         if (!done || lost > before)
-            core_ask_left_threads("tell_lost", 0);
+            core_ask_left_threads(CORE_TELL_LOST, 0);
     }
     note(lost);
 }

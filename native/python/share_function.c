@@ -51,7 +51,10 @@ static bool prepare_task(SharedTaskObject *task, PyObject *fn, PyObject *args)
 
 bool core_ready_to_share(void)
 {
-    return core_losses_ready() && core_threads_ready() && core_left_open_ready();
+    if (!core_look_up(CORE_FOR_SHARED_MEMORY) || !core_left_open_ready())
+        return false;
+    core_losses_ready();
+    return true;
 }
 
 /*

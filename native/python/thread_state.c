@@ -172,19 +172,10 @@ struct kept {
 };
 
 /* Python then deletes all states of other threads, each with its dictionary: the kept one is among them. */
-static bool is_finalizing(void)
-{
-#if PY_VERSION_HEX >= 0x030d0000
-    return Py_IsFinalizing();
-#else
-    return _Py_IsFinalizing();
-#endif
-}
-
 static void kept_destroy(PyObject *capsule)
 {
     struct kept *kept = PyCapsule_GetPointer(capsule, NULL);
-    if (kept->state != NULL && kept->epoch == ramet_epoch() && !is_finalizing())
+    if (kept->state != NULL && kept->epoch == ramet_epoch() && !core_is_finalizing())
         core_delete_state(kept->state);
     PyMem_Free(kept);
 }

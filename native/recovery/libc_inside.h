@@ -14,8 +14,8 @@ bool ramet_condvar_find_layout(void);
 /* mutex.c. With one of the caller's own that is free, and its tid: whether it has an owner as long as it is locked. */
 bool ramet_mutex_is_known(pthread_mutex_t *mutex, int tid);
 
-/* lost_threads.c. Whether a thread that lives and was made for this function stands in the list, with its tid. */
-bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function, int tid);
+/* lost_threads.c. Whether a thread that lives and was made for this function stands in the list. */
+bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function);
 
 /* arena.c. In a thread that has found its own, which nobody else uses: whether all in it is as malloc_state.c has it. */
 bool ramet_arena_is_known(const struct ramet_arena *arena);

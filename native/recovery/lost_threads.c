@@ -138,7 +138,6 @@ void ramet_forget_lost_threads(void)
 
 struct listed {
     uintptr_t thread, function;
-    int tid;
 };
 
 static long is_listed(uintptr_t thread, const struct places *places, void *context)
@@ -146,14 +145,14 @@ static long is_listed(uintptr_t thread, const struct places *places, void *conte
     const struct listed *listed = context;
     uintptr_t function;
     unsigned ending;
-    int tid;
+    int word;
     return thread == listed->thread && read_word(thread + places->function, &function, sizeof function) &&
-           function == listed->function && read_word(ramet_cleartid_word_of(thread), &tid, sizeof tid) && tid == listed->tid &&
+           function == listed->function && read_word(ramet_cleartid_word_of(thread), &word, sizeof word) && word != 0 &&
            read_word(thread + places->ending, &ending, sizeof ending) && (ending & IS_ENDING) == 0;
 }
 
-bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function, int tid)
+bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function)
 {
-    struct listed listed = {thread, function, tid};
+    struct listed listed = {thread, function};
     return visit_all(is_listed, &listed) == 1;
 }

@@ -80,7 +80,7 @@ static void set_unless(bool known, enum ramet_libc_part part, const char *why_of
 static void look_at(struct sample *sample, pthread_t thread)
 {
     set_unless(is_seen_to_wait(sample), RAMET_CONDVARS, "a thread that waits on a condition variable is not found there");
-    set_unless(ramet_thread_is_listed((uintptr_t)thread, (uintptr_t)wait_in_thread, tid_of_waiter(sample)), RAMET_THREAD_LIST,
+    set_unless(ramet_thread_is_listed((uintptr_t)thread, (uintptr_t)wait_in_thread), RAMET_THREAD_LIST,
                "a thread is not found in libc's list of threads");
     set_unless(sample->has_arena, RAMET_ARENAS, "a new thread has no arena of its own in malloc");
     set_unless(!sample->has_arena || sample->knows_arena, RAMET_ARENAS, "the arena of a new thread is not as glibc has them");

@@ -1,21 +1,15 @@
 /* What a dead child took with it, as ramet._function.recovery finds it. */
 #include "clone_ways.h"
+#include "called_names.h"
 #include "python_inside.h"
 
-static PyObject *take_stock;
-
-bool core_losses_ready(void)
+void core_losses_ready(void)
 {
-    if (take_stock != NULL)
-        return true;
-    PyObject *module = PyImport_ImportModule("ramet._function.recovery");
-    PyObject *class = module == NULL ? NULL : PyObject_GetAttrString(module, "Losses");
-    take_stock = class == NULL ? NULL : PyObject_GetAttrString(module, "take_stock");
-    if (take_stock != NULL)
-        core_plain_ready((PyTypeObject *)class); /* it is one of Python */
-    Py_XDECREF(class);
-    Py_XDECREF(module);
-    return take_stock != NULL || core_does_without();
+    static bool ready;
+    PyObject *class = core_named(CORE_LOSSES); /* it is one of Python */
+    if (!ready && class != NULL)
+        core_plain_ready((PyTypeObject *)class);
+    ready = ready || class != NULL;
 }
 
 static void tell(SharedTaskObject *task, PyObject *losses)
@@ -40,6 +34,7 @@ PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused)
 bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity)
 {
+    PyObject *take_stock = core_named(CORE_TAKE_STOCK);
     bool nothing = found->frames == 0 || take_stock == NULL; /* -1: they are not known */
     int stays = 0;
     long given_up = release == NULL ? 0 : release->given_up;

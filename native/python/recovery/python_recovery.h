@@ -125,8 +125,8 @@ void core_release_finish(struct core_release *release);
 
 /* ---- losses.c */
 
-/* Before a clone call in shared memory, whose child may die in the midst of an import. False with an exception set. */
-bool core_losses_ready(void);
+/* Before a clone call in shared memory, once the names are looked up. */
+void core_losses_ready(void);
 
 /*
  * After a recovery, with the GIL, in the thread whose identity the dead child had: what it held, for the task (which may

@@ -1,0 +1,43 @@
+/* What the core calls of ramet's Python code, by name. All is looked up before it is needed, and a missing name is an ImportError. */
+#ifndef RAMET_CALLED_NAMES_H
+#define RAMET_CALLED_NAMES_H
+
+#include "core.h"
+
+enum core_name {
+    CORE_LOSSES,
+    CORE_TAKE_STOCK,
+    CORE_ACTIVE_THREADS,
+    CORE_TASK_THREAD,
+    CORE_JOIN_THREADS,
+    CORE_RECOVER_THREADS,
+    CORE_ARE_NATIVE,
+    CORE_TELL_LOST,
+    CORE_CLOSE_LEFT,
+    CORE_ABANDON_LEFT,
+    CORE_PREPARE_CHANNEL,
+    CORE_PUT_ERROR,
+    CORE_PUT_OBJECT,
+    CORE_PUT_DATA_OR_OBJECT,
+    CORE_PUT_DATA,
+    CORE_COMPARE_RIGHTS,
+    CORE_STREAM_FAILED,
+    CORE_NAMES
+};
+
+/* When they are needed. */
+enum core_need { CORE_FOR_SHARED_MEMORY, CORE_FOR_COPIES, CORE_FOR_STREAMS };
+
+/*
+ * Imports the modules, once, and finds the names in them. False with an exception set: the ImportError names what is
+ * missing. An interpreter that ends imports nothing any more, and goes on without.
+ */
+bool core_look_up(enum core_need need);
+
+/* A borrowed reference; NULL in an interpreter that ends. */
+PyObject *core_named(enum core_name name);
+
+/* With the exception of an import set: whether the interpreter ends, and goes on without. Then it is cleared. */
+bool core_does_without(void);
+
+#endif
