@@ -608,7 +608,7 @@ def kill_at_work() -> None:
         child.kill()
         assert child.wait(30).signal == 9
     assert [each.category for each in told] == [RuntimeWarning], told
-    assert "native code in whose midst it was killed" in str(told[0].message)
+    assert "native code held in which it was killed" in str(told[0].message)
     assert child.losses is not None
     assert len(child.losses.locks) == 1
     print("all")

@@ -91,7 +91,7 @@ def clone(
     table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at the end
     of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets the exit
     code and gives no result. A child with THREAD keeps the user, groups and capabilities of its clone
-    call when this process gives up its own: os.setuid() and its kin reach only the threads that libc
+    call when this process gives up its own: os.setuid() and similar calls reach only the threads that libc
     has started. The child runs no atexit handlers. fn begins with the caller's context variables, in a
     context of its own: what it sets there is not the caller's, though the objects in them are, with VM.
     The decimal context is its own.
@@ -164,7 +164,7 @@ def vfork(
     """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
 
     Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may
-    call os.execv and its kin, however deep: the caller is left as it was. flags: what to share
+    call os.execv and the like, in any frame: the caller is left as it was. flags: what to share
     besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
     is SIGCHLD when the low bits hold none. options: as for clone(). Do not fork or start threads in
     fn; signal.signal() is refused there (ValueError), as its handlers would be the caller's.

@@ -1,7 +1,7 @@
-"""What a child in shared memory has opened in a table of descriptors of its own, and left to its caller.
+"""What a child in shared memory has opened in its own table of descriptors, and left to its caller.
 
-There the numbers mean something else, or nothing: whoever uses such an object, or gives it up, would
-read, write or close what the caller has under that number.
+In the caller's table the numbers mean something else, or nothing: to use such an object, or to give it
+up, would read, write or close what the caller has under that number.
 """
 
 import gc
@@ -136,13 +136,13 @@ def _number(each: Any) -> int | None:
 
 
 def _is_own(number: int | None, maker: int) -> bool:
-    """Whether the maker has not the same under that number, as it has what it was born with."""
+    """Whether the number is another file in the maker's table, or none."""
     if number is None or number <= _STANDARD:
         return False
     try:
         return _core.kcmp(maker, threading.get_native_id(), _KCMP_FILE, number, number) != 0
     except OSError:
-        pass  # a number of one of the two only, or nobody may ask
+        pass  # a number of one of the two only, or kcmp is not permitted
     try:
         theirs, ours = os.stat(f"/proc/{maker}/fd/{number}"), os.fstat(number)
     except OSError:

@@ -170,7 +170,7 @@ def tell_lost(_: int) -> None:
 
 
 def recover(pid: int) -> None:
-    """In the caller, when the child has ended with threads: they are alive no more, to whoever asks."""
+    """In the caller, when the child has ended with threads: mark them as ended for threading."""
     while _have_still_to_end(pid):
         time.sleep(_PAUSE_SECONDS)
     for listed in (_active, _limbo):

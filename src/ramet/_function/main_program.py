@@ -16,7 +16,7 @@ MAIN = "__main__"
 _CONSTANTS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CHANGES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
-# Whoever calls one of these may use any name.
+# A function that calls one of these may use any name.
 _ANY_NAME = frozenset({"globals", "eval", "exec", "vars"})
 
 Function = tuple[CodeType, str, tuple[Any, ...] | None, dict[str, Any] | None]

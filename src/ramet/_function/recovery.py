@@ -1,4 +1,4 @@
-"""What a child in shared memory took with it when it died in the midst of its function.
+"""What a child in shared memory held when it died within its function.
 
 The recovering thread of the child calls ``take_stock``: with the interpreter lock, and mostly in a thread
 that has the child's identity, which is what the owner of a lock is known by. A lock is given back
@@ -55,7 +55,7 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
     and how many objects stay for ever. noted: the frames that it entered last, the very last first.
     ident: the child's identity. own_identity: the calling thread has it, and nobody else has had
     it; else it is another's. stack: what lay on its C stack. collector: whether the garbage
-    collector, in whose midst it died, has been given back; None where it was not seen to be in it.
+    collector, in which it died, has been given back; None where it was not seen to be in it.
     at_work: it was killed in native code that computed, and came to no rest.
     Returns the losses, and whether a lock stays that knows its owner by it.
     """
@@ -64,7 +64,7 @@ def take_stock(  # noqa: PLR0917 - all that its one caller, the core, has found
         _give_back(stock, own_identity, collector)
     stays = stock.find_the_rest()
     if at_work:
-        stock.locks.append("those of the native code in whose midst it was killed, if it held any")
+        stock.locks.append("those that the native code held in which it was killed, if any")
     locks, released = tuple(stock.locks), tuple(stock.released)
     return Losses(frames, references, locks, released, given_up, kept), stays
 
@@ -134,12 +134,12 @@ class _Stock:
             self.released.append(f"the lock of {_described(file)}")
 
     def _entered_files(self, owner: int) -> list[Any]:
-        """Whoever had to wait for the lock has it before the interpreter lock, and is no owner yet."""
+        """A thread that waited for the lock has it before the interpreter lock, and is no owner yet."""
         nobodys = _core.held_by(0, _BUFFERED, owner)
         return [f for f in nobodys if self._is_on_stack(f) and _core.is_locked(f, owner)]
 
     def _is_on_stack(self, file: object) -> bool:
-        """Whoever is in a method of an object has it on the stack; others may have left it there."""
+        """A method of an object has it on its stack; an earlier call may have left it there, too."""
         return id(file).to_bytes(_WORD_BYTES, sys.byteorder) in self._stack
 
     def give_back_collector(self, done: bool | None) -> None:
@@ -274,7 +274,7 @@ def _library_locks() -> Iterator[tuple[str, Any]]:
 
 
 def _taken_without_a_block(noted: list[Frame]) -> Iterator[tuple[Any, CodeType]]:
-    """tempfile's, by whoever looks for the directory: it is held as long as that function runs."""
+    """tempfile's, held by the function that looks for the directory, as long as it runs."""
     tempfile = sys.modules.get("tempfile")
     lock = getattr(tempfile, "_once_lock", None)
     looks = getattr(getattr(tempfile, "_get_default_tempdir", None), "__code__", None)

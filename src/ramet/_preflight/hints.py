@@ -22,17 +22,17 @@ _OF_OTHERS = {
     "kwargs": "keywords of fn are bound to it: clone(functools.partial(fn, key=value))",
     "target": "the function comes first: clone(fn, 1, 2)",
     "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
-    "preexec_fn": "do at the beginning of fn what the child shall do first",
+    "preexec_fn": "do at the start of fn what the child is to do first",
 }
 _WORDS_COME_FIRST = "the program's words come first: run(['echo', 'hi'])"
 _OF_PROGRAMS_ELSEWHERE = {
     **dict.fromkeys(
         ("timeout", "kill_after", "kill_tree", "check", "capture_output", "input"),
-        "only run() and its kin take it",
+        "only run() and the like take it",
     ),
     **dict.fromkeys(
         ("shell", "bufsize", "pipesize", "text", "encoding", "errors", "universal_newlines"),
-        "only Popen, run() and its kin take it",
+        "only Popen, run() and the like take it",
     ),
     **dict.fromkeys(("argv", "args", "cmd", "command"), _WORDS_COME_FIRST),
 }

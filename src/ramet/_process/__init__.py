@@ -1,1 +1,1 @@
-"""One child, whoever made it: its clone call, its handle, waiting, results, and what it started."""
+"""One child, however it was made: its clone call, its handle, waiting, results, and what it started."""

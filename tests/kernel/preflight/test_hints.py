@@ -36,7 +36,7 @@ def one(value: object) -> object:
         ({"timout": 1}, "did you mean 'timeout'"),
         ({"trsted": True}, "did you mean 'trusted'"),
         ({"env": {}}, "only for a program"),
-        ({"preexec_fn": nothing}, "at the beginning of fn"),
+        ({"preexec_fn": nothing}, "at the start of fn"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
