@@ -48,21 +48,8 @@ def table(head: list[str], lines: Iterator[list[str]]) -> str:
 def cells(row: Option) -> list[str]:
     shell = ", ".join(f"`{one.name} {one.value}".rstrip() + "`" for one in row.shell)
     text = f"{row.text} {row.source}"
-    told = [f"`{row.name}`", row.kind.expected, text, "; ".join(needs(row)), shell]
+    told = [f"`{row.name}`", row.kind.expected, text, "; ".join(row.conditions()), shell]
     return [cell.replace("|", "\\|") for cell in told]
-
-
-def needs(row: Option) -> Iterator[str]:
-    if row.of_programs:
-        yield "a program"
-    if row.needs:
-        yield row.needs
-    if row.own_with is not None:
-        flag, kind = row.own_with
-        joined = f", or such a namespace in `namespaces[{kind!r}]`" if kind else ""
-        yield f"`{flag.name}`{joined}"
-    if row.callers_with is not None:
-        yield f"no `{row.callers_with[0].name}`"
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _AFTER_POLICY = {
 }
 _DESCRIPTOR = "an int from 0 on, or an object with fileno()"
 _SOURCE = "an int from 0 on, an object with fileno(), or subprocess.DEVNULL"
-_NAMESPACE = "a path, a pid, or an object with fileno()"
+_NAMESPACE = "a path, a pid, or an object with fileno() (a namespace's, or a pidfd)"
 _SIGNAL = "a number from 1 to 64 or a name"
 _ID = f"a name, or an id from 0 to {_LARGEST_ID}"
 _LIST = "a list or other iterable of"
@@ -149,7 +149,10 @@ def _target(what: str, value: Any) -> int:
 target = Kind("target", _SOURCE, Descriptor, _target)
 
 
-@_kind("a mapping of the child's descriptors to the caller's", Mapping[int, Descriptor])
+@_kind(
+    "a mapping of the child's descriptors to the caller's, files or DEVNULL",
+    Mapping[int, Descriptor],
+)
 def targets(what: str, value: Mapping[int, Any]) -> dict[int, int]:
     return {
         descriptor_of(what, number): _target(f"{what}[{number}]", source)

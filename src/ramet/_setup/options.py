@@ -9,7 +9,10 @@ from .rows import FUNCTION_OPTIONS, OPTIONS, Option
 
 
 class FunctionOptions(TypedDict, total=False):
-    """What the child of a function, or of a program, can be asked to set up first."""
+    """What the child of a function, or of a program, can be asked to set up first.
+
+    None is the same as leaving an option out.
+    """
 
     stdin: Descriptor | None
     stdout: Descriptor | None
@@ -54,7 +57,10 @@ class FunctionOptions(TypedDict, total=False):
 
 
 class Options(FunctionOptions, total=False):
-    """What the child of a program can be asked to set up first, and the program."""
+    """What the child of a program can be asked to set up first, and the program.
+
+    None is the same as leaving an option out.
+    """
 
     env: Environment | None
     arg0: Text | None
@@ -75,9 +81,9 @@ def in_words(lead: str | None, rows: Mapping[str, Option]) -> str:
         if row.group != heading:
             heading = row.group
             lines += ["", f"{heading}:"]
-        values = row.kind.expected
-        lines.append(f"  ``{row.name}``: {row.text}")
-        lines.append(f"      {values[0].upper()}{values[1:]}. {row.source}")
+        values, needs = row.kind.expected, "; ".join(row.conditions())
+        lines.append(f"  ``{row.name}``: {row.text} {row.source}")
+        lines.append(f"      {values[0].upper()}{values[1:]}.{needs and ' Needs '}{needs}")
     return "\n".join(lines)
 
 

@@ -59,6 +59,17 @@ class Option(NamedTuple):
     of_programs: bool = False
     may_change: bool = False
 
+    def conditions(self) -> list[str]:
+        """Everything that it needs, in words."""
+        told = ["a program"] if self.of_programs else []
+        told += [self.needs] if self.needs else []
+        if self.own_with is not None:
+            flag, kind = self.own_with
+            told.append(f"{flag.name} or namespaces[{kind!r}]" if kind else str(flag.name))
+        if self.callers_with is not None:
+            told.append(f"no {self.callers_with[0].name}")
+        return told
+
 
 WHO = "Identity and rights"
 LIMIT = "Limits and priorities"
@@ -191,7 +202,7 @@ _ROWS = (
         shell=(Shell("--die-with-parent", text="Killed when ramet ends."),), of_programs=True),
     Option("user", checks.user, WHO,
         "The user that it becomes; it stays in the caller's groups unless group, extra_groups or "
-        "init_groups change them.", "setresuid(2)",
+        "init_groups change them, of which a KeptGroupsWarning reminds root.", "setresuid(2)",
         (makers.keep_capabilities,
             call(IDENTITY, "setresuid", lambda uid: ("SETUID", uid, uid, uid), 5)), needs="CAP_SETUID",
         why={"setresuid EPERM": _IN_OWNER.format("CAP_SETUID"),
@@ -291,8 +302,8 @@ _ROWS = (
         (makers.personality,),
         shell=(Shell("--no-aslr", text="Addresses are not random.", means=False),), may_change=True),
     Option("personality", number(0, (1 << 32) - 2), LIMIT,
-        "Its execution domain, a number as in personality(2).", "personality(2)", (makers.personality,),
-        shell=(Shell("--personality", "N"),), may_change=True),
+        "The number of its execution domain.", "personality(2)", (makers.personality,),
+        shell=(Shell("--personality", "N", "as in personality(2)"),), may_change=True),
     Option("cgroup", checks.cgroup, LIMIT,
         "The cgroup that it is made in; in one of version 1 it moves itself.", "cgroups(7)",
         (makers.cgroup,), needs="Linux 5.7, or the child moves itself",

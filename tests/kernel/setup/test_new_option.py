@@ -78,8 +78,8 @@ def test_its_failure_is_explained() -> None:
 def test_it_is_in_the_help() -> None:
     """Under its heading, with its sentence, its values and its page."""
     told = in_words("", OPTIONS).partition(f"{WHO}:")[2]
-    assert "``command_name``: The name that ps shows for it." in told
-    assert "A name of at most 64 bytes. PR_SET_NAME(2const)" in told
+    assert "``command_name``: The name that ps shows for it. PR_SET_NAME(2const)" in told
+    assert "A name of at most 64 bytes. Needs no THREAD" in told
 
 
 def test_the_command_line_has_it() -> None:
