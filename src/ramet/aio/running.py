@@ -46,7 +46,7 @@ async def run(
     *,
     input: Any = None,  # noqa: A002 - subprocess.run's own name
     capture_output: bool = False,
-    timeout: float | None = None,  # noqa: ASYNC109 - subprocess.run's manners
+    timeout: float | None = None,  # noqa: ASYNC109 - as in subprocess.run
     check: bool = False,
     kill_after: float | None = None,
     kill_tree: bool = False,
