@@ -399,7 +399,7 @@ def _checked_flags(validated: ValidatedOptions) -> int:
     flags: int = validated.get("flags", 0)
     if flags & THREAD:
         raise ValueError(
-            "invalid flags: a program cannot be a THREAD, since its exec would end this process"
+            "invalid flags: a program cannot be a thread (THREAD): its exec would end this process"
         )
     if flags & LOW_LEVEL:
         raise ValueError(f"invalid flags: {CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
