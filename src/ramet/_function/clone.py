@@ -62,64 +62,62 @@ def clone(
     trusted: bool | None = None,
     **options: Unpack[FunctionOptions],
 ) -> Child[T]:
-    """Run ``fn(*args)`` in a new task that shares what the flags say and nothing else: clone(2).
+    """Run ``fn(*args)`` in a new task that shares what the flags name, and nothing else: clone(2).
 
-    flags: CloneFlag; its low bits may hold the exit signal, as in clone(2). exit_signal: the signal
-    that this process gets at the child's end; SIGCHLD by default, 0 for none, and none for THREAD and
-    PARENT. stack_size: in bytes, for a child that shares the memory; by default libc's for threads.
-    set_tid: the pids of the child, the innermost namespace's first. cgroup: a cgroup v2 directory, by
-    path or descriptor, in which the child is made. timeout: in seconds, after which the child is
-    killed, whether anybody waits for it or not, and even if it computes in native code and never lets
-    anybody else run Python; the reason of its exit status is then "deadline", and result() raises
-    DeadlineExceeded. What the child has started lives on, see Child.kill_tree(); and a copy lives on if
-    the caller's process, which keeps the time, ends first. name: what ps and top show (its first 15
-    bytes), and where the child has a thread identity of its own, of threading.current_thread().
-    interpreter: "own" for a Python interpreter with a GIL of its own, see below. trusted: whether the
-    result of a child with a memory of its own may be any object (True), or is read as data only
-    (False), see below. options: the child's setup, see ramet.FunctionOptions; it carries them out
-    before fn, and a step that fails is the SpawnError that result() raises. Keywords of fn's own are
-    bound to it: functools.partial(fn, key=value).
+    flags: CloneFlag; the low bits may hold the exit signal, as in clone(2). exit_signal: the signal that
+    this process gets at the child's end, 0 for none; by default SIGCHLD, and none with THREAD and PARENT.
+    stack_size: in bytes, for a child in shared memory; by default libc's size for threads. set_tid: the
+    pids of the child, the innermost namespace's first. cgroup: a cgroup v2 directory, by path or
+    descriptor, in which the child is made.
+    timeout: in seconds, after which the child is killed, even if no thread waits for it, and even if it
+    computes in native code and holds the GIL; its exit status then has the reason "deadline", and result()
+    raises DeadlineExceeded. Processes that the child started live on, see Child.kill_tree(); a copied child
+    lives on if the caller's process, which keeps the time, ends before the deadline.
+    name: shown by ps and top (its first 15 bytes), and the name of threading.current_thread() in a child
+    with a thread identity of its own. interpreter: "own" for a subinterpreter with its own GIL, see below.
+    trusted: whether the result of a child with a memory of its own may be any object (True), or is read as
+    data only (False), see below. options: see ramet.FunctionOptions; the child sets them up before fn, and
+    result() raises the SpawnError of a step that failed. Keyword arguments of fn are bound to it first:
+    functools.partial(fn, key=value).
 
-    Returns a Child, which is the caller's: wait for it, or use it as a context manager.
+    Returns a Child, which the caller ends: wait for it, or use it as a context manager.
 
-    Without VM the child has a copy of the memory, and the result is copied back; with VM it shares the
-    memory, and the result is the object itself. Descriptors are its own, unless it shares them (FILES):
-    so files, sockets and epoll objects that it has opened, and left open, are closed at its end, even
-    where the caller refers to them; a handler of logging opens its file anew. One that fn returns is
-    not passed on: result() raises ResultError, with the reason. What it closes of the caller's says
-    that it is closed, but stays open in the caller's table, where nobody closes it any more: share the
-    table (FILES), or leave it open in fn and close it in the caller. A child with VM waits at the end
-    of fn for the threads that fn started; daemon threads end with it. sys.exit() in fn sets the exit
-    code and gives no result. A child with THREAD keeps the user, groups and capabilities of its clone
-    call when this process gives up its own: os.setuid() and similar calls reach only the threads that libc
-    has started. The child runs no atexit handlers. fn begins with the caller's context variables, in a
-    context of its own: what it sets there is not the caller's, though the objects in them are, with VM.
-    The decimal context is its own.
+    Without VM the child has a copy of the memory, and the result is sent back as a copy; with VM it shares
+    the memory, and the result is the object itself. It has its own descriptor table, unless it shares it
+    (FILES): files, sockets and epoll objects that it opened and left open are closed at its end, whatever
+    refers to them; a logging handler opens its file again. If fn returns such an object, result() raises
+    ResultError. An object of the caller that fn closes is marked as closed, but its descriptor stays open
+    in the caller's table, and no object closes it any more: share the table (FILES), or close it in the
+    caller. A child with VM waits at the end of fn for the threads that fn started; daemon threads end with
+    it. sys.exit() in fn sets the exit code, and there is no result. A child with THREAD keeps its user,
+    groups and capabilities when this process changes its own: os.setuid() and the like change the threads
+    that libc started only. The child runs no atexit handlers. fn starts with the caller's context
+    variables in a context of its own: assignments there are not seen by the caller, while with VM the
+    objects are the same. The decimal context is its own.
 
-    A child with a memory of its own that has the caller's rights when it ends may return any object
-    that can be pickled. One that has given up some (another user, fewer capabilities, no_new_privs, a
-    filter of system calls, other namespaces), or with trusted=False, sends data: numbers, text, bytes,
-    containers, dates, buffers. Its exceptions are a RemoteError with the type's name, the message and
-    the traceback. Each is read without danger, whatever that child writes. With trusted=True such a
-    child may return any object, and so do in the caller what the caller may.
+    A child with a memory of its own that has the caller's rights at its end may return any object that
+    can be pickled. A child with fewer or other rights (another user, fewer capabilities, no_new_privs,
+    a seccomp filter, other namespaces), or with trusted=False, sends data: numbers, text, bytes,
+    containers, dates, buffers. Its exceptions arrive as a RemoteError with the type's name, the message and
+    the traceback. Both are read safely, whatever the child writes. With trusted=True the caller loads the
+    pickle of such a child, which can then run any code with the caller's rights.
 
-    With an interpreter of its own (VM, no VFORK, no THREAD) a child runs Python beside its caller on
-    another core, in one address space. Two interpreters share memory but no objects. So fn, args and
-    the outcome are pickled: functions and classes are found by import in the child. A function of the
-    main program crosses by its code if it uses no more of that program than modules, constants, what
-    others define, and functions that are so, too; for any other, and for classes, the child runs the
-    program again as ``__mp_main__``, as multiprocessing does. A function without a name, a lambda,
-    crosses by its code if it has no closure. Each argument, however deep, that offers its memory by the
-    buffer protocol arrives as a memoryview of that memory: bytearray, array, mmap, memoryview, a numpy
-    array; not bytes, which are pickled. It may be written where its owner lets it, and is neither
-    resized nor freed before the child is over. Only extension modules can be imported that declare that
-    they support an own GIL: most of the standard library's, not numpy. The interpreter, and what it has
-    imported, is kept for the next such child; after a kill it is lost. Context variables do not cross,
+    With a subinterpreter (VM, no VFORK, no THREAD) a child runs Python in parallel with its caller, in
+    one address space. Two interpreters share memory but no objects: fn, args and the outcome are pickled,
+    and functions and classes are imported in the child. A function of the main program is sent as code if
+    it uses only modules, constants, objects of other modules and other such functions of the program; for
+    any other, and for classes, the child runs the program again as ``__mp_main__``, as multiprocessing
+    does. A lambda or inner function is sent as code if it has no closure. Each object with the buffer
+    protocol among the arguments, at any depth, arrives as a memoryview of its memory: bytearray, array,
+    mmap, memoryview, a numpy array; not bytes, which are pickled. It is writable if the object is, and
+    cannot be resized or freed before the child has ended. Only extension modules that support a GIL per
+    interpreter can be imported: most of the standard library's, not numpy. The subinterpreter, with its
+    imported modules, is kept for the next such child; a kill loses it. Context variables are not sent,
     and fn cannot call os.fork() or ramet.
 
-    Raises CloneError with the broken rules, before anything is made where they are known; TypeError
-    and ValueError for bad arguments, and what cannot be pickled; RuntimeError for an interpreter of
-    its own before Python 3.12.4.
+    Raises CloneError with the broken rules, before the clone call if they are known; TypeError and
+    ValueError for invalid arguments, and for what cannot be pickled; RuntimeError for a subinterpreter
+    before Python 3.12.4.
     Needs: Linux 5.3 (older: what clone() can do); CAP_SYS_ADMIN for the NEW flags without NEWUSER.
     Source: clone(2), kernel/fork.c.
     """
@@ -161,15 +159,15 @@ def clone(
 def vfork(
     fn: Callable[[*Ts], T], *args: *Ts, flags: int = _DEFAULT, **options: Unpack[FunctionOptions]
 ) -> Child[T]:
-    """Run ``fn(*args)`` on the caller's own stack and memory, the caller waiting: vfork(2).
+    """Run ``fn(*args)`` on the caller's stack and in its memory while the caller waits: vfork(2).
 
-    Comes back when the child has exec'ed or ended; other Python threads go on meanwhile. fn may
-    call os.execv and the like, in any frame: the caller is left as it was. flags: what to share
-    besides (FILES, FS...), or what to make new; VM and VFORK are always there, and the exit signal
-    is SIGCHLD when the low bits hold none. options: as for clone(). Do not fork or start threads in
-    fn; signal.signal() is refused there (ValueError), as its handlers would be the caller's.
+    Returns when the child has called exec or ended; other Python threads run meanwhile. fn may call
+    os.execv and the like at any depth: the caller's state is not changed. flags: what else to share (FILES,
+    FS...), or to make new; VM and VFORK are always set, and the exit signal is SIGCHLD when the low bits
+    hold none. options: as for clone(). fn must not fork or start threads; signal.signal() raises ValueError
+    there, since the handlers would be set in the caller.
 
-    Returns a Child, which is the caller's.
+    Returns a Child, which the caller waits for.
     Raises as clone() does, and ValueError in a thread that has less than 48 KiB of its stack left.
     Needs: nothing for itself.
     Source: vfork(2), clone(2).
@@ -192,12 +190,11 @@ def vfork(
 def fork(flags: int = 0) -> int:
     """Make a copy of this process; returns twice: the child's pid, and 0 in the child: fork(2).
 
-    flags: what the two go on sharing (FILES, FS, SYSVSEM, IO, ...), what the child gets anew
-    (NEW...), PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits
-    hold none. With no flag it is libc's own fork(), with all handlers of libc, of other libraries
-    and of Python; with one, Python's handlers run and libc's do not: so it waits until every other
-    thread rests in a system call and holds no lock of libc's, 20 ms at most. The pid is the
-    caller's to wait for.
+    flags: what the two processes share from then on (FILES, FS, SYSVSEM, IO, ...), what the child gets new
+    (NEW...), PARENT, PTRACE, UNTRACED, STOPPED, VFORK; the exit signal is SIGCHLD when the low bits hold
+    none. Without flags it is libc's fork(), with the atfork handlers of libc, of other libraries and of
+    Python; with flags only Python's handlers run, and this first waits until every other thread is in a
+    system call and holds no lock of libc, for 20 ms at most. The caller waits for the pid.
 
     Raises CloneError, for VM always: two tasks on one stack.
     Needs: what the flags need.

@@ -1,4 +1,4 @@
-"""A Python function in namespaces that exist already: setns(2), without a step out of one's own."""
+"""A Python function in existing namespaces: setns(2) in a child, the caller stays in its own."""
 
 import os
 from collections.abc import Callable
@@ -27,24 +27,24 @@ def in_namespace(
     pid: Namespace | None = None,
     timeout: float | None = None,
 ) -> T:
-    """Run ``fn(*args)`` in existing namespaces, in this very memory: clone(2) with VM, and setns(2).
+    """Run ``fn(*args)`` in existing namespaces, in shared memory: clone(2) with VM, and setns(2).
 
-    Each namespace is the pid of a process that is in it, a path (``/run/netns/blue``,
-    ``/proc/1/ns/uts``), or an open descriptor; a path and a pid are looked up in the caller's own
-    file system before anything is entered. timeout: in seconds, after which the function is killed.
-    The caller, and every other thread of its process, stays where it is.
+    Each namespace is given as the pid of a process in it, a path (``/run/netns/blue``,
+    ``/proc/1/ns/uts``), or an open descriptor; paths and pids are opened in the caller's namespaces, before
+    any is entered. timeout: in seconds, after which the function is killed. All threads of the caller's
+    process stay in their namespaces.
 
-    Returns what fn returned, the object itself; what it raised is raised here.
-    Raises ValueError when no namespace is named, FileNotFoundError (ENOENT) for one that does not
+    Returns the object that fn returned; an exception that it raised is raised here.
+    Raises ValueError when no namespace is given, FileNotFoundError (ENOENT) for one that does not
     exist, SpawnError for one that cannot be entered (EPERM, EINVAL), ChildDied.
-    Needs: CAP_SYS_ADMIN in the namespace, for ``user`` in itself.
+    Needs: CAP_SYS_ADMIN in the user namespace that owns each of them; for ``user``, in that one.
     Source: setns(2), namespaces(7).
     """
     given = {"user": user, "mnt": mnt, "net": net, "uts": uts, "ipc": ipc, "cgroup": cgroup}
     given["pid"] = pid
     wanted = {kind: namespace for kind, namespace in given.items() if namespace is not None}
     if not wanted:
-        raise ValueError(f"no namespace is named: {', '.join(given)}")
+        raise ValueError(f"in_namespace() needs at least one of {', '.join(given)}: got none")
     setup = FunctionSetup({"namespaces": wanted}, CloneFlag.VM, for_its_children=True)
     body: Callable[..., T] = fn if pid is None else _as_a_child
     arguments: tuple[Any, ...] = args if pid is None else (fn, *args)
@@ -53,6 +53,6 @@ def in_namespace(
 
 
 def _as_a_child(fn: Callable[..., T], *args: Any) -> T:
-    """A pid namespace is entered by children only; and no thread can be made any more for a host thread."""
+    """setns() puts only later children into a pid namespace. vfork(), since no thread can be made then."""
     with vfork(fn, *args) as child:
         return child.result()

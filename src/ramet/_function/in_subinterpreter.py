@@ -1,12 +1,12 @@
-"""In an interpreter of its own: how a function gets there, is called, and what comes of it.
+"""The code that runs in a subinterpreter: it unpickles the call, makes it, and writes the outcome.
 
-This file is not imported there, since that would load all of ramet: its code is brought over after
-that of result layout.py, into the same names. What it sees of its caller is memory only: ``views`` is the
-setting, the call, the room for the outcome, and then what was lent, see apart.py.
+This file is not imported there, since that would import ramet: its code is sent, after that of
+result_layout.py, and runs in the same namespace. It gets memory only: ``views`` are the settings, the call,
+the memory for the outcome, and the lent memory, see subinterpreter.py.
 """
 
 import io
-import json  # noqa: F401 - and traceback: for an exception, when the child may read no file any more
+import json  # noqa: F401 - and traceback: for exceptions, when the child may not read files any more
 import marshal
 import os
 import pickle
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from .._process.result_layout import call_and_put, put_failure  # noqa: TC004 - both run in one namespace
 
 LENT_FROM = 3
-MAIN = "__mp_main__"  # as multiprocessing calls the caller's __main__ when it is run again
+MAIN = "__mp_main__"  # multiprocessing's name for the caller's __main__ when it runs again
 
 
 class Interrupted(SystemExit):
-    """What ramet.Interrupted is here."""
+    """The subinterpreter's ramet.Interrupted."""
 
     def __init__(self) -> None:
         super().__init__(128 + 15)
 
 
 def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
-    """Call the function and write down what came of it. Returns the exit code."""
+    """Call the function and write its outcome. Returns the exit code."""
     views, failed_step, error = arrival
     if failed_step >= 0:
         return put_failure(views[2], failed_step, error)
@@ -47,24 +47,24 @@ def run(arrival: tuple[tuple[memoryview, ...], int, int]) -> int:
 
 
 def _call(views: tuple[memoryview, ...]) -> object:
-    setting = marshal.loads(views[0])
-    _settle(setting)
-    fn, args = _Unpickler(views, setting).load()
+    settings = marshal.loads(views[0])
+    _apply(settings)
+    fn, args = _Unpickler(views, settings).load()
     return fn(*args)
 
 
-def _settle(setting: dict[str, Any]) -> None:
-    """The interpreter may have served before, and the caller have changed since."""
-    sys.path[:] = setting["path"]
-    sys.argv[:] = setting["argv"]
+def _apply(settings: dict[str, Any]) -> None:
+    """Take over the caller's settings, also those that changed since an earlier call."""
+    sys.path[:] = settings["path"]
+    sys.argv[:] = settings["argv"]
     environment: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
     environment.clear()
-    environment.update(setting["environment"])  # without putenv(): the caller has done it
-    _become_the_main_thread(setting["name"])
+    environment.update(settings["environment"])  # without putenv(): the caller has called it
+    _become_the_main_thread(settings["name"])
 
 
 def _become_the_main_thread(name: str | None) -> None:
-    """As after a fork: the thread that threading takes for the main one is no more, or another's."""
+    """As after a fork: threading's main thread is that of an earlier call."""
     main: Any = threading.main_thread()
     threading._active.pop(main.ident, None)  # type: ignore[attr-defined]
     main._set_ident()
@@ -77,7 +77,7 @@ def _become_the_main_thread(name: str | None) -> None:
 
 
 def _join_threads() -> None:
-    """Wait for the threads that it started, but for daemons."""
+    """Wait for the threads that the function started, daemons apart."""
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()
@@ -90,13 +90,13 @@ def _flush() -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds functions and classes by import, what was lent in memory, and others by their code."""
+    """Resolves names by import, lent memory by index, and other functions by their code."""
 
-    def __init__(self, views: tuple[memoryview, ...], setting: dict[str, Any]) -> None:
+    def __init__(self, views: tuple[memoryview, ...], settings: dict[str, Any]) -> None:
         super().__init__(io.BytesIO(views[1]))
         self._views = views
-        self._main: tuple[str, str] | None = setting["main"]
-        self._functions = _main_functions(setting["functions"], setting["names"])
+        self._main: tuple[str, str] | None = settings["main"]
+        self._functions = _main_functions(settings["functions"], settings["names"])
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if module_name == "__main__":
@@ -115,7 +115,7 @@ class _Unpickler(pickle.Unpickler):
         return function
 
     def _names_of(self, module: str | None) -> dict[str, Any]:
-        """The global names of a function that came by its code; None for those of no file."""
+        """The globals for a function sent by its code; module: None for a __main__ without a file."""
         if module is None:
             return {"__name__": "__main__", "__builtins__": __builtins__}
         if module == "__main__":
@@ -126,7 +126,7 @@ class _Unpickler(pickle.Unpickler):
 def _main_functions(
     functions: list[tuple[Any, ...]], names: dict[str, tuple[Any, ...]]
 ) -> list[FunctionType]:
-    """Functions of the caller's main program that need no more of it than these names."""
+    """Functions of the caller's main program that use these names of it only."""
     here: dict[str, Any] = {"__name__": MAIN, "__builtins__": __builtins__}
     made = []
     for code, name, defaults, keyword_defaults in functions:
@@ -148,7 +148,7 @@ def _meaning(kind: str, what: Any, name: str = "") -> Any:
 
 
 def _run_main(main: tuple[str, str] | None) -> None:
-    """The caller's main program once more, under another name, for what it defines."""
+    """Run the caller's main program again, under another name, for its classes and functions."""
     if main is None or vars(sys.modules["__main__"]).get("__ramet_main__") == main:
         return
     kind, name = main

@@ -1,8 +1,8 @@
-"""Functions of the main program that another interpreter can have without running that program.
+"""Functions of the main program that a subinterpreter can get without running that program.
 
-Such a function uses nothing of the program but modules, what others define, constants, and functions
-that are so themselves: all this can be named, or sent. What uses a class of the program, or a list,
-or changes a global name, needs the program itself, which is run there again.
+Such a function uses only modules, objects of other modules, constants, and other such functions of the
+program: these can be named or marshalled. A function that uses a class or a list of the program, or assigns
+a global name, needs the program itself, which then runs there again.
 """
 
 import sys
@@ -23,11 +23,10 @@ Function = tuple[CodeType, str, tuple[Any, ...] | None, dict[str, Any] | None]
 
 
 class MainFunctions:
-    """Some of them, and what they use: all of it can be marshalled.
+    """Such functions and the global names that they use, ready to be marshalled.
 
-    ``functions``: code, name and defaults of each, by its number; ``names``: what a global name
-    stands for there, as ("function", number), ("module", name), ("found", module, name) or
-    ("constant", value).
+    ``functions``: code, name and defaults of each, by number. ``names``: the meaning of each global name,
+    as ("function", number), ("module", name), ("found", module, name) or ("constant", value).
     """
 
     def __init__(self) -> None:
@@ -36,11 +35,11 @@ class MainFunctions:
         self._numbers: dict[int, int] = {}
 
     def number_of(self, fn: FunctionType) -> int | None:
-        """The function's number here; None for one that needs the program to be run."""
+        """The function's number; None for one that needs the program to be run."""
         if id(fn) not in self._numbers:
             found: dict[int, FunctionType] = {}
             names: dict[str, tuple[Any, ...]] = {}
-            if not self._can_do_without(fn, found, names):
+            if not self._collect(fn, found, names):
                 return None
             for one in found.values():
                 self._numbers[id(one)] = len(self.functions)
@@ -53,19 +52,20 @@ class MainFunctions:
             }
         return self._numbers[id(fn)]
 
-    def _can_do_without(
+    def _collect(
         self, fn: FunctionType, found: dict[int, FunctionType], names: dict[str, tuple[Any, ...]]
     ) -> bool:
+        """Add the function and all that it uses; False when that needs the program to be run."""
         if id(fn) in found or id(fn) in self._numbers:
             return True
         found[id(fn)] = fn
         used = _used(fn.__code__)
         if used is None or not _is_bare(fn):
             return False
-        for name in used & (fn.__globals__.keys() - {"__name__"}):  # which is another there
+        for name in used & (fn.__globals__.keys() - {"__name__"}):  # which differs there
             value = fn.__globals__[name]
             if isinstance(value, FunctionType) and value.__globals__ is fn.__globals__:
-                if not self._can_do_without(value, found, names):
+                if not self._collect(value, found, names):
                     return False
                 names[name] = ("function", id(value))
             else:
@@ -77,13 +77,13 @@ class MainFunctions:
 
 
 def _is_bare(fn: FunctionType) -> bool:
-    """Whether there is no more to it than its code, the names of the program, and constants."""
+    """Whether it consists of its code, the globals of the program, and constant defaults only."""
     is_at_home = fn.__globals__ is vars(sys.modules[MAIN])
     return is_at_home and not fn.__closure__ and not vars(fn) and _are_constants(_defaults(fn))
 
 
 def _used(code: CodeType) -> frozenset[str] | None:
-    """The global names that code uses; None where it may use any, or changes one."""
+    """The global names that the code uses; None if it may use any, or assigns one."""
     names = set()
     for operation, name in _global_names(code):
         if operation in _CHANGES or name in _ANY_NAME:
@@ -93,7 +93,7 @@ def _used(code: CodeType) -> frozenset[str] | None:
 
 
 def global_names(code: CodeType) -> Iterator[str]:
-    """Those that code and what is defined in it look up."""
+    """The global names that the code, and functions defined in it, look up."""
     return (name for operation, name in _global_names(code) if operation in _LOADS)
 
 

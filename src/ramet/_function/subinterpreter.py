@@ -1,8 +1,8 @@
-"""What goes from here into an interpreter of its own: a function, its arguments, and memory.
+"""A call of a function in a subinterpreter: what is pickled, and what memory is lent.
 
-Objects cannot be shared between two interpreters, memory can. So the call is pickled, and whatever
-offers its memory by the buffer protocol (but for bytes, which are pickled) is lent: the other side
-has a memoryview of it, where it lies. child_code.py is the other end.
+Two interpreters can share memory, but no objects. So the call is pickled, and objects with the buffer
+protocol (bytes apart, which are pickled) are lent: the subinterpreter has a memoryview of their memory.
+in_subinterpreter.py is the code that runs there.
 """
 
 import functools
@@ -29,7 +29,7 @@ _FIELD_NAME = re.compile(":[^:]*:")  # in a format of the buffer protocol
 
 
 class Call(NamedTuple):
-    """A call as it crosses over: the code of the other side, and the memory that it will see."""
+    """The code that runs in the subinterpreter, and the memory that it gets."""
 
     child_code: bytes
     memory: tuple[object, ...]
@@ -38,9 +38,9 @@ class Call(NamedTuple):
 def prepared(
     fn: Callable[..., object], args: tuple[object, ...], channel: ResultChannel, name: str | None
 ) -> Call:
-    """Pack ``fn(*args)``, whose outcome is to lie in transfer; name is the task's.
+    """Pack the call ``fn(*args)``. channel: for its outcome; name: of the task.
 
-    Raises TypeError for what cannot cross over.
+    Raises TypeError for what cannot be pickled.
     """
     main = _main()
     stream = io.BytesIO()
@@ -48,8 +48,10 @@ def prepared(
     try:
         pickler.dump((fn, args))
     except Exception as error:
-        raise TypeError(f"this cannot go into another interpreter: {error}") from error
-    setting = {
+        raise TypeError(
+            f"fn and its arguments must be picklable for a subinterpreter: {error}"
+        ) from error
+    settings = {
         "path": list(map(str, sys.path)),
         "argv": list(map(str, sys.argv)),
         "environment": dict(os.environb),
@@ -58,9 +60,9 @@ def prepared(
         "names": pickler.main_functions.names,
         "name": name,
     }
-    if main is not None:  # classes of its main program are this process's own, when they come back
+    if main is not None:  # results of __mp_main__'s classes are unpickled as classes of __main__
         sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
-    memory = (marshal.dumps(setting), stream.getvalue(), channel, *pickler.lent)
+    memory = (marshal.dumps(settings), stream.getvalue(), channel, *pickler.lent)
     return Call(_child_code(), memory)
 
 
@@ -73,7 +75,7 @@ class _Pickler(pickle.Pickler):
         self._main = main
 
     def persistent_id(self, obj: Any) -> Any:
-        """None for what is pickled; the place of what is lent; the code of a function without a name."""
+        """None for pickled objects; the index of lent ones; the code of functions that no name leads to."""
         if type(obj) in _PLAIN or isinstance(obj, bytes):
             return None
         if isinstance(obj, FunctionType):
@@ -83,7 +85,7 @@ class _Pickler(pickle.Pickler):
         return self._place_of(obj) if hasattr(type(obj), "__buffer__") else None
 
     def reducer_override(self, obj: Any) -> Any:
-        """numpy, which numbers of its own need, is not there."""
+        """Numpy's numbers as Python's: numpy cannot be imported there."""
         if not _is_number(obj):
             return NotImplemented
         value = obj.item()
@@ -114,7 +116,7 @@ class _Pickler(pickle.Pickler):
 
     def _by_code(self, fn: FunctionType) -> tuple[object, ...]:
         if fn.__closure__:
-            raise pickle.PicklingError(f"{fn!r} has a closure, and no name by which it is found")
+            raise pickle.PicklingError(f"{fn!r} has a closure, and cannot be imported by name")
         module: str | None = fn.__module__
         if module == "__main__" and self._main is None:
             _refuse_globals(fn)
@@ -124,7 +126,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is one of numpy's that Python has as well."""
+    """Whether it is a number of numpy that Python has a type for."""
     numpy: Any = sys.modules.get("numpy")
     return (
         numpy is not None
@@ -134,23 +136,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _refuse_references(owner: Any) -> None:
-    """An array of objects offers the addresses of objects as its memory."""
+    """PicklingError for an array of objects: its memory holds their addresses."""
     with memoryview(owner) as view:
         if "O" in _FIELD_NAME.sub("", view.format):
-            raise pickle.PicklingError(f"a {type(owner).__name__} of objects has no memory to lend")
+            raise pickle.PicklingError(
+                f"a {type(owner).__name__} of objects cannot be lent: its memory holds references"
+            )
 
 
 def _refuse_globals(fn: FunctionType) -> None:
-    """What a __main__ without a file defines is nowhere to be found."""
+    """PicklingError for a function that uses globals of a __main__ without a file."""
     missing = sorted(set(global_names(fn.__code__)) & (fn.__globals__.keys() - {"__name__"}))
     if missing:
         raise pickle.PicklingError(
-            f"{fn!r} uses {', '.join(missing)} of a __main__ that has no file"
+            f"{fn!r} uses {', '.join(missing)} of a __main__ that has no file to run again"
         )
 
 
 def _main() -> Main | None:
-    """How to run this program's main module again; None for that of a prompt, of -c, or of stdin."""
+    """How to run the main module again; None for that of a prompt, of -c, or of stdin."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:

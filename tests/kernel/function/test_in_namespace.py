@@ -83,7 +83,7 @@ def test_a_path_and_a_descriptor_will_do(elsewhere: int, nothing_left: object) -
 
 def test_what_cannot_be_entered_is_an_error(nothing_left: object) -> None:
     """No namespace, one that is not there, and a file that is none."""
-    with pytest.raises(ValueError, match="no namespace"):
+    with pytest.raises(ValueError, match="at least one of user"):
         ramet.in_namespace(int)
     with pytest.raises(FileNotFoundError):
         ramet.in_namespace(int, net="/proc/self/ns/none")
