@@ -509,25 +509,26 @@ static void handle_finalize(PyObject *object)
     PyErr_Restore(type, value, traceback);
 }
 
+/* All objects that it refers to. */
+#define FOR_EACH_OBJECT(self, act) \
+    do { \
+        act(self->status); \
+        act(self->flags); \
+        act(self->what); \
+        act(self->outcome); \
+        act(self->taken); \
+        act(self->task); \
+    } while (0)
+
 static int handle_traverse(HandleObject *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->status);
-    Py_VISIT(self->flags);
-    Py_VISIT(self->what);
-    Py_VISIT(self->outcome);
-    Py_VISIT(self->taken);
-    Py_VISIT(self->task);
+    FOR_EACH_OBJECT(self, Py_VISIT);
     return 0;
 }
 
 static int handle_clear(HandleObject *self)
 {
-    Py_CLEAR(self->status);
-    Py_CLEAR(self->flags);
-    Py_CLEAR(self->what);
-    Py_CLEAR(self->outcome);
-    Py_CLEAR(self->taken);
-    Py_CLEAR(self->task);
+    FOR_EACH_OBJECT(self, Py_CLEAR);
     return 0;
 }
 

@@ -19,25 +19,26 @@ SharedTaskObject *core_shared_task_new(void)
     return self;
 }
 
+/* All objects that it refers to. */
+#define FOR_EACH_OBJECT(self, act) \
+    do { \
+        act(self->fn); \
+        act(self->args); \
+        act(self->context); \
+        act(self->plan); \
+        act(self->outcome); \
+        act(self->losses); \
+    } while (0)
+
 static int task_traverse(SharedTaskObject *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->fn);
-    Py_VISIT(self->args);
-    Py_VISIT(self->context);
-    Py_VISIT(self->plan);
-    Py_VISIT(self->outcome);
-    Py_VISIT(self->losses);
+    FOR_EACH_OBJECT(self, Py_VISIT);
     return 0;
 }
 
 static int task_clear(SharedTaskObject *self)
 {
-    Py_CLEAR(self->fn);
-    Py_CLEAR(self->args);
-    Py_CLEAR(self->context);
-    Py_CLEAR(self->plan);
-    Py_CLEAR(self->outcome);
-    Py_CLEAR(self->losses);
+    FOR_EACH_OBJECT(self, Py_CLEAR);
     return 0;
 }
 
