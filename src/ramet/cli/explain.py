@@ -11,7 +11,7 @@ from .._preflight.on_running_kernel import explain as explain_request
 from ..law import CALLS, Call, Caller, Explanation
 
 
-@click.command()
+@click.command(short_help="Explain a request for a new task.")
 @click.argument("request", nargs=-1, required=True)
 @click.option(
     "--call", type=click.Choice(CALLS), help="The call; by default the one that Ramet would make."
