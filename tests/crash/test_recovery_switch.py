@@ -55,18 +55,21 @@ def die_where_python_tells_otherwise(word: int) -> None:
     deaths()
 
 
-# Numbers of words in Python's _Py_DebugOffsets, and what is not known when they are others.
-TOLD = [
-    (0, ["frames", "garbage collector", "interpreter lock", "list of interpreters", "objects"]),
-    (5, ["list of interpreters"]),  # runtime_state.interpreters_head
-    (10, ["garbage collector", "objects"]),  # interpreter_state.gc
-    (18, ["interpreter lock"]),  # interpreter_state.gil_runtime_state_holder
-    (23, ["frames", "objects"]),  # thread_state.current_frame
+# Numbers of words in Python's _Py_DebugOffsets, and what is not known when they are others: the cookie,
+# runtime_state.interpreters_head, interpreter_state.gc, that of the interpreter lock's holder, and
+# thread_state.current_frame.
+WORDS = (0, 5, 10, 18, 23) if sys.version_info < (3, 14) else (0, 5, 11, 19, 26)
+OFF = [
+    ["frames", "garbage collector", "interpreter lock", "list of interpreters", "objects"],
+    ["list of interpreters"],
+    ["garbage collector", "objects"],
+    ["interpreter lock"],
+    ["frames", "objects"],
 ]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="Python tells no offsets before 3.13")
-@pytest.mark.parametrize(("word", "off"), TOLD)
+@pytest.mark.parametrize(("word", "off"), list(zip(WORDS, OFF, strict=True)))
 def test_what_python_tells_debuggers(in_new_python: Start, word: int, off: list[str]) -> None:
     """Where Python says that a structure is another, what reads it is off, and says why."""
     *_, status = in_new_python(die_where_python_tells_otherwise, word).finish().splitlines()
