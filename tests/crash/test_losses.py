@@ -717,7 +717,7 @@ def die_as_it_enters() -> None:
     child = children[0]
     while futex_of(child.pid) in {"", *places}:
         libc.sched_yield()
-    assert _core.is_locked(file, owner)
+    assert _core.is_locked(file)
     assert _core.words_of(file)[owner] == 0
     child.kill()
     sys.setswitchinterval(0.005)

@@ -273,7 +273,7 @@ static int certain_depth(const Frame *frame, PyCodeObject *code)
     return depth > blocks ? depth : blocks;
 }
 
-/* A slot owns what it points to: whoever changes one puts the new in its place before the old is let go of. */
+/* A slot owns what it points to: code that changes one puts the new object in its place before it lets go of the old. */
 static int count_of_slots(const Frame *frame)
 {
     PyCodeObject *code = (PyCodeObject *)CODE_OF(frame);

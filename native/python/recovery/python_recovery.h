@@ -152,10 +152,10 @@ void core_interpreter_show(PyInterpreterState *interpreter);
 /* ---- for ramet._function, see module.c */
 PyObject *core_end_collection_of_dead(PyObject *module, PyObject *unused);
 PyObject *core_forget_thread_of_dead(PyObject *module, PyObject *args);
-PyObject *core_held_by(PyObject *module, PyObject *args);
-PyObject *core_is_locked(PyObject *module, PyObject *args);
+PyObject *core_held_by(PyObject *module, PyObject *ident);
+PyObject *core_is_locked(PyObject *module, PyObject *file);
 PyObject *core_know_buffered(PyObject *module, PyObject *args);
-PyObject *core_leave_buffered(PyObject *module, PyObject *args);
+PyObject *core_leave_buffered(PyObject *module, PyObject *file);
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
 PyObject *core_recognize(PyObject *module, PyObject *args);
 PyObject *core_recovery_status(PyObject *module, PyObject *unused);

@@ -126,17 +126,17 @@ class _Stock:
         """Their buffers count what was written; what was being written may come once more."""
         if _OWNER is None:
             return
-        held = _core.held_by(self._ident, _BUFFERED, _OWNER)
+        held = _core.held_by(self._ident)
         if not self._own_identity:  # the caller of a vfork has it, too, and may be in another file
             held = [file for file in held if self._is_on_stack(file)]
-        for file in held + _stay_entered(self._entered_files(_OWNER), _OWNER):
-            _core.leave_buffered(file, _OWNER)
+        for file in held + _stay_entered(self._entered_files(), _OWNER):
+            _core.leave_buffered(file)
             self.released.append(f"the lock of {_described(file)}")
 
-    def _entered_files(self, owner: int) -> list[Any]:
+    def _entered_files(self) -> list[Any]:
         """A thread that waited for the lock has it before the interpreter lock, and is no owner yet."""
-        nobodys = _core.held_by(0, _BUFFERED, owner)
-        return [f for f in nobodys if self._is_on_stack(f) and _core.is_locked(f, owner)]
+        nobodys = _core.held_by(0)
+        return [f for f in nobodys if self._is_on_stack(f) and _core.is_locked(f)]
 
     def _is_on_stack(self, file: object) -> bool:
         """A method of an object has it on its stack; an earlier call may have left it there, too."""
@@ -306,7 +306,7 @@ def _stay_entered(files: list[Any], owner: int) -> list[Any]:
     for _ in range(_LOOKS):
         if files:
             time.sleep(_PAUSE_SECONDS)
-        files = [f for f in files if not _core.words_of(f)[owner] and _core.is_locked(f, owner)]
+        files = [f for f in files if not _core.words_of(f)[owner] and _core.is_locked(f)]
     return files
 
 
