@@ -37,7 +37,7 @@ _LEAST_STACK_BYTES = (256 << 10) if sys.version_info >= (3, 14) else (8 << 20)
 # (gh-119213).
 _OWN_SINCE = (3, 12, 4)
 _DEFAULT = CloneFlag(0)  # a 0 that the caller gives is another object
-_NO_FUNCTION = ...  # where nobody has handed one over
+_NO_FUNCTION = ...  # the default of fn, see below
 _NO_MORE = (None,) * 8  # than flags is asked of clone()
 _NEW_NAMESPACES = (
     sum(
@@ -211,7 +211,7 @@ def fork(flags: int = 0) -> int:
     return clone_call.twice(request)
 
 
-# So that clone(target=fn) is told what to write. For a type checker both need the function.
+# clone(target=fn) then raises an error with the right call; for a type checker fn has no default.
 clone.__defaults__ = vfork.__defaults__ = (_NO_FUNCTION,)
 
 
@@ -285,7 +285,7 @@ def _make_copied(
     channel = ResultChannel(trusted=asked.trusted)
     if asked.setup is not None:
         channel.failure = asked.setup.failure
-    # First: no child is made that nobody would stop.
+    # Before the clone call: without the thread no child is made that would outlive its deadline.
     deadline_thread = None if asked.timeout is None else _deadline_thread(asked.request)
     with _opened_cgroup(child, asked):
         copy_as_asked(child, asked.request, asked.call(fn), args, channel)

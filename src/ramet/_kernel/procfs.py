@@ -1,4 +1,4 @@
-"""What /proc tells of a task: its status, its state, and who made whom."""
+"""Tasks as /proc shows them: their status and state, their parents and children."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Children whose handles are gone and that nobody has waited for: reaped when they have ended."""
+"""Children whose handles were dropped before a wait: they are reaped when they have ended."""
 
 import errno
 import os

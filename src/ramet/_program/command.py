@@ -219,15 +219,17 @@ class Command:
 
 
 def begin(command: Command, child: Child[None], patience: float | None) -> "Launch | None":
-    """command.launch(), the caller not suspended: the rest of the way, when it takes longer.
+    """Launch without suspending the caller; returns the rest of a launch that takes longer than patience.
 
-    patience: in seconds; None where there is a rest in any case.
+    patience: in seconds; None: the rest is returned in any case.
     """
     made = command._made
     if made.is_guided():
         patience = None
     elif made.manner.has_own_score and not _HELD_TO_PARENT.isdisjoint(made.validated):
-        command.launch(child)  # the helper that is suspended for its score is no parent to follow
+        command.launch(
+            child
+        )  # a parent-death signal would come at the end of the helper that sets the score
         return None
     begun = launching.launch_beside(made.wanted, command._plan, made.manner, child, patience)
     if isinstance(begun, launching.Underway):
