@@ -51,6 +51,35 @@ def wait_for_a_lock() -> None:
     lock.acquire()
 
 
+def thread_that_hangs(daemon: bool = False) -> threading.Thread:
+    """Start one, and come back when it runs."""
+    begun = threading.Event()
+
+    def run() -> None:
+        begun.set()
+        hang()
+
+    thread = threading.Thread(target=run, daemon=daemon)
+    thread.start()
+    begun.wait()
+    return thread
+
+
+def native_thread() -> None:
+    """Start a thread that hangs, and that Python knows nothing of."""
+    thread = ctypes.c_void_p()
+    assert _libc.pthread_create(ctypes.byref(thread), None, _libc.pause, None) == 0
+
+
+def is_done_by_everybody(fn: Callable[[], bool]) -> bool:
+    """Whether it can be done here, in shared memory, in a copy, and here again."""
+    import ramet
+    from ramet import CloneFlag as F
+
+    children = (ramet.clone(fn, flags=flags).result(30) for flags in (F.VM, F.FS))
+    return fn() and all(children) and fn()
+
+
 WITHOUT_END: dict[str, Callable[[], None]] = {
     "sleep": hang,
     "spin": spin,

@@ -7,9 +7,12 @@ chooses when something is killed; tests/contract/test_no_sleep.py knows no other
 
 import os
 import random
+import signal
+import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from .constants import SECONDS, WALL
 
@@ -27,9 +30,33 @@ def a_random_moment(numbers: random.Random, most_seconds: float) -> None:
     time.sleep(numbers.random() * most_seconds)
 
 
-def state_of(task: object) -> str:
-    """The letter of /proc/TASK/stat: S sleeps, T is stopped, Z is a zombie."""
-    return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
+@contextmanager
+def alarm(seconds: float, raised: type[BaseException] = InterruptedError) -> Iterator[None]:
+    """Have that raised by the handler of a signal that comes by then."""
+
+    def handler(*_: object) -> None:
+        raise raised
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_threads(count: int, fn: Callable[[], object]) -> None:
+    """Run it in so many threads at a time; raises what the first of them that fails raised."""
+    all_here = threading.Barrier(count)
+
+    def run() -> None:
+        all_here.wait(SECONDS)
+        fn()
+
+    with ThreadPoolExecutor(count) as threads:
+        for done in [threads.submit(run) for _ in range(count)]:
+            done.result()
 
 
 def exit_code(pid: int, options: int = WALL) -> int:

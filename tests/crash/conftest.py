@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import os
+import random
 import select
 import signal
 import subprocess
@@ -123,3 +124,11 @@ def in_new_python() -> Iterator[Callable[..., NewPython]]:
     yield start
     for process in started:
         process.close()
+
+
+@pytest.fixture
+def seed() -> int:
+    """For what is to happen at random moments; a test that fails shows it."""
+    number = random.randrange(1 << 30)
+    print(f"seed {number}")
+    return number

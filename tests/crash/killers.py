@@ -1,14 +1,18 @@
-"""Processes that read pids and kill them, at moments that the killed do not choose."""
+"""Kills: by this process, and by others that read pids and choose the moment."""
 
 import ctypes
 import os
 import random
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+import ramet
+from ramet import CloneFlag as F
 
 from ..constants import (
     PR_SET_PTRACER,
@@ -41,6 +45,32 @@ def let_anybody_trace() -> None:
     """In who is to be killed by single steps: for where Yama asks for it."""
     anybody = ctypes.c_ulong(PR_SET_PTRACER_ANY)
     _libc.prctl(PR_SET_PTRACER, anybody, 0, 0, 0)
+
+
+def killed_by(
+    how: str, fn: Callable[[list[bool]], None], timeout: float, most_seconds: float
+) -> None:
+    """Let a function begin, and kill it at a random moment; or have it killed by its timeout."""
+    begun: list[bool] = []
+    child = ramet.clone(fn, begun, flags=F.VM, timeout=timeout if how == "timeout" else None)
+    while not begun:
+        os.sched_yield()
+    if how == "kill":
+        a_random_moment(random.Random(), most_seconds)
+        child.kill()
+    assert child.wait(30).signal == 9
+
+
+def warning_at_the_end(child: ramet.Child[object], kill: bool = True) -> str:
+    """Kill it, or let it end; what the one warning says that comes of it."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if kill:
+            child.kill()
+        assert (child.wait(30).signal == 9) is kill
+    (warning,) = told
+    assert warning.category is RuntimeWarning, warning
+    return str(warning.message)
 
 
 def after_some_work(seed: int) -> None:

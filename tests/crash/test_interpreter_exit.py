@@ -110,19 +110,13 @@ def leave_threads_of_a_dead_child(flags: int) -> None:
     import os
     import signal
     import threading
-    import time
 
     import ramet
-
-    def live_on(begun: threading.Event) -> None:
-        begun.set()
-        time.sleep(1000)
+    from tests.activities import thread_that_hangs
 
     def fn() -> None:
         for _ in range(3):
-            begun = threading.Event()
-            threading.Thread(target=live_on, args=(begun,), daemon=False).start()
-            begun.wait()
+            thread_that_hangs()
         os.kill(os.getpid(), signal.SIGKILL)
 
     with ramet.clone(fn, flags=flags) as child:

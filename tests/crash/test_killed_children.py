@@ -1,4 +1,3 @@
-import random
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +59,7 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
 
     import ramet
     from ramet import CloneFlag as F
-    from tests.waiting import state_of
+    from tests.looking import state_of
 
     def victim(begun: list[int]) -> None:
         lock = threading.Lock()
@@ -172,10 +171,8 @@ def killed_by_others(seed: int, count: int) -> None:
     assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
 
 
-def test_others_kill_who_holds_the_gil(in_new_python: Start) -> None:
+def test_others_kill_who_holds_the_gil(in_new_python: Start, seed: int) -> None:
     """200 children that hold the GIL, killed by another process, leave the caller alive."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     in_new_python(killed_by_others, seed, 200).finish()
 
 
@@ -219,10 +216,8 @@ def killed_at_random_moments(seed: int, count: int) -> None:
     assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
 
 
-def test_the_caller_kills_at_random_moments(in_new_python: Start) -> None:
+def test_the_caller_kills_at_random_moments(in_new_python: Start, seed: int) -> None:
     """200 children killed at random moments of allocating, beside busy threads, hurt nobody."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     in_new_python(killed_at_random_moments, seed, 200).finish()
 
 

@@ -253,7 +253,7 @@ def die_waiting_for_an_import() -> None:
 
     import ramet
     from ramet import CloneFlag as F
-    from tests.waiting import state_of
+    from tests.looking import state_of
 
     going_on, begun = threading.Event(), list[int]()
     vars(builtins).update(going_on=going_on, begun=begun)
@@ -589,10 +589,10 @@ def test_who_looks_for_the_temporary_directory_can_die(
 def kill_at_work() -> None:
     import hashlib
     import os
-    import warnings
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.crash.killers import warning_at_the_end
 
     begun: list[int] = []
 
@@ -603,12 +603,7 @@ def kill_at_work() -> None:
     child = ramet.clone(compute, flags=F.VM)
     while not begun:
         os.sched_yield()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        child.kill()
-        assert child.wait(30).signal == 9
-    assert [each.category for each in told] == [RuntimeWarning], told
-    assert "native code held in which it was killed" in str(told[0].message)
+    assert "native code held in which it was killed" in warning_at_the_end(child)
     assert child.losses is not None
     assert len(child.losses.locks) == 1
     print("all")

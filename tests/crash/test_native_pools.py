@@ -223,24 +223,16 @@ def test_a_pool_that_knows_of_no_forks_is_told(in_new_python: Start) -> None:
 
 def kill_owners(how: str, kills: int) -> None:
     import os
-    import random
     import warnings
 
-    os.environ["OPENBLAS_NUM_THREADS"] = "2"
-    import numpy as np
-
     import ramet
-    from ramet import CloneFlag as F
-    from tests.waiting import a_random_moment
+    from tests.activities import is_done_by_everybody
+    from tests.crash.killers import killed_by
+    from tests.crash.products import multiplying
 
     warnings.simplefilter("error")
-    numbers = np.random.default_rng(1).random((150, 150))
-    right = numbers @ numbers
-    moments = random.Random()
+    multiply = multiplying(150)
     never, _ = os.pipe()
-
-    def multiply() -> bool:
-        return bool(np.allclose(numbers @ numbers, right))
 
     def be_idle(begun: list[bool]) -> None:
         begun.append(multiply())
@@ -252,19 +244,8 @@ def kill_owners(how: str, kills: int) -> None:
 
     for number in range(kills):
         ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
-        begun: list[bool] = []
-        fn = be_idle if number % 2 else compute
-        child = ramet.clone(fn, begun, flags=F.VM, timeout=0.2 if how == "timeout" else None)
-        while not begun:
-            os.sched_yield()
-        if how == "kill":
-            a_random_moment(moments, 1 / 10)
-            child.kill()
-        assert child.wait(30).signal == 9
-        assert multiply()
-        assert ramet.clone(multiply, flags=F.VM).result(30)
-        assert ramet.clone(multiply, flags=F.FS).result(30)
-        assert multiply()
+        killed_by(how, be_idle if number % 2 else compute, 0.2, 1 / 10)
+        assert is_done_by_everybody(multiply)
     print("all")
 
 
@@ -282,13 +263,10 @@ def kill_users(how: str, kills: int) -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "2"
     import numpy as np
 
-    import ramet
-    from ramet import CloneFlag as F
-    from tests.waiting import a_random_moment
+    from tests.crash.killers import killed_by
 
     warnings.simplefilter("error")
     numbers = np.random.default_rng(1).random((1000, 1000))
-    moments = random.Random()
     numbers @ numbers  # the pool is the caller's
 
     def compute(begun: list[bool]) -> None:
@@ -297,15 +275,7 @@ def kill_users(how: str, kills: int) -> None:
             numbers @ numbers
 
     for _ in range(kills):
-        begun: list[bool] = []
-        timeout = moments.random() / 5 if how == "timeout" else None
-        child = ramet.clone(compute, begun, flags=F.VM, timeout=timeout)
-        while not begun:
-            os.sched_yield()
-        if how == "kill":
-            a_random_moment(moments, 1 / 5)
-            child.kill()
-        assert child.wait(30).signal == 9
+        killed_by(how, compute, random.random() / 5, 1 / 5)
         numbers @ numbers
     print("all")
 
@@ -321,19 +291,14 @@ def die_with_a_pool(how: str, verb: str) -> None:
     import signal
     import warnings
 
-    os.environ["OPENBLAS_NUM_THREADS"] = "2"
-    import numpy as np
-
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import is_done_by_everybody
     from tests.constants import SYSTEM_CALLS
+    from tests.crash.products import multiplying
 
     warnings.simplefilter("error")
-    numbers = np.random.default_rng(1).random((150, 150))
-    right = numbers @ numbers
-
-    def multiply() -> bool:
-        return bool(np.allclose(numbers @ numbers, right))
+    multiply = multiplying(150)
 
     def asleep() -> bool:
         """Whether the pool's threads wait for a futex word, all of them."""
@@ -359,10 +324,7 @@ def die_with_a_pool(how: str, verb: str) -> None:
         ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
         child = ramet.vfork(die, rests) if verb == "vfork" else ramet.clone(die, rests, flags=F.VM)
         child.wait(30)
-        assert multiply()
-        assert ramet.clone(multiply, flags=F.VM).result(30)
-        assert ramet.clone(multiply, flags=F.FS).result(30)
-        assert multiply()
+        assert is_done_by_everybody(multiply)
     print("all")
 
 
@@ -378,31 +340,26 @@ def test_a_function_that_dies_by_itself_takes_no_pool_along(
 def hang_in_handlers() -> None:
     import ctypes
     import os
-    import warnings
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import native_thread
+    from tests.crash.killers import warning_at_the_end
 
     libc = ctypes.CDLL(None)
     never, _ = os.pipe()
     begun: list[int] = []
 
     def leave_a_thread() -> None:
-        thread = ctypes.c_void_p()
-        begun.append(libc.pthread_create(ctypes.byref(thread), None, libc.pause, None))
+        native_thread()
+        begun.append(1)
         os.read(never, 1)
 
     child = ramet.clone(leave_a_thread, flags=F.VM)
     while not begun:
         os.sched_yield()
-    assert begun == [0]
     libc.__register_atfork(libc.pause, None, None, None)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        child.kill()
-        assert child.wait(30).signal == 9
-    assert [each.category for each in told] == [RuntimeWarning], told
-    assert "the next fork, may wait for ever" in str(told[0].message)
+    assert "the next fork, may wait for ever" in warning_at_the_end(child)
     assert ramet.clone(os.getpid, flags=F.VM).result(30)
     print("all")
 
@@ -413,35 +370,30 @@ def test_a_pool_that_cannot_be_put_in_order_is_told(in_new_python: Start) -> Non
 
 
 def leave_threads_of_a_library(how: str) -> None:
-    import ctypes
     import os
     import warnings
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import native_thread
+    from tests.crash.killers import warning_at_the_end
 
-    libc = ctypes.CDLL(None)
     never, _ = os.pipe()
     begun: list[int] = []
 
     def leave_a_thread() -> None:
-        thread = ctypes.c_void_p()
-        begun.append(libc.pthread_create(ctypes.byref(thread), None, libc.pause, None))
+        native_thread()
+        begun.append(1)
         if how == "exit":
             os._exit(1)
         os.read(never, 1)
 
     for _ in range(2):
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            child = ramet.clone(leave_a_thread, flags=F.VM)
-            while not begun:
-                os.sched_yield()
-            if how == "kill":
-                child.kill()
-            child.wait(30)
-        assert [each.category for each in told] == [RuntimeWarning], told
-        assert "died while it had native threads" in str(told[0].message)
+        child = ramet.clone(leave_a_thread, flags=F.VM)
+        while not begun:
+            os.sched_yield()
+        told = warning_at_the_end(child, kill=how == "kill")
+        assert "died while it had native threads" in told
         begun.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # who has none of his own is not taken for one who had
@@ -463,6 +415,7 @@ def die_in_handlers() -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.activities import native_thread
 
     libc = ctypes.PyDLL(None)  # holds the interpreter's lock
     ran: list[str] = []
@@ -474,10 +427,6 @@ def die_in_handlers() -> None:
             os.write(tell, b"%d" % os.getpid())
             libc.pause()
 
-    def leave_a_thread() -> None:
-        thread = ctypes.c_void_p()
-        assert libc.pthread_create(ctypes.byref(thread), None, libc.pause, None) == 0
-
     killer = os.fork()
     if killer == 0:
         for _ in range(3):
@@ -487,7 +436,7 @@ def die_in_handlers() -> None:
     kept = [kind(before_fork), kind(lambda: ran.append("child"))]
     libc.__register_atfork(kept[0], None, kept[1], None)
     for _ in range(3):
-        child = ramet.clone(leave_a_thread, flags=F.VM)
+        child = ramet.clone(native_thread, flags=F.VM)
         assert child.wait(30).signal == 9
     os.waitpid(killer, 0)
     ran.clear()

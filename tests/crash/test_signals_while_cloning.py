@@ -103,6 +103,8 @@ def raise_in_a_flush(flags: int, error: str) -> None:
     import threading
     from pathlib import Path
 
+    import pytest
+
     import ramet
 
     raised = getattr(builtins, error)("too late")
@@ -125,12 +127,9 @@ def raise_in_a_flush(flags: int, error: str) -> None:
     stdout, sys.stdout = sys.stdout, full
     thread = threading.Thread(target=interrupt)
     thread.start()
-    try:
+    with pytest.raises(type(raised)) as caught:
         ramet.clone(int, flags=flags)
-    except type(raised) as caught:
-        assert caught is raised
-    else:
-        raise AssertionError("it was swallowed")
+    assert caught.value is raised
     sys.stdout = stdout
     thread.join()
     os.read(reading, 1 << 20)
@@ -142,6 +141,8 @@ def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
     import signal
     import sys
     from typing import Any
+
+    import pytest
 
     import ramet
 
@@ -157,12 +158,9 @@ def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
     type(stream).flush = flush
     signal.signal(signal.SIGALRM, handler)
     stdout, sys.stdout = sys.stdout, stream
-    try:
+    with pytest.raises(type(raised)) as caught:
         ramet.clone(int, flags=flags)
-    except type(raised) as caught:
-        assert caught is raised
-    else:
-        raise AssertionError("it was swallowed")
+    assert caught.value is raised
     sys.stdout = stdout
     assert ramet.clone(int, flags=flags).result(30) == 0
 

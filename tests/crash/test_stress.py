@@ -1,4 +1,3 @@
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -151,8 +150,8 @@ def make_many(kinds: list[str], seed: int, makers: int, each: int) -> None:  # n
     ],
     ids=["forks", "copies", "shared", "vforks", "all"],
 )
-def test_nothing_hangs(in_new_python: Start, kinds: list[str], makers: int, each: int) -> None:
+def test_nothing_hangs(
+    in_new_python: Start, seed: int, kinds: list[str], makers: int, each: int
+) -> None:
     """Children of every kind are made from several threads beside busy ones, and all end."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     in_new_python(make_many, kinds, seed, makers, each).finish()

@@ -1,5 +1,4 @@
 import os
-import random
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -71,10 +70,8 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:
 
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("activity", ACTIVITIES)
-def test_every_caller_survives(in_new_python: Start, activity: str) -> None:
+def test_every_caller_survives(in_new_python: Start, activity: str, seed: int) -> None:
     """Children killed at random moments of what they do leave their caller, and the next child, well."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     in_new_python(kill_at_random_moments, activity, seed, KILLS).finish()
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ramet import Command
 
+from ..looking import is_open
+
 # Every descriptor with the file that it is; the one that lists the folder is closed by then.
 TABLE = """
 import os
@@ -49,14 +51,6 @@ def files() -> Iterator[dict[int, int]]:
     for number, saved in before.items():
         os.dup2(saved, number, inheritable=False)
         os.close(saved)
-
-
-def is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -24,6 +24,7 @@ import ramet.aio.spawning
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
+from ...waiting import in_threads
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Awaitable[T]]], T]
@@ -712,20 +713,7 @@ def test_loops_in_several_threads(in_loop: Run[None]) -> None:
             done = await ramet.aio.run(["echo", "so"], capture_output=True)
             assert done.stdout == b"so\n"
 
-    errors: list[BaseException] = []
-
-    def loop() -> None:
-        try:
-            in_loop(main)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=loop) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    in_threads(4, lambda: in_loop(main))
 
 
 def test_no_standard_descriptors(tmp_path: Path) -> None:

@@ -31,16 +31,8 @@ KCMP_KINDS = {"vm": 1, "files": 2, "fs": 3, "sighand": 4, "io": 5, "sysvsem": 6}
 BEST_EFFORT_4 = 2 << 13 | 4
 THREAD = F.VM | F.SIGHAND | F.THREAD
 
-NAMESPACES = {
-    "mnt": F.NEWNS,
-    "uts": F.NEWUTS,
-    "ipc": F.NEWIPC,
-    "user": F.NEWUSER,
-    "pid": F.NEWPID,
-    "net": F.NEWNET,
-    "cgroup": F.NEWCGROUP,
-    "time": F.NEWTIME,
-}
+KINDS = ("mnt", "uts", "ipc", "user", "pid", "net", "cgroup", "time")
+NAMESPACES = {kind: F["NEWNS" if kind == "mnt" else f"NEW{kind.upper()}"] for kind in KINDS}
 
 MEMORIES = pytest.mark.parametrize("memory", [F(0), F.VM, F.VM | F.VFORK], ids=str)
 

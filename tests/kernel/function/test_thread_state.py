@@ -2,6 +2,7 @@
 
 import ctypes
 import faulthandler
+import functools
 import gc
 import io
 import logging
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +24,7 @@ from ramet import ChildDied, ExitStatus
 from ramet import CloneFlag as F
 from ramet._process.unreaped import reap_ended, unreaped
 
+from ...activities import thread_that_hangs
 from ...constants import SECONDS
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -133,10 +134,7 @@ def recurse() -> object:
 
 
 def represent() -> object:
-    nested: list[Any] = []
-    for _ in range(200_000):
-        nested = [nested]
-    return repr(nested)
+    return repr(functools.reduce(lambda inner, _: [inner], range(200_000), list[Any]()))
 
 
 def dump() -> object:
@@ -297,18 +295,9 @@ def test_threads_that_ended_with_it_are_not_alive(flags: F, how: str) -> None:
     """Nobody waits for ever for a thread whose process is gone, and the list of threads has none."""
     threads: list[threading.Thread] = []
 
-    def live_on(begun: threading.Event) -> None:
-        begun.set()
-        time.sleep(1000)
-
     def fn() -> None:
-        for _ in range(3):
-            begun = threading.Event()
-            daemon = how == "daemons at the end"
-            thread = threading.Thread(target=live_on, args=(begun,), daemon=daemon)
-            threads.append(thread)
-            thread.start()
-            begun.wait()
+        daemon = how == "daemons at the end"
+        threads.extend(thread_that_hangs(daemon) for _ in range(3))
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         elif how == "exit":

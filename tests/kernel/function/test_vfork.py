@@ -14,7 +14,7 @@ from ramet import ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
-from ...waiting import state_of
+from ...looking import state_of
 
 
 class Counter(threading.Thread):

@@ -20,7 +20,8 @@ from ramet import lowlevel
 from ramet.lowlevel import Stack, TidWord
 
 from ...constants import SECONDS, STACK_BYTES, WALL, WCLONE
-from ...waiting import exit_code, state_of, until
+from ...looking import state_of
+from ...waiting import exit_code, until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -527,17 +528,22 @@ def test_a_stack_with_a_block_of_its_own_is_released(
 # ---- ptid and ctid
 
 
+def child_with(
+    flags: int,
+    stack: Stack | None,
+    fn: Callable[[Any], int | None] = lambda arg: 0,
+    *,
+    ptid: TidWord | None = None,
+    ctid: TidWord | None = None,
+) -> int:
+    return lowlevel.clone(fn, None, flags | signal.SIGCHLD, stack, ptid=ptid, ctid=ctid)
+
+
 @WAYS
 def test_parent_settid_writes_the_pid(flags: F, stack: Stack) -> None:
     """The word at ptid holds the child's pid when the call returns."""
     word = TidWord()
-    pid = lowlevel.clone(
-        lambda arg: 0,
-        None,
-        flags | F.PARENT_SETTID | signal.SIGCHLD,
-        stack_for(flags, stack),
-        ptid=word,
-    )
+    pid = child_with(flags | F.PARENT_SETTID, stack_for(flags, stack), ptid=word)
     assert word.value == pid
     exit_code(pid)
 
@@ -546,11 +552,10 @@ def test_parent_settid_writes_the_pid(flags: F, stack: Stack) -> None:
 def test_child_settid_writes_the_pid(flags: F, stack: Stack) -> None:
     """The child finds its own pid in the word at ctid, from the first."""
     word = TidWord()
-    pid = lowlevel.clone(
-        lambda arg: 0 if word.value == os.getpid() else 1,
-        None,
-        flags | F.CHILD_SETTID | signal.SIGCHLD,
+    pid = child_with(
+        flags | F.CHILD_SETTID,
         stack_for(flags, stack),
+        lambda arg: 0 if word.value == os.getpid() else 1,
         ctid=word,
     )
     assert exit_code(pid) == 0
@@ -561,11 +566,10 @@ def test_child_cleartid_wakes_whoever_waits(stack: Stack) -> None:
     """In shared memory the word at ctid becomes 0 at the child's end, and a waiter is woken."""
     read_end, write_end = os.pipe()
     word = TidWord(1)
-    pid = lowlevel.clone(
-        lambda arg: os.read(read_end, 1)[0],
-        None,
-        F.VM | F.CHILD_SETTID | F.CHILD_CLEARTID | signal.SIGCHLD,
+    pid = child_with(
+        F.VM | F.CHILD_SETTID | F.CHILD_CLEARTID,
         stack,
+        lambda arg: os.read(read_end, 1)[0],
         ctid=word,
     )
     until(lambda: word.value == pid)
@@ -594,13 +598,7 @@ def test_child_cleartid_tells_of_an_exec(stack: Stack) -> None:
 def test_child_cleartid_tells_of_a_kill(stack: Stack) -> None:
     """The word is cleared when the child is killed, too."""
     word = TidWord(1)
-    pid = lowlevel.clone(
-        lambda arg: signal.pause(),
-        None,
-        F.VM | F.CHILD_CLEARTID | signal.SIGCHLD,
-        stack,
-        ctid=word,
-    )
+    pid = child_with(F.VM | F.CHILD_CLEARTID, stack, lambda arg: signal.pause(), ctid=word)
     os.kill(pid, signal.SIGKILL)
     assert word.wait(SECONDS)
     assert exit_code(pid) == -signal.SIGKILL
@@ -610,13 +608,7 @@ def test_child_cleartid_tells_of_a_kill(stack: Stack) -> None:
 def test_child_cleartid_does_nothing_to_a_copy(flags: F, stack: Stack) -> None:
     """Where the memory is not shared, the caller's word stays as it was."""
     word = TidWord(1)
-    pid = lowlevel.clone(
-        lambda arg: 0,
-        None,
-        flags | F.CHILD_CLEARTID | signal.SIGCHLD,
-        stack_for(flags, stack),
-        ctid=word,
-    )
+    pid = child_with(flags | F.CHILD_CLEARTID, stack_for(flags, stack), ctid=word)
     exit_code(pid)
     assert word.value == 1
 
@@ -625,13 +617,7 @@ def test_a_dropped_word_stays_while_the_kernel_may_write_it(
     stack: Stack, nothing_left: object
 ) -> None:
     """A word may be forgotten at once: its memory is there until the child is gone."""
-    pid = lowlevel.clone(
-        lambda arg: 0,
-        None,
-        F.VM | F.CHILD_CLEARTID | F.CHILD_SETTID | signal.SIGCHLD,
-        stack,
-        ctid=TidWord(1),
-    )
+    pid = child_with(F.VM | F.CHILD_CLEARTID | F.CHILD_SETTID, stack, ctid=TidWord(1))
     gc.collect()
     words = [TidWord(1) for _ in range(100)]
     exit_code(pid)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import os
 import selectors
@@ -50,9 +51,8 @@ class Gate:
 @pytest.fixture
 def gate(nothing_left: object) -> Iterator[Gate]:
     """A gate, closed at first."""
-    made = Gate()
-    yield made
-    made.close()
+    with contextlib.closing(Gate()) as made:
+        yield made
 
 
 # ---- with, and forgetting

@@ -2,7 +2,6 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import pytest
@@ -13,6 +12,7 @@ from ramet import lowlevel
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
 from ...constants import STACK_BYTES, WALL
+from ...looking import resident_bytes
 
 # RAMET_LONG=1 makes ten thousand children of each kind; else it is as many as take a second.
 LONG = os.environ.get("RAMET_LONG") == "1"
@@ -159,13 +159,6 @@ KINDS = {
     "program-timeout": Kind(captured_in_part, 200),
     "program-missing": Kind(no_program, 1000),
 }
-
-
-def resident_bytes() -> int:
-    """The pages of this process that belong to nobody else."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith("RssAnon")]
-    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.timeout(600 if LONG else 60)

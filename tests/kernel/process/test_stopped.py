@@ -10,7 +10,7 @@ from ramet import CloneFlag as F
 from ramet import TimeoutExpired
 
 from ...constants import SECONDS
-from ...waiting import state_of
+from ...looking import state_of
 
 T = TypeVar("T")
 

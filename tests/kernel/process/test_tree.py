@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from ramet import CloneFlag as F
 from ramet._kernel import procfs
 
 from ...constants import SECONDS
+from ...waiting import alarm
 
 if TYPE_CHECKING:
     from ...conftest import LeakCheck
@@ -66,9 +68,8 @@ class Family:
 @pytest.fixture
 def family(nothing_left: object) -> Iterator[Family]:
     """A family of its own for each test, all of which must be dead in the end."""
-    made = Family()
-    yield made
-    made.close()
+    with contextlib.closing(Family()) as made:
+        yield made
 
 
 FOREVER = "exec sleep 1000"
@@ -508,23 +509,9 @@ def test_who_has_its_pipe_does_not_hold_up_its_end(library: str, nothing_left: o
 def test_an_interrupt_during_the_grace_kills_at_once(family: Family) -> None:
     """Whoever stops the waiting leaves nobody behind."""
     script = f"trap '' TERM; {tells(family)}; sleep 1000 & wait; sleep 1000"
-
-    def stop(*_: object) -> None:
-        raise InterruptedError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
-    try:
-        with pytest.raises(InterruptedError):
-            ramet.run(
-                ["sh", "-c", script],
-                timeout=0.2,
-                kill_after=1000,
-                kill_tree=True,
-                pass_fds=[family.writing],
-            )
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    options: dict[str, Any] = {"pass_fds": [family.writing], "kill_tree": True}
+    with pytest.raises(InterruptedError), alarm(1.0):
+        ramet.run(["sh", "-c", script], timeout=0.2, kill_after=1000, **options)
     family.wait_for(1)
     assert family.is_dead()
 

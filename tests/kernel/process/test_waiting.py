@@ -12,6 +12,7 @@ import ramet
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
+from ...waiting import alarm
 
 
 @pytest.fixture
@@ -123,17 +124,8 @@ def test_children_without_a_pidfd(sleeper: ramet.Popen[bytes], nothing_left: obj
 
 def test_a_signal_handler_may_raise(sleeper: ramet.Popen[bytes], nothing_left: object) -> None:
     """An exception in a handler ends the wait."""
-
-    def handler(*_: object) -> None:
-        raise InterruptedError
-
-    before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
-    try:
-        with pytest.raises(InterruptedError):
-            ramet.wait([sleeper])
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(InterruptedError), alarm(0.01):
+        ramet.wait([sleeper])
 
 
 def test_thousands(nothing_left: object) -> None:

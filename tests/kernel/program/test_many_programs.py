@@ -3,7 +3,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,8 @@ from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
 from ...constants import NOBODY, PR_GET_DUMPABLE
+from ...looking import resident_bytes
+from ...waiting import in_threads
 
 # RAMET_LONG=1 makes a hundred thousand; else it is as many as take some seconds.
 LONG = os.environ.get("RAMET_LONG") == "1"
@@ -30,29 +31,23 @@ class LeakCheck(Protocol):
     def start_again(self) -> None: ...
 
 
-def resident_bytes() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith("RssAnon")]
-    return int(line.split()[1]) * 1024
-
-
-def in_threads(count: int, job: Callable[[], None]) -> None:
+def in_all_threads(count: int, job: Callable[[], None]) -> None:
     """Do it that many times in all, by eight threads."""
-    errors: list[BaseException] = []
 
     def work() -> None:
-        try:
-            for _ in range(count // THREADS):
-                job()
-        except BaseException as error:
-            errors.append(error)
+        for _ in range(count // THREADS):
+            job()
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    in_threads(THREADS, work)
+
+
+def leave_little(job: Callable[[], None], nothing_left: LeakCheck) -> None:
+    in_all_threads(COUNT // 40, job)
+    nothing_left.start_again()
+    before = resident_bytes()
+    in_all_threads(COUNT // 10, job)
+    gc.collect()
+    assert resident_bytes() - before < GROWTH_BYTES
 
 
 def succeeded(command: Command) -> None:
@@ -63,10 +58,10 @@ def succeeded(command: Command) -> None:
 def test_many_programs_of_many_threads(nothing_left: LeakCheck) -> None:
     """A hundred thousand programs of eight threads leave nothing, and no memory either."""
     command = Command(["/bin/true"])
-    in_threads(COUNT // 10, lambda: succeeded(command))
+    in_all_threads(COUNT // 10, lambda: succeeded(command))
     nothing_left.start_again()
     before = resident_bytes()
-    in_threads(COUNT, lambda: succeeded(command))
+    in_all_threads(COUNT, lambda: succeeded(command))
     gc.collect()
     assert resident_bytes() - before < GROWTH_BYTES
 
@@ -88,12 +83,7 @@ def test_many_programs_of_a_kind(kind: str, nothing_left: LeakCheck) -> None:
     def job() -> None:
         succeeded(Command(["/bin/true"], **KINDS[kind]))
 
-    in_threads(COUNT // 40, job)
-    nothing_left.start_again()
-    before = resident_bytes()
-    in_threads(COUNT // 10, job)
-    gc.collect()
-    assert resident_bytes() - before < GROWTH_BYTES
+    leave_little(job, nothing_left)
 
 
 @pytest.mark.timeout(600 if LONG else 120)
@@ -116,12 +106,7 @@ def test_many_failures(options: dict[str, Any], nothing_left: LeakCheck) -> None
                 continue
             raise AssertionError("no error")
 
-    in_threads(COUNT // 40, job)
-    nothing_left.start_again()
-    before = resident_bytes()
-    in_threads(COUNT // 10, job)
-    gc.collect()
-    assert resident_bytes() - before < GROWTH_BYTES
+    leave_little(job, nothing_left)
 
 
 @pytest.mark.timeout(600 if LONG else 120)
@@ -134,15 +119,15 @@ def test_many_children_that_are_killed_while_they_wait(nothing_left: LeakCheck) 
             child.kill()
             assert child.wait(60).signal == signal.SIGKILL
 
-    in_threads(COUNT // 40, job)
+    in_all_threads(COUNT // 40, job)
     nothing_left.start_again()
-    in_threads(COUNT // 10, job)
+    in_all_threads(COUNT // 10, job)
 
 
 def test_many_users_at_a_time(root: None, nothing_left: LeakCheck) -> None:
     """However many children of another user overlap, the caller's memory is dumpable in the end."""
     command = Command(["/bin/true"], user=NOBODY)
-    in_threads(400, lambda: succeeded(command))
+    in_all_threads(400, lambda: succeeded(command))
     assert ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
 
 

@@ -15,7 +15,7 @@ import ramet
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
-from ...waiting import state_of
+from ...looking import state_of
 
 
 def test_run_is_like_subprocess(nothing_left: object) -> None:

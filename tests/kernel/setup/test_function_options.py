@@ -16,6 +16,8 @@ import ramet
 from ramet import Child, FunctionOptions, SpawnError
 from ramet import CloneFlag as F
 
+from ...looking import is_open
+
 Verb = Callable[..., Child[Any]]
 
 
@@ -111,20 +113,12 @@ def test_descriptors_of_its_own(verb: Verb, tmp_path: Path, nothing_left: object
         def write() -> list[int]:
             os.write(a, b"to a's number")
             os.write(b, b"to b's number")
-            return [n for n in range(64) if _is_open(n)]
+            return [n for n in range(64) if is_open(n)]
 
         stays = verb(write, fds={a: b, b: a}, close_fds=True).result()
     assert stays == sorted({0, 1, 2, a, b})
     assert one.read_text() == "to b's number"
     assert other.read_text() == "to a's number"
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
 
 
 NAMED = [
@@ -157,7 +151,7 @@ def _open_here() -> set[str]:
 
 
 @pytest.mark.parametrize("flags", SHARING, ids=str)
-def test_what_is_opened_for_a_clone_call_is_closed_by_the_end(
+def test_whatis_opened_for_a_clone_call_is_closed_by_the_end(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """In the caller's table, though the child may be the last to use what they were opened for."""
@@ -168,7 +162,7 @@ def test_what_is_opened_for_a_clone_call_is_closed_by_the_end(
 
 
 @pytest.mark.parametrize("flags", [F.FILES, F.VM, F.VM | F.FILES], ids=str)
-def test_what_is_opened_for_a_clone_call_is_closed_after_a_kill(
+def test_whatis_opened_for_a_clone_call_is_closed_after_a_kill(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """What the dead holds of Python, and whether anybody holds its handle, makes no difference."""
@@ -179,7 +173,7 @@ def test_what_is_opened_for_a_clone_call_is_closed_after_a_kill(
 
 
 @pytest.mark.parametrize("flags", [F.VM, F.VM | F.FILES], ids=str)
-def test_what_is_opened_for_a_forgotten_child_is_closed(
+def test_whatis_opened_for_a_forgotten_child_is_closed(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """At the latest by the next clone call after its end."""

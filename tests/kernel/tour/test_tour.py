@@ -22,6 +22,7 @@ from ramet.tour import colours, machine, run, table
 from ramet.tour.row import NotPermitted, Row, Seen, Verdict, lacking, parse_release
 
 from ...constants import NOBODY
+from ...waiting import alarm
 
 FLAGS = [
     "CSIGNAL", "NEWTIME", "VM", "FS", "FILES",
@@ -159,17 +160,8 @@ def test_a_hanging_experiment_is_ended(nothing_left: object) -> None:
 
 def test_an_interrupted_tour_leaves_nothing(nothing_left: object) -> None:
     """When the caller is interrupted in the midst of a row, the row is ended."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, SHORT_SECONDS)
-        with pytest.raises(KeyboardInterrupt):
-            seen_by(leave_a_hanging_tree)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(KeyboardInterrupt), alarm(SHORT_SECONDS, KeyboardInterrupt):
+        seen_by(leave_a_hanging_tree)
 
 
 # ---- how an experiment can end

@@ -1,0 +1,25 @@
+"""What /proc and the descriptor table tell of a task at this moment."""
+
+import os
+from pathlib import Path
+
+
+def state_of(task: object) -> str:
+    """The letter of /proc/TASK/stat: S sleeps, T is stopped, Z is a zombie."""
+    return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def resident_bytes() -> int:
+    """The memory of this process that belongs to nobody else."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("RssAnon")]
+    return int(line.split()[1]) * 1024
+
+
+def is_open(number: int) -> bool:
+    """Whether that number stands for a descriptor."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
