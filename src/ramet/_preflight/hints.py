@@ -2,12 +2,11 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from types import FrameType, ModuleType
 from typing import Any
 
 from .._kernel.names import nearest
-from ..errors import KeptGroupsWarning
 from ..flags import CloneFlag
 
 # As near as a typing error: what is further off is more likely a keyword of fn.
@@ -202,18 +201,6 @@ def no_name_of_ramet(name: str, known: Collection[str]) -> str:
         return f"; it is ramet.CloneFlag.{flag}"
     close = None if name.startswith("_") else nearest(name, known, cutoff=_SLIP)
     return f"; did you mean ramet.{close}?" if close else ""
-
-
-def warn_of_kept_groups(user: object, own: int | None, more: Sequence[int]) -> None:
-    """Say that a child becomes that user and keeps this process's own group, and more of them."""
-    kept = [] if own is None else [f"group {own} (group= changes it)"]
-    if more:
-        kept.append(f"groups {[*more]} (extra_groups=[] leaves them)")
-    warn_at_caller(
-        f"the child becomes user {user} and keeps this process's {' and '.join(kept)}: "
-        "init_groups=True gives it the groups of that user",
-        KeptGroupsWarning,
-    )
 
 
 def warn_at_caller(text: str, kind: type[Warning]) -> None:

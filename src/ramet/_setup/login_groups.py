@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import KeptGroupsWarning
+
 
 def warn_of_kept_groups(options: Mapping[str, Any]) -> None:
     """Warn where the child of root becomes another user and stays in root's groups."""
@@ -11,12 +13,19 @@ def warn_of_kept_groups(options: Mapping[str, Any]) -> None:
     stays = user is None or user in (0, "root")
     if stays or options.get("init_groups") or os.geteuid() != 0:
         return
-    own = os.getegid() if options.get("group") is None else None
-    more = os.getgroups() if options.get("extra_groups") is None else ()
-    if own is not None or more:
-        from .._preflight import hints  # only a mistake needs them
+    kept = []
+    if options.get("group") is None:
+        kept.append(f"group {os.getegid()} (group= changes it)")
+    if options.get("extra_groups") is None and (more := os.getgroups()):
+        kept.append(f"groups {more} (extra_groups=[] leaves them)")
+    if kept:
+        from .._preflight.hints import warn_at_caller  # only a mistake needs it
 
-        hints.warn_of_kept_groups(user, own, more)
+        warn_at_caller(
+            f"the child becomes user {user} and keeps this process's {' and '.join(kept)}: "
+            "init_groups=True gives it the groups of that user",
+            KeptGroupsWarning,
+        )
 
 
 def login_groups(user: str | int | None) -> dict[str, Any]:
@@ -27,16 +36,12 @@ def login_groups(user: str | int | None) -> dict[str, Any]:
     import pwd
 
     if user is None:
-        raise ValueError(
-            "invalid init_groups: it needs user, whose groups the child gets; give user"
-        )
+        raise ValueError("invalid init_groups: it needs user, whose groups the child gets")
     try:
         known = pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
     except KeyError:
         raise ValueError(
             f"invalid init_groups: nothing is known of user {user}; give group and extra_groups"
         ) from None
-    return {
-        "group": known.pw_gid,
-        "extra_groups": os.getgrouplist(known.pw_name, known.pw_gid),
-    }
+    groups = os.getgrouplist(known.pw_name, known.pw_gid)
+    return {"group": known.pw_gid, "extra_groups": groups}
