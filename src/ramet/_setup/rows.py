@@ -1,7 +1,8 @@
 """Every option as a row, from which all else that knows options is made.
 
 The checks, the steps and their order, the conflicts, the likely reasons of a failure, the help, the page in
-docs and the command line's options: each reads these rows, and none of them names an option.
+docs and the command line's options are made from these rows. Only a step that depends on several options
+names them, in step_makers.py.
 """
 
 from collections.abc import Mapping
