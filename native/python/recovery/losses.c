@@ -1,5 +1,4 @@
 /* What a dead child took with it, as ramet._function.recovery finds it. */
-#include "clone_ways.h"
 #include "called_names.h"
 #include "python_inside.h"
 
