@@ -18,7 +18,13 @@ from .._preflight.quick_check import own_refusal, refusal
 from .._process import clone_call
 from .._process.child import Child, make_child
 from .._process.copied_child import copy_as_asked
-from .._process.request import Request, decided, flags_and_signal, kept, requested
+from .._process.request import (
+    Request,
+    cached_request,
+    flags_and_signal,
+    request_for,
+    requested,
+)
 from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
@@ -258,7 +264,7 @@ class _Asked(NamedTuple):
     def sharing(self, *, own_interpreter: bool = False) -> Request:
         """The same, for a clone call in shared memory."""
         setup = self.setup
-        return decided(
+        return request_for(
             self.request,
             "sharing",
             stack_size=self.stack_size,
@@ -306,7 +312,7 @@ def _share(
 def _share_plainly(
     child: Child[T], flags: int, exit_signal: int, fn: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
-    _share(child, kept("sharing", flags, exit_signal), fn, args)
+    _share(child, cached_request("sharing", flags, exit_signal), fn, args)
 
 
 def _make_sharing(
@@ -343,7 +349,10 @@ def _share_set(
 ) -> None:
     request = CloneArgs(flags, exit_signal=exit_signal)
     _share(
-        child, decided(request, "sharing", another_user=setup.another_user), setup.before(fn), args
+        child,
+        request_for(request, "sharing", another_user=setup.another_user),
+        setup.before(fn),
+        args,
     )
     child.hold_until_end(setup.needed_until_end(flags))
 

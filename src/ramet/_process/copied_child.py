@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from .._kernel.clone_args import CloneArgs
 from . import clone_call
 from .child import Child
-from .request import decided, is_plain_fork
+from .request import is_plain_fork, request_for
 from .result_channel import ResultChannel
 from .unreaped import reap_ended
 
@@ -22,5 +22,5 @@ def copy_as_asked(
 ) -> None:
     """A child with a memory of its own, and with what ``args`` say; the library's own."""
     reap_ended()
-    request = None if is_plain_fork(args) else decided(args, "copy")
+    request = None if is_plain_fork(args) else request_for(args, "copy")
     clone_call.copy(child, channel, request, fn, arguments)

@@ -103,29 +103,29 @@ class Request:
         return Request(args, self.legacy, self.asked, self._size, **self._further)
 
 
-def decided(
+def request_for(
     args: CloneArgs, kind: Kind, asked: int | None = None, **further: Unpack[Further]
 ) -> Request:
-    """The request for a child of that kind; what the law knows to be wrong is refused here.
+    """The request for a child of that kind, refused here if it breaks a rule of every kernel.
 
-    args: the library's own, whose flags are changed to those of the clone call: all that Ramet adds to
-    a request, or takes from it, it does here, but for the addresses that the core knows.
+    args: the library's own; its flags become those of the clone call. What Ramet adds to them or takes out
+    is decided here, but for the flags of an address that only the core knows, see ramet_set_address().
     asked: the flags as the caller has given them, where args has others.
     Raises CloneError; ValueError for what does not go together.
     """
     if asked is None:
         asked = index(args.flags)
     legacy = is_by_clone(args)
-    args.flags = _shared(index(args.flags), kind, legacy)
+    args.flags = _sharing(index(args.flags), kind, legacy)
     check(args.flags, args.exit_signal, call_name(legacy), asked)
     if _has_pidfd(args.flags, kind, legacy):
         args.flags |= PIDFD
     return Request(args, legacy, asked, **further)
 
 
-def _shared(flags: int, kind: Kind, legacy: bool) -> int:
+def _sharing(flags: int, kind: Kind, legacy: bool) -> int:
     if kind.startswith("program"):
-        # In this memory; and its plan has a gate, at which it is stopped.
+        # The plan has a gate at which the child is stopped.
         flags = flags & ~(STOPPED | VFORK) | VM | (0 if kind == "program beside" else VFORK)
     if flags & VM and not legacy and not flags & HANDLERS and _core.has_clear_sighand():
         # Our handlers act on the memory that is shared: they must not run in the child.
@@ -137,13 +137,13 @@ def _has_pidfd(flags: int, kind: Kind, legacy: bool) -> bool:
     if flags & DETACHED:  # which excludes it
         return False
     if legacy and (flags & PARENT_SETTID or kind in {"program beside", "program by helper"}):
-        return False  # clone() has one word for it and for the tid, which is asked for then
-    # A suspended caller mostly finds its child at its end, and the core reaps what is its own.
+        return False  # clone() has one argument for its address and the tid's, which is set then
+    # The core reaps the child of a suspended caller.
     is_reaped = kind == "sharing" and flags & VFORK and not flags & (THREAD | PARENT | PTRACE)
     return not is_reaped
 
 
-def kept(
+def cached_request(
     kind: Kind,
     flags: int,
     exit_signal: int,
@@ -153,11 +153,11 @@ def kept(
 ) -> Request:
     """The same for a request that has nothing else, made once: that takes 10 us, and this 0.3."""
     can = _core.has_clone3(), _core.has_clear_sighand()
-    return _kept(kind, flags, exit_signal, asked, set_tid, cgroup, can)
+    return _cached(kind, flags, exit_signal, asked, set_tid, cgroup, can)
 
 
 @functools.lru_cache(maxsize=256)
-def _kept(
+def _cached(
     kind: Kind,
     flags: int,
     exit_signal: int,
@@ -167,7 +167,7 @@ def _kept(
     _can: tuple[bool, bool],
 ) -> Request:
     args = CloneArgs(flags, exit_signal=exit_signal, set_tid=set_tid, cgroup=cgroup)
-    return decided(args, kind, asked)
+    return request_for(args, kind, asked)
 
 
 def is_by_clone(args: CloneArgs) -> bool:

@@ -25,7 +25,7 @@ from .._kernel.clone_bits import (
 from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
-from .._process.request import kept
+from .._process.request import cached_request
 from .._process.tree.initial_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
@@ -337,7 +337,7 @@ class _Made:
             set_tid=None if set_tid is None else tuple(set_tid),
             cgroup=self.cgroup if into_cgroup else None,
         )
-        self.request_flags = kept("program", *self.wanted).flags  # refused here, if it is
+        self.request_flags = cached_request("program", *self.wanted).flags  # refused here, if it is
         self.setup = Setup(
             validated,
             flags,

@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeAlias
 
 from .. import _core
 from .._core import Plan
-from .._process.request import Kind, kept
+from .._process.request import Kind, cached_request
 from .._process.tree import subreaper
 
 Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
@@ -14,7 +14,7 @@ LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
 
 
 class Wanted(NamedTuple):
-    """The request for a program's child; see request.kept()."""
+    """The request for a program's child; see request.cached_request()."""
 
     flags: int
     exit_signal: int
@@ -41,7 +41,7 @@ def launch(wanted: Wanted, plan: Plan, child: _core.Handle) -> Report | None:
     Needs: what the flags need.
     Source: clone(2), execve(2).
     """
-    request = kept("program", *wanted)
+    request = cached_request("program", *wanted)
     try:
         failed = _core.spawn(child, request.core, plan)
     except OSError as error:
@@ -60,7 +60,7 @@ def launch_beside(
     Source: clone(2), setns(2).
     """
     kind: Kind = "program by helper" if manner.has_own_score else "program beside"
-    request = kept(kind, *wanted)
+    request = cached_request(kind, *wanted)
     try:
         begun = _core.launch_beside(child, request.core, plan, manner, patience)
     except OSError as error:
