@@ -1,4 +1,7 @@
-/* What the core calls of ramet's Python code, by name. All is looked up before it is needed, and a missing name is an ImportError. */
+/*
+ * What the core calls of ramet's Python code, by name. All is looked up before it is needed, and a missing name is an
+ * ImportError.
+ */
 #ifndef RAMET_CALLED_NAMES_H
 #define RAMET_CALLED_NAMES_H
 

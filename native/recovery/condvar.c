@@ -20,7 +20,8 @@
 
 /* Words of the structure by their number. */
 struct layout {
-    int refs; /* of each group: twice those that are about to sleep or to leave, and a bit for the task that waits for them; 0: there are none */
+    /* Of each group: twice those that are about to sleep or to leave, and a bit for the task that waits for them; 0: none. */
+    int refs;
     int sizes; /* and then the lock, in two bits */
     int lock;
     int waiters; /* eight times how many, and three bits */

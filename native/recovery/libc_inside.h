@@ -27,7 +27,10 @@ bool ramet_arena_is_known(const struct ramet_arena *arena);
 #define RAMET_CONDVAR_WINDOW_WORDS 64 /* in which all of one wait lies */
 void ramet_condvar_forget_dead(void *const *stack, size_t count);
 
-/* malloc_state.c. The lock of the arena in which a block lies, one from malloc; NULL in the main arena, and where it cannot be found. */
+/*
+ * malloc_state.c. The lock of the arena in which a block lies, one from malloc; NULL in the main arena, and where it cannot
+ * be found.
+ */
 int *ramet_malloc_lock_over(const void *block);
 
 /*

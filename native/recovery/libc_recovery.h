@@ -24,12 +24,17 @@ void ramet_recognize_libc(const char *why_off);
 /* libc_parts.c. Why a part does nothing; NULL where it works. */
 const char *ramet_why_off(enum ramet_libc_part part);
 
-/* ---- read_memory.c: this memory, read by the kernel: what a dead task has left may lead to where nothing is. How many of the bytes there are. */
+/* ---- read_memory.c */
+
+/* This memory, read by the kernel: what a dead task has left may lead to where nothing is. How many of the bytes there are. */
 size_t ramet_read_memory(void *to, uintptr_t from, size_t size);
 
 /* ---- condvar.c: a condition variable counts who waits on it, and a dead task is waited for, or gets a signal, for ever */
 
-/* For a task that is stopped, will be killed, and sleeps on this word: if that is the condition variable's, it is off the count. */
+/*
+ * For a task that is stopped, will be killed, and sleeps on this word: if that is the condition variable's, it is off the
+ * count.
+ */
 void ramet_condvar_remove(pthread_cond_t *condvar, const int *word);
 
 /*
@@ -48,7 +53,10 @@ bool ramet_condvar_is_monotonic(const pthread_cond_t *condvar);
  */
 void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience);
 
-/* The same for a mutex that cannot be had, since its owner, of that tid, signals and waits for the dead: lets the owner go on. */
+/*
+ * The same for a mutex that cannot be had, since its owner, of that tid, signals and waits for the dead: lets the owner go
+ * on.
+ */
 void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid);
 
 /* ---- mutex.c: the owner that glibc writes into a mutex; 0 where there is none, or it is not known */
@@ -101,10 +109,16 @@ void ramet_arena_leave(const struct ramet_arena *arena);
 
 /* ---- lost_threads.c: threads that died with a process that shared this memory, and which libc lists as living */
 
-/* How many there are, of those that were made for such functions. After the end of the last of them. 0 where they cannot be found. */
+/*
+ * How many there are, of those that were made for such functions. After the end of the last of them. 0 where they cannot be
+ * found.
+ */
 long ramet_count_lost_threads(bool (*counts)(uintptr_t function));
 
-/* Removes them from the condition variables on which they slept: else a thread that signals one, or destroys it, waits for them. */
+/*
+ * Removes them from the condition variables on which they slept: else a thread that signals one, or destroys it, waits for
+ * them.
+ */
 void ramet_forget_lost_threads(void);
 
 #endif

@@ -39,8 +39,8 @@ static bool is_of_an_object(uintptr_t address)
 {
     PyObject object;
     PyTypeObject type, kind;
-    return copy(&object, address + sizeof(struct link), sizeof object) && copy(&type, (uintptr_t)Py_TYPE(&object), sizeof type) &&
-           copy(&kind, (uintptr_t)Py_TYPE(&type), sizeof kind) && (kind.tp_flags & Py_TPFLAGS_TYPE_SUBCLASS) != 0 &&
+    return copy(&object, address + sizeof(struct link), sizeof object) &&
+           copy(&type, (uintptr_t)Py_TYPE(&object), sizeof type) && copy(&kind, (uintptr_t)Py_TYPE(&type), sizeof kind) && (kind.tp_flags & Py_TPFLAGS_TYPE_SUBCLASS) != 0 &&
            (type.tp_flags & Py_TPFLAGS_HAVE_GC) != 0;
 }
 
@@ -170,10 +170,10 @@ static bool knows_word(const struct _gc_runtime_state *collector, PyObject *coll
 /* It lies behind how often each generation was collected. */
 static bool knows_word(const struct _gc_runtime_state *collector, PyObject *collections)
 {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(collections); i++)
-        if (i >= NUM_GENERATIONS || collector->generation_stats[i].collections != PyLong_AsSsize_t(PyTuple_GET_ITEM(collections, i)))
-            return false;
-    return true;
+    bool knows = PyTuple_GET_SIZE(collections) == NUM_GENERATIONS;
+    for (Py_ssize_t i = 0; knows && i < NUM_GENERATIONS; i++)
+        knows = collector->generation_stats[i].collections == PyLong_AsSsize_t(PyTuple_GET_ITEM(collections, i));
+    return knows;
 }
 
 #endif

@@ -465,7 +465,8 @@ static bool has_caller(const Frame *frame, PyFrameObject *object)
 {
     Frame caller;
     PyFrameObject *back = PyFrame_GetBack(object);
-    bool has = back == NULL || (first_function((uintptr_t)frame->previous, &caller) == (uintptr_t)back->f_frame && is_of(&caller, back));
+    bool has = back == NULL ||
+               (first_function((uintptr_t)frame->previous, &caller) == (uintptr_t)back->f_frame && is_of(&caller, back));
     Py_XDECREF(back);
     return has;
 }
@@ -506,7 +507,8 @@ static bool has_block(const Frame *frame, PyObject *sample)
 static bool has_function(const Frame *frame)
 {
     PyObject *function = (PyObject *)object_in(FUNCTION_SLOT_OF(frame));
-    return is_object((uintptr_t)function) && PyFunction_Check(function) && PyFunction_GET_CODE(function) == (PyObject *)CODE_OF(frame);
+    return is_object((uintptr_t)function) && PyFunction_Check(function) &&
+           PyFunction_GET_CODE(function) == (PyObject *)CODE_OF(frame);
 }
 
 static bool has_variable(uintptr_t frame, PyObject *sample)
@@ -527,8 +529,8 @@ bool core_knows_frames(PyObject *sample)
     PyFrameObject *object = PyThreadState_GetFrame(state);
     uintptr_t address = object == NULL ? 0 : first_function(newest_frame(state), &frame);
     bool known = address != 0 && object->f_frame == (Frame *)address && frame.frame_obj == object && is_of(&frame, object) &&
-                 frame.owner == FRAME_OWNED_BY_THREAD && has_variable(address, sample) && has_function(&frame) && has_caller(&frame, object) &&
-                 has_block((Frame *)address, sample) && is_on_data_stack(state, address);
+                 frame.owner == FRAME_OWNED_BY_THREAD && has_variable(address, sample) && has_function(&frame) &&
+                 has_caller(&frame, object) && has_block((Frame *)address, sample) && is_on_data_stack(state, address);
     Py_XDECREF(object);
     PyErr_Clear();
     return known;

@@ -78,7 +78,8 @@ void core_gil_mend(const PyThreadState *dead, int tid)
     if (!core_is_on(CORE_GIL))
         return;
     gil_state *gil = gil_of(dead);
-    if (ramet_mutex_is_left(&gil->switch_mutex, tid) && ramet_mutex_is_left(&gil->mutex, tid)) /* both only when it was free, and taken */
+    /* Both only when it was free, and taken. */
+    if (ramet_mutex_is_left(&gil->switch_mutex, tid) && ramet_mutex_is_left(&gil->mutex, tid))
         __atomic_store_n((int *)&gil->locked, 0, __ATOMIC_RELEASE);
     ramet_mutex_give_back(&gil->switch_mutex, tid);
     ramet_mutex_give_back(&gil->mutex, tid);
@@ -106,7 +107,10 @@ void core_gil_remove_waiter(const int *word)
 /* The bit is named in an internal header that cannot be read beside the others. */
 #define DROP_REQUEST 1U
 
-/* Its holder, told to give it up, waits until another has it: for ever, if the one that asked has died. The living ask again. */
+/*
+ * Its holder, told to give it up, waits until another has it: for ever, if the one that asked has died. The living ask
+ * again.
+ */
 void core_gil_forget_requests(PyThreadState *holder)
 {
     if (!core_is_on(CORE_GIL))

@@ -25,9 +25,9 @@ static void unlock(void)
 
 bool core_knows_interpreters(void)
 {
-    const PyInterpreterState *head = _PyRuntime.interpreters.head;
-    return head != NULL && head == PyInterpreterState_Head() && head->id == PyInterpreterState_GetID(PyInterpreterState_Head()) &&
-           head->next == PyInterpreterState_Next(PyInterpreterState_Head());
+    PyInterpreterState *head = PyInterpreterState_Head();
+    return head == _PyRuntime.interpreters.head && head->id == PyInterpreterState_GetID(head) &&
+           head->next == PyInterpreterState_Next(head);
 }
 
 void core_interpreter_hide(PyInterpreterState *interpreter)

@@ -1,4 +1,7 @@
-/* Which objects are plain: those of listed types, for another may have a finalizer; and what is written in Python without one. */
+/*
+ * Which objects are plain: those of listed types, for another may have a finalizer; and what is written in Python without
+ * one.
+ */
 #include "python_inside.h"
 
 #define _PY_DATETIME_IMPL /* its structures, without the pointer to what it exports */

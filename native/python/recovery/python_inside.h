@@ -40,7 +40,8 @@ void core_objects_free(struct core_objects *objects);
 
 /*
  * Shows each of them to visit(), with the GIL, those among them that gc.freeze() hides from gc.get_objects(), as
- * long as it says that it goes on; none before Python 3.12 where the collector is not known. Nothing may be made or given up meanwhile that the collector would know.
+ * long as it says that it goes on; none before Python 3.12 where the collector is not known. Nothing may be made or
+ * given up meanwhile that the collector would know.
  */
 void core_visit_tracked(bool (*visit)(PyObject *object, void *context), void *context);
 
@@ -124,13 +125,20 @@ bool core_reach(const struct core_objects *references, struct core_objects *kept
  */
 enum core_collecting core_leave_collector(const struct core_dead_stack *stack);
 
-/* The same where it is known that the dead were in its midst, and nothing is on their stack: its callbacks at its beginning and end. */
+/*
+ * The same where it is known that the dead were in its midst, and nothing is on their stack: its callbacks at its beginning
+ * and end.
+ */
 enum core_collecting core_end_collection(void);
 
-/* ---- buffered.c: gives back the locks of buffered files that a thread held that has died; with the GIL, nothing of Python runs in it */
+/* ---- buffered.c */
+
+/* With the GIL: gives back the locks of buffered files that a thread held that has died. No Python code runs in it. */
 void core_leave_buffered_of(unsigned long ident);
 
-/* ---- gil.c: for a child that is stopped and will be killed, and sleeps on this word: it is off the count of those that wait for the GIL */
+/* ---- gil.c */
+
+/* For a child that is stopped, will be killed, and sleeps on this word: it is off the count of those that wait for the GIL. */
 void core_gil_remove_waiter(const int *word);
 
 #endif

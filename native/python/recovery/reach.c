@@ -1,10 +1,10 @@
 /*
- * What is reached from some references and from nowhere else. As the garbage collector does it: references are counted, and an object is reached from nowhere else if
- * all that it has were met on the way.
+ * What is reached from some references and from nowhere else. As the garbage collector does it: references are
+ * counted, and an object is reached from nowhere else if all that it has were met on the way.
  *
- * First without cycles: what is met as often as it has references is gone through at once, and so
- * nothing that somebody else has is ever looked into. What is left may be somebody else's, or part of a cycle;
- * only that is gone through whole, together with all that can be reached from it.
+ * First without cycles: what is met as often as it has references is gone through at once, and so nothing that
+ * somebody else has is ever looked into. What is left may be somebody else's, or part of a cycle; only that is gone
+ * through whole, together with all that can be reached from it.
  */
 #include "python_inside.h"
 
