@@ -213,7 +213,7 @@ def be_refused() -> None:
         except ramet.CloneError as error:
             assert "watchdog" in str(error)
         else:
-            raise AssertionError("a child that nobody guards was made")
+            raise AssertionError("a child without a watchdog was made")
     assert ramet.clone(int, 7, flags=F.VM).result(20) == 7
 
 

@@ -432,7 +432,7 @@ def test_a_joined_namespace_can_be_set_up(
         ({"uid_map": [(0, 0, 1)]}, "NEWUSER"),
         ({"flags": F.PARENT, "die_with_parent": True}, "its parent is the caller's parent"),
         ({"flags": F.PARENT, "start": False}, "would not end with the caller"),
-        ({"flags": F.THREAD | F.SIGHAND | F.VM}, "cannot be a THREAD"),
+        ({"flags": F.THREAD | F.SIGHAND | F.VM}, "cannot be a thread (THREAD)"),
         ({"flags": F.SETTLS}, "ramet.lowlevel"),
         ({"flags": F.CHILD_CLEARTID}, "ramet.lowlevel"),
     ],

@@ -151,7 +151,7 @@ def _open_here() -> set[str]:
 
 
 @pytest.mark.parametrize("flags", SHARING, ids=str)
-def test_whatis_opened_for_a_clone_call_is_closed_by_the_end(
+def test_what_is_opened_for_a_clone_call_is_closed_by_the_end(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """In the caller's table, though the child may be the last to use what they were opened for."""
@@ -162,7 +162,7 @@ def test_whatis_opened_for_a_clone_call_is_closed_by_the_end(
 
 
 @pytest.mark.parametrize("flags", [F.FILES, F.VM, F.VM | F.FILES], ids=str)
-def test_whatis_opened_for_a_clone_call_is_closed_after_a_kill(
+def test_what_is_opened_for_a_clone_call_is_closed_after_a_kill(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """What the dead holds of Python, and whether anybody holds its handle, makes no difference."""
@@ -173,7 +173,7 @@ def test_whatis_opened_for_a_clone_call_is_closed_after_a_kill(
 
 
 @pytest.mark.parametrize("flags", [F.VM, F.VM | F.FILES], ids=str)
-def test_whatis_opened_for_a_forgotten_child_is_closed(
+def test_what_is_opened_for_a_forgotten_child_is_closed(
     flags: F, root: None, nothing_left: object
 ) -> None:
     """At the latest by the next clone call after its end."""
