@@ -23,7 +23,7 @@
 #define DATA_AT 64
 #define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 
-enum { PARCEL_VALUE = 1, PARCEL_RAISED = 2, PARCEL_PLAIN = 5 };
+enum { LAYOUT_VALUE = 1, LAYOUT_RAISED = 2, LAYOUT_PLAIN = 5 };
 
 struct header {
     uint64_t type, length, kind;
@@ -218,7 +218,7 @@ static bool put_bytes(MappingObject *self, char type, const void *bytes, Py_ssiz
     if (length > MOST_PLAIN_BYTES || (size_t)length > self->size - DATA_AT)
         return false;
     memcpy(self->start + DATA_AT, bytes, (size_t)length);
-    write_header(self, (uint64_t)type, (uint64_t)length, PARCEL_PLAIN);
+    write_header(self, (uint64_t)type, (uint64_t)length, LAYOUT_PLAIN);
     return true;
 }
 
@@ -307,7 +307,7 @@ static bool put_pickled(MappingObject *self, PyObject *value)
     if (simple) {
         memcpy(self->start + DATA_AT, &length, sizeof length);
         memcpy(self->start + FIRST_BUFFER_AT, PyBytes_AS_STRING(data), length);
-        write_header(self, 1, 0, PARCEL_VALUE);
+        write_header(self, 1, 0, LAYOUT_VALUE);
     }
     PyErr_Clear();
     Py_XDECREF(data);
@@ -439,7 +439,7 @@ static PyObject *decoded(uint64_t type, const char *bytes, Py_ssize_t length)
 PyObject *core_mapping_plain(const MappingObject *self)
 {
     struct header header = read_header(self);
-    if (self->epoch != ramet_epoch() || header.kind != PARCEL_PLAIN)
+    if (self->epoch != ramet_epoch() || header.kind != LAYOUT_PLAIN)
         return NULL;
     if (header.length > MOST_PLAIN_BYTES || header.length > self->size - DATA_AT)
         return PyErr_Format(PyExc_ValueError, "no plain value is as long as that");
@@ -466,7 +466,7 @@ bool core_mapping_goes_by_rights(const MappingObject *self)
 bool core_mapping_has_pickle(const MappingObject *self)
 {
     uint64_t kind = read_header(self).kind;
-    return kind == PARCEL_VALUE || kind == PARCEL_RAISED;
+    return kind == LAYOUT_VALUE || kind == LAYOUT_RAISED;
 }
 
 static size_t pages_in_swap(size_t page)
