@@ -127,7 +127,7 @@ def leave_open(end: str) -> None:  # noqa: C901, PLR0915 - a program of its own
     "end", ["return", "raise", "kill", "exec", "vfork", "vfork exec", "thread group"]
 )
 def test_it_closes_nothing_of_the_callers(in_new_python: Start, end: str) -> None:
-    """However its child ends, and whoever gives it up: our own descriptors of its numbers stay open."""
+    """However its child ends, whichever thread gives it up: our descriptors of its numbers stay open."""
     in_new_python(leave_open, end).finish()
 
 

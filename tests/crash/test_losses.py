@@ -582,7 +582,7 @@ def die_in_tempfile(someone_waits: bool) -> None:
 def test_who_looks_for_the_temporary_directory_can_die(
     in_new_python: Start, someone_waits: bool
 ) -> None:
-    """The lock of tempfile, which that takes without a with block, is given back to whoever wants it."""
+    """The lock of tempfile, which that takes without a with block, is given back for the next to take."""
     in_new_python(die_in_tempfile, someone_waits).finish()
 
 

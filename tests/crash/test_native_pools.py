@@ -154,7 +154,7 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str) -> None:
     if imported_by == "caller":
         assert multiply()
     for _ in range(2):  # what a round leaves is met by the next
-        # A fork has taken the pool down, so whoever computes first has it.
+        # A fork has taken the pool down, so the first to compute has it.
         ramet.clone(int).result(30)
         assert in_memory()
         assert multiply()
@@ -182,7 +182,7 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str) -> None:
 def test_a_function_in_shared_memory_gives_its_pool_back(
     in_new_python: Start, threads: int, as_it_is: bool, imported_by: str
 ) -> None:
-    """Whoever starts it, in whichever process, the others compute, and the program ends."""
+    """Whichever thread starts it, in whichever process, the others compute, and the program ends."""
     assert in_new_python(share_memory, threads, as_it_is, imported_by).finish() == "all\n"
 
 

@@ -155,7 +155,7 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
 
 
 def test_many_leave_living_children_at_once(in_new_python: Start) -> None:
-    """Each child of a child that has ended is found and recovered, whoever else looks for his own."""
+    """Each child of a child that has ended is found and recovered from, while others look for their own."""
     in_new_python(leave_them_at_once, 30, 4, 30).finish()
 
 

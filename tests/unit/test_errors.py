@@ -141,7 +141,7 @@ def test_errors_survive_pickle_and_copy(error: Exception, protocol: int) -> None
 
 
 def test_child_died_carries_status_and_pid() -> None:
-    """Whoever catches it can ask how the child ended, and which child it was."""
+    """The error tells how the child ended, and which child it was."""
     error = ChildDied(ExitStatus.from_wstatus(9), 4711)
     assert error.status.signal == 9
     assert error.pid == 4711

@@ -253,7 +253,7 @@ def test_a_conversation(in_loop: Run[None]) -> None:
 
 
 def test_the_reader_may_go(in_loop: Run[None]) -> None:
-    """Whoever writes to a program that is gone is told so."""
+    """A write to a program that is gone is an error."""
 
     async def main() -> None:
         async with await ramet.aio.open_process(["true"], stdin=subprocess.PIPE) as process:
@@ -306,7 +306,7 @@ def test_many_wait_for_one(in_loop: Run[None]) -> None:
                 assert process.returncode is None
                 assert process.exit_status is None
                 process.terminate()
-                # Whoever asks first reaps it, and closes the first descriptor, beneath the waiters.
+                # The first to ask reaps it, and closes the first descriptor, beneath the waiters.
                 ramet.wait([process])
                 assert process.returncode == -signal.SIGTERM
             assert codes == [-signal.SIGTERM] * 5

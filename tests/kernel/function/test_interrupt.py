@@ -121,7 +121,7 @@ def test_terminate_right_after_its_clone_call(nothing_left: object) -> None:
 
 
 def test_it_reaches_nobody_else(nothing_left: object) -> None:
-    """After its end there is nobody to interrupt, whoever has the host thread by now."""
+    """After its end there is nothing to interrupt, whichever child has the host thread by now."""
     for _ in range(300):
         first = ramet.clone(int, flags=F.VM)
         first.interrupt()  # before, while or after it runs

@@ -90,7 +90,7 @@ def stack_for(flags: F, stack: Stack) -> Stack | None:
 def test_what_fn_returns_is_the_exit_code(
     flags: F, returned: int, code: int, stack: Stack, nothing_left: object
 ) -> None:
-    """The low 8 bits of the integer that fn returns reach whoever waits."""
+    """The low 8 bits of the integer that fn returns reach the task that waits."""
     pid = lowlevel.clone(lambda arg: arg, returned, flags | signal.SIGCHLD, stack_for(flags, stack))
     assert exit_code(pid, 0) == code
 
@@ -562,7 +562,7 @@ def test_child_settid_writes_the_pid(flags: F, stack: Stack) -> None:
     assert word.value == (pid if flags & F.VM else 0)
 
 
-def test_child_cleartid_wakes_whoever_waits(stack: Stack) -> None:
+def test_child_cleartid_wakes_the_waiter(stack: Stack) -> None:
     """In shared memory the word at ctid becomes 0 at the child's end, and a waiter is woken."""
     read_end, write_end = os.pipe()
     word = TidWord(1)

@@ -237,7 +237,7 @@ def test_what_is_no_function_says_what_is_there_for_it(
     ],
 )
 def test_a_handle_names_its_own_words_for_others(name: str, words: str) -> None:
-    """Whoever knows multiprocessing, subprocess or futures is told what a Child has instead."""
+    """A name of multiprocessing, subprocess or futures is answered with what a Child has instead."""
     child = ramet.vfork(nothing)
     with pytest.raises(AttributeError, match=words):
         getattr(child, name)

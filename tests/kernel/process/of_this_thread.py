@@ -187,7 +187,7 @@ MAY_LACK = {"session keyring", "time"}  # kernels without them
 
 
 def enter(cgroup: str) -> None:
-    """The whole process, whoever of its threads says so."""
+    """The whole process, whichever of its threads asks for it."""
     with open(f"{cgroup}/cgroup.procs", "w") as file:
         file.write("0")
 

@@ -220,7 +220,7 @@ def test_many_threads_may_wait_at_once(memory: F, gate: Gate) -> None:
 
 @PROCESSES
 def test_many_threads_may_wait_for_many_children(memory: F, nothing_left: object) -> None:
-    """Whoever comes first, every wait ends and every result is there: 50 children, 4 threads."""
+    """Whichever comes first, every wait ends and every result is there: 50 children, 4 threads."""
     for number in range(50):
         child = ramet.clone(int, number, flags=memory)
         results: list[int] = []

@@ -15,7 +15,7 @@ import ramet
 from ...constants import PATIENT_SECONDS
 from ...seccomp import hide
 
-# A filter cannot see what is asked of clone3, which lies in memory, and so whoever polices the
+# A filter cannot see what is asked of clone3, which lies in memory, and so a sandbox that checks the
 # flags hides the call whole: with ENOSYS, or, in older container filters, with EPERM.
 HIDDEN = pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 

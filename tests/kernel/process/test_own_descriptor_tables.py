@@ -31,7 +31,7 @@ def in_own_table(fn: Callable[..., Any], *args: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
 @pytest.mark.parametrize("other", ["a file", "a pidfd"])
 def test_a_forgotten_child_is_reaped_without_its_table(other: str, nothing_left: object) -> None:
-    """Whoever collects the handle has something else under the pidfd's number, and keeps it."""
+    """The thread that collects the handle has something else under the pidfd's number, and keeps it."""
     forgotten: list[Any] = []
 
     def forget() -> tuple[int, int]:
@@ -87,7 +87,7 @@ class Decoys:
 def test_another_threads_child_is_signalled_and_waited_for(
     ended: bool, nothing_left: object
 ) -> None:
-    """Whoever has another table hits the child itself, and nobody whose pidfd has that number here."""
+    """A thread with another table hits the child itself, and none whose pidfd has that number here."""
     with ThreadPoolExecutor(1, initializer=unshare_files) as pool:
         children = [
             pool.submit(ramet.Command(argv).spawn).result(SECONDS)

@@ -507,7 +507,7 @@ def test_who_has_its_pipe_does_not_hold_up_its_end(library: str, nothing_left: o
 
 
 def test_an_interrupt_during_the_grace_kills_at_once(family: Family) -> None:
-    """Whoever stops the waiting leaves nobody behind."""
+    """An exception that ends the wait leaves no process behind."""
     script = f"trap '' TERM; {tells(family)}; sleep 1000 & wait; sleep 1000"
     options: dict[str, Any] = {"pass_fds": [family.writing], "kill_tree": True}
     with pytest.raises(InterruptedError), alarm(1.0):

@@ -306,7 +306,7 @@ def test_an_exception_is_told_of(nothing_left: object) -> None:
     assert caught.value.type_name == "ValueError"
 
 
-def test_a_step_that_failed_is_told_by_whoever_it_was(root: None) -> None:
+def test_a_step_that_failed_is_told_by_any_user(root: None) -> None:
     """A child that fails after it became another user: the SpawnError comes all the same."""
     child = ramet.clone(
         print, user=NOBODY, group=NOBODY, extra_groups=[], ambient_caps=["CHOWN"], permitted_caps=[]
@@ -481,7 +481,7 @@ def scribble(room: memoryview, data: bytes) -> NoReturn:
 
 
 def test_a_forked_child_that_undoes_the_protection_is_read_as_data(tmp_path: Path) -> None:
-    """Whoever else writes the pickle, what counts is that the child had given up rights."""
+    """Whichever task writes the pickle, what counts is that the child had given up rights."""
 
     def attack() -> NoReturn:
         channel = own_channel()

@@ -182,7 +182,7 @@ def test_killed_for_want_of_memory(small_memory: Path, nothing_left: LeakCheck) 
 
 
 def test_a_kill_is_no_want_of_memory(small_memory: Path, nothing_left: LeakCheck) -> None:
-    """Who is killed through its handle was not killed for memory, whoever else in its cgroup was."""
+    """A child killed through its handle was not killed for memory, even where another in its cgroup was."""
     child = Command(["sleep", "1000"], cgroup=small_memory).spawn()
     code = "held = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): held[i] = 1"
     hungry = Command([sys.executable, "-I", "-S", "-c", code], cgroup=small_memory).spawn()

@@ -28,7 +28,7 @@ def test_run_is_like_subprocess(nothing_left: object) -> None:
 
 
 def test_a_popen_is_a_subprocess_popen(nothing_left: object) -> None:
-    """Whoever asks for a subprocess.Popen gets one, with a pidfd and the whole status."""
+    """Popen is a subprocess.Popen, with a pidfd and the whole status."""
     with ramet.Popen(["sh", "-c", "exit 4"]) as process:
         assert isinstance(process, subprocess.Popen)
         assert process.pidfd == process.fileno()
@@ -226,7 +226,7 @@ def test_a_callback_from_native_code_in_a_vfork_child(nothing_left: object) -> N
     ],
 )
 def test_an_exit_with_children_alive(call: str) -> None:
-    """An interpreter that ends takes along whoever uses its memory, and ends well itself."""
+    """An interpreter that ends takes along the children in its memory, and ends well itself."""
     script = f"""
 import threading, ramet
 from ramet import CloneFlag as F, lowlevel

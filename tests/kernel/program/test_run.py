@@ -108,7 +108,7 @@ def _builtin_kinds(error: Exception) -> set[type[Any]]:
 
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))
 def test_the_answer_is_that_of_subprocess(number: int, nothing_left: object) -> None:
-    """Asked the same, both say the same; whoever catches subprocess's error catches Ramet's."""
+    """Asked the same, both say the same; what catches subprocess's error catches Ramet's."""
     name, args, options = QUESTIONS[number]
     theirs = answer(subprocess, name, args, dict(options))
     ours = answer(ramet, name, args, dict(options))

@@ -207,7 +207,7 @@ def test_a_new_pid_namespace(told: Told, nothing_left: object) -> None:
 
 
 def test_large_id_maps(told: Told, root: None, nothing_left: object) -> None:
-    """Root maps as many ids as it likes, and whoever is root inside may use them."""
+    """Root maps as many ids as it likes, and root inside may use them."""
     lines = [(0, 100000, 65536), (70000, 0, 1)]
     said = told(
         ["cat", "/proc/self/uid_map", "/proc/self/gid_map", "/proc/self/status"],
@@ -270,7 +270,7 @@ def test_more_than_ones_own_id_needs_help(nothing_left: object) -> None:
 def test_newuidmap_writes_what_a_plain_user_may_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: object
 ) -> None:
-    """The program is called with the pid and the numbers of all lines, and its word is taken."""
+    """The program is called with the pid and the numbers of all lines, and its answer is taken."""
     said = tmp_path / "said"
     helper = tmp_path / "newuidmap"
     helper.write_text(f'#!/bin/sh\necho "$@" > {said}\nexit 0\n')

@@ -115,7 +115,7 @@ def test_a_user_who_is_not_there_keeps_no_groups(root: None) -> None:
 
 
 def test_who_has_said_all_is_not_warned(root: None) -> None:
-    """Whoever names group and groups, or takes the user's own, or stays root, knows what comes of it."""
+    """There is no warning where group and groups are named, or taken from the user, or root stays root."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Command(["true"], user=NOBODY, group=0, extra_groups=[])

@@ -101,7 +101,7 @@ def deep(frames: int) -> int:
 def test_a_caller_in_shared_memory_that_is_killed_meanwhile(
     pipe: Path, tmp_path: Path, nothing_left: object
 ) -> None:
-    """The setup of its child goes on, whoever has the stack of the dead then, and as it was told."""
+    """The setup of its child goes on as it was told, whichever child has the dead one's stack then."""
     told = tmp_path / "told"
     script = 'grep SigBlk /proc/self/status > "$0"'
 

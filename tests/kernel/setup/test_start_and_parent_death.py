@@ -171,7 +171,7 @@ def test_killed_just_before_its_start(flags: F, tmp_path: Path, nothing_left: ob
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_before_its_start_ends_it(number: signal.Signals, nothing_left: object) -> None:
-    """Whoever waits for its start has the signal mask of its program already."""
+    """A child that waits for its start has the signal mask of its program already."""
     with Command(["true"], start=False).spawn() as child:
         child.send_signal(number)
         assert child.wait(SECONDS).signal == number

@@ -242,7 +242,7 @@ def test_the_rows_say_what_the_manual_says(flags: int, exit_signal: int, call: C
 
 @given(flag_sets, st.sampled_from([0, 1, SIGCHLD, 64]), calls)
 def test_nothing_is_stopped_that_a_kernel_grants(flags: int, exit_signal: int, call: Call) -> None:
-    """What is refused beforehand is refused by every kernel from 5.4 to 7.1, whoever asks."""
+    """What is refused beforehand is refused by every kernel from 5.4 to 7.1, whichever user asks."""
     kernels = ("5.4", "5.10", "6.1", "6.12", "6.18", "7.1")
     if refused(flags, exit_signal, call) in ([], ["ramet-clone3-only"]):
         return

@@ -154,7 +154,7 @@ def test_a_thread_gets_no_signals() -> None:
 
 @pytest.mark.parametrize("send", ["kill", "terminate", "stop", "resume"])
 def test_signals_after_the_end_do_nothing(send: str) -> None:
-    """What has been waited for is sent nothing, whoever has its pid by now."""
+    """What has been waited for is sent nothing, whichever process has its pid by now."""
     with sleeper() as child:
         child.kill()
         child.wait()
@@ -197,7 +197,7 @@ def test_an_exception_is_raised_or_handed_over() -> None:
 
 @pytest.mark.parametrize("ask", ["result", "exception"])
 def test_a_child_without_an_outcome_died(ask: str) -> None:
-    """Whoever asks for an outcome that does not exist learns how the child ended, and which."""
+    """The error for an outcome that does not exist tells how the child ended, and which."""
     with sleeper() as child:
         child.kill()
         with pytest.raises(ChildDied, match=r"killed by SIGKILL") as caught:

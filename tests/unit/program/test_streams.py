@@ -35,7 +35,7 @@ def test_a_readable_knows_whether_it_was_read() -> None:
     ],
     ids=["readline", "read", "next"],
 )
-def test_whoever_reads_a_stream_leaves_a_mark(
+def test_reading_a_stream_leaves_a_mark(
     read: Callable[[Any], Any], text: bool, bufsize: int, nothing_left: object
 ) -> None:
     """However a stream is read, it is known that its buffers may hold something; and not before."""
@@ -56,7 +56,7 @@ def test_a_foreign_stream_may_have_been_read(nothing_left: object) -> None:
 
 
 def test_line_buffering_is_for_text(nothing_left: object) -> None:
-    """Whoever asks for it in binary mode is warned, as open() does."""
+    """In binary mode it is answered with a warning, as by open()."""
     with pytest.warns(RuntimeWarning, match="line buffering"):
         stream = reading("end", {"end": pipe_with(b"all\n")}, 1)
     assert read_all(stream) == b"all\n"
