@@ -11,8 +11,7 @@
  *     compiled without the protector, and a test shows that its archive imports nothing.
  *  4. The child's failure must reach the parent. So: it is written into memory that both see.
  */
-#ifndef RAMET_CHILD_H
-#define RAMET_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,5 +137,3 @@ struct ramet_probe {
 };
 
 int ramet_run_probe(void *fn, void *arg, void *probe);
-
-#endif

@@ -1,6 +1,5 @@
 /* Waiting on a futex word and waking its waiters. */
-#ifndef RAMET_FUTEX_WORD_H
-#define RAMET_FUTEX_WORD_H
+#pragma once
 
 #include <linux/futex.h>
 
@@ -37,5 +36,3 @@ static inline void ramet_futex_await_change(int *word, int value)
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
         ramet_futex_wait(word, value, NULL);
 }
-
-#endif

@@ -3,8 +3,7 @@
  * calls alone: libc does not know of it, so no change of identity, which libc makes in all of its threads, waits
  * for it; and the thread that started it may end before it does.
  */
-#ifndef RAMET_HELPER_THREAD_H
-#define RAMET_HELPER_THREAD_H
+#pragma once
 
 #include "child.h"
 
@@ -22,5 +21,3 @@ struct ramet_helper {
 
 /* What the thread runs; context is its struct ramet_helper. */
 int ramet_run_helper(void *fn, void *arg, void *context);
-
-#endif

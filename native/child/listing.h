@@ -1,6 +1,5 @@
 /* The numbers that a directory has for names, as /proc/PID/fd and /proc/PID/task do. */
-#ifndef RAMET_LISTING_H
-#define RAMET_LISTING_H
+#pragma once
 
 #include "child.h"
 
@@ -20,5 +19,3 @@ void ramet_listing_rewind(struct ramet_listing *listing);
 
 /* Whether all of it could be read. */
 bool ramet_listing_close(struct ramet_listing *listing);
-
-#endif

@@ -1,6 +1,5 @@
 /* The steps that a child carries out before its program, decided before the child exists. */
-#ifndef RAMET_PLAN_H
-#define RAMET_PLAN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -62,5 +61,3 @@ bool ramet_do_steps(struct ramet_launch *launch);
 
 /* In a new task: the steps, the last of which is EXEC. */
 int ramet_run_plan(void *launch, void *unused, void *context);
-
-#endif

@@ -2,8 +2,7 @@
  * A task that kills the children in shared memory when the process that made them ends: it waits for that
  * end. It shares the memory and nothing else.
  */
-#ifndef RAMET_WATCHDOG_H
-#define RAMET_WATCHDOG_H
+#pragma once
 
 #include "child.h"
 
@@ -33,5 +32,3 @@ bool ramet_watchdog_has_children(const struct ramet_watchdog *watchdog);
 
 /* The watchdog; context is its struct. It ends with the owner, or when it has had no watched child for some seconds. */
 int ramet_run_watchdog(void *fn, void *arg, void *context);
-
-#endif

@@ -1,6 +1,5 @@
 /* A clone call whose child may begin stopped. */
-#ifndef RAMET_CLONE_STOPPED_H
-#define RAMET_CLONE_STOPPED_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -17,5 +16,3 @@ long ramet_clone_twice(const struct ramet_request *request);
 
 /* Sends a child SIGSTOP and waits until it has stopped. */
 void ramet_stop(long pid);
-
-#endif

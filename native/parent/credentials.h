@@ -3,8 +3,7 @@
  * given up rights since its clone call. A parent that does not trust the child asks the kernel: see
  * src/ramet/_kernel/credentials.py.
  */
-#ifndef RAMET_CREDENTIALS_H
-#define RAMET_CREDENTIALS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ uint64_t ramet_namespaces_of(int task);
  * compares them. False when it has not, and when that cannot be read here: then credentials.py says which differs, and why.
  */
 bool ramet_credentials_are_ours(int pid, int pidfd);
-
-#endif

@@ -1,6 +1,5 @@
 /* The deadline of a child with a memory of its own. */
-#ifndef RAMET_DEADLINE_THREAD_H
-#define RAMET_DEADLINE_THREAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,5 +20,3 @@ bool ramet_deadline_thread_has_killed(struct ramet_deadline_thread *thread);
 
 /* Gives up the hold. A deadline thread that has a child continues, and one that has none ends. */
 void ramet_deadline_thread_release(struct ramet_deadline_thread *thread);
-
-#endif

@@ -1,6 +1,5 @@
 /* Memory that was lent to a task without a host thread: released when the task is gone. */
-#ifndef RAMET_DEFERRED_RELEASE_H
-#define RAMET_DEFERRED_RELEASE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -11,5 +10,3 @@ bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struc
 
 /* Releases what was lent to tasks that are gone. */
 void ramet_release_deferred(void);
-
-#endif

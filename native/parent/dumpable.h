@@ -3,8 +3,7 @@
  * may neither trace the task nor read its memory. A child that does so in shared memory marks its parent's
  * memory. That is right until the exec, since the parent's secrets are there, and wrong after it.
  */
-#ifndef RAMET_DUMPABLE_H
-#define RAMET_DUMPABLE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@
  */
 bool ramet_dumpable_save(void);
 void ramet_dumpable_restore(void);
-
-#endif

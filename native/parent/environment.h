@@ -1,6 +1,5 @@
 /* A copy of libc's environment, which other threads may change at any moment. */
-#ifndef RAMET_ENVIRONMENT_H
-#define RAMET_ENVIRONMENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,5 +15,3 @@ struct ramet_environment {
 /* Takes the copy, if there is none yet. False when there is no memory for it. */
 bool ramet_environment_take(struct ramet_environment *environment);
 void ramet_environment_release(struct ramet_environment *environment);
-
-#endif

@@ -1,6 +1,5 @@
 /* Which memory this is, and whose: a fork begins another one, and a child that shares memory shares its number. */
-#ifndef RAMET_EPOCH_H
-#define RAMET_EPOCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +16,3 @@ uint64_t ramet_epoch(void);
 
 /* Whether the calling process owns this memory. The threads of one that only shares it end before the memory does. */
 bool ramet_owns_memory(void);
-
-#endif

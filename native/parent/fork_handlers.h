@@ -1,6 +1,5 @@
 /* The fork handlers of libraries (pthread_atfork), run within a time. */
-#ifndef RAMET_FORK_HANDLERS_H
-#define RAMET_FORK_HANDLERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,5 +10,3 @@
  * handlers have ended within that time; else they were not called, or are still running.
  */
 bool ramet_run_fork_handlers_within(int64_t nanoseconds);
-
-#endif

@@ -1,6 +1,5 @@
 /* Waits with a time limit, and their clock. By raw calls: a host thread waits while its thread-local block is lent. */
-#ifndef RAMET_FUTEX_H
-#define RAMET_FUTEX_H
+#pragma once
 
 #include "futex_word.h"
 
@@ -18,5 +17,3 @@ long ramet_futex_wait_until(int *word, int value, int64_t time);
 
 /* Waits once while *word is value; timeout in nanoseconds, negative for none. 0, -ETIMEDOUT or -EINTR. */
 int ramet_futex_wait_while(int *word, int value, int64_t timeout);
-
-#endif

@@ -1,6 +1,5 @@
 /* The deadline of a hosted child: a thread waits for it and then kills the child with care. */
-#ifndef RAMET_HOST_DEADLINE_H
-#define RAMET_HOST_DEADLINE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +11,3 @@ struct ramet_host;
  * 0, or an errno when no thread can be started; the host thread keeps the deadline all the same.
  */
 int ramet_host_set_deadline(struct ramet_host *host, int claim, int child, int64_t timeout);
-
-#endif

@@ -2,8 +2,7 @@
  * Host threads that sleep between two children. The table is in memory that the kernel wipes in the child
  * of a fork, which has none of these threads; a child in shared memory sees it as it is.
  */
-#ifndef RAMET_HOST_POOL_H
-#define RAMET_HOST_POOL_H
+#pragma once
 
 struct ramet_host;
 
@@ -18,5 +17,3 @@ void ramet_pool_give_back(struct ramet_host *host);
 
 /* Dismisses all that are idle, and waits until they have ended. The caller must not hold a lock that they need for that. */
 void ramet_pool_drain(void);
-
-#endif

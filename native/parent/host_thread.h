@@ -12,8 +12,7 @@
  * thread wakes up and recovers what it left. A child that returns, and leaves nothing to recover, chooses
  * `over` instead: then no thread wakes up, and the host thread can lend again.
  */
-#ifndef RAMET_HOST_THREAD_H
-#define RAMET_HOST_THREAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -104,5 +103,3 @@ void ramet_host_mark_over(struct ramet_host *host);
 void ramet_host_wait_end(struct ramet_host *host);
 struct ramet_host *ramet_host_hold(struct ramet_host *host);
 void ramet_host_release(struct ramet_host *host);
-
-#endif

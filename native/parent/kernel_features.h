@@ -1,6 +1,5 @@
 /* Which system calls and flags this kernel has. */
-#ifndef RAMET_KERNEL_FEATURES_H
-#define RAMET_KERNEL_FEATURES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -16,5 +15,3 @@ bool ramet_has_close_range(void);
 
 /* Whether clone3 knows CLEAR_SIGHAND, which came with 5.5. */
 bool ramet_has_clear_sighand(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a launch is made of, whether it suspends the caller or the caller goes on. */
-#ifndef RAMET_LAUNCH_H
-#define RAMET_LAUNCH_H
+#pragma once
 
 #include "child.h"
 #include "plan.h"
@@ -25,5 +24,3 @@ struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_
                                         struct ramet_launch *launch);
 
 void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report);
-
-#endif

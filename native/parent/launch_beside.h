@@ -11,8 +11,7 @@
  *  - The kernel gives a child that shares memory and is not VFORK the oom_score_adj of its parent, and both share
  *    it from then on. Where the plan sets it, the helper thread is suspended by VFORK, and not the caller.
  */
-#ifndef RAMET_LAUNCH_BESIDE_H
-#define RAMET_LAUNCH_BESIDE_H
+#pragma once
 
 #include "helper_thread.h"
 #include "launch.h"
@@ -61,5 +60,3 @@ void ramet_underway_sweep(void);
 
 /* In the place of a gate's number: the exec. */
 #define RAMET_LAUNCHED INT32_MAX
-
-#endif

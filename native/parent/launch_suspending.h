@@ -1,6 +1,5 @@
 /* A launch that suspends the caller: a child in shared memory carries out the plan, on a stack of its own. */
-#ifndef RAMET_LAUNCH_SUSPENDING_H
-#define RAMET_LAUNCH_SUSPENDING_H
+#pragma once
 
 #include "launch.h"
 
@@ -10,5 +9,3 @@
  * PIDFD and no word for it, the pidfd is in the report alone.
  */
 void ramet_launch_suspending(const struct ramet_request *request, struct ramet_plan *plan, struct ramet_report *report);
-
-#endif

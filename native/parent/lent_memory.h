@@ -2,8 +2,7 @@
  * Memory that a task may still use after its Python object is gone: stacks and tid words. Each is held
  * by its object and by every host thread that lent it, and is freed when the last one releases it.
  */
-#ifndef RAMET_LENT_MEMORY_H
-#define RAMET_LENT_MEMORY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ void ramet_lent_memory_leave(struct ramet_stack *stack, struct ramet_word *const
 struct ramet_word *ramet_word_new(void);
 struct ramet_word *ramet_word_hold(struct ramet_word *word);
 void ramet_word_release(struct ramet_word *word);
-
-#endif

@@ -5,8 +5,7 @@
  * Needs Linux 5.11 on x86_64. It is not available either where a seccomp filter refuses it, and while another
  * thread is in such a call.
  */
-#ifndef RAMET_LIBC_FORK_H
-#define RAMET_LIBC_FORK_H
+#pragma once
 
 #include "clone_stopped.h"
 
@@ -24,5 +23,3 @@ bool ramet_libc_fork(const struct ramet_request *request, const struct ramet_ent
  * child ends at once; the caller may get its SIGCHLD.
  */
 void ramet_run_fork_handlers(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* What libc has registered with the kernel for the calling thread, found without the layout of libc's structures. */
-#ifndef RAMET_LIBC_THREAD_H
-#define RAMET_LIBC_THREAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,5 +39,3 @@ void ramet_robust_list_reset(void *head, size_t length);
  */
 long ramet_rseq_unregister(void); /* returns the length that libc had registered, 0 for none */
 void ramet_rseq_register(long length);
-
-#endif

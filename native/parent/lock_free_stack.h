@@ -2,8 +2,7 @@
  * A stack of things to look at later: pushed one by one, taken all at once, without a lock, since a
  * lock that another thread holds at the moment of a fork stays locked in the child for ever.
  */
-#ifndef RAMET_LOCK_FREE_STACK_H
-#define RAMET_LOCK_FREE_STACK_H
+#pragma once
 
 #include <stddef.h>
 
@@ -26,5 +25,3 @@ static inline struct ramet_link *ramet_take_all(struct ramet_link **stack)
 /* A loop over all that are taken; its body may push each of them again. */
 #define RAMET_EACH_TAKEN(link, stack)                                                                                  \
     for (struct ramet_link *link = ramet_take_all(stack), *next; link != NULL && (next = link->next, 1); link = next)
-
-#endif

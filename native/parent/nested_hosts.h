@@ -2,8 +2,7 @@
  * A child in shared memory can make children itself. Their host threads are threads of its own: they end with it, and the
  * children soon after. The thread that recovers the child then recovers these, too.
  */
-#ifndef RAMET_NESTED_HOSTS_H
-#define RAMET_NESTED_HOSTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -24,5 +23,3 @@ bool ramet_is_nested_host(int tid);
  * child; NULL when there is no other. Waits for these ends, some seconds at most. The caller holds the result.
  */
 struct ramet_host *ramet_nested_hosts_take(pid_t maker);
-
-#endif

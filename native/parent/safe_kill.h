@@ -1,6 +1,5 @@
 /* Ending a child in shared memory where it does the least harm. */
-#ifndef RAMET_SAFE_KILL_H
-#define RAMET_SAFE_KILL_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -28,5 +27,3 @@ long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter,
 /* The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN. */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries);
-
-#endif

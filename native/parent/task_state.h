@@ -1,6 +1,5 @@
 /* What /proc shows of a task. */
-#ifndef RAMET_TASK_STATE_H
-#define RAMET_TASK_STATE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -33,5 +32,3 @@ bool ramet_is_at_safe_point(const struct ramet_syscall_state *state);
 
 /* Whether it sleeps on a futex word, which is the first argument. */
 bool ramet_waits_in_futex(const struct ramet_syscall_state *state);
-
-#endif

@@ -4,8 +4,7 @@
  * thread holds it for less than a microsecond while it runs, or until it has a processor again. So the caller
  * waits until each other thread is at rest: it waits in a system call for something else (ramet_is_at_safe_point).
  */
-#ifndef RAMET_THREADS_AT_REST_H
-#define RAMET_THREADS_AT_REST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ bool ramet_all_threads_at_rest(int64_t nanoseconds);
 
 /* Whether each other thread of this process is seen at rest once within that time, one by one. Allocates nothing. */
 bool ramet_each_thread_at_rest(int64_t nanoseconds);
-
-#endif

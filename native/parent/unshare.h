@@ -2,8 +2,7 @@
  * A child of libc's fork() that makes its namespaces itself, by unshare(2). It stands in for a clone with flags, where
  * ramet_libc_fork() is not available and the request is for namespaces alone.
  */
-#ifndef RAMET_UNSHARE_H
-#define RAMET_UNSHARE_H
+#pragma once
 
 #include "clone_stopped.h"
 
@@ -15,5 +14,3 @@ bool ramet_can_unshare(const struct ramet_request *request);
  * In that case the child is reaped, but the caller may get its SIGCHLD.
  */
 long ramet_fork_and_unshare(const struct ramet_request *request);
-
-#endif

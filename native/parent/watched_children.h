@@ -2,8 +2,7 @@
  * Children in shared memory that get no parent-death signal of their own are given to a watchdog.
  * The process that owns the memory has one for all; a child that shares it has one for each child of its own.
  */
-#ifndef RAMET_WATCHED_CHILDREN_H
-#define RAMET_WATCHED_CHILDREN_H
+#pragma once
 
 /*
  * A place for a child's pid, which the kernel is to write (PARENT_SETTID), and which a watchdog reads.
@@ -16,5 +15,3 @@ void ramet_watched_leave(int *place);
 
 /* In the process that owns the memory: ends its watchdog, if it has no child to watch, and waits for that end. */
 void ramet_watched_drain(void);
-
-#endif

@@ -2,8 +2,7 @@
  * What the core calls of ramet's Python code, by name. All is looked up before it is needed, and a missing name is an
  * ImportError.
  */
-#ifndef RAMET_CALLED_NAMES_H
-#define RAMET_CALLED_NAMES_H
+#pragma once
 
 #include "core.h"
 
@@ -42,5 +41,3 @@ PyObject *core_named(enum core_name name);
 
 /* With the exception of an import set: whether the interpreter ends, and goes on without. Then it is cleared. */
 bool core_does_without(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* One request for a task: what the kernel is asked for, and what the child is to run. */
-#ifndef RAMET_CLONE_REQUEST_H
-#define RAMET_CLONE_REQUEST_H
+#pragma once
 
 #include "core.h"
 
@@ -46,5 +45,3 @@ pid_t core_owner(const struct core_request *request);
  * 0, or -errno when the child needs a watchdog that cannot be had.
  */
 long core_watch(struct core_request *request, struct ramet_clone_args *args, int **watched);
-
-#endif

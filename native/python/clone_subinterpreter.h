@@ -1,6 +1,5 @@
 /* The body of a hosted child with an interpreter of its own; and, in its host thread, what is done when it is over. */
-#ifndef RAMET_CLONE_SUBINTERPRETER_H
-#define RAMET_CLONE_SUBINTERPRETER_H
+#pragma once
 
 #include "hosted_child.h"
 
@@ -11,5 +10,3 @@ void core_recover_subinterpreter(struct core_hosted *call);
 
 /* There was no child, and there will be none. */
 void core_discard_subinterpreter(struct core_hosted *call);
-
-#endif

@@ -1,6 +1,5 @@
 /* The ways in which a Python function, or native code, becomes a task; and what is done before, in and after such a child. */
-#ifndef RAMET_CLONE_WAYS_H
-#define RAMET_CLONE_WAYS_H
+#pragma once
 
 #include "called_names.h"
 #include "clone_request.h"
@@ -96,5 +95,3 @@ bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
 
 void core_set_stack_bounds(PyThreadState *state, const struct ramet_stack *stack);
-
-#endif

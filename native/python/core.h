@@ -1,6 +1,5 @@
 /* The Python side of ramet._core. Only the files of this folder include <Python.h>. */
-#ifndef RAMET_CORE_H
-#define RAMET_CORE_H
+#pragma once
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -121,5 +120,3 @@ static inline bool core_is_finalizing(void)
     return _Py_IsFinalizing();
 #endif
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* The handle of a child, of each kind. */
-#ifndef RAMET_HANDLE_H
-#define RAMET_HANDLE_H
+#pragma once
 
 #include "core.h"
 
@@ -47,5 +46,3 @@ int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool sus
 
 /* A copy of the pidfd, or -errno. */
 int core_handle_copied_pidfd(HandleObject *self);
-
-#endif

@@ -1,6 +1,5 @@
 /* A child beside its caller, in memory that both share; a host thread lends it what only libc can make. */
-#ifndef RAMET_HOSTED_CHILD_H
-#define RAMET_HOSTED_CHILD_H
+#pragma once
 
 #include "left_open.h"
 #include "clone_ways.h"
@@ -76,5 +75,3 @@ void core_lend_block(struct ramet_clone_args *args, const struct ramet_host *hos
 
 /* kill_hosted.c: the child has its caller's interpreter. */
 long core_kill_hosted(struct core_hosted *call, int pid, int pidfd);
-
-#endif

@@ -2,8 +2,7 @@
  * What a child in shared memory opens in a table of descriptors of its own. The objects outlive the child, and
  * their numbers mean something else to the caller: the end of such an object would close the caller's.
  */
-#ifndef RAMET_LEFT_OPEN_H
-#define RAMET_LEFT_OPEN_H
+#pragma once
 
 #include "core.h"
 
@@ -39,5 +38,3 @@ void core_table_close(struct core_table_user *user, SharedTaskObject *task);
 
 /* When it has died in the midst of it: what is left forgets its number. */
 void core_table_abandon(struct core_table_user *user);
-
-#endif

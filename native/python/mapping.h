@@ -1,6 +1,5 @@
 /* The memory in which the outcome of a function lies. */
-#ifndef RAMET_MAPPING_H
-#define RAMET_MAPPING_H
+#pragma once
 
 #include "core.h"
 
@@ -38,5 +37,3 @@ void core_mapping_keep_from_others(const MappingObject *self);
 
 /* sys.stdout and sys.stderr; one that is broken, closed or missing is skipped. -1 with an exception set. */
 int core_flush_standard_streams(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* The Python object around a plan. */
-#ifndef RAMET_PLAN_OBJECT_H
-#define RAMET_PLAN_OBJECT_H
+#pragma once
 
 #include "core.h"
 #include "launch_suspending.h"
@@ -17,5 +16,3 @@ PyObject *core_failure(const struct ramet_report *report);
 
 /* Carries a plan out in the calling task: the failed step or -1, and its errno. False when there is no memory for it. */
 bool core_do_plan(const struct ramet_plan *plan, int *failed_step, int *error);
-
-#endif

@@ -1,6 +1,5 @@
 /* CPython's internal headers, of the version that this is compiled for: they are not made for such warnings. */
-#ifndef RAMET_PYTHON_INTERNALS_H
-#define RAMET_PYTHON_INTERNALS_H
+#pragma once
 
 #include "core.h"
 
@@ -21,5 +20,3 @@
 #undef Py_BUILD_CORE
 #undef object
 #pragma GCC diagnostic pop
-
-#endif

@@ -1,6 +1,5 @@
 /* In the thread that lent its block: the GIL, after the end of the child. */
-#ifndef RAMET_REGAIN_GIL_H
-#define RAMET_REGAIN_GIL_H
+#pragma once
 
 #include "core.h"
 
@@ -11,5 +10,3 @@
  * does, 0 where no process died. dead: its state, NULL if it left none.
  */
 int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid);
-
-#endif

@@ -1,6 +1,5 @@
 /* Interpreters with a GIL of their own, each used by one child after the other. */
-#ifndef RAMET_OWN_INTERPRETER_H
-#define RAMET_OWN_INTERPRETER_H
+#pragma once
 
 #include "clone_ways.h"
 
@@ -42,5 +41,3 @@ int core_interpreter_run(struct core_interpreter *interpreter, const SharedTaskO
 
 /* One more is going to be made, or (-1) is made; with the GIL of the main interpreter. */
 void core_interpreter_being_made(int more);
-
-#endif

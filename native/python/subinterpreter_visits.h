@@ -1,6 +1,5 @@
 /* Threads that enter a child's own interpreter for a moment. */
-#ifndef RAMET_VISITS_H
-#define RAMET_VISITS_H
+#pragma once
 
 #include "subinterpreter.h"
 
@@ -24,5 +23,3 @@ bool core_visit(struct core_visits *visits, struct core_interpreter *interpreter
  * False when they do not end: another thread of the child died with it, and it is lost.
  */
 bool core_end_visits(struct core_visits *visits);
-
-#endif

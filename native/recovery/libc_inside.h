@@ -1,6 +1,5 @@
 /* What the files of this folder have in common. */
-#ifndef RAMET_LIBC_INSIDE_H
-#define RAMET_LIBC_INSIDE_H
+#pragma once
 
 #include "libc_recovery.h"
 
@@ -53,5 +52,3 @@ void ramet_malloc_recount(uintptr_t cache);
 
 /* Waits for the lock as malloc does, and gives it back; whether it was to be had until that moment of the monotonic clock. */
 bool ramet_malloc_lock_is_had(int *lock, int64_t deadline);
-
-#endif

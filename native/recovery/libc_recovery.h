@@ -3,8 +3,7 @@
  * by the layout of glibc's own structures. The only header of this folder for others. With another libc, or with
  * a layout that is not the expected one, nothing here is done.
  */
-#ifndef RAMET_LIBC_RECOVERY_H
-#define RAMET_LIBC_RECOVERY_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -120,5 +119,3 @@ long ramet_count_lost_threads(bool (*counts)(uintptr_t function));
  * them.
  */
 void ramet_forget_lost_threads(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* What the tests of C have in common: each file is a program, and its exit code is the verdict. */
-#ifndef RAMET_CHECK_H
-#define RAMET_CHECK_H
+#pragma once
 
 #include <errno.h>
 #include <sched.h>
@@ -77,5 +76,3 @@ static inline int wait_for_ever(void *fn, void *arg, void *context)
         ;
     return FAILED;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* Host threads whose callbacks count how often they were called. */
-#ifndef RAMET_HOSTS_H
-#define RAMET_HOSTS_H
+#pragma once
 
 #include "check.h"
 #include "futex_word.h"
@@ -79,5 +78,3 @@ static inline void await_over(struct ramet_host *host, int claim)
     while (!ramet_host_is_over(host, claim))
         ramet_futex_wait(&host->over, claim, NULL);
 }
-
-#endif

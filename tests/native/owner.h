@@ -1,6 +1,5 @@
 /* A process that ends and leaves children in its memory behind: who kills them is what is tested. */
-#ifndef RAMET_OWNER_H
-#define RAMET_OWNER_H
+#pragma once
 
 #include <sys/prctl.h>
 
@@ -21,5 +20,3 @@ static inline void expect_killed_with_owner(void (*run)(void), int expected)
         killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     CHECK(killed == expected);
 }
-
-#endif

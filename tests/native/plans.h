@@ -1,6 +1,5 @@
 /* Plans for the tests of launches. */
-#ifndef RAMET_PLANS_H
-#define RAMET_PLANS_H
+#pragma once
 
 #include "plan.h"
 
@@ -20,5 +19,3 @@ static char *const argv[] = {"sh", "-c", "exit 42", NULL};
 /* The holds are the test's: the plan is not freed. */
 #define PLAN_OF(steps_of_it) \
     (struct ramet_plan){.holders = 1, .count = sizeof(steps_of_it) / sizeof(steps_of_it)[0], .steps = (steps_of_it)}
-
-#endif

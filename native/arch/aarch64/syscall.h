@@ -1,6 +1,5 @@
 /* How aarch64 makes a system call, and where it keeps the thread pointer. */
-#ifndef RAMET_ARCH_SYSCALL_H
-#define RAMET_ARCH_SYSCALL_H
+#pragma once
 
 #include <asm/unistd.h>
 
@@ -39,5 +38,3 @@ static inline long ramet_clone_call_twice(unsigned long flags, int *ptid, int *c
 {
     return ramet_syscall6(__NR_clone, (long)flags, 0, (long)ptid, (long)tls, (long)ctid, 0);
 }
-
-#endif

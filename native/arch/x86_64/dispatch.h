@@ -1,6 +1,5 @@
 /* A system call that is handed to a signal handler (Syscall User Dispatch, Linux 5.11), in x86_64's registers. */
-#ifndef RAMET_ARCH_DISPATCH_H
-#define RAMET_ARCH_DISPATCH_H
+#pragma once
 
 #define RAMET_HAS_DISPATCH 1
 
@@ -58,5 +57,3 @@ static inline bool ramet_returns_twice(long number)
 {
     return number == __NR_clone || number == __NR_clone3 || number == __NR_vfork;
 }
-
-#endif

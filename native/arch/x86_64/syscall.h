@@ -1,6 +1,5 @@
 /* How x86_64 makes a system call, and where it keeps the thread pointer. */
-#ifndef RAMET_ARCH_SYSCALL_H
-#define RAMET_ARCH_SYSCALL_H
+#pragma once
 
 #include <asm/unistd.h>
 
@@ -40,5 +39,3 @@ static inline long ramet_clone_call_twice(unsigned long flags, int *ptid, int *c
 {
     return ramet_syscall6(__NR_clone, (long)flags, 0, (long)ptid, (long)ctid, (long)tls, 0);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* What the files of this folder have in common. */
-#ifndef RAMET_PYTHON_INSIDE_H
-#define RAMET_PYTHON_INSIDE_H
+#pragma once
 
 #include "python_recovery.h"
 
@@ -140,5 +139,3 @@ void core_leave_buffered_of(unsigned long ident);
 
 /* For a child that is stopped, will be killed, and sleeps on this word: it is off the count of those that wait for the GIL. */
 void core_gil_remove_waiter(const int *word);
-
-#endif

@@ -2,8 +2,7 @@
  * What a child in shared memory leaves half done in Python when it dies: it is found and mended by the layout of
  * CPython's own structures. The only header of this folder for others.
  */
-#ifndef RAMET_PYTHON_RECOVERY_H
-#define RAMET_PYTHON_RECOVERY_H
+#pragma once
 
 #include "core.h"
 #include "libc_recovery.h"
@@ -160,5 +159,3 @@ PyObject *core_leave_shutdown(PyObject *module, PyObject *args);
 PyObject *core_recognize(PyObject *module, PyObject *args);
 PyObject *core_recovery_status(PyObject *module, PyObject *unused);
 PyObject *core_words_of(PyObject *module, PyObject *object);
-
-#endif
