@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _core
+from .._kernel import procfs
 
 _PAUSE_SECONDS = 0.0001
 # After its function a thread of Python's has a few steps left, for which it needs no interpreter lock.
@@ -18,7 +19,6 @@ _ASLEEP_SECONDS = 0.02
 # How long others may compute by threads of its own: OpenBLAS's look for work for 20 ms and then sleep.
 _POOL_SECONDS = 10.0
 _PF_EXITING = 0x4
-_FLAGS, _NUM_THREADS = 6, 17  # in /proc/TID/stat, after the name and from its state on
 
 # Where a Thread has what C knows of it, since 3.13.
 _HANDLE = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"
@@ -93,10 +93,9 @@ def _own_tasks() -> dict[int, int]:
     tasks: dict[int, int] = {}
     for tid in _tids():
         try:
-            status = Path(f"/proc/self/task/{tid}/status").read_text()
+            in_each = procfs.status(f"self/task/{tid}").get("NSpid", "").split()
         except OSError:  # it has ended
             continue
-        in_each = status.partition("\nNSpid:")[2].partition("\n")[0].split()
         tasks[int(in_each[-1]) if in_each else tid] = tid
     return tasks
 
@@ -142,7 +141,7 @@ def _see_off() -> "set[int]":
     last_seen_awake = time.monotonic()
     while others := _others():
         now = time.monotonic()
-        if any(_words_of(tid)[:1] not in ([], ["S"]) for tid in others):
+        if any(procfs.state(tid) not in {"", "S"} for tid in others):
             last_seen_awake = now
         if now > deadline or now > last_seen_awake + _ASLEEP_SECONDS:
             return others
@@ -153,7 +152,11 @@ def _see_off() -> "set[int]":
 def are_native(pid: int) -> bool:
     """In the caller: whether a child has threads that are none of Python's."""
     known = {thread.native_id for thread in list(_active.values())}
-    tids = {int(name) for name in os.listdir(f"/proc/{pid}/task")} if _words_of(pid) else set()
+    tids = (
+        {int(name) for name in os.listdir(f"/proc/{pid}/task")}
+        if procfs.stat_if_any(pid)
+        else set()
+    )
     return any(tid != pid and not _core.lends(tid) for tid in tids - known)
 
 
@@ -184,16 +187,10 @@ def recover(pid: int) -> None:
 
 def _have_still_to_end(pid: int) -> bool:
     """Its main thread is the first to be seen to end. If it lives, the others ended at its exec."""
-    words = _words_of(pid)
-    return bool(words) and bool(int(words[_FLAGS]) & _PF_EXITING) and int(words[_NUM_THREADS]) > 1
-
-
-def _words_of(tid: int) -> list[str]:
-    """Of /proc/TID/stat, from its state on; none for a task that is gone."""
-    try:
-        return Path(f"/proc/{tid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+    words = procfs.stat_if_any(pid)
+    if not words or not int(words[procfs.FLAGS]) & _PF_EXITING:
+        return False
+    return int(words[procfs.NUM_THREADS]) > 1
 
 
 def _end(thread: Any) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
-STATE, PPID, FLAGS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 19, 35
+STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 17, 19, 35
 
 
 def shows_own_pids() -> bool:
@@ -31,6 +31,14 @@ def stat(task: int | str) -> list[str]:
         return file.read().rpartition(")")[2].split()
 
 
+def stat_if_any(task: int | str) -> list[str]:
+    """The same; empty when there is no such task."""
+    try:
+        return stat(task)
+    except OSError:
+        return []
+
+
 def children(pid: int) -> list[int]:
     """The children of a process, also those that were reparented to it. Complete only while it is stopped.
 
@@ -51,19 +59,19 @@ def children_of_thread(pid: int, thread: int) -> list[int]:
 
 def parent(pid: int) -> int | None:
     """The pid of the parent of a process, None when there is no such process."""
-    words = _stat_if_any(pid)
+    words = stat_if_any(pid)
     return int(words[PPID]) if words else None
 
 
 def start_time(pid: int) -> str:
     """When a process was made: pid and start time together identify one process."""
-    words = _stat_if_any(pid)
+    words = stat_if_any(pid)
     return words[START_TIME] if words else ""
 
 
 def state(task: int | str) -> str:
     """The letter of the task's state, empty when there is no such task."""
-    words = _stat_if_any(task)
+    words = stat_if_any(task)
     return words[STATE] if words else ""
 
 
@@ -85,10 +93,3 @@ def _children_by_search(pid: int) -> list[int]:
 
 def _processes() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _stat_if_any(task: int | str) -> list[str]:
-    try:
-        return stat(task)
-    except OSError:
-        return []

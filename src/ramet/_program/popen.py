@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
-from .._kernel.timeouts import checked_timeout
+from .._kernel.timeouts import checked_timeout, deadline_after
 from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
 from .._setup.rows import OPTIONS
@@ -235,7 +235,7 @@ class Popen(subprocess.Popen[AnyStr]):
         timeout: in seconds, None for ever; a negative one is over at once, as in subprocess.
         Raises ValueError, without a timeout, for a child made with start=False that was not started.
         """
-        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        deadline = _deadline_after(timeout)
         try:
             return self._wait(timeout=timeout)
         except KeyboardInterrupt:
@@ -255,7 +255,7 @@ class Popen(subprocess.Popen[AnyStr]):
         it continues and loses no output. ValueError as wait() does.
         Source: poll(2), pipe(7).
         """
-        deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+        deadline = _deadline_after(timeout)
         if timeout is None and self._child is not None:
             self._child.refuse_endless_wait()
         if (self._exchange is not None or self._output is not None) and input:
@@ -501,14 +501,10 @@ def _size(name: str, size: int | None) -> int:
     return size
 
 
-def _seconds(timeout: float) -> float:
-    """The timeout itself, if it is a number; a negative one is over at once, as in subprocess."""
-    try:
-        checked_timeout(timeout)
-    except ValueError:
-        if not timeout < 0:
-            raise
-    return timeout
+def _deadline_after(timeout: float | None) -> float | None:
+    """As of timeouts.py, but a negative timeout is over at once, as in subprocess."""
+    negative = isinstance(timeout, int | float) and timeout < 0
+    return deadline_after(timeout if negative else checked_timeout(timeout))
 
 
 def _not_negative(what: str, name: str | int) -> str | int:

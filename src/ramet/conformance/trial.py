@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _core
+from .._kernel import procfs
 from .._kernel.clone_bits import NEWPID, PARENT, SETTLS, SIGHAND, THREAD, VFORK
 from .._kernel.names import WALL
 from .._preflight.this_machine import errno_name
@@ -18,7 +19,6 @@ from ..lowlevel import KcmpType
 from .page import UNTOUCHED, Page
 
 _ARGS = struct.Struct("=11Q")
-_CSIGNAL_FIELD = 38
 _PATIENCE_SECONDS = 10
 
 _COMPARED = [
@@ -143,10 +143,10 @@ class Kernel:
         for key, name in _LINKED:
             mine, its = self._links[key], self._link(pid, name)
             seen.shares[key] = mine == its if mine and its else None
-        state = self._stat(pid)
-        seen.exit_signal = int(state[_CSIGNAL_FIELD - 3])
+        state = procfs.stat(pid)
+        seen.exit_signal = int(state[procfs.EXIT_SIGNAL])
         seen.shares["same_ppid"] = int(state[1]) == self.ppid
-        seen.traced = self._is_traced(pid)
+        seen.traced = procfs.status(pid)["TracerPid"] != "0"
 
     def _same(self, pid: int, kind: int) -> bool | None:
         try:
@@ -160,17 +160,6 @@ class Kernel:
             return os.readlink(f"/proc/{pid}/ns/{name}")
         except OSError:
             return ""
-
-    @staticmethod
-    def _stat(pid: int) -> list[str]:
-        """The fields after the name, from the third on."""
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()
-
-    @staticmethod
-    def _is_traced(pid: int) -> bool:
-        with open(f"/proc/{pid}/status") as lines:
-            return any(line.startswith("TracerPid:") and int(line[10:]) for line in lines)
 
     def _read_words(self, pid: int, request: Request, seen: Seen) -> None:
         words, reported = self.page.words, self.page.reported
