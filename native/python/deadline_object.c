@@ -12,7 +12,7 @@ typedef struct {
     bool watches;
 } DeadlineThreadObject;
 
-static PyObject *watchdog_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *deadline_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {NULL};
     int error;
@@ -29,14 +29,14 @@ static PyObject *watchdog_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return core_raise_no_helper(-error, "deadline thread");
 }
 
-static void watchdog_dealloc(DeadlineThreadObject *self)
+static void deadline_dealloc(DeadlineThreadObject *self)
 {
     if (self->deadline_thread != NULL)
         ramet_deadline_thread_release(self->deadline_thread);
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *watchdog_watch(DeadlineThreadObject *self, PyObject *args)
+static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
 {
     HandleObject *child;
     PyObject *seconds;
@@ -46,7 +46,9 @@ static PyObject *watchdog_watch(DeadlineThreadObject *self, PyObject *args)
     if (timeout == -2)
         return NULL;
     if (self->watches || self->maker != getpid())
-        return PyErr_Format(PyExc_ValueError, "it watches a child already, or is another process's");
+        return PyErr_Format(PyExc_ValueError, "%s",
+                            self->watches ? "invalid DeadlineThread: expected one that has no child yet; make one for each child"
+                                          : "invalid DeadlineThread: expected one of this process, got one that a fork() has copied; make one here");
     int pidfd = core_handle_copied_pidfd(child);
     if (pidfd < 0)
         return core_raise_errno(pidfd);
@@ -55,7 +57,7 @@ static PyObject *watchdog_watch(DeadlineThreadObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *watchdog_has_killed(DeadlineThreadObject *self, PyObject *unused)
+static PyObject *deadline_has_killed(DeadlineThreadObject *self, PyObject *unused)
 {
     bool killed;
     (void)unused;
@@ -67,10 +69,10 @@ static PyObject *watchdog_has_killed(DeadlineThreadObject *self, PyObject *unuse
     return PyBool_FromLong(killed);
 }
 
-static PyMethodDef watchdog_methods[] = {
-    {"has_killed", (PyCFunction)watchdog_has_killed, METH_NOARGS,
+static PyMethodDef deadline_methods[] = {
+    {"has_killed", (PyCFunction)deadline_has_killed, METH_NOARGS,
      "has_killed($self, /)\n--\n\nWhether it has killed its child, which has ended; waits until the thread is through."},
-    {"watch", (PyCFunction)watchdog_watch, METH_VARARGS,
+    {"watch", (PyCFunction)deadline_watch, METH_VARARGS,
      "watch($self, child, timeout, /)\n--\n\nKills the child of that Handle after so many seconds, unless it has ended."},
     {NULL, NULL, 0, NULL},
 };
@@ -78,7 +80,7 @@ static PyMethodDef watchdog_methods[] = {
 PyTypeObject DeadlineThread_Type = {
     CORE_TYPE("DeadlineThread", DeadlineThreadObject, 0),
     .tp_doc = "DeadlineThread()\n--\n\nA thread that kills a child at its deadline, there before the child is.",
-    .tp_new = watchdog_new,
-    .tp_dealloc = (destructor)watchdog_dealloc,
-    .tp_methods = watchdog_methods,
+    .tp_new = deadline_new,
+    .tp_dealloc = (destructor)deadline_dealloc,
+    .tp_methods = deadline_methods,
 };
