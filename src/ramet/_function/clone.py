@@ -17,7 +17,6 @@ from .._kernel.timeouts import checked_timeout
 from .._preflight.quick_check import own_refusal, refusal
 from .._process import clone_call
 from .._process.child import Child, make_child
-from .._process.copied_child import copy_as_asked
 from .._process.request import (
     Request,
     cached_request,
@@ -26,7 +25,7 @@ from .._process.request import (
     requested,
 )
 from .._process.result_channel import ResultChannel, prepare
-from .._process.tree.initial_cgroup import InitialCgroup
+from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup.options import FunctionOptions
 from ..flags import CloneFlag, flag_bits
@@ -294,7 +293,7 @@ def _make_copied(
     # Before the clone call: without the thread no child is made that would outlive its deadline.
     deadline_thread = None if asked.timeout is None else _deadline_thread(asked.request)
     with _opened_cgroup(child, asked):
-        copy_as_asked(child, asked.request, asked.call(fn), args, channel)
+        clone_call.copy_as_asked(child, channel, asked.request, asked.call(fn), args)
     asked.complete(child)
     if deadline_thread is not None:
         child.watched_by(deadline_thread, cast(float, asked.timeout))

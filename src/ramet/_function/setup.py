@@ -10,9 +10,9 @@ from .._kernel.clone_bits import FILES, NEWPID, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
+from .._setup.descriptor_moves import Moves
 from .._setup.joined_namespaces import joined_namespaces
 from .._setup.login_groups import warn_of_kept_groups
-from .._setup.moves import Moves
 from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.step_makers import Setup
 from .._setup.step_reasons import likely_reason

@@ -26,14 +26,13 @@ from .memory_sharers import remove_sharer
 from .result_channel import NOTHING, RAISED, ResultChannel
 from .tree.end import End, Root
 from .tree.subreaper import Subreaper
-from .unreaped import add as reap_later
-from .unreaped import reap_ended, unreaped
+from .unreaped import Unreaped, reap_ended, unreaped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .._kernel.descriptors import Descriptors
-    from .tree.initial_cgroup import InitialCgroup
+    from .tree.own_cgroup import InitialCgroup
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -431,7 +430,12 @@ class Child(_core.Handle, Generic[T_co]):
             )
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
-        reap_later(self)
+        unreaped.append(
+            Unreaped(
+                *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),
+                is_thread=self._is_thread,
+            )
+        )
 
     def _shares_memory(self) -> bool:
         return self._task is not None and not self._task.done and self._maker == os.getpid()

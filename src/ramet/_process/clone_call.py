@@ -15,8 +15,9 @@ from .._kernel.clone_bits import PIDFD, THREAD, VFORK, VM
 from .._preflight.quick_check import check, own_refusal, refusal
 from ..errors import CloneError
 from .memory_sharers import add_sharer
-from .request import Request, call_name, is_by_clone, is_plain_fork
+from .request import Request, call_name, is_by_clone, is_plain_fork, request_for
 from .tree import subreaper
+from .unreaped import reap_ended
 
 Function: TypeAlias = Callable[[Any], int | None]
 
@@ -113,6 +114,18 @@ def copy(
         raise (refused_fork(error) if request is None else request.refusal(error)) from None
     if subreaper.blocks:
         subreaper.note(child.pid)
+
+
+def copy_as_asked(
+    child: _core.Handle,
+    outcome: _core.Mapping,
+    args: CloneArgs,
+    fn: Callable[..., object],
+    arguments: tuple[object, ...],
+) -> None:
+    """The same for what ``args`` say."""
+    reap_ended()
+    copy(child, outcome, None if is_plain_fork(args) else request_for(args, "copy"), fn, arguments)
 
 
 def twice(args: CloneArgs) -> int:

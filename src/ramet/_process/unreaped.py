@@ -2,27 +2,33 @@
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
 
 from .. import _core
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import WALL
 from .._kernel.pidfd import exists
 from .memory_sharers import remove_sharer
 
-if TYPE_CHECKING:
-    from .child import Child
 
-
-class _Unreaped:
+class Unreaped:
     """What is left to do for such a child."""
 
-    def __init__(self, child: "Child[Any]") -> None:
-        self.owner = child._maker
-        self._pid = child.pid
-        self._pidfd = child._take_pidfd()
-        self._task = child._task
-        self._held = child._held
-        self._is_reaped = child._is_thread
+    def __init__(
+        self,
+        owner: int,
+        pid: int,
+        pidfd: int | None,
+        task: _core.SharedTask | None,
+        held: Descriptors | None,
+        *,
+        is_thread: bool,
+    ) -> None:
+        self.owner = owner
+        self._pid = pid
+        self._pidfd = pidfd
+        self._task = task
+        self._held = held
+        self._is_reaped = is_thread
 
     def finish(self) -> bool:
         """Reap it if it has ended; returns whether nothing is left to do."""
@@ -73,12 +79,7 @@ class _Unreaped:
         return _core.waitid(kind, number, option | os.WEXITED | os.WNOHANG | WALL)
 
 
-unreaped: list[_Unreaped] = []
-
-
-def add(child: "Child[Any]") -> None:
-    """Reap this child later: its handle goes."""
-    unreaped.append(_Unreaped(child))
+unreaped: list[Unreaped] = []
 
 
 def reap_ended() -> None:

@@ -26,15 +26,15 @@ from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
 from .._process.request import cached_request
-from .._process.tree.initial_cgroup import InitialCgroup
+from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
+from .._setup.cache_key import cache_key
 from .._setup.checks import DEVNULL, Environment, Text, descriptor_of
 from .._setup.conflicts import refuse_conflicts
+from .._setup.descriptor_moves import Moves
 from .._setup.joined_namespaces import joined_namespaces
-from .._setup.key import key
 from .._setup.login_groups import warn_of_kept_groups
-from .._setup.moves import Moves
 from .._setup.options import Options
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import MAPS_GATE, START_GATE, Setup
@@ -104,7 +104,7 @@ class Command:
     def _work_out(self, options: Options) -> ValidatedOptions:
         """Prepare all but the program itself; returns the options that concern the program."""
         program, around = _parted(options)
-        kept_as = key(around)
+        kept_as = cache_key(around)
         made = None if kept_as is None else _made_before.get(kept_as)
         if made is None:
             validated = validate(options, OPTIONS)

@@ -21,10 +21,10 @@ from .._core import Plan
 from .._kernel.clone_bits import INTO_CGROUP
 from .._preflight.hints import warn_at_caller
 from .._process.child import Child
-from .._process.copied_child import copy_as_asked
+from .._process.clone_call import copy_as_asked
 from .._process.request import requested
 from .._process.result_channel import ResultChannel
-from .._setup.moves import Moves
+from .._setup.descriptor_moves import Moves
 from .._setup.order import Steps
 from .._setup.steps import steps_of
 from .._setup.validate import in_place_of_preexec_fn
@@ -135,7 +135,7 @@ class _Launch:
             request.cgroup = made.cgroup
             request.flags |= INTO_CGROUP
         try:
-            copy_as_asked(child, request, self._become, (), ResultChannel())
+            copy_as_asked(child, ResultChannel(), request, self._become, ())
         except CloneError as error:
             if made.flags:
                 raise

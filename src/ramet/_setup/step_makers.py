@@ -10,7 +10,7 @@ from .._kernel.clone_bits import FILES, SIGHAND
 from .._kernel.names import AT_FDCWD, CAPABILITIES, SCHEDULERS
 from ..flags import signal_name
 from . import order
-from .moves import LAST_DESCRIPTOR, Moves
+from .descriptor_moves import LAST_DESCRIPTOR, Moves
 from .order import Section, Step, Steps
 
 MAPS_GATE, START_GATE = 1, 2

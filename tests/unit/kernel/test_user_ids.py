@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ramet._kernel import user_ids
-from ramet._setup.key import key
+from ramet._setup.cache_key import cache_key
 
 FIRST = "one:x:1001:\ntwo:x:1002:\n"
 SECOND = "one:x:2001:\ntwo:x:1002:\n"
@@ -130,8 +130,8 @@ def test_options_are_known_by_their_contents(
     one: dict[str, object], other: dict[str, object], same: bool
 ) -> None:
     """Equal options have equal keys, and others have not."""
-    assert key(one) is not None
-    assert (key(one) == key(other)) is same
+    assert cache_key(one) is not None
+    assert (cache_key(one) == cache_key(other)) is same
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_options_are_known_by_their_contents(
 )
 def test_what_may_mean_another_thing_has_no_key(said: dict[str, object]) -> None:
     """What a later look may find otherwise, or is wrong, is worked out each time."""
-    assert key(said) is None
+    assert cache_key(said) is None

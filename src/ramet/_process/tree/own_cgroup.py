@@ -1,9 +1,10 @@
-"""A cgroup that holds a child and its descendants only, and can be killed as a whole."""
+"""The cgroup in which a child is made, and what can be done if nothing but its tree is in it."""
 
 import os
 import select
 from typing import Self
 
+from ..._kernel.oom_kills import OomKills
 from ..._kernel.timeouts import milliseconds_until
 
 _NOT_POPULATED = b"populated 0"
@@ -69,6 +70,19 @@ class OwnCgroup:
     def _holds_us(self) -> bool:
         """Whether this process was moved into it meanwhile."""
         return any(_holds(folder, os.getpid()) for folder, _, _ in os.walk(self.path))
+
+
+class InitialCgroup:
+    """The cgroup as the child's own, if no process was in it, and its count of out-of-memory kills."""
+
+    def __init__(self, own: OwnCgroup | None, oom_kills: OomKills | None) -> None:
+        self.own = own
+        self.oom_kills = oom_kills
+
+    @classmethod
+    def before_clone(cls, directory: int) -> Self:
+        """For the cgroup behind a descriptor of its directory."""
+        return cls(OwnCgroup.before_clone(directory), OomKills.before_clone(directory))
 
 
 def _holds(folder: str, pid: int) -> bool:

@@ -15,7 +15,7 @@ _OF_PLAIN = _SETS | {list, tuple}
 _NAMES = frozenset({"user", "group", "extra_groups"})
 
 
-def key(options: Mapping[str, Any]) -> tuple[object, ...] | None:
+def cache_key(options: Mapping[str, Any]) -> tuple[object, ...] | None:
     """What stands for these options as they are now; None where they may mean another thing later.
 
     Equal keys are of options that validate() takes for the same. Names of users are in it by their
