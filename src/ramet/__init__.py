@@ -19,6 +19,7 @@ if sys.platform == "linux":
     )
 
     from . import lowlevel
+    from ._caller_reader import readers as _caller_readers
     from ._function.clone import clone, fork, vfork
     from ._function.in_namespace import in_namespace
     from ._process.child import Child
@@ -43,6 +44,13 @@ if sys.platform == "linux":
     )
     from .exit_status import ExitStatus
     from .losses import Losses
+
+    def _read_caller() -> object:
+        from ._preflight.this_thread import read_caller
+
+        return read_caller()
+
+    _caller_readers.append(_read_caller)
 
     if TYPE_CHECKING:
         from . import aio as aio

@@ -6,7 +6,6 @@ import os
 from .._kernel import procfs
 from .._kernel.names import CAPABILITIES, SCHEDULERS
 from ..law import Caller
-from ..law.caller import read_by
 
 _ASKED_FOR = ("SYS_ADMIN", "SYS_RESOURCE", "CHECKPOINT_RESTORE")  # by the rules
 _INITIAL_USER_NS, _INITIAL_PID_NS = 0xEFFFFFFD, 0xEFFFFFFC
@@ -45,9 +44,6 @@ def read_caller() -> Caller:
         page_size=os.sysconf("SC_PAGE_SIZE"),
         pid_max=_number("/proc/sys/kernel/pid_max", Caller().pid_max),
     )
-
-
-read_by(read_caller)
 
 
 def has_filter() -> bool:

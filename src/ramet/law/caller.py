@@ -4,12 +4,9 @@ Named tuples, as all rows of the law: every import of the library makes them, an
 make and compare.
 """
 
-from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .._caller_reader import readers
 
 _TASK_SIZE_MAX = 0x7FFF_FFFF_F000
 _PID_MAX_LIMIT = 4 * 1024 * 1024
@@ -109,20 +106,9 @@ class Caller(NamedTuple):
 
         Source: proc_pid_status(5), capabilities(7), namespaces(7).
         """
-        if _reader is None:
-            with suppress(ImportError):
-                import_module("ramet._preflight.this_thread")  # calls read_by()
-        if _reader is None:
+        if not readers:
             raise NotImplementedError(
                 "Caller.current() reads /proc: it needs Ramet's extension, on Linux"
             )
-        return _reader()
-
-
-_reader: "Callable[[], Caller] | None" = None
-
-
-def read_by(reader: "Callable[[], Caller]") -> None:
-    """Set what reads this process for Caller.current(); the law itself makes no system call."""
-    global _reader
-    _reader = reader
+        caller: Caller = readers[0]()
+        return caller

@@ -133,134 +133,53 @@ def pidfd_is_parent_tid(request: Request, _: Caller) -> bool:
 # ---- the caller
 
 
-@of_caller
-def unprivileged(_: Request, caller: Caller) -> bool:
-    """Whether it lacks CAP_SYS_ADMIN in its user namespace."""
-    return not caller.may("CAP_SYS_ADMIN")
-
-
-@of_caller
-def is_namespace_init(_: Request, caller: Caller) -> bool:
-    """Whether it is the init of a pid namespace."""
-    return caller.pid_ns_init
-
-
-@of_caller
-def children_go_elsewhere(_: Request, caller: Caller) -> bool:
-    """Whether its children get another pid namespace than its own."""
-    return caller.children_pid_ns_differs
-
-
-@of_caller
-def children_get_other_time(_: Request, caller: Caller) -> bool:
-    """Whether its children get another time namespace than its own."""
-    return caller.children_time_ns_differs
-
-
-@of_caller
-def is_autoreap(_: Request, caller: Caller) -> bool:
-    """Whether it was itself made with AUTOREAP."""
-    return caller.autoreap
-
-
-@of_caller
-def user_ns_too_deep(_: Request, caller: Caller) -> bool:
-    """Whether a further user namespace would be the 34th below the first."""
-    return caller.user_ns_depth >= _DEEPEST_USER_NS
-
-
-@of_caller
-def user_ns_exhausted(_: Request, caller: Caller) -> bool:
-    """Whether max_user_namespaces is reached."""
-    return "user" in caller.exhausted_namespaces
-
-
-@of_caller
-def chrooted(_: Request, caller: Caller) -> bool:
-    """Whether its root directory is not that of its mount namespace."""
-    return caller.chrooted
-
-
-@of_caller
-def ids_unmapped(_: Request, caller: Caller) -> bool:
-    """Whether its user or group has no number in its own user namespace."""
-    return not caller.ids_mapped
-
-
-@of_caller
-def lsm_refuses_user_ns(_: Request, caller: Caller) -> bool:
-    """Whether a security module answers EPERM to the user namespace."""
-    return caller.lsm_on_user_ns == "EPERM"
-
-
-@of_caller
-def lsm_denies_user_ns(_: Request, caller: Caller) -> bool:
-    """Whether a security module answers EACCES to the user namespace."""
-    return caller.lsm_on_user_ns == "EACCES"
-
-
-@of_caller
-def lsm_refuses_task(_: Request, caller: Caller) -> bool:
-    """Whether a security module answers EPERM to the task."""
-    return caller.lsm_on_task == "EPERM"
-
-
-@of_caller
-def lsm_denies_task(_: Request, caller: Caller) -> bool:
-    """Whether a security module answers EACCES to the task."""
-    return caller.lsm_on_task == "EACCES"
-
-
-@of_caller
-def too_many_processes(_: Request, caller: Caller) -> bool:
-    """Whether RLIMIT_NPROC binds the caller and is exceeded."""
-    return caller.nproc_exceeded and not (
-        caller.may("CAP_SYS_ADMIN") or caller.may("CAP_SYS_RESOURCE")
+# Whether it lacks CAP_SYS_ADMIN in its user namespace.
+unprivileged = of_caller(lambda _, caller: not caller.may("CAP_SYS_ADMIN"))
+# Whether it is the init of a pid namespace.
+is_namespace_init = of_caller(lambda _, caller: caller.pid_ns_init)
+# Whether its children get another pid namespace than its own.
+children_go_elsewhere = of_caller(lambda _, caller: caller.children_pid_ns_differs)
+# Whether its children get another time namespace than its own.
+children_get_other_time = of_caller(lambda _, caller: caller.children_time_ns_differs)
+# Whether it was itself made with AUTOREAP.
+is_autoreap = of_caller(lambda _, caller: caller.autoreap)
+# Whether a further user namespace would be the 34th below the first.
+user_ns_too_deep = of_caller(lambda _, caller: caller.user_ns_depth >= _DEEPEST_USER_NS)
+# Whether max_user_namespaces is reached.
+user_ns_exhausted = of_caller(lambda _, caller: "user" in caller.exhausted_namespaces)
+# Whether its root directory is not that of its mount namespace.
+chrooted = of_caller(lambda _, caller: caller.chrooted)
+# Whether its user or group has no number in its own user namespace.
+ids_unmapped = of_caller(lambda _, caller: not caller.ids_mapped)
+# Whether a security module answers EPERM to the user namespace.
+lsm_refuses_user_ns = of_caller(lambda _, caller: caller.lsm_on_user_ns == "EPERM")
+# Whether a security module answers EACCES to the user namespace.
+lsm_denies_user_ns = of_caller(lambda _, caller: caller.lsm_on_user_ns == "EACCES")
+# Whether a security module answers EPERM to the task.
+lsm_refuses_task = of_caller(lambda _, caller: caller.lsm_on_task == "EPERM")
+# Whether a security module answers EACCES to the task.
+lsm_denies_task = of_caller(lambda _, caller: caller.lsm_on_task == "EACCES")
+# RLIMIT_NPROC binds the caller and is exceeded.
+too_many_processes = of_caller(
+    lambda _, caller: (
+        caller.nproc_exceeded
+        and not (caller.may("CAP_SYS_ADMIN") or caller.may("CAP_SYS_RESOURCE"))
     )
-
-
-@of_caller
-def too_many_threads(_: Request, caller: Caller) -> bool:
-    """Whether kernel.threads-max is reached."""
-    return caller.threads_max_reached
-
-
-@of_caller
-def deadline_scheduled(_: Request, caller: Caller) -> bool:
-    """Whether it runs under SCHED_DEADLINE without reset on fork."""
-    return caller.deadline_policy
-
-
-@of_caller
-def sharer_execs(_: Request, caller: Caller) -> bool:
-    """Whether another task that shares its directories is inside execve."""
-    return caller.fs_sharer_execs
-
-
-@of_caller
-def signal_pending(_: Request, caller: Caller) -> bool:
-    """Whether a signal is pending."""
-    return caller.signal_pending
-
-
-@of_caller
-def fatal_signal_pending(_: Request, caller: Caller) -> bool:
-    """Whether it is being killed."""
-    return caller.fatal_signal_pending
-
-
-@of_caller
-def no_memory_for_task(_: Request, caller: Caller) -> bool:
-    """Whether there is no memory for the task itself."""
-    return caller.no_memory_for_task
-
-
-@of_caller
-def no_memory_for_copy(_: Request, caller: Caller) -> bool:
-    """Whether there is no memory for a copy of the caller's."""
-    return caller.no_memory_for_copy
-
-
+)
+# Whether kernel.threads-max is reached.
+too_many_threads = of_caller(lambda _, caller: caller.threads_max_reached)
+# Whether it runs under SCHED_DEADLINE without reset on fork.
+deadline_scheduled = of_caller(lambda _, caller: caller.deadline_policy)
+# Whether another task that shares its directories is inside execve.
+sharer_execs = of_caller(lambda _, caller: caller.fs_sharer_execs)
+# Whether a signal is pending.
+signal_pending = of_caller(lambda _, caller: caller.signal_pending)
+# Whether it is being killed.
+fatal_signal_pending = of_caller(lambda _, caller: caller.fatal_signal_pending)
+# Whether there is no memory for the task itself.
+no_memory_for_task = of_caller(lambda _, caller: caller.no_memory_for_task)
+# Whether there is no memory for a copy of the caller's.
+no_memory_for_copy = of_caller(lambda _, caller: caller.no_memory_for_copy)
 # ---- namespaces
 
 
@@ -271,18 +190,10 @@ def namespaces_exhausted(request: Request, caller: Caller) -> bool:
     )
 
 
-@of_caller
-def pid_ns_foreign(_: Request, caller: Caller) -> bool:
-    """Whether its pid namespace belongs to no user namespace above its own."""
-    return caller.pid_ns_foreign
-
-
-@of_caller
-def pid_ns_too_deep(_: Request, caller: Caller) -> bool:
-    """Whether a further pid namespace would be the 33rd below the first."""
-    return caller.pid_ns_depth >= _DEEPEST_PID_NS
-
-
+# Whether its pid namespace belongs to no user namespace above its own.
+pid_ns_foreign = of_caller(lambda _, caller: caller.pid_ns_foreign)
+# Whether a further pid namespace would be the 33rd below the first.
+pid_ns_too_deep = of_caller(lambda _, caller: caller.pid_ns_depth >= _DEEPEST_PID_NS)
 # ---- registers
 
 
@@ -368,31 +279,17 @@ def pid_in_use(request: Request, caller: Caller) -> bool:
     return _is_reported(_IN_USE, request, caller)
 
 
-@of_caller
-def no_free_pid(_: Request, caller: Caller) -> bool:
-    """Whether all pids below pid_max are in use."""
-    return caller.no_free_pid
-
-
-@of_caller
-def children_init_dead(_: Request, caller: Caller) -> bool:
-    """Whether the init of the pid namespace for its children has ended."""
-    return caller.children_init_dead
-
-
-@of_caller
-def children_init_dies(_: Request, caller: Caller) -> bool:
-    """Whether that init dies during the call."""
-    return caller.children_init_dies
-
-
+# Whether all pids below pid_max are in use.
+no_free_pid = of_caller(lambda _, caller: caller.no_free_pid)
+# Whether the init of the pid namespace for its children has ended.
+children_init_dead = of_caller(lambda _, caller: caller.children_init_dead)
+# Whether that init dies during the call.
+children_init_dies = of_caller(lambda _, caller: caller.children_init_dies)
 # ---- descriptors
 
 
-@of_caller
-def no_free_descriptor(_: Request, caller: Caller) -> bool:
-    """Whether its table of files is full."""
-    return caller.descriptors_exhausted
+# Whether its table of files is full.
+no_free_descriptor = of_caller(lambda _, caller: caller.descriptors_exhausted)
 
 
 @of_fields
@@ -480,28 +377,14 @@ def exit_signal_never_sent(request: Request, _: Caller) -> bool:
 # ---- unshare and setns
 
 
-@of_caller
-def has_other_threads(_: Request, caller: Caller) -> bool:
-    """Whether its process has more than one thread."""
-    return caller.threads > 1
-
-
-@of_caller
-def handlers_have_sharers(_: Request, caller: Caller) -> bool:
-    """Whether another task has its table of handlers."""
-    return caller.shares_handlers
-
-
-@of_caller
-def memory_has_sharers(_: Request, caller: Caller) -> bool:
-    """Whether another task has its memory."""
-    return caller.shares_memory or caller.threads > 1
-
-
-@of_caller
-def fs_has_sharers(_: Request, caller: Caller) -> bool:
-    """Whether another task has its directories."""
-    return caller.shares_fs or caller.threads > 1
+# Whether its process has more than one thread.
+has_other_threads = of_caller(lambda _, caller: caller.threads > 1)
+# Whether another task has its table of handlers.
+handlers_have_sharers = of_caller(lambda _, caller: caller.shares_handlers)
+# Whether another task has its memory.
+memory_has_sharers = of_caller(lambda _, caller: caller.shares_memory or caller.threads > 1)
+# Whether another task has its directories.
+fs_has_sharers = of_caller(lambda _, caller: caller.shares_fs or caller.threads > 1)
 
 
 @of_fields
@@ -540,3 +423,8 @@ def may_not_enter(request: Request, caller: Caller) -> bool:
         return True
     outer = (_KINDS[name] for name in caller.outer_namespaces if name in _KINDS)
     return request.own and any(request.flags & kind for kind in outer)
+
+
+for _name, _value in list(globals().items()):
+    if getattr(_value, "__name__", "") == "<lambda>":
+        _value.__qualname__ = _name  # by which a condition is pickled
