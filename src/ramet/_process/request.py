@@ -13,6 +13,7 @@ from .._kernel.clone_bits import (
     CHILD_WORD,
     CLEAR_SIGHAND,
     DETACHED,
+    FILES,
     HANDLERS,
     INTO_CGROUP,
     LOW_LEVEL,
@@ -104,17 +105,19 @@ class Request:
 
 
 def request_for(
-    args: CloneArgs, kind: Kind, asked: int | None = None, **further: Unpack[Further]
+    args: CloneArgs, kind: Kind, *, shares_table: bool = False, **further: Unpack[Further]
 ) -> Request:
     """The request for a child of that kind, refused here if it breaks a rule of every kernel.
 
     args: the library's own; its flags become those of the clone call. What Ramet adds to them or takes out
     is decided here, but for the flags of an address that only the core knows, see ramet_set_address().
-    asked: the flags as the caller has given them, where args has others.
+    shares_table: whether the child shares the descriptor table until it has made one of its own.
     Raises CloneError; ValueError for what does not go together.
     """
-    if asked is None:
-        asked = index(args.flags)
+    asked = index(args.flags)
+    args.flags = asked | (FILES if shares_table else 0)
+    if args.cgroup is not None:
+        args.flags |= INTO_CGROUP
     legacy = is_by_clone(args)
     args.flags = _sharing(index(args.flags), kind, legacy)
     check(args.flags, args.exit_signal, call_name(legacy), asked)
@@ -147,13 +150,13 @@ def cached_request(
     kind: Kind,
     flags: int,
     exit_signal: int,
-    asked: int | None = None,
     set_tid: tuple[int, ...] | None = None,
     cgroup: int | None = None,
+    shares_table: bool = False,
 ) -> Request:
     """The same for a request that has nothing else, made once: that takes 10 us, and this 0.3."""
     can = _core.has_clone3(), _core.has_clear_sighand()
-    return _cached(kind, flags, exit_signal, asked, set_tid, cgroup, can)
+    return _cached(kind, flags, exit_signal, set_tid, cgroup, shares_table, can)
 
 
 @functools.lru_cache(maxsize=256)
@@ -161,13 +164,13 @@ def _cached(
     kind: Kind,
     flags: int,
     exit_signal: int,
-    asked: int | None,
     set_tid: tuple[int, ...] | None,
     cgroup: int | None,
+    shares_table: bool,
     _can: tuple[bool, bool],
 ) -> Request:
     args = CloneArgs(flags, exit_signal=exit_signal, set_tid=set_tid, cgroup=cgroup)
-    return request_for(args, kind, asked)
+    return request_for(args, kind, shares_table=shares_table)
 
 
 def is_by_clone(args: CloneArgs) -> bool:
@@ -191,6 +194,7 @@ def is_plain_fork(args: CloneArgs) -> bool:
         index(args.flags) == 0
         and args.exit_signal == signal.SIGCHLD
         and args.set_tid is None
+        and args.cgroup is None
         and args.stack is None
     )
 

@@ -14,7 +14,6 @@ from .._core import Plan, has_clone3, has_close_range, new_child
 from .._kernel.clone_bits import (
     AUTOREAP,
     FILES,
-    INTO_CGROUP,
     LOW_LEVEL,
     NEWPID,
     NEWUSER,
@@ -317,7 +316,6 @@ class _Made:
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)
         moves = Moves(validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER)
         shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
-        asked = flags & ~SIGNAL_BITS
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
         maps_by_parent = not maps and id_maps.asked(validated)
         self.cgroup: int | None = None
@@ -328,14 +326,13 @@ class _Made:
             self.cgroup = _cgroup_directory(validated, held)
             written = _written_cgroup(self.cgroup)
             joined, pid_namespace = joined_namespaces(validated, held)
-        into_cgroup = self.cgroup is not None and written is None
         set_tid = validated.get("set_tid")
         self.wanted = launching.Wanted(
-            flags=asked | (FILES if shares_table else 0) | (INTO_CGROUP if into_cgroup else 0),
+            flags=flags & ~SIGNAL_BITS,
             exit_signal=_exit_signal(flags),
-            asked=asked,
             set_tid=None if set_tid is None else tuple(set_tid),
-            cgroup=self.cgroup if into_cgroup else None,
+            cgroup=self.cgroup if written is None else None,
+            shares_table=shares_table,
         )
         self.request_flags = cached_request("program", *self.wanted).flags  # refused here, if it is
         self.setup = Setup(

@@ -18,9 +18,9 @@ class Wanted(NamedTuple):
 
     flags: int
     exit_signal: int
-    asked: int
-    set_tid: tuple[int, ...] | None = None
-    cgroup: int | None = None
+    set_tid: tuple[int, ...] | None
+    cgroup: int | None
+    shares_table: bool
 
 
 class Manner(NamedTuple):

@@ -18,7 +18,6 @@ from typing import NoReturn
 
 from .. import _core
 from .._core import Plan
-from .._kernel.clone_bits import INTO_CGROUP
 from .._preflight.hints import warn_at_caller
 from .._process.child import Child
 from .._process.clone_call import copy_as_asked
@@ -131,9 +130,7 @@ class _Launch:
         made = self._command._made
         request = requested(made.flags)
         request.set_tid = made.validated.get("set_tid")
-        if made.cgroup is not None and made.setup.cgroup is None:
-            request.cgroup = made.cgroup
-            request.flags |= INTO_CGROUP
+        request.cgroup = made.wanted.cgroup
         try:
             copy_as_asked(child, ResultChannel(), request, self._become, ())
         except CloneError as error:
