@@ -10,7 +10,7 @@
 #include "lock_free_stack.h"
 #include "task_state.h"
 
-struct loan {
+struct deferred {
     struct ramet_link link; /* first: the list knows no more of it */
     long tid;
     bool thread;
@@ -18,43 +18,43 @@ struct loan {
     struct ramet_word *words[2];
 };
 
-static struct ramet_link *loans;
+static struct ramet_link *all_deferred;
 
 /* A tid that another task has by now counts as the task: then the memory is kept for too long, never too short. */
-static bool is_gone(const struct loan *loan)
+static bool is_gone(const struct deferred *deferred)
 {
-    long error = loan->thread ? ramet_syscall3(__NR_tgkill, getpid(), loan->tid, 0)
-                               : ramet_syscall2(__NR_kill, loan->tid, 0);
-    return error == -ESRCH || ramet_task_has_ended(loan->tid);
+    long error = deferred->thread ? ramet_syscall3(__NR_tgkill, getpid(), deferred->tid, 0)
+                                  : ramet_syscall2(__NR_kill, deferred->tid, 0);
+    return error == -ESRCH || ramet_task_has_ended(deferred->tid);
 }
 
-static void end(struct loan *loan)
+static void end(struct deferred *deferred)
 {
-    ramet_lent_memory_leave(loan->stack, loan->words);
-    free(loan);
+    ramet_lent_memory_leave(deferred->stack, deferred->words);
+    free(deferred);
 }
 
 bool ramet_defer_release(long tid, bool thread, struct ramet_stack *stack, struct ramet_word *const words[2])
 {
-    struct loan *loan = calloc(1, sizeof *loan);
-    if (loan == NULL)
+    struct deferred *deferred = calloc(1, sizeof *deferred);
+    if (deferred == NULL)
         return false;
-    *loan = (struct loan){.tid = tid, .thread = thread};
-    loan->stack = stack;
+    *deferred = (struct deferred){.tid = tid, .thread = thread};
+    deferred->stack = stack;
     if (stack != NULL)
         ramet_stack_occupy(stack);
     for (int i = 0; i < 2; i++)
         if (words[i] != NULL)
-            loan->words[i] = ramet_word_hold(words[i]);
-    ramet_push(&loans, &loan->link);
+            deferred->words[i] = ramet_word_hold(words[i]);
+    ramet_push(&all_deferred, &deferred->link);
     return true;
 }
 
 void ramet_release_deferred(void)
 {
-    RAMET_EACH_TAKEN(link, &loans)
-        if (is_gone((struct loan *)link))
-            end((struct loan *)link);
+    RAMET_EACH_TAKEN(link, &all_deferred)
+        if (is_gone((struct deferred *)link))
+            end((struct deferred *)link);
         else
-            ramet_push(&loans, link);
+            ramet_push(&all_deferred, link);
 }

@@ -116,7 +116,7 @@ static bool serve(struct ramet_host *host, char *side_stack_top)
     clear_tid_word(host);
     release_lent(host); /* first: a thread that waits for the stack may hold a lock that the rest needs */
     if (host->dismissed) {
-        host->callbacks->retire(host->context);
+        host->callbacks->discard(host->context);
         return false;
     }
     return host->callbacks->recover(host->context) && host->reusable;

@@ -30,7 +30,7 @@ struct ramet_host_callbacks {
     void (*prepare)(void *context);       /* before the block is lent */
     void (*inspect)(void *context);       /* the child has left, and its stack is as it left it; by raw calls */
     bool (*recover)(void *context);       /* the block is free; whether it may be lent again, prepared */
-    void (*retire)(void *context);        /* undoes prepare: nothing will be lent again */
+    void (*discard)(void *context);        /* undoes prepare: nothing will be lent again */
     void (*expire)(void *context);        /* in another thread: the deadline has come, kill the child with care */
     bool (*blocks_expire)(void *context); /* whether the child holds what that thread waits for; by raw calls */
 };

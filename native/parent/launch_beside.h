@@ -1,5 +1,5 @@
 /*
- * A launch beside the caller, who goes on while the child carries out its plan: to do the parent's part for a child
+ * A launch beside the caller, which goes on while the child carries out its plan: to do the parent's part for a child
  * that waits at a gate, or since an event loop must not stop.
  *
  * The calling thread makes the child without VFORK, so that no thread is suspended and the child inherits from the

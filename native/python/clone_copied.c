@@ -46,7 +46,7 @@ static void run_on_stack(void *context, void *left)
 }
 
 /* libc has returned on the child's copy of the caller's stack: a given stack is taken now. */
-static void live(struct core_request *request)
+static void run_and_exit(struct core_request *request)
 {
     uintptr_t top = stack_top(request);
     if (top != 0)
@@ -74,7 +74,7 @@ static void set_up(const struct copied *copied)
     ramet_set_signal_mask(copied->mask); /* before the handlers: what they start inherits it */
 }
 
-static int live_by_hand(void *fn, void *arg, void *context)
+static int run_by_hand(void *fn, void *arg, void *context)
 {
     const struct copied *copied = context;
     measure_stack(copied->request);
@@ -84,7 +84,7 @@ static int live_by_hand(void *fn, void *arg, void *context)
 }
 
 /* fork() has the kernel fill in libc's word; so does this, where the caller has no word of its own. */
-static void adopt_tid_word(struct ramet_clone_args *args, int *tid_word)
+static void ask_for_tid_word(struct ramet_clone_args *args, int *tid_word)
 {
     if (tid_word == NULL || args->flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_SETTLS))
         return;
@@ -95,9 +95,9 @@ static long clone_by_hand(const struct core_request *request, const struct ramet
 {
     struct ramet_request asked = request->kernel;
     struct copied copied = {.request = request, .tid_word = ramet_tid_word()};
-    struct ramet_entry entry = {live_by_hand, &copied, request->fn, request->arg, __NR_exit_group};
+    struct ramet_entry entry = {run_by_hand, &copied, request->fn, request->arg, __NR_exit_group};
     copied.robust_list = ramet_robust_list(&copied.robust_length);
-    adopt_tid_word(&asked.args, copied.tid_word);
+    ask_for_tid_word(&asked.args, copied.tid_word);
     copied.mask = ramet_block_signals();
     long pid = request->fn == NULL ? ramet_clone_twice(&asked) : ramet_clone(&asked, leaving ? leaving : &entry);
     if (pid == 0)
@@ -163,7 +163,7 @@ long core_clone_copied(struct core_request *request)
     }
     PyOS_AfterFork_Child();
     if (request->fn != NULL)
-        live(request);
+        run_and_exit(request);
     return 0;
 }
 

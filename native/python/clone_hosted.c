@@ -53,7 +53,7 @@ static PyThreadState *state_for_child(struct core_hosted *call)
 /*
  * Both are made by the host thread. The child's, since a child killed within would leave the list of states
  * locked. The recovering thread's, since tracemalloc takes the GIL whenever memory is allocated, and looks at the
- * frames of the thread: and later these are the dead's. The child's is made last: an exception for a thread
+ * frames of the thread: and later these are the dead child's. The child's is made last: an exception for a thread
  * goes to its newest state.
  */
 static void prepare(void *context)
@@ -72,7 +72,7 @@ static void release(struct core_release *release, struct core_hosted *call, int 
 {
     if (call->finished)
         return;
-    if (call->stood_well && nested == 0)
+    if (call->at_safe_point && nested == 0)
         core_release_take(release, call->state, &call->found, core_task_of(call));
     core_shared_task_forget(core_task_of(call));
 }
@@ -346,7 +346,7 @@ static struct ramet_host *start_host(const struct core_request *request, bool ag
         free(call);
         return NULL;
     }
-    call->host = call->visits.host = host;
+    call->host = call->threads.host = host;
     if (call->state != NULL)
         return host;
     ramet_host_dismiss(host);

@@ -61,13 +61,13 @@ void core_recover_subinterpreter(struct core_hosted *call)
     delete_strays(mine);
     call->closed = true;
     PyEval_SaveThread();
-    bool unvisited = core_end_visits(&call->visits);
+    bool all_ended = core_await_interpreter_threads(&call->threads);
     if (call->finished)
         PyThreadState_Delete(call->state);
     PyEval_RestoreThread(mine);
     if (call->finished && !call->lent)
         core_interpreter_rest(call->own);
-    else if (unvisited)
+    else if (all_ended)
         core_interpreter_drop(call->own);
     core_shared_task_release(call->own_interpreter);
     core_clean_up(call, mine);
@@ -91,7 +91,7 @@ static void kill_child(void *context)
     ramet_futex_wake(&call->killed);
 }
 
-/* For the visitor, who waits for the child's GIL; then without, if the child never gives it up. */
+/* For the thread that kills it, which waits for the child's GIL; then without, if the child never gives it up. */
 static void wait_for_kill(struct core_hosted *call)
 {
     int64_t until = ramet_now() + PATIENCE, left;
@@ -100,7 +100,7 @@ static void wait_for_kill(struct core_hosted *call)
 }
 
 /*
- * The caller keeps its own GIL meanwhile, which the child may take for an import; and a visitor takes
+ * The caller keeps its own GIL meanwhile, which the child may take for an import; and another thread takes
  * the child's. A child that never gives it up is killed without: its interpreter is not used again.
  */
 static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
@@ -109,7 +109,7 @@ static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
         return ramet_kill_sharer(pid, pidfd, core_remove_waiter, NULL);
     call->pid = pid;
     call->pidfd = pidfd;
-    if (call->killed == NOT_KILLED && core_visit(&call->visits, call->own, kill_child, call))
+    if (call->killed == NOT_KILLED && core_run_in_interpreter(&call->threads, call->own, kill_child, call))
         wait_for_kill(call);
     kill_child(call);
     while (__atomic_load_n(&call->killed, __ATOMIC_ACQUIRE) == KILLING)
@@ -141,7 +141,7 @@ static bool interrupt_subinterpreter(struct core_hosted *call, PyObject *excepti
     if (interrupting == NULL)
         return false;
     *interrupting = (struct interrupting){call, exception};
-    if (core_visit(&call->visits, call->own, interrupt, interrupting))
+    if (core_run_in_interpreter(&call->threads, call->own, interrupt, interrupting))
         return true;
     PyMem_RawFree(interrupting);
     return false;

@@ -1,7 +1,7 @@
 /*
  * VM|VFORK: the calling thread is suspended until its child execs or ends, and lends it everything:
  * stack, thread-local block, memory. A Python function gets a thread state of its own all the same,
- * so that an exec in the midst of nested frames leaves the caller's state as it was.
+ * so that an exec within nested frames leaves the caller's state as it was.
  */
 #define _GNU_SOURCE
 #include "clone_ways.h"
@@ -19,8 +19,8 @@
 #include "parent_death.h"
 #include "regain_gil.h"
 
-#define BENCH_BYTES 16384
-#define LEAST_STACK_BYTES 49152 /* the bench, what is noted of a dead child, and some of Python */
+#define LOOK_STACK_BYTES 16384
+#define LEAST_STACK_BYTES 49152 /* the stack of look(), what is noted of a dead child, and some of Python */
 
 struct suspending {
     PyThreadState *state;
@@ -185,7 +185,7 @@ bool core_has_room_for_child(void)
 static long clone_python(struct core_request *request)
 {
     struct suspending call = {
-        .state = core_borrow_state(),
+        .state = core_take_state(),
         .clear_handlers = core_clears_handlers(request),
         .is_process = !(request->kernel.args.flags & CLONE_THREAD),
         .owner = core_owner(request),
@@ -199,7 +199,7 @@ static long clone_python(struct core_request *request)
         entry.fn = request->task;
     }
     core_table_enter(&call.table, call.state, request->kernel.args.flags);
-    char bench[BENCH_BYTES] __attribute__((aligned(16)));
+    char own_stack[LOOK_STACK_BYTES] __attribute__((aligned(16)));
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     struct ramet_request asked = request->kernel;
@@ -211,7 +211,7 @@ static long clone_python(struct core_request *request)
     if (pid == 0)
         pid = ramet_clone(&asked, &entry);
     if (pid > 0 && !call.finished)
-        ramet_on_stack(bench + sizeof bench, look, &call); /* and not where the child has been */
+        ramet_on_stack(own_stack + sizeof own_stack, look, &call); /* and not where the child has been */
     if (is_main)
         core_show_main_thread();
     ramet_rseq_register(rseq_length);

@@ -27,14 +27,14 @@ long core_clone_native(struct core_request *request);
 long core_clone_hosted(struct core_request *request);
 
 /*
- * share_function.c. Before a clone call in shared memory: its child may be unable to import, and may die in the midst of
+ * share_function.c. Before a clone call in shared memory: its child may be unable to import, and may die within
  * one. False with an exception set.
  */
 bool core_ready_to_share(void);
 
 /*
  * Has threading.current_thread() be this object in the calling child; made when it is NULL. It is known
- * by the identity that libc gives, which is that of who lends: and so must be forgotten at the end.
+ * by the identity that libc gives, which is the host thread's: and so must be forgotten at the end.
  */
 void core_name_thread(PyObject **thread);
 void core_forget_thread(void);
@@ -47,7 +47,7 @@ void core_forget_thread_of(PyObject *thread);
  */
 bool core_outlived_by_threads(void);
 
-/* After the end of such a child, with the GIL and in another state: nobody waits any more for threads that ended with it. */
+/* After the end of such a child, with the GIL and in another state: no thread waits any more for those that ended with it. */
 void core_recover_threads(long pid);
 
 /* A function of ramet._function.left_threads, of that process. What it returned. */
@@ -57,7 +57,7 @@ bool core_ask_left_threads(enum core_name name, long pid);
 bool core_has_native_threads(long pid);
 
 /*
- * After the end of a child that died in the midst of its function, and of all its threads, with the GIL: what libraries
+ * After the end of a child that died within its function, and of all its threads, with the GIL: what libraries
  * keep of their threads lies in memory that lives on, and a library that has handlers for a fork can put that in order.
  * had_threads: it was seen to have some when it was killed; else they are found where libc lists them.
  */
@@ -90,7 +90,7 @@ bool core_hide_main_thread(void);
 void core_show_main_thread(void);
 
 /* A state for a child of this thread, which the thread keeps between two children. With the GIL. */
-PyThreadState *core_borrow_state(void);
+PyThreadState *core_take_state(void);
 bool core_keep_state(PyThreadState *state);
 void core_forget_state(void);
 

@@ -17,7 +17,7 @@
 #include "credentials.h"
 
 #define NO_DESCRIPTOR (-1)
-#define LONGEST_LEARNING_NANOSECONDS 100000000 /* who dies in the midst of it is waited for no longer */
+#define LONGEST_LEARNING_NANOSECONDS 100000000 /* a task that dies in waitid() is waited for no longer */
 
 static long compare_tables(long thread, long other)
 {
@@ -36,7 +36,7 @@ static int opened(long pid)
     return pidfd < 0 ? NO_DESCRIPTOR : (int)pidfd;
 }
 
-/* The same where somebody else may have reaped it, and its pid may be another's by now. */
+/* The same where another thread may have reaped it, and its pid may be another's by now. */
 static int opened_if_ours(long pid)
 {
     int pidfd = opened(pid);
@@ -130,7 +130,7 @@ static long ask(HandleObject *self, int options)
     return 1;
 }
 
-/* The kernel tells it to one alone, who may be about to write down what we are told to be nobody's child. */
+/* The kernel tells the end to one task alone, which may be about to write it down while we get ECHILD. */
 static bool is_being_learned(HandleObject *self)
 {
     int64_t deadline = ramet_now() + LONGEST_LEARNING_NANOSECONDS;
@@ -298,7 +298,7 @@ static PyObject *take_plain(HandleObject *self)
     PyObject *outcome = Py_NewRef(self->outcome);
     PyObject *value = core_mapping_plain((MappingObject *)outcome);
     if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_ValueError))
-        PyErr_Clear(); /* transfer says what is the matter */
+        PyErr_Clear(); /* the result channel says what is invalid */
     PyObject *taken = value == NULL ? NULL : Py_BuildValue("iO", CORE_VALUE, value);
     Py_DECREF(outcome);
     if (taken == NULL) {
@@ -410,7 +410,7 @@ static PyObject *handle_hold(HandleObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* These three do not give the interpreter lock away, so that nobody closes the pidfd meanwhile. */
+/* These three do not give the interpreter lock away, so that no thread closes the pidfd meanwhile. */
 
 static PyObject *handle_signal(HandleObject *self, PyObject *number)
 {
@@ -581,7 +581,7 @@ static PyMethodDef handle_methods[] = {
     {"_keep_status", (PyCFunction)handle_keep_status, METH_O,
      "_keep_status($self, status, /)\n--\n\nKeeps the status, unless there is one; returns the one that is kept."},
     {"_let_go", (PyCFunction)handle_let_go, METH_NOARGS,
-     "_let_go($self, /)\n--\n\nCloses the pidfd once nobody uses it: no more will be known of the child."},
+     "_let_go($self, /)\n--\n\nCloses the pidfd once no task uses it: no more will be known of the child."},
     {"_poll", (PyCFunction)handle_has_ended, METH_O,
      "_poll($self, timeout, /)\n--\n\nWaits until it has ended; whether it has, None without a pidfd."},
     {"_signal", (PyCFunction)handle_signal, METH_O,

@@ -15,7 +15,7 @@ typedef struct {
     bool plain;   /* there is no more to know of its end than waitid() tells */
     int asking;   /* tasks that are in waitid() */
     bool learned; /* how it ended: si_code, si_status, and what it used */
-    bool common;  /* it ended with a code, and there is no more to know: its status is made when somebody asks for it */
+    bool common;  /* it ended with a code, and there is no more to know: its status is made when it is first asked for */
     int how, with;
     struct rusage used;
     PyObject *status; /* what Python makes of it; NULL: not known, or not asked for */

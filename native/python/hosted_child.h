@@ -3,7 +3,7 @@
 
 #include "left_open.h"
 #include "clone_ways.h"
-#include "subinterpreter_visits.h"
+#include "subinterpreter_threads.h"
 
 struct core_hosted;
 
@@ -34,7 +34,7 @@ struct core_hosted {
     bool is_process;
     bool begun;    /* its function is called... */
     bool leaving;  /* ...and none is running any more; both are written and read with the GIL */
-    bool stood_well; /* it was killed where other threads could run; written and read with the GIL */
+    bool at_safe_point; /* it was killed there, which is where other threads could run; written and read with the GIL */
     bool had_threads; /* ...and others with it; likewise */
     bool killed_at_work; /* by this process, while native code computed; likewise */
     bool outlived; /* its function has returned, but other threads of the child ran on: these were dealt with in the child */
@@ -48,11 +48,11 @@ struct core_hosted {
     struct core_dead_frames found;   /* of a child that did not finish */
     SharedTaskObject *own_interpreter;         /* with an interpreter of its own: the task; else NULL, and so are these: */
     struct core_interpreter *own;
-    struct core_visits visits;
-    bool closed; /* no visits any more; with the caller's GIL */
+    struct core_interpreter_threads threads;
+    bool closed; /* no thread enters its interpreter any more; with the caller's GIL */
     bool lent;   /* something in its interpreter still refers to the caller's memory */
     int killed;    /* a futex */
-    int pid, pidfd; /* of the child, for a visitor that kills it */
+    int pid, pidfd; /* of the child, for the thread that kills it */
 };
 
 /* In the child: what the kernel leaves to it. */

@@ -51,19 +51,19 @@ static long kill_carefully(struct core_hosted *call, int pid, int pidfd)
     long error = kill_at_rest(host, claim, pid, pidfd);
     if (ramet_host_is_over(host, claim))
         return -ESRCH;
-    bool stood_well = error == 0;
+    bool at_safe_point = error == 0;
     if (error == -EAGAIN) {
         call->killed_at_work = true;
-        error = ramet_kill_sharer(pid, pidfd, core_remove_waiter, &stood_well);
+        error = ramet_kill_sharer(pid, pidfd, core_remove_waiter, &at_safe_point);
     }
-    call->stood_well |= stood_well; /* before the recovering thread can have the GIL */
+    call->at_safe_point |= at_safe_point; /* before the recovering thread can have the GIL */
     return error;
 }
 
 long core_kill_hosted(struct core_hosted *call, int pid, int pidfd)
 {
     struct ramet_host *host = call->host;
-    /* Its pid may be another's before this is done: somebody may wait for it meanwhile. */
+    /* Its pid may be another's before this is done: another thread may reap it meanwhile. */
     int own = pidfd < 0 ? (int)ramet_syscall2(__NR_pidfd_open, pid, 0) : -1;
     ramet_host_hold(host);
     long error = kill_carefully(call, pid, own >= 0 ? own : pidfd);

@@ -126,12 +126,12 @@ static bool have_it_noted(PyTypeObject *type, newfunc make)
 {
     if (type->tp_new == make)
         type->tp_new = make_and_note;
-    PyObject *heirs = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
-    for (Py_ssize_t i = 0; heirs != NULL && i < PyList_GET_SIZE(heirs); i++)
-        if (!have_it_noted((PyTypeObject *)PyList_GET_ITEM(heirs, i), make))
-            Py_CLEAR(heirs);
-    Py_XDECREF(heirs);
-    return heirs != NULL;
+    PyObject *subclasses = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    for (Py_ssize_t i = 0; subclasses != NULL && i < PyList_GET_SIZE(subclasses); i++)
+        if (!have_it_noted((PyTypeObject *)PyList_GET_ITEM(subclasses, i), make))
+            Py_CLEAR(subclasses);
+    Py_XDECREF(subclasses);
+    return subclasses != NULL;
 }
 
 static bool know(const char *module_name, const char *name)

@@ -36,5 +36,5 @@ void core_table_leave(struct core_table_user *user);
  */
 void core_table_close(struct core_table_user *user, SharedTaskObject *task);
 
-/* When it has died in the midst of it: what is left forgets its number. */
+/* When it has died within its function: what is left forgets its number. */
 void core_table_abandon(struct core_table_user *user);

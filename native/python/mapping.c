@@ -170,13 +170,13 @@ static bool may_vanish(void)
 /* What the child may send of its outcome. */
 enum sends {
     OBJECTS,
-    DATA,      /* else a pickle: its maker, who asks the kernel, will see what it may do */
+    DATA,      /* else a pickle: the reader asks the kernel what the child may do */
     ONLY_DATA, /* its maker will not see that it is elsewhere, or has been told not to believe it */
 };
 
 /*
  * Than its maker, which may have entered others since they were known. Where /proc is gone, as after a chroot,
- * nobody can tell, and it is taken to be where it was.
+ * that is not known, and it is taken to be where it was.
  */
 static bool is_elsewhere(const MappingObject *self)
 {
@@ -209,7 +209,7 @@ static void keep_to_itself(const MappingObject *self)
 
 static void write_header(MappingObject *self, uint64_t type, uint64_t length, uint64_t kind)
 {
-    __atomic_signal_fence(__ATOMIC_RELEASE); /* a child killed in the midst has left nothing */
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* a child that is killed before has left nothing */
     *(struct header *)self->start = (struct header){type, length, kind};
 }
 
@@ -476,7 +476,7 @@ static size_t pages_in_swap(size_t page)
 }
 
 /*
- * To read what nobody has written makes the page, and so costs the reader memory that the writer never had. A
+ * To read what was never written makes the page, and so costs the reader memory that the writer never had. A
  * page that was written is in memory, or in swap.
  */
 static PyObject *mapping_has_written(MappingObject *self, PyObject *number)

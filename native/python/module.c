@@ -22,8 +22,8 @@ static PyMethodDef everywhere[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* For those that share the GIL of the main interpreter. */
-static PyMethodDef at_home[] = {
+/* For those with the GIL of the main interpreter. */
+static PyMethodDef with_main_gil[] = {
     {"clone", (PyCFunction)(void (*)(void))core_clone, METH_FASTCALL,
      "clone(request, fn, arg, kept, /)\n--\n\n"
      "Makes a task. Returns (pid, SharedTask or None), and (0, None) in a child that returns twice."},
@@ -45,10 +45,10 @@ static PyMethodDef at_home[] = {
      "know_exit_status(kind, slot, /)\n--\n\nThe class of exit statuses, and where it has all that it says."},
     {"end_collection", core_end_collection_of_dead, METH_NOARGS,
      "end_collection()\n--\n\n"
-     "The garbage collector, in whose midst a thread has died: whether it has been given back; None: it is in none."},
+     "Whether the garbage collector, in which a thread has died, has been given back; None: no collection is on."},
     {"forget_number", core_forget_number, METH_VARARGS,
      "forget_number(each, place, /)\n--\n\nThe object has the number of a descriptor in that word: it has none any more."},
-    {"held_by", core_held_by, METH_O, "held_by(ident, /)\n--\n\nAll buffered files whose owner is that thread; 0: is nobody."},
+    {"held_by", core_held_by, METH_O, "held_by(ident, /)\n--\n\nAll buffered files whose owner is that thread; 0: that have none."},
     {"is_locked", core_is_locked, METH_O, "is_locked(file, /)\n--\n\nWhether a thread has the lock of a buffered file."},
     {"know_buffered", core_know_buffered, METH_VARARGS,
      "know_buffered(kinds, owner, /)\n--\n\nThe kinds of buffered files, and the word in which each has its owner."},
@@ -97,7 +97,7 @@ static PyMethodDef at_home[] = {
 };
 
 /*
- * Host threads, leases and types belong to the process, and one GIL guards them. So an interpreter with
+ * Host threads, lent memory and types belong to the process, and one GIL guards them. So an interpreter with
  * another can import this module, and with it a program that uses it, and is told why it can do no more.
  */
 static PyObject *refuse(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -124,7 +124,7 @@ static PyObject *nothing(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyMethodDef abroad[] = {
+static PyMethodDef with_own_gil[] = {
     {"__getattr__", look_up, METH_O, NULL}, /* a class for all names: some are asked whether an object is theirs */
     {"before_fork", nothing, METH_NOARGS, NULL},
     {"close", nothing, METH_NOARGS, NULL},
@@ -146,7 +146,7 @@ static int add_refusals(PyObject *module)
     PyObject *type = PyType_FromModuleAndSpec(module, &absent, NULL);
     int error = type == NULL ? -1 : PyModule_AddObjectRef(module, "_Absent", type);
     Py_XDECREF(type);
-    return error < 0 ? -1 : PyModule_AddFunctions(module, abroad);
+    return error < 0 ? -1 : PyModule_AddFunctions(module, with_own_gil);
 }
 
 static int add_types(PyObject *module)
@@ -162,8 +162,8 @@ static int add_types(PyObject *module)
 
 #if PY_VERSION_HEX >= 0x030c0000
 
-/* Python tells nobody; but it refuses such an interpreter a module that says that it needs the main one's GIL. */
-static bool is_abroad(PyObject *module)
+/* Python has no function that tells it; but it refuses such an interpreter a module that says that it needs the main one's GIL. */
+static bool has_own_gil(PyObject *module)
 {
     static PyModuleDef_Slot slots[] = {{Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED}, {0, NULL}};
     static PyModuleDef probe = {PyModuleDef_HEAD_INIT, .m_name = "ramet._core", .m_slots = slots};
@@ -178,7 +178,7 @@ static bool is_abroad(PyObject *module)
 
 #else
 
-static bool is_abroad(PyObject *module)
+static bool has_own_gil(PyObject *module)
 {
     (void)module;
     return false;
@@ -190,15 +190,15 @@ static int fill(PyObject *module)
 {
     if (PyModule_AddFunctions(module, everywhere) < 0)
         return -1;
-    if (is_abroad(module))
+    if (has_own_gil(module))
         return add_refusals(module);
     core_recovery_read_switch();
-    return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, at_home);
+    return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
 }
 
 /*
- * A free-threaded Python has the GIL for our sake, as every other has. Whoever kills a child in shared
- * memory holds it, so that the child is not in the midst of an object; and a child that dies with it
+ * A free-threaded Python gets a GIL with this module, as every other has one. The thread that kills a child in shared
+ * memory holds it, so that the child is not changing an object; and a child that dies with it
  * leaves it to its host thread. Without, a killed child could be anywhere, and every stop of the world would
  * wait for it in vain. clone_call.py refuses such children where the GIL is kept off all the same.
  */

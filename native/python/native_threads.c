@@ -42,7 +42,7 @@ static int find_range(struct dl_phdr_info *object, size_t size, void *context)
     return 1;
 }
 
-/* Now, since who is killed as he loads a library holds what is asked for here. */
+/* Now: a child that is killed while it loads a library holds the lock that dlsym() takes. */
 static void __attribute__((constructor)) find_own_code(void)
 {
     of_ramet.address = (uintptr_t)&core_is_alone;
@@ -122,7 +122,7 @@ static int sleep_all(PyObject *tids)
     return 1;
 }
 
-/* With the GIL from the look to the end: nobody begins to compute in between who would wait for these threads. */
+/* With the GIL from the look to the end: no thread begins to compute in between and then waits for these threads. */
 PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids)
 {
     (void)module;

@@ -131,7 +131,7 @@ static PyObject *foreign_views(const SharedTaskObject *task)
     return views;
 }
 
-/* Whether a view, or a part of it, is still in somebody's hands. */
+/* Whether a view, or a part of it, is still in use. */
 static bool is_held(PyObject *view)
 {
     PyObject *released = PyObject_CallMethod(view, "release", NULL);

@@ -25,7 +25,7 @@ struct core_interpreter *core_interpreter_new(PyObject *child_code);
 void core_interpreter_rest(struct core_interpreter *interpreter);
 
 /*
- * Nobody is to use it again, and none of its code runs any more: what it holds are numbers of
+ * It is never used again, and none of its code runs any more: what it holds are numbers of
  * descriptors, names of files, locks, that meant something in a child which is dead. So it is not
  * finalized, and what it has not given back of its memory is lost.
  */

@@ -58,7 +58,7 @@ PyThreadState *core_note_state(PyThreadState *state)
 /* With the GIL. Nothing may run in the dead state: it points to frames on a stack that is in use again. */
 void core_recover(PyThreadState *dead, struct core_dead_frames *found)
 {
-    core_settle_dead_state(dead, found);
+    core_cut_off_dead_frames(dead, found);
     core_delete_state(dead);
 }
 
@@ -187,7 +187,7 @@ static struct kept *kept_by_this_thread(void)
     return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, NULL);
 }
 
-PyThreadState *core_borrow_state(void)
+PyThreadState *core_take_state(void)
 {
     struct kept *kept = kept_by_this_thread();
     if (kept == NULL || kept->state == NULL || kept->epoch != ramet_epoch())

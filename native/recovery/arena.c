@@ -86,7 +86,7 @@ void ramet_arena_find(struct ramet_arena *arena)
 #define PATIENCE_NANOSECONDS INT64_C(200000000)
 
 #define MOST_GIVEN_UP 1024
-#define LOCKED 2 /* and somebody may wait */
+#define LOCKED 2 /* and a thread may wait */
 
 /* fork() takes the locks of all arenas, so that its child finds each in order. These are in none, and it shall not wait. */
 static int *given_up[MOST_GIVEN_UP];
@@ -218,7 +218,7 @@ void ramet_arena_recover(struct ramet_arena *arena)
         ramet_malloc_recount(arena->cache);
     if (arena->lock == NULL || ramet_malloc_lock_is_had(arena->lock, ramet_now() + PATIENCE_NANOSECONDS))
         return;
-    if (ramet_each_thread_at_rest(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* nobody rests who holds it */
+    if (ramet_each_thread_at_rest(PATIENCE_NANOSECONDS) && ramet_malloc_mend(arena->lock)) /* a thread that holds it does not rest */
         return;
     keep_blocks_under(arena->lock);
     put_back_locals(arena);

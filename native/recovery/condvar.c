@@ -164,7 +164,7 @@ static long count_on(pthread_cond_t *condvar, int group)
     return ramet_syscall5(__NR_futex, word, FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG, 0, INT_MAX, word);
 }
 
-/* ---- after a death that nobody has prepared */
+/* ---- after a death that was not prepared */
 
 #define BEFORE_RETURN_WORDS 16 /* what the function that waits has called saves below */
 
@@ -219,7 +219,7 @@ void ramet_condvar_forget_dead(void *const *stack, size_t count)
     }
 }
 
-/* ---- with its mutex: nobody comes in, and nobody signals */
+/* ---- with its mutex: no thread begins to wait, and none signals */
 
 #define LOOKS_FOR_LATECOMERS 50
 #define PATIENCE_NANOSECONDS INT64_C(200000000)
@@ -312,9 +312,9 @@ void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience)
 
 void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
 {
-    struct ramet_syscall_state stand = ramet_task_syscall(tid);
-    const int *word = (const int *)stand.first;
-    if (!is_known() || tid == 0 || !ramet_waits_in_futex(&stand))
+    struct ramet_syscall_state call = ramet_task_syscall(tid);
+    const int *word = (const int *)call.first;
+    if (!is_known() || tid == 0 || !ramet_waits_in_futex(&call))
         return;
     if (is_at(word, condvar, layout->lock))
         unlock(condvar);

@@ -16,11 +16,11 @@ bool ramet_mutex_is_known(pthread_mutex_t *mutex, int tid);
 /* lost_threads.c. Whether a thread that lives and was made for this function stands in the list. */
 bool ramet_thread_is_listed(uintptr_t thread, uintptr_t function);
 
-/* arena.c. In a thread that has found its own, which nobody else uses: whether all in it is as malloc_state.c has it. */
+/* arena.c. In a thread that has found its own, which no other thread uses: whether all in it is as malloc_state.c has it. */
 bool ramet_arena_is_known(const struct ramet_arena *arena);
 
 /*
- * condvar.c. Words of the stack of a thread that died, nobody knows where. What lies there may be of an earlier wait: so from
+ * condvar.c. Words of the stack of a thread that died at an unknown place. What lies there may be of an earlier wait: so from
  * each condition variable that is found only so many are removed as it counts and as do not sleep on it.
  */
 #define RAMET_CONDVAR_WINDOW_WORDS 64 /* in which all of one wait lies */
@@ -33,7 +33,7 @@ void ramet_condvar_forget_dead(void *const *stack, size_t count);
 int *ramet_malloc_lock_over(const void *block);
 
 /*
- * With a lock that nobody alive holds: the arena's free memory is lost from then on, its blocks are in nobody's way,
+ * With a lock that no living task holds: the arena's free memory is lost from then on, its blocks do no harm,
  * and the lock is given back. False, with nothing done, where the arena is not in order or this malloc is not known.
  */
 bool ramet_malloc_mend(int *lock);

@@ -1,5 +1,5 @@
 /*
- * What a child in shared memory leaves half done in libc when it dies where nobody has chosen: it is found and mended
+ * What a child in shared memory leaves half done in libc when it dies at any place: it is found and mended
  * by the layout of glibc's own structures. The only header of this folder for others. With another libc, or with
  * a layout that is not the expected one, nothing here is done.
  */
@@ -46,14 +46,14 @@ pthread_cond_t *ramet_condvar_of(void *const *stack, size_t count, const int *wo
 bool ramet_condvar_is_monotonic(const pthread_cond_t *condvar);
 
 /*
- * With the mutex of the condition variable: removes the dead. All who wait are woken, as they may be for no
+ * With the mutex of the condition variable: removes the dead tasks. All that wait are woken, as they may be for no
  * reason at any time: a signal may have been meant for a dead task, or died with it. A task that has not left
  * it so many nanoseconds after it was woken is taken for dead.
  */
 void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience);
 
 /*
- * The same for a mutex that cannot be had, since its owner, of that tid, signals and waits for the dead: lets the owner go
+ * The same for a mutex that cannot be had, since its owner, of that tid, signals and waits for the dead task: lets the owner go
  * on.
  */
 void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid);
@@ -67,7 +67,7 @@ bool ramet_mutex_is_plain(const pthread_mutex_t *mutex);
 /* Whether a dead task of that tid holds it, or one that had no time to write itself down. */
 bool ramet_mutex_is_left(const pthread_mutex_t *mutex, int tid);
 
-/* Gives it back then; and wakes a thread that waits for it, since the dead may have had the wake. */
+/* Gives it back then; and wakes a thread that waits for it, since the dead task may have had the wake. */
 void ramet_mutex_give_back(pthread_mutex_t *mutex, int tid);
 
 /* ---- arena.c: where a thread allocates, and how it comes to allocate elsewhere */
@@ -76,7 +76,7 @@ void ramet_mutex_give_back(pthread_mutex_t *mutex, int tid);
 
 /*
  * glibc gives a thread an arena of its own, up to eight for each processor, and a child allocates from its host
- * thread's. Killed within malloc it takes the arena's lock with it, whose owner nobody knows, and the next to
+ * thread's. Killed within malloc it takes the arena's lock with it, whose owner is not known, and the next to
  * allocate there is the host thread itself. What the arena holds may be half changed. Where that can be put in order
  * the host thread goes on in it. Else it is given up: libc's thread-locals are put back as they were before the host
  * thread first allocated, and malloc finds a thread that has no arena yet. The lock stays as it is, which keeps all

@@ -239,7 +239,7 @@ static void empty(struct state *state, uintptr_t arena, uintptr_t top)
 /* ---- the lock (nptl's lowlevellock.h) */
 
 #define FREE 0
-#define LOCKED 2 /* and somebody may wait */
+#define LOCKED 2 /* and a thread may wait */
 
 static void unlock(int *lock)
 {

@@ -14,7 +14,7 @@ int ramet_mutex_owner(const pthread_mutex_t *mutex)
     return ramet_is_on(RAMET_MUTEXES) ? __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED) : 0;
 }
 
-/* The owner is written after the lock is taken and wiped before it is given back: it is nobody for a moment, or for ever. */
+/* The owner is written after the lock is taken and wiped before it is given back: there is none for a moment, or for ever. */
 bool ramet_mutex_is_left(const pthread_mutex_t *mutex, int tid)
 {
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;

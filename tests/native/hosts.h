@@ -7,7 +7,7 @@
 
 /* Behind the host thread's context, which is freed with it. */
 static struct {
-    int prepared, inspected, recovered, retired, expired;
+    int prepared, inspected, recovered, discarded, expired;
     pid_t child; /* that is to be killed at its deadline */
 } seen;
 
@@ -20,7 +20,7 @@ static struct {
 
 COUNTED(prepare, prepared)
 COUNTED(inspect, inspected)
-COUNTED(retire, retired)
+COUNTED(discard, discarded)
 
 static bool recover(void *context)
 {
@@ -47,7 +47,7 @@ static const struct ramet_host_callbacks callbacks = {
     .prepare = prepare,
     .inspect = inspect,
     .recover = recover,
-    .retire = retire,
+    .discard = discard,
     .expire = expire,
     .blocks_expire = blocks_expire,
 };

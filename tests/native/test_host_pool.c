@@ -28,7 +28,7 @@ int main(void)
     await_over(host, host->claims);
     ramet_pool_give_back(host);
     ramet_pool_drain();
-    CHECK(seen.retired == 1);
+    CHECK(seen.discarded == 1);
     while (__atomic_load_n(&host->holders, __ATOMIC_ACQUIRE) != 1) /* its thread is about to end */
         sched_yield();
     CHECK(ramet_pool_take() == NULL);

@@ -38,7 +38,7 @@ int main(void)
     CHECK(ramet_host_claim(host));
     ramet_host_dismiss(host);
     ramet_host_wait_end(host);
-    CHECK(seen.retired == 1 && !ramet_host_claim(host));
+    CHECK(seen.discarded == 1 && !ramet_host_claim(host));
     ramet_host_release(host);
     return passed();
 }

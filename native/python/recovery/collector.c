@@ -1,9 +1,9 @@
 /*
  * The collector keeps what it looks at in rings, whose heads are on the stack of the thread in which it runs, and
- * that it runs in a word of the interpreter: nobody begins while that is set. A thread that dies leaves both.
+ * that it runs in a word of the interpreter: no thread begins while that is set. A thread that dies leaves both.
  *
  * Its rings are known by their heads, two words that both their neighbours lead back to. While code of Python
- * runs in its midst there is one that is not empty, and all are whole.
+ * runs within it there is one that is not empty, and all are whole.
  */
 #define _GNU_SOURCE
 #include "python_inside.h"
@@ -86,7 +86,7 @@ static bool check(PyObject *object, void *context)
     return *whole;
 }
 
-/* Whether it can go through all that it knows: not, if the dead had a part of it in hands. */
+/* Whether it can go through all that it knows: not, if the dead task was moving a part of it. */
 static bool can_go_on(void)
 {
     bool whole = true;

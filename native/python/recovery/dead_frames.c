@@ -1,6 +1,6 @@
 /*
  * How CPython lays out frames is known from its own headers, of the version that this is compiled for.
- * A child that was killed from outside may have been in the midst of anything: so nothing is believed,
+ * A child that was killed from outside may have been changing anything: so nothing is believed,
  * and whatever is read is read by the kernel, which says so where there is nothing.
  */
 #define _GNU_SOURCE
@@ -119,7 +119,7 @@ struct piece {
     int count;
 };
 
-/* A reference that was given up in the midst of an operation points to what is no object any more. */
+/* A reference that was given up within an operation points to what is no object any more. */
 static bool is_object(uintptr_t object)
 {
     PyObject head;
@@ -353,7 +353,7 @@ static void link_back(const Frame *frame)
         frame->frame_obj->f_back = (PyFrameObject *)Py_NewRef((PyObject *)back->frame_obj);
 }
 
-bool core_settle_frames(struct core_dead_frames *found)
+bool core_move_frames_to_heap(struct core_dead_frames *found)
 {
     int was_enabled = PyGC_Disable(); /* nothing may run in between */
     bool made = make_objects(found);
@@ -372,7 +372,7 @@ bool core_settle_frames(struct core_dead_frames *found)
     return made;
 }
 
-/* Before what was the dead one's is freed: a generator in which it died does not lead there any more. */
+/* Before what was the dead task's is freed: a generator in which it died does not lead there any more. */
 static void cut_generators(const struct core_dead_frames *found)
 {
     long seen = 0;
@@ -383,7 +383,7 @@ static void cut_generators(const struct core_dead_frames *found)
     }
 }
 
-void core_settle_dead_state(PyThreadState *dead, struct core_dead_frames *found)
+void core_cut_off_dead_frames(PyThreadState *dead, struct core_dead_frames *found)
 {
     found->collecting = core_leave_collector(&found->stack);
     if (found->has_objects)

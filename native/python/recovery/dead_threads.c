@@ -1,10 +1,10 @@
-/* What Python keeps of a thread that died in the midst of something. */
+/* What Python keeps of a thread that died within a function. */
 #include "python_inside.h"
 
 #include "libc_thread.h"
 
 /*
- * Who is to be joined at the end of the interpreter stands in a ring, as Modules/_threadmodule.c has it
+ * What is to be joined at the end of the interpreter is in a ring, as Modules/_threadmodule.c has it
  * since 3.13:
  *
  *     typedef struct { struct llist_node node, shutdown_node; PyThread_ident_t ident; ... } ThreadHandle;
@@ -35,12 +35,12 @@ static void step_out(struct link *link)
 }
 
 /*
- * Nobody deletes the state of a thread that died. Who has code traced goes through the frames of all
+ * The state of a thread that died is never deleted. A tracer goes through the frames of all
  * states, and the last of them lies on the thread's stack: which is another's soon, since glibc 2.43 takes
  * such a thread for one that has ended. And since 3.15 the end of the interpreter goes on until no state is left
  * of a thread that threading has started and that is no daemon (the names of these numbers are internal).
  */
-static void settle_state(PyThreadState *state)
+static void leave_stack(PyThreadState *state)
 {
     (void)state;
 #if PY_VERSION_HEX >= 0x030d0000
@@ -53,12 +53,12 @@ static void settle_state(PyThreadState *state)
 #endif
 }
 
-static void settle_states(unsigned long ident)
+static void leave_stacks(unsigned long ident)
 {
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; state != NULL; state = PyThreadState_Next(state))
         if (state->thread_id == ident)
-            settle_state(state);
+            leave_stack(state);
 }
 
 PyObject *core_leave_shutdown(PyObject *module, PyObject *args)
@@ -72,7 +72,7 @@ PyObject *core_leave_shutdown(PyObject *module, PyObject *args)
     if (core_recovery_switch() == NULL) {
         if (handle->ident == ident)
             step_out(&handle->shutdown);
-        settle_states(ident);
+        leave_stacks(ident);
     }
     Py_RETURN_NONE;
 }

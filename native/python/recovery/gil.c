@@ -42,7 +42,7 @@ struct patience {
 static const struct patience after_a_waiter = {PATIENCE_NANOSECONDS, 20 * 1000 * 1000};
 static const struct patience after_a_holder = {INT64_C(2000000000), INT64_C(1000000000)};
 
-/* The thread that has the mutex may be waiting for the dead. */
+/* The thread that has the mutex may be waiting for the dead task. */
 static bool lock(pthread_mutex_t *mutex, pthread_cond_t *condvar, int64_t patience)
 {
     int64_t deadline = ramet_now() + patience;
@@ -150,7 +150,7 @@ void core_gil_release(const PyThreadState *dead)
     pthread_mutex_unlock(&gil->mutex);
 }
 
-/* Under its mutex, without which nobody gives the GIL up: so the holder's state is there, and what libc keeps of its thread. */
+/* Under its mutex, without which no thread gives the GIL up: so the holder's state is there, and what libc keeps of its thread. */
 static bool holder_has_ended(gil_state *gil)
 {
     const PyThreadState *holder = __atomic_load_n((const PyThreadState **)&gil->last_holder, __ATOMIC_RELAXED);

@@ -101,7 +101,7 @@ struct array {
     Py_ssize_t exports;
 };
 
-/* Who has its buffer may be in the midst of reading into it. */
+/* A task that has its buffer may be reading into it. */
 static bool is_quiet_array(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
@@ -124,7 +124,7 @@ struct zone {
 
 /*
  * Times know their zone, which may be anything; but the collector does not look into them. What a class of
- * Python derives from one is none: nobody would see what it holds.
+ * Python derives from one is none: what it holds would stay unseen.
  */
 static bool is_of_a_zone(PyObject *object)
 {

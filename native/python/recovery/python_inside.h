@@ -71,12 +71,12 @@ static inline unsigned int core_read_varint(const unsigned char **at, const unsi
  * With the GIL, of a task that stood where other threads could run. A thread that has a frame as an object has it for
  * itself afterwards, with those that called it, as after a return. False when there is no memory for it.
  */
-bool core_settle_frames(struct core_dead_frames *found);
+bool core_move_frames_to_heap(struct core_dead_frames *found);
 
 /* Whether it is an object that has its frame for itself. */
 bool core_is_whole_frame(PyObject *object);
 
-/* Once they are settled: adds what they own for certain to the list. False when there is no memory for it. */
+/* Once they are moved: adds what they own for certain to the list. False when there is no memory for it. */
 bool core_owned_by_frames(const struct core_dead_frames *found, struct core_objects *owned);
 
 /* Takes it away from them: from here on it is the caller's to give up. How many of the found references it was. */
@@ -95,7 +95,7 @@ bool core_is_plain_leaf(PyObject *object);
 
 /*
  * Whether it can end anywhere once what it holds can: it has one of the interpreter's own types, or a class
- * written in Python that has no finalizer and derives from these only; and nobody is told of its end (no weak
+ * written in Python that has no finalizer and derives from these only; and nothing is told of its end (no weak
  * reference). core_go_through() shows all that it holds.
  */
 bool core_is_plain_container(PyObject *object);
@@ -115,17 +115,17 @@ bool core_is_immortal(PyObject *object);
  */
 bool core_reach(const struct core_objects *references, struct core_objects *kept);
 
-/* ---- collector.c: the garbage collector, in whose midst a child in shared memory may die */
+/* ---- collector.c: the garbage collector, within which a child in shared memory may die */
 
 /*
  * With the GIL, before anything else is done where the dead task's stack was. It may have died while code of
- * Python ran in the collector's midst (a finalizer, a weak reference's callback): what was being looked at is
- * the collector's again then, and somebody else can use it. What was found.
+ * Python ran within the collector (a finalizer, a weak reference's callback): what was being looked at is
+ * the collector's again then, and other threads can use it. What was found.
  */
 enum core_collecting core_leave_collector(const struct core_dead_stack *stack);
 
 /*
- * The same where it is known that the dead were in its midst, and nothing is on their stack: its callbacks at its beginning
+ * The same where it is known that the dead task was within it, and nothing is on its stack: its callbacks at its beginning
  * and end.
  */
 enum core_collecting core_end_collection(void);

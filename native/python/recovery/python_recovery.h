@@ -16,7 +16,7 @@ void core_recovery_read_switch(void);
 
 /* For ramet_kill_sharer. */
 struct ramet_syscall_state;
-void core_remove_waiter(const struct ramet_syscall_state *stand);
+void core_remove_waiter(const struct ramet_syscall_state *call);
 
 /* The same for one that has ended without it, whose stack is as it left it, from its beginning down. */
 void core_wake_waiters_of_dead(unsigned long stack_top);
@@ -37,7 +37,7 @@ void core_forget_stack(struct core_dead_stack *kept);
 /* ---- gil.c: the GIL that a child took along, killed as it took the GIL, waited for it or gave it up */
 
 /*
- * Gives back what protects the GIL of that state, where the dead child held it, and takes the dead off the
+ * Gives back what protects the GIL of that state, where the dead child held it, and takes the dead task off the
  * count of those that wait for the GIL; tid: libc's own on the child's block.
  */
 void core_gil_mend(const PyThreadState *dead, int tid);
@@ -48,7 +48,7 @@ void core_gil_mend(const PyThreadState *dead, int tid);
  */
 void core_gil_mend_after_holder(const PyThreadState *dead);
 
-/* With the GIL, in this state: nobody has asked for it. So it is also after the death of the task that had asked. */
+/* With the GIL, in this state: no thread has asked for it. So it is also after the death of the task that had asked. */
 void core_gil_forget_requests(PyThreadState *holder);
 
 /* Whether this state has it, now. By raw reads. */
@@ -63,11 +63,11 @@ void core_gil_release(const PyThreadState *dead);
  */
 bool core_gil_release_of_ended(const PyThreadState *state);
 
-/* ---- dead_frames.c: what a child that died in the midst of a function has left of its frames */
+/* ---- dead_frames.c: what a child that died within a function has left of its frames */
 
 #define CORE_MOST_NOTED 512 /* words, for the frames that it entered last */
 
-/* Whether it died in the midst of the garbage collector, which nobody else can use then. */
+/* Whether it died within the garbage collector, which no other thread can use then. */
 enum core_collecting { CORE_NOT_COLLECTING, CORE_COLLECTOR_GIVEN_BACK, CORE_COLLECTOR_STAYS };
 
 struct core_dead_frames {
@@ -86,16 +86,16 @@ struct core_dead_frames {
 
 /*
  * Looks at the frames of a state on which nothing runs any more. To be called from another stack than
- * the dead task's, a part of which they are, and before anybody uses that again; needs no GIL. It also
+ * the dead task's, a part of which they are, and before that is used again; needs no GIL. It also
  * links the frames past those parts, so that a thread that holds one of them can go through them later.
  */
 void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *found);
 
 /*
  * With the GIL, before anything else is done where the dead task's stack was, and before its state is deleted: the
- * collector, in whose midst it may have died, can be used again, and no frame that somebody holds is freed.
+ * collector, within which it may have died, can be used again, and no frame that is still in use is freed.
  */
-void core_settle_dead_state(PyThreadState *dead, struct core_dead_frames *found);
+void core_cut_off_dead_frames(PyThreadState *dead, struct core_dead_frames *found);
 
 /* ---- release.c: the memory of a function that was killed where other threads could run */
 
@@ -107,7 +107,7 @@ struct core_objects {
 
 struct core_release {
     long given_up; /* of the references that were found */
-    struct core_objects references; /* that were the dead one's, and are the release's */
+    struct core_objects references; /* that were the dead task's, and are the release's */
     struct core_objects kept;       /* to each of which a reference was added, for ever */
 };
 
@@ -119,7 +119,7 @@ struct core_release {
 void core_release_take(struct core_release *release, PyThreadState *dead, struct core_dead_frames *found,
                        SharedTaskObject *task);
 
-/* With the GIL, when nobody needs any of it any more: gives up what was taken. */
+/* With the GIL, when none of it is needed any more: gives up what was taken. */
 void core_release_finish(struct core_release *release);
 
 /* ---- losses.c */
@@ -129,7 +129,7 @@ void core_losses_ready(void);
 
 /*
  * After a recovery, with the GIL, in the thread whose identity the dead child had: what it held, for the task (which may
- * be NULL) to tell. release: what becomes of it; NULL: all stays. own_identity: nobody else has it. Its stack is not needed
+ * be NULL) to tell. release: what becomes of it; NULL: all stays. own_identity: no other thread has it. Its stack is not needed
  * afterwards. Whether a lock remains that knows its owner by that identity: the thread must then live on, or the next to
  * be given its identity would have that lock.
  */
@@ -143,7 +143,7 @@ bool core_take_stock(struct core_dead_frames *found, const struct core_release *
  * The child of a fork deletes all interpreters but the main one, and dies of the attempt (3.12 to
  * 3.15: in PyOS_AfterFork_Child): so a program could not fork any more as long as
  * a function of ours runs. And since 3.14 the end of Python finalizes them, where a dead child may
- * have left locks that nobody gives back. To be deleted it must be on the list.
+ * have left locks that are never given back. To be deleted it must be on the list.
  */
 void core_interpreter_hide(PyInterpreterState *interpreter);
 void core_interpreter_show(PyInterpreterState *interpreter);

@@ -3,7 +3,7 @@
  * counted, and an object is reached from nowhere else if all that it has were met on the way.
  *
  * First without cycles: what is met as often as it has references is gone through at once, and so nothing that
- * somebody else has is ever looked into. What is left may be somebody else's, or part of a cycle; only that is gone
+ * other code has is ever looked into. What is left may be other code's, or part of a cycle; only that is gone
  * through whole, together with all that can be reached from it.
  */
 #include "python_inside.h"
@@ -78,7 +78,7 @@ struct reach {
 
 /* ---- without cycles */
 
-static bool settle(struct reach *reach, PyObject *object)
+static bool keep_or_go_through(struct reach *reach, PyObject *object)
 {
     return core_objects_add(core_is_plain_container(object) ? &reach->ready : reach->kept, object);
 }
@@ -93,11 +93,11 @@ static int meet(PyObject *object, void *context)
     if (references <= 0)
         return -1;
     if (references == 1)
-        return settle(reach, object) ? 0 : -1;
+        return keep_or_go_through(reach, object) ? 0 : -1;
     struct entry *entry = find_or_add(&reach->met, object);
     if (entry == NULL || ++entry->met > references)
         return -1;
-    return entry->met < references || settle(reach, object) ? 0 : -1;
+    return entry->met < references || keep_or_go_through(reach, object) ? 0 : -1;
 }
 
 static bool go_on(struct reach *reach)
@@ -131,7 +131,7 @@ static bool is_of_a_module(PyObject *dict)
     return module != NULL && PyModule_Check(module) && PyModule_GetDict(module) == dict;
 }
 
-/* Behind these is half of all that there is; and they are somebody else's. */
+/* Behind these is half of all that there is; and they are other code's. */
 static bool is_elsewhere(PyObject *object)
 {
     PyObject *dict = PyModule_Check(object) ? PyModule_GetDict(object) : object;

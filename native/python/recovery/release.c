@@ -5,7 +5,7 @@
 
 /*
  * Since 3.11.1 a frame that is being left is off the chain before what it holds is let go of. The
- * collector links the objects that it looks at to its own stack, which may be the dead one's. Without a
+ * collector links the objects that it looks at to its own stack, which may be the dead task's. Without a
  * GIL references are counted in other ways.
  */
 static bool can_release(PyThreadState *dead)
@@ -51,7 +51,7 @@ void core_release_take(struct core_release *release, PyThreadState *dead, struct
 {
     PyObject **places[MOST_HELD_BESIDES];
     int count = places_besides(dead, task, places);
-    if (!can_release(dead) || !core_settle_frames(found) || !gather(&release->references, found, places, count) ||
+    if (!can_release(dead) || !core_move_frames_to_heap(found) || !gather(&release->references, found, places, count) ||
         !core_reach(&release->references, &release->kept)) {
         core_objects_free(&release->references);
         core_objects_free(&release->kept);

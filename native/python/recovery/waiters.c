@@ -25,7 +25,7 @@ static void wake_all_on(void *word)
 #if PY_VERSION_HEX >= 0x030d0000
 
 /*
- * Since 3.13 who waits for a lock stands in a table of the interpreter's, by an entry on its stack:
+ * Since 3.13 a thread that waits for a lock is in a table of the interpreter's, by an entry on its stack:
  *
  *     struct wait_entry { void *park_arg; uintptr_t addr; ... }      Python/parking_lot.c
  *
@@ -75,7 +75,7 @@ static void wake_waiters_above(unsigned long stack_pointer)
     wake_waiters(words, read_above(stack_pointer, words));
 }
 
-/* Where it stood nobody knows: so all is looked through that it is likely to have used. */
+/* Where it was is not known: so all is looked through that it is likely to have used. */
 void core_wake_waiters_of_dead(unsigned long stack_top)
 {
     for (unsigned long piece = 1; piece <= DEAD_PIECES; piece++)
@@ -110,17 +110,17 @@ void core_forget_stack(struct core_dead_stack *kept)
     *kept = (struct core_dead_stack){0};
 }
 
-void core_remove_waiter(const struct ramet_syscall_state *stand)
+void core_remove_waiter(const struct ramet_syscall_state *call)
 {
     void *words[NEAR_WORDS];
-    size_t count = read_above(stand->stack_pointer, words);
+    size_t count = read_above(call->stack_pointer, words);
     wake_waiters(words, count);
-    if (!ramet_waits_in_futex(stand))
+    if (!ramet_waits_in_futex(call))
         return;
-    wake_all_on((void *)stand->first);
-    pthread_cond_t *condvar = ramet_condvar_of(words, count, (const int *)stand->first); /* the GIL's, or a library's */
+    wake_all_on((void *)call->first);
+    pthread_cond_t *condvar = ramet_condvar_of(words, count, (const int *)call->first); /* the GIL's, or a library's */
     if (condvar != NULL)
-        ramet_condvar_remove(condvar, (const int *)stand->first);
+        ramet_condvar_remove(condvar, (const int *)call->first);
     else
-        core_gil_remove_waiter((const int *)stand->first);
+        core_gil_remove_waiter((const int *)call->first);
 }
