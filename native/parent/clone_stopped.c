@@ -67,6 +67,7 @@ long ramet_clone(const struct ramet_request *request, const struct ramet_entry *
     return pid;
 }
 
+/* Besides ramet_clone(): this child has no entry that could wait at the gate, it returns and waits here. */
 long ramet_clone_twice(const struct ramet_request *request)
 {
     if (!request->stopped)

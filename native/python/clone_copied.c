@@ -167,6 +167,7 @@ long core_clone_copied(struct core_request *request)
     return 0;
 }
 
+/* Besides core_clone_copied(): no request says what to do, and libc's fork() does all but Python's part. */
 long core_fork(void)
 {
     PyOS_BeforeFork();

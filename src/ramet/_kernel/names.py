@@ -18,6 +18,14 @@ class HasFileno(Protocol):
 
 AT_FDCWD = -100  # openat(2): a path relative to the working directory
 WALL = 0x40000000  # waitid(2) __WALL: children with any exit signal
+TIOCSCTTY = 0x540E  # ioctl_tty(2)
+IOPRIO_WHO_PROCESS = 1  # ioprio_set(2)
+# include/uapi/linux/prctl.h
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 8, 24, 28
+PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38
+
+LARGEST_INT = (1 << 31) - 1  # a C int
+LARGEST_ID = (1 << 32) - 2  # of a user or a group: all ones is "leave as it is" to the kernel
 
 # include/uapi/linux/capability.h: the place in this list is the number
 _CAPABILITIES = """

@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Iterator
 
+from .names import LARGEST_INT
+
 
 def checked_timeout(timeout: float | None) -> float | None:
     """The timeout itself; TypeError or ValueError when it is not a number of seconds."""
@@ -26,14 +28,10 @@ def seconds_until(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-# poll(2) takes a C int.
-_LONGEST_POLL_MS = (1 << 31) - 1
-
-
 def milliseconds_until(deadline: float | None) -> int | None:
-    """The same for poll(2), which counts whole milliseconds: rounded up, so that it is never early."""
+    """The same for poll(2), which counts milliseconds in a C int: rounded up, so that it is never early."""
     seconds = seconds_until(deadline)
-    return None if seconds is None else math.ceil(min(seconds * 1000, _LONGEST_POLL_MS))
+    return None if seconds is None else math.ceil(min(seconds * 1000, LARGEST_INT))
 
 
 def pauses(first: float = 0.0005, longest: float = 0.05) -> Iterator[float]:

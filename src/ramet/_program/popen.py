@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
+from .._kernel.names import LARGEST_ID
 from .._kernel.timeouts import checked_timeout, deadline_after
 from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _SHELL = "/bin/sh"
 _NONE = -1
 _STREAMS = ("stdin", "stdout", "stderr")
-_LAST_ID = (1 << 32) - 2
 
 
 class Popen(subprocess.Popen[AnyStr]):
@@ -519,6 +519,6 @@ def _groups(extra_groups: Iterable[str | int]) -> list[str | int]:
         raise ValueError("extra_groups must be a list, not a string")  # noqa: TRY004 - as subprocess
     groups = [_not_negative("group", group) for group in extra_groups]
     for group in groups:
-        if isinstance(group, int) and group > _LAST_ID:
-            raise ValueError(f"invalid extra_groups: expected IDs up to {_LAST_ID}, got {group}")
+        if isinstance(group, int) and group > LARGEST_ID:
+            raise ValueError(f"invalid extra_groups: expected IDs up to {LARGEST_ID}, got {group}")
     return groups

@@ -12,7 +12,7 @@ from operator import index
 from typing import Any, TypeAlias
 
 from .._kernel import names, user_ids
-from .._kernel.names import HasFileno, bits, find, nearest, signal_number
+from .._kernel.names import LARGEST_ID, LARGEST_INT, HasFileno, bits, find, nearest, signal_number
 from ..errors import UnknownNameError
 from ..flags import flag_bits
 
@@ -25,10 +25,8 @@ Signal: TypeAlias = int | str
 
 DEVNULL = subprocess.DEVNULL
 
-_LARGEST_ID = (1 << 32) - 2  # all ones is "leave as it is" to the kernel
 _LARGEST_32 = (1 << 32) - 1
 _LARGEST_64 = _UNLIMITED = (1 << 64) - 1
-_LARGEST_INT = (1 << 31) - 1
 _LONGEST_HOSTNAME = 64
 _LAST_PROCESSOR = (1 << 16) - 1  # of any kernel that can be built
 _REAL_TIME = "(policy, priority from 1 to 99)"
@@ -44,7 +42,7 @@ _DESCRIPTOR = "an int from 0 on, or an object with fileno()"
 _SOURCE = "an int from 0 on, an object with fileno(), or subprocess.DEVNULL"
 _NAMESPACE = "a path, a pid, or an object with fileno() (a namespace's, or a pidfd)"
 _SIGNAL = "a number from 1 to 64 or a name"
-_ID = f"a name, or an id from 0 to {_LARGEST_ID}"
+_ID = f"a name, or an id from 0 to {LARGEST_ID}"
 _LIST = "a list or other iterable of"
 
 
@@ -96,7 +94,7 @@ def descriptor_of(what: str, value: Descriptor, expected: str = _DESCRIPTOR) -> 
     number = fileno() if fileno else value if isinstance(value, int) else None
     try:
         # The kernel looks at 32 bits only: a larger number would name another descriptor.
-        return integer(number, 0, _LARGEST_INT)
+        return integer(number, 0, LARGEST_INT)
     except (TypeError, ValueError) as error:
         raise invalid(what, expected, value, type(error)) from None
 
@@ -134,9 +132,9 @@ def descriptors(what: str, value: Iterable[Any]) -> tuple[int, ...]:
     return tuple(descriptor_of(what, number) for number in value)
 
 
-@_kind(f"a list or tuple of pids from 1 to {_LARGEST_INT}", Sequence[int])
+@_kind(f"a list or tuple of pids from 1 to {LARGEST_INT}", Sequence[int])
 def pids(_: str, value: Sequence[int]) -> tuple[int, ...]:
-    return tuple(integer(pid, 1, _LARGEST_INT) for pid in value)
+    return tuple(integer(pid, 1, LARGEST_INT) for pid in value)
 
 
 def _target(what: str, value: Any) -> int:
@@ -174,7 +172,7 @@ def id_of(sort: str, value: str | int, now: user_ids.FileVersions = None) -> int
     """The number of a user or group, as the sort says; now: what file_versions() has just given."""
     if not isinstance(value, str):
         # The kernel takes 32 bits of an id: a larger one would be another.
-        return integer(value, 0, _LARGEST_ID, OverflowError)
+        return integer(value, 0, LARGEST_ID, OverflowError)
     number_of = user_ids.uid if sort == "user" else user_ids.gid
     try:
         return number_of(value, now or user_ids.file_versions())
@@ -223,7 +221,7 @@ def _rlimit(what: str, which: str | int, limit: Any) -> tuple[str, tuple[int, in
     if isinstance(which, str):
         resource = find(names.RLIMITS, which, "limit", "RLIMIT_")
     else:
-        resource = integer(which, 0, _LARGEST_INT)
+        resource = integer(which, 0, LARGEST_INT)
     name = next((name for name, known in names.RLIMITS.items() if known == resource), str(resource))
     both = limit if isinstance(limit, tuple | list) else (limit, limit)
     try:

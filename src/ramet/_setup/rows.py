@@ -5,9 +5,11 @@ docs and the command line's options are made from these rows. Only a step that d
 names them, in step_makers.py.
 """
 
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .._kernel import names
 from ..flags import CloneFlag as F
 from . import checks
 from . import step_makers as makers
@@ -87,10 +89,6 @@ _OVERLAP = "lines overlap, or are too many"
 _MOVED = (makers.own_files, makers.descriptors)
 _SETSID = call(SESSION, "setsid", lambda _: ("SETSID",))
 
-_PR_SET_SECUREBITS, _PR_SET_TIMERSLACK, _PR_SET_NO_NEW_PRIVS = 28, 29, 38
-_TIOCSCTTY = 0x540E
-_PRIO_PROCESS, _IOPRIO_WHO_PROCESS = 0, 1
-
 _ROWS = (
     Option("stdin", checks.target, FILES, "Standard input.", "dup3(2)", _MOVED,
         shell=(Shell("--stdin", "FILE", reader="file to read", own_way=True),)),
@@ -149,14 +147,15 @@ _ROWS = (
         (_SETSID,), callers_with=(F.THREAD, _PROCESS),
         why={"setsid EPERM": "the child leads a process group already"},
         shell=(Shell("--new-session", text="It leads a new session: setsid(2)."),), replaces="os.setsid"),
-    Option("process_group", number(0, (1 << 31) - 1), SESSIONS, "Its process group; 0 is one of its own.",
-        "setpgid(2)", (call(SESSION, "setpgid", lambda group: ("SETPGID", 0, group)),),
+    Option("process_group", number(0, names.LARGEST_INT), SESSIONS,
+        "Its process group; 0 is one of its own.", "setpgid(2)",
+        (call(SESSION, "setpgid", lambda group: ("SETPGID", 0, group)),),
         callers_with=(F.THREAD, _PROCESS),
         why={"setpgid EPERM": "no such process group in its session, or the child leads its session"},
         shell=(Shell("--process-group", "PGID"),), replaces="os.setpgid"),
     Option("controlling_terminal", checks.descriptor, SESSIONS,
         "A terminal that becomes the controlling one of a new session.", "ioctl_tty(2)",
-        (_SETSID, call(SESSION, "ioctl(TIOCSCTTY)", lambda tty: ("IOCTL", tty, _TIOCSCTTY, 0))),
+        (_SETSID, call(SESSION, "ioctl(TIOCSCTTY)", lambda tty: ("IOCTL", tty, names.TIOCSCTTY, 0))),
         callers_with=(F.THREAD, _PROCESS),
         why={"ioctl EPERM": "the terminal is another session's, or the child leads no session",
             "ioctl ENOTTY": "the descriptor is no terminal, or not the child's controlling one"},
@@ -221,7 +220,7 @@ _ROWS = (
     Option("no_new_privs", checks.flag, WHO, "Whether no exec gives more rights from then on.",
         "PR_SET_NO_NEW_PRIVS(2const)",
         (call(IDENTITY, "prctl(PR_SET_NO_NEW_PRIVS)",
-                lambda _: ("PRCTL", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 8),),
+                lambda _: ("PRCTL", names.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 8),),
         shell=(Shell("--no-new-privs", text="No exec gives more rights."),),
         replaces="prctl's PR_SET_NO_NEW_PRIVS"),
     Option("bounding_caps", checks.capabilities, WHO,
@@ -246,7 +245,8 @@ _ROWS = (
                 "a capability must be permitted and inheritable to become ambient"
             )}, shell=(Shell("--ambient-caps", "CAPS"),)),
     Option("securebits", checks.securebits, WHO, "Its secure bits.", "capabilities(7)",
-        (call(IDENTITY, "prctl(PR_SET_SECUREBITS)", lambda bits: ("PRCTL", _PR_SET_SECUREBITS, bits), 1),),
+        (call(IDENTITY, "prctl(PR_SET_SECUREBITS)",
+                lambda bits: ("PRCTL", names.PR_SET_SECUREBITS, bits), 1),),
         needs="CAP_SETPCAP", why={"prctl(PR_SET_SECUREBITS) EPERM": _SETPCAP},
         shell=(Shell("--securebits", "NAMES|N", "NOROOT,... or a number"),)),
     Option("rlimits", checks.rlimits, LIMIT, "Resource limits.", "setrlimit(2)", (makers.rlimits,),
@@ -272,12 +272,12 @@ _ROWS = (
         replaces="os.sched_setscheduler"),
     Option("nice", number(-20, 19), LIMIT, "Its niceness, which is not added to the caller's.",
         "setpriority(2)",
-        (call(LIMITS, "setpriority", lambda nice: ("SETPRIORITY", _PRIO_PROCESS, 0, nice)),),
+        (call(LIMITS, "setpriority", lambda nice: ("SETPRIORITY", os.PRIO_PROCESS, 0, nice)),),
         needs="CAP_SYS_NICE or RLIMIT_NICE to go below the caller's",
         why={"setpriority EACCES": "a higher priority needs CAP_SYS_NICE or RLIMIT_NICE"},
         shell=(Shell("--nice", "N", "-20 to 19"),), replaces="os.nice"),
     Option("io_priority", checks.io_priority, LIMIT, "Its class of I/O priority.", "ioprio_set(2)",
-        (call(LIMITS, "ioprio_set", lambda one: ("IOPRIO_SET", _IOPRIO_WHO_PROCESS, 0, one)),),
+        (call(LIMITS, "ioprio_set", lambda one: ("IOPRIO_SET", names.IOPRIO_WHO_PROCESS, 0, one)),),
         needs="CAP_SYS_NICE or CAP_SYS_ADMIN for RT", callers_with=(F.IO, _CALLERS),
         why={"ioprio_set EPERM": "the real-time class needs CAP_SYS_NICE or CAP_SYS_ADMIN"},
         shell=(Shell("--io-priority", "CLASS[:N]", "idle, be:4, rt:0"),)),
@@ -288,7 +288,8 @@ _ROWS = (
         shell=(Shell("--oom-score-adj", "N"),)),
     Option("timer_slack_ns", number(1, (1 << 63) - 1), LIMIT,
         "By how many nanoseconds its timers may be late.", "PR_SET_TIMERSLACK(2const)",
-        (call(LIMITS, "prctl(PR_SET_TIMERSLACK)", lambda slack: ("PRCTL", _PR_SET_TIMERSLACK, slack)),),
+        (call(LIMITS, "prctl(PR_SET_TIMERSLACK)",
+                lambda slack: ("PRCTL", names.PR_SET_TIMERSLACK, slack)),),
         shell=(Shell("--timer-slack", "NS"),)),
     Option("aslr", checks.flag, LIMIT, "Whether its addresses are random.", "personality(2)",
         (makers.personality,), shell=(Shell("--no-aslr", text="Addresses are not random.", means=False),),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._kernel.clone_bits import FILES, SIGHAND
-from .._kernel.names import AT_FDCWD, CAPABILITIES, SCHEDULERS
+from .._kernel.names import AT_FDCWD, CAPABILITIES, PR_CAPBSET_DROP, PR_SET_KEEPCAPS, SCHEDULERS
 from ..flags import signal_name
 from . import order
 from .descriptor_moves import LAST_DESCRIPTOR, Moves
@@ -15,7 +15,6 @@ from .order import Section, Step, Steps
 
 MAPS_GATE, START_GATE = 1, 2
 
-_PR_CAPBSET_DROP, _PR_SET_KEEPCAPS = 24, 8
 _ADDR_NO_RANDOMIZE = 0x0040000
 _ALL_BITS = (1 << 64) - 1
 _SCHED_ATTR = struct.Struct("=IIQiI3Q")
@@ -158,13 +157,13 @@ def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
     for number in range(last + 1):
         if not kept >> number & 1:
             name = names.get(number, number)
-            steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", _PR_CAPBSET_DROP, number)
+            steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", PR_CAPBSET_DROP, number)
 
 
 @_step(order.IDENTITY, 2)
 def keep_capabilities(s: Setup, steps: Steps, _: object) -> None:
     if "user" in s.validated and not _CAPABILITY_SETS.isdisjoint(s.validated):
-        steps.add("prctl(PR_SET_KEEPCAPS)", "PRCTL", _PR_SET_KEEPCAPS, 1)
+        steps.add("prctl(PR_SET_KEEPCAPS)", "PRCTL", PR_SET_KEEPCAPS, 1)
 
 
 @_step(order.IDENTITY, 6)

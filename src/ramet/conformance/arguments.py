@@ -9,12 +9,11 @@ from typing import Any
 
 from ..flags import CloneFlag as F
 from ..law import Caller, Cgroup
-from .requests import subsets
+from .requests import SIGCHLD, subsets
 from .trial import Case, Kernel
 
 _NOWHERE = 8
 _KERNEL_SPACE = 0xFFFF_8000_0000_0000
-_SIGCHLD = 17
 _A_THREAD = F.VM.value | F.SIGHAND.value | F.THREAD.value
 _64_BITS = (1 << 64) - 1
 # They would kill or stop the caller itself; libc uses the last two itself and never blocks them.
@@ -51,7 +50,7 @@ def _all(kernel: Kernel, caller: Caller, held: contextlib.ExitStack) -> Iterator
     yield from _limits(caller)
 
 
-def _case(flags: int = 0, exit_signal: int = _SIGCHLD, **fields: Any) -> Case:
+def _case(flags: int = 0, exit_signal: int = SIGCHLD, **fields: Any) -> Case:
     return Case(int(flags), exit_signal, fields=fields)
 
 
@@ -101,7 +100,7 @@ def _words(kernel: Kernel) -> Iterator[Case]:
     page = kernel.page
     addresses = (_NOWHERE, 0, _KERNEL_SPACE, _64_BITS)
     for flags in (0, F.VM.value, _A_THREAD):
-        signal = 0 if flags == _A_THREAD else _SIGCHLD
+        signal = 0 if flags == _A_THREAD else SIGCHLD
         for bad in addresses:
             yield _case(F.PIDFD | flags, signal, pidfd=bad)
             yield _case(F.PARENT_SETTID | flags, signal, parent_tid=bad)
@@ -115,7 +114,7 @@ def _words(kernel: Kernel) -> Iterator[Case]:
     yield _case(F.PIDFD | F.PARENT_SETTID, pidfd=page.ptid, parent_tid=page.ptid)
     for bad in (_NOWHERE, _KERNEL_SPACE):
         for flags in (F.PIDFD, F.PARENT_SETTID):
-            yield Case(int(flags), _SIGCHLD, "clone", {"parent_tid": bad})
+            yield Case(int(flags), SIGCHLD, "clone", {"parent_tid": bad})
 
 
 def _pids(caller: Caller) -> Iterator[Asked]:
@@ -155,7 +154,7 @@ def _limits(caller: Caller) -> Iterator[Asked]:
         full = caller._replace(descriptors_exhausted=True)
         yield _case(F.PIDFD), full
         yield _case(F.PIDFD, pidfd=_NOWHERE), full
-        yield Case(int(F.PIDFD), _SIGCHLD, "clone"), full
+        yield Case(int(F.PIDFD), SIGCHLD, "clone"), full
     if os.getuid():
         with _lowered(resource.RLIMIT_NPROC, 1):
             many = caller._replace(nproc_exceeded=True)
@@ -177,7 +176,7 @@ def _lowered(limit: int, to: int) -> Iterator[None]:
 
 
 def _cgroups(held: contextlib.ExitStack) -> Iterator[Case]:
-    def case(about: Cgroup, fd: int, flags: int = 0, signal: int = _SIGCHLD, **more: Any) -> Case:
+    def case(about: Cgroup, fd: int, flags: int = 0, signal: int = SIGCHLD, **more: Any) -> Case:
         fields = {"cgroup": about, **more}
         return Case(int(F.INTO_CGROUP) | int(flags), signal, fields=fields, cgroup_fd=fd)
 

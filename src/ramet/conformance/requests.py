@@ -1,5 +1,6 @@
 """The requests to the kernel: every subset of the flags that can decide an errno."""
 
+import signal
 from collections.abc import Iterator
 
 from ..flags import CloneFlag as F
@@ -7,7 +8,7 @@ from ..law import Caller, evaluate, make_request
 from ..law.version import Version
 from .trial import Case
 
-_SIGCHLD = 17
+SIGCHLD = signal.SIGCHLD.value
 
 # Every flag by which two rules of bits differ. NEWUTS stands for all that need a privilege.
 DECIDING = (
@@ -18,7 +19,7 @@ OF_CLONE3 = (*DECIDING, F.CLEAR_SIGHAND)
 OF_CLONE = (*DECIDING, F.PIDFD, F.PARENT_SETTID)
 
 # Bytes that clone() takes as exit signals, invalid ones too. Every signal is blocked.
-_BYTES = (0, _SIGCHLD, 10, 64, 65, 128 | _SIGCHLD, 255)
+_BYTES = (0, SIGCHLD, 10, 64, 65, 128 | SIGCHLD, 255)
 
 # Flags that decide no errno are added, so that each is tried with each other; the second number
 # says how seldom: a new network namespace takes a thousand times as long as a new uts namespace.
@@ -36,7 +37,7 @@ _64_BITS = (1 << 64) - 1
 def of_clone3(caller: Caller, version: Version) -> Iterator[Case]:
     """Every subset, with no exit signal and with SIGCHLD."""
     for number, flags in enumerate(subsets(OF_CLONE3)):
-        for exit_signal in (0, _SIGCHLD):
+        for exit_signal in (0, SIGCHLD):
             bare = Case(flags, exit_signal)
             yield _with_riders(bare, 2 * number + bool(exit_signal), caller, version)
 

@@ -7,16 +7,15 @@ from typing import TypeAlias
 
 from ..flags import CloneFlag as F
 from ..law import Caller
-from .requests import subsets
+from ..law.conditions import DEEPEST_USER_NS
+from .requests import SIGCHLD, subsets
 from .trial import Case, Kernel
 
 Asked: TypeAlias = tuple[Case, Caller]
 Situation: TypeAlias = Callable[[Kernel], Iterator[Asked]]
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_SIGCHLD = 17
 _A_THREAD = F.VM | F.SIGHAND | F.THREAD
-_DEEPEST_USER_NS = 33
 _MS_REC_PRIVATE, _MS_BIND = 0x4000 | 0x40000, 0x1000
 
 _ASKED = (
@@ -30,7 +29,7 @@ _ASKED = (
 def _asked(caller: Caller) -> Iterator[Asked]:
     for flags in _ASKED:
         quiet = bool(flags & (F.THREAD | F.PARENT))
-        yield Case(int(flags), 0 if quiet else _SIGCHLD), caller
+        yield Case(int(flags), 0 if quiet else SIGCHLD), caller
 
 
 def _refused(caller: Caller, *flags: F) -> Iterator[Asked]:
@@ -74,9 +73,9 @@ def mapped_ids(kernel: Kernel) -> Iterator[Asked]:
 
 def deepest_user_namespace(kernel: Kernel) -> Iterator[Asked]:
     """In the deepest user namespace that there can be."""
-    if all(map_user_namespace() for _ in range(_DEEPEST_USER_NS)):
+    if all(map_user_namespace() for _ in range(DEEPEST_USER_NS)):
         kernel.look_again()
-        deep = Caller.current()._replace(user_ns_depth=_DEEPEST_USER_NS)
+        deep = Caller.current()._replace(user_ns_depth=DEEPEST_USER_NS)
         yield from _asked(deep)
 
 
@@ -94,7 +93,7 @@ def other_pids(kernel: Kernel) -> Iterator[Asked]:
     kernel.look_again()
     caller = Caller.current()
     yield from _refused(caller, _A_THREAD, _A_THREAD | F.NEWUTS, F.NEWPID, F.NEWPID | F.NEWUSER)
-    kernel.ask(Case(0, _SIGCHLD))
+    kernel.ask(Case(0, SIGCHLD))
     kernel.look_again()
     dead = Caller.current()._replace(children_init_dead=True)
     yield from _refused(dead, F(0), F.VM, F.VM | F.VFORK, F.NEWUSER, _A_THREAD, F.NEWPID)
@@ -112,7 +111,7 @@ def traced(_: Kernel) -> Iterator[Asked]:
     """A traced caller, whose tracer gets the children of CLONE_PTRACE as well."""
     caller = Caller.current()
     for flags in subsets((F.PTRACE, F.UNTRACED, F.VM, F.SIGHAND, F.THREAD, F.PARENT)):
-        for exit_signal in (0, _SIGCHLD):
+        for exit_signal in (0, SIGCHLD):
             yield Case(flags, exit_signal), caller
 
 

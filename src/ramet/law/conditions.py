@@ -18,9 +18,9 @@ _NEWUSER = CloneFlag.NEWUSER.value
 
 _VER0_BYTES, _VER2_BYTES = 64, 88
 _MOST_PID_LEVELS = 32
-_DEEPEST_USER_NS = 33
+DEEPEST_USER_NS = 33
 _DEEPEST_PID_NS = 32
-_INT_MAX = (1 << 31) - 1
+_INT_MAX = (1 << 31) - 1  # the law imports no part of the library that makes system calls
 _I386_TLS_ENTRIES = range(12, 15)
 
 _GOOD_CGROUP = Cgroup()
@@ -144,7 +144,7 @@ children_get_other_time = of_caller(lambda _, caller: caller.children_time_ns_di
 # Whether it was itself made with AUTOREAP.
 is_autoreap = of_caller(lambda _, caller: caller.autoreap)
 # Whether a further user namespace would be the 34th below the first.
-user_ns_too_deep = of_caller(lambda _, caller: caller.user_ns_depth >= _DEEPEST_USER_NS)
+user_ns_too_deep = of_caller(lambda _, caller: caller.user_ns_depth >= DEEPEST_USER_NS)
 # Whether max_user_namespaces is reached.
 user_ns_exhausted = of_caller(lambda _, caller: "user" in caller.exhausted_namespaces)
 # Whether its root directory is not that of its mount namespace.

@@ -19,16 +19,15 @@ from .machine_code import RETURN_ARGUMENT, STORE_STACK_POINTER
 from .probes import LIBC, SharedWord, ask, checked, exit_code, namespace_id, proc_stat
 from .row import NotPermitted, Row, Seen, Verdict, lacking, verdict
 from .sharing import catch, catches, signals_at_end
-from .words import child_word, own_thread_register, parent_word, thread_register
+from .words import SIGCHLD, child_word, own_thread_register, parent_word, thread_register
 
 _PARAMETERS, _WRAPPER = "The parameters", "The wrapper"
-_SIGCHLD = 17
 _PYTHON_STACK_BYTES = 256 * 1024
 _NATIVE_STACK_BYTES = 64 * 1024
 _CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220}
 
 
-def _code_of(fn: Callable[[Any], int | None], arg: object, flags: int = _SIGCHLD) -> int:
+def _code_of(fn: Callable[[Any], int | None], arg: object, flags: int = SIGCHLD) -> int:
     """The exit code of a child, a copy with a stack of its own, that runs fn(arg)."""
     return exit_code(lowlevel.clone(fn, arg, flags, lowlevel.Stack(_PYTHON_STACK_BYTES)))
 
@@ -74,7 +73,7 @@ def _shared_by(flags: int) -> list[str]:
 def _function() -> Seen:
     reader, writer = os.pipe()
     stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
-    pid = lowlevel.clone(lambda fd: len(os.read(fd, 9)), reader, _SIGCHLD, stack)
+    pid = lowlevel.clone(lambda fd: len(os.read(fd, 9)), reader, SIGCHLD, stack)
     runs = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     os.write(writer, b"three")
     code = exit_code(pid)
@@ -98,11 +97,11 @@ def _exit_code() -> Seen:
 def _argument() -> Seen:
     def received(arg: int | None) -> int:
         stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
-        return exit_code(lowlevel.clone(RETURN_ARGUMENT.load(), arg, _SIGCHLD, stack))
+        return exit_code(lowlevel.clone(RETURN_ARGUMENT.load(), arg, SIGCHLD, stack))
 
     none, number = received(None), received(99)
     data: list[str] = []
-    _code_of(lambda data: data.append("written"), data, F.VM | _SIGCHLD)
+    _code_of(lambda data: data.append("written"), data, F.VM | SIGCHLD)
     return Seen(
         without=f"no arg: native fn receives {none}",
         with_=f"arg 99: native fn receives {number}; an empty list: the child makes it {data}",
@@ -128,12 +127,12 @@ def _exit_signal() -> Seen:
 
 def _other_bytes() -> Seen:
     catch(signal.SIGUSR1)
-    kept = _raw_clone(F.CLEAR_SIGHAND | _SIGCHLD, lambda: catches(signal.SIGUSR1))
+    kept = _raw_clone(F.CLEAR_SIGHAND | SIGCHLD, lambda: catches(signal.SIGUSR1))
     try:
         reset = not ask(F.CLEAR_SIGHAND, lambda: catches(signal.SIGUSR1))
     except CloneError as error:
         raise lacking("5.5", error.strerror or "") from None
-    number, _ = signals_at_end(F.NEWTIME | _SIGCHLD)
+    number, _ = signals_at_end(F.NEWTIME | SIGCHLD)
     new_time = _new_time_namespace()
     return Seen(
         without=f"clone(): bit 32 {_acts(not kept)}; bit 7 makes exit signal {number}",
@@ -223,7 +222,7 @@ def _own_stack_pointer() -> int:
 
 def _stack_pointer(stack: lowlevel.Stack | None, flags: int) -> int:
     seen = SharedWord()
-    exit_code(lowlevel.clone(STORE_STACK_POINTER.load(), seen.address, flags | _SIGCHLD, stack))
+    exit_code(lowlevel.clone(STORE_STACK_POINTER.load(), seen.address, flags | SIGCHLD, stack))
     return seen.value
 
 
@@ -268,7 +267,7 @@ def _tls() -> Seen:
 def _ptid() -> Seen:
     word = lowlevel.TidWord(-1)
     stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
-    exit_code(lowlevel.clone(lambda _: 0, None, F.PIDFD | _SIGCHLD, stack, ptid=word))
+    exit_code(lowlevel.clone(lambda _: 0, None, F.PIDFD | SIGCHLD, stack, ptid=word))
     is_pidfd = word.value >= 0 and "pidfd" in os.readlink(f"/proc/self/fd/{word.value}")
     seen = parent_word()
     more = "; with PIDFD, clone() puts the descriptor there" if is_pidfd else ""
@@ -283,9 +282,9 @@ def _ctid() -> Seen:
 
 
 def _wrapper() -> Seen:
-    flags = F.VM | F.VFORK | _SIGCHLD
+    flags = F.VM | F.VFORK | SIGCHLD
     code, block = RETURN_ARGUMENT.load(), lowlevel.Stack(_NATIVE_STACK_BYTES)
-    bare = _raw_clone(_SIGCHLD, lambda: 7)
+    bare = _raw_clone(SIGCHLD, lambda: 7)
     libcs = exit_code(_clone_of_libc(code, block, flags, 42))
     ours = exit_code(lowlevel.clone(code, 42, flags, block))
     return Seen(
@@ -303,7 +302,7 @@ def _clone_of_libc(code: int, block: lowlevel.Stack, flags: int, arg: int) -> in
 def _service_routine() -> Seen:
     caller = os.getpid()
     wrapped = _code_of(lambda code: code, 7)
-    behind_the_call = _raw_clone(_SIGCHLD, lambda: 9 if os.getppid() == caller else 0)
+    behind_the_call = _raw_clone(SIGCHLD, lambda: 9 if os.getppid() == caller else 0)
     return Seen(
         without=f"the wrapper: the child runs fn(7) and ends with {wrapped}",
         with_="without both, the call returned 0 in the child, which continued after it "
@@ -317,8 +316,8 @@ def _laid_words() -> Seen:
     # A copied child uses a copy of the block, so the two words stay as they were written.
     ours, libcs = lowlevel.Stack(_NATIVE_STACK_BYTES), lowlevel.Stack(_NATIVE_STACK_BYTES)
     before = _top_words(ours)
-    ran = exit_code(lowlevel.clone(code, arg, _SIGCHLD, ours))
-    exit_code(_clone_of_libc(code, libcs, _SIGCHLD, arg))
+    ran = exit_code(lowlevel.clone(code, arg, SIGCHLD, ours))
+    exit_code(_clone_of_libc(code, libcs, SIGCHLD, arg))
     after, of_libc = _top_words(ours), _top_words(libcs)
     return Seen(
         without=f"before the call the block's two top words are {_words(before, code, arg)}",

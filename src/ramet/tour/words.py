@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import sys
 
 import ramet
@@ -13,7 +14,7 @@ from .probes import PATIENCE_SECONDS, SharedWord, exit_code, proc_stat
 from .row import Row, Seen, verdict
 
 _GROUP = "Tid words and registers"
-_SIGCHLD = 17
+SIGCHLD = signal.SIGCHLD.value
 _PYTHON_STACK_BYTES = 256 * 1024
 _NATIVE_STACK_BYTES = 64 * 1024
 
@@ -26,7 +27,7 @@ _UNUSED_BLOCK = ctypes.create_string_buffer(4096)
 def thread_register(tls: int | None) -> int:
     """The thread register of a child that was made with this tls, or without SETTLS."""
     seen = SharedWord()
-    flags = _SIGCHLD if tls is None else _SIGCHLD | F.SETTLS
+    flags = SIGCHLD if tls is None else SIGCHLD | F.SETTLS
     stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
     exit_code(lowlevel.clone(STORE_THREAD_REGISTER.load(), seen.address, flags, stack, tls=tls))
     return seen.value
@@ -65,7 +66,7 @@ def words_of_both(
         return os.write(writer, str(word.value).encode())
 
     stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
-    pid = lowlevel.clone(report, None, flags | _SIGCHLD, stack, ptid=ptid, ctid=ctid)
+    pid = lowlevel.clone(report, None, flags | SIGCHLD, stack, ptid=ptid, ctid=ctid)
     exit_code(pid)
     childs = os.read(reader, 32).decode()
     os.close(reader)
@@ -99,7 +100,7 @@ def parent_word() -> Seen:
 
 def _made_with_unwritable_word() -> bool:
     stack = lowlevel.Stack(_PYTHON_STACK_BYTES)
-    pid = lowlevel.clone(lambda _: 7, None, F.PARENT_SETTID | _SIGCHLD, stack, ptid=8)
+    pid = lowlevel.clone(lambda _: 7, None, F.PARENT_SETTID | SIGCHLD, stack, ptid=8)
     return exit_code(pid) == 7  # noqa: PLR2004 - what its function returned
 
 
@@ -135,7 +136,7 @@ def _cleared_word() -> Seen:
 def _native_child(code: int, arg: int, flags: int, word: int | lowlevel.TidWord) -> int:
     tls = ctypes.addressof(_UNUSED_BLOCK)
     stack = lowlevel.Stack(_NATIVE_STACK_BYTES)
-    return lowlevel.clone(code, arg, flags | F.SETTLS | _SIGCHLD, stack, tls=tls, ctid=word)
+    return lowlevel.clone(code, arg, flags | F.SETTLS | SIGCHLD, stack, tls=tls, ctid=word)
 
 
 def _word_after_end(flags: int) -> int:
