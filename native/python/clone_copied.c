@@ -149,7 +149,7 @@ bool core_may_copy(void)
 {
     if (PyInterpreterState_Get() == PyInterpreterState_Main())
         return true;
-    PyErr_SetString(PyExc_RuntimeError, "a copy of the memory has the main interpreter only: make it from there");
+    PyErr_SetString(PyExc_RuntimeError, "invalid clone call: a copy of the memory has the main interpreter only; make it from there");
     return false;
 }
 

@@ -176,9 +176,9 @@ bool core_has_room_for_child(void)
     if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it is on another one */
         return true;
     PyErr_Format(PyExc_ValueError,
-                 "the child runs on this thread's stack, which has %zu bytes left: it needs at least %d. Make the thread "
-                 "with a larger threading.stack_size()",
-                 (size_t)(here - lowest), LEAST_STACK_BYTES);
+                 "invalid stack: expected at least %d bytes left on this thread's, on which the child runs, got %zu; make the "
+                 "thread with a larger threading.stack_size()",
+                 LEAST_STACK_BYTES, (size_t)(here - lowest));
     return false;
 }
 

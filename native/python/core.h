@@ -90,6 +90,12 @@ PyObject *core_raise_errno(long negative_errno);
 /* The same where a child needs a helper that cannot be made: its name stands where a file's would. */
 PyObject *core_raise_no_helper(long negative_errno, const char *helper);
 
+/* Raises that exception for an argument or a field: what was expected of it, and what it is. Returns NULL. */
+PyObject *core_raise_invalid(PyObject *error, const char *what, const char *expected, PyObject *got);
+
+/* False with an exception set for an object that is no C int. */
+bool core_read_int(const char *what, PyObject *object, int *value);
+
 /* A timeout in seconds (a number or None) as nanoseconds, -1 for None. -2 with an exception set when it is none. */
 int64_t core_timeout(PyObject *seconds);
 

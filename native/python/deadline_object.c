@@ -46,9 +46,7 @@ static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
     if (timeout == -2)
         return NULL;
     if (self->watches || self->maker != getpid())
-        return PyErr_Format(PyExc_ValueError, "%s",
-                            self->watches ? "invalid DeadlineThread: expected one that has no child yet; make one for each child"
-                                          : "invalid DeadlineThread: expected one of this process, got one that a fork() has copied; make one here");
+        return core_raise_invalid(PyExc_ValueError, "DeadlineThread", "a new one of this process, without a child", (PyObject *)self);
     int pidfd = core_handle_copied_pidfd(child);
     if (pidfd < 0)
         return core_raise_errno(pidfd);

@@ -21,7 +21,7 @@ PyObject *core_do_steps(PyObject *module, PyObject *object)
     int failed_step, error;
     (void)module;
     if (!PyObject_TypeCheck(object, &Plan_Type))
-        return PyErr_Format(PyExc_TypeError, "a Plan, not %.100s", Py_TYPE(object)->tp_name);
+        return core_raise_invalid(PyExc_TypeError, "plan", "a Plan", object);
     if (!core_do_plan(((PlanObject *)object)->plan, &failed_step, &error))
         return PyErr_NoMemory();
     return Py_BuildValue("ii", failed_step, error);

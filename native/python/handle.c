@@ -229,7 +229,7 @@ PyObject *core_know_exit_status(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O:know_exit_status", &PyType_Type, &kind, &slot))
         return NULL;
     if (Py_TYPE(slot)->tp_descr_set == NULL)
-        return PyErr_Format(PyExc_TypeError, "this is no slot");
+        return core_raise_invalid(PyExc_TypeError, "slot", "the descriptor of a slot", slot);
     exit_status = (PyTypeObject *)Py_NewRef(kind);
     end_slot = Py_NewRef(slot);
     Py_RETURN_NONE;

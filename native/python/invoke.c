@@ -42,7 +42,8 @@ static int code_of_value(PyObject *value)
         return 0;
     if (PyLong_Check(value))
         return (int)(PyLong_AsUnsignedLongMask(value) & 0xff);
-    PyErr_Format(PyExc_TypeError, "a task's function returns its exit code, an int, not %.100s", Py_TYPE(value)->tp_name);
+    PyErr_Format(PyExc_TypeError, "invalid return value of the task's function: expected its exit code, an int or None, got %.100s",
+                 Py_TYPE(value)->tp_name);
     return core_code_of_failure();
 }
 

@@ -76,7 +76,7 @@ static void know_namespaces(void)
 static MappingObject *made(PyTypeObject *type, size_t size, PyObject *trusted)
 {
     if (trusted != Py_None && !PyBool_Check(trusted))
-        return (MappingObject *)PyErr_Format(PyExc_TypeError, "trusted is True, False or None, not %R", trusted);
+        return (MappingObject *)core_raise_invalid(PyExc_TypeError, "trusted", "True, False or None", trusted);
     MappingObject *self = (MappingObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -118,7 +118,7 @@ static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n$O:Mapping", names, &size, &trusted))
         return NULL;
     if (size < 0 || (size > 0 && size < DATA_AT))
-        return PyErr_Format(PyExc_ValueError, "a mapping of %zd bytes", size);
+        return PyErr_Format(PyExc_ValueError, "invalid size: expected 0 or at least %d bytes, got %zd", DATA_AT, size);
     return (PyObject *)made(type, (size_t)size, trusted);
 }
 
@@ -433,7 +433,8 @@ static PyObject *decoded(uint64_t type, const char *bytes, Py_ssize_t length)
         memcpy(&number, bytes, sizeof number);
         return PyFloat_FromDouble(number);
     }
-    return PyErr_Format(PyExc_ValueError, "there is no plain value of type %llu", (unsigned long long)type);
+    return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of a known type, got type %llu of %zd bytes",
+                        (unsigned long long)type, length);
 }
 
 PyObject *core_mapping_plain(const MappingObject *self)
@@ -442,7 +443,8 @@ PyObject *core_mapping_plain(const MappingObject *self)
     if (self->epoch != ramet_epoch() || header.kind != LAYOUT_PLAIN)
         return NULL;
     if (header.length > MOST_PLAIN_BYTES || header.length > self->size - DATA_AT)
-        return PyErr_Format(PyExc_ValueError, "no plain value is as long as that");
+        return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of at most %zd bytes, got %llu", MOST_PLAIN_BYTES,
+                            (unsigned long long)header.length);
     PyObject *copy = PyBytes_FromStringAndSize((const char *)self->start + DATA_AT, (Py_ssize_t)header.length);
     if (copy == NULL || header.type == 'b')
         return copy;

@@ -131,7 +131,7 @@ static bool find_operation(PyObject *name, enum ramet_operation *operation)
             *operation = (enum ramet_operation)i;
             return true;
         }
-    PyErr_Format(PyExc_ValueError, "a plan has no step %R", name);
+    core_raise_invalid(PyExc_ValueError, "step", "a name of steps.def", name);
     return false;
 }
 
@@ -139,7 +139,8 @@ static bool lay_step(struct layout *layout, PyObject *tuple, struct ramet_step *
 {
     if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > 1 + RAMET_MOST_OPERANDS ||
         !PyUnicode_Check(PyTuple_GET_ITEM(tuple, 0))) {
-        PyErr_Format(PyExc_TypeError, "a step is a tuple of a name and up to %d operands", RAMET_MOST_OPERANDS);
+        PyErr_Format(PyExc_TypeError, "invalid step: expected a tuple of a name and up to %d operands, got %R", RAMET_MOST_OPERANDS,
+                     tuple);
         return false;
     }
     *step = (struct ramet_step){0};
@@ -201,7 +202,7 @@ static char *laid_out(struct layout *layout, PyObject *steps)
     if (layout->base == NULL)
         PyErr_NoMemory();
     else if (lay_plan(layout, steps) && layout->used > layout->size)
-        PyErr_SetString(PyExc_ValueError, "a buffer of the plan has grown while it was read");
+        PyErr_SetString(PyExc_ValueError, "invalid plan: expected buffers of one size, got one that has grown while it was read; change none meanwhile");
     if (!PyErr_Occurred())
         return layout->base;
     free(layout->base);

@@ -16,7 +16,8 @@ static struct ramet_probe *trial_in(const Py_buffer *page, Py_ssize_t offset)
 {
     if (page->len < (Py_ssize_t)sizeof(struct ramet_probe) || offset < 0 || offset % (Py_ssize_t)sizeof(int) != 0 ||
         offset > page->len - (Py_ssize_t)sizeof(struct ramet_probe)) {
-        PyErr_SetString(PyExc_ValueError, "no room for a trial at this offset");
+        PyErr_Format(PyExc_ValueError, "invalid offset: expected a multiple of %zu with %zu bytes behind it, got %zd of %zd", sizeof(int),
+                     sizeof(struct ramet_probe), offset, page->len);
         return NULL;
     }
     return (struct ramet_probe *)((char *)page->buf + offset);
@@ -51,7 +52,7 @@ static bool read_structure(PyObject *args, Py_ssize_t size, bool legacy, char **
     if (PyLong_Check(args)) {
         *structure = PyLong_AsVoidPtr(args);
         if (legacy)
-            PyErr_SetString(PyExc_ValueError, "clone() takes no structure by address");
+            core_raise_invalid(PyExc_ValueError, "args", "the structure as bytes, as clone() takes no address", args);
         return !PyErr_Occurred();
     }
     char *bytes;

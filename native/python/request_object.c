@@ -11,7 +11,7 @@ typedef struct {
 bool core_read_request(struct core_request *request, PyObject *object)
 {
     if (!Py_IS_TYPE(object, &Request_Type)) {
-        PyErr_Format(PyExc_TypeError, "expected a Request, got %.100s", Py_TYPE(object)->tp_name);
+        core_raise_invalid(PyExc_TypeError, "request", "a Request", object);
         return false;
     }
     *request = ((RequestObject *)object)->request;

@@ -28,11 +28,11 @@ static bool prepare_subinterpreter(SharedTaskObject *task, PyObject *code, PyObj
 {
     /* Interpreters are made in threads without the GIL, which would die at any point together with the child that made them. */
     if (ramet_epoch() != 0 && !ramet_owns_memory()) {
-        PyErr_SetString(PyExc_RuntimeError, "a child in shared memory makes no interpreters: its caller can");
+        PyErr_SetString(PyExc_RuntimeError, "invalid clone call: a child in shared memory makes no interpreters; make the child from its caller");
         return false;
     }
     if (!PyBytes_Check(code)) {
-        PyErr_Format(PyExc_TypeError, "invalid fn: expected the code of a subinterpreter as bytes, got %.100s", Py_TYPE(code)->tp_name);
+        core_raise_invalid(PyExc_TypeError, "fn", "the code of a subinterpreter as bytes", code);
         return false;
     }
     task->own_interpreter = true;

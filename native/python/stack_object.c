@@ -9,14 +9,22 @@
 static PyObject *stack_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"size", NULL};
-    Py_ssize_t size;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Stack", names, &size))
+    PyObject *given;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Stack", names, &given))
         return NULL;
+    if (!PyIndex_Check(given))
+        return core_raise_invalid(PyExc_TypeError, "size", "a number of bytes", given);
+    Py_ssize_t size = PyNumber_AsSsize_t(given, PyExc_OverflowError);
+    if (size == -1 && PyErr_Occurred())
+        return PyErr_ExceptionMatches(PyExc_OverflowError)
+                   ? core_raise_invalid(PyExc_OverflowError, "size", "a number of bytes", given)
+                   : NULL;
     long least = sysconf(_SC_MINSIGSTKSZ);
     if (least < MINSIGSTKSZ)
         least = MINSIGSTKSZ;
     if (size < least)
-        return PyErr_Format(PyExc_ValueError, "a stack of %zd bytes is too small: one signal frame needs %ld", size, least);
+        return PyErr_Format(PyExc_ValueError, "invalid size: expected at least %ld bytes, which one signal frame needs, got %zd",
+                            least, size);
     StackObject *self = (StackObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;

@@ -6,8 +6,10 @@
 static PyObject *word_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"value", NULL};
+    PyObject *given = NULL;
     int value = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|i:TidWord", names, &value))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:TidWord", names, &given) ||
+        (given != NULL && !core_read_int("value", given, &value)))
         return NULL;
     TidWordObject *self = (TidWordObject *)type->tp_alloc(type, 0);
     if (self == NULL)

@@ -19,10 +19,13 @@ int64_t core_timeout(PyObject *seconds)
     if (seconds == Py_None)
         return -1;
     double value = PyFloat_AsDouble(seconds);
-    if (value == -1.0 && PyErr_Occurred())
+    if (value == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            core_raise_invalid(PyExc_TypeError, "timeout", "seconds or None", seconds);
         return -2;
+    }
     if (isnan(value) || value < 0) {
-        PyErr_SetString(PyExc_ValueError, isnan(value) ? "timeout is not a number" : "timeout is negative");
+        core_raise_invalid(PyExc_ValueError, "timeout", "0 seconds or more", seconds);
         return -2;
     }
     return value > LONGEST_SECONDS ? -1 : (int64_t)(value * NANOSECONDS);

@@ -318,5 +318,5 @@ def test_a_subinterpreter_is_told_that_a_copy_has_the_main_one_only() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IN_A_SUBINTERPRETER], capture_output=True, text=True, check=True
     )
-    told = "a copy of the memory has the main interpreter only: make it from there\n"
+    told = "invalid clone call: a copy of the memory has the main interpreter only; make it from there\n"
     assert done.stdout == 3 * told + "7\n"
