@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from .. import _core
 from .._core import Plan
-from .._kernel.clone_bits import FILES, NEWPID, VFORK, VM
+from .._kernel.clone_bits import FILES, NEWPID, VFORK
 from .._kernel.descriptors import Descriptors
 from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
@@ -17,9 +17,8 @@ from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.step_makers import Setup
 from .._setup.step_reasons import likely_reason
 from .._setup.steps import steps_of
-from .._setup.validate import ValidatedOptions, validate
+from .._setup.validate import validate
 from ..errors import SpawnError, spawn_error
-from ..flags import CloneFlag
 
 T = TypeVar("T")
 
@@ -37,7 +36,7 @@ class FunctionSetup:
         warn_of_kept_groups(options)
         # Unlike a program's, they are what the function was written for.
         validated = {"close_fds": False, "restore_signals": False, **validated}
-        _refuse_conflicts(validated, flags)
+        refuse_conflicts(validated, flags, of_function=True)
         self._held = Descriptors()
         joined, pid_namespace = joined_namespaces(validated, self._held)
         if pid_namespace >= 0 and not for_its_children:
@@ -96,20 +95,3 @@ class _Prepared(Generic[T]):
             self.failed_step = FailedStep(failed, number)
             raise self._setup.failure(failed, number)
         return self._fn(*args)
-
-
-def _refuse_conflicts(validated: ValidatedOptions, flags: int) -> None:
-    refuse_conflicts(validated, flags)
-    if flags & FILES and Moves(validated):
-        raise ValueError(
-            f"invalid descriptors with {CloneFlag.FILES}: the table is the caller's too; move them there"
-        )
-    if "oom_score_adj" in validated and flags & VM and not flags & VFORK:
-        raise ValueError(
-            f"invalid oom_score_adj with {CloneFlag.VM}: it is the caller's, as the memory is; set it "
-            "there, or use vfork(), whose child has its own"
-        )
-    if flags & VM and "pdeathsig" in validated:
-        raise ValueError(
-            f"invalid pdeathsig with {CloneFlag.VM}: such a child always ends with its caller; leave it out"
-        )

@@ -36,7 +36,7 @@ from .._setup.joined_namespaces import joined_namespaces
 from .._setup.login_groups import warn_of_kept_groups
 from .._setup.options import Options
 from .._setup.rows import OPTIONS
-from .._setup.step_makers import MAPS_GATE, START_GATE, Setup
+from .._setup.step_makers import MAPS_GATE, START_GATE, Setup, parent_death
 from .._setup.step_reasons import likely_reason, why_not_executed
 from .._setup.steps import steps_of
 from .._setup.validate import ValidatedOptions, validate
@@ -61,10 +61,8 @@ _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemenco
 # The errnos of execve for a name in no directory of PATH; EACCES if one may not be searched.
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
 _OTHER_FILES = frozenset({"root", "namespaces"})
-_HELD_TO_PARENT = frozenset({"die_with_parent", "pdeathsig"})
-
-# Options for which a command opens descriptors.
-_HELD = frozenset({"cgroup", "namespaces"})
+_PARENT_DEATH = frozenset(row.name for row in OPTIONS.values() if parent_death in row.steps)
+_OPENS = frozenset(row.name for row in OPTIONS.values() if row.opens)
 
 
 class Command:
@@ -107,7 +105,7 @@ class Command:
         made = None if kept_as is None else _made_before.get(kept_as)
         if made is None:
             validated = validate(options, OPTIONS)
-            self._held = None if _HELD.isdisjoint(validated) else Descriptors()
+            self._held = None if _OPENS.isdisjoint(validated) else Descriptors()
             self._made = _Made(validated, self._held)
             if kept_as is not None:
                 if len(_made_before) >= _MOST_KEPT:
@@ -225,10 +223,9 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
     made = command._made
     if made.is_guided():
         patience = None
-    elif made.manner.has_own_score and not _HELD_TO_PARENT.isdisjoint(made.validated):
-        command.launch(
-            child
-        )  # a parent-death signal would come at the end of the helper that sets the score
+    elif made.manner.has_own_score and not _PARENT_DEATH.isdisjoint(made.validated):
+        # A parent-death signal would come at the end of the helper that sets the score.
+        command.launch(child)
         return None
     begun = launching.launch_beside(made.wanted, command._plan, made.manner, child, patience)
     if isinstance(begun, launching.Underway):
@@ -372,7 +369,7 @@ class _Made:
 
 # Preparing the setup takes most of the time of making a command, and many programs have the same options:
 # so it is cached by these.
-_OF_THE_PROGRAM = frozenset({"executable", "arg0", "env"})
+_OF_EXEC = frozenset(row.name for row in OPTIONS.values() if row.of_exec)
 _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}
@@ -385,12 +382,12 @@ def _plainly_made() -> _Made:
 
 def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The options that concern the program, and all others."""
-    if _OF_THE_PROGRAM.isdisjoint(options):
+    if _OF_EXEC.isdisjoint(options):
         return {}, options
     program: dict[str, Any] = {}
     around: dict[str, Any] = {}
     for name, value in options.items():
-        (program if name in _OF_THE_PROGRAM else around)[name] = value
+        (program if name in _OF_EXEC else around)[name] = value
     return program, around
 
 
@@ -403,15 +400,13 @@ def _checked_flags(validated: ValidatedOptions) -> int:
     if flags & LOW_LEVEL:
         raise ValueError(f"invalid flags: {CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
     refuse_conflicts(validated, flags)
-    if flags & PARENT and not validated.get("start", True):
-        raise ValueError(
-            f"start=False cannot be combined with {CloneFlag.PARENT}: it would not end with the caller"
-        )
     if (
         validated.get("die_with_parent")
         and validated.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL
     ):
-        raise ValueError("die_with_parent=True sends SIGKILL: give no other pdeathsig")
+        raise ValueError(
+            "invalid pdeathsig with die_with_parent, which sends SIGKILL: leave one of them out"
+        )
     return flags
 
 

@@ -40,11 +40,14 @@ class Option(NamedTuple):
     """An option.
 
     ``group``: the heading under which it stands. ``text``: what it does, in one sentence.
-    ``needs``: what it needs, in words. ``callers_with``: the flag with which it would change the
-    caller, and why. ``own_with``: the flag without which it would, and the kind of namespace that
-    the child can join instead. ``why``: by a step's name and errno, why it is likely to have failed.
-    ``replaces``: what does the same in a preexec_fn. ``of_programs``: functions do not take it.
-    ``may_change``: the same value may mean another thing later.
+    ``needs``: what it needs, in words. ``nothing``: the value that asks for nothing.
+    ``callers_with``: the flag with which it would change the caller, and why. ``functions_with``: the
+    same for the child of a function, and a flag with which it would not. ``own_with``: the flag
+    without which it would, and the kind of namespace that the child can join instead. ``why``: by a
+    step's name and errno, why it is likely to have failed. ``replaces``: what does the same in a
+    preexec_fn. ``of_programs``: functions do not take it. ``of_exec``: it is about the program, not
+    about the task that runs it. ``may_change``: the same value may mean another thing later.
+    ``opens``: a command opens descriptors for it, and keeps them.
     """
 
     name: str
@@ -55,12 +58,16 @@ class Option(NamedTuple):
     steps: tuple[Step, ...] = ()
     needs: str = ""
     callers_with: tuple[F, str] | None = None
+    functions_with: tuple[F, str, F] | None = None
+    nothing: object = False
     own_with: tuple[F, str] | None = None
     why: Mapping[str, str] = {}
     shell: tuple[Shell, ...] = ()
     replaces: str = ""
     of_programs: bool = False
+    of_exec: bool = False
     may_change: bool = False
+    opens: bool = False
 
     def conditions(self) -> list[str]:
         """Everything that it needs, in words."""
@@ -82,6 +89,10 @@ FILES = "Descriptors"
 SESSIONS = "Session and signals"
 
 _CALLERS = "it is the caller's as well; set it there"
+_TABLE = (F.FILES, "the descriptor table is the caller's too; change it there", F(0))
+_MEMORY = (
+    "it is the caller's, as the memory is; set it there, or use vfork(), whose child has its own"
+)
 _PROCESS = "it is the whole process's; set it there"
 _IN_OWNER = "it needs {} in the user namespace that owns it"
 _SETPCAP = "it needs CAP_SETPCAP"
@@ -90,15 +101,16 @@ _MOVED = (makers.own_files, makers.descriptors)
 _SETSID = call(SESSION, "setsid", lambda _: ("SETSID",))
 
 _ROWS = (
-    Option("stdin", checks.target, FILES, "Standard input.", "dup3(2)", _MOVED,
+    Option("stdin", checks.target, FILES, "Standard input.", "dup3(2)", _MOVED, functions_with=_TABLE,
         shell=(Shell("--stdin", "FILE", reader="file to read", own_way=True),)),
-    Option("stdout", checks.target, FILES, "Standard output.", "dup3(2)", _MOVED,
+    Option("stdout", checks.target, FILES, "Standard output.", "dup3(2)", _MOVED, functions_with=_TABLE,
         shell=(Shell("--stdout", "FILE", "'append:FILE' adds to it, 'fd:N' is descriptor N of the caller",
                 reader="file to write", own_way=True),)),
-    Option("stderr", checks.target, FILES, "Standard error.", "dup3(2)", _MOVED,
+    Option("stderr", checks.target, FILES, "Standard error.", "dup3(2)", _MOVED, functions_with=_TABLE,
         shell=(Shell("--stderr", "FILE", "as --stdout", reader="file to write", own_way=True),)),
     Option("fds", checks.targets, FILES,
         "What each descriptor of the child shall be: any renumbering, cycles included.", "dup3(2)", _MOVED,
+        functions_with=_TABLE,
         why={"dup3 EBADF": "the descriptor is not open, or above RLIMIT_NOFILE",
             "fcntl EBADF": "the descriptor is not open",
             "fcntl EMFILE": "no number is free below RLIMIT_NOFILE",
@@ -107,10 +119,11 @@ _ROWS = (
                 "Descriptor N.", "descriptor and file", repeated=True, own_way=True),),
         replaces="os.dup2"),
     Option("pass_fds", checks.descriptors, FILES, "Descriptors that stay open under their number.",
-        "fcntl(2)", _MOVED),
+        "fcntl(2)", _MOVED, functions_with=_TABLE),
     Option("close_fds", checks.flag, FILES,
         "Whether all others above 2 are closed: True for a program, False for a function.",
-        "close_range(2)", _MOVED, shell=(Shell("--close-fds", text="Close all others above 2."),)),
+        "close_range(2)", _MOVED, functions_with=_TABLE,
+        shell=(Shell("--close-fds", text="Close all others above 2."),)),
     Option("cwd", checks.path, WHERE, "The working directory, within the root.", "chdir(2)",
         (makers.chdir,), callers_with=(F.FS, _CALLERS),
         why={"chdir ENOENT": "no such directory, as seen from the child's root"},
@@ -126,10 +139,10 @@ _ROWS = (
     Option("env", checks.environment, WHERE, "The environment; None is the caller's.", "environ(7)",
         shell=(Shell("--env", "NAME=VALUE", text="Set it.", reader="assignment", repeated=True,
                 own_way=True), Shell("--unset-env", "NAME", text="Unset it.", repeated=True, own_way=True),
-            Shell("--clear-env", text="Begin with an empty environment.", own_way=True)), of_programs=True,
-        may_change=True),
+            Shell("--clear-env", text="Begin with an empty environment.", own_way=True)),
+        of_programs=True, of_exec=True, may_change=True),
     Option("arg0", checks.path, WHERE, "What the program is told as its name.", "execve(2)",
-        shell=(Shell("--arg0", "NAME"),), of_programs=True, may_change=True),
+        shell=(Shell("--arg0", "NAME"),), of_programs=True, of_exec=True, may_change=True),
     Option("executable", checks.path, WHERE, "The file to run instead of argv's first word.", "execve(2)",
         why={"execve ENOENT": "no such program, or the interpreter of its first line is missing",
             "execve EACCES": (
@@ -142,7 +155,7 @@ _ROWS = (
             "execve ELOOP": "symbolic links, or interpreters, lead to each other",
             "execve EPERM": "a filter or a security module forbids it",
             "execve EINVAL": "its file names more than one interpreter"},
-        shell=(Shell("--executable", "FILE"),), of_programs=True, may_change=True),
+        shell=(Shell("--executable", "FILE"),), of_programs=True, of_exec=True, may_change=True),
     Option("start_new_session", checks.flag, SESSIONS, "Whether it leads a new session.", "setsid(2)",
         (_SETSID,), callers_with=(F.THREAD, _PROCESS),
         why={"setsid EPERM": "the child leads a process group already"},
@@ -184,6 +197,7 @@ _ROWS = (
         "The signal that it gets when the thread that made it ends; an exec of a program with "
         "set-user-ID, set-group-ID or capabilities clears it.", "PR_SET_PDEATHSIG(2const)",
         (makers.parent_death,),
+        functions_with=(F.VM, "such a child always ends with its caller; leave it out", F(0)),
         shell=(Shell("--pdeathsig", "SIG", text="The signal that it gets when ramet ends."),),
         replaces="prctl's PR_SET_PDEATHSIG"),
     Option("die_with_parent", checks.flag, SESSIONS,
@@ -284,6 +298,7 @@ _ROWS = (
     Option("oom_score_adj", number(-1000, 1000), LIMIT,
         "When it is killed for want of memory: -1000 is never, 1000 first.", "proc_pid_oom_score_adj(5)",
         (makers.oom_score_adj,), needs="CAP_SYS_RESOURCE to lower it", callers_with=(F.THREAD, _PROCESS),
+        functions_with=(F.VM, _MEMORY, F.VFORK),
         why={"write oom_score_adj EACCES": "lowering it needs CAP_SYS_RESOURCE"},
         shell=(Shell("--oom-score-adj", "N"),)),
     Option("timer_slack_ns", number(1, (1 << 63) - 1), LIMIT,
@@ -302,7 +317,7 @@ _ROWS = (
         (makers.cgroup,), needs="Linux 5.7, or the child moves itself",
         why={"write cgroup.procs EACCES": "the directory's file may not be written by this user",
             "write cgroup.procs ENOENT": "the directory is no cgroup, or has been removed"},
-        shell=(Shell("--cgroup", "DIR"),), of_programs=True, may_change=True),
+        shell=(Shell("--cgroup", "DIR"),), of_programs=True, may_change=True, opens=True),
     Option("flags", checks.flags, SPACES,
         "Clone flags, whose low bits may hold the exit signal, which an exec makes SIGCHLD.", "clone(2)",
         shell=(Shell("--new", "KIND,...", "user, pid, net, mnt, uts, ipc, cgroup, time", "New namespaces.",
@@ -341,14 +356,16 @@ _ROWS = (
             "setns ESRCH": "the process whose namespace it is has ended"},
         shell=(Shell("--join", "KIND=WHICH", "net=/run/netns/a, pid=4711",
                 "An existing namespace by path or pid.", repeated=True),), replaces="os.setns",
-        may_change=True),
+        may_change=True, opens=True),
     Option("set_tid", checks.pids, SPACES, "Its pids, the innermost namespace's first.", "clone(2)",
         needs="Linux 5.5; CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE", shell=(Shell("--set-tid", "PID,..."),),
         of_programs=True, may_change=True),
     Option("start", checks.flag, SPACES,
         "False for a child that is complete but waits before its program until start(): nobody is "
         "suspended meanwhile, a wait without a timeout is refused, and it ends with a caller that ends "
-        "or execs.", "futex(2)", (makers.last_gate,), of_programs=True),
+        "or execs.", "futex(2)", (makers.last_gate,), nothing=True,
+        callers_with=(F.PARENT, "the child would not end with the caller; leave one of them out"),
+        of_programs=True),
 )  # fmt: skip
 
 OPTIONS = {row.name: row for row in _ROWS}

@@ -464,6 +464,6 @@ def test_a_caller_may_change_its_user_beside_such_a_child(
 
 def test_two_signals_for_one_place(nothing_left: object) -> None:
     """die_with_parent is a SIGKILL: another pdeathsig beside it is refused."""
-    with pytest.raises(ValueError, match="give no other pdeathsig"):
+    with pytest.raises(ValueError, match="invalid pdeathsig with die_with_parent"):
         Command(["true"], die_with_parent=True, pdeathsig="TERM")
     Command(["true"], die_with_parent=True, pdeathsig="KILL")
