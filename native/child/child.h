@@ -88,9 +88,6 @@ long ramet_make_task_twice(const struct ramet_request *request);
 
 #define RAMET_FN_AND_ARG_BYTES (2 * sizeof(uintptr_t))
 
-/* Puts fn and arg where a child that begins at `top` finds them; returns its first stack pointer. */
-uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg);
-
 /* The kernel's signal set: one bit a signal, bit 0 is signal 1. */
 typedef uint64_t ramet_sigset;
 

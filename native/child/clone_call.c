@@ -3,7 +3,8 @@
 
 #include <linux/sched.h>
 
-uintptr_t ramet_push_fn_and_arg(uintptr_t top, void *fn, void *arg)
+/* Where a child that begins at `top` finds them; returns its first stack pointer. */
+static uintptr_t push_fn_and_arg(uintptr_t top, void *fn, void *arg)
 {
     void **words = (void **)(top - RAMET_FN_AND_ARG_BYTES);
     words[0] = fn;
@@ -42,7 +43,7 @@ static long by_clone(const struct ramet_clone_args *args, const struct ramet_ent
 {
     uintptr_t stack = (uintptr_t)(args->stack + args->stack_size);
     if (stack != 0)
-        stack = ramet_push_fn_and_arg(stack, entry->fn, entry->arg);
+        stack = push_fn_and_arg(stack, entry->fn, entry->arg);
     return ramet_clone_call(legacy_flags(args), (void *)stack, legacy_ptid(args), (int *)args->child_tid,
                             (unsigned long)args->tls, entry);
 }
@@ -60,7 +61,7 @@ static long by_clone3(const struct ramet_request *request, const struct ramet_en
     struct ramet_clone_args args;
     copy(&args, &request->args);
     if (args.stack != 0 && args.stack_size > RAMET_FN_AND_ARG_BYTES) {
-        ramet_push_fn_and_arg((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
+        push_fn_and_arg((uintptr_t)(args.stack + args.stack_size), entry->fn, entry->arg);
         args.stack_size -= RAMET_FN_AND_ARG_BYTES;
     }
     return ramet_clone3_call(&args, request->size, entry);

@@ -39,12 +39,6 @@ struct ramet_stack *ramet_stack_new(size_t size)
     return stack;
 }
 
-struct ramet_stack *ramet_stack_hold(struct ramet_stack *stack)
-{
-    __atomic_add_fetch(&stack->holders, 1, __ATOMIC_RELAXED);
-    return stack;
-}
-
 void ramet_stack_release(struct ramet_stack *stack)
 {
     if (!last_of(&stack->holders))
@@ -55,7 +49,7 @@ void ramet_stack_release(struct ramet_stack *stack)
 
 void ramet_stack_occupy(struct ramet_stack *stack)
 {
-    ramet_stack_hold(stack);
+    __atomic_add_fetch(&stack->holders, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&stack->word, -1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&stack->users, 1, __ATOMIC_ACQ_REL);
 }

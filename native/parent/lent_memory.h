@@ -24,7 +24,6 @@ struct ramet_word {
 
 /* A mapping of `size` bytes, rounded up to whole pages, with a guard page below. NULL with errno set. */
 struct ramet_stack *ramet_stack_new(size_t size);
-struct ramet_stack *ramet_stack_hold(struct ramet_stack *stack);
 void ramet_stack_release(struct ramet_stack *stack);
 
 /* A task begins to use the stack; what lent the stack calls leave(). Both change the holds, too. */

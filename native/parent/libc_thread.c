@@ -121,6 +121,22 @@ bool ramet_thread_has_ended(uintptr_t thread)
     return word != NULL && __atomic_load_n(word, __ATOMIC_ACQUIRE) == 0;
 }
 
+bool ramet_stack_bounds(uintptr_t *lowest, uintptr_t *highest)
+{
+    pthread_attr_t attr;
+    void *base;
+    size_t size, guard;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return false;
+    bool known = pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0;
+    if (known) {
+        *lowest = (uintptr_t)base + guard;
+        *highest = (uintptr_t)base + size;
+    }
+    pthread_attr_destroy(&attr);
+    return known;
+}
+
 void *ramet_robust_list(size_t *length)
 {
     void *head = NULL;

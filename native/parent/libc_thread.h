@@ -26,6 +26,9 @@ bool ramet_thread_has_ended(uintptr_t thread);
 /* The address of that word; 0 where it is not known. */
 uintptr_t ramet_cleartid_word_of(uintptr_t thread);
 
+/* The bounds of the calling thread's stack, without its guard; false, and they stay as they are, where libc does not tell. */
+bool ramet_stack_bounds(uintptr_t *lowest, uintptr_t *highest);
+
 /* The head of the calling thread's list of robust mutexes, NULL where there is none. */
 void *ramet_robust_list(size_t *length);
 

@@ -7,6 +7,7 @@
 #include "epoch.h"
 #include "futex.h"
 #include "host_deadline.h"
+#include "libc_thread.h"
 #include "watched_children.h"
 #include "nested_hosts.h"
 #include "host_pool.h"
@@ -20,16 +21,11 @@
  */
 static void tell_bounds(PyThreadState *state)
 {
-    pthread_attr_t attr;
-    void *base;
-    size_t size, guard;
-    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+    uintptr_t lowest, highest;
+    if (!ramet_stack_bounds(&lowest, &highest))
         return;
-    if (pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0) {
-        const struct ramet_stack own = {.base = (uintptr_t)base + guard, .size = size - guard};
-        core_set_stack_bounds(state, &own);
-    }
-    pthread_attr_destroy(&attr);
+    const struct ramet_stack own = {.base = lowest, .size = highest - lowest};
+    core_set_stack_bounds(state, &own);
 }
 
 /* In the recovering thread's state: tracemalloc needs one. */

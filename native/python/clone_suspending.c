@@ -7,7 +7,6 @@
 #include "clone_ways.h"
 
 #include <linux/sched.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,28 +149,13 @@ static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject
         core_delete_state(call->state);
 }
 
-/* The bounds of the calling thread's stack; 0 for the main thread's, which grows. */
-static void measure_stack(uintptr_t *lowest, uintptr_t *highest)
-{
-    pthread_attr_t attr;
-    void *base;
-    size_t size, guard;
-    if (core_is_main_thread() || pthread_getattr_np(pthread_self(), &attr) != 0)
-        return;
-    if (pthread_attr_getstack(&attr, &base, &size) == 0 && pthread_attr_getguardsize(&attr, &guard) == 0) {
-        *lowest = (uintptr_t)base + guard;
-        *highest = (uintptr_t)base + size;
-    }
-    pthread_attr_destroy(&attr);
-}
-
 bool core_has_room_for_child(void)
 {
-    static _Thread_local uintptr_t lowest, highest;
+    static _Thread_local uintptr_t lowest, highest; /* 0 for the main thread's, which grows */
     static _Thread_local bool measured;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    if (!measured)
-        measure_stack(&lowest, &highest);
+    if (!measured && !core_is_main_thread())
+        ramet_stack_bounds(&lowest, &highest);
     measured = true;
     if (here < lowest || here >= highest || here - lowest >= LEAST_STACK_BYTES) /* it is on another one */
         return true;

@@ -3,20 +3,13 @@
 
 #include "kernel_features.h"
 
-PyObject *core_has_clear_sighand(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    return PyBool_FromLong(ramet_has_clear_sighand());
-}
+#define HAS(feature) \
+    PyObject *core_has_##feature(PyObject *module, PyObject *unused) \
+    { \
+        (void)module, (void)unused; \
+        return PyBool_FromLong(ramet_has_##feature()); \
+    }
 
-PyObject *core_has_close_range(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    return PyBool_FromLong(ramet_has_close_range());
-}
-
-PyObject *core_has_clone3(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    return PyBool_FromLong(ramet_has_clone3());
-}
+HAS(clear_sighand)
+HAS(close_range)
+HAS(clone3)

@@ -105,11 +105,6 @@ static void has_arrived(const MappingObject *self)
         *place = self->next;
 }
 
-MappingObject *core_mapping_new(PyTypeObject *type, PyObject *trusted)
-{
-    return made(type, 0, trusted);
-}
-
 static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"", "trusted", NULL};

@@ -16,9 +16,6 @@ typedef struct mapping {
 
 extern PyTypeObject Mapping_Type;
 
-/* One of that type, as large as may be. trusted: see there. NULL with an exception set. */
-MappingObject *core_mapping_new(PyTypeObject *type, PyObject *trusted);
-
 /* In the child of a copy: calls fn(*args) and writes down what came of it, as result layout.py lays it out; a
  * fork made in fn writes nothing. Returns the exit code. */
 int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);

@@ -3,8 +3,7 @@
 
 #include "libc_recovery.h"
 
-/* libc_parts.c. NULL: it is on. */
-void ramet_set_part(enum ramet_libc_part part, const char *why_off);
+/* recognize_libc.c */
 bool ramet_is_on(enum ramet_libc_part part);
 
 /* condvar.c. Finds out which layout it is, by one that is made. Whether it is one of those that are known. */

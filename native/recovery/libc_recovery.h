@@ -20,7 +20,7 @@ enum ramet_libc_part { RAMET_CONDVARS, RAMET_MUTEXES, RAMET_ARENAS, RAMET_THREAD
  */
 void ramet_recognize_libc(const char *why_off);
 
-/* libc_parts.c. Why a part does nothing; NULL where it works. */
+/* Why a part does nothing; NULL where it works. */
 const char *ramet_why_off(enum ramet_libc_part part);
 
 /* ---- read_memory.c */

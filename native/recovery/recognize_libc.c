@@ -1,6 +1,6 @@
+/* Whether glibc's structures are laid out as this folder has them; and so which parts of the recovery work. */
 #define _GNU_SOURCE
 #include "libc_inside.h"
-
 
 #include "futex.h"
 #include "task_state.h"
@@ -8,6 +8,19 @@
 #define NEAR_WORDS 256 /* from the stack pointer of a thread that waits up to the wait's own frame */
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)
 #define PAUSE_NANOSECONDS 20000
+
+static const char not_yet[] = "no function in shared memory was started";
+static const char *reasons[RAMET_LIBC_PARTS] = {not_yet, not_yet, not_yet, not_yet};
+
+const char *ramet_why_off(enum ramet_libc_part part)
+{
+    return reasons[part];
+}
+
+bool ramet_is_on(enum ramet_libc_part part)
+{
+    return reasons[part] == NULL;
+}
 
 /* What a thread shows that waits on a condition variable. */
 struct sample {
@@ -74,7 +87,7 @@ static void let_leave(struct sample *sample, pthread_t thread)
 static void set_unless(bool known, enum ramet_libc_part part, const char *why_off)
 {
     if (!known)
-        ramet_set_part(part, why_off);
+        reasons[part] = why_off;
 }
 
 static void look_at(struct sample *sample, pthread_t thread)
@@ -89,7 +102,7 @@ static void look_at(struct sample *sample, pthread_t thread)
 static void set_all(const char *why_off)
 {
     for (enum ramet_libc_part part = 0; part < RAMET_LIBC_PARTS; part++)
-        ramet_set_part(part, why_off);
+        reasons[part] = why_off;
 }
 
 #ifdef __GLIBC__

@@ -1,4 +1,4 @@
-/* libc's words for a thread are found: its tid, and what the kernel clears at its end. */
+/* What libc has for a thread is found: its words for the tid and the end, its stack, its robust list. */
 #include <pthread.h>
 
 #include "check.h"
@@ -12,6 +12,8 @@ static int ready;
 static void *end_as_a_task(void *unused)
 {
     CHECK(ramet_main_cleartid_word() == main_word);
+    uintptr_t lowest, highest, here = (uintptr_t)__builtin_frame_address(0);
+    CHECK(ramet_stack_bounds(&lowest, &highest) && lowest < here && here < highest);
     CHECK((uintptr_t)ramet_cleartid_word() == ramet_cleartid_word_of((uintptr_t)pthread_self()));
     ramet_futex_set(&ready, 1);
     ramet_futex_await_change(&ready, 1);
