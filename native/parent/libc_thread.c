@@ -1,4 +1,4 @@
-/* libc's per-thread registrations with the kernel. */
+/* What libc has for a thread: its stack, and what it has registered with the kernel. */
 #define _GNU_SOURCE
 #include "libc_thread.h"
 

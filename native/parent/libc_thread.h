@@ -1,4 +1,4 @@
-/* What libc has registered with the kernel for the calling thread, found without the layout of libc's structures. */
+/* What libc has for the calling thread: its stack, and what it has registered with the kernel; without the layout of libc's structures. */
 #pragma once
 
 #include <stdbool.h>

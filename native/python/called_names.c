@@ -1,3 +1,4 @@
+/* The table of what the core calls of ramet's Python code by name, and how a row is found. */
 #include "called_names.h"
 
 static const struct {

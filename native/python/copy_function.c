@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "clone_ways.h"
-#include "handle.h"
+#include "child_handle.h"
 #include "mapping.h"
 
 /* ramet._process.result_channel.prepare(), until it has been done. */

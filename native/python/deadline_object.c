@@ -1,5 +1,5 @@
 /* ramet._core.DeadlineThread: the deadline of a child with a memory of its own. */
-#include "handle.h"
+#include "child_handle.h"
 
 #include <unistd.h>
 

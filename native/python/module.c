@@ -1,6 +1,6 @@
 /* The module ramet._core: nothing here is public. */
 #include "clone_request.h"
-#include "handle.h"
+#include "child_handle.h"
 #include "mapping.h"
 #include "plan_object.h"
 #include "python_recovery.h"

@@ -4,7 +4,7 @@
 
 #include "clone_ways.h"
 #include "dumpable.h"
-#include "handle.h"
+#include "child_handle.h"
 #include "epoch.h"
 #include "left_open.h"
 #include "plan_object.h"

@@ -1,6 +1,6 @@
 /* ramet._core.spawn: a plan carried out in a child, which suspends its caller until it execs or ends. */
 #include "clone_request.h"
-#include "handle.h"
+#include "child_handle.h"
 #include "plan_object.h"
 
 #include "launch_beside.h"

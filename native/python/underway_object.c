@@ -1,6 +1,6 @@
 /* ramet._core.Underway: the child of a plan, on its way to its program while the caller goes on. */
 #include "clone_request.h"
-#include "handle.h"
+#include "child_handle.h"
 #include "plan_object.h"
 
 #include <structmember.h>

@@ -1,3 +1,4 @@
+/* Memory of this process, read by a system call: where nothing is, it is an answer and no fault. */
 #define _GNU_SOURCE
 #include "libc_inside.h"
 

@@ -35,7 +35,7 @@ bool core_knows_interpreters(void);
 bool core_objects_add(struct core_objects *objects, PyObject *object);
 void core_objects_free(struct core_objects *objects);
 
-/* ---- tracked.c: all objects that the garbage collector of this interpreter knows */
+/* ---- tracked_objects.c: all objects that the garbage collector of this interpreter knows */
 
 /*
  * Shows each of them to visit(), with the GIL, those among them that gc.freeze() hides from gc.get_objects(), as
@@ -85,7 +85,7 @@ long core_empty_frames(const struct core_dead_frames *found);
 /* With the GIL: the noted ones as a list of (code, variables, entries), the last entered first; NULL with an exception set. */
 PyObject *core_noted_frames(const struct core_dead_frames *found);
 
-/* ---- plain.c: objects whose end is no more than that their memory is free again */
+/* ---- plain_objects.c: objects whose end is no more than that their memory is free again */
 
 /* Before the first question: a class that is written in Python, whose instances are tracked by the garbage collector. */
 void core_plain_ready(PyTypeObject *class);
@@ -106,7 +106,7 @@ int core_go_through(PyObject *object, visitproc visit, void *context);
 /* Whether it is never freed, and its references are not counted. */
 bool core_is_immortal(PyObject *object);
 
-/* ---- reach.c */
+/* ---- reachable_objects.c */
 
 /*
  * With the GIL. Finds what has to be kept alive before these references, each of which is owned, are

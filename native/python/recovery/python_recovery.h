@@ -97,7 +97,7 @@ void core_look_at_frames(const PyThreadState *dead, struct core_dead_frames *fou
  */
 void core_cut_off_dead_frames(PyThreadState *dead, struct core_dead_frames *found);
 
-/* ---- release.c: the memory of a function that was killed where other threads could run */
+/* ---- release_objects.c: the memory of a function that was killed where other threads could run */
 
 /* Its items are from malloc. */
 struct core_objects {

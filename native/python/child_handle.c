@@ -1,6 +1,6 @@
 /* ramet._core.Handle: a child by its pid and its pidfd, whose end is learned once. Child is made of it. */
 #define _GNU_SOURCE
-#include "handle.h"
+#include "child_handle.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* The objects of a function that was killed at a safe point: what only it held is given up, the rest is kept. */
 #include "python_inside.h"
 #include "python_internals.h"
 
