@@ -1,7 +1,8 @@
 """Prints every message of the library with its file and line: to be read in one go, as its users will.
 
-A message is a text given to an exception, a warning or add_note(), and in C to PyErr_SetString(),
-PyErr_Format() and PyErr_WarnEx(). With --docstrings: every docstring instead.
+A message is a text given to an exception, a warning, invalid() or add_note(), a part of an option's row or
+kind, or a text of a constant, such as a table of hints; in C one given to PyErr_SetString(), PyErr_Format()
+and PyErr_WarnEx(). With --docstrings: every docstring instead.
 
     python3 build-aux/list_messages.py [--docstrings] [FILE OR FOLDER...]
 """
@@ -16,7 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 _IN_C = re.compile(
     r'PyErr_(?:SetString|Format|Warn\w*)\([^;"]*((?:"(?:[^"\\]|\\.)*"\s*(?:PRI\w+)?\s*)+)'
 )
-_MESSAGE_CALL = re.compile(r"\w*(Error|Warning|Exception|Died|Exceeded|Exit)|add_note|warn")
+_MESSAGE_CALL = re.compile(
+    r"\w*(Error|Warning|Exception|Died|Exceeded|Exit)|add_note|warn\w*|invalid|_?[kK]ind|Option|Shell"
+)
+_CONSTANT = re.compile(r"_?[A-Z][A-Z_]+")
+_LEAST_SPACES = 2  # of a sentence in a constant
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -45,7 +50,15 @@ def messages(file: Path) -> Iterator[tuple[int, str]]:
         for match in _IN_C.finditer(source):
             yield source.count("\n", 0, match.start()) + 1, " ".join(match[1].split())
         return
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for constant in tree.body:
+        if isinstance(constant, ast.Assign | ast.AnnAssign) and _CONSTANT.fullmatch(
+            ast.unparse(
+                constant.targets[0] if isinstance(constant, ast.Assign) else constant.target
+            )
+        ):
+            yield from _sentences(constant)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _MESSAGE_CALL.fullmatch(
             ast.unparse(node.func).split(".")[-1]
         ):
@@ -53,6 +66,13 @@ def messages(file: Path) -> Iterator[tuple[int, str]]:
             texts += [keyword.value for keyword in node.keywords if _has_text(keyword.value)]
             for text in texts:
                 yield text.lineno, ast.unparse(text)
+
+
+def _sentences(constant: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(constant):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and text.count(" ") >= _LEAST_SPACES:
+            yield getattr(node, "lineno", 1), repr(text)
 
 
 def _has_text(argument: ast.expr) -> bool:

@@ -166,7 +166,7 @@ def spawn_error(
 class UnknownNameError(ValueError, KeyError):
     """An unknown name; ``nearest`` is the most similar known name, or None.
 
-    ``known``: all names, when they are few and none is similar.
+    ``known``: all names, when they are few and none is similar. ``option``: the option that has it, or "".
 
     It is a KeyError as well, which subprocess raises for an unknown user.
     """
@@ -179,6 +179,7 @@ class UnknownNameError(ValueError, KeyError):
         self.name = name
         self.nearest = nearest
         self.known = known
+        self.option = ""
 
     def __str__(self) -> str:
         hint = ""
@@ -186,7 +187,8 @@ class UnknownNameError(ValueError, KeyError):
             hint = f"; did you mean {self.nearest!r}?"
         elif self.known:
             hint = f"; expected one of {', '.join(self.known)}"
-        return f"there is no {self.what} {self.name!r}{hint}"
+        option = f"invalid {self.option}: " if self.option else ""
+        return f"{option}there is no {self.what} {self.name!r}{hint}"
 
 
 class ChildDied(Exception):  # noqa: N818 - it says what happened

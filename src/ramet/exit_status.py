@@ -127,7 +127,7 @@ class ExitStatus:
         raise AttributeError(f"an ExitStatus is immutable: cannot change {name}")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"an ExitStatus is immutable: cannot change {name}")
+        self.__setattr__(name, None)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int):

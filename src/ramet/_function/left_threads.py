@@ -12,7 +12,7 @@ from typing import Any
 from .. import _core
 from .._kernel import procfs
 
-_PAUSE_SECONDS = 0.0001
+_PAUSE_SECONDS = 0.0001  # no event tells that another thread sleeps, or that its task has ended
 # After its function a thread of Python's has a few steps left, for which it needs no interpreter lock.
 _LAST_STEPS_SECONDS = 1.0
 _ASLEEP_SECONDS = 0.02
@@ -76,9 +76,9 @@ def join(_pid: int) -> None:
         _take_down_pools()
     if names := _names(_see_off()):
         warnings.warn(
-            f"native threads end with the function that started them ({', '.join(names)}): the library "
-            f"whose they are may wait for them for ever when it is used again. Use it before, in the "
-            f"caller, or run the function in a memory of its own (no VM)",
+            f"native threads end with the function that started them ({', '.join(names)}): their library "
+            "may wait for them for ever when it is used again. Use it before, in the caller, or run the "
+            "function in a memory of its own (no VM)",
             RuntimeWarning,
             stacklevel=1,
         )
@@ -163,8 +163,8 @@ def are_native(pid: int) -> bool:
 def tell_lost(_: int) -> None:
     """In the caller: a function died with threads of a library's, which cannot do without them."""
     warnings.warn(
-        "a function in shared memory died while it had native threads, and the library whose "
-        "they were waits for them: its next use, and the next fork, may wait for ever. Compute once "
+        "a function in shared memory died while it had native threads, and their library "
+        "waits for them: its next use, and the next fork, may wait for ever. Compute once "
         "in the caller before, so that the pool is the caller's, or run what may be killed in a "
         "memory of its own (no VM)",
         RuntimeWarning,

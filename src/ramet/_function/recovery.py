@@ -26,7 +26,7 @@ Frame: TypeAlias = tuple[CodeType, tuple[Any, ...], tuple[Any, ...]]
 _LOCK, _RLOCK = type(allocate_lock()), type(RLock())
 _MOST_LOOKED_AT = 5000
 _WORD_BYTES = struct.calcsize("P")
-_LOOKS, _PAUSE_SECONDS = 20, 0.001
+_LOOKS, _PAUSE_SECONDS = 20, 0.001  # no event tells that a lock has got an owner
 _BUFFERED = (io.BufferedWriter, io.BufferedReader, io.BufferedRandom)
 # Locks of the standard library under which each change is one step.
 _OF_ONE_STEP = (

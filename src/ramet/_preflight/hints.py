@@ -90,8 +90,10 @@ _OF_RAMET = {
 def no_callable(what: object, verb: str) -> TypeError:
     """The error for something that is not callable; ... stands for no argument."""
     if what is ...:
-        return TypeError(f"the function comes first: {verb}(fn, 1, 2)")
-    text = f"fn must be callable, not {type(what).__name__}"
+        return TypeError(
+            f"invalid fn: expected a callable, got none; it comes first: {verb}(fn, 1, 2)"
+        )
+    text = f"invalid fn: expected a callable, got {type(what).__name__}"
     if isinstance(what, str | bytes | list | tuple):
         text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
     elif what is None:
@@ -173,9 +175,12 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     return True
 
 
-def no_attribute_of_child(name: str) -> str:
-    """What a Child has instead of a name that other libraries have; empty for nothing."""
-    return f"; {_OF_CHILD[name]}" if name in _OF_CHILD else ""
+def no_attribute_of(kind: str, thing: object, name: str) -> AttributeError:
+    """The error where a Child or a Command has no such name, with what it has instead."""
+    hint = {"Child": _OF_CHILD, "Command": _OF_COMMAND}[kind].get(name, "")
+    return AttributeError(
+        f"{kind!r} object has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
+    )
 
 
 def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
@@ -187,13 +192,8 @@ def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
     )
 
 
-def no_attribute_of_command(name: str) -> str:
-    """The same for a Command."""
-    return f"; {_OF_COMMAND[name]}" if name in _OF_COMMAND else ""
-
-
 def no_name_of_ramet(name: str, known: Collection[str]) -> str:
-    """The same for the names of the package, of which these are known."""
+    """What the package has instead of a name, of which these are known; empty for nothing."""
     if name in _OF_RAMET:
         return f"; {_OF_RAMET[name]}"
     flag = name.removeprefix("CLONE_")

@@ -73,23 +73,23 @@ def refusal(
     makes an ``unexpected`` error, with the rules that may be the reason.
     """
     name = errno_name(error_number)
-    told = _request(flags, exit_signal, asked)
+    words = _request(flags, exit_signal, asked)
     if isinstance(cgroup := fields.get("cgroup"), int):
         fields["cgroup"] = cgroup_behind(cgroup)
     try:
         request = make_request(flags, exit_signal, call, fields)
     except ValueError:  # a request that the law cannot describe
-        return CloneError(error_number, unexpected=True, asked=told)
+        return CloneError(error_number, unexpected=True, asked=words)
     version = _version()
     outcome = evaluate(request, _caller(), version)
     if outcome.errno == name:
         rules = [rule for rule in outcome.broken if rule.errno == name]
-        return CloneError(error_number, rules=rules, asked=told)
+        return CloneError(error_number, rules=rules, asked=words)
     maybe = [rule for rule in outcome.broken if rule.errno == name]
     maybe += [rule for rule in possibly_broken(request, version, name) if rule not in maybe]
     if _is_filtered():
         maybe.append(FILTER)
-    return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=told)
+    return CloneError(error_number, possible_rules=maybe, unexpected=True, asked=words)
 
 
 # The helper tasks that a child may need, by the core's names: what for, how to do without, and the flags of

@@ -100,10 +100,9 @@ class Child(_core.Handle, Generic[T_co]):
         return ": it has been waited for" if self._status is not None else ""
 
     def _has_no(self, name: str) -> NoReturn:
-        from .._preflight.hints import no_attribute_of_child
+        from .._preflight.hints import no_attribute_of
 
-        hint = no_attribute_of_child(name)
-        raise AttributeError(f"'Child' object has no attribute {name!r}{hint}", name=name, obj=self)
+        raise no_attribute_of("Child", self, name)
 
     def poll(self) -> ExitStatus | None:
         """How it ended, or None while it runs; does not wait.
@@ -451,7 +450,7 @@ class Child(_core.Handle, Generic[T_co]):
     def _has_ended_without_pidfd(self, timeout: float | None) -> bool:
         """Poll, without a pidfd: before Linux 5.3, or when none could be opened."""
         deadline = deadline_after(timeout)
-        for pause in pauses():
+        for pause in pauses():  # waitid(2) has no timeout, and SIGCHLD is the program's
             try:
                 if _core.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL):
                     break

@@ -1,6 +1,5 @@
 """What the kernel is asked for, decided in one place for every way to make a task."""
 
-import copy
 import functools
 import signal
 from operator import index
@@ -99,6 +98,8 @@ class Request:
 
     def without_pidfd(self) -> "Request":
         """The same, but the kernel opens no pidfd."""
+        import copy  # only kernels before 6.9 need it
+
         args = copy.copy(self.args)
         args.flags = self.flags & ~PIDFD
         return Request(args, self.legacy, self.asked, self._size, **self._further)

@@ -93,9 +93,9 @@ class Command:
             validated = self._work_out(options)
         if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
-        told = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
+        argv_of_exec = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
         paths = _paths(self._argv, validated, options.get("env"))
-        self._exec = ("EXEC", paths, told, validated.get("env"))
+        self._exec = ("EXEC", paths, argv_of_exec, validated.get("env"))
         self._plan = Plan([*self._made.steps.steps, self._exec])
 
     def _work_out(self, options: Options) -> ValidatedOptions:
@@ -118,12 +118,9 @@ class Command:
     if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> object:
-            from .._preflight.hints import no_attribute_of_command
+            from .._preflight.hints import no_attribute_of
 
-            hint = no_attribute_of_command(name)
-            raise AttributeError(
-                f"'Command' object has no attribute {name!r}{hint}", name=name, obj=self
-            )
+            raise no_attribute_of("Command", self, name)
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -72,11 +72,12 @@ def invalid(
 
 def refusal(kind: Kind, name: str, value: Any, error: Exception) -> Exception:
     """The error of a check, in words that say which option it is about."""
-    told = isinstance(error, UnicodeError | UnknownNameError)
-    if told or str(error).startswith(f"invalid {name}"):
+    if isinstance(error, UnknownNameError):
+        error.option = name
         return error
-    why = str(error) if isinstance(error, ValueError) else ""  # a closed file's, say
-    return invalid(name, kind.expected, value, type(error), why)
+    if isinstance(error, UnicodeError) or str(error).startswith(f"invalid {name}"):
+        return error
+    return invalid(name, kind.expected, value, type(error))
 
 
 def integer(value: Any, low: int, high: int, beyond: type[Exception] = ValueError) -> int:
@@ -91,12 +92,13 @@ def integer(value: Any, low: int, high: int, beyond: type[Exception] = ValueErro
 def descriptor_of(what: str, value: Descriptor, expected: str = _DESCRIPTOR) -> int:
     """The number of a descriptor or a file."""
     fileno = getattr(value, "fileno", None)
-    number = fileno() if fileno else value if isinstance(value, int) else None
     try:
+        number = fileno() if fileno else value if isinstance(value, int) else None
         # The kernel looks at 32 bits only: a larger number would name another descriptor.
         return integer(number, 0, LARGEST_INT)
-    except (TypeError, ValueError) as error:
-        raise invalid(what, expected, value, type(error)) from None
+    except (TypeError, ValueError) as error:  # a closed file says that it is
+        hint = str(error) if type(error) is ValueError else ""
+        raise invalid(what, expected, value, type(error), hint) from None
 
 
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:

@@ -71,14 +71,14 @@ class Option(NamedTuple):
 
     def conditions(self) -> list[str]:
         """Everything that it needs, in words."""
-        told = ["a program"] if self.of_programs else []
-        told += [self.needs] if self.needs else []
+        found = ["a program"] if self.of_programs else []
+        found += [self.needs] if self.needs else []
         if self.own_with is not None:
             flag, kind = self.own_with
-            told.append(f"{flag.name} or namespaces[{kind!r}]" if kind else str(flag.name))
+            found.append(f"{flag.name} or namespaces[{kind!r}]" if kind else str(flag.name))
         if self.callers_with is not None:
-            told.append(f"no {self.callers_with[0].name}")
-        return told
+            found.append(f"no {self.callers_with[0].name}")
+        return found
 
 
 WHO = "Identity and rights"
@@ -141,7 +141,7 @@ _ROWS = (
                 own_way=True), Shell("--unset-env", "NAME", text="Unset it.", repeated=True, own_way=True),
             Shell("--clear-env", text="Begin with an empty environment.", own_way=True)),
         of_programs=True, of_exec=True, may_change=True),
-    Option("arg0", checks.path, WHERE, "What the program is told as its name.", "execve(2)",
+    Option("arg0", checks.path, WHERE, "The program's argv[0].", "execve(2)",
         shell=(Shell("--arg0", "NAME"),), of_programs=True, of_exec=True, may_change=True),
     Option("executable", checks.path, WHERE, "The file to run instead of argv's first word.", "execve(2)",
         why={"execve ENOENT": "no such program, or the interpreter of its first line is missing",
@@ -150,7 +150,7 @@ _ROWS = (
                 "not be searched"
             ), "execve ENOEXEC": "it is neither a binary of this machine nor a script with #!",
             "execve E2BIG": "argv and environment together are too large",
-            "execve ETXTBSY": "somebody has it open for writing",
+            "execve ETXTBSY": "it is open for writing",
             "execve EAGAIN": "its user has more processes than RLIMIT_NPROC allows",
             "execve ELOOP": "symbolic links, or interpreters, lead to each other",
             "execve EPERM": "a filter or a security module forbids it",
@@ -185,7 +185,7 @@ _ROWS = (
         replaces="signal.pthread_sigmask"),
     Option("ignored_signals", checks.signals, SESSIONS, "The signals that are ignored.", "sigaction(2)",
         (makers.dispositions,), callers_with=(F.SIGHAND, _CALLERS),
-        why={"sigaction EINVAL": "what this signal does nobody may change"},
+        why={"sigaction EINVAL": "what this signal does cannot be changed"},
         shell=(Shell("--ignore-signals", "SIGS", "HUP,PIPE"),), replaces="signal.signal(n, SIG_IGN)"),
     Option("default_signals", checks.signals, SESSIONS, "The signals that get their default action.",
         "sigaction(2)", (makers.dispositions,), callers_with=(F.SIGHAND, _CALLERS),
@@ -280,7 +280,7 @@ _ROWS = (
         why={"sched_setscheduler EPERM": "real-time policies need CAP_SYS_NICE or RLIMIT_RTPRIO",
             "sched_setattr EPERM": "a deadline needs CAP_SYS_NICE",
             "sched_setattr EINVAL": "runtime <= deadline <= period must hold, from 1024 ns on",
-            "sched_setattr EBUSY": "the processors have not that much time left"},
+            "sched_setattr EBUSY": "the processors have too little time left"},
         shell=(Shell("--scheduler", "POLICY[:N]",
                 "other, batch, idle, fifo:10, rr:10, deadline:RUNTIME:DEADLINE:PERIOD (ns)"),),
         replaces="os.sched_setscheduler"),

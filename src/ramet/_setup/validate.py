@@ -1,4 +1,4 @@
-"""Options as the kernel will be told them: each checked as its row says."""
+"""Options as the kernel takes them: each checked as its row says."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,7 +13,7 @@ ValidatedOptions: TypeAlias = Mapping[str, Any]
 
 
 def validate(options: Mapping[str, Any], known: Mapping[str, Option]) -> ValidatedOptions:
-    """The options as the kernel will be told them; those that are None are not there.
+    """The options as the kernel takes them; those that are None are not there.
 
     Raises TypeError for an option that is not among the known ones, and for a value of the wrong
     kind; ValueError, OverflowError and UnknownNameError for one that cannot be.

@@ -196,7 +196,9 @@ def _files(values: dict[str, Any]) -> Iterator[tuple[Options, Terminal | None]]:
 
 def _refuse_what_is_never_told(options: Options) -> None:
     if untold := CloneFlag(options.get("flags", 0)) & _UNTOLD:
-        raise ValueError(f"{untold}: ramet would never be told how the program ended")
+        raise ValueError(
+            f"invalid flags: expected none that hide from ramet how the program ends, got {untold}"
+        )
 
 
 def _as_the_caller_has_signals(options: Options, mask: set[Any]) -> None:

@@ -348,7 +348,10 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--user", "nobdy", "true"], "there is no user 'nobdy'; did you mean 'nobody'?"),
         (["--ambient-caps", "NET_RW", "true"], "did you mean 'NET_RAW'?"),
         (["--flags", "NEWNETS", "true"], "NEWNET"),
-        (["--flags", "PARENT", "true"], "CLONE_PARENT: ramet would never be told"),
+        (
+            ["--flags", "PARENT", "true"],
+            "that hide from ramet how the program ends, got CLONE_PARENT",
+        ),
         (["--signal-mask", "USR3", "true"], "there is no signal 'SIGUSR3'; did you mean 'SIGUSR"),
         (["--scheduler", "fifo", "true"], "expected (policy, priority from 1 to 99)"),
         (["--nice", "99", "true"], "'--nice': expected an int from -20 to 19, got 99"),

@@ -257,8 +257,8 @@ def test_a_bool_is_no_signal(nothing_left: object) -> None:
 def test_what_cannot_be_called_is_refused(fn: Any, nothing_left: object) -> None:
     """Fn must be callable, and the error says what it was."""
     name = type(fn).__name__
-    refused(lambda: ramet.clone(fn), TypeError, f"fn must be callable, not {name}")
-    refused(lambda: ramet.vfork(fn), TypeError, f"fn must be callable, not {name}")
+    refused(lambda: ramet.clone(fn), TypeError, f"invalid fn: expected a callable, got {name}")
+    refused(lambda: ramet.vfork(fn), TypeError, f"invalid fn: expected a callable, got {name}")
 
 
 @pytest.mark.parametrize("fn", ["fn", b"", [], 1.5, True], ids=lambda fn: type(fn).__name__)

@@ -265,7 +265,7 @@ REFUSED = {
         {"fds": {(1 << 31) - 1: 0}}, "dup3", errno.EBADF, "above RLIMIT_NOFILE"
     ),
     "a signal that cannot be ignored": Refused(
-        {"ignored_signals": ["KILL"]}, "sigaction(SIGKILL)", errno.EINVAL, "nobody may"
+        {"ignored_signals": ["KILL"]}, "sigaction(SIGKILL)", errno.EINVAL, "cannot be changed"
     ),
 }
 
@@ -421,7 +421,7 @@ def test_an_error_of_the_program_is_told_before_one_of_a_folder(
 def test_a_program_that_is_being_written(
     script: Callable[[str, int], str], nothing_left: object
 ) -> None:
-    """ETXTBSY: somebody has it open for writing."""
+    """ETXTBSY: it is open for writing."""
     name = script(Path("/bin/true").read_bytes().decode("latin-1"), 0o755)
     Path(name).write_bytes(Path("/bin/true").read_bytes())
     with open(name, "ab"):
