@@ -22,6 +22,8 @@ static const struct {
     [CORE_PUT_DATA] = {CORE_FOR_COPIES, "ramet._process.result_channel", "ResultChannel.put_data"},
     [CORE_COMPARE_RIGHTS] = {CORE_FOR_COPIES, "ramet._process.result_channel", "ResultChannel.compare_rights"},
     [CORE_STREAM_FAILED] = {CORE_FOR_STREAMS, "ramet._process.standard_streams", "stream_failed"},
+    [CORE_FORGET_CHILD] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._forget"},
+    [CORE_HAS_NO] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._has_no"},
 };
 
 static PyObject *found[CORE_NAMES];
@@ -70,7 +72,7 @@ bool core_does_without(void)
 
 bool core_look_up(enum core_need need)
 {
-    static bool done[CORE_FOR_STREAMS + 1];
+    static bool done[CORE_FOR_CHILDREN + 1];
     for (enum core_name name = 0; !done[need] && name < CORE_NAMES; name++)
         if (rows[name].need == need && found[name] == NULL && !find(name))
             return core_does_without();
@@ -81,4 +83,9 @@ bool core_look_up(enum core_need need)
 PyObject *core_named(enum core_name name)
 {
     return found[name];
+}
+
+const char *core_method(enum core_name name)
+{
+    return strrchr(rows[name].path, '.') + 1;
 }

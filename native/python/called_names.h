@@ -24,11 +24,13 @@ enum core_name {
     CORE_PUT_DATA,
     CORE_COMPARE_RIGHTS,
     CORE_STREAM_FAILED,
+    CORE_FORGET_CHILD,
+    CORE_HAS_NO,
     CORE_NAMES
 };
 
 /* When they are needed. */
-enum core_need { CORE_FOR_SHARED_MEMORY, CORE_FOR_COPIES, CORE_FOR_STREAMS };
+enum core_need { CORE_FOR_SHARED_MEMORY, CORE_FOR_COPIES, CORE_FOR_STREAMS, CORE_FOR_CHILDREN };
 
 /*
  * Imports the modules, once, and finds the names in them. False with an exception set: the ImportError names what is
@@ -38,6 +40,9 @@ bool core_look_up(enum core_need need);
 
 /* A borrowed reference; NULL in an interpreter that ends. */
 PyObject *core_named(enum core_name name);
+
+/* Of a method its last name, by which an object of the class is called. */
+const char *core_method(enum core_name name);
 
 /* With the exception of an import set: whether the interpreter ends, and goes on without. Then it is cleared. */
 bool core_does_without(void);

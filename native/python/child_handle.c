@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "called_names.h"
 #include "futex.h"
 #include "safe_kill.h"
 #include "mapping.h"
@@ -171,7 +172,7 @@ static int look(HandleObject *self)
     enter(self);
     int pidfd = pidfd_here(self);
     PyObject *same = ramet_credentials_are_ours(self->pid, pidfd) ? Py_True : Py_False;
-    PyObject *done = PyObject_CallMethod(outcome, "compare_rights", "iiO", self->pid, pidfd, same);
+    PyObject *done = PyObject_CallMethod(outcome, core_method(CORE_COMPARE_RIGHTS), "iiO", self->pid, pidfd, same);
     leave(self);
     Py_DECREF(outcome);
     Py_XDECREF(done);
@@ -485,7 +486,7 @@ PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t cou
     (void)module;
     if (count != 4 || !PyType_Check(args[0]) || !PyType_IsSubtype((PyTypeObject *)args[0], &Handle_Type))
         return PyErr_Format(PyExc_TypeError, "new_child(kind, what, flags, plain)");
-    HandleObject *self = new_handle((PyTypeObject *)args[0]);
+    HandleObject *self = core_look_up(CORE_FOR_CHILDREN) ? new_handle((PyTypeObject *)args[0]) : NULL;
     if (self == NULL)
         return NULL;
     self->what = Py_NewRef(args[1]);
@@ -494,7 +495,7 @@ PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t cou
     return (PyObject *)self;
 }
 
-/* Most have been waited for, or reaped at their clone call, and are no trouble to anybody. */
+/* Most have been waited for, or reaped at their clone call, and are not told of. */
 static void handle_finalize(PyObject *object)
 {
     HandleObject *self = (HandleObject *)object;
@@ -502,7 +503,7 @@ static void handle_finalize(PyObject *object)
     if (self->pid == 0 || is_known(self) || is_learned(self))
         return;
     PyErr_Fetch(&type, &value, &traceback);
-    PyObject *done = PyObject_CallMethod(object, "_forget", NULL);
+    PyObject *done = PyObject_CallMethod(object, core_method(CORE_FORGET_CHILD), NULL);
     if (done == NULL)
         PyErr_WriteUnraisable(object);
     Py_XDECREF(done);
@@ -608,7 +609,7 @@ static PyObject *handle_getattro(PyObject *self, PyObject *name)
     if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
         return found;
     if (has_no == NULL)
-        has_no = PyUnicode_InternFromString("_has_no");
+        has_no = PyUnicode_InternFromString(core_method(CORE_HAS_NO));
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     PyObject *say = has_no == NULL ? NULL : PyObject_GenericGetAttr(self, has_no);

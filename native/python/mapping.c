@@ -267,7 +267,7 @@ static int put_error(MappingObject *self, PyObject *fn)
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
     PyObject *by_pickle = sends(self) == ONLY_DATA ? Py_False : Py_True;
-    int code = code_of(PyObject_CallMethod((PyObject *)self, "put_error", "OOO", error, fn, by_pickle));
+    int code = code_of(PyObject_CallMethod((PyObject *)self, core_method(CORE_PUT_ERROR), "OOO", error, fn, by_pickle));
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
@@ -313,13 +313,14 @@ static bool put_pickled(MappingObject *self, PyObject *value)
 /* In ramet._process.result_channel is all that is less simple. */
 static int put_value(MappingObject *self, PyObject *value)
 {
-    static const char *const ways[] = {[OBJECTS] = "put_object", [DATA] = "put_data_or_object", [ONLY_DATA] = "put_data"};
+    static const enum core_name ways[] = {
+        [OBJECTS] = CORE_PUT_OBJECT, [DATA] = CORE_PUT_DATA_OR_OBJECT, [ONLY_DATA] = CORE_PUT_DATA};
     if (put_plain(self, value))
         return 0;
     enum sends what = sends(self);
     if (what == OBJECTS && put_pickled(self, value))
         return 0;
-    return code_of(PyObject_CallMethod((PyObject *)self, ways[what], "(O)", value));
+    return code_of(PyObject_CallMethod((PyObject *)self, core_method(ways[what]), "(O)", value));
 }
 
 /* With an exception set that a stream may raise of itself: whether it did. Else the exception is a handler's, and set again. */
@@ -438,8 +439,8 @@ PyObject *core_mapping_plain(const MappingObject *self)
     if (self->epoch != ramet_epoch() || header.kind != LAYOUT_PLAIN)
         return NULL;
     if (header.length > MOST_PLAIN_BYTES || header.length > self->size - DATA_AT)
-        return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of at most %zd bytes, got %llu", MOST_PLAIN_BYTES,
-                            (unsigned long long)header.length);
+        return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of at most %zd bytes, got %llu",
+                            MOST_PLAIN_BYTES, (unsigned long long)header.length);
     PyObject *copy = PyBytes_FromStringAndSize((const char *)self->start + DATA_AT, (Py_ssize_t)header.length);
     if (copy == NULL || header.type == 'b')
         return copy;

@@ -28,6 +28,8 @@ IN_COPIES = [
     ("result_channel", "ResultChannel.put_data_or_object"),
     ("result_channel", "ResultChannel.put_data"),
     ("result_channel", "ResultChannel.compare_rights"),
+    ("child", "Child._forget"),
+    ("child", "Child._has_no"),
 ]
 
 
