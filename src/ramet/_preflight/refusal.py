@@ -97,7 +97,7 @@ def refusal(
 _MEMORY = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND
 _HELPERS: dict[str, tuple[str, str, CloneFlag]] = {
     "host thread": (
-        "the child needs a host thread, which lends it a stack and a thread-local block",
+        "the child needs a host thread, whose stack and thread-local block it uses",
         "vfork() needs none, nor does a child with a memory of its own (no VM)",
         _MEMORY | CloneFlag.THREAD,
     ),

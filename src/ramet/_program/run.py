@@ -4,8 +4,8 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from .._kernel.timeouts import checked_timeout
 from ..errors import TimeoutExpired
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .._process.tree.end import End
     from . import popen_types as types
     from .popen_types import Argv
+
+T = TypeVar("T")
 
 
 @overload
@@ -63,21 +65,9 @@ def run(
     refuse_start(options)
     end = _End(kill_after, kill_tree)
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
-    process = Popen.__new__(
-        Popen
-    )  # it exists before its child, so that an exception can end the child
-    with process:
-        try:
-            Popen.__init__(process, args, *more, **options)
-            stdout, stderr = process.communicate(input, timeout)
-        except TimeoutExpired as expired:
-            end.after(expired, process)
-            process.wait()
-            raise
-        except BaseException:
-            end.kill(process)  # leaving the block waits for it, unless it was a ^C
-            raise
-    done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    process = Popen.__new__(Popen)
+    output = end.ends(process, lambda: process.communicate(input, timeout), (args, *more), options)
+    done = subprocess.CompletedProcess(process.args, process.returncode, *output)
     if check:
         done.check_returncode()
     return done
@@ -103,16 +93,7 @@ def call(
     refuse_start(options)
     end = _End(kill_after, kill_tree)
     process = Popen.__new__(Popen)
-    with process:
-        try:
-            Popen.__init__(process, args, *more, **options)
-            return process.wait(timeout)
-        except TimeoutExpired as expired:
-            end.after(expired, process)
-            raise
-        except BaseException:
-            end.kill(process)
-            raise
+    return end.ends(process, lambda: process.wait(timeout), (args, *more), options)
 
 
 def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]") -> int:
@@ -236,12 +217,35 @@ class _End:
         self._whole_tree = kill_tree
         self._tree: End | None = None
 
-    def after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
+    def ends(
+        self,
+        process: Popen[Any],
+        wait: Callable[[], T],
+        args: tuple[Any, ...],
+        options: Mapping[str, Any],
+    ) -> T:
+        """Start it and return what the wait for its end gives; an exception ends it.
+
+        process: not started, so that it exists before its child does.
+        """
+        with process:
+            try:
+                Popen.__init__(process, *args, **options)
+                return wait()
+            except TimeoutExpired as expired:
+                self._after(expired, process)
+                process.wait()
+                raise
+            except BaseException:
+                self._kill(process)  # leaving the block waits for it, unless it was a ^C
+                raise
+
+    def _after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
         """End it; the error then has its last output."""
         try:
             self._ask(process, expired)
         finally:
-            self.kill(process)
+            self._kill(process)
             if process._exchange is not None:
                 process._exchange.close()
 
@@ -266,7 +270,7 @@ class _End:
         if self._tree is not None:
             self._tree.wait(deadline)
 
-    def kill(self, process: Popen[Any]) -> None:
+    def _kill(self, process: Popen[Any]) -> None:
         """SIGKILL, for it or its whole tree."""
         if self._whole_tree and process._child is not None:
             tree = self._tree or process._child.end_of_tree()
