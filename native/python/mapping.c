@@ -154,7 +154,7 @@ static PyObject *mapping_share_with_others(MappingObject *self, PyObject *unused
 
 /* ---- in the child */
 
-/* The kernel may reap it at its end, before anybody can ask what it may do. */
+/* The kernel may reap it at its end, before its maker can ask what it may do. */
 static bool may_vanish(void)
 {
     struct sigaction action;
