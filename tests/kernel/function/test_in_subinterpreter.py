@@ -523,9 +523,9 @@ def test_what_it_cannot_do_it_says() -> None:
 
 
 def test_a_child_in_shared_memory_makes_none(nothing_left: LeakCheck) -> None:
-    """It could be killed in the midst of that, with what all interpreters need."""
+    """It could be killed while it does that, with what all interpreters need."""
     child = ramet.clone(lambda: own(abs, -1), flags=F.VM)
-    with pytest.raises(RuntimeError, match="its caller can"):
+    with pytest.raises(RuntimeError, match="make the child from its caller"):
         child.result(SECONDS)
 
 
