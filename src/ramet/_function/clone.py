@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Un
 from .. import _core
 from .._core import new_child
 from .._kernel.clone_args import CloneArgs, cgroup_descriptor, checked_pids
-from .._kernel.clone_bits import THREAD, VFORK, VM
+from .._kernel.clone_bits import INTO_CGROUP, THREAD, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
 from .._kernel.timeouts import checked_timeout
@@ -439,6 +439,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
             how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
             cgroup = self._held.open(os.open, cgroup, how)
         request.cgroup = cgroup
+        self._child._flags |= INTO_CGROUP  # what cgroup= asks for, as Child.flags has it
         self._child._initial_cgroup = InitialCgroup.before_clone(cgroup_descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:

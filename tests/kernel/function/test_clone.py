@@ -696,6 +696,7 @@ def test_a_child_is_made_in_its_cgroup(memory: F, cgroup: Path, nothing_left: ob
     for given in (cgroup, str(cgroup), descriptor):
         child = ramet.clone(mine, flags=memory, cgroup=given)
         assert f"/{cgroup.name}\n" in child.result(SECONDS)
+        assert child.flags == memory | F.INTO_CGROUP
     os.close(descriptor)
 
 
