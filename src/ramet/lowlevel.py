@@ -197,7 +197,10 @@ def _check_range(args: CloneArgs, *, native: bool) -> None:
     """What the kernel does not check: whether a child can run between stack and stack + stack_size."""
     base, size = args.stack_range()
     if not size:
-        raise ValueError("invalid stack_size: expected a size in bytes, since stack is an address")
+        raise ValueError(
+            "invalid stack_size: expected a size in bytes, since stack is an address, "
+            f"got {args.stack_size}"
+        )
     if isinstance(args.stack, Stack) and size > args.stack.size:
         raise ValueError(f"invalid stack_size: expected at most {args.stack.size}, got {size}")
     _check_top(base + size)

@@ -1,6 +1,8 @@
 """The recovery can be off: by the switch, or as Python's structures are not what they should be."""
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +45,24 @@ def test_the_switch(in_new_python: Start) -> None:
     for line in told:
         assert "lost 1 frame with " in line
         assert "gave up" not in line
+
+
+@pytest.mark.parametrize("value", ["OFF", "0", "nonsense"])
+def test_another_value_of_the_switch_is_refused(value: str) -> None:
+    """The import says what the switch can be; nothing is taken for on or off."""
+    command = [sys.executable, "-c", "import ramet"]
+    done = subprocess.run(
+        command,
+        check=False,
+        env={**os.environ, "RAMET_RECOVERY": value},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        f"invalid RAMET_RECOVERY in the environment: expected 'off' or 'on', got '{value}'"
+        in done.stderr
+    )
 
 
 def die_where_python_tells_otherwise(word: int) -> None:

@@ -23,10 +23,14 @@ static const char *const names_of_libc[RAMET_LIBC_PARTS] = {
 
 static bool switched_off;
 
-void core_recovery_read_switch(void)
+bool core_recovery_read_switch(void)
 {
     const char *value = getenv("RAMET_RECOVERY");
     switched_off = value != NULL && strcmp(value, "off") == 0;
+    if (value == NULL || *value == '\0' || switched_off || strcmp(value, "on") == 0)
+        return true;
+    PyErr_Format(PyExc_ValueError, "invalid RAMET_RECOVERY in the environment: expected 'off' or 'on', got '%.200s'", value);
+    return false;
 }
 
 const char *core_recovery_switch(void)

@@ -10,7 +10,7 @@
 /* ---- python_parts.c, recognize_python.c: what works; all that does not leaves a death as it is */
 
 /* When ramet is imported: RAMET_RECOVERY=off. */
-void core_recovery_read_switch(void);
+bool core_recovery_read_switch(void);
 
 /* ---- waiters.c: those that a child waited with, when it is killed */
 

@@ -262,13 +262,17 @@ class _Asked(NamedTuple):
 
     def sharing(self, *, own_interpreter: bool = False) -> Request:
         """The same, for a clone call in shared memory."""
-        setup = self.setup
+        setup, args = self.setup, self.request
+        another_user = setup is not None and setup.another_user
+        needs_more = self.stack_size or self.timeout is not None or another_user or own_interpreter
+        if not needs_more and args.set_tid is None and args.cgroup is None:
+            return cached_request("sharing", index(args.flags), args.exit_signal)
         return request_for(
-            self.request,
+            args,
             "sharing",
             stack_size=self.stack_size,
             timeout=self.timeout,
-            another_user=setup is not None and setup.another_user,
+            another_user=another_user,
             own_interpreter=own_interpreter,
             plan=setup.plan if own_interpreter and setup is not None else None,
         )

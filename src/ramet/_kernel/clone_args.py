@@ -31,6 +31,8 @@ class CloneArgs:
     Source: clone(2), include/uapi/linux/sched.h.
     """
 
+    __module__ = "ramet.lowlevel"  # where it is public, for pickles
+
     def __init__(  # noqa: PLR0917 - the kernel's fields, in its order
         self,
         flags: int = 0,
@@ -99,7 +101,7 @@ class CloneArgs:
 
 def checked_pids(pids: Sequence[int]) -> "array[int]":
     """The pids of set_tid as the kernel reads them; TypeError for what is not an int."""
-    return array("i", [whole_number("set_tid", pid) for pid in pids])
+    return array("i", [whole_number(f"set_tid[{n}]", pid) for n, pid in enumerate(pids)])
 
 
 def _address(what: str, value: Address | None) -> int:

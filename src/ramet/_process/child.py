@@ -384,7 +384,7 @@ class Child(_core.Handle, Generic[T_co]):
         starter, self._starter = self._starter, None
         if starter is None:
             raise ValueError(
-                f"{self!r} does not wait for start(): it was not made with start=False"
+                f"{self!r} does not wait for start(): it has started, or was not made with start=False"
             )
         await starter(self, waits)
 

@@ -115,10 +115,8 @@ def request_for(
     shares_table: whether the child shares the descriptor table until it has made one of its own.
     Raises CloneError; ValueError for what does not go together.
     """
-    asked = index(args.flags)
+    asked = index(args.flags) | (0 if args.cgroup is None else INTO_CGROUP)
     args.flags = asked | (FILES if shares_table else 0)
-    if args.cgroup is not None:
-        args.flags |= INTO_CGROUP
     legacy = is_by_clone(args)
     args.flags = _sharing(index(args.flags), kind, legacy)
     check(args.flags, args.exit_signal, call_name(legacy), asked)
@@ -241,6 +239,14 @@ def requested(flags: int, exit_signal: int | None = None) -> CloneArgs:
     return CloneArgs(flags=wanted, exit_signal=signal_number)
 
 
+def needs_address(flags: int) -> ValueError:
+    """For flags of which some take a word or an address."""
+    of_low_level = CloneFlag(flags & LOW_LEVEL)
+    return ValueError(
+        f"invalid flags: {of_low_level} needs a word or an address, which ramet.lowlevel takes"
+    )
+
+
 @functools.lru_cache(maxsize=256)
 def flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
     """The flags without the exit signal, and the exit signal, given there or by itself."""
@@ -252,7 +258,7 @@ def flags_and_signal(flags: int, exit_signal: int | None) -> tuple[int, int]:
             f"invalid exit_signal: expected {low}, as in the low bits of flags, got {exit_signal}"
         )
     if flags & LOW_LEVEL:
-        raise ValueError(f"invalid flags: {CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
+        raise needs_address(flags)
     if exit_signal is None:
         quiet = flags & (THREAD | PARENT)
         exit_signal = low or (0 if quiet else signal.SIGCHLD)

@@ -100,8 +100,8 @@ def _checked_pidfd(descriptor: int) -> int:
     except OSError as error:
         if error.errno == errno.EBADF:
             raise ValueError(
-                f"invalid children: expected a pidfd, got {descriptor}, which is another descriptor "
-                "or a pid: os.pidfd_open(pid) makes a pidfd"
+                f"invalid children: expected a pidfd, got {descriptor}, which is none; "
+                "os.pidfd_open(pid) makes one"
             ) from None
     return descriptor
 

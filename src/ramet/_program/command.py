@@ -24,7 +24,7 @@ from .._kernel.clone_bits import (
 from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
-from .._process.request import cached_request
+from .._process.request import cached_request, needs_address
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
@@ -395,7 +395,7 @@ def _checked_flags(validated: ValidatedOptions) -> int:
             "invalid flags: a program cannot be a thread (THREAD): its exec would end this process"
         )
     if flags & LOW_LEVEL:
-        raise ValueError(f"invalid flags: {CloneFlag(flags & LOW_LEVEL)} is for ramet.lowlevel")
+        raise needs_address(flags)
     refuse_conflicts(validated, flags)
     if (
         validated.get("die_with_parent")

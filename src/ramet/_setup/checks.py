@@ -9,7 +9,7 @@ import subprocess
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .._kernel import names, user_ids
 from .._kernel.names import LARGEST_ID, LARGEST_INT, HasFileno, bits, find, nearest, signal_number
@@ -142,7 +142,9 @@ def pids(_: str, value: Sequence[int]) -> tuple[int, ...]:
 def _target(what: str, value: Any) -> int:
     if isinstance(value, int) and value in (subprocess.PIPE, subprocess.STDOUT):
         name = "PIPE" if value == subprocess.PIPE else "STDOUT"
-        raise invalid(what, _SOURCE, value, hint=f"only Popen and run take {name}")
+        raise ValueError(
+            f"invalid {what}: expected {_SOURCE}, got {name}, which only Popen and run take"
+        )
     return DEVNULL if value is DEVNULL else descriptor_of(what, value, _SOURCE)
 
 
@@ -281,10 +283,10 @@ def _named_with_numbers(
 
 
 @_kind(f"a name of at most {_LONGEST_HOSTNAME} bytes", str | bytes)
-def hostname(_: str, value: str | bytes) -> bytes:
+def hostname(what: str, value: str | bytes) -> bytes:
     name = os.fsencode(value)
     if len(name) > _LONGEST_HOSTNAME:
-        raise ValueError
+        raise invalid(what, f"a name of at most {_LONGEST_HOSTNAME} bytes", len(name))
     return name
 
 
@@ -309,18 +311,17 @@ def namespaces(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
     f"lines of (inside, outside, count), each an int from 0 to {_LARGEST_32}, count not 0", IdMap
 )
 def id_map(_: str, value: IdMap) -> tuple[tuple[int, int, int], ...]:
-    most = _LARGEST_32
-    lines = tuple(
-        (integer(inside, 0, most), integer(outside, 0, most), integer(count, 1, most))
-        for inside, outside, count in value
-    )
-    if not lines:
+    lines = tuple(tuple(integer(number, 0, _LARGEST_32) for number in line) for line in value)
+    if not lines or not all(len(line) == 3 and line[2] > 0 for line in lines):  # noqa: PLR2004
         raise ValueError
-    return lines
+    return cast("tuple[tuple[int, int, int], ...]", lines)
 
 
 @_kind("a mapping of names to values, all str or all bytes", Environment)
 def environment(what: str, value: Environment) -> tuple[bytes, ...]:
+    if not isinstance(value, Mapping):  # its values may be secret
+        kind = type(value).__name__
+        raise TypeError(f"invalid {what}: expected {environment.expected}, got a {kind}")
     return tuple(_assignment(what, name, text) for name, text in _pairs(value))
 
 

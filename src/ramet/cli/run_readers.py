@@ -74,7 +74,7 @@ def _processors(text: str) -> list[int]:
         low = _number(first)
         high = _number(last) if dash else low
         if high < low:
-            raise ValueError(f"expected LOW-HIGH, got {part!r}")
+            raise ValueError(f"expected LOW-HIGH with LOW not above HIGH, got {part!r}")
         validate({"cpu_affinity": [high]}, OPTIONS)  # a typing error shall not cost minutes
         chosen += range(low, high + 1)
     return chosen

@@ -355,7 +355,7 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--signal-mask", "USR3", "true"], "there is no signal 'SIGUSR3'; did you mean 'SIGUSR"),
         (["--scheduler", "fifo", "true"], "expected (policy, priority from 1 to 99)"),
         (["--nice", "99", "true"], "'--nice': expected an int from -20 to 19, got 99"),
-        (["--cpus", "3-1", "true"], "expected LOW-HIGH, got '3-1'"),
+        (["--cpus", "3-1", "true"], "expected LOW-HIGH with LOW not above HIGH, got '3-1'"),
         (
             ["--cpus", "1-99999999", "true"],
             "processor numbers from 0 to 65535, at least one, got [99999999]",

@@ -700,6 +700,14 @@ def test_a_child_is_made_in_its_cgroup(memory: F, cgroup: Path, nothing_left: ob
     os.close(descriptor)
 
 
+@pytest.mark.parametrize("memory", [F(0), F.VM], ids=str)
+def test_a_refused_cgroup_is_among_what_was_asked(memory: F, nothing_left: object) -> None:
+    """The error of a directory that is no cgroup shows the flag that cgroup= stands for."""
+    with pytest.raises(ramet.CloneError) as caught:
+        ramet.clone(int, flags=memory, cgroup="/tmp")
+    assert "CLONE_INTO_CGROUP" in str(caught.value)
+
+
 def stack_bytes_below() -> int:
     """The size of the calling task's stack in libc's view; all of it is mapped, and in use."""
     attributes, base, size = (ctypes.c_char * 64)(), ctypes.c_size_t(), ctypes.c_size_t()
