@@ -37,6 +37,35 @@ def test_all_is_on_here(in_new_python: Start) -> None:
     assert ast.literal_eval(status) == dict.fromkeys(PARTS)
 
 
+def look_while_the_collector_runs(threshold: int) -> None:
+    import gc
+    import sys
+    import threading
+
+    import ramet
+
+    sys.setswitchinterval(1e-5)
+    gc.set_threshold(threshold)
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.is_set():
+            gc.collect(0)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    print(ramet.recovery_status())
+    over.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("threshold", [1, 10, 0])
+def test_a_collection_meanwhile_is_not_another_layout(in_new_python: Start, threshold: int) -> None:
+    """What is compared with the collector's memory does not change in between."""
+    status = in_new_python(look_while_the_collector_runs, threshold).finish()
+    assert ast.literal_eval(status) == dict.fromkeys(PARTS)
+
+
 def test_the_switch(in_new_python: Start) -> None:
     """Without the recovery nothing is given up or given back, and the losses are told."""
     *told, status = in_new_python(die, env={"RAMET_RECOVERY": "off"}).finish().splitlines()

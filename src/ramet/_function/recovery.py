@@ -376,9 +376,23 @@ class _Sample:
 
 
 def _recognize(sample: _Sample) -> None:
-    collections = tuple(each["collections"] for each in gc.get_stats())
-    with sample:  # the core looks for it in this frame
-        _core.recognize(sample, sys.getswitchinterval(), collections, _OWNER is not None)
+    # The core looks for these numbers in the collector's memory: none may come in between.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(_LOOKS):  # another thread may collect all the same
+            collections = _collections()
+            with sample:  # the core looks for it in this frame
+                _core.recognize(sample, sys.getswitchinterval(), collections, _OWNER is not None)
+            if collections == _collections():
+                return
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _collections() -> tuple[int, ...]:
+    return tuple(each["collections"] for each in gc.get_stats())
 
 
 _recognize(_Sample())
