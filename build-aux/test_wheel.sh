@@ -26,4 +26,6 @@ venv/bin/mypy --strict typed_use.py
 venv/bin/pyright --pythonpath venv/bin/python typed_use.py
 
 cd "$place/tree"
-"$place/venv/bin/python" -m pytest "$@"
+# Two files of tests read the sources, which are not there.
+"$place/venv/bin/python" -m pytest --ignore tests/contract/test_contributing.py \
+    --ignore tests/contract/test_recovery_fence.py "$@"
