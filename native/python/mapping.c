@@ -19,7 +19,7 @@
 #define PICKLE_PROTOCOL 5
 #define MOST_PLAIN_BYTES ((Py_ssize_t)1 << 14)
 
-/* result layout.py has the same layout and numbers; what is plain has a type in place of a count. */
+/* result_layout.py has the same layout and numbers; what is plain has a type in place of a count. */
 #define DATA_AT 64
 #define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 

@@ -16,7 +16,7 @@ typedef struct mapping {
 
 extern PyTypeObject Mapping_Type;
 
-/* In the child of a copy: calls fn(*args) and writes down what came of it, as result layout.py lays it out; a
+/* In the child of a copy: calls fn(*args) and writes down what came of it, as result_layout.py lays it out; a
  * fork made in fn writes nothing. Returns the exit code. */
 int core_mapping_deliver(MappingObject *self, PyObject *fn, PyObject *args);
 

@@ -188,7 +188,7 @@ PyObject *core_before_fork(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-#else /* before 3.12 all interpreters share one GIL; function.py says so */
+#else /* before 3.12 all interpreters share one GIL; clone.py says so */
 
 struct core_interpreter *core_interpreter_take(void)
 {
