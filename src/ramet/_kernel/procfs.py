@@ -44,7 +44,7 @@ def children(pid: int) -> list[int]:
 
     Source: proc_pid_task_children(5).
     """
-    return [child for thread in _threads(pid) for child in children_of_thread(pid, int(thread))]
+    return [child for thread in threads(pid) for child in children_of_thread(pid, int(thread))]
 
 
 def children_of_thread(pid: int, thread: int) -> list[int]:
@@ -77,10 +77,11 @@ def state(task: int | str) -> str:
 
 def states(pid: int) -> set[str]:
     """The letters of the states of all threads."""
-    return {letter for thread in _threads(pid) if (letter := state(f"{pid}/task/{thread}"))}
+    return {letter for thread in threads(pid) if (letter := state(f"{pid}/task/{thread}"))}
 
 
-def _threads(pid: int) -> list[str]:
+def threads(pid: int) -> list[str]:
+    """The tids of a process; empty when there is none. Source: proc_pid_task(5)."""
     try:
         return os.listdir(f"/proc/{pid}/task")
     except OSError:

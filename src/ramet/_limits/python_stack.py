@@ -1,0 +1,89 @@
+"""The Python stack of another process, which writes it itself when a signal asks for it."""
+
+import errno
+import faulthandler
+import os
+import signal
+
+from .._kernel import procfs
+from .._kernel.pidfd import wait_readable
+from .._kernel.timeouts import deadline_after, pauses, seconds_until
+
+# Real-time signals, since no other is free. Programs take them from the low end, some take the last one.
+STACK_SIGNAL = signal.SIGRTMAX - 1
+_BIT = 1 << (STACK_SIGNAL - 1)  # in the masks of /proc/PID/status
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0002, 0.01
+
+
+def stack_file() -> int:
+    """A file for stacks, which the asking and the asked process both have; the caller closes it.
+
+    It is memory and no pipe: a stack of any length blocks nobody, and what a process wrote before its
+    death can be read after it.
+    Source: memfd_create(2).
+    """
+    return os.memfd_create("ramet-stack", os.MFD_CLOEXEC)
+
+
+def answer_stack_requests(descriptor: int) -> None:
+    """In the process that is to be asked: when the signal comes, write the stacks of all threads.
+
+    descriptor: a stack_file(). The handler is faulthandler's, in C: it answers whether the main thread
+    runs Python, waits in a system call, or computes in native code with the interpreter lock held. There
+    is no answer where all threads block the signal, or where the program has set another handler.
+    Source: faulthandler.register(), signal(7).
+    """
+    faulthandler.register(STACK_SIGNAL, file=descriptor, all_threads=True, chain=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [STACK_SIGNAL])
+
+
+def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
+    """Ask the process of a pidfd for its stacks, and return them: all threads, innermost call first.
+
+    descriptor: the stack_file() that it was given; what was written there before is left out.
+    patience_seconds: how long to wait for the end of the answer. Returns what came until then, nothing
+    where the process has ended, is stopped, may not be signalled or does not answer. The signal ends a
+    process that has never called answer_stack_requests(): this is for one that is about to be killed.
+
+    Needs: a /proc that shows the process, to see where the answer ends; else it is not asked.
+    Source: pidfd_send_signal(2), proc_pid_status(5) SigPnd, SigBlk.
+    """
+    begin = os.fstat(descriptor).st_size
+    try:
+        pid = _pid_of(pidfd)
+        always_blocking = _blocking_threads(pid)
+        signal.pidfd_send_signal(pidfd, STACK_SIGNAL)
+    except OSError:
+        return ""
+    deadline = deadline_after(patience_seconds)
+    for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+        # A thread blocks the signal while it handles it, and has begun to when the first byte is there.
+        has_begun = os.fstat(descriptor).st_size > begin
+        if has_begun and _blocking_threads(pid) <= always_blocking:
+            break
+        if seconds_until(deadline) == 0 or wait_readable(pidfd, pause):
+            break
+    written = os.fstat(descriptor).st_size - begin
+    return os.pread(descriptor, written, begin).decode("utf-8", "replace")
+
+
+def _pid_of(pidfd: int) -> int:
+    """The pid of its process as /proc shows it; an OSError where it does not, or the process has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    pid = int(fields.get("Pid", 0))
+    if pid <= 0:
+        raise ProcessLookupError(errno.ESRCH, "/proc does not show the process of the pidfd")
+    return pid
+
+
+def _blocking_threads(pid: int) -> set[str]:
+    """The tids of its threads that block the signal."""
+    return {thread for thread in procfs.threads(pid) if _blocks(f"{pid}/task/{thread}")}
+
+
+def _blocks(task: str) -> bool:
+    try:
+        return bool(int(procfs.status(task)["SigBlk"], 16) & _BIT)
+    except OSError:  # it has ended meanwhile
+        return False
