@@ -7,29 +7,12 @@
 #include <linux/signal.h>
 #include <linux/time_types.h>
 
+#include "close_files.h"
 #include "futex_word.h"
 
 #define LOOK_SECONDS 1 /* between two checks whether it is still needed */
 #define IDLE_LOOKS 5   /* after which it ends; mostly its owner has ended it before */
 #define POLL_IN 1
-#define MOST_FILES 4096 /* closed one by one, where there is no close_range */
-
-static void close_range(unsigned int first, unsigned int last)
-{
-    if (first > last || ramet_syscall3(__NR_close_range, first, last, 0) == 0)
-        return;
-    for (unsigned int fd = first; fd <= last && fd < MOST_FILES; fd++)
-        ramet_syscall1(__NR_close, fd);
-}
-
-/* It must not keep anything open: another task may wait for the end of a pipe, or unmount a file system. */
-static void close_all_but(int pidfd)
-{
-    ramet_syscall1(__NR_chdir, "/");
-    if (pidfd > 0)
-        close_range(0, (unsigned int)pidfd - 1);
-    close_range((unsigned int)pidfd + 1, ~0U);
-}
 
 /* Whether that task uses this memory; true where the kernel does not answer. */
 static bool shares_memory(long pid)
@@ -95,7 +78,7 @@ int ramet_run_watchdog(void *fn, void *arg, void *context)
     struct ramet_watchdog *watchdog = context;
     (void)fn, (void)arg;
     ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-watchdog");
-    close_all_but(watchdog->pidfd);
+    ramet_close_all_but(watchdog->pidfd);
     if (!change_stage(watchdog, RAMET_WATCHDOG_CHANGES, RAMET_WATCHDOG_WATCHES))
         return 0; /* the owner waits no longer */
     ramet_futex_wake(&watchdog->stage);

@@ -37,6 +37,9 @@ static PyMethodDef with_main_gil[] = {
     {"close", core_close, METH_NOARGS,
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
      "Returns whether it has other threads."},
+    {"new_pid_namespace", core_new_pid_namespace, METH_NOARGS,
+     "new_pid_namespace()\n--\n\n"
+     "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
     {"drain", core_drain, METH_NOARGS,
      "drain()\n--\n\nEnds the host threads at rest, and deletes the thread state that this thread keeps."},
     {"before_fork", core_before_fork, METH_NOARGS,

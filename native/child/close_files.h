@@ -1,0 +1,8 @@
+/* What a task that shares memory for long does first: it leaves its copies of the files of its maker. */
+#pragma once
+
+/*
+ * Closes all descriptors but one (negative: all), and goes to the root directory. It must not keep anything open:
+ * another task may wait for the end of a pipe, or unmount a file system.
+ */
+void ramet_close_all_but(int descriptor);

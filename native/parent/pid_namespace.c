@@ -1,0 +1,95 @@
+/* The stacks of the inits: each is used again when its init has left the memory, which the kernel tells. */
+#define _GNU_SOURCE
+#include "pid_namespace.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <stddef.h>
+
+#include "child.h"
+#include "epoch.h"
+#include "kernel_features.h"
+#include "namespace_init.h"
+
+#define STACK_BYTES 2048 /* for a few frames: no handler of a signal runs there */
+#define STACKS 126
+
+/* Its memory is wiped in the child of a fork, where no init is. */
+struct block {
+    int alive[STACKS]; /* CHILD_CLEARTID: 0 when the init has left the stack */
+    struct block *next;
+    char stacks[STACKS][STACK_BYTES] __attribute__((aligned(16)));
+};
+
+struct place {
+    int *alive; /* NULL: there is no memory */
+    char *stack;
+};
+
+static struct block *first;
+
+static struct place free_place_in(struct block *block)
+{
+    for (int i = 0; i < STACKS; i++)
+        if (__atomic_load_n(&block->alive[i], __ATOMIC_ACQUIRE) == 0)
+            return (struct place){&block->alive[i], block->stacks[i]};
+    return (struct place){0};
+}
+
+static struct place free_place(void)
+{
+    struct place place = {0};
+    for (struct block **block = &first; place.alive == NULL; block = &(*block)->next) {
+        if (*block == NULL && (*block = ramet_wiped_on_fork(sizeof **block)) == NULL)
+            break;
+        place = free_place_in(*block);
+    }
+    return place;
+}
+
+/*
+ * A descriptor of the parent, negative where there is none to be had. The parent cannot have ended before and another
+ * process have its pid: this process has another parent then.
+ */
+static int open_parent(void)
+{
+    long parent = ramet_syscall0(__NR_getppid);
+    if (parent == 0) /* it is in no pid namespace that can be seen from here */
+        return -1;
+    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, parent, 0);
+    if (pidfd < 0 || ramet_syscall0(__NR_getppid) == parent)
+        return pidfd;
+    ramet_syscall1(__NR_close, pidfd);
+    return -1;
+}
+
+/* With all signals blocked, as the init keeps them. */
+static long make_init(struct place place, int parent, int *pidfd)
+{
+    const uint64_t flags = CLONE_VM | CLONE_NEWPID | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_CLEARTID;
+    const struct ramet_entry entry = {ramet_run_namespace_init, (void *)(intptr_t)parent, NULL, NULL, __NR_exit_group};
+    struct ramet_request request = {.args.flags = flags, .size = sizeof request.args, .legacy = !ramet_has_clone3()};
+    request.args.stack = (uintptr_t)place.stack;
+    request.args.stack_size = STACK_BYTES;
+    request.args.child_tid = (uintptr_t)place.alive;
+    request.args.pidfd = (uintptr_t)pidfd;
+    *place.alive = 1;
+    const ramet_sigset mask = ramet_block_signals();
+    long pid = ramet_make_task(&request, &entry);
+    ramet_set_signal_mask(mask);
+    if (pid < 0)
+        *place.alive = 0;
+    return pid;
+}
+
+long ramet_new_pid_namespace(int *pidfd)
+{
+    struct place place = free_place();
+    if (place.alive == NULL)
+        return -ENOMEM;
+    int parent = open_parent();
+    long pid = make_init(place, parent, pidfd);
+    if (parent >= 0)
+        ramet_syscall1(__NR_close, parent);
+    return pid;
+}

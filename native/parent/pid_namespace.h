@@ -1,0 +1,9 @@
+/* A new pid namespace for children of this process, or of its parent. */
+#pragma once
+
+/*
+ * Makes the init of a new pid namespace, as a child of the calling process's parent: a task in this memory that ends
+ * with that parent. Returns its pid or -errno, and in *pidfd a descriptor (O_CLOEXEC) of it, which is the caller's.
+ * One thread at a time may call it.
+ */
+long ramet_new_pid_namespace(int *pidfd);

@@ -1,0 +1,12 @@
+/* ramet._core.new_pid_namespace: the init of a pid namespace. */
+#include "core.h"
+
+#include "pid_namespace.h"
+
+PyObject *core_new_pid_namespace(PyObject *module, PyObject *unused)
+{
+    int pidfd = -1;
+    (void)module, (void)unused;
+    long pid = ramet_new_pid_namespace(&pidfd);
+    return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("li", pid, pidfd);
+}

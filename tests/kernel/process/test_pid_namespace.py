@@ -1,0 +1,219 @@
+"""A child in a pid namespace of its own, made by a process for its parent, as a template does."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet._kernel import procfs
+from ramet._process.tree import pid_namespace
+from ramet._process.tree.pid_namespace import PidNamespace
+
+from ...constants import SECONDS
+from ...waiting import exit_code, until
+
+pytestmark = pytest.mark.usefixtures("root")
+
+Work: TypeAlias = Callable[[socket.socket], object]
+
+ROUNDS = 30
+
+
+class Call(NamedTuple):
+    """A worker in a namespace of its own: it and the init are children of this process."""
+
+    worker: int
+    namespace: PidNamespace
+    channel: socket.socket
+
+
+def _child(work: Callable[[], object], flags: int = 0) -> int:
+    """A process that does that, and nothing of pytest's."""
+    pid = ramet.fork(flags)
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _serve_one(to_caller: socket.socket, channel: socket.socket, work: Work) -> None:
+    init, pidfd = pid_namespace.new()
+    pid_namespace.join_for_children(init, pidfd)
+    worker = _child(lambda: work(channel), F.PARENT)
+    pid_namespace.leave()
+    assert os.readlink("/proc/self/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")
+    socket.send_fds(to_caller, [f"{init} {worker}".encode()], [pidfd])
+
+
+@contextmanager
+def a_call(work: Work) -> Iterator[Call]:
+    """Have a template make a worker that does that work with the end of a socket pair."""
+    with contextlib.ExitStack() as sockets:
+        ours, to_caller, channel, theirs = map(
+            sockets.enter_context,
+            (*socket.socketpair(), *socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)),
+        )
+
+        def serve() -> None:
+            ours.close()
+            channel.close()
+            _serve_one(to_caller, theirs, work)
+
+        template = _child(serve)
+        to_caller.close()
+        theirs.close()
+        message, descriptors, _, _ = socket.recv_fds(ours, 100, 1)
+        assert exit_code(template) == 0
+        init, worker = map(int, message.split())
+        yield Call(worker, PidNamespace(init, descriptors[0]), channel)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_worker_is_no_init() -> None:
+    """It is pid 2 of its namespace."""
+    with a_call(lambda _: os._exit(os.getpid())) as call:
+        assert exit_code(call.worker) == 2
+        assert call.namespace.end()
+        assert call.namespace.end(), "a second time does nothing"
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM, signal.SIGXCPU, signal.SIGABRT])
+def test_its_own_signals_reach_it(number: signal.Signals) -> None:
+    """A signal that it sends to itself ends it, as it does not an init."""
+
+    def work(_: socket.socket) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if number == signal.SIGABRT:
+            os.abort()
+        os.kill(os.getpid(), number)
+
+    with a_call(work) as call:
+        assert exit_code(call.worker) == -number
+        assert call.namespace.end()
+
+
+def _ignore_all_signals() -> None:
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _leave_three_behind(channel: socket.socket) -> None:
+    """Start three processes that leave the session, whose parents end, and that hang."""
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                _ignore_all_signals()
+                channel.send(b"here")
+                time.sleep(1000)
+            os._exit(0)
+
+
+def _await_three(call: Call) -> None:
+    call.channel.settimeout(SECONDS)
+    for _ in range(3):
+        assert call.channel.recv(4) == b"here"
+
+
+def _no_process_has(channel: socket.socket) -> bool:
+    """Whether the other end is closed, at this moment."""
+    poll = select.poll()
+    poll.register(channel, select.POLLHUP)
+    return bool(poll.poll(0))
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_all_that_it_started_is_dead_when_the_namespace_has_ended() -> None:
+    """Processes that left the session and whose parents ended are dead when end() comes back."""
+    for _ in range(ROUNDS):
+        with a_call(_leave_three_behind) as call:
+            _await_three(call)
+            assert exit_code(call.worker) == 0
+            assert not _no_process_has(call.channel)
+            assert call.namespace.end()
+            assert _no_process_has(call.channel)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_kill_ends_the_worker_too() -> None:
+    """The init's end kills the worker, which must be reaped before the namespace can end."""
+    with a_call(lambda _: time.sleep(1000)) as call:
+        call.namespace.kill()
+        os.waitid(os.P_PID, call.worker, os.WEXITED | os.WNOWAIT)
+        assert not call.namespace.end(time.monotonic())
+        assert exit_code(call.worker) == -signal.SIGKILL
+        assert call.namespace.end()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_orphans_that_end_are_no_zombies() -> None:
+    """Who is reparented to the init is reaped when it ends."""
+
+    def work(channel: socket.socket) -> None:
+        for _ in range(50):
+            if (child := os.fork()) == 0:
+                os.fork()
+                os._exit(0)
+            os.waitpid(child, 0)
+        channel.recv(1)
+
+    with a_call(work) as call:
+        init = call.namespace.pid
+        until(lambda: procfs.state(call.worker) == "S" and not procfs.children(init))
+        call.channel.send(b"x")
+        assert exit_code(call.worker) == 0
+        assert call.namespace.end()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_plain_user_is_refused() -> None:
+    """Without CAP_SYS_ADMIN it is an OSError with EPERM, and nothing is left of it."""
+
+    def work() -> None:
+        os.setresuid(65534, 65534, 65534)
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(PermissionError):
+            pid_namespace.new()
+        assert os.listdir("/proc/self/fd") == before
+
+    assert exit_code(_child(work)) == 0
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_nothing_is_left_when_the_caller_is_killed() -> None:
+    """SIGKILL to the process that has the worker and the init ends all of the namespace."""
+    told, tells = socket.socketpair()
+
+    def call() -> None:
+        told.close()
+
+        def work(channel: socket.socket) -> None:
+            _leave_three_behind(channel)
+            time.sleep(1000)
+
+        with a_call(work) as call:
+            _await_three(call)
+            tells.send(b"x")
+            time.sleep(1000)
+
+    with told, tells:
+        caller = _child(call)
+        told.settimeout(SECONDS)
+        assert told.recv(1) == b"x"
+        tells.close()
+        os.kill(caller, signal.SIGKILL)
+        assert exit_code(caller) == -signal.SIGKILL
+        assert told.recv(1) == b"", "all that had the other end are dead"
