@@ -1,12 +1,6 @@
-"""Runs CPython's own tests against Ramet: `python subprocess_judge.py FOLDER subprocess|asyncio`.
-
-They run in FOLDER, whose file `report` gets a JSON object: for each test its outcome, and what it
-said where it did not pass.
-"""
+"""Runs CPython's own tests of programs against Ramet: `subprocess_judge FOLDER subprocess|asyncio`."""
 
 import importlib
-import json
-import os
 import subprocess
 import sys
 import unittest
@@ -15,6 +9,8 @@ from unittest import mock
 
 import ramet
 from ramet._program import run as running
+
+from .judging import write_report
 
 NAMES = (
     "Popen",
@@ -25,41 +21,6 @@ NAMES = (
     "getstatusoutput",
     "run",
 )
-
-
-class Record(unittest.TestResult):
-    """What became of each test; a test with several outcomes has its worst."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outcomes: dict[str, tuple[str, str]] = {}
-
-    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's
-        super().stopTest(test)
-        self.outcomes.setdefault(_name(test), ("passed", ""))
-
-    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
-        super().addError(test, err)  # type: ignore[arg-type] # handed on
-        self.outcomes[_name(test)] = ("failed", self.errors[-1][1])
-
-    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
-        super().addFailure(test, err)  # type: ignore[arg-type]
-        self.outcomes[_name(test)] = ("failed", self.failures[-1][1])
-
-    def addSubTest(  # noqa: N802
-        self, test: unittest.TestCase, subtest: unittest.TestCase, err: object
-    ) -> None:
-        super().addSubTest(test, subtest, err)  # type: ignore[arg-type]
-        if err is not None:
-            self.outcomes[_name(test)] = ("failed", str(err))
-
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
-        super().addSkip(test, reason)
-        self.outcomes.setdefault(_name(test), ("skipped", reason))
-
-
-def _name(test: unittest.TestCase) -> str:
-    return test.id().removeprefix("test.test_subprocess.").removeprefix("test.test_asyncio.")
 
 
 def load_subprocess() -> unittest.TestSuite:
@@ -90,12 +51,10 @@ def load_asyncio() -> unittest.TestSuite:
 
 def main(folder: str, whose: str) -> None:
     """Put Ramet in subprocess's place before the tests are loaded, and judge."""
-    os.chdir(folder)
     for name in NAMES:
         setattr(subprocess, name, getattr(ramet, name))
-    record = Record()
-    {"subprocess": load_subprocess, "asyncio": load_asyncio}[whose]().run(record)
-    Path("report").write_text(json.dumps(record.outcomes))
+    load = {"subprocess": load_subprocess, "asyncio": load_asyncio}[whose]
+    write_report(load(), Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,134 @@
+"""Other people's tests, run against Ramet in an interpreter of their own, and what is made of that."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+HERE = Path(__file__).parent
+TREE = HERE.parents[1]
+
+# For each test what became of it (passed, failed, skipped), and what it said where it did not pass.
+Outcomes: TypeAlias = Mapping[str, tuple[str, str]]
+
+
+# ---- in the interpreter that runs them
+
+
+class Record(unittest.TestResult):
+    """What became of each test; a test with several outcomes has its worst."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: dict[str, tuple[str, str]] = {}
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's
+        super().stopTest(test)
+        self.outcomes.setdefault(_name(test), ("passed", ""))
+
+    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+        super().addError(test, err)  # type: ignore[arg-type] # handed on
+        self.outcomes[_name(test)] = ("failed", self.errors[-1][1])
+
+    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+        super().addFailure(test, err)  # type: ignore[arg-type]
+        self.outcomes[_name(test)] = ("failed", self.failures[-1][1])
+
+    def addSubTest(  # noqa: N802
+        self, test: unittest.TestCase, subtest: unittest.TestCase, err: object
+    ) -> None:
+        super().addSubTest(test, subtest, err)  # type: ignore[arg-type]
+        if err is not None:
+            self.outcomes[_name(test)] = ("failed", str(err))
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+        super().addSkip(test, reason)
+        self.outcomes.setdefault(_name(test), ("skipped", reason))
+
+
+def _name(test: unittest.TestCase) -> str:
+    """The class and the method: their module is not the same from one Python to the next."""
+    return ".".join(test.id().split(".")[-2:])
+
+
+def those_of(tests: unittest.TestSuite, begin: str) -> unittest.TestSuite:
+    """Those of classes whose name begins so."""
+    chosen = unittest.TestSuite()
+    for test in tests:
+        if isinstance(test, unittest.TestSuite):
+            chosen.addTest(those_of(test, begin))
+        elif type(test).__name__.startswith(begin):
+            chosen.addTest(test)
+    return chosen
+
+
+def write_report(tests: unittest.TestSuite, folder: Path) -> None:
+    """Run them there; the file `report` has a JSON object of outcomes."""
+    os.chdir(folder)
+    record = Record()
+    tests.run(record)
+    (folder / "report").write_text(json.dumps(record.outcomes))
+
+
+# ---- in the test that has them run
+
+
+def has_module(name: str) -> bool:
+    """Whether this Python came with those tests: distributions often have them in a separate package."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def judged(judge: str, folder: Path, *words: str, seconds: float = 110) -> Outcomes:
+    """What the module tests.crash.JUDGE, called with the folder and these words, reports there."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.crash.{judge}", str(folder), *words],
+        cwd=TREE,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    outcomes: Outcomes = json.loads((folder / "report").read_text())
+    return outcomes
+
+
+def exceptions(file: str) -> list[re.Pattern[str]]:
+    """The names of tests that need not pass on this Python: lines `test | when | why` of that file."""
+    lines = [
+        line
+        for line in (HERE / file).read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    entries = [[field.strip() for field in line.split("|")] for line in lines]
+    assert [entry for entry in entries if len(entry) != 3 or not (entry[0] and entry[2])] == []
+    here = f"py{sys.version_info.major}{sys.version_info.minor}"
+    return [
+        re.compile(".*".join(re.escape(part) for part in name.split("*")))
+        for name, when, _ in entries
+        if not when or here in when.split()
+    ]
+
+
+def compare(outcomes: Outcomes, excepted: list[re.Pattern[str]], fewest_passed: int) -> None:
+    """Fail unless all but those excepted pass, all those excepted are there, and none of them passes."""
+
+    def is_excepted(name: str) -> bool:
+        return any(pattern.fullmatch(name) for pattern in excepted)
+
+    failed = {name: said for name, (outcome, said) in outcomes.items() if outcome == "failed"}
+    passed = [name for name, (outcome, _) in outcomes.items() if outcome == "passed"]
+    assert "\n".join(f"{name}: {failed[name]}" for name in failed if not is_excepted(name)) == ""
+    assert len(passed) >= fewest_passed
+    assert [name for name in passed if is_excepted(name)] == []
+    unknown = [p.pattern for p in excepted if not any(p.fullmatch(name) for name in outcomes)]
+    assert unknown == []
