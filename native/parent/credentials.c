@@ -177,10 +177,10 @@ static bool is_unreaped(int pid, int pidfd)
     return ramet_syscall5(__NR_waitid, P_PID, pid, (long)&info, options, 0) == 0 && info.si_pid == pid;
 }
 
-bool ramet_credentials_are_ours(int pid, int pidfd)
+bool ramet_credentials_are_ours(int pid, int pidfd, bool in_any_pid_namespace)
 {
     char task[16];
     snprintf(task, sizeof task, "%d", pid);
-    return has_same_status(task) && has_same_namespace(task, "user") && has_same_namespace(task, "pid") &&
-           has_same_label(task) && has_not_executed(task) && is_unreaped(pid, pidfd);
+    return has_same_status(task) && has_same_namespace(task, "user") &&
+           (in_any_pid_namespace || has_same_namespace(task, "pid")) && has_same_label(task) && has_not_executed(task) && is_unreaped(pid, pidfd);
 }

@@ -16,6 +16,7 @@ uint64_t ramet_namespaces_of(int task);
 
 /*
  * Whether a child that has ended and has not been reaped has the same credentials as the calling thread, as credentials.py
- * compares them. False when it has not, and when that cannot be read here: then credentials.py says which differs, and why.
+ * compares them; in_any_pid_namespace: its own may be another. False when it has not, and when that cannot be read here: then
+ * credentials.py says which differs, and why.
  */
-bool ramet_credentials_are_ours(int pid, int pidfd);
+bool ramet_credentials_are_ours(int pid, int pidfd, bool in_any_pid_namespace);

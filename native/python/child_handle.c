@@ -171,7 +171,7 @@ static int look(HandleObject *self)
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);
     int pidfd = pidfd_here(self);
-    PyObject *same = ramet_credentials_are_ours(self->pid, pidfd) ? Py_True : Py_False;
+    PyObject *same = ramet_credentials_are_ours(self->pid, pidfd, false) ? Py_True : Py_False;
     PyObject *done = PyObject_CallMethod(outcome, core_method(CORE_COMPARE_RIGHTS), "iiO", self->pid, pidfd, same);
     leave(self);
     Py_DECREF(outcome);

@@ -52,7 +52,8 @@ typedef struct {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ramet._core." name, .tp_basicsize = sizeof(object), \
     .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
 
-extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type;
+extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
+    Channel_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);
@@ -112,8 +113,9 @@ PyObject *core_poll(int descriptor, PyObject *seconds);
 typedef PyObject *core_function(PyObject *module, PyObject *argument);
 typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
-core_function core_before_fork, core_close, core_do_steps, core_drain, core_flush, core_forget_number, core_fork_twice,
-    core_has_clear_sighand, core_has_clone3, core_has_close_range, core_kcmp, core_lends, core_new_pid_namespace,
+core_function core_before_fork, core_close, core_credentials_now, core_do_steps, core_drain, core_flush, core_forget_number,
+    core_fork_twice, core_has_clear_sighand, core_has_clone3, core_has_close_range, core_has_our_rights, core_kcmp,
+    core_lends, core_new_pid_namespace,
     core_run_fork_handlers, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
 core_fast_function core_clone, core_copy, core_launch_beside, core_share, core_spawn;
 

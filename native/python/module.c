@@ -12,6 +12,11 @@ static PyMethodDef everywhere[] = {
     {"has_close_range", core_has_close_range, METH_NOARGS,
      "has_close_range()\n--\n\nWhether the kernel lets this process call close_range."},
     {"has_clone3", core_has_clone3, METH_NOARGS, "has_clone3()\n--\n\nWhether the kernel lets this process call clone3."},
+    {"credentials_now", core_credentials_now, METH_NOARGS,
+     "credentials_now()\n--\n\nA hash of what the calling thread may do."},
+    {"has_our_rights", core_has_our_rights, METH_VARARGS,
+     "has_our_rights(pid, pidfd, in_any_pid_namespace, /)\n--\n\n"
+     "Whether a child that has not been reaped has the credentials of the calling thread; False when that cannot be read."},
     {"kcmp", core_kcmp, METH_VARARGS,
      "kcmp(pid1, pid2, kind, index1, index2, /)\n--\n\nkcmp(2): 0 equal, 1 and 2 in an order, 3 different."},
     {"wait_readable", core_wait_readable, METH_VARARGS,
@@ -155,7 +160,8 @@ static int add_refusals(PyObject *module)
 static int add_types(PyObject *module)
 {
     static PyTypeObject *const types[] = {&Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
-                                          &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type};
+                                          &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
+                                          &Channel_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;

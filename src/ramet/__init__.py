@@ -39,6 +39,8 @@ if sys.platform == "linux":
         RemoteError,
         ResultError,
         SpawnError,
+        TemplateError,
+        TemplateRestarted,
         TimeoutExpired,
         UnknownNameError,
     )
@@ -57,6 +59,7 @@ if sys.platform == "linux":
         from . import law as law
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
+        from ._workers.template import Template
         from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
     from . import law as law
@@ -66,7 +69,8 @@ __all__ = [
     "DEVNULL", "PIPE", "STDOUT", "CalledProcessError", "Child", "ChildDied", "CloneError",
     "CloneFlag", "Command", "CompletedProcess", "DeadlineExceeded", "ExitStatus", "FunctionOptions",
     "Interrupted", "KeptGroupsWarning", "Losses", "Options", "Popen", "PreexecWarning", "Relation",
-    "RemoteError", "ResultError", "SpawnError", "SubprocessError", "Subreaper", "TimeoutExpired",
+    "RemoteError", "ResultError", "SpawnError", "SubprocessError", "Subreaper", "Template",
+    "TemplateError", "TemplateRestarted", "TimeoutExpired",
     "UnknownNameError", "call", "check_call", "check_output", "clone", "explain", "fork",
     "getoutput", "getstatusoutput", "in_namespace", "is_subreaper", "law", "list2cmdline",
     "lowlevel", "predict", "recovery_status", "relation", "run", "set_subreaper", "vfork", "wait",
@@ -78,6 +82,7 @@ __version__ = "0.1.0"
 # Imported at first use, since they take long; aio needs anyio, an extra.
 _AT_FIRST_USE = {
     "Relation": ".observe",
+    "Template": "._workers.template",
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "law": ".law",

@@ -27,6 +27,8 @@ __all__ = [
     "SpawnNotADirectoryError",
     "SpawnPermissionError",
     "SpawnProcessLookupError",
+    "TemplateError",
+    "TemplateRestarted",
     "TimeoutExpired",
     "UnknownFlagError",
     "UnknownNameError",
@@ -269,6 +271,17 @@ class RemoteError(ResultError):
     def __str__(self) -> str:
         told = f"{self.type_name}: {self.message}" if self.message else self.type_name
         return f"{told} ({self.why})" if self.why else told
+
+
+class TemplateError(RuntimeError):
+    """A template cannot be made, or not be cloned as it is; the text says why and what to do."""
+
+
+class TemplateRestarted(RuntimeWarning):
+    """A template's process had ended, and another was started: what its setup made there was made again.
+
+    ``warnings.simplefilter("ignore", ramet.TemplateRestarted)`` silences it.
+    """
 
 
 class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - its base's

@@ -33,9 +33,9 @@ static bool by_the_parent(void (*change)(void))
         _exit(FOUND);
     }
     CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
-    bool same = ramet_credentials_are_ours(pid, -1);
+    bool same = ramet_credentials_are_ours(pid, -1, false);
     CHECK(code_of(pid) == FOUND);
-    CHECK(!ramet_credentials_are_ours(pid, -1)); /* it is reaped */
+    CHECK(!ramet_credentials_are_ours(pid, -1, false)); /* it is reaped */
     return same;
 }
 

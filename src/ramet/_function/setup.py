@@ -74,6 +74,14 @@ class FunctionSetup:
         """The function with all this before it. Raises SpawnError for the step that fails."""
         return _Prepared(self, fn)
 
+    def do(self) -> tuple[str, int, str | None] | None:
+        """Carry it out in the calling task; the label, errno and file of a step that failed."""
+        failed, number = _core.do_steps(self._plan)
+        if failed < 0:
+            return None
+        label, file = self._steps.labels[failed]
+        return label, number, None if file is None else os.fsdecode(file)
+
     def failure(self, step: int, number: int) -> SpawnError:
         """The error for the step that failed with that errno."""
         label, file = self._steps.labels[step]

@@ -24,30 +24,34 @@ _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC
 _MOST_LABEL_BYTES = 1 << 12
 
 
-def doubt(pid: int, pidfd: int | None) -> str:
+def doubt(pid: int, pidfd: int | None, *, in_any_pid_namespace: bool = False) -> str:
     """Why a child that has ended is less trusted than the calling thread; empty when it is not.
+
+    in_any_pid_namespace: its own may be another than the thread's.
 
     To be called before the child is reaped: rights that cannot be read are a reason, too. So is a
     program that the child has executed, with whatever rights.
     Source: proc_pid_status(5), namespaces(7).
     """
     try:
-        return _doubt(pid, pidfd)
+        return _doubt(pid, pidfd, in_any_pid_namespace)
     except OSError as error:
         if error.errno != errno.EMFILE:
             return f"its rights cannot be read ({error})"
     try:
         with _one_more_descriptor():
-            return _doubt(pid, pidfd)
+            return _doubt(pid, pidfd, in_any_pid_namespace)
     except (OSError, ValueError) as error:
         return f"its rights cannot be read ({error})"
 
 
-def _doubt(pid: int, pidfd: int | None) -> str:
+def _doubt(pid: int, pidfd: int | None, in_any_pid_namespace: bool) -> str:
     theirs = _rights(str(pid))
     has_executed = _has_executed(pid)
     _require_unreaped(pid, pidfd)  # else the pid may be another task's by now
     ours = _rights("thread-self")
+    if in_any_pid_namespace:
+        theirs["pid namespace"] = ours["pid namespace"]
     return "it has executed a program" if has_executed else _difference(theirs, ours)
 
 

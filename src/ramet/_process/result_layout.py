@@ -52,29 +52,39 @@ def put_value(memory: Any, value: object, why_pickled: str = "") -> int:
         head = why_pickled.encode(errors="backslashreplace")
         write(memory, VALUE, head, _pickled(value))
     except BaseException as error:
-        hint = ""
-        if isinstance(value, CoroutineType):
-            value.close()  # it will never be awaited
-            hint = "; to run a coroutine function, call asyncio.run() in fn"
-        return put_lost(memory, f"the result cannot be sent to the caller: {in_words(error)}{hint}")
+        return put_lost(memory, why_not_sent(value, error))
     return 0
+
+
+def why_not_sent(value: object, error: BaseException) -> str:
+    """In the child: what to say of a result that cannot be pickled."""
+    hint = ""
+    if isinstance(value, CoroutineType):
+        value.close()  # it will never be awaited
+        hint = "; to run a coroutine function, call asyncio.run() in fn"
+    return f"the result cannot be sent to the caller: {in_words(error)}{hint}"
 
 
 def put_error(memory: Any, error: BaseException, *, by_pickle: bool = True) -> int:
     """In the child: write what fn raised. Returns the exit code."""
-    import json
-
-    text = _with_traceback(error)
-    described = json.dumps([_name_of(type(error)), _message_of(error), text])
+    text, head = described(error)
     pickled: Sequence[Any] = ()
     if by_pickle:
         with suppress(BaseException):  # the texts are sent without it, too
             pickled = _pickled(error.with_traceback(None))
     try:
-        write(memory, RAISED, described.encode(), pickled)
+        write(memory, RAISED, head, pickled)
     except BaseException:
         return put_lost(memory, f"the exception cannot be sent to the caller:\n{text}")
     return 1
+
+
+def described(error: BaseException) -> tuple[str, bytes]:
+    """In the child: the traceback, and the head that tells type, message and traceback."""
+    import json
+
+    text = _with_traceback(error)
+    return text, json.dumps([_name_of(type(error)), _message_of(error), text]).encode()
 
 
 def put_lost(memory: Any, why: str) -> int:

@@ -1,0 +1,441 @@
+/*
+ * ramet._core.Channel: messages over a stream socket that this object owns. src/ramet/_workers/messages.py says what a
+ * message is, and has what is less common: parts in a memfd.
+ */
+#define _GNU_SOURCE
+#include "core.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
+#define MOST_PARTS (1 << 20)
+#define INLINE_BYTES ((size_t)1 << 16)
+#define FIRST_READ 4096
+#define NO_DESCRIPTOR (-1)
+
+struct head {
+    uint8_t kind, in_memfd;
+    uint16_t descriptors;
+    uint32_t parts;
+};
+
+typedef struct {
+    PyObject_HEAD
+    int descriptor;
+    char *data;                    /* what has arrived and was not taken */
+    size_t length, room;
+    int received[2 * MOST_DESCRIPTORS];
+    int count;                     /* of descriptors that have arrived and were not taken */
+    bool lost;                     /* a descriptor, for want of room in the table */
+} ChannelObject;
+
+static bool is_open(const ChannelObject *self)
+{
+    if (self->descriptor < 0)
+        PyErr_SetString(PyExc_ValueError, "invalid channel: it has been closed");
+    return self->descriptor >= 0;
+}
+
+static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    int descriptor;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
+        return PyErr_Format(PyExc_TypeError, "Channel() takes no keyword arguments");
+    if (!PyArg_ParseTuple(args, "i:Channel", &descriptor))
+        return NULL;
+    ChannelObject *self = (ChannelObject *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->descriptor = descriptor;
+    return (PyObject *)self;
+}
+
+static void close_all(ChannelObject *self)
+{
+    if (self->descriptor >= 0)
+        close(self->descriptor);
+    self->descriptor = NO_DESCRIPTOR;
+    while (self->count > 0)
+        close(self->received[--self->count]);
+    self->length = 0;
+}
+
+static void channel_dealloc(ChannelObject *self)
+{
+    close_all(self);
+    PyMem_Free(self->data);
+    Py_TYPE(self)->tp_free(self);
+}
+
+/* ---- sending */
+
+static void lay_descriptors(struct msghdr *header, char *control, const int *descriptors, size_t count)
+{
+    if (count == 0)
+        return;
+    header->msg_control = control;
+    header->msg_controllen = CMSG_SPACE(count * sizeof *descriptors);
+    struct cmsghdr *carried = CMSG_FIRSTHDR(header);
+    carried->cmsg_level = SOL_SOCKET;
+    carried->cmsg_type = SCM_RIGHTS;
+    carried->cmsg_len = CMSG_LEN(count * sizeof *descriptors);
+    memcpy(CMSG_DATA(carried), descriptors, count * sizeof *descriptors);
+}
+
+/* 0, or -1 with an exception set. The interpreter lock is let go only when it has to wait. */
+static int send_all(int descriptor, char *data, size_t length, const int *descriptors, size_t count)
+{
+    char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
+    struct iovec piece = {data, length};
+    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
+    int how = MSG_DONTWAIT;
+    lay_descriptors(&header, control, descriptors, count);
+    while (piece.iov_len > 0) {
+        ssize_t sent;
+        if (how & MSG_DONTWAIT) {
+            sent = sendmsg(descriptor, &header, MSG_NOSIGNAL | how);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            sent = sendmsg(descriptor, &header, MSG_NOSIGNAL);
+            Py_END_ALLOW_THREADS
+        }
+        if (sent >= 0) {
+            header.msg_control = NULL;
+            header.msg_controllen = 0;
+            piece.iov_base = (char *)piece.iov_base + sent;
+            piece.iov_len -= (size_t)sent;
+        } else if (errno == EAGAIN && how & MSG_DONTWAIT) {
+            how = 0;
+        } else if (errno != EINTR) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        } else if (PyErr_CheckSignals() < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The numbers of a tuple; -1 with an exception set. */
+static Py_ssize_t numbers_of(PyObject *tuple, int *numbers)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(tuple);
+    if (count > MOST_DESCRIPTORS) {
+        PyErr_Format(PyExc_ValueError, "invalid descriptors: expected at most %d, got %zd", MOST_DESCRIPTORS, count);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        numbers[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(tuple, i));
+        if (numbers[i] == -1 && PyErr_Occurred())
+            return -1;
+    }
+    return count;
+}
+
+/* Head, lengths and, where they do not lie in a memfd, the parts. */
+static char *lay_message(struct head head, PyObject *parts, size_t *length)
+{
+    size_t table = sizeof head + head.parts * sizeof(uint64_t), room = table;
+    char *data = PyMem_Malloc(table + INLINE_BYTES);
+    if (data == NULL)
+        return (char *)PyErr_NoMemory();
+    memcpy(data, &head, sizeof head);
+    for (uint32_t i = 0; i < head.parts; i++) {
+        Py_buffer view;
+        if (PyObject_GetBuffer(PyTuple_GET_ITEM(parts, i), &view, PyBUF_SIMPLE) < 0)
+            goto failed;
+        uint64_t bytes = (uint64_t)view.len;
+        bool fits = head.in_memfd || bytes <= table + INLINE_BYTES - room;
+        memcpy(data + sizeof head + i * sizeof bytes, &bytes, sizeof bytes);
+        if (fits && !head.in_memfd) {
+            memcpy(data + room, view.buf, bytes);
+            room += bytes;
+        }
+        PyBuffer_Release(&view);
+        if (!fits) {
+            PyErr_Format(PyExc_ValueError, "invalid parts: expected at most %zu bytes in all", INLINE_BYTES);
+            goto failed;
+        }
+    }
+    *length = room;
+    return data;
+failed:
+    PyMem_Free(data);
+    return NULL;
+}
+
+static PyObject *channel_send(ChannelObject *self, PyObject *args)
+{
+    int numbers[MOST_DESCRIPTORS], kind, in_memfd = 0;
+    PyObject *parts, *descriptors = NULL;
+    if (!PyArg_ParseTuple(args, "iO!|O!p:send", &kind, &PyTuple_Type, &parts, &PyTuple_Type, &descriptors, &in_memfd) ||
+        !is_open(self))
+        return NULL;
+    Py_ssize_t count = descriptors == NULL ? 0 : numbers_of(descriptors, numbers);
+    if (count < 0)
+        return NULL;
+    struct head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
+    size_t length = 0;
+    char *data = lay_message(head, parts, &length);
+    if (data == NULL)
+        return NULL;
+    int failed = send_all(self->descriptor, data, length, numbers, (size_t)count);
+    PyMem_Free(data);
+    return failed < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- receiving */
+
+static bool make_room(ChannelObject *self, size_t wanted)
+{
+    if (self->length + wanted <= self->room)
+        return true;
+    char *data = PyMem_Realloc(self->data, self->length + wanted);
+    if (data == NULL) {
+        PyErr_NoMemory();
+        return false;
+    }
+    self->data = data;
+    self->room = self->length + wanted;
+    return true;
+}
+
+static void keep_descriptors(ChannelObject *self, struct msghdr *header)
+{
+    for (struct cmsghdr *carried = CMSG_FIRSTHDR(header); carried != NULL; carried = CMSG_NXTHDR(header, carried)) {
+        if (carried->cmsg_level != SOL_SOCKET || carried->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (carried->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int descriptor;
+            memcpy(&descriptor, CMSG_DATA(carried) + i * sizeof descriptor, sizeof descriptor);
+            if (self->count < 2 * MOST_DESCRIPTORS)
+                self->received[self->count++] = descriptor;
+            else
+                close(descriptor);
+        }
+    }
+    self->lost |= (header->msg_flags & MSG_CTRUNC) != 0;
+}
+
+/* One recvmsg(2): what came, 0 at the end, -errno. */
+static ssize_t receive_some(ChannelObject *self, size_t wanted, int how)
+{
+    char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
+    struct iovec piece = {self->data + self->length, wanted};
+    struct msghdr header = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t got = recvmsg(self->descriptor, &header, MSG_CMSG_CLOEXEC | how);
+    if (got < 0)
+        return -errno;
+    keep_descriptors(self, &header);
+    self->length += (size_t)got;
+    return got;
+}
+
+/* How many bytes the message has beyond those that have arrived; 0: none. Sets an exception for what is no message. */
+static size_t lacking(const ChannelObject *self)
+{
+    struct head head;
+    if (self->length < sizeof head)
+        return sizeof head - self->length;
+    memcpy(&head, self->data, sizeof head);
+    size_t end = sizeof head + head.parts * sizeof(uint64_t);
+    if (head.parts > MOST_PARTS || head.in_memfd > 1 || head.descriptors > MOST_DESCRIPTORS) {
+        PyErr_Format(PyExc_ValueError, "invalid message: expected a head, got %u parts and %u descriptors", head.parts,
+                     head.descriptors);
+        return 0;
+    }
+    if (self->length < end)
+        return end - self->length;
+    size_t parts = 0;
+    for (uint32_t i = 0; i < head.parts && !head.in_memfd; i++) {
+        uint64_t bytes;
+        memcpy(&bytes, self->data + sizeof head + i * sizeof bytes, sizeof bytes);
+        if (bytes > INLINE_BYTES - parts) {
+            PyErr_Format(PyExc_ValueError, "invalid message: expected at most %zu bytes beside the head", INLINE_BYTES);
+            return 0;
+        }
+        parts += bytes;
+    }
+    return self->length < end + parts ? end + parts - self->length : 0;
+}
+
+static PyObject *descriptors_of(ChannelObject *self, int count)
+{
+    PyObject *taken = PyTuple_New(count);
+    for (int i = 0; taken != NULL && i < count; i++) {
+        PyObject *number = PyLong_FromLong(self->received[i]);
+        if (number == NULL)
+            Py_CLEAR(taken);
+        else
+            PyTuple_SET_ITEM(taken, i, number);
+    }
+    if (taken != NULL) {
+        self->count -= count;
+        memmove(self->received, self->received + count, (size_t)self->count * sizeof *self->received);
+    }
+    return taken;
+}
+
+/* The parts, or their lengths where they lie in a memfd. */
+static PyObject *parts_of(const ChannelObject *self, struct head head, size_t *end)
+{
+    PyObject *parts = PyTuple_New((Py_ssize_t)head.parts);
+    *end = sizeof head + head.parts * sizeof(uint64_t);
+    for (uint32_t i = 0; parts != NULL && i < head.parts; i++) {
+        uint64_t bytes;
+        memcpy(&bytes, self->data + sizeof head + i * sizeof bytes, sizeof bytes);
+        PyObject *part = head.in_memfd ? PyLong_FromUnsignedLongLong(bytes)
+                                       : PyByteArray_FromStringAndSize(self->data + *end, (Py_ssize_t)bytes);
+        *end += head.in_memfd ? 0 : bytes;
+        if (part == NULL)
+            Py_CLEAR(parts);
+        else
+            PyTuple_SET_ITEM(parts, i, part);
+    }
+    return parts;
+}
+
+/* All of a message has arrived. */
+static PyObject *take_message(ChannelObject *self)
+{
+    struct head head;
+    size_t end;
+    memcpy(&head, self->data, sizeof head);
+    if (self->lost || self->count < head.descriptors) {
+        errno = EMFILE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    PyObject *parts = parts_of(self, head, &end);
+    PyObject *descriptors = parts == NULL ? NULL : descriptors_of(self, head.descriptors);
+    if (descriptors == NULL) {
+        Py_XDECREF(parts);
+        return NULL;
+    }
+    self->length -= end;
+    memmove(self->data, self->data + end, self->length);
+    return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
+}
+
+/* 1: something can be read; 0: the time is up; -1 with an exception set. */
+static int wait_readable(const ChannelObject *self, PyObject *seconds)
+{
+    PyObject *answer = core_poll(self->descriptor, seconds);
+    int readable = answer == NULL ? -1 : answer == Py_True;
+    Py_XDECREF(answer);
+    return readable;
+}
+
+/* None at the end of the stream, False when the time is up. */
+static PyObject *channel_receive(ChannelObject *self, PyObject *seconds)
+{
+    if (!is_open(self))
+        return NULL;
+    for (;;) {
+        size_t wanted = lacking(self);
+        if (PyErr_Occurred())
+            return NULL;
+        if (wanted == 0)
+            return take_message(self);
+        wanted = wanted < FIRST_READ ? FIRST_READ : wanted;
+        if (!make_room(self, wanted))
+            return NULL;
+        ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
+        if (got == -EAGAIN) {
+            int readable = wait_readable(self, seconds);
+            if (readable < 0)
+                return NULL;
+            if (readable == 0)
+                Py_RETURN_FALSE;
+        } else if (got == -EINTR) {
+            if (PyErr_CheckSignals() < 0)
+                return NULL;
+        } else if (got == 0 || got == -ECONNRESET) {
+            Py_RETURN_NONE;
+        } else if (got < 0)
+            return core_raise_errno(got);
+        if (!is_open(self)) /* another thread has closed it */
+            return NULL;
+    }
+}
+
+static PyObject *channel_drain(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *data = PyBytes_FromStringAndSize(self->data, (Py_ssize_t)self->length);
+    self->length = 0;
+    return data;
+}
+
+/* ---- its end */
+
+static PyObject *channel_end(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->descriptor >= 0)
+        shutdown(self->descriptor, SHUT_RDWR); /* a close is not seen while a fork of this process has it */
+    close_all(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_close(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    close_all(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_end_sending(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->descriptor >= 0)
+        shutdown(self->descriptor, SHUT_WR);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_fileno(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    return is_open(self) ? PyLong_FromLong(self->descriptor) : NULL;
+}
+
+static PyObject *channel_closed(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->descriptor < 0);
+}
+
+static PyGetSetDef channel_properties[] = {
+    {"closed", (getter)channel_closed, NULL, "Whether it has been closed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef channel_methods[] = {
+    {"send", (PyCFunction)channel_send, METH_VARARGS,
+     "send($self, kind, parts, descriptors=(), in_memfd=False, /)\n--\n\n"
+     "Sends a message. in_memfd: the parts lie in a memfd, the first descriptor, and only their lengths are sent."},
+    {"receive", (PyCFunction)channel_receive, METH_O,
+     "receive($self, timeout, /)\n--\n\n"
+     "The next message as (kind, parts, descriptors, in_memfd), None at the end, False when the time is up. What has arrived\n"
+     "of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
+    {"drain", (PyCFunction)channel_drain, METH_NOARGS,
+     "drain($self, /)\n--\n\nTakes what has arrived and is no whole message."},
+    {"end", (PyCFunction)channel_end, METH_NOARGS,
+     "end($self, /)\n--\n\nThe other side sees the end, whoever else has this socket; then closes it."},
+    {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,
+     "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
+    {"close", (PyCFunction)channel_close, METH_NOARGS,
+     "close($self, /)\n--\n\nCloses the socket, and the descriptors that were not taken."},
+    {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe socket's descriptor."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject Channel_Type = {
+    CORE_TYPE("Channel", ChannelObject, 0),
+    .tp_doc = "Channel(descriptor, /)\n--\n\nMessages over a stream socket, which it closes. All its numbers are those of one machine.",
+    .tp_new = channel_new,
+    .tp_dealloc = (destructor)channel_dealloc,
+    .tp_getset = channel_properties,
+    .tp_methods = channel_methods,
+};

@@ -1,0 +1,1 @@
+"""Templates and executors: a fresh process for every call, cloned from one that has all loaded."""

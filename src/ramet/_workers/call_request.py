@@ -1,0 +1,139 @@
+"""What a call asks for, checked in the caller and packed for the child."""
+
+import os
+import pickle
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._kernel.clone_args import cgroup_descriptor, checked_pids
+from .._kernel.clone_bits import INTO_CGROUP, STOPPED
+from .._kernel.descriptors import Descriptors
+from .._kernel.names import HasFileno
+from .._kernel.timeouts import checked_timeout
+from .._process.request import flags_and_signal
+from .._process.tree.own_cgroup import InitialCgroup
+from ..flags import SIGNAL_BITS, CloneFlag, flag_bits
+from .call_options import SentOptions
+
+NEW_NAMESPACES = (
+    sum(
+        CloneFlag[f"NEW{name}"].value
+        for name in ("NS", "UTS", "IPC", "USER", "PID", "NET", "CGROUP", "TIME")
+    )
+    | CloneFlag.EMPTY_MNTNS.value
+)
+_ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
+
+
+class CallRequest:
+    """One call's wishes. close() closes what was opened for them."""
+
+    def __init__(
+        self,
+        *,
+        flags: int,
+        timeout: float | None,
+        name: str | None,
+        trusted: bool | None,
+        set_tid: Sequence[int] | None,
+        cgroup: int | HasFileno | str | os.PathLike[str] | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.flags = _checked_flags(flags)
+        self.timeout = checked_timeout(timeout)
+        self.trusted = _checked_trust(trusted)
+        if self.trusted is None and (self.flags & NEW_NAMESPACES or options.get("namespaces")):
+            self.trusted = False
+        self.set_tid = None if set_tid is None else tuple(checked_pids(set_tid))
+        self.initial_cgroup: InitialCgroup | None = None
+        self.plan: dict[str, Any] = {}
+        self.descriptors: list[int] = []
+        self._held = Descriptors()
+        self._options: SentOptions | None = None
+        if self.trusted is not None:
+            self.plan["trusted"] = self.trusted
+        if name is not None:
+            self.plan["name"] = _checked_name(name)
+        if self.flags & STOPPED:
+            self.plan["stopped"] = True
+        if options:
+            self._options = SentOptions(options)
+        if cgroup is not None:
+            self._enter(cgroup)
+
+    @property
+    def needs_clone(self) -> bool:
+        """Whether it asks for what is decided by the clone call itself: no spare will do."""
+        return bool(self.flags & ~STOPPED) or self.set_tid is not None
+
+    @property
+    def clone_flags(self) -> int:
+        """The flags of the clone call."""
+        return self.flags & ~STOPPED
+
+    def _enter(self, cgroup: Any) -> None:
+        if isinstance(cgroup, str | os.PathLike):
+            how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            cgroup = self._held.open(os.open, cgroup, how)
+        directory = cgroup_descriptor(cgroup)
+        self.initial_cgroup = InitialCgroup.before_clone(directory)
+        self.flags |= INTO_CGROUP
+        how = os.O_WRONLY | os.O_CLOEXEC
+        self.enter_by(
+            self._held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
+        )
+
+    def enter_by(self, entry: int) -> None:
+        """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""
+        self.plan["entry"] = True
+        self.descriptors.append(entry)
+
+    def packed(
+        self, changes: Mapping[str, Any], files: Sequence[int]
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """The plan, and the descriptors that go with it. changes, files: see CallerState."""
+        plan, descriptors = self.plan, [*self.descriptors, *files]
+        if changes:
+            plan = {**plan, "caller": changes}
+        if self._options is not None:
+            plan = {**plan, "options": self._options.options}
+            descriptors += self._options.descriptors
+        return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        self._held.close()
+        if self._options is not None:
+            self._options.close()
+
+
+def _checked_flags(flags: int) -> int:
+    bits, signal_number = flags_and_signal(flag_bits(flags), None)
+    if flag_bits(flags) & SIGNAL_BITS and signal_number != signal.SIGCHLD:
+        raise ValueError(
+            "invalid flags: expected no exit signal, got one: a child that is cloned with CLONE_PARENT "
+            "sends SIGCHLD, as its template does"
+        )
+    refused = bits & ~_ALLOWED
+    if refused:
+        raise ValueError(
+            f"invalid flags: expected new namespaces (NEW...), CLEAR_SIGHAND or STOPPED, got "
+            f"{CloneFlag(refused)}: it would be shared with the template, not with the caller; "
+            "ramet.clone() shares with the caller"
+        )
+    return bits
+
+
+def _checked_trust(trusted: object) -> bool | None:
+    if trusted is not None and not isinstance(trusted, bool):
+        raise TypeError(f"invalid trusted: expected True, False or None, got {trusted!r}")
+    return trusted
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"invalid name: expected a str, got {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"invalid name: expected no null bytes, got {name!r}")
+    return name

@@ -1,0 +1,93 @@
+"""The caller's state at the moment of a call: what its function finds as the caller has it.
+
+Directory, environment, sys.argv, sys.path and standard output were the caller's when the template was
+made. What the caller has changed since is sent with the call.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+_STANDARD = (1, 2)
+_NO_FILE = (0, 0)
+
+
+class CallerState:
+    """Of a process at one moment."""
+
+    __slots__ = ("argv", "cwd", "env", "files", "path")
+
+    def __init__(self) -> None:
+        self.cwd = _cwd()
+        self.env: dict[bytes, bytes] = _env().copy()
+        self.argv = list(sys.argv) if hasattr(sys, "argv") else []
+        self.path = list(sys.path)
+        self.files = _files()
+
+    def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
+        """What differs from these by now, for apply(), and the descriptors that go with it."""
+        found: dict[str, Any] = {}
+        if (cwd := _cwd()) != self.cwd:
+            found["cwd"] = cwd
+        if (env := _env()) != self.env:
+            found["env"] = {
+                name: env.get(name)
+                for name in env.keys() | self.env.keys()
+                if env.get(name) != self.env.get(name)
+            }
+        if sys.argv != self.argv:
+            found["argv"] = list(sys.argv)
+        if sys.path != self.path:
+            found["path"] = list(sys.path)
+        if (files := _files()) == self.files:
+            return found, ()
+        moved = [n for n, a, b in zip(_STANDARD, files, self.files, strict=True) if a != b]
+        found["closed"] = [n for n in moved if files[n - 1] == _NO_FILE]
+        found["files"] = [n for n in moved if files[n - 1] != _NO_FILE]
+        return found, found["files"]
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return None
+
+
+def _env() -> dict[bytes, bytes]:
+    return os.environ._data  # type: ignore[attr-defined,no-any-return] # as bytes: no decoding at each call
+
+
+def _files() -> list[tuple[int, int]]:
+    """What standard output and error are."""
+    found = []
+    for number in _STANDARD:
+        try:
+            status = os.fstat(number)
+        except OSError:
+            found.append(_NO_FILE)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found
+
+
+def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """In the child: become as the caller is. descriptors: are closed."""
+    for number in changes.get("closed", ()):
+        os.close(number)
+    for number, descriptor in zip(changes.get("files", ()), descriptors, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    cwd = changes.get("cwd")
+    if cwd is not None:
+        os.chdir(cwd)
+    for name, value in changes.get("env", {}).items():
+        if value is None:
+            os.environb.pop(name, None)
+        else:
+            os.environb[name] = value
+    if "argv" in changes:
+        sys.argv[:] = changes["argv"]
+    if "path" in changes:
+        sys.path[:] = changes["path"]

@@ -1,0 +1,138 @@
+"""What a fork breaks: what a template must not hold when it is cloned, and what each clone makes anew."""
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from ..errors import TemplateError
+
+# ---- refused
+
+
+def refuse_hazards(allowed: Collection[str]) -> None:
+    """Raise TemplateError when this process holds what no clone of it can use.
+
+    allowed: names of hazards that are not looked at.
+    """
+    found = [
+        f"{what} ({remedy}, or allow=[{name!r}])"
+        for name, (find, remedy) in HAZARDS.items()
+        if name not in allowed
+        for what in [", ".join(find())]
+        if what
+    ]
+    if found:
+        raise TemplateError(
+            "invalid template: after preload and setup it holds what does not survive a fork: "
+            + "; ".join(found)
+        )
+
+
+def _threads() -> Iterator[str]:
+    """Threads that remain: a clone would have the locks that they hold, and not the threads."""
+    others = [tid for tid in os.listdir("/proc/self/task") if int(tid) != os.getpid()]
+    for tid in others:
+        try:
+            with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
+                yield f"thread {comm.read().strip()!r}"
+        except OSError:  # it has ended
+            continue
+
+
+def _sqlite_connections() -> Iterator[str]:
+    """sqlite3(3): a connection must not be carried across a fork."""
+    sqlite3 = sys.modules.get("sqlite3")
+    if sqlite3 is None:
+        return
+    for one in _objects_of(sqlite3.Connection):
+        try:
+            one.total_changes  # noqa: B018 - raises when it has been closed
+        except sqlite3.ProgrammingError:
+            continue
+        yield "an open sqlite3 connection"
+
+
+def _cuda() -> Iterator[str]:
+    """A CUDA context cannot be used after a fork."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is not None and getattr(cuda, "is_initialized", bool)():
+        yield "CUDA, initialized by torch"
+        return
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if target.startswith(("/dev/nvidia", "/dev/kfd")):
+            yield f"an open {target}"
+            return
+
+
+def _grpc_channels() -> Iterator[str]:
+    """Channels of grpc have threads and locks of their own below Python."""
+    cygrpc = sys.modules.get("grpc._cython.cygrpc")
+    kinds = tuple(
+        kind for kind in (getattr(cygrpc, "Channel", None), getattr(cygrpc, "Server", None)) if kind
+    )
+    for one in _objects_of(kinds) if kinds else ():
+        yield f"an open grpc {type(one).__name__}"
+
+
+def _event_loops() -> Iterator[str]:
+    """A loop that runs belongs to the code around this call; one with a selector shares its epoll."""
+    events = sys.modules.get("asyncio.events")
+    if events is None:
+        return
+    if events._get_running_loop() is not None:
+        yield "a running asyncio event loop"
+        return
+    for loop in _objects_of(events.AbstractEventLoop):
+        if not loop.is_closed():
+            yield "an asyncio event loop that is not closed"
+
+
+def _objects_of(kinds: Any) -> Iterator[Any]:
+    for one in gc.get_objects():
+        if isinstance(one, kinds):
+            yield one
+
+
+# By the name that allow= takes: what finds it, and what to do about it.
+HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
+    "threads": (_threads, "join them in setup, or start them in the calls"),
+    "sqlite3": (_sqlite_connections, "close it in setup, and connect in the calls"),
+    "cuda": (_cuda, "use the device in the calls only"),
+    "grpc": (_grpc_channels, "open channels in the calls"),
+    "asyncio": (_event_loops, "close the loop in setup, and call asyncio.run() in the calls"),
+}
+
+# ---- made anew in each clone
+
+
+def renew() -> None:
+    """In a new clone: what two clones must not have in common. Python's own random does it by itself."""
+    for module, act in _RENEWALS.items():
+        found = sys.modules.get(module)
+        if found is not None:
+            act(found)
+
+
+def _renew_numpy(random: object) -> None:
+    random.seed()  # type: ignore[attr-defined] # of the kernel's
+
+
+def _renew_uuid(uuid: object) -> None:
+    for name in ("_last_timestamp", "_last_timestamp_v7"):
+        if hasattr(uuid, name):
+            setattr(uuid, name, None)
+    if hasattr(uuid, "_last_counter_v7"):
+        uuid._last_counter_v7 = 0
+
+
+_RENEWALS: dict[str, Callable[[object], None]] = {
+    "numpy.random.mtrand": _renew_numpy,
+    "uuid": _renew_uuid,
+}

@@ -1,0 +1,210 @@
+"""The caller's side of a template's process: its socket, the clones that it makes, and its end."""
+
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+from .._core import waitid
+from .._kernel.names import WALL
+from .._process.child import Child
+from .._process.unreaped import Unreaped, unreaped
+from ..errors import TemplateError
+from .messages import Channel, Message, receive, send
+from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
+
+_END_SECONDS = 5.0
+_OF_SPARE = pickle.dumps(tuple(Making(spare=True)))
+
+
+class Clone:
+    """A child that the template has made, with its pidfd and the socket of its calls.
+
+    Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's.
+    """
+
+    holder: Child[Any] | None = None
+
+    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel = channel
+        self._maker = os.getpid()
+
+    def discard(self) -> None:
+        """End and reap it."""
+        self._kill()
+        with suppress(ChildProcessError):
+            waitid(os.P_PIDFD, self.pidfd, os.WEXITED | WALL)
+        os.close(self.pidfd)
+        self.pid = 0
+
+    def __del__(self) -> None:
+        """It is reaped later."""
+        if self.pid == 0 or (self.holder is not None and self.holder.pid == self.pid):
+            return
+        if self._maker == os.getpid():
+            self._kill()
+            unreaped.append(
+                Unreaped(self._maker, self.pid, self.pidfd, None, None, is_thread=False)
+            )
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        self.channel.close()
+
+
+class EndedError(Exception):
+    """The template's process has ended."""
+
+
+class Link:
+    """A template's process, and the spares that it has made.
+
+    Requests are answered in order. The answer to one whose caller was interrupted is discarded when it
+    comes; one that is not awaited is a spare.
+    """
+
+    def __init__(self, process: Child[Any], control: Channel) -> None:
+        self.process = process
+        self.maker = os.getpid()
+        self._control = control
+        self._lock = threading.RLock()
+        self._asked: deque[object] = deque()  # whose answers have not come; None: a spare's
+        self._answers: dict[int, Clone | OSError] = {}
+        self._spares: deque[Clone] = deque()
+        self._is_closed = False
+
+    # ---- clones
+
+    def clone(self, making: Making) -> Clone:
+        """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
+        return self._answered(MAKE, (pickle.dumps(tuple(making)),))
+
+    def _answered(self, kind: int, parts: tuple[Any, ...]) -> Clone:
+        with self._lock:
+            token = object()
+            self._ask(kind, parts, token)
+            try:
+                while id(token) not in self._answers:
+                    self._read()
+            except BaseException:
+                self._abandon(token)
+                raise
+            answer = self._answers.pop(id(token))
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def derive(self, loading: tuple[Any, ...]) -> Clone:
+        """A clone that becomes a template of its own. Raises OSError and EndedError."""
+        return self._answered(DERIVE, loading)
+
+    def ask_for_spares(self, count: int) -> None:
+        """Let the template make so many more, which is not waited for. Raises EndedError."""
+        with self._lock:
+            for _ in range(count):
+                self._ask(MAKE, (_OF_SPARE,), None)
+
+    def measure_spare(self) -> int:
+        """Make a spare, and return how many bytes it has of its own when it is warm."""
+        spare = self.clone(Making(spare=True, measured=True))
+        message = receive(spare.channel)
+        if message is None:
+            raise EndedError
+        self._spares.append(spare)
+        return max(1, int(message[1][0]))
+
+    def spare(self) -> Clone | None:
+        """A spare; waits for one that is being made. None when none is. Raises EndedError."""
+        with self._lock:
+            while self._asked and self._read(timeout=0.0):
+                pass
+            while not self._spares and None in self._asked:
+                self._read()
+            return self._spares.popleft() if self._spares else None
+
+    @property
+    def spares(self) -> int:
+        """How many there are, or are being made."""
+        return len(self._spares) + self._asked.count(None)
+
+    def _ask(self, kind: int, parts: tuple[Any, ...], token: object) -> None:
+        if self._is_closed:
+            raise EndedError
+        self._asked.append(token)
+        try:
+            send(self._control, kind, parts)
+        except (BrokenPipeError, ConnectionResetError):
+            self._asked.pop()
+            raise EndedError from None
+
+    def _read(self, timeout: float | None = None) -> bool:
+        """One answer, to whom it belongs. Returns whether it has come in time."""
+        try:
+            message = receive(self._control, timeout)
+        except TimeoutError:
+            return False
+        if message is None:
+            raise EndedError
+        answer = _answer(message)
+        token = self._asked.popleft()
+        if token is None:
+            if isinstance(answer, Clone):
+                self._spares.append(answer)
+        elif not isinstance(token, _Abandoned):  # its answer ends with this function
+            self._answers[id(token)] = answer
+        return True
+
+    def _abandon(self, token: object) -> None:
+        self._answers.pop(id(token), None)
+        self._asked = deque(_Abandoned() if one is token else one for one in self._asked)
+
+    # ---- the process itself
+
+    def close(self) -> None:
+        """End it and its spares, and reap them all."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self.maker != os.getpid():
+            self._control.close()
+            for spare in self._spares:
+                spare.channel.close()
+            return
+        with suppress(OSError):
+            self._control.end_sending()
+        with self._lock, suppress(EndedError, OSError):
+            while self._asked:
+                self._read()
+        while self._spares:
+            self._spares.popleft().discard()
+        self._answers.clear()
+        try:
+            self.process.wait(_END_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            self.process.wait()
+        self._control.close()
+
+    def has_ended(self) -> bool:
+        """Whether the process is gone, without a request."""
+        return self.process.poll() is not None
+
+
+class _Abandoned:
+    """In the place of the token of a request that nobody waits for any more."""
+
+
+def _answer(message: Message) -> Clone | OSError:
+    kind, parts, descriptors = message
+    if kind == MADE:
+        return Clone(int(parts[0]), descriptors[0], Channel(descriptors[1]))
+    if kind == REFUSED:
+        number, text = pickle.loads(parts[0])
+        return OSError(number, text)
+    raise TemplateError(f"invalid answer of the template: kind {kind}")

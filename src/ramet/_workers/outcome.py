@@ -1,0 +1,214 @@
+"""What came of a call, as a message: written by the child, read by its caller.
+
+As for every child with a memory of its own, a pickle is loaded only if its writer has the caller's
+rights. The outcome of any other child is read as data, which can run no code.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import _core
+from .._kernel import credentials
+from .._process import data_codec
+from .._process.result_channel import RemoteTraceback, printable
+from .._process.result_layout import (
+    DATA,
+    LOST,
+    PLAIN,
+    RAISED,
+    UNPREPARED,
+    VALUE,
+    described,
+    in_words,
+    why_not_sent,
+)
+from .._setup.step_reasons import likely_reason
+from ..errors import RemoteError, ResultError, SpawnError, spawn_error
+from .messages import Channel, Message, send
+from .pickling import loaded, pickled
+
+__all__ = ["Reader", "put_error", "put_lost", "put_unprepared", "put_value", "rights"]
+
+
+class _Rights:
+    """Whether this process has its caller's rights, as far as it can tell."""
+
+    callers = 0  # _core.credentials_now() of the caller
+
+    def are_the_callers(self) -> bool:
+        return self.callers == _core.credentials_now()
+
+
+rights = _Rights()
+
+_DOUBLE = struct.Struct("=d")
+# Values that need no pickle, and are read without any danger: the letter of the type, and the value.
+_PLAIN: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: b"n",
+    bool: lambda value: b"t" if value else b"f",
+    int: lambda value: b"i%x" % value,
+    float: lambda value: b"d" + _DOUBLE.pack(value),
+    str: lambda value: b"s" + value.encode("utf-8", "surrogatepass"),
+    bytes: lambda value: b"b" + value,
+}
+_HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
+
+# ---- in the child
+
+
+def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
+    """Send what the function returned. Returns the exit code."""
+    write = _PLAIN.get(type(value))
+    if write is not None:
+        send(channel, PLAIN, (write(value),))
+        return 0
+    if trusted is False or (trusted is None and not rights.are_the_callers()):
+        try:
+            return _put_data(channel, value)
+        except data_codec.DataError as error:
+            if trusted is False:
+                why = f"the result cannot be sent as data: {error}; {_HOW_TO_TRUST}"
+                return put_lost(channel, why)
+    try:
+        parts = pickled(value)
+    except Exception as error:
+        return put_lost(channel, why_not_sent(value, error))
+    send(channel, VALUE, parts)
+    return 0
+
+
+def _put_data(channel: Channel, value: object) -> int:
+    text, buffers = data_codec.encoded(value)
+    send(channel, DATA, (text, *buffers))
+    return 0
+
+
+def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> int:
+    """Send what the function raised. Returns the exit code."""
+    _, head = described(error)
+    parts: tuple[Any, ...] = ()
+    if trusted is not False:
+        try:
+            parts = pickled(error.with_traceback(None))
+        except Exception:
+            parts = ()  # the texts are sent without it
+    send(channel, RAISED, (head, *parts))
+    return 1
+
+
+def put_lost(channel: Channel, why: str) -> int:
+    """Send why there is no outcome. Returns the exit code."""
+    send(channel, LOST, (why.encode(errors="backslashreplace"),))
+    return 1
+
+
+def put_unprepared(channel: Channel, label: str, number: int, file: str | None) -> int:
+    """Send which step of the child's setup failed. Returns the exit code."""
+    send(channel, UNPREPARED, (json.dumps([label, number, file]).encode(),))
+    return 1
+
+
+# ---- in the caller
+
+
+class Reader:
+    """Reads the outcome of one child.
+
+    trusted: as for clone(). in_any_pid_namespace: the template gave the child one of its own.
+    """
+
+    def __init__(self, trusted: bool | None, in_any_pid_namespace: bool) -> None:
+        self._trusted = trusted
+        self._in_any_pid_namespace = in_any_pid_namespace
+
+    def read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
+        """(False, the value) or (True, the exception); the child has not been reaped yet."""
+        try:
+            return self._read(message, pid, pidfd)
+        except Exception as error:  # the child may send anything
+            why = printable(in_words(error))
+            return True, ResultError(f"what the child wrote cannot be read: {why}")
+
+    def _read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
+        kind, parts, _ = message
+        if kind == PLAIN:
+            return False, _plain(bytes(parts[0]))
+        if kind == DATA:
+            return False, data_codec.decoded(bytes(parts[0]), parts[1:])
+        read = _READERS.get(kind)
+        if read is None:
+            raise ValueError(f"invalid kind of outcome: {kind}")
+        return read(self, parts, lambda: self._doubt(pid, pidfd))
+
+    def _doubt(self, pid: int, pidfd: int | None) -> str:
+        """Why the child is not trusted; empty when it is."""
+        if self._trusted is not None:
+            return "" if self._trusted else "the child was made with trusted=False"
+        anywhere = self._in_any_pid_namespace
+        if _core.has_our_rights(pid, -1 if pidfd is None else pidfd, anywhere):
+            return ""
+        why = credentials.doubt(pid, pidfd, in_any_pid_namespace=anywhere)
+        return why and f"the child is less trusted than its caller ({why})"
+
+    def _value(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
+        why = doubt()
+        if why:
+            return True, ResultError(
+                f"the result is a pickle, which may run any code when it is loaded: {why}; {_HOW_TO_TRUST}"
+            )
+        try:
+            return False, loaded(parts)
+        except Exception as error:
+            return True, ResultError(f"the result cannot be read: {in_words(error)}")
+
+    def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
+        name, message, text = map(str, json.loads(bytes(parts[0])))
+        why = "the exception itself cannot be pickled"
+        if len(parts) > 1:
+            why = doubt()
+            if not why:
+                try:
+                    error: BaseException = loaded(parts[1:])
+                    error.__cause__ = RemoteTraceback(text)
+                except Exception as unreadable:
+                    why = f"the exception itself cannot be read: {in_words(unreadable)}"
+                else:
+                    return True, error
+        described_error = RemoteError(printable(name), printable(message), why)
+        described_error.__cause__ = RemoteTraceback(printable(text))
+        return True, described_error
+
+    def _lost(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
+        return True, ResultError(printable(bytes(parts[0]).decode(errors="replace")))
+
+    def _unprepared(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
+        label, number, file = json.loads(bytes(parts[0]))
+        return True, failed_step(str(label), int(number), None if file is None else str(file))
+
+
+def _plain(text: bytes) -> Any:
+    kind, content = text[:1], text[1:]
+    if kind == b"i":
+        return int(content, 16)
+    if kind == b"s":
+        return content.decode("utf-8", "surrogatepass")
+    if kind == b"b":
+        return content
+    if kind == b"d":
+        return _DOUBLE.unpack(content)[0]
+    return {b"n": None, b"t": True, b"f": False}[kind]
+
+
+def failed_step(label: str, number: int, file: str | None) -> SpawnError:
+    """The error for a step of the child's setup."""
+    return spawn_error(label, number, file, likely_reason(label, number))
+
+
+_READERS = {
+    VALUE: Reader._value,
+    RAISED: Reader._raised,
+    LOST: Reader._lost,
+    UNPREPARED: Reader._unprepared,
+}

@@ -1,0 +1,144 @@
+"""In a clone of the template: the warm-up, then the calls that come over its channel."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from .. import _core
+from . import outcome
+from .call_options import FailedSetup, carry_out
+from .caller_state import apply
+from .messages import Channel, Message, channels, receive, send
+from .pickling import loaded, pickled
+
+# Kinds of messages to the child; those of outcomes are result_layout's.
+CALL = 1
+READY = 64  # from a child that has been asked to say when it is warm
+_ROUNDS = 3
+_LET_GO_MILLISECONDS = 20
+
+Plan = dict[str, Any]
+
+
+def warm_up(warm: Callable[[], object] | None) -> None:
+    """Write to the pages that a call writes to, so that they are the clone's own already."""
+    ours, theirs = channels()
+    for _ in range(_ROUNDS):
+        send(ours, CALL, (b"", *pickled((_nothing, (1, "a", [None])))))
+        message = receive(theirs)
+        assert message is not None
+        _serve_one(theirs, message, _prepare_nothing)
+        receive(ours)
+    if warm is not None:
+        warm()
+
+
+def _nothing(*_: object) -> list[object]:
+    return [1.5, "an outcome that is pickled"]
+
+
+def _prepare_nothing() -> None:
+    pass
+
+
+def serve(channel: Channel, prepare: Callable[[], None]) -> int:
+    """Serve calls until the caller lets this process go. Returns the exit code.
+
+    prepare: called before the first function.
+    """
+    code = 0
+    try:
+        while (message := receive(channel)) is not None:
+            code, last = _serve_one(channel, message, prepare)
+            if last:
+                _wait_until_let_go(channel)
+                break
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the caller is gone, or wants nothing any more
+    return code
+
+
+def _serve_one(channel: Channel, message: Message, prepare: Callable[[], None]) -> tuple[int, bool]:
+    (_, parts, descriptors), plan = message, _plan(message[1][0])
+    trusted, last = plan.get("trusted"), plan.get("last", True)
+    try:
+        _take_place(plan, descriptors)
+    except FailedSetup as failed:
+        return outcome.put_unprepared(channel, *failed.args), True
+    try:
+        fn, args = loaded(parts[1:])
+    except Exception as error:
+        return outcome.put_lost(channel, _unreadable(error)), last
+    prepare()
+    return _call(channel, fn, args, trusted), last
+
+
+def _call(
+    channel: Channel, fn: Callable[..., object], args: tuple[Any, ...], trusted: bool | None
+) -> int:
+    pid, value, error = os.getpid(), None, None
+    try:
+        value = fn(*args)
+    except SystemExit:
+        raise
+    except BaseException as raised:
+        error = raised
+    if os.getpid() != pid:  # a fork made in fn, which came back as well
+        _core.flush_standard_streams()
+        os._exit(0 if error is None else 1)
+    _core.flush_standard_streams()  # before the outcome: whoever has that has seen all output
+    if error is not None:
+        return outcome.put_error(channel, error, trusted)
+    return outcome.put_value(channel, value, trusted)
+
+
+def _plan(text: Any) -> Plan:
+    plan: Plan = loaded((text,)) if text else {}
+    return plan
+
+
+def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
+    """Become what the caller asks for: state first, then limits, then the options."""
+    if not plan:
+        return
+    taken = iter(descriptors)
+    if "entry" in plan:
+        entry = next(taken)
+        os.write(entry, b"0")
+        os.close(entry)
+    if "caller" in plan:
+        changes = plan["caller"]
+        apply(changes, [next(taken) for _ in changes.get("files", ())])
+    if "options" in plan:
+        carry_out(plan["options"], list(taken))
+    if "name" in plan:
+        with open("/proc/thread-self/comm", "wb") as comm:
+            comm.write(os.fsencode(plan["name"]))
+    if plan.get("stopped"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _unreadable(error: Exception) -> str:
+    from .._process.result_layout import in_words
+
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = (
+            f"; the template does not find module {error.name!r}: put its directory on sys.path, "
+            "or preload it"
+        )
+    elif isinstance(error, AttributeError):
+        hint = "; the module has changed since the template imported it, or it was made at run time"
+    return f"the call cannot be read in the template's child: {in_words(error)}{hint}"
+
+
+def _wait_until_let_go(channel: Channel) -> None:
+    """The end of this process would delay a caller on the same processor that reads the outcome."""
+    with suppress(OSError):  # nor is the end to take the processor from it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLRDHUP)
+    poll.poll(_LET_GO_MILLISECONDS)

@@ -1,0 +1,197 @@
+"""How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
+
+import marshal
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from .. import _core
+from .._core import new_child
+from .._function.clone import clone
+from .._kernel.clone_bits import NEWPID, PARENT
+from .._process.child import Child
+from .._process.result_channel import RemoteTraceback, printable
+from .._program.command import Command
+from .._setup.checks import DEVNULL
+from ..errors import TemplateError
+from ..flags import flag_bits
+from .fork_hazards import HAZARDS
+from .link import Link
+from .messages import Channel, channels, receive, send
+from .pickling import loaded, pickled
+from .template_process import FAILED, LOAD, LOADED, Loading, serve_here
+
+_CODE = (
+    "import marshal, os, sys; "
+    "number = int(sys.argv.pop()); "
+    "sys.path[:] = marshal.load(os.fdopen(os.dup(number), 'rb', 0)); "
+    "from ramet._workers.template_process import main; "
+    "main(number)"
+)
+_DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
+
+
+class Start(Protocol):
+    """A way to start a template's process, which may be taken again when that has ended."""
+
+    def start(self) -> "Started":
+        """Start it, and wait until it has loaded. Raises TemplateError."""
+
+
+class Started:
+    """A process that has loaded, and the files of the modules in it."""
+
+    def __init__(self, link: Link, files: list[str]) -> None:
+        self.link = link
+        self.files = files
+
+
+class Fresh:
+    """A new interpreter, by Command."""
+
+    def __init__(self, loading: Loading, options: Mapping[str, Any]) -> None:
+        for name in _DECIDED_HERE & options.keys():
+            raise ValueError(
+                f"invalid {name} for a template: it runs this Python, and ends with its caller; "
+                "leave it out"
+            )
+        flags = flag_bits(options.get("flags") or 0)
+        if flags & (NEWPID | PARENT):
+            raise ValueError(
+                "invalid flags for a template: expected neither NEWPID nor PARENT: the init of a pid "
+                "namespace cannot make siblings (CLONE_PARENT is EINVAL); give NEWPID to clone()"
+            )
+        self._loading = _crossing(loading)
+        self._options = {"stdin": DEVNULL, **options}
+
+    def start(self) -> Started:
+        ours, theirs = channels()
+        process = self._spawn(theirs)
+        theirs.close()
+        _send_path(ours)
+        rights = _core.credentials_now().to_bytes(8, "little")
+        return _begun(process, ours, LOAD, (rights, *self._loading))
+
+    def _spawn(self, theirs: Channel) -> Child[None]:
+        number = theirs.fileno()
+        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        argv = [sys.executable, *flags, "-c", _CODE, *sys.argv[1:], str(number)]
+        passed = (*(self._options.get("pass_fds") or ()), number)
+        options = {**self._options, "pass_fds": passed, "die_with_parent": True}
+        return Command(argv, **options).spawn()
+
+
+class Here:
+    """A copy of the caller as it is."""
+
+    def __init__(self, loading: Loading) -> None:
+        self._loading = loading
+
+    def start(self) -> Started:
+        ours, theirs = channels()
+        process = clone(serve_here, theirs, ours, self._loading)
+        theirs.close()
+        return _begun(process, ours, None, ())
+
+
+class Derived:
+    """A clone of another template, that loads more."""
+
+    def __init__(self, base: Callable[[], Link], loading: Loading) -> None:
+        self._base = base
+        self._loading = _crossing(loading)
+
+    def start(self) -> Started:
+        made = self._base().derive(self._loading)
+        process: Child[Any] = new_child(Child, "a template", 0, False)
+        made.holder = process
+        process._hold(made.pid, made.pidfd)
+        return _begun(process, made.channel, None, ())
+
+
+def _crossing(loading: Loading) -> tuple[Any, ...]:
+    try:
+        return pickled(loading)
+    except Exception as error:
+        raise TypeError(
+            f"invalid setup or warm: expected functions that can be pickled, got {loading.setup!r} and "
+            f"{loading.warm!r}: {error}"
+        ) from error
+
+
+def _send_path(control: Channel) -> None:
+    path = [os.path.abspath(place) for place in sys.path]
+    with suppress(BrokenPipeError, ConnectionResetError):  # then it has ended, which is seen next
+        os.write(control.fileno(), marshal.dumps(path))
+
+
+def _begun(
+    process: Child[Any], control: Channel, kind: int | None, parts: tuple[Any, ...]
+) -> Started:
+    """Let it load, and wait for that; it is ended if that fails."""
+    try:
+        if kind is not None:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                send(control, kind, parts)
+        files = _loaded(process, control)
+        return Started(Link(process, control), files)
+    except BaseException:
+        control.close()
+        process.kill()
+        process.wait()
+        raise
+
+
+def _loaded(process: Child[Any], control: Channel) -> list[str]:
+    message = receive(control)
+    if message is None:
+        raise TemplateError(
+            f"the template's process ended before it had loaded: {process.wait()}; what it wrote to its "
+            "standard error says more"
+        )
+    kind, parts, _ = message
+    if kind == LOADED:
+        files: list[str] = loaded(parts)
+        return files
+    assert kind == FAILED
+    raise _failure(bytes(parts[0]))
+
+
+def _failure(head: bytes) -> TemplateError:
+    import json
+
+    name, text, remote = (printable(str(each)) for each in json.loads(head))
+    refused = name == f"{TemplateError.__module__}.{TemplateError.__qualname__}"
+    error = TemplateError(text if refused else f"preload or setup failed: {name}: {text}")
+    error.__cause__ = None if refused else RemoteTraceback(remote)
+    return error
+
+
+def checked_loading(
+    preload: Iterable[str],
+    setup: Callable[[], object] | None,
+    warm: Callable[[], object] | None,
+    allow: Iterable[str],
+) -> Loading:
+    """What a template is to do, if it is that. Raises TypeError and ValueError."""
+    if isinstance(preload, str):
+        raise TypeError(
+            f"invalid preload: expected a list of names of modules, got one string; [{preload!r}] is one"
+        )
+    names = list(preload)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"invalid preload: expected names of modules, got {name!r}")
+    for what, fn in (("setup", setup), ("warm", warm)):
+        if fn is not None and not callable(fn):
+            raise TypeError(f"invalid {what}: expected a function, got {fn!r}")
+    allowed = [allow] if isinstance(allow, str) else list(allow)
+    for name in allowed:
+        if name not in HAZARDS:
+            raise ValueError(
+                f"invalid allow: expected some of {', '.join(map(repr, HAZARDS))}, got {name!r}"
+            )
+    return Loading(names, setup, warm, allowed)

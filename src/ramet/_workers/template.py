@@ -1,0 +1,317 @@
+"""A process that has loaded what calls need, and is cloned for each of them."""
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+
+from .. import _core
+from .._core import new_child
+from .._kernel.names import HasFileno
+from .._preflight.quick_check import refusal
+from .._process.child import make_child
+from .._process.unreaped import reap_ended, unreaped
+from .._setup.options import FunctionOptions, Options
+from ..errors import TemplateRestarted
+from .call_request import CallRequest
+from .called_child import CalledChild
+from .caller_state import CallerState
+from .link import Clone, EndedError, Link
+from .messages import send
+from .outcome import Reader
+from .pickling import pickled_call
+from .serving import CALL
+from .source_files import SourceFiles
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading
+from .template_process import Making
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Template:
+    """A process that has loaded what calls need; each call runs in a clone of it, a child of the caller.
+
+    preload: names of modules to import. setup: a function to call then, without arguments. The
+    template then frees what can be freed, ends the pools of native threads by libc's fork handlers, and
+    waits. It is a new interpreter: of the caller's objects it has none.
+    spares: how many children wait ahead for a call, each warm, for one call alone; 0: each is cloned when
+    its call comes. warm: a function that each spare calls ahead, without arguments, to touch what calls
+    write to. spares_memory: the bytes that spares may have of their own, all together; fewer
+    are made then. allow: names of what a fork breaks ("threads", "sqlite3", "cuda", "grpc", "asyncio") that
+    the template may hold nevertheless. reload: "changed" starts another process when the source file of
+    a module in it has changed. options: see ramet.Options; of the process, and so of all its clones.
+
+    It ends with close(), as a context manager, and with its caller's process, however that ends.
+    A process that died is replaced at the next call, with a TemplateRestarted warning.
+
+    Raises TemplateError when the process cannot load, with its traceback; ValueError and TypeError for
+    invalid arguments; SpawnError as Command does.
+    Needs: Linux 5.3; the options' own.
+    Source: clone(2) CLONE_PARENT, PR_SET_PDEATHSIG(2const), memfd_create(2), unix(7) SCM_RIGHTS.
+    """
+
+    def __init__(
+        self,
+        preload: Iterable[str] = (),
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | None = None,
+        allow: Iterable[str] = (),
+        reload: Literal["changed"] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        loading = checked_loading(preload, setup, warm, allow)
+        self._begin(Fresh(loading, options), spares, spares_memory, reload)
+
+    @classmethod
+    def from_here(
+        cls,
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | None = None,
+        allow: Iterable[str] = (),
+    ) -> Self:
+        """A template that is a copy of the calling process as it is, by libc's fork.
+
+        It has all modules and objects of the caller, and of its threads the calling one alone: a lock that
+        another holds meanwhile stays locked there. What was written to shared memory or a file is common.
+        Parameters, errors and source: see the class.
+        """
+        made = cls.__new__(cls)
+        made._begin(Here(checked_loading((), setup, warm, allow)), spares, spares_memory, None)
+        return made
+
+    def derive(
+        self,
+        preload: Iterable[str] = (),
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | None = None,
+        allow: Iterable[str] = (),
+    ) -> "Template":
+        """Another template, cloned from this one, that loads more: what this has loaded is shared.
+
+        It is the caller's to close, and does not end with this one. Parameters and errors: see the class.
+        """
+        made = Template.__new__(Template)
+        start = Derived(self._live, checked_loading(preload, setup, warm, allow))
+        made._begin(start, spares, spares_memory, None)
+        return made
+
+    def _begin(self, start: Start, spares: int, spares_memory: int | None, reload: object) -> None:
+        if isinstance(spares, bool) or not isinstance(spares, int):
+            raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
+        if spares < 0:
+            raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
+        if reload not in {None, "changed"}:
+            raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
+        self._start = start
+        self._spares = spares
+        self._spares_memory = spares_memory
+        self._lock = threading.RLock()
+        self._watches_files = reload is not None
+        self._ending: list[CalledChild[Any]] = []
+        self._is_closed = False
+        self._holder: list[Link] = []
+        self._finalizer = weakref.finalize(self, _close_all, self._holder)
+        self._caller_state = CallerState()
+        self._take(start.start())
+
+    def _take(self, started: Started) -> None:
+        self._link = started.link
+        self._holder.append(started.link)
+        self._files = SourceFiles(started.files) if self._watches_files else None
+        if self._spares and self._spares_memory is not None:
+            self._spares = min(self._spares, self._spares_memory // self._link.measure_spare())
+        self._link.ask_for_spares(self._spares - self._link.spares)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._link.process.pid
+
+    def clone(
+        self,
+        fn: Callable[[*Ts], T],
+        *args: *Ts,
+        flags: int = 0,
+        timeout: float | None = None,
+        name: str | None = None,
+        trusted: bool | None = None,
+        set_tid: Sequence[int] | None = None,
+        cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+        **options: Unpack[FunctionOptions],
+    ) -> CalledChild[T]:
+        """Run ``fn(*args)`` in a clone of the template: a new process that is a child of the caller.
+
+        The parameters are those of ramet.clone(), as far as they are of a child with a memory of its own.
+        flags: new namespaces, CLEAR_SIGHAND and STOPPED; the child shares nothing with the caller. With
+        other flags than STOPPED, and with set_tid, no spare can serve.
+        Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
+        ``__main__``. Buffers of more than 64 KiB (numpy arrays, bytearrays) cross in a sealed memfd.
+        The function finds the caller's working directory, environment, sys.argv, sys.path and standard
+        output, and the template's standard input (/dev/null).
+
+        Returns a Child, which the caller ends. Its result() returns when the outcome is there.
+        Raises TypeError for what cannot be pickled, and what clone() raises for the options; TemplateError
+        when another process had to be started and cannot load.
+        Needs: what the options need.
+        Source: clone(2) CLONE_PARENT.
+        """
+        if not callable(fn):
+            from .._preflight.hints import no_callable
+
+            raise no_callable(fn, "clone")
+        request = CallRequest(
+            flags=flags,
+            timeout=timeout,
+            name=name,
+            trusted=trusted,
+            set_tid=set_tid,
+            cgroup=cgroup,
+            options=options,
+        )
+        return self.call(request, fn, args)
+
+    def call(
+        self, request: CallRequest, fn: Callable[..., T], args: tuple[Any, ...]
+    ) -> CalledChild[T]:
+        """clone(), for a request that has been checked; the library's own."""
+        self._reap()
+        try:
+            call = pickled_call(fn, args)
+            self._require_open()
+            child = new_child(CalledChild, fn, request.flags, False)
+            return make_child(child, self._make, request, call)
+        finally:
+            request.close()
+
+    def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
+        deadline_thread = None if request.timeout is None else _deadline_thread()
+        child._initial_cgroup = request.initial_cgroup
+        plan, descriptors = request.packed(*self._caller_state.changes())
+        clone = self._begun(request, (plan, *call), descriptors)
+        clone.holder = child
+        child._hold(clone.pid, clone.pidfd)
+        child.connect(clone.channel, Reader(request.trusted, False), self._call_ended)
+        # The one that was just taken is asked for when the call is over: until then both want a processor.
+        self._refill(but=1)
+        if deadline_thread is not None:
+            child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+
+    def _begun(
+        self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
+    ) -> Clone:
+        """A clone that has been sent the call."""
+        while True:
+            clone = self._clone(request)
+            with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
+                send(clone.channel, CALL, call, descriptors)
+                return clone
+
+    def _clone(self, request: CallRequest) -> Clone:
+        """A spare, or a clone made for the request; by another process if this one has ended."""
+        while True:
+            link = self._live()
+            try:
+                spare = None if request.needs_clone else link.spare()
+                if spare is not None:
+                    return spare
+                return link.clone(Making(request.clone_flags, request.set_tid))
+            except EndedError:
+                self._restart(link)
+            except OSError as error:
+                raise refusal(error, request.clone_flags, 0, "clone3") from None
+
+    def _refill(self, *, but: int = 0) -> None:
+        """Ask for the spares that are lacking; not for that many, which are asked for later."""
+        link = self._link
+        lacking = self._spares - link.spares - but
+        if lacking > 0 and not self._is_closed and link.maker == os.getpid():
+            with suppress(EndedError):  # the next call sees that
+                link.ask_for_spares(lacking)
+
+    def _call_ended(self, child: CalledChild[Any]) -> None:
+        """Its outcome is there: it ends by itself, and another is made in its place."""
+        self._ending.append(child)
+        self._refill()
+
+    def _reap(self) -> None:
+        """Reap the children of earlier calls that have ended by now."""
+        for _ in range(len(self._ending)):
+            with suppress(IndexError):  # another thread has it
+                child = self._ending.pop(0)
+                if child.poll() is None:
+                    self._ending.append(child)
+        if unreaped:
+            reap_ended()
+
+    def _live(self) -> Link:
+        """The process, or another one if its source files have changed."""
+        self._require_open()
+        if self._files is not None and self._files.have_changed():
+            self._replace(self._link)
+        return self._link
+
+    def _restart(self, ended: Link) -> None:
+        with self._lock:
+            if self._link is not ended:  # another thread has seen it before
+                return
+            status = ended.process.wait()
+            self._replace(ended)
+        warnings.warn(
+            f"the template's process {ended.process.pid} ended ({status}): another was started, {self.pid}",
+            TemplateRestarted,
+            stacklevel=6,
+        )
+
+    def _replace(self, link: Link) -> None:
+        with self._lock:
+            if self._link is link:
+                self._holder.remove(link)
+                link.close()
+                self._take(self._start.start())
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("invalid template: it has been closed")
+        if self._link.maker != os.getpid():
+            raise ValueError(
+                f"invalid template: it is of process {self._link.maker}, of which this is a copy; "
+                "make one here"
+            )
+
+    def close(self) -> None:
+        """End its process and its spares. Calls that run go on."""
+        self._is_closed = True
+        self._finalizer()
+        while self._ending:
+            self._ending.pop().wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _close_all(links: list[Link]) -> None:
+    while links:
+        links.pop().close()
+
+
+def _deadline_thread() -> _core.DeadlineThread:
+    try:
+        return _core.DeadlineThread()
+    except OSError as error:
+        raise refusal(error, 0, 0, "clone") from None

@@ -1,0 +1,275 @@
+"""The template's own process: it loads what calls need, then makes a clone at each request.
+
+Each clone is its caller's child, not the template's: CLONE_PARENT. The template reads its requests from
+one socket and nothing of what calls carry.
+"""
+
+import gc
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
+
+from .. import _core
+from .._kernel import clone_bits
+from .._kernel.clone_args import CloneArgs
+from .._kernel.timeouts import pauses
+from .._process import clone_call
+from .._process.request import is_by_clone
+from .fork_hazards import refuse_hazards, renew
+from .messages import Channel, channels, receive, send
+from .outcome import rights
+from .pickling import loaded
+from .serving import READY, serve, warm_up
+
+__all__ = ["FAILED", "LOADED", "MADE", "REFUSED", "main"]
+
+LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
+LOAD, MAKE, DERIVE = range(48, 51)  # of what it is asked for
+PR_SET_PDEATHSIG = 1
+_PATIENCE_SECONDS = 1.0
+
+
+class Loading(NamedTuple):
+    """What a template does before it serves."""
+
+    preload: Sequence[str]
+    setup: Callable[[], object] | None
+    warm: Callable[[], object] | None
+    allow: Sequence[str]
+
+
+class Making(NamedTuple):
+    """A request for a clone."""
+
+    flags: int = 0
+    set_tid: tuple[int, ...] | None = None
+    spare: bool = False
+    measured: bool = False  # it says what memory it has of its own once it is warm
+
+
+class _Template:
+    def __init__(self, control: Channel, *, dies_with_caller: bool) -> None:
+        self._control = control
+        self._dies_with_caller = dies_with_caller
+        self._warm: Callable[[], object] | None = None
+        self._interrupts = signal.getsignal(signal.SIGINT)
+
+    def load(self, parts: Sequence[Any]) -> None:
+        """Do what the message asks for, and say how that went."""
+        self.do(lambda: loaded(parts))
+
+    def do(self, read: Callable[[], Loading]) -> None:
+        """The same, for what is read by that."""
+        try:
+            loading = read()
+            self._warm = loading.warm or self._warm
+            for name in loading.preload:
+                __import__(name)
+            if loading.setup is not None:
+                loading.setup()
+            _force_lazy_imports()
+            prepare_for_clones(loading.allow)
+        except BaseException as error:
+            self._say_failed(error)
+            _end(1)
+        self._yields = _begin_to_yield()
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # a terminal sends it to all: calls get it alone
+        send(self._control, LOADED, (pickle.dumps(_source_files()),))
+
+    def _say_failed(self, error: BaseException) -> None:
+        from .._process.result_layout import described
+
+        _, head = described(error)
+        send(self._control, FAILED, (head,))
+
+    def serve(self) -> int:
+        """Carry out requests until the caller closes the socket. Returns the exit code, in a clone too."""
+        while (message := receive(self._control)) is not None:
+            try:
+                made = self._make(*message[:2])
+            except OSError as error:
+                send(self._control, REFUSED, (pickle.dumps((error.errno, str(error))),))
+                continue
+            if made is not None:
+                return made()
+        return 0
+
+    def _make(self, kind: int, parts: Sequence[Any]) -> Callable[[], int] | None:
+        """Make the clone. Returns in it what it does."""
+        making = Making(*pickle.loads(parts[0])) if kind == MAKE else Making()
+        theirs, ours = channels()
+        try:
+            args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | making.flags, exit_signal=0)
+            args.set_tid = making.set_tid
+            parent = os.getppid()
+            pid = clone_call.call(args, None, None, legacy=is_by_clone(args))
+            if pid == 0:
+                return lambda: self._begin(kind, parts, making, ours, parent)
+            pidfd = args.pidfd.value  # type: ignore[union-attr]
+            try:
+                send(self._control, MADE, (b"%d" % pid,), (pidfd, theirs.fileno()))
+            finally:
+                os.close(pidfd)
+        finally:
+            theirs.close()
+        ours.close()
+        return None
+
+    # ---- in a clone
+
+    def _begin(
+        self,
+        kind: int,
+        parts: Sequence[Any],
+        making: Making,
+        channel: Channel,
+        parent: int,
+    ) -> int:
+        self._control.close()
+        if self._yields:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if self._dies_with_caller:
+            _die_with(parent)
+        if kind == DERIVE:
+            signal.signal(signal.SIGINT, self._interrupts)
+            derived = _Template(channel, dies_with_caller=self._dies_with_caller)
+            derived._warm = self._warm
+            derived.load(parts)
+            return derived.serve()
+        renew()
+        if making.spare:
+            warm_up(self._warm)
+        if making.measured:
+            send(channel, READY, (b"%d" % _private_bytes(),))
+        return serve(channel, self._take_interrupts)
+
+    def _take_interrupts(self) -> None:
+        if self._interrupts is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._interrupts)
+
+
+def prepare_for_clones(allowed: Sequence[str]) -> None:
+    """Leave nothing that a clone would have to do, or that it must not have."""
+    gc.collect()
+    _end_native_pools()
+    refuse_hazards(allowed)
+    _core.flush_standard_streams()
+    gc.collect()
+    gc.freeze()
+
+
+def _end_native_pools() -> None:
+    """Run libc's fork handlers without a fork, once all other threads sleep: pools of OpenBLAS end."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for pause in pauses():
+        others = [int(tid) for tid in os.listdir("/proc/self/task") if int(tid) != os.getpid()]
+        if not others or _core.run_fork_handlers(others) or time.monotonic() > deadline:
+            break
+        time.sleep(pause)
+    for pause in pauses():  # a thread that was joined is still seen for a moment
+        if len(os.listdir("/proc/self/task")) == 1 or time.monotonic() > deadline:
+            return
+        time.sleep(pause)
+
+
+def _begin_to_yield() -> bool:
+    """Let a request not take the processor from its caller, who goes on: sched(7) SCHED_BATCH."""
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return False
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        return True
+    return False
+
+
+def _force_lazy_imports() -> None:
+    """Python 3.15 leaves an import undone until its name is used, which would be in each clone."""
+    import types
+
+    lazy = getattr(types, "LazyImportType", None)
+    if lazy is None:
+        return
+    for module in list(sys.modules.values()):
+        names = [name for name, value in vars(module).items() if isinstance(value, lazy)]
+        for name in names:
+            with suppress(ImportError):
+                getattr(module, name)
+
+
+def _source_files() -> list[str]:
+    """The files of the modules that are loaded, but for those of Python itself."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({file for file in files if isinstance(file, str)})
+
+
+def _private_bytes() -> int:
+    with open("/proc/self/smaps_rollup", encoding="ascii") as rollup:
+        lines = [line.split() for line in rollup if line.startswith("Private_")]
+    return sum(int(words[1]) << 10 for words in lines)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the caller's process ends."""
+    _core.do_steps(_core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)]))
+    if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
+        os._exit(1)
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve the socket of that number, in a fresh interpreter."""
+    sys.modules["__main__"].__dict__.pop("__file__", None)
+    os.set_inheritable(descriptor, False)
+    control = Channel(descriptor)
+    message = receive(control)
+    if message is None:
+        _end(0)
+    _, parts, _ = message
+    rights.callers = int.from_bytes(parts[0], "little")
+    template = _Template(control, dies_with_caller=True)
+    template.load(parts[1:])
+    run(template)
+
+
+def serve_here(control: Channel, callers: Channel, loading: Loading) -> NoReturn:
+    """In a copy of the caller: become a template as it is."""
+    callers.close()
+    signal.set_wakeup_fd(-1)
+    rights.callers = _core.credentials_now()
+    template = _Template(control, dies_with_caller=False)
+    template.do(lambda: loading)
+    run(template)
+
+
+def run(template: _Template) -> NoReturn:
+    """Serve to the end. A clone ends without the handlers of atexit, which are the template's."""
+    pid, code = os.getpid(), 1
+    try:
+        code = template.serve()
+    except SystemExit as end:
+        code = _code_of(end)
+    except BaseException:
+        traceback.print_exc()
+    if os.getpid() == pid:
+        sys.exit(code)
+    _end(code)
+
+
+def _code_of(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return (end.code or 0) & 0xFF
+    print(end.code, file=sys.stderr)
+    return 1
+
+
+def _end(code: int) -> NoReturn:
+    with suppress(BaseException):
+        _core.flush_standard_streams()
+    os._exit(code)
