@@ -1,0 +1,75 @@
+"""The memory of a process as /proc tells it, in bytes."""
+
+import os
+import resource
+from collections.abc import Iterable
+
+from . import procfs
+
+PAGE_BYTES = resource.getpagesize()
+
+# /proc/PID/smaps_rollup: what is mapped by this process alone
+_PRIVATE = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")
+_PRIVATE_DIRTY = (b"Private_Dirty:", b"Private_Hugetlb:")
+
+
+def private_bytes(pid: int) -> int:
+    """What the end of a process would give back: its pages that no other process maps, and its page tables.
+
+    A copied child shares with its parent all pages that neither has written to since; this is what it has
+    of its own. Reading it walks the page tables: about 0.1 ms, and some ms for each GB that is mapped.
+    ProcessLookupError when it has ended, PermissionError for another user's.
+    Needs: Linux 4.14.
+    Source: proc_pid_smaps(5), proc_pid_status(5) VmPTE.
+    """
+    tables = procfs.status(pid).get("VmPTE", "0 kB")
+    return _rollup(pid, _PRIVATE) + _kilobytes(tables)
+
+
+def private_written_bytes(pid: int) -> int:
+    """The pages that it alone maps and has written to: those that it has copied, and new ones."""
+    return _rollup(pid, _PRIVATE_DIRTY)
+
+
+def unbacked_bytes(pid: int) -> int:
+    """What is resident of a process and is in no file on disk: anonymous pages, tmpfs, shared memory.
+
+    Pages that it shares with its parent are counted. Source: proc_pid_status(5) RssAnon, RssShmem.
+    """
+    fields = procfs.status(pid)
+    return sum(_kilobytes(fields.get(name, "0 kB")) for name in ("RssAnon", "RssShmem"))
+
+
+def data_bytes(pid: int | str = "self") -> int:
+    """What RLIMIT_DATA counts of a process. Source: proc_pid_status(5) VmData."""
+    return _kilobytes(procfs.status(pid).get("VmData", "0 kB"))
+
+
+class ResidentSize:
+    """The resident set of a process, read from one open descriptor in about a microsecond."""
+
+    def __init__(self, pid: int) -> None:
+        self._file = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def bytes(self) -> int:
+        """The resident pages, shared ones included; 0 when the process has left its memory."""
+        try:
+            return int(os.pread(self._file, 128, 0).split()[1]) * PAGE_BYTES
+        except OSError:  # it was reaped
+            return 0
+
+    def close(self) -> None:
+        """Close the descriptor; a second time does nothing."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+def _rollup(pid: int, names: Iterable[bytes]) -> int:
+    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        fields = (line.split() for line in file)
+        return sum(int(words[1]) << 10 for words in fields if words[0] in names)
+
+
+def _kilobytes(text: str) -> int:
+    return int(text.split(maxsplit=1)[0]) << 10

@@ -1,0 +1,65 @@
+"""Names of cgroups that tell who made them: what a killed process has left is removed by a later one."""
+
+import contextlib
+import itertools
+import os
+import re
+from pathlib import Path
+
+from .._kernel import procfs
+
+_NAME = re.compile(
+    r"ramet-(\d+)-(\d+)-(\d+)-(\d+)-(\w+)"
+)  # a pid means a process in one pid namespace only
+_numbers = itertools.count()
+
+
+def new(purpose: str) -> str:
+    """A name for a directory that this process is about to make."""
+    own = os.getpid()
+    return (
+        f"ramet-{_pid_namespace()}-{own}-{procfs.start_time(own) or 0}-{next(_numbers)}-{purpose}"
+    )
+
+
+def is_of(name: str, purpose: str) -> bool:
+    """Whether it is a name that new() has made for that purpose, in whichever process."""
+    found = _NAME.fullmatch(name)
+    return found is not None and found[5] == purpose
+
+
+def remove_left(place: str) -> None:
+    """Remove the directories that processes have left there which were killed.
+
+    Those of another pid namespace stay: whether their process lives cannot be seen from here.
+    """
+    if not procfs.shows_own_pids():
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listdir(place):
+            if _is_left(name):
+                remove(Path(place, name))
+
+
+def remove(directory: Path) -> bool:
+    """Remove a directory and all below it. Returns whether it is gone: not while a process is in it."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(directory):
+            if entry.is_dir(follow_symlinks=False):
+                remove(Path(entry.path))
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+    return not directory.exists()
+
+
+def _is_left(name: str) -> bool:
+    found = _NAME.fullmatch(name)
+    return (
+        found is not None
+        and int(found[1]) == _pid_namespace()
+        and procfs.start_time(int(found[2])) != found[3]
+    )
+
+
+def _pid_namespace() -> int:
+    return os.stat("/proc/self/ns/pid").st_ino

@@ -1,0 +1,124 @@
+"""A limit on the memory of a call where no cgroup can be made: looking at what is resident."""
+
+import contextlib
+import resource
+import time
+from collections.abc import Callable
+
+from .._kernel import procfs
+from .._kernel.process_memory import (
+    ResidentSize,
+    data_bytes,
+    private_written_bytes,
+    unbacked_bytes,
+)
+
+_SHARE_OF_TIME = 0.01  # that close looks may take
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class ResidentWatch:
+    """Tells how much more memory a call has than when it began.
+
+    Each look reads the resident set of its process, which takes a microsecond. A close look counts
+    besides what its descendants have of their own, and which of the template's pages it has copied by
+    writing to them; that walks page tables, so it is done when the first look exceeds the budget, and as
+    often as takes a hundredth of the time. Pages of files on disk do not count, as the kernel can drop
+    them. What is in a tmpfs and mapped by no process of the call does not count either, though it should:
+    only a cgroup sees it.
+    """
+
+    def __init__(self, pid: int, budget_bytes: int, template: int | None = None) -> None:
+        """pid: of a child that is not reaped while this is used. template: what it was cloned from.
+
+        While the template lives, a page that the child alone maps is one that it has written to.
+        ProcessLookupError when there is no such child.
+        """
+        self.pid = pid
+        self.budget_bytes = budget_bytes
+        self._resident = ResidentSize(pid)
+        self._template: ResidentSize | None = None
+        try:
+            if template is not None:
+                with contextlib.suppress(OSError):
+                    self._template = ResidentSize(template)
+            self._base = self._resident.bytes()
+            self._base_unbacked = _or_zero(unbacked_bytes, pid)
+            self._base_written = _or_zero(private_written_bytes, pid)
+        except BaseException:
+            self.close()
+            raise
+        self._others = self._copied = self._of_files = 0
+        self._next_close_look = time.monotonic()
+
+    def excess(self) -> int:
+        """The bytes that the call has beyond what was resident at its start; 0 when it has ended."""
+        seen = self._seen()
+        if seen > self.budget_bytes or time.monotonic() >= self._next_close_look:
+            self._look_closely()
+            seen = self._seen()
+        return max(0, seen)
+
+    def exceeds(self) -> bool:
+        """Whether that is more than its budget."""
+        return self.excess() > self.budget_bytes
+
+    def close(self) -> None:
+        """Close the descriptors; a second time does nothing."""
+        self._resident.close()
+        if self._template is not None:
+            self._template.close()
+
+    def _seen(self) -> int:
+        return max(self._grown() - self._of_files, self._copied) + self._others
+
+    def _grown(self) -> int:
+        return self._resident.bytes() - self._base
+
+    def _look_closely(self) -> None:
+        began = time.monotonic()
+        unbacked = _or_zero(unbacked_bytes, self.pid) - self._base_unbacked
+        self._of_files = max(0, self._grown() - unbacked)
+        self._copied = self._count_copied()
+        self._others = sum(_or_zero(private_written_bytes, pid) for pid in _descendants(self.pid))
+        ended = time.monotonic()
+        pause = min((ended - began) / _SHARE_OF_TIME, _LONGEST_PAUSE_SECONDS)
+        self._next_close_look = ended + pause
+
+    def _count_copied(self) -> int:
+        """When the template leaves its memory, pages that the child has not copied become its own."""
+        if self._template is None:
+            return 0
+        written = _or_zero(private_written_bytes, self.pid) - self._base_written
+        return written if self._template.bytes() else 0
+
+
+def limit_data(budget_bytes: int) -> tuple[int, int]:
+    """Have the calling process get a MemoryError beyond the budget on top of what it has now.
+
+    It sets the soft limit of RLIMIT_DATA, which counts private memory that can be written, touched or
+    not; a lower one stays. Each process that it starts is limited by itself. Returns the limits from
+    before, for ``resource.setrlimit(resource.RLIMIT_DATA, ...)``.
+    Source: getrlimit(2).
+    """
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    soft, hard = before
+    wanted = data_bytes() + budget_bytes
+    limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    return before
+
+
+def _or_zero(read: Callable[[int], int], pid: int) -> int:
+    """What it reads of a process that may have ended, or be another user's."""
+    try:
+        return read(pid)
+    except OSError:
+        return 0
+
+
+def _descendants(pid: int) -> list[int]:
+    found = procfs.children(pid)
+    for child in found:
+        found.extend(procfs.children(child))
+    return found
