@@ -14,6 +14,7 @@ from .._kernel.timeouts import checked_timeout
 from .._process.request import flags_and_signal
 from .._process.tree.own_cgroup import InitialCgroup
 from ..flags import SIGNAL_BITS, CloneFlag, flag_bits
+from .call_memory import CallMemory
 from .call_options import SentOptions
 
 NEW_NAMESPACES = (
@@ -38,6 +39,7 @@ class CallRequest:
         trusted: bool | None,
         set_tid: Sequence[int] | None,
         cgroup: int | HasFileno | str | os.PathLike[str] | None,
+        memory: CallMemory | None,
         options: Mapping[str, Any],
     ) -> None:
         self.flags = _checked_flags(flags)
@@ -59,8 +61,13 @@ class CallRequest:
             self.plan["stopped"] = True
         if options:
             self._options = SentOptions(options)
+        self.memory = memory
         if cgroup is not None:
             self._enter(cgroup)
+        elif memory is not None and memory.entry is not None:
+            self.enter_by(memory.entry)
+        elif memory is not None:
+            self.plan["data_limit"] = memory.bytes
 
     @property
     def needs_clone(self) -> bool:

@@ -8,13 +8,17 @@ from .._core import Channel
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
+from .._process.tree.pid_namespace import PidNamespace
 from ..errors import ResultError
 from ..exit_status import ExitStatus
+from .link import Clone
 from .messages import Message, receive
 from .outcome import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .call_memory import CallMemory
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -33,15 +37,30 @@ class CalledChild(Child[T_co]):
     _ended_call: "Callable[[CalledChild[Any]], None]"
     _is_over = False
     _reading: RLock
+    _namespace: PidNamespace | None = None
+    _memory: "CallMemory | None" = None
 
     def connect(
-        self, channel: Channel, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
+        self, clone: Clone, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
     ) -> None:
-        """Read the outcome from that channel, which this owns from here on; the library's own."""
-        self._channel = channel
+        """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
+        clone.holder = self
+        self._hold(clone.pid, clone.pidfd)
+        self._channel = clone.channel
+        self._namespace = clone.namespace
         self._reader = reader
         self._ended_call = ended_call
         self._reading = RLock()
+
+    def limit_memory(self, memory: "CallMemory") -> None:
+        """It has so much memory, until it has ended; the library's own."""
+        self._memory = memory
+        memory.begin(self)
+
+    @property
+    def has_namespace(self) -> bool:
+        """Whether it has a pid namespace of its own, by which all that it started is ended."""
+        return self._namespace is not None
 
     @property
     def channel(self) -> Channel | None:
@@ -71,6 +90,19 @@ class CalledChild(Child[T_co]):
         else:
             self._taken = self._understood(message)
         self.let_go()
+
+    def next_outcome(self) -> tuple[int, Any] | None:
+        """The outcome of one call of several, NOTHING at the end; None while there is none.
+
+        The child is not let go. The library's own.
+        """
+        try:
+            message = receive(self._channel, 0.0)
+        except TimeoutError:
+            return None
+        except (ValueError, OSError) as error:
+            return RAISED, ResultError(f"what the child wrote cannot be read: {error}")
+        return self._understood(message)
 
     def _understood(self, message: Message | None) -> tuple[int, Any]:
         if message is None:
@@ -110,9 +142,24 @@ class CalledChild(Child[T_co]):
         self.take_outcome(None)
         return super()._exited()
 
+    def kill_all(self) -> None:
+        """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""
+        self._killed = True
+        if self._namespace is not None:
+            self._namespace.kill()
+        super().kill()
+
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         with self._reading:
             self.let_go()
+        memory, self._memory = self._memory, None
+        namespace, self._namespace = self._namespace, None
+        if namespace is not None:
+            namespace.end()
+        if memory is not None:
+            if status.code is None and memory.was_exceeded():
+                status = status.because("out of memory")
+            memory.end()
         return super()._concluded(status)
 
     def __exit__(self, *what: object) -> None:

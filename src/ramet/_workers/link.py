@@ -11,13 +11,13 @@ from typing import Any
 from .._core import waitid
 from .._kernel.names import WALL
 from .._process.child import Child
-from .._process.unreaped import Unreaped, unreaped
+from .._process.tree.pid_namespace import PidNamespace
+from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
 from .messages import Channel, Message, receive, send
 from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
 
 _END_SECONDS = 5.0
-_OF_SPARE = pickle.dumps(tuple(Making(spare=True)))
 
 
 class Clone:
@@ -28,10 +28,13 @@ class Clone:
 
     holder: Child[Any] | None = None
 
-    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+    def __init__(
+        self, pid: int, pidfd: int, channel: Channel, namespace: PidNamespace | None
+    ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.channel = channel
+        self.namespace = namespace
         self._maker = os.getpid()
 
     def discard(self) -> None:
@@ -40,6 +43,8 @@ class Clone:
         with suppress(ChildProcessError):
             waitid(os.P_PIDFD, self.pidfd, os.WEXITED | WALL)
         os.close(self.pidfd)
+        if self.namespace is not None:
+            self.namespace.end()
         self.pid = 0
 
     def __del__(self) -> None:
@@ -48,13 +53,15 @@ class Clone:
             return
         if self._maker == os.getpid():
             self._kill()
-            unreaped.append(
-                Unreaped(self._maker, self.pid, self.pidfd, None, None, is_thread=False)
-            )
+            leave_to_be_reaped(self.pid, self.pidfd)
+            if self.namespace is not None:
+                self.namespace.leave()
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        if self.namespace is not None:
+            self.namespace.kill()
         self.channel.close()
 
 
@@ -78,6 +85,7 @@ class Link:
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
         self._is_closed = False
+        self.of_spares = Making(spare=True)  # what is asked of them
 
     # ---- clones
 
@@ -108,11 +116,11 @@ class Link:
         """Let the template make so many more, which is not waited for. Raises EndedError."""
         with self._lock:
             for _ in range(count):
-                self._ask(MAKE, (_OF_SPARE,), None)
+                self._ask(MAKE, (pickle.dumps(tuple(self.of_spares)),), None)
 
     def measure_spare(self) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
-        spare = self.clone(Making(spare=True, measured=True))
+        spare = self.clone(self.of_spares._replace(measured=True))
         message = receive(spare.channel)
         if message is None:
             raise EndedError
@@ -203,8 +211,12 @@ class _Abandoned:
 def _answer(message: Message) -> Clone | OSError:
     kind, parts, descriptors = message
     if kind == MADE:
-        return Clone(int(parts[0]), descriptors[0], Channel(descriptors[1]))
+        pid, init = map(int, parts[0].split())
+        namespace = PidNamespace(init, descriptors[2]) if init else None
+        return Clone(pid, descriptors[0], Channel(descriptors[1]), namespace)
     if kind == REFUSED:
-        number, text = pickle.loads(parts[0])
+        number, text, init = pickle.loads(parts[0])
+        if init:
+            PidNamespace(init, descriptors[0]).end()
         return OSError(number, text)
     raise TemplateError(f"invalid answer of the template: kind {kind}")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import _core
+from .._limits.resident_watch import limit_data
 from . import outcome
 from .call_options import FailedSetup, carry_out
 from .caller_state import apply
@@ -109,6 +110,8 @@ def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
         entry = next(taken)
         os.write(entry, b"0")
         os.close(entry)
+    if "data_limit" in plan:
+        limit_data(plan["data_limit"])
     if "caller" in plan:
         changes = plan["caller"]
         apply(changes, [next(taken) for _ in changes.get("files", ())])

@@ -16,6 +16,7 @@ from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
 from .._setup.options import FunctionOptions, Options
 from ..errors import TemplateRestarted
+from .call_memory import CallMemories
 from .call_request import CallRequest
 from .called_child import CalledChild
 from .caller_state import CallerState
@@ -26,9 +27,10 @@ from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
-from .template_process import Making
+from .template_process import Loading, Making
 
 T = TypeVar("T")
+D = TypeVar("D", bound="Template")
 Ts = TypeVarTuple("Ts")
 
 
@@ -53,6 +55,9 @@ class Template:
     Needs: Linux 5.3; the options' own.
     Source: clone(2) CLONE_PARENT, PR_SET_PDEATHSIG(2const), memfd_create(2), unix(7) SCM_RIGHTS.
     """
+
+    # Whether all that a call starts ends with it.
+    _ends_trees = False
 
     def __init__(
         self,
@@ -103,9 +108,16 @@ class Template:
 
         It is the caller's to close, and does not end with this one. Parameters and errors: see the class.
         """
-        made = Template.__new__(Template)
-        start = Derived(self._live, checked_loading(preload, setup, warm, allow))
-        made._begin(start, spares, spares_memory, None)
+        loading = checked_loading(preload, setup, warm, allow)
+        return self.derived(Template, loading, spares, spares_memory)
+
+    def derived(
+        self, kind: type[D], loading: Loading, spares: int, spares_memory: int | None = None
+    ) -> D:
+        """The same, of another class; the library's own."""
+        made = kind.__new__(kind)
+        reload = "changed" if self._files is not None else None
+        made._begin(Derived(self._live, loading), spares, spares_memory, reload)
         return made
 
     def _begin(self, start: Start, spares: int, spares_memory: int | None, reload: object) -> None:
@@ -125,11 +137,13 @@ class Template:
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
         self._caller_state = CallerState()
+        self._memories = CallMemories()
         self._take(start.start())
 
     def _take(self, started: Started) -> None:
         self._link = started.link
         self._holder.append(started.link)
+        self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
             self._spares = min(self._spares, self._spares_memory // self._link.measure_spare())
@@ -150,6 +164,7 @@ class Template:
         trusted: bool | None = None,
         set_tid: Sequence[int] | None = None,
         cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+        memory: int | str | None = None,
         **options: Unpack[FunctionOptions],
     ) -> CalledChild[T]:
         """Run ``fn(*args)`` in a clone of the template: a new process that is a child of the caller.
@@ -157,6 +172,9 @@ class Template:
         The parameters are those of ramet.clone(), as far as they are of a child with a memory of its own.
         flags: new namespaces, CLEAR_SIGHAND and STOPPED; the child shares nothing with the caller. With
         other flags than STOPPED, and with set_tid, no spare can serve.
+        memory: the bytes ("512M") that the call may have resident beyond the template; with more it is
+        killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
+        starts, where one can be made; else it is watched, and RLIMIT_DATA gives it a MemoryError first.
         Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
         ``__main__``. Buffers of more than 64 KiB (numpy arrays, bytearrays) cross in a sealed memfd.
         The function finds the caller's working directory, environment, sys.argv, sys.path and standard
@@ -172,7 +190,10 @@ class Template:
             from .._preflight.hints import no_callable
 
             raise no_callable(fn, "clone")
+        if memory is not None and cgroup is not None:
+            raise ValueError("invalid memory with cgroup: expected one of them, got both")
         request = CallRequest(
+            memory=None if memory is None else self._memories.take(memory),
             flags=flags,
             timeout=timeout,
             name=name,
@@ -201,9 +222,9 @@ class Template:
         child._initial_cgroup = request.initial_cgroup
         plan, descriptors = request.packed(*self._caller_state.changes())
         clone = self._begun(request, (plan, *call), descriptors)
-        clone.holder = child
-        child._hold(clone.pid, clone.pidfd)
-        child.connect(clone.channel, Reader(request.trusted, False), self._call_ended)
+        child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
+        if request.memory is not None:
+            child.limit_memory(request.memory)
         # The one that was just taken is asked for when the call is over: until then both want a processor.
         self._refill(but=1)
         if deadline_thread is not None:
@@ -227,7 +248,9 @@ class Template:
                 spare = None if request.needs_clone else link.spare()
                 if spare is not None:
                     return spare
-                return link.clone(Making(request.clone_flags, request.set_tid))
+                return link.clone(
+                    Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
+                )
             except EndedError:
                 self._restart(link)
             except OSError as error:
@@ -297,12 +320,19 @@ class Template:
         self._finalizer()
         while self._ending:
             self._ending.pop().wait()
+        self._memories.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class TreeTemplate(Template):
+    """A template each of whose calls ends with all that it started, where it can make pid namespaces."""
+
+    _ends_trees = True
 
 
 def _close_all(links: list[Link]) -> None:

@@ -21,6 +21,8 @@ from .._kernel.clone_args import CloneArgs
 from .._kernel.timeouts import pauses
 from .._process import clone_call
 from .._process.request import is_by_clone
+from .._process.tree import pid_namespace
+from .._process.tree.subreaper import set_subreaper
 from .fork_hazards import refuse_hazards, renew
 from .messages import Channel, channels, receive, send
 from .outcome import rights
@@ -51,6 +53,7 @@ class Making(NamedTuple):
     set_tid: tuple[int, ...] | None = None
     spare: bool = False
     measured: bool = False  # it says what memory it has of its own once it is warm
+    tree: bool = False  # all that it starts is to end with it
 
 
 class _Template:
@@ -59,6 +62,7 @@ class _Template:
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
         self._interrupts = signal.getsignal(signal.SIGINT)
+        self._pid = os.getpid()
 
     def load(self, parts: Sequence[Any]) -> None:
         """Do what the message asks for, and say how that went."""
@@ -96,7 +100,7 @@ class _Template:
             try:
                 made = self._make(*message[:2])
             except OSError as error:
-                send(self._control, REFUSED, (pickle.dumps((error.errno, str(error))),))
+                self._refuse(error, None)
                 continue
             if made is not None:
                 return made()
@@ -110,18 +114,51 @@ class _Template:
             args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | making.flags, exit_signal=0)
             args.set_tid = making.set_tid
             parent = os.getppid()
-            pid = clone_call.call(args, None, None, legacy=is_by_clone(args))
-            if pid == 0:
-                return lambda: self._begin(kind, parts, making, ours, parent)
-            pidfd = args.pidfd.value  # type: ignore[union-attr]
+            init = self._new_namespace() if making.tree else None
             try:
-                send(self._control, MADE, (b"%d" % pid,), (pidfd, theirs.fileno()))
+                pid = clone_call.call(args, None, None, legacy=is_by_clone(args))
+            except OSError as error:
+                self._refuse(error, init)
+                return None
             finally:
-                os.close(pidfd)
+                if init is not None and os.getpid() == self._pid:
+                    pid_namespace.leave()
+            if pid == 0:
+                if init is not None:
+                    os.close(init[1])
+                return lambda: self._begin(kind, parts, making, ours, parent, init is not None)
+            self._tell(pid, args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
         ours.close()
         return None
+
+    def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
+        descriptors = [pidfd, theirs.fileno()]
+        if init is not None:
+            descriptors.append(init[1])
+        numbers = b"%d %d" % (pid, 0 if init is None else init[0])
+        try:
+            send(self._control, MADE, (numbers,), tuple(descriptors))
+        finally:
+            for descriptor in (pidfd, *descriptors[2:]):
+                os.close(descriptor)
+
+    def _refuse(self, error: OSError, init: tuple[int, int] | None) -> None:
+        """Say so; the caller reaps the init of a namespace that nothing is in."""
+        text = pickle.dumps((error.errno, str(error), 0 if init is None else init[0]))
+        send(self._control, REFUSED, (text,), () if init is None else (init[1],))
+        if init is not None:
+            os.close(init[1])
+
+    def _new_namespace(self) -> tuple[int, int] | None:
+        """A pid namespace in which the next clone will be; None where none may be made."""
+        try:
+            init = pid_namespace.new()
+        except OSError:
+            return None
+        pid_namespace.join_for_children(*init)
+        return init
 
     # ---- in a clone
 
@@ -132,6 +169,7 @@ class _Template:
         making: Making,
         channel: Channel,
         parent: int,
+        in_namespace: bool,
     ) -> int:
         self._control.close()
         if self._yields:
@@ -145,6 +183,8 @@ class _Template:
             derived.load(parts)
             return derived.serve()
         renew()
+        if making.tree and not in_namespace:
+            set_subreaper(True)  # what it starts can be found below it, as long as it lives
         if making.spare:
             warm_up(self._warm)
         if making.measured:

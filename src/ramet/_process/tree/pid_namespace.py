@@ -10,6 +10,7 @@ from ..._kernel import pidfd
 from ..._kernel.clone_bits import NEWPID
 from ..._kernel.names import WALL
 from ..._kernel.timeouts import seconds_until
+from ..unreaped import leave_to_be_reaped
 
 
 def new() -> tuple[int, int]:
@@ -77,6 +78,13 @@ class PidNamespace:
             return False
         self._reap()
         return True
+
+    def leave(self) -> None:
+        """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
+        self.kill()
+        descriptor, self._pidfd = self._pidfd, -1
+        if descriptor >= 0:
+            leave_to_be_reaped(self.pid, descriptor)
 
     def _reap(self) -> None:
         descriptor, self._pidfd = self._pidfd, -1

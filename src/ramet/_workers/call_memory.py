@@ -1,0 +1,125 @@
+"""The memory that a call may have: its budget, and the thread that watches where no cgroup limits it."""
+
+import threading
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from .._limits.byte_counts import parsed_bytes
+from .._limits.memory import MemoryBudget, MemoryLimits
+
+if TYPE_CHECKING:
+    from .._limits.resident_watch import ResidentWatch
+    from .called_child import CalledChild
+
+_WATCH_SECONDS = 0.01
+_MOST_SIZES = 8
+
+
+class CallMemory:
+    """The budget of one call."""
+
+    def __init__(self, limits: MemoryLimits) -> None:
+        self._limits = limits
+        self._budget: MemoryBudget = limits.take()
+        self._watch: ResidentWatch | None = None
+        self._has_exceeded = False
+
+    @property
+    def entry(self) -> int | None:
+        """Where the child writes itself into its cgroup; None: it is watched."""
+        return self._budget.entry
+
+    @property
+    def bytes(self) -> int:
+        """How many it may have beyond the template."""
+        return self._budget.budget_bytes
+
+    def begin(self, child: "CalledChild[Any]") -> None:
+        """The call has begun in that child."""
+        if self._budget.entry is None:
+            try:
+                self._watch = self._budget.watch(child.pid)
+            except ProcessLookupError:  # it has ended
+                return
+            _watcher.add(self, child)
+
+    def look(self, child: "CalledChild[Any]") -> bool:
+        """Kill the child if it has too much. Returns whether it need not be looked at any more."""
+        watch = self._watch
+        if watch is None:
+            return True
+        if watch.exceeds():
+            self._has_exceeded = True
+            child.kill_all()
+            return True
+        return False
+
+    def was_exceeded(self) -> bool:
+        """Whether the child, or a process of its, was killed for want of memory."""
+        return self._has_exceeded or self._budget.has_killed()
+
+    def end(self) -> None:
+        """All processes of the call are reaped."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+        self._limits.give_back(self._budget)
+
+
+class CallMemories:
+    """The budgets of one template: of each size that is asked for, made ahead and used again."""
+
+    def __init__(self) -> None:
+        self._of_size: OrderedDict[int, MemoryLimits] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, memory: int | str) -> CallMemory:
+        """A budget of so many bytes. TypeError, ValueError: see parsed_bytes()."""
+        size = parsed_bytes("memory", memory)
+        with self._lock:
+            limits = self._of_size.pop(size, None) or MemoryLimits(size)
+            self._of_size[size] = limits
+            while len(self._of_size) > _MOST_SIZES:
+                self._of_size.popitem(last=False)[1].close()
+        return CallMemory(limits)
+
+    def close(self) -> None:
+        """Remove the cgroups."""
+        with self._lock:
+            while self._of_size:
+                self._of_size.popitem()[1].close()
+
+
+class _Watcher:
+    """The thread that looks at all children that no cgroup limits; there is none while there are none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: list[tuple[CallMemory, weakref.ref[CalledChild[Any]]]] = []
+        self._thread: threading.Thread | None = None
+        self._nothing_to_do = threading.Event()
+
+    def add(self, memory: CallMemory, child: "CalledChild[Any]") -> None:
+        with self._lock:
+            self._watched.append((memory, weakref.ref(child)))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="ramet-memory", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._nothing_to_do.wait(_WATCH_SECONDS)
+            with self._lock:
+                self._watched = [one for one in self._watched if not _is_done(*one)]
+                if not self._watched:
+                    self._thread = None
+                    return
+
+
+def _is_done(memory: CallMemory, reference: "weakref.ref[CalledChild[Any]]") -> bool:
+    child = reference()
+    return child is None or memory.look(child)
+
+
+_watcher = _Watcher()
