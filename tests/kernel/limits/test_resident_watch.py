@@ -1,0 +1,306 @@
+"""A limit on the memory of a call where no cgroup can be made."""
+
+import mmap
+import os
+import resource
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet._kernel import process_memory, procfs
+from ramet._limits.memory import MemoryBudget
+from ramet._limits.resident_watch import ResidentWatch, limit_data
+
+from ...constants import SECONDS
+from ...waiting import exit_code, until
+
+MEGABYTE = 1 << 20
+BUDGET = 64 * MEGABYTE
+LITTLE, MUCH = 20 * MEGABYTE, 100 * MEGABYTE
+SLACK = 4 * MEGABYTE  # what Python itself touches meanwhile
+
+Work: TypeAlias = Callable[[], object]
+
+
+def _touched(size: int, kind: int = mmap.MAP_PRIVATE) -> mmap.mmap:
+    """New memory, where an object might lie in what the allocator has in store."""
+    held = mmap.mmap(-1, size, kind)
+    _write(held)
+    return held
+
+
+def _write(memory: mmap.mmap) -> None:
+    for place in range(0, len(memory), 4096):
+        memory[place] = 1
+
+
+def _child(work: Work, flags: int = 0) -> int:
+    pid = ramet.fork(flags)
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+class Call:
+    """A child that does its work when it is told to, and stays until it is let go."""
+
+    def __init__(self, work: Work) -> None:
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ours.settimeout(SECONDS)
+        with theirs:
+            self.pid = _child(lambda: self._serve(theirs, work))
+
+    def _serve(self, theirs: socket.socket, work: Work) -> None:
+        self.ours.close()
+        theirs.recv(1)
+        held = work()
+        theirs.send(b"x")
+        theirs.recv(1)
+        del held
+
+    def run(self) -> None:
+        """Come back when the work is done."""
+        self.ours.send(b"x")
+        assert self.ours.recv(1) == b"x"
+
+
+@contextmanager
+def a_call(work: Work) -> Iterator[Call]:
+    """Such a child, which is gone in the end."""
+    call = Call(work)
+    with call.ours:
+        yield call
+    exit_code(call.pid)
+
+
+@contextmanager
+def a_watch(pid: int, template: int | None = None) -> Iterator[ResidentWatch]:
+    """What a budget without a cgroup has for it."""
+    watch = MemoryBudget(BUDGET).watch(pid, template)
+    assert watch is not None
+    yield watch
+    watch.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(("size", "exceeds"), [(4096, False), (LITTLE, False), (MUCH, True)])
+def test_what_a_call_touches(size: int, exceeds: bool) -> None:
+    """It counts what is resident beyond the start."""
+    with a_call(lambda: _touched(size)) as call, a_watch(call.pid) as watch:
+        assert watch.excess() <= SLACK
+        call.run()
+        assert size <= watch.excess() <= size + SLACK
+        assert watch.exceeds() is exceeds
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_memory_that_was_given_back() -> None:
+    """It does not count any more."""
+    with a_call(lambda: len(_touched(MUCH))) as call, a_watch(call.pid) as watch:
+        call.run()
+        assert watch.excess() <= SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_memory_that_it_shares_with_its_children() -> None:
+    """Shared anonymous memory counts as its own does."""
+    with a_call(lambda: _touched(MUCH, mmap.MAP_SHARED)) as call, a_watch(call.pid) as watch:
+        call.run()
+        assert watch.excess() >= MUCH
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_pages_of_a_file_do_not_count() -> None:
+    """The kernel can drop what it can read again."""
+    with tempfile.TemporaryFile(dir="/var/tmp") as file:
+        file.truncate(MUCH)
+
+        def work() -> mmap.mmap:
+            memory = mmap.mmap(file.fileno(), MUCH, prot=mmap.PROT_READ)
+            sum(memory[::4096])
+            return memory
+
+        with a_call(work) as call, a_watch(call.pid) as watch:
+            resident = process_memory.ResidentSize(call.pid)
+            before = resident.bytes()
+            call.run()
+            assert resident.bytes() - before >= MUCH
+            assert watch.excess() <= SLACK
+            resident.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_what_descendants_have() -> None:
+    """What a grandchild's child has of its own counts; what it shares with its parents counts once."""
+    said, says = socket.socketpair()
+
+    def work() -> mmap.mmap:
+        held = _touched(LITTLE)
+        until_call_ends, open_in_call = os.pipe()
+
+        def deepest() -> None:
+            also = _touched(LITTLE)
+            os.close(open_in_call)
+            says.send(b"x")
+            os.read(until_call_ends, 1)
+            del also
+
+        def between() -> None:
+            pid = _child(deepest)
+            os.close(open_in_call)
+            os.waitpid(pid, 0)
+
+        _child(between)
+        return held
+
+    with said, says, a_call(work) as call, a_watch(call.pid) as watch:
+        call.run()
+        said.settimeout(SECONDS)
+        assert said.recv(1) == b"x"
+        until(lambda: watch.excess() >= 2 * LITTLE)
+        assert watch.excess() <= 2 * LITTLE + 2 * SLACK
+
+
+class Template:
+    """A process with memory of its own, which makes one call for this process and stays."""
+
+    def __init__(self) -> None:
+        """The call writes to that memory when it is told to."""
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ours.settimeout(SECONDS)
+        with theirs:
+            self.pid = _child(lambda: self._serve(theirs))
+        self.call = int(self.ours.recv(100))
+
+    def _serve(self, theirs: socket.socket) -> None:
+        self.ours.close()
+        held = _touched(MUCH)
+
+        def work() -> None:
+            theirs.recv(1)
+            _write(held)
+            theirs.send(b"x")
+            theirs.recv(1)
+
+        call = _child(work, F.PARENT)
+        theirs.send(f"{call}".encode())
+        theirs.close()
+        time.sleep(1000)
+
+    def kill(self) -> None:
+        """Kill the template alone."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert exit_code(self.pid) == -signal.SIGKILL
+
+
+@pytest.fixture
+def template() -> Iterator[Template]:
+    """One that is killed in the end, and whose call ends with the socket."""
+    made = Template()
+    yield made
+    made.ours.close()
+    if procfs.parent(made.pid) == os.getpid():
+        made.kill()
+    exit_code(made.call)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_copies_of_the_templates_pages(template: Template, is_known: bool) -> None:
+    """What the call has written to is its own then, and counts where the template is known to live."""
+    with a_watch(template.call, template.pid if is_known else None) as watch:
+        assert watch.excess() <= SLACK
+        template.ours.send(b"x")
+        assert template.ours.recv(1) == b"x"
+        if is_known:
+            until(watch.exceeds)
+        else:
+            assert watch.excess() <= SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_the_end_of_the_template_is_no_excess(template: Template) -> None:
+    """Pages of which the call has the only copy then were not made by the call."""
+    with a_watch(template.call, template.pid) as watch:
+        before = process_memory.private_written_bytes(template.call)
+        template.kill()
+        assert process_memory.private_written_bytes(template.call) - before >= MUCH
+        watch._next_close_look = 0.0
+        assert watch.excess() <= SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_private_memory(template: Template) -> None:
+    """What a child has copied is its own; what it shares with the template is not."""
+    before = process_memory.private_bytes(template.call)
+    assert before < MUCH
+    template.ours.send(b"x")
+    assert template.ours.recv(1) == b"x"
+    assert MUCH <= process_memory.private_bytes(template.call) - before <= MUCH + SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_call_that_has_ended() -> None:
+    """It has nothing, also when it was reaped; and no watch can be made for it then."""
+    with a_call(lambda: None) as call:
+        watch = ResidentWatch(call.pid, BUDGET)
+        call.run()
+        call.ours.send(b"x")
+        os.waitid(os.P_PID, call.pid, os.WEXITED | os.WNOWAIT)
+        assert watch.excess() == 0
+    assert watch.excess() == 0
+    watch.close()
+    watch.close()
+    with pytest.raises(FileNotFoundError):
+        ResidentWatch(call.pid, BUDGET)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    ("error", "work"),
+    [
+        pytest.param(MemoryError, lambda: bytes(10 * MUCH), id="one object"),
+        pytest.param(MemoryError, lambda: [str(i) for i in range(MUCH)], id="many objects"),
+        pytest.param(OSError, lambda: mmap.mmap(-1, MUCH, mmap.MAP_PRIVATE), id="a mapping"),
+    ],
+)
+def test_a_limit_on_data(error: type[Exception], work: Work) -> None:
+    """What asks for more gets an exception, and the process goes on."""
+
+    def limited() -> None:
+        limit_data(BUDGET)
+        with pytest.raises(error):
+            work()
+        assert len(_touched(LITTLE)) == LITTLE
+
+    assert exit_code(_child(limited)) == 0
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_limit_on_data_can_be_taken_back() -> None:
+    """The soft limit alone is set, and a lower one stays."""
+
+    def limited() -> None:
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        assert limit_data(BUDGET) == before
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        assert hard == before[1]
+        assert soft - BUDGET <= process_memory.data_bytes()
+        limit_data(2 * BUDGET)
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] == soft
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+        assert len(_touched(MUCH)) == MUCH
+
+    assert exit_code(_child(limited)) == 0
