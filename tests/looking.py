@@ -23,3 +23,9 @@ def is_open(number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def shows_kthreadd() -> bool:
+    """Whether /proc has the threads of the kernel, as that of the initial pid namespace has."""
+    comm = Path("/proc/2/comm")
+    return comm.exists() and comm.read_text() == "kthreadd\n"

@@ -57,6 +57,7 @@ if sys.platform == "linux":
     if TYPE_CHECKING:
         from . import aio as aio
         from . import law as law
+        from . import observe as observe
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
         from ._workers.template import Template
@@ -73,7 +74,8 @@ __all__ = [
     "TemplateError", "TemplateRestarted", "TimeoutExpired",
     "UnknownNameError", "call", "check_call", "check_output", "clone", "explain", "fork",
     "getoutput", "getstatusoutput", "in_namespace", "is_subreaper", "law", "list2cmdline",
-    "lowlevel", "predict", "recovery_status", "relation", "run", "set_subreaper", "vfork", "wait",
+    "lowlevel", "observe", "predict", "recovery_status", "relation", "run", "set_subreaper",
+    "vfork", "wait",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
@@ -86,6 +88,7 @@ _AT_FIRST_USE = {
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "law": ".law",
+    "observe": ".observe",
     "predict": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "recovery_status": "._function.recovery",
     "relation": ".observe",

@@ -5,9 +5,9 @@ import types
 import pytest
 
 import ramet
-from ramet import aio, lowlevel
+from ramet import aio, lowlevel, observe
 
-FACES = (ramet, lowlevel, aio)
+FACES = (ramet, lowlevel, aio, observe)
 
 # Public names that cannot carry a docstring, as they are plain values, or subprocess's own.
 UNEXPLAINED = (

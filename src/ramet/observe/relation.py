@@ -4,24 +4,15 @@ import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import index
 from types import MappingProxyType
-from typing import Protocol
 
 from .._kernel import procfs
 from ..law import SHARES
 from ..lowlevel import KcmpType, kcmp
+from .tasks import HasPid, pid_of
 
 # Made when first used: two tasks that have none compare as equal.
 _PERHAPS_NEITHER = {"io", "sysvsem"}
-
-
-class HasPid(Protocol):
-    """A handle of a task, such as a Child."""
-
-    @property
-    def pid(self) -> int:
-        """Its pid, or its tid for a thread."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +53,7 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
     Needs: PTRACE_MODE_READ on both.
     Source: kcmp(2), namespaces(7), proc_pid_stat(5).
     """
-    first, second = _pid(a), _pid(b)
+    first, second = pid_of(a), pid_of(b)
     shares: dict[str, bool | None] = {}
     unknown: dict[str, str] = {}
     states = _Stat.of(first), _Stat.of(second)
@@ -86,15 +77,6 @@ def relation(a: int | HasPid, b: int | HasPid) -> Relation:
     shares["same_tgid"] = states[0].tgid == states[1].tgid
     shares["same_ppid"] = states[0].ppid == states[1].ppid
     return Relation(first, second, MappingProxyType(shares), MappingProxyType(unknown))
-
-
-def _pid(task: int | HasPid) -> int:
-    pid = task if isinstance(task, int) else getattr(task, "pid", None)
-    if pid is None or isinstance(pid, bool):
-        raise TypeError(f"invalid task: expected a pid or an object with one, got {task!r:.80}")
-    if index(pid) <= 0:
-        raise ValueError(f"invalid pid: expected an int above 0, got {pid}")
-    return index(pid)
 
 
 def _link(pid: int, name: str) -> int:

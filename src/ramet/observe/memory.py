@@ -1,0 +1,144 @@
+"""What a child shares with the process that it was copied from, and what is its own."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from .._kernel import task_memory
+from .._kernel.task_memory import PAGE, PageTable
+from ..errors import ChildDied, ResultError
+from .memory_report import ChildMemory, MappingMemory, total
+from .object_types import types_on
+from .origin import Origin, origin_of
+from .pages import Kind, Span, counted, spans
+from .tasks import HasPid, ended, not_permitted, pid_of, start_of
+
+
+def memory(
+    children: Iterable[int | HasPid], *, origin: int | HasPid | None = None, types: bool = True
+) -> list[ChildMemory]:
+    """What each child shares with the process that it was copied from, and what was copied since.
+
+    children: pids, or handles such as a Child. origin: the process whose memory they have a copy of, a
+    pid or a handle; by default the parent of each, or, for a child made with PARENT, the child of the same
+    parent that it was copied from. types: whether to say for copies of this process which Python types the
+    objects on copied pages have. To do so, a copy of this process is made which goes through its objects,
+    a microsecond for each, and ends: this process itself would write to each object, and copy all pages.
+
+    Returns a ChildMemory for each, in their order. The processes run on meanwhile: stop() a child before
+    where the numbers must be of one moment.
+
+    Pages are compared by address: what the child has mapped anew where the origin has something counts as
+    copied. Some dozens of pages are copied by the measurement: it writes to memory of this process that
+    a child shares.
+
+    Raises ProcessLookupError (ESRCH) for a process that is gone, or a zombie; PermissionError (EACCES) for
+    one that may not be read; ValueError for a thread of the kernel, which has no memory.
+    Needs: PTRACE_MODE_READ, which one has for processes of one's own user. Before Linux 6.7 the kernel's
+    page of zeros, which costs nothing, counts as shared.
+    Source: proc_pid_pagemap(5), PAGEMAP_SCAN(2const), proc_pid_smaps(5), kcmp(2).
+    """
+    if not isinstance(children, Iterable):
+        raise TypeError(
+            f"invalid children: expected an iterable of pids or handles, got {children!r:.80}"
+        )
+    given = None if origin is None else pid_of(origin)
+    if given is not None:
+        start_of(given)
+    looks = [_look(pid, given) for pid in [pid_of(child) for child in children]]
+    return _with_types(looks) if types else [look.report for look in looks]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A child, and what its pages are."""
+
+    report: ChildMemory
+    spans: list[Span]
+
+    @property
+    def is_copy_of_this_process(self) -> bool:
+        return self.report.origin == os.getpid() and not self.report.same_memory
+
+
+def _look(pid: int, given: int | None) -> _Look:
+    started = start_of(pid)
+    with ExitStack() as opened:
+        origin, theirs = _opened(origin_of(pid, given), opened)
+        try:
+            child = opened.enter_context(PageTable(pid))
+            pages = [
+                (mapping, [] if origin.same_memory else list(spans(mapping, child, theirs)))
+                for mapping in task_memory.mappings(pid)
+                if mapping.resident or mapping.swapped
+            ]
+            pss, tables = task_memory.proportional_set_size(pid), task_memory.page_table_size(pid)
+        except PermissionError:
+            raise not_permitted(pid) from None
+        except (FileNotFoundError, ProcessLookupError, KeyError):
+            raise ended(pid) from None
+    if start_of(pid) != started:  # another process has got the pid
+        raise ended(pid)
+    mappings = tuple(_row(mapping, found, origin) for mapping, found in pages)
+    report = ChildMemory(
+        **{**vars(total(mappings)), "pss": pss},
+        pid=pid,
+        origin=origin.pid,
+        same_memory=origin.same_memory,
+        page_tables=tables,
+        mappings=mappings,
+        types=None,
+        unknown=MappingProxyType({"origin": origin.why_none} if origin.why_none else {}),
+    )
+    return _Look(report, [span for _, found in pages for span in found])
+
+
+def _opened(origin: Origin, opened: ExitStack) -> tuple[Origin, PageTable | None]:
+    """The origin with its page table, or none, if it cannot be read or has ended."""
+    if origin.pid is None:
+        return origin, None
+    try:
+        return origin, opened.enter_context(PageTable(origin.pid))
+    except OSError as error:
+        return Origin(None, f"process {origin.pid} cannot be read: {error.strerror}"), None
+
+
+def _row(mapping: task_memory.Mapping, found: list[Span], origin: Origin) -> MappingMemory:
+    size = Counter({kind: count * PAGE for kind, count in counted(found).items()})
+    if origin.same_memory:
+        size = Counter({Kind.SHARED: mapping.resident, Kind.SWAPPED: mapping.swapped})
+    own, common = size[Kind.COPIED] + size[Kind.NEW], size[Kind.SHARED] + size[Kind.COMMON]
+    return MappingMemory(
+        resident=own + common + size[Kind.FILES],
+        own=own,
+        copied=None if origin.pid is None else size[Kind.COPIED],
+        common=common,
+        shared=None if origin.pid is None else size[Kind.SHARED],
+        files=size[Kind.FILES],
+        swapped=size[Kind.SWAPPED],
+        pss=mapping.pss,
+        start=mapping.start,
+        end=mapping.end,
+        permissions=mapping.permissions,
+        name=mapping.name,
+    )
+
+
+def _with_types(looks: list[_Look]) -> list[ChildMemory]:
+    """The reports; with what lies on copied pages, where this process is the one that was copied."""
+    copies = [look for look in looks if look.is_copy_of_this_process]
+    why = "only the objects of this process can be gone through, and it is no copy of it"
+    try:
+        rows = iter(types_on([look.spans for look in copies])) if copies else iter(())
+    except (OSError, ChildDied, ResultError) as error:
+        copies, rows = [], iter(())
+        why = f"no copy of this process went through its objects: {error}"
+    return [
+        replace(look.report, types=next(rows))
+        if look in copies
+        else replace(look.report, unknown=MappingProxyType({**look.report.unknown, "types": why}))
+        for look in looks
+    ]
