@@ -15,6 +15,7 @@ from .resident_watch import ResidentWatch
 _PURPOSE = "call"
 _LITTLE_BYTES = 1 << 20  # the kernel charges some in advance, for each processor
 _SMALL_PART = 64
+_LINKS_OF_EMPTY = 2  # of a directory without others in it
 
 
 class MemoryBudget:
@@ -126,13 +127,21 @@ class CgroupBudget(MemoryBudget):
         What is in a tmpfs stays charged after the death of who wrote it, and so does memory of the kernel.
         """
         try:
-            if self.entry is None or os.pread(self.entry, 64, 0):
+            if self.entry is None or os.pread(self.entry, 64, 0) or self._has_others_below():
                 return False
             if self._is_charged():
                 memory_files.reclaim(self._folder, self._version)
             return not self._is_charged()
         except OSError:
             return False
+
+    def _has_others_below(self) -> bool:
+        """Whether the call has made cgroups in it, after which version 2 lets no process in."""
+        if os.fstat(self._folder).st_nlink > _LINKS_OF_EMPTY:
+            return True
+        if self._version == memory_files.VERSION_1:
+            return False
+        return bool(memory_files.read(self._folder, "cgroup.subtree_control"))
 
     def _is_charged(self) -> bool:
         allowed = max(_LITTLE_BYTES, self.budget_bytes // _SMALL_PART)
@@ -165,6 +174,7 @@ class MemoryLimits:
         self._maker = os.getpid()
         self._idle: deque[CgroupBudget] = deque()
         self._occupied: deque[Path] = deque()  # a process is still in them
+        self._is_closed = False
         self._place = find_place()
         if self._place is not None:
             cgroup_names.remove_left(self._place.path)
@@ -200,15 +210,19 @@ class MemoryLimits:
         """The call is over, and its processes are reaped: the next one may have it when it is empty."""
         if not isinstance(budget, CgroupBudget) or self._maker != os.getpid():
             return
-        if budget.empty():
+        if not self._is_closed and budget.empty():
             self._idle.append(budget)
         else:
             self._remove(budget)
 
     def close(self) -> None:
-        """Remove all that were given back. One in which a process is stays for the next to remove."""
+        """Remove all that were given back, and others when they are.
+
+        One in which a process still is stays, and the next process that makes budgets there removes it.
+        """
         if self._maker != os.getpid():
             return
+        self._is_closed = True
         self._remove_occupied()
         while self._idle:
             with contextlib.suppress(IndexError):

@@ -1,6 +1,8 @@
 """A limit on the memory of a call where no cgroup can be made: looking at what is resident."""
 
 import contextlib
+import errno
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -36,7 +38,10 @@ class ResidentWatch:
         """
         self.pid = pid
         self.budget_bytes = budget_bytes
-        self._resident = ResidentSize(pid)
+        try:
+            self._resident = ResidentSize(pid)
+        except FileNotFoundError:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
         self._template: ResidentSize | None = None
         try:
             if template is not None:

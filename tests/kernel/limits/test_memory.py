@@ -11,6 +11,7 @@ import pytest
 
 from ramet._limits.memory import CgroupBudget, MemoryBudget, MemoryLimits
 
+from ...copies import forked
 from ...waiting import exit_code
 
 MEGABYTE = 1 << 20
@@ -49,14 +50,12 @@ def _start(budget: MemoryBudget, work: Callable[[], object]) -> int:
     """A call in a process of its own, which puts itself into the cgroup."""
     entry = budget.entry
     assert entry is not None
-    if (pid := os.fork()) == 0:
-        try:
-            os.write(entry, b"0")
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
+
+    def enter_and_work() -> None:
+        os.write(entry, b"0")
+        work()
+
+    return forked(enter_and_work)
 
 
 def _call(budget: MemoryBudget, work: Callable[[], object]) -> int:
@@ -174,6 +173,34 @@ def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits)
     assert exit_code(pid) == -signal.SIGKILL
     limits.close()
     assert not budget.path.exists()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_in_which_the_call_has_made_others_is_not_used_again(limits: MemoryLimits) -> None:
+    """A call may have budgets for calls of its own, and be killed before it has removed them."""
+    budget = limits.take()
+    assert isinstance(budget, CgroupBudget)
+
+    def work() -> None:
+        below = MemoryLimits(LITTLE).take()
+        assert isinstance(below, CgroupBudget)
+        assert below.path.parent == budget.path
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert _call(budget, work) == -signal.SIGKILL
+    limits.give_back(budget)
+    assert not budget.path.exists()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_that_comes_back_late_is_removed() -> None:
+    """Its limits have been closed meanwhile."""
+    limits = MemoryLimits(BUDGET)
+    budget = limits.take()
+    limits.close()
+    assert budget.entry is not None
+    limits.give_back(budget)
+    assert budget.entry is None
 
 
 @pytest.mark.usefixtures("nothing_left")

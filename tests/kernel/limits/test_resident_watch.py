@@ -13,13 +13,13 @@ from typing import TypeAlias
 
 import pytest
 
-import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import process_memory, procfs
 from ramet._limits.memory import MemoryBudget
 from ramet._limits.resident_watch import ResidentWatch, limit_data
 
 from ...constants import SECONDS
+from ...copies import forked
 from ...waiting import exit_code, until
 
 MEGABYTE = 1 << 20
@@ -42,17 +42,6 @@ def _write(memory: mmap.mmap) -> None:
         memory[place] = 1
 
 
-def _child(work: Work, flags: int = 0) -> int:
-    pid = ramet.fork(flags)
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
-
-
 class Call:
     """A child that does its work when it is told to, and stays until it is let go."""
 
@@ -60,7 +49,7 @@ class Call:
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.settimeout(SECONDS)
         with theirs:
-            self.pid = _child(lambda: self._serve(theirs, work))
+            self.pid = forked(lambda: self._serve(theirs, work))
 
     def _serve(self, theirs: socket.socket, work: Work) -> None:
         self.ours.close()
@@ -158,11 +147,11 @@ def test_what_descendants_have() -> None:
             del also
 
         def between() -> None:
-            pid = _child(deepest)
+            pid = forked(deepest)
             os.close(open_in_call)
             os.waitpid(pid, 0)
 
-        _child(between)
+        forked(between)
         return held
 
     with said, says, a_call(work) as call, a_watch(call.pid) as watch:
@@ -181,7 +170,7 @@ class Template:
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.settimeout(SECONDS)
         with theirs:
-            self.pid = _child(lambda: self._serve(theirs))
+            self.pid = forked(lambda: self._serve(theirs))
         self.call = int(self.ours.recv(100))
 
     def _serve(self, theirs: socket.socket) -> None:
@@ -194,7 +183,7 @@ class Template:
             theirs.send(b"x")
             theirs.recv(1)
 
-        call = _child(work, F.PARENT)
+        call = forked(work, F.PARENT)
         theirs.send(f"{call}".encode())
         theirs.close()
         time.sleep(1000)
@@ -263,7 +252,7 @@ def test_a_call_that_has_ended() -> None:
     assert watch.excess() == 0
     watch.close()
     watch.close()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ProcessLookupError):
         ResidentWatch(call.pid, BUDGET)
 
 
@@ -285,7 +274,7 @@ def test_a_limit_on_data(error: type[Exception], work: Work) -> None:
             work()
         assert len(_touched(LITTLE)) == LITTLE
 
-    assert exit_code(_child(limited)) == 0
+    assert exit_code(forked(limited)) == 0
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -303,4 +292,4 @@ def test_a_limit_on_data_can_be_taken_back() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, before)
         assert len(_touched(MUCH)) == MUCH
 
-    assert exit_code(_child(limited)) == 0
+    assert exit_code(forked(limited)) == 0

@@ -12,13 +12,13 @@ from typing import NamedTuple, TypeAlias
 
 import pytest
 
-import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
 from ramet._process.tree import pid_namespace
 from ramet._process.tree.pid_namespace import PidNamespace
 
 from ...constants import SECONDS
+from ...copies import forked
 from ...waiting import exit_code, until
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -36,22 +36,10 @@ class Call(NamedTuple):
     channel: socket.socket
 
 
-def _child(work: Callable[[], object], flags: int = 0) -> int:
-    """A process that does that, and nothing of pytest's."""
-    pid = ramet.fork(flags)
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
-
-
 def _serve_one(to_caller: socket.socket, channel: socket.socket, work: Work) -> None:
     init, pidfd = pid_namespace.new()
     pid_namespace.join_for_children(init, pidfd)
-    worker = _child(lambda: work(channel), F.PARENT)
+    worker = forked(lambda: work(channel), F.PARENT)
     pid_namespace.leave()
     assert os.readlink("/proc/self/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")
     socket.send_fds(to_caller, [f"{init} {worker}".encode()], [pidfd])
@@ -71,7 +59,7 @@ def a_call(work: Work) -> Iterator[Call]:
             channel.close()
             _serve_one(to_caller, theirs, work)
 
-        template = _child(serve)
+        template = forked(serve)
         to_caller.close()
         theirs.close()
         message, descriptors, _, _ = socket.recv_fds(ours, 100, 1)
@@ -189,7 +177,7 @@ def test_a_plain_user_is_refused() -> None:
             pid_namespace.new()
         assert os.listdir("/proc/self/fd") == before
 
-    assert exit_code(_child(work)) == 0
+    assert exit_code(forked(work)) == 0
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -210,7 +198,7 @@ def test_nothing_is_left_when_the_caller_is_killed() -> None:
             time.sleep(1000)
 
     with told, tells:
-        caller = _child(call)
+        caller = forked(call)
         told.settimeout(SECONDS)
         assert told.recv(1) == b"x"
         tells.close()
