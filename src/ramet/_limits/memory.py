@@ -55,7 +55,9 @@ class MemoryBudget:
 
 
 class CgroupBudget(MemoryBudget):
-    """A cgroup for one call at a time."""
+    """A cgroup for one call at a time. It is removed when it is dropped without having been given back."""
+
+    _maker = 0  # the class attribute is seen by __del__ when __init__ did not run
 
     def __init__(self, budget_bytes: int, place: MemoryCgroup) -> None:
         super().__init__(budget_bytes)
@@ -67,11 +69,12 @@ class CgroupBudget(MemoryBudget):
         self._counts_peak = False
         self._kills: OomKills | None = None
         self.path.mkdir()
+        self._maker = os.getpid()
         try:
             self._open()
             memory_files.set_limit(self._folder, self._version, budget_bytes)
         except BaseException:
-            self.remove()
+            self.close()
             raise
 
     def _open(self) -> None:
@@ -147,16 +150,17 @@ class CgroupBudget(MemoryBudget):
         allowed = max(_LITTLE_BYTES, self.budget_bytes // _SMALL_PART)
         return memory_files.usage(self._folder, self._version) > allowed
 
-    def remove(self) -> bool:
-        """Remove the directory, and close the descriptors. Returns whether it is gone.
-
-        It is not while a process is in it, which in version 2 is killed.
-        """
-        self.kill()
+    def close(self) -> None:
+        """Close the descriptors and remove the directory; later, where a process is still in it."""
         self.entry = self.directory = None
         while self._files:
             os.close(self._files.pop())
-        return cgroup_names.remove(self.path)
+        if not cgroup_names.remove(self.path):
+            _occupied.append(self.path)
+
+    def __del__(self) -> None:
+        if self._files and self._maker == os.getpid():
+            self.close()
 
 
 class MemoryLimits:
@@ -173,7 +177,6 @@ class MemoryLimits:
         self.budget_bytes = budget_bytes
         self._maker = os.getpid()
         self._idle: deque[CgroupBudget] = deque()
-        self._occupied: deque[Path] = deque()  # a process is still in them
         self._is_closed = False
         self._place = find_place()
         if self._place is not None:
@@ -213,7 +216,8 @@ class MemoryLimits:
         if not self._is_closed and budget.empty():
             self._idle.append(budget)
         else:
-            self._remove(budget)
+            budget.kill()
+            budget.close()
 
     def close(self) -> None:
         """Remove all that were given back, and others when they are.
@@ -223,10 +227,10 @@ class MemoryLimits:
         if self._maker != os.getpid():
             return
         self._is_closed = True
-        self._remove_occupied()
+        _remove_occupied()
         while self._idle:
             with contextlib.suppress(IndexError):
-                self._remove(self._idle.popleft())
+                self._idle.popleft().close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +239,7 @@ class MemoryLimits:
         self.close()
 
     def _make(self) -> CgroupBudget | None:
-        self._remove_occupied()
+        _remove_occupied()
         if self._place is None or self._maker != os.getpid():
             return None
         try:
@@ -243,13 +247,14 @@ class MemoryLimits:
         except OSError:
             return None
 
-    def _remove(self, budget: CgroupBudget) -> None:
-        if not budget.remove():
-            self._occupied.append(budget.path)
 
-    def _remove_occupied(self) -> None:
-        for _ in range(len(self._occupied)):
-            with contextlib.suppress(IndexError):
-                path = self._occupied.popleft()
-                if not cgroup_names.remove(path):
-                    self._occupied.append(path)
+# Of budgets that are closed; a process was still in them.
+_occupied: deque[Path] = deque()
+
+
+def _remove_occupied() -> None:
+    for _ in range(len(_occupied)):
+        with contextlib.suppress(IndexError):  # another thread has it
+            path = _occupied.popleft()
+            if not cgroup_names.remove(path):
+                _occupied.append(path)

@@ -204,12 +204,24 @@ def test_one_that_comes_back_late_is_removed() -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_one_that_is_dropped_is_removed(limits: MemoryLimits) -> None:
+    """A call may fail before anything of it has begun."""
+    budget = limits.take()
+    assert isinstance(budget, CgroupBudget)
+    path = budget.path
+    assert path.is_dir()
+    del budget
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_what_a_killed_process_left_is_removed_by_the_next(limits: MemoryLimits) -> None:
     """Its cgroups are known by their names."""
     assert limits._place is not None
 
     def work() -> None:
-        MemoryLimits(BUDGET).prepare(2)
+        left = MemoryLimits(BUDGET)
+        left.prepare(2)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if (pid := os.fork()) == 0:
