@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "core.h"
+#include "plain_values.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -26,8 +27,8 @@ typedef struct {
     int descriptor;
     char *data;                    /* what has arrived and was not taken */
     size_t length, room;
-    int received[2 * MOST_DESCRIPTORS];
-    int count;                     /* of descriptors that have arrived and were not taken */
+    int *received;                 /* descriptors that have arrived and were not taken */
+    int count;
     bool lost;                     /* a descriptor, for want of room in the table */
 } ChannelObject;
 
@@ -58,6 +59,8 @@ static void close_all(ChannelObject *self)
     self->descriptor = NO_DESCRIPTOR;
     while (self->count > 0)
         close(self->received[--self->count]);
+    PyMem_Free(self->received);
+    self->received = NULL;
     self->length = 0;
 }
 
@@ -184,6 +187,23 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
     return failed < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* What an outcome is most often: it needs no memory. */
+static PyObject *channel_send_plain(ChannelObject *self, PyObject *args)
+{
+    char data[sizeof(struct head) + sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
+    struct head head = {.parts = 1};
+    const size_t table = sizeof head + sizeof(uint64_t);
+    PyObject *value;
+    if (!PyArg_ParseTuple(args, "bO:send_plain", &head.kind, &value) || !is_open(self))
+        return NULL;
+    Py_ssize_t length = core_plain_write(value, data + table, sizeof data - table);
+    if (length < 0)
+        Py_RETURN_FALSE;
+    memcpy(data, &head, sizeof head);
+    memcpy(data + sizeof head, &(uint64_t){(uint64_t)length}, sizeof(uint64_t));
+    return send_all(self->descriptor, data, table + (size_t)length, NULL, 0) < 0 ? NULL : Py_NewRef(Py_True);
+}
+
 /* ---- receiving */
 
 static bool make_room(ChannelObject *self, size_t wanted)
@@ -200,6 +220,19 @@ static bool make_room(ChannelObject *self, size_t wanted)
     return true;
 }
 
+/* Where there is no room for it, it is closed. */
+static void keep_descriptor(ChannelObject *self, int descriptor)
+{
+    if (self->received == NULL)
+        self->received = PyMem_New(int, 2 * MOST_DESCRIPTORS);
+    if (self->received != NULL && self->count < 2 * MOST_DESCRIPTORS) {
+        self->received[self->count++] = descriptor;
+    } else {
+        close(descriptor);
+        self->lost = true;
+    }
+}
+
 static void keep_descriptors(ChannelObject *self, struct msghdr *header)
 {
     for (struct cmsghdr *carried = CMSG_FIRSTHDR(header); carried != NULL; carried = CMSG_NXTHDR(header, carried)) {
@@ -209,10 +242,7 @@ static void keep_descriptors(ChannelObject *self, struct msghdr *header)
         for (size_t i = 0; i < count; i++) {
             int descriptor;
             memcpy(&descriptor, CMSG_DATA(carried) + i * sizeof descriptor, sizeof descriptor);
-            if (self->count < 2 * MOST_DESCRIPTORS)
-                self->received[self->count++] = descriptor;
-            else
-                close(descriptor);
+            keep_descriptor(self, descriptor);
         }
     }
     self->lost |= (header->msg_flags & MSG_CTRUNC) != 0;
@@ -415,6 +445,8 @@ static PyMethodDef channel_methods[] = {
     {"send", (PyCFunction)channel_send, METH_VARARGS,
      "send($self, kind, parts, descriptors=(), in_memfd=False, /)\n--\n\n"
      "Sends a message. in_memfd: the parts lie in a memfd, the first descriptor, and only their lengths are sent."},
+    {"send_plain", (PyCFunction)channel_send_plain, METH_VARARGS,
+     "send_plain($self, kind, value, /)\n--\n\nSends a plain value, see plain_value(). Returns False for any other."},
     {"receive", (PyCFunction)channel_receive, METH_O,
      "receive($self, timeout, /)\n--\n\n"
      "The next message as (kind, parts, descriptors, in_memfd), None at the end, False when the time is up. What has arrived\n"
@@ -430,6 +462,19 @@ static PyMethodDef channel_methods[] = {
     {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe socket's descriptor."},
     {NULL, NULL, 0, NULL},
 };
+
+/* ---- what is plain */
+
+PyObject *core_plain_value(PyObject *module, PyObject *bytes)
+{
+    Py_buffer view;
+    (void)module;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    PyObject *value = core_plain_read(view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return value;
+}
 
 PyTypeObject Channel_Type = {
     CORE_TYPE("Channel", ChannelObject, 0),

@@ -14,19 +14,19 @@
 
 #include "epoch.h"
 #include "credentials.h"
+#include "plain_values.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
 #define PICKLE_PROTOCOL 5
-#define MOST_PLAIN_BYTES ((Py_ssize_t)1 << 14)
 
-/* result_layout.py has the same layout and numbers; what is plain has a type in place of a count. */
+/* result_layout.py has the same layout and numbers; plain_values.h says what is plain. */
 #define DATA_AT 64
 #define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 
 enum { LAYOUT_VALUE = 1, LAYOUT_RAISED = 2, LAYOUT_PLAIN = 5 };
 
 struct header {
-    uint64_t type, length, kind;
+    uint64_t count, length, kind;
 };
 
 /* Those between their clone call and keep_from_others(): a child that another thread makes meanwhile has them, too. */
@@ -202,51 +202,19 @@ static void keep_to_itself(const MappingObject *self)
             munmap(other->start, other->size);
 }
 
-static void write_header(MappingObject *self, uint64_t type, uint64_t length, uint64_t kind)
+static void write_header(MappingObject *self, uint64_t count, uint64_t length, uint64_t kind)
 {
     __atomic_signal_fence(__ATOMIC_RELEASE); /* a child that is killed before has left nothing */
-    *(struct header *)self->start = (struct header){type, length, kind};
+    *(struct header *)self->start = (struct header){count, length, kind};
 }
 
-static bool put_bytes(MappingObject *self, char type, const void *bytes, Py_ssize_t length)
-{
-    if (length > MOST_PLAIN_BYTES || (size_t)length > self->size - DATA_AT)
-        return false;
-    memcpy(self->start + DATA_AT, bytes, (size_t)length);
-    write_header(self, (uint64_t)type, (uint64_t)length, LAYOUT_PLAIN);
-    return true;
-}
-
-static bool put_integer(MappingObject *self, PyObject *value)
-{
-    int overflow;
-    int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    return overflow == 0 && put_bytes(self, 'i', &number, sizeof number);
-}
-
-static bool put_text(MappingObject *self, PyObject *value)
-{
-    Py_ssize_t length;
-    if (PyUnicode_GET_LENGTH(value) > MOST_PLAIN_BYTES)
-        return false;
-    const char *text = PyUnicode_AsUTF8AndSize(value, &length);
-    PyErr_Clear(); /* half of a surrogate pair has no UTF-8 */
-    return text != NULL && put_bytes(self, 's', text, length);
-}
-
-/* Whether it was one of the values that need no pickle, and are read without any danger. */
+/* Whether it was one of the values that need no pickle. */
 static bool put_plain(MappingObject *self, PyObject *value)
 {
-    if (value == Py_None || value == Py_True || value == Py_False)
-        return put_bytes(self, value == Py_None ? 'n' : value == Py_True ? 't' : 'f', NULL, 0);
-    if (PyLong_CheckExact(value))
-        return put_integer(self, value);
-    if (PyUnicode_CheckExact(value))
-        return put_text(self, value);
-    if (PyBytes_CheckExact(value))
-        return put_bytes(self, 'b', PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
-    double number = PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : 0;
-    return PyFloat_CheckExact(value) && put_bytes(self, 'd', &number, sizeof number);
+    Py_ssize_t length = core_plain_write(value, (char *)self->start + DATA_AT, self->size - DATA_AT);
+    if (length >= 0)
+        write_header(self, 0, (uint64_t)length, LAYOUT_PLAIN);
+    return length >= 0;
 }
 
 /* ramet._process.result_channel has the rest: it returns the exit code. */
@@ -407,46 +375,23 @@ static struct header read_header(const MappingObject *self)
 {
     const struct header *header = (const struct header *)self->start;
     return (struct header){
-        .type = __atomic_load_n(&header->type, __ATOMIC_RELAXED),
+        .count = __atomic_load_n(&header->count, __ATOMIC_RELAXED),
         .length = __atomic_load_n(&header->length, __ATOMIC_RELAXED),
         .kind = __atomic_load_n(&header->kind, __ATOMIC_ACQUIRE),
     };
 }
 
-static PyObject *decoded(uint64_t type, const char *bytes, Py_ssize_t length)
-{
-    int64_t integer = 0;
-    double number = 0;
-    if (type == 'n' || type == 't' || type == 'f')
-        return Py_NewRef(type == 'n' ? Py_None : type == 't' ? Py_True : Py_False);
-    if (type == 's')
-        return PyUnicode_DecodeUTF8(bytes, length, NULL);
-    if (type == 'i' && length == sizeof integer) {
-        memcpy(&integer, bytes, sizeof integer);
-        return PyLong_FromLongLong(integer);
-    }
-    if (type == 'd' && length == sizeof number) {
-        memcpy(&number, bytes, sizeof number);
-        return PyFloat_FromDouble(number);
-    }
-    return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of a known type, got type %llu of %zd bytes",
-                        (unsigned long long)type, length);
-}
-
 PyObject *core_mapping_plain(const MappingObject *self)
 {
+    char copy[CORE_MOST_PLAIN_BYTES];
     struct header header = read_header(self);
     if (self->epoch != ramet_epoch() || header.kind != LAYOUT_PLAIN)
         return NULL;
-    if (header.length > MOST_PLAIN_BYTES || header.length > self->size - DATA_AT)
-        return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of at most %zd bytes, got %llu",
-                            MOST_PLAIN_BYTES, (unsigned long long)header.length);
-    PyObject *copy = PyBytes_FromStringAndSize((const char *)self->start + DATA_AT, (Py_ssize_t)header.length);
-    if (copy == NULL || header.type == 'b')
-        return copy;
-    PyObject *value = decoded(header.type, PyBytes_AS_STRING(copy), PyBytes_GET_SIZE(copy));
-    Py_DECREF(copy);
-    return value;
+    if (header.length > sizeof copy || header.length > self->size - DATA_AT)
+        return PyErr_Format(PyExc_ValueError, "invalid result: expected a plain value of at most %zu bytes, got %llu",
+                            sizeof copy, (unsigned long long)header.length);
+    memcpy(copy, self->start + DATA_AT, header.length);
+    return core_plain_read(copy, header.length);
 }
 
 static PyObject *mapping_plain(MappingObject *self, PyObject *unused)

@@ -2,8 +2,8 @@
 
 The child writes it into a mapping that both share, and ends; the parent reads it there. The mapping
 is as large as the machine's memory and uses only the pages that are written: so the size of a result
-need not be known beforehand, and there is no descriptor that the function could close. None, a number
-or a short text is written and read by the core.
+need not be known beforehand, and there is no descriptor that the function could close. A plain
+value, such as a number or a short text, is written and read by the core.
 
 Loading a pickle can run any code with the rights of the process that loads it. So the parent loads only
 the pickle of a child that has the parent's rights, which it compares before it reaps the child. The result

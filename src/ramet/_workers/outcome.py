@@ -5,7 +5,6 @@ rights. The outcome of any other child is read as data, which can run no code.
 """
 
 import json
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,16 +42,6 @@ class _Rights:
 
 rights = _Rights()
 
-_DOUBLE = struct.Struct("=d")
-# Values that need no pickle, and are read without any danger: the letter of the type, and the value.
-_PLAIN: dict[type, Callable[[Any], bytes]] = {
-    type(None): lambda _: b"n",
-    bool: lambda value: b"t" if value else b"f",
-    int: lambda value: b"i%x" % value,
-    float: lambda value: b"d" + _DOUBLE.pack(value),
-    str: lambda value: b"s" + value.encode("utf-8", "surrogatepass"),
-    bytes: lambda value: b"b" + value,
-}
 _HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
 
 # ---- in the child
@@ -60,9 +49,7 @@ _HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
 
 def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
     """Send what the function returned. Returns the exit code."""
-    write = _PLAIN.get(type(value))
-    if write is not None:
-        send(channel, PLAIN, (write(value),))
+    if channel.send_plain(PLAIN, value):
         return 0
     if trusted is False or (trusted is None and not rights.are_the_callers()):
         try:
@@ -134,7 +121,7 @@ class Reader:
     def _read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
         kind, parts, _ = message
         if kind == PLAIN:
-            return False, _plain(bytes(parts[0]))
+            return False, _core.plain_value(parts[0])
         if kind == DATA:
             return False, data_codec.decoded(bytes(parts[0]), parts[1:])
         read = _READERS.get(kind)
@@ -186,19 +173,6 @@ class Reader:
     def _unprepared(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
         label, number, file = json.loads(bytes(parts[0]))
         return True, failed_step(str(label), int(number), None if file is None else str(file))
-
-
-def _plain(text: bytes) -> Any:
-    kind, content = text[:1], text[1:]
-    if kind == b"i":
-        return int(content, 16)
-    if kind == b"s":
-        return content.decode("utf-8", "surrogatepass")
-    if kind == b"b":
-        return content
-    if kind == b"d":
-        return _DOUBLE.unpack(content)[0]
-    return {b"n": None, b"t": True, b"f": False}[kind]
 
 
 def failed_step(label: str, number: int, file: str | None) -> SpawnError:

@@ -1,0 +1,227 @@
+/* A letter for the type; then nothing, eight bytes, or a count: of bytes that follow, or of values that do. */
+#include "plain_values.h"
+
+#define DEEPEST 16 /* tuple in a tuple */
+
+/* ---- writing */
+
+struct written {
+    char *next, *end;
+};
+
+static bool put(struct written *to, const void *bytes, size_t length)
+{
+    if (length > (size_t)(to->end - to->next))
+        return false;
+    memcpy(to->next, bytes, length);
+    to->next += length;
+    return true;
+}
+
+static bool put_head(struct written *to, char type, Py_ssize_t count)
+{
+    uint32_t counted = (uint32_t)count;
+    return count <= (Py_ssize_t)CORE_MOST_PLAIN_BYTES && put(to, &type, 1) && put(to, &counted, sizeof counted);
+}
+
+static bool put_block(struct written *to, char type, const void *bytes, Py_ssize_t length)
+{
+    return put_head(to, type, length) && put(to, bytes, (size_t)length);
+}
+
+static bool put_integer(struct written *to, PyObject *value)
+{
+    int overflow;
+    int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return overflow == 0 && put(to, "i", 1) && put(to, &number, sizeof number);
+}
+
+static bool put_double(struct written *to, double number)
+{
+    return put(to, "d", 1) && put(to, &number, sizeof number);
+}
+
+static bool put_text(struct written *to, PyObject *value)
+{
+    Py_ssize_t length;
+    if (PyUnicode_GET_LENGTH(value) > (Py_ssize_t)CORE_MOST_PLAIN_BYTES)
+        return false;
+    const char *text = PyUnicode_AsUTF8AndSize(value, &length);
+    if (text == NULL)
+        PyErr_Clear(); /* half of a surrogate pair has no UTF-8 */
+    return text != NULL && put_block(to, 's', text, length);
+}
+
+static bool put_constant(struct written *to, PyObject *value)
+{
+    char letter = value == Py_None ? 'n' : value == Py_True ? 't' : 'f';
+    return (letter != 'f' || value == Py_False) && put(to, &letter, 1);
+}
+
+/* What cannot be changed. */
+static bool put_value(struct written *to, PyObject *value, int depth)
+{
+    if (PyLong_CheckExact(value))
+        return put_integer(to, value);
+    if (PyUnicode_CheckExact(value))
+        return put_text(to, value);
+    if (PyFloat_CheckExact(value))
+        return put_double(to, PyFloat_AS_DOUBLE(value));
+    if (PyBytes_CheckExact(value))
+        return put_block(to, 'b', PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
+    if (!PyTuple_CheckExact(value))
+        return put_constant(to, value);
+    bool fits = depth < DEEPEST && put_head(to, '(', PyTuple_GET_SIZE(value));
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(value); i++)
+        fits = put_value(to, PyTuple_GET_ITEM(value, i), depth + 1);
+    return fits;
+}
+
+static bool put_list(struct written *to, PyObject *list)
+{
+    bool fits = put_head(to, '[', PyList_GET_SIZE(list));
+    for (Py_ssize_t i = 0; fits && i < PyList_GET_SIZE(list); i++)
+        fits = put_value(to, PyList_GET_ITEM(list, i), 0);
+    return fits;
+}
+
+static bool put_dict(struct written *to, PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    bool fits = put_head(to, '{', PyDict_GET_SIZE(dict));
+    while (fits && PyDict_Next(dict, &place, &key, &value))
+        fits = put_value(to, key, 0) && put_value(to, value, 0);
+    return fits;
+}
+
+Py_ssize_t core_plain_write(PyObject *value, char *place, size_t room)
+{
+    struct written to = {place, place + (room < CORE_MOST_PLAIN_BYTES ? room : CORE_MOST_PLAIN_BYTES)};
+    bool fits = PyList_CheckExact(value)   ? put_list(&to, value)
+                : PyDict_CheckExact(value) ? put_dict(&to, value)
+                                           : put_value(&to, value, 0);
+    return fits ? to.next - place : -1;
+}
+
+/* ---- reading: anything may stand there */
+
+struct read {
+    const char *next, *end;
+};
+
+static PyObject *invalid(void)
+{
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "invalid result: expected a plain value, got other bytes");
+    return NULL;
+}
+
+static bool get(struct read *from, void *bytes, size_t length)
+{
+    if (length > (size_t)(from->end - from->next))
+        return false;
+    memcpy(bytes, from->next, length);
+    from->next += length;
+    return true;
+}
+
+/* Of bytes or of values, each of which has a byte at least: no count is larger than what is left. */
+static bool get_count(struct read *from, Py_ssize_t *count)
+{
+    uint32_t counted;
+    if (!get(from, &counted, sizeof counted) || counted > (size_t)(from->end - from->next))
+        return false;
+    *count = (Py_ssize_t)counted;
+    return true;
+}
+
+static PyObject *get_value(struct read *from, int depth);
+
+static PyObject *get_items(struct read *from, PyObject *(*make)(Py_ssize_t), int depth)
+{
+    Py_ssize_t count;
+    if (depth >= DEEPEST || !get_count(from, &count))
+        return invalid();
+    PyObject *items = make(count);
+    for (Py_ssize_t i = 0; items != NULL && i < count; i++) {
+        PyObject *item = get_value(from, depth + 1);
+        if (item == NULL)
+            Py_CLEAR(items);
+        else if (PyTuple_CheckExact(items))
+            PyTuple_SET_ITEM(items, i, item);
+        else
+            PyList_SET_ITEM(items, i, item);
+    }
+    return items;
+}
+
+static PyObject *get_dict(struct read *from)
+{
+    Py_ssize_t count;
+    if (!get_count(from, &count))
+        return invalid();
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict != NULL && i < count; i++) {
+        PyObject *key = get_value(from, 0), *value = key == NULL ? NULL : get_value(from, 0);
+        if (value == NULL || PyDict_SetItem(dict, key, value) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
+static PyObject *get_block(struct read *from, PyObject *(*make)(const char *, Py_ssize_t))
+{
+    Py_ssize_t length;
+    if (!get_count(from, &length))
+        return invalid();
+    from->next += length;
+    return make(from->next - length, length);
+}
+
+static PyObject *text_of(const char *bytes, Py_ssize_t length)
+{
+    return PyUnicode_DecodeUTF8(bytes, length, NULL);
+}
+
+static PyObject *get_value(struct read *from, int depth)
+{
+    char type = 0;
+    int64_t integer;
+    double number;
+    if (!get(from, &type, 1))
+        return invalid();
+    switch (type) {
+    case 'n':
+        return Py_NewRef(Py_None);
+    case 't':
+        return Py_NewRef(Py_True);
+    case 'f':
+        return Py_NewRef(Py_False);
+    case 'i':
+        return get(from, &integer, sizeof integer) ? PyLong_FromLongLong(integer) : invalid();
+    case 'd':
+        return get(from, &number, sizeof number) ? PyFloat_FromDouble(number) : invalid();
+    case 's':
+        return get_block(from, text_of);
+    case 'b':
+        return get_block(from, PyBytes_FromStringAndSize);
+    case '(':
+        return get_items(from, PyTuple_New, depth);
+    default:
+        return invalid();
+    }
+}
+
+PyObject *core_plain_read(const char *bytes, size_t length)
+{
+    struct read from = {bytes, bytes + length};
+    char type = length > 0 ? *bytes : 0;
+    from.next += type == '[' || type == '{';
+    PyObject *value = type == '[' ? get_items(&from, PyList_New, 0) : type == '{' ? get_dict(&from) : get_value(&from, 0);
+    if (value != NULL && from.next != from.end)
+        Py_CLEAR(value);
+    return value == NULL ? invalid() : value;
+}

@@ -1,0 +1,107 @@
+"""Plain values: what crosses without a pickle, and is read without danger, whoever wrote it."""
+
+import math
+import random
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from ramet._core import plain_value
+from ramet._workers.messages import Channel, channels, receive
+
+KIND = 5
+NESTED: tuple[Any, ...] = ()
+for _ in range(40):
+    NESTED = (NESTED,)
+
+
+def sent(value: object) -> bytes | None:
+    """What is written of it; None: it is not plain."""
+    ours, theirs = channels()
+    try:
+        return _received(theirs) if ours.send_plain(KIND, value) else None
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def _received(channel: Channel) -> bytes:
+    message = receive(channel)
+    assert message is not None
+    assert message[0] == KIND
+    return bytes(message[1][0])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, False, 0, -1, (1 << 63) - 1, -(1 << 63), 0.0, -0.0, math.inf),
+        *("", "é\0", b"", b"\0\xff", (), (1, ("a", (None, b"b"))), [], [(1, 2), "x"]),
+        *({}, {"a": 1, (2, "b"): (3.5, None)}),
+    ],
+    ids=repr,
+)
+def test_plain_values_come_back_as_they_are(value: object) -> None:
+    """Equal, and of the same type; so is all that is in them."""
+    written = sent(value)
+    assert written is not None
+    assert repr(plain_value(written)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1 << 63,
+        "\udc80",
+        b"x" * (1 << 14),
+        [[]],
+        [{}],
+        ({},),
+        ([],),
+        {1: []},
+        {1, 2},
+        NESTED,
+        object(),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_not_plain_is_not_sent(value: object) -> None:
+    """Large integers, half a character, what is long or deep, lists and dicts in others."""
+    assert sent(value) is None
+
+
+class Number(int):
+    """Not an int itself."""
+
+
+def test_subclasses_are_not_plain() -> None:
+    """They would come back as what they are made of."""
+    assert sent(Number(1)) is None
+    assert sent((Number(1),)) is None
+
+
+def test_any_bytes_give_a_value_or_a_value_error() -> None:
+    """Whatever a child writes: bytes of a value with some changed, cut off or added."""
+    source = random.Random(12)
+    for value in ((1, "text", (2.5, b"bytes", None)), [1, (2, "a")], {"a": (1, 2), 3: "b"}):
+        written = sent(value)
+        assert written is not None
+        for _ in range(3000):
+            changed = bytearray(written)
+            for _ in range(source.randrange(4)):
+                changed[source.randrange(len(changed))] = source.randrange(256)
+            cut = bytes(changed[: source.randrange(len(changed) + 1)]) + source.randbytes(
+                source.randrange(3)
+            )
+            with suppress(ValueError):
+                plain_value(cut)
+
+
+@pytest.mark.parametrize(
+    "written", [b"", b"x", b"n ", b"i1", b"(\xff\xff\xff\xff", b"(\1\0\0\0[\0\0\0\0"]
+)
+def test_bytes_of_no_value_are_refused(written: bytes) -> None:
+    """An unknown letter, more or less than a value, a count beyond the end, a list in a tuple."""
+    with pytest.raises(ValueError, match="expected a plain value"):
+        plain_value(written)
