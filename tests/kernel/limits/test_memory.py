@@ -193,9 +193,8 @@ def test_one_in_which_the_call_has_made_others_is_not_used_again(limits: MemoryL
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_one_that_comes_back_late_is_removed() -> None:
+def test_one_that_comes_back_late_is_removed(limits: MemoryLimits) -> None:
     """Its limits have been closed meanwhile."""
-    limits = MemoryLimits(BUDGET)
     budget = limits.take()
     limits.close()
     assert budget.entry is not None
