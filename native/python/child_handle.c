@@ -283,6 +283,18 @@ static int wait_for_code(HandleObject *self)
     return known < 0 ? -1 : is_known(self);
 }
 
+/* Without a wait. None where there is more to know than its end. */
+static PyObject *handle_reap_plain(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (!self->plain)
+        Py_RETURN_NONE;
+    int known = is_known(self) ? 1 : learn(self, WEXITED | __WALL | WNOHANG);
+    if (known > 0 && !is_known(self))
+        self->common = self->how == CLD_EXITED;
+    return known < 0 ? NULL : PyBool_FromLong(known);
+}
+
 static PyObject *handle_exited(HandleObject *self, PyObject *unused)
 {
     (void)unused;
@@ -572,6 +584,8 @@ static PyMethodDef handle_methods[] = {
     {"_reap", (PyCFunction)handle_reap, METH_O,
      "_reap($self, waits, /)\n--\n\nLearns how it ended, and closes the pidfd: (si_code, si_status, struct rusage).\n\n"
      "None where waitid(2) does not tell, or when it runs and this shall not wait."},
+    {"_reap_plain", (PyCFunction)handle_reap_plain, METH_NOARGS,
+     "_reap_plain($self, /)\n--\n\nReaps a plain child if it has ended. Returns whether it has; None for any other child."},
     {"_exited", (PyCFunction)handle_exited, METH_NOARGS,
      "_exited($self, /)\n--\n\nWaits for a plain child. Its ExitStatus if it is known or the child ended with a code, else None."},
     {"_delivered", (PyCFunction)handle_delivered, METH_NOARGS,

@@ -75,6 +75,11 @@ class CallRequest:
         return bool(self.flags & ~STOPPED) or self.set_tid is not None
 
     @property
+    def ends_plainly(self) -> bool:
+        """Whether waitid(2) tells all about the end of its child."""
+        return self.timeout is None and self.memory is None and self.initial_cgroup is None
+
+    @property
     def clone_flags(self) -> int:
         """The flags of the clone call."""
         return self.flags & ~STOPPED
@@ -100,6 +105,8 @@ class CallRequest:
         self, changes: Mapping[str, Any], files: Sequence[int]
     ) -> tuple[bytes, tuple[int, ...]]:
         """The plan, and the descriptors that go with it. changes, files: see CallerState."""
+        if self is AS_IT_IS and not changes:
+            return b"", ()
         plan, descriptors = self.plan, [*self.descriptors, *files]
         if changes:
             plan = {**plan, "caller": changes}
@@ -144,3 +151,16 @@ def _checked_name(name: object) -> str:
     if "\0" in name:
         raise ValueError(f"invalid name: expected no null bytes, got {name!r}")
     return name
+
+
+# Of most calls: nothing is to be made, checked or closed for one that asks for nothing.
+AS_IT_IS = CallRequest(
+    flags=0,
+    timeout=None,
+    name=None,
+    trusted=None,
+    set_tid=None,
+    cgroup=None,
+    memory=None,
+    options={},
+)

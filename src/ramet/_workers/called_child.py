@@ -119,6 +119,11 @@ class CalledChild(Child[T_co]):
             self._channel.end()
             self._ended_call(self)
 
+    def reap(self) -> bool:
+        """Reap it if it has ended; whether it has. The library's own."""
+        ended = self._reap_plain()
+        return self.poll() is not None if ended is None else ended
+
     # ---- as Child has them
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .._core import process_place
+
 _STANDARD = (1, 2)
 _NO_FILE = (0, 0)
 
@@ -16,9 +18,10 @@ _NO_FILE = (0, 0)
 class CallerState:
     """Of a process at one moment."""
 
-    __slots__ = ("argv", "cwd", "env", "files", "path")
+    __slots__ = ("argv", "cwd", "env", "files", "path", "place")
 
     def __init__(self) -> None:
+        self.place = process_place()  # the directory and the files, compared at once
         self.cwd = _cwd()
         self.env: dict[bytes, bytes] = _env().copy()
         self.argv = list(sys.argv) if hasattr(sys, "argv") else []
@@ -27,6 +30,16 @@ class CallerState:
 
     def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
         """What differs from these by now, for apply(), and the descriptors that go with it."""
+        if (
+            process_place() == self.place
+            and _env() == self.env
+            and sys.argv == self.argv
+            and sys.path == self.path
+        ):
+            return {}, ()
+        return self._differences()
+
+    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
         found: dict[str, Any] = {}
         if (cwd := _cwd()) != self.cwd:
             found["cwd"] = cwd

@@ -17,7 +17,7 @@ from .._process.unreaped import reap_ended, unreaped
 from .._setup.options import FunctionOptions, Options
 from ..errors import TemplateRestarted
 from .call_memory import CallMemories
-from .call_request import CallRequest
+from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .caller_state import CallerState
 from .link import Clone, EndedError, Link
@@ -190,6 +190,17 @@ class Template:
             from .._preflight.hints import no_callable
 
             raise no_callable(fn, "clone")
+        if (
+            flags == 0
+            and not options
+            and timeout is None
+            and name is None
+            and trusted is None
+            and set_tid is None
+            and cgroup is None
+            and memory is None
+        ):
+            return self.call(AS_IT_IS, fn, args)
         if memory is not None and cgroup is not None:
             raise ValueError("invalid memory with cgroup: expected one of them, got both")
         request = CallRequest(
@@ -212,7 +223,8 @@ class Template:
         try:
             call = pickled_call(fn, args)
             self._require_open()
-            child = new_child(CalledChild, fn, request.flags, False)
+            plain = request.ends_plainly and not self._ends_trees
+            child = new_child(CalledChild, fn, request.flags, plain)
             return make_child(child, self._make, request, call)
         finally:
             request.close()
@@ -274,7 +286,7 @@ class Template:
         for _ in range(len(self._ending)):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
-                if child.poll() is None:
+                if not child.reap():
                     self._ending.append(child)
         if unreaped:
             reap_ended()
