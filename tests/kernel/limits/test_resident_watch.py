@@ -24,8 +24,8 @@ from ...waiting import exit_code, until
 
 MEGABYTE = 1 << 20
 BUDGET = 64 * MEGABYTE
-LITTLE, MUCH = 20 * MEGABYTE, 100 * MEGABYTE
-SLACK = 4 * MEGABYTE  # what Python itself touches meanwhile
+LITTLE, MUCH = 32 * MEGABYTE, 128 * MEGABYTE
+SLACK = 16 * MEGABYTE  # what Python itself touches meanwhile, in huge pages at times
 
 Work: TypeAlias = Callable[[], object]
 
@@ -69,9 +69,11 @@ class Call:
 def a_call(work: Work) -> Iterator[Call]:
     """Such a child, which is gone in the end."""
     call = Call(work)
-    with call.ours:
-        yield call
-    exit_code(call.pid)
+    try:
+        with call.ours:
+            yield call
+    finally:
+        exit_code(call.pid)
 
 
 @contextmanager
@@ -79,8 +81,10 @@ def a_watch(pid: int, template: int | None = None) -> Iterator[ResidentWatch]:
     """What a budget without a cgroup has for it."""
     watch = MemoryBudget(BUDGET).watch(pid, template)
     assert watch is not None
-    yield watch
-    watch.close()
+    try:
+        yield watch
+    finally:
+        watch.close()
 
 
 @pytest.mark.usefixtures("nothing_left")
