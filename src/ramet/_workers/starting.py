@@ -24,13 +24,14 @@ from .messages import Channel, channels, receive, send
 from .pickling import loaded, pickled
 from .template_process import FAILED, LOAD, LOADED, Loading, serve_here
 
-_CODE = (
-    "import marshal, os, sys; "
-    "number = int(sys.argv.pop()); "
-    "sys.path[:] = marshal.load(os.fdopen(os.dup(number), 'rb', 0)); "
-    "from ramet._workers.template_process import main; "
-    "main(number)"
-)
+_CODE = """\
+import marshal, os, sys
+number = int(sys.argv.pop())
+with os.fdopen(number, "rb", 0, closefd=False) as file:
+    sys.path[:] = marshal.load(file)
+from ramet._workers.template_process import main
+main(number)
+"""
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
