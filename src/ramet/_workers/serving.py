@@ -24,25 +24,30 @@ _LET_GO_MILLISECONDS = 20
 Plan = dict[str, Any]
 
 
-def warm_up(warm: Callable[[], object] | None) -> None:
-    """Write to the pages that a call writes to, so that they are the clone's own already."""
+def warm_up(warm: Callable[[], object] | None, prepare: Callable[[], None]) -> None:
+    """Write to the pages that a call writes to, so that they are the clone's own already.
+
+    prepare: what serve() does before the first function, and back.
+    """
     ours, theirs = channels()
-    for _ in range(_ROUNDS):
-        send(ours, CALL, (b"", *pickled((_nothing, (1, "a", [None])))))
+    for outcome_of in (_plain, _pickled) * _ROUNDS:
+        send(ours, CALL, (b"", *pickled((outcome_of, (1, "a", [None])))))
         message = receive(theirs)
         assert message is not None
-        _serve_one(theirs, message, _prepare_nothing)
+        _serve_one(theirs, message, prepare)
         receive(ours)
+    ours.end()
+    _await_end(theirs)
     if warm is not None:
         warm()
 
 
-def _nothing(*_: object) -> list[object]:
-    return [1.5, "an outcome that is pickled"]
+def _plain(*_: object) -> tuple[object, ...]:
+    return 1.5, "an outcome that is plain"
 
 
-def _prepare_nothing() -> None:
-    pass
+def _pickled(*_: object) -> list[object]:
+    return [["an outcome that is pickled"]]
 
 
 def serve(channel: Channel, prepare: Callable[[], None]) -> int:
@@ -142,6 +147,10 @@ def _wait_until_let_go(channel: Channel) -> None:
     """The end of this process would delay a caller on the same processor that reads the outcome."""
     with suppress(OSError):  # nor is the end to take the processor from it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    _await_end(channel)
+
+
+def _await_end(channel: Channel) -> None:
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLRDHUP)
     poll.poll(_LET_GO_MILLISECONDS)

@@ -4,6 +4,7 @@ Each clone is its caller's child, not the template's: CLONE_PARENT. The template
 one socket and nothing of what calls carry.
 """
 
+import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
 import gc
 import os
 import pickle
@@ -61,7 +62,7 @@ class _Template:
         self._control = control
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
-        self._interrupts = signal.getsignal(signal.SIGINT)
+        self._interrupts = _signal.getsignal(_signal.SIGINT)
         self._pid = os.getpid()
 
     def load(self, parts: Sequence[Any]) -> None:
@@ -172,12 +173,11 @@ class _Template:
         in_namespace: bool,
     ) -> int:
         self._control.close()
-        if self._yields:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         if self._dies_with_caller:
             _die_with(parent)
         if kind == DERIVE:
-            signal.signal(signal.SIGINT, self._interrupts)
+            self._yield_no_more()
+            self._take_interrupts()
             derived = _Template(channel, dies_with_caller=self._dies_with_caller)
             derived._warm = self._warm
             derived.load(parts)
@@ -186,14 +186,25 @@ class _Template:
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
         if making.spare:
-            warm_up(self._warm)
+            warm_up(self._warm, self._try_interrupts)
         if making.measured:
             send(channel, READY, (b"%d" % _private_bytes(),))
+        self._yield_no_more()
         return serve(channel, self._take_interrupts)
 
+    def _yield_no_more(self) -> None:
+        if self._yields:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
     def _take_interrupts(self) -> None:
-        if self._interrupts is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._interrupts)
+        _signal.signal(_signal.SIGINT, self._interrupts)
+
+    def _try_interrupts(self) -> None:
+        """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        self._take_interrupts()
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def prepare_for_clones(allowed: Sequence[str]) -> None:
