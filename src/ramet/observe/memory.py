@@ -1,8 +1,7 @@
 """What a child shares with the process that it was copied from, and what is its own."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -10,8 +9,8 @@ from types import MappingProxyType
 from .._kernel import task_memory
 from .._kernel.task_memory import PAGE, PageTable
 from ..errors import ChildDied, ResultError
-from .memory_report import ChildMemory, MappingMemory, total
-from .object_types import types_on
+from .memory_report import ChildMemory, MappingMemory, TypeMemory, total
+from .object_types import Copier, ThisProcess, types_on
 from .origin import Origin, origin_of
 from .pages import Kind, Span, counted, spans
 from .tasks import HasPid, ended, not_permitted, pid_of, start_of
@@ -22,11 +21,13 @@ def memory(
 ) -> list[ChildMemory]:
     """What each child shares with the process that it was copied from, and what was copied since.
 
-    children: pids, or handles such as a Child. origin: the process whose memory they have a copy of, a
-    pid or a handle; by default the parent of each, or, for a child made with PARENT, the child of the same
-    parent that it was copied from. types: whether to say for copies of this process which Python types the
-    objects on copied pages have. To do so, a copy of this process is made which goes through its objects,
-    a microsecond for each, and ends: this process itself would write to each object, and copy all pages.
+    children: pids, or handles such as a Child. origin: the process whose memory they have a copy of: a
+    pid, a handle, or a Template; by default the parent of each, and for a child that was made with PARENT,
+    as a template's are, the first process among its siblings that has such memory.
+    types: whether to say which Python types the objects on copied pages have, for copies of this process,
+    or of the Template that is named as the origin. To do so, another copy is made, which goes through its
+    objects, a microsecond for each, and ends: the process itself would write to each object, and all
+    pages would be copied.
 
     Returns a ChildMemory for each, in their order. The processes run on meanwhile: stop() a child before
     where the numbers must be of one moment.
@@ -49,7 +50,9 @@ def memory(
     if given is not None:
         start_of(given)
     looks = [_look(pid, given) for pid in [pid_of(child) for child in children]]
-    return _with_types(looks) if types else [look.report for look in looks]
+    if not types:
+        return [look.report for look in looks]
+    return _with_types(looks, origin if isinstance(origin, Copier) else ThisProcess())
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,8 @@ class _Look:
     report: ChildMemory
     spans: list[Span]
 
-    @property
-    def is_copy_of_this_process(self) -> bool:
-        return self.report.origin == os.getpid() and not self.report.same_memory
+    def is_copy_of(self, pid: int) -> bool:
+        return self.report.origin == pid and not self.report.same_memory
 
 
 def _look(pid: int, given: int | None) -> _Look:
@@ -127,15 +129,16 @@ def _row(mapping: task_memory.Mapping, found: list[Span], origin: Origin) -> Map
     )
 
 
-def _with_types(looks: list[_Look]) -> list[ChildMemory]:
-    """The reports; with what lies on copied pages, where this process is the one that was copied."""
-    copies = [look for look in looks if look.is_copy_of_this_process]
-    why = "only the objects of this process can be gone through, and it is no copy of it"
+def _with_types(looks: list[_Look], copier: Copier) -> list[ChildMemory]:
+    """The reports; with what lies on copied pages, where they are of copies of that process."""
+    copies = [look for look in looks if look.is_copy_of(copier.pid)]
+    why = f"it is no copy of process {copier.pid}, whose objects can be gone through"
+    rows: Iterator[tuple[TypeMemory, ...]] = iter(())
     try:
-        rows = iter(types_on([look.spans for look in copies])) if copies else iter(())
+        if copies:
+            rows = iter(types_on([look.spans for look in copies], copier))
     except (OSError, ChildDied, ResultError) as error:
-        copies, rows = [], iter(())
-        why = f"no copy of this process went through its objects: {error}"
+        copies, why = [], f"no copy of process {copier.pid} went through its objects: {error}"
     return [
         replace(look.report, types=next(rows))
         if look in copies

@@ -1,16 +1,19 @@
 """Which Python types the objects on copied pages have."""
 
 import gc
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from types import MethodDescriptorType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .._function.clone import clone
 from .._kernel.task_memory import PAGE
+from .._process.child import Child
 from .memory_report import TypeMemory
 from .pages import Kind, Span
+from .tasks import ended
 
 _AT_ONCE: Final = 1000
 _COPIED_RUN: Final = re.compile(b"%c+" % Kind.COPIED)
@@ -19,13 +22,40 @@ _COPIED_RUN: Final = re.compile(b"%c+" % Kind.COPIED)
 _Sizer: TypeAlias = Callable[[Any], int]
 
 
-def types_on(children: list[list[Span]]) -> list[tuple[TypeMemory, ...]]:
-    """For each child, by its pages: the types of this process's objects that lie on those that were copied.
+@runtime_checkable
+class Copier(Protocol):
+    """What makes copies of one process: a Template of its own, ThisProcess of this one."""
 
-    A copy of this process goes through the objects. Raises what clone() and result() raise.
+    @property
+    def pid(self) -> int:
+        """Of the process that is copied."""
+
+    def clone(self, fn: Callable[..., Any], *args: Any) -> Child[Any]:
+        """Call a function in a copy."""
+
+
+class ThisProcess:
+    """Copies of this process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+
+    def clone(self, fn: Callable[..., Any], *args: Any) -> Child[Any]:
+        """ramet.clone()."""
+        return clone(fn, *args)
+
+
+def types_on(children: list[list[Span]], copier: Copier) -> list[tuple[TypeMemory, ...]]:
+    """For each child, by its pages: the types of the copied process's objects that lie on copied ones.
+
+    A copy of that process goes through the objects. Raises what clone() and result() raise.
     """
-    with clone(_rows, children) as walker:
-        return [tuple(TypeMemory(*row) for row in rows) for rows in walker.result()]
+    pid = copier.pid
+    with copier.clone(_rows, children) as walker:
+        found = [tuple(TypeMemory(*row) for row in rows) for rows in walker.result()]
+    if copier.pid != pid:  # with other objects, at other addresses
+        raise ended(pid)
+    return found
 
 
 def _rows(children: list[list[Span]]) -> list[list[tuple[str, int, int, int, int]]]:

@@ -298,6 +298,20 @@ def test_a_sibling_that_was_copied_is_found(big: Big) -> None:
     )  # its parent is a copy's origin, too, but not the last one
 
 
+def test_a_call_of_a_template_is_compared_with_it(nothing_left: object) -> None:
+    """A template's child shares with the template; the types are told where the template is named."""
+    with ramet.Template(preload=["decimal"], spares=1) as template:
+        with template.clone(signal.pause) as child:
+            by_itself = look(child)
+            (named,) = memory([child], origin=template)
+            (by_pid,) = memory([child.pid], origin=template.pid)
+        assert by_itself.origin == named.origin == by_pid.origin == template.pid
+        assert (named.shared or 0) > (named.copied or 0) > 0
+        assert {"str", "type"} <= {row.name for row in named.types or ()}
+        assert by_itself.types is None
+        assert f"no copy of process {os.getpid()}" in by_itself.unknown["types"]
+
+
 def test_a_process_that_was_not_copied_from_the_origin_says_so() -> None:
     """What began with another exec is not compared."""
     with ramet.Command(["sleep", "1000"]).spawn() as program, held(lambda: None) as child:
