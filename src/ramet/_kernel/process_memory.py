@@ -20,10 +20,25 @@ def private_bytes(pid: int) -> int:
     of its own. Reading it walks the page tables: about 0.1 ms, and some ms for each GB that is mapped.
     ProcessLookupError when it has ended, PermissionError for another user's.
     Needs: Linux 4.14.
-    Source: proc_pid_smaps(5), proc_pid_status(5) VmPTE.
+    Source: proc_pid_smaps(5).
     """
-    tables = procfs.status(pid).get("VmPTE", "0 kB")
-    return _rollup(pid, _PRIVATE) + _kilobytes(tables)
+    return _rollup(pid, _PRIVATE) + page_table_bytes(pid)
+
+
+def page_table_bytes(pid: int) -> int:
+    """The page tables of a process: its own, and in no counter of its pages; 0 when it has ended.
+
+    Source: proc_pid_status(5) VmPTE.
+    """
+    return _kilobytes(procfs.status(pid).get("VmPTE", "0 kB"))
+
+
+def proportional_bytes(pid: int) -> int:
+    """The proportional set size: what it alone maps, and its part of each page that others map, too.
+
+    Source: proc_pid_smaps(5) Pss. The sum over the mappings is less, since each of them is rounded down.
+    """
+    return _rollup(pid, (b"Pss:",))
 
 
 def private_written_bytes(pid: int) -> int:

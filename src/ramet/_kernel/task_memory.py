@@ -1,7 +1,6 @@
 """The memory of a task as /proc shows it: its mappings with their counters, and what each page is."""
 
 import fcntl
-import mmap
 import os
 import struct
 import sys
@@ -13,9 +12,8 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Final, Self
 
-from . import procfs
+from .process_memory import PAGE_BYTES
 
-PAGE: Final = mmap.PAGESIZE
 _ENTRY: Final = 8  # bytes of /proc/PID/pagemap for each page
 _HIGH_BYTE: Final = _ENTRY - 1 if sys.byteorder == "little" else 0
 _KIB: Final = 1024
@@ -32,7 +30,7 @@ _REGION_FIELDS: Final = 3
 _REGIONS_AT_ONCE: Final = 512
 
 # Ranges with pages that are less apart are read as one: a call costs more than some entries.
-_NEAR: Final = 512 * PAGE
+_NEAR: Final = 512 * PAGE_BYTES
 
 
 class PageState(IntEnum):
@@ -98,20 +96,6 @@ def _mapping(head: str, counters: dict[str, int]) -> Mapping:
     )
 
 
-def proportional_set_size(pid: int) -> int:
-    """The PSS of a task in bytes: its own pages, and of each common one its part.
-
-    Source: proc_pid_smaps_rollup(5). The sum over smaps is less, since each mapping's is rounded down.
-    """
-    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8", errors="replace") as rollup:
-        return next(int(line.split()[1]) * _KIB for line in rollup if line.startswith("Pss:"))
-
-
-def page_table_size(pid: int) -> int:
-    """The bytes of a task's page tables, which are its own, and in no counter of its pages."""
-    return int(procfs.status(pid)["VmPTE"].split()[0]) * _KIB
-
-
 class PageTable:
     """The page table of a task, open for reading: /proc/PID/pagemap.
 
@@ -140,9 +124,9 @@ class PageTable:
         nothing. Before Linux 6.7 it cannot be told from a common page.
         """
         entries = bytearray()
-        count = (end - start) // PAGE
+        count = (end - start) // PAGE_BYTES
         while len(entries) < count * _ENTRY:
-            offset = start // PAGE * _ENTRY + len(entries)
+            offset = start // PAGE_BYTES * _ENTRY + len(entries)
             piece = os.pread(self._file, count * _ENTRY - len(entries), offset)
             if not piece:
                 break
@@ -150,8 +134,8 @@ class PageTable:
         states = bytearray(entries[_HIGH_BYTE::_ENTRY].translate(_STATES).ljust(count, b"\0"))
         with suppress(OSError):  # Linux before 6.7
             for first, last in self._scan(start, end, _IS_ZERO):
-                pages = (last - first) // PAGE
-                place = (first - start) // PAGE
+                pages = (last - first) // PAGE_BYTES
+                place = (first - start) // PAGE_BYTES
                 states[place : place + pages] = bytes(pages)
         return bytes(states)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from .._kernel import task_memory
-from .._kernel.task_memory import PAGE, PageTable
+from .._kernel.process_memory import PAGE_BYTES, page_table_bytes, proportional_bytes
+from .._kernel.task_memory import PageTable
 from ..errors import ChildDied, ResultError
 from .memory_report import ChildMemory, MappingMemory, TypeMemory, total
 from .object_types import Copier, ThisProcess, types_on
@@ -77,10 +78,10 @@ def _look(pid: int, given: int | None) -> _Look:
                 for mapping in task_memory.mappings(pid)
                 if mapping.resident or mapping.swapped
             ]
-            pss, tables = task_memory.proportional_set_size(pid), task_memory.page_table_size(pid)
+            pss, tables = proportional_bytes(pid), page_table_bytes(pid)
         except PermissionError:
             raise not_permitted(pid) from None
-        except (FileNotFoundError, ProcessLookupError, KeyError):
+        except (FileNotFoundError, ProcessLookupError):
             raise ended(pid) from None
     if start_of(pid) != started:  # another process has got the pid
         raise ended(pid)
@@ -109,7 +110,7 @@ def _opened(origin: Origin, opened: ExitStack) -> tuple[Origin, PageTable | None
 
 
 def _row(mapping: task_memory.Mapping, found: list[Span], origin: Origin) -> MappingMemory:
-    size = Counter({kind: count * PAGE for kind, count in counted(found).items()})
+    size = Counter({kind: count * PAGE_BYTES for kind, count in counted(found).items()})
     if origin.same_memory:
         size = Counter({Kind.SHARED: mapping.resident, Kind.SWAPPED: mapping.swapped})
     own, common = size[Kind.COPIED] + size[Kind.NEW], size[Kind.SHARED] + size[Kind.COMMON]

@@ -9,7 +9,7 @@ from types import MethodDescriptorType
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .._function.clone import clone
-from .._kernel.task_memory import PAGE
+from .._kernel.process_memory import PAGE_BYTES
 from .._process.child import Child
 from .memory_report import TypeMemory
 from .pages import Kind, Span
@@ -87,13 +87,13 @@ class _Census:
             kind, place = type(one), id(one)
             sizer = self._sizers.get(kind) or self._sizers.setdefault(kind, _sizer(kind))
             end = place + sizer(one)
-            page = place // PAGE
+            page = place // PAGE_BYTES
             children = self._copies.get(page, 0)
             self._objects[kind, children] += 1
-            while end > (page + 1) * PAGE:
-                self._sizes[kind, children] += (page + 1) * PAGE - place
+            while end > (page + 1) * PAGE_BYTES:
+                self._sizes[kind, children] += (page + 1) * PAGE_BYTES - place
                 page += 1
-                place = page * PAGE
+                place = page * PAGE_BYTES
                 children = self._copies.get(page, 0)
             self._sizes[kind, children] += end - place
 
@@ -126,7 +126,7 @@ def _sizer(kind: type) -> _Sizer:
 
 def _copied_pages(spans: list[Span]) -> Iterator[int]:
     for span in spans:
-        first = span.start // PAGE
+        first = span.start // PAGE_BYTES
         for run in _COPIED_RUN.finditer(span.kinds):
             yield from range(first + run.start(), first + run.end())
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import product
 
-from .._kernel.task_memory import PAGE, Mapping, PageState, PageTable
+from .._kernel.process_memory import PAGE_BYTES
+from .._kernel.task_memory import Mapping, PageState, PageTable
 
 # So many pages of both are in memory at a time, a byte each: those of 4 GiB.
 _AT_ONCE = 1 << 20
@@ -35,8 +36,8 @@ class Span:
 def spans(mapping: Mapping, child: PageTable, origin: PageTable | None) -> Iterator[Span]:
     """The pages of a mapping that are in memory. Without an origin none is SHARED or COPIED."""
     for first, last in child.populated(mapping.start, mapping.end):
-        for start in range(first, last, _AT_ONCE * PAGE):
-            end = min(last, start + _AT_ONCE * PAGE)
+        for start in range(first, last, _AT_ONCE * PAGE_BYTES):
+            end = min(last, start + _AT_ONCE * PAGE_BYTES)
             here = child.states(start, end)
             there = bytes(len(here)) if origin is None else origin.states(start, end)
             yield Span(start, _compared(here, there))

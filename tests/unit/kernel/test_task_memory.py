@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ramet._kernel import task_memory
+from ramet._kernel import process_memory, task_memory
 from ramet._kernel.task_memory import PageState, PageTable
 
 PAGE = mmap.PAGESIZE
@@ -113,5 +113,5 @@ def test_the_mappings_have_names_and_counters() -> None:
 
 def test_the_whole_is_more_than_a_page() -> None:
     """The proportional set size and the page tables are in bytes."""
-    assert 1 << 20 < task_memory.proportional_set_size(os.getpid()) < 1 << 40
-    assert PAGE <= task_memory.page_table_size(os.getpid()) < 1 << 30
+    assert 1 << 20 < process_memory.proportional_bytes(os.getpid()) < 1 << 40
+    assert PAGE <= process_memory.page_table_bytes(os.getpid()) < 1 << 30
