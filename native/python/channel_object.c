@@ -135,36 +135,48 @@ static Py_ssize_t numbers_of(PyObject *tuple, int *numbers)
     return count;
 }
 
-/* Head, lengths and, where they do not lie in a memfd, the parts. */
-static char *lay_message(struct head head, PyObject *parts, size_t *length)
+static Py_ssize_t length_of(PyObject *part)
 {
-    size_t table = sizeof head + head.parts * sizeof(uint64_t), room = table;
-    char *data = PyMem_Malloc(table + INLINE_BYTES);
-    if (data == NULL)
-        return (char *)PyErr_NoMemory();
+    Py_buffer view;
+    if (PyBytes_Check(part))
+        return PyBytes_GET_SIZE(part);
+    if (PyObject_GetBuffer(part, &view, PyBUF_SIMPLE) < 0)
+        return -1;
+    PyBuffer_Release(&view);
+    return view.len;
+}
+
+/* Of all parts; -1 with an exception set. */
+static Py_ssize_t length_of_all(PyObject *parts)
+{
+    Py_ssize_t sum = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+        Py_ssize_t length = length_of(PyTuple_GET_ITEM(parts, i));
+        if (length < 0)
+            return -1;
+        sum += length;
+    }
+    return sum;
+}
+
+/* Head, lengths and, where they do not lie in a memfd, the parts. False with an exception set. */
+static bool lay_message(char *data, struct head head, PyObject *parts)
+{
+    char *lengths = data + sizeof head, *next = lengths + head.parts * sizeof(uint64_t);
     memcpy(data, &head, sizeof head);
     for (uint32_t i = 0; i < head.parts; i++) {
         Py_buffer view;
         if (PyObject_GetBuffer(PyTuple_GET_ITEM(parts, i), &view, PyBUF_SIMPLE) < 0)
-            goto failed;
+            return false;
         uint64_t bytes = (uint64_t)view.len;
-        bool fits = head.in_memfd || bytes <= table + INLINE_BYTES - room;
-        memcpy(data + sizeof head + i * sizeof bytes, &bytes, sizeof bytes);
-        if (fits && !head.in_memfd) {
-            memcpy(data + room, view.buf, bytes);
-            room += bytes;
+        memcpy(lengths + i * sizeof bytes, &bytes, sizeof bytes);
+        if (!head.in_memfd) {
+            memcpy(next, view.buf, bytes);
+            next += bytes;
         }
         PyBuffer_Release(&view);
-        if (!fits) {
-            PyErr_Format(PyExc_ValueError, "invalid parts: expected at most %zu bytes in all", INLINE_BYTES);
-            goto failed;
-        }
     }
-    *length = room;
-    return data;
-failed:
-    PyMem_Free(data);
-    return NULL;
+    return true;
 }
 
 static PyObject *channel_send(ChannelObject *self, PyObject *args)
@@ -175,16 +187,19 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
         !is_open(self))
         return NULL;
     Py_ssize_t count = descriptors == NULL ? 0 : numbers_of(descriptors, numbers);
-    if (count < 0)
+    Py_ssize_t bytes = count < 0 || in_memfd ? count : length_of_all(parts);
+    if (count < 0 || bytes < 0)
         return NULL;
+    if (!in_memfd && (size_t)bytes > INLINE_BYTES)
+        Py_RETURN_FALSE;
     struct head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
-    size_t length = 0;
-    char *data = lay_message(head, parts, &length);
+    size_t length = sizeof head + head.parts * sizeof(uint64_t) + (in_memfd ? 0 : (size_t)bytes);
+    char *data = PyMem_Malloc(length);
     if (data == NULL)
-        return NULL;
-    int failed = send_all(self->descriptor, data, length, numbers, (size_t)count);
+        return PyErr_NoMemory();
+    bool sent = lay_message(data, head, parts) && send_all(self->descriptor, data, length, numbers, (size_t)count) == 0;
     PyMem_Free(data);
-    return failed < 0 ? NULL : Py_NewRef(Py_None);
+    return sent ? Py_NewRef(Py_True) : NULL;
 }
 
 /* What an outcome is most often: it needs no memory. */
@@ -444,7 +459,8 @@ static PyGetSetDef channel_properties[] = {
 static PyMethodDef channel_methods[] = {
     {"send", (PyCFunction)channel_send, METH_VARARGS,
      "send($self, kind, parts, descriptors=(), in_memfd=False, /)\n--\n\n"
-     "Sends a message. in_memfd: the parts lie in a memfd, the first descriptor, and only their lengths are sent."},
+     "Sends a message. in_memfd: the parts lie in a memfd, the first descriptor, and only their lengths are sent.\n"
+     "Returns False for more than can be sent without one: nothing was sent."},
     {"send_plain", (PyCFunction)channel_send_plain, METH_VARARGS,
      "send_plain($self, kind, value, /)\n--\n\nSends a plain value, see plain_value(). Returns False for any other."},
     {"receive", (PyCFunction)channel_receive, METH_O,

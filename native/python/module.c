@@ -47,6 +47,10 @@ static PyMethodDef with_main_gil[] = {
      "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
     {"plain_value", core_plain_value, METH_O,
      "plain_value(written, /)\n--\n\nThe value in what Channel.send_plain() has sent. ValueError for other bytes; plain_values.h says what is plain."},
+    {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,
+     "named_call(fn, args, /)\n--\n\n"
+     "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"
+     "name, or they are not plain."},
     {"process_place", core_process_place, METH_NOARGS,
      "process_place()\n--\n\nThe same bytes as long as the working directory, and what standard output and error are, stay the same."},
     {"drain", core_drain, METH_NOARGS,

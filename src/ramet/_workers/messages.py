@@ -1,6 +1,6 @@
 """How a call and its outcome cross: a message over a stream socket, large ones in a sealed memfd.
 
-A message is a kind and some parts, each of any length. Up to INLINE bytes the parts follow the head on the
+A message is a kind and some parts, each of any length. Up to 64 KiB the parts follow the head on the
 socket. More than that lies in a memfd, which is sealed and passed with the head: the reader maps it, so
 that what it holds is copied once, by the writer, and never through the socket.
 
@@ -19,9 +19,6 @@ from .. import _core
 from .._core import Channel
 
 __all__ = ["Channel", "Message", "channels", "receive", "send"]
-
-# Up to so many bytes are copied through the socket; native/python/channel_object.c has the same number.
-INLINE = 1 << 16
 
 # What has arrived: its kind, its parts, which nobody else writes to, and descriptors that the reader owns.
 Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
@@ -45,8 +42,7 @@ def send(
     Raises BrokenPipeError or ConnectionResetError when the other side is gone, and OSError when there
     is no memory for it.
     """
-    if sum(map(len, parts)) <= INLINE:
-        channel.send(kind, parts, descriptors)
+    if channel.send(kind, parts, descriptors):
         return
     memory = _sealed(parts)
     try:

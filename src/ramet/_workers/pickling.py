@@ -1,16 +1,22 @@
 """Calls and outcomes as pickles: by plain pickle where that is right, by cloudpickle else.
 
+A function that is found by its name, with plain arguments, needs none: see native/python/named_call.c.
+
 Plain pickle names functions and classes. What is defined in ``__main__`` has another meaning in a template,
 whose main module is its own: so what names it is pickled by value, as lambdas and closures are.
 """
 
 import pickle
+import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
+from .._core import named_call, plain_value
 from .._process.result_layout import in_words
 
 _PROTOCOL = 5
+_FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
 _BY_NAME_IN_MAIN = b"__main__"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
@@ -59,10 +65,23 @@ def loaded(parts: Sequence[Any]) -> Any:
 
 def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The call, for the child. Raises TypeError, a ValueError of pickle's, with what cannot cross."""
+    call = named_call(fn, args)
+    if call is not None:
+        return (call,)
     try:
         return pickled((fn, args))
     except Exception as error:
         raise _refused(fn, args, error) from error
+
+
+def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any, ...]]:
+    """In the child: the function and its arguments."""
+    if parts[0][0] == _FIRST_OF_PICKLE:
+        call: tuple[Callable[..., object], tuple[Any, ...]] = loaded(parts)
+        return call
+    module, name, args = plain_value(parts[0])
+    home = sys.modules.get(module) or import_module(module)
+    return getattr(home, name), args
 
 
 def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception) -> Exception:

@@ -13,7 +13,7 @@ from . import outcome
 from .call_options import FailedSetup, carry_out
 from .caller_state import apply
 from .messages import Channel, Message, channels, receive, send
-from .pickling import loaded, pickled
+from .pickling import loaded, loaded_call, pickled_call
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
 CALL = 1
@@ -30,8 +30,8 @@ def warm_up(warm: Callable[[], object] | None, prepare: Callable[[], None]) -> N
     prepare: what serve() does before the first function, and back.
     """
     ours, theirs = channels()
-    for outcome_of in (_plain, _pickled) * _ROUNDS:
-        send(ours, CALL, (b"", *pickled((outcome_of, (1, "a", [None])))))
+    for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))) * _ROUNDS:
+        send(ours, CALL, (b"", *pickled_call(fn, args)))
         message = receive(theirs)
         assert message is not None
         _serve_one(theirs, message, prepare)
@@ -75,7 +75,7 @@ def _serve_one(channel: Channel, message: Message, prepare: Callable[[], None]) 
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True
     try:
-        fn, args = loaded(parts[1:])
+        fn, args = loaded_call(parts[1:])
     except Exception as error:
         return outcome.put_lost(channel, _unreadable(error)), last
     prepare()
