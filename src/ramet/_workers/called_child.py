@@ -89,7 +89,7 @@ class CalledChild(Child[T_co]):
             self.kill()
         else:
             self._taken = self._understood(message)
-        self.let_go()
+        self._is_now_over()
 
     def next_outcome(self) -> tuple[int, Any] | None:
         """The outcome of one call of several, NOTHING at the end; None while there is none.
@@ -112,15 +112,20 @@ class CalledChild(Child[T_co]):
         raised, value = self._reader.read(message, self.pid, self.pidfd)
         return (RAISED if raised else VALUE), value
 
-    def let_go(self) -> None:
-        """The outcome has been read, or will not be: the child may end; the library's own."""
+    def _is_now_over(self) -> None:
+        """The outcome has been read, or will not be. The child ends in a moment, or when it is let go."""
         if not self._is_over:
             self._is_over = True
-            self._channel.end()
             self._ended_call(self)
 
+    def let_go(self) -> None:
+        """The call is over, and the child may end now; the library's own."""
+        self._is_now_over()
+        self._channel.end()
+
     def reap(self) -> bool:
-        """Reap it if it has ended; whether it has. The library's own."""
+        """Reap it, whose call is over, if it has ended; whether it has. The library's own."""
+        self._channel.end()
         ended = self._reap_plain()
         return self.poll() is not None if ended is None else ended
 
@@ -135,17 +140,25 @@ class CalledChild(Child[T_co]):
         return super()._outcome_within(seconds_until(deadline))
 
     def _delivered(self) -> Any:
-        return NotImplemented
+        self.take_outcome(None)
+        kind, value = self._taken or (NOTHING, None)
+        return value if kind == VALUE else NotImplemented
 
     def _has_ended(self, timeout: float | None) -> bool:
         deadline = deadline_after(timeout)
         if not self.take_outcome(timeout):
             return super()._has_ended(0.0)
+        self._end_channel()
         return super()._has_ended(seconds_until(deadline))
 
     def _exited(self) -> ExitStatus | None:
         self.take_outcome(None)
+        self._end_channel()
         return super()._exited()
+
+    def _end_channel(self) -> None:
+        if self._maker == os.getpid():
+            self._channel.end()
 
     def kill_all(self) -> None:
         """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""
@@ -169,6 +182,7 @@ class CalledChild(Child[T_co]):
 
     def __exit__(self, *what: object) -> None:
         if self._is_over and self._maker == os.getpid():
+            self._channel.end()
             super()._has_ended(_END_SECONDS)  # it is about to end by itself
         super().__exit__(*what)
 

@@ -19,7 +19,7 @@ from .pickling import loaded, loaded_call, pickled_call
 CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
 _ROUNDS = 3
-_LET_GO_MILLISECONDS = 20
+_LET_GO_MILLISECONDS = 1
 
 Plan = dict[str, Any]
 

@@ -29,6 +29,9 @@ from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
 from .template_process import Loading, Making
 
+# Children that have ended, before they are reaped.
+_MOST_ENDED = 8
+
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
 Ts = TypeVarTuple("Ts")
@@ -282,7 +285,9 @@ class Template:
         self._refill()
 
     def _reap(self) -> None:
-        """Reap the children of earlier calls that have ended by now."""
+        """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
+        if len(self._ending) < _MOST_ENDED:
+            return
         for _ in range(len(self._ending)):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
