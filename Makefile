@@ -65,7 +65,7 @@ docs: $(VENV)/.with-cli ## write docs/flags and docs/options.md from the rows
 	$(BIN)/python build-aux/flag_pages.py
 	$(BIN)/python build-aux/option_page.py
 
-bench: $(VENV)/.with-test ## measure ratios to C and to the alternatives
+bench: $(VENV)/.with-bench ## measure ratios to C and to the alternatives
 	$(COMPILE)
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -14,16 +14,19 @@ from .setting import FEW, MANY, Setting, measured
 
 SIZES_MB = (10, 1024, 8192)
 SPARE_MB = 2048
-PICTURE = ROOT / "build" / "bench.svg"
+PICTURES = ROOT / "build"
+
+# Each in a process that has loaded no more than its jobs need, and whether many descriptors are a question.
+GROUPS = {"bench": (["programs", "functions"], True), "bench-workers": (["workers"], False)}
 
 
-def settings(*, quick: bool) -> list[Setting]:
+def settings(*, quick: bool, descriptors: bool) -> list[Setting]:
     """The settings that fit this machine: sizes with few descriptors, then the smallest with many."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     sizes = [size for size in SIZES_MB if size + SPARE_MB <= free or size == SIZES_MB[0]]
     limit = os.sysconf("SC_OPEN_MAX")
     chosen = [Setting(size, FEW) for size in (sizes[:1] if quick else sizes)]
-    if not quick:
+    if descriptors and not quick:
         chosen.append(Setting(sizes[0], min(MANY, limit - 100)))
     return chosen
 
@@ -40,19 +43,25 @@ def main() -> None:
         "one processor"
     )
     print(machine, flush=True)
+    PICTURES.mkdir(exist_ok=True)
+    found = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Floors(folder)
-        results = {}
-        for setting in settings(quick=asked.quick):
-            print(f"  {setting} ...", file=sys.stderr, flush=True)
-            results[setting] = measured(setting, folder, asked.rounds, asked.only)
-            if not results[setting]:
-                parser.error(f"no job has {asked.only!r} in its name")
-    print("\n".join(table.lines(results)))
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(picture.svg(results, machine))
-    print(f"\nThe picture: {PICTURE.relative_to(ROOT)}. A mark ! is above its bar.")
+        for group, (modules, descriptors) in GROUPS.items():
+            results = {}
+            for setting in settings(quick=asked.quick, descriptors=descriptors):
+                print(f"  {group}: {setting} ...", file=sys.stderr, flush=True)
+                results[setting] = measured(setting, modules, folder, asked.rounds, asked.only)
+                if not results[setting]:
+                    break
+            else:
+                found = True
+                print("\n".join(table.lines(results)), end="\n\n", flush=True)
+                (PICTURES / f"{group}.svg").write_text(picture.svg(results, machine))
+    if not found:
+        parser.error(f"no job has {asked.only!r} in its name")
+    print(f"The pictures: {PICTURES.name}/bench*.svg. A mark ! is above its bar.")
     print(
         f"Beside its bar a ratio has to stay within {BY_SIZE} times what it is in the first setting;"
         f" with many descriptors open within {BY_DESCRIPTORS} times, instead."

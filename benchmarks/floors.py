@@ -3,6 +3,7 @@
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,16 @@ class Floors:
         """The floor in C: see floor.c."""
         return self._median("floor", words)
 
+    def in_clone(self, name: str) -> Median:
+        """The floor in C, in clones of a process with numpy: see bare.c."""
+        library = str(self._folder / "bare.so")
+
+        def median(count: int) -> float:
+            argv = [sys.executable, "-m", "benchmarks.bare", library, name, str(count)]
+            return float(subprocess.run(argv, capture_output=True, check=True).stdout)
+
+        return median
+
     def others(self, *words: str) -> list[tuple[str, Median]]:
         """The same job by the standard libraries of other languages, those that are here."""
         named = (("Rust std::process", "floor_rust"), ("Go os/exec", "floor_go"))
@@ -45,6 +56,7 @@ class Floors:
         arch = ROOT / "native" / "arch" / platform.machine()
         bare = ["-static", "-nostdlib", "-ffreestanding", f"-I{arch}"]
         self._compile("cc", "-O2", "-o", "floor", str(HERE / "floor.c"))
+        self._compile("cc", "-O2", "-shared", "-fPIC", "-o", "bare.so", str(HERE / "bare.c"))
         self._compile("cc", "-O2", *bare, "-o", "nop", str(HERE / "nop.c"))
         if shutil.which("rustc"):
             self._compile("rustc", "-O", "-o", "floor_rust", str(HERE / "floor.rs"))

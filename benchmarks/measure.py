@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 ROUND_SECONDS = 0.12
@@ -45,7 +46,7 @@ class Job:
 
     ``by_size``, ``by_descriptors``: by how many times the ratio of a contender with a bar may be
     higher in a large process, and in one with many descriptors open, where the bar itself does not
-    hold then.
+    hold then. ``unit``: of what is measured, "ns" or "bytes". ``opened``: what to close with the job.
     """
 
     name: str
@@ -53,18 +54,21 @@ class Job:
     count: int = 200
     by_size: float | None = None
     by_descriptors: float | None = None
+    unit: str = "ns"
+    opened: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True)
 class Result:
-    """The time of one contender: the median of its rounds' medians, and their spread."""
+    """What one contender takes: the median of its rounds' medians, and their spread."""
 
     job: str
     contender: str
     bar: float | None
     by_size: float | None
     by_descriptors: float | None
-    nanoseconds: float
+    unit: str
+    value: float
     low: float
     high: float
     ratio: float
@@ -72,6 +76,11 @@ class Result:
 
 def run(job: Job, rounds: int) -> list[Result]:
     """All contenders in turn, `rounds` times."""
+    with job.opened:
+        return _results(job, rounds)
+
+
+def _results(job: Job, rounds: int) -> list[Result]:
     for contender in job.contenders:  # what is done only once does not count
         contender.measure(LEAST_CALLS)
         contender.medians.clear()
@@ -86,6 +95,7 @@ def run(job: Job, rounds: int) -> list[Result]:
             contender.bar,
             job.by_size,
             job.by_descriptors,
+            job.unit,
             statistics.median(contender.medians),
             min(contender.medians),
             max(contender.medians),

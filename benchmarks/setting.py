@@ -1,15 +1,16 @@
 """One setting: a process of a given size with a given number of descriptors, in which jobs are measured."""
 
 import gc
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import functions, programs
 from .floors import Floors
 from .measure import Result, run
 
@@ -30,9 +31,11 @@ class Setting:
         return f"{size}, {self.descriptors} fds"
 
 
-def measured(setting: Setting, folder: Path, rounds: int, only: str) -> list[Result]:
-    """Measure in its own process, so that no setting affects another."""
-    asked = json.dumps([asdict(setting), str(folder), rounds, only])
+def measured(
+    setting: Setting, modules: Sequence[str], folder: Path, rounds: int, only: str
+) -> list[Result]:
+    """Measure the jobs of these modules in a process of their own, so that no setting affects another."""
+    asked = json.dumps([asdict(setting), modules, str(folder), rounds, only])
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.setting", asked], stdout=subprocess.PIPE, check=True
     )
@@ -40,7 +43,7 @@ def measured(setting: Setting, folder: Path, rounds: int, only: str) -> list[Res
 
 
 def _main(asked: str) -> None:
-    setting, folder, rounds, only = json.loads(asked)
+    setting, modules, folder, rounds, only = json.loads(asked)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     ballast = bytearray(setting["megabytes"] << 20)
     for start in range(0, len(ballast), PAGE):  # only written pages are resident
@@ -49,9 +52,8 @@ def _main(asked: str) -> None:
     with tempfile.TemporaryFile() as file:
         copies = [os.dup(file.fileno()) for _ in range(setting["descriptors"] - FEW)]
         floors = Floors(Path(folder), build=False)
-        jobs = [
-            job for job in (*programs.jobs(floors), *functions.jobs(floors)) if only in job.name
-        ]
+        loaded = [importlib.import_module(f"benchmarks.{module}") for module in modules]
+        jobs = [job for module in loaded for job in module.jobs(floors) if only in job.name]
         rows = [asdict(result) for job in jobs for result in run(job, rounds)]
         for copy in copies:
             os.close(copy)

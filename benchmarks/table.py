@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from .measure import Result
 from .setting import FEW, Setting
 
-NAME_WIDTH, BAR_WIDTH, CELL_WIDTH = 30, 6, 18
+NAME_WIDTH, BAR_WIDTH, CELL_WIDTH = 36, 6, 18
 
 
 def lines(results: Mapping[Setting, Sequence[Result]]) -> list[str]:
@@ -31,7 +31,7 @@ def lines(results: Mapping[Setting, Sequence[Result]]) -> list[str]:
 
 def _cell(row: Result, first: Result, setting: Setting) -> str:
     over = "!" if row.bar is not None and _is_over(row, first, setting) else " "
-    return f"{row.ratio:.2f}{over}{_time(row.nanoseconds):>10}"
+    return f"{row.ratio:.2f}{over}{_shown(row.value, row.unit):>10}"
 
 
 def _is_over(row: Result, first: Result, setting: Setting) -> bool:
@@ -42,7 +42,9 @@ def _is_over(row: Result, first: Result, setting: Setting) -> bool:
     return too_slow or (row.by_size is not None and growth > row.by_size)
 
 
-def _time(nanoseconds: float) -> str:
-    microseconds = nanoseconds / 1000
+def _shown(value: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{value / 1e6:.1f} MB"
+    microseconds = value / 1000
     whole, _ = divmod(microseconds, 1000)
     return f"{microseconds / 1000:.1f} ms" if whole else f"{microseconds:.0f} us"

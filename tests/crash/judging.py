@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-HERE = Path(__file__).parent
-TREE = HERE.parents[1]
+TREE = Path(__file__).parents[2]
 
 # For each test what became of it (passed, failed, skipped), and what it said where it did not pass.
 Outcomes: TypeAlias = Mapping[str, tuple[str, str]]
@@ -88,9 +87,9 @@ def has_module(name: str) -> bool:
 
 
 def judged(judge: str, folder: Path, *words: str, seconds: float = 110) -> Outcomes:
-    """What the module tests.crash.JUDGE, called with the folder and these words, reports there."""
+    """What that module, called with the folder and these words, reports there."""
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.crash.{judge}", str(folder), *words],
+        [sys.executable, "-m", judge, str(folder), *words],
         cwd=TREE,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -102,12 +101,10 @@ def judged(judge: str, folder: Path, *words: str, seconds: float = 110) -> Outco
     return outcomes
 
 
-def exceptions(file: str) -> list[re.Pattern[str]]:
+def exceptions(file: Path) -> list[re.Pattern[str]]:
     """The names of tests that need not pass on this Python: lines `test | when | why` of that file."""
     lines = [
-        line
-        for line in (HERE / file).read_text().splitlines()
-        if line.strip() and not line.startswith("#")
+        line for line in file.read_text().splitlines() if line.strip() and not line.startswith("#")
     ]
     entries = [[field.strip() for field in line.split("|")] for line in lines]
     assert [entry for entry in entries if len(entry) != 3 or not (entry[0] and entry[2])] == []
