@@ -18,6 +18,8 @@ import pytest
 
 from ramet import _core
 
+pytest_plugins = ["pytester"]  # for the tests of the pytest plugin
+
 # How long the interpreter may take to end when the tests have.
 END_SECONDS = 60
 

@@ -8,6 +8,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 OUTPUT = {
     "all_cores": "[150000, 150000]\n[0, 1, 4, 9, 16, 25] True\n",
+    "a_test_suite_that_leaks": "in one process:\n"
+    "  PASSED test_adds_a_user\n"
+    "  FAILED test_begins_with_no_user - AssertionError: assert ['me'] == []\n"
+    "in clones:\n"
+    "  PASSED test_adds_a_user\n"
+    "  PASSED test_begins_with_no_user\n"
+    "  PASSED test_leaves_a_server\n"
+    "  ERROR test_leaves_a_server - Failed: left running at the test's end, "
+    "and killed: sleep (sleep 1000)\n"
+    "  FAILED test_hangs - Failed: killed at its deadline of 3 s in its call\n"
+    "  FAILED test_crashes - Failed: killed by SIGABRT in its call\n",
     "two_servers_on_one_port": "the host's and the child's on one port\n",
     "a_directory_for_each_worker": "100 workers, 100 directories; mine is still True\n",
     "a_plugin_that_crashes": "good: 2 lines\nbad: killed by SIGSEGV\ngood: 4 lines\n"

@@ -217,7 +217,7 @@ TABLE = re.search(
     r"^## What you use today.*?^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
 )
 INSTEAD = re.findall(r"^\| .+ \| `([^`]+)` \| ", TABLE[0] if TABLE else "", re.MULTILINE)
-GIVEN = """import os, signal, ramet
+GIVEN = """import os, pytest, signal, ramet
 from ramet import CloneFlag as F, lowlevel
 def fn(number): return 0
 def test(): pass

@@ -1,0 +1,341 @@
+"""How a test in a clone fails, and what is said of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ...constants import SECONDS
+from ...waiting import until
+from .conftest import Suite
+
+DEATHS = """
+    import ctypes, os, signal, sys
+    import pytest
+
+    def test_that_crashes():
+        print("before the crash", flush=True)
+        ctypes.string_at(8)
+
+    def test_that_leaves_the_interpreter():
+        os._exit(3)
+
+    def test_that_is_killed():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @pytest.fixture
+    def crashing_setup():
+        os.abort()
+
+    def test_in_its_setup(crashing_setup):
+        pass
+
+    @pytest.fixture
+    def crashing_teardown():
+        yield
+        os.abort()
+
+    def test_in_its_teardown(crashing_teardown):
+        pass
+
+    def test_after_them():
+        pass
+"""
+
+
+def test_a_death_fails_one_test(suite: Suite, nothing_left: object) -> None:
+    """It says how it died, in which phase, and where in Python, with what was printed; the others go on."""
+    suite.write(DEATHS)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=2, failed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_in_its_setup*",
+            "killed by SIGABRT in its setup",
+            "*line * in crashing_setup",
+            "*ERROR at teardown of test_in_its_teardown*",
+            "killed by SIGABRT in its teardown",
+            "*line * in crashing_teardown",
+            "*_ test_that_crashes _*",
+            "killed by SIGSEGV in its call",
+            "Fatal Python error: Segmentation fault",
+            "Current thread *",
+            "*line * in string_at",
+            "*line * in test_that_crashes",
+            "*Captured stdout call*",
+            "before the crash",
+            "*_ test_that_leaves_the_interpreter _*",
+            "exited with 3 in its call",
+            "*_ test_that_is_killed _*",
+            "killed by SIGKILL in its call",
+        ],
+    )
+    result.stdout.no_fnmatch_line("*_pytest/*")
+
+
+HANGS = """
+    import os, subprocess, sys, threading, time
+    import pytest
+
+    @pytest.fixture(scope="session", autouse=True)
+    def started(tmp_path_factory):
+        return open("started", "w")
+
+    @pytest.mark.ramet(timeout=0.3)
+    @pytest.mark.parametrize("where", ["call", "thread"])
+    def test_that_hangs(where, started):
+        print("before the hang", flush=True)
+        child = subprocess.Popen([sys.executable, "-S", "-c", '''if 1:
+            import os, time
+            os.fork()
+            os.setsid() if os.fork() else None
+            print(os.getpid(), flush=True)
+            time.sleep(1000)
+        '''], stdout=started)
+        if where == "thread":
+            thread = threading.Thread(target=time.sleep, args=(1000,))
+            thread.start()
+            thread.join()
+        time.sleep(1000)
+"""
+
+
+def test_a_hang_ends_at_its_deadline(suite: Suite, nothing_left: object) -> None:
+    """With it ends all that it has started; the report has the stack of each thread."""
+    suite.write(HANGS)
+    result = suite.run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "killed at its deadline of 0.3 s in its call; killed with it: *import os, time os.fork()*",
+            "*line * in test_that_hangs",
+            "before the hang",
+            "killed at its deadline of 0.3 s in its call*",
+            "*hread 0x*",
+            "*line * in join",
+            "*line * in test_that_hangs",
+        ]
+    )
+    for pid in (suite.path / "started").read_text().split():
+        assert not os.path.exists(f"/proc/{pid}")
+
+
+LEAKS = """
+    import multiprocessing, multiprocessing.shared_memory, os, subprocess, sys, time
+
+    def test_that_leaves_a_program():
+        subprocess.Popen(["sleep", "1000"])
+
+    def test_that_leaves_a_daemon():
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.write(writer, str(os.getpid()).encode())
+                time.sleep(1000)
+            os._exit(0)
+        os.wait()
+        with open("daemon", "wb") as file:
+            file.write(os.read(reader, 32))
+
+    def test_that_ends_what_it_starts():
+        with subprocess.Popen(["sleep", "1000"]) as sleeper:
+            sleeper.kill()
+
+    def test_that_does_not_wait():
+        subprocess.Popen(["sleep", "1000"]).terminate()
+        subprocess.Popen(["true"])
+
+    def test_that_uses_servers_of_multiprocessing():
+        memory = multiprocessing.shared_memory.SharedMemory(create=True, size=100)
+        memory.unlink()
+        memory.close()
+        process = multiprocessing.get_context("forkserver").Process(target=os.getpid)
+        process.start()
+        process.join()
+"""
+
+
+def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: object) -> None:
+    """It is named, and killed; one that ends by itself, and a server of multiprocessing, is none."""
+    suite.write(LEAKS)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=5, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "left running at the test's end, and killed: * sleep (sleep 1000)",
+            "left running at the test's end, and killed: * (*pytest*)",
+        ]
+    )
+    assert not os.path.exists(f"/proc/{(suite.path / 'daemon').read_text()}")
+
+
+MEMORY = """
+    import pytest
+
+    @pytest.mark.ramet(memory="64M")
+    def test_that_takes_too_much():
+        kept = []
+        while True:
+            kept.append(bytearray(b"x" * (1 << 20)))
+
+    @pytest.mark.ramet(memory=64 << 20)
+    def test_that_takes_little():
+        bytearray(b"x" * (10 << 20))
+"""
+
+
+def test_memory_is_limited(suite: Suite, nothing_left: object) -> None:
+    """A test beyond its memory is killed, or gets a MemoryError where there is no cgroup for it."""
+    suite.write(MEMORY)
+    result = suite.run()
+    result.assert_outcomes(passed=1, failed=1)
+    text = result.stdout.str()
+    assert "killed at its memory limit of 64M in its call" in text or "E   MemoryError" in text
+
+
+NETWORK = """
+    import os, socket
+    import pytest
+
+    ids = os.getresuid(), os.getresgid()
+
+    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.ramet(net=True)
+    def test_of_its_own(number):
+        assert [name for _, name in socket.if_nameindex()] == ["lo"]
+        with socket.create_server(("127.0.0.1", 7777)) as server:
+            socket.create_connection(server.getsockname()).close()
+        assert (os.getresuid(), os.getresgid()) == ids
+
+    @pytest.mark.ramet
+    def test_of_the_session():
+        assert os.stat("/proc/self/ns/net").st_ino == os.stat(f"/proc/{os.getppid()}/ns/net").st_ino
+"""
+
+
+def test_a_network_of_its_own(suite: Suite, nothing_left: object) -> None:
+    """With net=True a test has a loopback device that works, nothing else, and the ids that it had."""
+    suite.write(NETWORK)
+    suite.run().assert_outcomes(passed=3)
+
+
+def test_what_the_kernel_refuses_fails_the_test(suite: Suite, nothing_left: object) -> None:
+    """No clone, no test: an error of its setup says why."""
+    suite.write(
+        """
+        import errno, os, pytest
+        import ramet._testing.running_test
+
+        def refuse(*args, **options):
+            raise ramet.CloneError(errno.EAGAIN, "too many processes")
+
+        def held():
+            return len(os.listdir("/proc/self/fd"))
+
+        before = held()
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_it(number, monkeypatch):
+            pass
+
+        @pytest.fixture(autouse=True, scope="module")
+        def no_clones():
+            ramet._testing.running_test.clone = refuse
+
+        @pytest.mark.ramet(clone=False)
+        def test_last():
+            assert held() == before
+        """
+    )
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(["no clone was made: EAGAIN: too many processes"])
+
+
+STOPS = """
+    import os, signal
+    import pytest
+
+    def test_first():
+        pass
+
+    def test_that_stops(request):
+        {how}
+
+    def test_after_it():
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "line"),
+    [
+        ("pytest.exit('enough', 7)", 7, "*Exit: enough*"),
+        ("raise KeyboardInterrupt", 2, "*KeyboardInterrupt*"),
+        ("request.session.shouldstop = 'enough'", 2, "*Interrupted: enough*"),
+        ("assert False", 0, ""),
+    ],
+    ids=["exit", "interrupt", "shouldstop", "failure"],
+)
+def test_a_test_can_stop_the_session(how: str, code: int, line: str, suite: Suite) -> None:
+    """pytest.exit(), an interrupt and session.shouldstop in a clone stop the session as ever."""
+    suite.write(STOPS.format(how=how))
+    result = suite.run("--ramet")
+    if line:
+        assert result.ret == code
+        result.stdout.fnmatch_lines([line])
+    else:
+        result.assert_outcomes(passed=2, failed=1)
+
+
+ENDLESS = """
+    import os, time
+    import pytest
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_without_end(number):
+        with open(f"pid{number}.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(f"pid{number}.new", f"pid{number}")
+        time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_clones_end_with_their_session(number: signal.Signals, suite: Suite) -> None:
+    """Ctrl-C ends the session and all its clones at once, and a SIGKILL leaves none."""
+    suite.write(ENDLESS)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "ramet",
+        "-p",
+        "no:xdist",
+        "--ramet",
+        "-n",
+        "2",
+    ]
+    with subprocess.Popen(command, cwd=suite.path, stdout=subprocess.PIPE) as session:
+        places = [suite.path / f"pid{one}" for one in (1, 2)]
+        until(lambda: all(map(Path.exists, places)), SECONDS)
+        pidfds = [os.pidfd_open(int(place.read_text())) for place in places]
+        session.send_signal(number)
+        told = session.communicate(timeout=SECONDS)[0]
+    for pidfd in pidfds:
+        until(lambda pidfd=pidfd: _has_ended(pidfd), SECONDS)  # type: ignore[misc]
+        os.close(pidfd)
+    assert number == signal.SIGKILL or b"KeyboardInterrupt" in told
+
+
+def _has_ended(pidfd: int) -> bool:
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    return False

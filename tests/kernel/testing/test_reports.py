@@ -1,0 +1,304 @@
+"""What pytest and its plugins make of a test that ran in a clone."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from .conftest import Suite
+
+CAPTURED = """
+    import os, sys
+    import logging, pytest
+
+    @pytest.fixture(scope="module")
+    def shared():
+        print("shared, set up")
+        yield
+        print("shared, torn down")
+
+    @pytest.fixture
+    def own(shared):
+        print("own, set up")
+        yield
+        print("own, torn down")
+
+    def test_that_fails(own):
+        print("a print")
+        print("an error", file=sys.stderr)
+        os.write(1, b"a write\\n")
+        os.system("echo a program")
+        logging.getLogger().warning("a warning of logging")
+        assert 1 == 2
+
+    def test_capsys(capsys):
+        print("mine")
+        assert capsys.readouterr().out == "mine\\n"
+
+    def test_capfd(capfd):
+        os.system("echo mine")
+        assert capfd.readouterr().out == "mine\\n"
+
+    def test_caplog(caplog):
+        logging.getLogger().warning("mine")
+        assert caplog.messages == ["mine"]
+"""
+
+
+def test_output_is_in_the_report(suite: Suite) -> None:
+    """What a test, its programs and its fixtures print is in the report, by phase; capsys works."""
+    suite.write(CAPTURED)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*Captured stdout setup*",
+            "shared, set up",
+            "own, set up",
+            "*Captured stdout call*",
+            "a print",
+            "a write",
+            "a program",
+            "*Captured stderr call*",
+            "an error",
+            "*Captured log call*",
+            "*a warning of logging",
+            "*Captured stdout teardown*",
+            "own, torn down",
+        ]
+    )
+
+
+@pytest.mark.parametrize("option", ["-s", "--capture=sys", "--capture=tee-sys"])
+def test_other_ways_to_capture(option: str, suite: Suite) -> None:
+    """With -s all goes to the terminal, once; Python's streams are captured with the other ways."""
+    suite.write(CAPTURED)
+    result = suite.run("--ramet", option)
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.stdout.str().count("a print\n") == (2 if "tee" in option else 1)
+
+
+def test_a_report_is_the_same(suite: Suite) -> None:
+    """But for times and addresses, the report of failures reads as without a clone."""
+    suite.write(CAPTURED)
+    suite.write(
+        """
+        import warnings, pytest
+
+        class Odd(str):
+            pass
+
+        def test_chain():
+            try:
+                {}["key"]
+            except KeyError as error:
+                raise ValueError("from it") from error
+
+        def test_group():
+            raise ExceptionGroup("both", [ValueError(1), TypeError(2)])
+
+        @pytest.mark.parametrize("value", [Odd("x"), 1.5, b"bytes"])
+        def test_values(value, record_property):
+            record_property("value", value)
+            assert value == 0
+
+        def test_skips(): pytest.skip("no need")
+        def test_skips_late(): pytest.importorskip("no_such_module")
+
+        @pytest.mark.xfail(reason="so it is")
+        def test_xfail(): assert 0
+        @pytest.mark.xfail(strict=True)
+        def test_xpass(): pass
+        def test_imperative(): pytest.xfail("by itself")
+
+        def test_warns():
+            warnings.warn("a warning")
+            warnings.warn(DeprecationWarning("an old one"))
+
+        @pytest.mark.filterwarnings("error")
+        def test_filters():
+            with pytest.raises(UserWarning):
+                warnings.warn("a warning")
+
+        def test_nested(subtests):
+            for number in range(3):
+                with subtests.test("some"):
+                    assert number != 1
+        """,
+        "test_more",
+    )
+    told = [
+        re.sub(r"\b0x[0-9a-f]+|\d\.\d\ds|ramet: .*\n", "", result.stdout.str())
+        for result in (
+            suite.run("-ra", "--no-ramet"),
+            suite.run("-ra", "--ramet"),
+        )
+    ]
+    plain, cloned = (text[text.index("collected") :] for text in told)
+    # Each of two fixtures has a section of its own, since they printed in two processes.
+    again = re.compile(r"^-+ Captured stdout setup -+\n(?=own)", re.MULTILINE)
+    assert again.sub("", cloned) == plain
+
+
+def test_doctests(suite: Suite) -> None:
+    """A doctest is a test as any other."""
+    suite.write(
+        """
+        def f(value):
+            '''
+            >>> f(1)
+            1
+            '''
+            return value
+
+        def g():
+            '''
+            >>> f(1)
+            2
+            '''
+        """
+    )
+    result = suite.run("--doctest-modules", "--ramet")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["Expected:", "*2", "Got:", "*1"])
+
+
+def test_junit(suite: Suite) -> None:
+    """The file has each test once, with its properties; a death is a failure."""
+    suite.write(
+        """
+        import ctypes
+
+        def test_that_passes(record_property):
+            record_property("answer", 42)
+
+        def test_that_crashes(record_property):
+            print("before", flush=True)
+            record_property("answer", 43)
+            ctypes.string_at(8)
+        """
+    )
+    suite.run("--ramet", "--junitxml=told.xml")
+    (told,) = ET.parse(suite.path / "told.xml").getroot()
+    assert {name: told.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "2",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "0",
+    }
+    passes, crashes = told.findall("testcase")
+    assert [(one.get("name"), one.get("value")) for one in passes.iter("property")] == [
+        ("answer", "42")
+    ]
+    (failure,) = crashes.findall("failure")
+    assert failure.get("message", "").startswith("Failed: killed by SIGSEGV in its call")
+
+
+NUMBERED = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_it(number):
+        assert number % 2 == 0
+"""
+
+
+@pytest.mark.parametrize("jobs", [(), ("-p", "no:xdist", "-n", "2")], ids=["one", "two"])
+def test_the_first_failure_can_end_the_run(jobs: tuple[str, ...], suite: Suite) -> None:
+    """-x and --maxfail stop as soon as so many have failed; --lf then begins with those."""
+    suite.write(NUMBERED)
+    first = suite.run("--ramet", *jobs, "-x")
+    assert first.parseoutcomes()["failed"] == 1
+    assert first.ret == pytest.ExitCode.TESTS_FAILED
+    assert sum(first.parseoutcomes().values()) < 6
+    suite.run("--ramet", *jobs, "--lf").assert_outcomes(failed=1)
+    assert suite.run("--ramet", *jobs, "--maxfail=2").parseoutcomes()["failed"] == 2
+
+
+def test_coverage_of_clones_is_combined(suite: Suite) -> None:
+    """pytest-cov reports what all clones have run, also side by side."""
+    suite.write(
+        """
+        def f(number):
+            if number:
+                return "one"
+            return "none"
+
+        def never():
+            return 0
+        """,
+        "measured",
+    )
+    suite.write(
+        """
+        import measured
+
+        def test_one(): assert measured.f(1)
+        def test_none(): assert measured.f(0)
+        """
+    )
+    options = ("-p", "pytest_cov", "--cov=measured", "--cov-report=term-missing")
+    plain = suite.run(*options)
+    plain.stdout.fnmatch_lines(["measured.py * 6 * 1 * 83% * 7"])
+    for jobs in ((), ("-p", "no:xdist", "-n", "2")):
+        result = suite.run("--ramet", *jobs, *options)
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines(["measured.py * 6 * 1 * 83% * 7"])
+    assert [file.name for file in suite.path.glob(".coverage*")] == [".coverage"]
+
+
+TIMEOUTS = """
+    import time, pytest
+
+    @pytest.mark.timeout(0.3)
+    def test_of_the_whole():
+        time.sleep(1000)
+
+    @pytest.mark.timeout(0.3, func_only=True)
+    def test_of_the_call():
+        time.sleep(1000)
+
+    @pytest.mark.timeout(1000)
+    @pytest.mark.ramet(timeout=0.3)
+    def test_of_ramet():
+        time.sleep(1000)
+
+    @pytest.mark.timeout(60)
+    def test_in_time():
+        pass
+"""
+
+
+def test_a_timeout_of_pytest_timeout_is_the_deadline(suite: Suite) -> None:
+    """Its alarm would ring in the session, which only waits: the clone is killed at that time instead."""
+    suite.write(TIMEOUTS)
+    result = suite.run("-p", "timeout", "--ramet")
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "killed at its deadline of 0.3 s in its call",
+            "*Timeout (>0.3s) from pytest-timeout.",
+            "killed at its deadline of 0.3 s in its call",
+        ]
+    )
+
+
+def test_a_timeout_of_faulthandler(suite: Suite) -> None:
+    """It holds in the clone: what it writes as it ends the process is the reason of the failure."""
+    suite.write(
+        """
+        import time
+
+        def test_that_hangs():
+            time.sleep(1000)
+
+        def test_after_it():
+            pass
+        """
+    )
+    suite.pytester.makeini(
+        "[pytest]\nfaulthandler_timeout = 0.3\nfaulthandler_exit_on_timeout = true"
+    )
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["exited with 1 in its call", "Timeout (*", "*in test_that_hangs"])
