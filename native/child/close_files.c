@@ -5,18 +5,19 @@
 
 #define MOST_FILES 4096 /* closed one by one, where there is no close_range */
 
-static void close_range(unsigned int first, unsigned int last)
+static void close_range(long first, long last)
 {
     if (first > last || ramet_syscall3(__NR_close_range, first, last, 0) == 0)
         return;
-    for (unsigned int fd = first; fd <= last && fd < MOST_FILES; fd++)
+    for (long fd = first; fd <= last && fd < MOST_FILES; fd++)
         ramet_syscall1(__NR_close, fd);
 }
 
-void ramet_close_all_but(int descriptor)
+void ramet_close_all_but(int one, int other)
 {
+    const long low = one < other ? one : other, high = one < other ? other : one;
     ramet_syscall1(__NR_chdir, "/");
-    if (descriptor > 0)
-        close_range(0, (unsigned int)descriptor - 1);
-    close_range(descriptor < 0 ? 0 : (unsigned int)descriptor + 1, ~0U);
+    close_range(0, low - 1);
+    close_range(low < 0 ? 0 : low + 1, high - 1);
+    close_range(high < 0 ? 0 : high + 1, ~0U);
 }

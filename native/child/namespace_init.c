@@ -1,15 +1,20 @@
 /* The init of a pid namespace. */
 #include "namespace_init.h"
 
+#include <linux/errno.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/signal.h>
+#include <linux/time_types.h>
 #include <linux/wait.h>
 
 #include "child.h"
 #include "close_files.h"
 
 #define POLL_IN 1
+#define LOOK_SECONDS 1 /* between two looks whether it is alone */
+
+enum { PARENT, MAKER, WATCHED };
 
 /* From here on the kernel reaps who is reparented to this process; some may have been, and have ended, before. */
 static void have_orphans_reaped(void)
@@ -19,16 +24,38 @@ static void have_orphans_reaped(void)
         ;
 }
 
+static bool is_alone(void)
+{
+    return ramet_syscall2(__NR_kill, -1, 0) == -ESRCH;
+}
+
+/* As long as the maker lives, nothing wakes it but the end of one of the two (or a debugger). */
+static void live(struct pollfd *watched)
+{
+    bool maker_is_gone = false;
+    while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone())) {
+        struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}; /* the kernel changes it */
+        ramet_syscall5(__NR_ppoll, watched, WATCHED, maker_is_gone ? &pause : NULL, NULL, 0);
+        if (watched[MAKER].revents != 0) {
+            watched[MAKER].fd = -1;
+            maker_is_gone = true;
+        }
+    }
+}
+
 int ramet_run_namespace_init(void *fn, void *arg, void *context)
 {
-    struct pollfd watched = {.fd = (int)(intptr_t)context, .events = POLL_IN};
+    const struct ramet_init_watch *watch = context;
+    struct pollfd watched[WATCHED] = {
+        [PARENT] = {.fd = watch->parent, .events = POLL_IN},
+        [MAKER] = {.fd = watch->maker, .events = POLL_IN},
+    };
     (void)fn, (void)arg;
     have_orphans_reaped();
-    if (watched.fd < 0)
+    if (watch->parent < 0)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-init");
-    ramet_close_all_but(watched.fd);
-    while (ramet_syscall5(__NR_ppoll, &watched, 1, NULL, NULL, 0) <= 0) /* a debugger may interrupt it */
-        ;
+    ramet_close_all_but(watch->parent, watch->maker);
+    live(watched);
     return 0;
 }

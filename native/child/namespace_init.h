@@ -4,8 +4,11 @@
  */
 #pragma once
 
-/*
- * The init. context: a descriptor, as a number, of the process with which it ends; -1: none, then it ends with the thread
- * that is its parent. It is made with all signals blocked.
- */
+/* Descriptors of two processes, negative where there is none. */
+struct ramet_init_watch {
+    int parent; /* with it the init ends; where there is none, with the thread that is its parent */
+    int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
+};
+
+/* The init; context is its watch. It is made with all signals blocked. */
 int ramet_run_namespace_init(void *fn, void *arg, void *context);

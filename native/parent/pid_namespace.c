@@ -17,12 +17,14 @@
 /* Its memory is wiped in the child of a fork, where no init is. */
 struct block {
     int alive[STACKS]; /* CHILD_CLEARTID: 0 when the init has left the stack */
+    struct ramet_init_watch watches[STACKS];
     struct block *next;
     char stacks[STACKS][STACK_BYTES] __attribute__((aligned(16)));
 };
 
 struct place {
     int *alive; /* NULL: there is no memory */
+    struct ramet_init_watch *watch;
     char *stack;
 };
 
@@ -32,7 +34,7 @@ static struct place free_place_in(struct block *block)
 {
     for (int i = 0; i < STACKS; i++)
         if (__atomic_load_n(&block->alive[i], __ATOMIC_ACQUIRE) == 0)
-            return (struct place){&block->alive[i], block->stacks[i]};
+            return (struct place){&block->alive[i], &block->watches[i], block->stacks[i]};
     return (struct place){0};
 }
 
@@ -47,6 +49,17 @@ static struct place free_place(void)
     return place;
 }
 
+static int open_process(long pid)
+{
+    return (int)ramet_syscall2(__NR_pidfd_open, pid, 0);
+}
+
+static void close_if_open(int descriptor)
+{
+    if (descriptor >= 0)
+        ramet_syscall1(__NR_close, descriptor);
+}
+
 /*
  * A descriptor of the parent, negative where there is none to be had. The parent cannot have ended before and another
  * process have its pid: this process has another parent then.
@@ -56,18 +69,18 @@ static int open_parent(void)
     long parent = ramet_syscall0(__NR_getppid);
     if (parent == 0) /* it is in no pid namespace that can be seen from here */
         return -1;
-    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, parent, 0);
-    if (pidfd < 0 || ramet_syscall0(__NR_getppid) == parent)
+    int pidfd = open_process(parent);
+    if (ramet_syscall0(__NR_getppid) == parent)
         return pidfd;
-    ramet_syscall1(__NR_close, pidfd);
+    close_if_open(pidfd);
     return -1;
 }
 
 /* With all signals blocked, as the init keeps them. */
-static long make_init(struct place place, int parent, int *pidfd)
+static long make_init(struct place place, int *pidfd)
 {
     const uint64_t flags = CLONE_VM | CLONE_NEWPID | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_CLEARTID;
-    const struct ramet_entry entry = {ramet_run_namespace_init, (void *)(intptr_t)parent, NULL, NULL, __NR_exit_group};
+    const struct ramet_entry entry = {ramet_run_namespace_init, place.watch, NULL, NULL, __NR_exit_group};
     struct ramet_request request = {.args.flags = flags, .size = sizeof request.args, .legacy = !ramet_has_clone3()};
     request.args.stack = (uintptr_t)place.stack;
     request.args.stack_size = STACK_BYTES;
@@ -82,14 +95,16 @@ static long make_init(struct place place, int parent, int *pidfd)
     return pid;
 }
 
+/* The init has copies of the two descriptors. */
 long ramet_new_pid_namespace(int *pidfd)
 {
     struct place place = free_place();
     if (place.alive == NULL)
         return -ENOMEM;
-    int parent = open_parent();
-    long pid = make_init(place, parent, pidfd);
-    if (parent >= 0)
-        ramet_syscall1(__NR_close, parent);
+    const struct ramet_init_watch watch = {open_parent(), open_process(ramet_syscall0(__NR_getpid))};
+    *place.watch = watch;
+    long pid = make_init(place, pidfd);
+    close_if_open(watch.parent);
+    close_if_open(watch.maker);
     return pid;
 }

@@ -1,4 +1,4 @@
-/* The init reaps who is reparented to it, and it and all of its namespace end with the process that it watches. */
+/* The init reaps who is reparented to it, and ends with its parent, or alone when its maker is gone. */
 #include <string.h>
 
 #include "namespace_init.h"
@@ -24,10 +24,12 @@ static void await_name(pid_t pid)
 }
 
 /* Makes the init of a namespace for the children of this process. */
-static pid_t start_init(int watched)
+static pid_t start_init(int parent, int maker)
 {
+    static struct ramet_init_watch watch;
+    watch = (struct ramet_init_watch){parent, maker};
     ramet_sigset mask = ramet_block_signals();
-    long pid = start_sharer(ramet_run_namespace_init, (void *)(intptr_t)watched, CLONE_NEWPID);
+    long pid = start_sharer(ramet_run_namespace_init, &watch, CLONE_NEWPID);
     ramet_set_signal_mask(mask);
     CHECK(pid > 0);
     int pidfd = open_process((pid_t)pid);
@@ -66,7 +68,7 @@ static void leave_an_orphan(void)
 
 static void be_watched(void)
 {
-    start_init(open_process(getpid()));
+    start_init(open_process(getpid()), -1);
     if (fork() == 0)
         wait_for_ever(NULL, NULL, NULL);
     leave_an_orphan();
@@ -74,9 +76,48 @@ static void be_watched(void)
 
 static void be_the_parent(void)
 {
-    await_name(start_init(-1));
+    await_name(start_init(-1, -1));
     if (fork() == 0)
         wait_for_ever(NULL, NULL, NULL);
+}
+
+/* The end of a process that it is to take for its maker. */
+static int end_of_maker[2];
+
+static int start_maker(void)
+{
+    CHECK(pipe(end_of_maker) == 0);
+    pid_t maker = fork();
+    if (maker == 0) {
+        char byte;
+        close(end_of_maker[1]);
+        _exit(read(end_of_maker[0], &byte, 1) == 0 ? FOUND : FAILED);
+    }
+    close(end_of_maker[0]);
+    return maker;
+}
+
+/* With children in its namespace it goes on without its maker, and alone it ends. */
+static void lose_the_maker(void)
+{
+    int ends[2], status;
+    char byte;
+    pid_t maker = start_maker();
+    pid_t init = start_init(open_process(getpid()), open_process(maker));
+    CHECK(pipe(ends) == 0);
+    pid_t last = fork();
+    if (last == 0) {
+        close(ends[1]);
+        close(end_of_maker[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? FOUND : FAILED);
+    }
+    close(end_of_maker[1]);
+    CHECK(code_of(maker) == FOUND);
+    CHECK(waitpid(init, &status, __WALL | WNOHANG) == 0);
+    close(ends[1]);
+    CHECK(code_of(last) == FOUND);
+    CHECK(code_of(init) == 0);
+    _exit(FOUND);
 }
 
 int main(void)
@@ -85,5 +126,6 @@ int main(void)
         SKIP("a pid namespace needs CAP_SYS_ADMIN");
     expect_killed_with_owner(be_watched, 1); /* the init ends by itself */
     expect_killed_with_owner(be_the_parent, 2);
+    expect_killed_with_owner(lose_the_maker, 0);
     return passed();
 }

@@ -1,6 +1,7 @@
 """A child in a pid namespace of its own, made by a process for its parent, as a template does."""
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from ramet._process.tree.pid_namespace import PidNamespace
 
 from ...constants import SECONDS
 from ...copies import forked
+from ...seccomp import hide
 from ...waiting import exit_code, until
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -110,6 +112,11 @@ def _leave_three_behind(channel: socket.socket) -> None:
             os._exit(0)
 
 
+def _leave_three_behind_and_hang(channel: socket.socket) -> None:
+    _leave_three_behind(channel)
+    time.sleep(1000)
+
+
 def _await_three(call: Call) -> None:
     call.channel.settimeout(SECONDS)
     for _ in range(3):
@@ -167,6 +174,81 @@ def test_orphans_that_end_are_no_zombies() -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_a_call_within_a_call() -> None:
+    """With the outer namespace the inner one ends."""
+
+    def work(channel: socket.socket) -> None:
+        with a_call(_leave_three_behind_and_hang) as call:
+            _await_three(call)
+            socket.send_fds(channel, [b"x"], [call.channel.fileno()])
+            time.sleep(1000)
+
+    with a_call(work) as call:
+        call.channel.settimeout(SECONDS)
+        _, (inner,), _, _ = socket.recv_fds(call.channel, 1, 1)
+        with socket.socket(fileno=inner) as channel:
+            assert not _no_process_has(channel)
+            call.namespace.kill()
+            assert exit_code(call.worker) == -signal.SIGKILL
+            assert call.namespace.end()
+            assert _no_process_has(channel)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_an_init_of_which_nobody_was_told_ends() -> None:
+    """The template was killed before it could say what it had made."""
+    told, tells = os.pipe()
+
+    def make_and_die() -> None:
+        init, _ = pid_namespace.new()
+        os.write(tells, f"{init}".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    template = forked(make_and_die)
+    init = int(os.read(told, 20))
+    os.close(told)
+    os.close(tells)
+    assert exit_code(template) == -signal.SIGKILL
+    assert exit_code(init) == 0
+
+
+def _old_setns(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = pid_namespace._setns
+
+    def setns(descriptor: int) -> int:
+        is_pidfd = "pidfd" in os.readlink(f"/proc/self/fd/{descriptor}")
+        return errno.EINVAL if is_pidfd else real(descriptor)
+
+    monkeypatch.setattr(pid_namespace, "_setns", setns)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("lacking", ["clone3", "close_range", "pidfd_open", "setns by pidfd"])
+def test_on_an_older_kernel(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not have, or a filter hides, has another way to the same namespace."""
+
+    def serve() -> None:
+        if lacking == "setns by pidfd":
+            _old_setns(monkeypatch)
+        else:
+            hide(lacking)
+        init, pidfd = pid_namespace.new()
+        pid_namespace.join_for_children(init, pidfd)
+        assert exit_code(forked(lambda: os._exit(os.getpid()))) == 2
+        pid_namespace.leave()
+        assert exit_code(forked(lambda: os._exit(0))) == 0
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.write(tells, f"{init}".encode())
+
+    told, tells = os.pipe()
+    template = forked(serve)
+    assert exit_code(template) == 0
+    assert exit_code(int(os.read(told, 20))) == -signal.SIGKILL
+    os.close(told)
+    os.close(tells)
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_a_plain_user_is_refused() -> None:
     """Without CAP_SYS_ADMIN it is an OSError with EPERM, and nothing is left of it."""
 
@@ -188,11 +270,7 @@ def test_nothing_is_left_when_the_caller_is_killed() -> None:
     def call() -> None:
         told.close()
 
-        def work(channel: socket.socket) -> None:
-            _leave_three_behind(channel)
-            time.sleep(1000)
-
-        with a_call(work) as call:
+        with a_call(_leave_three_behind_and_hang) as call:
             _await_three(call)
             tells.send(b"x")
             time.sleep(1000)

@@ -37,7 +37,11 @@ def join_for_children(init: int, pidfd_of_init: int) -> None:
 def leave() -> None:
     """Have the children that this thread makes from now on be made in its own pid namespace: setns(2)."""
     own = os.getpid()
-    descriptor = os.pidfd_open(own)
+    try:
+        descriptor = os.pidfd_open(own)
+    except OSError:  # a filter hides it
+        _set_namespace_of_children(own, None)
+        return
     try:
         _set_namespace_of_children(own, descriptor)
     finally:
@@ -94,8 +98,8 @@ class PidNamespace:
         os.close(descriptor)
 
 
-def _set_namespace_of_children(pid: int, descriptor: int) -> None:
-    number = _setns(descriptor)
+def _set_namespace_of_children(pid: int, descriptor: int | None) -> None:
+    number = errno.EINVAL if descriptor is None else _setns(descriptor)
     if number == errno.EINVAL:  # Linux before 5.8 takes no pidfd
         number = _setns_by_file(pid)
     if number:
