@@ -52,6 +52,27 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
+PyObject *core_channels(PyObject *module, PyObject *unused)
+{
+    int ends[2];
+    (void)module, (void)unused;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    ChannelObject *pair[2];
+    for (int i = 0; i < 2; i++) {
+        pair[i] = (ChannelObject *)Channel_Type.tp_alloc(&Channel_Type, 0);
+        if (pair[i] == NULL)
+            close(ends[i]);
+        else
+            pair[i]->descriptor = ends[i];
+    }
+    if (pair[0] != NULL && pair[1] != NULL)
+        return Py_BuildValue("NN", pair[0], pair[1]);
+    Py_XDECREF(pair[0]);
+    Py_XDECREF(pair[1]);
+    return NULL;
+}
+
 static void close_all(ChannelObject *self)
 {
     if (self->descriptor >= 0)

@@ -45,6 +45,7 @@ static PyMethodDef with_main_gil[] = {
     {"new_pid_namespace", core_new_pid_namespace, METH_NOARGS,
      "new_pid_namespace()\n--\n\n"
      "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
+    {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
     {"plain_value", core_plain_value, METH_O,
      "plain_value(written, /)\n--\n\nThe value in what Channel.send_plain() has sent. ValueError for other bytes; plain_values.h says what is plain."},
     {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,

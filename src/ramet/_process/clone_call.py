@@ -27,6 +27,30 @@ _NO_DESCRIPTOR = -1
 _GIL_IS_OFF = sys.version_info >= (3, 13) and not sys._is_gil_enabled()
 
 
+class CheckedCall:
+    """A clone call by these arguments and nothing else, which can be made many times.
+
+    What breaks a rule of every kernel is refused before, and a refusal of the kernel is explained.
+    """
+
+    def __init__(self, args: CloneArgs, *, legacy: bool, size: int = SIZES[-1]) -> None:
+        flags = index(args.flags)
+        check(flags, args.exit_signal, call_name(legacy))
+        if args.pidfd is None and flags & PIDFD:
+            args.pidfd = TidWord(_NO_DESCRIPTOR)
+        self.args = args
+        self._request = Request(args, legacy, size=size)
+
+    def make(
+        self, fn: Function | Address | None = None, arg: Any = None, kept: object = None
+    ) -> tuple[int, SharedTask | None]:
+        """Make the task: the pid, and 0 in a child that returns twice."""
+        try:
+            return _core.clone(self._request.core, fn, arg, kept)
+        except OSError as error:
+            raise self._request.refusal(error) from None
+
+
 def call(
     args: CloneArgs,
     fn: Function | Address | None,
@@ -44,18 +68,12 @@ def call(
     Source: clone(2).
     """
     flags = index(args.flags)
-    check(flags, args.exit_signal, call_name(legacy))
+    checked = CheckedCall(args, legacy=legacy, size=size)
     if flags & VM and callable(fn):
         _require_gil(flags)
-    if args.pidfd is None and flags & PIDFD:
-        args.pidfd = TidWord(_NO_DESCRIPTOR)
-    request = Request(args, legacy, size=size)
     if isinstance(args.stack, Stack) and args.stack.in_use:
         raise ValueError(f"invalid stack: {args.stack!r} is in use, another task may be on it")
-    try:
-        pid, task = _core.clone(request.core, fn, arg, kept)
-    except OSError as error:
-        raise request.refusal(error) from None
+    pid, task = checked.make(fn, arg, kept)
     subreaper.note(pid)
     if task is not None:
         add_sharer(task, flags)

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from .._core import waitid
@@ -91,7 +92,7 @@ class Link:
 
     def clone(self, making: Making) -> Clone:
         """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
-        return self._answered(MAKE, (pickle.dumps(tuple(making)),))
+        return self._answered(MAKE, _packed(making))
 
     def _answered(self, kind: int, parts: tuple[Any, ...]) -> Clone:
         with self._lock:
@@ -116,7 +117,7 @@ class Link:
         """Let the template make so many more, which is not waited for. Raises EndedError."""
         with self._lock:
             for _ in range(count):
-                self._ask(MAKE, (pickle.dumps(tuple(self.of_spares)),), None)
+                self._ask(MAKE, _packed(self.of_spares), None)
 
     def measure_spare(self) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
@@ -130,8 +131,6 @@ class Link:
     def spare(self) -> Clone | None:
         """A spare; waits for one that is being made. None when none is. Raises EndedError."""
         with self._lock:
-            while self._asked and self._read(timeout=0.0):
-                pass
             while not self._spares and None in self._asked:
                 self._read()
             return self._spares.popleft() if self._spares else None
@@ -151,12 +150,9 @@ class Link:
             self._asked.pop()
             raise EndedError from None
 
-    def _read(self, timeout: float | None = None) -> bool:
-        """One answer, to whom it belongs. Returns whether it has come in time."""
-        try:
-            message = receive(self._control, timeout)
-        except TimeoutError:
-            return False
+    def _read(self) -> None:
+        """One answer, to whom it belongs."""
+        message = receive(self._control)
         if message is None:
             raise EndedError
         answer = _answer(message)
@@ -166,7 +162,6 @@ class Link:
                 self._spares.append(answer)
         elif not isinstance(token, _Abandoned):  # its answer ends with this function
             self._answers[id(token)] = answer
-        return True
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
@@ -206,6 +201,11 @@ class Link:
 
 class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
+
+
+@lru_cache(16)
+def _packed(making: Making) -> tuple[bytes]:
+    return (pickle.dumps(tuple(making)),)
 
 
 def _answer(message: Message) -> Clone | OSError:

@@ -10,13 +10,12 @@ gets no SIGBUS. The reader's mapping is private, so that arrays in it can be wri
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 from .. import _core
-from .._core import Channel
+from .._core import Channel, channels
 
 __all__ = ["Channel", "Message", "channels", "receive", "send"]
 
@@ -26,12 +25,6 @@ Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
 _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
-
-
-def channels() -> tuple[Channel, Channel]:
-    """Two ends of a new socket."""
-    one, other = socket.socketpair()
-    return Channel(one.detach()), Channel(other.detach())
 
 
 def send(

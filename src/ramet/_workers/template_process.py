@@ -14,13 +14,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from .. import _core
 from .._kernel import clone_bits
 from .._kernel.clone_args import CloneArgs
 from .._kernel.timeouts import pauses
-from .._process import clone_call
+from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
@@ -112,12 +113,11 @@ class _Template:
         making = Making(*pickle.loads(parts[0])) if kind == MAKE else Making()
         theirs, ours = channels()
         try:
-            args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | making.flags, exit_signal=0)
-            args.set_tid = making.set_tid
+            clone = _clone_call(making.flags, making.set_tid)
             parent = os.getppid()
             init = self._new_namespace() if making.tree else None
             try:
-                pid = clone_call.call(args, None, None, legacy=is_by_clone(args))
+                pid, _ = clone.make()
             except OSError as error:
                 self._refuse(error, init)
                 return None
@@ -128,7 +128,7 @@ class _Template:
                 if init is not None:
                     os.close(init[1])
                 return lambda: self._begin(kind, parts, making, ours, parent, init is not None)
-            self._tell(pid, args.pidfd.value, theirs, init)  # type: ignore[union-attr]
+            self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
         ours.close()
@@ -205,6 +205,14 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@lru_cache(16)
+def _clone_call(flags: int, set_tid: tuple[int, ...] | None) -> CheckedCall:
+    """Worked out once: each page that Python writes to here is copied after the clone call before."""
+    args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | flags, exit_signal=0)
+    args.set_tid = set_tid
+    return CheckedCall(args, legacy=is_by_clone(args))
 
 
 def prepare_for_clones(allowed: Sequence[str]) -> None:
