@@ -1,7 +1,7 @@
 """What a child shares with the process that it was copied from, and what is its own."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -10,7 +10,8 @@ from .._kernel import task_memory
 from .._kernel.process_memory import PAGE_BYTES, page_table_bytes, proportional_bytes
 from .._kernel.task_memory import PageTable
 from ..errors import ChildDied, ResultError
-from .memory_report import ChildMemory, MappingMemory, TypeMemory, total
+from .contents import Copied, compared, copied
+from .memory_report import ChildMemory, MappingMemory, total
 from .object_types import Copier, ThisProcess, types_on
 from .origin import Origin, origin_of
 from .pages import Kind, Span, counted, spans
@@ -25,10 +26,10 @@ def memory(
     children: pids, or handles such as a Child. origin: the process whose memory they have a copy of: a
     pid, a handle, or a Template; by default the parent of each, and for a child that was made with PARENT,
     as a template's are, the first process among its siblings that has such memory.
-    types: whether to say which Python types the objects on copied pages have, for copies of this process,
-    or of the Template that is named as the origin. To do so, another copy is made, which goes through its
-    objects, a microsecond for each, and ends: the process itself would write to each object, and all
-    pages would be copied.
+    types: whether to say which Python types the objects on copied pages have, and in what they differ, for
+    copies of this process, or of the Template that is named as the origin. To do so, another copy is
+    made, which goes through its objects, up to three microseconds for each, and ends: the process itself
+    would write to each object, and all pages would be copied.
 
     Returns a ChildMemory for each, in their order. The processes run on meanwhile: stop() a child before
     where the numbers must be of one moment.
@@ -39,9 +40,10 @@ def memory(
 
     Raises ProcessLookupError (ESRCH) for a process that is gone, or a zombie; PermissionError (EACCES) for
     one that may not be read; ValueError for a thread of the kernel, which has no memory.
-    Needs: PTRACE_MODE_READ, which one has for processes of one's own user. Before Linux 6.7 the kernel's
-    page of zeros, which costs nothing, counts as shared.
-    Source: proc_pid_pagemap(5), PAGEMAP_SCAN(2const), proc_pid_smaps(5), kcmp(2).
+    Needs: PTRACE_MODE_READ, which one has for processes of one's own user; to compare contents
+    PTRACE_MODE_ATTACH, as for one's own children. Before Linux 6.7 the kernel's page of zeros, which costs
+    nothing, counts as shared.
+    Source: proc_pid_pagemap(5), PAGEMAP_SCAN(2const), proc_pid_smaps(5), proc_pid_mem(5), kcmp(2).
     """
     if not isinstance(children, Iterable):
         raise TypeError(
@@ -94,6 +96,7 @@ def _look(pid: int, given: int | None) -> _Look:
         page_tables=tables,
         mappings=mappings,
         types=None,
+        same_values=None,
         unknown=MappingProxyType({"origin": origin.why_none} if origin.why_none else {}),
     )
     return _Look(report, [span for _, found in pages for span in found])
@@ -132,17 +135,41 @@ def _row(mapping: task_memory.Mapping, found: list[Span], origin: Origin) -> Map
 
 def _with_types(looks: list[_Look], copier: Copier) -> list[ChildMemory]:
     """The reports; with what lies on copied pages, where they are of copies of that process."""
-    copies = [look for look in looks if look.is_copy_of(copier.pid)]
-    why = f"it is no copy of process {copier.pid}, whose objects can be gone through"
-    rows: Iterator[tuple[TypeMemory, ...]] = iter(())
-    try:
-        if copies:
-            rows = iter(types_on([look.spans for look in copies], copier))
-    except (OSError, ChildDied, ResultError) as error:
-        copies, why = [], f"no copy of process {copier.pid} went through its objects: {error}"
-    return [
-        replace(look.report, types=next(rows))
-        if look in copies
-        else replace(look.report, unknown=MappingProxyType({**look.report.unknown, "types": why}))
+    no_copy = f"it is no copy of process {copier.pid}, whose objects can be gone through"
+    reports = [
+        _without(look.report, types=no_copy) if not look.is_copy_of(copier.pid) else look.report
         for look in looks
     ]
+    places = [number for number, look in enumerate(looks) if look.is_copy_of(copier.pid)]
+    contents = [_contents(looks[place]) for place in places]
+    try:
+        found = types_on([pages for pages, _ in contents], copier) if places else []
+    except (OSError, ChildDied, ResultError) as error:
+        why = f"no copy of process {copier.pid} went through its objects: {error}"
+        return [_without(report, types=why) for report in reports]
+    for place, (types, same_values), (_, why_not) in zip(places, found, contents, strict=True):
+        reports[place] = replace(reports[place], types=types, same_values=same_values)
+        if why_not:
+            reports[place] = _not_compared(reports[place], why_not)
+    return reports
+
+
+def _contents(look: _Look) -> tuple[list[Copied], str]:
+    """Its copied pages, compared with the origin's where that is permitted, or why not."""
+    assert look.report.origin is not None
+    try:
+        return compared(look.spans, look.report.pid, look.report.origin), ""
+    except OSError as error:
+        return copied(look.spans), f"the contents may not be compared: {error.strerror}"
+
+
+def _not_compared(report: ChildMemory, why: str) -> ChildMemory:
+    types = tuple(
+        replace(row, counted=None, collected=None, written=None) for row in report.types or ()
+    )
+    return _without(replace(report, types=types, same_values=None), counts=why)
+
+
+def _without(report: ChildMemory, **reasons: str) -> ChildMemory:
+    """The same, with the reason why it lacks something."""
+    return replace(report, unknown=MappingProxyType({**reasons, **report.unknown}))

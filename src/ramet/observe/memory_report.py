@@ -48,8 +48,11 @@ class TypeMemory:
     """The objects of one Python type in the origin, and those on pages that were copied.
 
     ``objects``, ``size``: of all of them, and the bytes that they take themselves: not what a list, a
-    dict or an array keeps elsewhere. ``copied_objects``: those whose reference count is on a copied page.
-    ``copied``: the bytes of them on copied pages.
+    dict or an array keeps elsewhere. ``copied_objects``, ``copied``: those whose reference count is on a
+    copied page, and the bytes of them on copied pages. Of these, compared with the origin's:
+    ``counted``: those with another reference count; ``collected``: with other links of the collector;
+    ``written``: with another value in their own fields. The three are None where the contents of the
+    memory may not be read.
     """
 
     name: str
@@ -57,6 +60,18 @@ class TypeMemory:
     size: int
     copied_objects: int
     copied: int
+    counted: int | None
+    collected: int | None
+    written: int | None
+
+    def __str__(self) -> str:
+        on_copies = f"{self.copied_objects} of {self.objects} {self.name}, {told(self.copied)}"
+        if self.written is None:
+            return on_copies
+        return (
+            f"{on_copies}; other counts: {self.counted}, links: {self.collected}, "
+            f"fields: {self.written}"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +82,10 @@ class ChildMemory(Memory):
     compared, or None. ``same_memory``: it has no copy, but the memory of its origin (VM). ``page_tables``:
     the size of its page tables, which are its own, and in none of the other numbers. ``mappings``: the
     same for each mapping with a page in memory or in swap. ``types``: what lies on copied pages, by Python
-    type, most bytes first, or None. ``unknown``: why there is no origin, or no types: a reason for each.
+    type, or None. ``same_values``: the bytes of copied pages with the values of the origin's, or None:
+    they differ in reference counts and the collector's links alone, or in nothing, as when a count went up
+    and down again. ``unknown``: why there is no origin, are no
+    types, or was no comparison of contents: a reason for each.
     """
 
     pid: int
@@ -76,6 +94,7 @@ class ChildMemory(Memory):
     page_tables: int
     mappings: tuple[MappingMemory, ...]
     types: tuple[TypeMemory, ...] | None
+    same_values: int | None
     unknown: Mapping[str, str]
 
     @property
@@ -98,10 +117,9 @@ class ChildMemory(Memory):
         elif self.origin is not None:
             lines.append(f"  shared with process {self.origin}: {told(self.shared)}")
         lines.append(f"  its own: {told(self.own)}, of which copied: {told(self.copied)}")
-        lines += [
-            f"  on copied pages: {row.copied_objects} of {row.objects} {row.name}, {told(row.copied)}"
-            for row in (self.types or ())[:_SHOWN_TYPES]
-        ]
+        if self.same_values is not None:
+            lines.append(f"  copied with the same values: {told(self.same_values)}")
+        lines += [f"  on copied pages: {row}" for row in (self.types or ())[:_SHOWN_TYPES]]
         lines += [f"  not known: {what} ({why})" for what, why in self.unknown.items()]
         return "\n".join(lines)
 

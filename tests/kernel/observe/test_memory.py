@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet.observe import ChildMemory, MappingMemory, memory
+from ramet.observe import ChildMemory, MappingMemory, TypeMemory, memory
 from ramet.observe import pages as observed_pages
 
 from ...constants import NOBODY, SECONDS
@@ -31,6 +32,15 @@ class Mark:
     __slots__ = ()
 
 
+class Node:
+    """Another, which the collector knows."""
+
+    __slots__ = ("other",)
+
+    def __init__(self) -> None:
+        self.other: object = None
+
+
 class Text(str):
     """A type of texts: objects without references, which the collector does not know."""
 
@@ -45,9 +55,9 @@ class Big:
         self.memory.madvise(mmap.MADV_NOHUGEPAGE)
         self.write(PAGES)
 
-    def write(self, pages: int) -> None:
+    def write(self, pages: int, value: int = 1) -> None:
         for page in range(pages):
-            self.memory[page * PAGE] = 1
+            self.memory[page * PAGE] = value
 
     def row_of(self, report: ChildMemory) -> MappingMemory:
         """What is said of its mapping, which is told from others by its size."""
@@ -245,6 +255,99 @@ def test_no_collection_touches_what_is_frozen() -> None:
         for how in ("leave", "freeze")
     ]
     assert copied[1] < copied[0] / 4
+
+
+def nodes_after(work: Callable[[list[Node]], object]) -> TypeMemory:
+    """What is said of 20,000 nodes, to which a child has done this."""
+    gc.collect()
+    gc.disable()
+    try:
+        nodes = [Node() for _ in range(20_000)]
+        with held(lambda: work(nodes)) as child:
+            rows = {row.name: row for row in look(child).types or ()}
+    finally:
+        gc.enable()
+    row = rows[f"{__name__}.Node"]
+    assert row.objects == 20_000
+    return row
+
+
+def refer(nodes: list[Node]) -> object:
+    return list(nodes)
+
+
+def refer_for_a_while(nodes: list[Node]) -> None:
+    for _ in nodes:
+        pass
+
+
+def collect(_: list[Node]) -> None:
+    gc.collect()
+
+
+def free_half(nodes: list[Node]) -> None:
+    """What the collector has of their neighbours refers to other ones then."""
+    del nodes[::2]
+
+
+def write_fields(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.other = True
+
+
+@pytest.mark.parametrize(
+    ("work", "counted", "collected", "written"),
+    [
+        (refer, 20_000, 0, 0),
+        (refer_for_a_while, 0, 0, 0),
+        (collect, 0, 0, 0),
+        (free_half, 10_000, 20_000, 10_000),
+        (write_fields, 0, 0, 20_000),
+    ],
+)
+def test_it_is_told_what_differs_in_the_objects(
+    work: Callable[[list[Node]], object], counted: int, collected: int, written: int
+) -> None:
+    """Another count, other links of the collector, and another field are told apart; all copy the page."""
+    if collected and sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("the collector of a free-threaded Python has no links")
+    row = nodes_after(work)
+    few = 500  # that the list's beginning and the measurement may have to do with
+    assert row.copied_objects > 20_000 - few
+    assert None not in {row.counted, row.collected, row.written}
+    for seen, expected in (
+        (row.counted, counted),
+        (row.collected, collected),
+        (row.written, written),
+    ):
+        assert abs((seen or 0) - expected) < few
+
+
+@pytest.mark.parametrize("value", [1, 2])
+def test_pages_with_the_same_values_were_copied_for_nothing(value: int, big: Big) -> None:
+    """A page that was written to and has the value that it had is told from one with another value."""
+    with held(lambda: big.write(300, value)) as child:
+        report = look(child)
+    assert report.copied is not None
+    assert report.same_values is not None
+    same, other = report.same_values, report.copied - report.same_values
+    assert (same if value == 1 else other) >= 300 * PAGE
+    assert (other if value == 1 else same) < BESIDE // 2
+
+
+def test_types_are_told_where_contents_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the right to read the memory it is not known what differs, and the report says why."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(memory.__globals__, "compared", refuse)
+    with held(lambda: None) as child:
+        report = look(child)
+    assert report.types
+    assert {(row.counted, row.collected, row.written) for row in report.types} == {(None,) * 3}
+    assert report.same_values is None
+    assert report.unknown == {"counts": "the contents may not be compared: Permission denied"}
 
 
 # ---- who is compared with whom

@@ -33,6 +33,7 @@ def report(
         page_tables=8192,
         mappings=(ROW,),
         types=types,
+        same_values=None if types is None else 8192,
         unknown=MappingProxyType(unknown or {}),
     )
 
@@ -62,12 +63,17 @@ def test_bytes_in_words(size: int | None, words: str) -> None:
 
 def test_a_report_says_what_is_known() -> None:
     """At a prompt it is a few lines: sizes, the origin, types, and what is not known."""
-    rows = (TypeMemory("dict", 10, 480, 4, 192),)
+    rows = (
+        TypeMemory("dict", 10, 480, 4, 192, 3, 0, 1),
+        TypeMemory("str", 9, 90, 9, 90, None, None, None),
+    )
     assert repr(report(types=rows)) == (
         "process 42: 5.0 MiB resident, PSS 4.0 MiB\n"
         "  shared with process 41: 3.0 MiB\n"
         "  its own: 2.0 MiB, of which copied: 1.0 MiB\n"
-        "  on copied pages: 4 of 10 dict, 192 bytes"
+        "  copied with the same values: 8 KiB\n"
+        "  on copied pages: 4 of 10 dict, 192 bytes; other counts: 3, links: 0, fields: 1\n"
+        "  on copied pages: 9 of 9 str, 90 bytes"
     )
     alone = str(report(None, unknown={"origin": "its parent has ended"}))
     assert "copied: not known\n  not known: origin (its parent has ended)" in alone
@@ -76,7 +82,7 @@ def test_a_report_says_what_is_known() -> None:
 
 def test_a_report_is_data_for_json() -> None:
     """All fields are there, those of the mappings and the types, too."""
-    rows = (TypeMemory("dict", 10, 480, 4, 192),)
+    rows = (TypeMemory("dict", 10, 480, 4, 192, 3, 0, 1),)
     data = json.loads(json.dumps(report(types=rows, unknown={"origin": "why"}).to_dict()))
     assert (data["pid"], data["copied"], data["unknown"]) == (42, MIB, {"origin": "why"})
     assert data["mappings"] == [
@@ -91,7 +97,10 @@ def test_a_report_is_data_for_json() -> None:
 
 def test_what_is_on_no_object() -> None:
     """The rest of the copied pages is what no object was found on."""
-    rows = (TypeMemory("dict", 10, 480, 4, 192), TypeMemory("str", 9, 90, 9, 90))
+    rows = (
+        TypeMemory("dict", 10, 480, 4, 192, 3, 0, 1),
+        TypeMemory("str", 9, 90, 9, 90, None, None, None),
+    )
     assert report(types=rows).copied_without_objects == MIB - 282
     assert report().copied_without_objects is None
     assert report(None).copied_without_objects is None
