@@ -11,7 +11,8 @@ from .pages import Kind, Span
 
 WORD: Final = 8
 _COPIED_RUN: Final = re.compile(b"%c+" % Kind.COPIED)
-_PAGES_AT_ONCE: Final = 2048  # of both processes
+# Of both processes. The buffers lie in memory that a child of this process may share, and copy it.
+_PAGES_AT_ONCE: Final = 32
 _IS_NOT_ZERO: Final = bytes([0]) + bytes([1]) * 255
 
 

@@ -35,8 +35,8 @@ def memory(
     where the numbers must be of one moment.
 
     Pages are compared by address: what the child has mapped anew where the origin has something counts as
-    copied. Some dozens of pages are copied by the measurement: it writes to memory of this process that
-    a child shares.
+    copied. The measurement writes to memory of this process, and copies what a child shares of that: up to
+    some hundred pages.
 
     Raises ProcessLookupError (ESRCH) for a process that is gone, or a zombie; PermissionError (EACCES) for
     one that may not be read; ValueError for a thread of the kernel, which has no memory.

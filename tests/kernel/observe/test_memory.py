@@ -217,19 +217,18 @@ def test_frozen_objects_and_those_that_the_collector_does_not_know_are_found() -
     assert row.size == row.copied == size
 
 
-def test_going_through_the_objects_copies_none(big: Big) -> None:
-    """A second look finds about as much copied as the first: the walk was in another process."""
-    marks = [Mark() for _ in range(300_000)]
-    gc.collect()
+def test_going_through_the_objects_copies_none() -> None:
+    """A second look finds nearly all objects on pages that are shared still: the walk was elsewhere."""
     gc.disable()
     try:
+        marks = [Mark() for _ in range(100_000)]
         with held(lambda: None) as child:
-            before, after = look(child), look(child)
+            look(child)
+            rows = {row.name: row for row in look(child).types or ()}
     finally:
         gc.enable()
-    assert before.copied is not None
-    assert after.copied is not None
-    assert after.copied - before.copied < len(marks) * 16 // 2
+    found = rows.get(f"{__name__}.Mark")
+    assert found is None or found.copied_objects < len(marks) / 10
 
 
 def test_no_collection_touches_what_is_frozen() -> None:
