@@ -46,12 +46,14 @@ class MemoryBudget:
         """Kill all processes in it at once. Returns whether that was possible: cgroup v2, Linux 5.14."""
         return False
 
-    def watch(self, pid: int, template: int | None = None) -> ResidentWatch | None:
+    def watch(
+        self, pid: int, template: int | None = None, *, is_new: bool = True
+    ) -> ResidentWatch | None:
         """A watch for the call in that process; None where the kernel keeps the limit.
 
-        To be made when the call begins. template: the process that it was cloned from, while that lives.
+        To be made before the call begins. The parameters are those of ResidentWatch.
         """
-        return ResidentWatch(pid, self.budget_bytes, template)
+        return ResidentWatch(pid, self.budget_bytes, template, is_new=is_new)
 
 
 class CgroupBudget(MemoryBudget):
@@ -121,7 +123,7 @@ class CgroupBudget(MemoryBudget):
             return False
         return True
 
-    def watch(self, pid: int, template: int | None = None) -> None:  # noqa: ARG002
+    def watch(self, *_: object, **__: object) -> None:
         return None
 
     def empty(self) -> bool:

@@ -17,6 +17,7 @@ from .._kernel.process_memory import (
 
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
+_SECONDS_FOR_A_BYTE = 15e-12  # that a close look takes, roughly
 
 
 class ResidentWatch:
@@ -30,10 +31,13 @@ class ResidentWatch:
     only a cgroup sees it.
     """
 
-    def __init__(self, pid: int, budget_bytes: int, template: int | None = None) -> None:
+    def __init__(
+        self, pid: int, budget_bytes: int, template: int | None = None, *, is_new: bool = True
+    ) -> None:
         """pid: of a child that is not reaped while this is used. template: what it was cloned from.
 
-        While the template lives, a page that the child alone maps is one that it has written to.
+        While the template lives, a page that the child alone maps is one that it has written to. is_new: it
+        has run no call before, so that all such pages may count, and need not be counted now.
         ProcessLookupError when there is no such child.
         """
         self.pid = pid
@@ -49,12 +53,13 @@ class ResidentWatch:
                     self._template = ResidentSize(template)
             self._base = self._resident.bytes()
             self._base_unbacked = _or_zero(unbacked_bytes, pid)
-            self._base_written = _or_zero(private_written_bytes, pid)
+            self._base_written = 0 if is_new else _or_zero(private_written_bytes, pid)
         except BaseException:
             self.close()
             raise
         self._others = self._copied = self._of_files = 0
-        self._next_close_look = time.monotonic()
+        pause = self._base * _SECONDS_FOR_A_BYTE / _SHARE_OF_TIME
+        self._next_close_look = time.monotonic() + pause
 
     def excess(self) -> int:
         """The bytes that the call has beyond what was resident at its start; 0 when it has ended."""

@@ -224,6 +224,19 @@ def test_copies_of_the_templates_pages(template: Template, is_known: bool) -> No
 
 
 @pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("is_new", [True, False])
+def test_copies_from_before(template: Template, is_new: bool) -> None:
+    """They count, but for those of an earlier call in the same process."""
+    template.ours.send(b"x")
+    assert template.ours.recv(1) == b"x"
+    watch = MemoryBudget(BUDGET).watch(template.call, template.pid, is_new=is_new)
+    assert watch is not None
+    watch._next_close_look = 0.0
+    assert watch.exceeds() is is_new
+    watch.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_the_end_of_the_template_is_no_excess(template: Template) -> None:
     """Pages of which the call has the only copy then were not made by the call."""
     with a_watch(template.call, template.pid) as watch:
