@@ -18,28 +18,29 @@ from .pickling import loaded, loaded_call, pickled_call
 # Kinds of messages to the child; those of outcomes are result_layout's.
 CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
-_ROUNDS = 3
+_ROUNDS = 2
 _LET_GO_MILLISECONDS = 1
 
 Plan = dict[str, Any]
 
 
-def warm_up(warm: Callable[[], object] | None, prepare: Callable[[], None]) -> None:
-    """Write to the pages that a call writes to, so that they are the clone's own already.
-
-    prepare: what serve() does before the first function, and back.
-    """
+def warm_up(warm: Callable[[], object] | None) -> None:
+    """Write to the pages that a call writes to, so that they are the clone's own already."""
     ours, theirs = channels()
     for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))) * _ROUNDS:
         send(ours, CALL, (b"", *pickled_call(fn, args)))
         message = receive(theirs)
         assert message is not None
-        _serve_one(theirs, message, prepare)
+        _serve_one(theirs, message, _prepare_nothing)
         receive(ours)
     ours.end()
     _await_end(theirs)
     if warm is not None:
         warm()
+
+
+def _prepare_nothing() -> None:
+    pass
 
 
 def _plain(*_: object) -> tuple[object, ...]:

@@ -186,7 +186,8 @@ class _Template:
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
         if making.spare:
-            warm_up(self._warm, self._try_interrupts)
+            self._try_interrupts()
+            warm_up(self._warm)
         if making.measured:
             send(channel, READY, (b"%d" % _private_bytes(),))
         self._yield_no_more()
@@ -201,10 +202,10 @@ class _Template:
 
     def _try_interrupts(self) -> None:
         """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 @lru_cache(16)
@@ -275,9 +276,12 @@ def _private_bytes() -> int:
     return sum(int(words[1]) << 10 for words in lines)
 
 
+_TO_END_WITH_PARENT = _core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)])
+
+
 def _die_with(parent: int) -> None:
     """Be killed when the caller's process ends."""
-    _core.do_steps(_core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)]))
+    _core.do_steps(_TO_END_WITH_PARENT)
     if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
         os._exit(1)
 
