@@ -60,6 +60,7 @@ if sys.platform == "linux":
         from . import observe as observe
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
+        from ._workers.executor import Executor
         from ._workers.template import Template
         from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
@@ -68,7 +69,8 @@ elif TYPE_CHECKING:
 
 __all__ = [
     "DEVNULL", "PIPE", "STDOUT", "CalledProcessError", "Child", "ChildDied", "CloneError",
-    "CloneFlag", "Command", "CompletedProcess", "DeadlineExceeded", "ExitStatus", "FunctionOptions",
+    "CloneFlag", "Command", "CompletedProcess", "DeadlineExceeded", "Executor", "ExitStatus",
+    "FunctionOptions",
     "Interrupted", "KeptGroupsWarning", "Losses", "Options", "Popen", "PreexecWarning", "Relation",
     "RemoteError", "ResultError", "SpawnError", "SubprocessError", "Subreaper", "Template",
     "TemplateError", "TemplateRestarted", "TimeoutExpired",
@@ -84,6 +86,7 @@ __version__ = "0.1.0"
 # Imported at first use, since they take long; aio needs anyio, an extra.
 _AT_FIRST_USE = {
     "Relation": ".observe",
+    "Executor": "._workers.executor",
     "Template": "._workers.template",
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",

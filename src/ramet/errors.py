@@ -197,7 +197,12 @@ class ChildDied(Exception):  # noqa: N818 - it says what happened
     """A child ended without a result; ``status``: how, ``pid``: which child.
 
     ``losses``: what was lost with a child in shared memory that ran its function; else None.
+    ``call``: of an executor's call, what was called; else empty. ``stack``: of an executor's call that was
+    killed at its deadline, the Python stack of its threads, as far as they told; else empty.
     """
+
+    call = ""
+    stack = ""
 
     def __init__(self, status: ExitStatus, pid: int, losses: Losses | None = None) -> None:
         super().__init__(status, pid, losses)
@@ -207,7 +212,9 @@ class ChildDied(Exception):  # noqa: N818 - it says what happened
 
     def __str__(self) -> str:
         losses = "" if self.losses is None else f"; {self.losses}"
-        return f"child {self.pid} ended without a result: {self.status}{losses}"
+        child = f"{self.call} in child {self.pid}" if self.call else f"child {self.pid}"
+        stack = f"\nwhere it was:\n{self.stack}" if self.stack else ""
+        return f"{child} ended without a result: {self.status}{losses}{stack}"
 
 
 class DeadlineExceeded(ChildDied, TimeoutError):  # noqa: N818 - its base's

@@ -55,6 +55,10 @@ class CallMemory:
             return True
         return False
 
+    def kill(self) -> bool:
+        """Kill all that is in its cgroup. Returns whether that was possible."""
+        return self._budget.kill()
+
     def was_exceeded(self) -> bool:
         """Whether the child, or a process of its, was killed for want of memory."""
         return self._has_exceeded or self._budget.has_killed()

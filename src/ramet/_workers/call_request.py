@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from .._kernel.clone_args import cgroup_descriptor, checked_pids
@@ -33,14 +34,14 @@ class CallRequest:
     def __init__(
         self,
         *,
-        flags: int,
-        timeout: float | None,
-        name: str | None,
-        trusted: bool | None,
-        set_tid: Sequence[int] | None,
-        cgroup: int | HasFileno | str | os.PathLike[str] | None,
-        memory: CallMemory | None,
-        options: Mapping[str, Any],
+        flags: int = 0,
+        timeout: float | None = None,
+        name: str | None = None,
+        trusted: bool | None = None,
+        set_tid: Sequence[int] | None = None,
+        cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+        memory: CallMemory | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.flags = _checked_flags(flags)
         self.timeout = checked_timeout(timeout)
@@ -100,6 +101,16 @@ class CallRequest:
         """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""
         self.plan["entry"] = True
         self.descriptors.append(entry)
+
+    def answer_stacks_by(self, stack_file: int) -> None:
+        """The child writes its Python stack there when it is asked for it."""
+        self.plan["stack"] = True
+        self.descriptors.append(stack_file)
+
+    def write_to(self, stdout: int, stderr: int) -> None:
+        """The child's standard output and error are these."""
+        self.plan["outputs"] = True
+        self.descriptors += [stdout, stderr]
 
     def packed(
         self, changes: Mapping[str, Any], files: Sequence[int]

@@ -5,6 +5,7 @@ from _thread import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import Channel
+from .._kernel import procfs
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
@@ -159,6 +160,25 @@ class CalledChild(Child[T_co]):
     def _end_channel(self) -> None:
         if self._maker == os.getpid():
             self._channel.end()
+
+    @property
+    def live_channel(self) -> Channel:
+        """The channel, for another call; the library's own."""
+        return self._channel
+
+    def kill_cgroup(self) -> bool:
+        """Kill all that is in the cgroup of its budget. Returns whether that was possible."""
+        if self._memory is None or not self._memory.kill():
+            return False
+        self._killed = True
+        return True
+
+    def has_children(self) -> bool:
+        """Whether a process that it has started is there, as far as /proc shows its children."""
+        try:
+            return bool(procfs.children(self.pid))
+        except OSError:
+            return False
 
     def kill_all(self) -> None:
         """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""

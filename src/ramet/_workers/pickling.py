@@ -6,10 +6,12 @@ Plain pickle names functions and classes. What is defined in ``__main__`` has an
 whose main module is its own: so what names it is pickled by value, as lambdas and closures are.
 """
 
+import functools
 import pickle
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 from .._core import named_call, plain_value
@@ -44,13 +46,28 @@ def pickled(value: object) -> tuple[Any, ...]:
     return (data, *_raw(buffers))
 
 
+@functools.cache
 def _by_value() -> Callable[..., bytes] | None:
     """cloudpickle.dumps(); None where it is not installed."""
     try:
-        from cloudpickle import dumps
+        from cloudpickle import Pickler
     except ImportError:
         return None
-    return dumps  # type: ignore[no-any-return, unused-ignore]
+
+    class ByValue(Pickler):  # type: ignore[misc]
+        # cloudpickle would send what is in a file instead of the file.
+        dispatch_table = {  # noqa: RUF012
+            kind: reduce
+            for kind, reduce in Pickler.dispatch_table.items()
+            if kind is not TextIOWrapper
+        }
+
+    def dumps(value: object, protocol: int, keep: Callable[[Any], object]) -> bytes:
+        stream = BytesIO()
+        ByValue(stream, protocol, buffer_callback=keep).dump(value)
+        return stream.getvalue()
+
+    return dumps
 
 
 def _raw(buffers: Sequence[pickle.PickleBuffer]) -> list[memoryview]:

@@ -3,11 +3,12 @@
 import os
 import select
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from .. import _core
+from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
 from . import outcome
 from .call_options import FailedSetup, carry_out
@@ -108,26 +109,51 @@ def _plan(text: Any) -> Plan:
 
 
 def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
-    """Become what the caller asks for: state first, then limits, then the options."""
+    """Become what the caller asks for: first its limits, then where it is, then the options."""
     if not plan:
         return
     taken = iter(descriptors)
-    if "entry" in plan:
-        entry = next(taken)
-        os.write(entry, b"0")
-        os.close(entry)
-    if "data_limit" in plan:
-        limit_data(plan["data_limit"])
-    if "caller" in plan:
-        changes = plan["caller"]
-        apply(changes, [next(taken) for _ in changes.get("files", ())])
-    if "options" in plan:
-        carry_out(plan["options"], list(taken))
-    if "name" in plan:
-        with open("/proc/thread-self/comm", "wb") as comm:
-            comm.write(os.fsencode(plan["name"]))
+    for name, act in _ACTS.items():
+        if name in plan:
+            act(plan[name], taken)
     if plan.get("stopped"):
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _enter_cgroup(_: object, taken: Iterator[int]) -> None:
+    entry = next(taken)
+    os.write(entry, b"0")
+    os.close(entry)
+
+
+def _write_outputs(_: object, taken: Iterator[int]) -> None:
+    for number in (1, 2):
+        output = next(taken)
+        os.dup2(output, number)
+        os.close(output)
+
+
+def _take_name(name: str, _: Iterator[int]) -> None:
+    with open("/proc/thread-self/comm", "wb") as comm:
+        comm.write(os.fsencode(name))
+
+
+def _limit_data(budget: int, _: Iterator[int]) -> None:
+    limit_data(budget)
+
+
+# By the name in the plan, in the order of the descriptors that go with each.
+_ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
+    "entry": _enter_cgroup,
+    "stack": lambda _, taken: answer_stack_requests(next(taken)),
+    "outputs": _write_outputs,
+    "data_limit": _limit_data,
+    "caller": lambda changes, taken: apply(
+        changes, [next(taken) for _ in changes.get("files", ())]
+    ),
+    "options": lambda options, taken: carry_out(options, list(taken)),
+    "name": _take_name,
+}
 
 
 def _unreadable(error: Exception) -> str:

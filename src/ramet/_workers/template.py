@@ -206,8 +206,8 @@ class Template:
             return self.call(AS_IT_IS, fn, args)
         if memory is not None and cgroup is not None:
             raise ValueError("invalid memory with cgroup: expected one of them, got both")
-        request = CallRequest(
-            memory=None if memory is None else self._memories.take(memory),
+        request = self.request(
+            memory=memory,
             flags=flags,
             timeout=timeout,
             name=name,
@@ -216,15 +216,28 @@ class Template:
             cgroup=cgroup,
             options=options,
         )
-        return self.call(request, fn, args)
+        return self.begin(request, fn, pickled_call(fn, args))
 
-    def call(
-        self, request: CallRequest, fn: Callable[..., T], args: tuple[Any, ...]
+    def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
+        """What a call asks for, checked; the library's own."""
+        budget = None if memory is None else self._memories.take(memory)
+        try:
+            return CallRequest(memory=budget, **asked)
+        except BaseException:
+            if budget is not None:
+                budget.end()
+            raise
+
+    def has_spare(self) -> bool:
+        """Whether a child waits for a call, or is being made; the library's own."""
+        return self._link.spares > 0
+
+    def begin(
+        self, request: CallRequest, fn: Callable[..., T], call: tuple[Any, ...]
     ) -> CalledChild[T]:
-        """clone(), for a request that has been checked; the library's own."""
+        """clone(), for a request that has been checked, and a pickled call; the library's own."""
         self._reap()
         try:
-            call = pickled_call(fn, args)
             self._require_open()
             plain = request.ends_plainly and not self._ends_trees
             child = new_child(CalledChild, fn, request.flags, plain)
@@ -347,9 +360,15 @@ class Template:
 
 
 class TreeTemplate(Template):
-    """A template each of whose calls ends with all that it started, where it can make pid namespaces."""
+    """An executor's: each call ends with all that it started, where it can make pid namespaces.
+
+    The executor reaps the children.
+    """
 
     _ends_trees = True
+
+    def _call_ended(self, child: CalledChild[Any]) -> None:  # noqa: ARG002
+        self._refill()
 
 
 def _close_all(links: list[Link]) -> None:

@@ -1,0 +1,44 @@
+"""The future of a call: a running one can be cancelled, which kills its processes."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures._base import CANCELLED, RUNNING
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class CallFuture(Future[T]):
+    """A Future whose call runs in a process of its own.
+
+    ``stdout``, ``stderr``: what the call wrote there, as text, with capture_output=True; else None.
+    ``tree_ended_by``: how the processes that the call left were ended: "pid namespace", which none can
+    escape, "cgroup", or "walk", which finds those that are still below the call's process; None before.
+    """
+
+    stdout: str | None = None
+    stderr: str | None = None
+    tree_ended_by: str | None = None
+    _kill: Callable[["CallFuture[Any]"], None] | None = None
+
+    def cancel(self) -> bool:
+        """Cancel the call. One that runs is killed, with all processes that it started.
+
+        Returns False when it is done already.
+        """
+        if super().cancel():
+            return True
+        with self._condition:
+            if self._state != RUNNING:
+                return False
+            self._state = CANCELLED
+            self._condition.notify_all()
+        if self._kill is not None:
+            self._kill(self)
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+        self.set_running_or_notify_cancel()
+        return True
+
+    def kill_by(self, kill: Callable[["CallFuture[Any]"], None]) -> None:
+        """What ends the running call; the library's own."""
+        self._kill = kill

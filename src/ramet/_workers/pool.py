@@ -1,0 +1,334 @@
+"""What runs an executor's calls: which are pending and which run, and the thread that waits for them.
+
+A call is begun by the thread that submits it, if a process is at hand; else by the pool's thread, when one
+is free. That thread waits for outcomes, ends and deadlines.
+"""
+
+import heapq
+import itertools
+import os
+import select
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from .._process.result_channel import NOTHING, RAISED
+from ..errors import died
+from .template import Template
+from .worker import Call, Rules, Worker
+
+# How long the pool's thread waits for the end of what it has killed before it looks again.
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+class Counts(NamedTuple):
+    """How many calls of an executor are where: those that are done include failed and cancelled ones."""
+
+    submitted: int
+    pending: int
+    running: int
+    done: int
+    failed: int
+
+
+class Pool:
+    """Calls, and the processes that run them. The template ends with it if it is its own."""
+
+    def __init__(
+        self, template: Template, rules: Rules, progress: Callable[[Counts], object] | None
+    ) -> None:
+        self._template = template
+        self._rules = rules
+        self._progress = progress
+        self._maker = os.getpid()
+        self._lock = threading.Lock()
+        self._pending: deque[Call] = deque()
+        self._idle: list[Worker] = []
+        self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
+        self._active = 0  # calls that have left the pending ones, and are not done
+        self._numbers = itertools.count()
+        self._deadlines: list[tuple[float, int, Call]] = []
+        self._done = self._failed = self._submitted = 0
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
+        self._events = select.epoll()
+        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._events.register(self._wakes, select.EPOLLIN)
+        _pools.add(self)
+
+    # ---- from any thread
+
+    def submit(self, call: Call) -> None:
+        """Begin the call now or later. Raises RuntimeError when the pool has been shut down."""
+        if self._maker != os.getpid():
+            raise RuntimeError(
+                f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
+            )
+        with self._lock:
+            if self._is_closing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if _is_ending:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            self._start_thread()
+            call.number = next(self._numbers)
+            call.future.kill_by(lambda _: self._cancelled(call))
+            self._submitted += 1
+            self._pending.append(call)
+            is_next = len(self._pending) == 1 and self._active < self._rules.most
+        if is_next and (self._idle or self._template.has_spare()):
+            self._begin_next()
+        else:
+            self._wake()
+        self._tell()
+
+    def close(self, *, cancels: bool) -> None:
+        """Take no more calls. cancels: those that are pending as well."""
+        with self._lock:
+            self._is_closing = True
+            cancelled = list(self._pending) if cancels else []
+            if cancels:
+                self._pending.clear()
+            if self._thread is None:
+                self._start_thread()
+        for call in cancelled:
+            call.future.cancel()
+        self._wake()
+
+    def join(self) -> None:
+        """Wait until all calls are done, and all processes gone."""
+        thread = self._thread
+        if thread is not None and self._maker == os.getpid():
+            thread.join()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
+        with self._lock:
+            workers = [*self._workers.values(), *self._idle]
+        for worker in workers:
+            worker.signal(number)
+
+    def _cancelled(self, call: Call) -> None:
+        with self._lock:
+            if call in self._pending:
+                self._pending.remove(call)
+            worker = call.worker
+        if worker is not None:
+            worker.kill()
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # it has ended meanwhile
+            os.eventfd_write(self._wakes, 1)
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
+            self._thread.start()
+
+    # ---- beginning a call
+
+    def _begin_next(self) -> bool:
+        """Begin the next call, if there is one and a place for it. Returns whether one was taken."""
+        with self._lock:
+            if not self._pending or self._active >= self._rules.most:
+                return False
+            call = self._pending.popleft()
+            self._active += 1
+            worker = self._idle.pop() if self._idle else None
+        if not call.future.set_running_or_notify_cancel():
+            self._settled(failed=True)
+            if worker is not None:
+                self._idle.append(worker)
+            return True
+        try:
+            self._begin(call, worker)
+        except BaseException as error:
+            self._set_exception(call, error)
+            self._settled(failed=True)
+            if not isinstance(error, Exception):
+                raise
+        return True
+
+    def _begin(self, call: Call, worker: Worker | None) -> None:
+        parts = call.pickled(self._rules.initializer if worker is None else None)
+        if worker is None or not worker.send(parts, self._rules):
+            worker = Worker.begun(self._template, parts, self._rules, call.fn)
+        with self._lock:
+            worker.call, call.worker = call, worker
+            was_cancelled = call.future.cancelled()
+            if self._rules.timeout is not None:
+                call.deadline = time.monotonic() + self._rules.timeout
+                heapq.heappush(self._deadlines, (call.deadline, call.number, call))
+                is_first = self._deadlines[0][2] is call
+            else:
+                is_first = False
+        self._wait_for(worker, worker.channel)
+        if was_cancelled:
+            worker.kill()
+        if is_first and threading.current_thread() is not self._thread:
+            self._wake()
+
+    def _wait_for(self, worker: Worker, descriptor: int) -> None:
+        with self._lock:
+            self._workers[descriptor] = worker
+        self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+
+    # ---- the pool's thread
+
+    def _run(self) -> None:
+        try:
+            while not self._is_finished():
+                for descriptor, _ in self._events.poll(self._seconds()):
+                    if descriptor == self._wakes:
+                        with suppress(BlockingIOError):
+                            os.eventfd_read(self._wakes)
+                    else:
+                        self._look_at(descriptor)
+                self._look_at_deadlines()
+                while self._begin_next():
+                    pass
+        finally:
+            self._events.close()
+            os.close(self._wakes)
+            self._template.close()
+
+    def _is_finished(self) -> bool:
+        with self._lock:
+            if not self._is_closing or self._pending or self._active:
+                return False
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            self._end(worker)
+        return not self._workers
+
+    def _seconds(self) -> float | None:
+        with self._lock:
+            while self._deadlines and self._deadlines[0][2].is_done:
+                heapq.heappop(self._deadlines)
+            if not self._deadlines:
+                return None
+            return max(0.0, self._deadlines[0][0] - time.monotonic())
+
+    def _look_at_deadlines(self) -> None:
+        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            with self._lock:
+                _, _, call = heapq.heappop(self._deadlines)
+            if not call.is_done and call.worker is not None:
+                call.worker.expire()
+
+    def _look_at(self, descriptor: int) -> None:
+        worker = self._workers[descriptor]
+        if descriptor != worker.channel:
+            self._reap(worker, descriptor)
+            return
+        outcome = worker.child.next_outcome()
+        if outcome is None:
+            return
+        self._forget(descriptor)
+        kind, value = outcome
+        if kind == NOTHING:
+            self._end(worker)
+        else:
+            self._answered(worker, kind == RAISED, value)
+
+    def _forget(self, descriptor: int) -> None:
+        self._events.unregister(descriptor)
+        with self._lock:
+            del self._workers[descriptor]
+
+    def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
+        call = worker.take_call(self._rules)
+        self._count(failed=raised)
+        if raised:
+            self._set_exception(call, value)
+        else:
+            with suppress(InvalidStateError):  # it was cancelled
+                call.future.set_result(value)
+        if worker.served < self._rules.reuse and not call.future.cancelled():
+            with self._lock:
+                self._idle.append(worker)
+        else:
+            self._end(worker)
+        self._tell()
+
+    def _end(self, worker: Worker) -> None:
+        """Let the process end, with all that it has started; it is reaped when it has."""
+        worker.end_tree()
+        pidfd = worker.child.pidfd
+        if pidfd is None:  # reaped by others
+            self._conclude(worker)
+        else:
+            self._wait_for(worker, pidfd)
+
+    def _reap(self, worker: Worker, descriptor: int) -> None:
+        self._forget(descriptor)
+        self._conclude(worker)
+
+    def _conclude(self, worker: Worker) -> None:
+        status = worker.conclude()
+        if worker.call is None:
+            return
+        call = worker.take_call(self._rules)
+        self._count(failed=True)
+        if call.reason and status.code is None:
+            status = status.because(call.reason)
+        error = died(status, worker.child.pid, None)
+        error.call, error.stack = str(call), call.stack
+        self._set_exception(call, error)
+        self._tell()
+
+    @staticmethod
+    def _set_exception(call: Call, error: BaseException) -> None:
+        call.is_done = True
+        with suppress(InvalidStateError):  # it was cancelled
+            call.future.set_exception(error)
+
+    def _settled(self, *, failed: bool) -> None:
+        self._count(failed=failed)
+        self._wake()
+
+    def _count(self, *, failed: bool) -> None:
+        with self._lock:
+            self._active -= 1
+            self._done += 1
+            self._failed += failed
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        with self._lock:
+            counts = Counts(
+                self._submitted, len(self._pending), self._active, self._done, self._failed
+            )
+        self._progress(counts)
+
+
+# ---- the end of the interpreter
+
+_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+_is_ending = False
+
+
+def _end_all() -> None:
+    """Like concurrent.futures: what was submitted is done first. An interrupt ends that, and all calls."""
+    global _is_ending
+    _is_ending = True
+    pools = list(_pools)
+    try:
+        for pool in pools:
+            pool.close(cancels=False)
+        for pool in pools:
+            pool.join()
+    except KeyboardInterrupt:
+        for pool in pools:
+            pool.close(cancels=True)
+            pool.signal(9)
+        raise
+
+
+threading._register_atexit(_end_all)  # type: ignore[attr-defined]

@@ -1,0 +1,222 @@
+"""A call, and the process that runs it: from a pool's side."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
+
+from .._limits.python_stack import asked_stack, stack_file
+from .._process.unreaped import reap_ended
+from ..exit_status import ExitStatus
+from .call_future import CallFuture
+from .call_request import CallRequest
+from .called_child import CalledChild
+from .messages import send
+from .pickling import pickled_call
+from .serving import CALL
+from .template import Template
+
+_STACK_SECONDS = 0.2
+_TREE_SECONDS = 5.0
+_NO_DESCRIPTOR = -1
+
+
+class Rules(NamedTuple):
+    """What holds for each call of a pool.
+
+    most: calls at once. timeout: in seconds, of a call. reuse: calls in one process. memory: in bytes, or
+    as text. captures: whether the output of a call is kept. options: of each process. initializer: called
+    first in each, with its arguments.
+    """
+
+    most: int
+    timeout: float | None = None
+    reuse: int = 1
+    memory: int | str | None = None
+    captures: bool = False
+    options: dict[str, Any] | None = None
+    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
+
+
+class Call:
+    """A call, from its submission to the end of its process."""
+
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.future: CallFuture[Any] = CallFuture()
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.number = 0
+        self.worker: Worker | None = None
+        self.deadline: float | None = None
+        self.is_done = False
+        self.reason = ""  # why it was killed
+        self.stack = ""  # where it was when it was killed
+
+    def pickled(
+        self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None
+    ) -> tuple[Any, ...]:
+        """The call for its process, with an initializer for one that has none yet."""
+        if initializer is None and not self.kwargs:
+            return pickled_call(self.fn, self.args)
+        return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
+
+    def __str__(self) -> str:
+        from reprlib import repr as shortened
+
+        name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
+        named = [f"{name}={shortened(value)}" for name, value in self.kwargs.items()]
+        return f"{name}({', '.join([*map(shortened, self.args), *named])})"
+
+
+def _call_fully(
+    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    if initializer is not None:
+        prepare, arguments = initializer
+        prepare(*arguments)
+    return fn(*args, **kwargs)
+
+
+class Worker:
+    """A process that runs calls, one after the other."""
+
+    def __init__(self, child: CalledChild[Any]) -> None:
+        channel = child.channel
+        assert channel is not None
+        self.child = child
+        self.channel = channel.fileno()
+        self.served = 0
+        self.call: Call | None = None
+        self._stack_file = _NO_DESCRIPTOR
+        self._outputs: tuple[int, ...] = ()
+        self._tree_ended_by = ""
+
+    @classmethod
+    def begun(
+        cls, template: Template, call: tuple[Any, ...], rules: Rules, fn: Callable[..., Any]
+    ) -> Self:
+        """A new process that begins with this call."""
+        files, outputs = _NO_DESCRIPTOR, _outputs(rules)
+        try:
+            request = template.request(memory=rules.memory, options=rules.options or {})
+            if rules.timeout is not None:
+                files = stack_file()
+                request.answer_stacks_by(files)
+            _complete(request, rules, outputs)
+            worker = cls(template.begin(request, fn, call))
+        except BaseException:
+            for descriptor in (*outputs, *([files] if files >= 0 else [])):
+                os.close(descriptor)
+            raise
+        worker._stack_file, worker._outputs = files, outputs
+        return worker
+
+    def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
+        """Let it run another call. Returns whether it was there to take it."""
+        outputs = _outputs(rules)
+        request = CallRequest()
+        _complete(request, rules, outputs)
+        try:
+            plan, descriptors = request.packed({}, ())
+            send(self.child.live_channel, CALL, (plan, *call), descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            for descriptor in outputs:
+                os.close(descriptor)
+            return False
+        self._outputs = outputs
+        return True
+
+    def take_call(self, rules: Rules) -> Call:
+        """The call, which is over; what it wrote is its future's."""
+        call, self.call = self.call, None
+        assert call is not None
+        call.is_done = True
+        self.served += 1
+        future = call.future
+        future.tree_ended_by = self._tree_ended_by or (
+            "pid namespace" if self.child.has_namespace else "walk"
+        )
+        if rules.captures:
+            future.stdout, future.stderr = map(_read_and_close, self._outputs)
+            self._outputs = ()
+        call.worker = None
+        return call
+
+    def expire(self) -> None:
+        """The deadline of its call has come: note where it is, and kill it and what it has started."""
+        call, pidfd = self.call, self.child.pidfd
+        if call is None:
+            return
+        call.reason = "deadline"
+        if pidfd is not None:
+            call.stack = asked_stack(pidfd, self._stack_file, _STACK_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it and all that it has started."""
+        self._end_tree(kills=True)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; SIGKILL is for all that it has started, too."""
+        if number == signal.SIGKILL:
+            self.kill()
+        else:
+            self.child.send_signal(number)
+
+    def end_tree(self) -> None:
+        """Its last call is over: end it and all that it has started."""
+        self._end_tree(kills=False)
+        self.child.let_go()
+
+    def _end_tree(self, *, kills: bool) -> None:
+        child = self.child
+        if child.has_namespace:
+            self._tree_ended_by = "pid namespace"
+            child.kill_all()
+        elif child.kill_cgroup():
+            self._tree_ended_by = "cgroup"
+        else:
+            self._tree_ended_by = "walk"
+            if kills or child.has_children():
+                with suppress(TimeoutError, PermissionError, ProcessLookupError):
+                    child.kill_tree(_TREE_SECONDS)
+                child.kill()
+
+    def conclude(self) -> ExitStatus:
+        """It has ended: reap it."""
+        status = self.child.wait()
+        if self._stack_file >= 0:
+            os.close(self._stack_file)
+        if self.call is None:
+            for descriptor in self._outputs:
+                os.close(descriptor)
+        reap_ended()
+        return status
+
+
+def _complete(request: CallRequest, rules: Rules, outputs: tuple[int, ...]) -> None:
+    request.plan["last"] = rules.reuse == 1
+    if outputs:
+        request.write_to(*outputs)
+
+
+def _outputs(rules: Rules) -> tuple[int, ...]:
+    """Files in memory for what a call writes."""
+    if not rules.captures:
+        return ()
+    return os.memfd_create("ramet-stdout", os.MFD_CLOEXEC), os.memfd_create(
+        "ramet-stderr", os.MFD_CLOEXEC
+    )
+
+
+def _read_and_close(descriptor: int) -> str:
+    try:
+        written = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
+    return written.decode(errors="replace")

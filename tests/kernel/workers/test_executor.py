@@ -1,0 +1,87 @@
+"""Executors: every call in a process of its own."""
+
+import os
+import signal
+import time
+from concurrent.futures import wait
+
+import pytest
+
+from ramet import ChildDied, DeadlineExceeded, Executor, ResultError
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def test_each_call_has_a_process_of_its_own() -> None:
+    """Their pids differ as their parent sees them, and all results arrive."""
+    with Executor(2) as executor:
+        futures = [executor.submit(divmod, number, 3) for number in range(20)]
+        assert [future.result() for future in futures] == [divmod(n, 3) for n in range(20)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
+def test_a_death_costs_its_own_future_alone(number: int) -> None:
+    """The exception names the signal and the call; the other calls have their results."""
+    with Executor(2) as executor:
+        others = [executor.submit(abs, -n) for n in range(4)]
+        dead = executor.submit(signal.raise_signal, number)
+        others += [executor.submit(abs, -n) for n in range(4)]
+        error = dead.exception()
+        assert isinstance(error, ChildDied)
+        assert error.status.signal == number
+        assert "raise_signal" in error.call
+        assert [future.result() for future in others] == [*range(4), *range(4)]
+
+
+def test_a_call_ends_at_its_deadline() -> None:
+    """Its exception has the stack where it stood."""
+    with Executor(1, timeout=0.2) as executor:
+        error = executor.submit(time.sleep, 60).exception()
+        assert isinstance(error, DeadlineExceeded)
+        assert error.status.reason == "deadline"
+        assert "serving.py" in error.stack
+        assert executor.submit(abs, -1).result() == 1
+
+
+def test_a_running_call_can_be_cancelled() -> None:
+    """Its future is cancelled at once, and the next call runs."""
+    with Executor(1) as executor:
+        future = executor.submit(time.sleep, 60)
+        while not future.running():
+            os.sched_yield()
+        assert future.cancel()
+        assert future.cancelled()
+        wait([future])
+        assert executor.submit(abs, -1).result() == 1
+
+
+def test_what_cannot_be_sent_is_one_clear_error() -> None:
+    """An argument that cannot be pickled, and a result."""
+    with Executor(1) as executor, open(os.devnull, encoding="utf-8") as file:
+        with pytest.raises(TypeError, match="argument 0"):
+            executor.submit(str, file).result()
+        with pytest.raises(ResultError, match="cannot be sent"):
+            executor.submit(open, os.devnull).result()
+
+
+def test_output_is_the_futures_when_it_is_captured() -> None:
+    """Standard output and error, each by itself."""
+    with Executor(1, capture_output=True) as executor:
+        future = executor.submit(print, "said")
+        future.result()
+        assert (future.stdout, future.stderr) == ("said\n", "")
+
+
+def test_a_process_serves_several_calls_when_asked() -> None:
+    """With reuse=3 the pid changes after each third call."""
+    with Executor(1, reuse=3) as executor:
+        pids = [executor.submit(os.stat, "/proc/self").result().st_ino for _ in range(6)]
+        assert len(set(pids[:3])) == len(set(pids[3:])) == 1
+
+
+@pytest.mark.parametrize(("chunksize", "buffersize"), [(1, None), (3, None), (1, 2), (2, 1)])
+def test_map_gives_results_in_their_order(chunksize: int, buffersize: int | None) -> None:
+    """With chunks, and with a buffer."""
+    with Executor(2) as executor:
+        found = executor.map(pow, range(7), [2] * 7, chunksize=chunksize, buffersize=buffersize)
+        assert list(found) == [n * n for n in range(7)]
