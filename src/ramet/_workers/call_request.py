@@ -62,7 +62,7 @@ class CallRequest:
             self.plan["stopped"] = True
         if options:
             self._options = SentOptions(options)
-        self.memory = memory
+        self._memory = memory
         if cgroup is not None:
             self._enter(cgroup)
         elif memory is not None and memory.entry is not None:
@@ -126,8 +126,15 @@ class CallRequest:
             descriptors += self._options.descriptors
         return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
 
+    def take_memory(self) -> CallMemory | None:
+        """The budget, which is the child's from here on."""
+        memory, self._memory = self._memory, None
+        return memory
+
     def close(self) -> None:
-        """Close what was opened for it."""
+        """Close what was opened for it, and give back a budget that was not taken."""
+        if self._memory is not None:
+            self._memory.end()
         self._held.close()
         if self._options is not None:
             self._options.close()

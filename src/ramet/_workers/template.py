@@ -203,9 +203,10 @@ class Template:
             and cgroup is None
             and memory is None
         ):
-            return self.call(AS_IT_IS, fn, args)
+            return self.begin(AS_IT_IS, fn, pickled_call(fn, args))
         if memory is not None and cgroup is not None:
             raise ValueError("invalid memory with cgroup: expected one of them, got both")
+        call = pickled_call(fn, args)
         request = self.request(
             memory=memory,
             flags=flags,
@@ -216,7 +217,7 @@ class Template:
             cgroup=cgroup,
             options=options,
         )
-        return self.begin(request, fn, pickled_call(fn, args))
+        return self.begin(request, fn, call)
 
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
@@ -251,8 +252,9 @@ class Template:
         plan, descriptors = request.packed(*self._caller_state.changes())
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
-        if request.memory is not None:
-            child.limit_memory(request.memory)
+        memory = request.take_memory()
+        if memory is not None:
+            child.limit_memory(memory)
         # The one that was just taken is asked for when the call is over: until then both want a processor.
         self._refill(but=1)
         if deadline_thread is not None:
