@@ -78,7 +78,7 @@ class CallRequest:
     @property
     def ends_plainly(self) -> bool:
         """Whether waitid(2) tells all about the end of its child."""
-        return self.timeout is None and self.memory is None and self.initial_cgroup is None
+        return self.timeout is None and self._memory is None and self.initial_cgroup is None
 
     @property
     def clone_flags(self) -> int:

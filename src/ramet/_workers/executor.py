@@ -159,10 +159,9 @@ class Executor(AnyExecutor):
         def results() -> Iterator[Any]:
             try:
                 while futures:
-                    result = futures[0].result(seconds_until(deadline))
-                    futures.popleft()
+                    futures[0].exception(seconds_until(deadline))
                     futures.extend(begin() for begin in itertools.islice(calls, 1))
-                    yield result
+                    yield futures.popleft().result()  # nothing here refers to it meanwhile
             finally:
                 for future in futures:
                     future.cancel()

@@ -6,6 +6,7 @@ rights. The outcome of any other child is read as data, which can run no code.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .. import _core
@@ -42,6 +43,7 @@ class _Rights:
 
 rights = _Rights()
 
+_OF_LOADING = (Exception, SystemExit)  # what code that a pickle runs may raise
 _HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
 
 # ---- in the child
@@ -147,7 +149,7 @@ class Reader:
             )
         try:
             return False, loaded(parts)
-        except Exception as error:
+        except _OF_LOADING as error:
             return True, ResultError(f"the result cannot be read: {in_words(error)}")
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
@@ -158,10 +160,11 @@ class Reader:
             if not why:
                 try:
                     error: BaseException = loaded(parts[1:])
-                    error.__cause__ = RemoteTraceback(text)
-                except Exception as unreadable:
+                except _OF_LOADING as unreadable:
                     why = f"the exception itself cannot be read: {in_words(unreadable)}"
                 else:
+                    with suppress(Exception):  # a frozen dataclass has no room for it
+                        error.__cause__ = RemoteTraceback(text)
                     return True, error
         described_error = RemoteError(printable(name), printable(message), why)
         described_error.__cause__ = RemoteTraceback(printable(text))

@@ -22,8 +22,8 @@ from ..errors import died
 from .template import Template
 from .worker import Call, Rules, Worker
 
-# How long the pool's thread waits for the end of what it has killed before it looks again.
-_LOOK_AGAIN_SECONDS = 0.1
+# How long a process may take to end that has closed its channel.
+_END_SECONDS = 2.0
 
 
 class Counts(NamedTuple):
@@ -50,6 +50,7 @@ class Pool:
         self._pending: deque[Call] = deque()
         self._idle: list[Worker] = []
         self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
+        self._ending: list[Worker] = []  # by themselves
         self._active = 0  # calls that have left the pending ones, and are not done
         self._numbers = itertools.count()
         self._deadlines: list[tuple[float, int, Call]] = []
@@ -183,19 +184,41 @@ class Pool:
     def _run(self) -> None:
         try:
             while not self._is_finished():
-                for descriptor, _ in self._events.poll(self._seconds()):
-                    if descriptor == self._wakes:
-                        with suppress(BlockingIOError):
-                            os.eventfd_read(self._wakes)
-                    else:
-                        self._look_at(descriptor)
-                self._look_at_deadlines()
-                while self._begin_next():
-                    pass
+                self._run_once()
+        except BaseException as error:
+            self._give_up(error)
+            raise
         finally:
             self._events.close()
             os.close(self._wakes)
             self._template.close()
+
+    def _run_once(self) -> None:
+        for descriptor, _ in self._events.poll(self._seconds()):
+            if descriptor == self._wakes:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._wakes)
+            else:
+                self._look_at(descriptor)
+        self._look_at_deadlines()
+        while self._begin_next():
+            pass
+
+    def _give_up(self, error: BaseException) -> None:
+        """Leave no future without an outcome, and no process."""
+        with self._lock:
+            self._is_closing = True
+            pending, workers = list(self._pending), [*self._workers.values(), *self._idle]
+            self._pending.clear()
+        calls = [*pending, *(worker.call for worker in workers if worker.call is not None)]
+        for worker in workers:
+            worker.kill()
+            worker.conclude()
+        for call in calls:
+            failure = RuntimeError("the executor's thread has ended")
+            failure.__cause__ = error
+            call.future.set_running_or_notify_cancel()
+            self._set_exception(call, failure)
 
     def _is_finished(self) -> bool:
         with self._lock:
@@ -210,9 +233,9 @@ class Pool:
         with self._lock:
             while self._deadlines and self._deadlines[0][2].is_done:
                 heapq.heappop(self._deadlines)
-            if not self._deadlines:
-                return None
-            return max(0.0, self._deadlines[0][0] - time.monotonic())
+            nexts = [one.must_end_by for one in self._ending]
+            nexts += [self._deadlines[0][0]] if self._deadlines else []
+        return max(0.0, min(nexts) - time.monotonic()) if nexts else None
 
     def _look_at_deadlines(self) -> None:
         while self._deadlines and self._deadlines[0][0] <= time.monotonic():
@@ -220,6 +243,10 @@ class Pool:
                 _, _, call = heapq.heappop(self._deadlines)
             if not call.is_done and call.worker is not None:
                 call.worker.expire()
+        now = time.monotonic()
+        for worker in [one for one in self._ending if one.must_end_by <= now]:
+            self._ending.remove(worker)
+            worker.kill()
 
     def _look_at(self, descriptor: int) -> None:
         worker = self._workers[descriptor]
@@ -232,7 +259,7 @@ class Pool:
         self._forget(descriptor)
         kind, value = outcome
         if kind == NOTHING:
-            self._end(worker)
+            self._await_end(worker)
         else:
             self._answered(worker, kind == RAISED, value)
 
@@ -256,9 +283,18 @@ class Pool:
             self._end(worker)
         self._tell()
 
+    def _await_end(self, worker: Worker) -> None:
+        """It says nothing any more: it is about to end, and its exit status tells how."""
+        worker.must_end_by = time.monotonic() + _END_SECONDS
+        self._ending.append(worker)
+        self._reap_later(worker)
+
     def _end(self, worker: Worker) -> None:
         """Let the process end, with all that it has started; it is reaped when it has."""
         worker.end_tree()
+        self._reap_later(worker)
+
+    def _reap_later(self, worker: Worker) -> None:
         pidfd = worker.child.pidfd
         if pidfd is None:  # reaped by others
             self._conclude(worker)
@@ -270,6 +306,8 @@ class Pool:
         self._conclude(worker)
 
     def _conclude(self, worker: Worker) -> None:
+        if worker in self._ending:
+            self._ending.remove(worker)
         status = worker.conclude()
         if worker.call is None:
             return

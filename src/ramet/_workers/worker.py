@@ -95,6 +95,7 @@ class Worker:
         self._stack_file = _NO_DESCRIPTOR
         self._outputs: tuple[int, ...] = ()
         self._tree_ended_by = ""
+        self.must_end_by = 0.0  # in seconds of time.monotonic()
 
     @classmethod
     def begun(
