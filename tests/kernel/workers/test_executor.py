@@ -34,7 +34,7 @@ def test_a_death_costs_its_own_future_alone(number: int) -> None:
 
 def test_a_call_ends_at_its_deadline() -> None:
     """Its exception has the stack where it stood."""
-    with Executor(1, timeout=0.2) as executor:
+    with Executor(1, timeout=1.0) as executor:
         error = executor.submit(signal.pause).exception()
         assert isinstance(error, DeadlineExceeded)
         assert error.status.reason == "deadline"
