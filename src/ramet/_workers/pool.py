@@ -258,8 +258,8 @@ class Pool:
             return
         self._forget(descriptor)
         kind, value = outcome
-        if kind == NOTHING:
-            self._await_end(worker)
+        if kind == NOTHING or (worker.call is not None and worker.call.reason):
+            self._await_end(worker)  # what a call sends that is being killed comes too late
         else:
             self._answered(worker, kind == RAISED, value)
 
