@@ -13,7 +13,7 @@ _PRIVATE = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")
 _PRIVATE_DIRTY = (b"Private_Dirty:", b"Private_Hugetlb:")
 
 
-def private_bytes(pid: int) -> int:
+def private_bytes(pid: int | str = "self") -> int:
     """What the end of a process would give back: its pages that no other process maps, and its page tables.
 
     A copied child shares with its parent all pages that neither has written to since; this is what it has
@@ -25,7 +25,7 @@ def private_bytes(pid: int) -> int:
     return _rollup(pid, _PRIVATE) + page_table_bytes(pid)
 
 
-def page_table_bytes(pid: int) -> int:
+def page_table_bytes(pid: int | str = "self") -> int:
     """The page tables of a process: its own, and in no counter of its pages; 0 when it has ended.
 
     Source: proc_pid_status(5) VmPTE.
@@ -80,7 +80,7 @@ class ResidentSize:
             os.close(file)
 
 
-def _rollup(pid: int, names: Iterable[bytes]) -> int:
+def _rollup(pid: int | str, names: Iterable[bytes]) -> int:
     with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
         fields = (line.split() for line in file)
         return sum(int(words[1]) << 10 for words in fields if words[0] in names)

@@ -212,13 +212,15 @@ class MemoryLimits:
         return budget
 
     def give_back(self, budget: MemoryBudget) -> None:
-        """The call is over, and its processes are reaped: the next one may have it when it is empty."""
+        """The call is over, and its process is reaped: the next one may have it.
+
+        One that is not empty is removed, later where a process that the call has left is still in it.
+        """
         if not isinstance(budget, CgroupBudget) or self._maker != os.getpid():
             return
         if not self._is_closed and budget.empty():
             self._idle.append(budget)
         else:
-            budget.kill()
             budget.close()
 
     def close(self) -> None:
