@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 from .. import _core
 from .._kernel import clone_bits
 from .._kernel.clone_args import CloneArgs
+from .._kernel.process_memory import private_bytes
 from .._kernel.timeouts import pauses
 from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
@@ -189,7 +190,7 @@ class _Template:
             self._try_interrupts()
             warm_up(self._warm)
         if making.measured:
-            send(channel, READY, (b"%d" % _private_bytes(),))
+            send(channel, READY, (b"%d" % private_bytes(),))
         self._yield_no_more()
         return serve(channel, self._take_interrupts)
 
@@ -268,12 +269,6 @@ def _source_files() -> list[str]:
     """The files of the modules that are loaded, but for those of Python itself."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return sorted({file for file in files if isinstance(file, str)})
-
-
-def _private_bytes() -> int:
-    with open("/proc/self/smaps_rollup", encoding="ascii") as rollup:
-        lines = [line.split() for line in rollup if line.startswith("Private_")]
-    return sum(int(words[1]) << 10 for words in lines)
 
 
 _TO_END_WITH_PARENT = _core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)])
