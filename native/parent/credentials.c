@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "credentials.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "child.h"
+#include "epoch.h"
 
 #define FEW_GROUPS 256    /* as many as are hashed */
 #define LONGEST_LINK 64   /* cgroup:[4026531835] */
@@ -58,6 +60,8 @@ uint64_t ramet_credentials_now(void)
     sum = hash_number(sum, ramet_syscall3(__NR_getresgid, (long)&groups[0], (long)&groups[1], (long)&groups[2]));
     sum = hash(hash(sum, users, sizeof users), groups, sizeof groups);
     sum = hash_capabilities(hash_groups(sum));
+    sum = hash_number(sum, ramet_syscall1(__NR_setfsuid, -1)); /* changes nothing, and tells */
+    sum = hash_number(sum, ramet_syscall1(__NR_setfsgid, -1));
     sum = hash_number(sum, ramet_syscall5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
     return hash_number(sum, ramet_syscall1(__NR_prctl, PR_GET_SECCOMP));
 }
@@ -125,34 +129,77 @@ static bool is_same_line(const struct file_text *a, const struct file_text *b, c
     return strncmp(one, other, length) == 0;
 }
 
-static bool has_same_status(const char *task)
+/* How deep its pid namespace lies: of a child of this process, the same depth is the same namespace, since any other is below. */
+static int depth_of_pid_namespace(const struct file_text *status)
+{
+    const char *at = line_of(status, "\nNSpid:");
+    int depth = 0;
+    for (at = at == NULL ? "" : at + 1; *at != 0 && *at != '\n'; at++)
+        depth += *at == '\t';
+    return depth;
+}
+
+/* What the calling thread has, which is read again only when it may have gained a right. */
+struct ours {
+    uint64_t epoch; /* of the memory */
+    int thread;
+    uint64_t rights;
+    struct file_text status;
+    char user[LONGEST_LINK];
+    long user_length;
+};
+
+/*
+ * Between two changes of ramet_credentials_now() a thread can lose rights (a bounding set, a filter more, another
+ * user namespace) but gain none: a child with what it had then has no less than it has now.
+ */
+static void read_ours(struct ours *ours, int thread, uint64_t rights)
+{
+    read_file(&ours->status, "thread-self", "status");
+    ours->user_length = read_namespace("thread-self", "user", ours->user);
+    ours->epoch = ramet_epoch();
+    ours->thread = thread;
+    ours->rights = rights;
+}
+
+static bool is_whole(const struct file_text *status)
+{
+    return status->length > 0 && status->length < MOST_BYTES - 1 && line_of(status, "\nCapEff:") != NULL;
+}
+
+static bool has_same_status(const struct file_text *theirs, const struct file_text *ours, bool in_any_pid_namespace)
 {
     static const char *const lines[] = {
         "\nUid:",    "\nGid:",    "\nGroups:", "\nCapInh:",     "\nCapPrm:",  "\nCapEff:",
         "\nCapBnd:", "\nCapAmb:", "\nNoNewPrivs:", "\nSeccomp:", "\nSeccomp_filters:",
     };
-    struct file_text theirs, ours;
-    read_file(&theirs, task, "status");
-    read_file(&ours, "thread-self", "status");
-    bool same = theirs.length > 0 && theirs.length < MOST_BYTES - 1 && ours.length > 0 && ours.length < MOST_BYTES - 1 &&
-                line_of(&ours, "\nCapEff:") != NULL;
+    int depth = depth_of_pid_namespace(theirs);
+    bool same = is_whole(theirs) && is_whole(ours) && depth > 0 &&
+                (in_any_pid_namespace || depth == depth_of_pid_namespace(ours));
     for (size_t i = 0; same && i < sizeof lines / sizeof lines[0]; i++)
-        same = is_same_line(&theirs, &ours, lines[i]);
+        same = is_same_line(theirs, ours, lines[i]);
     return same;
 }
 
-static bool has_same_namespace(const char *task, const char *name)
+static bool has_same_user_namespace(const char *task, const struct ours *ours)
 {
-    char links[2][LONGEST_LINK];
-    long theirs = read_namespace(task, name, links[0]), ours = read_namespace("thread-self", name, links[1]);
-    return theirs > 0 && theirs == ours && memcmp(links[0], links[1], (size_t)ours) == 0;
+    char link[LONGEST_LINK];
+    long length = read_namespace(task, "user", link);
+    return length > 0 && length == ours->user_length && memcmp(link, ours->user, (size_t)length) == 0;
 }
 
+/* A thread may gain rights by another label. Where it has none (EINVAL), no security module gives labels, to no task. */
 static bool has_same_label(const char *task)
 {
+    static bool are_none;
     struct file_text theirs, ours;
-    read_file(&theirs, task, "attr/current");
+    if (are_none)
+        return true;
     read_file(&ours, "thread-self", "attr/current");
+    are_none = ours.length == -EINVAL;
+    if (are_none)
+        return true;
+    read_file(&theirs, task, "attr/current");
     return theirs.length == ours.length && strcmp(theirs.text, ours.text) == 0;
 }
 
@@ -177,10 +224,36 @@ static bool is_unreaped(int pid, int pidfd)
     return ramet_syscall5(__NR_waitid, P_PID, pid, (long)&info, options, 0) == 0 && info.si_pid == pid;
 }
 
+static bool are_the_same(const char *task, const struct file_text *status, const struct ours *ours, bool in_any_pid_namespace)
+{
+    return has_same_status(status, &ours->status, in_any_pid_namespace) && has_same_user_namespace(task, ours);
+}
+
+/* One task at a time has what was kept. */
+static struct ours kept;
+static int is_kept_in_use;
+
+/* Compared with what was kept; and with what is read now where that differs, or is not this thread's. */
+static bool are_ours(const char *task, bool in_any_pid_namespace)
+{
+    int thread = (int)ramet_syscall0(__NR_gettid);
+    uint64_t rights = ramet_credentials_now();
+    struct file_text status;
+    read_file(&status, task, "status");
+    bool known = kept.epoch == ramet_epoch() && kept.thread == thread && kept.rights == rights;
+    if (known && are_the_same(task, &status, &kept, in_any_pid_namespace))
+        return true;
+    read_ours(&kept, thread, rights);
+    return are_the_same(task, &status, &kept, in_any_pid_namespace);
+}
+
 bool ramet_credentials_are_ours(int pid, int pidfd, bool in_any_pid_namespace)
 {
     char task[16];
     snprintf(task, sizeof task, "%d", pid);
-    return has_same_status(task) && has_same_namespace(task, "user") &&
-           (in_any_pid_namespace || has_same_namespace(task, "pid")) && has_same_label(task) && has_not_executed(task) && is_unreaped(pid, pidfd);
+    if (__atomic_exchange_n(&is_kept_in_use, 1, __ATOMIC_ACQUIRE) != 0)
+        return false;
+    bool same = are_ours(task, in_any_pid_namespace);
+    __atomic_store_n(&is_kept_in_use, 0, __ATOMIC_RELEASE);
+    return same && has_same_label(task) && has_not_executed(task) && is_unreaped(pid, pidfd);
 }
