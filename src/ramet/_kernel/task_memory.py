@@ -25,7 +25,7 @@ _EXCLUSIVE, _FILE, _SWAPPED, _PRESENT = 1 << 0, 1 << 5, 1 << 6, 1 << 7
 _PAGEMAP_SCAN: Final = 0xC0606610
 _SCAN_ARGUMENT: Final = struct.Struct("=12Q")
 _WALK_END: Final = 4  # where the scan has come to, among the fields
-_IS_PRESENT, _IS_SWAPPED, _IS_ZERO = 1 << 3, 1 << 4, 1 << 5
+_IS_PRESENT, _IS_SWAPPED, _IS_ZERO, _IS_HUGE = 1 << 3, 1 << 4, 1 << 5, 1 << 6
 _REGION_FIELDS: Final = 3
 _REGIONS_AT_ONCE: Final = 512
 
@@ -38,7 +38,8 @@ class PageState(IntEnum):
 
     EXCLUSIVE: it is mapped once, by this task. COMMON: it is mapped more than once. FILE: it is a page of a
     file, or of memory that is shared on purpose; otherwise it is anonymous, as a private copy is of a
-    file's page, too.
+    file's page, too. HUGE: an anonymous page that is part of a huge one. Of these Linux says for all what
+    holds for the first: pagemap_pmd_range(), fs/proc/task_mmu.c.
     """
 
     ABSENT = 0
@@ -47,6 +48,8 @@ class PageState(IntEnum):
     EXCLUSIVE = 3
     FILE_COMMON = 4
     FILE_EXCLUSIVE = 5
+    HUGE_COMMON = 6
+    HUGE_EXCLUSIVE = 7
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class PageTable:
         """A PageState for each page from start to end; what is beyond the memory is ABSENT.
 
         The kernel's page of zeros, which untouched memory that was read shows, is ABSENT, too: it costs
-        nothing. Before Linux 6.7 it cannot be told from a common page.
+        nothing. Before Linux 6.7 it cannot be told from a common page, nor can a huge one.
         """
         entries = bytearray()
         count = (end - start) // PAGE_BYTES
@@ -133,10 +136,10 @@ class PageTable:
             entries += piece
         states = bytearray(entries[_HIGH_BYTE::_ENTRY].translate(_STATES).ljust(count, b"\0"))
         with suppress(OSError):  # Linux before 6.7
-            for first, last in self._scan(start, end, _IS_ZERO):
-                pages = (last - first) // PAGE_BYTES
-                place = (first - start) // PAGE_BYTES
-                states[place : place + pages] = bytes(pages)
+            for category, changed in ((_IS_ZERO, _ALL_ABSENT), (_IS_HUGE, _AS_HUGE)):
+                for first, last in self._scan(start, end, category):
+                    pages = slice((first - start) // PAGE_BYTES, (last - start) // PAGE_BYTES)
+                    states[pages] = states[pages].translate(changed)
         return bytes(states)
 
     def populated(self, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -180,3 +183,8 @@ def _state(bits: int) -> PageState:
 
 
 _STATES = bytes(_state(bits) for bits in range(1 << 8))
+_ALL_ABSENT = bytes(1 << 8)
+_AS_HUGE = bytes.maketrans(
+    bytes([PageState.COMMON, PageState.EXCLUSIVE]),
+    bytes([PageState.HUGE_COMMON, PageState.HUGE_EXCLUSIVE]),
+)

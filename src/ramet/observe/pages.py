@@ -58,22 +58,32 @@ def _kind(here: PageState, there: PageState) -> Kind:
     """What a page is by its state in the child and, at the same address, in the origin.
 
     An anonymous page that is mapped more than once in both is taken for the same one: it could be two only
-    if the child has a child, which shares it, and the origin another one.
+    if the child has a child, which shares it, and the origin another one. So is a page of which one side
+    says that it is common, and the other that it is of a huge page that may be exclusive.
     """
     match here:
         case PageState.ABSENT:
             return Kind.ABSENT
         case PageState.SWAPPED:
             return Kind.SWAPPED
-        case PageState.COMMON | PageState.FILE_COMMON:
-            return Kind.SHARED if there == here else Kind.COMMON
         case PageState.FILE_EXCLUSIVE:
             return Kind.FILES
-        case PageState.EXCLUSIVE:
-            if there == PageState.SWAPPED:  # it may be this one, in the swap cache
-                return Kind.SWAPPED
-            return Kind.NEW if there == PageState.ABSENT else Kind.COPIED
+        case PageState.FILE_COMMON:
+            return Kind.SHARED if there == here else Kind.COMMON
+        case PageState.COMMON | PageState.HUGE_COMMON:
+            return Kind.SHARED if there in _PERHAPS_COMMON else Kind.COMMON
+        case PageState.EXCLUSIVE | PageState.HUGE_EXCLUSIVE:
+            return _exclusive(here, there)
 
 
+def _exclusive(here: PageState, there: PageState) -> Kind:
+    if here == PageState.HUGE_EXCLUSIVE and there == PageState.COMMON:
+        return Kind.SHARED
+    if there == PageState.SWAPPED:  # it may be this one, in the swap cache
+        return Kind.SWAPPED
+    return Kind.NEW if there == PageState.ABSENT else Kind.COPIED
+
+
+_PERHAPS_COMMON = {PageState.COMMON, PageState.HUGE_COMMON, PageState.HUGE_EXCLUSIVE}
 _STATES = len(PageState)
 _KINDS = bytes(_kind(here, there) for there, here in product(PageState, repeat=2)).ljust(256, b"\0")

@@ -3,7 +3,9 @@ import pytest
 from ramet._kernel.task_memory import PageState
 from ramet.observe.pages import Kind, Span, _compared, counted
 
-ABSENT, SWAPPED, COMMON, EXCLUSIVE, FILE_COMMON, FILE_EXCLUSIVE = PageState
+ABSENT, SWAPPED, COMMON, EXCLUSIVE, FILE_COMMON, FILE_EXCLUSIVE, HUGE_COMMON, HUGE_EXCLUSIVE = (
+    PageState
+)
 
 # Typed by hand: the state in the child, in the origin, and what the page is.
 EXPECTED = [
@@ -22,6 +24,17 @@ EXPECTED = [
     (FILE_COMMON, FILE_COMMON, Kind.SHARED),
     (FILE_COMMON, ABSENT, Kind.COMMON),
     (FILE_EXCLUSIVE, ABSENT, Kind.FILES),
+    (HUGE_COMMON, HUGE_COMMON, Kind.SHARED),
+    (HUGE_COMMON, COMMON, Kind.SHARED),
+    (HUGE_COMMON, EXCLUSIVE, Kind.COMMON),
+    (COMMON, HUGE_COMMON, Kind.SHARED),
+    (COMMON, HUGE_EXCLUSIVE, Kind.SHARED),
+    (EXCLUSIVE, HUGE_COMMON, Kind.COPIED),
+    (EXCLUSIVE, HUGE_EXCLUSIVE, Kind.COPIED),
+    (HUGE_EXCLUSIVE, COMMON, Kind.SHARED),
+    (HUGE_EXCLUSIVE, EXCLUSIVE, Kind.COPIED),
+    (HUGE_EXCLUSIVE, ABSENT, Kind.NEW),
+    (HUGE_EXCLUSIVE, SWAPPED, Kind.SWAPPED),
 ]
 
 
