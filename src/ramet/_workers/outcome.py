@@ -64,7 +64,12 @@ def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
         parts = pickled(value)
     except Exception as error:
         return put_lost(channel, why_not_sent(value, error))
-    send(channel, VALUE, parts)
+    try:
+        send(channel, VALUE, parts)
+    except (MemoryError, OSError) as error:
+        if isinstance(error, BrokenPipeError | ConnectionResetError):
+            raise
+        return put_lost(channel, why_not_sent(value, error))
     return 0
 
 

@@ -8,6 +8,8 @@ import heapq
 import itertools
 import os
 import select
+import signal
+import sys
 import threading
 import time
 import weakref
@@ -50,6 +52,7 @@ class Pool:
         self._pending: deque[Call] = deque()
         self._idle: list[Worker] = []
         self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
+        self._orders: deque[Callable[[], object]] = deque()
         self._ending: list[Worker] = []  # by themselves
         self._active = 0  # calls that have left the pending ones, and are not done
         self._numbers = itertools.count()
@@ -96,9 +99,13 @@ class Pool:
                 self._pending.clear()
             if self._thread is None:
                 self._start_thread()
+            self._done += len(cancelled)
+            self._failed += len(cancelled)
         for call in cancelled:
-            call.future.cancel()
+            if call.future.cancel():
+                call.future.set_running_or_notify_cancel()
         self._wake()
+        self._tell()
 
     def join(self) -> None:
         """Wait until all calls are done, and all processes gone."""
@@ -108,18 +115,27 @@ class Pool:
 
     def signal(self, number: int) -> None:
         """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
-        with self._lock:
-            workers = [*self._workers.values(), *self._idle]
-        for worker in workers:
+        self._order(lambda: self._signal_all(number))
+
+    def _signal_all(self, number: int) -> None:
+        for worker in [*self._workers.values(), *self._idle]:
             worker.signal(number)
 
     def _cancelled(self, call: Call) -> None:
+        """A running call was cancelled: kill it, if its process is there already."""
         with self._lock:
-            if call in self._pending:
-                self._pending.remove(call)
             worker = call.worker
         if worker is not None:
+            self._order(lambda: self._kill(worker, call))
+
+    def _kill(self, worker: Worker, call: Call) -> None:
+        if worker.call is call:
+            call.reason = "cancelled"
             worker.kill()
+
+    def _order(self, act: Callable[[], object]) -> None:
+        """Have the pool's thread do it, which alone kills and reaps: no descriptor is closed meanwhile."""
+        self._orders.append(act)
         self._wake()
 
     def _wake(self) -> None:
@@ -157,7 +173,11 @@ class Pool:
 
     def _begin(self, call: Call, worker: Worker | None) -> None:
         parts = call.pickled(self._rules.initializer if worker is None else None)
-        if worker is None or not worker.send(parts, self._rules):
+        if worker is not None and not worker.send(parts, self._rules):
+            dead, worker = worker, None
+            self._order(lambda: self._end(dead))
+            parts = call.pickled(self._rules.initializer)
+        if worker is None:
             worker = Worker.begun(self._template, parts, self._rules, call.fn)
         with self._lock:
             worker.call, call.worker = call, worker
@@ -168,16 +188,26 @@ class Pool:
                 is_first = self._deadlines[0][2] is call
             else:
                 is_first = False
-        self._wait_for(worker, worker.channel)
+        try:
+            self._wait_for(worker, worker.channel)
+        except BaseException:  # no memory for it in the kernel
+            worker.call = None
+            self._order(lambda: self._end(worker))
+            raise
         if was_cancelled:
-            worker.kill()
+            self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
             self._wake()
 
     def _wait_for(self, worker: Worker, descriptor: int) -> None:
         with self._lock:
             self._workers[descriptor] = worker
-        self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+        try:
+            self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+        except BaseException:
+            with self._lock:
+                del self._workers[descriptor]
+            raise
 
     # ---- the pool's thread
 
@@ -200,6 +230,8 @@ class Pool:
                     os.eventfd_read(self._wakes)
             else:
                 self._look_at(descriptor)
+        while self._orders:
+            self._orders.popleft()()
         self._look_at_deadlines()
         while self._begin_next():
             pass
@@ -357,16 +389,22 @@ def _end_all() -> None:
     global _is_ending
     _is_ending = True
     pools = list(_pools)
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        _kill_all(pools)
     try:
         for pool in pools:
             pool.close(cancels=False)
         for pool in pools:
             pool.join()
     except KeyboardInterrupt:
-        for pool in pools:
-            pool.close(cancels=True)
-            pool.signal(9)
+        _kill_all(pools)
         raise
+
+
+def _kill_all(pools: list[Pool]) -> None:
+    for pool in pools:
+        pool.close(cancels=True)
+        pool.signal(signal.SIGKILL)
 
 
 threading._register_atexit(_end_all)  # type: ignore[attr-defined]

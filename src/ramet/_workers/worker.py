@@ -119,6 +119,8 @@ class Worker:
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
         """Let it run another call. Returns whether it was there to take it."""
+        if self.child.poll() is not None:
+            return False
         outputs = _outputs(rules)
         request = CallRequest()
         _complete(request, rules, outputs)
