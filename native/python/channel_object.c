@@ -7,6 +7,8 @@
 #include "plain_values.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -426,6 +428,25 @@ static PyObject *channel_receive(ChannelObject *self, PyObject *seconds)
     }
 }
 
+/*
+ * In the child, which has sent its last outcome: its end would take the processor from a caller on the same one, who reads
+ * it. So this task waits a moment, and lets others go first: sched(7) SCHED_BATCH.
+ */
+static PyObject *channel_await_end(ChannelObject *self, PyObject *milliseconds)
+{
+    const struct sched_param none = {0};
+    long patience = PyLong_AsLong(milliseconds);
+    if ((patience == -1 && PyErr_Occurred()) || !is_open(self))
+        return NULL;
+    struct pollfd end = {.fd = self->descriptor, .events = POLLRDHUP};
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        sched_setscheduler(0, SCHED_BATCH, &none);
+    Py_BEGIN_ALLOW_THREADS
+    poll(&end, 1, (int)patience);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyObject *channel_drain(ChannelObject *self, PyObject *unused)
 {
     (void)unused;
@@ -488,6 +509,8 @@ static PyMethodDef channel_methods[] = {
      "receive($self, timeout, /)\n--\n\n"
      "The next message as (kind, parts, descriptors, in_memfd), None at the end, False when the time is up. What has arrived\n"
      "of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
+    {"await_end", (PyCFunction)channel_await_end, METH_O,
+     "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"drain", (PyCFunction)channel_drain, METH_NOARGS,
      "drain($self, /)\n--\n\nTakes what has arrived and is no whole message."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,

@@ -1,10 +1,8 @@
 """In a clone of the template: the warm-up, then the calls that come over its channel."""
 
 import os
-import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from .. import _core
@@ -35,7 +33,7 @@ def warm_up(warm: Callable[[], object] | None) -> None:
         _serve_one(theirs, message, _prepare_nothing)
         receive(ours)
     ours.end()
-    _await_end(theirs)
+    theirs.await_end(_LET_GO_MILLISECONDS)
     if warm is not None:
         warm()
 
@@ -62,7 +60,7 @@ def serve(channel: Channel, prepare: Callable[[], None]) -> int:
         while (message := receive(channel)) is not None:
             code, last = _serve_one(channel, message, prepare)
             if last:
-                _wait_until_let_go(channel)
+                channel.await_end(_LET_GO_MILLISECONDS)
                 break
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more
@@ -168,16 +166,3 @@ def _unreadable(error: Exception) -> str:
     elif isinstance(error, AttributeError):
         hint = "; the module has changed since the template imported it, or it was made at run time"
     return f"the call cannot be read in the template's child: {in_words(error)}{hint}"
-
-
-def _wait_until_let_go(channel: Channel) -> None:
-    """The end of this process would delay a caller on the same processor that reads the outcome."""
-    with suppress(OSError):  # nor is the end to take the processor from it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    _await_end(channel)
-
-
-def _await_end(channel: Channel) -> None:
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLRDHUP)
-    poll.poll(_LET_GO_MILLISECONDS)

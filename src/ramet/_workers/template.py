@@ -29,8 +29,7 @@ from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
 from .template_process import Loading, Making
 
-# Children that have ended, before they are reaped.
-_MOST_ENDED = 8
+_REAPED_AT_ONCE = 8
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
@@ -136,6 +135,7 @@ class Template:
         self._lock = threading.RLock()
         self._watches_files = reload is not None
         self._ending: list[CalledChild[Any]] = []
+        self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
         self._is_closed = False
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
@@ -301,13 +301,14 @@ class Template:
 
     def _reap(self) -> None:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
-        if len(self._ending) < _MOST_ENDED:
+        if len(self._ending) < self._enough:
             return
         for _ in range(len(self._ending)):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
                 if not child.reap():
                     self._ending.append(child)
+        self._enough = len(self._ending) + _REAPED_AT_ONCE
         if unreaped:
             reap_ended()
 
