@@ -22,6 +22,8 @@ from .shared_setup import SharedSetup
 from .warned import warn_of
 from .wishes import Wishes
 
+_OLDEST_PYTEST = (8, 1)
+
 
 def prepare(session: pytest.Session) -> None:
     """Register the plugin if a test of this session is to run in a clone.
@@ -32,6 +34,11 @@ def prepare(session: pytest.Session) -> None:
     wishes = {item: wished for item in session.items if (wished := Wishes.of(item)) is not None}
     if not wishes or config.getoption("setuponly") or config.getoption("setupplan"):
         return
+    if pytest.version_tuple < _OLDEST_PYTEST:
+        raise pytest.UsageError(
+            f"tests in clones need pytest {_OLDEST_PYTEST[0]}.{_OLDEST_PYTEST[1]} or later, "
+            f"this is {pytest.__version__}"
+        )
     refuse_debugger(config, f"tests in clones ({next(iter(wishes)).nodeid})")
     config.pluginmanager.register(TestsInClones(session, wishes), "ramet-clones")
 

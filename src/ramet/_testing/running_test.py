@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -17,6 +18,7 @@ from ..errors import ChildDied, TimeoutExpired
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
 from .captured import CapturedOutput
+from .held_signals import held_signals
 from .in_clone import CloneOfSession, Reporter
 from .journal import END, Journal, Record
 from .left_processes import descendants, named
@@ -78,7 +80,8 @@ class RunningTest:
             in_clone = CloneOfSession(
                 *(item, nextitem, setup, reporter), self._journal, self._output, self._stack_file
             )
-            self.child = held.enter_context(_cloned(in_clone, wishes, self._budget))
+            with held_signals() as mask:
+                self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))
             self._watch = None if self._budget is None else self._budget.watch(self.child.pid)
             if self._watch is not None:
                 held.callback(self._watch.close)
@@ -159,10 +162,12 @@ def _taken(held: ExitStack, memory: MemoryOfTests, wishes: Wishes) -> "MemoryBud
     return budget
 
 
-def _cloned(in_clone: CloneOfSession, wishes: Wishes, budget: "MemoryBudget | None") -> Child[None]:
+def _cloned(
+    in_clone: CloneOfSession, wishes: Wishes, budget: "MemoryBudget | None", mask: set[int]
+) -> Child[None]:
     options: FunctionOptions = {"pdeathsig": signal.SIGKILL}
     flags = CloneFlag(0)
-    first: list[Callable[[], object]] = []
+    first: list[Callable[[], object]] = [partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask)]
     if budget is not None:
         first.append(first_in_clone(budget))
     if wishes.net:

@@ -1,6 +1,7 @@
 """How a test in a clone fails, and what is said of it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,7 +195,9 @@ def test_memory_is_limited(suite: Suite, nothing_left: object) -> None:
     result = suite.run()
     result.assert_outcomes(passed=1, failed=1)
     text = result.stdout.str()
-    assert "killed at its memory limit of 64M in its call" in text or "E   MemoryError" in text
+    assert "killed at its memory limit of 64M in its call" in text or re.search(
+        "^E +MemoryError", text, re.MULTILINE
+    )
 
 
 NETWORK = """
@@ -322,15 +325,34 @@ def test_clones_end_with_their_session(number: signal.Signals, suite: Suite) -> 
         "2",
     ]
     with subprocess.Popen(command, cwd=suite.path, stdout=subprocess.PIPE) as session:
-        places = [suite.path / f"pid{one}" for one in (1, 2)]
-        until(lambda: all(map(Path.exists, places)), SECONDS)
-        pidfds = [os.pidfd_open(int(place.read_text())) for place in places]
-        session.send_signal(number)
-        told = session.communicate(timeout=SECONDS)[0]
+        try:
+            places = [suite.path / f"pid{one}" for one in (1, 2)]
+            until(lambda: all(map(Path.exists, places)), SECONDS)
+            pidfds = [os.pidfd_open(int(place.read_text())) for place in places]
+            session.send_signal(number)
+            told = session.communicate(timeout=SECONDS)[0]
+        finally:
+            session.kill()
     for pidfd in pidfds:
         until(lambda pidfd=pidfd: _has_ended(pidfd), SECONDS)  # type: ignore[misc]
         os.close(pidfd)
     assert number == signal.SIGKILL or b"KeyboardInterrupt" in told
+
+
+def test_an_interrupt_at_the_clone_call_is_not_lost(suite: Suite) -> None:
+    """Python drops what a fork handler raises: a Ctrl-C that comes meanwhile is raised after it."""
+    suite.write(
+        """
+        import os, signal
+
+        os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+        """,
+        "conftest",
+    )
+    suite.write("def test_it(): pass")
+    result = suite.run("--ramet")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
 
 def _has_ended(pidfd: int) -> bool:
