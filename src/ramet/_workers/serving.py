@@ -3,11 +3,13 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from .. import _core
 from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
+from .._process.result_layout import in_words
 from . import outcome
 from .call_options import FailedSetup, carry_out
 from .caller_state import apply
@@ -30,16 +32,12 @@ def warm_up(warm: Callable[[], object] | None) -> None:
         send(ours, CALL, (b"", *pickled_call(fn, args)))
         message = receive(theirs)
         assert message is not None
-        _serve_one(theirs, message, _prepare_nothing)
+        _serve_one(theirs, message, _NOTHING)
         receive(ours)
     ours.end()
     theirs.await_end(_LET_GO_MILLISECONDS)
     if warm is not None:
         warm()
-
-
-def _prepare_nothing() -> None:
-    pass
 
 
 def _plain(*_: object) -> tuple[object, ...]:
@@ -50,15 +48,26 @@ def _pickled(*_: object) -> list[object]:
     return [["an outcome that is pickled"]]
 
 
-def serve(channel: Channel, prepare: Callable[[], None]) -> int:
-    """Serve calls until the caller lets this process go. Returns the exit code.
+class Around(NamedTuple):
+    """What is done before the function of a call, and after it."""
 
-    prepare: called before the first function.
-    """
+    before: Callable[[], None]
+    after: Callable[[], None]
+
+
+def _do_nothing() -> None:
+    pass
+
+
+_NOTHING = Around(_do_nothing, _do_nothing)
+
+
+def serve(channel: Channel, around: Around) -> int:
+    """Serve calls until the caller lets this process go. Returns the exit code."""
     code = 0
     try:
         while (message := receive(channel)) is not None:
-            code, last = _serve_one(channel, message, prepare)
+            code, last = _serve_one(channel, message, around)
             if last:
                 channel.await_end(_LET_GO_MILLISECONDS)
                 break
@@ -67,25 +76,42 @@ def serve(channel: Channel, prepare: Callable[[], None]) -> int:
     return code
 
 
-def _serve_one(channel: Channel, message: Message, prepare: Callable[[], None]) -> tuple[int, bool]:
+def give_up(channel: Channel, error: BaseException) -> int:
+    """Let this be the outcome of the first call. Returns the exit code."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        outcome.put_error(channel, error, None)
+        while receive(channel) is not None:
+            pass
+    return 1
+
+
+def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int, bool]:
     (_, parts, descriptors), plan = message, _plan(message[1][0])
     trusted, last = plan.get("trusted"), plan.get("last", True)
     try:
         _take_place(plan, descriptors)
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True
+    except Exception as error:
+        return outcome.put_lost(
+            channel, f"the child cannot begin the call: {in_words(error)}"
+        ), True
     try:
         fn, args = loaded_call(parts[1:])
     except Exception as error:
         return outcome.put_lost(channel, _unreadable(error)), last
-    prepare()
-    return _call(channel, fn, args, trusted), last
+    return _call(channel, fn, args, trusted, around), last
 
 
 def _call(
-    channel: Channel, fn: Callable[..., object], args: tuple[Any, ...], trusted: bool | None
+    channel: Channel,
+    fn: Callable[..., object],
+    args: tuple[Any, ...],
+    trusted: bool | None,
+    around: Around,
 ) -> int:
     pid, value, error = os.getpid(), None, None
+    around.before()
     try:
         value = fn(*args)
     except SystemExit:
@@ -95,6 +121,7 @@ def _call(
     if os.getpid() != pid:  # a fork made in fn, which came back as well
         _core.flush_standard_streams()
         os._exit(0 if error is None else 1)
+    around.after()
     _core.flush_standard_streams()  # before the outcome: whoever has that has seen all output
     if error is not None:
         return outcome.put_error(channel, error, trusted)
@@ -155,8 +182,6 @@ _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
 
 
 def _unreadable(error: Exception) -> str:
-    from .._process.result_layout import in_words
-
     hint = ""
     if isinstance(error, ModuleNotFoundError):
         hint = (

@@ -4,6 +4,7 @@ import marshal
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -93,7 +94,7 @@ class Here:
 
     def start(self) -> Started:
         ours, theirs = channels()
-        process = clone(serve_here, theirs, ours, self._loading)
+        process = clone(serve_here, theirs, ours, self._loading, threading.get_native_id())
         theirs.close()
         return _begun(process, ours, None, ())
 

@@ -5,6 +5,7 @@ one socket and nothing of what calls carry.
 """
 
 import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
+import fcntl
 import gc
 import os
 import pickle
@@ -30,7 +31,7 @@ from .fork_hazards import refuse_hazards, renew
 from .messages import Channel, channels, receive, send
 from .outcome import rights
 from .pickling import loaded
-from .serving import READY, serve, warm_up
+from .serving import READY, Around, give_up, serve, warm_up
 
 __all__ = ["FAILED", "LOADED", "MADE", "REFUSED", "main"]
 
@@ -188,15 +189,26 @@ class _Template:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
         if making.spare:
             self._try_interrupts()
-            warm_up(self._warm)
+            try:
+                warm_up(self._warm)
+            except BaseException as error:
+                error.add_note("raised by warm= of the template, before the call")
+                return give_up(channel, error)
         if making.measured:
             send(channel, READY, (b"%d" % private_bytes(),))
         self._yield_no_more()
-        return serve(channel, self._take_interrupts)
+        if self._dies_with_caller:
+            return serve(channel, Around(self._take_interrupts, lambda: None))
+        hangup = _Hangup(channel.fileno())
+        return serve(channel, Around(lambda: self._begin_at_risk(hangup), hangup.spares))
 
     def _yield_no_more(self) -> None:
         if self._yields:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+    def _begin_at_risk(self, hangup: "_Hangup") -> None:
+        self._take_interrupts()
+        hangup.kills()
 
     def _take_interrupts(self) -> None:
         _signal.signal(_signal.SIGINT, self._interrupts)
@@ -274,6 +286,27 @@ def _source_files() -> list[str]:
 _TO_END_WITH_PARENT = _core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)])
 
 
+class _Hangup:
+    """Whether this process is killed when the other side of a socket is closed, by whatever end.
+
+    For a template whose parent is a thread that may end before its process: PR_SET_PDEATHSIG is about
+    that thread. Source: fcntl(2) F_SETSIG, O_ASYNC.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def kills(self) -> None:
+        """From here on it is; and by what comes over the socket, too."""
+        fcntl.fcntl(self._descriptor, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, os.O_ASYNC)
+
+    def spares(self) -> None:
+        """From here on it is not."""
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
+
+
 def _die_with(parent: int) -> None:
     """Be killed when the caller's process ends."""
     _core.do_steps(_TO_END_WITH_PARENT)
@@ -296,12 +329,16 @@ def main(descriptor: int) -> NoReturn:
     run(template)
 
 
-def serve_here(control: Channel, callers: Channel, loading: Loading) -> NoReturn:
-    """In a copy of the caller: become a template as it is."""
+def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -> NoReturn:
+    """In a copy of the caller: become a template as it is. tid: of the thread that made it."""
     callers.close()
     signal.set_wakeup_fd(-1)
     rights.callers = _core.credentials_now()
-    template = _Template(control, dies_with_caller=False)
+    # The end of the main thread is that of the process; any other thread may end before.
+    by_main_thread = tid == os.getppid()
+    if by_main_thread:
+        _die_with(os.getppid())
+    template = _Template(control, dies_with_caller=by_main_thread)
     template.do(lambda: loading)
     run(template)
 
