@@ -9,7 +9,7 @@ from typing import Any, assert_type
 
 import ramet
 import ramet as subprocess
-from ramet import aio
+from ramet import aio, observe
 
 
 def what_comes_of_run(text: bool) -> None:
@@ -62,6 +62,15 @@ def what_comes_of_functions() -> None:
     """A child knows what its function returns."""
     assert_type(ramet.clone(add, 1, 2, flags=ramet.CloneFlag.VM).result(), str)
     assert_type(ramet.Command(["true"], nice=5).spawn().wait(), ramet.ExitStatus)
+
+
+def what_comes_of_looking(child: ramet.Child[int], template: ramet.Template) -> None:
+    """Handles and pids, and a process, a handle or a template as what they were copied from."""
+    assert_type(observe.memory([child, 7]), list[observe.ChildMemory])
+    assert_type(observe.memory([child], origin=template)[0].copied, int | None)
+    observe.memory({1, 2}, origin=child, types=False)
+    observe.memory(7)  # type: ignore[arg-type]
+    observe.memory([child], True)  # type: ignore[call-arg]
 
 
 async def what_is_wrong() -> None:
