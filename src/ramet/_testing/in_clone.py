@@ -64,6 +64,7 @@ class CloneOfSession:
             os._exit(0)
 
     def _prepare(self) -> None:
+        self._journal.begin()
         set_subreaper(True)
         faulthandler.enable(self._stack_file)
         answer_stack_requests(self._stack_file)

@@ -20,9 +20,16 @@ class Journal:
 
     def __init__(self) -> None:
         self._file = os.memfd_create("ramet-test-journal", os.MFD_CLOEXEC)
+        self._writer = 0
+
+    def begin(self) -> None:
+        """This process is the one that writes: none that a test forks and lets return from it."""
+        self._writer = os.getpid()
 
     def write(self, record: Record) -> None:
         """Add a record. What is not data is written as its text: a user property of any class, say."""
+        if self._writer != os.getpid():
+            return
         text, _ = encoded(_as_data(record))
         left = memoryview(text + b"\n")
         while left:

@@ -134,7 +134,8 @@ class TestsInClones:
     def _cloned(self, item: pytest.Item, nextitem: pytest.Item | None) -> RunningTest:
         self._warn_of_threads(item)
         faulthandler.cancel_dump_traceback_later()  # pytest's timer: the clone has one of its own
-        item.config.get_terminal_writer().flush()
+        if item.config.pluginmanager.has_plugin("terminalreporter"):
+            item.config.get_terminal_writer().flush()
         wishes = self._wishes[item]
         return RunningTest(item, nextitem, wishes, self._setup, self._reporter, self._memory)
 

@@ -113,11 +113,11 @@ def _wide_fixtures(item: pytest.Item) -> dict[str, Any]:
     of_parameters = getattr(getattr(item, "callspec", None), "_arg2scope", {})
     scopes.update({name: scope.value for name, scope in of_parameters.items()})
 
-    def is_wide(name: str) -> bool:
-        if name not in definitions:  # request
+    def is_wide(name: str, asking: tuple[str, ...] = ()) -> bool:
+        if name not in definitions or name in asking:  # request; a circle, which pytest refuses
             return True
-        needed = (other for other in definitions[name].argnames if other != name)
-        return scopes[name] not in narrow and all(map(is_wide, needed))
+        needed = definitions[name].argnames
+        return scopes[name] not in narrow and all(is_wide(one, (*asking, name)) for one in needed)
 
     names = (name for name in item.fixturenames if name in definitions)  # type: ignore[attr-defined]
     return {name: definitions[name] for name in names if is_wide(name)}

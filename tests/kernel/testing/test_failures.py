@@ -259,6 +259,21 @@ def test_what_the_kernel_refuses_fails_the_test(suite: Suite, nothing_left: obje
     result.stdout.fnmatch_lines(["no clone was made: EAGAIN: too many processes"])
 
 
+def test_a_fork_that_returns_is_no_second_test(suite: Suite, nothing_left: object) -> None:
+    """What a test forks, and lets return from it, is told of nowhere; its own part is as ever."""
+    suite.write(
+        """
+        import os
+
+        def test_it():
+            if os.fork() == 0:
+                assert False
+            os.wait()
+        """
+    )
+    suite.run("--ramet").assert_outcomes(passed=1)
+
+
 STOPS = """
     import os, signal
     import pytest

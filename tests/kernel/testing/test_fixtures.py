@@ -243,6 +243,26 @@ def test_hooks_come_before_fixtures(suite: Suite) -> None:
     suite.run("--ramet").assert_outcomes(skipped=1)
 
 
+def test_fixtures_in_a_circle(suite: Suite) -> None:
+    """They are an error of the test, in pytest's words."""
+    suite.write(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def one(two): pass
+
+        @pytest.fixture(scope="module")
+        def two(one): pass
+
+        def test_it(one): pass
+        """
+    )
+    result = suite.run("--ramet")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*recursive dependency involving fixture 'one'*"])
+
+
 def test_the_session_goes_on_with_what_it_made(suite: Suite) -> None:
     """A test in the session's process has the same fixtures, and nothing that clones did to them."""
     suite.write(
