@@ -64,18 +64,23 @@ def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
         parts = pickled(value)
     except Exception as error:
         return put_lost(channel, why_not_sent(value, error))
-    try:
-        send(channel, VALUE, parts)
-    except (MemoryError, OSError) as error:
-        if isinstance(error, BrokenPipeError | ConnectionResetError):
-            raise
-        return put_lost(channel, why_not_sent(value, error))
-    return 0
+    return _put(channel, VALUE, parts)
 
 
 def _put_data(channel: Channel, value: object) -> int:
     text, buffers = data_codec.encoded(value)
-    send(channel, DATA, (text, *buffers))
+    return _put(channel, DATA, (text, *buffers))
+
+
+def _put(channel: Channel, kind: int, parts: tuple[Any, ...]) -> int:
+    try:
+        send(channel, kind, parts)
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except (OSError, MemoryError) as error:  # there is no memory for a file of that size
+        size = sum(memoryview(part).nbytes for part in parts)
+        why = f"the outcome cannot be sent to the caller: {size} bytes: {in_words(error)}"
+        return put_lost(channel, why)
     return 0
 
 
@@ -88,7 +93,7 @@ def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> i
             parts = pickled(error.with_traceback(None))
         except Exception:
             parts = ()  # the texts are sent without it
-    send(channel, RAISED, (head, *parts))
+    _put(channel, RAISED, (head, *parts))
     return 1
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import BytesIO, TextIOWrapper
+from types import CodeType
 from typing import Any
 
 from .._core import named_call, plain_value
@@ -20,6 +21,7 @@ from .._process.result_layout import in_words
 _PROTOCOL = 5
 _FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
 _BY_NAME_IN_MAIN = b"__main__"
+_NO_FILE = "<dynamic-code>"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
 )
@@ -61,6 +63,7 @@ def _by_value() -> Callable[..., bytes] | None:
             for kind, reduce in Pickler.dispatch_table.items()
             if kind is not TextIOWrapper
         }
+        dispatch_table[CodeType] = _with_its_file(Pickler.dispatch_table[CodeType])
 
     def dumps(value: object, protocol: int, keep: Callable[[Any], object]) -> bytes:
         stream = BytesIO()
@@ -68,6 +71,19 @@ def _by_value() -> Callable[..., bytes] | None:
         return stream.getvalue()
 
     return dumps
+
+
+def _with_its_file(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:
+    """Cloudpickle gives code no file: a traceback would show no lines."""
+
+    def reduced(code: CodeType) -> tuple[Any, ...]:
+        make, parts = reduce(code)
+        return make, tuple(
+            code.co_filename if isinstance(part, str) and part == _NO_FILE else part
+            for part in parts
+        )
+
+    return reduced
 
 
 def _raw(buffers: Sequence[pickle.PickleBuffer]) -> list[memoryview]:

@@ -1,0 +1,333 @@
+"""What a fork breaks: put right in each call, or refused by name when the template is made."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+
+from ...constants import PATIENT_SECONDS
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    """The result of a call that is reaped."""
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+def by_random() -> float:
+    """Python's own numbers."""
+    import random
+
+    return random.random()
+
+
+def by_numpy() -> float:
+    """Those of numpy's common generator."""
+    import numpy as np
+
+    return float(np.random.random())
+
+
+def by_uuid() -> str:
+    """Of the time and the node, and of the kernel's numbers."""
+    import uuid
+
+    return f"{uuid.uuid1()} {uuid.uuid4()}"
+
+
+# ---- put right
+
+
+@pytest.mark.parametrize("number", [by_random, by_numpy, by_uuid])
+def test_no_two_calls_have_the_same_numbers(number: Callable[[], object]) -> None:
+    """Also where the template has used its own before, and by spares as by clones."""
+    modules = ["random", "numpy.random", "uuid", "cloudpickle"]
+    with ramet.Template(modules, setup=number, spares=2) as template:
+        found = {run(template, number) for _ in range(6)}
+    assert len(found) == 6
+
+
+def test_what_a_call_prints_comes_before_its_result(
+    shared: ramet.Template, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On both streams, without a flush of its own, and once."""
+
+    def speaks() -> None:
+        import sys
+
+        sys.stdout.write("to the output")
+        sys.stderr.write("to the errors")
+
+    with shared.clone(speaks) as child:
+        child.result(PATIENT_SECONDS)
+        assert capfd.readouterr() == ("to the output", "to the errors")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_setup_printed_is_printed_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Though each clone has a copy of the streams."""
+    with ramet.Template(setup=lambda: print("set up", end=" ")) as template:
+        run(template, print, "called")
+        run(template, print, "called")
+    assert capfd.readouterr().out == "set up called\ncalled\n"
+
+
+def test_an_interrupt_is_the_calls_and_not_the_templates(shared: ramet.Template) -> None:
+    """A call that SIGINT reaches raises KeyboardInterrupt; the template ignores it."""
+    os.kill(shared.pid, signal.SIGINT)
+    with shared.clone(signal.raise_signal, signal.SIGINT) as child:
+        assert isinstance(child.exception(PATIENT_SECONDS), KeyboardInterrupt)
+    assert run(shared, abs, -1) == 1
+
+
+def test_a_call_finds_the_caller_as_it_is_at_that_moment(
+    shared: ramet.Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its directory, environment, sys.argv and sys.path, each time anew."""
+
+    def place() -> tuple[Any, ...]:
+        import os
+        import sys
+
+        home = os.environ.get("RAMET_HOME")
+        return os.getcwd(), home, os.environ.get("LANG"), sys.argv, sys.path[0]
+
+    monkeypatch.setenv("LANG", "C")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("RAMET_HOME", name)
+        monkeypatch.setattr(sys, "argv", ["program", name])
+        monkeypatch.setattr(sys, "path", [str(tmp_path / name), *sys.path])
+        there = str(tmp_path / name)
+        assert run(shared, place) == (there, name, "C", ["program", name], there)
+    monkeypatch.delenv("RAMET_HOME")
+    assert run(shared, place)[1] is None
+
+
+def test_a_variable_reaches_programs_that_a_call_starts(
+    shared: ramet.Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the environment of the process, not in os.environ alone."""
+
+    def asked() -> str:
+        import subprocess
+
+        return subprocess.check_output(["printenv", "RAMET_HOME"], text=True)
+
+    monkeypatch.setenv("RAMET_HOME", "here")
+    assert run(shared, asked) == "here\n"
+
+
+def test_what_atexit_has_runs_in_the_template_alone(tmp_path: Path) -> None:
+    """Once, at its end; a call ends without it."""
+    seen = tmp_path / "seen"
+
+    def registers() -> None:
+        import atexit
+        import os
+
+        atexit.register(lambda: seen.open("a").write(f"{os.getpid()}\n"))
+
+    with ramet.Template(["pathlib"], setup=registers) as template:
+        pid = template.pid
+        for _ in range(3):
+            run(template, abs, -1)
+        assert not seen.exists()
+    assert seen.read_text() == f"{pid}\n"
+
+
+def test_the_wake_up_descriptor_is_not_the_callers() -> None:
+    """A signal in a template made from here, or in a call of it, writes nothing to the caller's socket."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    os.set_blocking(ours, False)
+    signal.set_wakeup_fd(theirs)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with ramet.Template.from_here() as template:
+            run(template, signal.raise_signal, signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        signal.set_wakeup_fd(-1)
+        os.close(theirs)
+    with open(ours, "rb", 0) as reader:
+        assert signal.SIGUSR1 not in (reader.read() or b"")
+
+
+def test_the_pool_of_a_native_library_is_no_hazard() -> None:
+    """Numpy's has ended before the first clone call, and begins again in each call that needs it."""
+
+    def multiplies() -> float:
+        import numpy as np
+
+        ones = np.ones((300, 300))
+        return float((ones @ ones).sum())
+
+    with ramet.Template(["numpy", "cloudpickle"], setup=multiplies) as template:
+        assert run(template, multiplies) == 300.0**3
+
+
+# ---- refused by name
+
+
+def a_thread_that_stays() -> None:
+    """One that waits for ever, whose name the kernel knows."""
+    import threading
+    from pathlib import Path
+
+    named = threading.Event()
+
+    def wait() -> None:
+        Path("/proc/thread-self/comm").write_text("my-worker")
+        named.set()
+        threading.Event().wait()
+
+    threading.Thread(target=wait, daemon=True).start()
+    named.wait()
+
+
+def a_connection() -> None:
+    """Of sqlite, open."""
+    import builtins
+    import sqlite3
+
+    builtins.connection = sqlite3.connect(":memory:")  # type: ignore[attr-defined]
+
+
+def a_loop() -> None:
+    """An event loop that is not closed."""
+    import asyncio
+    import builtins
+
+    builtins.loop = asyncio.new_event_loop()  # type: ignore[attr-defined]
+
+
+def a_channel() -> None:
+    """What looks like grpc's, which is not installed here."""
+    import builtins
+    import sys
+    import types
+
+    class Channel:
+        pass
+
+    module = types.ModuleType("grpc._cython.cygrpc")
+    module.Channel = Channel  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    builtins.channel = Channel()  # type: ignore[attr-defined]
+
+
+def a_device() -> None:
+    """What looks like torch with an initialized device."""
+    import sys
+    import types
+
+    torch = types.ModuleType("torch")
+    torch.cuda = types.SimpleNamespace(is_initialized=lambda: True)  # type: ignore[attr-defined]
+    sys.modules["torch"] = torch
+
+
+HAZARDS: dict[str, tuple[Callable[[], None], str]] = {
+    "threads": (a_thread_that_stays, r"thread 'my-worker' \(join them in setup"),
+    "sqlite3": (a_connection, r"an open sqlite3 connection \(close it in setup"),
+    "asyncio": (a_loop, r"an asyncio event loop that is not closed \(close the loop"),
+    "grpc": (a_channel, r"an open grpc Channel \(open channels in the calls"),
+    "cuda": (a_device, r"CUDA, initialized by torch \(use the device"),
+}
+
+
+@pytest.mark.parametrize("name", HAZARDS)
+def test_what_does_not_survive_a_fork_is_refused(name: str) -> None:
+    """The error names it, what to do, and what to write for who knows better."""
+    setup, text = HAZARDS[name]
+    with pytest.raises(ramet.TemplateError, match=text) as raised:
+        ramet.Template(["cloudpickle"], setup=setup)
+    assert f"allow=['{name}']" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", HAZARDS)
+def test_who_knows_better_may_have_it(name: str) -> None:
+    """With its name in allow=, calls run."""
+    setup, _ = HAZARDS[name]
+    with ramet.Template(["cloudpickle"], setup=setup, allow=[name]) as template:
+        assert run(template, abs, -1) == 1
+
+
+def test_all_that_is_refused_is_told_at_once() -> None:
+    """Not one after the other."""
+
+    def both() -> None:
+        import asyncio
+        import builtins
+        import sqlite3
+
+        builtins.kept = sqlite3.connect(":memory:"), asyncio.new_event_loop()  # type: ignore[attr-defined]
+
+    with pytest.raises(ramet.TemplateError, match=r"sqlite3 connection.*event loop"):
+        ramet.Template(["cloudpickle"], setup=both)
+
+
+def test_what_was_closed_in_setup_is_no_hazard() -> None:
+    """A closed connection, a closed loop, a thread that was joined."""
+
+    def all_closed() -> None:
+        import asyncio
+        import builtins
+        import sqlite3
+        import threading
+
+        connection, loop = sqlite3.connect(":memory:"), asyncio.new_event_loop()
+        connection.close()
+        loop.close()
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+        builtins.kept = connection, loop, thread  # type: ignore[attr-defined]
+
+    with ramet.Template(["cloudpickle"], setup=all_closed) as template:
+        assert run(template, abs, -1) == 1
+
+
+# ---- what fails as it loads
+
+
+def test_a_module_that_fails_shows_its_traceback_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the line; nothing is left of the process."""
+    (tmp_path / "it_fails.py").write_text("ratio = 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ramet.TemplateError, match="ZeroDivisionError") as raised:
+        ramet.Template(["it_fails"])
+    assert "ratio = 1 / 0" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("setup", "text"),
+    [
+        (lambda: int("x"), "ValueError"),
+        (lambda: sys.exit("no licence"), "SystemExit: no licence"),
+        (lambda: os._exit(3), "ended before it had loaded: exited with 3"),
+        (lambda: os.abort(), "ended before it had loaded: killed by SIGABRT"),
+    ],
+    ids=["raises", "exits", "ends", "crashes"],
+)
+def test_a_setup_that_fails_is_told(setup: Callable[[], object], text: str) -> None:
+    """Also when it ends the process."""
+    with pytest.raises(ramet.TemplateError, match=text):
+        ramet.Template(["cloudpickle"], setup=setup, rlimits={"CORE": 0})
+
+
+def test_a_module_that_is_not_there_is_told() -> None:
+    """By its name."""
+    with pytest.raises(ramet.TemplateError, match="no_such_module"):
+        ramet.Template(["no_such_module"])

@@ -1,0 +1,225 @@
+"""What crosses between a caller and a call of a template: functions, arguments, results, exceptions."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ramet
+
+from ...constants import PATIENT_SECONDS
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+MEGABYTE = 1 << 20
+
+
+def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    """The result of a call that is reaped."""
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+def test_lambdas_and_closures_cross(shared: ramet.Template) -> None:
+    """With what they close over, and their defaults."""
+    factor = 3
+
+    def times(value: int, more: int = 4) -> int:
+        return factor * value + more
+
+    assert run(shared, times, 2) == 10
+    assert run(shared, lambda: [1, 2]) == [1, 2]
+
+
+def test_a_class_made_in_a_function_crosses(shared: ramet.Template) -> None:
+    """Its instance comes as one, by value of the class."""
+
+    class Point:
+        def __init__(self, x: int) -> None:
+            self.x = x
+
+        def doubled(self) -> int:
+            return 2 * self.x
+
+    assert run(shared, Point(4).doubled) == 8
+    assert run(shared, lambda: Point(5)).x == 5
+
+
+def test_the_main_module_of_a_script_crosses_and_is_not_run_again(tmp_path: Path) -> None:
+    """Its functions and classes work in both directions, and the script has run once."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""\
+        import dataclasses
+        import ramet
+
+        print("this script runs")
+        FACTOR = 10
+
+        @dataclasses.dataclass
+        class Point:
+            x: int
+
+        class Wrong(Exception):
+            pass
+
+        def scaled(point):
+            if point.x < 0:
+                raise Wrong(point.x)
+            return Point(FACTOR * point.x)
+
+        with ramet.Template() as template, template.clone(scaled, Point(2)) as child:
+            print(child.result())
+            print(type(child.result()) is Point)
+            with template.clone(scaled, Point(-1)) as child:
+                print(type(child.exception()) is Wrong)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout == "this script runs\nPoint(x=20)\nTrue\nTrue\n"
+
+
+def test_code_without_a_file_crosses() -> None:
+    """As that of a notebook, or of python -c."""
+    code = """
+import ramet
+def f(x):
+    return g(x) + 1
+def g(x):
+    return 2 * x
+with ramet.Template() as template, template.clone(f, 3) as child:
+    print(child.result())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_a_big_array_crosses_in_both_directions(shared: ramet.Template) -> None:
+    """What comes back is the changed one, can be written to, and the caller's own is as it was."""
+    table = np.arange(4 * MEGABYTE, dtype=np.int64)
+
+    def doubled(array: Any) -> Any:
+        array *= 2
+        return array
+
+    result = run(shared, doubled, table)
+    assert (result == np.arange(4 * MEGABYTE) * 2).all()
+    assert table[-1] == 4 * MEGABYTE - 1
+    result[0] = 7
+    assert result[0] == 7
+
+
+def test_big_buffers_cross_in_no_pipe(shared: ramet.Template) -> None:
+    """The function's argument lies in a mapping of a sealed memfd of that size."""
+
+    def mappings(array: Any) -> str:
+        with open("/proc/self/maps", encoding="ascii") as maps:
+            return "".join(line for line in maps if "memfd:ramet message" in line) + str(
+                array.sum()
+            )
+
+    text = run(shared, mappings, np.ones(8 * MEGABYTE, dtype=np.uint8))
+    first, last = (int(end, 16) for end in text.split()[0].split("-"))
+    assert last - first >= 8 * MEGABYTE
+    assert text.endswith(str(8 * MEGABYTE))
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, MEGABYTE])
+def test_bytes_of_any_size_cross(shared: ramet.Template, size: int) -> None:
+    """On both sides of the size from which a memfd is used."""
+    data = os.urandom(size)
+    assert run(shared, bytes.__add__, data, b"!") == data + b"!"
+    assert run(shared, lambda x: bytearray(x), bytearray(data)) == data
+
+
+def test_an_exception_comes_with_its_traceback_and_notes(shared: ramet.Template) -> None:
+    """It is of its own type; its cause is the traceback of the child, which names the line."""
+
+    def fails() -> None:
+        error = KeyError("missing")
+        error.add_note("while the table was read")
+        raise error
+
+    with shared.clone(fails) as child:
+        error = child.exception(PATIENT_SECONDS)
+    assert isinstance(error, KeyError)
+    assert error.__notes__ == ["while the table was read"]
+    assert "raise error" in "".join(traceback.format_exception(error))
+
+
+def test_an_exception_that_cannot_be_pickled_is_told(shared: ramet.Template) -> None:
+    """By name, message and traceback."""
+
+    def fails() -> None:
+        error = ValueError("with a file")
+        error.file = open(os.devnull)  # type: ignore[attr-defined] # noqa: SIM115
+        raise error
+
+    with shared.clone(fails) as child:
+        error = child.exception(PATIENT_SECONDS)
+    assert isinstance(error, ramet.RemoteError)
+    assert "with a file" in str(error)
+    assert "fails" in str(error.__cause__)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, GeneratorExit])
+def test_what_is_no_exception_crosses_as_well(shared: ramet.Template, end: type) -> None:
+    """KeyboardInterrupt and GeneratorExit, as from clone()."""
+
+    def ends(kind: type[BaseException]) -> None:
+        raise kind
+
+    with shared.clone(ends, end) as child:
+        assert isinstance(child.exception(PATIENT_SECONDS), end)
+
+
+def test_a_result_that_cannot_be_pickled_is_one_clear_error(shared: ramet.Template) -> None:
+    """It names the type, and the template goes on."""
+    with (
+        shared.clone(lambda: open(os.devnull)) as child,
+        pytest.raises(ramet.ResultError, match=r"cannot be sent.*TextIOWrapper"),
+    ):
+        child.result(PATIENT_SECONDS)
+    assert run(shared, abs, -1) == 1
+
+
+def test_a_result_that_is_too_large_is_one_clear_error(shared: ramet.Template) -> None:
+    """One for which the child has no memory."""
+
+    def limited() -> bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
+        return bytes(4 * MEGABYTE)
+
+    with (
+        shared.clone(limited, ignored_signals=["XFSZ"]) as child,
+        pytest.raises(ramet.ResultError, match="File too large"),
+    ):
+        child.result(PATIENT_SECONDS)
+    assert run(shared, abs, -1) == 1
+
+
+def test_a_result_whose_pickle_fails_to_load_is_one_clear_error(shared: ramet.Template) -> None:
+    """It says what the loading raised."""
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return eval, ("1 / 0",)
+
+    with (
+        shared.clone(lambda: Evil()) as child,
+        pytest.raises(ramet.ResultError, match="ZeroDivisionError"),
+    ):
+        child.result(PATIENT_SECONDS)
