@@ -39,6 +39,6 @@ class CallFuture(Future[T]):
         self.set_running_or_notify_cancel()
         return True
 
-    def kill_by(self, kill: Callable[["CallFuture[Any]"], None]) -> None:
-        """What ends the running call; the library's own."""
+    def kill_by(self, kill: Callable[["CallFuture[Any]"], None] | None) -> None:
+        """What ends the running call; None when it is over. The library's own."""
         self._kill = kill

@@ -13,6 +13,7 @@ from .._core import process_place
 
 _STANDARD = (1, 2)
 _NO_FILE = (0, 0)
+_MULTIPROCESSING = "multiprocessing.process"
 
 
 class CallerState:
@@ -85,6 +86,13 @@ def _files() -> list[tuple[int, int]]:
     return found
 
 
+def authkey_for(call: Any) -> dict[str, Any]:
+    """What goes with a pickled call that refers to multiprocessing, whose proxies prove who they are."""
+    if b"multiprocessing" not in call or _MULTIPROCESSING not in sys.modules:
+        return {}
+    return {"authkey": bytes(sys.modules[_MULTIPROCESSING].current_process().authkey)}
+
+
 def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
     """In the child: become as the caller is. descriptors: are closed."""
     for number in changes.get("closed", ()):
@@ -100,6 +108,10 @@ def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
             os.environb.pop(name, None)
         else:
             os.environb[name] = value
+    if "authkey" in changes:
+        from multiprocessing.process import current_process
+
+        current_process().authkey = changes["authkey"]
     if "argv" in changes:
         sys.argv[:] = changes["argv"]
     if "path" in changes:

@@ -306,6 +306,7 @@ class Pool:
         if raised:
             self._set_exception(call, value)
         else:
+            call.future.kill_by(None)
             with suppress(InvalidStateError):  # it was cancelled
                 call.future.set_result(value)
         if worker.served < self._rules.reuse and not call.future.cancelled():
@@ -355,6 +356,7 @@ class Pool:
     @staticmethod
     def _set_exception(call: Call, error: BaseException) -> None:
         call.is_done = True
+        call.future.kill_by(None)
         with suppress(InvalidStateError):  # it was cancelled
             call.future.set_exception(error)
 

@@ -19,6 +19,7 @@ from .._program.command import Command
 from .._setup.checks import DEVNULL
 from ..errors import TemplateError
 from ..flags import flag_bits
+from .caller_state import CallerState
 from .fork_hazards import HAZARDS
 from .link import Link
 from .messages import Channel, channels, receive, send
@@ -29,7 +30,7 @@ _CODE = """\
 import marshal, os, sys
 number = int(sys.argv.pop())
 with os.fdopen(number, "rb", 0, closefd=False) as file:
-    sys.path[:] = marshal.load(file)
+    sys.path[:], sys.argv[:] = marshal.load(file)
 from ramet._workers.template_process import main
 main(number)
 """
@@ -44,11 +45,12 @@ class Start(Protocol):
 
 
 class Started:
-    """A process that has loaded, and the files of the modules in it."""
+    """A process that has loaded, the files of the modules in it, and the caller's state that it has."""
 
-    def __init__(self, link: Link, files: list[str]) -> None:
+    def __init__(self, link: Link, files: list[str], caller_state: CallerState) -> None:
         self.link = link
         self.files = files
+        self.caller_state = caller_state
 
 
 class Fresh:
@@ -70,17 +72,18 @@ class Fresh:
         self._options = {"stdin": DEVNULL, **options}
 
     def start(self) -> Started:
+        state = CallerState()
         ours, theirs = channels()
         process = self._spawn(theirs)
         theirs.close()
-        _send_path(ours)
+        _send_path_and_argv(ours, state)
         rights = _core.credentials_now().to_bytes(8, "little")
-        return _begun(process, ours, LOAD, (rights, *self._loading))
+        return _begun(process, ours, state, (rights, *self._loading))
 
     def _spawn(self, theirs: Channel) -> Child[None]:
         number = theirs.fileno()
         flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        argv = [sys.executable, *flags, "-c", _CODE, *sys.argv[1:], str(number)]
+        argv = [sys.executable, *flags, "-c", _CODE, str(number)]
         passed = (*(self._options.get("pass_fds") or ()), number)
         options = {**self._options, "pass_fds": passed, "die_with_parent": True}
         return Command(argv, **options).spawn()
@@ -93,25 +96,27 @@ class Here:
         self._loading = loading
 
     def start(self) -> Started:
+        state = CallerState()
         ours, theirs = channels()
         process = clone(serve_here, theirs, ours, self._loading, threading.get_native_id())
         theirs.close()
-        return _begun(process, ours, None, ())
+        return _begun(process, ours, state, ())
 
 
 class Derived:
     """A clone of another template, that loads more."""
 
-    def __init__(self, base: Callable[[], Link], loading: Loading) -> None:
+    def __init__(self, base: Callable[[], tuple[Link, CallerState]], loading: Loading) -> None:
         self._base = base
         self._loading = _crossing(loading)
 
     def start(self) -> Started:
-        made = self._base().derive(self._loading)
+        link, state = self._base()
+        made = link.derive(self._loading)
         process: Child[Any] = new_child(Child, "a template", 0, False)
         made.holder = process
         process._hold(made.pid, made.pidfd)
-        return _begun(process, made.channel, None, ())
+        return _begun(process, made.channel, state, ())
 
 
 def _crossing(loading: Loading) -> tuple[Any, ...]:
@@ -124,22 +129,26 @@ def _crossing(loading: Loading) -> tuple[Any, ...]:
         ) from error
 
 
-def _send_path(control: Channel) -> None:
-    path = [os.path.abspath(place) for place in sys.path]
-    with suppress(BrokenPipeError, ConnectionResetError):  # then it has ended, which is seen next
-        os.write(control.fileno(), marshal.dumps(path))
+def _send_path_and_argv(control: Channel, state: CallerState) -> None:
+    """What the process needs before it can import ramet."""
+    data = memoryview(marshal.dumps((state.path, state.argv)))
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while data:
+            data = data[os.write(control.fileno(), data) :]
 
 
 def _begun(
-    process: Child[Any], control: Channel, kind: int | None, parts: tuple[Any, ...]
+    process: Child[Any], control: Channel, state: CallerState, parts: tuple[Any, ...]
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
     try:
-        if kind is not None:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                send(control, kind, parts)
+        if parts:
+            with suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # then it has ended, which is seen next
+                send(control, LOAD, parts)
         files = _loaded(process, control)
-        return Started(Link(process, control), files)
+        return Started(Link(process, control), files, state)
     except BaseException:
         control.close()
         process.kill()

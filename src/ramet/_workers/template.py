@@ -19,7 +19,7 @@ from ..errors import TemplateRestarted
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
-from .caller_state import CallerState
+from .caller_state import CallerState, authkey_for
 from .link import Clone, EndedError, Link
 from .messages import send
 from .outcome import Reader
@@ -119,7 +119,7 @@ class Template:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._files is not None else None
-        made._begin(Derived(self._live, loading), spares, spares_memory, reload)
+        made._begin(Derived(self._live_with_state, loading), spares, spares_memory, reload)
         return made
 
     def _begin(self, start: Start, spares: int, spares_memory: int | None, reload: object) -> None:
@@ -139,12 +139,12 @@ class Template:
         self._is_closed = False
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
-        self._caller_state = CallerState()
         self._memories = CallMemories()
         self._take(start.start())
 
     def _take(self, started: Started) -> None:
         self._link = started.link
+        self._caller_state = started.caller_state
         self._holder.append(started.link)
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
@@ -249,7 +249,8 @@ class Template:
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         child._initial_cgroup = request.initial_cgroup
-        plan, descriptors = request.packed(*self._caller_state.changes())
+        changes, files = self._caller_state.changes()
+        plan, descriptors = request.packed(changes | authkey_for(call[0]), files)
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
         memory = request.take_memory()
@@ -318,6 +319,10 @@ class Template:
         if self._files is not None and self._files.have_changed():
             self._replace(self._link)
         return self._link
+
+    def _live_with_state(self) -> tuple[Link, CallerState]:
+        link = self._live()
+        return link, self._caller_state
 
     def _restart(self, ended: Link) -> None:
         with self._lock:
