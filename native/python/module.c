@@ -48,6 +48,9 @@ static PyMethodDef with_main_gil[] = {
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
     {"plain_value", core_plain_value, METH_O,
      "plain_value(written, /)\n--\n\nThe value in what Channel.send_plain() has sent. ValueError for other bytes; plain_values.h says what is plain."},
+    {"fill_memory", core_fill_memory, METH_VARARGS,
+     "fill_memory(descriptor, size, parts, /)\n--\n\n"
+     "Copies the parts into a memfd of that size, each aligned, in huge pages; False where the kernel makes none."},
     {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,
      "named_call(fn, args, /)\n--\n\n"
      "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"

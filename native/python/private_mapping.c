@@ -1,6 +1,7 @@
 /* ramet._core.PrivateMapping: a file's bytes as a buffer that can be written to, for its holder alone. */
 #define _GNU_SOURCE
 #include "core.h"
+#include "huge_pages.h"
 
 #include <sys/mman.h>
 
@@ -28,7 +29,7 @@ static PyObject *private_mapping_new(PyTypeObject *type, PyObject *args, PyObjec
     PrivateMappingObject *self = (PrivateMappingObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    void *start = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
+    void *start = core_map_file(descriptor, (size_t)size, MAP_PRIVATE);
     if (start == MAP_FAILED) {
         Py_DECREF(self);
         return PyErr_SetFromErrno(PyExc_OSError);

@@ -60,16 +60,25 @@ def receive(channel: Channel, timeout: float | None = None) -> Message | None:
     return kind, _mapped(descriptors, parts), descriptors[1:]
 
 
-def _sealed(parts: Iterable[Any]) -> int:
+def _sealed(parts: tuple[Any, ...]) -> int:
     """A sealed memfd with the parts in it, each aligned; the caller closes it."""
     memory = os.memfd_create("ramet message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    size = _places(map(len, parts))[-1]
     try:
-        _write_all(memory, _padded(parts))
+        os.truncate(memory, size)
+        if not _core.fill_memory(memory, size, parts):
+            _write_all(memory, _padded(parts))
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(memory)
         raise
     return memory
+
+
+def _places(lengths: Iterable[int]) -> list[int]:
+    """Where each part begins, and where the last one ends."""
+    rounded = (-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths)
+    return list(accumulate(rounded, initial=0))
 
 
 def _padded(parts: Iterable[Any]) -> list[memoryview]:
@@ -93,8 +102,7 @@ def _mapped(descriptors: Sequence[int], lengths: Sequence[int]) -> list[memoryvi
 
     When it is not what it must be, all descriptors are closed.
     """
-    rounded = (-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths)
-    places = list(accumulate(rounded, initial=0))
+    places = _places(lengths)
     try:
         _require_sealed(descriptors[0], places[-1])
         whole = memoryview(_core.PrivateMapping(descriptors[0], places[-1]))
