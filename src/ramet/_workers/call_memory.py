@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._limits.byte_counts import parsed_bytes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS = 0.01
 _MOST_SIZES = 8
+_TREE_SECONDS = 1.0
 
 
 class CallMemory:
@@ -35,23 +37,25 @@ class CallMemory:
         """How many it may have beyond the template."""
         return self._budget.budget_bytes
 
+    def measure(self, pid: int, template: int) -> None:
+        """The call is about to begin in that process, a clone of the template's."""
+        self._close_watch()
+        with suppress(ProcessLookupError):  # it has ended
+            self._watch = self._budget.watch(pid, template)
+
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
-        if self._budget.entry is None:
-            try:
-                self._watch = self._budget.watch(child.pid)
-            except ProcessLookupError:  # it has ended
-                return
+        if self._watch is not None:
             _watcher.add(self, child)
 
     def look(self, child: "CalledChild[Any]") -> bool:
-        """Kill the child if it has too much. Returns whether it need not be looked at any more."""
+        """Kill the call if it has too much. Returns whether it need not be looked at any more."""
         watch = self._watch
         if watch is None:
             return True
         if watch.exceeds():
             self._has_exceeded = True
-            child.kill_all()
+            _kill_tree(child)
             return True
         return False
 
@@ -65,10 +69,21 @@ class CallMemory:
 
     def end(self) -> None:
         """All processes of the call are reaped."""
+        self._close_watch()
+        self._limits.give_back(self._budget)
+
+    def _close_watch(self) -> None:
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
-        self._limits.give_back(self._budget)
+
+
+def _kill_tree(child: "CalledChild[Any]") -> None:
+    """A grandchild may be what exceeds the limit."""
+    if not child.has_namespace:
+        with suppress(TimeoutError, PermissionError, ProcessLookupError, RuntimeError):
+            child.kill_tree(_TREE_SECONDS)
+    child.kill_all()
 
 
 class CallMemories:

@@ -126,6 +126,11 @@ class CallRequest:
             descriptors += self._options.descriptors
         return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
 
+    def measure(self, pid: int, template: int) -> None:
+        """The call is about to begin in that clone of the template."""
+        if self._memory is not None:
+            self._memory.measure(pid, template)
+
     def take_memory(self) -> CallMemory | None:
         """The budget, which is the child's from here on."""
         memory, self._memory = self._memory, None

@@ -62,9 +62,22 @@ def _do_nothing() -> None:
 _NOTHING = Around(_do_nothing, _do_nothing)
 
 
+_served: list[Channel] = []
+
+
+def _leave_channel() -> None:
+    """A copy of this process must not keep the caller waiting for an outcome when this one has died."""
+    while _served:
+        _served.pop().close()
+
+
+os.register_at_fork(after_in_child=_leave_channel)
+
+
 def serve(channel: Channel, around: Around) -> int:
     """Serve calls until the caller lets this process go. Returns the exit code."""
     code = 0
+    _served.append(channel)
     try:
         while (message := receive(channel)) is not None:
             code, last = _serve_one(channel, message, around)

@@ -267,6 +267,7 @@ class Template:
         """A clone that has been sent the call."""
         while True:
             clone = self._clone(request)
+            request.measure(clone.pid, self._link.process.pid)
             with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
                 send(clone.channel, CALL, call, descriptors)
                 return clone

@@ -9,6 +9,8 @@ import pytest
 
 from ramet import ChildDied, DeadlineExceeded, Executor, ResultError
 
+from ...constants import SECONDS
+
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
@@ -89,3 +91,17 @@ def test_map_gives_results_in_their_order(chunksize: int, buffersize: int | None
 
 def _hang() -> None:
     select.select([], [], [])
+
+
+def test_a_death_is_seen_although_a_copy_of_the_call_lives() -> None:
+    """What the call has forked does not keep its future waiting, and ends with it."""
+    with Executor(1) as executor:
+        error = executor.submit(_fork_and_die).exception(SECONDS)
+        assert isinstance(error, ChildDied)
+        assert error.status.signal == signal.SIGKILL
+
+
+def _fork_and_die() -> None:
+    if os.fork() == 0:
+        _hang()
+    signal.raise_signal(signal.SIGKILL)

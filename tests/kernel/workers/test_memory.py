@@ -1,0 +1,125 @@
+"""The memory of a call: who exceeds it is told, whether a cgroup or a watch keeps the limit."""
+
+import mmap
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ramet import ChildDied, Executor, Template
+from ramet._limits import memory
+from ramet._limits.memory_place import find_place
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+MEGABYTE = 1 << 20
+BUDGET, LITTLE, MUCH = "64M", 16 * MEGABYTE, 200 * MEGABYTE
+
+held: list[mmap.mmap] = []
+
+
+@pytest.fixture(params=["cgroup", "watch"])
+def keeper(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Who keeps the limit."""
+    if request.param == "watch":
+        monkeypatch.setattr(memory, "find_place", lambda: None)
+        yield request.param
+        return
+    place = find_place()
+    if place is None:
+        pytest.skip("needs a cgroup below which others can be made that limit memory")
+    yield request.param
+    own = [each for each in Path(place.path).iterdir() if f"-{os.getpid()}-" in each.name]
+    assert own == []
+
+
+def _hold() -> None:
+    held.append(_touched(MUCH))
+
+
+def _touched(size: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE)
+    _write(memory, size)
+    return memory
+
+
+def _write(memory: mmap.mmap, size: int) -> None:
+    for place in range(0, size, mmap.PAGESIZE):
+        memory[place] = memory[place] + 1 & 0xFF
+
+
+def _touch(size: int) -> int:
+    return len(_touched(size))
+
+
+def _copy(size: int) -> int:
+    """Write to what the template holds, and go on for as long as nobody minds."""
+    _write(held[0], size)
+    while size > LITTLE:
+        os.sched_yield()
+    return size
+
+
+def _in_grandchild(size: int) -> int:
+    if (pid := os.fork()) == 0:
+        _copy(size)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1]
+
+
+def _is_out_of_memory(template: Template, fn: Callable[[int], int], size: int) -> bool:
+    with template.clone(fn, size, memory=BUDGET) as child:
+        try:
+            status = child.result()
+        except ChildDied as error:
+            return error.status.reason == "out of memory"
+        except (MemoryError, OSError):
+            return True
+        return status == signal.SIGKILL  # of the grandchild
+
+
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize("spares", [0, 1])
+def test_what_a_call_adds_to_the_template(spares: int) -> None:
+    """New memory and copies of the template's count, and what the template holds does not."""
+    with Template(setup=_hold, spares=spares) as template:
+        assert not _is_out_of_memory(template, _touch, LITTLE)
+        assert not _is_out_of_memory(template, _copy, LITTLE)
+        assert _is_out_of_memory(template, _touch, MUCH)
+        assert _is_out_of_memory(template, _copy, MUCH)
+        assert not _is_out_of_memory(template, _touch, LITTLE)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_what_a_grandchild_has() -> None:
+    """It counts. The kernel may kill the grandchild alone, and then the call goes on."""
+    reader, writer = os.pipe()
+    with Template(setup=_hold, pass_fds=[writer]) as template:
+        os.close(writer)
+        assert _is_out_of_memory(template, _in_grandchild, MUCH)
+    with open(reader, "rb") as pipe:
+        assert pipe.read() == b"", "all that had the other end are dead"
+
+
+@pytest.mark.usefixtures("keeper")
+def test_calls_of_an_executor() -> None:
+    """One that exceeds its memory costs its own future alone."""
+    with Executor(2, preload=[__name__], memory=BUDGET) as executor:
+        good = [executor.submit(_touch, LITTLE) for _ in range(3)]
+        bad = executor.submit(_touch, MUCH).exception()
+        assert [future.result() for future in good] == [LITTLE] * 3
+        assert isinstance(bad, MemoryError | OSError | ChildDied)
+        if isinstance(bad, ChildDied):
+            assert bad.status.reason == "out of memory"
+
+
+@pytest.mark.parametrize("text", ["", "12 parsecs", "-1M", "0"])
+def test_text_that_is_no_number_of_bytes(text: str) -> None:
+    """One error says what was expected."""
+    with (
+        Template() as template,
+        pytest.raises(ValueError, match=r"^invalid memory: expected bytes"),
+    ):
+        template.clone(abs, 1, memory=text)
