@@ -2,7 +2,6 @@
 
 import os
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 from .. import _core
 from .._core import new_child
 from .._kernel.names import HasFileno
+from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
@@ -329,20 +329,20 @@ class Template:
         with self._lock:
             if self._link is not ended:  # another thread has seen it before
                 return
+            self._require_open()
             status = ended.process.wait()
             self._replace(ended)
-        warnings.warn(
+        warn_at_caller(
             f"the template's process {ended.process.pid} ended ({status}): another was started, {self.pid}",
             TemplateRestarted,
-            stacklevel=6,
         )
 
     def _replace(self, link: Link) -> None:
         with self._lock:
             if self._link is link:
+                self._take(self._start.start())  # which may fail: then there is the old one still
                 self._holder.remove(link)
                 link.close()
-                self._take(self._start.start())
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -1,0 +1,375 @@
+"""A template from its start to its end: layers, spares, restarts, reloads, and the end of its caller."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+
+from ...constants import PATIENT_SECONDS, SECONDS, WALL
+from ...looking import state_of
+from ...waiting import in_threads, until
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    """The result of a call that is reaped."""
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+# ---- layers
+
+
+def test_a_derived_template_has_what_its_base_has_and_more() -> None:
+    """The base does not get it, and neither ends with the other."""
+
+    def loaded(name: str) -> bool:
+        import sys
+
+        return name in sys.modules
+
+    with ramet.Template(["cloudpickle", "wave"]) as base:
+        derived = base.derive(["colorsys"])
+        with derived:
+            assert [run(derived, loaded, name) for name in ("wave", "colorsys")] == [True, True]
+            assert [run(base, loaded, name) for name in ("wave", "colorsys")] == [True, False]
+            base.close()
+            assert run(derived, loaded, "colorsys")
+
+
+def test_a_derived_template_is_a_child_of_the_caller() -> None:
+    """As its calls are: all are reaped by the caller."""
+    with ramet.Template() as base, base.derive() as derived, derived.clone(os.getppid) as child:
+        parent = Path(f"/proc/{derived.pid}/stat").read_text().rpartition(")")[2].split()[1]
+        assert int(parent) == child.result(PATIENT_SECONDS) == os.getpid()
+
+
+def test_a_derived_template_that_cannot_load_is_told() -> None:
+    """The base goes on."""
+    with ramet.Template() as base:
+        with pytest.raises(ramet.TemplateError, match="no_such_module"):
+            base.derive(["no_such_module"])
+        assert run(base, abs, -1) == 1
+
+
+def test_a_copy_of_the_caller_has_its_objects() -> None:
+    """Template.from_here(): as they were at that moment."""
+    words = ["before"]
+    table = {id(words): words}
+
+    def read(key: int) -> object:
+        return table[key]
+
+    _kept.append(words)
+    with ramet.Template.from_here() as template:
+        words.append("after")
+        assert run(template, _last_of_kept) == ["before"]
+        assert read(id(words)) == ["before", "after"]
+    _kept.clear()
+
+
+_kept: list[list[str]] = []
+
+
+def _last_of_kept() -> list[str]:
+    return _kept[-1]
+
+
+# ---- spares
+
+
+def test_spares_are_made_again_in_the_background() -> None:
+    """Each serves one call; after it so many wait as before."""
+    with ramet.Template(spares=2) as template:
+        seen = {run(template, os.getpid) for _ in range(6)}
+        assert len(seen) == 6
+        until(lambda: len(children_of_this_process() - {template.pid}) >= 2)
+
+
+def children_of_this_process() -> set[int]:
+    """As the kernel lists them."""
+    found: set[int] = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            found |= {int(pid) for pid in listing.read_text().split()}
+    return found
+
+
+def test_a_spare_has_been_warmed_up(tmp_path: Path) -> None:
+    """By the function that the template was given, once in each and before its call."""
+    seen = tmp_path / "seen"
+
+    def warms() -> None:
+        with seen.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    with ramet.Template(["cloudpickle", "pathlib"], warm=warms, spares=1) as template:
+        until(seen.exists)
+        assert str(run(template, os.getpid)) in seen.read_text().split()
+
+
+def test_spares_have_no_more_memory_than_is_said() -> None:
+    """With room for none there is none, and calls run all the same."""
+    with ramet.Template(spares=8, spares_memory=1) as template:
+        assert run(template, os.getppid) == os.getpid()
+        assert children_of_this_process() == {template.pid}
+    with ramet.Template(spares=2, spares_memory=1 << 30) as template:
+        until(lambda: len(children_of_this_process()) == 3)
+
+
+def test_a_spare_that_was_killed_is_not_used() -> None:
+    """The call runs in another."""
+    with ramet.Template(spares=1) as template:
+        until(lambda: len(children_of_this_process()) == 2)
+        (spare,) = children_of_this_process() - {template.pid}
+        os.kill(spare, signal.SIGKILL)
+        until(lambda: state_of(spare) == "Z")
+        assert run(template, os.getpid) != spare
+
+
+def test_what_no_spare_can_serve_is_cloned(request: pytest.FixtureRequest) -> None:
+    """A namespace of its own is the clone call's."""
+    request.getfixturevalue("root")
+    with ramet.Template(spares=1) as template:
+        here = os.readlink("/proc/self/ns/net")
+        assert run(template, os.readlink, "/proc/self/ns/net", flags=F.NEWNET) != here
+        assert run(template, os.readlink, "/proc/self/ns/net") == here
+
+
+# ---- a process that has died
+
+
+def test_a_template_that_was_killed_is_started_again() -> None:
+    """The next call says so by a warning, and runs; setup has been done again."""
+
+    def counts() -> None:
+        import builtins
+
+        builtins.is_set_up = True  # type: ignore[attr-defined]
+
+    with ramet.Template(["cloudpickle"], setup=counts) as template:
+        first = template.pid
+        os.kill(first, signal.SIGKILL)
+        with pytest.warns(ramet.TemplateRestarted, match=rf"{first} ended \(killed by SIGKILL\)"):
+            while template.pid == first:  # a spare that is there is another process
+                assert run(template, eval, "is_set_up")
+        assert run(template, eval, "is_set_up")
+
+
+def test_a_warning_of_a_restart_is_at_the_line_of_the_call() -> None:
+    """Of the user's own file."""
+    with ramet.Template(spares=0) as template:
+        os.kill(template.pid, signal.SIGKILL)
+        with pytest.warns(ramet.TemplateRestarted) as told, template.clone(abs, -1) as child:
+            assert child.result(PATIENT_SECONDS) == 1
+    assert told[0].filename == __file__
+
+
+def test_threads_that_find_it_dead_start_it_once() -> None:
+    """One warning, and all their calls run."""
+    with ramet.Template(spares=0) as template, pytest.warns(ramet.TemplateRestarted) as told:
+        os.kill(template.pid, signal.SIGKILL)
+        in_threads(4, lambda: run(template, abs, -1))
+    assert len(told) == 1
+
+
+def test_calls_that_run_go_on_when_their_template_dies() -> None:
+    """They are the caller's children."""
+    gate, opener = os.pipe()
+    with ramet.Template(spares=0) as template:
+        with template.clone(lambda: os.read(3, 1), fds={3: gate}) as child:
+            os.kill(template.pid, signal.SIGKILL)
+            os.write(opener, b"x")
+            assert child.result(PATIENT_SECONDS) == b"x"
+        os.close(gate)
+        os.close(opener)
+
+
+# ---- source files that change
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the user's, without a compiled copy."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    file = tmp_path / "module_that_changes.py"
+    file.write_text("value = 1\n")
+    return file
+
+
+VALUE = "__import__('module_that_changes').value"
+
+
+def test_a_changed_source_file_starts_another_process(module: Path) -> None:
+    """With reload="changed", also below it; without, the old one goes on."""
+    with (
+        ramet.Template([module.stem], reload="changed") as template,
+        template.derive() as derived,
+        ramet.Template([module.stem]) as other,
+    ):
+        assert [run(each, eval, VALUE) for each in (template, derived, other)] == [1, 1, 1]
+        first = template.pid
+        assert run(template, eval, VALUE) == 1
+        assert template.pid == first
+        module.write_text("value = 'another'\n")
+        assert [run(each, eval, VALUE) for each in (template, derived, other)] == [
+            "another",
+            "another",
+            1,
+        ]
+        assert template.pid != first
+
+
+def test_a_source_file_that_fails_now_is_told_at_the_call(module: Path) -> None:
+    """And when it is right again, calls run."""
+    with ramet.Template([module.stem], reload="changed") as template:
+        module.write_text("value = 1 / 0\n")
+        with pytest.raises(ramet.TemplateError, match="ZeroDivisionError"):
+            template.clone(eval, VALUE)
+        module.write_text("value = 'right again'\n")
+        assert run(template, eval, VALUE) == "right again"
+
+
+# ---- the end
+
+
+def test_close_ends_the_process_and_all_spares() -> None:
+    """Nothing of them is left, and a call is refused."""
+    template = ramet.Template(spares=3)
+    template.close()
+    assert children_of_this_process() == set()
+    with pytest.raises(ValueError, match="invalid template: it has been closed"):
+        template.clone(abs, -1)
+    template.close()
+
+
+def test_a_template_that_nobody_refers_to_ends() -> None:
+    """As its spares do; the check of what is left looks at it."""
+    ramet.Template(spares=2)
+
+
+def test_a_copy_of_the_caller_cannot_use_its_template() -> None:
+    """os.fork's child is told what to do; the template is as before."""
+    with ramet.Template() as template:
+
+        def refused() -> str:
+            try:
+                template.clone(abs, -1)
+            except ValueError as error:
+                return str(error)
+            return ""
+
+        with ramet.clone(refused) as child:
+            assert "make one here" in child.result(PATIENT_SECONDS)
+        assert run(template, abs, -1) == 1
+
+
+PROGRAM = """
+import os, subprocess, sys, time
+import ramet
+
+def hangs():
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    print("begun", os.getppid(), flush=True)
+    time.sleep(1000)
+
+if {here}:
+    template = ramet.Template.from_here(spares=2)
+else:
+    template = ramet.Template(spares=2).derive(spares=2)
+child = template.clone(hangs)
+with ramet.Executor(1) as executor:
+    executor.submit(hangs)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("here", [False, True], ids=["fresh", "from_here"])
+def test_all_ends_with_a_caller_that_is_killed(here: bool) -> None:
+    """Templates, spares and calls by the kernel's parent-death signal, wherever the caller was."""
+    with (
+        ramet.Subreaper(),
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(here=here)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as caller,
+    ):
+        assert caller.stdout is not None
+        for _ in range(2):
+            assert caller.stdout.readline().startswith("begun")
+        below = {pid for pid in all_below(caller.pid) if not is_program(pid)}
+        assert len(below) >= 4
+        caller.kill()
+        caller.wait()
+        deadline = time.monotonic() + SECONDS
+        while left := {pid for pid in below if is_alive(pid)}:
+            reap_all()  # the init of a namespace waits for that
+            if time.monotonic() > deadline:
+                break
+        told = [commands(pid) for pid in left]
+        for pid in children_of_this_process():
+            os.kill(pid, signal.SIGKILL)
+        until(reap_all)
+    assert told == []
+
+
+def reap_all() -> bool:
+    """Reap the children that have ended and that nobody else waits for. Whether none is left."""
+    try:
+        while os.waitpid(-1, WALL | os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
+def all_below(pid: int) -> set[int]:
+    """All descendants."""
+    listings = Path(f"/proc/{pid}/task").glob("*/children")
+    found = {int(one) for listing in listings for one in listing.read_text().split()}
+    return found.union(*(all_below(one) for one in found))
+
+
+def is_program(pid: int) -> bool:
+    """Whether it is a sleep(1), which a call without a namespace may leave."""
+    return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+
+
+def commands(pid: int) -> str:
+    """What it runs."""
+    return Path(f"/proc/{pid}/status").read_text().partition("\n")[0]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_template_made_by_a_thread_outlives_it() -> None:
+    """Parent death follows the thread that has made it, and yet nothing ends with that thread."""
+    made: list[ramet.Template] = []
+    thread = threading.Thread(target=lambda: made.append(ramet.Template(spares=1)))
+    thread.start()
+    thread.join()
+    with made[0] as template:
+        first = template.pid
+        assert run(template, abs, -1) == 1
+        assert run(template, abs, -2) == 2
+        assert template.pid == first
