@@ -98,5 +98,5 @@ def _untracked(referents: list[object], seen: set[int]) -> list[object]:
     new = {id(one): one for one in referents if not gc.is_tracked(one)}
     for place in new.keys() & seen:
         del new[place]
-    seen |= new.keys()
+    seen.update(new)
     return list(new.values())
