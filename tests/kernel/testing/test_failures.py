@@ -81,21 +81,22 @@ HANGS = """
     import os, subprocess, sys, threading, time
     import pytest
 
-    @pytest.fixture(scope="session", autouse=True)
-    def started(tmp_path_factory):
-        return open("started", "w")
+    PROGRAM = '''if 1:
+        import os, time
+        os.fork()
+        os.setsid() if os.fork() else None
+        os.write(1, f"{os.getpid()}{chr(10)}".encode())
+        time.sleep(1000)
+    '''
 
-    @pytest.mark.ramet(timeout=0.3)
+    @pytest.mark.ramet(timeout=1)
     @pytest.mark.parametrize("where", ["call", "thread"])
-    def test_that_hangs(where, started):
+    def test_that_hangs(where):
         print("before the hang", flush=True)
-        child = subprocess.Popen([sys.executable, "-S", "-c", '''if 1:
-            import os, time
-            os.fork()
-            os.setsid() if os.fork() else None
-            print(os.getpid(), flush=True)
-            time.sleep(1000)
-        '''], stdout=started)
+        started = subprocess.Popen([sys.executable, "-S", "-c", PROGRAM], stdout=subprocess.PIPE)
+        pids = [started.stdout.readline() for _ in range(4)]
+        with open("started", "ab") as file:
+            file.writelines(pids)
         if where == "thread":
             thread = threading.Thread(target=time.sleep, args=(1000,))
             thread.start()
@@ -111,16 +112,18 @@ def test_a_hang_ends_at_its_deadline(suite: Suite, nothing_left: object) -> None
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
-            "killed at its deadline of 0.3 s in its call; killed with it: *import os, time os.fork()*",
+            "killed at its deadline of 1 s in its call; killed with it: *import os, time os.fork()*",
             "*line * in test_that_hangs",
             "before the hang",
-            "killed at its deadline of 0.3 s in its call*",
+            "killed at its deadline of 1 s in its call*",
             "*hread 0x*",
             "*line * in join",
             "*line * in test_that_hangs",
         ]
     )
-    for pid in (suite.path / "started").read_text().split():
+    pids = (suite.path / "started").read_text().split()
+    assert len(pids) == 8
+    for pid in pids:
         assert not os.path.exists(f"/proc/{pid}")
 
 

@@ -250,16 +250,16 @@ def test_coverage_of_clones_is_combined(suite: Suite) -> None:
 TIMEOUTS = """
     import time, pytest
 
-    @pytest.mark.timeout(0.3)
+    @pytest.mark.timeout(0.6)
     def test_of_the_whole():
         time.sleep(1000)
 
-    @pytest.mark.timeout(0.3, func_only=True)
+    @pytest.mark.timeout(0.6, func_only=True)
     def test_of_the_call():
         time.sleep(1000)
 
     @pytest.mark.timeout(1000)
-    @pytest.mark.ramet(timeout=0.3)
+    @pytest.mark.ramet(timeout=0.6)
     def test_of_ramet():
         time.sleep(1000)
 
@@ -276,9 +276,9 @@ def test_a_timeout_of_pytest_timeout_is_the_deadline(suite: Suite) -> None:
     result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(
         [
-            "killed at its deadline of 0.3 s in its call",
-            "*Timeout (>0.3s) from pytest-timeout.",
-            "killed at its deadline of 0.3 s in its call",
+            "killed at its deadline of 0.6 s in its call",
+            "*Timeout (>0.6s) from pytest-timeout.",
+            "killed at its deadline of 0.6 s in its call",
         ]
     )
 
@@ -297,7 +297,7 @@ def test_a_timeout_of_faulthandler(suite: Suite) -> None:
         """
     )
     suite.pytester.makeini(
-        "[pytest]\nfaulthandler_timeout = 0.3\nfaulthandler_exit_on_timeout = true"
+        "[pytest]\nfaulthandler_timeout = 0.6\nfaulthandler_exit_on_timeout = true"
     )
     result = suite.run("--ramet")
     result.assert_outcomes(passed=1, failed=1)
