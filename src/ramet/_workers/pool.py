@@ -313,6 +313,7 @@ class Pool:
             with self._lock:
                 self._idle.append(worker)
         else:
+            os.sched_yield()  # lets whoever waits for the future have the interpreter first
             self._end(worker)
         self._tell()
 
