@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 from .. import _core
 from .._core import new_child
 from .._kernel.names import HasFileno
+from .._limits.byte_counts import parsed_bytes
 from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
@@ -44,7 +45,7 @@ class Template:
     waits. It is a new interpreter: of the caller's objects it has none.
     spares: how many children wait ahead for a call, each warm, for one call alone; 0: each is cloned when
     its call comes. warm: a function that each spare calls ahead, without arguments, to touch what calls
-    write to. spares_memory: the bytes that spares may have of their own, all together; fewer
+    write to. spares_memory: the bytes ("256M") that spares may have of their own, all together; fewer
     are made then. allow: names of what a fork breaks ("threads", "sqlite3", "cuda", "grpc", "asyncio") that
     the template may hold nevertheless. reload: "changed" starts another process when the source file of
     a module in it has changed. options: see ramet.Options; of the process, and so of all its clones.
@@ -68,7 +69,7 @@ class Template:
         setup: Callable[[], object] | None = None,
         warm: Callable[[], object] | None = None,
         spares: int = 1,
-        spares_memory: int | None = None,
+        spares_memory: int | str | None = None,
         allow: Iterable[str] = (),
         reload: Literal["changed"] | None = None,
         **options: Unpack[Options],
@@ -83,7 +84,7 @@ class Template:
         setup: Callable[[], object] | None = None,
         warm: Callable[[], object] | None = None,
         spares: int = 1,
-        spares_memory: int | None = None,
+        spares_memory: int | str | None = None,
         allow: Iterable[str] = (),
     ) -> Self:
         """A template that is a copy of the calling process as it is, by libc's fork.
@@ -103,7 +104,7 @@ class Template:
         setup: Callable[[], object] | None = None,
         warm: Callable[[], object] | None = None,
         spares: int = 1,
-        spares_memory: int | None = None,
+        spares_memory: int | str | None = None,
         allow: Iterable[str] = (),
     ) -> "Template":
         """Another template, cloned from this one, that loads more: what this has loaded is shared.
@@ -114,7 +115,7 @@ class Template:
         return self.derived(Template, loading, spares, spares_memory)
 
     def derived(
-        self, kind: type[D], loading: Loading, spares: int, spares_memory: int | None = None
+        self, kind: type[D], loading: Loading, spares: int, spares_memory: int | str | None = None
     ) -> D:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
@@ -122,7 +123,9 @@ class Template:
         made._begin(Derived(self._live_with_state, loading), spares, spares_memory, reload)
         return made
 
-    def _begin(self, start: Start, spares: int, spares_memory: int | None, reload: object) -> None:
+    def _begin(
+        self, start: Start, spares: int, spares_memory: int | str | None, reload: object
+    ) -> None:
         if isinstance(spares, bool) or not isinstance(spares, int):
             raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
         if spares < 0:
@@ -131,7 +134,9 @@ class Template:
             raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
         self._start = start
         self._spares = spares
-        self._spares_memory = spares_memory
+        self._spares_memory = (
+            None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
+        )
         self._lock = threading.RLock()
         self._watches_files = reload is not None
         self._ending: list[CalledChild[Any]] = []
