@@ -1,5 +1,6 @@
 """Which words of copied pages differ from the origin's: a copy is made for one of them."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -46,10 +47,20 @@ def compared(spans: list[Span], child: int, origin: int) -> list[Copied]:
         found = []
         for start, pages in _runs(spans):
             size = pages * PAGE_BYTES
-            here, there = (os.pread(file, size, start) for file in files)
+            here, there = (_read(file, size, start) for file in files)
             if len(here) == len(there) == size:  # else one has unmapped it since
                 found.append(Copied(start, pages, _differing(here, there)))
     return found
+
+
+def _read(file: int, size: int, start: int) -> bytes:
+    """So much of a memory; nothing where it is mapped no more."""
+    try:
+        return os.pread(file, size, start)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 def _runs(spans: list[Span]) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ from .memory_report import ChildMemory, MappingMemory, total
 from .object_types import Copier, ThisProcess, types_on
 from .origin import Origin, origin_of
 from .pages import Kind, Span, counted, spans
-from .tasks import HasPid, ended, not_permitted, pid_of, start_of
+from .tasks import HasPid, ended, has_ended, not_permitted, pid_of, start_of
 
 
 def memory(
@@ -87,6 +87,8 @@ def _look(pid: int, given: int | None) -> _Look:
             raise ended(pid) from None
     if start_of(pid) != started:  # another process has got the pid
         raise ended(pid)
+    if origin.pid is not None and has_ended(origin.pid):  # then its pages looked absent
+        return _look(pid, given)
     mappings = tuple(_row(mapping, found, origin) for mapping, found in pages)
     report = ChildMemory(
         **{**vars(total(mappings)), "pss": pss},

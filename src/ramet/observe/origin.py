@@ -1,10 +1,10 @@
 """From which process the memory of another was copied."""
 
-import os
 from dataclasses import dataclass
 
 from .._kernel import procfs
 from ..lowlevel import KcmpType, kcmp
+from .tasks import has_ended
 
 # Where the program's code, its stack, its data and its heap begin. exec chooses them at random, and a copy
 # of the memory has the same. Places among the words of /proc/PID/stat; 0 and 1 for who may not know.
@@ -29,19 +29,22 @@ def origin_of(pid: int, given: int | None) -> Origin:
     With CLONE_PARENT the parent is not the process that was copied. That is then the oldest child of the
     parent whose program began at the same random addresses.
     """
-    image = _image(pid)
-    parent = procfs.parent(pid) or 0
+    image, parent = _image(pid), procfs.parent(pid) or 0
     candidates = [given] if given else [parent, *_by_age(procfs.children(parent) if parent else [])]
     for other in candidates:
-        if other != pid and _image(other) == image:
+        if other != pid and image is not None and _image(other) == image:
             return _compared(pid, other)
-    if given:
-        return Origin(
-            None, f"process {given} did not begin with the same exec: it has no copy of its memory"
+    return Origin(None, _why_none(parent, given))
+
+
+def _why_none(parent: int, given: int | None) -> str:
+    if given is not None:
+        return (
+            f"process {given} has ended, or did not begin with the same exec: it is no copy of it"
         )
-    if parent and _image(parent) is None and os.path.exists(f"/proc/{parent}"):
-        return Origin(None, f"its parent, process {parent}, may not be read")
-    return Origin(None, "it has no living parent whose memory it was copied from")
+    if not has_ended(parent) and _image(parent) is None:
+        return f"its parent, process {parent}, may not be read"
+    return "it has no living parent whose memory it was copied from"
 
 
 def _image(pid: int) -> tuple[str, ...] | None:

@@ -44,6 +44,11 @@ def start_of(pid: int) -> str:
     return words[procfs.START_TIME]
 
 
+def has_ended(pid: int) -> bool:
+    """Whether it is gone, or a zombie."""
+    return procfs.state(pid) in {"", "Z", "X"}
+
+
 def ended(pid: int) -> ProcessLookupError:
     """The error for a process that is not there, or that has ended and was not reaped."""
     return ProcessLookupError(errno.ESRCH, f"there is no process {pid}, or it has ended")

@@ -450,7 +450,7 @@ def test_a_process_that_was_not_copied_from_the_origin_says_so() -> None:
     with ramet.Command(["sleep", "1000"]).spawn() as program, held(lambda: None) as child:
         (report,) = memory([child], origin=program)
     assert report.origin is None
-    assert f"process {program.pid} did not begin with the same exec" in report.unknown["origin"]
+    assert f"process {program.pid} has ended, or did not begin with" in report.unknown["origin"]
 
 
 # ---- what cannot be looked at
@@ -530,6 +530,39 @@ def test_a_process_that_ends_meanwhile_is_gone(
     monkeypatch.setattr(observed_pages, "_compared", end_it)
     with pytest.raises(ProcessLookupError, match=f"no process {child.pid}"):
         memory([child], types=False)
+
+
+def test_an_origin_that_ends_meanwhile_is_none(
+    monkeypatch: pytest.MonkeyPatch, nothing_left: object
+) -> None:
+    """When the origin ends while it is looked at, nothing is compared with what is left of it."""
+    (told, tell), (wait, let_go) = os.pipe(), os.pipe()
+
+    def copy_of_a_copy() -> None:
+        os.write(tell, b"%8d" % os.getpid())
+        os.read(wait, 1)
+
+    def copy() -> None:
+        ramet.clone(copy_of_a_copy).wait(SECONDS)
+
+    origin = ramet.clone(copy)
+    pid = int(os.read(told, 8))
+    compared = observed_pages._compared
+
+    def end_it(here: bytes, there: bytes) -> bytes:
+        origin.kill()
+        origin.wait(SECONDS)
+        return compared(here, there)
+
+    monkeypatch.setattr(observed_pages, "_compared", end_it)
+    with ramet.Subreaper():
+        (report,) = memory([pid], origin=origin.pid, types=False)
+        os.write(let_go, b".")
+        os.waitid(os.P_PID, pid, os.WEXITED)
+    for descriptor in (told, tell, wait, let_go):
+        os.close(descriptor)
+    assert (report.origin, report.copied) == (None, None)
+    assert report.own > 0
 
 
 def test_none_are_no_error() -> None:
