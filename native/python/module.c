@@ -51,6 +51,10 @@ static PyMethodDef with_main_gil[] = {
     {"fill_memory", core_fill_memory, METH_VARARGS,
      "fill_memory(descriptor, size, parts, /)\n--\n\n"
      "Copies the parts into a memfd of that size, each aligned, in huge pages; False where the kernel makes none."},
+    {"memory_of", core_memory_of, METH_O,
+     "memory_of(part, /)\n--\n\nThe OwnMemory in which the buffer lies, and where; None when it lies in none."},
+    {"settle_memory", core_settle_memory, METH_NOARGS,
+     "settle_memory()\n--\n\nBefore a fork: what is written to an OwnMemory from here on is its process's alone."},
     {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,
      "named_call(fn, args, /)\n--\n\n"
      "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"
@@ -173,7 +177,7 @@ static int add_types(PyObject *module)
 {
     static PyTypeObject *const types[] = {&Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
                                           &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
-                                          &Channel_Type};
+                                          &Channel_Type, &OwnMemory_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;

@@ -5,48 +5,84 @@ socket. More than that lies in a memfd, which is sealed and passed with the head
 that what it holds is copied once, by the writer, and never through the socket.
 
 Sealed means that nobody can change or shorten it any more: the reader needs no trust in the writer, and
-gets no SIGBUS. The reader's mapping is private, so that arrays in it can be written to.
+gets no SIGBUS. The reader's mapping is private, so that arrays in it can be written to. A child, which
+trusts its caller, gets a memfd that is not sealed and that it alone has: an array that it changes in place
+goes back in it.
 """
 
 import fcntl
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 from .. import _core
-from .._core import Channel, channels
+from .._core import Channel, OwnMemory, channels
 
 __all__ = ["Channel", "Message", "channels", "receive", "send"]
 
 # What has arrived: its kind, its parts, which nobody else writes to, and descriptors that the reader owns.
 Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
 
+_NO_GAP = b""  # before the parts in a memfd
 _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
 
 
 def send(
-    channel: Channel, kind: int, parts: tuple[Any, ...], descriptors: tuple[int, ...] = ()
+    channel: Channel,
+    kind: int,
+    parts: tuple[Any, ...],
+    descriptors: tuple[int, ...] = (),
+    *,
+    sealed: bool = True,
 ) -> None:
     """Send a message. parts: bytes-like; descriptors: of the caller, which keeps them.
 
+    sealed: whether the reader is to see that this process cannot change what it has sent.
     Raises BrokenPipeError or ConnectionResetError when the other side is gone, and OSError when there
     is no memory for it.
     """
     if channel.send(kind, parts, descriptors):
         return
-    memory = _sealed(parts)
+    if (passed_on := _passed_on(parts)) is not None:
+        memory, gap = passed_on
+        channel.send(kind, (gap, *parts), (memory.fileno(), *descriptors), True)
+        return
+    written = _written(parts, sealed=sealed)
     try:
-        channel.send(kind, parts, (memory, *descriptors), True)
+        channel.send(kind, (_NO_GAP, *parts), (written, *descriptors), True)
     finally:
-        os.close(memory)
+        os.close(written)
 
 
-def receive(channel: Channel, timeout: float | None = None) -> Message | None:
+def _passed_on(parts: tuple[Any, ...]) -> tuple[OwnMemory, memoryview] | None:
+    """The memory in which the last part lies already, with the one before it, and the gap before both.
+
+    None when it lies in none, when there are others, or no room.
+    """
+    head, *buffers = parts
+    found = _core.memory_of(buffers[0]) if len(buffers) == 1 else None
+    if found is None:
+        return None
+    memory, place = found
+    start = place - _places([len(head)])[-1]
+    if start < 0 or start % _ALIGNMENT or memory.free < place:
+        return None
+    view = memoryview(memory)
+    view[start : start + len(head)] = head
+    return (memory, view[:start]) if memory.seal() else None
+
+
+def receive(
+    channel: Channel, timeout: float | None = None, *, done_with: int = 0
+) -> Message | None:
     """The next message; None when the other side is gone.
 
+    done_with: for one who trusts the sender: so many of the first parts are of no use any more when the
+    next message is sent. The others may then lie in memory that is written to in place, and is passed on.
     Raises TimeoutError when it has not come in so many seconds; ValueError for what is no message; OSError.
     """
     received = channel.receive(timeout)
@@ -57,18 +93,19 @@ def receive(channel: Channel, timeout: float | None = None) -> Message | None:
     kind, parts, descriptors, in_memfd = received
     if not in_memfd:
         return kind, parts, descriptors
-    return kind, _mapped(descriptors, parts), descriptors[1:]
+    return kind, _mapped(descriptors, parts, done_with), descriptors[1:]
 
 
-def _sealed(parts: tuple[Any, ...]) -> int:
-    """A sealed memfd with the parts in it, each aligned; the caller closes it."""
+def _written(parts: tuple[Any, ...], *, sealed: bool) -> int:
+    """A memfd with the parts in it, each aligned; the caller closes it."""
     memory = os.memfd_create("ramet message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     size = _places(map(len, parts))[-1]
     try:
         os.truncate(memory, size)
         if not _core.fill_memory(memory, size, parts):
             _write_all(memory, _padded(parts))
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
+        if sealed:
+            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(memory)
         raise
@@ -97,28 +134,53 @@ def _write_all(descriptor: int, chunks: list[memoryview]) -> None:
             chunks[0] = chunks[0][written:]
 
 
-def _mapped(descriptors: Sequence[int], lengths: Sequence[int]) -> list[memoryview]:
-    """Views of the parts in the memfd, the first descriptor, which is closed; they hold its memory.
+def _mapped(descriptors: Sequence[int], lengths: Sequence[int], done_with: int) -> list[memoryview]:
+    """Views of the parts after the gap in the memfd, the first descriptor; they hold its memory.
 
     When it is not what it must be, all descriptors are closed.
     """
     places = _places(lengths)
     try:
-        _require_sealed(descriptors[0], places[-1])
-        whole = memoryview(_core.PrivateMapping(descriptors[0], places[-1]))
+        if done_with and not _seals(descriptors[0]) & fcntl.F_SEAL_WRITE:
+            free = places[min(1 + done_with, len(lengths))]
+            whole = memoryview(_own_memory(descriptors[0], places[-1], free))
+        else:
+            whole = memoryview(_private_memory(descriptors[0], places[-1]))
     except BaseException:
         for descriptor in descriptors[1:]:
             os.close(descriptor)
         raise
-    finally:
-        os.close(descriptors[0])
-    return [whole[at : at + n] for at, n in zip(places, lengths, strict=False)]
+    views = [whole[at : at + n] for at, n in zip(places, lengths, strict=False)]
+    return views[1:]
 
 
-def _require_sealed(memory: int, size: int) -> None:
+def _private_memory(memory: int, size: int) -> _core.PrivateMapping:
+    """Of a memfd that must be sealed; it is closed."""
     try:
-        seals = fcntl.fcntl(memory, fcntl.F_GET_SEALS)
+        if _seals(memory) & _SEALS != _SEALS or os.fstat(memory).st_size < size:
+            raise ValueError(f"invalid message: expected a memfd of {size} bytes that is sealed")
+        return _core.PrivateMapping(memory, size)
+    finally:
+        os.close(memory)
+
+
+def _own_memory(memory: int, size: int, free: int) -> OwnMemory:
+    """Of a memfd that only this process has; it is closed with the memory."""
+    _settle_before_forks()
+    try:
+        return OwnMemory(memory, size, free)
+    except BaseException:
+        os.close(memory)
+        raise
+
+
+@cache
+def _settle_before_forks() -> None:
+    os.register_at_fork(before=_core.settle_memory)
+
+
+def _seals(memory: int) -> int:
+    try:
+        return fcntl.fcntl(memory, fcntl.F_GET_SEALS)
     except OSError:
-        seals = 0
-    if seals & _SEALS != _SEALS or os.fstat(memory).st_size != size:
-        raise ValueError(f"invalid message: expected a memfd of {size} bytes that is sealed")
+        return 0

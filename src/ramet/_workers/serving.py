@@ -20,6 +20,7 @@ from .pickling import loaded, loaded_call, pickled_call
 CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
 _ROUNDS = 2
+_PLAN_AND_PICKLE = 2  # the first parts of a call
 _LET_GO_MILLISECONDS = 1
 
 Plan = dict[str, Any]
@@ -30,7 +31,7 @@ def warm_up(warm: Callable[[], object] | None) -> None:
     ours, theirs = channels()
     for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))) * _ROUNDS:
         send(ours, CALL, (b"", *pickled_call(fn, args)))
-        message = receive(theirs)
+        message = receive(theirs, done_with=_PLAN_AND_PICKLE)
         assert message is not None
         _serve_one(theirs, message, _NOTHING)
         receive(ours)
@@ -79,7 +80,7 @@ def serve(channel: Channel, around: Around) -> int:
     code = 0
     _served.append(channel)
     try:
-        while (message := receive(channel)) is not None:
+        while (message := receive(channel, done_with=_PLAN_AND_PICKLE)) is not None:
             code, last = _serve_one(channel, message, around)
             if last:
                 channel.await_end(_LET_GO_MILLISECONDS)

@@ -274,7 +274,7 @@ class Template:
             clone = self._clone(request)
             request.measure(clone.pid, self._link.process.pid)
             with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
-                send(clone.channel, CALL, call, descriptors)
+                send(clone.channel, CALL, call, descriptors, sealed=False)
                 return clone
 
     def _clone(self, request: CallRequest) -> Clone:

@@ -126,7 +126,7 @@ class Worker:
         _complete(request, rules, outputs)
         try:
             plan, descriptors = request.packed({}, ())
-            send(self.child.live_channel, CALL, (plan, *call), descriptors)
+            send(self.child.live_channel, CALL, (plan, *call), descriptors, sealed=False)
         except (BrokenPipeError, ConnectionResetError):
             for descriptor in outputs:
                 os.close(descriptor)

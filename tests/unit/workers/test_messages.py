@@ -1,12 +1,13 @@
 """Messages: what is small crosses a socket, what is large a sealed memfd, in huge pages if it can."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from ramet._core import fill_memory
-from ramet._workers.messages import Channel, channels, receive, send
+from ramet._core import OwnMemory, fill_memory, memory_of, settle_memory
+from ramet._workers.messages import Channel, _mapped, channels, receive, send
 
 KIND = 7
 MEGABYTE = 1 << 20
@@ -81,3 +82,134 @@ def test_parts_that_do_not_fit_are_refused() -> None:
             assert filled is False
     finally:
         os.close(memory)
+
+
+# ---- memory that goes back
+
+
+def taken_over(ends: tuple[Channel, Channel], *parts: bytes) -> Sequence[Any]:
+    """The parts as a child gets them, that may write to what comes after the first two."""
+    send(ends[0], KIND, parts, sealed=False)
+    message = receive(ends[1], done_with=2)
+    assert message is not None
+    return message[1]
+
+
+@pytest.fixture
+def memory(ends: tuple[Channel, Channel]) -> tuple[Sequence[Any], bytes]:
+    """Parts in memory that goes back, and what the last one was."""
+    content = os.urandom(MEGABYTE)
+    return taken_over(ends, b"", b"a pickle" * 20, content), content
+
+
+def returned(ends: tuple[Channel, Channel], *parts: Any) -> tuple[list[bytes], int, int]:
+    """The parts as the caller gets them, the inode of the memfd, and how many bytes lie before them."""
+    send(ends[1], KIND, parts)
+    kind, lengths, (descriptor,), in_memfd = ends[0].receive(None)  # type: ignore[misc]
+    assert (kind, in_memfd) == (KIND, True)
+    inode = os.fstat(descriptor).st_ino
+    views = _mapped([descriptor], lengths, 0)
+    return [bytes(view) for view in views], inode, lengths[0]
+
+
+def inode_of(part: Any) -> int:
+    """Of the memfd that it lies in."""
+    found = memory_of(part)
+    assert found is not None
+    return os.fstat(found[0].fileno()).st_ino
+
+
+def test_what_is_changed_in_place_goes_back_in_the_same_memory(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes]
+) -> None:
+    """It is not copied; what is written to it later is not seen there."""
+    (_, _, part), content = memory
+    inode = inode_of(part)
+    part[0] = content[0] ^ 1
+    send(ends[1], KIND, (b"a result", part))
+    part[1] ^= 1
+    message = receive(ends[0])
+    assert message is not None
+    head, back = message[1]
+    assert bytes(head) == b"a result"
+    assert bytes(back) == bytes([content[0] ^ 1]) + content[1:]
+    assert returned(ends, b"again", part)[1] != inode
+
+
+def test_the_memory_that_goes_back_is_the_one_that_came(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes]
+) -> None:
+    """Also for a part of the array at its beginning; what lies before the message is skipped."""
+    part, inode = memory[0][2], inode_of(memory[0][2])
+    parts, back, gap = returned(ends, b"a result", part[:500_000])
+    assert parts == [b"a result", memory[1][:500_000]]
+    assert (back, gap) == (inode, 128)
+
+
+@pytest.mark.parametrize("place", [1, 64, 1000])
+def test_what_does_not_lie_at_the_beginning_is_copied(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes], place: int
+) -> None:
+    """There is no room before it: other parts lie there, which the function may still use."""
+    part = memory[0][2]
+    parts, inode, _ = returned(ends, b"a result", part[place:])
+    assert parts == [b"a result", memory[1][place:]]
+    assert inode != inode_of(part)
+    assert bytes(part) == memory[1]
+
+
+def test_a_result_whose_head_has_no_room_is_copied(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes]
+) -> None:
+    """Its pickle is longer than that of the call."""
+    parts, inode, _ = returned(ends, b"x" * 1000, memory[0][2])
+    assert parts == [b"x" * 1000, memory[1]]
+    assert inode != inode_of(memory[0][2])
+
+
+def test_memory_is_settled_before_a_fork(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes]
+) -> None:
+    """It has its content still, and is not passed on: a fork has a part in it."""
+    part, content = memory[0][2], memory[1]
+    settle_memory()
+    assert bytes(part) == content
+    parts, inode, _ = returned(ends, b"a result", part)
+    assert parts == [b"a result", content]
+    assert inode != inode_of(part)
+
+
+def test_memory_whose_descriptor_was_closed_keeps_its_content(
+    ends: tuple[Channel, Channel], memory: tuple[Sequence[Any], bytes]
+) -> None:
+    """Whatever the number of the descriptor means by then."""
+    part, content = memory[0][2], memory[1]
+    found = memory_of(part)
+    assert found is not None
+    with open(os.devnull, "rb") as other:
+        os.dup2(other.fileno(), found[0].fileno())
+    part[0] ^= 1
+    assert not found[0].seal()
+    parts, _, _ = returned(ends, b"a result", part)
+    assert parts == [b"a result", bytes([content[0] ^ 1]) + content[1:]]
+    settle_memory()
+    assert bytes(part) == parts[1]
+    os.close(found[0].fileno())
+
+
+def test_memory_that_is_not_sealed_is_refused_by_a_caller(ends: tuple[Channel, Channel]) -> None:
+    """Its writer could change it while it is read."""
+    send(ends[0], KIND, (b"x" * MEGABYTE,), sealed=False)
+    with pytest.raises(ValueError, match="sealed"):
+        receive(ends[1])
+
+
+def test_memory_that_is_too_small_is_refused() -> None:
+    """A read beyond its end would be SIGBUS."""
+    descriptor = os.memfd_create("test")
+    try:
+        os.truncate(descriptor, 4096)
+        with pytest.raises(ValueError, match="invalid size: expected 1 to 4096, got 4097"):
+            OwnMemory(descriptor, 4097, 0)
+    finally:
+        os.close(descriptor)
