@@ -4,7 +4,7 @@ import faulthandler
 import os
 import sys
 from traceback import format_exc
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
@@ -20,58 +20,48 @@ from .shared_setup import SharedSetup
 from .warned import recorded_warnings, warning_as_data
 
 
-class CloneOfSession:
-    """The session as the clone has it."""
+class CloneOfSession(NamedTuple):
+    """The session as the clone has it: which test it runs, and where it writes."""
 
-    def __init__(
-        self,
-        item: pytest.Item,
-        nextitem: pytest.Item | None,
-        setup: SharedSetup,
-        reporter: "Reporter",
-        journal: Journal,
-        output: CapturedOutput,
-        stack_file: int,
-    ) -> None:
-        self._item = item
-        self._nextitem = nextitem
-        self._setup = setup
-        self._reporter = reporter
-        self._journal = journal
-        self._output = output
-        self._stack_file = stack_file
+    item: pytest.Item
+    nextitem: pytest.Item | None
+    setup: SharedSetup
+    reporter: "Reporter"
+    journal: Journal
+    output: CapturedOutput
+    stack_file: int
 
     def run(self) -> NoReturn:
         """Run the test, and end this process, without what a session does at its end."""
-        session = self._item.session
+        session = self.item.session
         try:
             self._prepare()
-            with recorded_warnings(self._item.config) as warned:
-                runtestprotocol(self._item, nextitem=self._nextitem)
+            with recorded_warnings(self.item.config) as warned:
+                runtestprotocol(self.item, nextitem=self.nextitem)
             for warning in warned:
-                self._journal.write({"warning": warning_as_data(warning)})
+                self.journal.write({"warning": warning_as_data(warning)})
             save_coverage()
-            self._journal.write({"end": [session.shouldfail, session.shouldstop]})
+            self.journal.write({"end": [session.shouldfail, session.shouldstop]})
         except pytest.exit.Exception as error:
-            self._journal.write({"exit": [error.msg, error.returncode]})
+            self.journal.write({"exit": [error.msg, error.returncode]})
         except KeyboardInterrupt:
-            self._journal.write({"interrupt": True})
+            self.journal.write({"interrupt": True})
         except BaseException:  # of a hook: pytest ends with an internal error
-            self._journal.write({"error": format_exc()})
+            self.journal.write({"error": format_exc()})
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(0)
 
     def _prepare(self) -> None:
-        self._journal.begin()
+        self.journal.begin()
         set_subreaper(True)
-        faulthandler.enable(self._stack_file)
-        answer_stack_requests(self._stack_file)
-        _set_timer(self._item.config, self._stack_file)
-        self._output.take_over()
-        self._setup.begin_clone(_require_no_processes)
-        self._reporter.write_to(self._journal)
+        faulthandler.enable(self.stack_file)
+        answer_stack_requests(self.stack_file)
+        _set_timer(self.item.config, self.stack_file)
+        self.output.take_over()
+        self.setup.begin_clone(_require_no_processes)
+        self.reporter.write_to(self.journal)
 
 
 class Reporter:

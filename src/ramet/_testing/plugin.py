@@ -32,7 +32,7 @@ def prepare(session: pytest.Session) -> None:
     """
     config = session.config
     wishes = {item: wished for item in session.items if (wished := Wishes.of(item)) is not None}
-    if not wishes or config.getoption("setuponly") or config.getoption("setupplan"):
+    if not wishes or any(config.getoption(name, False) for name in ("setuponly", "setupplan")):
         return
     if pytest.version_tuple < _OLDEST_PYTEST:
         raise pytest.UsageError(

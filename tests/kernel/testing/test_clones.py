@@ -161,6 +161,34 @@ def test_what_is_only_shown(suite: Suite) -> None:
     assert suite.run("--ramet", "--setup-plan").ret == 0
 
 
+def test_plugins_of_pytest_may_be_off(suite: Suite) -> None:
+    """It needs none of those that it works with."""
+    suite.write(
+        """
+        import warnings
+
+        def test_it():
+            print("words")
+            warnings.warn("a warning")
+
+        def test_that_fails():
+            assert 0
+        """
+    )
+    off = [
+        "setuponly",
+        "setupplan",
+        "faulthandler",
+        "warnings",
+        "tmpdir",
+        "logging",
+        "subtests",
+        "capture",
+    ]
+    options = [option for name in off for option in ("-p", f"no:{name}")]
+    suite.run("--ramet", *options).assert_outcomes(passed=1, failed=1)
+
+
 MEETS = """
     import os, pytest
 

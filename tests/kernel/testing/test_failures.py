@@ -167,6 +167,7 @@ def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: objec
     """It is named, and killed; one that ends by itself, and a server of multiprocessing, is none."""
     suite.write(LEAKS)
     result = suite.run("--ramet")
+    assert not os.path.exists(f"/proc/{(suite.path / 'daemon').read_text()}")
     result.assert_outcomes(passed=5, errors=2)
     result.stdout.fnmatch_lines(
         [
@@ -174,7 +175,6 @@ def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: objec
             "left running at the test's end, and killed: * (*pytest*)",
         ]
     )
-    assert not os.path.exists(f"/proc/{(suite.path / 'daemon').read_text()}")
 
 
 MEMORY = """
