@@ -21,7 +21,7 @@ CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
 _ROUNDS = 2
 _PLAN_AND_PICKLE = 2  # the first parts of a call
-_LET_GO_MILLISECONDS = 1
+LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
 
 Plan = dict[str, Any]
 
@@ -36,7 +36,7 @@ def warm_up(warm: Callable[[], object] | None) -> None:
         _serve_one(theirs, message, _NOTHING)
         receive(ours)
     ours.end()
-    theirs.await_end(_LET_GO_MILLISECONDS)
+    theirs.await_end(LET_GO_MILLISECONDS)
     if warm is not None:
         warm()
 
@@ -54,6 +54,7 @@ class Around(NamedTuple):
 
     before: Callable[[], None]
     after: Callable[[], None]
+    let_go_milliseconds: int = LET_GO_MILLISECONDS
 
 
 def _do_nothing() -> None:
@@ -83,7 +84,7 @@ def serve(channel: Channel, around: Around) -> int:
         while (message := receive(channel, done_with=_PLAN_AND_PICKLE)) is not None:
             code, last = _serve_one(channel, message, around)
             if last:
-                channel.await_end(_LET_GO_MILLISECONDS)
+                channel.await_end(around.let_go_milliseconds)
                 break
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more

@@ -31,7 +31,7 @@ from .fork_hazards import refuse_hazards, renew
 from .messages import Channel, channels, receive, send
 from .outcome import rights
 from .pickling import loaded
-from .serving import READY, Around, give_up, serve, warm_up
+from .serving import LET_GO_MILLISECONDS, READY, UNTIL_LET_GO, Around, give_up, serve, warm_up
 
 __all__ = ["FAILED", "LOADED", "MADE", "REFUSED", "main"]
 
@@ -185,8 +185,10 @@ class _Template:
             derived.load(parts)
             return derived.serve()
         renew()
+        patience = LET_GO_MILLISECONDS
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
+            patience = UNTIL_LET_GO
         if making.spare:
             self._try_interrupts()
             try:
@@ -198,9 +200,10 @@ class _Template:
             send(channel, READY, (b"%d" % private_bytes(),))
         self._yield_no_more()
         if self._dies_with_caller:
-            return serve(channel, Around(self._take_interrupts, lambda: None))
+            return serve(channel, Around(self._take_interrupts, lambda: None, patience))
         hangup = _Hangup(channel.fileno())
-        return serve(channel, Around(lambda: self._begin_at_risk(hangup), hangup.spares))
+        around = Around(lambda: self._begin_at_risk(hangup), hangup.spares, patience)
+        return serve(channel, around)
 
     def _yield_no_more(self) -> None:
         if self._yields:

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 from concurrent.futures import wait
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,30 @@ def _fork_and_die() -> None:
     if os.fork() == 0:
         _hang()
     signal.raise_signal(signal.SIGKILL)
+
+
+def test_a_call_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
+    """Processes that have left its session and whose parents have ended, too."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with Executor(2) as executor:
+        for future in [executor.submit(_leave_three_behind, str(fifo)) for _ in range(5)]:
+            assert future.result(SECONDS) == 3
+            assert future.tree_ended_by in {"pid namespace", "walk"}
+    assert os.read(reader, 100) == b"", "no process has it open for writing"
+    os.close(reader)
+
+
+def _leave_three_behind(fifo: str) -> int:
+    told, tells = os.pipe()
+    for _ in range(3):
+        if (child := os.fork()) == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.open(fifo, os.O_WRONLY)
+                os.write(tells, b"x")
+                _hang()
+            os._exit(0)
+        os.waitpid(child, 0)
+    return sum(len(os.read(told, 1)) for _ in range(3))
