@@ -57,6 +57,7 @@ if sys.platform == "linux":
     if TYPE_CHECKING:
         from . import aio as aio
         from . import law as law
+        from . import multiprocessing as multiprocessing
         from . import observe as observe
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
@@ -91,6 +92,7 @@ _AT_FIRST_USE = {
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "law": ".law",
+    "multiprocessing": ".multiprocessing",
     "observe": ".observe",
     "predict": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "recovery_status": "._function.recovery",
@@ -104,7 +106,7 @@ def __getattr__(name: str) -> object:
     if room is None:
         from ._preflight.hints import no_name_of_ramet
 
-        hint = no_name_of_ramet(name, [*__all__, "aio"])
+        hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     module = import_module(room, __name__)
     found = module if room == f".{name}" else getattr(module, name)
@@ -113,8 +115,11 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The public names and the attributes of every module; aio if anyio is installed."""
+    """The public names and rooms, and the attributes of every module; aio if anyio is installed.
+
+    These two are no names of ``from ramet import *``, which would hide Python's own multiprocessing.
+    """
     from importlib.util import find_spec
 
-    extra = ["aio"] if find_spec("anyio") else []
+    extra = ["multiprocessing", *(["aio"] if find_spec("anyio") else [])]
     return sorted([*__all__, *extra, *(name for name in globals() if name.startswith("__"))])

@@ -5,9 +5,9 @@ import types
 import pytest
 
 import ramet
-from ramet import aio, lowlevel, observe
+from ramet import aio, lowlevel, multiprocessing, observe
 
-FACES = (ramet, lowlevel, aio, observe)
+FACES = (ramet, lowlevel, aio, multiprocessing, observe)
 
 # Public names that cannot carry a docstring, as they are plain values, or subprocess's own.
 UNEXPLAINED = (
@@ -37,6 +37,7 @@ MAKES_TASKS = (
     "ramet.aio.spawn",
     "ramet.lowlevel.clone",
     "ramet.lowlevel.clone3",
+    "ramet.multiprocessing.context",
 )
 
 
@@ -57,9 +58,9 @@ def test_the_face_names_each_thing_once(face: types.ModuleType) -> None:
 
 
 def test_the_face_shows_public_names_only() -> None:
-    """dir(ramet) is what __all__ says, with aio and what every module has."""
+    """dir(ramet) is what __all__ says, with two rooms and what every module has."""
     shown = {name for name in dir(ramet) if not name.startswith("__")}
-    assert shown == {*ramet.__all__, "aio"}
+    assert shown == {*ramet.__all__, "aio", "multiprocessing"}
     assert {"__name__", "__doc__", "__file__"} <= set(dir(ramet))
 
 

@@ -5,7 +5,7 @@ import pickle
 import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from .._kernel.clone_args import cgroup_descriptor, checked_pids
 from .._kernel.clone_bits import INTO_CGROUP, STOPPED
@@ -70,6 +70,20 @@ class CallRequest:
         elif memory is not None:
             self.plan["data_limit"] = memory.bytes
 
+    @classmethod
+    def of_nothing(cls) -> Self:
+        """A call without wishes, to which some can be added."""
+        return cls(
+            flags=0,
+            timeout=None,
+            name=None,
+            trusted=None,
+            set_tid=None,
+            cgroup=None,
+            memory=None,
+            options={},
+        )
+
     @property
     def needs_clone(self) -> bool:
         """Whether it asks for what is decided by the clone call itself: no spare will do."""
@@ -111,6 +125,11 @@ class CallRequest:
         """The child's standard output and error are these."""
         self.plan["outputs"] = True
         self.descriptors += [stdout, stderr]
+
+    def pass_on(self, descriptors: Sequence[int]) -> None:
+        """The child's function finds these, by numbers of its own, in serving.passed."""
+        self.plan["passed"] = len(descriptors)
+        self.descriptors += descriptors
 
     def packed(
         self, changes: Mapping[str, Any], files: Sequence[int]

@@ -12,6 +12,7 @@ from typing import Any
 from .._core import waitid
 from .._kernel.names import WALL
 from .._process.child import Child
+from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
@@ -37,6 +38,11 @@ class Clone:
         self.channel = channel
         self.namespace = namespace
         self._maker = os.getpid()
+
+    def take(self) -> tuple[int, int, Channel]:
+        """All three, for who owns them from here on."""
+        pid, self.pid = self.pid, 0
+        return pid, self.pidfd, self.channel
 
     def discard(self) -> None:
         """End and reap it."""
@@ -213,6 +219,8 @@ def _answer(message: Message) -> Clone | OSError:
     if kind == MADE:
         pid, init = map(int, parts[0].split())
         namespace = PidNamespace(init, descriptors[2]) if init else None
+        for made in (pid, init) if init else (pid,):
+            subreaper.note(made)
         return Clone(pid, descriptors[0], Channel(descriptors[1]), namespace)
     if kind == REFUSED:
         number, text, init = pickle.loads(parts[0])

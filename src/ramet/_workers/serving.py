@@ -25,6 +25,9 @@ LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
 
 Plan = dict[str, Any]
 
+# Descriptors that came with the call, for its function: CallRequest.pass_on().
+passed: list[int] = []
+
 
 def warm_up(warm: Callable[[], object] | None) -> None:
     """Write to the pages that a call writes to, so that they are the clone's own already."""
@@ -182,11 +185,16 @@ def _limit_data(budget: int, _: Iterator[int]) -> None:
     limit_data(budget)
 
 
+def _keep_passed(count: int, taken: Iterator[int]) -> None:
+    passed[:] = [next(taken) for _ in range(count)]
+
+
 # By the name in the plan, in the order of the descriptors that go with each.
 _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
     "entry": _enter_cgroup,
     "stack": lambda _, taken: answer_stack_requests(next(taken)),
     "outputs": _write_outputs,
+    "passed": _keep_passed,
     "data_limit": _limit_data,
     "caller": lambda changes, taken: apply(
         changes, [next(taken) for _ in changes.get("files", ())]

@@ -56,7 +56,9 @@ class Started:
 class Fresh:
     """A new interpreter, by Command."""
 
-    def __init__(self, loading: Loading, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, loading: Loading, options: Mapping[str, Any], executable: str = sys.executable
+    ) -> None:
         for name in _DECIDED_HERE & options.keys():
             raise ValueError(
                 f"invalid {name} for a template: it runs this Python, and ends with its caller; "
@@ -69,6 +71,7 @@ class Fresh:
                 "namespace cannot make siblings (CLONE_PARENT is EINVAL); give NEWPID to clone()"
             )
         self._loading = _crossing(loading)
+        self._executable = executable
         self._options = {"stdin": DEVNULL, **options}
 
     def start(self) -> Started:
@@ -83,7 +86,7 @@ class Fresh:
     def _spawn(self, theirs: Channel) -> Child[None]:
         number = theirs.fileno()
         flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        argv = [sys.executable, *flags, "-c", _CODE, str(number)]
+        argv = [self._executable, *flags, "-c", _CODE, str(number)]
         passed = (*(self._options.get("pass_fds") or ()), number)
         options = {**self._options, "pass_fds": passed, "die_with_parent": True}
         return Command(argv, **options).spawn()

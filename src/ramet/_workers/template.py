@@ -123,13 +123,18 @@ class Template:
         made._begin(Derived(self._live_with_state, loading), spares, spares_memory, reload)
         return made
 
+    @classmethod
+    def started_by(cls, start: Start, spares: int, spares_memory: int | str | None) -> Self:
+        """One that ends by close() and not at the interpreter's exit; the library's own."""
+        made = cls.__new__(cls)
+        made._begin(start, spares, spares_memory, None)
+        made._finalizer.atexit = False
+        return made
+
     def _begin(
         self, start: Start, spares: int, spares_memory: int | str | None, reload: object
     ) -> None:
-        if isinstance(spares, bool) or not isinstance(spares, int):
-            raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
-        if spares < 0:
-            raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
+        require_spares(spares)
         if reload not in {None, "changed"}:
             raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
         self._start = start
@@ -251,6 +256,18 @@ class Template:
         finally:
             request.close()
 
+    def hand_over(
+        self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
+    ) -> Clone:
+        """A clone that runs the call, for who makes a handle of its own; the library's own."""
+        self._reap()
+        call = pickled_call(fn, args)
+        self._require_open()
+        plan, descriptors = request.packed(*self._caller_state.changes())
+        clone = self._begun(request, (plan, *call), descriptors)
+        self._refill()
+        return clone
+
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         child._initial_cgroup = request.initial_cgroup
@@ -361,7 +378,8 @@ class Template:
     def close(self) -> None:
         """End its process and its spares. Calls that run go on."""
         self._is_closed = True
-        self._finalizer()
+        self._finalizer.detach()
+        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         while self._ending:
             self._ending.pop().wait()
         self._memories.close()
@@ -383,6 +401,14 @@ class TreeTemplate(Template):
 
     def _call_ended(self, child: CalledChild[Any]) -> None:  # noqa: ARG002
         self._refill()
+
+
+def require_spares(spares: object) -> None:
+    """Raise TypeError or ValueError for what is no number of spares."""
+    if isinstance(spares, bool) or not isinstance(spares, int):
+        raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
+    if spares < 0:
+        raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
 
 
 def _close_all(links: list[Link]) -> None:
