@@ -189,7 +189,7 @@ class Template:
         killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
         starts, where one can be made; else it is watched, and RLIMIT_DATA gives it a MemoryError first.
         Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
-        ``__main__``. Buffers of more than 64 KiB (numpy arrays, bytearrays) cross in a sealed memfd.
+        ``__main__``. Large buffers (numpy arrays) cross in a memfd, and go back in it if changed in place.
         The function finds the caller's working directory, environment, sys.argv, sys.path and standard
         output, and the template's standard input (/dev/null).
 
