@@ -44,6 +44,8 @@ def measured(
 
 def _main(asked: str) -> None:
     setting, modules, folder, rounds, only = json.loads(asked)
+    # They ask what processors there are.
+    loaded = [importlib.import_module(f"benchmarks.{module}") for module in modules]
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     ballast = bytearray(setting["megabytes"] << 20)
     for start in range(0, len(ballast), PAGE):  # only written pages are resident
@@ -52,7 +54,6 @@ def _main(asked: str) -> None:
     with tempfile.TemporaryFile() as file:
         copies = [os.dup(file.fileno()) for _ in range(setting["descriptors"] - FEW)]
         floors = Floors(Path(folder), build=False)
-        loaded = [importlib.import_module(f"benchmarks.{module}") for module in modules]
         jobs = [job for module in loaded for job in module.jobs(floors) if only in job.name]
         rows = [asdict(result) for job in jobs for result in run(job, rounds)]
         for copy in copies:

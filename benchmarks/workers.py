@@ -24,24 +24,31 @@ from .measure import BY_SIZE, Contender, Job
 
 T = TypeVar("T")
 
+# Before the measuring process binds itself to one.
+PROCESSORS = sorted(os.sched_getaffinity(0))
 GAP_SECONDS = 0.003
 ALIVE = 1000
 ARRAY_BYTES = 100_000_000
+CALLS = 100  # of one processor, where throughput is measured
 
 
 def jobs(floors: Floors) -> list[Job]:
     """All of them."""
     multiprocessing.set_forkserver_preload([called.__name__])
-    return [
+    chosen = [
         made_ahead("typical", statistics.median, bar=0.6),
         made_ahead("slowest of a hundred", _slowest, bar=1.0),
         cloned_at_the_call(floors),
         beside("forkserver", 0.2),
         beside("spawn", 0.05),
+        kept(),
         a_large_array(),
         alive_made(floors),
         alive_memory(),
     ]
+    if len(PROCESSORS) > 1:
+        chosen.append(on_two_processors())
+    return chosen
 
 
 def made_ahead(name: str, of: Callable[[list[int]], float], bar: float) -> Job:
@@ -85,6 +92,19 @@ def beside(method: str, bar: float) -> Job:
     return job
 
 
+def kept() -> Job:
+    """A process that serves one call after the other."""
+    job = Job("calls in one process", [], by_size=BY_SIZE)
+    pool = _opened(job, _warm_pool)
+    executor = _opened(job, lambda: _executor(reuse=1000))
+    job.contenders += [
+        Contender("ProcessPoolExecutor, warm", once=lambda: _submit(pool())),
+        Contender("ramet.Executor, reuse=1000", once=lambda: _submit(executor()), bar=0.5),
+    ]
+    job.contenders += [Contender(rival, once=once) for rival, once in _other_pools(job)]
+    return job
+
+
 def a_large_array() -> Job:
     """100 MB to a child, and changed ones back."""
     job = Job("100 MB there and back", [], count=5)
@@ -104,6 +124,18 @@ def a_large_array() -> Job:
         Contender(
             "ProcessPoolExecutor, warm", once=lambda: pool().submit(called.changed, array).result()
         ),
+    ]
+    return job
+
+
+def on_two_processors() -> Job:
+    """Fresh calls on one processor, and twice as many on two."""
+    job = Job("fresh calls on two processors", [], count=3)
+    one = _opened(job, lambda: _bound(PROCESSORS[-1:], lambda: _executor(max_workers=1)))
+    two = _opened(job, lambda: _bound(PROCESSORS[-2:], lambda: _executor(max_workers=2)))
+    job.contenders += [
+        Contender("one processor", once=lambda: _many(one(), CALLS)),
+        Contender("twice as many on two", once=lambda: _many(two(), 2 * CALLS), bar=1 / 0.85),
     ]
     return job
 
@@ -154,6 +186,11 @@ def _there_and_back(template: Any, array: np.ndarray) -> None:
     template.clone(called.changed, array).result()
 
 
+def _many(executor: Executor, count: int) -> None:
+    for future in [executor.submit(called.nothing) for _ in range(count)]:
+        future.result()
+
+
 def _alive() -> tuple[float, float]:
     """The nanoseconds in which so many were made, and the bytes of each when all are in their calls."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -193,6 +230,10 @@ def _warm_pool() -> ProcessPoolExecutor:
     return _pool("forkserver")
 
 
+def _executor(**how: Any) -> Executor:
+    return ramet.Executor(preload=["numpy", called.__name__], **({"max_workers": 1} | how))
+
+
 def _other_pools(job: Job) -> list[tuple[str, Callable[[], object]]]:
     """A call to those of the libraries that are installed: see the extra `bench`."""
     found: list[tuple[str, Callable[[], object]]] = []
@@ -208,6 +249,16 @@ def _other_pools(job: Job) -> list[tuple[str, Callable[[], object]]]:
         kept = _opened(job, lambda: pebble.ProcessPool(1, context=context))
         found.append(("pebble, warm", lambda: kept().schedule(called.nothing).result()))
     return found
+
+
+def _bound(processors: list[int], make: Callable[[], T]) -> T:
+    """Made by a thread that may use these; what it starts may as well."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        return make()
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 # ---- measuring
