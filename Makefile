@@ -21,6 +21,8 @@ IN_VENV := PATH="$(BIN):$$PATH"
 PIP_INSTALL := $(IN_VENV) $(BIN)/pip install --quiet --disable-pip-version-check
 MESON_SETTINGS := $(addprefix --config-settings=setup-args=,$(MESON_ARGS))
 
+PIP_DOWNLOAD := $(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest build
+
 # An import of the editable install compiles what has changed, but hides the compiler's output;
 # here it is shown.
 COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet
@@ -30,7 +32,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery lint format docs bench wheel-test newer older aarch64 clean
+.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older aarch64 clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -47,6 +49,13 @@ test: $(VENV)/.with-test ## set up, build, and run all tests
 test-recovery: $(VENV)/.with-test ## the recovery after a death: by single steps, and with structures that lie elsewhere
 	$(COMPILE)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/recovery
+
+test-long: $(VENV)/.with-bench ## many calls in processes of their own, and whole suites of others: RAMET_SOAK=100000
+	$(COMPILE)
+	@rm -rf build/pebble-*
+	@$(PIP_DOWNLOAD) "$$($(BIN)/pip freeze | grep --ignore-case '^pebble==')"
+	@for source in build/pebble-*.tar.gz; do tar --extract --file "$$source" --directory build; done
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/soak tests/judges
 
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(COMPILE)

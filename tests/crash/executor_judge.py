@@ -1,0 +1,48 @@
+"""Runs CPython's own tests of executors with processes against Ramet's: `executor_judge FOLDER`.
+
+Each is there once for each start method, which Ramet's executor has none of: one kind is enough.
+"""
+
+import importlib
+import multiprocessing.util
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+from .executor_in_place import take_its_place
+from .judging import TREE, those_of, write_report
+
+SUITE = "test.test_concurrent_futures"
+KIND = "ProcessPoolSpawn"
+PRELUDE = f"""\
+import sys
+sys.path.insert(0, {str(TREE)!r})
+from tests.crash.executor_in_place import take_its_place
+take_its_place()
+"""
+
+
+def in_scripts_too(asserted: Any) -> Any:
+    """As test.support's assert_python_ok, for programs that shall find Ramet's executor."""
+
+    def wrapped(*words: str, **how: Any) -> Any:
+        at = words.index("-c") + 1
+        return asserted(*words[:at], PRELUDE + words[at], *words[at + 1 :], **how)
+
+    return wrapped
+
+
+def main(folder: str) -> None:
+    """Put Ramet's executor in its place before the tests are loaded, and judge."""
+    script_helper: Any = importlib.import_module("test.support.script_helper")
+    script_helper.assert_python_ok = in_scripts_too(script_helper.assert_python_ok)
+    take_its_place()
+    # It waits for the end of all processes of multiprocessing; a test that fails may keep some.
+    multiprocessing.util._cleanup_tests = lambda: None  # type: ignore[attr-defined]
+    found = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(SUITE))
+    write_report(those_of(found, KIND), Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

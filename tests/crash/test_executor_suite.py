@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from .judging import compare, exceptions, has_module, judged
+
+EXCEPTIONS = Path(__file__).with_name("executor_exceptions.txt")
+
+# Fewer would mean that they were not found, whatever their outcome.
+FEWEST_TESTS = 35
+
+# Half a minute on an idle machine: they have a Manager for each test, and many sleep.
+SECONDS = 240
+
+
+@pytest.mark.skipif(
+    not has_module("test.test_concurrent_futures"),
+    reason="this Python has no test.test_concurrent_futures",
+)
+@pytest.mark.timeout(SECONDS + 30)
+def test_the_interpreters_own_tests_of_executors(tmp_path: Path) -> None:
+    """What CPython demands of an executor with processes holds for Ramet's, but for the exceptions."""
+    outcomes = judged("tests.crash.executor_judge", tmp_path, seconds=SECONDS)
+    compare(outcomes, exceptions(EXCEPTIONS), FEWEST_TESTS)
