@@ -365,18 +365,25 @@ static PyObject *parts_of(const ChannelObject *self, struct head head, size_t *e
     return parts;
 }
 
-/* All of a message has arrived. */
+/* What came with a message of which some were lost; one recvmsg(2) brings those of one message. */
+static void close_received(ChannelObject *self)
+{
+    while (self->count > 0)
+        close(self->received[--self->count]);
+    self->lost = false;
+}
+
+/* All of a message has arrived. None in place of its descriptors: some of them had no room in the table. */
 static PyObject *take_message(ChannelObject *self)
 {
     struct head head;
     size_t end;
     memcpy(&head, self->data, sizeof head);
-    if (self->lost || self->count < head.descriptors) {
-        errno = EMFILE;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
+    bool lost = head.descriptors > 0 && (self->lost || self->count < head.descriptors);
+    if (lost)
+        close_received(self);
     PyObject *parts = parts_of(self, head, &end);
-    PyObject *descriptors = parts == NULL ? NULL : descriptors_of(self, head.descriptors);
+    PyObject *descriptors = parts == NULL ? NULL : lost ? Py_NewRef(Py_None) : descriptors_of(self, head.descriptors);
     if (descriptors == NULL) {
         Py_XDECREF(parts);
         return NULL;

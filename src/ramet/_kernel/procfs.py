@@ -88,6 +88,15 @@ def threads(pid: int) -> list[str]:
         return []
 
 
+def other_threads() -> list[int]:
+    """The tids of this process but for the calling thread's, as this /proc counts them.
+
+    /proc may be that of an outer pid namespace, in which os.getpid() is another number.
+    """
+    own = int(os.path.basename(os.readlink("/proc/thread-self")))
+    return [tid for tid in map(int, os.listdir("/proc/self/task")) if tid != own]
+
+
 def _children_by_search(pid: int) -> list[int]:
     return [other for other in _processes() if parent(other) == pid]
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from .._kernel import procfs
 from ..errors import TemplateError
 
 # ---- refused
@@ -32,8 +33,7 @@ def refuse_hazards(allowed: Collection[str]) -> None:
 
 def _threads() -> Iterator[str]:
     """Threads that remain: a clone would have the locks that they hold, and not the threads."""
-    others = [tid for tid in os.listdir("/proc/self/task") if int(tid) != os.getpid()]
-    for tid in others:
+    for tid in procfs.other_threads():
         try:
             with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
                 yield f"thread {comm.read().strip()!r}"

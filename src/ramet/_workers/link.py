@@ -16,7 +16,7 @@ from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
-from .messages import Channel, Message, receive, send
+from .messages import Channel, LostError, Message, receive, send
 from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
 
 _END_SECONDS = 5.0
@@ -158,10 +158,14 @@ class Link:
 
     def _read(self) -> None:
         """One answer, to whom it belongs."""
-        message = receive(self._control)
-        if message is None:
-            raise EndedError
-        answer = _answer(message)
+        try:
+            message = receive(self._control)
+        except LostError as lost:
+            answer: Clone | OSError = _without_descriptors(lost)
+        else:
+            if message is None:
+                raise EndedError
+            answer = _answer(message)
         token = self._asked.popleft()
         if token is None:
             if isinstance(answer, Clone):
@@ -212,6 +216,20 @@ class _Abandoned:
 @lru_cache(16)
 def _packed(making: Making) -> tuple[bytes]:
     return (pickle.dumps(tuple(making)),)
+
+
+def _without_descriptors(lost: LostError) -> OSError:
+    """End and reap the clone, or the init of its namespace, which no handle can stand for."""
+    if lost.kind == MADE:
+        made = [int(number) for number in lost.parts[0].split()]
+    else:
+        made = [pickle.loads(lost.parts[0])[2]]
+    for pid in made:  # the clone first: the init waits for that
+        if pid:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, WALL)
+    return lost
 
 
 def _answer(message: Message) -> Clone | OSError:

@@ -10,6 +10,7 @@ trusts its caller, gets a memfd that is not sealed and that it alone has: an arr
 goes back in it.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Sequence
@@ -20,10 +21,20 @@ from typing import Any, TypeAlias
 from .. import _core
 from .._core import Channel, OwnMemory, channels
 
-__all__ = ["Channel", "Message", "channels", "receive", "send"]
+__all__ = ["Channel", "LostError", "Message", "channels", "receive", "send"]
 
 # What has arrived: its kind, its parts, which nobody else writes to, and descriptors that the reader owns.
 Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
+
+
+class LostError(OSError):
+    """The descriptors of a message are lost, since this process has too many open ones: EMFILE."""
+
+    def __init__(self, kind: int, parts: Sequence[Any]) -> None:
+        super().__init__(errno.EMFILE, os.strerror(errno.EMFILE))
+        self.kind = kind
+        self.parts = parts
+
 
 _NO_GAP = b""  # before the parts in a memfd
 _ALIGNMENT = 64
@@ -83,7 +94,8 @@ def receive(
 
     done_with: for one who trusts the sender: so many of the first parts are of no use any more when the
     next message is sent. The others may then lie in memory that is written to in place, and is passed on.
-    Raises TimeoutError when it has not come in so many seconds; ValueError for what is no message; OSError.
+    Raises TimeoutError when it has not come in so many seconds; ValueError for what is no message;
+    LostError when there was no room for its descriptors; OSError.
     """
     received = channel.receive(timeout)
     if received is None:
@@ -91,6 +103,8 @@ def receive(
     if received is False:
         raise TimeoutError
     kind, parts, descriptors, in_memfd = received
+    if descriptors is None:
+        raise LostError(kind, parts)
     if not in_memfd:
         return kind, parts, descriptors
     return kind, _mapped(descriptors, parts, done_with), descriptors[1:]

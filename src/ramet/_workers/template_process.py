@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from .. import _core
-from .._kernel import clone_bits
+from .._kernel import clone_bits, procfs
 from .._kernel.clone_args import CloneArgs
 from .._kernel.process_memory import private_bytes
 from .._kernel.timeouts import pauses
@@ -246,7 +246,7 @@ def _end_native_pools() -> None:
     """Run libc's fork handlers without a fork, once all other threads sleep: pools of OpenBLAS end."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in pauses():
-        others = [int(tid) for tid in os.listdir("/proc/self/task") if int(tid) != os.getpid()]
+        others = procfs.other_threads()
         if not others or _core.run_fork_handlers(others) or time.monotonic() > deadline:
             break
         time.sleep(pause)
