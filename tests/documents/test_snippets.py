@@ -233,7 +233,7 @@ def test_what_to_write_instead(code: str, place: Path, nothing_left: object) -> 
         pytest.skip("joins a namespace of the initial user namespace")
     script = place / "script.py"
     code = code.replace("\\|", "|")
-    waits = f"import asyncio\nasync def main(): {code}\nasyncio.run(main())"
+    waits = f"import asyncio\nasync def main():\n {code}\nasyncio.run(main())"
     script.write_text(GIVEN + (waits if has_await(code) else code))
     is_command = code.startswith("ramet run ")
     done = run(["sh", "-c", code] if is_command else [sys.executable, "-W", "error", script], place)

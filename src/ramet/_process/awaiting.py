@@ -96,6 +96,20 @@ async def interrupt(child: Interruptible) -> None:
             child.terminate(0.0)
 
 
+async def until(is_there: Callable[[], object], descriptor: int) -> None:
+    """Wait until that holds, which is asked each time that the descriptor can be read.
+
+    Several tasks may wait for the same one: each has a copy of it.
+    """
+    copy = os.dup(descriptor)
+    try:
+        await readable(copy)
+        while not is_there():
+            await readable(copy)
+    finally:
+        os.close(copy)
+
+
 async def in_new_thread(act: Callable[[], T]) -> T:
     """Call a function in a new thread and return its result; a cancellation does not end it.
 

@@ -17,7 +17,7 @@ from .messages import Message, receive
 from .outcome import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from .call_memory import CallMemory
 
@@ -144,6 +144,24 @@ class CalledChild(Child[T_co]):
         self.take_outcome(None)
         kind, value = self._taken or (NOTHING, None)
         return value if kind == VALUE else NotImplemented
+
+    def __await__(self) -> "Generator[Any, Any, T_co]":
+        """result() under asyncio or trio: what is waited for is the outcome, not the end of the child."""
+        if self._is_over or self._maker != os.getpid():
+            return super().__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T_co:
+        from .._process import awaiting  # which needs anyio
+
+        try:
+            await awaiting.until(lambda: self.take_outcome(0.0), self._channel.fileno())
+            if self._taken is None or self._taken[0] == NOTHING:
+                await awaiting.conclude(self)
+        except BaseException:
+            await awaiting.end(self)
+            raise
+        return self.result()
 
     def _has_ended(self, timeout: float | None) -> bool:
         deadline = deadline_after(timeout)

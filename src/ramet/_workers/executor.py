@@ -43,6 +43,7 @@ class Executor(AnyExecutor):
 
     A call that dies fails its own future alone, with a ChildDied that says how, which call, and with
     ``status.rusage``; at its deadline a DeadlineExceeded, with the Python ``stack`` where it stood.
+    ``max_workers`` of the executor tells how many run at once.
     ``future.cancel()`` of a running call kills it. With each call all that it has started ends: see
     CallFuture.tree_ended_by.
 
@@ -103,6 +104,7 @@ class Executor(AnyExecutor):
             raise TypeError(
                 f"invalid template: expected a ramet.Template or None, got {template!r}"
             )
+        self.max_workers = most
         self._pool = Pool(own, rules, _progress(progress))
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 

@@ -229,6 +229,18 @@ class Template:
         )
         return self.begin(request, fn, call)
 
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, **options: Any) -> T:
+        """clone() and its result, under asyncio or trio, without a thread.
+
+        The loop is blocked while the call is sent: a moment with a spare, as long as a clone takes without.
+        options: those of clone(). A cancellation kills the call and reaps it.
+
+        Returns what the function returned. Raises as clone() and Child.result() do.
+        Needs: anyio, installed by the extra ``aio``; what the options need.
+        Source: clone(2) CLONE_PARENT, unix(7).
+        """
+        return await self.clone(fn, *args, **options)
+
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
         budget = None if memory is None else self._memories.take(memory)

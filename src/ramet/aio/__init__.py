@@ -1,4 +1,4 @@
-"""Programs under asyncio and trio, through anyio."""
+"""Programs and calls under asyncio and trio, through anyio."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -14,13 +14,21 @@ from .process import Process, open_process
 from .running import run
 from .spawning import spawn
 
-__all__ = ["Process", "open_process", "run", "spawn"]
+if TYPE_CHECKING:
+    from .executor import Executor
+
+__all__ = ["Executor", "Process", "open_process", "run", "spawn"]
 
 del _anyio
 
 if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
+        if name == "Executor":  # imported at first use, since that takes long
+            from .executor import Executor
+
+            globals()[name] = Executor
+            return Executor
         from .._preflight.hints import no_attribute_of_aio  # needed for a wrong name only
 
         raise no_attribute_of_aio(sys.modules[__name__], name)

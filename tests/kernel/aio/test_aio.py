@@ -51,20 +51,6 @@ def children_of_threads() -> list[str]:
     return sorted(all_children() - BEFORE)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def in_loop(request: pytest.FixtureRequest, nothing_left: object) -> Run[Any]:
-    """Runs an async function under each of the two loops; afterwards nothing may be left."""
-
-    def run(main: Callable[[], Awaitable[T]]) -> T:
-        async def with_deadline() -> T:
-            with anyio.fail_after(4 * SECONDS):
-                return await main()
-
-        return anyio.run(with_deadline, backend=request.param)
-
-    return run
-
-
 @pytest.fixture
 def slow_exec(tmp_path: Path) -> Iterator[Path]:
     """A program whose exec waits until somebody gives up a lease; SIGURG tells that it waits."""

@@ -1,0 +1,169 @@
+"""Calls in processes of their own, under asyncio and trio."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, ParamSpec, Self, TypeVar
+
+from anyio import CancelScope, Event
+
+from .._process import awaiting
+from .._workers.call_future import CallFuture
+from .._workers.executor import Executor as BlockingExecutor
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+# How many calls map() has ahead for each that may run.
+_AHEAD_FOR_EACH = 2
+
+
+class Executor:
+    """Runs every call in a process of its own, without blocking the loop: ramet.Executor's calls.
+
+    It is an asynchronous context manager: at the beginning of the block its template loads, in a thread.
+    At the end of the block all calls are waited for; when an exception or a cancellation leaves it,
+    they are killed. No process is left after it.
+
+    arguments, options: those of ramet.Executor.
+
+    Raises as ramet.Executor does, when the block begins.
+    Needs: what ramet.Executor needs.
+    Source: clone(2), pid_namespaces(7).
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._make = partial(BlockingExecutor, *arguments, **options)
+        self._calls: set[CallFuture[Any]] = set()
+        self._executor: BlockingExecutor | None = None
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn(*args, **kwargs)`` in a process of its own, and return what it returns.
+
+        More calls than ``max_workers`` wait for their turn. A cancellation kills the call, with all
+        processes that it started.
+        Raises what the function raises; ChildDied, as DeadlineExceeded at its deadline, when the call ended
+        without a result; RuntimeError outside of the block; TypeError for what cannot be pickled.
+        Source: clone(2).
+        """
+        return await _outcome(self._begun(partial(fn, **kwargs) if kwargs else fn, args))
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        buffersize: int | None = None,
+    ) -> AsyncIterator[T]:
+        """The results of ``fn`` for the items of the iterables, in their order; for ``async for``.
+
+        buffersize: how many calls are ahead of the one whose result is awaited; the iterables are read no
+        further. By default two for each of ``max_workers``. The calls that are ahead are killed when one
+        fails, and when the loop is left.
+        Raises as run() does; TypeError and ValueError for an invalid buffersize.
+        """
+        if isinstance(buffersize, bool) or not isinstance(buffersize, int | None):
+            raise TypeError(f"invalid buffersize: expected an int or None, got {buffersize!r}")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError(f"invalid buffersize: expected at least 1, got {buffersize}")
+        ahead = buffersize or self._open_executor().max_workers * _AHEAD_FOR_EACH
+        return self._results(fn, zip(*iterables, strict=False), ahead)
+
+    async def _results(
+        self, fn: Callable[..., T], items: Iterator[tuple[Any, ...]], ahead: int
+    ) -> AsyncIterator[T]:
+        futures: deque[CallFuture[T]] = deque()
+        try:
+            for arguments in items:
+                futures.append(self._begun(fn, arguments))
+                if len(futures) > ahead:
+                    yield await _outcome(futures.popleft())
+            while futures:
+                yield await _outcome(futures.popleft())
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _open_executor(self) -> BlockingExecutor:
+        if self._executor is None:
+            raise RuntimeError(
+                "invalid executor: expected calls inside of its block: "
+                "async with ramet.aio.Executor() as executor"
+            )
+        return self._executor
+
+    def _begun(self, fn: Callable[..., T], args: tuple[Any, ...]) -> CallFuture[T]:
+        future = self._open_executor().submit(fn, *args)
+        self._calls.add(future)
+        future.add_done_callback(self._calls.discard)
+        return future
+
+    async def __aenter__(self) -> Self:
+        if self._executor is not None:
+            raise RuntimeError("invalid executor: it is in use already; make another one")
+
+        def make() -> None:
+            self._executor = self._make()
+
+        try:
+            await awaiting.in_new_thread(make)
+        except BaseException:
+            if self._executor is not None:  # made in spite of a cancellation
+                self._executor.shutdown()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        executor = self._open_executor()
+        try:
+            if kind is None:
+                while self._calls:
+                    for call in list(self._calls):
+                        await _done(call)
+        finally:
+            for call in list(self._calls):
+                call.cancel()
+            self._executor = None
+            with CancelScope(shield=True):
+                await awaiting.in_new_thread(executor.shutdown)
+
+
+async def _outcome(future: CallFuture[T]) -> T:
+    """The result, or the exception; a cancellation of this task is one of the call."""
+    try:
+        await _done(future)
+    except BaseException:
+        future.cancel()
+        raise
+    try:
+        return future.result()
+    except (
+        CancelledError
+    ):  # by the end of the block; the two loops have a cancellation of their own
+        raise RuntimeError("the call was killed: its executor's block was left") from None
+
+
+async def _done(future: Future[Any]) -> None:
+    """Wait until it is done; after a cancellation it runs on."""
+    done = Event()
+    in_loop = _caller_in_this_loop()
+
+    def tell(_: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            in_loop(done.set)
+
+    future.add_done_callback(tell)
+    await done.wait()
+
+
+def _caller_in_this_loop() -> Callable[[Callable[[], object]], object]:
+    """What runs a function in the loop of this task, called from any thread."""
+    with suppress(RuntimeError):
+        loop = asyncio.get_running_loop()
+        if asyncio.current_task(loop) is not None:  # else trio runs as its guest
+            return loop.call_soon_threadsafe
+    from trio.lowlevel import current_trio_token
+
+    return current_trio_token().run_sync_soon
