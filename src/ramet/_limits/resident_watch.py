@@ -17,6 +17,7 @@ from .._kernel.process_memory import (
 
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
+_RESERVED_BYTES = 40 << 20  # by OpenBLAS for each thread: 32 MiB, and a stack
 _SECONDS_FOR_A_BYTE = 15e-12  # that a close look takes, roughly
 
 
@@ -104,16 +105,18 @@ class ResidentWatch:
 
 
 def limit_data(budget_bytes: int) -> tuple[int, int]:
-    """Have the calling process get a MemoryError beyond the budget on top of what it has now.
+    """Have the calling process get a MemoryError far beyond the budget on top of what it has now.
 
-    It sets the soft limit of RLIMIT_DATA, which counts private memory that can be written, touched or
+    How far: what a library of numbers reserves for its threads, one for each processor, and does not
+    touch. Such a library hangs or exits when it cannot have that, so the watch must do for the first of
+    it. It sets the soft limit of RLIMIT_DATA, which counts private memory that can be written, touched or
     not; a lower one stays. Each process that it starts is limited by itself. Returns the limits from
     before, for ``resource.setrlimit(resource.RLIMIT_DATA, ...)``.
     Source: getrlimit(2).
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     soft, hard = before
-    wanted = data_bytes() + budget_bytes
+    wanted = data_bytes() + budget_bytes + len(os.sched_getaffinity(0)) * _RESERVED_BYTES
     limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     return before

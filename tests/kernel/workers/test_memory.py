@@ -12,6 +12,8 @@ from ramet import ChildDied, Executor, Template
 from ramet._limits import memory
 from ramet._limits.memory_place import find_place
 
+from ...constants import SECONDS
+
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 MEGABYTE = 1 << 20
@@ -113,6 +115,24 @@ def test_calls_of_an_executor() -> None:
         assert isinstance(bad, MemoryError | OSError | ChildDied)
         if isinstance(bad, ChildDied):
             assert bad.status.reason == "out of memory"
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_library_of_numbers_has_its_threads() -> None:
+    """What it reserves for them, and does not touch, is no excess; without it OpenBLAS hangs."""
+    pytest.importorskip("numpy", reason="numpy is not installed")
+    with Template(preload=["numpy"]) as template, template.clone(_product, memory="32M") as child:
+        assert child.result(SECONDS) == SIZE
+
+
+SIZE = 300
+
+
+def _product() -> float:
+    import numpy as np
+
+    ones = np.ones((SIZE, SIZE))
+    return float((ones @ ones)[0, 0])
 
 
 @pytest.mark.parametrize("text", ["", "12 parsecs", "-1M", "0"])
