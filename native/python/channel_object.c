@@ -394,20 +394,33 @@ static PyObject *take_message(ChannelObject *self)
 }
 
 /* 1: something can be read; 0: the time is up; -1 with an exception set. */
-static int wait_readable(const ChannelObject *self, PyObject *seconds)
+static int is_readable(int descriptor, int other, PyObject *seconds)
 {
-    PyObject *answer = core_poll(self->descriptor, seconds);
+    PyObject *answer = core_poll_two(descriptor, other, seconds);
     int readable = answer == NULL ? -1 : answer == Py_True;
     Py_XDECREF(answer);
     return readable;
 }
 
-/* None at the end of the stream, False when the time is up. */
-static PyObject *channel_receive(ChannelObject *self, PyObject *seconds)
+/* Whether the task of a pidfd has ended. */
+static bool has_ended(int pidfd)
 {
-    if (!is_open(self))
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    return pidfd >= 0 && poll(&end, 1, 0) > 0;
+}
+
+/*
+ * None at the end of the stream, False when the time is up. The end of the task is one, too: a process that it has
+ * forked may have the socket, and go on.
+ */
+static PyObject *channel_receive(ChannelObject *self, PyObject *args)
+{
+    PyObject *seconds;
+    int pidfd = NO_DESCRIPTOR;
+    if (!PyArg_ParseTuple(args, "O|i:receive", &seconds, &pidfd) || !is_open(self))
         return NULL;
     for (;;) {
+        bool ended = has_ended(pidfd); /* before: what it had sent by then is read below */
         size_t wanted = lacking(self);
         if (PyErr_Occurred())
             return NULL;
@@ -418,7 +431,9 @@ static PyObject *channel_receive(ChannelObject *self, PyObject *seconds)
             return NULL;
         ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
         if (got == -EAGAIN) {
-            int readable = wait_readable(self, seconds);
+            if (ended)
+                Py_RETURN_NONE;
+            int readable = is_readable(self->descriptor, pidfd, seconds);
             if (readable < 0)
                 return NULL;
             if (readable == 0)
@@ -512,10 +527,10 @@ static PyMethodDef channel_methods[] = {
      "Returns False for more than can be sent without one: nothing was sent."},
     {"send_plain", (PyCFunction)channel_send_plain, METH_VARARGS,
      "send_plain($self, kind, value, /)\n--\n\nSends a plain value, see plain_value(). Returns False for any other."},
-    {"receive", (PyCFunction)channel_receive, METH_O,
-     "receive($self, timeout, /)\n--\n\n"
-     "The next message as (kind, parts, descriptors, in_memfd), None at the end, False when the time is up. What has arrived\n"
-     "of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
+    {"receive", (PyCFunction)channel_receive, METH_VARARGS,
+     "receive($self, timeout, pidfd=-1, /)\n--\n\n"
+     "The next message as (kind, parts, descriptors, in_memfd), None at the end, of the task of a pidfd as well; False when the\n"
+     "time is up. What has arrived of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"drain", (PyCFunction)channel_drain, METH_NOARGS,

@@ -109,6 +109,9 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value);
 /* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_poll(int descriptor, PyObject *seconds);
 
+/* The same for the first of two that can be read; -1: there is no other. */
+PyObject *core_poll_two(int descriptor, int other, PyObject *seconds);
+
 /* Functions of the module; the second takes its arguments as an array (METH_FASTCALL). */
 typedef PyObject *core_function(PyObject *module, PyObject *argument);
 typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -63,10 +63,15 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value)
     return wait_for(seconds, word, value, false);
 }
 
-/* poll() on one descriptor: it ends neither before its time nor for a signal whose handler returns. */
 PyObject *core_poll(int descriptor, PyObject *seconds)
 {
-    struct pollfd waited = {.fd = descriptor, .events = POLLIN};
+    return core_poll_two(descriptor, -1, seconds);
+}
+
+/* poll() that ends neither before its time nor for a signal whose handler returns. */
+PyObject *core_poll_two(int descriptor, int other, PyObject *seconds)
+{
+    struct pollfd waited[] = {{.fd = descriptor, .events = POLLIN}, {.fd = other, .events = POLLIN}};
     int64_t timeout = core_timeout(seconds);
     if (timeout == -2)
         return NULL;
@@ -78,7 +83,7 @@ PyObject *core_poll(int descriptor, PyObject *seconds)
             left = (struct timespec){0};
         int error = 0, count;
         Py_BEGIN_ALLOW_THREADS
-        count = ppoll(&waited, 1, deadline < 0 ? NULL : &left, NULL);
+        count = ppoll(waited, other < 0 ? 1 : 2, deadline < 0 ? NULL : &left, NULL);
         error = errno;
         Py_END_ALLOW_THREADS
         if (count > 0)

@@ -81,7 +81,7 @@ class CalledChild(Child[T_co]):
 
     def _read(self, timeout: float | None) -> None:
         try:
-            message = receive(self._channel, timeout)
+            message = receive(self._channel, timeout, self.pidfd)
         except TimeoutError:
             return
         except (ValueError, OSError) as error:
@@ -98,7 +98,7 @@ class CalledChild(Child[T_co]):
         The child is not let go. The library's own.
         """
         try:
-            message = receive(self._channel, 0.0)
+            message = receive(self._channel, 0.0, self.pidfd)
         except TimeoutError:
             return None
         except (ValueError, OSError) as error:

@@ -159,7 +159,7 @@ class Link:
     def _read(self) -> None:
         """One answer, to whom it belongs."""
         try:
-            message = receive(self._control)
+            message = receive(self._control, None, self.process.pidfd)
         except LostError as lost:
             answer: Clone | OSError = _without_descriptors(lost)
         else:

@@ -88,16 +88,17 @@ def _passed_on(parts: tuple[Any, ...]) -> tuple[OwnMemory, memoryview] | None:
 
 
 def receive(
-    channel: Channel, timeout: float | None = None, *, done_with: int = 0
+    channel: Channel, timeout: float | None = None, pidfd: int | None = None, *, done_with: int = 0
 ) -> Message | None:
     """The next message; None when the other side is gone.
 
+    pidfd: of the process there; its end counts, though one that it has forked may have the socket.
     done_with: for one who trusts the sender: so many of the first parts are of no use any more when the
     next message is sent. The others may then lie in memory that is written to in place, and is passed on.
     Raises TimeoutError when it has not come in so many seconds; ValueError for what is no message;
     LostError when there was no room for its descriptors; OSError.
     """
-    received = channel.receive(timeout)
+    received = channel.receive(timeout, -1 if pidfd is None else pidfd)
     if received is None:
         return None
     if received is False:

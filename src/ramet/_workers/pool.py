@@ -118,7 +118,7 @@ class Pool:
         self._order(lambda: self._signal_all(number))
 
     def _signal_all(self, number: int) -> None:
-        for worker in [*self._workers.values(), *self._idle]:
+        for worker in set(self._workers.values()):
             worker.signal(number)
 
     def _cancelled(self, call: Call) -> None:
@@ -177,6 +177,7 @@ class Pool:
             dead, worker = worker, None
             self._order(lambda: self._end(dead))
             parts = call.pickled(self._rules.initializer)
+        is_new = worker is None
         if worker is None:
             worker = Worker.begun(self._template, parts, self._rules, call.fn)
         with self._lock:
@@ -188,26 +189,19 @@ class Pool:
                 is_first = self._deadlines[0][2] is call
             else:
                 is_first = False
-        try:
-            self._wait_for(worker, worker.channel)
-        except BaseException:  # no memory for it in the kernel
-            worker.call = None
-            self._order(lambda: self._end(worker))
-            raise
+        if is_new:
+            self._wait_for(worker)
         if was_cancelled:
             self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
             self._wake()
 
-    def _wait_for(self, worker: Worker, descriptor: int) -> None:
+    def _wait_for(self, worker: Worker) -> None:
+        """For what it sends, and for its end, of which a process that it has forked may know nothing."""
         with self._lock:
-            self._workers[descriptor] = worker
-        try:
-            self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
-        except BaseException:
-            with self._lock:
-                del self._workers[descriptor]
-            raise
+            for descriptor in (worker.channel, worker.pidfd):
+                self._workers[descriptor] = worker
+                self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
 
     # ---- the pool's thread
 
@@ -240,7 +234,7 @@ class Pool:
         """Leave no future without an outcome, and no process."""
         with self._lock:
             self._is_closing = True
-            pending, workers = list(self._pending), [*self._workers.values(), *self._idle]
+            pending, workers = list(self._pending), set(self._workers.values())
             self._pending.clear()
         calls = [*pending, *(worker.call for worker in workers if worker.call is not None)]
         for worker in workers:
@@ -281,24 +275,31 @@ class Pool:
             worker.kill()
 
     def _look_at(self, descriptor: int) -> None:
-        worker = self._workers[descriptor]
-        if descriptor != worker.channel:
-            self._reap(worker, descriptor)
+        worker = self._workers.get(descriptor)
+        if worker is None:  # it was forgotten a moment before
             return
-        outcome = worker.child.next_outcome()
-        if outcome is None:
-            return
-        self._forget(descriptor)
-        kind, value = outcome
-        if kind == NOTHING or (worker.call is not None and worker.call.reason):
-            self._await_end(worker)  # what a call sends that is being killed comes too late
-        else:
-            self._answered(worker, kind == RAISED, value)
+        outcome = (
+            worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
+        )
+        is_late = (
+            worker.call is None or worker.call.reason
+        )  # what a call sends that is being killed
+        if outcome is not None and outcome[0] != NOTHING and not is_late:
+            self._answered(worker, outcome[0] == RAISED, outcome[1])
+        elif outcome is not None:
+            self._await_end(worker)
+        if descriptor == worker.pidfd:
+            self._forget(worker, worker.channel, worker.pidfd)
+            self._conclude(worker)
 
-    def _forget(self, descriptor: int) -> None:
-        self._events.unregister(descriptor)
+    def _forget(self, worker: Worker, *descriptors: int) -> None:
         with self._lock:
-            del self._workers[descriptor]
+            for descriptor in descriptors:
+                if self._workers.get(descriptor) is worker:  # else it is another's by now
+                    del self._workers[descriptor]
+                    self._events.unregister(descriptor)
+            if worker in self._idle:
+                self._idle.remove(worker)
 
     def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
         call = worker.take_call(self._rules)
@@ -319,25 +320,14 @@ class Pool:
 
     def _await_end(self, worker: Worker) -> None:
         """It says nothing any more: it is about to end, and its exit status tells how."""
+        self._forget(worker, worker.channel)
         worker.must_end_by = time.monotonic() + _END_SECONDS
         self._ending.append(worker)
-        self._reap_later(worker)
 
     def _end(self, worker: Worker) -> None:
         """Let the process end, with all that it has started; it is reaped when it has."""
+        self._forget(worker, worker.channel)
         worker.end_tree()
-        self._reap_later(worker)
-
-    def _reap_later(self, worker: Worker) -> None:
-        pidfd = worker.child.pidfd
-        if pidfd is None:  # reaped by others
-            self._conclude(worker)
-        else:
-            self._wait_for(worker, pidfd)
-
-    def _reap(self, worker: Worker, descriptor: int) -> None:
-        self._forget(descriptor)
-        self._conclude(worker)
 
     def _conclude(self, worker: Worker) -> None:
         if worker in self._ending:

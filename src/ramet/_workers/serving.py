@@ -53,7 +53,10 @@ def _pickled(*_: object) -> list[object]:
 
 
 class Around(NamedTuple):
-    """What is done before the function of a call, and after it."""
+    """What is done before the function of a call, and after it.
+
+    patience: in milliseconds, how long a child whose call is over waits to be let go.
+    """
 
     before: Callable[[], None]
     after: Callable[[], None]

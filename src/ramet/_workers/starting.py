@@ -160,7 +160,7 @@ def _begun(
 
 
 def _loaded(process: Child[Any], control: Channel) -> list[str]:
-    message = receive(control)
+    message = receive(control, None, process.pidfd)
     if message is None:
         raise TemplateError(
             f"the template's process ended before it had loaded: {process.wait()}; what it wrote to its "

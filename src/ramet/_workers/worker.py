@@ -90,6 +90,7 @@ class Worker:
         assert channel is not None
         self.child = child
         self.channel = channel.fileno()
+        self.pidfd = child.fileno()
         self.served = 0
         self.call: Call | None = None
         self._stack_file = _NO_DESCRIPTOR
