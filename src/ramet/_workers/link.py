@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from .._core import waitid
+from .._core import wait_readable, waitid
 from .._kernel.names import WALL
 from .._process.child import Child
 from .._process.tree import subreaper
@@ -137,9 +137,12 @@ class Link:
     def spare(self) -> Clone | None:
         """A spare; waits for one that is being made. None when none is. Raises EndedError."""
         with self._lock:
-            while not self._spares and None in self._asked:
-                self._read()
-            return self._spares.popleft() if self._spares else None
+            while True:
+                while not self._spares and None in self._asked:
+                    self._read()
+                spare = self._spares.popleft() if self._spares else None
+                if spare is None or not wait_readable(spare.pidfd, 0.0):
+                    return spare  # one that was killed is left, and reaped
 
     @property
     def spares(self) -> int:
