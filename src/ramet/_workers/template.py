@@ -124,10 +124,12 @@ class Template:
         return made
 
     @classmethod
-    def started_by(cls, start: Start, spares: int, spares_memory: int | str | None) -> Self:
+    def started_by(
+        cls, start: Start, spares: int, spares_memory: int | str | None, reload: object
+    ) -> Self:
         """One that ends by close() and not at the interpreter's exit; the library's own."""
         made = cls.__new__(cls)
-        made._begin(start, spares, spares_memory, None)
+        made._begin(start, spares, spares_memory, reload)
         made._finalizer.atexit = False
         return made
 
@@ -135,8 +137,7 @@ class Template:
         self, start: Start, spares: int, spares_memory: int | str | None, reload: object
     ) -> None:
         require_spares(spares)
-        if reload not in {None, "changed"}:
-            raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
+        require_reload(reload)
         self._start = start
         self._spares = spares
         self._spares_memory = (
@@ -421,6 +422,12 @@ def require_spares(spares: object) -> None:
         raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
     if spares < 0:
         raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
+
+
+def require_reload(reload: object) -> None:
+    """Raise ValueError for what is no answer to changed source files."""
+    if reload not in {None, "changed"}:
+        raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
 
 
 def _close_all(links: list[Link]) -> None:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sized
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 from .._setup.options import Options
 from .._workers.call_request import CallRequest
@@ -100,8 +100,9 @@ class CloneContext(BaseContext):
         with self._lock:
             if self._template is None or self._started is None:
                 self._started = TemplateStart(self._recipe)
+                recipe = self._recipe
                 self._template = Template.started_by(
-                    self._started, self._recipe.spares, self._recipe.spares_memory
+                    self._started, recipe.spares, recipe.spares_memory, recipe.reload
                 )
                 self._end = util.Finalize(
                     self, self._template.close, exitpriority=_AFTER_ALL_PROCESSES
@@ -158,18 +159,20 @@ def context(
     spares: int = 1,
     spares_memory: int | str | None = None,
     allow: Iterable[str] = (),
+    reload: Literal["changed"] | None = None,
     main: Way | None = None,
     **options: Unpack[Options],
 ) -> CloneContext:
     """A context for multiprocessing and for what takes an ``mp_context``, instead of get_context("spawn").
 
     Its processes are as clean as spawn's, and start as fast as a fork: each is a clone of a template, a
-    process that has loaded what they need. preload, setup, warm, spares, spares_memory, allow, options:
-    as for ramet.Template.
+    process that has loaded what they need. preload, setup, warm, spares, spares_memory, allow, reload,
+    options: as for ramet.Template.
     main: how processes come by what the main program defines. "once": the template runs it, as
     ``__mp_main__``; "each": every process runs it, as spawn's do; "never": it is not run again, and its
     functions and classes are sent by value (cloudpickle). None: "once" for a program that compares
-    ``__name__`` at its top level (and "each" if the template cannot run it), "never" for any other.
+    ``__name__`` at its top level ("each", with a RuntimeWarning, if the template cannot run it), "never"
+    for any other.
 
     Returns a context, which the caller may close(); see CloneContext.
     Raises TypeError and ValueError for invalid arguments; what else Template raises, a start of a process
@@ -180,7 +183,7 @@ def context(
     recipe = Recipe(
         *(preload if isinstance(preload, str) else tuple(preload), setup, warm),
         *(spares, spares_memory, tuple(allow) if not isinstance(allow, str) else allow),
-        *(main, options),
+        *(reload, main, options),
     )
     recipe.check()
     return CloneContext(recipe, secrets.token_hex(8))

@@ -3,12 +3,13 @@
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._program.command import Command
 from .._workers.starting import Fresh, Started, checked_loading
-from .._workers.template import require_spares
+from .._workers.template import require_reload, require_spares
 from .._workers.template_process import Loading
 from ..errors import TemplateError
 from .in_template import get_ready
@@ -28,6 +29,7 @@ class Recipe(NamedTuple):
     spares: int
     spares_memory: int | str | None
     allow: Sequence[str]
+    reload: str | None
     main: Way | None
     options: Mapping[str, Any]
 
@@ -38,6 +40,7 @@ class Recipe(NamedTuple):
                 f"invalid main: expected 'once', 'each', 'never' or None, got {self.main!r}"
             )
         require_spares(self.spares)
+        require_reload(self.reload)
         Fresh(self.loading(), self.options)
         Command((sys.executable,), **self.options)
 
@@ -67,11 +70,20 @@ class TemplateStart:
             what = preparation_of("a template")
             try:
                 return self._started({key: what[key] for key in _OF_THE_TEMPLATE if key in what})
-            except TemplateError:
+            except TemplateError as error:
                 if self._is_given:
                     raise
+                self._warn(error)
                 self.main = "each"
         return self._started({})
+
+    def _warn(self, why: TemplateError) -> None:
+        warnings.warn(
+            f"each process runs the main program, which its template cannot do once for all: {why}; "
+            "context(main='each') says so",
+            RuntimeWarning,
+            stacklevel=13,  # the caller of Process.start()
+        )
 
     def _started(self, main: dict[str, Any]) -> Started:
         tracker: int = resource_tracker.getfd()

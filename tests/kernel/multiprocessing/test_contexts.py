@@ -1,5 +1,6 @@
 """The context in the places where multiprocessing's own are: pools, queues, managers, mp_context."""
 
+import importlib
 import multiprocessing
 import multiprocessing.context
 import os
@@ -9,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing import shared_memory
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -285,6 +287,32 @@ def test_a_fork_of_the_caller_has_a_template_of_its_own(context: CloneContext) -
     assert _ends(context) == 0
 
 
+def test_changed_source_files_are_loaded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With reload="changed" the next process is of another template."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "ramet_changing.py"
+    module.write_text("number = 1")
+    with ramet.multiprocessing.context(
+        [module.stem], reload="changed", main="never", spares=0
+    ) as context:
+        assert _ends(context, _exit_with_number, module.stem) == 1
+        module.write_text("number = 1 + 1")
+        assert _ends(context, _exit_with_number, module.stem) == 2
+
+
+def _exit_with_number(module: str) -> None:
+    sys.exit(importlib.import_module(module).number)
+
+
+def test_threads_start_processes_at_once(context: CloneContext) -> None:
+    """Each gets its own."""
+    with ThreadPoolExecutor(4) as threads:
+        ends = [threads.submit(_ends, context, sys.exit, code) for code in range(8)]
+        assert [end.result() for end in ends] == list(range(8))
+
+
 def test_the_thread_that_started_the_template_may_end() -> None:
     """Neither the template nor a process ends with it."""
     with ramet.multiprocessing.context(main="never", spares=0) as context:
@@ -342,6 +370,7 @@ def test_the_executable_can_be_set() -> None:
         ({"setup": 3}, TypeError, "expected a function"),
         ({"main": "twice"}, ValueError, "expected 'once', 'each', 'never' or None, got 'twice'"),
         ({"spares": -1}, ValueError, "invalid spares"),
+        ({"reload": "always"}, ValueError, "expected 'changed' or None, got 'always'"),
         ({"nicee": 3}, TypeError, "nicee"),
         ({"executable": "x"}, ValueError, "invalid executable for a template"),
     ],

@@ -116,6 +116,15 @@ def test_what_a_template_may_not_hold_is_made_in_each_process(tmp_path: Path, li
     assert {"aa True 0", "bb True 0"} < {*lines}
 
 
+def test_the_reason_why_each_process_runs_the_program_is_told(tmp_path: Path) -> None:
+    """As a warning, at the line that starts the first process."""
+    line = "import sqlite3; kept = sqlite3.connect(':memory:')\n"
+    told = _output(tmp_path, line + GUARDED + "    sys.exit(3)", code=3)
+    assert "RuntimeWarning: each process runs the main program" in told
+    assert "an open sqlite3 connection" in told
+    assert "process.start()" in told
+
+
 def test_a_process_that_is_started_outside_of_the_guard_is_an_error(tmp_path: Path) -> None:
     """As with spawn: the process that would have to run the program ends with 1, and no other begins."""
     told = _output(

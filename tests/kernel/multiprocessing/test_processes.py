@@ -102,6 +102,26 @@ def test_a_process_can_be_ended(context: CloneContext, end: str, code: int) -> N
     assert wait([process.sentinel], 0) == [process.sentinel]
 
 
+def _hang_once_begun(begun: Any) -> None:
+    begun.set()
+    _hang()
+
+
+def test_a_process_takes_an_interrupt(
+    context: CloneContext, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It ends as with the other start methods, though its template ignores Ctrl-C."""
+    begun = context.Event()
+    process = context.Process(target=_hang_once_begun, args=(begun,))
+    process.start()
+    begun.wait()
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode == 1
+    assert "KeyboardInterrupt" in capfd.readouterr().err
+
+
 def test_a_process_that_others_reap_has_an_exit_code(context: CloneContext) -> None:
     """255, as forkserver has it: nothing waits for ever."""
     process = context.Process(target=divmod, args=(7, 2))
