@@ -24,6 +24,10 @@ OUTPUT = {
     "a_plugin_that_crashes": "good: 2 lines\nbad: killed by SIGSEGV\ngood: 4 lines\n"
     "the host goes on with 4 lines\n",
     "a_deadline_for_a_regex": "True\nNone\n",
+    "a_web_service_of_patterns": "(\\w+)@(\\w+) {'groups': ['me', 'home']}\n"
+    "(a|a)*b {'error': 'it takes too long'}\n"
+    "([a-z]+ {'error': 'missing ), unterminated subpattern at position 0'}\n",
+    "a_scorer_of_programs": "2 dies\n4 hangs\n2 scores 0.2\n4 scores 1.0\n",
     "a_parser_of_untrusted_bytes": "{'a': [1, 2]} True\nRecursionError\n",
 }
 

@@ -424,9 +424,7 @@ class Child(_core.Handle, Generic[T_co]):
     def _forget(self) -> None:
         """The last reference goes, and it has not been waited for: called by the core."""
         if self._maker == os.getpid():
-            warnings.warn(
-                f"child {self.pid} was never waited for", ResourceWarning, stacklevel=2, source=self
-            )
+            self._tell_forgotten()
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
         unreaped.append(
@@ -434,6 +432,11 @@ class Child(_core.Handle, Generic[T_co]):
                 *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),
                 is_thread=self._is_thread,
             )
+        )
+
+    def _tell_forgotten(self) -> None:
+        warnings.warn(
+            f"child {self.pid} was never waited for", ResourceWarning, stacklevel=3, source=self
         )
 
     def _shares_memory(self) -> bool:

@@ -224,6 +224,12 @@ class CalledChild(Child[T_co]):
             super()._has_ended(_END_SECONDS)  # it is about to end by itself
         super().__exit__(*what)
 
+    def _tell_forgotten(self) -> None:
+        if not self._is_over:  # else it is about to end by itself
+            super()._tell_forgotten()
+
     def _forget(self) -> None:
-        self.let_go()
-        super()._forget()
+        try:
+            super()._forget()
+        finally:
+            self.let_go()
