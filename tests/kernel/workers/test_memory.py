@@ -18,7 +18,7 @@ from ...constants import SECONDS
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 MEGABYTE = 1 << 20
-BUDGET, LITTLE, MUCH = "64M", 16 * MEGABYTE, 200 * MEGABYTE
+BUDGET, LITTLE, MUCH = "64M", 16 * MEGABYTE, 160 * MEGABYTE
 
 held: list[mmap.mmap] = []
 
