@@ -55,7 +55,7 @@ test-long: $(VENV)/.with-bench ## many calls in processes of their own, and whol
 	@rm -rf build/pebble-*
 	@$(PIP_DOWNLOAD) "$$($(BIN)/pip freeze | grep --ignore-case '^pebble==')"
 	@for source in build/pebble-*.tar.gz; do tar --extract --file "$$source" --directory build; done
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/soak tests/judges
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -o faulthandler_timeout=3600 tests/soak tests/judges
 
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(COMPILE)

@@ -10,14 +10,14 @@ EXCEPTIONS = Path(__file__).with_name("executor_exceptions.txt")
 FEWEST_TESTS = 35
 
 # Half a minute on an idle machine: they have a Manager for each test, and many sleep.
-SECONDS = 240
+SECONDS = 130
 
 
 @pytest.mark.skipif(
     not has_module("test.test_concurrent_futures"),
     reason="this Python has no test.test_concurrent_futures",
 )
-@pytest.mark.timeout(SECONDS + 30)
+@pytest.mark.timeout(SECONDS + 10)
 def test_the_interpreters_own_tests_of_executors(tmp_path: Path) -> None:
     """What CPython demands of an executor with processes holds for Ramet's, but for the exceptions."""
     outcomes = judged("tests.crash.executor_judge", tmp_path, seconds=SECONDS)
