@@ -52,19 +52,20 @@ def _pickled(*_: object) -> list[object]:
     return [["an outcome that is pickled"]]
 
 
-class Around(NamedTuple):
-    """What is done before the function of a call, and after it.
+def _do_nothing() -> None:
+    pass
 
-    patience: in milliseconds, how long a child whose call is over waits to be let go.
+
+class Around(NamedTuple):
+    """What is done before the function of a call, after it, and when its outcome has been sent.
+
+    let_go_milliseconds: how long a child whose call is over waits to be let go.
     """
 
     before: Callable[[], None]
     after: Callable[[], None]
     let_go_milliseconds: int = LET_GO_MILLISECONDS
-
-
-def _do_nothing() -> None:
-    pass
+    last: Callable[[], None] = _do_nothing
 
 
 _NOTHING = Around(_do_nothing, _do_nothing)
@@ -90,6 +91,7 @@ def serve(channel: Channel, around: Around) -> int:
         while (message := receive(channel, done_with=_PLAN_AND_PICKLE)) is not None:
             code, last = _serve_one(channel, message, around)
             if last:
+                around.last()
                 channel.await_end(around.let_go_milliseconds)
                 break
     except (BrokenPipeError, ConnectionResetError):

@@ -39,6 +39,9 @@ LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
 LOAD, MAKE, DERIVE = range(48, 51)  # of what it is asked for
 PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
+_MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
+_FIRST_LOOKS = 4  # so many of the first spares look which those are
+_CALLS_BETWEEN_LOOKS = 256
 
 
 class Loading(NamedTuple):
@@ -65,6 +68,7 @@ class _Template:
         self._control = control
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
+        self._spares = 0  # that were made
         self._interrupts = _signal.getsignal(_signal.SIGINT)
         self._pid = os.getpid()
 
@@ -83,6 +87,7 @@ class _Template:
                 loading.setup()
             _force_lazy_imports()
             prepare_for_clones(loading.allow)
+            self._hot_pages = _core.HotPages()
         except BaseException as error:
             self._say_failed(error)
             _end(1)
@@ -113,6 +118,7 @@ class _Template:
     def _make(self, kind: int, parts: Sequence[Any]) -> Callable[[], int] | None:
         """Make the clone. Returns in it what it does."""
         making = Making(*pickle.loads(parts[0])) if kind == MAKE else Making()
+        self._spares += making.spare
         theirs, ours = channels()
         try:
             clone = _clone_call(making.flags, making.set_tid)
@@ -196,14 +202,26 @@ class _Template:
             except BaseException as error:
                 error.add_note("raised by warm= of the template, before the call")
                 return give_up(channel, error)
+            self._take_hot_pages()
         if making.measured:
-            send(channel, READY, (b"%d" % private_bytes(),))
+            send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
         self._yield_no_more()
         if self._dies_with_caller:
-            return serve(channel, Around(self._take_interrupts, lambda: None, patience))
+            return serve(
+                channel, Around(self._take_interrupts, lambda: None, patience, self._hot_pages.note)
+            )
         hangup = _Hangup(channel.fileno())
-        around = Around(lambda: self._begin_at_risk(hangup), hangup.spares, patience)
+        around = Around(
+            lambda: self._begin_at_risk(hangup), hangup.spares, patience, self._hot_pages.note
+        )
         return serve(channel, around)
+
+    def _take_hot_pages(self) -> None:
+        """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
+        if self._spares <= _FIRST_LOOKS or self._spares % _CALLS_BETWEEN_LOOKS == 0:
+            self._hot_pages.look()
+        else:
+            self._hot_pages.copy(_MOST_HOT_BYTES)
 
     def _yield_no_more(self) -> None:
         if self._yields:

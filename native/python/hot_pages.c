@@ -1,0 +1,242 @@
+/*
+ * ramet._core.HotPages: the pages of a template that calls write to, so that a spare can have copied them before its call.
+ *
+ * Which those are is learned from some spares: a page that the child alone maps after its call, and not before, was
+ * copied; one of a library's code that is mapped then and was not before was needed. They note it in memory that the template and all its clones share. A child can note what it likes: it costs the
+ * next spares a bounded number of copies, and nothing else.
+ */
+#define _GNU_SOURCE
+#include "core.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PAGE ((uintptr_t)4096)
+#define MOST_RANGES 1024
+#define MOST_PAGES (1 << 17) /* which are looked at: 512 MB */
+#define WORD_BITS 64
+#define PRESENT (UINT64_C(1) << 63) /* of an entry of /proc/self/pagemap */
+#define OF_FILE (UINT64_C(1) << 61)
+#define MAPPED_HERE_ALONE (UINT64_C(1) << 56)
+#define AT_ONCE 512 /* entries that are read */
+
+struct range {
+    uintptr_t start;
+    size_t first, pages; /* the number of its first page among all */
+    bool writable;
+};
+
+typedef struct {
+    PyObject_HEAD
+    struct range ranges[MOST_RANGES];
+    size_t range_count, page_count;
+    uint64_t *noted;  /* a bit for each page */
+    uint64_t *before; /* of this process's own, before the call; NULL: it does not look */
+} HotPagesObject;
+
+static size_t words_of(const HotPagesObject *self)
+{
+    return (self->page_count + WORD_BITS - 1) / WORD_BITS;
+}
+
+static void add_range(HotPagesObject *self, uintptr_t start, uintptr_t end, bool writable)
+{
+    size_t pages = (end - start) / PAGE;
+    if (self->range_count == MOST_RANGES || self->page_count + pages > MOST_PAGES)
+        return;
+    self->ranges[self->range_count++] = (struct range){start, self->page_count, pages, writable};
+    self->page_count += pages;
+}
+
+/* What a fork has a copy of, and what is mapped anew in it: of files. */
+static void find_ranges(HotPagesObject *self)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        uintptr_t start, end;
+        char rights[5];
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p')
+            add_range(self, start, end, rights[1] == 'w');
+    }
+    if (maps != NULL)
+        fclose(maps);
+}
+
+static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    if (PyTuple_GET_SIZE(args) > 0 || (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0))
+        return PyErr_Format(PyExc_TypeError, "HotPages() takes no arguments");
+    HotPagesObject *self = (HotPagesObject *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    find_ranges(self);
+    size_t bytes = words_of(self) * sizeof *self->noted + sizeof *self->noted;
+    void *noted = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (noted == MAP_FAILED) {
+        Py_DECREF(self);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    self->noted = noted;
+    return (PyObject *)self;
+}
+
+static void hot_pages_dealloc(HotPagesObject *self)
+{
+    if (self->noted != NULL)
+        munmap(self->noted, words_of(self) * sizeof *self->noted + sizeof *self->noted);
+    PyMem_Free(self->before);
+    Py_TYPE(self)->tp_free(self);
+}
+
+/* ---- in a spare that looks what its call copies */
+
+typedef void found_page(HotPagesObject *self, size_t page);
+
+static void keep(HotPagesObject *self, size_t page)
+{
+    self->before[page / WORD_BITS] |= UINT64_C(1) << page % WORD_BITS;
+}
+
+static void note(HotPagesObject *self, size_t page)
+{
+    uint64_t bit = UINT64_C(1) << page % WORD_BITS;
+    if ((self->before[page / WORD_BITS] & bit) == 0)
+        __atomic_fetch_or(&self->noted[page / WORD_BITS], bit, __ATOMIC_RELAXED);
+}
+
+static bool is_own(const struct range *range, uint64_t entry)
+{
+    if (!range->writable)
+        return (entry & PRESENT) != 0;
+    return (entry & (PRESENT | OF_FILE | MAPPED_HERE_ALONE)) == (PRESENT | MAPPED_HERE_ALONE);
+}
+
+static void look_at_range(HotPagesObject *self, int pagemap, const struct range *range, found_page *found)
+{
+    uint64_t entries[AT_ONCE];
+    size_t done = 0;
+    while (done < range->pages) {
+        size_t wanted = range->pages - done < AT_ONCE ? range->pages - done : AT_ONCE;
+        off_t place = (off_t)((range->start / PAGE + done) * sizeof *entries);
+        ssize_t got = pread(pagemap, entries, wanted * sizeof *entries, place);
+        if (got < (ssize_t)sizeof *entries)
+            return;
+        size_t count = (size_t)got / sizeof *entries;
+        for (size_t i = 0; i < count; i++)
+            if (is_own(range, entries[i]))
+                found(self, range->first + done + i);
+        done += count;
+    }
+}
+
+/* Where the kernel shows no pages, there are none. */
+static void look(HotPagesObject *self, found_page *found)
+{
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap < 0)
+        return;
+    for (size_t i = 0; i < self->range_count; i++)
+        look_at_range(self, pagemap, &self->ranges[i], found);
+    close(pagemap);
+}
+
+static PyObject *hot_pages_look(HotPagesObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->before == NULL)
+        self->before = PyMem_Calloc(words_of(self) + 1, sizeof *self->before);
+    if (self->before == NULL)
+        return PyErr_NoMemory();
+    look(self, keep);
+    Py_RETURN_NONE;
+}
+
+static PyObject *hot_pages_note(HotPagesObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->before != NULL)
+        look(self, note);
+    Py_RETURN_NONE;
+}
+
+/* ---- in any other spare */
+
+static long pages_copied(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_THREAD, &used);
+    return used.ru_minflt;
+}
+
+/* A page that is not there any more would be SIGSEGV; to write back what was read changes nothing. */
+static void copy_page(uintptr_t page, bool writable)
+{
+    unsigned char is_resident;
+    volatile char *byte = (volatile char *)page;
+    if (mincore((void *)page, PAGE, &is_resident) < 0)
+        return;
+    char value = *byte;
+    if (writable)
+        *byte = value;
+}
+
+/* The range in which a page lies; they are in the pages' order. */
+static const struct range *range_of(const HotPagesObject *self, size_t page)
+{
+    size_t low = 0, high = self->range_count;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (self->ranges[middle].first <= page)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &self->ranges[low];
+}
+
+static void copy_pages_of_word(const HotPagesObject *self, size_t index)
+{
+    for (uint64_t word = self->noted[index]; word != 0; word &= word - 1) {
+        size_t page = index * WORD_BITS + (size_t)__builtin_ctzll(word);
+        const struct range *range = range_of(self, page);
+        if (page < self->page_count)
+            copy_page(range->start + (page - range->first) * PAGE, range->writable);
+    }
+}
+
+/* No more than so many bytes of its own come from that, and the pages of one word. */
+static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *bytes)
+{
+    long most = PyLong_AsLong(bytes) / (long)PAGE, before = pages_copied();
+    if (PyErr_Occurred())
+        return NULL;
+    for (size_t i = 0; i < words_of(self); i++) {
+        if (self->noted[i] == 0)
+            continue;
+        if (pages_copied() - before >= most)
+            break;
+        copy_pages_of_word(self, i);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef hot_pages_methods[] = {
+    {"look", (PyCFunction)hot_pages_look, METH_NOARGS, "look($self, /)\n--\n\nBefore a call: looks which pages are copied already."},
+    {"note", (PyCFunction)hot_pages_note, METH_NOARGS,
+     "note($self, /)\n--\n\nAfter the call: notes which others are by now; does nothing when this has not looked before."},
+    {"copy", (PyCFunction)hot_pages_copy, METH_O,
+     "copy($self, most_bytes, /)\n--\n\nCopies the pages that were noted, so that they are this process's own."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject HotPages_Type = {
+    CORE_TYPE("HotPages", HotPagesObject, 0),
+    .tp_doc = "HotPages()\n--\n\nThe pages of this process, of which its clones note which they copied.",
+    .tp_new = hot_pages_new,
+    .tp_dealloc = (destructor)hot_pages_dealloc,
+    .tp_methods = hot_pages_methods,
+};

@@ -1,0 +1,100 @@
+"""Hot pages: what calls in some clones have copied, others copy ahead."""
+
+import mmap
+import os
+import resource
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ramet._core import HotPages
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+PAGE = 4096
+PAGES = 64
+HOT = range(3, 40, 2)
+
+
+@pytest.fixture
+def memory() -> Iterator[mmap.mmap]:
+    """All of it written, so that a fork has a copy."""
+    with mmap.mmap(-1, PAGES * PAGE, mmap.MAP_PRIVATE) as made:
+        made.write(b"x" * len(made))
+        yield made
+
+
+def in_a_fork(act: Callable[[], int]) -> int:
+    """What it returns there, a small number."""
+    pid = os.fork()
+    if pid == 0:
+        code = 255
+        try:
+            code = act()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def write_hot(memory: mmap.mmap) -> int:
+    """Write to the hot pages. Returns how many pages were copied by that."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for page in HOT:
+        memory[page * PAGE] = 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def note_a_call(hot: HotPages, memory: mmap.mmap) -> int:
+    """What a spare does that looks."""
+    hot.look()
+    write_hot(memory)
+    hot.note()
+    return 0
+
+
+def copied_after(hot: HotPages, memory: mmap.mmap, most_bytes: int) -> int:
+    """How many pages a call copies still, when others were copied ahead."""
+    hot.copy(most_bytes)
+    return write_hot(memory)
+
+
+def test_what_a_call_has_copied_is_copied_ahead(memory: mmap.mmap) -> None:
+    """Before anything was noted, a call copies all; after that, none or what belongs to the call itself."""
+    hot = HotPages()
+    assert in_a_fork(lambda: copied_after(hot, memory, 1 << 20)) >= len(HOT)
+    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+    assert in_a_fork(lambda: copied_after(hot, memory, 1 << 20)) < len(HOT) // 2
+
+
+def test_no_more_than_was_allowed_is_copied(memory: mmap.mmap) -> None:
+    """For no bytes nothing is; the count is looked at every 64 pages."""
+    hot = HotPages()
+    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+    assert in_a_fork(lambda: copied_after(hot, memory, 0)) >= len(HOT)
+
+
+def test_what_was_not_looked_at_is_not_noted(memory: mmap.mmap) -> None:
+    """A clone that has not looked before its call cannot tell what the call has copied."""
+    hot = HotPages()
+
+    def call() -> int:
+        write_hot(memory)
+        hot.note()
+        return 0
+
+    assert in_a_fork(call) == 0
+    assert in_a_fork(lambda: copied_after(hot, memory, 1 << 20)) >= len(HOT)
+
+
+def test_memory_that_is_gone_is_left_out(memory: mmap.mmap) -> None:
+    """A spare whose warm-up has unmapped it does not die."""
+    hot = HotPages()
+    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+
+    def call() -> int:
+        memory.close()
+        hot.copy(1 << 20)
+        return 7
+
+    assert in_a_fork(call) == 7
