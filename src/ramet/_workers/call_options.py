@@ -26,6 +26,16 @@ class Sent(NamedTuple):
     place: int
 
 
+class Taken(NamedTuple):
+    """A descriptor that came with the message."""
+
+    number: int
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self.number
+
+
 class SentOptions:
     """Options, checked, with the descriptors that go with them; close() closes what was opened for them."""
 
@@ -81,6 +91,8 @@ class FailedSetup(Exception):  # noqa: N818 - it carries what the caller makes a
 def carry_out(options: dict[str, Any], descriptors: Sequence[int]) -> None:
     """In the child: set up what the options say. Raises FailedSetup."""
     given = {name: _received(value, descriptors) for name, value in options.items()}
+    if "namespaces" in given:  # a plain number would be a pid
+        given["namespaces"] = {name: Taken(number) for name, number in given["namespaces"].items()}
     setup = FunctionSetup(given, 0)
     failure = setup.do()
     if failure is not None:

@@ -87,7 +87,7 @@ class CallRequest:
     @property
     def needs_clone(self) -> bool:
         """Whether it asks for what is decided by the clone call itself: no spare will do."""
-        return bool(self.flags & ~STOPPED) or self.set_tid is not None
+        return bool(self.clone_flags) or self.set_tid is not None
 
     @property
     def ends_plainly(self) -> bool:
@@ -96,8 +96,8 @@ class CallRequest:
 
     @property
     def clone_flags(self) -> int:
-        """The flags of the clone call."""
-        return self.flags & ~STOPPED
+        """The flags of the clone call; the child itself stops, and enters a cgroup."""
+        return self.flags & ~(STOPPED | INTO_CGROUP)
 
     def _enter(self, cgroup: Any) -> None:
         if isinstance(cgroup, str | os.PathLike):

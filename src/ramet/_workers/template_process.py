@@ -5,6 +5,7 @@ one socket and nothing of what calls carry.
 """
 
 import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
+import errno
 import fcntl
 import gc
 import os
@@ -108,7 +109,7 @@ class _Template:
         while (message := receive(self._control)) is not None:
             try:
                 made = self._make(*message[:2])
-            except OSError as error:
+            except Exception as error:
                 self._refuse(error, None)
                 continue
             if made is not None:
@@ -153,9 +154,10 @@ class _Template:
             for descriptor in (pidfd, *descriptors[2:]):
                 os.close(descriptor)
 
-    def _refuse(self, error: OSError, init: tuple[int, int] | None) -> None:
+    def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
-        text = pickle.dumps((error.errno, str(error), 0 if init is None else init[0]))
+        number = getattr(error, "errno", None) or errno.EINVAL
+        text = pickle.dumps((number, str(error), 0 if init is None else init[0]))
         send(self._control, REFUSED, (text,), () if init is None else (init[1],))
         if init is not None:
             os.close(init[1])
