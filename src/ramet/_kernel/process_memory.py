@@ -55,9 +55,10 @@ def unbacked_bytes(pid: int) -> int:
     return sum(_kilobytes(fields.get(name, "0 kB")) for name in ("RssAnon", "RssShmem"))
 
 
-def data_bytes(pid: int | str = "self") -> int:
-    """What RLIMIT_DATA counts of a process. Source: proc_pid_status(5) VmData."""
-    return _kilobytes(procfs.status(pid).get("VmData", "0 kB"))
+def data_bytes() -> int:
+    """What RLIMIT_DATA counts of this process, and its stack. Source: proc_pid_statm(5)."""
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[5]) * PAGE_BYTES
 
 
 class ResidentSize:
@@ -68,10 +69,19 @@ class ResidentSize:
 
     def bytes(self) -> int:
         """The resident pages, shared ones included; 0 when the process has left its memory."""
+        return self._pages()[0] * PAGE_BYTES
+
+    def anonymous_bytes(self) -> int:
+        """Those that are in no file, not even in one of a tmpfs."""
+        resident, of_files = self._pages()
+        return (resident - of_files) * PAGE_BYTES
+
+    def _pages(self) -> tuple[int, int]:
         try:
-            return int(os.pread(self._file, 128, 0).split()[1]) * PAGE_BYTES
+            _, resident, of_files, *_ = os.pread(self._file, 128, 0).split()
         except OSError:  # it was reaped
-            return 0
+            return 0, 0
+        return int(resident), int(of_files)
 
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""

@@ -38,7 +38,7 @@ class ResidentWatch:
         """pid: of a child that is not reaped while this is used. template: what it was cloned from.
 
         While the template lives, a page that the child alone maps is one that it has written to. is_new: it
-        has run no call before, so that all such pages may count, and need not be counted now.
+        has run no call before, so that all such pages may count, and pages of a tmpfs that it has mapped.
         ProcessLookupError when there is no such child.
         """
         self.pid = pid
@@ -53,8 +53,11 @@ class ResidentWatch:
                 with contextlib.suppress(OSError):
                     self._template = ResidentSize(template)
             self._base = self._resident.bytes()
-            self._base_unbacked = _or_zero(unbacked_bytes, pid)
-            self._base_written = 0 if is_new else _or_zero(private_written_bytes, pid)
+            self._base_unbacked = self._resident.anonymous_bytes()
+            self._base_written = 0
+            if not is_new:
+                self._base_unbacked = _or_zero(unbacked_bytes, pid)
+                self._base_written = _or_zero(private_written_bytes, pid)
         except BaseException:
             self.close()
             raise
