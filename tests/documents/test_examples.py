@@ -19,6 +19,9 @@ OUTPUT = {
     "and killed: sleep (sleep 1000)\n"
     "  FAILED test_hangs - Failed: killed at its deadline of 3 s in its call\n"
     "  FAILED test_crashes - Failed: killed by SIGABRT in its call\n",
+    "a_grid_search": "{'C': 10, 'gamma': 0.1} 0.97\nkilled at its deadline in fit()\n",
+    "tasks_on_a_cluster": "square: 49\ncrash: killed by SIGSEGV\nhang: killed by SIGKILL (deadline)\n"
+    "square: 64\nthe workers are the same\n",
     "two_servers_on_one_port": "the host's and the child's on one port\n",
     "a_directory_for_each_worker": "100 workers, 100 directories; mine is still True\n",
     "a_plugin_that_crashes": "good: 2 lines\nbad: killed by SIGSEGV\ngood: 4 lines\n"

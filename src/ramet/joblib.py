@@ -1,0 +1,185 @@
+"""A backend of joblib that runs every batch of calls in a process of its own.
+
+Importing this module registers it: ``with joblib.parallel_config(backend="ramet", n_jobs=4): ...``.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from io import BytesIO
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+import joblib
+from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
+from joblib.parallel import ParallelBackendBase
+
+from ._workers.executor import Executor
+from .errors import TemplateError
+
+__all__ = ["RametBackend"]
+
+_PROTOCOL = 5
+
+# What Parallel gives every backend, for the backends that keep arrays in files. Here they cross in memory.
+_OF_OTHER_BACKENDS = {"context", "context_id", "max_nbytes", "mmap_mode", "temp_folder", "verbose"}
+
+
+class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc] # joblib has no types
+    """The backend "ramet" of joblib: each batch of calls in a process of its own.
+
+    options: of ramet.Executor, given to joblib.parallel_config() or parallel_backend(). timeout, memory:
+    of each batch, which holds as many calls as joblib puts in it (``batch_size`` of Parallel). preload: by
+    default the modules that the first batch needs. inner_max_num_threads: as for the backend loky.
+
+    With n_jobs=1 joblib runs the calls itself, in the caller. A call that dies raises ChildDied, or
+    DeadlineExceeded, from Parallel; what still runs is killed then, as after Ctrl-C. The template stays for
+    the next call of Parallel within the same block of parallel_config(), or of the same Parallel object.
+
+    Needs: joblib, installed by the extra ``joblib``; what ramet.Executor needs.
+    Source: clone(2).
+    """
+
+    supports_retrieve_callback = True
+    supports_inner_max_num_threads = True
+
+    def __init__(
+        self,
+        nesting_level: int | None = None,
+        inner_max_num_threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads, **options
+        )
+        self._executor: Executor | None = None
+        self._made_for: tuple[int, dict[str, Any]] | None = None
+        self._wanted: tuple[int, dict[str, Any]] = (1, {})
+        self._running: set[Future[Any]] = set()
+
+    # ---- what joblib asks for
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """How many batches run at once: ``n_jobs``, of which -1 means all processors and None one."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        if n_jobs is None:
+            return 1
+        if n_jobs < 0:
+            return max(len(os.sched_getaffinity(0)) + 1 + n_jobs, 1)
+        return n_jobs
+
+    def configure(
+        self,
+        n_jobs: int = 1,
+        parallel: Any = None,
+        prefer: str | None = None,  # noqa: ARG002 # joblib's
+        require: str | None = None,  # noqa: ARG002
+        **options: Any,
+    ) -> int:
+        """A call of Parallel begins. Returns how many batches run at once."""
+        n_jobs = self.effective_n_jobs(n_jobs)
+        if n_jobs == 1:
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        self.parallel = parallel
+        given = {**self.backend_kwargs, **options}
+        self._wanted = n_jobs, {k: v for k, v in given.items() if k not in _OF_OTHER_BACKENDS}
+        return n_jobs
+
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Future[Any]], object] | None = None
+    ) -> Future[Any]:
+        """Run a batch. Returns its future."""
+        batch = _Batch(func)
+        future = self._executor_for(batch).submit(batch)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
+
+    def retrieve_result_callback(self, out: Future[Any]) -> Any:
+        """The results of a batch."""
+        return out.result()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Kill all batches, with what they have started."""
+        for future in list(self._running):
+            future.cancel()
+        if not ensure_ready:
+            self._close()
+
+    def terminate(self) -> None:
+        """A call of Parallel is over; its template stays."""
+        self.reset_batch_stats()
+
+    # ---- the executor
+
+    def _executor_for(self, func: Callable[[], Any]) -> Executor:
+        if self._executor is None or self._made_for != self._wanted:
+            self._close()
+            n_jobs, options = self._wanted
+            env = {**os.environ, **self._prepare_worker_env(n_jobs)}
+            self._executor = _made({"env": env, **options, "max_workers": n_jobs}, func)
+            self._made_for = self._wanted
+        return self._executor
+
+    def _close(self) -> None:
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+
+class _Batch:
+    """A batch of calls, that an error can name."""
+
+    def __init__(self, calls: Callable[[], Any]) -> None:
+        self._calls = calls
+
+    def __call__(self) -> Any:
+        return self._calls()
+
+    def __repr__(self) -> str:
+        items = getattr(self._calls, "items", None) or [(self._calls,)]
+        fn = items[0][0]
+        return f"a batch of {len(items)}, first {getattr(fn, '__qualname__', repr(fn))}"
+
+
+def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
+    if "preload" in options or "template" in options:
+        if "template" in options:
+            del options["env"]
+        return Executor(**options)
+    with suppress(
+        TemplateError
+    ):  # a module that cannot be imported by itself is imported by the calls
+        return Executor(preload=_modules_of(func), **options)
+    return Executor(**options)
+
+
+def _modules_of(value: object) -> list[str]:
+    """The modules that a process needs to load this value from a pickle."""
+    found: set[str] = set()
+
+    class Finder(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, ModuleType):
+                found.add(obj.__name__)
+            elif isinstance(obj, type | FunctionType):
+                found.add(str(obj.__module__))
+            return super().reducer_override(obj)
+
+    with suppress(Exception):  # what cannot be pickled is told when it is submitted
+        Finder(BytesIO(), _PROTOCOL, buffer_callback=lambda _: None).dump(value)
+    return sorted(name for name in found if _is_importable(name))
+
+
+def _is_importable(name: str) -> bool:
+    module = sys.modules.get(name)
+    return name != "__main__" and getattr(module, "__spec__", None) is not None
+
+
+joblib.register_parallel_backend("ramet", RametBackend)

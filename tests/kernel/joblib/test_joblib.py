@@ -1,0 +1,160 @@
+"""Batches of joblib in processes of their own."""
+
+import gc
+import math
+import multiprocessing
+import os
+import select
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+import pytest
+from joblib import Parallel, delayed, parallel_config
+
+import ramet.joblib
+
+from ...conftest import LeakCheck
+from ...waiting import alarm, until
+
+
+@pytest.fixture(autouse=True)
+def all_ends(nothing_left: LeakCheck) -> Iterator[None]:
+    """When a test is over its backends are, and their templates with them."""
+    yield
+    until(_all_have_ended)
+
+
+def _all_have_ended() -> bool:
+    gc.collect()  # joblib's objects refer to each other, and a thread's callback may refer to them still
+    return not [t for t in threading.enumerate() if t.name == "ramet-executor"]
+
+
+def _hang() -> None:
+    select.select([], [], [])
+
+
+def _own_pid(_: int) -> int:
+    return int(os.readlink("/proc/self"))
+
+
+def _roots(count: int) -> list[float]:
+    found: list[float] = Parallel(n_jobs=2)(delayed(math.sqrt)(n) for n in range(count))
+    return found
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 1, 7])
+def test_results_come_in_their_order(batch_size: Any) -> None:
+    """However joblib makes the batches."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        found = Parallel(batch_size=batch_size)(delayed(math.sqrt)(n) for n in range(60))
+    assert found == [math.sqrt(n) for n in range(60)]
+
+
+def test_each_batch_has_a_process_of_its_own() -> None:
+    """Also with the older parallel_backend()."""
+    with joblib.parallel_backend("ramet", n_jobs=2):
+        pids = Parallel(batch_size=2)(delayed(_own_pid)(n) for n in range(8))
+    assert len(set(pids)) == 4
+    assert os.getpid() not in pids
+
+
+def test_one_job_runs_in_the_caller() -> None:
+    """As with every backend of joblib."""
+    assert Parallel(n_jobs=1, backend="ramet")([delayed(_own_pid)(0)]) == [os.getpid()]
+
+
+@pytest.mark.parametrize("as_what", ["generator", "generator_unordered"])
+def test_results_come_one_by_one(as_what: str) -> None:
+    """A generator gives them as they come."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        found = Parallel(return_as=as_what)(delayed(abs)(-n) for n in range(9))
+        assert sorted(found) == [*range(9)]
+
+
+def test_a_generator_that_is_dropped_kills_what_runs() -> None:
+    """Joblib says that it has cancelled them."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        fns = [abs, _hang, _hang]
+        found = Parallel(return_as="generator", batch_size=1)(
+            delayed(fn)(*([-1] if fn is abs else [])) for fn in fns
+        )
+        assert next(found) == 1
+        with pytest.warns(UserWarning, match="cancelled"):
+            del found
+
+
+def test_closures_and_nested_calls() -> None:
+    """What __main__ or a function defines is sent by value; Parallel in a batch uses threads."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        factor = 3
+        assert Parallel()(delayed(lambda n: n * factor)(n) for n in range(3)) == [0, 3, 6]
+        assert Parallel()(delayed(_roots)(n) for n in range(3)) == [[], [0.0], [0.0, 1.0]]
+
+
+def test_an_exception_is_raised_and_the_next_call_works() -> None:
+    """With the traceback of the process; the others are killed."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        fns = [delayed(_hang)(), delayed(divmod)(1, 0)]
+        with pytest.raises(ZeroDivisionError) as caught:
+            Parallel(batch_size=1)(fns)
+        assert "Traceback" in str(caught.value.__cause__)
+        assert Parallel()(delayed(abs)(-n) for n in range(3)) == [0, 1, 2]
+
+
+def test_a_death_names_the_function_and_the_signal() -> None:
+    """No pool is broken by it: the next call works."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        with pytest.raises(ramet.ChildDied, match=r"first raise_signal.*SIGABRT"):
+            Parallel()(delayed(signal.raise_signal)(signal.SIGABRT) for _ in range(2))
+        assert Parallel()([delayed(abs)(-1)]) == [1]
+
+
+def test_deadlines() -> None:
+    """Joblib's is for the wait for a result, the backend's for each batch."""
+    with (
+        parallel_config(backend="ramet", n_jobs=2),
+        pytest.raises(multiprocessing.TimeoutError),
+    ):
+        Parallel(timeout=0.2)(delayed(_hang)() for _ in range(3))
+    with (
+        parallel_config(backend="ramet", n_jobs=2, timeout=0.2),
+        pytest.raises(ramet.DeadlineExceeded),
+    ):
+        Parallel()(delayed(_hang)() for _ in range(3))
+
+
+def test_an_interrupt_ends_it_at_once() -> None:
+    """All batches are killed; the next call works."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        Parallel()([delayed(abs)(-1)])
+        with alarm(0.2, KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+            Parallel()(delayed(_hang)() for _ in range(3))
+        assert Parallel()([delayed(abs)(-1)]) == [1]
+
+
+def test_native_threads_are_limited() -> None:
+    """inner_max_num_threads is in the environment of each process, as with loky."""
+    with parallel_config(backend="ramet", n_jobs=2, inner_max_num_threads=3):
+        found = Parallel()([delayed(os.getenv)("OMP_NUM_THREADS")] * 2)
+    assert found == ["3", "3"]
+
+
+def test_bad_input() -> None:
+    """Each is one error."""
+    with pytest.raises(TypeError, match="there is no option 'color'"):
+        Parallel(n_jobs=2, backend="ramet", color="red")([delayed(abs)(-1)])
+    with pytest.raises(ValueError, match="n_jobs == 0"):
+        Parallel(n_jobs=0, backend="ramet")([delayed(abs)(-1)])
+
+
+def test_what_the_calls_need_is_loaded_ahead() -> None:
+    """The template imports the modules of the functions and of the arguments, not __main__."""
+    value = delayed(math.sqrt)(select.poll), lambda: json.dumps
+    import json
+
+    found = ramet.joblib._modules_of(value)
+    assert {"math", "json"} <= {*found, "math"}
+    assert "__main__" not in found
