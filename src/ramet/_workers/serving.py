@@ -57,7 +57,7 @@ def _do_nothing() -> None:
 
 
 class Around(NamedTuple):
-    """What is done before the function of a call, after it, and when its outcome has been sent.
+    """What is done before the function of a call, after it, and at the end of its child.
 
     let_go_milliseconds: how long a child whose call is over waits to be let go.
     """
@@ -91,8 +91,8 @@ def serve(channel: Channel, around: Around) -> int:
         while (message := receive(channel, done_with=_PLAN_AND_PICKLE)) is not None:
             code, last = _serve_one(channel, message, around)
             if last:
-                around.last()
                 channel.await_end(around.let_go_milliseconds)
+                around.last()
                 break
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more

@@ -41,8 +41,8 @@ LOAD, MAKE, DERIVE = range(48, 51)  # of what it is asked for
 PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
-_FIRST_LOOKS = 4  # so many of the first spares look which those are
-_CALLS_BETWEEN_LOOKS = 256
+_FIRST_LOOKS = 3  # so many of the first spares look which those are
+_CALLS_BETWEEN_LOOKS = 512
 
 
 class Loading(NamedTuple):
