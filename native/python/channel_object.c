@@ -109,8 +109,11 @@ static void lay_descriptors(struct msghdr *header, char *control, const int *des
     memcpy(CMSG_DATA(carried), descriptors, count * sizeof *descriptors);
 }
 
-/* 0, or -1 with an exception set. The interpreter lock is let go only when it has to wait. */
-static int send_all(int descriptor, char *data, size_t length, const int *descriptors, size_t count)
+/*
+ * 0, or -1 with an exception set. The interpreter lock is let go only when it has to wait. Meanwhile another thread, or
+ * a handler of a signal, may close the channel, and its number may be another file's.
+ */
+static int send_all(const ChannelObject *self, char *data, size_t length, const int *descriptors, size_t count)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
     struct iovec piece = {data, length};
@@ -118,7 +121,10 @@ static int send_all(int descriptor, char *data, size_t length, const int *descri
     int how = MSG_DONTWAIT;
     lay_descriptors(&header, control, descriptors, count);
     while (piece.iov_len > 0) {
+        const int descriptor = self->descriptor;
         ssize_t sent;
+        if (!is_open(self))
+            return -1;
         if (how & MSG_DONTWAIT) {
             sent = sendmsg(descriptor, &header, MSG_NOSIGNAL | how);
         } else {
@@ -220,7 +226,7 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
     char *data = PyMem_Malloc(length);
     if (data == NULL)
         return PyErr_NoMemory();
-    bool sent = lay_message(data, head, parts) && send_all(self->descriptor, data, length, numbers, (size_t)count) == 0;
+    bool sent = lay_message(data, head, parts) && send_all(self, data, length, numbers, (size_t)count) == 0;
     PyMem_Free(data);
     return sent ? Py_NewRef(Py_True) : NULL;
 }
@@ -239,7 +245,7 @@ static PyObject *channel_send_plain(ChannelObject *self, PyObject *args)
         Py_RETURN_FALSE;
     memcpy(data, &head, sizeof head);
     memcpy(data + sizeof head, &(uint64_t){(uint64_t)length}, sizeof(uint64_t));
-    return send_all(self->descriptor, data, table + (size_t)length, NULL, 0) < 0 ? NULL : Py_NewRef(Py_True);
+    return send_all(self, data, table + (size_t)length, NULL, 0) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 /* ---- receiving */
@@ -309,7 +315,8 @@ static size_t lacking(const ChannelObject *self)
         return sizeof head - self->length;
     memcpy(&head, self->data, sizeof head);
     size_t end = sizeof head + head.parts * sizeof(uint64_t);
-    if (head.parts > MOST_PARTS || head.in_memfd > 1 || head.descriptors > MOST_DESCRIPTORS) {
+    if (head.parts > MOST_PARTS || head.in_memfd > 1 || head.in_memfd > head.descriptors ||
+        head.descriptors > MOST_DESCRIPTORS) {
         PyErr_Format(PyExc_ValueError, "invalid message: expected a head, got %u parts and %u descriptors", head.parts,
                      head.descriptors);
         return 0;

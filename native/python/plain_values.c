@@ -81,7 +81,7 @@ static bool put_list(struct written *to, PyObject *list)
 {
     bool fits = put_head(to, '[', PyList_GET_SIZE(list));
     for (Py_ssize_t i = 0; fits && i < PyList_GET_SIZE(list); i++)
-        fits = put_value(to, PyList_GET_ITEM(list, i), 0);
+        fits = put_value(to, PyList_GET_ITEM(list, i), 1); /* as deep as it is read */
     return fits;
 }
 

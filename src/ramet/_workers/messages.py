@@ -4,10 +4,10 @@ A message is a kind and some parts, each of any length. Up to 64 KiB the parts f
 socket. More than that lies in a memfd, which is sealed and passed with the head: the reader maps it, so
 that what it holds is copied once, by the writer, and never through the socket.
 
-Sealed means that nobody can change or shorten it any more: the reader needs no trust in the writer, and
-gets no SIGBUS. The reader's mapping is private, so that arrays in it can be written to. A child, which
-trusts its caller, gets a memfd that is not sealed and that it alone has: an array that it changes in place
-goes back in it.
+Sealed means that nobody can change or shorten it any more, and all its pages are there: the reader needs
+no trust in the writer, and gets no SIGBUS. The reader's mapping is private, so that arrays in it can be
+written to. A child, which trusts its caller, gets a memfd that is not sealed and that it alone has: an
+array that it changes in place goes back in it.
 """
 
 import errno
@@ -39,6 +39,7 @@ class LostError(OSError):
 _NO_GAP = b""  # before the parts in a memfd
 _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_BLOCK = 512  # bytes in one of st_blocks
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
 
 
@@ -172,11 +173,22 @@ def _mapped(descriptors: Sequence[int], lengths: Sequence[int], done_with: int) 
 def _private_memory(memory: int, size: int) -> _core.PrivateMapping:
     """Of a memfd that must be sealed; it is closed."""
     try:
-        if _seals(memory) & _SEALS != _SEALS or os.fstat(memory).st_size < size:
+        if _seals(memory) & _SEALS != _SEALS or not _has_all_pages(memory, size):
             raise ValueError(f"invalid message: expected a memfd of {size} bytes that is sealed")
         return _core.PrivateMapping(memory, size)
     finally:
         os.close(memory)
+
+
+def _has_all_pages(memory: int, size: int) -> bool:
+    """Whether the file has so many bytes, each in a page that is there, and of the usual size.
+
+    A page that is not there would be made at the first read, at the reader's cost, and a page of hugetlbfs
+    at the first read or write: SIGBUS where there is none.
+    """
+    status = os.fstat(memory)
+    is_usual = os.fstatvfs(memory).f_bsize == os.sysconf("SC_PAGE_SIZE")
+    return is_usual and status.st_size >= size and status.st_blocks * _BLOCK >= size
 
 
 def _own_memory(memory: int, size: int, free: int) -> OwnMemory:

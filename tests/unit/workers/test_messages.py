@@ -1,7 +1,13 @@
 """Messages: what is small crosses a socket, what is large a sealed memfd, in huge pages if it can."""
 
+import fcntl
 import os
+import signal
+import socket
+import struct
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +17,7 @@ from ramet._workers.messages import Channel, _mapped, channels, receive, send
 
 KIND = 7
 MEGABYTE = 1 << 20
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @pytest.fixture
@@ -213,3 +220,81 @@ def test_memory_that_is_too_small_is_refused() -> None:
             OwnMemory(descriptor, 4097, 0)
     finally:
         os.close(descriptor)
+
+
+# ---- what a hostile child may send
+
+
+def sealed_memory(size: int, flags: int = 0, *, filled: int = 0) -> int:
+    """A memfd of that size, of which so many bytes are written, sealed."""
+    try:
+        memory = os.memfd_create("test", os.MFD_ALLOW_SEALING | flags)
+    except OSError:
+        pytest.skip("there is no hugetlbfs here")
+    os.truncate(memory, size)
+    if filled:
+        os.write(memory, b"x" * filled)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, SEALS)
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("size", "flags", "filled"),
+    [(2 * MEGABYTE, os.MFD_HUGETLB, 0), (1 << 40, 0, 0), (2 * MEGABYTE, 0, MEGABYTE)],
+    ids=["hugetlbfs", "a hole", "half a hole"],
+)
+def test_memory_whose_pages_are_not_there_is_refused(
+    ends: tuple[Channel, Channel], size: int, flags: int, filled: int
+) -> None:
+    """Else the reader pays for them, or is killed by SIGBUS at its first read."""
+    memory = sealed_memory(size, flags, filled=filled)
+    table = struct.pack("=BBHI2Q", KIND, 1, 1, 2, 0, size)
+    with socket.socket(fileno=os.dup(ends[0].fileno())) as end:
+        socket.send_fds(end, [table], [memory])
+    os.close(memory)
+    with pytest.raises(ValueError, match="sealed"):
+        receive(ends[1])
+
+
+def test_a_memfd_that_does_not_come_is_refused(ends: tuple[Channel, Channel]) -> None:
+    """The head says that there is one, and that no descriptor comes with it."""
+    os.write(ends[0].fileno(), struct.pack("=BBHI2Q", KIND, 1, 0, 2, 0, 100))
+    with pytest.raises(ValueError, match="invalid message"):
+        receive(ends[1])
+
+
+def test_a_channel_that_is_closed_while_it_sends_writes_to_no_other_file(
+    ends: tuple[Channel, Channel],
+) -> None:
+    """The rest of a message does not go to the next file of the same number."""
+    number, main = ends[0].fileno(), threading.get_ident()
+    files: list[int] = []
+
+    def take_its_number(*_: object) -> None:
+        ends[0].close()
+        files.append(os.memfd_create("test"))
+
+    def send_on() -> None:
+        while True:
+            ends[0].send(KIND, (b"x" * 5000,))
+
+    def interrupt() -> None:
+        while not files:
+            signal.pthread_kill(main, signal.SIGUSR1)
+            os.sched_yield()
+
+    with socket.socket(fileno=os.dup(number)) as end, suppress(BlockingIOError):
+        while True:
+            end.send(b"x" * 4096, socket.MSG_DONTWAIT)
+    before = signal.signal(signal.SIGUSR1, take_its_number)
+    interrupter = threading.Thread(target=interrupt)
+    try:
+        interrupter.start()
+        with pytest.raises(ValueError, match="it has been closed"):
+            send_on()
+        interrupter.join()
+        assert os.fstat(files[0]).st_size == 0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        for file in files:
+            os.close(file)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_plain_values_come_back_as_they_are(value: object) -> None:
 def test_what_is_not_plain_is_not_sent(value: object) -> None:
     """Large integers, half a character, what is long or deep, lists and dicts in others."""
     assert sent(value) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda one: [one], lambda one: {"a": one}, lambda one: one],
+    ids=["in a list", "in a dict", "alone"],
+)
+def test_what_is_written_can_be_read_however_deep(make: Callable[[object], object]) -> None:
+    """The writer and the reader count the same depth, in a list and a dict too."""
+    nested: tuple[object, ...] = ()
+    while (written := sent(make(nested))) is not None:
+        assert plain_value(written) == make(nested)
+        nested = (nested,)
+    assert nested
 
 
 class Number(int):
