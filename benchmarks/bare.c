@@ -9,21 +9,9 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static long now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000L + time.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    long left = *(const long *)a, right = *(const long *)b;
-    return (left > right) - (left < right);
-}
+#include "clock.h"
 
 /* No fork handlers, neither libc's nor Python's. */
 static pid_t bare_clone(void)

@@ -17,21 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static long now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000L + time.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    long left = *(const long *)a, right = *(const long *)b;
-    return (left > right) - (left < right);
-}
+#include "clock.h"
 
 static void fail(void)
 {
