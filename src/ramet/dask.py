@@ -10,8 +10,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
-from dask.typing import Key
-from distributed import Reschedule, Worker, WorkerPlugin
+try:
+    from dask.typing import Key
+    from distributed import Reschedule, Worker, WorkerPlugin
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "ramet.dask needs distributed: pip install 'ramet[dask]'", name=error.name
+    ) from None
 
 from ._process.awaiting import in_new_thread
 from ._workers.executor import Executor

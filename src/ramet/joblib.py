@@ -12,10 +12,15 @@ from io import BytesIO
 from types import FunctionType, ModuleType
 from typing import Any
 
-import cloudpickle
-import joblib
-from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
-from joblib.parallel import ParallelBackendBase
+try:
+    import cloudpickle
+    import joblib
+    from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
+    from joblib.parallel import ParallelBackendBase
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "ramet.joblib needs joblib and cloudpickle: pip install 'ramet[joblib]'", name=error.name
+    ) from None
 
 from ._workers.executor import Executor
 from .errors import TemplateError

@@ -1,13 +1,17 @@
+import importlib
 import inspect
 import subprocess
+import sys
 import types
 
 import pytest
 
 import ramet
+import ramet.joblib
 from ramet import aio, lowlevel, multiprocessing, observe
 
-FACES = (ramet, lowlevel, aio, multiprocessing, observe)
+# Without ramet.dask: distributed changes how every exception is pickled, for all tests after this one.
+FACES = (ramet, lowlevel, aio, multiprocessing, observe, ramet.joblib)
 
 # Public names that cannot carry a docstring, as they are plain values, or subprocess's own.
 UNEXPLAINED = (
@@ -38,7 +42,12 @@ MAKES_TASKS = (
     "ramet.lowlevel.clone",
     "ramet.lowlevel.clone3",
     "ramet.multiprocessing.context",
+    "ramet.aio.Executor",
+    "ramet.joblib.RametBackend",
 )
+
+# Each needs packages that ramet does not bring, and says which.
+NEEDS = {"aio": "anyio", "dask": "distributed", "joblib": "joblib"}
 
 
 def public_names() -> list[str]:
@@ -62,6 +71,17 @@ def test_the_face_shows_public_names_only() -> None:
     shown = {name for name in dir(ramet) if not name.startswith("__")}
     assert shown == {*ramet.__all__, "aio", "multiprocessing"}
     assert {"__name__", "__doc__", "__file__"} <= set(dir(ramet))
+
+
+@pytest.mark.parametrize("face", NEEDS)
+def test_a_face_without_its_package_names_the_extra(
+    face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of the import says what to install."""
+    monkeypatch.setitem(sys.modules, NEEDS[face], None)
+    monkeypatch.delitem(sys.modules, f"ramet.{face}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'ramet\[{face}\]'"):
+        importlib.import_module(f"ramet.{face}")
 
 
 def test_it_stands_in_for_subprocess() -> None:

@@ -116,6 +116,25 @@ def test_a_cancellation_kills_the_call_of_a_template(in_loop: Run[None]) -> None
     in_loop(main)
 
 
+def test_what_a_cancelled_call_has_started_keeps_nobody_waiting(
+    in_loop: Run[None], tmp_path: Path
+) -> None:
+    """A process that the call has forked lives on, with the call's channel; the cancellation is over."""
+    told = tmp_path / "pids"
+
+    async def main() -> None:
+        with ramet.Template() as template, anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                await group.start(_begin, template.run, _hang_with_a_grandchild, str(told))
+                _both_hang(told)
+                scope.cancel()
+        assert scope.cancelled_caught
+        (left,) = _hanging(told)
+        os.kill(left, signal.SIGKILL)
+
+    in_loop(main)
+
+
 async def _cancel_soon(scope: anyio.CancelScope) -> None:
     scope.cancel()
 

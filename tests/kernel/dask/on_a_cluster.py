@@ -16,6 +16,9 @@ from distributed import Client, LocalCluster
 
 import ramet.dask
 
+SMALL: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0}
+SMALL |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+
 
 def crash() -> None:
     signal.raise_signal(signal.SIGABRT)
@@ -48,16 +51,7 @@ def begin(place: str) -> None:
 
 @contextmanager
 def cluster() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as local,
-        Client(local) as client,
-    ):
+    with LocalCluster(**SMALL) as local, Client(local) as client:
         yield client
 
 
