@@ -44,23 +44,26 @@ class ExecutorPlugin(WorkerPlugin):  # type: ignore[misc] # distributed's has fe
     DeadlineExceeded, as any exception of a task; the worker and its other tasks go on. One whose result
     nobody wants any more (``future.cancel()``) is killed. Each ends with all that it has started.
 
-    Raises, when it is registered, what ramet.Executor does.
+    Raises ValueError for a template; when it is registered, what ramet.Executor does.
     Needs: distributed, installed by the extra ``dask``, and ramet on scheduler and workers; what
     ramet.Executor needs.
     Source: clone(2).
     """
 
     def __init__(self, executor: str = "ramet", **options: Any) -> None:
+        if not {"template", "mp_context"}.isdisjoint(options):
+            raise ValueError(
+                "invalid template of a plugin: it is of this process, and each worker makes its own; "
+                "name in preload what it is to load"
+            )
         self.executor = executor
         self.name = f"ramet-executor-{executor}"  # another one of this name replaces it
         self._options = options
 
     async def setup(self, worker: Worker) -> None:
         """Make the executor; distributed calls this on each worker."""
-        loaded = [*_ALWAYS_LOADED, *self._options.get("preload", ())]
         options = {"max_workers": worker.state.nthreads, **self._options}
-        if "template" not in options:
-            options["preload"] = loaded
+        options["preload"] = [*_ALWAYS_LOADED, *options.get("preload", ())]
         self._made = await in_new_thread(partial(_Tasks, **options))
         worker.executors[self.executor] = self._made
 

@@ -100,6 +100,10 @@ def observed(client: Client, place: Path) -> dict[str, Any]:
         client.register_plugin(ramet.dask.ExecutorPlugin("wrong", color="red"))
     except TypeError as error:
         found["wrong"] = str(error)
+    try:
+        ramet.dask.ExecutorPlugin(template=None)
+    except ValueError as error:
+        found["template"] = str(error)
     found["workers at the end"] = sorted(client.run(os.getpid).values())
     return found
 

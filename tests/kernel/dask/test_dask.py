@@ -98,7 +98,8 @@ def test_a_cancelled_task_is_killed(observed: dict[str, Any]) -> None:
 
 
 def test_a_wrong_option_is_told_where_it_is_registered(observed: dict[str, Any]) -> None:
-    """The error names it."""
+    """The error names it; a template is refused before."""
+    assert "each worker makes its own" in observed["template"]
     assert "there is no option 'color'" in observed["wrong"]
 
 
