@@ -5,7 +5,7 @@ from tests.conftest import LeakCheck
 from tests.mixed_calls import DEADLINE_SECONDS, MEMORY, nobody_holds, run_mixed
 
 # tests/soak makes a thousand.
-CALLS = 50
+CALLS = 40
 EVEN_CALLS = 500
 
 
