@@ -32,6 +32,7 @@ typedef struct {
     int *received;                 /* descriptors that have arrived and were not taken */
     int count;
     bool lost;                     /* a descriptor, for want of room in the table */
+    unsigned long long sent, taken; /* messages */
 } ChannelObject;
 
 static bool is_open(const ChannelObject *self)
@@ -113,7 +114,7 @@ static void lay_descriptors(struct msghdr *header, char *control, const int *des
  * 0, or -1 with an exception set. The interpreter lock is let go only when it has to wait. Meanwhile another thread, or
  * a handler of a signal, may close the channel, and its number may be another file's.
  */
-static int send_all(const ChannelObject *self, char *data, size_t length, const int *descriptors, size_t count)
+static int send_all(ChannelObject *self, char *data, size_t length, const int *descriptors, size_t count)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
     struct iovec piece = {data, length};
@@ -145,6 +146,7 @@ static int send_all(const ChannelObject *self, char *data, size_t length, const 
         } else if (PyErr_CheckSignals() < 0)
             return -1;
     }
+    self->sent++;
     return 0;
 }
 
@@ -395,6 +397,7 @@ static PyObject *take_message(ChannelObject *self)
         Py_XDECREF(parts);
         return NULL;
     }
+    self->taken++;
     self->length -= end;
     memmove(self->data, self->data + end, self->length);
     return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
@@ -522,7 +525,21 @@ static PyObject *channel_closed(ChannelObject *self, void *unused)
     return PyBool_FromLong(self->descriptor < 0);
 }
 
+static PyObject *channel_sent(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(self->sent);
+}
+
+static PyObject *channel_taken(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(self->taken);
+}
+
 static PyGetSetDef channel_properties[] = {
+    {"sent", (getter)channel_sent, NULL, "How many messages were sent, also where a handler of a signal raised right after.", NULL},
+    {"taken", (getter)channel_taken, NULL, "How many messages receive() took, also where a handler of a signal raised right after.", NULL},
     {"closed", (getter)channel_closed, NULL, "Whether it has been closed.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

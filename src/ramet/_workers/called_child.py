@@ -45,13 +45,13 @@ class CalledChild(Child[T_co]):
         self, clone: Clone, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
     ) -> None:
         """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
-        clone.holder = self
-        self._hold(clone.pid, clone.pidfd)
         self._channel = clone.channel
         self._namespace = clone.namespace
         self._reader = reader
         self._ended_call = ended_call
         self._reading = RLock()
+        clone.holder = self
+        self._hold(clone.pid, clone.pidfd)  # last: whoever ends what is held needs all of the above
 
     def limit_memory(self, memory: "CallMemory") -> None:
         """It has so much memory, until it has ended; the library's own."""

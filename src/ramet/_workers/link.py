@@ -88,7 +88,9 @@ class Link:
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
-        self._asked: deque[object] = deque()  # whose answers have not come; None: a spare's
+        # Whose answers have not come, each with the number of its request; None: a spare's.
+        self._asked: deque[tuple[int, object]] = deque()
+        self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
         self._is_closed = False
@@ -103,8 +105,8 @@ class Link:
     def _answered(self, kind: int, parts: tuple[Any, ...]) -> Clone:
         with self._lock:
             token = object()
-            self._ask(kind, parts, token)
             try:
+                self._ask(kind, parts, token)
                 while id(token) not in self._answers:
                     self._read()
             except BaseException:
@@ -137,8 +139,9 @@ class Link:
     def spare(self) -> Clone | None:
         """A spare; waits for one that is being made. None when none is. Raises EndedError."""
         with self._lock:
+            self._correct()
             while True:
-                while not self._spares and None in self._asked:
+                while not self._spares and self._spares_asked():
                     self._read()
                 spare = self._spares.popleft() if self._spares else None
                 if spare is None or not wait_readable(spare.pidfd, 0.0):
@@ -147,17 +150,32 @@ class Link:
     @property
     def spares(self) -> int:
         """How many there are, or are being made."""
-        return len(self._spares) + self._asked.count(None)
+        return len(self._spares) + self._spares_asked()
+
+    def _spares_asked(self) -> int:
+        return sum(token is None for _, token in tuple(self._asked))
 
     def _ask(self, kind: int, parts: tuple[Any, ...], token: object) -> None:
         if self._is_closed:
             raise EndedError
-        self._asked.append(token)
+        self._correct()
+        self._asked.append((self._control.sent - self._sent_before, token))
         try:
             send(self._control, kind, parts)
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
+
+    def _correct(self) -> None:
+        """Forget what was not sent, and answers that were lost, since a handler of a signal raised."""
+        sent, taken = (
+            self._control.sent - self._sent_before,
+            self._control.taken - self._taken_before,
+        )
+        while self._asked and self._asked[-1][0] >= sent:
+            self._asked.pop()
+        while self._asked and self._asked[0][0] < taken:
+            self._asked.popleft()
 
     def _read(self) -> None:
         """One answer, to whom it belongs."""
@@ -169,7 +187,7 @@ class Link:
             if message is None:
                 raise EndedError
             answer = _answer(message)
-        token = self._asked.popleft()
+        _, token = self._asked.popleft()
         if token is None:
             if isinstance(answer, Clone):
                 self._spares.append(answer)
@@ -178,7 +196,9 @@ class Link:
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
-        self._asked = deque(_Abandoned() if one is token else one for one in self._asked)
+        self._asked = deque(
+            (number, _Abandoned() if one is token else one) for number, one in self._asked
+        )
 
     # ---- the process itself
 
