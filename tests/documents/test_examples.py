@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,10 +42,11 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", OUTPUT)
-def test_an_example_does_what_it_says(name: str) -> None:
+def test_an_example_does_what_it_says(name: str, tmp_path: Path) -> None:
     """The program ends well, says what it is to say, and complains of nothing."""
     done = subprocess.run(
         [sys.executable, EXAMPLES / f"{name}.py"],
+        env={**os.environ, "DASK_TEMPORARY_DIRECTORY": str(tmp_path)},  # which it leaves
         capture_output=True,
         text=True,
         timeout=60,

@@ -141,6 +141,7 @@ def write_program(file: Path, body: str) -> None:
 
 def run(argv: list[str | Path], place: Path) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
+    environment["DASK_TEMPORARY_DIRECTORY"] = str(place)  # which it would leave in /tmp
     return subprocess.run(
         argv,
         cwd=place,

@@ -37,7 +37,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, Path(__file__).with_name("on_a_cluster.py"), place],
         stdout=subprocess.PIPE,
         cwd=place,
-        env={**os.environ, name: value},
+        env={**os.environ, name: value, "DASK_TEMPORARY_DIRECTORY": str(place)},
         timeout=PATIENT_SECONDS,
         check=True,
     )
