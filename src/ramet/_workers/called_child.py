@@ -13,7 +13,7 @@ from .._process.tree.pid_namespace import PidNamespace
 from ..errors import ResultError
 from ..exit_status import ExitStatus
 from .link import Clone
-from .messages import Message, receive
+from .messages import Message, is_from_handler, receive
 from .outcome import Reader
 
 if TYPE_CHECKING:
@@ -82,9 +82,11 @@ class CalledChild(Child[T_co]):
     def _read(self, timeout: float | None) -> None:
         try:
             message = receive(self._channel, timeout, self.pidfd)
-        except TimeoutError:
-            return
         except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            if isinstance(error, TimeoutError):
+                return
             why = ResultError(f"what the child wrote cannot be read: {error}")
             self._taken = (RAISED, why)
             self.kill()
@@ -99,9 +101,11 @@ class CalledChild(Child[T_co]):
         """
         try:
             message = receive(self._channel, 0.0, self.pidfd)
-        except TimeoutError:
-            return None
         except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            if isinstance(error, TimeoutError):
+                return None
             return RAISED, ResultError(f"what the child wrote cannot be read: {error}")
         return self._understood(message)
 

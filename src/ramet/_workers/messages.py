@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from .. import _core
 from .._core import Channel, OwnMemory, channels
 
-__all__ = ["Channel", "LostError", "Message", "channels", "receive", "send"]
+__all__ = ["Channel", "LostError", "Message", "channels", "is_from_handler", "receive", "send"]
 
 # What has arrived: its kind, its parts, which nobody else writes to, and descriptors that the reader owns.
 Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
@@ -41,6 +41,18 @@ _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _BLOCK = 512  # bytes in one of st_blocks
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
+
+
+def is_from_handler(error: BaseException) -> bool:
+    """Whether a signal handler has raised what came out of a function of this module.
+
+    It says nothing of the message then, whatever its type: handlers raise TimeoutError as well.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
+    return not module.startswith(__name__.partition(".")[0])
 
 
 def send(

@@ -22,7 +22,7 @@ from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .caller_state import CallerState, authkey_for
 from .link import Clone, EndedError, Link
-from .messages import send
+from .messages import is_from_handler, send
 from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
@@ -321,6 +321,8 @@ class Template:
             except EndedError:
                 self._restart(link)
             except OSError as error:
+                if is_from_handler(error):
+                    raise
                 raise refusal(error, request.clone_flags, 0, "clone3") from None
 
     def _refill(self, *, but: int = 0) -> None:
