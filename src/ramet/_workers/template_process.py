@@ -291,18 +291,31 @@ def _force_lazy_imports() -> None:
     import types
 
     lazy = getattr(types, "LazyImportType", None)
-    if lazy is None:
-        return
-    for module in list(sys.modules.values()):
-        names = [name for name, value in vars(module).items() if isinstance(value, lazy)]
-        for name in names:
-            with suppress(ImportError):
-                getattr(module, name)
+    tried: set[tuple[int, str]] = (
+        set()
+    )  # one that fails stays lazy, and fails in the call that uses it
+    while lazy is not None and (found := _lazy_names(lazy) - tried):
+        tried |= found
+        for module in list(sys.modules.values()):
+            for name in [name for number, name in found if number == id(module)]:
+                with suppress(ImportError):
+                    getattr(module, name)
+
+
+def _lazy_names(lazy: type) -> set[tuple[int, str]]:
+    """By the number of its module, each name whose import is not done; imports may bring others."""
+    return {
+        (id(module), name)
+        for module in list(sys.modules.values())
+        for name, value in list(getattr(module, "__dict__", {}).items())
+        if isinstance(value, lazy)
+    }
 
 
 def _source_files() -> list[str]:
     """The files of the modules that are loaded, but for those of Python itself."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    modules = list(sys.modules.values())  # some of which are other objects
+    files = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
     return sorted({file for file in files if isinstance(file, str)})
 
 

@@ -331,3 +331,15 @@ def test_a_module_that_is_not_there_is_told() -> None:
     """By its name."""
     with pytest.raises(ramet.TemplateError, match="no_such_module"):
         ramet.Template(["no_such_module"])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports came with Python 3.15")
+def test_lazy_imports_are_done_in_the_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that a lazily imported module has itself: no call does them again."""
+    (tmp_path / "lazy_one.py").write_text("lazy import lazy_two\n")
+    (tmp_path / "lazy_two.py").write_text("lazy import colorsys\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with ramet.Template(["lazy_one"]) as template:
+        assert run(template, lambda: {"lazy_two", "colorsys"} <= sys.modules.keys())
