@@ -45,6 +45,14 @@ def doubt(pid: int, pidfd: int | None, *, in_any_pid_namespace: bool = False) ->
         return f"its rights cannot be read ({error})"
 
 
+def are_ours(pid: int) -> bool:
+    """Whether a process has the rights of the calling thread, whatever program it has executed."""
+    try:
+        return not _difference(_rights(str(pid)), _rights("thread-self"))
+    except OSError:
+        return False
+
+
 def _doubt(pid: int, pidfd: int | None, in_any_pid_namespace: bool) -> str:
     theirs = _rights(str(pid))
     has_executed = _has_executed(pid)

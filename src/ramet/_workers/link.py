@@ -1,5 +1,6 @@
 """The caller's side of a template's process: its socket, the clones that it makes, and its end."""
 
+import json
 import os
 import pickle
 import signal
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from .._core import wait_readable, waitid
+from .._kernel import credentials, procfs
 from .._kernel.names import WALL
 from .._process.child import Child
 from .._process.tree import subreaper
@@ -19,6 +21,7 @@ from ..errors import TemplateError
 from .messages import Channel, LostError, Message, receive, send
 from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
 
+_INIT_NAME = "ramet-init"  # native/child/namespace_init.c
 _END_SECONDS = 5.0
 
 
@@ -83,8 +86,12 @@ class Link:
     comes; one that is not awaited is a spare.
     """
 
-    def __init__(self, process: Child[Any], control: Channel) -> None:
+    def __init__(self, process: Child[Any], control: Channel, name: str) -> None:
         self.process = process
+        self._name = name  # that its clones have at first, and no other process
+        self._last_told = process.pid
+        # One with other rights might name another process, for its caller to kill or to trust.
+        self._is_doubted = not credentials.are_ours(process.pid)
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
@@ -186,7 +193,11 @@ class Link:
         else:
             if message is None:
                 raise EndedError
+            if self._is_doubted:
+                _require_own_children(message)
             answer = _answer(message)
+        if isinstance(answer, Clone):
+            self._last_told = answer.pid
         _, token = self._asked.popleft()
         if token is None:
             if isinstance(answer, Clone):
@@ -226,6 +237,22 @@ class Link:
             self.process.kill()
             self.process.wait()
         self._control.close()
+        self._end_untold()
+
+    def _end_untold(self) -> None:
+        """The process may have been killed between a clone call and its answer: end what it had made.
+
+        That is one clone, and the init of its namespace. Their caller is their parent, and has been told of
+        all that have pids before theirs.
+        """
+        untold = [(_name_of(pid), pid) for pid in procfs.children(os.getpid())]
+        names = [name for name in (self._name, _INIT_NAME) if name]
+        for name in names:  # the clone first: the init waits for that
+            for _, pid in (one for one in untold if one[0] == name and self._is_untold(one[1])):
+                _kill_and_reap(pid)
+
+    def _is_untold(self, pid: int) -> bool:
+        return 0 < (pid - self._last_told) % _pid_max() < _pid_max() // 2
 
     def has_ended(self) -> bool:
         """Whether the process is gone, without a request."""
@@ -246,13 +273,53 @@ def _without_descriptors(lost: LostError) -> OSError:
     if lost.kind == MADE:
         made = [int(number) for number in lost.parts[0].split()]
     else:
-        made = [pickle.loads(lost.parts[0])[2]]
-    for pid in made:  # the clone first: the init waits for that
-        if pid:
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, WALL)
+        made = [json.loads(bytes(lost.parts[0]))[2]]
+    for pid in filter(None, made):  # the clone first: the init waits for that
+        _kill_and_reap(pid)
     return lost
+
+
+def _require_own_children(message: Message) -> None:
+    """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
+    kind, parts, descriptors = message
+    told = parts[0].split() if kind == MADE else json.loads(bytes(parts[0]))[2:]
+    pidfds = [descriptors[0], *descriptors[2:]] if kind == MADE else descriptors
+    pids = [int(number) for number in told if int(number)]
+    if len(pids) != len(pidfds) or not all(map(_is_child, pids, pidfds)):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise TemplateError("invalid answer of the template: expected children of this process")
+
+
+def _is_child(pid: int, pidfd: int) -> bool:
+    try:
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
+            return f"Pid:\t{pid}\n" in lines
+    except OSError:
+        return False
+
+
+def _kill_and_reap(pid: int) -> None:
+    """A child of this process; a pid that is none is left alone."""
+    with suppress(ProcessLookupError, ChildProcessError):
+        waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, WALL)
+
+
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+            return comm.read().rstrip("\n")
+    except OSError:  # it has been reaped meanwhile
+        return ""
+
+
+@lru_cache(1)
+def _pid_max() -> int:
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as number:
+        return int(number.read())
 
 
 def _answer(message: Message) -> Clone | OSError:
@@ -264,7 +331,7 @@ def _answer(message: Message) -> Clone | OSError:
             subreaper.note(made)
         return Clone(pid, descriptors[0], Channel(descriptors[1]), namespace)
     if kind == REFUSED:
-        number, text, init = pickle.loads(parts[0])
+        number, text, init = json.loads(bytes(parts[0]))
         if init:
             PidNamespace(init, descriptors[0]).end()
         return OSError(number, text)

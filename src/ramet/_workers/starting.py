@@ -1,5 +1,6 @@
 """How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
 
+import json
 import marshal
 import os
 import subprocess
@@ -23,7 +24,7 @@ from .caller_state import CallerState
 from .fork_hazards import HAZARDS
 from .link import Link
 from .messages import Channel, channels, receive, send
-from .pickling import loaded, pickled
+from .pickling import pickled
 from .template_process import FAILED, LOAD, LOADED, Loading, serve_here
 
 _CODE = """\
@@ -150,8 +151,8 @@ def _begun(
                 BrokenPipeError, ConnectionResetError
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
-        files = _loaded(process, control)
-        return Started(Link(process, control), files, state)
+        name, files = _loaded(process, control)
+        return Started(Link(process, control, name), files, state)
     except BaseException:
         control.close()
         process.kill()
@@ -159,7 +160,8 @@ def _begun(
         raise
 
 
-def _loaded(process: Child[Any], control: Channel) -> list[str]:
+def _loaded(process: Child[Any], control: Channel) -> tuple[str, list[str]]:
+    """The name that the process has taken, and the files of its modules."""
     message = receive(control, None, process.pidfd)
     if message is None:
         raise TemplateError(
@@ -168,15 +170,15 @@ def _loaded(process: Child[Any], control: Channel) -> list[str]:
         )
     kind, parts, _ = message
     if kind == LOADED:
-        files: list[str] = loaded(parts)
-        return files
+        name, files = json.loads(
+            bytes(parts[0])
+        )  # no pickle: the process may have fewer rights than this one
+        return str(name), list(map(str, files))
     assert kind == FAILED
     raise _failure(bytes(parts[0]))
 
 
 def _failure(head: bytes) -> TemplateError:
-    import json
-
     name, text, remote = (printable(str(each)) for each in json.loads(head))
     refused = name == f"{TemplateError.__module__}.{TemplateError.__qualname__}"
     error = TemplateError(text if refused else f"preload or setup failed: {name}: {text}")

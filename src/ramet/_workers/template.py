@@ -16,7 +16,7 @@ from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
 from .._setup.options import FunctionOptions, Options
-from ..errors import TemplateRestarted
+from ..errors import TemplateError, TemplateRestarted
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
@@ -30,6 +30,7 @@ from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
 from .template_process import Loading, Making
 
+_MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
 
 T = TypeVar("T")
@@ -309,7 +310,7 @@ class Template:
 
     def _clone(self, request: CallRequest) -> Clone:
         """A spare, or a clone made for the request; by another process if this one has ended."""
-        while True:
+        for _ in range(_MOST_ATTEMPTS):
             link = self._live()
             try:
                 spare = None if request.needs_clone else link.spare()
@@ -324,6 +325,10 @@ class Template:
                 if is_from_handler(error):
                     raise
                 raise refusal(error, request.clone_flags, 0, "clone3") from None
+        raise TemplateError(
+            f"the template's process has ended {_MOST_ATTEMPTS} times in a row, each time it was asked for "
+            "a clone; what it wrote to its standard error may say why"
+        )
 
     def _refill(self, *, but: int = 0) -> None:
         """Ask for the spares that are lacking; not for that many, which are asked for later."""

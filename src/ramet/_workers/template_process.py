@@ -8,6 +8,7 @@ import _signal  # type: ignore[import-not-found] # module signal makes enums of 
 import errno
 import fcntl
 import gc
+import json
 import os
 import pickle
 import signal
@@ -96,7 +97,8 @@ class _Template:
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
-        send(self._control, LOADED, (pickle.dumps(_source_files()),))
+        described = json.dumps([_take_name(), _source_files()])
+        send(self._control, LOADED, (described.encode(),))
 
     def _say_failed(self, error: BaseException) -> None:
         from .._process.result_layout import described
@@ -157,8 +159,8 @@ class _Template:
     def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
         number = getattr(error, "errno", None) or errno.EINVAL
-        text = pickle.dumps((number, str(error), 0 if init is None else init[0]))
-        send(self._control, REFUSED, (text,), () if init is None else (init[1],))
+        told = json.dumps([number, str(error), 0 if init is None else init[0]]).encode()
+        send(self._control, REFUSED, (told,), () if init is None else (init[1],))
         if init is not None:
             os.close(init[1])
 
@@ -310,6 +312,19 @@ def _lazy_names(lazy: type) -> set[tuple[int, str]]:
         for name, value in list(getattr(module, "__dict__", {}).items())
         if isinstance(value, lazy)
     }
+
+
+def _take_name() -> str:
+    """A name of its own, which clones take over; empty where it cannot be set."""
+    name = f"ramet:{os.urandom(4).hex()}"
+    try:
+        with open(
+            "/proc/thread-self/comm", "wb"
+        ) as comm:  # text needs a codec, which may not be readable
+            comm.write(name.encode())
+    except OSError:
+        return ""
+    return name
 
 
 def _source_files() -> list[str]:

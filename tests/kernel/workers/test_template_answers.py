@@ -1,0 +1,71 @@
+"""What a template tells its caller of the clones that it has made, and what it cannot tell any more."""
+
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet._workers.template import TreeTemplate
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+NOBODY = 65534
+
+
+def dies_before_it_tells() -> None:
+    """In the template: it is killed between a clone call and its answer."""
+    from ramet._workers import template_process
+
+    def dies(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    template_process._Template._tell = dies  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize("kind", [ramet.Template, TreeTemplate])
+def test_a_clone_that_nobody_was_told_of_is_ended(kind: Callable[..., Any]) -> None:
+    """With the init of its namespace; and a template that ends at each clone call is one error."""
+    with (
+        warnings.catch_warnings(action="ignore", category=ramet.TemplateRestarted),
+        kind(["cloudpickle"], setup=dies_before_it_tells, spares=0) as template,
+        pytest.raises(ramet.TemplateError, match="3 times in a row"),
+    ):
+        template.clone(abs, -1)
+
+
+def test_a_template_with_fewer_rights_cannot_name_another_process(root: None) -> None:
+    """Neither for its caller to kill nor to trust; what it has cloned is ended."""
+
+    def lies() -> None:
+        from ramet._workers import template_process
+
+        tell = template_process._Template._tell
+
+        def told(self: Any, _: int, *others: Any) -> None:
+            tell(self, 1, *others)
+
+        template_process._Template._tell = told  # type: ignore[method-assign,assignment]
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+    with (
+        ramet.Template(["cloudpickle"], setup=lies, spares=0) as template,
+        pytest.raises(ramet.TemplateError, match="expected children of this process"),
+    ):
+        template.clone(abs, -1)
+
+
+def test_a_template_with_fewer_rights_serves(root: None) -> None:
+    """Its calls have its rights, and send data."""
+
+    def drops() -> None:
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+    with (
+        ramet.Template(["cloudpickle"], setup=drops, spares=1) as template,
+        template.clone(os.getresuid) as child,
+    ):
+        assert child.result() == (NOBODY, NOBODY, NOBODY)
