@@ -247,10 +247,32 @@ static bool are_ours(const char *task, bool in_any_pid_namespace)
     return are_the_same(task, &status, &kept, in_any_pid_namespace);
 }
 
+/*
+ * The number by which /proc has the task: its pid, where /proc is of our own pid namespace. In a namespace below, /proc
+ * has other numbers, one of which may be the pid; it tells the task's own through the pidfd.
+ */
+static bool find_in_proc(int pid, int pidfd, char *task, size_t size)
+{
+    char self[16] = {0};
+    ramet_syscall4(__NR_readlinkat, AT_FDCWD, "/proc/self", self, sizeof self - 1);
+    snprintf(task, size, "%d", pid);
+    if (strtol(self, NULL, 10) == ramet_syscall0(__NR_getpid))
+        return true;
+    char file[32];
+    struct file_text told;
+    snprintf(file, sizeof file, "fdinfo/%d", pidfd);
+    read_file(&told, "thread-self", file);
+    const char *line = pidfd < 0 || told.length <= 0 ? NULL : strstr(told.text, "\nPid:\t");
+    long number = line == NULL ? 0 : strtol(line + sizeof "\nPid:\t" - 1, NULL, 10);
+    snprintf(task, size, "%ld", number);
+    return number > 0;
+}
+
 bool ramet_credentials_are_ours(int pid, int pidfd, bool in_any_pid_namespace)
 {
     char task[16];
-    snprintf(task, sizeof task, "%d", pid);
+    if (!find_in_proc(pid, pidfd, task, sizeof task))
+        return false;
     if (__atomic_exchange_n(&is_kept_in_use, 1, __ATOMIC_ACQUIRE) != 0)
         return false;
     bool same = are_ours(task, in_any_pid_namespace);

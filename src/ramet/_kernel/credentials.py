@@ -45,22 +45,29 @@ def doubt(pid: int, pidfd: int | None, *, in_any_pid_namespace: bool = False) ->
         return f"its rights cannot be read ({error})"
 
 
-def are_ours(pid: int) -> bool:
+def are_ours(pid: int, pidfd: int | None) -> bool:
     """Whether a process has the rights of the calling thread, whatever program it has executed."""
     try:
-        return not _difference(_rights(str(pid)), _rights("thread-self"))
+        theirs = _rights(str(_number_in_proc(pid, pidfd)))
+        return not _difference(theirs, _rights("thread-self"))
     except OSError:
         return False
 
 
 def _doubt(pid: int, pidfd: int | None, in_any_pid_namespace: bool) -> str:
-    theirs = _rights(str(pid))
-    has_executed = _has_executed(pid)
+    number = _number_in_proc(pid, pidfd)
+    theirs = _rights(str(number))
+    has_executed = _has_executed(number)
     _require_unreaped(pid, pidfd)  # else the pid may be another task's by now
     ours = _rights("thread-self")
     if in_any_pid_namespace:
         theirs["pid namespace"] = ours["pid namespace"]
     return "it has executed a program" if has_executed else _difference(theirs, ours)
+
+
+def _number_in_proc(pid: int, pidfd: int | None) -> int:
+    """The pid, or what /proc has in its place where it is of a pid namespace above ours."""
+    return pid if procfs.shows_own_pids() or pidfd is None else procfs.number_of(pidfd)
 
 
 @contextmanager

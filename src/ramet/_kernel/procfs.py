@@ -1,5 +1,6 @@
 """Tasks as /proc shows them: their status and state, their parents and children."""
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -95,6 +96,30 @@ def other_threads() -> list[int]:
     """
     own = int(os.path.basename(os.readlink("/proc/thread-self")))
     return [tid for tid in map(int, os.listdir("/proc/self/task")) if tid != own]
+
+
+def number_of(pidfd: int) -> int:
+    """The number by which /proc has the process of a pidfd; an OSError where it has none.
+
+    Source: pidfd_open(2), /proc/PID/fdinfo.
+    """
+    number = int(_fields_of(pidfd).get("Pid", "0"))
+    if number <= 0:
+        raise ProcessLookupError(errno.ESRCH, "/proc does not show the process of the pidfd")
+    return number
+
+
+def pid_of(pidfd: int) -> int:
+    """The pid of the process of a pidfd in the caller's pid namespace, whichever /proc is mounted."""
+    level = len(status("thread-self").get("NSpid", "").split())
+    pids = _fields_of(pidfd).get("NSpid", "").split()
+    return int(pids[level - 1]) if 0 < level <= len(pids) else number_of(pidfd)
+
+
+def _fields_of(descriptor: int) -> dict[str, str]:
+    with open(f"/proc/thread-self/fdinfo/{descriptor}", encoding="ascii") as lines:
+        fields = (line.partition(":") for line in lines)
+        return {name: " ".join(value.split()) for name, _, value in fields}
 
 
 def _children_by_search(pid: int) -> list[int]:

@@ -1,6 +1,5 @@
 """The Python stack of another process, which writes it itself when a signal asks for it."""
 
-import errno
 import faulthandler
 import os
 import signal
@@ -50,7 +49,7 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
     """
     begin = os.fstat(descriptor).st_size
     try:
-        pid = _pid_of(pidfd)
+        pid = procfs.number_of(pidfd)
         always_blocking = _blocking_threads(pid)
         signal.pidfd_send_signal(pidfd, STACK_SIGNAL)
     except OSError:
@@ -65,16 +64,6 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
             break
     written = os.fstat(descriptor).st_size - begin
     return os.pread(descriptor, written, begin).decode("utf-8", "replace")
-
-
-def _pid_of(pidfd: int) -> int:
-    """The pid of its process as /proc shows it; an OSError where it does not, or the process has ended."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
-        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    pid = int(fields.get("Pid", 0))
-    if pid <= 0:
-        raise ProcessLookupError(errno.ESRCH, "/proc does not show the process of the pidfd")
-    return pid
 
 
 def _blocking_threads(pid: int) -> set[str]:

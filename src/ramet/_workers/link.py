@@ -91,7 +91,7 @@ class Link:
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
-        self._is_doubted = not credentials.are_ours(process.pid)
+        self._is_doubted = not credentials.are_ours(process.pid, process.pidfd)
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
@@ -245,6 +245,8 @@ class Link:
         That is one clone, and the init of its namespace. Their caller is their parent, and has been told of
         all that have pids before theirs.
         """
+        if not procfs.shows_own_pids():
+            return
         untold = [(_name_of(pid), pid) for pid in procfs.children(os.getpid())]
         names = [name for name in (self._name, _INIT_NAME) if name]
         for name in names:  # the clone first: the init waits for that
@@ -294,8 +296,7 @@ def _require_own_children(message: Message) -> None:
 def _is_child(pid: int, pidfd: int) -> bool:
     try:
         waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
-            return f"Pid:\t{pid}\n" in lines
+        return procfs.pid_of(pidfd) == pid
     except OSError:
         return False
 

@@ -69,3 +69,26 @@ def test_a_template_with_fewer_rights_serves(root: None) -> None:
         template.clone(os.getresuid) as child,
     ):
         assert child.result() == (NOBODY, NOBODY, NOBODY)
+
+
+def test_rights_are_those_of_the_child_where_proc_has_other_pids(root: None) -> None:
+    """In a pid namespace below that of /proc a pid is another process there: no pickle of it is loaded."""
+
+    def in_namespace() -> list[str]:
+        import fractions
+
+        def drops() -> object:
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            return fractions.Fraction(1, 3)
+
+        told = []
+        with ramet.Template(["cloudpickle", "fractions"], spares=0) as template:
+            for fn in (fractions.Fraction, drops):
+                with template.clone(fn) as child:
+                    told.append(repr(child.exception() or child.result()))
+        return told
+
+    with TreeTemplate(["cloudpickle"]) as template, template.clone(in_namespace) as child:
+        trusted, refused = child.result()
+    assert trusted == "Fraction(0, 1)"
+    assert "less trusted" in refused
