@@ -47,7 +47,7 @@ MAKES_TASKS = (
 )
 
 # Each needs packages that ramet does not bring, and says which.
-NEEDS = {"aio": "anyio", "dask": "distributed", "joblib": "joblib"}
+NEEDS = {"aio": "anyio", "dask": "dask", "joblib": "joblib"}
 
 
 def public_names() -> list[str]:

@@ -452,6 +452,7 @@ def test_a_full_descriptor_table_is_one_error() -> None:
     """Of the call that met it; later ones run."""
     with Executor(1, spares=0) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        until(lambda: not executor._pool._workers)  # its descriptors are closed
         held = []
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         lowest = os.dup(0)
