@@ -245,13 +245,15 @@ class Link:
         That is one clone, and the init of its namespace. Their caller is their parent, and has been told of
         all that have pids before theirs.
         """
-        if not procfs.shows_own_pids():
+        if not self._name or not procfs.shows_own_pids():
             return
-        untold = [(_name_of(pid), pid) for pid in procfs.children(os.getpid())]
-        names = [name for name in (self._name, _INIT_NAME) if name]
-        for name in names:  # the clone first: the init waits for that
-            for _, pid in (one for one in untold if one[0] == name and self._is_untold(one[1])):
-                _kill_and_reap(pid)
+        children = [(pid, _name_of(pid)) for pid in procfs.children(os.getpid())]
+        for clone in [pid for pid, name in children if name == self._name and self._is_untold(pid)]:
+            namespace = _pid_namespace_of(clone)
+            _kill_and_reap(clone)  # first: the init waits for that
+            for pid, name in children:
+                if name == _INIT_NAME and _pid_namespace_of(pid) == namespace != "":
+                    _kill_and_reap(pid)
 
     def _is_untold(self, pid: int) -> bool:
         return 0 < (pid - self._last_told) % _pid_max() < _pid_max() // 2
@@ -314,6 +316,13 @@ def _name_of(pid: int) -> str:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
             return comm.read().rstrip("\n")
     except OSError:  # it has been reaped meanwhile
+        return ""
+
+
+def _pid_namespace_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
         return ""
 
 
