@@ -94,17 +94,23 @@ def _hang() -> None:
     select.select([], [], [])
 
 
-def test_a_death_is_seen_although_a_copy_of_the_call_lives() -> None:
-    """What the call has forked does not keep its future waiting, and ends with it."""
+def test_a_death_is_seen_although_a_copy_of_the_call_lives(tmp_path: Path) -> None:
+    """What the call has forked does not keep its future waiting."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     with Executor(1) as executor:
-        error = executor.submit(_fork_and_die).exception(SECONDS)
+        writer = os.open(fifo, os.O_RDWR)
+        error = executor.submit(_fork_and_die, str(fifo)).exception(SECONDS)
+        os.close(writer)  # without a namespace the copy is nobody's, and ends by this
         assert isinstance(error, ChildDied)
         assert error.status.signal == signal.SIGKILL
 
 
-def _fork_and_die() -> None:
+def _fork_and_die(fifo: str) -> None:
+    """The copy lives for as long as someone has the fifo open for writing."""
     if os.fork() == 0:
-        _hang()
+        os.read(os.open(fifo, os.O_RDONLY), 1)
+        os._exit(0)
     signal.raise_signal(signal.SIGKILL)
 
 
