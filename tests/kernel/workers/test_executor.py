@@ -109,7 +109,9 @@ def test_a_death_is_seen_although_a_copy_of_the_call_lives(tmp_path: Path) -> No
 def _fork_and_die(fifo: str) -> None:
     """The copy lives for as long as someone has the fifo open for writing."""
     if os.fork() == 0:
-        os.read(os.open(fifo, os.O_RDONLY), 1)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # there may be no writer any more
+        os.set_blocking(reader, True)
+        os.read(reader, 1)
         os._exit(0)
     signal.raise_signal(signal.SIGKILL)
 
