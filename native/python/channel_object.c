@@ -479,14 +479,6 @@ static PyObject *channel_await_end(ChannelObject *self, PyObject *milliseconds)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_drain(ChannelObject *self, PyObject *unused)
-{
-    (void)unused;
-    PyObject *data = PyBytes_FromStringAndSize(self->data, (Py_ssize_t)self->length);
-    self->length = 0;
-    return data;
-}
-
 /* ---- its end */
 
 static PyObject *channel_end(ChannelObject *self, PyObject *unused)
@@ -557,8 +549,6 @@ static PyMethodDef channel_methods[] = {
      "time is up. What has arrived of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
-    {"drain", (PyCFunction)channel_drain, METH_NOARGS,
-     "drain($self, /)\n--\n\nTakes what has arrived and is no whole message."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,
      "end($self, /)\n--\n\nThe other side sees the end, whoever else has this socket; then closes it."},
     {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,

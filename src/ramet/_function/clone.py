@@ -44,7 +44,7 @@ _OWN_SINCE = (3, 12, 4)
 _DEFAULT = CloneFlag(0)  # a 0 that the caller gives is another object
 _NO_FUNCTION = ...  # the default of fn, see below
 _NO_MORE = (None,) * 8  # than flags is asked of clone()
-_NEW_NAMESPACES = (
+NEW_NAMESPACES = (
     sum(
         CloneFlag[f"NEW{name}"].value
         for name in ("NS", "UTS", "IPC", "USER", "PID", "NET", "CGROUP", "TIME")
@@ -149,14 +149,14 @@ def clone(
         stack_size=_checked_stack_size(stack_size),
         timeout=checked_timeout(timeout),
         setup=setup,
-        name=_checked_name(name),
+        name=checked_name(name),
         trusted=trusted,
     )
     make = _make_sharing if request.flags & VM else _make_copied
     if interpreter is not None:
         _require_own_interpreter(interpreter, request.flags)
         make = _make_in_subinterpreter
-    elif trusted is None and (request.flags & _NEW_NAMESPACES or options.get("namespaces")):
+    elif trusted is None and (request.flags & NEW_NAMESPACES or options.get("namespaces")):
         asked = asked._replace(trusted=False)
     return make_child(new_child(Child, fn, request.flags, False), make, asked, fn, args)
 
@@ -394,7 +394,8 @@ def _checked_stack_size(size: int | None) -> int:
     return size
 
 
-def _checked_name(name: str | None) -> str | None:
+def checked_name(name: str | None) -> str | None:
+    """What a task is to be called, if it can be. TypeError and ValueError."""
     if name is None:
         return None
     if not isinstance(name, str):

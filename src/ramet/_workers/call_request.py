@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
+from .._function.clone import NEW_NAMESPACES, checked_name
 from .._kernel.clone_args import cgroup_descriptor, checked_pids
 from .._kernel.clone_bits import INTO_CGROUP, STOPPED
 from .._kernel.descriptors import Descriptors
@@ -18,13 +19,6 @@ from ..flags import SIGNAL_BITS, CloneFlag, flag_bits
 from .call_memory import CallMemory
 from .call_options import SentOptions
 
-NEW_NAMESPACES = (
-    sum(
-        CloneFlag[f"NEW{name}"].value
-        for name in ("NS", "UTS", "IPC", "USER", "PID", "NET", "CGROUP", "TIME")
-    )
-    | CloneFlag.EMPTY_MNTNS.value
-)
 _ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
 
 
@@ -57,7 +51,7 @@ class CallRequest:
         if self.trusted is not None:
             self.plan["trusted"] = self.trusted
         if name is not None:
-            self.plan["name"] = _checked_name(name)
+            self.plan["name"] = checked_name(name)
         if self.flags & STOPPED:
             self.plan["stopped"] = True
         if options:
@@ -187,22 +181,5 @@ def _checked_trust(trusted: object) -> bool | None:
     return trusted
 
 
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"invalid name: expected a str, got {type(name).__name__}")
-    if "\0" in name:
-        raise ValueError(f"invalid name: expected no null bytes, got {name!r}")
-    return name
-
-
 # Of most calls: nothing is to be made, checked or closed for one that asks for nothing.
-AS_IT_IS = CallRequest(
-    flags=0,
-    timeout=None,
-    name=None,
-    trusted=None,
-    set_tid=None,
-    cgroup=None,
-    memory=None,
-    options={},
-)
+AS_IT_IS = CallRequest.of_nothing()

@@ -258,10 +258,6 @@ class Link:
     def _is_untold(self, pid: int) -> bool:
         return 0 < (pid - self._last_told) % _pid_max() < _pid_max() // 2
 
-    def has_ended(self) -> bool:
-        """Whether the process is gone, without a request."""
-        return self.process.poll() is not None
-
 
 class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
