@@ -3,7 +3,7 @@
  * message is, and has what is less common: parts in a memfd.
  */
 #define _GNU_SOURCE
-#include "core.h"
+#include "channel.h"
 #include "plain_values.h"
 
 #include <errno.h>
@@ -17,23 +17,6 @@
 #define INLINE_BYTES ((size_t)1 << 16)
 #define FIRST_READ 4096
 #define NO_DESCRIPTOR (-1)
-
-struct head {
-    uint8_t kind, in_memfd;
-    uint16_t descriptors;
-    uint32_t parts;
-};
-
-typedef struct {
-    PyObject_HEAD
-    int descriptor;
-    char *data;                    /* what has arrived and was not taken */
-    size_t length, room;
-    int *received;                 /* descriptors that have arrived and were not taken */
-    int count;
-    bool lost;                     /* a descriptor, for want of room in the table */
-    unsigned long long sent, taken; /* messages */
-} ChannelObject;
 
 static bool is_open(const ChannelObject *self)
 {
@@ -191,7 +174,7 @@ static Py_ssize_t length_of_all(PyObject *parts)
 }
 
 /* Head, lengths and, where they do not lie in a memfd, the parts. False with an exception set. */
-static bool lay_message(char *data, struct head head, PyObject *parts)
+static bool lay_message(char *data, struct core_message_head head, PyObject *parts)
 {
     char *lengths = data + sizeof head, *next = lengths + head.parts * sizeof(uint64_t);
     memcpy(data, &head, sizeof head);
@@ -223,7 +206,7 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
         return NULL;
     if (!in_memfd && (size_t)bytes > INLINE_BYTES)
         Py_RETURN_FALSE;
-    struct head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
+    struct core_message_head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
     size_t length = sizeof head + head.parts * sizeof(uint64_t) + (in_memfd ? 0 : (size_t)bytes);
     char *data = PyMem_Malloc(length);
     if (data == NULL)
@@ -234,20 +217,27 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
 }
 
 /* What an outcome is most often: it needs no memory. */
-static PyObject *channel_send_plain(ChannelObject *self, PyObject *args)
+int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value)
 {
-    char data[sizeof(struct head) + sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
-    struct head head = {.parts = 1};
+    char data[sizeof(struct core_message_head) + sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
+    struct core_message_head head = {.kind = kind, .parts = 1};
     const size_t table = sizeof head + sizeof(uint64_t);
-    PyObject *value;
-    if (!PyArg_ParseTuple(args, "bO:send_plain", &head.kind, &value) || !is_open(self))
-        return NULL;
     Py_ssize_t length = core_plain_write(value, data + table, sizeof data - table);
     if (length < 0)
-        Py_RETURN_FALSE;
+        return 0;
     memcpy(data, &head, sizeof head);
     memcpy(data + sizeof head, &(uint64_t){(uint64_t)length}, sizeof(uint64_t));
-    return send_all(self, data, table + (size_t)length, NULL, 0) < 0 ? NULL : Py_NewRef(Py_True);
+    return send_all(self, data, table + (size_t)length, NULL, 0) < 0 ? -1 : 1;
+}
+
+static PyObject *channel_send_plain(ChannelObject *self, PyObject *args)
+{
+    uint8_t kind;
+    PyObject *value;
+    if (!PyArg_ParseTuple(args, "bO:send_plain", &kind, &value) || !is_open(self))
+        return NULL;
+    int sent = core_channel_send_plain(self, kind, value);
+    return sent < 0 ? NULL : PyBool_FromLong(sent);
 }
 
 /* ---- receiving */
@@ -312,7 +302,7 @@ static ssize_t receive_some(ChannelObject *self, size_t wanted, int how)
 /* How many bytes the message has beyond those that have arrived; 0: none. Sets an exception for what is no message. */
 static size_t lacking(const ChannelObject *self)
 {
-    struct head head;
+    struct core_message_head head;
     if (self->length < sizeof head)
         return sizeof head - self->length;
     memcpy(&head, self->data, sizeof head);
@@ -356,7 +346,7 @@ static PyObject *descriptors_of(ChannelObject *self, int count)
 }
 
 /* The parts, or their lengths where they lie in a memfd. */
-static PyObject *parts_of(const ChannelObject *self, struct head head, size_t *end)
+static PyObject *parts_of(const ChannelObject *self, struct core_message_head head, size_t *end)
 {
     PyObject *parts = PyTuple_New((Py_ssize_t)head.parts);
     *end = sizeof head + head.parts * sizeof(uint64_t);
@@ -382,10 +372,17 @@ static void close_received(ChannelObject *self)
     self->lost = false;
 }
 
-/* All of a message has arrived. None in place of its descriptors: some of them had no room in the table. */
-static PyObject *take_message(ChannelObject *self)
+void core_channel_drop(ChannelObject *self, size_t bytes)
 {
-    struct head head;
+    self->taken++;
+    self->length -= bytes;
+    memmove(self->data, self->data + bytes, self->length);
+}
+
+/* All of a message has arrived. None in place of its descriptors: some of them had no room in the table. */
+PyObject *core_channel_take(ChannelObject *self)
+{
+    struct core_message_head head;
     size_t end;
     memcpy(&head, self->data, sizeof head);
     bool lost = head.descriptors > 0 && (self->lost || self->count < head.descriptors);
@@ -397,9 +394,7 @@ static PyObject *take_message(ChannelObject *self)
         Py_XDECREF(parts);
         return NULL;
     }
-    self->taken++;
-    self->length -= end;
-    memmove(self->data, self->data + end, self->length);
+    core_channel_drop(self, end);
     return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
 }
 
@@ -419,44 +414,53 @@ static bool has_ended(int pidfd)
     return pidfd >= 0 && poll(&end, 1, 0) > 0;
 }
 
-/*
- * None at the end of the stream, False when the time is up. The end of the task is one, too: a process that it has
- * forked may have the socket, and go on.
- */
+enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int pidfd)
+{
+    while (is_open(self)) { /* another thread may have closed it */
+        bool ended = has_ended(pidfd); /* before: what it had sent by then is read below */
+        size_t wanted = lacking(self);
+        if (PyErr_Occurred())
+            return CORE_FAILED;
+        if (wanted == 0)
+            return CORE_ARRIVED;
+        wanted = wanted < FIRST_READ ? FIRST_READ : wanted;
+        if (!make_room(self, wanted))
+            return CORE_FAILED;
+        ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
+        if (got == -EAGAIN) {
+            if (ended)
+                return CORE_NO_MORE;
+            int readable = is_readable(self->descriptor, pidfd, seconds);
+            if (readable <= 0)
+                return readable < 0 ? CORE_FAILED : CORE_TIME_IS_UP;
+        } else if (got == -EINTR) {
+            if (PyErr_CheckSignals() < 0)
+                return CORE_FAILED;
+        } else if (got == 0 || got == -ECONNRESET) {
+            return CORE_NO_MORE;
+        } else if (got < 0) {
+            core_raise_errno(got);
+            return CORE_FAILED;
+        }
+    }
+    return CORE_FAILED;
+}
+
 static PyObject *channel_receive(ChannelObject *self, PyObject *args)
 {
     PyObject *seconds;
     int pidfd = NO_DESCRIPTOR;
-    if (!PyArg_ParseTuple(args, "O|i:receive", &seconds, &pidfd) || !is_open(self))
+    if (!PyArg_ParseTuple(args, "O|i:receive", &seconds, &pidfd))
         return NULL;
-    for (;;) {
-        bool ended = has_ended(pidfd); /* before: what it had sent by then is read below */
-        size_t wanted = lacking(self);
-        if (PyErr_Occurred())
-            return NULL;
-        if (wanted == 0)
-            return take_message(self);
-        wanted = wanted < FIRST_READ ? FIRST_READ : wanted;
-        if (!make_room(self, wanted))
-            return NULL;
-        ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
-        if (got == -EAGAIN) {
-            if (ended)
-                Py_RETURN_NONE;
-            int readable = is_readable(self->descriptor, pidfd, seconds);
-            if (readable < 0)
-                return NULL;
-            if (readable == 0)
-                Py_RETURN_FALSE;
-        } else if (got == -EINTR) {
-            if (PyErr_CheckSignals() < 0)
-                return NULL;
-        } else if (got == 0 || got == -ECONNRESET) {
-            Py_RETURN_NONE;
-        } else if (got < 0)
-            return core_raise_errno(got);
-        if (!is_open(self)) /* another thread has closed it */
-            return NULL;
+    switch (core_channel_await(self, seconds, pidfd)) {
+    case CORE_ARRIVED:
+        return core_channel_take(self);
+    case CORE_NO_MORE:
+        Py_RETURN_NONE;
+    case CORE_TIME_IS_UP:
+        Py_RETURN_FALSE;
+    default:
+        return NULL;
     }
 }
 
@@ -547,6 +551,11 @@ static PyMethodDef channel_methods[] = {
      "receive($self, timeout, pidfd=-1, /)\n--\n\n"
      "The next message as (kind, parts, descriptors, in_memfd), None at the end, of the task of a pidfd as well; False when the\n"
      "time is up. What has arrived of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
+    {"serve_plain", (PyCFunction)core_channel_serve_plain, METH_VARARGS,
+     "serve_plain($self, before, after, /)\n--\n\n"
+     "In a child: serves calls, each between before() and after(), and returns (served, one, last) for the first that needs more:\n"
+     "(ANOTHER, its message as of receive(), None), (RETURNED, a value that is not plain, last), (RAISED, an exception, last).\n"
+     "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,

@@ -19,6 +19,10 @@ from ..flags import SIGNAL_BITS, CloneFlag, flag_bits
 from .call_memory import CallMemory
 from .call_options import SentOptions
 
+# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
+NOT_LAST = b"+"
+_NOT_LAST_ALONE = {"last": False}
+
 _ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
 
 
@@ -137,6 +141,8 @@ class CallRequest:
         if self._options is not None:
             plan = {**plan, "options": self._options.options}
             descriptors += self._options.descriptors
+        if plan == _NOT_LAST_ALONE:
+            return NOT_LAST, tuple(descriptors)
         return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
 
     def measure(self, pid: int, template: int) -> None:

@@ -1,9 +1,11 @@
 """What a fork breaks: what a template must not hold when it is cloned, and what each clone makes anew."""
 
+import _random
 import gc
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 from .._kernel import procfs
@@ -112,27 +114,43 @@ HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
 # ---- made anew in each clone
 
 
-def renew() -> None:
-    """In a new clone: what two clones must not have in common. Python's own random does it by itself."""
-    for module, act in _RENEWALS.items():
-        found = sys.modules.get(module)
-        if found is not None:
-            act(found)
+def renewals() -> list[Callable[[], object]]:
+    """What a new clone is to call: it makes anew what two clones must not have in common."""
+    return [
+        act
+        for name, of in _RENEWALS.items()
+        if name in sys.modules
+        for act in of(sys.modules[name])
+    ]
 
 
-def _renew_numpy(random: object) -> None:
-    random.seed()  # type: ignore[attr-defined] # of the kernel's
+def _of_random(random: Any) -> Iterator[Callable[[], object]]:
+    """What random.seed() does, without functions of Python's."""
+    yield partial(_random.Random.seed, random._inst)
+    yield partial(setattr, random._inst, "gauss_next", None)
 
 
-def _renew_uuid(uuid: object) -> None:
-    for name in ("_last_timestamp", "_last_timestamp_v7"):
+def _of_threading(threading: Any) -> Iterator[Callable[[], object]]:
+    yield threading.main_thread()._set_native_id
+
+
+def _of_numpy(random: Any) -> Iterator[Callable[[], object]]:
+    yield random.seed  # of the kernel's
+
+
+def _of_uuid(uuid: Any) -> Iterator[Callable[[], object]]:
+    for name, value in (
+        ("_last_timestamp", None),
+        ("_last_timestamp_v7", None),
+        ("_last_counter_v7", 0),
+    ):
         if hasattr(uuid, name):
-            setattr(uuid, name, None)
-    if hasattr(uuid, "_last_counter_v7"):
-        uuid._last_counter_v7 = 0
+            yield partial(setattr, uuid, name, value)
 
 
-_RENEWALS: dict[str, Callable[[object], None]] = {
-    "numpy.random.mtrand": _renew_numpy,
-    "uuid": _renew_uuid,
+_RENEWALS: dict[str, Callable[[Any], Iterator[Callable[[], object]]]] = {
+    "random": _of_random,
+    "threading": _of_threading,
+    "numpy.random.mtrand": _of_numpy,
+    "uuid": _of_uuid,
 }

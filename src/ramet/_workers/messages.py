@@ -21,10 +21,23 @@ from typing import Any, TypeAlias
 from .. import _core
 from .._core import Channel, OwnMemory, channels
 
-__all__ = ["Channel", "LostError", "Message", "channels", "is_from_handler", "receive", "send"]
+__all__ = [
+    "Channel",
+    "LostError",
+    "Message",
+    "channels",
+    "is_from_handler",
+    "receive",
+    "send",
+    "understood",
+]
 
 # What has arrived: its kind, its parts, which nobody else writes to, and descriptors that the reader owns.
 Message: TypeAlias = tuple[int, Sequence[Any], Sequence[int]]
+
+# The same as the core has it: descriptors are None where they were lost; last is whether the parts lie in a
+# memfd, the first descriptor, and are their lengths.
+Received: TypeAlias = tuple[int, Sequence[Any], Sequence[int] | None, bool]
 
 
 class LostError(OSError):
@@ -116,6 +129,11 @@ def receive(
         return None
     if received is False:
         raise TimeoutError
+    return understood(received, done_with=done_with)
+
+
+def understood(received: Received, *, done_with: int = 0) -> Message:
+    """What Channel.receive() gave, as the message that it is. Raises as receive() does."""
     kind, parts, descriptors, in_memfd = received
     if descriptors is None:
         raise LostError(kind, parts)

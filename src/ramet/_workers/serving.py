@@ -12,13 +12,16 @@ from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
 from . import outcome
 from .call_options import FailedSetup, carry_out
+from .call_request import NOT_LAST
 from .caller_state import apply
-from .messages import Channel, Message, channels, receive, send
+from .messages import Channel, Message, channels, receive, send, understood
 from .pickling import loaded, loaded_call, pickled_call
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
 CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
+# What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
+ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
 _ROUNDS = 2
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
@@ -34,9 +37,7 @@ def warm_up(warm: Callable[[], object] | None) -> None:
     ours, theirs = channels()
     for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))) * _ROUNDS:
         send(ours, CALL, (b"", *pickled_call(fn, args)))
-        message = receive(theirs, done_with=_PLAN_AND_PICKLE)
-        assert message is not None
-        _serve_one(theirs, message, _NOTHING)
+        _serve_next(theirs, _NOTHING, os.getpid())
         receive(ours)
     ours.end()
     theirs.await_end(LET_GO_MILLISECONDS)
@@ -52,8 +53,7 @@ def _pickled(*_: object) -> list[object]:
     return [["an outcome that is pickled"]]
 
 
-def _do_nothing() -> None:
-    pass
+Act = Callable[[], object]
 
 
 class Around(NamedTuple):
@@ -62,37 +62,38 @@ class Around(NamedTuple):
     let_go_milliseconds: how long a child whose call is over waits to be let go.
     """
 
-    before: Callable[[], None]
-    after: Callable[[], None]
+    before: Act | None = None
+    after: Act | None = None
     let_go_milliseconds: int = LET_GO_MILLISECONDS
-    last: Callable[[], None] = _do_nothing
+    last: Act | None = None
 
 
-_NOTHING = Around(_do_nothing, _do_nothing)
+_NOTHING = Around()
 
 
 _served: list[Channel] = []
 
 
-def _leave_channel() -> None:
+def leave_channel() -> None:
     """A copy of this process must not keep the caller waiting for an outcome when this one has died."""
     while _served:
         _served.pop().close()
 
 
-os.register_at_fork(after_in_child=_leave_channel)
+os.register_at_fork(after_in_child=leave_channel)
 
 
 def serve(channel: Channel, around: Around) -> int:
     """Serve calls until the caller lets this process go. Returns the exit code."""
-    code = 0
+    code, pid = 0, os.getpid()
     _served.append(channel)
     try:
-        while (message := receive(channel, done_with=_PLAN_AND_PICKLE)) is not None:
-            code, last = _serve_one(channel, message, around)
+        while (served := _serve_next(channel, around, pid)) is not None:
+            code, last = served
             if last:
                 channel.await_end(around.let_go_milliseconds)
-                around.last()
+                if around.last is not None:
+                    around.last()
                 break
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more
@@ -106,6 +107,20 @@ def give_up(channel: Channel, error: BaseException) -> int:
         while receive(channel) is not None:
             pass
     return 1
+
+
+def _serve_next(channel: Channel, around: Around, pid: int) -> tuple[int, bool] | None:
+    """The next call, after those that the core serves alone: the exit code, and whether it is the last."""
+    served, one, last = channel.serve_plain(around.before, around.after)
+    if served == ENDED:
+        return None
+    if served == ALONE:
+        return 0, True
+    if served == ANOTHER:
+        return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
+    value, error = (None, one) if served == RAISED else (one, None)
+    _leave_if_copied(pid, error)
+    return _answer(channel, value, error, None), last
 
 
 def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int, bool]:
@@ -134,17 +149,30 @@ def _call(
     around: Around,
 ) -> int:
     pid, value, error = os.getpid(), None, None
-    around.before()
+    if around.before is not None:
+        around.before()
     try:
         value = fn(*args)
     except SystemExit:
         raise
     except BaseException as raised:
         error = raised
-    if os.getpid() != pid:  # a fork made in fn, which came back as well
+    _leave_if_copied(pid, error)
+    if around.after is not None:
+        around.after()
+    return _answer(channel, value, error, trusted)
+
+
+def _leave_if_copied(pid: int, error: BaseException | None) -> None:
+    """End a fork made in the function, which came back as well."""
+    if os.getpid() != pid:
         _core.flush_standard_streams()
         os._exit(0 if error is None else 1)
-    around.after()
+
+
+def _answer(
+    channel: Channel, value: object, error: BaseException | None, trusted: bool | None
+) -> int:
     _core.flush_standard_streams()  # before the outcome: whoever has that has seen all output
     if error is not None:
         return outcome.put_error(channel, error, trusted)
@@ -152,6 +180,8 @@ def _call(
 
 
 def _plan(text: Any) -> Plan:
+    if text == NOT_LAST:
+        return {"last": False}
     plan: Plan = loaded((text,)) if text else {}
     return plan
 

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn
 
 from .. import _core
@@ -29,11 +29,21 @@ from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
-from .fork_hazards import refuse_hazards, renew
+from .fork_handlers import leave_out_needless
+from .fork_hazards import refuse_hazards, renewals
 from .messages import Channel, channels, receive, send
 from .outcome import rights
 from .pickling import loaded
-from .serving import LET_GO_MILLISECONDS, READY, UNTIL_LET_GO, Around, give_up, serve, warm_up
+from .serving import (
+    LET_GO_MILLISECONDS,
+    READY,
+    UNTIL_LET_GO,
+    Around,
+    give_up,
+    leave_channel,
+    serve,
+    warm_up,
+)
 
 __all__ = ["FAILED", "LOADED", "MADE", "REFUSED", "main"]
 
@@ -65,14 +75,27 @@ class Making(NamedTuple):
     tree: bool = False  # all that it starts is to end with it
 
 
+class Begun(NamedTuple):
+    """What a clone is given."""
+
+    kind: int
+    parts: Sequence[Any]
+    making: Making
+    channel: Channel
+    theirs: Channel  # the other end, its caller's
+    parent: int
+    init: tuple[int, int] | None  # of the pid namespace that it is in, if it has one: pid and pidfd
+
+
 class _Template:
     def __init__(self, control: Channel, *, dies_with_caller: bool) -> None:
         self._control = control
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made
-        self._interrupts = _signal.getsignal(_signal.SIGINT)
-        self._pid = os.getpid()
+        handler = _signal.getsignal(_signal.SIGINT)
+        # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
+        self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
 
     def load(self, parts: Sequence[Any]) -> None:
         """Do what the message asks for, and say how that went."""
@@ -89,7 +112,7 @@ class _Template:
                 loading.setup()
             _force_lazy_imports()
             prepare_for_clones(loading.allow)
-            self._hot_pages = _core.HotPages()
+            self._prepare_for_itself()
         except BaseException as error:
             self._say_failed(error)
             _end(1)
@@ -100,6 +123,15 @@ class _Template:
         described = json.dumps([_take_name(), _source_files()])
         send(self._control, LOADED, (described.encode(),))
 
+    def _prepare_for_itself(self) -> None:
+        """What clones use is made once: what they make they have to write to."""
+        self._renewals = renewals()
+        self._hot_pages = _core.HotPages()
+        self._arounds = {
+            patience: Around(self._take_interrupts, None, patience, self._hot_pages.note)
+            for patience in (LET_GO_MILLISECONDS, UNTIL_LET_GO)
+        }
+
     def _say_failed(self, error: BaseException) -> None:
         from .._process.result_layout import described
 
@@ -107,43 +139,35 @@ class _Template:
         send(self._control, FAILED, (head,))
 
     def serve(self) -> int:
-        """Carry out requests until the caller closes the socket. Returns the exit code, in a clone too."""
+        """Carry out requests until the caller closes the socket. Returns the exit code."""
         while (message := receive(self._control)) is not None:
             try:
-                made = self._make(*message[:2])
+                self._make(*message[:2])
             except Exception as error:
                 self._refuse(error, None)
-                continue
-            if made is not None:
-                return made()
         return 0
 
-    def _make(self, kind: int, parts: Sequence[Any]) -> Callable[[], int] | None:
-        """Make the clone. Returns in it what it does."""
-        making = Making(*pickle.loads(parts[0])) if kind == MAKE else Making()
+    def _make(self, kind: int, parts: Sequence[Any]) -> None:
+        """Make a clone, and tell the caller."""
+        making = _making(bytes(parts[0])) if kind == MAKE else Making()
         self._spares += making.spare
         theirs, ours = channels()
         try:
-            clone = _clone_call(making.flags, making.set_tid)
-            parent = os.getppid()
             init = self._new_namespace() if making.tree else None
+            begun = Begun(kind, parts, making, ours, theirs, os.getppid(), init)
+            clone = _clone_call(making.flags, making.set_tid)
             try:
-                pid, _ = clone.make()
+                pid, _ = clone.make(self._run_clone, begun)
             except OSError as error:
                 self._refuse(error, init)
-                return None
+                return
             finally:
-                if init is not None and os.getpid() == self._pid:
-                    pid_namespace.leave()
-            if pid == 0:
                 if init is not None:
-                    os.close(init[1])
-                return lambda: self._begin(kind, parts, making, ours, parent, init is not None)
+                    pid_namespace.leave()
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
-        ours.close()
-        return None
+            ours.close()
 
     def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
         descriptors = [pidfd, theirs.fileno()]
@@ -173,7 +197,14 @@ class _Template:
         pid_namespace.join_for_children(*init)
         return init
 
-    # ---- in a clone
+    # ---- in a clone: what is called here is called by each, and costs it pages that it copies
+
+    def _run_clone(self, begun: Begun) -> int:
+        """All that it does; it ends with that, without the handlers of atexit, which are the template's."""
+        try:
+            return self._begin(*begun)
+        finally:
+            _core.flush_standard_streams()
 
     def _begin(
         self,
@@ -181,44 +212,59 @@ class _Template:
         parts: Sequence[Any],
         making: Making,
         channel: Channel,
+        theirs: Channel,
         parent: int,
-        in_namespace: bool,
+        init: tuple[int, int] | None,
     ) -> int:
+        theirs.close()
         self._control.close()
+        if init is not None:
+            os.close(init[1])
         if self._dies_with_caller:
             _die_with(parent)
         if kind == DERIVE:
-            self._yield_no_more()
-            self._take_interrupts()
-            derived = _Template(channel, dies_with_caller=self._dies_with_caller)
-            derived._warm = self._warm
-            derived.load(parts)
-            return derived.serve()
-        renew()
+            return self._become_template(channel, parts)
+        for renew in self._renewals:
+            renew()
         patience = LET_GO_MILLISECONDS
-        if making.tree and not in_namespace:
+        if making.tree and init is None:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
-        if making.spare:
-            self._try_interrupts()
-            try:
-                warm_up(self._warm)
-            except BaseException as error:
-                error.add_note("raised by warm= of the template, before the call")
-                return give_up(channel, error)
-            self._take_hot_pages()
+        failed = self._warm_up() if making.spare else None
+        if failed is not None:
+            return give_up(channel, failed)
         if making.measured:
             send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
-        self._yield_no_more()
+        if self._yields:
+            _yield_no_more()
+        return serve(channel, self._around(channel, patience))
+
+    def _warm_up(self) -> BaseException | None:
+        """In a spare. Returns what warm= of the template has raised."""
+        self._try_interrupts()
+        try:
+            warm_up(self._warm)
+        except BaseException as error:
+            error.add_note("raised by warm= of the template, before the call")
+            return error
+        self._take_hot_pages()
+        return None
+
+    def _around(self, channel: Channel, patience: int) -> Around:
+        around = self._arounds[patience]
         if self._dies_with_caller:
-            return serve(
-                channel, Around(self._take_interrupts, lambda: None, patience, self._hot_pages.note)
-            )
+            return around
         hangup = _Hangup(channel.fileno())
-        around = Around(
-            lambda: self._begin_at_risk(hangup), hangup.spares, patience, self._hot_pages.note
-        )
-        return serve(channel, around)
+        return around._replace(before=lambda: self._begin_at_risk(hangup), after=hangup.spares)
+
+    def _become_template(self, channel: Channel, parts: Sequence[Any]) -> int:
+        if self._yields:
+            _yield_no_more()
+        self._take_interrupts()
+        derived = _Template(channel, dies_with_caller=self._dies_with_caller)
+        derived._warm = self._warm
+        derived.load(parts)
+        return derived.serve()
 
     def _take_hot_pages(self) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
@@ -227,16 +273,9 @@ class _Template:
         else:
             self._hot_pages.copy(_MOST_HOT_BYTES)
 
-    def _yield_no_more(self) -> None:
-        if self._yields:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
     def _begin_at_risk(self, hangup: "_Hangup") -> None:
         self._take_interrupts()
         hangup.kills()
-
-    def _take_interrupts(self) -> None:
-        _signal.signal(_signal.SIGINT, self._interrupts)
 
     def _try_interrupts(self) -> None:
         """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
@@ -244,6 +283,11 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+@lru_cache(16)
+def _making(pickled: bytes) -> Making:
+    return Making(*pickle.loads(pickled))
 
 
 @lru_cache(16)
@@ -261,6 +305,7 @@ def prepare_for_clones(allowed: Sequence[str]) -> None:
     refuse_hazards(allowed)
     _core.flush_standard_streams()
     gc.collect()
+    leave_out_needless([leave_channel])
     gc.freeze()
 
 
@@ -286,6 +331,9 @@ def _begin_to_yield() -> bool:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         return True
     return False
+
+
+_yield_no_more = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _force_lazy_imports() -> None:
@@ -395,24 +443,13 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
 
 
 def run(template: _Template) -> NoReturn:
-    """Serve to the end. A clone ends without the handlers of atexit, which are the template's."""
-    pid, code = os.getpid(), 1
+    """Serve to the end."""
+    code = 1
     try:
         code = template.serve()
-    except SystemExit as end:
-        code = _code_of(end)
     except BaseException:
         traceback.print_exc()
-    if os.getpid() == pid:
-        sys.exit(code)
-    _end(code)
-
-
-def _code_of(end: SystemExit) -> int:
-    if end.code is None or isinstance(end.code, int):
-        return (end.code or 0) & 0xFF
-    print(end.code, file=sys.stderr)
-    return 1
+    sys.exit(code)
 
 
 def _end(code: int) -> NoReturn:

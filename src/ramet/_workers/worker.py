@@ -204,7 +204,8 @@ class Worker:
 
 
 def _complete(request: CallRequest, rules: Rules, outputs: tuple[int, ...]) -> None:
-    request.plan["last"] = rules.reuse == 1
+    if rules.reuse > 1:
+        request.plan["last"] = False
     if outputs:
         request.write_to(*outputs)
 

@@ -1,0 +1,40 @@
+/* Messages over a stream socket: what serves calls reads them where they have arrived. */
+#pragma once
+
+#include "core.h"
+
+struct core_message_head {
+    uint8_t kind, in_memfd;
+    uint16_t descriptors;
+    uint32_t parts;
+};
+
+typedef struct {
+    PyObject_HEAD
+    int descriptor;
+    char *data; /* what has arrived and was not taken */
+    size_t length, room;
+    int *received; /* descriptors that have arrived and were not taken */
+    int count;
+    bool lost;                      /* a descriptor, for want of room in the table */
+    unsigned long long sent, taken; /* messages */
+} ChannelObject;
+
+enum core_arrival { CORE_FAILED, CORE_NO_MORE, CORE_TIME_IS_UP, CORE_ARRIVED };
+
+/*
+ * Waits until a message is there: it begins at data. No more: the stream is at its end, or the task of the pidfd is; a
+ * process that it has forked may have the socket, and go on. Failed: with an exception set.
+ */
+enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int pidfd);
+
+/* The message that is there, as receive() returns it. None in place of its descriptors: some of them had no room in the table. */
+PyObject *core_channel_take(ChannelObject *self);
+
+/* The message that is there has been read; it has so many bytes. */
+void core_channel_drop(ChannelObject *self, size_t bytes);
+
+/* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
+int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
+
+PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);

@@ -1,0 +1,148 @@
+/*
+ * Channel.serve_plain(): calls that need nothing but their function, and what it returns is plain. No object of Python's is
+ * made for such a message, and no function of Python's is called but that one: in a new clone each costs a page or two,
+ * which are copied when they are written to.
+ */
+#include "channel.h"
+#include "mapping.h"
+#include "plain_values.h"
+
+#include "epoch.h"
+
+/* The numbers are src/ramet/_workers/serving.py's, which reads them. */
+enum served { ENDED, ANOTHER, RETURNED, RAISED, ALONE };
+
+#define CALL 1        /* the kind of a message with a call: serving.py */
+#define PLAIN_KIND 5  /* of one with a plain value: _process/result_layout.py */
+#define NOT_LAST '+'  /* a plan that says no more than that another call follows: call_request.py */
+
+/* What is called before and after each function; None for nothing. */
+struct around {
+    PyObject *before, *after;
+};
+
+/* Where a call lies in what has arrived. */
+struct place {
+    const char *call;
+    size_t length, end;
+    bool last;
+};
+
+/* Whether the message that is there is a call of a function by name, with a plan that says nothing or that it is not the last. */
+static bool is_plain(const ChannelObject *self, struct place *place)
+{
+    struct core_message_head head;
+    uint64_t lengths[2];
+    memcpy(&head, self->data, sizeof head);
+    if (head.kind != CALL || head.parts != 2 || head.descriptors > 0)
+        return false;
+    memcpy(lengths, self->data + sizeof head, sizeof lengths);
+    const char *plan = self->data + sizeof head + sizeof lengths;
+    place->call = plan + lengths[0];
+    place->length = lengths[1];
+    place->end = (size_t)(place->call - self->data) + place->length;
+    place->last = lengths[0] == 0;
+    return lengths[1] > 0 && *place->call == '(' && (lengths[0] == 0 || (lengths[0] == 1 && *plan == NOT_LAST));
+}
+
+/* The function, if its module is there and has it; NULL without an exception if not. */
+static PyObject *function_of(PyObject *call)
+{
+    if (!PyTuple_CheckExact(call) || PyTuple_GET_SIZE(call) != 3 || !PyTuple_CheckExact(PyTuple_GET_ITEM(call, 2)))
+        return NULL;
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *module = PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, PyTuple_GET_ITEM(call, 0)) : NULL;
+    PyObject *fn = module == NULL ? NULL : PyObject_GetAttr(module, PyTuple_GET_ITEM(call, 1));
+    PyErr_Clear(); /* who reads the message says why */
+    return fn;
+}
+
+static PyObject *answer(enum served served, PyObject *one, bool last)
+{
+    return one == NULL ? NULL : Py_BuildValue("iNN", served, one, PyBool_FromLong(last));
+}
+
+/* The exception that is set, of a function that was called; NULL where it ends the process. */
+static PyObject *raised(void)
+{
+    PyObject *type, *error, *traceback;
+    if (PyErr_ExceptionMatches(PyExc_SystemExit))
+        return NULL;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+}
+
+static bool act(PyObject *function)
+{
+    PyObject *done = function == Py_None ? Py_NewRef(Py_None) : PyObject_CallNoArgs(function);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+/* Calls it and sends what it returns. ALONE: it was plain. */
+static PyObject *call_one(ChannelObject *self, const struct around *around, PyObject *fn, PyObject *args, bool last)
+{
+    uint64_t epoch = ramet_epoch();
+    if (!act(around->before))
+        return NULL;
+    PyObject *value = PyObject_CallObject(fn, args), *error = value == NULL ? raised() : NULL;
+    if (value == NULL && error == NULL)
+        return NULL;
+    if (epoch != ramet_epoch()) /* a fork made in it, which came back as well */
+        return value == NULL ? answer(RAISED, error, last) : answer(RETURNED, value, last);
+    if (!act(around->after)) {
+        Py_XDECREF(value);
+        Py_XDECREF(error);
+        return NULL;
+    }
+    if (error != NULL)
+        return answer(RAISED, error, last);
+    /* First: whoever has the outcome has seen all output. */
+    int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, PLAIN_KIND, value);
+    if (sent == 0)
+        return answer(RETURNED, value, last);
+    Py_DECREF(value);
+    return sent < 0 ? NULL : answer(ALONE, Py_NewRef(Py_None), last);
+}
+
+/* A plain call, or NULL without an exception for a message that is another. */
+static PyObject *serve_one(ChannelObject *self, const struct around *around, bool *goes_on)
+{
+    struct place place;
+    PyObject *call = is_plain(self, &place) ? core_plain_read(place.call, place.length) : NULL;
+    PyObject *fn = call == NULL ? NULL : function_of(call);
+    PyErr_Clear();
+    *goes_on = false;
+    if (fn == NULL) {
+        Py_XDECREF(call);
+        return answer(ANOTHER, core_channel_take(self), false);
+    }
+    core_channel_drop(self, place.end);
+    PyObject *found = call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place.last);
+    Py_DECREF(fn);
+    Py_DECREF(call);
+    *goes_on = found != NULL && !place.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == ALONE;
+    return found;
+}
+
+PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args)
+{
+    struct around around;
+    bool goes_on;
+    if (!PyArg_ParseTuple(args, "OO:serve_plain", &around.before, &around.after))
+        return NULL;
+    for (;;) {
+        enum core_arrival arrival = core_channel_await(self, Py_None, -1);
+        if (arrival != CORE_ARRIVED)
+            return arrival == CORE_NO_MORE ? answer(ENDED, Py_NewRef(Py_None), false) : NULL;
+        PyObject *found = serve_one(self, &around, &goes_on);
+        if (!goes_on)
+            return found;
+        Py_DECREF(found);
+    }
+}
