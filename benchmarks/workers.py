@@ -194,24 +194,16 @@ def _many(executor: Executor, count: int) -> None:
 def _alive() -> tuple[float, float]:
     """The nanoseconds in which so many were made, and the bytes of each when all are in their calls."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    reading, writing = os.pipe()
     with (
         ramet.Template(preload=["numpy", called.__name__], spares=0) as template,
         ExitStack() as children,
     ):
         begun = time.perf_counter_ns()
-        made = [
-            children.enter_context(template.clone(called.until_killed, writing, pass_fds=[writing]))
-            for _ in range(ALIVE)
-        ]
+        made = [children.enter_context(template.clone(called.stopped)) for _ in range(ALIVE)]
         took = time.perf_counter_ns() - begun
-        heard = 0
-        while heard < ALIVE:
-            heard += len(os.read(reading, ALIVE))
-        memory = statistics.mean(_pss(child.pid) for child in made)
-    os.close(reading)
-    os.close(writing)
-    return took, memory
+        for child in made:
+            os.waitid(os.P_PIDFD, child.fileno(), os.WSTOPPED | os.WNOWAIT)
+        return took, statistics.mean(_pss(child.pid) for child in made)
 
 
 def _pss(pid: int) -> int:

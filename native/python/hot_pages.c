@@ -9,6 +9,7 @@
 #include "core.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -208,16 +209,25 @@ static void copy_pages_of_word(const HotPagesObject *self, size_t index)
     }
 }
 
-/* No more than so many bytes of its own come from that, and the pages of one word. */
-static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *bytes)
+/* A call is there, which does better without waiting for more. */
+static bool is_readable(int descriptor)
 {
-    long most = PyLong_AsLong(bytes) / (long)PAGE, before = pages_copied();
-    if (PyErr_Occurred())
+    struct pollfd call = {.fd = descriptor, .events = POLLIN};
+    return poll(&call, 1, 0) > 0;
+}
+
+/* No more than so many bytes of its own come from that, and the pages of one word. */
+static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *args)
+{
+    long bytes;
+    int calls;
+    if (!PyArg_ParseTuple(args, "li:copy", &bytes, &calls))
         return NULL;
+    long before = pages_copied();
     for (size_t i = 0; i < words_of(self); i++) {
         if (self->noted[i] == 0)
             continue;
-        if (pages_copied() - before >= most)
+        if (pages_copied() - before >= bytes / (long)PAGE || is_readable(calls))
             break;
         copy_pages_of_word(self, i);
     }
@@ -228,8 +238,9 @@ static PyMethodDef hot_pages_methods[] = {
     {"look", (PyCFunction)hot_pages_look, METH_NOARGS, "look($self, /)\n--\n\nBefore a call: looks which pages are copied already."},
     {"note", (PyCFunction)hot_pages_note, METH_NOARGS,
      "note($self, /)\n--\n\nAfter the call: notes which others are by now; does nothing when this has not looked before."},
-    {"copy", (PyCFunction)hot_pages_copy, METH_O,
-     "copy($self, most_bytes, /)\n--\n\nCopies the pages that were noted, so that they are this process's own."},
+    {"copy", (PyCFunction)hot_pages_copy, METH_VARARGS,
+     "copy($self, most_bytes, calls, /)\n--\n\n"
+     "Copies the pages that were noted, so that they are this process's own; until something can be read from calls, a descriptor."},
     {NULL, NULL, 0, NULL},
 };
 

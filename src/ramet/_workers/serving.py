@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .. import _core
+from .._core import wait_readable
 from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
@@ -22,7 +23,6 @@ CALL = 1
 READY = 64  # from a child that has been asked to say when it is warm
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
 ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
-_ROUNDS = 2
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
 
@@ -32,10 +32,15 @@ Plan = dict[str, Any]
 passed: list[int] = []
 
 
-def warm_up(warm: Callable[[], object] | None) -> None:
-    """Write to the pages that a call writes to, so that they are the clone's own already."""
+def warm_up(warm: Callable[[], object] | None, channel: Channel) -> None:
+    """Write to the pages that a call writes to, so that they are the clone's own already.
+
+    A call that is there by now does not wait for that, but for warm.
+    """
     ours, theirs = channels()
-    for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))) * _ROUNDS:
+    for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))):
+        if wait_readable(channel.fileno(), 0.0):
+            break
         send(ours, CALL, (b"", *pickled_call(fn, args)))
         _serve_next(theirs, _NOTHING, os.getpid())
         receive(ours)

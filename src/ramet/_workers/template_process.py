@@ -230,7 +230,7 @@ class _Template:
         if making.tree and init is None:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
-        failed = self._warm_up() if making.spare else None
+        failed = self._warm_up(channel) if making.spare else None
         if failed is not None:
             return give_up(channel, failed)
         if making.measured:
@@ -239,15 +239,15 @@ class _Template:
             _yield_no_more()
         return serve(channel, self._around(channel, patience))
 
-    def _warm_up(self) -> BaseException | None:
+    def _warm_up(self, channel: Channel) -> BaseException | None:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
-            warm_up(self._warm)
+            warm_up(self._warm, channel)
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error
-        self._take_hot_pages()
+        self._take_hot_pages(channel.fileno())
         return None
 
     def _around(self, channel: Channel, patience: int) -> Around:
@@ -266,12 +266,12 @@ class _Template:
         derived.load(parts)
         return derived.serve()
 
-    def _take_hot_pages(self) -> None:
+    def _take_hot_pages(self, calls: int) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
         if self._spares <= _FIRST_LOOKS or self._spares % _CALLS_BETWEEN_LOOKS == 0:
             self._hot_pages.look()
         else:
-            self._hot_pages.copy(_MOST_HOT_BYTES)
+            self._hot_pages.copy(_MOST_HOT_BYTES, calls)
 
     def _begin_at_risk(self, hangup: "_Hangup") -> None:
         self._take_interrupts()

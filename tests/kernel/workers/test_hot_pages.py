@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 PAGE = 4096
 PAGES = 64
 HOT = range(3, 40, 2)
+NO_CALLS = -1
 
 
 @pytest.fixture
@@ -53,9 +54,9 @@ def note_a_call(hot: HotPages, memory: mmap.mmap) -> int:
     return 0
 
 
-def copied_after(hot: HotPages, memory: mmap.mmap, most_bytes: int) -> int:
+def copied_after(hot: HotPages, memory: mmap.mmap, most_bytes: int, calls: int = NO_CALLS) -> int:
     """How many pages a call copies still, when others were copied ahead."""
-    hot.copy(most_bytes)
+    hot.copy(most_bytes, calls)
     return write_hot(memory)
 
 
@@ -72,6 +73,18 @@ def test_no_more_than_was_allowed_is_copied(memory: mmap.mmap) -> None:
     hot = HotPages()
     assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
     assert in_a_fork(lambda: copied_after(hot, memory, 0)) >= len(HOT)
+
+
+def test_nothing_is_copied_while_a_call_waits(memory: mmap.mmap) -> None:
+    """The spare serves it as it is."""
+    hot = HotPages()
+    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+    reading, writing = os.pipe()
+    assert in_a_fork(lambda: copied_after(hot, memory, 1 << 20, reading)) < len(HOT) // 2
+    os.write(writing, b"a call")
+    assert in_a_fork(lambda: copied_after(hot, memory, 1 << 20, reading)) >= len(HOT)
+    os.close(reading)
+    os.close(writing)
 
 
 def test_what_was_not_looked_at_is_not_noted(memory: mmap.mmap) -> None:
@@ -94,7 +107,7 @@ def test_memory_that_is_gone_is_left_out(memory: mmap.mmap) -> None:
 
     def call() -> int:
         memory.close()
-        hot.copy(1 << 20)
+        hot.copy(1 << 20, NO_CALLS)
         return 7
 
     assert in_a_fork(call) == 7
