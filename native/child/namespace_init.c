@@ -12,6 +12,7 @@
 #include "close_files.h"
 
 #define POLL_IN 1
+#define NAME_BYTES 16 /* TASK_COMM_LEN, linux/sched.h: the last is 0 */
 #define LOOK_SECONDS 1 /* between two looks whether it is alone */
 
 enum { PARENT, MAKER, WATCHED };
@@ -43,6 +44,22 @@ static void live(struct pollfd *watched)
     }
 }
 
+/* One that a template has made is called as that and its clones are, with a letter more: link.py looks for it. */
+static void take_name(void)
+{
+    static const char of_template[] = "ramet:";
+    char name[NAME_BYTES] = "";
+    size_t length = 0;
+    ramet_syscall2(__NR_prctl, PR_GET_NAME, name);
+    while (length < sizeof of_template - 1 && name[length] == of_template[length])
+        length++;
+    const bool is_of_template = length == sizeof of_template - 1;
+    while (length < sizeof name - 2 && name[length] != 0)
+        length++;
+    name[length] = 'i';
+    ramet_syscall2(__NR_prctl, PR_SET_NAME, is_of_template ? name : "ramet-init");
+}
+
 int ramet_run_namespace_init(void *fn, void *arg, void *context)
 {
     const struct ramet_init_watch *watch = context;
@@ -54,7 +71,7 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     have_orphans_reaped();
     if (watch->parent < 0)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
-    ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-init");
+    take_name();
     ramet_close_all_but(watch->parent, watch->maker);
     live(watched);
     return 0;

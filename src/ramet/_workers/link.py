@@ -21,7 +21,7 @@ from ..errors import TemplateError
 from .messages import Channel, LostError, Message, receive, send
 from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
 
-_INIT_NAME = "ramet-init"  # native/child/namespace_init.c
+_OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
 
 
@@ -242,21 +242,24 @@ class Link:
     def _end_untold(self) -> None:
         """The process may have been killed between a clone call and its answer: end what it had made.
 
-        That is one clone, and the init of its namespace. Their caller is their parent, and has been told of
-        all that have pids before theirs.
+        That is one clone, and before it the init of its namespace. Their caller is their parent, and has
+        been told of all that have pids before theirs.
         """
         if not self._name or not procfs.shows_own_pids():
             return
-        children = [(pid, _name_of(pid)) for pid in procfs.children(os.getpid())]
-        for clone in [pid for pid, name in children if name == self._name and self._is_untold(pid)]:
-            namespace = _pid_namespace_of(clone)
-            _kill_and_reap(clone)  # first: the init waits for that
-            for pid, name in children:
-                if name == _INIT_NAME and _pid_namespace_of(pid) == namespace != "":
-                    _kill_and_reap(pid)
+        names = {self._name, self._name + _OF_INIT}
+        untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
+        for pid in sorted(
+            untold, key=self._since_last_told, reverse=True
+        ):  # the init waits for the clone
+            if _name_of(pid) in names:
+                _kill_and_reap(pid)
 
     def _is_untold(self, pid: int) -> bool:
-        return 0 < (pid - self._last_told) % _pid_max() < _pid_max() // 2
+        return 0 < self._since_last_told(pid) < _pid_max() // 2
+
+    def _since_last_told(self, pid: int) -> int:
+        return (pid - self._last_told) % _pid_max()
 
 
 class _Abandoned:
@@ -312,13 +315,6 @@ def _name_of(pid: int) -> str:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
             return comm.read().rstrip("\n")
     except OSError:  # it has been reaped meanwhile
-        return ""
-
-
-def _pid_namespace_of(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
-    except OSError:
         return ""
 
 

@@ -26,12 +26,34 @@ def dies_before_it_tells() -> None:
     template_process._Template._tell = dies  # type: ignore[method-assign,assignment]
 
 
-@pytest.mark.parametrize("kind", [ramet.Template, TreeTemplate])
-def test_a_clone_that_nobody_was_told_of_is_ended(kind: Callable[..., Any]) -> None:
-    """With the init of its namespace; and a template that ends at each clone call is one error."""
+def dies_after_the_init() -> None:
+    """In the template: it is killed when the call's pid namespace is made, and no clone is in it."""
+    from ramet._workers import template_process
+
+    makes = template_process._Template._new_namespace
+
+    def dies(template: Any) -> None:
+        makes(template)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    template_process._Template._new_namespace = dies  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize(
+    ("kind", "setup"),
+    [
+        (ramet.Template, dies_before_it_tells),
+        (TreeTemplate, dies_before_it_tells),
+        (TreeTemplate, dies_after_the_init),
+    ],
+)
+def test_what_nobody_was_told_of_is_ended(
+    kind: Callable[..., Any], setup: Callable[[], None]
+) -> None:
+    """A clone, and the init of its namespace; and a template that ends each time is one error."""
     with (
         warnings.catch_warnings(action="ignore", category=ramet.TemplateRestarted),
-        kind(["cloudpickle"], setup=dies_before_it_tells, spares=0) as template,
+        kind(["cloudpickle"], setup=setup, spares=0) as template,
         pytest.raises(ramet.TemplateError, match="3 times in a row"),
     ):
         template.clone(abs, -1)
