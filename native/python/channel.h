@@ -31,10 +31,14 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
 /* The message that is there, as receive() returns it. None in place of its descriptors: some of them had no room in the table. */
 PyObject *core_channel_take(ChannelObject *self);
 
+/* The first of those that have arrived. */
+void core_channel_take_descriptors(ChannelObject *self, int *descriptors, int count);
+
 /* The message that is there has been read; it has so many bytes. */
 void core_channel_drop(ChannelObject *self, size_t bytes);
 
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);

@@ -328,8 +328,16 @@ static size_t lacking(const ChannelObject *self)
     return self->length < end + parts ? end + parts - self->length : 0;
 }
 
+void core_channel_take_descriptors(ChannelObject *self, int *descriptors, int count)
+{
+    memcpy(descriptors, self->received, (size_t)count * sizeof *descriptors);
+    self->count -= count;
+    memmove(self->received, self->received + count, (size_t)self->count * sizeof *self->received);
+}
+
 static PyObject *descriptors_of(ChannelObject *self, int count)
 {
+    int descriptors[MOST_DESCRIPTORS];
     PyObject *taken = PyTuple_New(count);
     for (int i = 0; taken != NULL && i < count; i++) {
         PyObject *number = PyLong_FromLong(self->received[i]);
@@ -338,10 +346,8 @@ static PyObject *descriptors_of(ChannelObject *self, int count)
         else
             PyTuple_SET_ITEM(taken, i, number);
     }
-    if (taken != NULL) {
-        self->count -= count;
-        memmove(self->received, self->received + count, (size_t)self->count * sizeof *self->received);
-    }
+    if (taken != NULL && count > 0)
+        core_channel_take_descriptors(self, descriptors, count);
     return taken;
 }
 
@@ -556,6 +562,10 @@ static PyMethodDef channel_methods[] = {
      "In a child: serves calls, each between before() and after(), and returns (served, one, last) for the first that needs more:\n"
      "(ANOTHER, its message as of receive(), None), (RETURNED, a value that is not plain, last), (RAISED, an exception, last).\n"
      "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end."},
+    {"receive_clone", (PyCFunction)core_channel_receive_clone, METH_VARARGS,
+     "receive_clone($self, clone, pidfd, /)\n--\n\n"
+     "The next message, as receive() gives it; if it is of a clone, sets pid, pidfd, channel, init and pidfd_of_init of the Owner\n"
+     "and returns True. None at the end, of the task of the pidfd as well."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,

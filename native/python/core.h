@@ -53,7 +53,7 @@ typedef struct {
     .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
-    Channel_Type, OwnMemory_Type, HotPages_Type;
+    Channel_Type, OwnMemory_Type, HotPages_Type, Owner_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);

@@ -52,6 +52,7 @@ class CalledChild(Child[T_co]):
         self._reading = RLock()
         clone.holder = self
         self._hold(clone.pid, clone.pidfd)  # last: whoever ends what is held needs all of the above
+        clone.owns = False
 
     def limit_memory(self, memory: "CallMemory") -> None:
         """It has so much memory, until it has ended; the library's own."""

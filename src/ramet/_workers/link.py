@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from .._core import wait_readable, waitid
+from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
 from .._process.child import Child
@@ -18,34 +18,56 @@ from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
-from .messages import Channel, LostError, Message, receive, send
-from .template_process import DERIVE, MADE, MAKE, REFUSED, Making
+from .messages import Channel, LostError, Received, receive, send, understood
+from .template_process import DERIVE, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
 
 
-class Clone:
-    """A child that the template has made, with its pidfd and the socket of its calls.
+class Clone(Owner):
+    """A child that the template has made, with its pidfd and the socket of its calls, once it is there.
 
-    Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's.
+    Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
+    core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
+    is_doubted: what it was told may be another process, which is not its to kill.
     """
 
     holder: Child[Any] | None = None
+    pid: int
+    pidfd: int
+    channel: Channel
+    init = 0  # of the pid namespace that it is in, 0 for none
+    pidfd_of_init = -1
 
-    def __init__(
-        self, pid: int, pidfd: int, channel: Channel, namespace: PidNamespace | None
-    ) -> None:
-        self.pid = pid
-        self.pidfd = pidfd
-        self.channel = channel
-        self.namespace = namespace
+    def __init__(self, *, is_doubted: bool = False) -> None:
+        self.is_doubted = is_doubted
+        self._namespace: PidNamespace | None = None
         self._maker = os.getpid()
+
+    @property
+    def namespace(self) -> PidNamespace | None:
+        """The pid namespace that it is in alone."""
+        if self._namespace is None and self.init:
+            self._namespace = PidNamespace(self.init, self.pidfd_of_init)
+        return self._namespace
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
-        pid, self.pid = self.pid, 0
-        return pid, self.pidfd, self.channel
+        self.owns = False
+        return self.pid, self.pidfd, self.channel
+
+    def require_own_child(self) -> None:
+        """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
+        told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
+        if all(_is_child(*each) for each in told):
+            self.is_doubted = False
+            return
+        self.owns = False
+        for _, pidfd in told:
+            os.close(pidfd)
+        self.channel.close()
+        raise TemplateError("invalid answer of the template: expected children of this process")
 
     def discard(self) -> None:
         """End and reap it."""
@@ -55,13 +77,16 @@ class Clone:
         os.close(self.pidfd)
         if self.namespace is not None:
             self.namespace.end()
-        self.pid = 0
+        self.owns = False
 
-    def __del__(self) -> None:
-        """It is reaped later."""
-        if self.pid == 0 or (self.holder is not None and self.holder.pid == self.pid):
+    def drop(self) -> None:
+        """At its end, if it owns the child: it is reaped later."""
+        if self._maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
             return
-        if self._maker == os.getpid():
+        if self.is_doubted:
+            with suppress(TemplateError):
+                self.require_own_child()
+        if self.owns:
             self._kill()
             leave_to_be_reaped(self.pid, self.pidfd)
             if self.namespace is not None:
@@ -186,16 +211,14 @@ class Link:
 
     def _read(self) -> None:
         """One answer, to whom it belongs."""
-        try:
-            message = receive(self._control, None, self.process.pidfd)
-        except LostError as lost:
-            answer: Clone | OSError = _without_descriptors(lost)
-        else:
-            if message is None:
-                raise EndedError
-            if self._is_doubted:
-                _require_own_children(message)
-            answer = _answer(message)
+        clone = Clone(is_doubted=self._is_doubted)
+        pidfd = self.process.pidfd
+        received = self._control.receive_clone(clone, -1 if pidfd is None else pidfd)
+        if received is None:
+            raise EndedError
+        answer = clone if received is True else _refusal(received)
+        if isinstance(answer, Clone):
+            _take_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
         _, token = self._asked.popleft()
@@ -274,24 +297,12 @@ def _packed(making: Making) -> tuple[bytes]:
 def _without_descriptors(lost: LostError) -> OSError:
     """End and reap the clone, or the init of its namespace, which no handle can stand for."""
     if lost.kind == MADE:
-        made = [int(number) for number in lost.parts[0].split()]
+        made = list(PIDS.unpack(bytes(lost.parts[0])))
     else:
         made = [json.loads(bytes(lost.parts[0]))[2]]
     for pid in filter(None, made):  # the clone first: the init waits for that
         _kill_and_reap(pid)
     return lost
-
-
-def _require_own_children(message: Message) -> None:
-    """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
-    kind, parts, descriptors = message
-    told = parts[0].split() if kind == MADE else json.loads(bytes(parts[0]))[2:]
-    pidfds = [descriptors[0], *descriptors[2:]] if kind == MADE else descriptors
-    pids = [int(number) for number in told if int(number)]
-    if len(pids) != len(pidfds) or not all(map(_is_child, pids, pidfds)):
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise TemplateError("invalid answer of the template: expected children of this process")
 
 
 def _is_child(pid: int, pidfd: int) -> bool:
@@ -324,17 +335,27 @@ def _pid_max() -> int:
         return int(number.read())
 
 
-def _answer(message: Message) -> Clone | OSError:
-    kind, parts, descriptors = message
-    if kind == MADE:
-        pid, init = map(int, parts[0].split())
-        namespace = PidNamespace(init, descriptors[2]) if init else None
-        for made in (pid, init) if init else (pid,):
-            subreaper.note(made)
-        return Clone(pid, descriptors[0], Channel(descriptors[1]), namespace)
-    if kind == REFUSED:
+def _take_over(clone: Clone) -> None:
+    """It is this process's child, if it is to be believed."""
+    if clone.is_doubted:
+        clone.require_own_child()
+    for made in (clone.pid, clone.init) if clone.init else (clone.pid,):
+        subreaper.note(made)
+
+
+def _refusal(received: Received) -> OSError:
+    """Why there is no clone. Raises TemplateError for another message."""
+    try:
+        kind, parts, descriptors = understood(received)
+    except LostError as lost:
+        return _without_descriptors(lost)
+    if kind == REFUSED and len(parts) == 1:
         number, text, init = json.loads(bytes(parts[0]))
-        if init:
+        if not init:
+            return OSError(number, text)
+        if len(descriptors) == 1 and _is_child(init, descriptors[0]):
             PidNamespace(init, descriptors[0]).end()
-        return OSError(number, text)
+            return OSError(number, text)
+    for descriptor in descriptors:
+        os.close(descriptor)
     raise TemplateError(f"invalid answer of the template: kind {kind}")

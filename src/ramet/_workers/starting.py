@@ -120,6 +120,7 @@ class Derived:
         process: Child[Any] = new_child(Child, "a template", 0, False)
         made.holder = process
         process._hold(made.pid, made.pidfd)
+        made.owns = False
         return _begun(process, made.channel, state, ())
 
 

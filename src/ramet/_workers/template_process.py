@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
+from struct import Struct
 from typing import Any, NamedTuple, NoReturn
 
 from .. import _core
@@ -45,9 +46,12 @@ from .serving import (
     warm_up,
 )
 
-__all__ = ["FAILED", "LOADED", "MADE", "REFUSED", "main"]
+__all__ = ["FAILED", "LOADED", "MADE", "PIDS", "REFUSED", "main"]
 
 LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
+PIDS = Struct(
+    "=ii"
+)  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
 LOAD, MAKE, DERIVE = range(48, 51)  # of what it is asked for
 PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
@@ -173,9 +177,9 @@ class _Template:
         descriptors = [pidfd, theirs.fileno()]
         if init is not None:
             descriptors.append(init[1])
-        numbers = b"%d %d" % (pid, 0 if init is None else init[0])
+        pids = PIDS.pack(pid, 0 if init is None else init[0])
         try:
-            send(self._control, MADE, (numbers,), tuple(descriptors))
+            send(self._control, MADE, (pids,), tuple(descriptors))
         finally:
             for descriptor in (pidfd, *descriptors[2:]):
                 os.close(descriptor)

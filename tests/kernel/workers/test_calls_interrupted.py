@@ -18,6 +18,8 @@ ASKING = frozenset(
     for one in (
         link.Link._answered,
         link.Link._ask,
+        link.Link._read,
+        link._take_over,
         link.Link._correct,
         link.Link.ask_for_spares,
         link.Link.clone,

@@ -1,0 +1,70 @@
+/*
+ * Channel.receive_clone(): a clone's descriptors, from the socket into the object that owns them, without a line of Python
+ * between, at which a handler of a signal may raise.
+ */
+#include "channel.h"
+
+#include <unistd.h>
+
+#define MADE 34 /* the kind of the message: src/ramet/_workers/template_process.py */
+
+/* The clone, and the init of its pid namespace, 0 for none. */
+struct pids {
+    int32_t clone, init;
+};
+
+enum { PIDFD, CHANNEL, OF_CLONE, PIDFD_OF_INIT = OF_CLONE, MOST_OF_CLONE };
+
+/* Whether the message is of a clone, and all that belongs to it has arrived; its length then. */
+static size_t read_pids(const ChannelObject *self, struct pids *pids)
+{
+    struct core_message_head head;
+    uint64_t bytes;
+    const size_t place = sizeof head + sizeof bytes;
+    memcpy(&head, self->data, sizeof head);
+    if (head.kind != MADE || head.parts != 1 || head.in_memfd || self->lost || self->count < head.descriptors)
+        return 0;
+    memcpy(&bytes, self->data + sizeof head, sizeof bytes);
+    if (bytes != sizeof *pids)
+        return 0;
+    memcpy(pids, self->data + place, sizeof *pids);
+    const int descriptors = pids->init == 0 ? OF_CLONE : MOST_OF_CLONE;
+    return pids->clone > 0 && pids->init >= 0 && head.descriptors == descriptors ? place + sizeof *pids : 0;
+}
+
+static bool set(PyObject *clone, const char *name, PyObject *value)
+{
+    bool done = value != NULL && PyObject_SetAttrString(clone, name, value) == 0;
+    Py_XDECREF(value);
+    return done;
+}
+
+/* The channel first, which closes itself when the others cannot be set. */
+static bool give(PyObject *clone, struct pids pids, const int *descriptors)
+{
+    PyObject *channel = PyObject_CallFunction((PyObject *)&Channel_Type, "i", descriptors[CHANNEL]);
+    return set(clone, "channel", channel) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
+           set(clone, "pidfd_of_init", PyLong_FromLong(pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT])) &&
+           set(clone, "init", PyLong_FromLong(pids.init)) && set(clone, "pid", PyLong_FromLong(pids.clone)) &&
+           set(clone, "owns", Py_NewRef(Py_True));
+}
+
+PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
+{
+    PyObject *clone;
+    int pidfd, descriptors[MOST_OF_CLONE];
+    struct pids pids;
+    if (!PyArg_ParseTuple(args, "Oi:receive_clone", &clone, &pidfd))
+        return NULL;
+    enum core_arrival arrival = core_channel_await(self, Py_None, pidfd);
+    if (arrival == CORE_NO_MORE)
+        Py_RETURN_NONE;
+    if (arrival != CORE_ARRIVED)
+        return NULL;
+    size_t length = read_pids(self, &pids);
+    if (length == 0)
+        return core_channel_take(self);
+    core_channel_take_descriptors(self, descriptors, pids.init == 0 ? OF_CLONE : MOST_OF_CLONE);
+    core_channel_drop(self, length);
+    return give(clone, pids, descriptors) ? Py_NewRef(Py_True) : NULL;
+}
