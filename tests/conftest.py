@@ -247,14 +247,17 @@ def _true_words() -> frozenset[str]:
     )
 
 
+def _expected_skips() -> list[ExpectedSkip]:
+    lines = EXPECTED_SKIPS.read_text().splitlines()
+    return [ExpectedSkip.parse(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
 class SkipWatch:
     """Fails a run in which a test was skipped that is not in the list."""
 
-    def __init__(self, text: str) -> None:
-        lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    def __init__(self) -> None:
         true_words = _true_words()
-        skips = map(ExpectedSkip.parse, lines)
-        self._expected = [skip for skip in skips if skip.words <= true_words]
+        self._expected = [skip for skip in _expected_skips() if skip.words <= true_words]
         self._unexpected: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -285,12 +288,27 @@ class SkipWatch:
                 terminalreporter.line(line)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --of-root, keep what a plain user has to skip."""
+    if not config.getoption("--of-root"):
+        return
+    of_root = [skip.tests for skip in _expected_skips() if "user" in skip.words]
+    kept = [item for item in items if any(tests.fullmatch(item.nodeid) for tests in of_root)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --check-skips."""
+    """Add --check-skips and --of-root."""
     parser.addoption(
         "--check-skips",
         action="store_true",
         help=f"fail when a test is skipped that {EXPECTED_SKIPS.name} does not name",
+    )
+    parser.addoption(
+        "--of-root",
+        action="store_true",
+        help=f"run only the tests of which {EXPECTED_SKIPS.name} says that a plain user skips them",
     )
 
 
@@ -301,7 +319,7 @@ def pytest_configure(config: pytest.Config) -> None:
             heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, heard)
     if config.getoption("--check-skips"):
-        config.pluginmanager.register(SkipWatch(EXPECTED_SKIPS.read_text()))
+        config.pluginmanager.register(SkipWatch())
 
 
 def pytest_unconfigure() -> None:
