@@ -82,6 +82,9 @@ void core_shared_task_release(SharedTaskObject *task);
 /* Calls fn(arg) in a child and makes an exit code of what comes of it; what it raises is printed. */
 int core_invoke(PyObject *fn, PyObject *arg);
 
+/* The exception that is set, with its traceback; none is set any more. */
+PyObject *core_take_exception(void);
+
 /* The exit code for the exception that is set; it is printed, or says the code itself (SystemExit). */
 int core_code_of_failure(void);
 

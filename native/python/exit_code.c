@@ -1,6 +1,18 @@
 /* A Python function as the body of a task: its result is an exit code. */
 #include "core.h"
 
+PyObject *core_take_exception(void)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+}
+
 /* sys.exit(): None is 0, an integer is itself, anything else is printed and is 1. */
 static int code_of_system_exit(void)
 {

@@ -65,16 +65,7 @@ static PyObject *answer(enum served served, PyObject *one, bool last)
 /* The exception that is set, of a function that was called; NULL where it ends the process. */
 static PyObject *raised(void)
 {
-    PyObject *type, *error, *traceback;
-    if (PyErr_ExceptionMatches(PyExc_SystemExit))
-        return NULL;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL)
-        PyException_SetTraceback(error, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return error;
+    return PyErr_ExceptionMatches(PyExc_SystemExit) ? NULL : core_take_exception();
 }
 
 static bool act(PyObject *function)

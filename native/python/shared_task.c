@@ -81,17 +81,10 @@ static int keep_value(SharedTaskObject *self, PyObject *value)
 
 static int keep_error(SharedTaskObject *self)
 {
-    PyObject *type, *error, *traceback;
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
         return core_code_of_failure();
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL)
-        PyException_SetTraceback(error, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
     self->kind = CORE_RAISED;
-    self->outcome = error;
+    self->outcome = core_take_exception();
     return 1;
 }
 
