@@ -1,0 +1,1 @@
+"""What a child that is not trusted may see, call and use."""

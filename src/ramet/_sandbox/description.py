@@ -1,0 +1,339 @@
+"""Sandbox: the description of a confinement, which says what is wished and makes nothing."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from operator import index
+from typing import Any, Self, TypeAlias
+
+from .._limits.byte_counts import parsed_bytes
+
+__all__ = ["Network", "Path", "Sandbox"]
+
+Path: TypeAlias = str | os.PathLike[str]
+Network: TypeAlias = str | Mapping[str, Iterable[int]]
+
+NETWORKS = ("none", "loopback", "host")
+SYSCALLS = ("default", "strict")
+FORBIDDEN = ("refuse", "kill")
+REQUIRE = ("all", "best")
+DIRECTIONS = ("connect", "bind")
+LAST_PORT = 65535
+_LONGEST_HOSTNAME = 64
+
+KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """What a child may see, call and use: the option ``sandbox=``. It is a value; making it does nothing.
+
+    Files. ``read``: paths that can be read and run; ``write``: paths that can be written as well. Nothing
+    else is visible but, with ``system``, the programs and libraries of this machine and of this Python;
+    ``root``: instead of an empty root directory, "/" (all files of this machine) or a directory that holds
+    a whole system, read-only but for ``write``. ``hidden``: paths below those that are not to be seen.
+    ``overlay``: what is written below ``write`` goes to a layer beside it, see ``changes``. ``tmp``: bytes
+    of a private /tmp (and as many of /dev/shm), None for none. ``proc``: whether there is a /proc, of its
+    own processes alone.
+
+    Network. ``network``: "none", "loopback" (an interface of its own), "host" (the caller's), a path of a
+    network namespace, or ``{"connect": [443], "bind": [8080]}``: the caller's network, but TCP to and from
+    these ports alone.
+
+    System calls. ``syscalls``: "default" (all but those that programs do not need and that attack a
+    kernel), "strict" (those alone that programs usually need), or a file in the form that container engines
+    use, or None for all. ``forbidden``: whether a forbidden call fails with EPERM ("refuse") or ends the
+    process ("kill").
+
+    ``environment``: the names of variables that the child gets from the caller; ``hostname``: that of the
+    child.
+
+    Amounts. ``memory`` and ``swap`` in bytes, of all processes together; ``processes``: how many at once,
+    with threads; ``cpu_time``: seconds of processor time; ``cpus``: how many processors' time it may use,
+    0.5 is half of one; ``open_files``: of each process; ``file_size``: bytes of each file; ``output``:
+    bytes of its standard output and error together, where they are captured; ``timeout``: seconds.
+
+    ``require``: "all" refuses to start where a wish cannot be met, "best" does what can be done and says in
+    the result what is lost. ``warm``: how many network namespaces are made ahead of calls.
+
+    Raises TypeError and ValueError for a value that is none, and for wishes that contradict each other.
+    """
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    system: bool = True
+    root: Path | None = None
+    hidden: tuple[str, ...] = ()
+    overlay: bool = False
+    tmp: int | str | None = "64M"
+    proc: bool = True
+    network: Network = "none"
+    syscalls: str | os.PathLike[str] | None = "default"
+    forbidden: str = "refuse"
+    environment: Iterable[str] = KEPT_ENVIRONMENT
+    hostname: str = "sandbox"
+    memory: int | str | None = None
+    swap: int | str | None = None
+    processes: int | None = None
+    cpu_time: float | None = None
+    cpus: float | None = None
+    open_files: int | None = None
+    file_size: int | str | None = None
+    output: int | str | None = None
+    timeout: float | None = None
+    require: str = "all"
+    warm: int = 0
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            given = getattr(self, name)
+            if given is not None or name not in _MAY_BE_NONE:
+                object.__setattr__(self, name, check(name, given))
+        if self.network not in NETWORKS and isinstance(self.network, str):
+            object.__setattr__(self, "network", _namespace(self.network))
+        _refuse_contradictions(self)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with other wishes: ``sandbox.replace(memory="1G")``."""
+        unknown = changes.keys() - {field.name for field in fields(self)}
+        if unknown:
+            raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
+        return replace(self, **changes)
+
+    @classmethod
+    def strict(cls, **wishes: Any) -> Self:
+        """For a program that needs no more than to compute: no writing, few system calls, small amounts."""
+        return cls(
+            **{
+                "syscalls": "strict",
+                "memory": "512M",
+                "processes": 32,
+                "open_files": 128,
+                "file_size": "64M",
+                "output": "64M",
+                **wishes,
+            }
+        )
+
+    @classmethod
+    def build(cls, workdir: Path, **wishes: Any) -> Self:
+        """For a build: reads all of this machine, writes below ``workdir``, no network."""
+        return cls(
+            **{
+                "root": "/",
+                "write": [workdir],
+                "tmp": "2G",
+                "processes": 4096,
+                **wishes,
+            }
+        )
+
+    @classmethod
+    def agent(cls, workdir: Path, **wishes: Any) -> Self:
+        """For the tools of an agent: ``workdir`` alone to write, no network, amounts."""
+        return cls(
+            **{
+                "write": [workdir],
+                "tmp": "1G",
+                "memory": "4G",
+                "processes": 512,
+                "output": "64M",
+                "timeout": 600,
+                **wishes,
+            }
+        )
+
+    @classmethod
+    def judge(cls, memory: int | str, seconds: float, **wishes: Any) -> Self:
+        """For one solution of a task: ``memory`` bytes, ``seconds`` of processor time."""
+        return cls(
+            **{
+                "syscalls": "strict",
+                "memory": memory,
+                "swap": None,
+                "cpu_time": seconds,
+                "timeout": 2 * seconds + 1,
+                "processes": 16,
+                "open_files": 64,
+                "file_size": "64M",
+                "output": "64M",
+                **wishes,
+            }
+        )
+
+
+# ---- the checks of one field, which give it as it is kept
+
+
+def _paths(name: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str | bytes | os.PathLike):
+        raise TypeError(f"invalid {name}: expected a list of paths, got one, {given!r}")
+    return tuple(dict.fromkeys(_path(name, path) for path in _items(name, given, "paths")))
+
+
+def _items(name: str, given: Any, what: str) -> list[Any]:
+    try:
+        return list(given)
+    except TypeError:
+        raise TypeError(f"invalid {name}: expected a list of {what}, got {given!r}") from None
+
+
+def _path(name: str, given: Any) -> str:
+    if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
+        raise TypeError(f"invalid {name}: expected a path as str or os.PathLike, got {given!r}")
+    path = os.fspath(given)
+    if not path or "\0" in path:
+        raise ValueError(f"invalid {name}: expected a path, got {path!r}")
+    return os.path.abspath(path)
+
+
+def _flag(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise TypeError(f"invalid {name}: expected True or False, got {given!r}")
+    return given
+
+
+def _bytes(name: str, given: Any) -> int:
+    if given == 0 and name == "swap" and not isinstance(given, bool):
+        return 0
+    return parsed_bytes(name, given)
+
+
+def _count(name: str, given: Any) -> int:
+    lowest = 0 if name == "warm" else 1
+    if isinstance(given, bool) or not hasattr(given, "__index__"):
+        raise TypeError(f"invalid {name}: expected a whole number, got {given!r}")
+    if not lowest <= index(given) < 1 << 31:
+        raise ValueError(f"invalid {name}: expected {lowest} or more, got {given!r}")
+    return index(given)
+
+
+def _positive(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise TypeError(f"invalid {name}: expected a number above 0, got {given!r}")
+    if not (math.isfinite(given) and given > 0):
+        raise ValueError(f"invalid {name}: expected a number above 0, got {given!r}")
+    return float(given)
+
+
+def _one_of(words: tuple[str, ...]) -> Any:
+    def check(name: str, given: Any) -> str:
+        if given not in words:
+            raise ValueError(
+                f"invalid {name}: expected {' or '.join(map(repr, words))}, got {given!r}"
+            )
+        return str(given)
+
+    return check
+
+
+def _syscalls(name: str, given: Any) -> str:
+    return given if given in SYSCALLS else _path(name, given)
+
+
+def _network(name: str, given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return _Ports({str(key): _ports(name, key, ports) for key, ports in given.items()})
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(
+            f"invalid {name}: expected 'none', 'loopback', 'host', the path of a network namespace, or "
+            f"{{'connect': [ports], 'bind': [ports]}}, got {given!r}"
+        )
+    return os.fspath(given)
+
+
+def _ports(name: str, key: Any, ports: Any) -> tuple[int, ...]:
+    if key not in DIRECTIONS:
+        raise ValueError(f"invalid {name}: expected 'connect' or 'bind', got {key!r}")
+    for port in (found := _items(name, ports, "ports")):
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= LAST_PORT:
+            raise ValueError(f"invalid {name}: expected ports from 0 to {LAST_PORT}, got {port!r}")
+    return tuple(found)
+
+
+class _Ports(dict[str, tuple[int, ...]]):
+    """A mapping that can be hashed, as all of the description."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def _namespace(given: str) -> str:
+    if "/" not in given:
+        raise ValueError(
+            f"invalid network: expected 'none', 'loopback', 'host' or a path with a slash, got {given!r}"
+        )
+    return _path("network", given)
+
+
+def _environment(name: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise TypeError(f"invalid {name}: expected a list of names, got one, {given!r}")
+    for word in (names := _items(name, given, "names")):
+        if not isinstance(word, str) or not word or "=" in word or "\0" in word:
+            raise ValueError(f"invalid {name}: expected names of variables, got {word!r}")
+    return tuple(names)
+
+
+def _hostname(name: str, given: Any) -> str:
+    if not isinstance(given, str) or not 0 < len(os.fsencode(given)) <= _LONGEST_HOSTNAME:
+        raise ValueError(
+            f"invalid {name}: expected a name of 1 to {_LONGEST_HOSTNAME} bytes, got {given!r}"
+        )
+    return given
+
+
+_CHECKS = {
+    **dict.fromkeys(("read", "write", "hidden"), _paths),
+    **dict.fromkeys(("system", "overlay", "proc"), _flag),
+    **dict.fromkeys(("tmp", "memory", "swap", "file_size", "output"), _bytes),
+    **dict.fromkeys(("processes", "open_files", "warm"), _count),
+    **dict.fromkeys(("cpu_time", "cpus", "timeout"), _positive),
+    "root": _path,
+    "network": _network,
+    "syscalls": _syscalls,
+    "forbidden": _one_of(FORBIDDEN),
+    "require": _one_of(REQUIRE),
+    "environment": _environment,
+    "hostname": _hostname,
+}
+_MAY_BE_NONE = frozenset(
+    {"root", "tmp", "syscalls", "memory", "swap", "processes", "cpu_time", "cpus", "open_files"}
+    | {"file_size", "output", "timeout"}
+)
+
+
+# ---- wishes that contradict each other
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Whether the path is the directory, or below it; both are absolute."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _refuse_contradictions(sandbox: Sandbox) -> None:
+    read, write, hidden = sandbox.read, sandbox.write, sandbox.hidden
+    for path in write:
+        if path in read:
+            raise ValueError(
+                f"invalid write with read: {path!r} is in both; what can be written can be read"
+            )
+        covering = next((cover for cover in hidden if is_below(path, cover)), None)
+        if covering is not None:
+            raise ValueError(
+                f"invalid write with hidden: {path!r} is below {covering!r}, which is hidden"
+            )
+        if path in ("/", "/proc", "/dev", "/sys"):
+            raise ValueError(
+                f"invalid write: {path!r} is none that a sandbox may write; name what is below it"
+            )
+    for path in read:
+        if path in hidden:
+            raise ValueError(f"invalid read with hidden: {path!r} is in both")
+    if sandbox.overlay and not write:
+        raise ValueError("invalid overlay without write: there is nothing that is written")
+    if sandbox.swap is not None and sandbox.memory is None:
+        raise ValueError("invalid swap without memory: it is what may be used beyond that")
+    if sandbox.forbidden == "kill" and sandbox.syscalls is None:
+        raise ValueError("invalid forbidden without syscalls: no call is forbidden")
