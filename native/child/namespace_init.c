@@ -10,10 +10,13 @@
 
 #include "child.h"
 #include "close_files.h"
+#include "futex_word.h"
 
 #define POLL_IN 1
 #define NAME_BYTES 16 /* TASK_COMM_LEN, linux/sched.h: the last is 0 */
 #define LOOK_SECONDS 1 /* between two looks whether it is alone */
+
+#define FIRST_CHILD 2 /* its pid in the namespace */
 
 enum { PARENT, MAKER, WATCHED };
 
@@ -74,5 +77,41 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     take_name();
     ramet_close_all_but(watch->parent, watch->maker);
     live(watched);
+    return 0;
+}
+
+static bool one_has_ended(struct pollfd *watched, struct __kernel_timespec *patience)
+{
+    return ramet_syscall5(__NR_ppoll, watched, WATCHED, patience, NULL, 0) > 0;
+}
+
+/* Whether the child runs; not if its maker, or the parent, has ended before. */
+static bool await_child(struct ramet_init_watch *watch, struct pollfd *watched)
+{
+    while (__atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE) == 0) {
+        struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}, none = {0};
+        ramet_futex_wait(&watch->begun, 0, &pause);
+        if (__atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE) == 0 && one_has_ended(watched, &none))
+            return false;
+    }
+    return true;
+}
+
+int ramet_run_init_of_child(void *fn, void *arg, void *context)
+{
+    struct ramet_init_watch *watch = context;
+    struct pollfd watched[WATCHED] = {
+        [PARENT] = {.fd = watch->parent, .events = POLL_IN},
+        [MAKER] = {.fd = watch->maker, .events = POLL_IN},
+    };
+    (void)fn, (void)arg;
+    have_orphans_reaped();
+    take_name();
+    ramet_close_all_but(watch->parent, watch->maker);
+    if (!await_child(watch, watched))
+        return 0;
+    watched[MAKER].fd = (int)ramet_syscall2(__NR_pidfd_open, FIRST_CHILD, 0); /* negative: it has ended, and was reaped */
+    while (watched[MAKER].fd >= 0 && !one_has_ended(watched, NULL))
+        ;
     return 0;
 }

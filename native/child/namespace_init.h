@@ -8,7 +8,14 @@
 struct ramet_init_watch {
     int parent; /* with it the init ends; where there is none, with the thread that is its parent */
     int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
+    int begun;  /* a futex word, for ramet_run_init_of_child() alone */
 };
 
 /* The init; context is its watch. It is made with all signals blocked. */
 int ramet_run_namespace_init(void *fn, void *arg, void *context);
+
+/*
+ * The init of a namespace that is made for one child, the first in it after the init, which sets `begun` when it runs:
+ * the init ends with that child or with the parent, whichever ends first, and before `begun` with the maker.
+ */
+int ramet_run_init_of_child(void *fn, void *arg, void *context);

@@ -15,8 +15,8 @@
 
 #include "futex_word.h"
 #include "listing.h"
+#include "steps.h"
 
-#define EXIT_NOT_LAUNCHED 127
 #define EXIT_PARENT_DIED (128 + SIGKILL)
 #define LOOK_SECONDS 1 /* between two looks at whether the parent lives */
 
@@ -94,7 +94,7 @@ static long write_capabilities(const struct capability_sets *sets)
 }
 
 /* What is permitted is also made effective: a change of the uid has cleared the effective set. */
-static long step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct capability_sets sets;
     (void)launch;
@@ -110,7 +110,7 @@ static long step_CAPABILITIES(const uintptr_t *operand, struct ramet_launch *lau
     return write_capabilities(&sets);
 }
 
-static long step_AMBIENT(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_AMBIENT(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     long error = ramet_syscall5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -150,7 +150,7 @@ static long close_slowly(unsigned long first, unsigned long last)
     return close_listed(first, last) ? 0 : close_each(first, last);
 }
 
-static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     long error = ramet_syscall3(__NR_close_range, operand[0], operand[1], 0);
@@ -158,7 +158,7 @@ static long step_CLOSE_RANGE(const uintptr_t *operand, struct ramet_launch *laun
 }
 
 /* The clone call shares the table, which costs nothing. This makes a copy of it, of no more than is needed. */
-static long step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
 {
     uintptr_t first = operand[launch->fetches ? 1 : 0];
     long error = ramet_syscall3(__NR_close_range, first, ~0U, CLOSE_RANGE_UNSHARE);
@@ -176,22 +176,22 @@ static long save(long descriptor, const uintptr_t *slot_and_lowest, struct ramet
     return saved;
 }
 
-static long keep_above(long own, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
+long ramet_keep_above(long own, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
 {
     long saved = save(own, slot_and_lowest, launch);
     close_descriptor(own);
     return saved;
 }
 
-static long step_OPEN(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_OPEN(const uintptr_t *operand, struct ramet_launch *launch)
 {
     long opened = ramet_syscall4(__NR_openat, AT_FDCWD, operand[0], operand[1] | O_CLOEXEC, 0);
     if (opened < 0)
         return opened;
-    return keep_above(opened, &operand[2], launch);
+    return ramet_keep_above(opened, &operand[2], launch);
 }
 
-static long step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_SAVE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     return save((long)operand[0], &operand[1], launch);
 }
@@ -208,7 +208,7 @@ static long open_maker(const struct ramet_launch *launch)
 }
 
 /* A copy of the table would cost all that is open below this descriptor, to get this one: so it is fetched by itself. */
-static long step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
 {
     launch->slots[operand[1]] = (int)operand[0];
     if (!launch->fetches)
@@ -218,15 +218,15 @@ static long step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
         return maker;
     long fetched = ramet_syscall3(__NR_pidfd_getfd, maker, operand[0], 0);
     close_descriptor(maker);
-    return fetched < 0 ? fetched : keep_above(fetched, &operand[1], launch);
+    return fetched < 0 ? fetched : ramet_keep_above(fetched, &operand[1], launch);
 }
 
-static long step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     return ramet_syscall3(__NR_dup3, launch->slots[operand[0]], operand[1], 0);
 }
 
-static long step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     long file = ramet_syscall4(__NR_openat, operand[0], operand[1], O_WRONLY | O_CLOEXEC, 0);
@@ -237,7 +237,7 @@ static long step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
     return written;
 }
 
-static long step_LOOPBACK(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_LOOPBACK(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct interface_request request = {.name = "lo", .flags = IFF_UP | IFF_RUNNING};
     (void)operand, (void)launch;
@@ -249,20 +249,20 @@ static long step_LOOPBACK(const uintptr_t *operand, struct ramet_launch *launch)
     return error;
 }
 
-static long step_FOREGROUND(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_FOREGROUND(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     int group = (int)ramet_syscall1(__NR_getpgid, 0);
     return ramet_syscall3(__NR_ioctl, operand[0], TIOCSPGRP, &group);
 }
 
-static long step_SIGNAL_ACTION(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_SIGNAL_ACTION(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;
     return ramet_set_action((int)operand[0], (void *)operand[1]);
 }
 
-static long step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *launch)
 {
     launch->mask = operand[0];
     return 0;
@@ -308,7 +308,7 @@ static void await_main_thread_as_parent(struct ramet_launch *launch)
     }
 }
 
-static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *launch)
 {
     return set_parent_death_signal(launch, (long)operand[0]);
 }
@@ -317,7 +317,7 @@ static long step_PARENT_DEATH(const uintptr_t *operand, struct ramet_launch *lau
  * A parent that dies opens no gate: so a child that waits here dies with it. A parent that execs opens none either,
  * and when its main thread execs no parent-death signal comes: hence a look at its word every second.
  */
-static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     int number = (int)operand[0], signal = 0, opened;
     ramet_syscall2(__NR_prctl, PR_GET_PDEATHSIG, &signal);
@@ -340,7 +340,7 @@ static long step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
  * Each path is tried, as the shells do. The error to report is the first that is not ENOENT or ENOTDIR; EACCES only
  * where there is no other, since it may be about a directory.
  */
-static long step_EXEC(const uintptr_t *operand, struct ramet_launch *launch)
+long ramet_step_EXEC(const uintptr_t *operand, struct ramet_launch *launch)
 {
     long reported = 0, error = -ENOENT;
     ramet_set_signal_mask(launch->mask);
@@ -354,7 +354,7 @@ static long step_EXEC(const uintptr_t *operand, struct ramet_launch *launch)
 
 static long (*const functions[RAMET_OPERATIONS])(const uintptr_t *operand, struct ramet_launch *launch) = {
 #define RAMET_CALL(name, call) [RAMET_##name] = NULL,
-#define RAMET_STEP(name) [RAMET_##name] = step_##name,
+#define RAMET_STEP(name) [RAMET_##name] = ramet_step_##name,
 #include "steps.def"
 #undef RAMET_CALL
 #undef RAMET_STEP
@@ -368,10 +368,11 @@ static long do_step(const struct ramet_step *step, struct ramet_launch *launch)
     return ramet_syscall5(numbers[step->operation], operand[0], operand[1], operand[2], operand[3], operand[4]);
 }
 
-bool ramet_do_steps(struct ramet_launch *launch)
+bool ramet_do_steps_from(size_t first, struct ramet_launch *launch)
 {
     const struct ramet_plan *plan = launch->plan;
-    for (size_t i = 0; i < plan->count; i++) {
+    for (size_t i = first; i < plan->count; i++) {
+        launch->at = i;
         long result = do_step(&plan->steps[i], launch);
         if (result < 0) {
             launch->error = (int)-result;
@@ -380,6 +381,11 @@ bool ramet_do_steps(struct ramet_launch *launch)
         }
     }
     return true;
+}
+
+bool ramet_do_steps(struct ramet_launch *launch)
+{
+    return ramet_do_steps_from(0, launch);
 }
 
 int ramet_run_plan(void *context_of_launch, void *unused, void *context)
@@ -392,5 +398,5 @@ int ramet_run_plan(void *context_of_launch, void *unused, void *context)
         ramet_clear_handlers();
     await_main_thread_as_parent(launch);
     ramet_do_steps(launch);
-    return EXIT_NOT_LAUNCHED;
+    return RAMET_NOT_LAUNCHED;
 }

@@ -21,6 +21,7 @@ struct ramet_step {
     uintptr_t operands[RAMET_MOST_OPERANDS]; /* numbers, or addresses within the plan's own block */
 };
 
+#define RAMET_NOT_LAUNCHED 127 /* the exit code of a child in which a step has failed */
 #define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities that is left as it is */
 
 struct ramet_plan {
@@ -30,6 +31,7 @@ struct ramet_plan {
     int gates;             /* where the child waits for its parent */
     bool minds_parent;     /* a step needs to know whether the thread that made the child lives */
     bool fetches;          /* it has a FETCH, and begins with an OWN_FILES */
+    bool enters;           /* it has a PID_NAMESPACE */
     bool changes_identity; /* a step gives the child another user's rights, in the parent's memory */
     const struct ramet_step *steps;
 };
@@ -38,6 +40,21 @@ struct ramet_plan {
 #define RAMET_NOT_MADE (-2)
 #define RAMET_MADE (-1)
 #define RAMET_GONE 0 /* it has left the memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
+
+struct ramet_init_watch;
+
+/* What PID_NAMESPACE needs, and the two tasks that it makes: children of the parent, as the task that carries it out is. */
+struct ramet_inside {
+    struct ramet_init_watch *watch; /* of the init of the namespace */
+    int *alive;                     /* CHILD_CLEARTID of the init: not 0 while it uses this and its stack */
+    uintptr_t init_stack;
+    size_t init_stack_size;
+    uintptr_t stack; /* of the child */
+    size_t stack_size;
+    bool legacy; /* there is no clone3 */
+    int init;    /* their pids, 0 while they are not made */
+    int child;
+};
 
 /* One launch of a plan: what the child reads, and what it writes for the parent. */
 struct ramet_launch {
@@ -52,12 +69,15 @@ struct ramet_launch {
     int opened;              /* a futex word: the number of the last gate that is open */
     int arrived;             /* a futex word: how far the child is */
     int waits_at;            /* the gate at which it waits, 0 for none */
+    size_t at;               /* the step that is carried out */
+    struct ramet_inside inside;
     int failed_step;         /* its index, -1 while none has failed */
     int error;               /* its errno */
 };
 
 /* Carries out the steps one by one. False when one has failed: `failed_step` and `error` then say which, and why. */
 bool ramet_do_steps(struct ramet_launch *launch);
+bool ramet_do_steps_from(size_t first, struct ramet_launch *launch);
 
 /* In a new task: the steps, the last of which is EXEC. */
 int ramet_run_plan(void *launch, void *unused, void *context);

@@ -7,6 +7,8 @@
 struct ramet_report {
     long pid;        /* or -errno: no child was made */
     int pidfd;       /* -1 when none was asked for, or where the kernel has none */
+    long init;       /* of the pid namespace that its plan has made: a child of this process; 0 for none */
+    int init_pidfd;
     int failed_step; /* -1: the program runs, or the child is on its way to it */
     int error;
 };

@@ -7,7 +7,11 @@
 
 #include "clone_stopped.h"
 #include "dumpable.h"
+#include "kernel_features.h"
 #include "lent_memory.h"
+#include "pid_namespace.h"
+
+#define STACK_OF_MAKER 16384 /* of a task that waits for the child which has the rest */
 
 /*
  * Returns when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in shared
@@ -47,6 +51,42 @@ static void discard(long pid, int pidfd)
         ramet_syscall1(__NR_close, pidfd);
 }
 
+/* The child's stack begins below all that its maker, which waits for it, can reach of the same. */
+static bool prepare_inside(struct ramet_inside *inside, const struct ramet_stack *stack)
+{
+    const struct ramet_init_place place = ramet_take_init_place();
+    *inside = (struct ramet_inside){place.watch, place.alive, place.stack, place.stack_size, .legacy = !ramet_has_clone3()};
+    inside->stack = stack->base;
+    inside->stack_size = stack->size - STACK_OF_MAKER;
+    return place.alive != NULL;
+}
+
+/* It cannot be another process: it is this process's child, which nobody else reaps, or the kernel has at once. */
+static int open_child(long pid)
+{
+    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, pid, 0);
+    if (pidfd < 0 || waitid(P_PIDFD, (id_t)pidfd, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+        return pidfd;
+    ramet_syscall1(__NR_close, pidfd);
+    return -1;
+}
+
+/* In place of the task that has carried out the first steps, which has ended, the two that it has made. */
+static void report_inside(const struct ramet_inside *inside, struct ramet_report *report)
+{
+    if (inside->child > 0) {
+        discard(report->pid, report->pidfd);
+        report->pid = inside->child;
+        report->pidfd = open_child(inside->child);
+    }
+    report->init = inside->init;
+    report->init_pidfd = inside->init > 0 ? open_child(inside->init) : -1;
+    if (inside->init == 0) {
+        const struct ramet_init_place place = {.alive = inside->alive};
+        ramet_give_init_place_back(&place);
+    }
+}
+
 /* All signals are blocked. */
 static void launch_on(struct ramet_stack *stack, const struct ramet_request *request, struct ramet_launch *wanted,
                      struct ramet_report *report)
@@ -68,6 +108,12 @@ static void launch_on(struct ramet_stack *stack, const struct ramet_request *req
         report->pid = launch_suspended(request, wanted, stack);
     }
     ramet_read_report(launch, report);
+    if (pidfd != NULL)
+        report->pidfd = *pidfd;
+    if (launch->plan->enters)
+        report_inside(&launch->inside, report);
+    if (pidfd != NULL)
+        *pidfd = report->pidfd;
 }
 
 void ramet_launch_suspending(const struct ramet_request *asked, struct ramet_plan *plan, struct ramet_report *report)
@@ -75,15 +121,17 @@ void ramet_launch_suspending(const struct ramet_request *asked, struct ramet_pla
     struct ramet_request request = *asked;
     struct ramet_launch wanted = {.plan = ramet_plan_hold(plan), .fetches = may_fetch(plan)};
     struct ramet_stack *stack = ramet_launch_stack(plan->slots);
-    *report = (struct ramet_report){.pid = -ENOMEM, .pidfd = -1};
+    *report = (struct ramet_report){.pid = -ENOMEM, .pidfd = -1, .init_pidfd = -1};
     if (request.args.flags & CLONE_PIDFD && request.args.pidfd == 0)
         request.args.pidfd = (uintptr_t)&report->pidfd;
-    if (stack != NULL) {
+    const bool has_room = stack != NULL && (!plan->enters || prepare_inside(&wanted.inside, stack));
+    if (has_room) {
         wanted.mask = ramet_block_signals();
         launch_on(stack, &request, &wanted, report);
         ramet_set_signal_mask(wanted.mask);
-        ramet_launch_stack_release(stack);
     }
+    if (stack != NULL)
+        ramet_launch_stack_release(stack);
     /* A caller that gave a word for it reads it there while this thread is suspended. */
     if (request.args.flags & CLONE_PIDFD)
         report->pidfd = *(int *)(uintptr_t)request.args.pidfd;

@@ -22,31 +22,44 @@ struct block {
     char stacks[STACKS][STACK_BYTES] __attribute__((aligned(16)));
 };
 
-struct place {
-    int *alive; /* NULL: there is no memory */
-    struct ramet_init_watch *watch;
-    char *stack;
-};
+static struct block *first; /* blocks are added in front, and stay */
 
-static struct block *first;
-
-static struct place free_place_in(struct block *block)
+static struct ramet_init_place free_place_in(struct block *block)
 {
-    for (int i = 0; i < STACKS; i++)
-        if (__atomic_load_n(&block->alive[i], __ATOMIC_ACQUIRE) == 0)
-            return (struct place){&block->alive[i], &block->watches[i], block->stacks[i]};
-    return (struct place){0};
+    for (int i = 0; i < STACKS; i++) {
+        int free = 0;
+        if (__atomic_compare_exchange_n(&block->alive[i], &free, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return (struct ramet_init_place){&block->alive[i], &block->watches[i], (uintptr_t)block->stacks[i], STACK_BYTES};
+    }
+    return (struct ramet_init_place){0};
 }
 
-static struct place free_place(void)
+static struct block *add_block(void)
 {
-    struct place place = {0};
-    for (struct block **block = &first; place.alive == NULL; block = &(*block)->next) {
-        if (*block == NULL && (*block = ramet_wiped_on_fork(sizeof **block)) == NULL)
-            break;
-        place = free_place_in(*block);
-    }
-    return place;
+    struct block *block = ramet_wiped_on_fork(sizeof *block);
+    if (block == NULL)
+        return NULL;
+    block->next = __atomic_load_n(&first, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(&first, &block->next, block, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        ;
+    return block;
+}
+
+struct ramet_init_place ramet_take_init_place(void)
+{
+    struct ramet_init_place place = {0};
+    for (struct block *block = __atomic_load_n(&first, __ATOMIC_ACQUIRE); place.alive == NULL && block != NULL;
+         block = block->next)
+        place = free_place_in(block);
+    if (place.alive != NULL)
+        return place;
+    struct block *added = add_block();
+    return added == NULL ? place : free_place_in(added);
+}
+
+void ramet_give_init_place_back(const struct ramet_init_place *place)
+{
+    __atomic_store_n(place->alive, 0, __ATOMIC_RELEASE);
 }
 
 static int open_process(long pid)
@@ -77,33 +90,32 @@ static int open_parent(void)
 }
 
 /* With all signals blocked, as the init keeps them. */
-static long make_init(struct place place, int *pidfd)
+static long make_init(const struct ramet_init_place *place, int *pidfd)
 {
     const uint64_t flags = CLONE_VM | CLONE_NEWPID | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_CLEARTID;
-    const struct ramet_entry entry = {ramet_run_namespace_init, place.watch, NULL, NULL, __NR_exit_group};
+    const struct ramet_entry entry = {ramet_run_namespace_init, place->watch, NULL, NULL, __NR_exit_group};
     struct ramet_request request = {.args.flags = flags, .size = sizeof request.args, .legacy = !ramet_has_clone3()};
-    request.args.stack = (uintptr_t)place.stack;
-    request.args.stack_size = STACK_BYTES;
-    request.args.child_tid = (uintptr_t)place.alive;
+    request.args.stack = place->stack;
+    request.args.stack_size = place->stack_size;
+    request.args.child_tid = (uintptr_t)place->alive;
     request.args.pidfd = (uintptr_t)pidfd;
-    *place.alive = 1;
     const ramet_sigset mask = ramet_block_signals();
     long pid = ramet_make_task(&request, &entry);
     ramet_set_signal_mask(mask);
     if (pid < 0)
-        *place.alive = 0;
+        ramet_give_init_place_back(place);
     return pid;
 }
 
 /* The init has copies of the two descriptors. */
 long ramet_new_pid_namespace(int *pidfd)
 {
-    struct place place = free_place();
+    const struct ramet_init_place place = ramet_take_init_place();
     if (place.alive == NULL)
         return -ENOMEM;
-    const struct ramet_init_watch watch = {open_parent(), open_process(ramet_syscall0(__NR_getpid))};
+    const struct ramet_init_watch watch = {.parent = open_parent(), .maker = open_process(ramet_syscall0(__NR_getpid))};
     *place.watch = watch;
-    long pid = make_init(place, pidfd);
+    long pid = make_init(&place, pidfd);
     close_if_open(watch.parent);
     close_if_open(watch.maker);
     return pid;

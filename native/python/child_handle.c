@@ -61,6 +61,12 @@ void core_handle_hold(HandleObject *self, long pid, int pidfd)
     hold(self, pid, pidfd < 0 ? opened(pid) : pidfd);
 }
 
+void core_handle_hold_init(HandleObject *self, long pid, int pidfd)
+{
+    self->init = (int)pid;
+    self->init_pidfd = pidfd;
+}
+
 /*
  * The pidfd, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
  * two threads it does not: something else may have it here, another child's pidfd even.
@@ -472,6 +478,14 @@ static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
     return pidfd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(pidfd);
 }
 
+static PyObject *handle_take_init(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    int init = self->init;
+    self->init = 0;
+    return init == 0 ? Py_NewRef(Py_None) : Py_BuildValue("ii", init, self->init_pidfd);
+}
+
 static PyObject *handle_pidfd(HandleObject *self, void *unused)
 {
     (void)unused;
@@ -609,6 +623,9 @@ static PyMethodDef handle_methods[] = {
      "Source: fcntl(2) F_DUPFD_CLOEXEC."},
     {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,
      "_take_pidfd($self, /)\n--\n\nThe pidfd or None, the caller's from now on."},
+    {"_take_init", (PyCFunction)handle_take_init, METH_NOARGS,
+     "_take_init($self, /)\n--\n\n"
+     "Pid and pidfd of the init of the pid namespace that was made for it, the caller's from now on; None for none."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,6 +10,8 @@ typedef struct {
     int pidfd;    /* -1: it has none, or no longer */
     int thread;   /* the one in whose table of descriptors that is... */
     bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */
+    int init;     /* of the pid namespace that was made for it, a child of this process, too; 0: none */
+    int init_pidfd;
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
     bool plain;   /* there is no more to know of its end than waitid() tells */
@@ -37,6 +39,9 @@ PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t cou
  * kernel gave none: then one is opened, if it can be.
  */
 void core_handle_hold(HandleObject *self, long pid, int pidfd);
+
+/* The init of its namespace is the handle's as well, until it is taken. */
+void core_handle_hold_init(HandleObject *self, long pid, int pidfd);
 
 /*
  * The same for a child in shared memory, from whose maker the task is; suspended: whether that was suspended by it.

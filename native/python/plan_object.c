@@ -159,11 +159,16 @@ static bool changes_identity(enum ramet_operation operation)
            operation == RAMET_CAPABILITIES;
 }
 
+static bool has_slot(enum ramet_operation operation)
+{
+    return operation == RAMET_SAVE || operation == RAMET_OPEN || operation == RAMET_FETCH || operation == RAMET_OPEN_TREE;
+}
+
 static bool lay_plan(struct layout *layout, PyObject *steps)
 {
     size_t count = (size_t)PyTuple_GET_SIZE(steps), slots = 0;
     int gates = 0;
-    bool minds_parent = false, fetches = false, changes = false;
+    bool minds_parent = false, fetches = false, enters = false, changes = false;
     layout->used = 0;
     struct ramet_plan *plan = (struct ramet_plan *)lay(layout, NULL, sizeof *plan, _Alignof(struct ramet_plan));
     struct ramet_step *array =
@@ -172,10 +177,11 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
         struct ramet_step step;
         if (!lay_step(layout, PyTuple_GET_ITEM(steps, (Py_ssize_t)i), &step))
             return false;
-        slots += step.operation == RAMET_SAVE || step.operation == RAMET_OPEN || step.operation == RAMET_FETCH;
+        slots += has_slot(step.operation);
         gates += step.operation == RAMET_GATE;
         minds_parent |= step.operation == RAMET_GATE || step.operation == RAMET_PARENT_DEATH;
         fetches |= step.operation == RAMET_FETCH;
+        enters |= step.operation == RAMET_PID_NAMESPACE;
         changes |= changes_identity(step.operation);
         if (layout->base != NULL)
             array[i] = step;
@@ -187,6 +193,7 @@ static bool lay_plan(struct layout *layout, PyObject *steps)
                                     .gates = gates,
                                     .minds_parent = minds_parent,
                                     .fetches = fetches,
+                                    .enters = enters,
                                     .changes_identity = changes,
                                     .steps = array};
     return true;

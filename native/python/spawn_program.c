@@ -21,5 +21,7 @@ PyObject *core_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (report.pid < 0)
         return core_raise_errno(report.pid);
     core_handle_hold((HandleObject *)args[0], report.pid, report.pidfd);
+    if (report.init > 0)
+        core_handle_hold_init((HandleObject *)args[0], report.init, report.init_pidfd);
     return core_failure(&report);
 }

@@ -61,6 +61,7 @@ if sys.platform == "linux":
         from . import observe as observe
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
+        from ._sandbox.description import Sandbox
         from ._workers.executor import Executor
         from ._workers.template import Template
         from .observe.relation import Relation, relation
@@ -73,7 +74,7 @@ __all__ = [
     "CloneFlag", "Command", "CompletedProcess", "DeadlineExceeded", "Executor", "ExitStatus",
     "FunctionOptions",
     "Interrupted", "KeptGroupsWarning", "Losses", "Options", "Popen", "PreexecWarning", "Relation",
-    "RemoteError", "ResultError", "SpawnError", "SubprocessError", "Subreaper", "Template",
+    "RemoteError", "ResultError", "Sandbox", "SpawnError", "SubprocessError", "Subreaper", "Template",
     "TemplateError", "TemplateRestarted", "TimeoutExpired",
     "UnknownNameError", "call", "check_call", "check_output", "clone", "explain", "fork",
     "getoutput", "getstatusoutput", "in_namespace", "is_subreaper", "law", "list2cmdline",
@@ -88,6 +89,7 @@ __version__ = "0.1.0"
 _AT_FIRST_USE = {
     "Relation": ".observe",
     "Executor": "._workers.executor",
+    "Sandbox": "._sandbox.description",
     "Template": "._workers.template",
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",

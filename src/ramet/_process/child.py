@@ -25,6 +25,7 @@ from .blocking import BLOCKING, Waits, run_blocking
 from .memory_sharers import remove_sharer
 from .result_channel import NOTHING, RAISED, ResultChannel
 from .tree.end import End, Root
+from .tree.pid_namespace import PidNamespace
 from .tree.subreaper import Subreaper
 from .unreaped import Unreaped, reap_ended, unreaped
 
@@ -59,6 +60,7 @@ class Child(_core.Handle, Generic[T_co]):
     _resumed = False
     _deadline_thread: _core.DeadlineThread | None = None
     _held: "Descriptors | None" = None
+    _namespace: PidNamespace | None = None
 
     @property
     def _is_thread(self) -> bool:
@@ -318,6 +320,12 @@ class Child(_core.Handle, Generic[T_co]):
         root = Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
         return End(root, orphans)
 
+    def own_namespace(self) -> PidNamespace | None:
+        """The pid namespace that was made for it and ends with it; the library's own."""
+        if self._namespace is None and (init := self._take_init()) is not None:
+            self._namespace = PidNamespace(*init)
+        return self._namespace
+
     def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
         """Let the thread kill it after so many seconds; the library's own."""
         deadline_thread.watch(self, timeout)
@@ -427,6 +435,8 @@ class Child(_core.Handle, Generic[T_co]):
             self._tell_forgotten()
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
+            if (namespace := self.own_namespace()) is not None:
+                namespace.leave_to_end()
         unreaped.append(
             Unreaped(
                 *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),
@@ -499,6 +509,9 @@ class Child(_core.Handle, Generic[T_co]):
             status = status.because("out of memory")
         kept = self._keep_status(status)
         self._let_go()
+        namespace = self.own_namespace()
+        if namespace is not None:
+            namespace.end()
         self._close_held()
         if unreaped:
             reap_ended()

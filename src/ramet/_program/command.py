@@ -23,6 +23,7 @@ from .._kernel.clone_bits import (
 )
 from .._kernel.descriptors import Descriptors
 from .._process.blocking import BLOCKING, Waits, run_blocking
+from .._process import launching
 from .._process.child import Child, make_child
 from .._process.request import cached_request, needs_address
 from .._process.tree.own_cgroup import InitialCgroup
@@ -43,7 +44,6 @@ from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
-from . import launching
 
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
@@ -93,6 +93,8 @@ class Command:
             validated = self._work_out(options)
         if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
+        if self._made.confinement is not None and "env" not in validated:
+            validated = {**validated, "env": self._made.confinement.environment()}
         argv_of_exec = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
         paths = _paths(self._argv, validated, options.get("env"))
         self._exec = ("EXEC", paths, argv_of_exec, validated.get("env"))
@@ -166,6 +168,8 @@ class Command:
     def launch(self, child: Child[None]) -> None:
         """Make the child of that handle; the library's own."""
         made = self._made
+        if made.confinement is not None:
+            made.confinement.make_current()
         if made.is_guided():
             run_blocking(cast(Launch, begin(self, child, None)).arrive, child, BLOCKING)
             return
@@ -218,6 +222,9 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
     patience: in seconds; None: the rest is returned in any case.
     """
     made = command._made
+    if made.confinement is not None:  # its child is made by another, for which the caller waits
+        command.launch(child)
+        return None
     if made.is_guided():
         patience = None
     elif made.manner.has_own_score and not _PARENT_DEATH.isdisjoint(made.validated):
@@ -304,8 +311,14 @@ class _Made:
     """What a command asks of the kernel, prepared."""
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
-        self.validated = validated
         self.flags = flags = _checked_flags(validated)
+        self.confinement = None
+        if "sandbox" in validated:
+            from .._sandbox.confinement import confinement_of  # takes long to import, and few need it
+
+            self.confinement = confinement_of(validated["sandbox"])
+            validated = {**self.confinement.implied(), **validated}
+        self.validated = validated
         self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)
         moves = Moves(validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER)
@@ -339,6 +352,7 @@ class _Made:
             maps,
             maps_by_parent,
             self.last_gate,
+            self.confinement,
         )
         gated = self.last_gate or maps_by_parent
         entered = pid_namespace != _NO_DESCRIPTOR
@@ -351,7 +365,9 @@ class _Made:
         )
         self.has_gates_or_enters = gated or entered
         # The end of any other child needs more than one waitid() by the core.
-        self.is_plain = self.cgroup is None and not flags & _ENDS_OTHERWISE
+        self.is_plain = (
+            self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
+        )
         self.steps = steps_of(self.setup)
 
     def is_guided(self) -> bool:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from .._limits.byte_counts import parsed_bytes
 
@@ -84,6 +84,8 @@ class Sandbox:
     timeout: float | None = None
     require: str = "all"
     warm: int = 0
+
+    is_sandbox: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():

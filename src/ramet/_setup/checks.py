@@ -9,7 +9,7 @@ import subprocess
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import index
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 from .._kernel import names, user_ids
 from .._kernel.names import LARGEST_ID, LARGEST_INT, HasFileno, bits, find, nearest, signal_number
@@ -127,6 +127,19 @@ signal = Kind("signal", _SIGNAL, Signal, lambda _, value: signal_number(value))
 user = Kind("user", _ID, str | int, lambda _, value: id_of("user", value))
 group = Kind("group", _ID, str | int, lambda _, value: id_of("group", value))
 descriptor = Kind("descriptor", _DESCRIPTOR, Descriptor, descriptor_of)
+
+
+class Description(Protocol):
+    """A ramet.Sandbox: the room that has it is above this one."""
+
+    is_sandbox: ClassVar[bool]
+
+
+@_kind("a ramet.Sandbox", Description)
+def sandbox(name: str, given: Any) -> Any:
+    if not getattr(type(given), "is_sandbox", False):
+        raise invalid(name, "a ramet.Sandbox", given, TypeError)
+    return given
 
 
 @_kind(f"{_LIST} descriptors", Iterable[int])

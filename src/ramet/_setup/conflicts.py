@@ -4,8 +4,29 @@ from .rows import OPTIONS
 from .validate import ValidatedOptions
 
 
+# What a sandbox decides itself, or what its child cannot do any more.
+_DECIDED_BY_SANDBOX = frozenset(
+    {"root", "user", "init_groups", "group", "extra_groups", "bounding_caps", "permitted_caps"}
+    | {"inheritable_caps", "ambient_caps", "securebits", "flags", "uid_map", "gid_map", "hostname"}
+    | {"loopback", "namespaces", "set_tid", "cgroup", "personality"}
+)
+_NOT_YET = frozenset({"start_new_session", "process_group", "controlling_terminal", "foreground", "start"})
+
+
+def _refuse_beside_sandbox(validated: ValidatedOptions) -> None:
+    for name, value in validated.items():
+        if name in _DECIDED_BY_SANDBOX:
+            raise ValueError(f"invalid {name} with sandbox: the sandbox decides it; leave one of them out")
+        if name in _NOT_YET and value is not OPTIONS[name].nothing:
+            raise ValueError(
+                f"invalid {name} with sandbox: the child has a session of its own and begins at once; leave it out"
+            )
+
+
 def refuse_conflicts(validated: ValidatedOptions, flags: int, *, of_function: bool = False) -> None:
     """ValueError for options that the flags exclude, or whose flag is missing."""
+    if "sandbox" in validated:
+        _refuse_beside_sandbox(validated)
     for name, value in validated.items():
         row = OPTIONS[name]
         if value is row.nothing or value in ((), {}):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from .checks import Descriptor, Environment, IdMap, Limit, Signal, Text
+from .checks import Description, Descriptor, Environment, IdMap, Limit, Signal, Text
 from .rows import FUNCTION_OPTIONS, OPTIONS, Option
 
 
@@ -72,6 +72,7 @@ class Options(FunctionOptions, total=False):
     gid_map: IdMap | None
     set_tid: Sequence[int] | None
     start: bool
+    sandbox: Description | None
 
 
 def in_words(lead: str | None, rows: Mapping[str, Option]) -> str:

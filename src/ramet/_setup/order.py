@@ -26,23 +26,27 @@ SESSION = Section(4, "session, process group, terminal, foreground",
 JOIN = Section(5, "namespaces joined",
     "by descriptors of the caller's too; user first, since it gives the rights for the others, mnt last, "
     "since it takes away the caller's files")
-DESCRIPTORS = Section(6, "descriptors under their numbers, the others closed",
+SANDBOX = Section(6, "of a `sandbox`: the caller's namespaces are left, and a child goes on in a new pid namespace: its `/proc`, "
+    "session, cgroups, ids", "the namespaces are descriptors of the caller's")
+DESCRIPTORS = Section(7, "descriptors under their numbers, the others closed",
     "nothing later needs one")
-NAMESPACES = Section(7, "host name, loopback", "in the namespaces that are now the child's")
-LIMITS = Section(8, "limits and priorities",
-    "raising one needs the caller's rights; a low `NOFILE` would forbid 6")
-PLACE = Section(9, "umask, root, cwd",
+NAMESPACES = Section(8, "host name, loopback", "in the namespaces that are now the child's")
+LIMITS = Section(9, "limits and priorities",
+    "raising one needs the caller's rights; a low `NOFILE` would forbid 7")
+PLACE = Section(10, "umask, root, cwd",
     "with the caller's rights, as subprocess does; cwd within the new root")
-IDENTITY = Section(10, "bounding set, secure bits; groups, gid, uid; the other capabilities; no_new_privs",
+IDENTITY = Section(11, "bounding set, secure bits; groups, gid, uid; the other capabilities; no_new_privs",
     "what only a privileged task can take away or keep comes first; from here on no step needs a right")
-PARENT_DEATH = Section(11, "parent-death signal", "a change of identity clears it")
-SIGNALS = Section(12, "signal dispositions and mask",
+PARENT_DEATH = Section(12, "parent-death signal", "a change of identity clears it")
+SIGNALS = Section(13, "signal dispositions and mask",
     "the mask is set where the child waits for its start, or by the last call before the program")
-LAST_GATE = Section(13, "the gate of `start=False`, with that mask; execve", "")
+RULES = Section(14, "Landlock's rules and the filter of system calls of a `sandbox`",
+    "they would forbid what comes before")
+LAST_GATE = Section(15, "the gate of `start=False`, with that mask; execve", "")
 # fmt: on
 ORDER = (
-    *(OWN_FILES, ID_MAPS, ACCOUNTING, SESSION, JOIN, DESCRIPTORS, NAMESPACES, LIMITS),
-    *(PLACE, IDENTITY, PARENT_DEATH, SIGNALS, LAST_GATE),
+    *(OWN_FILES, ID_MAPS, ACCOUNTING, SESSION, JOIN, SANDBOX, DESCRIPTORS, NAMESPACES, LIMITS),
+    *(PLACE, IDENTITY, PARENT_DEATH, SIGNALS, RULES, LAST_GATE),
 )
 
 Operation: TypeAlias = tuple[object, ...]

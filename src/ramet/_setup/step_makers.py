@@ -4,7 +4,7 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .._kernel.clone_bits import FILES, SIGHAND
 from .._kernel.names import AT_FDCWD, CAPABILITIES, PR_CAPBSET_DROP, PR_SET_KEEPCAPS, SCHEDULERS
@@ -26,6 +26,21 @@ _CAPABILITY_SETS = frozenset({"permitted_caps", "inheritable_caps", "ambient_cap
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
+class Confining(Protocol):
+    """What the steps of a sandbox are made by."""
+
+    descriptors: Sequence[int]
+
+    def enter(self, steps: Steps) -> None:
+        """Leave the caller's namespaces."""
+
+    def inside(self, steps: Steps) -> None:
+        """What is done there before anything else."""
+
+    def finish(self, steps: Steps) -> None:
+        """The last steps before the program."""
+
+
 class Setup(NamedTuple):
     """All that the steps are made from: the options, and what the launch has found for them."""
 
@@ -38,6 +53,7 @@ class Setup(NamedTuple):
     maps: Sequence[tuple[str, bytes]] = ()  # files of /proc/self that the child writes itself
     maps_by_parent: bool = False
     last_gate: bool = False  # whether the child waits once more before its program
+    confining: Confining | None = None
 
 
 def _step(
@@ -67,6 +83,8 @@ def _first_not_needed(s: Setup, above: int) -> int:
     ]
     if s.cgroup is not None:
         used.append(s.cgroup[0])
+    if s.confining is not None:
+        used += s.confining.descriptors
     return max(above, *(number + 1 for number in used)) if used else above
 
 
@@ -99,6 +117,19 @@ def oom_score_adj(_: Setup, steps: Steps, score: int) -> None:
 def join(s: Setup, steps: Steps, _: object) -> None:
     for label, descriptor, which in s.joined:
         steps.add(label, "SETNS", descriptor, which)
+
+
+@_step(order.SANDBOX)
+def enter_sandbox(s: Setup, steps: Steps, _: object) -> None:
+    if s.confining is not None:
+        s.confining.enter(steps)
+        s.confining.inside(steps)
+
+
+@_step(order.RULES)
+def sandbox_rules(s: Setup, steps: Steps, _: object) -> None:
+    if s.confining is not None:
+        s.confining.finish(steps)
 
 
 @_step(order.DESCRIPTORS)

@@ -14,7 +14,7 @@ from .._kernel.timeouts import pauses
 from .._process import awaiting
 from .._process.child import Child
 from .._program.command import Command, begin
-from .._program.launching import LAUNCHED, Report, Underway
+from .._process.launching import LAUNCHED, Report, Underway
 from .._setup.checks import Text
 from .._setup.options import Options
 from .._setup.rows import OPTIONS

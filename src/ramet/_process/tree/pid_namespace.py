@@ -86,6 +86,10 @@ class PidNamespace:
     def leave(self) -> None:
         """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
         self.kill()
+        self.leave_to_end()
+
+    def leave_to_end(self) -> None:
+        """Have the init reaped when it has ended by itself."""
         descriptor, self._pidfd = self._pidfd, -1
         if descriptor >= 0:
             leave_to_be_reaped(self.pid, descriptor)

@@ -4,8 +4,8 @@ from typing import NamedTuple, TypeAlias
 
 from .. import _core
 from .._core import Plan
-from .._process.request import Kind, cached_request
-from .._process.tree import subreaper
+from .request import Kind, cached_request
+from .tree import subreaper
 
 Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
 Underway: TypeAlias = _core.Underway  # a child on its way to its program

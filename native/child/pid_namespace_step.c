@@ -1,0 +1,83 @@
+/*
+ * The steps go on in a new pid namespace, which no task ever enters: only its children are made there. So the task that
+ * has carried out the steps before makes two, both children of its own parent: the init of the namespace, which does
+ * nothing but live, and the child that carries out the other steps; then it ends. The program is not the init: that
+ * would ignore the signals that it sends to itself, and would have to reap orphans.
+ */
+#include <linux/fcntl.h>
+#include <linux/sched.h>
+
+#include "futex_word.h"
+#include "namespace_init.h"
+#include "steps.h"
+
+static long open_process(long pid)
+{
+    return ramet_syscall2(__NR_pidfd_open, pid, 0);
+}
+
+static struct ramet_request request_of(const struct ramet_inside *inside, uint64_t flags, uintptr_t stack, size_t size)
+{
+    struct ramet_request request = {.size = sizeof request.args, .legacy = inside->legacy};
+    request.args.flags = flags | CLONE_VM | CLONE_PARENT;
+    request.args.stack = stack;
+    request.args.stack_size = size;
+    return request;
+}
+
+/* Returns its pid or -errno; the pidfd is in the table of this task. */
+static long make_init(struct ramet_inside *inside, int *pidfd)
+{
+    struct ramet_request request = request_of(inside, CLONE_NEWPID | CLONE_PIDFD | CLONE_CHILD_CLEARTID,
+                                              inside->init_stack, inside->init_stack_size);
+    const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
+    request.args.pidfd = (uintptr_t)pidfd;
+    request.args.child_tid = (uintptr_t)inside->alive;
+    *inside->watch = (struct ramet_init_watch){
+        .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
+        .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
+    };
+    if (inside->watch->parent < 0)
+        return inside->watch->parent;
+    return ramet_make_task(&request, &entry);
+}
+
+static int go_on(void *fn, void *arg, void *context)
+{
+    struct ramet_launch *launch = context;
+    (void)fn, (void)arg;
+    ramet_futex_set(&launch->inside.watch->begun, 1);
+    ramet_do_steps_from(launch->at + 1, launch);
+    return RAMET_NOT_LAUNCHED;
+}
+
+/* This task is suspended until the child has exec'ed or ended. */
+static long make_child(struct ramet_launch *launch, int cgroup)
+{
+    uint64_t flags = CLONE_VFORK | CLONE_FILES | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP);
+    struct ramet_request request = request_of(&launch->inside, flags, launch->inside.stack, launch->inside.stack_size);
+    const struct ramet_entry entry = {go_on, launch, NULL, NULL, __NR_exit_group};
+    if (cgroup >= 0)
+        request.args.cgroup = (uint64_t)cgroup;
+    return ramet_make_task(&request, &entry);
+}
+
+long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    struct ramet_inside *inside = &launch->inside;
+    int pidfd = -1;
+    long made = make_init(inside, &pidfd);
+    if (made < 0)
+        return made;
+    inside->init = (int)made;
+    long error = ramet_syscall2(__NR_setns, pidfd, CLONE_NEWPID);
+    ramet_syscall1(__NR_close, pidfd);
+    if (error < 0)
+        return error;
+    made = make_child(launch, (int)operand[0]);
+    if (made < 0)
+        return made;
+    inside->child = (int)made;
+    ramet_syscall1(__NR_exit_group, 0);
+    return 0;
+}

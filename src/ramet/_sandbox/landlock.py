@@ -1,0 +1,82 @@
+"""Landlock's rules of a sandbox, as the step takes them.
+
+Source: landlock(7), include/uapi/linux/landlock.h.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .description import Sandbox
+from .view import DEVICES, View
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
+_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
+_BIND_TCP, _CONNECT_TCP = 1, 2
+_ABSTRACT_UNIX_SOCKET, _SIGNAL = 1, 2
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+
+# The rights that each version of the interface added: to files, to TCP, and what can be scoped.
+_FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: _TRUNCATE, 5: _IOCTL_DEV}
+_NETWORK_SINCE, _SCOPE_SINCE = 4, 6
+_ATTR_SIZES = {1: 8, _NETWORK_SINCE: 16, _SCOPE_SINCE: 24}
+
+
+class Rules(NamedTuple):
+    """The operands of the step LANDLOCK."""
+
+    attr: bytearray
+    paths: tuple[bytes, ...]
+    rights: bytearray
+    ports: bytearray
+    count: int
+
+
+def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rules:
+    """What the version of the kernel can keep of the sandbox; has_own_root: nothing but the view is to be seen."""
+    handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi)
+    allowed: dict[str, int] = {}
+    if has_own_root:
+        allowed["/"] = _READ
+        if sandbox.tmp is not None:
+            allowed |= {"/tmp": handled, "/dev/shm": handled}  # noqa: S108 - the child's
+        if sandbox.proc:
+            allowed["/proc"] = _READ | _WRITE_FILE
+    for one in view.shown:
+        rights = handled if one.writable else _READ
+        if not has_own_root or one.writable:
+            allowed[one.path] = rights if one.is_directory else rights & _OF_FILES
+    for name in DEVICES:
+        allowed[f"/dev/{name}"] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+    ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
+    return Rules(
+        _attr(sandbox, abi, handled),
+        tuple(path.encode(errors="surrogateescape") for path in allowed),
+        bytearray(struct.pack(f"={len(allowed)}Q", *(bits & handled for bits in allowed.values()))),
+        bytearray(b"".join(struct.pack("=2Q", *rule) for rule in ports)),
+        len(ports),
+    )
+
+
+def _attr(sandbox: Sandbox, abi: int, handled: int) -> bytearray:
+    size = max(size for since, size in _ATTR_SIZES.items() if since <= abi)
+    network = _BIND_TCP | _CONNECT_TCP if handles_ports(sandbox) else 0
+    scoped = _ABSTRACT_UNIX_SOCKET | _SIGNAL
+    fields = struct.pack("=3Q", handled, network, scoped)[:size]
+    return bytearray(struct.pack("=Q", size) + fields)
+
+
+def handles_ports(sandbox: Sandbox) -> bool:
+    """Whether TCP is to be refused but for the ports that are named."""
+    return sandbox.network == "none" or not isinstance(sandbox.network, str)
+
+
+def _ports(sandbox: Sandbox) -> Sequence[tuple[int, int]]:
+    if isinstance(sandbox.network, str):
+        return ()
+    found: dict[int, int] = {}
+    for direction, right in (("connect", _CONNECT_TCP), ("bind", _BIND_TCP)):
+        for port in sandbox.network.get(direction, ()):
+            found[port] = found.get(port, 0) | right
+    return [(rights, port) for port, rights in found.items()]

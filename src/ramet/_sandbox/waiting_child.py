@@ -1,0 +1,83 @@
+"""A child that makes namespaces and waits in them until they are kept by descriptors."""
+
+import os
+from collections.abc import Callable, Sequence
+from signal import SIGCHLD
+
+from .._core import Plan, has_close_range, new_child
+from .._kernel.clone_bits import NEWUSER
+from .._process.blocking import BLOCKING, run_blocking
+from .._process.child import Child, make_child
+from .._process.launching import Manner, Report, Underway, Wanted, launch_beside
+from .._setup.descriptor_moves import LAST_DESCRIPTOR
+from .._setup.order import Steps
+from .._setup.step_reasons import likely_reason
+from ..errors import SpawnError, spawn_error
+
+__all__ = ["IdMaps", "kept_namespaces"]
+
+IdMaps = tuple[tuple[str, bytes], ...]  # files of /proc/<pid>, in the order in which they are written
+
+_MAPS_GATE, _LAST_GATE = 1, 2
+_NO_FAILURE = -1
+_MANNER = Manner(waits=True, follows_process=False, has_own_score=False, pid_namespace=-1)
+
+
+def kept_namespaces(
+    flags: int, kinds: Sequence[str], maps: IdMaps, add_steps: Callable[[Steps], None], keep: Callable[[str], None]
+) -> None:
+    """Have a child with these flags carry out steps; ``keep`` gets the path of each kind of namespace that it is in.
+
+    The child is a task in this memory and copies nothing of it. maps: written by this process, before the steps.
+    Raises CloneError where there may be no such child, SpawnError for a step or a map that fails. Nothing of the
+    child is left in any case.
+    Source: clone(2), namespaces(7), user_namespaces(7).
+    """
+    steps = Steps()
+    if has_close_range():  # the table is shared until now
+        steps.add("close_range(UNSHARE)", "OWN_FILES", LAST_DESCRIPTOR, LAST_DESCRIPTOR)
+    if flags & NEWUSER:
+        steps.add("wait for the id maps", "GATE", _MAPS_GATE, False)
+    add_steps(steps)
+    steps.add("wait until the namespaces are kept", "GATE", _LAST_GATE, False)
+    wanted = Wanted(flags, SIGCHLD, None, None, shares_table=has_close_range())
+    child: Child[None] = new_child(Child, ["namespaces of a sandbox"], flags, False)
+    made: list[Underway] = []
+
+    def make(handle: Child[None]) -> None:
+        begun = launch_beside(wanted, Plan(steps.steps), _MANNER, handle, None)
+        assert isinstance(begun, Underway)
+        made.append(begun)
+
+    with make_child(child, make):
+        _at_gate(made[0], _MAPS_GATE if flags & NEWUSER else _LAST_GATE, steps)
+        if flags & NEWUSER:
+            _write(child.pid, maps)
+            made[0].open(_MAPS_GATE)
+            _at_gate(made[0], _LAST_GATE, steps)
+        for kind in kinds:
+            keep(f"/proc/{child.pid}/ns/{kind}")
+
+
+def _at_gate(underway: Underway, gate: int, steps: Steps) -> None:
+    report: Report = run_blocking(BLOCKING.reach, underway, gate)
+    if report[0] != _NO_FAILURE:
+        raise failed_step(report, steps)
+
+
+def failed_step(report: Report, steps: Steps) -> SpawnError:
+    """The error for the step that a child has reported."""
+    step, number = report
+    label, file = steps.labels[step] if step >= 0 else ("clone", None)
+    return spawn_error(label, number, file and os.fsdecode(file), likely_reason(label, number))
+
+
+def _write(pid: int, maps: IdMaps) -> None:
+    for name, text in maps:
+        try:
+            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+                file.write(text)
+        except OSError as error:
+            number = error.errno or 0
+            reason = likely_reason(f"write {name}", number)
+            raise spawn_error(f"write {name}", number, f"/proc/{pid}/{name}", reason) from None
