@@ -97,8 +97,13 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> N
     for slot, shown in enumerate(sources):
         _add_tree(steps, slot, shown, files)
     devices = range(len(sources), len(sources) + len(DEVICES))
+    caller_proc = devices.stop
+    if sandbox.proc:
+        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE)
     for slot, name in zip(devices, DEVICES, strict=True):
         _open_tree(steps, slot, f"/dev/{name}", 0)
+        attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
+        _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
     if sandbox.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
@@ -106,6 +111,9 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> N
         _move_mount(steps, 0, _STAGE)
         steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
         _move(steps, list(enumerate(sources))[1:])
+    if sandbox.proc:
+        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is mounted over it.
+        _move_mount(steps, caller_proc, b"proc")
     _hide(steps, view.hidden)
     _add_devices(steps, devices)
     steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
