@@ -16,12 +16,17 @@ _NO_CGROUP = -1
 
 
 class Confinement:
-    """What a sandbox means on this machine, for the setup of a child."""
+    """What a sandbox means on this machine, for the setup of a child.
+
+    user, mount: the descriptors of the namespaces, as the steps are to name them.
+    """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.identity = identity()
         self.ground = Ground(sandbox, self.identity)
+        self.user: object = self.ground.user
+        self.mount: object = self.ground.mount
 
     def make_current(self) -> None:
         """To be called before each launch."""
@@ -40,16 +45,27 @@ class Confinement:
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
         kept = {name: os.environ[name] for name in self.sandbox.environment if name in os.environ}
-        home = self.sandbox.write[0] if self.sandbox.write else "/tmp" if self.sandbox.tmp else "/"  # noqa: S108 - the child's
-        names = {"HOME": home, **kept}
+        names = {"HOME": self._home(), **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
+
+    def _home(self) -> str:
+        directories = [one.path for one in self.ground.view.shown if one.writable and one.is_directory]
+        if directories:
+            return directories[0]
+        return "/" if self.sandbox.tmp is None else "/tmp"  # noqa: S108 - the child's
 
     def enter(self, steps: Steps) -> None:
         """Leave the caller's namespaces; the last step makes the child that goes on."""
+        self.leave(steps)
+        steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
+
+    def leave(self, steps: Steps) -> None:
+        """Leave the caller's namespaces, all but its pid namespace, which only a child of the task can be out of."""
         sandbox = self.sandbox
-        if self.identity.is_callers:
-            steps.add("setns(user)", "SETNS", self.ground.user, NEWUSER)
-        steps.add("setns(mnt)", "SETNS", self.ground.mount, NEWNS)
+        joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
+        # A mount namespace can be joined with rights in the user namespace that made it.
+        for label, descriptor, kind in joined if self.identity.is_callers else reversed(joined):
+            steps.add(label, "SETNS", descriptor, kind)
         own_network = NEWNET if sandbox.network in ("none", "loopback") else 0
         steps.add("unshare", "UNSHARE", NEWNS | NEWIPC | NEWUTS | NEWCGROUP | own_network)
         name = os.fsencode(sandbox.hostname)
@@ -61,7 +77,6 @@ class Confinement:
             size = b"mode=1777,size=%d" % sandbox.tmp
             _mount(steps, b"tmpfs", b"/tmp", flags, size)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
-        steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def inside(self, steps: Steps) -> None:
         """In the new pid namespace, with all rights there."""
@@ -71,10 +86,11 @@ class Confinement:
         steps.add("setsid", "SETSID")
         own = self.identity
         if not own.is_callers:
-            steps.add("setns(user)", "SETNS", self.ground.user, NEWUSER)
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        home = os.fsencode(self._home())
+        steps.add("chdir", "CHDIR", home, file=home)
 
     def finish(self, steps: Steps) -> None:
         """The last steps, after which less is allowed."""
@@ -86,7 +102,7 @@ def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> 
     steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
-_MOST_KEPT = 32
+_MOST_KEPT = 16
 _kept: OrderedDict[Sandbox, Confinement] = OrderedDict()
 
 

@@ -93,7 +93,7 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> N
     files: a descriptor of the user namespace that maps the ids of what is written; None for no such map.
     """
     steps.add("mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/")
-    sources = [*view.shown] if sandbox.root is None else [Shown(sandbox.root, True, False), *view.shown]
+    sources = [*view.shown] if sandbox.root is None else [Shown(sandbox.root, True, False, False), *view.shown]
     for slot, shown in enumerate(sources):
         _add_tree(steps, slot, shown, files)
     devices = range(len(sources), len(sources) + len(DEVICES))
@@ -128,7 +128,7 @@ def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
     attributes = _SAFE | (0 if shown.writable else mounts.ATTR_RDONLY)
     path = os.fsencode(shown.path)
     _set_tree(steps, slot, path, mounts.mount_attr(attributes), mounts.AT_RECURSIVE)
-    if shown.writable and files is not None:
+    if shown.named and files is not None:
         _set_tree(steps, slot, path, mounts.mount_attr(mounts.ATTR_IDMAP, files), 0)
 
 

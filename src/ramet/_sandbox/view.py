@@ -40,11 +40,15 @@ DEVICE_LINKS = (
 
 
 class Shown(NamedTuple):
-    """A path of the caller's that the child sees at the same place."""
+    """A path of the caller's that the child sees at the same place.
+
+    named: the description names it, and the child has the caller's own rights to it.
+    """
 
     path: str
     is_directory: bool
     writable: bool
+    named: bool = True
 
 
 class View(NamedTuple):
@@ -109,7 +113,7 @@ def _looked_at(wish: str, path: str, *, writable: bool) -> Shown:
         mode = os.stat(path).st_mode
     except OSError as error:
         raise type(error)(error.errno, f"invalid {wish}: {error.strerror}", path) from None
-    return Shown(os.path.realpath(path), stat.S_ISDIR(mode), writable)
+    return Shown(os.path.realpath(path), stat.S_ISDIR(mode), writable, wish != "system")
 
 
 def _links_on_the_way(path: str) -> Iterator[tuple[str, str]]:
@@ -133,7 +137,7 @@ def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
     kept: list[Shown] = []
     for one in shown:
         covers = [other for other in kept if other.is_directory and is_below(one.path, other.path)]
-        if not covers or covers[-1].writable != one.writable:
+        if not covers or covers[-1][2:] != one[2:]:
             kept.append(one)
     return kept
 
