@@ -19,7 +19,7 @@ from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
 from .messages import Channel, LostError, Received, receive, send, understood
-from .template_process import DERIVE, MADE, MAKE, PIDS, REFUSED, Making
+from .template_process import CONFINE, DERIVE, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
@@ -51,6 +51,12 @@ class Clone(Owner):
         if self._namespace is None and self.init:
             self._namespace = PidNamespace(self.init, self.pidfd_of_init)
         return self._namespace
+
+    def take_own_numbers(self) -> None:
+        """In place of the pids that the template has told, which are those of its namespace."""
+        self.pid = procfs.pid_of(self.pidfd)
+        if self.init:
+            self.init = procfs.pid_of(self.pidfd_of_init)
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
@@ -111,8 +117,11 @@ class Link:
     comes; one that is not awaited is a spare.
     """
 
-    def __init__(self, process: Child[Any], control: Channel, name: str) -> None:
+    def __init__(
+        self, process: Child[Any], control: Channel, name: str, *, is_confined: bool = False
+    ) -> None:
         self.process = process
+        self.is_confined = is_confined  # in a pid namespace of its own, with other numbers
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
@@ -134,11 +143,13 @@ class Link:
         """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
         return self._answered(MAKE, _packed(making))
 
-    def _answered(self, kind: int, parts: tuple[Any, ...]) -> Clone:
+    def _answered(
+        self, kind: int, parts: tuple[Any, ...], descriptors: tuple[int, ...] = ()
+    ) -> Clone:
         with self._lock:
             token = object()
             try:
-                self._ask(kind, parts, token)
+                self._ask(kind, parts, token, descriptors)
                 while id(token) not in self._answers:
                     self._read()
             except BaseException:
@@ -152,6 +163,10 @@ class Link:
     def derive(self, loading: tuple[Any, ...]) -> Clone:
         """A clone that becomes a template of its own. Raises OSError and EndedError."""
         return self._answered(DERIVE, loading)
+
+    def confine(self, confining: bytes, descriptors: tuple[int, ...]) -> Clone:
+        """A clone that is a template in other namespaces; this process can make no others then."""
+        return self._answered(CONFINE, (confining,), descriptors)
 
     def ask_for_spares(self, count: int) -> None:
         """Let the template make so many more, which is not waited for. Raises EndedError."""
@@ -187,13 +202,19 @@ class Link:
     def _spares_asked(self) -> int:
         return sum(token is None for _, token in tuple(self._asked))
 
-    def _ask(self, kind: int, parts: tuple[Any, ...], token: object) -> None:
+    def _ask(
+        self,
+        kind: int,
+        parts: tuple[Any, ...],
+        token: object,
+        descriptors: tuple[int, ...] = (),
+    ) -> None:
         if self._is_closed:
             raise EndedError
         self._correct()
         self._asked.append((self._control.sent - self._sent_before, token))
         try:
-            send(self._control, kind, parts)
+            send(self._control, kind, parts, descriptors)
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
@@ -218,6 +239,8 @@ class Link:
             raise EndedError
         answer = clone if received is True else _refusal(received)
         if isinstance(answer, Clone):
+            if self.is_confined:
+                answer.take_own_numbers()
             _take_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
@@ -268,7 +291,7 @@ class Link:
         That is one clone, and before it the init of its namespace. Their caller is their parent, and has
         been told of all that have pids before theirs.
         """
-        if not self._name or not procfs.shows_own_pids():
+        if self.is_confined or not self._name or not procfs.shows_own_pids():
             return
         names = {self._name, self._name + _OF_INIT}
         untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]

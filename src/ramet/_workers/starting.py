@@ -3,6 +3,7 @@
 import json
 import marshal
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -17,15 +18,17 @@ from .._kernel.clone_bits import NEWPID, PARENT
 from .._process.child import Child
 from .._process.result_channel import RemoteTraceback, printable
 from .._program.command import Command
+from .._sandbox.confinement import OfTemplate
 from .._setup.checks import DEVNULL
+from .._setup.rows import OPTIONS
 from ..errors import TemplateError
 from ..flags import flag_bits
-from .caller_state import CallerState
+from .caller_state import CallerState, ConfinedState
 from .fork_hazards import HAZARDS
-from .link import Link
+from .link import Clone, Link
 from .messages import Channel, channels, receive, send
 from .pickling import pickled
-from .template_process import FAILED, LOAD, LOADED, Loading, serve_here
+from .template_process import FAILED, LOAD, LOADED, Confining, Loading, serve_here
 
 _CODE = """\
 import marshal, os, sys
@@ -35,6 +38,7 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
+_BESIDE_SANDBOX = frozenset({"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"})
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
@@ -93,6 +97,40 @@ class Fresh:
         return Command(argv, **options).spawn()
 
 
+class Confined:
+    """A clone of a new interpreter, in a sandbox: that has loaded before it was confined."""
+
+    def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
+        for name in options.keys() - _BESIDE_SANDBOX:
+            raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
+        self._confinement = OfTemplate(sandbox)
+        environment = self._confinement.environment()
+        named = dict(word.split(b"=", 1) for word in environment)
+        self._fresh = Fresh(loading, {**options, "env": named})
+        self._allow = loading.allow
+        self._names = frozenset(named)
+
+    def start(self) -> Started:
+        self._confinement.make_current()
+        steps = self._confinement.steps()
+        loaded = self._fresh.start()
+        try:
+            made = loaded.link.confine(
+                pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors
+            )
+        except OSError as error:
+            raise TemplateError(f"the template cannot be confined: {error}") from error
+        finally:
+            loaded.link.close()
+        state = ConfinedState(self._names)
+        return _begun(_adopted(made), made.channel, state, (), is_confined=True)
+
+
+def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
+    """A start in a sandbox, if it is one."""
+    return Confined(loading, options, OPTIONS["sandbox"].kind.check("sandbox", sandbox))
+
+
 class Here:
     """A copy of the caller as it is."""
 
@@ -117,11 +155,17 @@ class Derived:
     def start(self) -> Started:
         link, state = self._base()
         made = link.derive(self._loading)
-        process: Child[Any] = new_child(Child, "a template", 0, False)
-        made.holder = process
-        process._hold(made.pid, made.pidfd)
-        made.owns = False
-        return _begun(process, made.channel, state, ())
+        return _begun(_adopted(made), made.channel, state, ())
+
+
+def _adopted(made: Clone) -> Child[Any]:
+    process: Child[Any] = new_child(Child, "a template", 0, False)
+    made.holder = process
+    if made.namespace is not None:  # calls that run go on when the template ends, and the init with them
+        made.namespace.leave_to_end()
+    process._hold(made.pid, made.pidfd)
+    made.owns = False
+    return process
 
 
 def _crossing(loading: Loading) -> tuple[Any, ...]:
@@ -143,7 +187,12 @@ def _send_path_and_argv(control: Channel, state: CallerState) -> None:
 
 
 def _begun(
-    process: Child[Any], control: Channel, state: CallerState, parts: tuple[Any, ...]
+    process: Child[Any],
+    control: Channel,
+    state: CallerState,
+    parts: tuple[Any, ...],
+    *,
+    is_confined: bool = False,
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
     try:
@@ -153,7 +202,7 @@ def _begun(
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
         name, files = _loaded(process, control)
-        return Started(Link(process, control, name), files, state)
+        return Started(Link(process, control, name, is_confined=is_confined), files, state)
     except BaseException:
         control.close()
         process.kill()

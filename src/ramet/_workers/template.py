@@ -27,7 +27,7 @@ from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started, checked_loading
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_process import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
@@ -76,7 +76,9 @@ class Template:
         **options: Unpack[Options],
     ) -> None:
         loading = checked_loading(preload, setup, warm, allow)
-        self._begin(Fresh(loading, options), spares, spares_memory, reload)
+        sandbox = options.pop("sandbox", None)
+        start = Fresh(loading, options) if sandbox is None else confined(loading, options, sandbox)
+        self._begin(start, spares, spares_memory, reload)
 
     @classmethod
     def from_here(
@@ -158,6 +160,8 @@ class Template:
         self._link = started.link
         self._caller_state = started.caller_state
         self._holder.append(started.link)
+        if self._link.is_confined:
+            self._ends_trees = True
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
@@ -286,7 +290,9 @@ class Template:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         child._initial_cgroup = request.initial_cgroup
         changes, files = self._caller_state.changes()
-        plan, descriptors = request.packed(changes | authkey_for(call[0]), files)
+        if not self._link.is_confined:  # a key of the caller's is not for such a child
+            changes = changes | authkey_for(call[0])
+        plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
         memory = request.take_memory()
