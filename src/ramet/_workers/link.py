@@ -13,6 +13,7 @@ from typing import Any
 from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
+from .._kernel.timeouts import deadline_after
 from .._process.child import Child
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
@@ -23,6 +24,7 @@ from .template_process import CONFINE, DERIVE, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
+_NAMESPACE_SECONDS = 0.5
 
 
 class Clone(Owner):
@@ -118,10 +120,14 @@ class Link:
     """
 
     def __init__(
-        self, process: Child[Any], control: Channel, name: str, *, is_confined: bool = False
+        self,
+        process: Child[Any],
+        control: Channel,
+        name: str,
+        namespace: PidNamespace | None = None,
     ) -> None:
         self.process = process
-        self.is_confined = is_confined  # in a pid namespace of its own, with other numbers
+        self._namespace = namespace  # its own, with other numbers, if it is confined
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
@@ -136,6 +142,11 @@ class Link:
         self._spares: deque[Clone] = deque()
         self._is_closed = False
         self.of_spares = Making(spare=True)  # what is asked of them
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether it is in a sandbox."""
+        return self._namespace is not None
 
     # ---- clones
 
@@ -259,8 +270,8 @@ class Link:
 
     # ---- the process itself
 
-    def close(self) -> None:
-        """End it and its spares, and reap them all."""
+    def close(self, *, ends_calls: bool = True) -> None:
+        """End it and its spares, and reap them all. ends_calls: and in a sandbox, calls that run."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -284,6 +295,15 @@ class Link:
             self.process.wait()
         self._control.close()
         self._end_untold()
+        if self._namespace is not None:
+            self._end_namespace(self._namespace, ends_calls=ends_calls)
+
+    def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
+        """Its init is reaped now, or later where a child in it has not been waited for."""
+        if not ends_calls:
+            namespace.leave_to_end()
+        elif not namespace.end(deadline_after(_NAMESPACE_SECONDS)):
+            namespace.leave()
 
     def _end_untold(self) -> None:
         """The process may have been killed between a clone call and its answer: end what it had made.

@@ -17,6 +17,7 @@ from .._function.clone import clone
 from .._kernel.clone_bits import NEWPID, PARENT
 from .._process.child import Child
 from .._process.result_channel import RemoteTraceback, printable
+from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
 from .._sandbox.confinement import OfTemplate
 from .._setup.checks import DEVNULL
@@ -123,7 +124,7 @@ class Confined:
         finally:
             loaded.link.close()
         state = ConfinedState(self._names)
-        return _begun(_adopted(made), made.channel, state, (), is_confined=True)
+        return _begun(_adopted(made), made.channel, state, (), made.namespace)
 
 
 def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
@@ -161,8 +162,6 @@ class Derived:
 def _adopted(made: Clone) -> Child[Any]:
     process: Child[Any] = new_child(Child, "a template", 0, False)
     made.holder = process
-    if made.namespace is not None:  # calls that run go on when the template ends, and the init with them
-        made.namespace.leave_to_end()
     process._hold(made.pid, made.pidfd)
     made.owns = False
     return process
@@ -191,8 +190,7 @@ def _begun(
     control: Channel,
     state: CallerState,
     parts: tuple[Any, ...],
-    *,
-    is_confined: bool = False,
+    namespace: PidNamespace | None = None,
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
     try:
@@ -202,11 +200,13 @@ def _begun(
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
         name, files = _loaded(process, control)
-        return Started(Link(process, control, name, is_confined=is_confined), files, state)
+        return Started(Link(process, control, name, namespace), files, state)
     except BaseException:
         control.close()
         process.kill()
         process.wait()
+        if namespace is not None:
+            namespace.end()
         raise
 
 

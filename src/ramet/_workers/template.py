@@ -390,7 +390,7 @@ class Template:
             if self._link is link:
                 self._take(self._start.start())  # which may fail: then there is the old one still
                 self._holder.remove(link)
-                link.close()
+                link.close(ends_calls=False)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -402,12 +402,12 @@ class Template:
             )
 
     def close(self) -> None:
-        """End its process and its spares. Calls that run go on."""
+        """End its process and its spares. Calls that run go on, but end in a sandbox."""
         self._is_closed = True
         self._finalizer.detach()
-        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         while self._ending:
             self._ending.pop().wait()
+        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         self._memories.close()
 
     def __enter__(self) -> Self:
