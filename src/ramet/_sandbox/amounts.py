@@ -14,10 +14,11 @@ from .._limits.memory_files import VERSION_2
 from .._limits.resident_watch import RESERVED_BYTES
 from . import mechanisms_of_amounts
 from .cgroup import CgroupLimits, ChildCgroup
-from .cgroup_places import find_places
+from .cgroup_places import CONTROLLERS, find_places, missing_in_version_2
 from .description import Sandbox
 from .mechanism import Mechanism
 from .place import Place, Watched
+from .systemd_scope import NoScopeError, scope_of_process
 
 _OTHER_TASKS = 1  # the init of the namespace, which RLIMIT_NPROC counts
 
@@ -40,13 +41,28 @@ class Amounts:
         self._limits = CgroupLimits(
             *(_int(sandbox.memory), _int(sandbox.swap) or 0, sandbox.processes, sandbox.cpus)
         )
-        self._groups = _grouped(find_places(_wanted(sandbox)))
+        self.why_no_scope = ""
+        self._groups = _grouped(self._find_places())
         for place in self._groups:
             cgroup_names.remove_left(place.path)
         self._try_groups()
         self.controllers = frozenset().union(*self._groups.values())
         self.rlimits = _rlimits(sandbox, self.controllers)
         self.affinity = _affinity(sandbox, self.controllers)
+
+    def _find_places(self) -> dict[str, CgroupPlace]:
+        """Where this process may make cgroups, or else where systemd lets it."""
+        wanted = _wanted(self.sandbox)
+        places = find_places(wanted)
+        if missing_in_version_2(wanted, places):
+            try:
+                scope = scope_of_process([each for each in CONTROLLERS if each])
+            except NoScopeError as error:
+                self.why_no_scope = str(error)
+            else:
+                there = CgroupPlace(VERSION_2, str(scope.path))
+                places |= dict.fromkeys(wanted & {"", *scope.controllers}, there)
+        return places
 
     def _try_groups(self) -> None:
         """Make the first cgroups; a place in which that fails is left out."""
@@ -64,7 +80,8 @@ class Amounts:
 
         clones_into: whether the clone call can make the child in its cgroup of version 2. Else the child
         writes itself into that, too, which may take the kernel some ms.
-        OSError when a cgroup that was promised cannot be made any more.
+        OSError when a cgroup that was promised cannot be made any more; RuntimeError in a copy of the
+        process that made this.
         """
         sandbox = self.sandbox
         return Place(
@@ -82,6 +99,10 @@ class Amounts:
         )
 
     def _take(self) -> list[ChildCgroup]:
+        if self._maker != os.getpid() and self._groups:
+            raise RuntimeError(
+                "invalid use of Amounts: expected the process that made it, got a copy; make them anew"
+            )
         cgroup_names.remove_kept()
         try:
             cgroups = self._idle.popleft()
@@ -92,10 +113,6 @@ class Amounts:
         return cgroups
 
     def _make(self) -> list[ChildCgroup]:
-        if self._maker != os.getpid() and self._groups:
-            raise RuntimeError(
-                "invalid use of Amounts: expected the process that made it, got a copy; make them anew"
-            )
         made: list[ChildCgroup] = []
         try:
             for place, controllers in self._groups.items():
@@ -119,7 +136,7 @@ class Amounts:
     def mechanisms(self) -> list[Mechanism]:
         """By what each amount that is wished is met on this machine, in the order of the fields."""
         versions = {c: place.version for place, group in self._groups.items() for c in group}
-        return mechanisms_of_amounts.of(self.sandbox, versions)
+        return mechanisms_of_amounts.of(self.sandbox, versions, self.why_no_scope)
 
     def close(self) -> None:
         """Remove all cgroups that were given back, and others when they are.

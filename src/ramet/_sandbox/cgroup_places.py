@@ -36,6 +36,23 @@ def find_places(wanted: frozenset[str]) -> dict[str, CgroupPlace]:
     return places
 
 
+def missing_in_version_2(wanted: frozenset[str], places: dict[str, CgroupPlace]) -> bool:
+    """Whether there is a controller in version 2 that no place has, but a place could have."""
+    missing = wanted - places.keys() - {"", _ONLY_IN_1}
+    own = of_this_process("")
+    if not missing or own is None:
+        return False
+    return not missing.isdisjoint(_words(_top(own) / "cgroup.controllers"))
+
+
+def _top(own: CgroupPlace) -> Path:
+    """The directory at which the hierarchy of version 2 is mounted."""
+    path = Path(own.path)
+    while (path.parent / "cgroup.controllers").exists():
+        path = path.parent
+    return path
+
+
 def _in_version_2(own: Path, controllers: list[str]) -> dict[str, CgroupPlace]:
     """All that this cgroup can give its children: with every controller, or what there is of them."""
     needed = [each for each in controllers if each]

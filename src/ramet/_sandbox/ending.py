@@ -1,6 +1,7 @@
 """What ended a confined child: the reason, from its status and from what was counted."""
 
 import signal
+from collections.abc import Container
 from typing import NamedTuple
 
 from ..exit_status import ExitStatus
@@ -19,6 +20,10 @@ REASONS = {
 _OWN_FAULTS = frozenset(
     {signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS}
 )
+_AMOUNTS_OF_SIGNALS: dict[int, str] = {
+    signal.SIGXCPU: "cpu_time",
+    signal.SIGXFSZ: "file_size",
+}
 _CODE_OF_SIGNAL = 128  # a shell's exit code for a command that was killed
 
 
@@ -26,7 +31,7 @@ class Facts(NamedTuple):
     """What was seen and counted of a child.
 
     ``killed_for``: the amount for which the library has killed it. ``told``: a reason that the launcher
-    knows, such as ``"forbidden call mount"``.
+    knows, such as ``"forbidden call mount"``. ``signalled``: what amount_of_signal() says.
     """
 
     killed_for: str | None = None
@@ -34,6 +39,7 @@ class Facts(NamedTuple):
     was_oom_killed: bool = False
     refused_forks: bool = False
     used_cpu_time: bool = False
+    signalled: str | None = None
 
 
 def reason_of(status: ExitStatus, facts: Facts) -> str | None:
@@ -57,21 +63,21 @@ def reason_of(status: ExitStatus, facts: Facts) -> str | None:
 
 def _amount_of(status: ExitStatus, facts: Facts) -> str | None:
     gave_up = status.code is not None or status.signal in _OWN_FAULTS
-    signalled = amount_of_signal(status)
     found = {
         "memory": facts.was_oom_killed,
-        "cpu_time": facts.used_cpu_time or signalled == "cpu_time",
-        "file_size": signalled == "file_size",
+        "cpu_time": facts.used_cpu_time or facts.signalled == "cpu_time",
+        "file_size": facts.signalled == "file_size",
         "processes": facts.refused_forks and gave_up,
     }
     return next((amount for amount, is_it in found.items() if is_it), None)
 
 
-def amount_of_signal(status: ExitStatus) -> str | None:
-    """The amount whose signal has ended the program, or a command of the shell that is the program."""
-    number = status.signal
-    if number is None and status.code is not None:
-        number = status.code - _CODE_OF_SIGNAL
-    if number == signal.SIGXCPU:
-        return "cpu_time"
-    return "file_size" if number == signal.SIGXFSZ else None
+def amount_of_signal(status: ExitStatus, limited: Container[str]) -> str | None:
+    """The amount whose signal has ended the program, or a command of the shell that is the program.
+
+    limited: the amounts that have limits; a shell's exit code is believed only for one of them.
+    """
+    if status.signal is not None:
+        return _AMOUNTS_OF_SIGNALS.get(status.signal)
+    amount = _AMOUNTS_OF_SIGNALS.get((status.code or 0) - _CODE_OF_SIGNAL)
+    return amount if amount is not None and amount in limited else None

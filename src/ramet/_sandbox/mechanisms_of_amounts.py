@@ -16,13 +16,19 @@ _WATCH = "a thread of the caller's process"
 Versions = Mapping[str, int]  # of the cgroups that have a controller; "": of version 2 in any case
 
 
-def of(sandbox: Sandbox, versions: Versions) -> list[Mechanism]:
-    """One for each amount that is wished, in the order of the fields."""
-    return [
-        explain(sandbox, versions)
-        for wish, explain in _EXPLAINED.items()
-        if getattr(sandbox, wish) is not None
-    ]
+def of(sandbox: Sandbox, versions: Versions, why_no_scope: str = "") -> list[Mechanism]:
+    """One for each amount that is wished, in the order of the fields.
+
+    why_no_scope: why systemd has made no cgroup, where it was asked; it is told with the remedy.
+    """
+    wished = [wish for wish in _EXPLAINED if getattr(sandbox, wish) is not None]
+    met = [_EXPLAINED[wish](sandbox, versions) for wish in wished]
+    if why_no_scope:
+        return [
+            one._replace(remedy=f"{one.remedy}; {why_no_scope}") if one.remedy else one
+            for one in met
+        ]
+    return met
 
 
 def _by(controller: str, versions: Versions) -> str:

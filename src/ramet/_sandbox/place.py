@@ -22,6 +22,7 @@ from .watch import watch
 _MEMORY_SECONDS = 0.01
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 1.0
 _KILL_SECONDS = 1.0
+_LIMITS = {"cpu_time": "CPU", "file_size": "FSIZE"}  # whose signals end a program
 _BLOCK_BYTES = 512  # of ru_oublock
 
 
@@ -74,6 +75,7 @@ class Place:
         self._is_over = self._is_closed = False
         self._killed_for: str | None = None
         self._told: str | None = None
+        self._signalled: str | None = None
         self._output = 0
         self._most_resident: int | None = None
         self._seen_seconds: float | None = None
@@ -234,7 +236,8 @@ class Place:
         peak = _first(each.peak_memory() for each in cgroups)
         most = self._watched.cpu_time
         spent = max(seconds or 0.0, self._seen_seconds or 0.0)
-        signalled = amount_of_signal(status)
+        limited = [amount for amount, name in _LIMITS.items() if name in self.rlimits]
+        self._signalled = signalled = amount_of_signal(status, limited)
         found = {
             "memory": any(each.was_oom_killed() for each in cgroups),
             "processes": any(each.refused_forks() for each in cgroups),
@@ -259,6 +262,7 @@ class Place:
             was_oom_killed="memory" in hits,
             refused_forks="processes" in hits,
             used_cpu_time="cpu_time" in hits,
+            signalled=self._signalled,
         )
 
     def usage(self) -> Usage:
