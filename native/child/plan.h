@@ -14,13 +14,14 @@ enum ramet_operation {
     RAMET_OPERATIONS
 };
 
-#define RAMET_MOST_OPERANDS 5
+#define RAMET_MOST_OPERANDS 6
 
 struct ramet_step {
     enum ramet_operation operation;
     uintptr_t operands[RAMET_MOST_OPERANDS]; /* numbers, or addresses within the plan's own block */
 };
 
+#define RAMET_ANSWERED 4096 /* above all errnos */
 #define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities that is left as it is */
 
 struct ramet_plan {

@@ -1,0 +1,251 @@
+"""What this machine grants this caller of all that a sandbox is made of: asked of the kernel, each once."""
+
+import errno
+import functools
+import os
+from collections.abc import Callable, Iterable
+from struct import pack
+from typing import TypeVar
+
+from .._kernel import procfs
+from .._kernel.names import AT_FDCWD, NAMESPACES
+from . import questions, surroundings
+from .questions import GRANTED, KILLED, NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
+
+NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+# include/uapi/linux/mount.h and fcntl.h
+_OPEN_TREE_CLONE, _OPEN_TREE_NAMESPACE, _AT_EMPTY_PATH = 1, 2, 0x1000
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x100000
+_UNSHARE_EMPTY_MNTNS = 0x100000  # include/uapi/linux/sched.h
+_LANDLOCK_CREATE_RULESET_VERSION = 1
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
+_NONE = 0  # a null pointer
+_KEPT = 1  # what a descriptor of the caller's is in the child
+
+T = TypeVar("T")
+
+
+class Machine:
+    """The answers of this machine to one caller; each is asked when it is first needed, and kept.
+
+    A question costs a child of 0.1 to 1 ms, which leaves nothing. What is in an answer may change with the
+    caller's rights and filters, and with the settings of the administrator: ``this_machine()`` gives a new
+    Machine where the caller has changed, and ``forget()`` forgets all.
+    """
+
+    # ---- namespaces
+
+    @functools.cached_property
+    def proc(self) -> bool:
+        """Whether /proc is mounted and shows the caller; id maps are written there."""
+        return procfs.shows_own_pids()
+
+    @functools.cached_property
+    def user_namespace(self) -> Answer:
+        """A new user namespace with maps, in which its root can mount something.
+
+        AppArmor lets the clone call pass and denies the capabilities.
+        """
+        return self._ask([*own_ids(), *_new_tmpfs()], "user", "mnt", alone=("user",))
+
+    @property
+    def with_user_namespace(self) -> bool:
+        """Whether the namespaces of a sandbox are made in a user namespace of their own."""
+        return self.user_namespace.granted
+
+    @functools.cached_property
+    def namespaces(self) -> dict[str, Answer]:
+        """The answer for each kind; without a user namespace those that the caller itself may make."""
+        answers = {"user": self.user_namespace}
+        for kind in NAMESPACE_KINDS[1:]:
+            answers[kind] = self._in_namespaces([("UNSHARE", NAMESPACES[kind])])
+        return answers
+
+    # ---- mounts
+
+    @functools.cached_property
+    def mounts(self) -> Answer:
+        """A tree of mounts: a new tmpfs, a copy that is made read-only, both moved, and a new root."""
+        return self._in_namespaces([*_new_tmpfs(), *_copied_read_only(), *_new_root()], "mnt")
+
+    @functools.cached_property
+    def tmpfs(self) -> Answer:
+        """A tmpfs of a size."""
+        return self._in_namespaces(_new_tmpfs(size=b"1M"), "mnt")
+
+    @functools.cached_property
+    def proc_of_its_own(self) -> Answer:
+        """A /proc of a new pid namespace; a kernel refuses it where parts of the caller's are covered."""
+        return self._in_namespaces([*_made(b"proc"), _moved_to_root()], "mnt", "pid")
+
+    @functools.cached_property
+    def overlay(self) -> Answer:
+        """A directory with a layer for what is written, in a user namespace where there is one."""
+        return self._in_namespaces(_new_overlay(), "mnt")
+
+    @functools.cached_property
+    def empty_mount_namespace(self) -> bool:
+        """Whether a mount namespace can be made empty: unshare(UNSHARE_EMPTY_MNTNS), Linux 7.1."""
+        return self._in_namespaces([("UNSHARE", _UNSHARE_EMPTY_MNTNS)]).granted
+
+    @functools.cached_property
+    def tree_as_namespace(self) -> bool:
+        """Whether a tree can be copied into a namespace of its own: OPEN_TREE_NAMESPACE, Linux 7.0."""
+        copied = call("open_tree", 1, b"", _AT_EMPTY_PATH | _OPEN_TREE_NAMESPACE)
+        return self._in_namespaces([*_new_tmpfs(), copied], "mnt").granted
+
+    def idmap(self, path: str) -> Answer:
+        """Whether the files below a path can be shown as those of other users: it depends on the file system.
+
+        Source: mount_setattr(2) MOUNT_ATTR_IDMAP.
+        """
+        try:
+            namespace = questions.new_user_namespace()
+        except OSError as error:
+            return Answer(error.errno or errno.EIO, "clone")
+        try:
+            return questions.of_child(_id_mapped(os.fsencode(path)), keeps=namespace)
+        finally:
+            os.close(namespace)
+
+    # ---- confinement without namespaces
+
+    @functools.cached_property
+    def landlock_answer(self) -> Answer:
+        """A domain that refuses something. EOPNOTSUPP: it is there and was not enabled at boot."""
+        if self._landlock_version < 0:
+            return Answer(-self._landlock_version, "landlock_create_ruleset")
+        handled = bytearray(pack("=Q", 1))  # LANDLOCK_ACCESS_FS_EXECUTE
+        made = call("landlock_create_ruleset", handled, len(handled), 0)
+        return questions.of_child([made, NO_NEW_PRIVS, call("landlock_restrict_self", 0, 0)])
+
+    @functools.cached_property
+    def landlock_abi(self) -> int:
+        """The version of landlock, 0 for none."""
+        return self._landlock_version if self.landlock_answer.granted else 0
+
+    @functools.cached_property
+    def _landlock_version(self) -> int:
+        return questions.here("landlock_create_ruleset", _NONE, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+
+    @functools.cached_property
+    def seccomp(self) -> Answer:
+        """A filter of system calls."""
+        allowing = AllowAll()
+        installed = ("PRCTL", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, allowing.program)
+        return questions.of_child([NO_NEW_PRIVS, installed])
+
+    @functools.cached_property
+    def seccomp_listener(self) -> Answer:
+        """A filter that asks another process what to answer: SECCOMP_RET_USER_NOTIF."""
+        allowing = AllowAll()
+        made = (_SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER, allowing.program)
+        return questions.of_child([NO_NEW_PRIVS, call("seccomp", *made)])
+
+    @functools.cached_property
+    def no_new_privs(self) -> Answer:
+        """That no program gains rights by its file: prctl(PR_SET_NO_NEW_PRIVS)."""
+        return questions.of_child([NO_NEW_PRIVS])
+
+    # ---- what is around the caller
+
+    @functools.cached_property
+    def surroundings(self) -> "surroundings.Surroundings":
+        """Who the caller is, and what may be the reason of a refusal."""
+        return surroundings.of_this_thread()
+
+    # ----
+
+    def _in_namespaces(self, steps: Iterable[Step], *kinds: str) -> Answer:
+        """The same in namespaces of these kinds, below a user namespace where there is one."""
+        if self.with_user_namespace:
+            return self._ask([*own_ids(), *steps], "user", *kinds)
+        refused = self.user_namespace
+        answer = self._ask(steps, *kinds)
+        return refused if answer.errno == errno.EPERM and not self.surroundings.may_mount else answer
+
+    def _ask(self, steps: Iterable[Step], *kinds: str, alone: tuple[str, ...] = ()) -> Answer:
+        """kinds: of namespaces in which the steps are done. alone: those without which a refusal is told."""
+        flags = sum(NAMESPACES[kind] for kind in kinds)
+        answer = questions.of_child(steps, flags)
+        if alone and answer.call == "clone":
+            first = questions.of_child([], sum(NAMESPACES[kind] for kind in alone))
+            return answer if first.granted else first
+        return answer
+
+
+def this_machine() -> Machine:
+    """The answers of this machine to the calling thread, kept until its process or rights are others."""
+    return _of_caller(os.getpid(), os.geteuid(), os.getegid())
+
+
+def forget() -> None:
+    """Ask anew from now on: after a change of the administrator's, or a filter that the caller gave itself."""
+    _of_caller.cache_clear()
+
+
+@functools.lru_cache(maxsize=8)
+def _of_caller(_pid: int, _uid: int, _gid: int) -> Machine:
+    return Machine()
+
+
+# ---- the steps of the questions; the descriptors are counted from 0
+
+
+def _made(kind: bytes, *options: tuple[int, bytes, bytes | int], first: int = 0) -> list[Step]:
+    """A new file system: its context is descriptor ``first``, its mount the next."""
+    return [
+        call("fsopen", kind, 0),
+        *(call("fsconfig", first, command, key, value, 0) for command, key, value in options),
+        call("fsconfig", first, _FSCONFIG_CMD_CREATE, _NONE, _NONE, 0),
+        call("fsmount", first, 0, 0),
+    ]
+
+
+def _moved_to_root(mount: int = 1) -> Step:
+    return call("move_mount", mount, b"", AT_FDCWD, b"/", _MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def _new_tmpfs(size: bytes = b"1M") -> list[Step]:
+    return [*_made(b"tmpfs", (_FSCONFIG_SET_STRING, b"size", size)), _moved_to_root()]
+
+
+def _copied_read_only() -> list[Step]:
+    attributes = _attributes(_MOUNT_ATTR_RDONLY)
+    return [
+        call("open_tree", 1, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE),
+        call("mount_setattr", 2, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
+    ]
+
+
+def _attributes(added: int, namespace: int = 0) -> bytearray:
+    """struct mount_attr"""
+    return bytearray(pack("=QQQQ", added, 0, 0, namespace))
+
+
+def _new_root() -> list[Step]:
+    """The new tmpfs, which lies on the caller's root, becomes the root."""
+    return [call("fchdir", 1), call("pivot_root", b".", b".")]
+
+
+def _new_overlay() -> list[Step]:
+    layers = {b"lowerdir": b"lower", b"upperdir": b"upper", b"workdir": b"work"}
+    options = [(_FSCONFIG_SET_STRING, key, name) for key, name in layers.items()]
+    return [
+        *_new_tmpfs(),
+        *(call("mkdirat", 1, name, 0o700) for name in layers.values()),
+        call("fchdir", 1),
+        *_made(b"overlay", *options, (_FSCONFIG_SET_FLAG, b"userxattr", _NONE), first=2),
+    ]
+
+
+def _id_mapped(path: bytes) -> list[Step]:
+    attributes = _attributes(_MOUNT_ATTR_IDMAP, _KEPT)
+    return [
+        call("open_tree", AT_FDCWD, path, _OPEN_TREE_CLONE),
+        call("mount_setattr", 0, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
+    ]
