@@ -16,6 +16,7 @@ NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 # include/uapi/linux/mount.h and fcntl.h
 _OPEN_TREE_CLONE, _OPEN_TREE_NAMESPACE, _AT_EMPTY_PATH = 1, 2, 0x1000
+_AT_EACCESS = 0x200
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x100000
@@ -112,6 +113,30 @@ class Machine:
         finally:
             os.close(namespace)
 
+    def joins_network(self, path: str) -> Answer:
+        """Whether the network namespace of a path can be entered: setns(2)."""
+        try:
+            namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            return Answer(error.errno or errno.EIO, "open")
+        try:
+            return questions.of_child([("SETNS", _KEPT, NAMESPACES["net"])], keeps=namespace)
+        finally:
+            os.close(namespace)
+
+    def as_another(self, path: str, mode: int) -> Answer:
+        """Whether a user without any rights of its own may use a path so; mode: of os.access()."""
+        last = self.surroundings.last_id
+        return questions.of_child(
+            [
+                call("openat", AT_FDCWD, os.fsencode(path), os.O_PATH | os.O_CLOEXEC, 0),
+                ("SETGROUPS", 0, _NONE),
+                ("SETGID", last, last, last),
+                ("SETUID", last, last, last),
+                call("faccessat2", 0, b"", mode, _AT_EMPTY_PATH | _AT_EACCESS),
+            ]
+        )
+
     # ---- confinement without namespaces
 
     @functools.cached_property
@@ -166,7 +191,9 @@ class Machine:
             return self._ask([*own_ids(), *steps], "user", *kinds)
         refused = self.user_namespace
         answer = self._ask(steps, *kinds)
-        return refused if answer.errno == errno.EPERM and not self.surroundings.may_mount else answer
+        return (
+            refused if answer.errno == errno.EPERM and not self.surroundings.may_mount else answer
+        )
 
     def _ask(self, steps: Iterable[Step], *kinds: str, alone: tuple[str, ...] = ()) -> Answer:
         """kinds: of namespaces in which the steps are done. alone: those without which a refusal is told."""

@@ -17,7 +17,7 @@ from .._kernel.names import AT_FDCWD, PR_SET_NO_NEW_PRIVS
 from .._preflight.this_machine import errno_name
 from .._process.child import Child, make_child
 from .._process.request import cached_request
-from ..errors import CloneError
+from ..errors import BrokenRule, CloneError
 
 Step: TypeAlias = tuple[object, ...]
 
@@ -31,6 +31,7 @@ _NUMBERS = {
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
     "landlock_restrict_self": 446,
+    "faccessat2": 439,
 }
 _OLDER_NUMBERS = {
     "x86_64": {"pivot_root": 155, "fchdir": 81, "mkdirat": 258, "openat": 257, "seccomp": 317},
@@ -48,12 +49,12 @@ _CALLS_OF_STEPS = {"OWN_FILES": "close_range", "DUP": "dup3"}
 class Answer(NamedTuple):
     """What came of a question. errno: 0 where the kernel did all; call: what it refused, or empty.
 
-    rules: the rules of ``ramet.law`` behind a refused clone call.
+    rules: those of ``ramet.law`` behind a refused clone call, or that may be.
     """
 
     errno: int = 0
     call: str = ""
-    rules: tuple[str, ...] = ()
+    rules: tuple[BrokenRule, ...] = ()
 
     @property
     def granted(self) -> bool:
@@ -63,7 +64,8 @@ class Answer(NamedTuple):
     def __str__(self) -> str:
         if self.granted:
             return "granted"
-        rules = f" (rule {', '.join(self.rules)})" if self.rules else ""
+        ids = ", ".join(rule.id for rule in self.rules)
+        rules = f" (rule {ids})" if ids else ""
         reason = "ends the process" if self.errno == KILLED else errno_name(self.errno)
         return f"{self.call}: {reason}{rules}"
 
@@ -121,8 +123,7 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
     try:
         failed, status = _done(asked, flags)
     except CloneError as error:
-        rules = tuple(rule.id for rule in error.rules)
-        return Answer(error.errno or errno.EIO, "clone", rules)
+        return Answer(error.errno or errno.EIO, "clone", error.rules or error.possible_rules)
     if failed is not None:
         return Answer(failed[1], _name_of(asked[failed[0]]))
     return GRANTED if status == _ALL_STEPS_DONE else Answer(KILLED, _names_of(asked[len(start) :]))
@@ -197,7 +198,9 @@ class AllowAll:
     """A seccomp filter that lets all pass, in memory that a child shares; it lives as long as this object."""
 
     def __init__(self) -> None:
-        self._instructions = array("Q", [int.from_bytes(pack("=HBBI", 6, 0, 0, 0x7FFF0000), "little")])
+        self._instructions = array(
+            "Q", [int.from_bytes(pack("=HBBI", 6, 0, 0, 0x7FFF0000), "little")]
+        )
         address, count = self._instructions.buffer_info()
         self.program = bytearray(pack("@HP", count, address))
 

@@ -14,7 +14,7 @@ _CONTAINERS = {
     "/run/systemd/container": "systemd-nspawn",
 }
 _WORDS_IN_CGROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "podman", "lxc": "lxc"}
-_ALL_IDS = 4294967295  # the length of the initial user namespace's map
+_LAST_ID = (1 << 32) - 2  # the highest id there is
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Surroundings:
     """What was found; None and empty: it is not there, or cannot be read.
 
     container: the kind of container that the caller runs in, as far as such things tell. filtered: a
-    seccomp filter was set on the caller. outer_ids: the caller's user namespace maps all ids.
+    seccomp filter was set on the caller. last_id: the highest user and group id that the caller's user
+    namespace maps, other_ids: whether it maps any but the caller's own.
     """
 
     uid: int = 0
@@ -31,7 +32,8 @@ class Surroundings:
     filtered: bool = False
     no_new_privs: bool = False
     chrooted: bool = False
-    outer_ids: bool = True
+    last_id: int = _LAST_ID
+    other_ids: bool = True
     max_user_namespaces: int | None = None
     unprivileged_userns_clone: int | None = None
     apparmor_restricts: int | None = None
@@ -48,6 +50,11 @@ class Surroundings:
         return self.uid == 0
 
     @property
+    def may_become_another(self) -> bool:
+        """Whether the caller may give a child an id that is not its own: root's, where others are mapped."""
+        return {"SETUID", "SETGID"} <= self.capabilities and self.other_ids
+
+    @property
     def may_mount(self) -> bool:
         """Whether the caller has CAP_SYS_ADMIN."""
         return "SYS_ADMIN" in self.capabilities
@@ -61,6 +68,7 @@ def of_this_thread() -> Surroundings:
         status = {}
     effective = int(status.get("CapEff", "0"), 16)
     no_new_privs = status.get("NoNewPrivs", "0") == "1"
+    last_id, other_ids = _mapped_ids()
     subordinate_ids, why_none = _subordinate_ids(no_new_privs)
     return Surroundings(
         uid=os.geteuid(),
@@ -69,7 +77,8 @@ def of_this_thread() -> Surroundings:
         filtered=status.get("Seccomp", "0") != "0",
         no_new_privs=no_new_privs,
         chrooted=_is_chrooted(),
-        outer_ids=_maps_all_ids(),
+        last_id=last_id,
+        other_ids=other_ids,
         max_user_namespaces=_number("/proc/sys/user/max_user_namespaces"),
         unprivileged_userns_clone=_number("/proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_restricts=_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
@@ -98,8 +107,17 @@ def _is_chrooted() -> bool:
     return bool(mounts) and not any(line.split(" ")[4] == "/" for line in mounts.splitlines())
 
 
-def _maps_all_ids() -> bool:
-    return _text("/proc/self/uid_map").split() in ([], ["0", "0", str(_ALL_IDS)])
+def _mapped_ids() -> tuple[int, bool]:
+    """The highest id that is mapped for users and for groups, and whether there are two or more."""
+    lasts, counts = [], []
+    for name in ("uid_map", "gid_map"):
+        lines = [
+            [int(word) for word in line.split()]
+            for line in _text(f"/proc/self/{name}").splitlines()
+        ]
+        lasts.append(max((first + length - 1 for first, _, length in lines), default=_LAST_ID))
+        counts.append(sum(length for _, _, length in lines) if lines else _LAST_ID)
+    return min(lasts), min(counts) > 1
 
 
 def _subordinate_ids(no_new_privs: bool) -> tuple[int, str]:
@@ -123,7 +141,9 @@ def _subordinate_ids(no_new_privs: bool) -> tuple[int, str]:
 def _listed(file: str) -> int:
     names = {str(os.geteuid()), _user_name()}
     lines = [line.split(":") for line in _text(file).splitlines()]
-    counts = [int(line[2]) for line in lines if len(line) == 3 and line[0] in names and line[2].isdigit()]
+    counts = [
+        int(line[2]) for line in lines if len(line) == 3 and line[0] in names and line[2].isdigit()
+    ]
     return max(counts, default=0)
 
 
