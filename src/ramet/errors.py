@@ -101,25 +101,25 @@ class SandboxError(OSError):
 
     ``wish``: the field of the Sandbox, or what is always wished, such as "no user of the host".
     ``mechanism``: by what it would be met in part, empty where nothing meets it. ``remedy``: what the
-    administrator or the caller changes. ``rules``: those of ``ramet.law`` behind a clone call that the kernel
-    refused. ``others``: further wishes that are not met, by name. ``filename``: the path, if it is one.
-    The class is SandboxError for every errno, as that of CloneError; where the kernel has refused nothing the
-    errno is EOPNOTSUPP.
+    administrator or the caller changes. ``rules``: those of ``ramet.law`` behind a clone call that the
+    kernel refused. ``others``: what else is not met, by its wish or its path. ``filename``: the path,
+    if it is one. The class is SandboxError for every errno, as that of CloneError; where no call was
+    refused it is EOPNOTSUPP.
     """
 
     def __init__(
         self,
         errno: int,
-        wish: str,
-        why: str,
+        strerror: str,
+        filename: str | None = None,
         *,
+        wish: str = "",
         mechanism: str = "",
         remedy: str = "",
         rules: Iterable[BrokenRule] = (),
         others: Iterable[str] = (),
-        filename: str | None = None,
     ) -> None:
-        super().__init__(errno, why, filename)
+        super().__init__(errno, strerror, filename)
         self.wish = wish
         self.mechanism = mechanism
         self.remedy = remedy
@@ -129,7 +129,7 @@ class SandboxError(OSError):
     def __str__(self) -> str:
         rules = "".join(f"; rule {rule.id}: {rule.sentence}" for rule in self.rules)
         remedy = f"; remedy: {self.remedy}" if self.remedy else ""
-        others = f"; nor are met: {', '.join(self.others)}" if self.others else ""
+        others = f"; not met either: {', '.join(self.others)}" if self.others else ""
         return f"{_errno_name(self.errno)}: {self.wish}: {self.strerror}{rules}{remedy}{others}"
 
 

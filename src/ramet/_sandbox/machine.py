@@ -3,31 +3,30 @@
 import errno
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from struct import pack
-from typing import TypeVar
 
 from .._kernel import procfs
-from .._kernel.names import AT_FDCWD, NAMESPACES
+from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP
 from . import questions, surroundings
-from .questions import GRANTED, KILLED, NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
+from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
 
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 # include/uapi/linux/mount.h and fcntl.h
 _OPEN_TREE_CLONE, _OPEN_TREE_NAMESPACE, _AT_EMPTY_PATH = 1, 2, 0x1000
-_AT_EACCESS = 0x200
+_AT_EACCESS, _AT_RECURSIVE = 0x200, 0x8000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
-_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
+_MNT_DETACH = 2
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x100000
 _UNSHARE_EMPTY_MNTNS = 0x100000  # include/uapi/linux/sched.h
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
 _NONE = 0  # a null pointer
+_STAGE = b"/proc"  # a directory that is there wherever a user namespace can be used
 _KEPT = 1  # what a descriptor of the caller's is in the child
-
-T = TypeVar("T")
 
 
 class Machine:
@@ -47,11 +46,12 @@ class Machine:
 
     @functools.cached_property
     def user_namespace(self) -> Answer:
-        """A new user namespace with maps, in which its root can mount something.
+        """A new user namespace with maps, whose root uses a capability.
 
-        AppArmor lets the clone call pass and denies the capabilities.
+        AppArmor lets the clone call pass, and denies the capabilities.
         """
-        return self._ask([*own_ids(), *_new_tmpfs()], "user", "mnt", alone=("user",))
+        uses_one = ("PRCTL", PR_CAPBSET_DROP, 0, 0, 0, 0)
+        return questions.of_child([*own_ids(), uses_one], NAMESPACES["user"])
 
     @property
     def with_user_namespace(self) -> bool:
@@ -70,23 +70,23 @@ class Machine:
 
     @functools.cached_property
     def mounts(self) -> Answer:
-        """A tree of mounts: a new tmpfs, a copy that is made read-only, both moved, and a new root."""
-        return self._in_namespaces([*_new_tmpfs(), *_copied_read_only(), *_new_root()], "mnt")
-
-    @functools.cached_property
-    def tmpfs(self) -> Answer:
-        """A tmpfs of a size."""
-        return self._in_namespaces(_new_tmpfs(size=b"1M"), "mnt")
+        """A root of its own: a new tmpfs, with a tree in it that is copied and made read-only."""
+        return self._in_namespaces(
+            [*_tmpfs_to_work_in(), *_copied_read_only(), *_new_root()], "mnt"
+        )
 
     @functools.cached_property
     def proc_of_its_own(self) -> Answer:
-        """A /proc of a new pid namespace; a kernel refuses it where parts of the caller's are covered."""
-        return self._in_namespaces([*_made(b"proc"), _moved_to_root()], "mnt", "pid")
+        """A /proc of a new pid namespace; the kernel refuses it where parts of the caller's are covered."""
+        options = b"hidepid=ptraceable"
+        flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+        mounted = call("mount", b"proc", _STAGE, b"proc", flags, options)
+        return self._in_namespaces([mounted], "mnt", "pid")
 
     @functools.cached_property
     def overlay(self) -> Answer:
         """A directory with a layer for what is written, in a user namespace where there is one."""
-        return self._in_namespaces(_new_overlay(), "mnt")
+        return self._in_namespaces([*_tmpfs_to_work_in(), *_overlay_of_directories()], "mnt")
 
     @functools.cached_property
     def empty_mount_namespace(self) -> bool:
@@ -96,11 +96,11 @@ class Machine:
     @functools.cached_property
     def tree_as_namespace(self) -> bool:
         """Whether a tree can be copied into a namespace of its own: OPEN_TREE_NAMESPACE, Linux 7.0."""
-        copied = call("open_tree", 1, b"", _AT_EMPTY_PATH | _OPEN_TREE_NAMESPACE)
-        return self._in_namespaces([*_new_tmpfs(), copied], "mnt").granted
+        copied = call("open_tree", AT_FDCWD, b".", _OPEN_TREE_NAMESPACE)
+        return self._in_namespaces([*_tmpfs_to_work_in(), copied], "mnt").granted
 
     def idmap(self, path: str) -> Answer:
-        """Whether the files below a path can be shown as those of other users: it depends on the file system.
+        """Whether the files below a path can be shown as another user's: it depends on the file system.
 
         Source: mount_setattr(2) MOUNT_ATTR_IDMAP.
         """
@@ -186,23 +186,16 @@ class Machine:
     # ----
 
     def _in_namespaces(self, steps: Iterable[Step], *kinds: str) -> Answer:
-        """The same in namespaces of these kinds, below a user namespace where there is one."""
-        if self.with_user_namespace:
-            return self._ask([*own_ids(), *steps], "user", *kinds)
-        refused = self.user_namespace
-        answer = self._ask(steps, *kinds)
-        return (
-            refused if answer.errno == errno.EPERM and not self.surroundings.may_mount else answer
-        )
+        """Whether the steps can be done in such namespaces, in a user namespace where there is one.
 
-    def _ask(self, steps: Iterable[Step], *kinds: str, alone: tuple[str, ...] = ()) -> Answer:
-        """kinds: of namespaces in which the steps are done. alone: those without which a refusal is told."""
+        Without one the mounts are made private: else what is mounted there is mounted here as well.
+        """
         flags = sum(NAMESPACES[kind] for kind in kinds)
-        answer = questions.of_child(steps, flags)
-        if alone and answer.call == "clone":
-            first = questions.of_child([], sum(NAMESPACES[kind] for kind in alone))
-            return answer if first.granted else first
-        return answer
+        if self.with_user_namespace:
+            return questions.of_child([*own_ids(), *steps], flags | NAMESPACES["user"])
+        if not self.surroundings.may_mount:
+            return self.user_namespace
+        return questions.of_child([*([_private()] if "mnt" in kinds else []), *steps], flags)
 
 
 def this_machine() -> Machine:
@@ -211,7 +204,7 @@ def this_machine() -> Machine:
 
 
 def forget() -> None:
-    """Ask anew from now on: after a change of the administrator's, or a filter that the caller gave itself."""
+    """Ask anew from now on: after a change of the administrator's, or of a filter of the caller's."""
     _of_caller.cache_clear()
 
 
@@ -223,56 +216,45 @@ def _of_caller(_pid: int, _uid: int, _gid: int) -> Machine:
 # ---- the steps of the questions; the descriptors are counted from 0
 
 
-def _made(kind: bytes, *options: tuple[int, bytes, bytes | int], first: int = 0) -> list[Step]:
-    """A new file system: its context is descriptor ``first``, its mount the next."""
-    return [
-        call("fsopen", kind, 0),
-        *(call("fsconfig", first, command, key, value, 0) for command, key, value in options),
-        call("fsconfig", first, _FSCONFIG_CMD_CREATE, _NONE, _NONE, 0),
-        call("fsmount", first, 0, 0),
-    ]
+def _private() -> Step:
+    return call("mount", _NONE, b"/", _NONE, _MS_REC | _MS_PRIVATE)
 
 
-def _moved_to_root(mount: int = 1) -> Step:
-    return call("move_mount", mount, b"", AT_FDCWD, b"/", _MOVE_MOUNT_F_EMPTY_PATH)
-
-
-def _new_tmpfs(size: bytes = b"1M") -> list[Step]:
-    return [*_made(b"tmpfs", (_FSCONFIG_SET_STRING, b"size", size)), _moved_to_root()]
+def _tmpfs_to_work_in() -> list[Step]:
+    flags = _MS_NOSUID | _MS_NODEV
+    return [call("mount", b"tmpfs", _STAGE, b"tmpfs", flags, b"size=1m"), ("CHDIR", _STAGE)]
 
 
 def _copied_read_only() -> list[Step]:
     attributes = _attributes(_MOUNT_ATTR_RDONLY)
     return [
-        call("open_tree", 1, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE),
-        call("mount_setattr", 2, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
+        call("mkdirat", AT_FDCWD, b"tree", 0o700),
+        call("open_tree", AT_FDCWD, b"tree", _OPEN_TREE_CLONE | _AT_RECURSIVE),
+        call("mount_setattr", 0, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
+        call("move_mount", 0, b"", AT_FDCWD, b"tree", _MOVE_MOUNT_F_EMPTY_PATH),
     ]
 
 
 def _attributes(added: int, namespace: int = 0) -> bytearray:
-    """struct mount_attr"""
+    """A struct mount_attr of the kernel's."""
     return bytearray(pack("=QQQQ", added, 0, 0, namespace))
 
 
 def _new_root() -> list[Step]:
-    """The new tmpfs, which lies on the caller's root, becomes the root."""
-    return [call("fchdir", 1), call("pivot_root", b".", b".")]
+    return [call("pivot_root", b".", b"."), call("umount2", b".", _MNT_DETACH)]
 
 
-def _new_overlay() -> list[Step]:
-    layers = {b"lowerdir": b"lower", b"upperdir": b"upper", b"workdir": b"work"}
-    options = [(_FSCONFIG_SET_STRING, key, name) for key, name in layers.items()]
+def _overlay_of_directories() -> list[Step]:
+    layers = b"lowerdir=lower,upperdir=upper,workdir=work,userxattr"
     return [
-        *_new_tmpfs(),
-        *(call("mkdirat", 1, name, 0o700) for name in layers.values()),
-        call("fchdir", 1),
-        *_made(b"overlay", *options, (_FSCONFIG_SET_FLAG, b"userxattr", _NONE), first=2),
+        *(call("mkdirat", AT_FDCWD, name, 0o700) for name in (b"lower", b"upper", b"work")),
+        call("mount", b"overlay", b"lower", b"overlay", 0, layers),
     ]
 
 
 def _id_mapped(path: bytes) -> list[Step]:
-    attributes = _attributes(_MOUNT_ATTR_IDMAP, _KEPT)
+    attributes = _attributes(_MOUNT_ATTR_IDMAP, namespace=_KEPT)
     return [
-        call("open_tree", AT_FDCWD, path, _OPEN_TREE_CLONE),
+        call("open_tree", AT_FDCWD, path, _OPEN_TREE_CLONE | _AT_RECURSIVE),
         call("mount_setattr", 0, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
     ]

@@ -1,7 +1,8 @@
 """The paths of a sandbox: whether each is there, of a fitting kind, and of use to the sandbox's own user.
 
-A symbolic link is followed once, by the caller and with its rights, when the sandbox is made; what it leads to
-is shown under the path's own name. What lies below a directory is not looked at.
+Symbolic links are followed by the caller, with its rights, when the sandbox is made: what they lead to is
+shown in its real place, and the links on the way are made again. What lies below a directory is not
+looked at.
 """
 
 import errno
@@ -36,10 +37,14 @@ _KIND_NAMES = {
 
 
 class OwnUser(NamedTuple):
-    """Whether the sandbox's user is another than the caller, and whether its write paths have their ids mapped."""
+    """Whether the sandbox's user is another than the caller, and where it has the caller's rights."""
 
     is_another: bool
-    maps_ids: bool
+    idmapped: frozenset[str]
+
+    def has_callers_rights(self, path: str) -> bool:
+        """Whether it may do to the path what the caller may."""
+        return not self.is_another or path in self.idmapped
 
 
 def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
@@ -136,17 +141,18 @@ def _near(path: str) -> str | None:
 
 
 def _unfit(wish: str, path: str, sandbox: Sandbox, machine: Machine, user: OwnUser) -> _Problem:
-    if wish == "write" and not sandbox.overlay:
-        if os.statvfs(path).f_flag & os.ST_RDONLY:
-            return _read_only(path)
-        if not user.is_another:
-            return None if _is_usable(path, os.W_OK) else _unwritable(path)
-        if user.maps_ids and machine.idmap(path).granted:
+    writes = wish == "write" and not sandbox.overlay
+    if writes and os.statvfs(path).f_flag & os.ST_RDONLY:
+        return _read_only(path)
+    if user.has_callers_rights(path):
+        if _is_usable(path, os.W_OK if writes else os.R_OK):
             return None
-        return _unwritable_by_another(path, machine)
-    if not user.is_another:
-        return None if _is_usable(path, os.R_OK) else _unreadable(wish, path)
-    return _unreadable_by_another(wish, path, machine)
+        return _unwritable(path) if writes else _unreadable(wish, path)
+    return (
+        _unwritable_by_another(path, machine)
+        if writes
+        else _unreadable_by_another(wish, path, machine)
+    )
 
 
 def _is_usable(path: str, mode: int) -> bool:

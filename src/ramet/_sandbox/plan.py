@@ -1,4 +1,4 @@
-"""By what each wish of a sandbox is met on this machine, with what it falls short, and what would change that."""
+"""By what each wish of a sandbox is met on this machine, what it lacks, and what would change that."""
 
 import errno
 from collections.abc import Iterable
@@ -43,14 +43,15 @@ class AmountMechanism(Protocol):
 
 
 class Plan:
-    """What a sandbox is made of on this machine: a row for each wish, and the mechanisms in plain attributes.
+    """What a sandbox is made of on this machine: a row for each wish, and what the launch uses.
 
-    ``rows``: of the wishes, in the order of the description, and of paths that cannot be used. ``lost``: those
-    that are not met in full. ``namespaces``: the kinds that are made new, of user, mnt, pid, net, ipc, uts and
-    cgroup. ``landlock_abi``: the version that is used, 0 for none. ``seccomp``: whether there is a filter;
-    ``filters_sockets``: whether it refuses all sockets but unix ones, for want of a network namespace.
-    ``idmap``: whether the write paths are mounted with the ids mapped, so that what is written belongs to the
-    owner of the directory. ``own_id``: whose rights the sandbox has.
+    ``rows``: of the wishes, in the order of the description, and of paths that cannot be used. ``lost``:
+    those that are not met in full. ``namespaces``: the kinds that are made new, of user, mnt, pid, net,
+    ipc, uts and cgroup. ``landlock_abi``: the version that is used, 0 for none. ``seccomp``: whether there
+    is a filter; ``filters_sockets``: whether it refuses all sockets but unix ones, for want of a network
+    namespace. ``idmapped``: the paths of ``read`` and ``write`` that are mounted with their ids mapped, so
+    that the sandbox has the caller's rights to them and what it writes is the caller's; ``idmap``:
+    whether all are. ``own_id``: whose rights the sandbox has otherwise.
     """
 
     def __init__(
@@ -69,10 +70,7 @@ class Plan:
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._amounts]
-        user = OwnUser(
-            is_another=self.own_id != "caller's id",
-            maps_ids=self.own_id == "unused id" and "mnt" in self.namespaces,
-        )
+        user = OwnUser(self.own_id != "caller's id", self.idmapped)
         return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
 
     @cached_property
@@ -121,15 +119,20 @@ class Plan:
         return _OWN_IDS.get(mechanism, "caller's id")
 
     @cached_property
+    def idmapped(self) -> frozenset[str]:
+        """The named paths that are mounted with their ids mapped."""
+        if self.own_id != "unused id" or "mnt" not in self.namespaces:
+            return frozenset()
+        named = (*self.sandbox.read, *self.sandbox.write)
+        return frozenset(path for path in named if self.machine.idmap(path).granted)
+
+    @property
     def idmap(self) -> bool:
-        """Whether each write path is mounted with its ids mapped."""
-        paths = () if self.sandbox.overlay else self.sandbox.write
-        if self.own_id != "unused id" or "mnt" not in self.namespaces or not paths:
-            return False
-        return all(self.machine.idmap(path).granted for path in paths)
+        """Whether there are such paths, and each has its ids mapped."""
+        return bool(self.idmapped) and self.idmapped == {*self.sandbox.read, *self.sandbox.write}
 
     def refuse_if_short(self) -> None:
-        """Raise SandboxError for a wish that is not met, where ``require`` is "all"; for a mistaken path always."""
+        """Raise SandboxError: for a mistaken path, with ``require="all"`` for a wish that is not met."""
         short = [row for row in self.rows if self._refuses(row)]
         if short:
             raise _error(short)
@@ -152,8 +155,8 @@ def plan(
 ) -> Plan:
     """By what each wish of a sandbox is met on this machine; makes nothing.
 
-    amounts: by what its amounts are met, which has no rows otherwise. machine: another than this one. parts:
-    what the launch can do besides.
+    amounts: by what its amounts are met, which have no rows otherwise. machine: another than this one.
+    parts: what the launch can do besides.
     """
     return Plan(sandbox, machine or this_machine(), amounts, parts)
 
@@ -196,13 +199,13 @@ def _error(short: list[Row]) -> SandboxError:
     others = [row.path or row.wish for row in short if row is not first]
     return SandboxError(
         refused.errno if refused.errno > 0 else errno.EPERM,
-        first.wish,
         first.shortfall if first.path else f"{first.text}: {_why(first)}",
+        first.path or None,
+        wish=first.wish,
         mechanism=first.mechanism,
         remedy=first.remedy,
         rules=refused.rules,
         others=dict.fromkeys(others),
-        filename=first.path or None,
     )
 
 

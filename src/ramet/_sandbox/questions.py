@@ -1,4 +1,4 @@
-"""Questions to the kernel, by system calls: of the calling thread where they change nothing, else of a child.
+"""Questions to the kernel: by the calling thread where they change nothing, else by a child.
 
 The child shares the caller's memory, copies none of its descriptors, makes what it is told in namespaces of
 its own, and ends; what it made ends with it.
@@ -25,19 +25,29 @@ Step: TypeAlias = tuple[object, ...]
 _NUMBERS = {
     "open_tree": 428,
     "move_mount": 429,
-    "fsopen": 430,
-    "fsconfig": 431,
-    "fsmount": 432,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
     "landlock_restrict_self": 446,
     "faccessat2": 439,
 }
 _OLDER_NUMBERS = {
-    "x86_64": {"pivot_root": 155, "fchdir": 81, "mkdirat": 258, "openat": 257, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "fchdir": 50, "mkdirat": 34, "openat": 56, "seccomp": 277},
+    "x86_64": {
+        "mkdirat": 258,
+        "mount": 165,
+        "openat": 257,
+        "pivot_root": 155,
+        "seccomp": 317,
+        "umount2": 166,
+    },
+    "aarch64": {
+        "mkdirat": 34,
+        "mount": 40,
+        "openat": 56,
+        "pivot_root": 41,
+        "seccomp": 277,
+        "umount2": 39,
+    },
 }
-
 _ANSWERED = 4096  # native/child/plan.h
 _NO_DESCRIPTOR, _LAST_DESCRIPTOR = -1, (1 << 32) - 1
 _ALL_STEPS_DONE = 127  # native/child/plan.c: what a plan without EXEC exits with
@@ -195,7 +205,7 @@ def _names_of(steps: Sequence[Step]) -> str:
 
 
 class AllowAll:
-    """A seccomp filter that lets all pass, in memory that a child shares; it lives as long as this object."""
+    """A seccomp filter that lets all pass, in memory that a child shares while this object lives."""
 
     def __init__(self) -> None:
         self._instructions = array(

@@ -1,4 +1,4 @@
-"""What an administrator, or the caller, changes so that a wish can be met: by the answer and what is around."""
+"""What the administrator, or the caller, changes so that a wish can be met."""
 
 import errno
 import os
@@ -34,8 +34,8 @@ _IN_A_CONTAINER = {
     "allows clone, unshare, mount and the calls of mount namespaces, and with "
     "--security-opt apparmor=unconfined where the host has AppArmor",
     "podman": "start the container with --security-opt seccomp=unconfined --security-opt label=disable",
-    "kubernetes": "give the pod securityContext.seccompProfile {type: Unconfined}, or a profile that allows "
-    "clone, unshare and mount",
+    "kubernetes": "give the pod securityContext.seccompProfile {type: Unconfined}, or a profile that "
+    "allows clone, unshare and mount",
     "lxc": "set security.nesting=true for the container",
     "systemd-nspawn": "start the container with --system-call-filter=@mount and --private-users=pick",
 }
@@ -92,7 +92,7 @@ def of_proc(machine: Machine) -> str:
     answer = machine.proc_of_its_own
     if not machine.namespaces["pid"].granted:
         return of_namespace("pid", machine)
-    if answer.errno == errno.EPERM and answer.call == "fsmount":
+    if answer.errno == errno.EPERM and answer.call == "mount":
         container = machine.surroundings.container
         return _UNMASKED.get(container, "mount a /proc of which nothing is covered by other mounts")
     return of_mounts(machine, answer)
@@ -133,8 +133,8 @@ def of_subordinate_ids(machine: Machine) -> str:
 def of_idmap(path: str) -> str:
     """For a directory that the sandbox's own user cannot write."""
     return (
-        f"a file system with idmapped mounts below {path!r} (ext4 since Linux 5.12, btrfs 5.15, tmpfs 6.3), "
-        "or chmod o+w, with which the files belong to another user"
+        f"a file system with idmapped mounts below {path!r} (ext4 since Linux 5.12, btrfs 5.15, "
+        "tmpfs 6.3), or chmod o+w, with which the files belong to another user"
     )
 
 
@@ -150,7 +150,10 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
         return _of_apparmor()
     if around.selinux_enforces:
         return "an SELinux policy that allows user_namespace { create } and mounts to the caller's domain"
-    return "let the security module of this machine allow it to the caller: none that is known refuses it"
+    return (
+        "let the caller run outside of a landlock domain, and let the security module of this machine "
+        "allow it: none that is known refuses it"
+    )
 
 
 def _of_filter(machine: Machine) -> str:

@@ -14,6 +14,7 @@ _CONTAINERS = {
     "/run/systemd/container": "systemd-nspawn",
 }
 _WORDS_IN_CGROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "podman", "lxc": "lxc"}
+_WORDS = 3  # of a line of subuid(5)
 _LAST_ID = (1 << 32) - 2  # the highest id there is
 
 
@@ -51,7 +52,7 @@ class Surroundings:
 
     @property
     def may_become_another(self) -> bool:
-        """Whether the caller may give a child an id that is not its own: root's, where others are mapped."""
+        """Whether the caller may give a child an id that is not its own."""
         return {"SETUID", "SETGID"} <= self.capabilities and self.other_ids
 
     @property
@@ -142,7 +143,9 @@ def _listed(file: str) -> int:
     names = {str(os.geteuid()), _user_name()}
     lines = [line.split(":") for line in _text(file).splitlines()]
     counts = [
-        int(line[2]) for line in lines if len(line) == 3 and line[0] in names and line[2].isdigit()
+        int(line[2])
+        for line in lines
+        if len(line) == _WORDS and line[0] in names and line[2].isdigit()
     ]
     return max(counts, default=0)
 

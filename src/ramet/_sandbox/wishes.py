@@ -1,5 +1,6 @@
-"""The wishes of a sandbox as rows: in which ways each can be met, the best first, and what each way lacks."""
+"""The wishes of a sandbox as rows: the ways to meet each, the best first, and what each way lacks."""
 
+import errno
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -12,20 +13,20 @@ Asked: TypeAlias = Callable[[Sandbox], bool]
 Words: TypeAlias = Callable[[Sandbox], str]
 Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
 
-# What a launch may be able to do besides what every one does: newuidmap(1) for the maps of its user namespace; a
-# filter that refuses all sockets but unix ones where there is no network namespace.
+# What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
+# refuses all sockets but unix ones where there is no network namespace.
 Part: TypeAlias = Literal["subordinate ids", "filtered sockets"]
 
-_UNAVAILABLE = Answer(errno=95, call="")  # EOPNOTSUPP: the way is not there, and no call says so
+_UNAVAILABLE = Answer(errno.EOPNOTSUPP)  # no call says so
 
 
 class Way(NamedTuple):
     """One way to meet a wish.
 
-    mechanism: its name, with {abi} for landlock's version. granted: the machine's answer. shortfall: what it
-    lacks, empty where it meets the wish in full. remedy: what makes it available. announced: the description
-    itself says that this way is taken where no better one is there, so that ``require="all"`` accepts it.
-    part: of the launch, without which this way is not taken.
+    mechanism: its name, with {abi} for landlock's version. granted: the machine's answer. remedy: what
+    makes it available. shortfall: what it lacks, empty where it meets the wish in full. announced: the
+    description itself says that this way is taken where no better one is there, so that
+    ``require="all"`` accepts it. part: of the launch, without which this way is not taken.
     """
 
     mechanism: str
@@ -54,10 +55,6 @@ def _always(_machine: Machine, _sandbox: Sandbox) -> Answer:
 
 def _mounts(machine: Machine, _sandbox: Sandbox) -> Answer:
     return _first_refusal(machine.namespaces["mnt"], machine.mounts)
-
-
-def _tmpfs(machine: Machine, sandbox: Sandbox) -> Answer:
-    return _first_refusal(_mounts(machine, sandbox), machine.tmpfs)
 
 
 def _overlay(machine: Machine, sandbox: Sandbox) -> Answer:
@@ -112,17 +109,17 @@ def _first_refusal(*answers: Answer) -> Answer:
 # ---- the ways that several wishes share
 
 
+# What landlock does not do for files before each version: its Documentation, "Current limitations".
+_FILES_BEFORE = {
+    2: "no file can be moved to another directory",
+    3: "files that the caller may write can be truncated",
+    5: "devices take ioctl calls",
+}
+
+
 def _landlock_files_lack(machine: Machine) -> str:
-    """What landlock does not do for files, by its version."""
-    abi = machine.landlock_abi
-    lacks = ["names, sizes and owners of all files can be seen"]
-    if abi < 3:
-        lacks.append("files that the caller may write can be truncated")
-    if abi < 2:
-        lacks.append("no file can be moved to another directory")
-    if abi < 5:
-        lacks.append("devices take ioctl calls")
-    return "; ".join(lacks)
+    missing = [lack for abi, lack in _FILES_BEFORE.items() if machine.landlock_abi < abi]
+    return "; ".join(["names, sizes and owners of all files can be seen", *missing])
 
 
 def _of_namespace(kind: str) -> Callable[[Machine], str]:
@@ -204,7 +201,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "tmp",
         lambda s: f"a private /tmp of {s.tmp} bytes",
-        (Way("a tmpfs", _tmpfs, _of_files),),
+        (Way("a tmpfs", _mounts, _of_files),),
         lambda s: s.tmp is not None,
     ),
     Wish(
