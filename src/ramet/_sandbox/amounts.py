@@ -75,6 +75,11 @@ class Amounts:
         if made:
             self._idle.append(made)
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has made it, and not one of which this is a copy."""
+        return self._maker == os.getpid() or not self._groups
+
     def new_place(self, *, clones_into: bool = True) -> Place:
         """What keeps the amounts of one child; the caller closes it when the child is reaped.
 

@@ -19,7 +19,7 @@ from .._process.child import Child
 from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
-from .._sandbox.confinement import OfTemplate
+from .._sandbox.of_template import OfTemplate
 from .._setup.checks import DEVNULL
 from .._setup.rows import OPTIONS
 from ..errors import TemplateError

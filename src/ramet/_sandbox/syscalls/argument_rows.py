@@ -85,14 +85,15 @@ CLONE = (
     ),
 )
 
-# What a template for confined calls keeps. Both need a capability that calls have not.
+# What a template for confined calls keeps. All need a capability that calls have not.
 KEPT_NAMESPACES = (
     Row(
         "clone",
         ALLOW,
-        (has_no_bit(0, NAMESPACES & ~CloneFlag.NEWPID.value),),
-        "each call has a pid namespace",
+        (has_no_bit(0, NAMESPACES & ~(CloneFlag.NEWPID | CloneFlag.NEWNS).value),),
+        "each call has a pid namespace, and mounts of its own",
     ),
+    Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
 )
 
