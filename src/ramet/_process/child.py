@@ -50,6 +50,9 @@ class Supervised(Protocol):
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason."""
 
+    def count_output(self, count: int) -> bool:
+        """So many bytes of its output were read; whether it may write more."""
+
     def give_up(self) -> None:
         """Nobody will wait for it."""
 
@@ -343,6 +346,11 @@ class Child(_core.Handle, Generic[T_co]):
         """It is confined, and watched by that; the library's own."""
         self._supervision = supervision
 
+    @property
+    def counts_output(self) -> "Callable[[int], bool] | None":
+        """What is to be told how many bytes of its output were read; the library's own."""
+        return None if self._supervision is None else self._supervision.count_output
+
     def kill_confined(self) -> None:
         """Kill it and all that is in its namespace; the library's own."""
         namespace = self.own_namespace()
@@ -352,7 +360,7 @@ class Child(_core.Handle, Generic[T_co]):
             self.kill()
 
     @property
-    def report(self) -> "SandboxReport | None":
+    def report(self) -> Any:
         """With ``sandbox=``: what it and all that it started have used, and what ended them; None until then."""
         return None if self._supervision is None else self._supervision.report
 

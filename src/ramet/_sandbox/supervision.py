@@ -52,6 +52,10 @@ class Supervision:
             self.place.close()
         return status
 
+    def count_output(self, count: int) -> bool:
+        """So many bytes of its output were read; returns whether it may write more."""
+        return self.place.count_output(count)
+
     def give_up(self) -> None:
         """The child was never made, or nobody will wait for it."""
         self.place.close()
