@@ -1,0 +1,148 @@
+"""ramet sandbox: a program that may see, call and use no more than the options say."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import click
+
+from .._program.command import Command
+from .._sandbox.description import Sandbox
+from .._sandbox.kept import confinement_of
+from .._sandbox.view import is_seen
+from .._setup.options import Options
+from .._setup.rows import Shell
+from ..exit_status import ExitStatus
+from .program_command import (
+    TIMED_OUT,
+    FailedError,
+    ProgramCommand,
+    end_by_interrupt,
+    exit_code,
+    exit_code_of_failure,
+    words,
+)
+from .run_options import ShellOption
+from .run_watch import signals_kept
+from .sandbox_options import in_words_of_options, options, sandbox_of, set_variables
+from .sandbox_report import told, told_as_json, told_in_short
+from .sandbox_watch import SessionWatch, counted_output
+
+_NAME = "sandbox"
+_ABOUT = "What is told"
+_OWN = (
+    Shell("--cwd", "DIR", text="Where it begins: by default here if this is shown, else in the first of "
+        "--write, else in /tmp."),
+    Shell("--check", text="Show by what each wish is met on this machine, and run nothing."),
+    Shell("--report", text="Tell at the end, on standard error, what ended it and what it used."),
+    Shell("--json", text="With --check or --report: as JSON."),
+)  # fmt: skip
+
+
+class _Sandbox(ProgramCommand):
+    own_heading = _ABOUT
+
+
+@click.command(
+    cls=_Sandbox,
+    params=[
+        *options(),
+        *(ShellOption(_ABOUT, shell) for shell in _OWN),
+        click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
+    ],
+    # What follows the program's name is the program's.
+    context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
+    options_metavar="[OPTIONS] [--]",
+)
+def sandbox(argv: tuple[str, ...], *, check: bool, report: bool, json: bool, **values: Any) -> None:
+    """Run a program that sees and uses nothing but what the options name.
+
+    Without options it sees the programs and libraries of this machine, an empty /tmp and its own
+    processes, and reaches no network. --read and --write show it more.
+
+    Its exit status is the program's own, 128+N when signal N killed it; 124 when its time was over;
+    125 when ramet failed, 126 when the program cannot be executed, 127 when it is not found. When it
+    ends, all that it has started is killed.
+    """
+    try:
+        if json and not (check or report):
+            raise ValueError("invalid json: expected it with --check or --report")
+        description = sandbox_of(values)
+        if check:
+            _check(description, as_json=json)
+        if not argv:
+            raise ValueError("which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
+        set_variables(values)
+        status = _run(argv, description, values["cwd"], reports=report, as_json=json)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        message = in_words_of_options(words(error))
+        raise FailedError(_NAME, message, exit_code_of_failure(error)) from None
+    if status.signal == signal.SIGINT:
+        end_by_interrupt()
+    sys.exit(TIMED_OUT if status.reason == "deadline" else exit_code(status, timed_out=False))
+
+
+def _check(description: Sandbox, *, as_json: bool) -> None:
+    from .sandbox_check import is_refused, show
+
+    show(description, as_json=as_json)
+    sys.exit(int(is_refused(description)))
+
+
+def _run(
+    argv: tuple[str, ...], description: Sandbox, cwd: str | None, *, reports: bool, as_json: bool
+) -> ExitStatus:
+    with (
+        signals_kept() as mask,
+        counted_output(wanted=description.output is not None) as output,
+    ):
+        given: Options = {"sandbox": description, "signal_mask": mask}
+        begins = cwd or _here_if_seen(description)
+        if begins is not None:
+            given["cwd"] = begins
+        if output is not None:
+            given.update(output.given)  # type: ignore[typeddict-item] # stdout and stderr
+        begun = time.monotonic()
+        child = Command(argv, **given).spawn()
+        if output is not None:
+            assert child.counts_output is not None
+            output.copy(child.counts_output)
+        status = SessionWatch(child).status()
+        seconds = time.monotonic() - begun
+    if reports:
+        tell = told_as_json if as_json else told
+        click.echo(tell(argv, status, child.report, seconds), err=True)
+    else:
+        short = told_in_short(status, child.report, description)
+        if short:
+            click.echo(f"ramet sandbox: {short}", err=True)
+        _tell_of_unseen(argv[1:], status, description)
+    return status
+
+
+def _here_if_seen(description: Sandbox) -> str | None:
+    """The working directory, if the program sees it."""
+    here = os.getcwd()
+    if is_seen(here, confinement_of(description)):
+        return here
+    if sys.stderr.isatty():
+        click.echo(
+            "ramet sandbox: the program does not see this directory, and begins in another: --read . or "
+            "--write . shows it",
+            err=True,
+        )
+    return None
+
+
+def _tell_of_unseen(arguments: tuple[str, ...], status: ExitStatus, description: Sandbox) -> None:
+    """A program that failed may have looked for a file that only the caller sees."""
+    if status.success:
+        return
+    confinement = confinement_of(description)
+    for path in arguments:
+        whole = os.path.abspath(path)
+        if os.path.exists(whole) and not is_seen(os.path.realpath(whole), confinement):
+            click.echo(f"ramet sandbox: the program does not see {path!r}: --read {path} shows it", err=True)
+            return
