@@ -8,6 +8,7 @@ from struct import pack
 
 from .._kernel import procfs
 from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP
+from ..errors import CloneError
 from . import questions, surroundings
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
 
@@ -106,8 +107,10 @@ class Machine:
         """
         try:
             namespace = questions.new_user_namespace()
+        except CloneError as error:
+            return questions.answer_of(error)
         except OSError as error:
-            return Answer(error.errno or errno.EIO, "clone")
+            return Answer(error.errno or errno.EIO, "write uid_map")
         try:
             return questions.of_child(_id_mapped(os.fsencode(path)), keeps=namespace)
         finally:
