@@ -20,7 +20,6 @@ from .constants import (
     SYSTEM_CALLS,
 )
 
-
 # NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
 _NEW_NAMESPACES = 0x7E020000
 

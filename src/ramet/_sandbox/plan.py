@@ -194,7 +194,7 @@ def _row_of_amount(amount: AmountMechanism, sandbox: Sandbox) -> Row:
 
 
 def _error(short: list[Row]) -> SandboxError:
-    first = min(short, key=lambda row: not row.mistaken)
+    first = min(short, key=lambda row: (not row.mistaken, row.met == "partly"))
     refused = first.refused or Answer(errno.EOPNOTSUPP)
     others = [row.path or row.wish for row in short if row is not first]
     return SandboxError(

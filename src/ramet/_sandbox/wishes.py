@@ -84,12 +84,12 @@ def _seccomp(machine: Machine, _: Sandbox) -> Answer:
 
 
 def _another_id(machine: Machine, _: Sandbox) -> Answer:
-    return GRANTED if machine.surroundings.may_become_another else _UNAVAILABLE
+    return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
 
 
 def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
     """Not where it writes: the caller's directories do not belong to such an id."""
-    if machine.surroundings.subordinate_ids == 0 or sandbox.write:
+    if machine.circumstances.subordinate_ids == 0 or sandbox.write:
         return _UNAVAILABLE
     return machine.namespaces["user"]
 

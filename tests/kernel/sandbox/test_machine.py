@@ -4,7 +4,6 @@ import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -12,60 +11,11 @@ import ramet
 from ramet import CloneFlag as F
 from ramet._sandbox.machine import Machine, forget, this_machine
 
-from ...constants import NOBODY, SECONDS
+from ...constants import NOBODY
 from ...seccomp import forbid, hide, refuse_filters
+from .taken_away import as_root_of_a_namespace, mount, needs_all, seen
 
-T = TypeVar("T")
-
-MS_REMOUNT, MS_BIND, MS_RDONLY = 32, 4096, 1
-
-
-def seen(prepare: Callable[[], object], ask: Callable[[Machine], T], **options: object) -> T:
-    """What a copy of this process is answered that has prepared itself so."""
-
-    def in_copy() -> T:
-        prepare()
-        return ask(this_machine())
-
-    with ramet.clone(in_copy, **options) as child:  # type: ignore[arg-type]
-        return child.result(SECONDS)
-
-
-def as_root_of_a_namespace(prepare: Callable[[], object], ask: Callable[[Machine], T]) -> T:
-    """The same of a copy that is the root of user and mount namespaces of its own."""
-    maps = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
-
-    def map_and_prepare() -> None:
-        for name, text in maps.items():
-            Path(f"/proc/self/{name}").write_text(text)
-        prepare()
-
-    return seen(map_and_prepare, ask, flags=F.NEWUSER | F.NEWNS)
-
-
-def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    words = [word.encode() for word in (source, target, kind)]
-    if libc.mount(*words, flags, None):
-        raise OSError(ctypes.get_errno(), "mount")
-
-
-def nothing() -> None:
-    """Prepare nothing."""
-
-
-@pytest.fixture
-def grants_all() -> None:
-    """Skip the test where this machine does not give what it takes away."""
-    machine = this_machine()
-    needed = [machine.user_namespace, machine.mounts, machine.proc_of_its_own, machine.seccomp]
-    needed += [machine.landlock_answer, *machine.namespaces.values()]
-    refused = [str(answer) for answer in needed if not answer.granted]
-    if refused:
-        pytest.skip(f"needs a machine that grants all: {refused[0]}")
-
-
-pytestmark = pytest.mark.usefixtures("grants_all")
+pytestmark = needs_all
 
 
 def test_questions_leave_nothing(nothing_left: object) -> None:
@@ -114,7 +64,7 @@ def test_a_copy_of_the_process_asks_for_itself() -> None:
 )
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 def test_a_hidden_call_of_mounts_is_named(name: str, number: int) -> None:
-    """The answer tells which call was refused, and with what; the user namespace is granted all the same."""
+    """The answer tells which call was refused, and with what; the user namespace is granted."""
     told = seen(
         lambda: hide(name, number),
         lambda machine: (machine.mounts.call, machine.mounts.errno, machine.user_namespace.granted),
@@ -141,7 +91,11 @@ def test_landlock_that_is_missing_or_off(name: str, number: int) -> None:
     """There is no version then, and the answer tells one case from the other."""
     told = seen(
         lambda: hide(name, number),
-        lambda machine: (machine.landlock_abi, machine.landlock_answer.errno, machine.landlock_answer.call),
+        lambda machine: (
+            machine.landlock_abi,
+            machine.landlock_answer.errno,
+            machine.landlock_answer.call,
+        ),
     )
     assert told == (0, number, name)
 
@@ -153,7 +107,7 @@ def test_the_version_of_landlock_is_the_kernels() -> None:
 
 
 def test_no_more_user_namespaces() -> None:
-    """The limit of 0 is told by its errno and the law's rule; the root of a namespace makes others without."""
+    """The law's rule is told; the root of a namespace makes those of other kinds without one."""
 
     def allow_none() -> None:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
@@ -171,16 +125,16 @@ def test_no_more_user_namespaces() -> None:
 
 @pytest.mark.parametrize("kind", ["mnt", "pid", "net", "ipc", "uts", "cgroup"])
 def test_no_more_namespaces_of_a_kind(kind: str) -> None:
-    """Only that kind is refused."""
+    """Only that kind is refused, by the law's rule."""
 
-    def ask(machine: Machine) -> list[tuple[str, int]]:
-        answers = machine.namespaces.items()
-        return [(name, answer.errno) for name, answer in answers if not answer.granted]
+    def ask(machine: Machine) -> list[tuple[str, int, list[str]]]:
+        answers = [(name, one) for name, one in machine.namespaces.items() if not one.granted]
+        return [(name, one.errno, [rule.id for rule in one.rules]) for name, one in answers]
 
     def allow_none() -> None:
         Path(f"/proc/sys/user/max_{kind}_namespaces").write_text("0")
 
-    assert as_root_of_a_namespace(allow_none, ask) == [(kind, errno.ENOSPC)]
+    assert as_root_of_a_namespace(allow_none, ask) == [(kind, errno.ENOSPC, ["J3"])]
 
 
 def test_a_proc_of_which_parts_are_covered() -> None:
@@ -288,7 +242,7 @@ def test_a_chrooted_caller(root: None, tmp_path: Path) -> None:
 
     def ask(machine: Machine) -> tuple[object, ...]:
         rules = tuple(rule.id for rule in machine.user_namespace.rules)
-        return machine.user_namespace.errno, rules, machine.surroundings.chrooted
+        return machine.user_namespace.errno, rules, machine.circumstances.chrooted
 
     told = seen(lambda: private_mounts_then(prepare), ask, flags=F.NEWNS)
     assert told == (errno.EPERM, ("F3",), True)
