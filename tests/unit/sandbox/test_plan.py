@@ -1,4 +1,5 @@
 import errno
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,7 +111,7 @@ def test_without_any_namespace(tmp_path: Path) -> None:
         "hostname": "not",
         "own processes only": "partly",
         "own sockets only": "fully",
-        "own IPC only": "not",
+        "own IPC only": "fully",
         "no user of the host": "partly",
         "no capabilities": "fully",
         "no new privileges": "fully",
@@ -196,6 +197,24 @@ def test_a_mount_namespace_without_mounts_is_none() -> None:
     assert "--security-opt seccomp=unconfined" in row(found, "read").remedy
 
 
+@pytest.mark.parametrize(
+    ("syscalls", "kept"),
+    [("default", "fully"), ("strict", "fully"), (None, "not"), ("/etc/passwd", "not")],
+)
+def test_ipc_without_a_namespace_is_kept_by_our_own_lists(syscalls: Any, kept: str) -> None:
+    """They refuse its calls then; what a file of the caller's allows is not known."""
+    machine = given(uid=1000, refused={"ipc": NO})
+    assert row(plan(described(syscalls=syscalls), machine=machine), "own IPC only").met == kept
+
+
+def test_proc_is_mounted_with_a_pid_namespace_alone() -> None:
+    """Without one it would show the processes of the caller's."""
+    assert plan(described(), machine=given()).proc
+    assert not plan(described(proc=False), machine=given()).proc
+    assert not plan(described(), machine=given(refused={"pid": NO})).proc
+    assert not plan(described(), machine=given(proc_of_its_own=NO)).proc
+
+
 def test_a_refusal_names_wish_call_and_remedy() -> None:
     """What is not met at all comes first; the others are named."""
     machine = given(refused={"uts": Answer(errno.ENOSPC, "unshare")}, overlay=NO)
@@ -225,7 +244,7 @@ def test_the_best_that_can_be_is_not_refused() -> None:
     found = plan(described(require="best"), machine=without_namespaces())
     found.refuse_if_short()
     assert {row.wish for row in found.lost} == {
-        *("read", "tmp", "proc", "network", "hostname", "own processes only", "own IPC only"),
+        *("read", "tmp", "proc", "network", "hostname", "own processes only"),
         *("no user of the host", "whole tree dies"),
     }
 
@@ -280,3 +299,13 @@ def test_the_text_is_a_table() -> None:
         "                             lacks: files and limits outside are those of the caller's user",
         "                             remedy: call as root",
     ]
+
+
+def test_a_plan_as_json() -> None:
+    """All of it is there, and the kernel's answer is a text."""
+    machine = given(uid=1000, refused={"uts": Answer(errno.ENOSPC, "unshare")})
+    found = json.loads(json.dumps(plan(described(), machine=machine).to_dict()))
+    assert (found["met"], found["own_id"], found["landlock_abi"]) == (False, "caller's id", 7)
+    assert found["namespaces"] == ["cgroup", "ipc", "mnt", "net", "pid", "user"]
+    hostname = next(row for row in found["rows"] if row["wish"] == "hostname")
+    assert (hostname["met"], hostname["refused"]) == ("not", "unshare: ENOSPC")
