@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .._limits.byte_counts import parsed_bytes
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 __all__ = ["Network", "Path", "Sandbox"]
 
@@ -21,6 +24,11 @@ REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LONGEST_HOSTNAME = 64
+
+AMOUNTS = (
+    *("memory", "swap", "processes", "cpu_time", "cpus"),
+    *("open_files", "file_size", "output", "timeout"),
+)
 
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
@@ -100,6 +108,16 @@ class Sandbox:
         if unknown:
             raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
+
+    def plan(self) -> "Plan":
+        """By what each wish is met on this machine, what it lacks, and what would change that; makes nothing.
+
+        ``str()`` of it is a table. ``plan.rows`` has a row for each wish, ``plan.lost`` those that are not met
+        in full, ``plan.refuse_if_short()`` raises what a start with this description would raise.
+        """
+        from .plan import plan
+
+        return plan(self)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:
