@@ -110,10 +110,10 @@ class Sandbox:
         return replace(self, **changes)
 
     def plan(self) -> "Plan":
-        """By what each wish is met on this machine, what it lacks, and what would change that; makes nothing.
+        """By what each wish is met on this machine, what it lacks, and what would change that.
 
-        ``str()`` of it is a table. ``plan.rows`` has a row for each wish, ``plan.lost`` those that are not met
-        in full, ``plan.refuse_if_short()`` raises what a start with this description would raise.
+        It makes nothing. ``str()`` of it is a table; ``rows`` has a row for each wish, ``lost`` those that
+        are not met in full; ``refuse_if_short()`` raises what a start with this description would raise.
         """
         from .plan import plan
 
