@@ -19,8 +19,8 @@ from .identity import identity
 from .landlock import rules
 from .place import Place
 from .plan import Plan, plan
+from .sight import Sight
 from .syscalls import Filter, compiled
-from .view import view_of
 
 _NO_CGROUP = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -98,10 +98,17 @@ class Confinement:
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
         kept = {name: os.environ[name] for name in self.sandbox.environment if name in os.environ}
-        names = {"HOME": self._home(), **kept}
+        names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
-    def _home(self) -> str:
+    @property
+    def sight(self) -> Sight:
+        """What the child sees."""
+        return Sight(self.sandbox, self.ground.view, self.ground.mount >= 0)
+
+    @property
+    def home(self) -> str:
+        """Where the child begins."""
         directories = [one.path for one in self.ground.view.shown if one.writable and one.is_directory]
         if directories:
             return directories[0]
@@ -142,7 +149,7 @@ class Confinement:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
-        home = os.fsencode(self._home())
+        home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
     def add_own_files(self, steps: Steps) -> None:

@@ -1,12 +1,13 @@
 """By what each wish of a sandbox is met on this machine, what it lacks, and what would change that."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from .._preflight.this_machine import running_kernel
 from ..errors import SandboxError
-from .description import Sandbox
+from .description import AMOUNTS, Sandbox
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows
 from .questions import Answer
@@ -42,16 +43,24 @@ class AmountMechanism(Protocol):
         """What would change it."""
 
 
+class _Unkept(NamedTuple):
+    wish: str
+    mechanism: str = ""
+    shortfall: str = "nothing was found that keeps it"
+    remedy: str = ""
+
+
 class Plan:
     """What a sandbox is made of on this machine: a row for each wish, and what the launch uses.
 
     ``rows``: of the wishes, in the order of the description, and of paths that cannot be used. ``lost``:
     those that are not met in full. ``namespaces``: the kinds that are made new, of user, mnt, pid, net,
-    ipc, uts and cgroup. ``landlock_abi``: the version that is used, 0 for none. ``seccomp``: whether there
-    is a filter; ``filters_sockets``: whether it refuses all sockets but unix ones, for want of a network
-    namespace. ``idmapped``: the paths of ``read`` and ``write`` that are mounted with their ids mapped, so
-    that the sandbox has the caller's rights to them and what it writes is the caller's; ``idmap``:
-    whether all are. ``own_id``: whose rights the sandbox has otherwise.
+    ipc, uts and cgroup. ``proc``: whether it has a /proc of its own processes. ``landlock_abi``: the
+    version that is used, 0 for none. ``seccomp``: whether there is a filter; ``filters_sockets``: whether
+    it refuses all sockets but unix ones, for want of a network namespace. ``idmapped``: the paths of
+    ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the caller's
+    rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``: whose rights
+    the sandbox has otherwise.
     """
 
     def __init__(
@@ -69,9 +78,16 @@ class Plan:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
-        amounts = [_row_of_amount(amount, self.sandbox) for amount in self._amounts]
+        amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
         user = OwnUser(self.own_id != "caller's id", self.idmapped)
         return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
+
+    def _all_amounts(self) -> Iterator[AmountMechanism]:
+        """One for each amount that is wished: nobody has said what keeps those that are not given."""
+        given = {amount.wish: amount for amount in self._amounts}
+        for wish in AMOUNTS:
+            if wish in given or getattr(self.sandbox, wish) is not None:
+                yield given.get(wish, _Unkept(wish))
 
     @cached_property
     def _wishes(self) -> tuple[Row, ...]:
@@ -104,6 +120,11 @@ class Plan:
         return self.machine.seccomp.granted and (
             self.sandbox.syscalls is not None or self.filters_sockets
         )
+
+    @cached_property
+    def proc(self) -> bool:
+        """Whether it has a /proc of its own processes: without a pid namespace it would be the caller's."""
+        return any(row.wish == "proc" and row.met == "fully" for row in self._wishes)
 
     @cached_property
     def filters_sockets(self) -> bool:
@@ -140,6 +161,20 @@ class Plan:
     def _refuses(self, row: Row) -> bool:
         return row.mistaken or (self.sandbox.require == "all" and row.is_short)
 
+    def to_dict(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        return {
+            "kernel": running_kernel(),
+            "starts": not any(map(self._refuses, self.rows)),
+            "namespaces": sorted(self.namespaces),
+            "proc": self.proc,
+            "landlock_abi": self.landlock_abi,
+            "seccomp": self.seccomp,
+            "idmapped": sorted(self.idmapped),
+            "own_id": self.own_id,
+            "rows": [_as_dict(row) for row in self.rows],
+        }
+
     def __str__(self) -> str:
         from .plan_text import table  # only a person reads it
 
@@ -155,10 +190,15 @@ def plan(
 ) -> Plan:
     """By what each wish of a sandbox is met on this machine; makes nothing.
 
-    amounts: by what its amounts are met, which have no rows otherwise. machine: another than this one.
+    amounts: by what its amounts are met; others are not met. machine: another than this one.
     parts: what the launch can do besides.
     """
     return Plan(sandbox, machine or this_machine(), amounts, parts)
+
+
+def _as_dict(row: Row) -> dict[str, object]:
+    refused = None if row.refused is None else str(row.refused)
+    return {**row._asdict(), "refused": refused}
 
 
 def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part]) -> Row:
@@ -194,7 +234,7 @@ def _row_of_amount(amount: AmountMechanism, sandbox: Sandbox) -> Row:
 
 
 def _error(short: list[Row]) -> SandboxError:
-    first = min(short, key=lambda row: not row.mistaken)
+    first = min(short, key=lambda row: (not row.mistaken, row.met == "partly"))
     refused = first.refused or Answer(errno.EOPNOTSUPP)
     others = [row.path or row.wish for row in short if row is not first]
     return SandboxError(

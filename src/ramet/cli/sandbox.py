@@ -1,21 +1,23 @@
 """ramet sandbox: a program that may see, call and use no more than the options say."""
 
+import json
 import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from .._program.command import Command
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
-from .._sandbox.view import is_seen
+from .._sandbox.plan import Plan
 from .._setup.options import Options
 from .._setup.rows import Shell
 from ..exit_status import ExitStatus
 from .program_command import (
+    FAILED,
     TIMED_OUT,
     FailedError,
     ProgramCommand,
@@ -37,7 +39,6 @@ _OWN = (
         "--write, else in /tmp."),
     Shell("--check", text="Show by what each wish is met on this machine, and run nothing."),
     Shell("--report", text="Tell at the end, on standard error, what ended it and what it used."),
-    Shell("--json", text="With --check or --report: as JSON."),
 )  # fmt: skip
 
 
@@ -50,13 +51,18 @@ class _Sandbox(ProgramCommand):
     params=[
         *options(),
         *(ShellOption(_ABOUT, shell) for shell in _OWN),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="With --check or --report: as JSON."
+        ),
         click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
     ],
     # What follows the program's name is the program's.
     context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
     options_metavar="[OPTIONS] [--]",
 )
-def sandbox(argv: tuple[str, ...], *, check: bool, report: bool, json: bool, **values: Any) -> None:
+def sandbox(
+    argv: tuple[str, ...], *, check: bool, report: bool, as_json: bool, **values: Any
+) -> None:
     """Run a program that sees and uses nothing but what the options name.
 
     Without options it sees the programs and libraries of this machine, an empty /tmp and its own
@@ -67,15 +73,15 @@ def sandbox(argv: tuple[str, ...], *, check: bool, report: bool, json: bool, **v
     ends, all that it has started is killed.
     """
     try:
-        if json and not (check or report):
+        if as_json and not (check or report):
             raise ValueError("invalid json: expected it with --check or --report")
         description = sandbox_of(values)
         if check:
-            _check(description, as_json=json)
+            _check(description.plan(), as_json=as_json)
         if not argv:
             raise ValueError("which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
         set_variables(values)
-        status = _run(argv, description, values["cwd"], reports=report, as_json=json)
+        status = _run(argv, description, values["cwd"], reports=report, as_json=as_json)
     except (OSError, ValueError, TypeError, OverflowError) as error:
         message = in_words_of_options(words(error))
         raise FailedError(_NAME, message, exit_code_of_failure(error)) from None
@@ -84,11 +90,15 @@ def sandbox(argv: tuple[str, ...], *, check: bool, report: bool, json: bool, **v
     sys.exit(TIMED_OUT if status.reason == "deadline" else exit_code(status, timed_out=False))
 
 
-def _check(description: Sandbox, *, as_json: bool) -> None:
-    from .sandbox_check import is_refused, show
+def _check(plan: Plan, *, as_json: bool) -> NoReturn:
+    found = plan.to_dict()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        from .sandbox_check import show  # with rich, which takes longer than a program does
 
-    show(description, as_json=as_json)
-    sys.exit(int(is_refused(description)))
+        show(plan, starts=found["starts"])
+    sys.exit(0 if found["starts"] else FAILED)
 
 
 def _run(
@@ -115,9 +125,8 @@ def _run(
         tell = told_as_json if as_json else told
         click.echo(tell(argv, status, child.report, seconds), err=True)
     else:
-        short = told_in_short(status, child.report, description)
-        if short:
-            click.echo(f"ramet sandbox: {short}", err=True)
+        for line in told_in_short(child.report, description):
+            click.echo(f"ramet sandbox: {line}", err=True)
         _tell_of_unseen(argv[1:], status, description)
     return status
 
@@ -125,7 +134,7 @@ def _run(
 def _here_if_seen(description: Sandbox) -> str | None:
     """The working directory, if the program sees it."""
     here = os.getcwd()
-    if is_seen(here, confinement_of(description)):
+    if confinement_of(description).sight.includes(here):
         return here
     if sys.stderr.isatty():
         click.echo(
@@ -140,9 +149,7 @@ def _tell_of_unseen(arguments: tuple[str, ...], status: ExitStatus, description:
     """A program that failed may have looked for a file that only the caller sees."""
     if status.success:
         return
-    confinement = confinement_of(description)
-    for path in arguments:
-        whole = os.path.abspath(path)
-        if os.path.exists(whole) and not is_seen(os.path.realpath(whole), confinement):
-            click.echo(f"ramet sandbox: the program does not see {path!r}: --read {path} shows it", err=True)
-            return
+    sight = confinement_of(description).sight
+    unseen = next(filter(None, (sight.why_unseen(os.path.abspath(path)) for path in arguments)), "")
+    if unseen:
+        click.echo(f"ramet sandbox: {in_words_of_options(unseen)}", err=True)

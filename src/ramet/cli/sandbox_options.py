@@ -1,6 +1,7 @@
 """The options of `ramet sandbox`, a row for each, and the Sandbox that they become."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -190,7 +191,7 @@ def sandbox_of(values: Mapping[str, Any]) -> Sandbox:
     try:
         return _sandbox(values)
     except (TypeError, ValueError) as error:
-        raise type(error)(_in_words_of_options(str(error))) from None
+        raise type(error)(in_words_of_options(str(error))) from None
 
 
 def _sandbox(values: Mapping[str, Any]) -> Sandbox:
@@ -213,7 +214,10 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             if value:
                 yield row.field, row.shell.means
         else:
-            yield row.field, None if value is _None else list(value) if row.shell.repeated else value
+            yield (
+                row.field,
+                None if value is _None else list(value) if row.shell.repeated else value,
+            )
     ports = {way: sum(values[way], []) for way in ("connect", "bind") if values[way]}
     if ports and values["network"] is not None:
         raise ValueError(
@@ -227,11 +231,20 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         yield "environment", list(dict.fromkeys([*usual, *names]))  # type: ignore[misc] # a tuple
 
 
-def _in_words_of_options(message: str) -> str:
+def in_words_of_options(message: str) -> str:
+    """A message of the library's, with options in the place of fields and their values."""
+    message = _PATHS_GIVEN.sub(lambda found: f"--{found[1]} {found[2]}", message)
+    message = message.replace("overlay=True", "--overlay").replace(
+        'require="best"', "--require best"
+    )
     head, colon, rest = message.partition(":")
+    if not head.startswith("invalid "):
+        return message
     names = {row.field: row.shell.name for row in reversed(ROWS)}
-    words = [names.get(word, word) for word in head.split(" ")]
-    return " ".join(words) + colon + rest
+    return " ".join(names.get(word, word) for word in head.split(" ")) + colon + rest
+
+
+_PATHS_GIVEN = re.compile(r"\b(read|write)=\['([^']*)'\]")
 
 
 def set_variables(values: Mapping[str, Any]) -> None:

@@ -53,7 +53,9 @@ class CountedOutput:
         """The child is there: copy from now on; the function is told of so many bytes more."""
         for number, (reader, writer) in self._pipes.items():
             os.close(writer)
-            thread = threading.Thread(target=_copy, args=(reader, number, may_write_more), daemon=True)
+            thread = threading.Thread(
+                target=_copy, args=(reader, number, may_write_more), daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
