@@ -5,16 +5,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import click
 
+from .._process.child import Child
 from .._program.command import Command
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
 from .._sandbox.plan import Plan
 from .._setup.options import Options
 from .._setup.rows import Shell
+from ..errors import SpawnError
 from ..exit_status import ExitStatus
 from .program_command import (
     FAILED,
@@ -97,7 +100,7 @@ def _check(plan: Plan, *, as_json: bool) -> NoReturn:
     else:
         from .sandbox_check import show  # with rich, which takes longer than a program does
 
-        show(plan, starts=found["starts"])
+        show(plan, starts=bool(found["starts"]))
     sys.exit(0 if found["starts"] else FAILED)
 
 
@@ -106,7 +109,7 @@ def _run(
 ) -> ExitStatus:
     with (
         signals_kept() as mask,
-        counted_output(wanted=description.output is not None) as output,
+        counted_output(_bytes(description.output)) as output,
     ):
         given: Options = {"sandbox": description, "signal_mask": mask}
         begins = cwd or _here_if_seen(description)
@@ -115,7 +118,7 @@ def _run(
         if output is not None:
             given.update(output.given)  # type: ignore[typeddict-item] # stdout and stderr
         begun = time.monotonic()
-        child = Command(argv, **given).spawn()
+        child = _spawned(argv, given, description)
         if output is not None:
             assert child.counts_output is not None
             output.copy(child.counts_output)
@@ -127,8 +130,25 @@ def _run(
     else:
         for line in told_in_short(child.report, description):
             click.echo(f"ramet sandbox: {line}", err=True)
-        _tell_of_unseen(argv[1:], status, description)
+        # One that failed may have looked for a file that only the caller sees.
+        if not status.success and (unseen := _unseen(argv[1:], description)):
+            click.echo(f"ramet sandbox: {unseen}", err=True)
     return status
+
+
+def _bytes(given: int | str | None) -> int | None:
+    """What the description keeps as a number."""
+    return None if given is None else int(given)
+
+
+def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Child[None]:
+    try:
+        return Command(argv, **given).spawn()
+    except SpawnError as error:
+        program = argv[0]
+        if error.step == "execve" and "/" in program and not os.path.isabs(program):
+            error.reason = _unseen([program], description) or error.reason
+        raise
 
 
 def _here_if_seen(description: Sandbox) -> str | None:
@@ -145,11 +165,13 @@ def _here_if_seen(description: Sandbox) -> str | None:
     return None
 
 
-def _tell_of_unseen(arguments: tuple[str, ...], status: ExitStatus, description: Sandbox) -> None:
-    """A program that failed may have looked for a file that only the caller sees."""
-    if status.success:
-        return
+def _unseen(words: Iterable[str], description: Sandbox) -> str:
+    """Which of the words that a program was given is a file that it does not see, in words; empty for none."""
     sight = confinement_of(description).sight
-    unseen = next(filter(None, (sight.why_unseen(os.path.abspath(path)) for path in arguments)), "")
-    if unseen:
-        click.echo(f"ramet sandbox: {in_words_of_options(unseen)}", err=True)
+    for path in words:
+        why = sight.why_unseen(os.path.abspath(path))
+        if why and not os.path.isabs(path) and not path.startswith(".."):
+            return f"the program does not see {path!r}: --read . shows this directory, in which it begins then"
+        if why:
+            return in_words_of_options(why)
+    return ""

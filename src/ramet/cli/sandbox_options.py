@@ -218,7 +218,11 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
                 row.field,
                 None if value is _None else list(value) if row.shell.repeated else value,
             )
-    ports = {way: sum(values[way], []) for way in ("connect", "bind") if values[way]}
+    ports = {
+        way: [port for ports in values[way] for port in ports]
+        for way in ("connect", "bind")
+        if values[way]
+    }
     if ports and values["network"] is not None:
         raise ValueError(
             f"invalid network with {' and '.join(ports)}: ports are of the network of this machine"

@@ -58,7 +58,7 @@ def told_as_json(
 
 
 def told_in_short(report: SandboxReport, description: Sandbox) -> Iterable[str]:
-    """Lines for what a user does not see otherwise: a reason beyond the exit status, wishes that were not met."""
+    """Lines for what is not seen otherwise: a reason beyond the exit status, wishes that are not met."""
     if report.reason not in _PLAIN:
         amount = _AMOUNTS_OF_REASONS.get(report.reason)
         limit = "" if amount is None else f" ({amount} {_limit(amount, description)})"

@@ -40,7 +40,9 @@ class CountedOutput:
     A thread for each copies what is written, and tells how much it was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._lock = threading.Lock()
         self._pipes = {number: os.pipe() for number in (1, 2)}
         self._threads: list[threading.Thread] = []
 
@@ -54,10 +56,31 @@ class CountedOutput:
         for number, (reader, writer) in self._pipes.items():
             os.close(writer)
             thread = threading.Thread(
-                target=_copy, args=(reader, number, may_write_more), daemon=True
+                target=self._copy, args=(reader, number, may_write_more), daemon=True
             )
             thread.start()
             self._threads.append(thread)
+
+    def _copy(self, reader: int, to: int, may_write_more: Callable[[int], bool]) -> None:
+        """Until its end, or that of what may be written; the child gets SIGPIPE when nobody reads any more."""
+        try:
+            goes_on = True
+            while goes_on and (text := os.read(reader, _CHUNK_BYTES)):
+                goes_on = may_write_more(len(text))
+                text = self._within(text)
+                while text:
+                    text = text[os.write(to, text) :]
+        except OSError:
+            pass
+        finally:
+            os.close(reader)
+
+    def _within(self, text: bytes) -> bytes:
+        """As much of it as may be written."""
+        with self._lock:
+            kept = text[: self._left]
+            self._left -= len(kept)
+        return kept
 
     def close(self) -> None:
         """Wait for the rest of what was written; a child that was never made has none."""
@@ -69,23 +92,11 @@ class CountedOutput:
 
 
 @contextmanager
-def counted_output(*, wanted: bool) -> Iterator[CountedOutput | None]:
+def counted_output(most: int | None) -> Iterator[CountedOutput | None]:
     """One, which is closed at the end, or None."""
-    output = CountedOutput() if wanted else None
+    output = None if most is None else CountedOutput(most)
     try:
         yield output
     finally:
         if output is not None:
             output.close()
-
-
-def _copy(reader: int, to: int, may_write_more: Callable[[int], bool]) -> None:
-    """Until the end of it; when nobody reads it any more the child gets SIGPIPE."""
-    try:
-        while (text := os.read(reader, _CHUNK_BYTES)) and may_write_more(len(text)):
-            while text:
-                text = text[os.write(to, text) :]
-    except OSError:
-        pass
-    finally:
-        os.close(reader)
