@@ -123,7 +123,8 @@ class Template:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._files is not None else None
-        made._begin(Derived(self._live_with_state, loading), spares, spares_memory, reload)
+        start = Derived(self._live_with_state, loading, self._start.trusted)
+        made._begin(start, spares, spares_memory, reload)
         return made
 
     @classmethod
@@ -249,6 +250,11 @@ class Template:
 
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
+        if asked.get("trusted") and self._start.trusted is False:
+            raise ValueError(
+                "invalid trusted: expected None or False, got True: the template is not trusted, and so "
+                "none of its calls is; leave it out"
+            )
         budget = None if memory is None else self._memories.take(memory)
         try:
             return CallRequest(memory=budget, **asked)
@@ -294,7 +300,7 @@ class Template:
             changes = changes | authkey_for(call[0])
         plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
-        child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
+        child.connect(clone, self._reader(request, clone), self._call_ended)
         memory = request.take_memory()
         if memory is not None:
             child.limit_memory(memory)
@@ -302,6 +308,13 @@ class Template:
         self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+
+    def _reader(self, request: CallRequest, clone: Clone) -> Reader:
+        """A call is trusted no more than its template."""
+        trusted = self._start.trusted
+        if trusted is None:
+            return Reader(request.trusted, clone.namespace is not None)
+        return Reader(trusted, clone.namespace is not None, by_template=not trusted)
 
     def _begun(
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]

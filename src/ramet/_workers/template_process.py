@@ -67,6 +67,8 @@ class Loading(NamedTuple):
     setup: Callable[[], object] | None
     warm: Callable[[], object] | None
     allow: Sequence[str]
+    # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
+    trusted: bool | None = None
 
 
 class Making(NamedTuple):
@@ -119,6 +121,8 @@ class _Template:
         """The same, for what is read by that."""
         try:
             loading = read()
+            if rights.trusted is None:
+                rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm
             for name in loading.preload:
                 __import__(name)
@@ -134,7 +138,7 @@ class _Template:
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
-        described = json.dumps([_take_name(), _source_files()])
+        described = json.dumps([_take_name(), *_source_files()])
         send(self._control, LOADED, (described.encode(),))
 
     def _prepare_for_itself(self) -> None:
@@ -313,7 +317,7 @@ class _Template:
         if self._dies_with_caller:  # a change of ids has cleared it
             _die_with(0)
         self._take_interrupts()
-        template.do(lambda: Loading((), None, None, confining.allow))
+        template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
         return template.serve()
 
     def _take_hot_pages(self, calls: int) -> None:
