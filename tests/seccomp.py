@@ -6,6 +6,7 @@ import struct
 
 from .constants import (
     BPF_JUMP_IF_EQUAL,
+    BPF_JUMP_IF_SET,
     BPF_LOAD_WORD,
     BPF_RETURN,
     PR_SET_NO_NEW_PRIVS,
@@ -18,6 +19,30 @@ from .constants import (
     SECCOMP_TRAP,
     SYSTEM_CALLS,
 )
+
+# NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
+_NEW_NAMESPACES = 0x7E020000
+
+
+def be_in_a_container() -> None:
+    """Refuse namespaces and mounts as the filter of a container does, which hides clone3 whole."""
+    hide("clone3")
+    for name in ("mount", "umount2", "open_tree", "move_mount", "mount_setattr", "pivot_root"):
+        hide(name, errno.EPERM)
+    for name in ("setns", "unshare"):
+        hide(name, errno.EPERM)
+    _install(
+        [
+            *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
+            *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
+            *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
+        ]
+    )
+
+
+def refuse_filters() -> None:
+    """Make the prctl fail that sets a filter, as on a kernel without them."""
+    _answer("prctl", SECCOMP_ERRNO | errno.EINVAL, first=PR_SET_SECCOMP)
 
 
 def refuse_dispatch() -> None:

@@ -8,7 +8,8 @@ from struct import pack
 
 from .._kernel import procfs
 from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP
-from . import questions, surroundings
+from ..errors import CloneError
+from . import circumstances, questions
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
 
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -61,10 +62,16 @@ class Machine:
     @functools.cached_property
     def namespaces(self) -> dict[str, Answer]:
         """The answer for each kind; without a user namespace those that the caller itself may make."""
-        answers = {"user": self.user_namespace}
-        for kind in NAMESPACE_KINDS[1:]:
-            answers[kind] = self._in_namespaces([("UNSHARE", NAMESPACES[kind])])
-        return answers
+        others = {kind: self._namespace(kind) for kind in NAMESPACE_KINDS[1:]}
+        return {"user": self.user_namespace, **others}
+
+    def _namespace(self, kind: str) -> Answer:
+        """A launch takes unshare(2); the law knows the rules of clone(2) behind a refusal."""
+        answer = self._in_namespaces([("UNSHARE", NAMESPACES[kind])])
+        if answer.granted or answer.rules:
+            return answer
+        by_clone = self._in_namespaces([], kind)
+        return by_clone if by_clone.rules else answer
 
     # ---- mounts
 
@@ -106,8 +113,10 @@ class Machine:
         """
         try:
             namespace = questions.new_user_namespace()
+        except CloneError as error:
+            return questions.answer_of(error)
         except OSError as error:
-            return Answer(error.errno or errno.EIO, "clone")
+            return Answer(error.errno or errno.EIO, "write uid_map")
         try:
             return questions.of_child(_id_mapped(os.fsencode(path)), keeps=namespace)
         finally:
@@ -126,7 +135,7 @@ class Machine:
 
     def as_another(self, path: str, mode: int) -> Answer:
         """Whether a user without any rights of its own may use a path so; mode: of os.access()."""
-        last = self.surroundings.last_id
+        last = self.circumstances.last_id
         return questions.of_child(
             [
                 call("openat", AT_FDCWD, os.fsencode(path), os.O_PATH | os.O_CLOEXEC, 0),
@@ -179,9 +188,9 @@ class Machine:
     # ---- what is around the caller
 
     @functools.cached_property
-    def surroundings(self) -> "surroundings.Surroundings":
+    def circumstances(self) -> "circumstances.Circumstances":
         """Who the caller is, and what may be the reason of a refusal."""
-        return surroundings.of_this_thread()
+        return circumstances.of_this_thread()
 
     # ----
 
@@ -193,7 +202,7 @@ class Machine:
         flags = sum(NAMESPACES[kind] for kind in kinds)
         if self.with_user_namespace:
             return questions.of_child([*own_ids(), *steps], flags | NAMESPACES["user"])
-        if not self.surroundings.may_mount:
+        if not self.circumstances.may_mount:
             return self.user_namespace
         return questions.of_child([*([_private()] if "mnt" in kinds else []), *steps], flags)
 

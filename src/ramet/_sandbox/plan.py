@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
+from .._preflight.this_machine import running_kernel
 from ..errors import SandboxError
 from .description import Sandbox
 from .machine import NAMESPACE_KINDS, Machine, this_machine
@@ -47,11 +48,12 @@ class Plan:
 
     ``rows``: of the wishes, in the order of the description, and of paths that cannot be used. ``lost``:
     those that are not met in full. ``namespaces``: the kinds that are made new, of user, mnt, pid, net,
-    ipc, uts and cgroup. ``landlock_abi``: the version that is used, 0 for none. ``seccomp``: whether there
-    is a filter; ``filters_sockets``: whether it refuses all sockets but unix ones, for want of a network
-    namespace. ``idmapped``: the paths of ``read`` and ``write`` that are mounted with their ids mapped, so
-    that the sandbox has the caller's rights to them and what it writes is the caller's; ``idmap``:
-    whether all are. ``own_id``: whose rights the sandbox has otherwise.
+    ipc, uts and cgroup. ``proc``: whether it has a /proc of its own processes. ``landlock_abi``: the
+    version that is used, 0 for none. ``seccomp``: whether there is a filter; ``filters_sockets``: whether
+    it refuses all sockets but unix ones, for want of a network namespace. ``idmapped``: the paths of
+    ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the caller's
+    rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``: whose rights
+    the sandbox has otherwise.
     """
 
     def __init__(
@@ -106,6 +108,11 @@ class Plan:
         )
 
     @cached_property
+    def proc(self) -> bool:
+        """Whether it has a /proc of its own processes: without a pid namespace it would be the caller's."""
+        return any(row.wish == "proc" and row.met == "fully" for row in self._wishes)
+
+    @cached_property
     def filters_sockets(self) -> bool:
         """Whether the filter refuses all sockets but unix ones."""
         return any(
@@ -140,6 +147,20 @@ class Plan:
     def _refuses(self, row: Row) -> bool:
         return row.mistaken or (self.sandbox.require == "all" and row.is_short)
 
+    def to_dict(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        return {
+            "kernel": running_kernel(),
+            "met": not any(map(self._refuses, self.rows)),
+            "namespaces": sorted(self.namespaces),
+            "proc": self.proc,
+            "landlock_abi": self.landlock_abi,
+            "seccomp": self.seccomp,
+            "idmapped": sorted(self.idmapped),
+            "own_id": self.own_id,
+            "rows": [_as_dict(row) for row in self.rows],
+        }
+
     def __str__(self) -> str:
         from .plan_text import table  # only a person reads it
 
@@ -159,6 +180,11 @@ def plan(
     parts: what the launch can do besides.
     """
     return Plan(sandbox, machine or this_machine(), amounts, parts)
+
+
+def _as_dict(row: Row) -> dict[str, object]:
+    refused = None if row.refused is None else str(row.refused)
+    return {**row._asdict(), "refused": refused}
 
 
 def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part]) -> Row:
@@ -194,7 +220,7 @@ def _row_of_amount(amount: AmountMechanism, sandbox: Sandbox) -> Row:
 
 
 def _error(short: list[Row]) -> SandboxError:
-    first = min(short, key=lambda row: not row.mistaken)
+    first = min(short, key=lambda row: (not row.mistaken, row.met == "partly"))
     refused = first.refused or Answer(errno.EOPNOTSUPP)
     others = [row.path or row.wish for row in short if row is not first]
     return SandboxError(

@@ -49,6 +49,8 @@ _OLDER_NUMBERS = {
     },
 }
 _ANSWERED = 4096  # native/child/plan.h
+# A limit on tasks, or no memory: another time the answer may be another.
+_OF_THIS_MOMENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _NO_DESCRIPTOR, _LAST_DESCRIPTOR = -1, (1 << 32) - 1
 _ALL_STEPS_DONE = 127  # native/child/plan.c: what a plan without EXEC exits with
 
@@ -126,6 +128,7 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
 
     It has no descriptor open at its start, and the first that it opens is 0. keeps: a descriptor of the
     caller's, which is 1 in the child.
+    CloneError where there is no child for want of memory, or for a limit on tasks.
     Source: clone(2).
     """
     start = _own_table(keeps)
@@ -133,16 +136,23 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
     try:
         failed, status = _done(asked, flags)
     except CloneError as error:
-        return Answer(error.errno or errno.EIO, "clone", error.rules or error.possible_rules)
+        return answer_of(error)
     if failed is not None:
         return Answer(failed[1], _name_of(asked[failed[0]]))
     return GRANTED if status == _ALL_STEPS_DONE else Answer(KILLED, _names_of(asked[len(start) :]))
 
 
+def answer_of(error: CloneError) -> Answer:
+    """What a refused clone call answers; raises the error where it tells of this moment alone."""
+    if error.errno in _OF_THIS_MOMENT:
+        raise error
+    return Answer(error.errno or errno.EIO, "clone", error.rules or error.possible_rules)
+
+
 def new_user_namespace() -> int:
     """A descriptor of a new user namespace that maps the caller's own ids; the caller closes it.
 
-    OSError with the kernel's errno where there can be none.
+    CloneError, and OSError with the errno of a file in /proc, where there can be none.
     Source: user_namespaces(7).
     """
     opened = (

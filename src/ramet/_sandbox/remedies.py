@@ -49,7 +49,7 @@ _UNMASKED = {
 
 def of_user_namespace(machine: Machine) -> str:
     """For a user namespace that is refused, or in which nothing can be mounted."""
-    around, answer = machine.surroundings, machine.user_namespace
+    around, answer = machine.circumstances, machine.user_namespace
     if not machine.proc:
         return "mount /proc: id maps are written there"
     if around.max_user_namespaces == 0 or answer.errno in _NO_MORE:
@@ -66,7 +66,7 @@ def of_user_namespace(machine: Machine) -> str:
 def of_namespace(kind: str, machine: Machine) -> str:
     """For a kind of namespace."""
     answer = machine.namespaces[kind]
-    if not machine.with_user_namespace and not machine.surroundings.may_mount:
+    if not machine.with_user_namespace and not machine.circumstances.may_mount:
         return of_user_namespace(machine)
     if answer.errno in _NO_MORE:
         return f"sysctl -w user.max_{kind}_namespaces=15000"
@@ -93,7 +93,7 @@ def of_proc(machine: Machine) -> str:
     if not machine.namespaces["pid"].granted:
         return of_namespace("pid", machine)
     if answer.errno == errno.EPERM and answer.call == "mount":
-        container = machine.surroundings.container
+        container = machine.circumstances.container
         return _UNMASKED.get(container, "mount a /proc of which nothing is covered by other mounts")
     return of_mounts(machine, answer)
 
@@ -113,21 +113,21 @@ def of_landlock(machine: Machine, abi: int) -> str:
     kernel = f"Linux {LANDLOCK_KERNELS[abi]} with CONFIG_SECURITY_LANDLOCK"
     if number == errno.EOPNOTSUPP:
         return "add landlock to the boot parameter lsm=, which leaves it out"
-    if number in _DENIED and machine.surroundings.filtered:
+    if number in _DENIED and machine.circumstances.filtered:
         return f"{kernel}, or {_of_filter(machine)}"
     return kernel
 
 
 def of_seccomp(machine: Machine) -> str:
     """For a filter of system calls."""
-    if machine.surroundings.filtered and machine.seccomp.errno != errno.EINVAL:
+    if machine.circumstances.filtered and machine.seccomp.errno != errno.EINVAL:
         return _of_filter(machine)
     return "a kernel with CONFIG_SECCOMP_FILTER"
 
 
 def of_subordinate_ids(machine: Machine) -> str:
     """For ids of its own without root."""
-    return machine.surroundings.why_no_subordinate_ids
+    return machine.circumstances.why_no_subordinate_ids
 
 
 def of_idmap(path: str) -> str:
@@ -139,7 +139,7 @@ def of_idmap(path: str) -> str:
 
 
 def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
-    around = machine.surroundings
+    around = machine.circumstances
     if answer.errno in (errno.EINVAL, errno.ENOSYS) and not around.filtered:
         return f"a kernel with CONFIG_{_CONFIGS[kind]}"
     if around.container:
@@ -157,7 +157,7 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
 
 
 def _of_filter(machine: Machine) -> str:
-    container = machine.surroundings.container
+    container = machine.circumstances.container
     if container:
         return _IN_A_CONTAINER[container]
     return (

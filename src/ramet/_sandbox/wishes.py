@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from . import remedies
-from .description import Sandbox
+from .description import SYSCALLS, Sandbox
 from .machine import Machine
 from .questions import GRANTED, Answer
 
@@ -83,13 +83,18 @@ def _seccomp(machine: Machine, _: Sandbox) -> Answer:
     return machine.seccomp
 
 
+def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Our own lists refuse them where there is no IPC namespace; of a file that is not known."""
+    return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
+
+
 def _another_id(machine: Machine, _: Sandbox) -> Answer:
-    return GRANTED if machine.surroundings.may_become_another else _UNAVAILABLE
+    return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
 
 
 def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
     """Not where it writes: the caller's directories do not belong to such an id."""
-    if machine.surroundings.subordinate_ids == 0 or sandbox.write:
+    if machine.circumstances.subordinate_ids == 0 or sandbox.write:
         return _UNAVAILABLE
     return machine.namespaces["user"]
 
@@ -305,6 +310,7 @@ WISHES: tuple[Wish, ...] = (
         lambda _: "reaches no System V IPC and no message queue of the host's",
         (
             Way("an IPC namespace", _namespace("ipc"), _of_namespace("ipc")),
+            Way("a seccomp filter without calls of IPC", _filtered_ipc, remedies.of_seccomp),
             Way(
                 "an unused user id",
                 _another_id,

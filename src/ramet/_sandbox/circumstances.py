@@ -19,7 +19,7 @@ _LAST_ID = (1 << 32) - 2  # the highest id there is
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Circumstances:
     """What was found; None and empty: it is not there, or cannot be read.
 
     container: the kind of container that the caller runs in, as far as such things tell. filtered: a
@@ -61,7 +61,7 @@ class Surroundings:
         return "SYS_ADMIN" in self.capabilities
 
 
-def of_this_thread() -> Surroundings:
+def of_this_thread() -> Circumstances:
     """Those of the calling thread."""
     try:
         status = procfs.status("thread-self")
@@ -71,7 +71,7 @@ def of_this_thread() -> Surroundings:
     no_new_privs = status.get("NoNewPrivs", "0") == "1"
     last_id, other_ids = _mapped_ids()
     subordinate_ids, why_none = _subordinate_ids(no_new_privs)
-    return Surroundings(
+    return Circumstances(
         uid=os.geteuid(),
         capabilities=frozenset(name for name, bit in CAPABILITIES.items() if effective >> bit & 1),
         container=_container(),
