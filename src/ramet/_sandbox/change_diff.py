@@ -16,7 +16,7 @@ _NO_FILE = "/dev/null"
 def difference(change: Change, old: bytes | None, new: bytes | None) -> str:
     """The lines that show one change; a single line where there is no text to compare.
 
-    ``old``, ``new``: the file's bytes, None where it is none; more than LARGEST_TEXT bytes are not compared.
+    ``old``, ``new``: the file's bytes, None where it is none; more than LARGEST_TEXT are not compared.
     """
     if change.kind == "attributes" or old is new is None:
         return f"{change}\n"

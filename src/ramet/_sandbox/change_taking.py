@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from .change_finding import Change
 from .layer import Layer, Part
@@ -99,8 +99,19 @@ class Taking:
         else:
             self._file(names, parent, change)
 
-    def finish(self) -> None:
-        """Give directories the permissions that may forbid to write to them: the deepest first."""
+    @contextlib.contextmanager
+    def modes_at_the_end(self) -> Iterator[None]:
+        """Give directories their permissions, which may forbid to write to them, when the rest is done."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._set_modes()
+            raise
+        self._set_modes()
+
+    def _set_modes(self) -> None:
+        """The deepest first: those above may forbid to come there."""
         for names, mode in reversed(self.modes.items()):
             change_mode(self.target.go(names), mode & _MODE_OF_DIRECTORY)
 

@@ -27,8 +27,8 @@ class Changes(Sequence[Change]):
 
     The files of this machine are as they were, until ``take()``. The layer is kept until ``discard()``, the
     end of a ``with`` block, or until nobody has this object any more. It is read at the first use: what
-    others do to the files after that is not compared. Use it when the child and all that it has started have
-    ended, as they have in a result.
+    others do to the files after that is not compared. Use it when the child and all that it has started
+    have ended, as they have in a result.
 
     Raises OSError, E2BIG or ELOOP, at the first use when the child has made more, or deeper, than is read;
     ValueError when the layer was discarded before it.
@@ -114,11 +114,11 @@ class Changes(Sequence[Change]):
         """Make the files of this machine as the child has left its own.
 
         ``to``: another directory that stands for the path that the sandbox writes; a mapping of path to
-        directory where there are several, and only those in it are taken. Missing directories in it are made.
+        directory where there are several, and only those in it are taken. What is missing in it is made.
 
         Each file is replaced in one step, and a deletion takes what is there by now. Nothing is done
-        through a symbolic link, whoever has made it: where a directory has become one, that is an error. New
-        files are the caller's, replaced ones keep their owner where the caller is root. Set-user-ID and
+        through a symbolic link, whoever has made it: where a directory has become one, that is an error.
+        New files are the caller's, replaced ones keep their owner where the caller is root. Set-user-ID and
         set-group-ID bits, other attributes, and owners are not taken over; names of one file stay that. A
         symbolic link is taken over as it is: it may point anywhere.
 
@@ -148,12 +148,10 @@ class Changes(Sequence[Change]):
         change = changes[0]
         try:
             with contextlib.closing(Taking(self._layer, part, place)) as taking:
-                try:
+                with taking.modes_at_the_end():
                     for change in changes:
                         taking.take(change)
                         done += 1
-                finally:
-                    taking.finish()
         except OSError as error:
             raise ChangeError(
                 error.errno or errno.EIO, error.strerror or str(error), str(change), done, count
