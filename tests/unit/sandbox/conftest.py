@@ -73,3 +73,10 @@ def overlaid(tmp_path: Path) -> Iterator[Overlaid]:
     yield made
     made.layer.close()
     assert not os.path.exists(made.layer.directory)
+
+
+@pytest.fixture
+def root() -> None:
+    """Skip the test without the privileges of root."""
+    if os.geteuid():
+        pytest.skip("needs root")
