@@ -32,7 +32,7 @@ __all__ = ["Taking"]
 _MODE_OF_FILE = 0o777
 _MODE_OF_DIRECTORY = 0o1777
 _OF_OWNER = stat.S_IRWXU
-_NEW = ("added", "type changed")
+_SPECIAL = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
 
 
 class _Stack:
@@ -94,7 +94,7 @@ class Taking:
             self._delete(names[-1], parent, change)
         elif change.what == "directory":
             self._directory(names, parent, change)
-        elif change.kind == "attributes" and not self.elsewhere:
+        elif change.kind == "attributes" and change.what != "file" and not self.elsewhere:
             self._attributes(names, parent, change)
         else:
             self._file(names, parent, change)
@@ -148,26 +148,23 @@ class Taking:
     # ---- files
 
     def _attributes(self, names: tuple[str, ...], parent: int, change: Change) -> None:
-        source = os.stat(names[-1], dir_fd=self.source.go(names[:-1]), follow_symlinks=False)
-        if stat.S_ISLNK(source.st_mode):
-            return
-        place = os.open(names[-1], ONLY_A_PLACE, dir_fd=parent)
-        try:
-            if stat.S_IFMT(os.fstat(place).st_mode) != stat.S_IFMT(source.st_mode):
-                raise OSError(errno.EINVAL, f"expected a {change.what}, got another thing by now")
-            change_mode(place, change.mode & _MODE_OF_FILE)
-            os.utime(f"/proc/self/fd/{place}", ns=(source.st_atime_ns, source.st_mtime_ns))
-        finally:
-            os.close(place)
+        """Set the mode of a fifo or a socket, which may be in use; there is nothing to do to a link.
+
+        A file is written anew for it: others may have linked one that matters by that name meanwhile,
+        whose mode is not to be changed.
+        """
+        if change.points_to is None:
+            self._set_mode(names[-1], parent, change)
 
     def _file(self, names: tuple[str, ...], parent: int, change: Change) -> None:
         name, beside = names[-1], f".ramet-{secrets.token_hex(8)}"
         upper = self.source.go(names[:-1])
         there = look(name, parent)
         try:
-            self._make(names, upper, beside, parent, change)
-            if change.what == "file" and there is not None and stat.S_ISREG(there.st_mode):
-                _keep_owner(beside, parent, there)
+            if change.what == "file":
+                self._make_file(names, upper, beside, parent, (change, there))
+            else:
+                self._make_other(beside, parent, change)
             if there is not None and stat.S_ISDIR(there.st_mode) and change.kind == "type changed":
                 remove_tree(name, parent, ours=False)
             os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -176,47 +173,48 @@ class Taking:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(beside, dir_fd=parent)
 
-    def _make(
-        self, names: tuple[str, ...], upper: int, beside: str, parent: int, change: Change
-    ) -> None:
-        """Make what the layer holds by a name that nobody else uses."""
+    def _make_other(self, beside: str, parent: int, change: Change) -> None:
         if change.points_to is not None:
             os.symlink(change.points_to, beside, dir_fd=parent)
-        elif change.what in ("fifo", "socket"):
-            kind = stat.S_IFIFO if change.what == "fifo" else stat.S_IFSOCK
-            os.mknod(beside, kind | 0o600, dir_fd=parent)
+        elif change.what in _SPECIAL:
+            os.mknod(beside, _SPECIAL[change.what] | 0o600, dir_fd=parent)
             self._set_mode(beside, parent, change)
-        elif change.what == "file":
-            self._make_file(names, upper, beside, parent, change)
         else:
             raise OSError(errno.EPERM, "a device is not taken over")
 
     def _set_mode(self, name: str, parent: int, change: Change) -> None:
         place = os.open(name, ONLY_A_PLACE, dir_fd=parent)
         try:
+            if stat.S_IFMT(os.fstat(place).st_mode) != _SPECIAL[change.what]:
+                raise OSError(errno.EINVAL, f"expected a {change.what}, got another thing by now")
             change_mode(place, change.mode & _MODE_OF_FILE)
         finally:
             os.close(place)
 
     def _make_file(
-        self, names: tuple[str, ...], upper: int, beside: str, parent: int, change: Change
+        self,
+        names: tuple[str, ...],
+        upper: int,
+        beside: str,
+        parent: int,
+        about: tuple[Change, os.stat_result | None],
     ) -> None:
-        source = open_to_read(names[-1], upper, own=True)
-        try:
+        change, replaced = about
+        with contextlib.ExitStack() as closing:
+            source = open_to_read(names[-1], upper, own=True)
+            closing.callback(os.close, source)
             found = os.fstat(source)
             if found.st_nlink > 1 and self._link(found.st_ino, beside, parent):
                 return
             written = _new_file(beside, parent)
-            try:
-                copy_content(source, written)
-                os.fchmod(written, change.mode & _MODE_OF_FILE)
-                os.utime(written, ns=(found.st_atime_ns, found.st_mtime_ns))
-                if found.st_nlink > 1:
-                    self.linked[found.st_ino] = names, os.fstat(written).st_ino
-            finally:
-                os.close(written)
-        finally:
-            os.close(source)
+            closing.callback(os.close, written)
+            copy_content(source, written)
+            if replaced is not None and stat.S_ISREG(replaced.st_mode):
+                _keep_owner(written, replaced)
+            os.fchmod(written, change.mode & _MODE_OF_FILE)
+            os.utime(written, ns=(found.st_atime_ns, found.st_mtime_ns))
+            if found.st_nlink > 1:
+                self.linked[found.st_ino] = names, os.fstat(written).st_ino
 
     def _link(self, number: int, beside: str, parent: int) -> bool:
         """Make another name of a file that was taken over already; a copy for each would fill a disk."""
@@ -238,16 +236,15 @@ def _new_file(name: str, directory: int) -> int:
     return os.open(name, flags, 0o600, dir_fd=directory)
 
 
-def _keep_owner(name: str, directory: int, replaced: os.stat_result) -> None:
+def _keep_owner(written: int, replaced: os.stat_result) -> None:
     """Give a file that replaces another one its owner and its group, as writing to it would have left them.
 
     Only root can; a plain user's file is his own, and the group is his where he is not in the other.
     """
-    new = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    if (new.st_uid, new.st_gid) == (replaced.st_uid, replaced.st_gid):
-        return
-    with contextlib.suppress(PermissionError):
-        os.chown(name, replaced.st_uid, replaced.st_gid, dir_fd=directory, follow_symlinks=False)
+    new = os.fstat(written)
+    if (new.st_uid, new.st_gid) != (replaced.st_uid, replaced.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.fchown(written, replaced.st_uid, replaced.st_gid)
 
 
 def destinations(layer: Layer, to: object) -> Mapping[str, str | None]:

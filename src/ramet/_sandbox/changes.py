@@ -147,11 +147,11 @@ class Changes(Sequence[Change]):
             return
         change = changes[0]
         try:
-            with contextlib.closing(Taking(self._layer, part, place)) as taking:
-                with taking.modes_at_the_end():
-                    for change in changes:
-                        taking.take(change)
-                        done += 1
+            taking = Taking(self._layer, part, place)
+            with contextlib.closing(taking), taking.modes_at_the_end():
+                for change in changes:
+                    taking.take(change)
+                    done += 1
         except OSError as error:
             raise ChangeError(
                 error.errno or errno.EIO, error.strerror or str(error), str(change), done, count

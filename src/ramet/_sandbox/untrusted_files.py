@@ -53,7 +53,7 @@ def change_mode(descriptor: int, mode: int) -> None:
 
 
 def permit_owner(descriptor: int) -> None:
-    """Let its owner enter, read and write it, where its mode says otherwise."""
+    """Let its owner list a directory and change what is in it, where its mode says otherwise."""
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if mode & _OF_OWNER != _OF_OWNER:
         change_mode(descriptor, mode | _OF_OWNER)
@@ -67,15 +67,22 @@ def open_to_list(place: int) -> int:
 def open_to_read(name: str, directory: int, *, own: bool) -> int:
     """A descriptor to read a regular file; OSError, EINVAL, for anything else.
 
-    ``own``: whether it is ours, so that its mode may be changed where that forbids to read it.
+    ``own``: whether it is ours, so that its mode may be changed where that forbids to read it. It has
+    that mode again afterwards, as another name of the file may be looked at later.
     """
     place = os.open(name, ONLY_A_PLACE, dir_fd=directory)
     try:
-        if not stat.S_ISREG(os.fstat(place).st_mode):
+        mode = os.fstat(place).st_mode
+        if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "not a regular file", name)
-        if own:
-            permit_owner(place)
-        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        closed = own and not mode & stat.S_IRUSR
+        if closed:
+            change_mode(place, stat.S_IMODE(mode) | stat.S_IRUSR)
+        try:
+            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        finally:
+            if closed:
+                change_mode(place, stat.S_IMODE(mode))
     finally:
         os.close(place)
 

@@ -158,7 +158,7 @@ def test_marks_of_the_initial_user_namespace(overlaid: Overlaid, root: None) -> 
 
 
 def test_a_whiteout_may_be_a_marked_file(overlaid: Overlaid) -> None:
-    """So overlayfs writes it where its own files are on overlayfs; it counts in a marked directory alone."""
+    """So overlayfs writes it on overlayfs itself; it counts in a directory that is marked alone."""
     folder = overlaid.opaque("folder", b"x")
     (folder / "inner").touch()
     os.setxattr(folder / "inner", "user.overlay.whiteout", b"")
@@ -203,7 +203,7 @@ def test_what_a_change_tells(overlaid: Overlaid) -> None:
 
 
 def test_the_original_mode_is_told_where_reading_has_to_change_it(overlaid: Overlaid) -> None:
-    """A plain user permits himself to enter what a child has closed; what is told is as the child left it."""
+    """A plain user permits himself to enter what a child has closed; that is told as the child left it."""
     (overlaid.upper / "closed").mkdir()
     (overlaid.upper / "closed" / "file").write_text("content")
     (overlaid.upper / "closed" / "file").chmod(0)
@@ -211,6 +211,13 @@ def test_the_original_mode_is_told_where_reading_has_to_change_it(overlaid: Over
     changes = overlaid.changes()
     assert [(change.what, change.mode) for change in changes] == [("directory", 0), ("file", 0)]
     assert changes.read(overlaid.lower / "closed" / "file") == b"content"
+
+
+def test_two_names_of_a_closed_file_have_one_mode(overlaid: Overlaid) -> None:
+    """To read the one to compare it does not change what is told of the other."""
+    overlaid.copy_up("file").chmod(0o200)
+    os.link(overlaid.upper / "file", overlaid.upper / "second")
+    assert [change.mode for change in overlaid.changes()] == [0o200, 0o200]
 
 
 def test_it_is_a_sequence(overlaid: Overlaid) -> None:

@@ -76,7 +76,7 @@ def test_what_is_below_another_path_has_no_part_of_its_own(tmp_path: Path) -> No
 
 
 def test_a_link_is_resolved_once(tmp_path: Path) -> None:
-    """The child knows the path as it was given; what is changed is what it led to when the layer was made."""
+    """The child knows the path as given; what is changed is what it led to when the layer was made."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     with Layer([tmp_path / "link"]) as layer:

@@ -109,16 +109,19 @@ def test_no_file_is_taken_with_the_rights_of_another(overlaid: Overlaid) -> None
 
 
 def test_attributes_alone(overlaid: Overlaid) -> None:
-    """A file whose mode or time has changed is not written anew; a directory gets its mode when all is done."""
-    number = (overlaid.lower / "file").stat().st_ino
+    """A file gets its mode and time in one step, by a new one; a directory its mode when all is done."""
+    os.link(overlaid.lower / "file", overlaid.lower / "second")
     os.utime(overlaid.copy_up("file"), ns=(3_000, 4_000))
+    (overlaid.upper / "file").chmod(0o600)
     (overlaid.upper / "folder").mkdir()
     (overlaid.upper / "folder").chmod(0o500)
     (overlaid.upper / "folder" / "new").write_text("")
     overlaid.upper.chmod(0o711)
     overlaid.changes().take()
     found = (overlaid.lower / "file").stat()
-    assert (found.st_ino, found.st_mtime_ns) == (number, 4_000)
+    assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o600, 4_000)
+    assert (overlaid.lower / "file").read_text() == "old\n"
+    assert mode_of(overlaid.lower / "second") == 0o644
     assert (mode_of(overlaid.lower / "folder"), mode_of(overlaid.lower)) == (0o500, 0o711)
     assert (overlaid.lower / "folder" / "new").exists()
     (overlaid.lower / "folder").chmod(0o755)
@@ -196,7 +199,7 @@ def test_a_replaced_file_keeps_its_owner(overlaid: Overlaid, root: None) -> None
 
 
 def test_nothing_is_written_through_a_link_of_the_layer(overlaid: Overlaid, tmp_path: Path) -> None:
-    """A directory that has become a link to elsewhere is taken as that link; what it leads to is as before."""
+    """A directory that has become a link is taken as that link; what it leads to is as before."""
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "inner").write_text("precious")
@@ -245,7 +248,7 @@ def test_a_directory_is_not_added_over_a_link(overlaid: Overlaid, tmp_path: Path
     changes = overlaid.changes()
     assert len(changes) == 2
     (overlaid.lower / "dir").symlink_to(victim)
-    with pytest.raises(ChangeError, match="added .*/dir"):
+    with pytest.raises(ChangeError, match=r"added .*/dir"):
         changes.take()
     assert list(victim.iterdir()) == []
     assert mode_of(victim) == 0o750
@@ -267,13 +270,24 @@ def test_a_file_that_has_become_a_link(overlaid: Overlaid, tmp_path: Path, chang
     assert [c.kind for c in changes] == [change]
     (overlaid.lower / "file").unlink()
     (overlaid.lower / "file").symlink_to(victim)
-    if change == "attributes":
-        with pytest.raises(ChangeError, match="got another thing by now"):
-            changes.take()
-    else:
-        changes.take()
-        assert not (overlaid.lower / "file").is_symlink()
+    changes.take()
+    assert not (overlaid.lower / "file").is_symlink()
     assert (victim.read_text(), mode_of(victim)) == ("precious", 0o600)
+
+
+def test_a_fifo_that_has_become_a_link(overlaid: Overlaid, tmp_path: Path) -> None:
+    """A fifo gets its mode where it is, as it may be in use; another thing by its name does not."""
+    os.mkfifo(overlaid.lower / "pipe", 0o600)
+    os.mkfifo(overlaid.upper / "pipe", 0o600)
+    (overlaid.upper / "pipe").chmod(0o640)
+    changes = overlaid.changes()
+    changes.take()
+    assert mode_of(overlaid.lower / "pipe") == 0o640
+    (overlaid.lower / "pipe").unlink()
+    (overlaid.lower / "pipe").symlink_to("file")
+    with pytest.raises(ChangeError, match="expected a fifo, got another thing by now"):
+        changes.take()
+    assert mode_of(overlaid.lower / "file") == 0o644
 
 
 def test_a_file_that_has_become_a_directory(overlaid: Overlaid) -> None:
@@ -351,7 +365,9 @@ def test_several_paths_go_to_several_directories(tmp_path: Path) -> None:
         for number in "01":
             Path(layer.directory, number, "upper", f"in{number}").write_text("")
         changes = Changes(layer)
-        with pytest.raises(ValueError, match=r"invalid to: expected a directory for each of '.*/a'"):
+        with pytest.raises(
+            ValueError, match=r"invalid to: expected a directory for each of '.*/a'"
+        ):
             changes.take(to=tmp_path / "to")
         with pytest.raises(ValueError, match="expected paths that the sandbox writes, got /c"):
             changes.take(to={"/c": tmp_path})
