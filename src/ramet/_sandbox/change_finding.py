@@ -27,8 +27,8 @@ __all__ = ["Change", "find_changes"]
 
 # Far above what people have, and below what takes this process's descriptors, frames and memory.
 DEEPEST = 128
-MOST_CHANGES = 1_000_000
-MOST_PATH_BYTES = 256 << 20
+MOST_CHANGES = 500_000
+MOST_PATH_BYTES = 128 << 20
 
 # Attributes of overlayfs: of the mounts of users, and of those in the initial user namespace.
 _PREFIXES = ("user.overlay.", "trusted.overlay.")

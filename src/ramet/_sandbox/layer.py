@@ -98,7 +98,7 @@ class Layer:
     one, with what to do; OSError when the directories cannot be made.
 
     Needs: Linux 5.11; below ``where`` a file system with attributes of users (ext4, xfs, btrfs, and tmpfs
-    since Linux 6.6), not overlayfs.
+    since Linux 6.6), not overlayfs; /proc.
     Source: Documentation/filesystems/overlayfs.rst.
     """
 

@@ -1,7 +1,6 @@
 """A program that mounts a layer as a sandbox does, and then runs another one there."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +69,7 @@ def in_layer(layer: Layer, *program: str, where: str | None = None) -> str:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROGRAM, told],
         check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=60,
     )
@@ -81,12 +79,11 @@ def in_layer(layer: Layer, *program: str, where: str | None = None) -> str:
 
 def in_own_mounts(code: str, *arguments: str | Path) -> str:
     """What a statement of Python prints that is root of a user and a mount namespace of its own."""
-    program = [sys.executable, "-c", code, *map(os.fspath, arguments)]
+    program = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", *program],
         check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=60,
     )

@@ -114,7 +114,7 @@ AT_RANDOM = r"""
 import contextlib, os, random, shutil, sys
 
 rng = random.Random(int(sys.argv[1]))
-NAMES = ["file", "folder", "folder/inner", "folder/sub", "folder/sub/leaf", "link", "x", "y", "x/y", "folder/x"]
+NAMES = "file folder folder/inner folder/sub folder/sub/leaf link x y x/y folder/x".split()
 
 def write(name):
     if not os.path.islink(name):
