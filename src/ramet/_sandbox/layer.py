@@ -109,7 +109,7 @@ class Layer:
         self._remove = weakref.finalize(self, _remove_in, _this_process(), self.directory)
         try:
             self.parts = tuple(
-                _made(self.directory, str(number), path, target)
+                _made(self.directory, number, path, target)
                 for number, (target, path) in enumerate(targets.items())
             )
             """One for each path, without those that are below another one."""
@@ -255,11 +255,10 @@ def _why_no_whiteout(directory: int) -> str | None:
     return None
 
 
-def _made(base: str, name: str, path: str, target: str) -> Part:
+def _made(base: str, number: int, path: str, target: str) -> Part:
     """Make the directories of one part."""
     found = os.stat(target)
-    part = Part(path, target, stat.S_ISDIR(found.st_mode), f"{name}/upper", f"{name}/work")
-    os.mkdir(f"{base}/{name}", _CALLERS_OWN)
+    part = Part(path, target, stat.S_ISDIR(found.st_mode), f"upper{number}", f"work{number}")
     os.mkdir(f"{base}/{part.upper}", _CALLERS_OWN)
     # The kernel makes its own directory in here, and mounts read-only, without an error, where it cannot.
     os.mkdir(f"{base}/{part.work}", _CALLERS_OWN)

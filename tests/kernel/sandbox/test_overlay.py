@@ -255,7 +255,7 @@ from ramet._sandbox.layer import Layer
 top = sys.argv[1]
 os.makedirs(f"{top}/work/folder/mnt")
 layer = Layer([f"{top}/work"])
-os.mknod(f"{layer.directory}/0/upper/folder", 0o20000, 0)
+os.mknod(f"{layer.directory}/upper0/folder", 0o20000, 0)
 changes = Changes(layer)
 print(changes[0].kind)
 subprocess.run(["mount", "-t", "tmpfs", "tmpfs", f"{top}/work/folder/mnt"], check=True)

@@ -24,7 +24,7 @@ class Overlaid:
         lower.chmod(0o755)
         self.lower = lower
         self.layer = Layer([lower])
-        self.upper = Path(self.layer.directory, "0", "upper")
+        self.upper = Path(self.layer.directory, "upper0")
 
     def whiteout(self, name: str) -> None:
         """Mark a name as deleted."""

@@ -38,8 +38,8 @@ def test_the_options_of_a_mount_are_given_in_order(tmp_path: Path) -> None:
     with Layer([tmp_path]) as layer:
         assert layer.parts[0].options("/l:1", "/b\\2") == (
             ("lowerdir", "/l\\:1"),
-            ("upperdir", "/b\\\\2/0/upper"),
-            ("workdir", "/b\\\\2/0/work"),
+            ("upperdir", "/b\\\\2/upper0"),
+            ("workdir", "/b\\\\2/work0"),
             ("redirect_dir", "nofollow"),
             ("metacopy", "off"),
             ("index", "off"),
@@ -175,7 +175,7 @@ def test_a_copy_of_the_process_removes_nothing(tmp_path: Path) -> None:
 def test_whatever_a_child_has_made_is_removed(tmp_path: Path) -> None:
     """Directories without any permission, and so deep that no path is long enough."""
     layer = Layer([tmp_path])
-    upper = Path(layer.directory, "0", "upper")
+    upper = Path(layer.directory, "upper0")
     (upper / "closed" / "in").mkdir(parents=True)
     (upper / "closed" / "in" / "file").write_text("")
     (upper / "closed" / "in").chmod(0)

@@ -363,7 +363,7 @@ def test_several_paths_go_to_several_directories(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     with Layer([tmp_path / "a", tmp_path / "b"]) as layer:
         for number in "01":
-            Path(layer.directory, number, "upper", f"in{number}").write_text("")
+            Path(layer.directory, f"upper{number}", f"in{number}").write_text("")
         changes = Changes(layer)
         with pytest.raises(
             ValueError, match=r"invalid to: expected a directory for each of '.*/a'"
