@@ -38,7 +38,7 @@ class Ground:
         self._files: dict[str, tuple[int, int]] = {}
         self.user = self.files = self.mount = -1
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
-        self.is_made_together = not plan.machine.surroundings.may_mount
+        self.is_made_together = not plan.machine.circumstances.may_mount
         self._poll = select.poll()
         if "mnt" in plan.namespaces:
             table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
