@@ -168,6 +168,19 @@ def _call(
     return _answer(channel, value, error, trusted)
 
 
+def call_once(
+    channel: Channel, fn: Callable[..., object], args: tuple[Any, ...], around: Around
+) -> int:
+    """Run one function that is there already, and send what came of it. Returns the exit code."""
+    code = 0
+    with suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # the caller is gone, or wants nothing any more
+        code = _call(channel, fn, args, None, around)
+        channel.await_end(around.let_go_milliseconds)
+    return code
+
+
 def _leave_if_copied(pid: int, error: BaseException | None) -> None:
     """End a fork made in the function, which came back as well."""
     if os.getpid() != pid:

@@ -20,7 +20,7 @@ from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
-from .._sandbox.of_template import OfTemplate
+from .._sandbox.of_python import OfTemplate, with_path
 from .._setup.checks import DEVNULL
 from .._setup.rows import OPTIONS
 from ..errors import TemplateError
@@ -40,7 +40,9 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
-_BESIDE_SANDBOX = frozenset({"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"})
+_BESIDE_SANDBOX = frozenset(
+    {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
+)
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
@@ -113,7 +115,7 @@ class Confined:
     def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
         for name in options.keys() - _BESIDE_SANDBOX:
             raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
-        self._confinement = OfTemplate(sandbox)
+        self._confinement = OfTemplate(with_path(sandbox))
         environment = self._confinement.environment()
         named = dict(word.split(b"=", 1) for word in environment)
         self.trusted = False
