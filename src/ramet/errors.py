@@ -13,6 +13,7 @@ from .losses import Losses
 
 __all__ = [
     "BrokenRule",
+    "ChangeError",
     "ChildDied",
     "CloneError",
     "DeadlineExceeded",
@@ -316,6 +317,27 @@ class RemoteError(ResultError):
     def __str__(self) -> str:
         told = f"{self.type_name}: {self.message}" if self.message else self.type_name
         return f"{told} ({self.why})" if self.why else told
+
+
+class ChangeError(OSError):
+    """What a sandbox has changed could not be taken over; ``errno`` and the cause say why.
+
+    ``change``: the change at which it ended, as text. ``done``: how many were taken over before it, in
+    the order of the changes; ``count``: of how many. What was done stays done.
+    """
+
+    def __init__(self, errno: int, strerror: str, change: str, done: int, count: int) -> None:
+        super().__init__(errno, strerror)
+        self.args = (errno, strerror, change, done, count)  # for copy and pickle
+        self.change = change
+        self.done = done
+        self.count = count
+
+    def __str__(self) -> str:
+        return (
+            f"{_errno_name(self.errno)}: {self.strerror}: could not take over: {self.change}; "
+            f"{self.done} of {self.count} changes were taken over before it, and stay so"
+        )
 
 
 class TemplateError(RuntimeError):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._kernel.cgroups import CgroupPlace
-from .._kernel.oom_kills import OomKills
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
 from .._limits import cgroup_names, memory_files
 from .._limits.memory_files import VERSION_1, VERSION_2
@@ -19,6 +18,7 @@ PURPOSE = "sandbox"
 _PERIOD_US, _LONGEST_PERIOD_US = 100_000, 1_000_000
 _LEAST_QUOTA_US = 1000  # of the kernel's; so FEWEST_CPUS at the longest period
 FEWEST_CPUS = _LEAST_QUOTA_US / _LONGEST_PERIOD_US
+_COUNTS_KILLS = {VERSION_1: "memory.oom_control", VERSION_2: "memory.events"}
 _LITTLE_BYTES = 1 << 20  # the kernel charges some in advance, for each processor
 _SMALL_PART = 64
 _LINKS_OF_EMPTY = 2  # of a directory without others in it
@@ -59,7 +59,8 @@ class ChildCgroup:
         self._files: list[int] = []
         self._peak_file = -1
         self._counts_peak = False
-        self._kills: OomKills | None = None
+        self._missing: set[str] = set()
+        self._kills_before = 0
         self._cpu_before = 0.0
         self._refused_before = self._most_before = 0
         self._written_before: int | None = None
@@ -105,11 +106,11 @@ class ChildCgroup:
     def begin(self) -> None:
         """Count from here, for the next child."""
         if "memory" in self.controllers:
-            self._kills = OomKills.before_clone(self.directory)
             self._counts_peak = self._reset_peak()
+        self._kills_before = self._kills()
         self._cpu_before = self._cpu_seconds() or 0.0
         self._refused_before = self._refused()
-        self._most_before = self._number("pids.peak") or 0
+        self._most_before = self._most() or 0
         self._written_before = self._written()
 
     def _reset_peak(self) -> bool:
@@ -126,7 +127,7 @@ class ChildCgroup:
 
     def was_oom_killed(self) -> bool:
         """Whether the kernel has killed a process in it for want of memory."""
-        return self._kills is not None and self._kills.has_increased()
+        return self._kills() > self._kills_before
 
     def peak_memory(self) -> int | None:
         """The most bytes that were charged to it."""
@@ -145,7 +146,7 @@ class ChildCgroup:
 
     def peak_processes(self) -> int | None:
         """The most at once; None where it is not known, as an earlier child had more. Needs: Linux 6.1."""
-        most = self._number("pids.peak")
+        most = self._most()
         return most if most is not None and most > self._most_before else None
 
     def bytes_written(self) -> int | None:
@@ -160,8 +161,16 @@ class ChildCgroup:
         used = self._number("cpuacct.usage") if "cpuacct" in self.controllers else None
         return None if used is None else used * _NANOSECONDS
 
+    def _kills(self) -> int:
+        if "memory" not in self.controllers:
+            return 0
+        return self._field(_COUNTS_KILLS[self.version], "oom_kill") or 0
+
     def _refused(self) -> int:
         return (self._field("pids.events", "max") or 0) if "pids" in self.controllers else 0
+
+    def _most(self) -> int | None:
+        return self._number("pids.peak") if "pids" in self.controllers else None
 
     def _written(self) -> int | None:
         if (
@@ -180,10 +189,15 @@ class ChildCgroup:
         return int(text) if text and text.isdigit() else None
 
     def _read(self, file: str) -> str | None:
+        if file in self._missing:  # whether there is such a file depends on the kernel
+            return None
         try:
             return memory_files.read(self.directory, file)
+        except FileNotFoundError:
+            self._missing.add(file)
         except OSError:
-            return None
+            pass
+        return None
 
     def _write(self, file: str, value: object) -> None:
         memory_files.write(self.directory, file, value)

@@ -7,14 +7,9 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .._kernel.cgroups import of_this_process
 from .._limits import cgroup_names
-
-if TYPE_CHECKING:
-    from jeepney.io.blocking import DBusConnection
-    from jeepney.low_level import Message
 
 _SYSTEMD = "/run/systemd/system"  # there while systemd is the init: sd_booted(3)
 _SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
@@ -22,7 +17,6 @@ _MANAGER = "/org/freedesktop/systemd1"
 _NAME = "org.freedesktop.systemd1"
 _INTERFACE = f"{_NAME}.Manager"
 _ANSWER_SECONDS = 5.0
-_MOST_SIGNALS = 1000  # of other jobs meanwhile
 _OF_HOLDER = "holder"
 
 # Its own shell ends at once, so that it is no child of the caller's; it ends when the caller does.
@@ -177,58 +171,37 @@ def _path_in_version_2(memberships: str) -> str:
 
 
 def _ask_systemd(address: str, name: str, pid: int) -> None:
+    """Have the scope made, and wait until the process is in it: the call returns when that has begun."""
     try:
         import jeepney
-        from jeepney.io.blocking import open_dbus_connection
+
+        from .dbus_calls import BusConnection
     except ImportError:
         raise NoScopeError("the library jeepney is missing: pip install ramet[systemd]") from None
+    manager = jeepney.DBusAddress(_MANAGER, bus_name=_NAME, interface=_INTERFACE)
+    ended = jeepney.MatchRule(
+        type="signal", sender=_NAME, interface=_INTERFACE, member="JobRemoved", path=_MANAGER
+    )
+    properties = [
+        ("Description", ("s", f"Children of process {os.getpid()} with limits")),
+        ("PIDs", ("au", [pid])),
+        ("Delegate", ("b", True)),
+        ("CollectMode", ("s", "inactive-or-failed")),
+    ]
+    start = jeepney.new_method_call(
+        manager, "StartTransientUnit", "ssa(sv)a(sa(sv))", (name, "fail", properties, [])
+    )
     try:
-        with open_dbus_connection(address) as connection:
-            _start_scope(connection, name, pid)
-    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+        with BusConnection(address, _ANSWER_SECONDS) as bus:
+            bus.call(jeepney.message_bus.AddMatch(ended))
+            bus.call(jeepney.new_method_call(manager, "Subscribe"))
+            (job,) = bus.call(start)
+            removed = result = ""
+            while removed != job:
+                _, removed, _, result = bus.signal("JobRemoved")
+    except (OSError, ValueError, RuntimeError) as error:
         raise NoScopeError(f"systemd was not reached at {address}: {error}") from error
     except jeepney.DBusErrorResponse as error:
         raise NoScopeError(f"systemd has refused a scope: {error}") from error
-
-
-def _start_scope(connection: "DBusConnection", name: str, pid: int) -> None:
-    """Have it made, and wait until the process is in it: the call returns when that has only begun."""
-    import jeepney
-
-    manager = jeepney.DBusAddress(_MANAGER, bus_name=_NAME, interface=_INTERFACE)
-
-    def call(method: str, signature: str | None = None, body: tuple[object, ...] = ()) -> "Message":
-        message = jeepney.new_method_call(manager, method, signature, body)
-        return _answer(connection, message)
-
-    ended = {"type": "signal", "interface": _INTERFACE, "member": "JobRemoved", "path": _MANAGER}
-    # The bus gives signals the number of their sender, so a rule of ours cannot name it.
-    with connection.filter(jeepney.MatchRule(**ended), bufsize=_MOST_SIGNALS) as signals:
-        of_systemd = jeepney.MatchRule(sender=_NAME, **ended)
-        _answer(connection, jeepney.message_bus.AddMatch(of_systemd))
-        call("Subscribe")
-        properties = [
-            ("Description", ("s", f"Children of process {os.getpid()} with limits")),
-            ("PIDs", ("au", [pid])),
-            ("Delegate", ("b", True)),
-            ("CollectMode", ("s", "inactive-or-failed")),
-        ]
-        body: tuple[object, ...] = (name, "fail", properties, [])
-        (job,) = call("StartTransientUnit", "ssa(sv)a(sa(sv))", body).body
-        while True:
-            _, removed, _, result = connection.recv_until_filtered(
-                signals, timeout=_ANSWER_SECONDS
-            ).body
-            if removed == job:
-                break
     if result != "done":
         raise NoScopeError(f"systemd has not made the scope {name}: {result}")
-
-
-def _answer(connection: "DBusConnection", message: "Message") -> "Message":
-    import jeepney
-
-    reply = connection.send_and_get_reply(message, timeout=_ANSWER_SECONDS)
-    if reply.header.message_type is jeepney.MessageType.error:
-        raise jeepney.DBusErrorResponse(reply)
-    return reply

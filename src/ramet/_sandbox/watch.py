@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 # So long an idle thread waits for work before it ends, and so late it may notice that there is none.
-_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 0.25
 
 Look = Callable[[], float | None]
 

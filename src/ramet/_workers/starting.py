@@ -1,13 +1,14 @@
 """How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
 
-import json
+import errno
 import marshal
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -16,18 +17,20 @@ from .._core import new_child
 from .._function.clone import clone
 from .._kernel.clone_bits import NEWPID, PARENT
 from .._process.child import Child
+from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
-from .._sandbox.of_template import OfTemplate
+from .._sandbox.description import is_below
+from .._sandbox.of_python import OfTemplate, with_path
 from .._setup.checks import DEVNULL
 from .._setup.rows import OPTIONS
-from ..errors import TemplateError
+from ..errors import SandboxError, TemplateError
 from ..flags import flag_bits
 from .caller_state import CallerState, ConfinedState
 from .fork_hazards import HAZARDS
 from .link import Clone, Link
-from .messages import Channel, channels, receive, send
+from .messages import Channel, Message, channels, close_received, receive, send
 from .pickling import pickled
 from .template_process import FAILED, LOAD, LOADED, Confining, Loading, serve_here
 
@@ -39,12 +42,21 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
-_BESIDE_SANDBOX = frozenset({"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"})
+_BESIDE_SANDBOX = frozenset(
+    {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
+)
+_NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
 class Start(Protocol):
-    """A way to start a template's process, which may be taken again when that has ended."""
+    """A way to start a template's process, which may be taken again when that has ended.
+
+    trusted: whether the caller believes what it and its clones send, as for clone().
+    """
+
+    @property
+    def trusted(self) -> bool | None: ...
 
     def start(self) -> "Started":
         """Start it, and wait until it has loaded. Raises TemplateError."""
@@ -76,6 +88,7 @@ class Fresh:
                 "invalid flags for a template: expected neither NEWPID nor PARENT: the init of a pid "
                 "namespace cannot make siblings (CLONE_PARENT is EINVAL); give NEWPID to clone()"
             )
+        self.trusted = loading.trusted
         self._loading = _crossing(loading)
         self._executable = executable
         self._options = {"stdin": DEVNULL, **options}
@@ -87,7 +100,7 @@ class Fresh:
         theirs.close()
         _send_path_and_argv(ours, state)
         rights = _core.credentials_now().to_bytes(8, "little")
-        return _begun(process, ours, state, (rights, *self._loading))
+        return _begun(process, ours, state, (rights, *self._loading), self.trusted)
 
     def _spawn(self, theirs: Channel) -> Child[None]:
         number = theirs.fileno()
@@ -104,16 +117,34 @@ class Confined:
     def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
         for name in options.keys() - _BESIDE_SANDBOX:
             raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
-        self._confinement = OfTemplate(sandbox)
-        environment = self._confinement.environment()
+        self.confinement = OfTemplate(with_path(sandbox))
+        environment = self.confinement.environment()
         named = dict(word.split(b"=", 1) for word in environment)
+        self.trusted = False
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
         self._names = frozenset(named)
 
+    def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
+        """The paths of a call, which must be below those of the sandbox, and landlock's version."""
+        given = self.confinement.sandbox.replace(write=paths).write
+        known = self.confinement.sandbox.write
+        for path in given:
+            if not any(is_below(path, one) for one in known):
+                raise ValueError(
+                    f"invalid write: expected paths below those of the sandbox, {list(known)}, got {path!r}"
+                )
+        if not self.confinement.plan.landlock_abi:
+            raise SandboxError(
+                *(errno.EOPNOTSUPP, "a call's own paths to write need Landlock, which is not there"),
+                wish="write",
+                remedy="boot with lsm=landlock,..., or make a template for each",
+            )
+        return [os.path.realpath(path) for path in given], self.confinement.plan.landlock_abi
+
     def start(self) -> Started:
-        self._confinement.make_current()
-        steps = self._confinement.steps()
+        self.confinement.make_current()
+        steps = self.confinement.steps()
         loaded = self._fresh.start()
         try:
             made = loaded.link.confine(
@@ -124,7 +155,7 @@ class Confined:
         finally:
             loaded.link.close()
         state = ConfinedState(self._names)
-        return _begun(_adopted(made), made.channel, state, (), made.namespace)
+        return _begun(_adopted(made), made.channel, state, (), self.trusted, made.namespace)
 
 
 def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
@@ -136,6 +167,7 @@ class Here:
     """A copy of the caller as it is."""
 
     def __init__(self, loading: Loading) -> None:
+        self.trusted = loading.trusted
         self._loading = loading
 
     def start(self) -> Started:
@@ -143,20 +175,26 @@ class Here:
         ours, theirs = channels()
         process = clone(serve_here, theirs, ours, self._loading, threading.get_native_id())
         theirs.close()
-        return _begun(process, ours, state, ())
+        return _begun(process, ours, state, (), self.trusted)
 
 
 class Derived:
-    """A clone of another template, that loads more."""
+    """A clone of another template, that loads more. trusted: whether that one is; None: by the loading."""
 
-    def __init__(self, base: Callable[[], tuple[Link, CallerState]], loading: Loading) -> None:
+    def __init__(
+        self,
+        base: Callable[[], tuple[Link, CallerState]],
+        loading: Loading,
+        trusted: bool | None = None,
+    ) -> None:
         self._base = base
+        self.trusted = loading.trusted if trusted is None else trusted
         self._loading = _crossing(loading)
 
     def start(self) -> Started:
         link, state = self._base()
         made = link.derive(self._loading)
-        return _begun(_adopted(made), made.channel, state, ())
+        return _begun(_adopted(made), made.channel, state, (), self.trusted)
 
 
 def _adopted(made: Clone) -> Child[Any]:
@@ -190,6 +228,7 @@ def _begun(
     control: Channel,
     state: CallerState,
     parts: tuple[Any, ...],
+    trusted: bool | None,
     namespace: PidNamespace | None = None,
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
@@ -200,7 +239,7 @@ def _begun(
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
         name, files = _loaded(process, control)
-        return Started(Link(process, control, name, namespace), files, state)
+        return Started(Link(process, control, name, trusted, namespace), files, state)
     except BaseException:
         control.close()
         process.kill()
@@ -218,18 +257,32 @@ def _loaded(process: Child[Any], control: Channel) -> tuple[str, list[str]]:
             f"the template's process ended before it had loaded: {process.wait()}; what it wrote to its "
             "standard error says more"
         )
-    kind, parts, _ = message
-    if kind == LOADED:
-        name, files = json.loads(
-            bytes(parts[0])
-        )  # no pickle: the process may have fewer rights than this one
-        return str(name), list(map(str, files))
-    assert kind == FAILED
-    raise _failure(bytes(parts[0]))
+    try:
+        kind, parts = message[0], _without_descriptors(message)
+        if kind == LOADED:
+            name, *files = texts_of(parts[0])
+            return _checked_name(name), files
+        failure = _failure(*map(printable, texts_of(parts[0], 3)))
+    except (ValueError, IndexError) as error:
+        raise TemplateError(f"invalid answer of the template: {error}") from None
+    raise failure if kind == FAILED else TemplateError(f"invalid answer: kind {kind}")
 
 
-def _failure(head: bytes) -> TemplateError:
-    name, text, remote = (printable(str(each)) for each in json.loads(head))
+def _without_descriptors(message: Message) -> Sequence[Any]:
+    _, parts, descriptors = message
+    for descriptor in descriptors:
+        close_received(descriptor)
+    return parts
+
+
+def _checked_name(name: str) -> str:
+    """By which children of this process are ended: a name that no other process has."""
+    if name and not _NAME.fullmatch(name):
+        raise ValueError(f"its name is {printable(name)!r}")
+    return name
+
+
+def _failure(name: str, text: str, remote: str) -> TemplateError:
     refused = name == f"{TemplateError.__module__}.{TemplateError.__qualname__}"
     error = TemplateError(text if refused else f"preload or setup failed: {name}: {text}")
     error.__cause__ = None if refused else RemoteTraceback(remote)
