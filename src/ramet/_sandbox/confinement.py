@@ -14,12 +14,13 @@ from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
 from .description import Sandbox
-from .ground import Ground
+from .ground import Ground, open_trees, put_trees
 from .identity import identity
 from .landlock import rules
 from .place import Place
 from .plan import Plan, plan
 from .sight import Sight
+from .view import TMP, below_tmp, has_own_tmp
 from .syscalls import Filter, compiled
 
 _NO_CGROUP = -1
@@ -117,7 +118,7 @@ class Confinement:
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"  # noqa: S108 - the child's
+        return TMP if has_tmp else "/"
 
     # ---- the steps
 
@@ -146,13 +147,14 @@ class Confinement:
 
     def inside(self, steps: Steps) -> None:
         """In the new pid namespace, with all rights there."""
-        self.add_own_files(steps)
-        steps.add("setsid", "SETSID")
         own = self.identity
+        # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        self.add_own_files(steps)
+        steps.add("setsid", "SETSID")
         home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
@@ -163,7 +165,12 @@ class Confinement:
         flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
             size = b"mode=1777,size=%d" % self.sandbox.tmp
-            _mount(steps, b"tmpfs", b"/tmp", flags, size)
+            if has_own_tmp(self.sandbox, self.ground.view):
+                below = below_tmp(self.ground.view)
+                slots = range(_slots(steps), _slots(steps) + len(below.shown))
+                open_trees(steps, slots, below)
+                _mount(steps, b"tmpfs", os.fsencode(TMP), flags, size)
+                put_trees(steps, slots, below)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
             _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
@@ -188,7 +195,13 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self._filter.count, self._filter.flags)
 
 
+def _slots(steps: Steps) -> int:
+    """How many are in use already."""
+    return sum(step[0] in _WITH_SLOTS for step in steps.steps)
+
+
 _NONE = -1
+_WITH_SLOTS = ("SAVE", "OPEN", "FETCH", "OPEN_TREE")
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 

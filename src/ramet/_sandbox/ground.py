@@ -15,10 +15,10 @@ from .._kernel.clone_bits import NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
-from .description import Sandbox
+from .description import Sandbox, is_below
 from .identity import Identity
 from .plan import Plan
-from .view import DEVICE_LINKS, DEVICES, Shown, View, view_of
+from .view import DEVICE_LINKS, DEVICES, TMP, Shown, View, view_of
 from .waiting_child import kept_namespaces
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -95,6 +95,30 @@ class Ground:
 def _file(path: str) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_dev, found.st_ino
+
+
+# ---- the steps of a child with a /tmp of its own
+
+
+def open_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
+    """Take what is below its /tmp, before that is covered."""
+    for slot, one in zip(slots, below.shown, strict=True):
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE)
+
+
+def put_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
+    """Put it in the same place of the new one."""
+    for path in below.directories():
+        if is_below(path, TMP) and path != TMP:
+            _mkdir(steps, path, root=b"/")
+    for slot, one in zip(slots, below.shown, strict=True):
+        if one.is_directory:
+            _mkdir(steps, one.path, root=b"/")
+        else:
+            _mkfile(steps, one.path, root=b"/")
+        _move_mount(steps, slot, os.fsencode(one.path))
+    for path, target in below.links:
+        _symlink(steps, path, target, root=b"/")
 
 
 # ---- the steps of the child that makes it
@@ -198,18 +222,24 @@ def _add_empty_root(steps: Steps, view: View) -> None:
         if not one.is_directory and not any(
             one.path.startswith(other.path + "/") for other in shown
         ):
-            steps.add(
-                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
-            )
+            _mkfile(steps, one.path)
     for path, target in view.links:
-        steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
-            file=_inside(path),
-        )
+        _symlink(steps, path, target)
 
 
-def _mkdir(steps: Steps, path: str) -> None:
-    steps.add("mkdir", "MKDIRAT", AT_FDCWD, _inside(path), 0o755, file=_inside(path))
+def _mkdir(steps: Steps, path: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, where, 0o755, file=where)
+
+
+def _mkfile(steps: Steps, path: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("mknod", "MKNODAT", AT_FDCWD, where, _FILE, 0, file=where)
+
+
+def _symlink(steps: Steps, path: str, target: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
 
 
 def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .description import Sandbox, is_below
-from .view import View
+from .view import TMP, View, has_own_tmp
 
 _OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
 _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
@@ -27,7 +27,7 @@ class Sight(NamedTuple):
             return True
         if self.sandbox.root != "/":
             return False
-        private = ("/tmp", *_OF_ITS_OWN) if self.sandbox.tmp is not None else _OF_ITS_OWN  # noqa: S108 - the child's
+        private = (TMP, *_OF_ITS_OWN) if has_own_tmp(self.sandbox, self.view) else _OF_ITS_OWN
         return not (self.has_own_root and any(is_below(real, one) for one in private))
 
     def why_not_executed(self, paths: Iterable[str], begins: str) -> str:

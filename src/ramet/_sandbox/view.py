@@ -30,6 +30,7 @@ _SYSTEM_FILES = (
     "/etc/services",
     "/etc/terminfo",
 )
+TMP = "/tmp"  # noqa: S108 - the child's
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = (
     ("/proc/self/fd", "fd"),
@@ -95,6 +96,23 @@ def view_of(sandbox: Sandbox) -> View:
         [(path, target) for path, target in links.items() if not _is_covered(path, shown.values())],
         hidden,
     )
+
+
+def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
+    """Whether the child's /tmp is its own: not where the description names the caller's."""
+    return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
+
+
+def below_tmp(view: View) -> View:
+    """What it sees below /tmp, which its own /tmp would cover: the topmost paths, and links."""
+    shown = [one for one in view.shown if is_below(one.path, TMP)]
+    tops = [
+        one
+        for one in shown
+        if not any(one is not other and is_below(one.path, other.path) for other in shown)
+    ]
+    links = [(path, target) for path, target in view.links if is_below(path, TMP)]
+    return View(tops, links, ())
 
 
 def system_paths() -> Iterator[str]:
