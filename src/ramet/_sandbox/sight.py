@@ -12,7 +12,7 @@ _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
 
 
 class Sight(NamedTuple):
-    """What the child of a sandbox sees. has_own_root: it has a root of its own; else it sees all, and may read less."""
+    """What the child of a sandbox sees; without a root of its own it sees all names, and may read less."""
 
     sandbox: Sandbox
     view: View

@@ -12,6 +12,7 @@ import click
 
 from .._process.child import Child
 from .._program.command import Command
+from .._sandbox.confinement import Confinement
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
 from .._sandbox.plan import Plan
@@ -75,14 +76,14 @@ def sandbox(
     125 when ramet failed, 126 when the program cannot be executed, 127 when it is not found. When it
     ends, all that it has started is killed.
     """
+    if as_json and not (check or report):
+        raise FailedError(_NAME, "--json goes with --check or --report")
+    if not (argv or check):
+        raise FailedError(_NAME, "which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
     try:
-        if as_json and not (check or report):
-            raise ValueError("invalid json: expected it with --check or --report")
         description = sandbox_of(values)
         if check:
             _check(description.plan(), as_json=as_json)
-        if not argv:
-            raise ValueError("which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
         set_variables(values)
         status = _run(argv, description, values["cwd"], reports=report, as_json=as_json)
     except (OSError, ValueError, TypeError, OverflowError) as error:
@@ -154,7 +155,7 @@ def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Chi
 def _here_if_seen(description: Sandbox) -> str | None:
     """The working directory, if the program sees it."""
     here = os.getcwd()
-    if confinement_of(description).sight.includes(here):
+    if confinement_of(Confinement, description).sight.includes(here):
         return here
     if sys.stderr.isatty():
         click.echo(
@@ -166,12 +167,12 @@ def _here_if_seen(description: Sandbox) -> str | None:
 
 
 def _unseen(words: Iterable[str], description: Sandbox) -> str:
-    """Which of the words that a program was given is a file that it does not see, in words; empty for none."""
-    sight = confinement_of(description).sight
+    """That one of the words given to a program is a file that it does not see; empty where none is."""
+    sight = confinement_of(Confinement, description).sight
     for path in words:
         why = sight.why_unseen(os.path.abspath(path))
         if why and not os.path.isabs(path) and not path.startswith(".."):
-            return f"the program does not see {path!r}: --read . shows this directory, in which it begins then"
+            return f"the program does not see {path!r}: --read . shows this directory, and it begins there"
         if why:
             return in_words_of_options(why)
     return ""

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from .._sandbox.description import Sandbox
 from .._setup.rows import Shell
@@ -22,13 +22,16 @@ _SWITCH, _PRESET = "", "preset"
 _LARGEST_PORT = 65535
 
 
+_Reader: TypeAlias = Callable[[str], Any]
+
+
 class Row(NamedTuple):
     """An option. ``field``: that of a Sandbox, or "preset"; ``read``: how its text is read."""
 
     heading: str
     field: str
     shell: Shell
-    read: Callable[[str], Any] = str
+    read: _Reader = str
 
     @property
     def name(self) -> str:
@@ -127,51 +130,183 @@ def _preset(text: str) -> Preset:
     raise ValueError(f"expected strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS, got {text!r}")
 
 
+_MAY_BE_REPEATED = "; may be repeated."
+
+
+def _row(
+    heading: str, field: str, name: str, text: str, value: str = "", read: _Reader = str
+) -> Row:
+    """One with a value; it may be repeated if its text says so."""
+    return Row(
+        heading, field, Shell(name, value, text=text, repeated=_MAY_BE_REPEATED in text), read
+    )
+
+
 ROWS = (
-    Row(FILES, "read", Shell("--read", "PATH", text="Show PATH, and let programs there run; may be repeated.",
-        repeated=True), _path),
-    Row(FILES, "write", Shell("--write", "PATH", text="Show PATH, and let it be written; may be repeated.",
-        repeated=True), _path),
-    Row(FILES, "hidden", Shell("--hide", "PATH", text="Hide PATH, which is below one that is shown; may be "
-        "repeated.", repeated=True), _path),
-    Row(FILES, "root", Shell("--root", "PATH", text="Show /, all files of this machine, or the system in the "
-        "directory PATH, to read."), _path),
-    Row(FILES, "system", _switch("--no-system", False, "Do not show this machine's programs and libraries.")),
-    Row(FILES, "overlay", _switch("--overlay", True, "Keep what is written below --write in a layer of its own, "
-        "which is thrown away at the end.")),
-    Row(FILES, "tmp", Shell("--tmp", "SIZE|none", text="A /tmp of its own of that size, by default 64M, or none."),
-        _or_none),
-    Row(FILES, "proc", _switch("--no-proc", False, "No /proc.")),
-    Row(NETWORK, "network", Shell("--network", "none|loopback|host|PATH", text="No network (this is the default), an "
-        "own loopback, the network of this machine, or a network namespace."), _network),
-    Row(NETWORK, "network", Shell("--connect", "PORTS", text="The network of this machine, but TCP to these ports "
-        "alone, such as 80,443; may be repeated.", repeated=True), _ports),
-    Row(NETWORK, "network", Shell("--bind", "PORTS", text="The same for ports that it listens on; may be repeated.",
-        repeated=True), _ports),
-    Row(CALLS, "syscalls", Shell("--syscalls", "default|strict|FILE|none", text="Which may be called: all but those "
-        "that attack a kernel, those alone that programs usually need, those of a container engine's file, or all."),
-        _syscalls),
-    Row(CALLS, "forbidden", _switch("--kill-forbidden", "kill", "End a process that calls another, instead of EPERM.")),
-    Row(CALLS, "environment", Shell("--env", "NAME[=VALUE]", text="A variable beside the usual ones, with the value "
-        "that it has here or another; may be repeated.", repeated=True), _variable),
-    Row(CALLS, "hostname", Shell("--hostname", "NAME", text="Its host name, by default sandbox.")),
-    Row(AMOUNTS, "memory", Shell("--memory", "SIZE", text="Memory of all its processes together: 512M, 1.5G."), _or_none),
-    Row(AMOUNTS, "swap", Shell("--swap", "SIZE", text="Swap beyond that, by default none."), _or_none),
-    Row(AMOUNTS, "processes", Shell("--processes", "N", text="Processes at once, with threads."), _count),
-    Row(AMOUNTS, "cpu_time", Shell("--cpu-time", "TIME", text="Processor time of all of them together: 5, 0.5, 2m."),
-        _time),
-    Row(AMOUNTS, "cpus", Shell("--cpus", "N", text="As many processors' time; 0.5 is half of one."), _share),
-    Row(AMOUNTS, "open_files", Shell("--open-files", "N", text="Open files of each process."), _count),
-    Row(AMOUNTS, "file_size", Shell("--file-size", "SIZE", text="The size of each file."), _or_none),
-    Row(AMOUNTS, "output", Shell("--output", "SIZE", text="Standard output and error together; what it writes passes "
-        "through ramet then."), _or_none),
-    Row(AMOUNTS, "timeout", Shell("--timeout", "TIME", text="The time after which it is killed with all that it has "
-        "started: 5, 0.5, 2m, 1h."), _time),
-    Row(MACHINE, "require", Shell("--require", "all|best", text="Refuse to start when a wish cannot be met (this is "
-        "the default), or do what can be done.")),
-    Row(MACHINE, _PRESET, Shell("--preset", "PRESET", text="strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS: "
-        "wishes to begin with, which other options change or add to."), _preset),
-)  # fmt: skip
+    _row(
+        FILES,
+        "read",
+        "--read",
+        f"Show PATH, and let programs there run{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "write",
+        "--write",
+        f"Show PATH, and let it be written{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "hidden",
+        "--hide",
+        f"Hide PATH, below one that is shown{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "root",
+        "--root",
+        "Show all files of this machine (/), or the system in the directory PATH, to read.",
+        "PATH",
+        _path,
+    ),
+    Row(
+        FILES,
+        "system",
+        _switch("--no-system", False, "Without this machine's programs and libraries."),
+    ),
+    Row(
+        FILES,
+        "overlay",
+        _switch(
+            "--overlay",
+            True,
+            "Keep what is written below --write in a layer of its "
+            "own, which is thrown away at the end.",
+        ),
+    ),
+    _row(
+        FILES,
+        "tmp",
+        "--tmp",
+        "A /tmp of its own of that size, by default 64M, or none.",
+        "SIZE|none",
+        _or_none,
+    ),
+    Row(FILES, "proc", _switch("--no-proc", False, "Without /proc.")),
+    _row(
+        NETWORK,
+        "network",
+        "--network",
+        "No network (this is the default), a loopback of its own, the network "
+        "of this machine, or a network namespace.",
+        "none|loopback|host|PATH",
+        _network,
+    ),
+    _row(
+        NETWORK,
+        "network",
+        "--connect",
+        "The network of this machine, but TCP to these ports alone, such as "
+        f"80,443{_MAY_BE_REPEATED}",
+        "PORTS",
+        _ports,
+    ),
+    _row(
+        NETWORK,
+        "network",
+        "--bind",
+        f"The same for ports that it listens on{_MAY_BE_REPEATED}",
+        "PORTS",
+        _ports,
+    ),
+    _row(
+        CALLS,
+        "syscalls",
+        "--syscalls",
+        "All but those that attack a kernel (this is the default), those alone "
+        "that programs usually need, those of a container engine's file, or all.",
+        "default|strict|FILE|none",
+        _syscalls,
+    ),
+    Row(
+        CALLS,
+        "forbidden",
+        _switch(
+            "--kill-forbidden",
+            "kill",
+            "End a process that makes a forbidden call, instead of EPERM.",
+        ),
+    ),
+    _row(
+        CALLS,
+        "environment",
+        "--env",
+        "A variable beside the usual ones, with the value that it has here or "
+        f"another{_MAY_BE_REPEATED}",
+        "NAME[=VALUE]",
+        _variable,
+    ),
+    _row(CALLS, "hostname", "--hostname", "Its host name, by default sandbox.", "NAME"),
+    _row(
+        AMOUNTS,
+        "memory",
+        "--memory",
+        "Memory of all its processes together: 512M, 1.5G.",
+        "SIZE|none",
+        _or_none,
+    ),
+    _row(AMOUNTS, "swap", "--swap", "Swap beyond that, by default none.", "SIZE|none", _or_none),
+    _row(AMOUNTS, "processes", "--processes", "Processes at once, with threads.", "N", _count),
+    _row(
+        AMOUNTS,
+        "cpu_time",
+        "--cpu-time",
+        "Processor time of all of them together: 5, 0.5, 2m.",
+        "TIME",
+        _time,
+    ),
+    _row(AMOUNTS, "cpus", "--cpus", "As many processors' time; 0.5 is half of one.", "N", _share),
+    _row(AMOUNTS, "open_files", "--open-files", "Open files of each process.", "N", _count),
+    _row(AMOUNTS, "file_size", "--file-size", "The size of each file.", "SIZE|none", _or_none),
+    _row(
+        AMOUNTS,
+        "output",
+        "--output",
+        "Standard output and error together; they pass through ramet then.",
+        "SIZE|none",
+        _or_none,
+    ),
+    _row(
+        AMOUNTS,
+        "timeout",
+        "--timeout",
+        "The time after which it is killed with all that it has started: 5, 0.5, 2m, 1h.",
+        "TIME",
+        _time,
+    ),
+    _row(
+        MACHINE,
+        "require",
+        "--require",
+        "Refuse to start when a wish cannot be met (this is the default), or do what can be done.",
+        "all|best",
+    ),
+    _row(
+        MACHINE,
+        _PRESET,
+        "--preset",
+        "strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS: wishes to begin "
+        "with, which other options change or add to.",
+        "PRESET",
+        _preset,
+    ),
+)
 
 # One program has no use for network namespaces that are made ahead.
 NOT_OF_A_COMMAND = frozenset({"warm"})

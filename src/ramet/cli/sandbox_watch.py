@@ -62,7 +62,7 @@ class CountedOutput:
             self._threads.append(thread)
 
     def _copy(self, reader: int, to: int, may_write_more: Callable[[int], bool]) -> None:
-        """Until its end, or that of what may be written; the child gets SIGPIPE when nobody reads any more."""
+        """Until its end or that of what may be written; SIGPIPE to the child when nobody reads it."""
         try:
             goes_on = True
             while goes_on and (text := os.read(reader, _CHUNK_BYTES)):
