@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .description import Sandbox, is_below
@@ -162,8 +162,8 @@ def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
     return kept
 
 
-def _is_covered(path: str, shown: "Sequence[Shown] | object") -> bool:
-    return any(one.is_directory and is_below(path, one.path) for one in shown)  # type: ignore[attr-defined]
+def _is_covered(path: str, shown: Iterable[Shown]) -> bool:
+    return any(one.is_directory and is_below(path, one.path) for one in shown)
 
 
 def _parents(path: str) -> list[str]:
