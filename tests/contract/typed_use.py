@@ -51,8 +51,8 @@ def what_a_sandbox_takes(names: list[str], directories: list[Path]) -> None:
     """Lists of strings or paths, which are kept as tuples; sizes as text or bytes."""
     sandbox = ramet.Sandbox(read=names, write=directories, tmp="1M", environment=names)
     ramet.Sandbox(root=Path("/"), network={"connect": [443]}, memory=1 << 20, hidden=set(names))
-    ramet.Sandbox(read=[1])  # type: ignore[list-item] # pyright: ignore
-    ramet.Sandbox(reads=names)  # type: ignore[call-arg] # pyright: ignore
+    ramet.Sandbox(read=[1])  # type: ignore[list-item]
+    ramet.Sandbox(reads=names)  # type: ignore[call-arg]
     assert_type(sandbox.read, tuple[str, ...])
     assert_type(sandbox.memory, int | None)
     assert_type(sandbox.replace(memory="1G"), ramet.Sandbox)
