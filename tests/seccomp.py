@@ -31,12 +31,14 @@ def be_in_a_container() -> None:
         hide(name, errno.EPERM)
     for name in ("setns", "unshare"):
         hide(name, errno.EPERM)
-    _install(
-        [
-            *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
-            *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
-            *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
-        ]
+    install(
+        b"".join(
+            [
+                *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
+                *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
+                *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
+            ]
+        )
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
@@ -24,7 +24,6 @@ from .place import Place
 from .plan import Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
-from .view import view_of
 
 _NO_CGROUP = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -116,7 +115,7 @@ class Confinement:
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"  # noqa: S108 - the child's
+        return "/tmp" if has_tmp else "/"
 
     # ---- the steps
 
@@ -127,7 +126,7 @@ class Confinement:
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but for the pid namespace, which only a child of the task can do."""
+        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
         # A mount namespace can be joined with rights in the user namespace in which it was made.
@@ -163,7 +162,7 @@ class Confinement:
             return
         flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % self.sandbox.tmp
+            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
             _mount(steps, b"tmpfs", b"/tmp", flags, size)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
@@ -217,7 +216,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
 
 
 class Layers:
-    """The directory in which the layers of a sandbox's children are made; it is removed with this object."""
+    """Makes the layers of a sandbox's children, in a directory that is removed with this object."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         targets = [os.path.realpath(path) for path in sandbox.write]
@@ -234,30 +233,3 @@ def _remove_if_own(pid: int, directory: str) -> None:
     if pid == os.getpid():
         with suppress(OSError):  # changes are still to be looked at
             os.rmdir(directory)
-
-
-class InPlace(NamedTuple):
-    """The same for one child, with what is its own: cgroups, a layer. What a setup takes."""
-
-    confinement: Confinement
-    place: Place
-    layer: Layer | None = None
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """Those that the child needs while it is set up."""
-        return (*self.confinement.descriptors, *self.place.entries)
-
-    def enter(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.enter(steps)
-
-    def inside(self, steps: Steps) -> None:
-        """It enters the cgroups first, so that all is counted."""
-        for entry in self.place.entries:
-            steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
-        self.confinement.inside(steps, self.layer)
-
-    def finish(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.finish(steps)
