@@ -17,6 +17,7 @@ LANDLOCK_KERNELS = {
     6: "6.12",
     7: "6.15",
     8: "7.0",
+    9: "7.1",
 }
 _CONFIGS = {
     "user": "USER_NS",
