@@ -211,7 +211,8 @@ def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part])
             return _met_row(wish.name, text, way, machine, refused, remedy)
         refused = refused or answer
         remedy = remedy or way.remedy(machine)
-    return Row(wish.name, text, "not", "", "nothing on this machine meets it", remedy, refused)
+    shortfall = "nothing on this machine meets it" if ways else "this version does not do it yet"
+    return Row(wish.name, text, "not", "", shortfall, remedy, refused)
 
 
 def _met_row(

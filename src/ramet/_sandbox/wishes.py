@@ -243,6 +243,7 @@ WISHES: tuple[Wish, ...] = (
                 lambda _: (
                     "call as root of the user namespace that owns it, and name a network namespace"
                 ),
+                part="joined networks",
             ),
         ),
         _names_network,

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import click
@@ -106,7 +107,7 @@ def _run(argv: tuple[str, ...], wished: Sandbox) -> int:
     with Command(argv, **options).spawn() as child:
         status = child.wait()
     report: Any = getattr(child, "report", None)
-    for row in getattr(report, "lost", ()):
+    for row in filter(attrgetter("is_short"), getattr(report, "lost", ())):
         click.echo(f"ramet sandbox: lost: {row.wish}: {row.shortfall}", err=True)
     if status.reason not in ("exited", "signaled"):
         click.echo(f"ramet sandbox: ended: {status.reason}", err=True)
