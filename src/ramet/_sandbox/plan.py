@@ -79,7 +79,7 @@ class Plan:
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
-        user = OwnUser(self.own_id != "caller's id", self.idmapped)
+        user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
         return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
 
     def _all_amounts(self) -> Iterator[AmountMechanism]:
