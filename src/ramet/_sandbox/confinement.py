@@ -11,11 +11,12 @@ from typing import Any
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import Sandbox
+from .description import NETWORKS, Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
@@ -44,9 +45,17 @@ class Confinement:
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
         self.ground = Ground(sandbox, self.identity, self.plan, above)
+        self._network = Descriptors()  # a namespace that is joined
+        self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self._filter = self._compiled()
+
+    def _opened_network(self) -> int:
+        network = self.sandbox.network
+        if not isinstance(network, str) or network in NETWORKS:
+            return _NONE
+        return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:
@@ -77,7 +86,8 @@ class Confinement:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that a child needs while it is set up."""
-        return tuple(number for number in (self.ground.user, self.ground.mount) if number >= 0)
+        numbers = (self.ground.user, self.ground.mount, *self._network)
+        return tuple(number for number in numbers if number >= 0)
 
     def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that hold in a sandbox beside those that are given, as they are when validated."""
@@ -128,6 +138,8 @@ class Confinement:
     def leave(self, steps: Steps) -> None:
         """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
+        if self.network != _NONE:
+            steps.add("setns(net)", "SETNS", self.network, NEWNET)
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
         # A mount namespace can be joined with rights in the user namespace in which it was made.
         for label, descriptor, kind in joined if self.ground.is_made_together else reversed(joined):

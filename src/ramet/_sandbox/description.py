@@ -5,9 +5,19 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import Any, ClassVar, Self, TypeAlias
+<<<<<<< HEAD
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+=======
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+>>>>>>> machine
 
 from .._limits.byte_counts import parsed_bytes
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 __all__ = ["Network", "Path", "Sandbox"]
 
@@ -21,6 +31,11 @@ REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LONGEST_HOSTNAME = 64
+
+AMOUNTS = (
+    *("memory", "swap", "processes", "cpu_time", "cpus"),
+    *("open_files", "file_size", "output", "timeout"),
+)
 
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
@@ -102,6 +117,28 @@ class Sandbox:
         if unknown:
             raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
+
+    def plan(self) -> "Plan":
+        """By what each wish is met on this machine, what it lacks, and what would change that.
+
+        It makes nothing. ``str()`` of it is a table; ``rows`` has a row for each wish, ``lost`` those that
+        are not met in full; ``refuse_if_short()`` raises what a start with this description would raise.
+        """
+        from .plan import plan
+
+        return plan(self)
+
+    def plan(self) -> "Plan":
+        """By what each wish is met on this machine, what falls short, and what would change that.
+
+        It makes nothing. ``print(sandbox.plan())`` shows a table; ``rows`` and ``lost`` have it as
+        data. Source: what the kernel answers to trials, which leave nothing.
+        """
+        from .amounts import Amounts
+        from .plan import plan
+
+        with Amounts(self) as amounts:
+            return plan(self, amounts.mechanisms())
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:

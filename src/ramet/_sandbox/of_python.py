@@ -111,6 +111,8 @@ class OfTemplate(OfPython):
             )
         super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)
+        if self.network != -1:
+            self.network = Place(2)
 
     def steps(self) -> TemplateSteps:
         """The steps, as they are now."""
