@@ -31,19 +31,7 @@ def be_in_a_container() -> None:
         hide(name, errno.EPERM)
     for name in ("setns", "unshare"):
         hide(name, errno.EPERM)
-<<<<<<< HEAD
-    install(
-        b"".join(
-            [
-                *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
-                *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
-                *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
-            ]
-        )
-    )
-=======
     _answer("clone", SECCOMP_ERRNO | errno.EPERM, first=_NEW_NAMESPACES, compare=BPF_JUMP_IF_SET)
->>>>>>> machine
 
 
 def refuse_filters() -> None:
@@ -83,13 +71,8 @@ def _answer(
     skipped = 1 if first is None else 3
     steps = [_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS[name], skipped)]
     if first is not None:
-<<<<<<< HEAD
-        steps += [_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_EQUAL, first, 1)]
-    install(b"".join([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)]))
-=======
         steps += [_step(BPF_LOAD_WORD, 16), _step(compare, first, 1)]
-    _install([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)])
->>>>>>> machine
+    install(b"".join([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)]))
 
 
 def _step(code: int, value: int, if_not: int = 0) -> bytes:

@@ -5,16 +5,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
-=======
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
->>>>>>> machine
 
 from .._limits.byte_counts import parsed_bytes
-
-if TYPE_CHECKING:
-    from .plan import Plan
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -117,16 +110,6 @@ class Sandbox:
         if unknown:
             raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
-
-    def plan(self) -> "Plan":
-        """By what each wish is met on this machine, what it lacks, and what would change that.
-
-        It makes nothing. ``str()`` of it is a table; ``rows`` has a row for each wish, ``lost`` those that
-        are not met in full; ``refuse_if_short()`` raises what a start with this description would raise.
-        """
-        from .plan import plan
-
-        return plan(self)
 
     def plan(self) -> "Plan":
         """By what each wish is met on this machine, what falls short, and what would change that.
