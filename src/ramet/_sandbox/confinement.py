@@ -22,7 +22,7 @@ from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .place import Place
-from .plan import Plan, plan
+from .plan import PARTS, Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
 
@@ -39,7 +39,7 @@ class Confinement:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None

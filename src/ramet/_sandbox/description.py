@@ -118,10 +118,10 @@ class Sandbox:
         data. Source: what the kernel answers to trials, which leave nothing.
         """
         from .amounts import Amounts
-        from .plan import plan
+        from .plan import PARTS, plan
 
         with Amounts(self) as amounts:
-            return plan(self, amounts.mechanisms())
+            return plan(self, amounts.mechanisms(), parts=PARTS)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:

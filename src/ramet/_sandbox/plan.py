@@ -23,6 +23,10 @@ _OWN_IDS: dict[str, OwnId] = {
 _NO_USER = "no user of the host"
 
 
+# What the launch of this version does besides.
+PARTS: tuple[Part, ...] = ("joined networks",)
+
+
 class AmountMechanism(Protocol):
     """By what an amount is met, as a Row has it."""
 
