@@ -94,7 +94,8 @@ class OfClone(OfPython):
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        self.finish(finish)
+        self.restrict(finish)
+        self.filter(finish)
         return CloneSteps(_of(leave), _of(enter), _of(finish))
 
 
