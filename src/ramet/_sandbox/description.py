@@ -143,17 +143,16 @@ class Sandbox:
         return replace(self, **changes)
 
     def plan(self) -> "Plan":
-        """By what each wish is met on this machine, what it lacks, and what would change that.
+        """By what each wish is met on this machine, what falls short, and what would change that.
 
-        Nothing of what it asks the kernel for is left. ``str()`` of it is a table; ``rows`` has a row for
-        each wish, ``lost`` those that are not met in full; ``refuse_if_short()`` raises what a start with
-        this description would raise.
+        It makes nothing. ``print(sandbox.plan())`` shows a table; ``rows`` and ``lost`` have it as
+        data. Source: what the kernel answers to trials, which leave nothing.
         """
-        from .amounts import Amounts  # what a description alone does not need
-        from .plan import plan
+        from .amounts import Amounts
+        from .plan import PARTS, plan
 
         with Amounts(self) as amounts:
-            return plan(self, amounts.mechanisms())
+            return plan(self, amounts.mechanisms(), parts=PARTS)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:
@@ -367,7 +366,16 @@ def is_below(path: str, directory: str) -> bool:
 
 
 def _refuse_contradictions(sandbox: Sandbox) -> None:
-    read, write, hidden = sandbox.read, sandbox.write, sandbox.hidden
+    _refuse_paths(sandbox.read, sandbox.write, sandbox.hidden)
+    if sandbox.overlay:
+        _refuse_below_layers(sandbox.read, sandbox.write, sandbox.hidden)
+    if sandbox.swap is not None and sandbox.memory is None:
+        raise ValueError("invalid swap without memory: it is what may be used beyond that")
+    if sandbox.forbidden == "kill" and sandbox.syscalls is None:
+        raise ValueError("invalid forbidden without syscalls: no call is forbidden")
+
+
+def _refuse_paths(read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[str, ...]) -> None:
     for path in write:
         if path in read:
             raise ValueError(
@@ -385,9 +393,16 @@ def _refuse_contradictions(sandbox: Sandbox) -> None:
     for path in read:
         if path in hidden:
             raise ValueError(f"invalid read with hidden: {path!r} is in both")
-    if sandbox.overlay and not write:
+
+
+def _refuse_below_layers(
+    read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[str, ...]
+) -> None:
+    if not write:
         raise ValueError("invalid overlay without write: there is nothing that is written")
-    if sandbox.swap is not None and sandbox.memory is None:
-        raise ValueError("invalid swap without memory: it is what may be used beyond that")
-    if sandbox.forbidden == "kill" and sandbox.syscalls is None:
-        raise ValueError("invalid forbidden without syscalls: no call is forbidden")
+    below = [path for path in (*hidden, *read) if any(is_below(path, one) for one in write)]
+    if below:
+        raise ValueError(
+            f"invalid overlay with {'hidden' if below[0] in hidden else 'read'}: {below[0]!r} is below "
+            "a path of write, and a layer shows nothing else there; leave one of them out"
+        )

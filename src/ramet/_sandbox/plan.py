@@ -23,6 +23,10 @@ _OWN_IDS: dict[str, OwnId] = {
 _NO_USER = "no user of the host"
 
 
+# What the launch of this version does besides.
+PARTS: tuple[Part, ...] = ("joined networks",)
+
+
 class AmountMechanism(Protocol):
     """By what an amount is met, as a Row has it."""
 
@@ -79,7 +83,7 @@ class Plan:
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
-        user = OwnUser(self.own_id != "caller's id", self.idmapped)
+        user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
         return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
 
     def _all_amounts(self) -> Iterator[AmountMechanism]:
@@ -211,7 +215,8 @@ def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part])
             return _met_row(wish.name, text, way, machine, refused, remedy)
         refused = refused or answer
         remedy = remedy or way.remedy(machine)
-    return Row(wish.name, text, "not", "", "nothing on this machine meets it", remedy, refused)
+    shortfall = "nothing on this machine meets it" if ways else "this version does not do it yet"
+    return Row(wish.name, text, "not", "", shortfall, remedy, refused)
 
 
 def _met_row(

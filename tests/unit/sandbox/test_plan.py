@@ -97,6 +97,16 @@ def test_the_network_decides_of_its_namespace(network: Any, has_own: bool) -> No
     assert found.lost == ()
 
 
+def test_a_network_namespace_is_for_a_launch_that_joins_it() -> None:
+    """It is not met by one that does not; and not where the kernel refuses it."""
+    sandbox = described(network="/proc/self/ns/net")
+    assert row(plan(sandbox, machine=given()), "network").met == "not"
+    found = plan(sandbox, machine=given(), parts=["joined networks"])
+    assert (row(found, "network").mechanism, found.lost) == ("setns", ())
+    refused = plan(sandbox, machine=given(network=NO), parts=["joined networks"])
+    assert row(refused, "network").remedy.startswith("call as root of the user namespace")
+
+
 def test_without_any_namespace(tmp_path: Path) -> None:
     """Landlock keeps files and signals in part and sockets in full, a filter keeps system calls."""
     found = plan(described(write=[tmp_path]), machine=without_namespaces())
