@@ -248,7 +248,7 @@ class Command:
                 reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         return spawn_error(label, number, named, reason)
 
-    def _why_unseen(self, confinement: "Confinement") -> str:
+    def _why_unseen(self, confinement: "OfProgram") -> str:
         begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
         return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 

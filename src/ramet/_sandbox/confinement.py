@@ -25,8 +25,8 @@ from .place import Place
 from .plan import PARTS, Plan, plan
 from .root import LAYERS, open_trees, put_trees
 from .sight import Sight
-from .view import TMP, below_tmp, has_own_tmp
 from .syscalls import Filter, compiled
+from .view import TMP, below_tmp, has_own_tmp
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")

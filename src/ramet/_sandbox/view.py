@@ -31,7 +31,7 @@ _SYSTEM_FILES = (
     "/etc/services",
     "/etc/terminfo",
 )
-TMP = "/tmp"  # noqa: S108 - the child's
+TMP = "/tmp"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = (
     ("/proc/self/fd", "fd"),

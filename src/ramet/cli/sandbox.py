@@ -134,6 +134,8 @@ def _run(
         # One that failed may have looked for a file that only the caller sees.
         if not status.success and (unseen := _unseen(argv[1:], description)):
             click.echo(f"ramet sandbox: {unseen}", err=True)
+    if child.report.changes is not None:
+        child.report.changes.discard()
     return status
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from .._sandbox.description import Sandbox
@@ -32,6 +33,8 @@ def told(argv: Sequence[str], status: ExitStatus, report: SandboxReport, seconds
         "limits reached": ", ".join(report.limits_hit),
     }
     lines += [f"{name}: {text}" for name, text in used.items() if text]
+    if report.changes is not None:
+        lines += [f"changed: {change}" for change in str(report.changes).splitlines()]
     lines += [f"not met in full: {row.wish}: {row.shortfall}" for row in report.lost]
     return "\n".join(["ramet sandbox: " + lines[0], *(f"  {line}" for line in lines[1:])])
 
@@ -52,6 +55,7 @@ def told_as_json(
         "peak_processes": report.peak_processes,
         "output": report.output,
         "limits_hit": list(report.limits_hit),
+        "changes": None if report.changes is None else [asdict(each) for each in report.changes],
         "lost": [{"wish": row.wish, "shortfall": row.shortfall} for row in report.lost],
     }
     return json.dumps(facts)

@@ -186,6 +186,39 @@ def test_the_exit_status_is_the_programs() -> None:
     assert ramet("--", "sh", "-c", "exit 7").returncode == 7
     assert ramet("--", "sh", "-c", "kill -TERM $$").returncode == 128 + signal.SIGTERM
     assert ramet("true").returncode == 0
+    assert ramet("/etc/passwd").returncode == 126
+
+
+@needs_all
+def test_what_is_not_met_is_told() -> None:
+    """With --require best what this machine cannot do is left out, and named; without it nothing runs."""
+    words = ["--network", "/proc/self/ns/uts", "--", "echo", "ran"]
+    done = ramet("--require", "best", *words)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert done.stderr == "ramet sandbox: not met in full: network; --report tells more\n"
+    done = ramet("--require", "best", "--report", *words)
+    assert "  not met in full: network: " in done.stderr
+    done = ramet(*words)
+    assert (done.returncode, done.stdout) == (125, "")
+
+
+@needs_all
+def test_an_overlay(tmp_path: Path) -> None:
+    """What was written is listed in the report and thrown away."""
+    here = tmp_path / "in"
+    here.mkdir()
+    (here / "old").touch()
+    words = ("--write", here, "--overlay", "--report")
+    program = ("--", "sh", "-c", f"rm {here}/old; echo x > {here}/new; ls {here}")
+    done = ramet(*words, *program)
+    assert done.stdout == "new\n"
+    assert f"  changed: added {here}/new (file, 2 bytes)\n" in done.stderr
+    told = json.loads(ramet(*words, "--json", *program).stderr)
+    assert {(each["kind"], each["path"]) for each in told["changes"]} == {
+        ("added", f"{here}/new"),
+        ("deleted", f"{here}/old"),
+    }
+    assert (os.listdir(here), os.listdir(tmp_path)) == (["old"], ["in"])
 
 
 @needs_all
