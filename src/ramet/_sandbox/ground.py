@@ -7,9 +7,11 @@ it is made anew when the caller's mounts have changed, or when a path of the des
 
 import os
 import select
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._core import same_files
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
@@ -35,7 +37,7 @@ class Ground:
         self._identity = identity
         self._plan = plan
         self._held = Descriptors()
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files = b"", b""
         self.user = self.files = self.mount = -1
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
         self.is_made_together = not plan.machine.circumstances.may_mount
@@ -47,12 +49,12 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        if self._poll.poll(0) or any(_file(path) != file for path, file in self._files.items()):
+        if self._poll.poll(0) or not same_files(*self._files):
             self._make()
 
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox)
-        self._files = {one.path: _file(one.path) for one in view.shown}
+        self._files = _identified([one.path for one in view.shown])
         kinds, maps = self._plan.namespaces, self._identity.maps()
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
@@ -61,7 +63,10 @@ class Ground:
         if self.is_made_together:
             names = {"user": "user", "mnt": "mount"}
             self._keep(
-                NEWUSER | NEWNS, names, maps, lambda steps: add_root(steps, self._sandbox, view, None)
+                NEWUSER | NEWNS,
+                names,
+                maps,
+                lambda steps: add_root(steps, self._sandbox, view, None),
             )
             return
         if "user" in kinds and self.user < 0:
@@ -69,7 +74,9 @@ class Ground:
         if self._plan.idmapped and self.files < 0:
             self._keep(NEWUSER, {"user": "files"}, self._identity.maps_of_files(), lambda _: None)
         mapped = None if self.files < 0 else self.files
-        self._keep(NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped))
+        self._keep(
+            NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped)
+        )
 
     def _keep(self, flags: int, kinds: dict[str, str], maps: Any, add_steps: Any) -> None:
         def keep(path: str) -> None:
@@ -87,9 +94,13 @@ class Ground:
         kept_namespaces(flags, list(kinds), maps, add_steps, keep)
 
 
-def _file(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
+def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:
+    """The paths and which files they are, as same_files() takes them."""
+    found = map(os.stat, paths)
+    words = [word for one in found for word in (one.st_dev, one.st_ino)]
+    return b"".join(os.fsencode(path) + b"\0" for path in paths), struct.pack(
+        f"={len(words)}Q", *words
+    )
 
 
 # ---- the steps of the child that makes it
@@ -100,8 +111,14 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> N
 
     files: a descriptor of the user namespace that maps the ids of what is written; None for no such map.
     """
-    steps.add("mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/")
-    sources = [*view.shown] if sandbox.root is None else [Shown(sandbox.root, True, False, False), *view.shown]
+    steps.add(
+        "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
+    )
+    sources = (
+        [*view.shown]
+        if sandbox.root is None
+        else [Shown(sandbox.root, True, False, False), *view.shown]
+    )
     for slot, shown in enumerate(sources):
         _add_tree(steps, slot, shown, files)
     devices = range(len(sources), len(sources) + len(DEVICES))
@@ -146,13 +163,16 @@ def _open_tree(steps: Steps, slot: int, path: str, flags: int) -> None:
 
 
 def _set_tree(steps: Steps, slot: int, path: bytes, attributes: bytearray, flags: int) -> None:
-    steps.add("mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path)
+    steps.add(
+        "mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path
+    )
 
 
 def _set(steps: Steps, path: bytes, attributes: int) -> None:
     value = mounts.mount_attr(attributes)
     steps.add(
-        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE), file=path
+        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE),
+        file=path,
     )
 
 
@@ -174,16 +194,23 @@ def _add_empty_root(steps: Steps, view: View) -> None:
     _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
     steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
     shown = [one for one in view.shown if one.is_directory]
-    made = dict.fromkeys(("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown)))  # noqa: S108 - of the child
+    made = dict.fromkeys(
+        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
+    )  # noqa: S108 - of the child
     for path in sorted(made, key=lambda path: path.count("/")):
         if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
             _mkdir(steps, path)
     for one in view.shown:
-        if not one.is_directory and not any(one.path.startswith(other.path + "/") for other in shown):
-            steps.add("mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path))
+        if not one.is_directory and not any(
+            one.path.startswith(other.path + "/") for other in shown
+        ):
+            steps.add(
+                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
+            )
     for path, target in view.links:
         steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)), file=_inside(path)
+            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
+            file=_inside(path),
         )
 
 

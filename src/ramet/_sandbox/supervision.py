@@ -32,7 +32,8 @@ class Supervision:
     def __init__(self, place: Place, lost: tuple[Row, ...]) -> None:
         self.place = place
         self._lost = lost
-        self.report: SandboxReport | None = None
+        self._status: ExitStatus | None = None
+        self._report: SandboxReport | None = None
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
@@ -44,13 +45,19 @@ class Supervision:
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
-        if self.report is None:
-            status = self.place.ended(status)
+        if self._status is None:
+            self._status = self.place.ended(status)
+            self.place.close()
+        return self._status
+
+    @property
+    def report(self) -> SandboxReport | None:
+        """None until the child has been reaped; made when it is asked for, as few are."""
+        if self._report is None and self._status is not None:
             used = self.place.usage()
             fields = {name: getattr(used, name) for name in used.__dataclass_fields__}
-            self.report = SandboxReport(**fields, reason=status.reason, lost=self._lost)
-            self.place.close()
-        return status
+            self._report = SandboxReport(**fields, reason=self._status.reason, lost=self._lost)
+        return self._report
 
     def count_output(self, count: int) -> bool:
         """So many bytes of its output were read; returns whether it may write more."""
