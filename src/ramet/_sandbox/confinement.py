@@ -2,7 +2,9 @@
 
 import os
 import platform
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -17,8 +19,10 @@ from .description import Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
+from .layer import Layer, new_directory
 from .place import Place
 from .plan import Plan, plan
+from .root import LAYERS
 from .syscalls import Filter, compiled
 from .view import view_of
 
@@ -38,7 +42,9 @@ class Confinement:
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
-        self.ground = Ground(sandbox, self.identity, self.plan)
+        self.layers = Layers(sandbox) if sandbox.overlay else None
+        above = None if self.layers is None else self.layers.directory
+        self.ground = Ground(sandbox, self.identity, self.plan, above)
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self._filter = self._compiled()
@@ -87,7 +93,9 @@ class Confinement:
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
-            held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check("cpu_affinity", self.amounts.affinity)
+            held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
+                "cpu_affinity", self.amounts.affinity
+            )
         return held
 
     @property
@@ -102,7 +110,9 @@ class Confinement:
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
     def _home(self) -> str:
-        directories = [one.path for one in self.ground.view.shown if one.writable and one.is_directory]
+        directories = [
+            one.path for one in self.ground.view.shown if one.writable and one.is_directory
+        ]
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
@@ -133,8 +143,8 @@ class Confinement:
         if self.sandbox.network == "loopback" and new & NEWNET:
             steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")
 
-    def inside(self, steps: Steps) -> None:
-        """In the new pid namespace, with all rights there."""
+    def inside(self, steps: Steps, layer: Layer | None = None) -> None:
+        """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
         self.add_own_files(steps)
         steps.add("setsid", "SETSID")
         own = self.identity
@@ -142,6 +152,8 @@ class Confinement:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        if layer is not None:
+            _add_layer(steps, layer)
         home = os.fsencode(self._home())
         steps.add("chdir", "CHDIR", home, file=home)
 
@@ -185,11 +197,51 @@ def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> 
     steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
+def _add_layer(steps: Steps, layer: Layer) -> None:
+    """Mount it, as the user whose files it is to hold, and take its directory out of sight."""
+    directory = f"{LAYERS}/{os.path.basename(layer.directory)}"
+    for part in layer.parts:
+        target = os.fsencode(part.target)
+        if part.directory:
+            data = part.data(part.target, directory)
+            flags = mounts.MS_NOSUID | mounts.MS_NODEV
+            steps.add(
+                "mount(overlay)", "MOUNT", b"overlay", target, b"overlay", flags, data, file=target
+            )
+        else:
+            source = os.fsencode(f"{directory}/{part.source}")
+            steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
+    # It is covered, since a mount that came with a namespace of others cannot be taken away.
+    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
+    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+
+
+class Layers:
+    """The directory in which the layers of a sandbox's children are made; it is removed with this object."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        targets = [os.path.realpath(path) for path in sandbox.write]
+        self.directory = new_directory(targets, None)
+        self._paths = sandbox.write
+        self._remove = weakref.finalize(self, _remove_if_own, os.getpid(), self.directory)
+
+    def new(self) -> Layer:
+        """One for a child."""
+        return Layer(self._paths, self.directory)
+
+
+def _remove_if_own(pid: int, directory: str) -> None:
+    if pid == os.getpid():
+        with suppress(OSError):  # changes are still to be looked at
+            os.rmdir(directory)
+
+
 class InPlace(NamedTuple):
-    """The same for one child, which enters cgroups of its own: what a setup takes."""
+    """The same for one child, with what is its own: cgroups, a layer. What a setup takes."""
 
     confinement: Confinement
     place: Place
+    layer: Layer | None = None
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -204,7 +256,7 @@ class InPlace(NamedTuple):
         """It enters the cgroups first, so that all is counted."""
         for entry in self.place.entries:
             steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
-        self.confinement.inside(steps)
+        self.confinement.inside(steps, self.layer)
 
     def finish(self, steps: Steps) -> None:
         """See Confinement."""

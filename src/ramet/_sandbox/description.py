@@ -335,6 +335,13 @@ def _refuse_contradictions(sandbox: Sandbox) -> None:
             raise ValueError(f"invalid read with hidden: {path!r} is in both")
     if sandbox.overlay and not write:
         raise ValueError("invalid overlay without write: there is nothing that is written")
+    if sandbox.overlay:
+        below = [path for path in (*hidden, *read) if any(is_below(path, one) for one in write)]
+        if below:
+            raise ValueError(
+                f"invalid overlay with {'hidden' if below[0] in hidden else 'read'}: {below[0]!r} is below a path "
+                "of write, and a layer shows nothing else there; leave one of them out"
+            )
     if sandbox.swap is not None and sandbox.memory is None:
         raise ValueError("invalid swap without memory: it is what may be used beyond that")
     if sandbox.forbidden == "kill" and sandbox.syscalls is None:

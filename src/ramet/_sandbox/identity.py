@@ -28,11 +28,11 @@ class Identity(NamedTuple):
         # A plain user may write its own gid only where setgroups(2) is denied for good.
         return (("setgroups", b"deny"), *lines) if self.is_callers else lines
 
-    def maps_of_files(self) -> tuple[tuple[str, bytes], ...]:
-        """For an idmapped mount: what belongs to the caller belongs to the child there, and the other way round."""
+    def maps_of_files(self, uid: int, gid: int) -> tuple[tuple[str, bytes], ...]:
+        """For an idmapped mount: what belongs to these belongs to the child there, and the other way round."""
         return (
-            ("gid_map", _swapped(os.getegid(), self.outer_gid)),
-            ("uid_map", _swapped(os.geteuid(), self.outer_uid)),
+            ("gid_map", _swapped(gid, self.outer_gid)),
+            ("uid_map", _swapped(uid, self.outer_uid)),
         )
 
 
@@ -47,11 +47,17 @@ def identity(own_id: str) -> Identity:
 
 def _unused(name: str) -> int:
     """One of the unused ids that this user namespace has, else nobody's."""
-    chosen = _UNUSED_FIRST + int.from_bytes(os.urandom(4), "little") % (_UNUSED_LAST - _UNUSED_FIRST)
+    chosen = _UNUSED_FIRST + int.from_bytes(os.urandom(4), "little") % (
+        _UNUSED_LAST - _UNUSED_FIRST
+    )
     ranges = list(_mapped(name))
     if any(first <= chosen < first + count for first, count in ranges):
         return chosen
-    return _NOBODY if any(first <= _NOBODY < first + count for first, count in ranges) else ranges[-1][0]
+    return (
+        _NOBODY
+        if any(first <= _NOBODY < first + count for first, count in ranges)
+        else ranges[-1][0]
+    )
 
 
 def _mapped(name: str) -> Iterator[tuple[int, int]]:

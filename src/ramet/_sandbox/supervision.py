@@ -7,6 +7,8 @@ from typing import Any
 
 from .._process.child import Child
 from ..exit_status import ExitStatus
+from .changes import Changes
+from .layer import Layer
 from .place import Place
 from .row import Row
 from .usage import Usage
@@ -23,16 +25,19 @@ class SandboxReport(Usage):
     """
 
     reason: str = "unknown"
+    changes: Changes | None = None
     lost: tuple[Row, ...] = ()
 
 
 class Supervision:
     """Of one child; it owns the place that keeps its amounts."""
 
-    def __init__(self, place: Place, lost: tuple[Row, ...]) -> None:
+    def __init__(self, place: Place, lost: tuple[Row, ...], layer: Layer | None = None) -> None:
         self.place = place
+        self._layer = layer
         self._lost = lost
         self._status: ExitStatus | None = None
+        self._changes: Changes | None = None
         self._report: SandboxReport | None = None
 
     def begin(self, child: Child[Any]) -> None:
@@ -47,6 +52,8 @@ class Supervision:
         """The status with its reason; the child has been reaped, and its tree is dead."""
         if self._status is None:
             self._status = self.place.ended(status)
+            if self._layer is not None:
+                self._changes = Changes(self._layer)
             self.place.close()
         return self._status
 
@@ -56,7 +63,9 @@ class Supervision:
         if self._report is None and self._status is not None:
             used = self.place.usage()
             fields = {name: getattr(used, name) for name in used.__dataclass_fields__}
-            self._report = SandboxReport(**fields, reason=self._status.reason, lost=self._lost)
+            self._report = SandboxReport(
+                **fields, reason=self._status.reason, changes=self._changes, lost=self._lost
+            )
         return self._report
 
     def count_output(self, count: int) -> bool:
@@ -65,6 +74,8 @@ class Supervision:
 
     def give_up(self) -> None:
         """The child was never made, or nobody will wait for it."""
+        if self._layer is not None:
+            self._layer.close()
         self.place.close()
 
 

@@ -42,13 +42,20 @@ DEVICE_LINKS = (
 class Shown(NamedTuple):
     """A path of the caller's that the child sees at the same place.
 
-    named: the description names it, and the child has the caller's own rights to it.
+    named: the description names it, and the child has the caller's own rights to it. layered: what it writes goes to
+    a layer.
     """
 
     path: str
     is_directory: bool
     writable: bool
     named: bool = True
+    layered: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the caller's own files are written."""
+        return self.writable and not self.layered
 
 
 class View(NamedTuple):
@@ -57,6 +64,7 @@ class View(NamedTuple):
     shown: Sequence[Shown]
     links: Sequence[tuple[str, str]]  # path, target
     hidden: Sequence[Shown]
+    layers: Shown | None = None  # the directory in which those of the children are
 
     def directories(self) -> list[str]:
         """The directories that an empty root needs for all of it, each after its parent, without what is shown."""
@@ -68,8 +76,8 @@ class View(NamedTuple):
         return list(needed)
 
 
-def view_of(sandbox: Sandbox) -> View:
-    """What a sandbox shows, as the files are now.
+def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
+    """What a sandbox shows, as the files are now; layers: the directory of its children's layers.
 
     Raises FileNotFoundError for a path of the description that does not exist, and PermissionError and the like for
     one that cannot be looked at.
@@ -85,7 +93,8 @@ def view_of(sandbox: Sandbox) -> View:
     for path in sandbox.read:
         shown[os.path.realpath(path)] = _looked_at("read", path, writable=False)
     for path in sandbox.write:
-        shown[os.path.realpath(path)] = _looked_at("write", path, writable=True)
+        looked_at = _looked_at("write", path, writable=True)
+        shown[looked_at.path] = looked_at._replace(layered=sandbox.overlay)
     for path in (*sandbox.read, *sandbox.write):
         if os.path.realpath(path) != path:
             links |= {one: target for one, target in _links_on_the_way(path) if one not in links}
@@ -94,6 +103,7 @@ def view_of(sandbox: Sandbox) -> View:
         _without_needless([shown[path] for path in sorted(shown, key=_depth)]),
         [(path, target) for path, target in links.items() if not _is_covered(path, shown.values())],
         hidden,
+        None if layers is None else Shown(layers, True, True),
     )
 
 
@@ -101,7 +111,9 @@ def system_paths() -> Iterator[str]:
     """The programs and libraries of this machine, and this Python's."""
     yield from _SYSTEM
     yield from _SYSTEM_FILES
-    for prefix in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)):
+    for prefix in dict.fromkeys(
+        (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
+    ):
         if os.path.isdir(prefix) and prefix != "/":
             yield os.path.realpath(prefix)
             if os.path.realpath(prefix) != prefix:
