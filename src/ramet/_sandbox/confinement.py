@@ -48,6 +48,7 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self._filter = self._compiled()
+        self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:
