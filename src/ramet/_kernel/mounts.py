@@ -15,5 +15,5 @@ MOUNT_ATTR_SIZE = _MOUNT_ATTR.size
 
 
 def mount_attr(attributes: int, user_namespace: int = 0) -> bytearray:
-    """struct mount_attr that sets these; user_namespace: a descriptor of the one that maps its ids, for IDMAP."""
+    """What sets these: struct mount_attr. user_namespace: a descriptor of it, for IDMAP."""
     return bytearray(_MOUNT_ATTR.pack(attributes, 0, 0, user_namespace))

@@ -22,8 +22,8 @@ from .._kernel.clone_bits import (
     THREAD,
 )
 from .._kernel.descriptors import Descriptors
-from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process import launching
+from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
 from .._process.request import cached_request, needs_address
 from .._process.tree.own_cgroup import InitialCgroup
@@ -46,7 +46,7 @@ from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
-    from .._sandbox.confinement import Confinement
+    from .._sandbox.of_program import OfProgram
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -191,11 +191,11 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
-        from .._sandbox.confinement import InPlace
+        from .._sandbox.of_program import InPlace
         from .._sandbox.supervision import Supervision
 
         made, plan = self._made, self._plan
-        confinement = cast("Confinement", made.confinement)
+        confinement = cast("OfProgram", made.confinement)
         confinement.make_current()
         labels = None
         place = confinement.new_place()
@@ -217,7 +217,7 @@ class Command:
         supervision.begin(child)
 
     def _fail(
-        self, child: Child[None], failed: launching.Report, labels: "list[Label] | None" = None
+        self, child: Child[None], failed: launching.Report, labels: "Sequence[Label] | None" = None
     ) -> NoReturn:
         """Raise the error for the failed step and its errno."""
         step, number = failed
@@ -228,7 +228,7 @@ class Command:
         child.wait()
         raise self._error_of(*self._labels(labels)[step], number)
 
-    def _labels(self, of_steps: "list[Label] | None" = None) -> "list[Label]":
+    def _labels(self, of_steps: "Sequence[Label] | None" = None) -> "list[Label]":
         return [*(of_steps or self._made.steps.labels), ("execve", None)]
 
     def _error_of(self, label: str, file: "Text | None", number: int) -> SpawnError:
@@ -353,12 +353,12 @@ class _Made:
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
-        self.confinement: Confinement | None = None
+        self.confinement: OfProgram | None = None
         if "sandbox" in validated:
-            from .._sandbox.confinement import Confinement  # takes long to import, and few need it
-            from .._sandbox.kept import confinement_of
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+            from .._sandbox.of_program import OfProgram as Kind
 
-            self.confinement = confinement_of(Confinement, validated["sandbox"])
+            self.confinement = confinement_of(Kind, validated["sandbox"])
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)

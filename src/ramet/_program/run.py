@@ -12,12 +12,12 @@ from ..errors import TimeoutExpired
 from .popen import Popen
 
 if TYPE_CHECKING:
-    from .._sandbox.changes import Changes
-    from .._sandbox.supervision import SandboxReport
     from subprocess import CompletedProcess
     from typing import Unpack
 
     from .._process.tree.end import End
+    from .._sandbox.changes import Changes
+    from .._sandbox.supervision import SandboxReport
     from . import popen_types as types
     from .popen_types import Argv
 

@@ -7,24 +7,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import Sandbox
+from .description import NETWORKS, Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .place import Place
-from .plan import Plan, plan
+from .plan import PARTS, Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
-from .view import view_of
 
 _NO_CGROUP = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -39,16 +39,24 @@ class Confinement:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
         self.ground = Ground(sandbox, self.identity, self.plan, above)
+        self._network = Descriptors()  # a namespace that is joined
+        self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self._filter = self._compiled()
         self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
+
+    def _opened_network(self) -> int:
+        network = self.sandbox.network
+        if not isinstance(network, str) or network in NETWORKS:
+            return _NONE
+        return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:
@@ -79,7 +87,8 @@ class Confinement:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that a child needs while it is set up."""
-        return tuple(number for number in (self.ground.user, self.ground.mount) if number >= 0)
+        numbers = (self.ground.user, self.ground.mount, *self._network)
+        return tuple(number for number in numbers if number >= 0)
 
     def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that hold in a sandbox beside those that are given, as they are when validated."""
@@ -117,7 +126,7 @@ class Confinement:
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"  # noqa: S108 - the child's
+        return "/tmp" if has_tmp else "/"
 
     # ---- the steps
 
@@ -128,8 +137,10 @@ class Confinement:
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but for the pid namespace, which only a child of the task can do."""
+        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
+        if self.network != _NONE:
+            steps.add("setns(net)", "SETNS", self.network, NEWNET)
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
         # A mount namespace can be joined with rights in the user namespace in which it was made.
         for label, descriptor, kind in joined if self.ground.is_made_together else reversed(joined):
@@ -164,7 +175,7 @@ class Confinement:
             return
         flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % self.sandbox.tmp
+            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
             _mount(steps, b"tmpfs", b"/tmp", flags, size)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
@@ -218,7 +229,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
 
 
 class Layers:
-    """The directory in which the layers of a sandbox's children are made; it is removed with this object."""
+    """Makes the layers of a sandbox's children, in a directory that is removed with this object."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         targets = [os.path.realpath(path) for path in sandbox.write]
@@ -235,30 +246,3 @@ def _remove_if_own(pid: int, directory: str) -> None:
     if pid == os.getpid():
         with suppress(OSError):  # changes are still to be looked at
             os.rmdir(directory)
-
-
-class InPlace(NamedTuple):
-    """The same for one child, with what is its own: cgroups, a layer. What a setup takes."""
-
-    confinement: Confinement
-    place: Place
-    layer: Layer | None = None
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """Those that the child needs while it is set up."""
-        return (*self.confinement.descriptors, *self.place.entries)
-
-    def enter(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.enter(steps)
-
-    def inside(self, steps: Steps) -> None:
-        """It enters the cgroups first, so that all is counted."""
-        for entry in self.place.entries:
-            steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
-        self.confinement.inside(steps, self.layer)
-
-    def finish(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.finish(steps)

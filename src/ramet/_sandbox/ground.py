@@ -1,8 +1,9 @@
 """The mount namespace in which the children of a sandbox begin: its root directory, made once and kept.
 
-A child joins it and copies it, which takes as long as there are mounts in it, however many the caller has. It
-is kept by a descriptor alone. What is below it is the caller's own file systems, so a change in a file is seen;
-it is made anew when the caller's mounts have changed, or when a path of the description is another file by now.
+A child joins it and copies it, which takes as long as there are mounts in it, however many the
+caller has. It is kept by a descriptor alone. What is below it is the caller's own file systems, so
+a change in a file is seen; it is made anew when the caller's mounts have changed, or when a path of the
+description is another file by now.
 """
 
 import os
@@ -37,7 +38,8 @@ class Ground:
         self._held = Descriptors()
         self._files = b"", b""
         self.user = self.mount = -1
-        # By owner, the user namespace that maps the ids of files that the sandbox is to have that owner's rights to.
+        # By owner, the user namespace that maps the ids of files that the sandbox is to have that
+        # owner's rights to.
         self._owners: dict[tuple[int, int], int] = {}
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
         self.is_made_together = not plan.machine.circumstances.may_mount

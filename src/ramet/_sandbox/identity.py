@@ -29,7 +29,7 @@ class Identity(NamedTuple):
         return (("setgroups", b"deny"), *lines) if self.is_callers else lines
 
     def maps_of_files(self, uid: int, gid: int) -> tuple[tuple[str, bytes], ...]:
-        """For an idmapped mount: what belongs to these belongs to the child there, and the other way round."""
+        """For an idmapped mount, on which files of these ids belong to the child."""
         return (
             ("gid_map", _swapped(gid, self.outer_gid)),
             ("uid_map", _swapped(uid, self.outer_uid)),

@@ -26,7 +26,7 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
     sources = (
         [*view.shown]
         if sandbox.root is None
-        else [Shown(sandbox.root, True, False, False), *view.shown]
+        else [Shown(os.fspath(sandbox.root), True, False, False), *view.shown]
     )
     for slot, shown in enumerate(sources):
         _add_tree(steps, slot, shown, mapped.get(shown.path))
@@ -46,7 +46,8 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
         steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
         _move(steps, list(enumerate(sources))[1:])
     if sandbox.proc:
-        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is mounted over it.
+        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
+        # mounted over it.
         _move_mount(steps, caller_proc, b"proc")
     _hide(steps, view.hidden)
     _add_devices(steps, devices)
@@ -111,7 +112,7 @@ def _add_empty_root(steps: Steps, view: View) -> None:
     shown = [one for one in view.shown if one.is_directory]
     made = dict.fromkeys(
         ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
-    )  # noqa: S108 - of the child
+    )
     for path in sorted(made, key=lambda path: path.count("/")):
         if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
             _mkdir(steps, path)

@@ -20,8 +20,9 @@ __all__ = ["SandboxReport", "Supervision"]
 class SandboxReport(Usage):
     """How a confined child ended, and what it and all that it started have used.
 
-    ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output", "file size", or
-    "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not met, each a row of Sandbox.plan().
+    ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output",
+    "file size", or "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not
+    met, each a row of Sandbox.plan().
     """
 
     reason: str = "unknown"

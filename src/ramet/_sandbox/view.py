@@ -3,12 +3,13 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .description import Sandbox, is_below
 
-# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of this machine's users.
+# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
+# this machine's users.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = (
     "/etc/alternatives",
@@ -42,8 +43,8 @@ DEVICE_LINKS = (
 class Shown(NamedTuple):
     """A path of the caller's that the child sees at the same place.
 
-    named: the description names it, and the child has the caller's own rights to it. layered: what it writes goes to
-    a layer.
+    named: the description names it, and the child has the caller's own rights to it. layered: what
+    it writes goes to a layer.
     """
 
     path: str
@@ -67,7 +68,7 @@ class View(NamedTuple):
     layers: Shown | None = None  # the directory in which those of the children are
 
     def directories(self) -> list[str]:
-        """The directories that an empty root needs for all of it, each after its parent, without what is shown."""
+        """Those that an empty root needs beside what is shown, each after its parent."""
         needed: dict[str, None] = {}
         for path in [one.path for one in self.shown] + [path for path, _ in self.links]:
             for parent in _parents(path):
@@ -79,8 +80,8 @@ class View(NamedTuple):
 def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     """What a sandbox shows, as the files are now; layers: the directory of its children's layers.
 
-    Raises FileNotFoundError for a path of the description that does not exist, and PermissionError and the like for
-    one that cannot be looked at.
+    Raises FileNotFoundError for a path of the description that does not exist, and PermissionError
+    and the like for one that cannot be looked at.
     """
     shown: dict[str, Shown] = {}
     links: dict[str, str] = {}
@@ -154,8 +155,8 @@ def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
     return kept
 
 
-def _is_covered(path: str, shown: "Sequence[Shown] | object") -> bool:
-    return any(one.is_directory and is_below(path, one.path) for one in shown)  # type: ignore[attr-defined]
+def _is_covered(path: str, shown: Iterable[Shown]) -> bool:
+    return any(one.is_directory and is_below(path, one.path) for one in shown)
 
 
 def _parents(path: str) -> list[str]:
