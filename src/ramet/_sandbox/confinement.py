@@ -52,10 +52,11 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
+        self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
-        if not isinstance(network, str) or network in NETWORKS:
+        if not isinstance(network, str) or network in NETWORKS or not self.plan.has_network:
             return _NONE
         return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
