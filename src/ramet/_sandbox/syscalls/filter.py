@@ -120,7 +120,7 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
 
     Source: seccomp(2).
     """
-    rows = (*CLONE, Row("setns", EPERM), Row("mount", EPERM))
+    rows = (*CLONE, *(Row(name, EPERM) for name in ("setns", "mount", "open_tree", "move_mount")))
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
 
