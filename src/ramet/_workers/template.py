@@ -414,7 +414,7 @@ class Template:
         self._finalizer.detach()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         while self._ending:
-            self._ending.pop().wait()
+            self._ending.pop().end_in_time()
         self._memories.close()
 
     def __enter__(self) -> Self:
