@@ -15,6 +15,7 @@
 #define MOST_PARTS (1 << 20)
 #define INLINE_BYTES ((size_t)1 << 16)
 #define FIRST_READ 4096
+#define MOST_AT_ONCE ((size_t)1 << 17) /* so that a head alone costs its reader no more memory, whatever it speaks of */
 #define NO_DESCRIPTOR (-1)
 
 static bool is_open(const ChannelObject *self)
@@ -426,7 +427,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
             return CORE_FAILED;
         if (wanted == 0)
             return CORE_ARRIVED;
-        wanted = wanted < FIRST_READ ? FIRST_READ : wanted;
+        wanted = wanted < FIRST_READ ? FIRST_READ : wanted < MOST_AT_ONCE ? wanted : MOST_AT_ONCE;
         if (!make_room(self, wanted))
             return CORE_FAILED;
         ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
