@@ -223,7 +223,7 @@ def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> 
 
     Raises DataError for text of another format, and for a value that would take more than so many bytes.
     """
-    beside = len(buffers) * _BYTES_OF_BUFFER + 2 * sum(map(len, buffers))
+    beside = len(buffers) * _BYTES_OF_BUFFER + sum(map(len, buffers))
     _require_room(len(text) + beside, most_bytes)
     try:
         text = bytes(text)
@@ -407,8 +407,9 @@ def _read_bytearray(content: Any, reader: _Reader) -> bytearray:
 def _read_array(content: Any, reader: _Reader) -> Any:
     if _text(content) not in _ARRAY_TYPES:
         raise DataError(f"unknown array type {content[:8]!r}")
-    made = array(content)
-    made.frombytes(reader.buffer())
+    made, buffer = array(content), reader.buffer()
+    reader.take(len(buffer) // 4)  # which it has room for behind its items
+    made.frombytes(buffer)
     return made
 
 
@@ -465,7 +466,7 @@ def _read_numpy(content: Any, reader: _Reader) -> Any:
     flat = numpy.frombuffer(memory, kind)
     if shape is not None:
         return flat.reshape(sizes)
-    reader.take(len(memory))
+    reader.take(2 * len(memory))
     return flat[0]
 
 

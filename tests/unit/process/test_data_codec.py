@@ -110,6 +110,7 @@ BESIDE: dict[str, tuple[str, bytes, int]] = {
     "arrays": ('{"$array":"b"}', b"", 5000),
     "scalars": ('{"$numpy":["<f8",null]}', b"x" * 8, 5000),
     "empty arrays": ('{"$numpy":["<f8",[0]]}', b"", 5000),
+    "a large array of array": ('{"$array":"b"}', b"x" * 4_000_000, 1),
     "a large array": ('{"$numpy":["|i1",[4000000]]}', b"x" * 4_000_000, 1),
     "a large scalar": ('{"$numpy":["<U1000000",null]}', b"x\0\0\0" * 1_000_000, 1),
     "large bytes": ('{"$bytes":null}', b"x" * 4_000_000, 1),
