@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from ramet._workers.template_process import LOADED, MADE, REFUSED
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 from ...constants import PATIENT_SECONDS
+from ...waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -214,7 +216,7 @@ SILENT: dict[str, Callable[[], object]] = {
     "nothing": lambda: None,
     "half a head": lambda: says(b"\6\0"),
     "half a message": lambda: says(message(DATA, b"x" * 1000)[:500]),
-    "descriptors": lambda: says(b"\6", *[1] * 250),
+    "a descriptor": lambda: says(b"\6", 1),
     "the end of its channel": lambda: serving.leave_channel(),
 }
 
@@ -253,7 +255,7 @@ def test_a_message_that_drips_is_not_waited_for(template: ramet.Template) -> Non
 
 
 def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> None:
-    """Those that have no place in a message are never there."""
+    """More than a message has are no message, and are closed."""
 
     def floods() -> None:
         says(b"\6", *[1] * 250)
@@ -267,11 +269,39 @@ def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> 
         for child in children:
             with pytest.raises(ResultError):
                 child.result(PATIENT_SECONDS)
-        assert len(os.listdir("/proc/self/fd")) - before < 50
+        until(lambda: len(os.listdir("/proc/self/fd")) - before < 50)
     finally:
         for child in children:
             child.kill()
             child.wait()
+
+
+@pytest.mark.parametrize("count", [1, 250])
+@pytest.mark.parametrize(
+    "data", [b"\6", b"\xff" * 8, message(DATA, b"5")], ids=["half", "bad", "good"]
+)
+def test_descriptors_whose_close_waits_are_not_waited_for(
+    template: ramet.Template, data: bytes, count: int
+) -> None:
+    """A TCP socket that lingers has its last close() wait for its peer, where nothing is read."""
+
+    def lingers() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, own_end() as end:
+            lingering = socket.create_connection(server.getsockname())
+            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+            with suppress(BlockingIOError):
+                lingering.setblocking(False)
+                while True:
+                    lingering.send(b"x" * 65536)
+            socket.send_fds(end, [data], [lingering.fileno()] * count)
+            lingering.close()
+            socket.send_fds(end, [data], [0])
+            stays()
+
+    began = time.monotonic()
+    with template.clone(lingers) as child, suppress(ResultError, TimeoutError):
+        child.result(SOON)
+    assert time.monotonic() - began < 10
 
 
 # ---- memory that is not as it must be
