@@ -51,7 +51,7 @@ class Place:
         give_back: Callable[[list[ChildCgroup]], None],
         watched: Watched,
         *,
-        rlimits: Mapping[str, tuple[int, int]],
+        rlimits: Mapping[str | int, tuple[int, int]],
         affinity: list[int] | None,
         clones_into: bool,
     ) -> None:
