@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -30,12 +31,10 @@ def test_it_looks_when_it_was_asked_to() -> None:
     watch.add(look, 0.1)
     assert over.wait(SECONDS)
     moments = [began, *seen]
-    pauses = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
-    assert [pause >= least for pause, least in zip(pauses, (0.1, 0.05, 0.05), strict=True)] == [
-        True,
-        True,
-        True,
-    ]
+    first, second, third = (later - earlier for earlier, later in pairwise(moments))
+    assert first >= 0.1
+    assert second >= 0.05
+    assert third >= 0.05
 
 
 def test_what_is_due_sooner_comes_first() -> None:
@@ -77,6 +76,28 @@ def test_a_look_that_removes_itself() -> None:
 
     number = watch.add(look, 0.05)
     assert over.wait(SECONDS)
+    until(lambda: watch._thread is None)
+
+
+def test_a_look_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as errors in threads are, and done again; other children are looked at."""
+    told, calls, over = list[str](), list[int](), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda what: told.append(str(what.exc_value)))
+    watch = Watch()
+
+    def fail() -> float | None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("no number")
+        over.set()
+        return None
+
+    other = threading.Event()
+    watch.add(fail, 0)
+    watch.add(lambda: other.set(), 0.05)
+    assert other.wait(SECONDS)
+    assert over.wait(SECONDS)
+    assert told == ["no number"]
     until(lambda: watch._thread is None)
 
 
