@@ -247,9 +247,17 @@ class Command:
                 )
             elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
+            if self._made.confinement is not None and number in _NO_SUCH:
+                reason = self._why_unseen(self._made.confinement) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
+            if self._made.confinement is not None:
+                reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         return spawn_error(label, number, named, reason)
+
+    def _why_unseen(self, confinement: "OfProgram") -> str:
+        begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
+        return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 
     def _finds_same_files(self) -> bool:
         """Whether the paths of the program mean the same files to this process."""
