@@ -184,8 +184,12 @@ class Confinement:
     def filter(self, steps: Steps) -> None:
         """The filter of system calls; what comes after it must pass it."""
         if self._filter is not None:
-            program = bytearray(self._filter.program)
-            steps.add("seccomp", "SECCOMP", program, self._filter.count, self._filter.flags)
+            add_filter(steps, self._filter)
+
+
+def add_filter(steps: Steps, wanted: Filter) -> None:
+    """The step that installs a filter."""
+    steps.add("seccomp", "SECCOMP", bytearray(wanted.program), wanted.count, wanted.flags)
 
 
 _NONE = -1

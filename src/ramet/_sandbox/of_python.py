@@ -1,6 +1,7 @@
 """The steps by which a process that runs Python confines itself, or its clones."""
 
 import os
+import platform
 import sys
 from typing import NamedTuple, TypeAlias
 
@@ -9,9 +10,10 @@ from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
-from .confinement import Confinement
+from .confinement import Confinement, add_filter
 from .description import Sandbox
 from .layer import Layer
+from .syscalls import compiled_for_calls
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
@@ -126,8 +128,12 @@ class OfTemplate(OfPython):
         self.filter(enter)
         self.add_own_files(call)
         self.add_limits(call)
+        call.add("setsid", "SETSID")  # a signal to its process group is for nobody else
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
+        if self._filter is not None:
+            own = compiled_for_calls(platform.machine(), self.sandbox.forbidden)
+            add_filter(call, own)
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
 
 

@@ -95,6 +95,16 @@ KEPT_NAMESPACES = (
     ),
     Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
+    Row("seccomp", ALLOW, why="by which each call loses this again"),
+)
+
+# What each of its calls loses again. Without a capability it could make no namespace, but a child
+# that is its caller's: one that nobody reaps, for which the call's pid namespace waits.
+TAKEN_FROM_CALLS = (
+    *CLONE,
+    Row("mount", EPERM, why="has been done"),
+    Row("setns", EPERM, why="has been done"),
+    Row("seccomp", EPERM, why="has been done; programs go on without", quiet=True),
 )
 
 # What is no namespace a thread may have alone; Docker and flatpak refuse unshare entirely.

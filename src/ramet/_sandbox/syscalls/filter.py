@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .allow_list import ALLOWED
-from .argument_rows import KEPT_NAMESPACES
+from .argument_rows import KEPT_NAMESPACES, TAKEN_FROM_CALLS
 from .bpf import compiled_rows
 from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
 from .deny_list import DENIED, IPC_OF_OTHERS
@@ -109,6 +109,18 @@ def compiled(
 
     content = read_bytes(wanted)
     return _of_file(content, wanted, machine, forbidden, keeps_namespaces, unknown_names)
+
+
+@lru_cache(maxsize=8)
+def compiled_for_calls(machine: str, forbidden: str = "refuse") -> Filter:
+    """The filter that each call of a template adds to the template's own.
+
+    It takes what the template keeps, and System V's shared memory, semaphores and queues, and POSIX's
+    queues: calls have one ipc namespace together.
+    Source: seccomp(2).
+    """
+    policy = Policy((*TAKEN_FROM_CALLS, *IPC_OF_OTHERS), ALLOW, ALLOW, None)
+    return _compiled(policy, machine, forbidden, False, 0)
 
 
 @lru_cache(maxsize=64)
