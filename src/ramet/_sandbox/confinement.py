@@ -11,21 +11,22 @@ from typing import Any
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import Sandbox
+from .description import NETWORKS, Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .place import Place
-from .plan import Plan, plan
+from .plan import PARTS, Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
 
-_NO_CGROUP = -1
+_NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -38,15 +39,23 @@ class Confinement:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
         self.ground = Ground(sandbox, self.identity, self.plan, above)
+        self._network = Descriptors()  # a namespace that is joined
+        self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
-        self._filter = self._compiled()
+        self.filter_program = self._compiled()
+
+    def _opened_network(self) -> int:
+        network = self.sandbox.network
+        if not isinstance(network, str) or network in NETWORKS:
+            return _NONE
+        return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:
@@ -54,11 +63,12 @@ class Confinement:
         return compiled(
             self.sandbox.syscalls,
             machine=platform.machine(),
-            forbidden=self.sandbox.forbidden,
+            forbidden="notify" if self.names_calls else self.sandbox.forbidden,
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
         )
 
+    names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
 
     def make_current(self) -> None:
@@ -77,7 +87,8 @@ class Confinement:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that a child needs while it is set up."""
-        return tuple(number for number in (self.ground.user, self.ground.mount) if number >= 0)
+        numbers = (self.ground.user, self.ground.mount, *self._network)
+        return tuple(number for number in numbers if number >= 0)
 
     def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that hold in a sandbox beside those that are given, as they are when validated."""
@@ -119,15 +130,11 @@ class Confinement:
 
     # ---- the steps
 
-    def enter(self, steps: Steps) -> None:
-        """Leave the caller's namespaces; the last step makes the child that goes on."""
-        self.leave(steps)
-        if "pid" in self.plan.namespaces:
-            steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
-
     def leave(self, steps: Steps) -> None:
         """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
+        if self.network != _NONE:
+            steps.add("setns(net)", "SETNS", self.network, NEWNET)
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
         # A mount namespace can be joined with rights in the user namespace in which it was made.
         for label, descriptor, kind in joined if self.ground.is_made_together else reversed(joined):
@@ -168,11 +175,6 @@ class Confinement:
         if self.sandbox.proc:
             _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
 
-    def finish(self, steps: Steps) -> None:
-        """The last steps, after which less is allowed."""
-        self.restrict(steps)
-        self.filter(steps)
-
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
         if self.plan.landlock_abi:
@@ -181,15 +183,16 @@ class Confinement:
             found = rules(self.sandbox, self.ground.view, abi, has_own_root=has_own_root)
             steps.add("landlock_restrict_self", "LANDLOCK", *found)
 
-    def filter(self, steps: Steps) -> None:
-        """The filter of system calls; what comes after it must pass it."""
-        if self._filter is not None:
-            add_filter(steps, self._filter)
+    def filter(self, steps: Steps, socket: int | None = None) -> None:
+        """The filter of system calls; what comes after it must pass it.
 
-
-def add_filter(steps: Steps, wanted: Filter) -> None:
-    """The step that installs a filter."""
-    steps.add("seccomp", "SECCOMP", bytearray(wanted.program), wanted.count, wanted.flags)
+        socket: over which its listener is sent, where it asks one.
+        """
+        if self.filter_program is not None:
+            program = bytearray(self.filter_program.program)
+            flags = self.filter_program.flags | (0 if socket is None else _NEW_LISTENER)
+            to = _NONE if socket is None else socket
+            steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
 _NONE = -1

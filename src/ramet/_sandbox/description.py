@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from .._limits.byte_counts import parsed_bytes
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 __all__ = ["Network", "Path", "Sandbox"]
 
@@ -21,6 +24,11 @@ REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LONGEST_HOSTNAME = 64
+
+AMOUNTS = (
+    *("memory", "swap", "processes", "cpu_time", "cpus"),
+    *("open_files", "file_size", "output", "timeout"),
+)
 
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
@@ -102,6 +110,18 @@ class Sandbox:
         if unknown:
             raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
+
+    def plan(self) -> "Plan":
+        """By what each wish is met on this machine, what falls short, and what would change that.
+
+        It makes nothing. ``print(sandbox.plan())`` shows a table; ``rows`` and ``lost`` have it as
+        data. Source: what the kernel answers to trials, which leave nothing.
+        """
+        from .amounts import Amounts
+        from .plan import PARTS, plan
+
+        with Amounts(self) as amounts:
+            return plan(self, amounts.mechanisms(), parts=PARTS)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:

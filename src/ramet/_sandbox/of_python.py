@@ -1,7 +1,6 @@
 """The steps by which a process that runs Python confines itself, or its clones."""
 
 import os
-import platform
 import sys
 from typing import NamedTuple, TypeAlias
 
@@ -10,15 +9,16 @@ from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
-from .confinement import Confinement, add_filter
+from .confinement import Confinement
 from .description import Sandbox
 from .layer import Layer
-from .syscalls import compiled_for_calls
+from .syscalls import of_a_call
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
+_NO_SOCKET = -1
 _NEEDED = ("user", "mnt", "pid")
 
 Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
@@ -96,7 +96,8 @@ class OfClone(OfPython):
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        self.finish(finish)
+        self.restrict(finish)
+        self.filter(finish)
         return CloneSteps(_of(leave), _of(enter), _of(finish))
 
 
@@ -113,6 +114,8 @@ class OfTemplate(OfPython):
             )
         super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)
+        if self.network != -1:
+            self.network = Place(2)
 
     def steps(self) -> TemplateSteps:
         """The steps, as they are now."""
@@ -128,12 +131,22 @@ class OfTemplate(OfPython):
         self.filter(enter)
         self.add_own_files(call)
         self.add_limits(call)
-        call.add("setsid", "SETSID")  # a signal to its process group is for nobody else
+        call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
-        if self._filter is not None:
-            own = compiled_for_calls(platform.machine(), self.sandbox.forbidden)
-            add_filter(call, own)
+        if self.filter_program is not None:  # the template's lets pass what a template needs
+            filter_of_call = of_a_call(
+                machine=self.filter_program.machine, forbidden=self.sandbox.forbidden
+            )
+            program = bytearray(filter_of_call.program)
+            call.add(
+                "seccomp",
+                "SECCOMP",
+                program,
+                filter_of_call.count,
+                filter_of_call.flags,
+                _NO_SOCKET,
+            )
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
 
 
