@@ -50,6 +50,7 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
+        self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
 
     def _opened_network(self) -> int:
         network = self.sandbox.network

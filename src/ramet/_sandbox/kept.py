@@ -14,6 +14,16 @@ _kept: OrderedDict[tuple[type[Any], Sandbox], Confinement] = OrderedDict()
 _lock = threading.Lock()
 
 
+def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
+    """The same as confinement_of(), if it is kept; None if not."""
+    with _lock:
+        found = _kept.get((kind, sandbox))
+        if found is None or not found.amounts.is_ours:
+            return None
+        _kept.move_to_end((kind, sandbox))
+        return cast(C, found)
+
+
 def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
     """The confinement of that kind of a description, for one whose amounts are this process's to keep.
 
@@ -22,8 +32,10 @@ def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
     with _lock:
         found = _kept.pop((kind, sandbox), None)
         if found is None or not found.amounts.is_ours:
+            if found is not None:
+                found.made.clear()
             found = kind(sandbox)
             while len(_kept) >= _MOST_KEPT:
-                _kept.popitem(last=False)
+                _kept.popitem(last=False)[1].made.clear()  # which refers to it
         _kept[kind, sandbox] = found
         return cast(C, found)

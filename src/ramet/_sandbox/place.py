@@ -35,6 +35,9 @@ class Watched(NamedTuple):
     output: int | None = None
 
 
+_NOTHING_WATCHED = Watched()
+
+
 class Place:
     """What keeps the amounts of one child; made by Amounts.new_place().
 
@@ -81,6 +84,9 @@ class Place:
         self._seen_seconds: float | None = None
         self._hits: dict[str, None] = {}
         self._usage: Usage | None = None
+        self._status: ExitStatus | None = (
+            None  # what is used is counted from it, when that is asked for
+        )
 
     # ---- while it runs
 
@@ -99,6 +105,8 @@ class Place:
         memory of a child that has the caller's until then is not its own.
         """
         watched = self._watched
+        if watched == _NOTHING_WATCHED:
+            return
         with self._lock:
             self._pid, self._root, self._kill = pid, pid if root is None else root, kill
             self._pidfd = fcntl.fcntl(pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
@@ -208,6 +216,9 @@ class Place:
         """
         self._stop()
         with self._lock:
+            if status.success and not self._cgroups:
+                self._status = status
+                return status
             if self._usage is None:
                 self._usage = self._counted(status)
             reason = reason_of(status, self._facts())
@@ -215,6 +226,8 @@ class Place:
 
     def _stop(self) -> None:
         with self._lock:
+            if self._is_over:
+                return
             self._is_over = True
             number, self._number = self._number, None
             if number is not None:
@@ -267,6 +280,9 @@ class Place:
 
     def usage(self) -> Usage:
         """What the child has used. RuntimeError before ended()."""
+        with self._lock:
+            if self._usage is None and self._status is not None:
+                self._usage = self._counted(self._status)
         if self._usage is None:
             raise RuntimeError("invalid use of usage(): expected ended() to be called first")
         return self._usage
