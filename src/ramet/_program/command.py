@@ -367,11 +367,10 @@ class _Made:
         confining: InPlace | None = None
         if "sandbox" in validated:
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
-            from .._sandbox.of_program import InPlace
-            from .._sandbox.of_program import OfProgram as Kind
+            from .._sandbox import of_program
 
-            self.confinement = confinement_of(Kind, validated["sandbox"])
-            confining = InPlace(self.confinement)
+            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
+            confining = of_program.InPlace(self.confinement)
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)

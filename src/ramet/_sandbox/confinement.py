@@ -43,6 +43,8 @@ class Confinement:
         self.amounts = Amounts(sandbox)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
+        if sandbox.proc and not self.plan.proc:  # with require="best" it does without
+            sandbox = self.sandbox = sandbox.replace(proc=False)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
