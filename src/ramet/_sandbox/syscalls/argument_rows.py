@@ -99,6 +99,8 @@ KEPT_BY_TEMPLATES = (
         "each call has a pid namespace and mounts of its own, and is a child of the template's caller",
     ),
     Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
+    Row("open_tree", ALLOW, why="of what is shown below the call's own /tmp, and would be covered"),
+    Row("move_mount", ALLOW, why="of the same, into the new /tmp"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
     Row("capset", ALLOW, why="a call gives up the capability"),
     *either(

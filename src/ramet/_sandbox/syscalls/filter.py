@@ -122,7 +122,8 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
 
     Source: seccomp(2).
     """
-    rows = (*CLONE, Row("setns", EPERM), Row("mount", EPERM), *IPC_OF_OTHERS)
+    given_up = ("setns", "mount", "open_tree", "move_mount")
+    rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
 
