@@ -25,13 +25,15 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
     return request;
 }
 
-/* Returns its pid or -errno; the pidfd is in the table of this task. */
-static long make_init(struct ramet_inside *inside, int *pidfd)
+/*
+ * Returns its pid or -errno. It is the first child after unshare(), and so the init. To clone it with NEWPID and to join
+ * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
+ * as the launch of another thread makes it.
+ */
+static long make_init(struct ramet_inside *inside)
 {
-    struct ramet_request request = request_of(inside, CLONE_NEWPID | CLONE_PIDFD | CLONE_CHILD_CLEARTID,
-                                              inside->init_stack, inside->init_stack_size);
+    struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
-    request.args.pidfd = (uintptr_t)pidfd;
     request.args.child_tid = (uintptr_t)inside->alive;
     *inside->watch = (struct ramet_init_watch){
         .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
@@ -65,15 +67,13 @@ static long make_child(struct ramet_launch *launch, int cgroup)
 long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct ramet_inside *inside = &launch->inside;
-    int pidfd = -1;
-    long made = make_init(inside, &pidfd);
+    long made = ramet_syscall1(__NR_unshare, CLONE_NEWPID);
+    if (made < 0)
+        return made;
+    made = make_init(inside);
     if (made < 0)
         return made;
     inside->init = (int)made;
-    long error = ramet_syscall2(__NR_setns, pidfd, CLONE_NEWPID);
-    ramet_syscall1(__NR_close, pidfd);
-    if (error < 0)
-        return error;
     made = make_child(launch, (int)operand[0]);
     if (made < 0)
         return made;

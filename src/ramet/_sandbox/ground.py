@@ -9,6 +9,7 @@ description is another file by now.
 import os
 import select
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class Ground:
         self._owners: dict[tuple[int, int], int] = {}
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
         self.is_made_together = not plan.machine.circumstances.may_mount
+        self._lock = threading.Lock()
         self._poll = select.poll()
         if "mnt" in plan.namespaces:
             table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
@@ -51,8 +53,9 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        if self._poll.poll(0) or not same_files(*self._files):
-            self._make()
+        with self._lock:  # a poll object serves one thread at a time
+            if self._poll.poll(0) or not same_files(*self._files):
+                self._make()
 
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox, self._layers)
