@@ -46,7 +46,8 @@ from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
-    from .._sandbox.of_program import OfProgram
+    from .._sandbox.of_program import InPlace, OfProgram
+    from .._setup.order import Steps
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -191,6 +192,7 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
+        from .._sandbox.network_pool import NO_NETWORK
         from .._sandbox.of_program import InPlace
         from .._sandbox.supervision import Supervision
 
@@ -200,17 +202,21 @@ class Command:
         labels = None
         place = confinement.new_place()
         layer = None if confinement.layers is None else confinement.layers.new()
+        networks = confinement.networks
+        network = NO_NETWORK if networks is None else networks.take()
         supervision = Supervision(place, confinement.plan.lost, layer)
         child.supervised_by(supervision)
         try:
-            if place.entries or layer is not None:  # which are this child's alone
-                own = InPlace(confinement, place, layer)
-                steps = steps_of(made.setup._replace(confining=own))
+            if place.entries or layer is not None or network != NO_NETWORK:  # this child's alone
+                steps = made.own_steps(InPlace(confinement, place, layer, network))
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
         except BaseException:
             supervision.give_up()
             raise
+        finally:
+            if networks is not None and network != NO_NETWORK:
+                networks.replace(network)  # the child has it
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
@@ -411,6 +417,19 @@ class _Made:
             self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
         )
         self.steps = steps_of(self.setup)
+        self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
+
+    def own_steps(self, own: "InPlace") -> "Steps":
+        """The steps of one child in a sandbox; others have the same cgroups and networks later."""
+        view, kept_as = own.confinement.ground.view, (*own.place.entries, own.network)
+        seen, steps = self._own_steps.get(kept_as, (None, None))
+        if own.layer is not None or steps is None or seen is not view:
+            steps = steps_of(self.setup._replace(confining=own))
+            if own.layer is None:
+                if len(self._own_steps) >= _MOST_KEPT:
+                    self._own_steps.clear()
+                self._own_steps[kept_as] = view, steps
+        return steps
 
     def is_guided(self) -> bool:
         """Whether its launch is more than one clone call of the calling thread.
@@ -432,11 +451,11 @@ _made_before: dict[tuple[object, ...], _Made] = {}
 
 def _made_in(sandbox: object) -> "dict[tuple[object, ...], _Made] | None":
     """The same of commands in a sandbox, as long as what it is made of is kept; None where none is."""
-    from .._sandbox.confinement import Confinement
     from .._sandbox.description import Sandbox
     from .._sandbox.kept import found_confinement
+    from .._sandbox.of_program import OfProgram
 
-    found = found_confinement(Confinement, sandbox) if isinstance(sandbox, Sandbox) else None
+    found = found_confinement(OfProgram, sandbox) if isinstance(sandbox, Sandbox) else None
     return None if found is None else found.made
 
 

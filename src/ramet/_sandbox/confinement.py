@@ -26,7 +26,7 @@ from .plan import PARTS, Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
 
-_NO_CGROUP = -1
+_NO_CGROUP = _NO_NETWORK = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -130,14 +130,17 @@ class Confinement:
 
     # ---- the steps
 
-    def enter(self, steps: Steps) -> None:
+    def enter(self, steps: Steps, network: int = _NO_NETWORK) -> None:
         """Leave the caller's namespaces; the last step makes the child that goes on."""
-        self.leave(steps)
+        self.leave(steps, network)
         if "pid" in self.plan.namespaces:
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
-    def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
+    def leave(self, steps: Steps, network: int = _NO_NETWORK) -> None:
+        """Leave the caller's namespaces but the pid namespace: only a child is in another.
+
+        network: a descriptor of a network namespace that was made ahead for it.
+        """
         kinds = self.plan.namespaces
         if self.network != _NONE:
             steps.add("setns(net)", "SETNS", self.network, NEWNET)
@@ -147,6 +150,9 @@ class Confinement:
             if descriptor != _NONE:
                 steps.add(label, "SETNS", descriptor, kind)
         new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
+        if network != _NO_NETWORK:
+            steps.add("setns(net)", "SETNS", network, NEWNET)
+            new &= ~NEWNET
         if new:
             steps.add("unshare", "UNSHARE", new)
         if "uts" in kinds:

@@ -4,12 +4,24 @@ from typing import NamedTuple
 
 from .._setup.order import Steps
 from .confinement import Confinement
+from .description import Sandbox
 from .layer import Layer
+from .network_pool import NO_NETWORK, NetworkPool
 from .place import Place
 
 
 class OfProgram(Confinement):
-    """The confinement of a program."""
+    """The confinement of a program.
+
+    networks: what makes network namespaces ahead, None where there are none to be made.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.networks: NetworkPool | None = None
+        if sandbox.warm and "net" in self.plan.namespaces:
+            brings_up = sandbox.network == "loopback"
+            self.networks = NetworkPool(sandbox.warm, self.ground.user, brings_up=brings_up)
 
 
 class InPlace(NamedTuple):
@@ -18,15 +30,17 @@ class InPlace(NamedTuple):
     confinement: OfProgram
     place: Place
     layer: Layer | None = None
+    network: int = NO_NETWORK
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that the child needs while it is set up."""
-        return (*self.confinement.descriptors, *self.place.entries)
+        own = () if self.network == NO_NETWORK else (self.network,)
+        return (*self.confinement.descriptors, *self.place.entries, *own)
 
     def enter(self, steps: Steps) -> None:
         """See Confinement."""
-        self.confinement.enter(steps)
+        self.confinement.enter(steps, self.network)
 
     def inside(self, steps: Steps) -> None:
         """It enters the cgroups first, so that all is counted."""
