@@ -300,6 +300,22 @@ def test_a_program_that_is_not_seen(tmp_path: Path) -> None:
 
 
 @needs_all
+def test_a_python_of_its_own_environment(tmp_path: Path) -> None:
+    """A link in one directory to a program in another: both are named, and what lies beside them."""
+    for name in ("environment", "version"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+    program = tmp_path / "version" / "bin" / "python"
+    program.write_text("#!/bin/sh\necho $0\n")
+    program.chmod(0o755)
+    link = tmp_path / "environment" / "bin" / "python"
+    link.symlink_to(program)
+    done = ramet(link)
+    shows = f"--read {tmp_path}/environment --read {tmp_path}/version"
+    assert f"which is {str(program)!r}: {shows} shows it" in done.stderr
+    assert ramet(*shows.split(), link).stdout == f"{link}\n"
+
+
+@needs_all
 def test_an_interpreter_that_is_not_seen(tmp_path: Path) -> None:
     """A script whose first line names it, and one whose interpreter is not there at all."""
     shell = tmp_path / "own-shell"
