@@ -178,6 +178,11 @@ class Command:
             child._initial_cgroup = InitialCgroup.before_clone(made.cgroup)
         return child
 
+    def give(self, pipes: Sequence[int]) -> None:
+        """Let a confined program open them anew, as by /dev/stdout; the library's own."""
+        if self._made.confinement is not None:
+            self._made.confinement.give(pipes)
+
     def launch(self, child: Child[None]) -> None:
         """Make the child of that handle; the library's own."""
         made = self._made

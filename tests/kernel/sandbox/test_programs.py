@@ -557,6 +557,12 @@ def test_under_asyncio(directory: Path) -> None:
     assert [each.stdout for each in done] == [b"%d\n" % number for number in range(12)]
 
 
+def test_its_pipes_can_be_opened_anew() -> None:
+    """/dev/stdin and the like are its own, whoever has made them."""
+    done = run("cat /dev/stdin > /dev/stdout; echo end > /dev/stderr", Sandbox(), input="text\n")
+    assert (done.stdout, done.stderr, done.returncode) == ("text\n", "end\n", 0)
+
+
 def test_streams(directory: Path) -> None:
     """Files and pipes of the caller's are the program's, though it could not open them."""
     with (directory / "written").open("wb") as file:
