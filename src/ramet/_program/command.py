@@ -178,7 +178,7 @@ class Command:
             child._initial_cgroup = InitialCgroup.before_clone(made.cgroup)
         return child
 
-    def give(self, pipes: Sequence[int]) -> None:
+    def give(self, pipes: Iterable[int]) -> None:
         """Let a confined program open them anew, as by /dev/stdout; the library's own."""
         if self._made.confinement is not None:
             self._made.confinement.give(pipes)
@@ -378,8 +378,8 @@ class _Made:
         self.confinement: OfProgram | None = None
         confining: InPlace | None = None
         if "sandbox" in validated:
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
             from .._sandbox import of_program
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
 
             self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
             confining = of_program.InPlace(self.confinement)

@@ -3,7 +3,7 @@
 import os
 import platform
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -125,7 +125,7 @@ class Confinement:
         names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
-    def give(self, pipes: Sequence[int]) -> None:
+    def give(self, pipes: Iterable[int]) -> None:
         """Make them the child's user's; others it could use, but not open anew in /proc."""
         own = self.identity
         if not own.is_callers:
