@@ -132,7 +132,7 @@ class Confined:
         self.sandbox = self
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
-        self._names = frozenset(named)
+        self._names = frozenset(map(os.fsencode, sandbox.environment))
 
     def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
         """ValueError for what a call asks for and the sandbox decides. asked: see CallRequest."""
