@@ -373,8 +373,8 @@ class _Made:
         self.confinement: OfProgram | None = None
         confining: InPlace | None = None
         if "sandbox" in validated:
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
             from .._sandbox import of_program
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
 
             self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
             confining = of_program.InPlace(self.confinement)

@@ -83,7 +83,13 @@ class Amounts:
     def are_wished(self) -> bool:
         """Whether there is anything to keep or to watch while a child runs."""
         sandbox = self.sandbox
-        watched = (sandbox.memory, sandbox.cpu_time, sandbox.timeout, sandbox.output)
+        watched = (
+            sandbox.memory,
+            sandbox.cpu_time,
+            sandbox.timeout,
+            sandbox.output,
+            sandbox.file_size,
+        )
         return bool(self._groups) or any(each is not None for each in watched)
 
     @property

@@ -21,12 +21,13 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
+from .own_files import add_mount, add_proc, add_temporary
 from .place import Place
 from .plan import PARTS, Plan, plan
-from .root import LAYERS, open_trees, put_trees
+from .root import LAYERS
 from .sight import Sight
 from .syscalls import Filter, compiled
-from .view import TMP, below_tmp, has_own_tmp
+from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NO_NETWORK = -1
@@ -170,14 +171,14 @@ class Confinement:
 
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
+        steps.add("setsid", "SETSID")
         own = self.identity
         # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
-        self.add_own_files(steps)
-        steps.add("setsid", "SETSID")
+        self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
             _add_layer(steps, layer)
         home = os.fsencode(self.home)
@@ -187,18 +188,10 @@ class Confinement:
         """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
         if self.ground.mount < 0:
             return
-        flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
-            if has_own_tmp(self.sandbox, self.ground.view):
-                below = below_tmp(self.ground.view)
-                slots = range(_slots(steps), _slots(steps) + len(below.shown))
-                open_trees(steps, slots, below)
-                _mount(steps, b"tmpfs", os.fsencode(TMP), flags, size)
-                put_trees(steps, slots, below)
-            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
+            add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
         if self.sandbox.proc:
-            _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+            add_proc(steps)
 
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
@@ -220,18 +213,8 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
-def _slots(steps: Steps) -> int:
-    """How many are in use already."""
-    return sum(step[0] in _WITH_SLOTS for step in steps.steps)
-
-
 _NONE = -1
-_WITH_SLOTS = ("SAVE", "OPEN", "FETCH", "OPEN_TREE")
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
-
-
-def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
-    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:
@@ -250,7 +233,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
             steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
     # It is covered, since a mount that came with a namespace of others cannot be taken away.
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
 
 
 class Layers:

@@ -107,7 +107,12 @@ KEPT_BY_TEMPLATES = (
         "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
     ),
     Row("seccomp", ALLOW, (is_(0, SECCOMP_SET_MODE_FILTER),), "a call takes a filter beside"),
-    Row("unshare", ALLOW, (is_(0, CloneFlag.THREAD.value),), "does nothing without threads"),
+    Row(
+        "unshare",
+        ALLOW,
+        (is_(0, CloneFlag.THREAD.value),),
+        "fails if there are threads, else does nothing",
+    ),
     *either(
         "sched_setscheduler",
         1,
