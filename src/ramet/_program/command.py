@@ -202,12 +202,14 @@ class Command:
         layer = None if confinement.layers is None else confinement.layers.new()
         told = confinement.new_word()
         name_of = None if told is None else confinement.name_of
-        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of)
+        tree = confinement.new_tree(place)
+        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of, tree)
         child.supervised_by(supervision)
-        own = InPlace(confinement, place.entries, layer, told)
+        own = InPlace(confinement, place.entries, layer, told, tree)
         try:
             if not own.is_common:
-                steps = steps_of(made.setup._replace(confining=own))
+                validated = {**made.setup.validated, **own.implied}
+                steps = steps_of(made.setup._replace(validated=validated, confining=own))
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
         except BaseException:

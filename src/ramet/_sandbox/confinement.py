@@ -21,8 +21,9 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
+from .machine import this_machine
 from .place import Place
-from .plan import PARTS, Plan, plan
+from .plan import Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
 
@@ -38,8 +39,8 @@ class Confinement:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
+        self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=self.amounts.parts)
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
@@ -175,6 +176,16 @@ class Confinement:
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
             _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+
+    @property
+    def restricts_early(self) -> bool:
+        """Whether Landlock's rules, which are opened by their paths, come before the change of ids.
+
+        Another user may not search the way to each of the caller's paths, where none of them is mounted.
+        """
+        return bool(self.plan.landlock_abi) and (
+            "mnt" not in self.plan.namespaces or self._changes_ids_itself
+        )
 
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""

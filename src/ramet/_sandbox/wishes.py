@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from . import remedies
 from .description import SYSCALLS, Sandbox
 from .machine import Machine
+from .marks import can_mark
 from .questions import GRANTED, Answer
 
 Asked: TypeAlias = Callable[[Sandbox], bool]
@@ -15,8 +16,8 @@ Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
 
 # What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
 # refuses all sockets but unix ones where there is no network namespace; setns() to a network namespace that
-# is there.
-Part: TypeAlias = Literal["subordinate ids", "filtered sockets", "joined networks"]
+# is there; a cgroup for each child, whose processes can be killed.
+Part: TypeAlias = Literal["subordinate ids", "filtered sockets", "joined networks", "own cgroups"]
 
 _UNAVAILABLE = Answer(errno.EOPNOTSUPP)  # no call says so
 
@@ -93,6 +94,15 @@ def _another_id(machine: Machine, _: Sandbox) -> Answer:
     return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
 
 
+def _user_for_each(machine: Machine, _: Sandbox) -> Answer:
+    """In a user namespace, which is kept, all children of a sandbox are the same user."""
+    return _UNAVAILABLE if machine.namespaces["user"].granted else machine.user_for_each
+
+
+def _search(machine: Machine, _: Sandbox) -> Answer:
+    return GRANTED if machine.proc and can_mark() else _UNAVAILABLE
+
+
 def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
     """Not where it writes: the caller's directories do not belong to such an id."""
     if machine.circumstances.subordinate_ids == 0 or sandbox.write:
@@ -160,6 +170,7 @@ _LANDLOCKED_TCP = Way(
 _FILTER = (Way("a seccomp filter", _seccomp, remedies.of_seccomp),)
 
 
+LEFT_WITH_CALLER = "all are left where the caller is killed"
 OWN_ID_LACKS = "files and limits outside are those of the caller's user"
 
 # ---- what is asked
@@ -361,9 +372,23 @@ WISHES: tuple[Wish, ...] = (
         (
             Way("a pid namespace", _namespace("pid"), _of_namespace("pid")),
             Way(
-                "a subreaper that looks for the rest",
+                "a user id of its own, whose processes are killed",
+                _user_for_each,
+                shortfall=lambda _: LEFT_WITH_CALLER,
+            ),
+            Way(
+                "a cgroup whose processes are killed",
                 _always,
-                shortfall=lambda _: "processes that fork faster than they are found can be left",
+                shortfall=lambda _: LEFT_WITH_CALLER,
+                part="own cgroups",
+            ),
+            Way(
+                "a subreaper that looks for the rest",
+                _search,
+                lambda _: "mount /proc",
+                shortfall=lambda _: (
+                    f"processes that fork faster than they are found can be left; {LEFT_WITH_CALLER}"
+                ),
             ),
         ),
     ),

@@ -43,6 +43,9 @@ class Confining(Protocol):
     def kept(self, free: int) -> Sequence[int]:
         """Descriptors that stay when the others are closed, until finish()."""
 
+    def restrict_paths(self, steps: Steps) -> None:
+        """Rules on paths that only the caller may open: with its rights, before it becomes another user."""
+
     def finish(self, steps: Steps, free: int) -> None:
         """The last steps before the program."""
 
@@ -130,6 +133,12 @@ def enter_sandbox(s: Setup, steps: Steps, _: object) -> None:
     if s.confining is not None:
         s.confining.enter(steps, _free_number(s))
         s.confining.inside(steps)
+
+
+@_step(order.PLACE, 3)
+def sandbox_paths(s: Setup, steps: Steps, _: object) -> None:
+    if s.confining is not None:
+        s.confining.restrict_paths(steps)
 
 
 @_step(order.RULES)
