@@ -248,7 +248,9 @@ class Command:
                     "or use a shell (shell=True, sh -c)"
                 )
             elif number == errno.EACCES and self._finds_same_files():
-                reason = why_not_executed(self._exec[1]) or reason
+                confined = self._made.confinement
+                by_sandbox = "" if confined is None else confined.why_not_executed(self._exec[1])
+                reason = by_sandbox or why_not_executed(self._exec[1]) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
         return spawn_error(label, number, named, reason)

@@ -3,7 +3,7 @@
 import os
 import platform
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -16,16 +16,17 @@ from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import NETWORKS, Sandbox
+from .description import NETWORKS, Sandbox, is_below
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .machine import this_machine
+from .path_wishes import closed_to_others
 from .place import Place
 from .plan import Plan, plan
 from .root import LAYERS
-from .syscalls import Filter, compiled
+from .syscalls import Filter, compiled, without_network
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -121,6 +122,28 @@ class Confinement:
         names = {"HOME": self._home(), **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
+    def why_not_executed(self, paths: Sequence[bytes]) -> str:
+        """What keeps the sandbox from the first of these files that is there; empty where nothing is known.
+
+        Without a mount namespace all is in its place: Landlock shows what is named, and who becomes another
+        user may not search the way to it.
+        """
+        found = next((os.fsdecode(path) for path in paths if os.path.isfile(path)), None)
+        if found is None or "mnt" in self.plan.namespaces:
+            return ""
+        real = os.path.realpath(found)
+        closed = None if self.identity.is_callers else closed_to_others(found)
+        if closed is not None:
+            return (
+                f"the sandbox's own user may not use {closed!r}: chmod o+x {closed}, or run a program "
+                "that others may reach"
+            )
+        if self.plan.landlock_abi and not any(
+            is_below(real, one.path) for one in self.ground.view.shown
+        ):
+            return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
+        return ""
+
     def _home(self) -> str:
         directories = [
             one.path for one in self.ground.view.shown if one.writable and one.is_directory
@@ -200,6 +223,10 @@ class Confinement:
 
         socket: over which its listener is sent, where it asks one.
         """
+        if self.plan.filters_sockets:
+            sockets = without_network(machine=platform.machine())
+            operands = bytearray(sockets.program), sockets.count, sockets.flags, _NONE
+            steps.add("seccomp", "SECCOMP", *operands)
         if self.filter_program is not None:
             program = bytearray(self.filter_program.program)
             flags = self.filter_program.flags | (0 if socket is None else _NEW_LISTENER)
