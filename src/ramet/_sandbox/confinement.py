@@ -39,10 +39,10 @@ class Confinement:
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
         self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=self.amounts.parts)
         self.plan.refuse_if_short()
+        self.sandbox = sandbox = self.plan.launched
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory

@@ -57,7 +57,19 @@ class Machine:
 
     @property
     def with_user_namespace(self) -> bool:
-        """Whether the namespaces of a sandbox are made in a user namespace of their own."""
+        """Whether questions are asked in a user namespace of their own."""
+        return self.user_namespace.granted
+
+    @property
+    def sandbox_has_user_namespace(self) -> bool:
+        """Whether the namespaces of a sandbox are made in a user namespace of their own.
+
+        Where nothing is mounted for it, Landlock's rules are opened by the paths of the caller, with all of its
+        rights, which it has outside of such alone.
+        """
+        own = self.circumstances
+        if not self.mounts.granted and own.may_become_another and own.may_mount:
+            return False
         return self.user_namespace.granted
 
     @functools.cached_property
@@ -172,7 +184,7 @@ class Machine:
         """Whether a cgroup of its own is the best that ends all that a child has started, if there can be one."""
         if self.namespaces["pid"].granted:
             return False
-        return self.namespaces["user"].granted or not self.user_for_each.granted
+        return self.sandbox_has_user_namespace or not self.user_for_each.granted
 
     # ---- confinement without namespaces
 

@@ -114,6 +114,8 @@ class Plan:
     def namespaces(self) -> frozenset[str]:
         """The kinds of namespaces that are made new."""
         granted = {kind for kind in NAMESPACE_KINDS if self.machine.namespaces[kind].granted}
+        if not self.machine.sandbox_has_user_namespace:
+            granted -= {"user"}
         if not self.machine.mounts.granted:
             granted -= {"mnt"}
         if self.sandbox.network not in ("none", "loopback"):
@@ -136,6 +138,21 @@ class Plan:
     def proc(self) -> bool:
         """Whether it has a /proc of its own processes: without a pid namespace it would be the caller's."""
         return any(row.wish == "proc" and row.met == "fully" for row in self._wishes)
+
+    @cached_property
+    def launched(self) -> Sandbox:
+        """The description of what is launched: without what this machine does not grant.
+
+        What was to be written to a layer is only read then, since the caller's own files are not to be changed.
+        """
+        lost = {row.wish for row in self._wishes if row.met == "not"}
+        sandbox = self.sandbox
+        if sandbox.proc and not self.proc:
+            sandbox = sandbox.replace(proc=False)
+        if "overlay" in lost:
+            read = (*sandbox.read, *sandbox.write)
+            sandbox = sandbox.replace(overlay=False, write=(), read=read)
+        return sandbox
 
     @cached_property
     def filters_sockets(self) -> bool:

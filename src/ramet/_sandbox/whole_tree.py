@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from .._kernel import procfs
 from .._kernel.pidfd import wait_readable
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
 from .._process.child import Child
@@ -126,15 +127,33 @@ class TreeOfUser(Tree):
             return False
         return True
 
+    def _is_any_dying(self) -> bool:
+        """Whether one has not ended yet: who reaps them, such as init, may take its time."""
+        if not procfs.shows_own_pids():
+            return self._is_any_left()
+        pids = filter(str.isdigit, os.listdir("/proc"))
+        return any(self._is_own(status) for pid in pids if (status := _status(pid)))
+
+    def _is_own(self, status: dict[str, str]) -> bool:
+        user = str(self._user.outer_uid)
+        return status["Uid"].split()[0] == user and status["State"][0] not in "ZX"
+
     def _end_rest(self) -> None:
         if not self._is_any_left():
             return
         self._kill_all()
         deadline = deadline_after(_DYING_SECONDS)
         for pause in pauses():  # no event tells of the end of another's children
-            if not self._is_any_left() or seconds_until(deadline) == 0:
+            if not self._is_any_dying() or seconds_until(deadline) == 0:
                 return
             time.sleep(pause)
+
+
+def _status(pid: str) -> dict[str, str]:
+    try:
+        return procfs.status(pid)
+    except OSError:  # it has been reaped
+        return {}
 
 
 class TreeOfCgroup(Tree):

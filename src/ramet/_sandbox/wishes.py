@@ -90,13 +90,20 @@ def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
     return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
 
 
+def _filtered_namespaces(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Whether the filter refuses user namespaces, or the machine does so."""
+    if not machine.namespaces["user"].granted:
+        return GRANTED
+    return _UNAVAILABLE if sandbox.syscalls is None else machine.seccomp
+
+
 def _another_id(machine: Machine, _: Sandbox) -> Answer:
     return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
 
 
 def _user_for_each(machine: Machine, _: Sandbox) -> Answer:
     """In a user namespace, which is kept, all children of a sandbox are the same user."""
-    return _UNAVAILABLE if machine.namespaces["user"].granted else machine.user_for_each
+    return _UNAVAILABLE if machine.sandbox_has_user_namespace else machine.user_for_each
 
 
 def _search(machine: Machine, _: Sandbox) -> Answer:
@@ -200,7 +207,12 @@ def _visible(sandbox: Sandbox) -> str:
 
 WISHES: tuple[Wish, ...] = (
     Wish("read", _visible, _FILES, lambda sandbox: sandbox.root is None),
-    Wish("write", lambda s: f"writes to {_count(s.write)}", _FILES, lambda s: bool(s.write)),
+    Wish(
+        "write",
+        lambda s: f"writes to {_count(s.write)}",
+        _FILES,
+        lambda s: bool(s.write) and not s.overlay,
+    ),
     Wish("root", lambda _: "all files, read-only", _FILES, lambda s: s.root == "/"),
     Wish(
         "root",
@@ -212,7 +224,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "overlay",
         lambda _: "writes to a layer",
-        (Way("an overlay", _overlay, remedies.of_overlay),),
+        (Way("an overlay", _overlay, remedies.of_overlay),),  # else what it names is only read
         lambda s: s.overlay,
     ),
     Wish(
@@ -353,7 +365,17 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "no capabilities",
         lambda _: "has no capability",
-        (Way("capset and an empty bounding set", _always),),
+        (
+            Way("capset and an empty bounding set", _filtered_namespaces),
+            Way(
+                "capset and an empty bounding set",
+                _always,
+                shortfall=lambda _: (
+                    "it can make a user namespace, in which it has all; they do not count outside"
+                ),
+                announced=True,
+            ),
+        ),
     ),
     Wish(
         "no new privileges",
