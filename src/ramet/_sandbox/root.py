@@ -15,10 +15,17 @@ _FILE = 0o100644  # an empty regular file, to be mounted over
 _SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
 
 
-def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, int]) -> None:
+def add_root(
+    steps: Steps,
+    sandbox: Sandbox,
+    view: View,
+    mapped: Mapping[str, int],
+    owner: tuple[int, int] | None = None,
+) -> None:
     """Build the root in the calling task's own mount namespace, and make it that task's root.
 
-    mapped: by path, a descriptor of the user namespace that maps the ids of its files.
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files. owner: user and group of
+    what is made, where the task's own are not mapped in its user namespace; what is the caller's is opened before.
     """
     steps.add(
         "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
@@ -38,6 +45,11 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
         _open_tree(steps, slot, f"/dev/{name}", 0)
         attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
         _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
+    if owner is not None:
+        uid, gid = owner
+        steps.add("setgroups", "SETGROUPS", 0, 0)
+        steps.add("setresgid", "SETGID", gid, gid, gid)
+        steps.add("setresuid", "SETUID", uid, uid, uid)
     if sandbox.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))

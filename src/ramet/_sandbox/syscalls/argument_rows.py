@@ -175,6 +175,12 @@ NO_OTHER_SOCKETS = (
     Row("socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
     Row("socketpair", error(errno.EAFNOSUPPORT), why="loads the family's module, as socket does"),
 )
+# Where there is no network namespace.
+NO_NETWORK = (
+    Row("socket socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
+    Row("socket socketpair", error(errno.EACCES), why="the network is the host's", quiet=True),
+    Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
+)
 # getaddrinfo() asks which addresses this machine has, if_nameindex() and Go which interfaces.
 NETLINK_ROUTES = (
     Row(
