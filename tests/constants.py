@@ -29,13 +29,14 @@ PTRACE_PEEKDATA, PTRACE_SINGLESTEP, PTRACE_SEIZE, PTRACE_INTERRUPT = 2, 9, 0x420
 # include/uapi/linux/seccomp.h, bpf_common.h
 SECCOMP_MODE_FILTER = 2
 SECCOMP_KILL, SECCOMP_TRAP, SECCOMP_ERRNO, SECCOMP_ALLOW = 0x80000000, 0x30000, 0x50000, 0x7FFF0000
-BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_JUMP_IF_SET, BPF_RETURN = 0x20, 0x15, 0x45, 0x06
 
 # System calls: their numbers on x86_64, on aarch64.
 _NUMBERS = {
     "capset": (126, 91),
     "chdir": (80, 49),
     "chroot": (161, 51),
+    "clone": (56, 220),
     "clone3": (435, 435),
     "close_range": (436, 436),
     "dup3": (292, 24),
@@ -48,11 +49,19 @@ _NUMBERS = {
     "ioprio_set": (251, 30),
     "kcmp": (312, 272),
     "keyctl": (250, 219),
+    "landlock_create_ruleset": (444, 444),
+    "landlock_restrict_self": (446, 446),
+    "mkdirat": (258, 34),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "open_tree": (428, 428),
     "openat": (257, 56),
     "personality": (135, 92),
     "pidfd_getfd": (438, 438),
     "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "rt_sigaction": (13, 134),
@@ -70,6 +79,7 @@ _NUMBERS = {
     "setsid": (112, 157),
     "socket": (41, 198),
     "umask": (95, 166),
+    "umount2": (166, 39),
     "unshare": (272, 97),
     "write": (1, 64),
 }

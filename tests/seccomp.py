@@ -6,6 +6,7 @@ import struct
 
 from .constants import (
     BPF_JUMP_IF_EQUAL,
+    BPF_JUMP_IF_SET,
     BPF_LOAD_WORD,
     BPF_RETURN,
     PR_SET_NO_NEW_PRIVS,
@@ -18,6 +19,30 @@ from .constants import (
     SECCOMP_TRAP,
     SYSTEM_CALLS,
 )
+
+# NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
+_NEW_NAMESPACES = 0x7E020000
+
+
+def be_in_a_container() -> None:
+    """Refuse namespaces and mounts as the filter of a container does, which hides clone3 whole."""
+    hide("clone3")
+    for name in ("mount", "umount2", "open_tree", "move_mount", "mount_setattr", "pivot_root"):
+        hide(name, errno.EPERM)
+    for name in ("setns", "unshare"):
+        hide(name, errno.EPERM)
+    _install(
+        [
+            *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
+            *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
+            *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
+        ]
+    )
+
+
+def refuse_filters() -> None:
+    """Make the prctl fail that sets a filter, as on a kernel without them."""
+    _answer("prctl", SECCOMP_ERRNO | errno.EINVAL, first=PR_SET_SECCOMP)
 
 
 def refuse_dispatch() -> None:
@@ -42,7 +67,7 @@ def forbid(name: str) -> None:
 
 def allow_all() -> None:
     """Have a filter that lets every call pass."""
-    _install([_step(BPF_RETURN, SECCOMP_ALLOW)])
+    install(_step(BPF_RETURN, SECCOMP_ALLOW))
 
 
 def _answer(name: str, answer: int, first: int | None = None) -> None:
@@ -51,16 +76,17 @@ def _answer(name: str, answer: int, first: int | None = None) -> None:
     steps = [_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS[name], skipped)]
     if first is not None:
         steps += [_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_EQUAL, first, 1)]
-    _install([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)])
+    install(b"".join([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)]))
 
 
 def _step(code: int, value: int, if_not: int = 0) -> bytes:
     return struct.pack("=HBBI", code, 0, if_not, value)
 
 
-def _install(steps: list[bytes]) -> None:
-    program = ctypes.create_string_buffer(b"".join(steps))
-    described = struct.pack("@HP", len(steps), ctypes.addressof(program))
+def install(code: bytes) -> None:
+    """Have a filter of this program, an array of struct sock_filter."""
+    program = ctypes.create_string_buffer(code, len(code))
+    described = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     libc = ctypes.CDLL(None, use_errno=True)
     for call in (
         (PR_SET_NO_NEW_PRIVS, 1, 0),

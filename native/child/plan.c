@@ -237,6 +237,19 @@ long ramet_step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
     return written;
 }
 
+long ramet_step_SYSCALL(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    (void)launch;
+    return ramet_syscall5((long)operand[0], operand[1], operand[2], operand[3], operand[4], operand[5]);
+}
+
+/* What a call returns is told in the place of an errno: only a step that fails is told of. */
+long ramet_step_ASK(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    long answer = ramet_step_SYSCALL(operand, launch);
+    return answer < 0 ? answer : -(RAMET_ANSWERED + answer);
+}
+
 long ramet_step_LOOPBACK(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct interface_request request = {.name = "lo", .flags = IFF_UP | IFF_RUNNING};

@@ -14,7 +14,7 @@ enum ramet_operation {
     RAMET_OPERATIONS
 };
 
-#define RAMET_MOST_OPERANDS 5
+#define RAMET_MOST_OPERANDS 6
 
 struct ramet_step {
     enum ramet_operation operation;
@@ -22,6 +22,7 @@ struct ramet_step {
 };
 
 #define RAMET_NOT_LAUNCHED 127 /* the exit code of a child in which a step has failed */
+#define RAMET_ANSWERED 4096 /* above all errnos */
 #define RAMET_UNCHANGED UINT64_MAX /* for a set of capabilities that is left as it is */
 
 struct ramet_plan {

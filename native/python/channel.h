@@ -3,6 +3,8 @@
 
 #include "core.h"
 
+#define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
+
 struct core_message_head {
     uint8_t kind, in_memfd;
     uint16_t descriptors;
@@ -15,7 +17,7 @@ typedef struct {
     char *data; /* what has arrived and was not taken */
     size_t length, room;
     int *received; /* descriptors that have arrived and were not taken */
-    int count;
+    int count, most_descriptors;    /* of a message */
     bool lost;                      /* a descriptor, for want of room in the table */
     unsigned long long sent, taken; /* messages */
 } ChannelObject;

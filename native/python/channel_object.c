@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
 #define MOST_PARTS (1 << 20)
 #define INLINE_BYTES ((size_t)1 << 16)
 #define FIRST_READ 4096
@@ -25,6 +24,16 @@ static bool is_open(const ChannelObject *self)
     return self->descriptor >= 0;
 }
 
+static ChannelObject *made(PyTypeObject *type, int descriptor)
+{
+    ChannelObject *self = (ChannelObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->descriptor = descriptor;
+        self->most_descriptors = MOST_DESCRIPTORS;
+    }
+    return self;
+}
+
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     int descriptor;
@@ -32,10 +41,7 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return PyErr_Format(PyExc_TypeError, "Channel() takes no keyword arguments");
     if (!PyArg_ParseTuple(args, "i:Channel", &descriptor))
         return NULL;
-    ChannelObject *self = (ChannelObject *)type->tp_alloc(type, 0);
-    if (self != NULL)
-        self->descriptor = descriptor;
-    return (PyObject *)self;
+    return (PyObject *)made(type, descriptor);
 }
 
 PyObject *core_channels(PyObject *module, PyObject *unused)
@@ -46,11 +52,9 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
         return PyErr_SetFromErrno(PyExc_OSError);
     ChannelObject *pair[2];
     for (int i = 0; i < 2; i++) {
-        pair[i] = (ChannelObject *)Channel_Type.tp_alloc(&Channel_Type, 0);
+        pair[i] = made(&Channel_Type, ends[i]);
         if (pair[i] == NULL)
             close(ends[i]);
-        else
-            pair[i]->descriptor = ends[i];
     }
     if (pair[0] != NULL && pair[1] != NULL)
         return Py_BuildValue("NN", pair[0], pair[1]);
@@ -260,8 +264,8 @@ static bool make_room(ChannelObject *self, size_t wanted)
 static void keep_descriptor(ChannelObject *self, int descriptor)
 {
     if (self->received == NULL)
-        self->received = PyMem_New(int, 2 * MOST_DESCRIPTORS);
-    if (self->received != NULL && self->count < 2 * MOST_DESCRIPTORS) {
+        self->received = PyMem_New(int, 2 * self->most_descriptors);
+    if (self->received != NULL && self->count < 2 * self->most_descriptors) {
         self->received[self->count++] = descriptor;
     } else {
         close(descriptor);
@@ -289,8 +293,9 @@ static ssize_t receive_some(ChannelObject *self, size_t wanted, int how)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
     struct iovec piece = {self->data + self->length, wanted};
-    struct msghdr header = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control};
+    /* No room for more, as for the padding of CMSG_SPACE(): the kernel drops them before they take a place in the table. */
+    header.msg_controllen = CMSG_LEN((size_t)self->most_descriptors * sizeof(int));
     ssize_t got = recvmsg(self->descriptor, &header, MSG_CMSG_CLOEXEC | how);
     if (got < 0)
         return -errno;
@@ -308,7 +313,7 @@ static size_t lacking(const ChannelObject *self)
     memcpy(&head, self->data, sizeof head);
     size_t end = sizeof head + head.parts * sizeof(uint64_t);
     if (head.parts > MOST_PARTS || head.in_memfd > 1 || head.in_memfd > head.descriptors ||
-        head.descriptors > MOST_DESCRIPTORS) {
+        head.descriptors > self->most_descriptors) {
         PyErr_Format(PyExc_ValueError, "invalid message: expected a head, got %u parts and %u descriptors", head.parts,
                      head.descriptors);
         return 0;
@@ -404,15 +409,6 @@ PyObject *core_channel_take(ChannelObject *self)
     return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
 }
 
-/* 1: something can be read; 0: the time is up; -1 with an exception set. */
-static int is_readable(int descriptor, int other, PyObject *seconds)
-{
-    PyObject *answer = core_poll_two(descriptor, other, seconds);
-    int readable = answer == NULL ? -1 : answer == Py_True;
-    Py_XDECREF(answer);
-    return readable;
-}
-
 /* Whether the task of a pidfd has ended. */
 static bool has_ended(int pidfd)
 {
@@ -422,7 +418,8 @@ static bool has_ended(int pidfd)
 
 enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int pidfd)
 {
-    while (is_open(self)) { /* another thread may have closed it */
+    int64_t deadline = core_deadline(seconds); /* of the whole message: it may come in pieces */
+    while (deadline != -2 && is_open(self)) { /* another thread may have closed it */
         bool ended = has_ended(pidfd); /* before: what it had sent by then is read below */
         size_t wanted = lacking(self);
         if (PyErr_Occurred())
@@ -436,7 +433,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         if (got == -EAGAIN) {
             if (ended)
                 return CORE_NO_MORE;
-            int readable = is_readable(self->descriptor, pidfd, seconds);
+            int readable = core_poll_until(self->descriptor, pidfd, deadline);
             if (readable <= 0)
                 return readable < 0 ? CORE_FAILED : CORE_TIME_IS_UP;
         } else if (got == -EINTR) {
@@ -563,9 +560,9 @@ static PyMethodDef channel_methods[] = {
      "(ANOTHER, its message as of receive(), None), (RETURNED, a value that is not plain, last), (RAISED, an exception, last).\n"
      "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end."},
     {"receive_clone", (PyCFunction)core_channel_receive_clone, METH_VARARGS,
-     "receive_clone($self, clone, pidfd, /)\n--\n\n"
+     "receive_clone($self, clone, timeout, pidfd, /)\n--\n\n"
      "The next message, as receive() gives it; if it is of a clone, sets pid, pidfd, channel, init and pidfd_of_init of the Owner\n"
-     "and returns True. None at the end, of the task of the pidfd as well."},
+     "and returns True. None at the end, of the task of the pidfd as well; False when the time is up."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,

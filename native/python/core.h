@@ -112,8 +112,11 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value);
 /* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_poll(int descriptor, PyObject *seconds);
 
-/* The same for the first of two that can be read; -1: there is no other. */
-PyObject *core_poll_two(int descriptor, int other, PyObject *seconds);
+/* When the timeout is over, in nanoseconds of ramet_now(); -1 for never, -2 with an exception set. */
+int64_t core_deadline(PyObject *seconds);
+
+/* Until the first of two can be read: 1, 0 when that time has come, -1 with an exception set. other: -1 for none. */
+int core_poll_until(int descriptor, int other, int64_t deadline);
 
 /* Functions of the module; the second takes its arguments as an array (METH_FASTCALL). */
 typedef PyObject *core_function(PyObject *module, PyObject *argument);
@@ -121,7 +124,7 @@ typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py
 
 core_function core_before_fork, core_channels, core_close, core_credentials_now, core_do_steps, core_drain, core_fill_memory,
     core_flush,    core_forget_number, core_fork_twice, core_has_clear_sighand, core_has_clone3, core_has_close_range, core_has_our_rights, core_kcmp,
-    core_lends, core_memory_of, core_new_pid_namespace, core_plain_value, core_process_place,
+    core_json_needs, core_lends, core_memory_of, core_new_pid_namespace, core_plain_value, core_process_place,
     core_run_fork_handlers, core_settle_memory, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
 core_fast_function core_clone, core_copy, core_launch_beside, core_named_call, core_share, core_spawn;
 

@@ -46,6 +46,8 @@ static PyMethodDef with_main_gil[] = {
      "new_pid_namespace()\n--\n\n"
      "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
+    {"json_needs", core_json_needs, METH_O,
+     "json_needs(text, /)\n--\n\nWhat json's reader would take for it at most: levels, members of one object, letters of one number, bytes of memory."},
     {"plain_value", core_plain_value, METH_O,
      "plain_value(written, /)\n--\n\nThe value in what Channel.send_plain() has sent. ValueError for other bytes; plain_values.h says what is plain."},
     {"fill_memory", core_fill_memory, METH_VARARGS,

@@ -219,6 +219,8 @@ PyObject *core_plain_read(const char *bytes, size_t length)
 {
     struct read from = {bytes, bytes + length};
     char type = length > 0 ? *bytes : 0;
+    if (length > CORE_MOST_PLAIN_BYTES) /* a count has eight bytes of memory for each that follows */
+        return invalid();
     from.next += type == '[' || type == '{';
     PyObject *value = type == '[' ? get_items(&from, PyList_New, 0) : type == '{' ? get_dict(&from) : get_value(&from, 0);
     if (value != NULL && from.next != from.end)

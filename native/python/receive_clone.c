@@ -4,7 +4,7 @@
  */
 #include "channel.h"
 
-#include <unistd.h>
+#include <sys/socket.h>
 
 #define MADE 34 /* the kind of the message: src/ramet/_workers/template_process.py */
 
@@ -14,6 +14,19 @@ struct pids {
 };
 
 enum { PIDFD, CHANNEL, OF_CLONE, PIDFD_OF_INIT = OF_CLONE, MOST_OF_CLONE };
+
+static bool has_option(int descriptor, int option, int wanted)
+{
+    int value;
+    socklen_t length = sizeof value;
+    return getsockopt(descriptor, SOL_SOCKET, option, &value, &length) == 0 && value == wanted;
+}
+
+/* Any other file may be one whose close() waits for its maker: it is left to who closes such files. */
+static bool is_channel(int descriptor)
+{
+    return has_option(descriptor, SO_DOMAIN, AF_UNIX) && has_option(descriptor, SO_TYPE, SOCK_STREAM);
+}
 
 /* Whether the message is of a clone, and all that belongs to it has arrived; its length then. */
 static size_t read_pids(const ChannelObject *self, struct pids *pids)
@@ -29,7 +42,8 @@ static size_t read_pids(const ChannelObject *self, struct pids *pids)
         return 0;
     memcpy(pids, self->data + place, sizeof *pids);
     const int descriptors = pids->init == 0 ? OF_CLONE : MOST_OF_CLONE;
-    return pids->clone > 0 && pids->init >= 0 && head.descriptors == descriptors ? place + sizeof *pids : 0;
+    bool is_clone = pids->clone > 0 && pids->init >= 0 && head.descriptors == descriptors;
+    return is_clone && is_channel(self->received[CHANNEL]) ? place + sizeof *pids : 0;
 }
 
 static bool set(PyObject *clone, const char *name, PyObject *value)
@@ -39,10 +53,19 @@ static bool set(PyObject *clone, const char *name, PyObject *value)
     return done;
 }
 
+/* What the clone sends has a memfd at most, or three where it becomes a template: it cannot fill its caller's table. */
+static PyObject *channel_of_clone(int descriptor)
+{
+    PyObject *channel = PyObject_CallFunction((PyObject *)&Channel_Type, "i", descriptor);
+    if (channel != NULL)
+        ((ChannelObject *)channel)->most_descriptors = MOST_OF_CLONE;
+    return channel;
+}
+
 /* The channel first, which closes itself when the others cannot be set. */
 static bool give(PyObject *clone, struct pids pids, const int *descriptors)
 {
-    PyObject *channel = PyObject_CallFunction((PyObject *)&Channel_Type, "i", descriptors[CHANNEL]);
+    PyObject *channel = channel_of_clone(descriptors[CHANNEL]);
     return set(clone, "channel", channel) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
            set(clone, "pidfd_of_init", PyLong_FromLong(pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT])) &&
            set(clone, "init", PyLong_FromLong(pids.init)) && set(clone, "pid", PyLong_FromLong(pids.clone)) &&
@@ -51,14 +74,16 @@ static bool give(PyObject *clone, struct pids pids, const int *descriptors)
 
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
 {
-    PyObject *clone;
+    PyObject *clone, *seconds;
     int pidfd, descriptors[MOST_OF_CLONE];
     struct pids pids;
-    if (!PyArg_ParseTuple(args, "Oi:receive_clone", &clone, &pidfd))
+    if (!PyArg_ParseTuple(args, "OOi:receive_clone", &clone, &seconds, &pidfd))
         return NULL;
-    enum core_arrival arrival = core_channel_await(self, Py_None, pidfd);
+    enum core_arrival arrival = core_channel_await(self, seconds, pidfd);
     if (arrival == CORE_NO_MORE)
         Py_RETURN_NONE;
+    if (arrival == CORE_TIME_IS_UP)
+        Py_RETURN_FALSE;
     if (arrival != CORE_ARRIVED)
         return NULL;
     size_t length = read_pids(self, &pids);

@@ -63,19 +63,16 @@ PyObject *core_wait_while(PyObject *seconds, int *word, int value)
     return wait_for(seconds, word, value, false);
 }
 
-PyObject *core_poll(int descriptor, PyObject *seconds)
+int64_t core_deadline(PyObject *seconds)
 {
-    return core_poll_two(descriptor, -1, seconds);
+    int64_t timeout = core_timeout(seconds);
+    return timeout < 0 ? timeout : ramet_now() + timeout;
 }
 
 /* poll() that ends neither before its time nor for a signal whose handler returns. */
-PyObject *core_poll_two(int descriptor, int other, PyObject *seconds)
+int core_poll_until(int descriptor, int other, int64_t deadline)
 {
     struct pollfd waited[] = {{.fd = descriptor, .events = POLLIN}, {.fd = other, .events = POLLIN}};
-    int64_t timeout = core_timeout(seconds);
-    if (timeout == -2)
-        return NULL;
-    int64_t deadline = timeout < 0 ? -1 : ramet_now() + timeout;
     for (;;) {
         int64_t nanoseconds = deadline < 0 ? 0 : deadline - ramet_now();
         struct timespec left = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
@@ -87,14 +84,23 @@ PyObject *core_poll_two(int descriptor, int other, PyObject *seconds)
         error = errno;
         Py_END_ALLOW_THREADS
         if (count > 0)
-            Py_RETURN_TRUE;
-        if (count < 0 && error != EINTR)
-            return core_raise_errno(-error);
+            return 1;
+        if (count < 0 && error != EINTR) {
+            core_raise_errno(-error);
+            return -1;
+        }
         if (count < 0 && PyErr_CheckSignals() < 0)
-            return NULL;
+            return -1;
         if (deadline >= 0 && ramet_now() >= deadline)
-            Py_RETURN_FALSE;
+            return 0;
     }
+}
+
+PyObject *core_poll(int descriptor, PyObject *seconds)
+{
+    int64_t deadline = core_deadline(seconds);
+    int readable = deadline == -2 ? -1 : core_poll_until(descriptor, -1, deadline);
+    return readable < 0 ? NULL : PyBool_FromLong(readable);
 }
 
 PyObject *core_wait_readable(PyObject *module, PyObject *args)

@@ -13,6 +13,7 @@ from .losses import Losses
 
 __all__ = [
     "BrokenRule",
+    "ChangeError",
     "ChildDied",
     "CloneError",
     "DeadlineExceeded",
@@ -21,6 +22,7 @@ __all__ = [
     "PreexecWarning",
     "RemoteError",
     "ResultError",
+    "SandboxError",
     "SpawnBlockingIOError",
     "SpawnError",
     "SpawnFileNotFoundError",
@@ -93,6 +95,43 @@ class CloneError(OSError):
     def __str__(self) -> str:
         asked = f" ({self.asked})" if self.asked else ""
         return f"{_errno_name(self.errno)}: {self.strerror}{asked}"
+
+
+class SandboxError(OSError):
+    """No sandbox was made: this machine does not meet a wish, or a path that it names is none.
+
+    ``wish``: the field of the Sandbox, or what is always wished, such as "no user of the host".
+    ``mechanism``: by what it would be met in part, empty where nothing meets it. ``remedy``: what the
+    administrator or the caller changes. ``rules``: those of ``ramet.law`` behind a clone call that the
+    kernel refused. ``others``: what else is not met, by its wish or its path. ``filename``: the path,
+    if it is one. The class is SandboxError for every errno, as that of CloneError; where no call was
+    refused it is EOPNOTSUPP.
+    """
+
+    def __init__(
+        self,
+        errno: int,
+        strerror: str,
+        filename: str | None = None,
+        *,
+        wish: str = "",
+        mechanism: str = "",
+        remedy: str = "",
+        rules: Iterable[BrokenRule] = (),
+        others: Iterable[str] = (),
+    ) -> None:
+        super().__init__(errno, strerror, filename)
+        self.wish = wish
+        self.mechanism = mechanism
+        self.remedy = remedy
+        self.rules = tuple(rules)
+        self.others = tuple(others)
+
+    def __str__(self) -> str:
+        rules = "".join(f"; rule {rule.id}: {rule.sentence}" for rule in self.rules)
+        remedy = f"; remedy: {self.remedy}" if self.remedy else ""
+        others = f"; not met either: {', '.join(self.others)}" if self.others else ""
+        return f"{_errno_name(self.errno)}: {self.wish}: {self.strerror}{rules}{remedy}{others}"
 
 
 class SpawnError(OSError):
@@ -278,6 +317,27 @@ class RemoteError(ResultError):
     def __str__(self) -> str:
         told = f"{self.type_name}: {self.message}" if self.message else self.type_name
         return f"{told} ({self.why})" if self.why else told
+
+
+class ChangeError(OSError):
+    """What a sandbox has changed could not be taken over; ``errno`` and the cause say why.
+
+    ``change``: the change at which it ended, as text. ``done``: how many were taken over before it, in
+    the order of the changes; ``count``: of how many. What was done stays done.
+    """
+
+    def __init__(self, errno: int, strerror: str, change: str, done: int, count: int) -> None:
+        super().__init__(errno, strerror)
+        self.args = (errno, strerror, change, done, count)  # for copy and pickle
+        self.change = change
+        self.done = done
+        self.count = count
+
+    def __str__(self) -> str:
+        return (
+            f"{_errno_name(self.errno)}: {self.strerror}: could not take over: {self.change}; "
+            f"{self.done} of {self.count} changes were taken over before it, and stay so"
+        )
 
 
 class TemplateError(RuntimeError):

@@ -12,6 +12,7 @@ from ramet.errors import (
     CloneError,
     DeadlineExceeded,
     ResultError,
+    SandboxError,
     SpawnError,
     TimeoutExpired,
     UnknownFlagError,
@@ -99,6 +100,12 @@ def test_spawn_error_is_what_subprocess_raises(number: int, also: type[OSError])
         ),
         (ResultError("a lock cannot be pickled"), "a lock cannot be pickled"),
         (
+            SandboxError(
+                errno.EPERM, "no namespace", wish="network", remedy="allow it", others=["tmp"]
+            ),
+            "EPERM: network: no namespace; remedy: allow it; not met either: tmp",
+        ),
+        (
             DeadlineExceeded(ExitStatus(signal=signal.SIGKILL, reason="deadline"), 4711),
             "child 4711 ended without a result: killed by SIGKILL (deadline)",
         ),
@@ -123,6 +130,7 @@ def test_every_error_reads_as_one_sentence(error: Exception, text: str) -> None:
         ChildDied(ExitStatus.from_wstatus(0x300), 12),
         DeadlineExceeded(ExitStatus(signal=9, reason="deadline"), 12),
         ResultError("a lock cannot be pickled"),
+        SandboxError(errno.ENOENT, "it does not exist", "/no/such", wish="read", mechanism="none"),
         pytest.param(still_running(["sleep", "9"], 2.0, 4711), id="TimeoutExpired of a child"),
         TimeoutExpired(["true"], 1.5, output=b"out", stderr=b"err"),
         UnknownFlagError("no clone flag is called 'x'"),

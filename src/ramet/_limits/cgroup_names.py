@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import re
+from collections import deque
 from pathlib import Path
 
 from .._kernel import procfs
@@ -50,6 +51,22 @@ def remove(directory: Path) -> bool:
     with contextlib.suppress(OSError):
         directory.rmdir()
     return not directory.exists()
+
+
+def remove_or_keep(directory: Path) -> None:
+    """Remove it; while a process is still in it, remember it for remove_kept()."""
+    if not remove(directory):
+        _occupied.append(directory)
+
+
+def remove_kept() -> None:
+    """Try again to remove those in which a process still was."""
+    for _ in range(len(_occupied)):
+        with contextlib.suppress(IndexError):  # another thread has it
+            remove_or_keep(_occupied.popleft())
+
+
+_occupied: deque[Path] = deque()
 
 
 def _is_left(name: str) -> bool:

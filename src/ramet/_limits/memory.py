@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
-from .._kernel.memory_cgroup import MemoryCgroup
+from .._kernel.cgroups import CgroupPlace
 from .._kernel.oom_kills import OomKills
 from . import cgroup_names, memory_files
 from .memory_place import find_place
@@ -61,7 +61,7 @@ class CgroupBudget(MemoryBudget):
 
     _maker = 0  # the class attribute is seen by __del__ when __init__ did not run
 
-    def __init__(self, budget_bytes: int, place: MemoryCgroup) -> None:
+    def __init__(self, budget_bytes: int, place: CgroupPlace) -> None:
         super().__init__(budget_bytes)
         self._version = place.version
         self.path = Path(place.path, cgroup_names.new(_PURPOSE))
@@ -157,8 +157,7 @@ class CgroupBudget(MemoryBudget):
         self.entry = self.directory = None
         while self._files:
             os.close(self._files.pop())
-        if not cgroup_names.remove(self.path):
-            _occupied.append(self.path)
+        cgroup_names.remove_or_keep(self.path)
 
     def __del__(self) -> None:
         if self._files and self._maker == os.getpid():
@@ -231,7 +230,7 @@ class MemoryLimits:
         if self._maker != os.getpid():
             return
         self._is_closed = True
-        _remove_occupied()
+        cgroup_names.remove_kept()
         while self._idle:
             with contextlib.suppress(IndexError):
                 self._idle.popleft().close()
@@ -243,22 +242,10 @@ class MemoryLimits:
         self.close()
 
     def _make(self) -> CgroupBudget | None:
-        _remove_occupied()
+        cgroup_names.remove_kept()
         if self._place is None or self._maker != os.getpid():
             return None
         try:
             return CgroupBudget(self.budget_bytes, self._place)
         except OSError:
             return None
-
-
-# Of budgets that are closed; a process was still in them.
-_occupied: deque[Path] = deque()
-
-
-def _remove_occupied() -> None:
-    for _ in range(len(_occupied)):
-        with contextlib.suppress(IndexError):  # another thread has it
-            path = _occupied.popleft()
-            if not cgroup_names.remove(path):
-                _occupied.append(path)

@@ -4,6 +4,8 @@ import contextlib
 import os
 from typing import NamedTuple
 
+from .byte_counts import LARGEST_BYTES
+
 VERSION_1, VERSION_2 = 1, 2
 
 _READ_BYTES = 4096
@@ -43,12 +45,13 @@ NAMES = {
 }
 
 
-def set_limit(directory: int, version: int, budget_bytes: int) -> None:
-    """Limit what all in the cgroup have together, and have none of it swapped out."""
+def set_limit(directory: int, version: int, budget_bytes: int, swap_bytes: int = 0) -> None:
+    """Limit what all in the cgroup have together, and what may be swapped out besides."""
     names = NAMES[version]
     write(directory, names.limit, budget_bytes)
     with contextlib.suppress(OSError):  # no swap is configured, or it is not counted
-        write(directory, names.limit_of_swap, budget_bytes if version == VERSION_1 else 0)
+        both = min(budget_bytes + swap_bytes, LARGEST_BYTES)
+        write(directory, names.limit_of_swap, both if version == VERSION_1 else swap_bytes)
 
 
 def usage(directory: int, version: int) -> int:

@@ -2,17 +2,19 @@
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from .._kernel.memory_cgroup import MemoryCgroup, of_this_process
+from .._kernel.cgroups import CgroupPlace, of_this_process
 from . import cgroup_names
 from .memory_files import VERSION_1, VERSION_2
 
 _OF_CALLER = "caller"
+_OF_MEMORY = ("memory",)
 _DELEGATED = ("user.delegate", "trusted.delegate")  # xattrs of systemd's
 
 
-def find_place() -> MemoryCgroup | None:
+def find_place() -> CgroupPlace | None:
     """The cgroup below which budgets can be made: that of this process. None where none can be.
 
     In version 2 a cgroup with processes has no children that limit memory. So where this process is alone
@@ -25,35 +27,38 @@ def find_place() -> MemoryCgroup | None:
         return None
     if own.version == VERSION_1:
         return own
-    place = _place_in_version_2(Path(own.path))
-    return None if place is None else MemoryCgroup(VERSION_2, str(place))
+    place = place_in_version_2(Path(own.path), _OF_MEMORY)
+    return None if place is None else CgroupPlace(VERSION_2, str(place))
 
 
-def _place_in_version_2(own: Path) -> Path | None:
+def place_in_version_2(own: Path, controllers: Sequence[str]) -> Path | None:
+    """The same for a directory of version 2 and other controllers, all of which must be there."""
     if cgroup_names.is_of(own.name, _OF_CALLER):
         own = own.parent
-    if _limits_children(own):
+    if _has_all(own / "cgroup.subtree_control", controllers):
         return own
-    if "memory" not in _words(own / "cgroup.controllers"):
+    if not _has_all(own / "cgroup.controllers", controllers):
         return None
     if _words(own / "cgroup.type") not in ([], ["domain"]):
         return None
-    return own if _enable(own) or _enable_beside_us(own) else None
+    return own if _enable(own, controllers) or _enable_beside_us(own, controllers) else None
 
 
-def _limits_children(directory: Path) -> bool:
-    return "memory" in _words(directory / "cgroup.subtree_control")
+def _has_all(file: Path, controllers: Sequence[str]) -> bool:
+    return set(controllers) <= set(_words(file))
 
 
-def _enable(directory: Path) -> bool:
+def _enable(directory: Path, controllers: Sequence[str]) -> bool:
     try:
-        (directory / "cgroup.subtree_control").write_text("+memory")
+        (directory / "cgroup.subtree_control").write_text(
+            " ".join(f"+{each}" for each in controllers)
+        )
     except OSError:  # EBUSY: there are processes in it
         return False
     return True
 
 
-def _enable_beside_us(own: Path) -> bool:
+def _enable_beside_us(own: Path, controllers: Sequence[str]) -> bool:
     if not _is_delegated(own) or _words(own / "cgroup.procs") != [str(os.getpid())]:
         return False
     leaf = own / cgroup_names.new(_OF_CALLER)
@@ -64,7 +69,7 @@ def _enable_beside_us(own: Path) -> bool:
         with contextlib.suppress(OSError):
             leaf.rmdir()
         return False
-    if _enable(own):
+    if _enable(own, controllers):
         return True
     with contextlib.suppress(OSError):  # another process has come into it meanwhile
         (own / "cgroup.procs").write_text("0")

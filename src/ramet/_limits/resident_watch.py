@@ -17,7 +17,7 @@ from .._kernel.process_memory import (
 
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
-_RESERVED_BYTES = 40 << 20  # by OpenBLAS for each thread: 32 MiB, and a stack
+RESERVED_BYTES = 40 << 20  # by OpenBLAS for each thread: 32 MiB, and a stack
 _SECONDS_FOR_A_BYTE = 15e-12  # that a close look takes, roughly
 
 
@@ -33,9 +33,19 @@ class ResidentWatch:
     """
 
     def __init__(
-        self, pid: int, budget_bytes: int, template: int | None = None, *, is_new: bool = True
+        self,
+        pid: int,
+        budget_bytes: int,
+        template: int | None = None,
+        *,
+        is_new: bool = True,
+        from_zero: bool = False,
+        root: int | None = None,
     ) -> None:
         """pid: of a child that is not reaped while this is used. template: what it was cloned from.
+
+        from_zero: all that it has counts, as of a program that has begun before this. root: the pid of the
+        process below which all others are that count; None: the child.
 
         While the template lives, a page that the child alone maps is one that it has written to. is_new: it
         has run no call before, so that all such pages may count, and pages of a tmpfs that it has mapped.
@@ -43,6 +53,7 @@ class ResidentWatch:
         """
         self.pid = pid
         self.budget_bytes = budget_bytes
+        self._root = pid if root is None else root
         try:
             self._resident = ResidentSize(pid)
         except FileNotFoundError:
@@ -52,8 +63,8 @@ class ResidentWatch:
             if template is not None:
                 with contextlib.suppress(OSError):
                     self._template = ResidentSize(template)
-            self._base = self._resident.bytes()
-            self._base_unbacked = self._resident.anonymous_bytes()
+            self._base = 0 if from_zero else self._resident.bytes()
+            self._base_unbacked = 0 if from_zero else self._resident.anonymous_bytes()
             self._base_written = 0
             if not is_new:
                 self._base_unbacked = _or_zero(unbacked_bytes, pid)
@@ -94,7 +105,8 @@ class ResidentWatch:
         unbacked = _or_zero(unbacked_bytes, self.pid) - self._base_unbacked
         self._of_files = max(0, self._grown() - unbacked)
         self._copied = self._count_copied()
-        self._others = sum(_or_zero(private_written_bytes, pid) for pid in _descendants(self.pid))
+        others = {*descendants(self._root)} - {self.pid}
+        self._others = sum(_or_zero(private_written_bytes, pid) for pid in others)
         ended = time.monotonic()
         pause = min((ended - began) / _SHARE_OF_TIME, _LONGEST_PAUSE_SECONDS)
         self._next_close_look = ended + pause
@@ -119,7 +131,7 @@ def limit_data(budget_bytes: int) -> tuple[int, int]:
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     soft, hard = before
-    wanted = data_bytes() + budget_bytes + len(os.sched_getaffinity(0)) * _RESERVED_BYTES
+    wanted = data_bytes() + budget_bytes + len(os.sched_getaffinity(0)) * RESERVED_BYTES
     limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     return before
@@ -133,7 +145,8 @@ def _or_zero(read: Callable[[int], int], pid: int) -> int:
         return 0
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """The pids of what a process has started, as far as each one's parent lives."""
     found = procfs.children(pid)
     for child in found:
         found.extend(procfs.children(child))

@@ -10,7 +10,7 @@ from _thread import RLock
 from collections.abc import Generator
 from contextlib import suppress
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 from .. import _core
 from .._kernel import pidfd, procfs
@@ -42,6 +42,21 @@ _core.know_exit_status(ExitStatus, END)
 _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
+class Supervised(Protocol):
+    """What watches a confined child: see ramet._sandbox.supervision."""
+
+    report: Any
+
+    def ended(self, status: ExitStatus) -> ExitStatus:
+        """The status with its reason."""
+
+    def count_output(self, count: int) -> bool:
+        """So many bytes of its output were read; whether it may write more."""
+
+    def give_up(self) -> None:
+        """Nobody will wait for it."""
+
+
 class Child(_core.Handle, Generic[T_co]):
     """A task that this process made.
 
@@ -61,6 +76,7 @@ class Child(_core.Handle, Generic[T_co]):
     _deadline_thread: _core.DeadlineThread | None = None
     _held: "Descriptors | None" = None
     _namespace: PidNamespace | None = None
+    _supervision: "Supervised | None" = None
 
     @property
     def _is_thread(self) -> bool:
@@ -326,6 +342,28 @@ class Child(_core.Handle, Generic[T_co]):
             self._namespace = PidNamespace(*init)
         return self._namespace
 
+    def supervised_by(self, supervision: Supervised) -> None:
+        """It is confined, and watched by that; the library's own."""
+        self._supervision = supervision
+
+    @property
+    def counts_output(self) -> "Callable[[int], bool] | None":
+        """What is to be told how many bytes of its output were read; the library's own."""
+        return None if self._supervision is None else self._supervision.count_output
+
+    def kill_confined(self) -> None:
+        """Kill it and all that is in its namespace; the library's own."""
+        namespace = self.own_namespace()
+        if namespace is not None:
+            namespace.kill()
+        with suppress(ProcessLookupError):
+            self.kill()
+
+    @property
+    def report(self) -> Any:
+        """With ``sandbox=``: what it and all that it started have used, and what ended them; None until then."""
+        return None if self._supervision is None else self._supervision.report
+
     def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
         """Let the thread kill it after so many seconds; the library's own."""
         deadline_thread.watch(self, timeout)
@@ -436,7 +474,10 @@ class Child(_core.Handle, Generic[T_co]):
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
             if (namespace := self.own_namespace()) is not None:
-                namespace.leave_to_end()
+                namespace.leave()
+            if self._supervision is not None:
+                self.kill()
+                self._supervision.give_up()
         unreaped.append(
             Unreaped(
                 *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),
@@ -507,11 +548,13 @@ class Child(_core.Handle, Generic[T_co]):
         """Settle the status: another thread may have settled one before, which then holds."""
         if self._initial_cgroup is not None and self._died_of_memory(status):
             status = status.because("out of memory")
-        kept = self._keep_status(status)
-        self._let_go()
         namespace = self.own_namespace()
         if namespace is not None:
             namespace.end()
+        if self._supervision is not None:
+            status = self._supervision.ended(status)
+        kept = self._keep_status(status)
+        self._let_go()
         self._close_held()
         if unreaped:
             reap_ended()

@@ -2,9 +2,14 @@
 
 The format is JSON. An object with a single name that begins with a dollar is a value of another type. Large
 values (bytes, bytearrays, arrays) are in buffers beside the text, which refers to them in order. So
-reading makes values of the types below only, imports nothing that the text names, and uses memory in
-proportion to what was sent. Types are exact: a subclass is refused, since its code would be lost, and so
-is a container that holds itself.
+reading makes values of the types below only, and imports nothing that the text names. Types are exact: a
+subclass is refused, since its code would be lost, and so is a container that holds itself.
+
+What it takes to read a text is known before anything is made of it: its levels, its longest number, and
+how many bytes of memory it needs at most. Two bytes of text can need 90: a list in a list. Time grows with
+the size alone: keys that were chosen to lie in each other's way are noticed, which a clone can do with
+texts as well, since it has its caller's hash seed. json's reader builds dicts by itself: so only small ones
+are objects of JSON, with few different names in all.
 
 Why JSON: its reader is in the standard library, is written in C, and has been tried with hostile text for
 fifteen years. It is slower than pickle: 2 to 20 times for reading, up to 50 for writing, at most 3 us
@@ -14,19 +19,40 @@ list of allowed classes, nine bytes can allocate half a gigabyte.
 """
 
 import json
+import math
 import re
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import thread_time
 from typing import Any
 
-__all__ = ["DataError", "decoded", "encoded"]
+from .._core import json_needs
 
-_DEEPEST = 100  # levels; the reader itself would take a thousand
+__all__ = ["MOST_BYTES", "DataError", "decoded", "encoded", "loaded_json", "texts_of"]
+
+MOST_BYTES = (
+    1 << 30
+)  # of memory that a value may take while it is read, with all that is made for that
+_MOST_BYTES_OF_TEXTS = 1 << 26  # the same, of what goes with an exception and the like
+_DEEPEST = 100  # levels of a value
+_MOST_LEVELS = 250  # of brackets: two for a level, and some more
+_LONGEST_NUMBER = 640  # letters; time and memory for more digits grow with their square
+_MOST_MEMBERS = 64  # of an object of JSON
+_MOST_NAMES = 1000  # different ones in all objects
+_FARTHEST_EXPONENT = (
+    1_000_026  # of a Decimal, as decimal's default context has it; int() writes out all zeros
+)
 _SHORT_BYTES = 64  # up to so many are in the text, more in a buffer
 # As few digits as sys.set_int_max_str_digits() always allows; longer ints are written in hexadecimal.
 _DECIMAL_BITS = 2048
-_MOST_OF_ONE_HASH = 1000  # the time for keys with equal hashes grows with their square
+_KEYS_AT_ONCE = 64
+_PATIENCE_SECONDS = 0.1  # for the keys of sets and dicts, and in proportion to what else takes time
+_PATIENCE_RATIO = 10
+_MOST_DIMENSIONS = 64  # of an array of numpy
+_BYTES_OF_BUFFER = 400  # of what stands for one, at most
+_BYTES_OF_KEY = 150  # in a set or a dict, while it grows
+_BYTES_OF_PLACE = 16  # in a tuple, and in the lists of keys and values
 _AS_THEY_ARE = frozenset({bool, float, str, type(None)})
 _ARRAY_TYPES = frozenset("bBhHiIlLqQfd")
 # numpy's types of plain memory: no objects, no fields.
@@ -40,15 +66,35 @@ class DataError(ValueError):
 # ---- writing
 
 
+class _Written:
+    """What goes beside the text, and the names that its objects have."""
+
+    def __init__(self) -> None:
+        self.buffers: list[memoryview] = []
+        self._names: set[str] = set()
+
+    def can_be_object(self, value: dict[Any, Any]) -> bool:
+        """Whether JSON has such an object, would not read it as a type, and has room for its names."""
+        if len(value) > _MOST_MEMBERS or not set(map(type, value)) <= {str}:
+            return False
+        if len(value) == 1 and next(iter(value)).startswith("$"):
+            return False
+        if not value.keys() <= self._names:
+            if len(self._names) + len(value) > _MOST_NAMES:
+                return False
+            self._names.update(value)
+        return True
+
+
 def encoded(value: object) -> tuple[bytes, list[memoryview]]:
     """The value as text, and the buffers beside it. Raises DataError when it is not data."""
-    buffers: list[memoryview] = []
-    tree = _tree(value, buffers, 0)
+    to = _Written()
+    tree = _tree(value, to, 0)
     text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), check_circular=False)
-    return text.encode("utf-8", "surrogatepass"), buffers
+    return text.encode("utf-8", "surrogatepass"), to.buffers
 
 
-def _tree(value: Any, buffers: list[memoryview], depth: int) -> Any:
+def _tree(value: Any, to: _Written, depth: int) -> Any:
     kind = type(value)
     if kind in _AS_THEY_ARE:
         return value
@@ -57,34 +103,27 @@ def _tree(value: Any, buffers: list[memoryview], depth: int) -> Any:
     if depth >= _DEEPEST:
         raise DataError(f"the value is nested deeper than {_DEEPEST} levels, or holds itself")
     if kind is list:
-        return _items(value, buffers, depth)
-    if kind is dict and not _is_ambiguous(value):
-        return dict(zip(value, _items(list(value.values()), buffers, depth), strict=True))
+        return _items(value, to, depth)
+    if kind is dict and to.can_be_object(value):
+        return dict(zip(value, _items(list(value.values()), to, depth), strict=True))
     contents = _CONTAINERS.get(kind)
     if contents is not None:
-        return {f"${kind.__name__}": _items(list(contents(value)), buffers, depth)}
+        return {f"${kind.__name__}": _items(list(contents(value)), to, depth)}
     write = _WRITERS.get(f"{kind.__module__}.{kind.__qualname__}")
     if write is None and _is_of_numpy(value):
         write = _write_numpy
     if write is None:
         raise DataError(f"a {kind.__module__}.{kind.__qualname__} is not data: {_KNOWN}")
-    return write(value, buffers)
+    return write(value, to.buffers)
 
 
-def _items(values: list[Any], buffers: list[memoryview], depth: int) -> list[Any]:
+def _items(values: list[Any], to: _Written, depth: int) -> list[Any]:
     kinds = set(map(type, values))
     if kinds <= _AS_THEY_ARE or (
         kinds == {int} and max(map(int.bit_length, values)) <= _DECIMAL_BITS
     ):
         return values
-    return [_tree(item, buffers, depth + 1) for item in values]
-
-
-def _is_ambiguous(value: dict[Any, Any]) -> bool:
-    """Whether JSON has no such object, or would read it as a type."""
-    if not set(map(type, value)) <= {str}:
-        return True
-    return len(value) == 1 and next(iter(value)).startswith("$")
+    return [_tree(item, to, depth + 1) for item in values]
 
 
 def _pairs(value: dict[Any, Any]) -> Iterator[Any]:
@@ -132,6 +171,15 @@ def _write_date_and_time(value: Any, _: list[memoryview]) -> Any:
     return {f"${type(value).__name__}": [value.isoformat(), value.fold]}
 
 
+def _near(value: Any) -> Any:
+    if value.is_finite() and abs(value.adjusted()) > _FARTHEST_EXPONENT:
+        raise DataError(
+            f"a Decimal with the exponent {value.adjusted()} is not data: expected "
+            f"-{_FARTHEST_EXPONENT} to {_FARTHEST_EXPONENT}"
+        )
+    return value
+
+
 def _is_of_numpy(value: object) -> bool:
     numpy: Any = sys.modules.get("numpy")
     return numpy is not None and (type(value) is numpy.ndarray or isinstance(value, numpy.generic))
@@ -158,7 +206,7 @@ _WRITERS: Mapping[str, Callable[[Any, list[memoryview]], Any]] = {
     "datetime.timedelta": lambda value, _: {
         "$timedelta": [value.days, value.seconds, value.microseconds]
     },
-    "decimal.Decimal": lambda value, _: {"$Decimal": str(value)},
+    "decimal.Decimal": lambda value, _: {"$Decimal": str(_near(value))},
 }
 
 _KNOWN = (
@@ -170,10 +218,17 @@ _KNOWN = (
 # ---- reading
 
 
-def decoded(text: bytes, buffers: Iterable[memoryview]) -> Any:
-    """The value, copied from text and buffers. Raises DataError for text of another format."""
+def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> Any:
+    """The value, copied from text and buffers, which are of bytes.
+
+    Raises DataError for text of another format, and for a value that would take more than so many bytes.
+    """
+    beside = len(buffers) * _BYTES_OF_BUFFER + 2 * sum(map(len, buffers))
+    _require_room(len(text) + beside, most_bytes)
     try:
-        reader = _Reader(buffers)
+        text = bytes(text)
+        room = most_bytes - beside - _needed(text, most_bytes - beside)
+        reader = _Reader(buffers, room)
         value = json.loads(text.decode("utf-8", "surrogatepass"), object_hook=reader.made)
         reader.require_all_taken()
     except DataError:
@@ -183,23 +238,72 @@ def decoded(text: bytes, buffers: Iterable[memoryview]) -> Any:
     return value
 
 
+def loaded_json(text: Any, most_bytes: int = _MOST_BYTES_OF_TEXTS) -> Any:
+    """What a text is in JSON alone. Raises DataError as decoded() does."""
+    _require_room(len(text), most_bytes)
+    try:
+        text = bytes(text)
+        _needed(text, most_bytes)
+        return json.loads(text)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{type(error).__name__}: {error}") from None
+
+
+def texts_of(head: Any, count: int | None = None) -> list[str]:
+    """The texts of a list in JSON. Raises DataError for anything else, and for another number of them."""
+    texts = _list(loaded_json(head))
+    if count not in {None, len(texts)}:
+        raise DataError(f"expected {count} texts, got {len(texts)}")
+    return list(map(_text, texts))
+
+
+def _needed(text: bytes, most_bytes: int) -> int:
+    """How many bytes of memory json's reader takes for it at most."""
+    levels, members, letters, needed = json_needs(text)
+    if levels > _MOST_LEVELS:
+        raise DataError(f"it is nested deeper than {_MOST_LEVELS} levels")
+    if members > _MOST_MEMBERS:
+        raise DataError(f"an object has more than {_MOST_MEMBERS} members")
+    if letters > _LONGEST_NUMBER:
+        raise DataError(f"a number has more than {_LONGEST_NUMBER} letters")
+    _require_room(needed, most_bytes)
+    return needed
+
+
+def _require_room(needed: int, most_bytes: int) -> None:
+    if needed > most_bytes:
+        raise DataError(
+            f"it may take {needed} bytes of memory to read it, and at most {most_bytes} are given"
+        )
+
+
 class _Reader:
-    def __init__(self, buffers: Iterable[memoryview]) -> None:
+    def __init__(self, buffers: Sequence[Any], room: int) -> None:
         self._buffers = iter(buffers)
+        self._room = room
+        self._names: set[str] = set()
+        self._began = thread_time()
+        self._keys_seconds = 0.0
 
     def made(self, members: dict[str, Any]) -> Any:
         """The value of one JSON object."""
-        if len(members) != 1:
-            return members
-        ((name, content),) = members.items()
-        if not name.startswith("$"):
-            return members
-        read = _READERS.get(name)
-        if read is None:
-            raise DataError(f"unknown type {name[:32]!r}")
-        return read(content, self._next)
+        if len(members) == 1:
+            ((name, content),) = members.items()
+            if name.startswith("$"):
+                read = _READERS.get(name)
+                if read is None:
+                    raise DataError(f"unknown type {name[:32]!r}")
+                return read(content, self)
+        if not members.keys() <= self._names:
+            self._names.update(members)
+            if len(self._names) > _MOST_NAMES:
+                raise DataError(f"objects have more than {_MOST_NAMES} different names")
+        return members
 
-    def _next(self) -> memoryview:
+    def buffer(self) -> Any:
+        """The next one."""
         buffer = next(self._buffers, None)
         if buffer is None:
             raise DataError("the text refers to more buffers than were sent")
@@ -209,14 +313,31 @@ class _Reader:
         if next(self._buffers, None) is not None:
             raise DataError("the text refers to fewer buffers than were sent")
 
+    def take(self, needed: int) -> None:
+        """So many bytes are about to be used, beyond those of the text."""
+        self._room -= needed
+        if self._room < 0:
+            raise DataError(
+                f"it takes {-self._room} bytes of memory more to read it than are given"
+            )
 
-_Next = Callable[[], memoryview]
-
-
-def _hashed(items: list[Any]) -> list[Any]:
-    if len(items) - len(set(map(hash, items))) > _MOST_OF_ONE_HASH:
-        raise DataError("too many keys have the same hash")
-    return items
+    def add(self, insert: Callable[[Any], object], keys: list[Any], values: Any = None) -> None:
+        """Insert the keys. Raises DataError where that takes far longer than reading them has taken."""
+        self.take(len(keys) * _BYTES_OF_KEY)
+        for place in range(0, len(keys), _KEYS_AT_ONCE):
+            some: Any = keys[place : place + _KEYS_AT_ONCE]
+            if values is not None:
+                some = zip(some, values[place : place + _KEYS_AT_ONCE], strict=True)
+            if len(keys) <= _KEYS_AT_ONCE:
+                insert(some)
+                return
+            began = thread_time()
+            insert(some)
+            ended = thread_time()
+            self._keys_seconds += ended - began
+            elsewhere = ended - self._began - self._keys_seconds
+            if self._keys_seconds > _PATIENCE_SECONDS + _PATIENCE_RATIO * elsewhere:
+                raise DataError("the hashes of its keys were chosen to collide")
 
 
 def _list(content: Any) -> list[Any]:
@@ -231,30 +352,72 @@ def _text(content: Any) -> str:
     return content
 
 
-def _read_dict(content: Any, _: _Next) -> dict[Any, Any]:
-    items = _list(content)
-    return dict(zip(_hashed(items[::2]), items[1::2], strict=True))
+def _numbers(content: Any) -> list[int]:
+    """None is a bool or a text, of which int() would make one."""
+    if not set(map(type, _list(content))) <= {int}:
+        raise DataError("expected whole numbers")
+    return list(content)
 
 
-def _read_bytes(content: Any, following: _Next) -> bytes:
-    return bytes(following()) if content is None else _text(content).encode("latin-1")
+def _read_int(content: Any, reader: _Reader) -> int:
+    reader.take(len(_text(content)))
+    return int(content, 16)
 
 
-def _read_array(content: Any, following: _Next) -> Any:
-    if _text(content) not in _ARRAY_TYPES:
-        raise DataError(f"unknown array type {content[:8]!r}")
-    made = array(content)
-    made.frombytes(following())
+def _read_tuple(content: Any, reader: _Reader) -> tuple[Any, ...]:
+    reader.take(len(_list(content)) * _BYTES_OF_PLACE)
+    return tuple(content)
+
+
+def _read_set(content: Any, reader: _Reader) -> set[Any]:
+    made: set[Any] = set()
+    reader.add(made.update, _list(content))
     return made
 
 
-def _read_complex(content: Any, _: _Next) -> complex:
-    real, imaginary = map(float, _list(content))
+def _read_frozenset(content: Any, reader: _Reader) -> frozenset[Any]:
+    reader.take(len(_list(content)) * _BYTES_OF_KEY)
+    return frozenset(_read_set(content, reader))
+
+
+def _read_dict(content: Any, reader: _Reader) -> dict[Any, Any]:
+    items = _list(content)
+    reader.take(len(items) * _BYTES_OF_PLACE)
+    keys, values = items[::2], items[1::2]
+    if len(keys) != len(values):
+        raise DataError("the last key has no value")
+    made: dict[Any, Any] = {}
+    reader.add(made.update, keys, values)
+    return made
+
+
+def _read_bytes(content: Any, reader: _Reader) -> bytes:
+    return bytes(reader.buffer()) if content is None else _text(content).encode("latin-1")
+
+
+def _read_bytearray(content: Any, reader: _Reader) -> bytearray:
+    if content is not None:
+        raise DataError("expected null")
+    return bytearray(reader.buffer())
+
+
+def _read_array(content: Any, reader: _Reader) -> Any:
+    if _text(content) not in _ARRAY_TYPES:
+        raise DataError(f"unknown array type {content[:8]!r}")
+    made = array(content)
+    made.frombytes(reader.buffer())
+    return made
+
+
+def _read_complex(content: Any, _: _Reader) -> complex:
+    real, imaginary = _list(content)
+    if type(real) is not float or type(imaginary) is not float:
+        raise DataError("expected two floats")
     return complex(real, imaginary)
 
 
-def _read_date_and_time(kind: str) -> Callable[[Any, _Next], Any]:
-    def read(content: Any, _: _Next) -> Any:
+def _read_date_and_time(kind: str) -> Callable[[Any, _Reader], Any]:
+    def read(content: Any, _: _Reader) -> Any:
         import datetime as dt
 
         text, fold = _list(content)
@@ -263,47 +426,51 @@ def _read_date_and_time(kind: str) -> Callable[[Any, _Next], Any]:
     return read
 
 
-def _read_date(content: Any, _: _Next) -> Any:
+def _read_date(content: Any, _: _Reader) -> Any:
     import datetime as dt
 
     return dt.date.fromisoformat(_text(content))
 
 
-def _read_timedelta(content: Any, _: _Next) -> Any:
+def _read_timedelta(content: Any, _: _Reader) -> Any:
     import datetime as dt
 
-    days, seconds, microseconds = map(int, _list(content))
+    days, seconds, microseconds = _numbers(content)
     return dt.timedelta(days, seconds, microseconds)
 
 
-def _read_decimal(content: Any, _: _Next) -> Any:
+def _read_decimal(content: Any, reader: _Reader) -> Any:
     import decimal
 
-    return decimal.Decimal(_text(content))
+    reader.take(len(_text(content)))
+    return _near(decimal.Decimal(content))
 
 
-def _read_numpy(content: Any, following: _Next) -> Any:
+def _read_numpy(content: Any, reader: _Reader) -> Any:
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
         raise DataError("the value holds a numpy array, and numpy is not imported in this process")
     name, shape = _list(content)
     if not _NUMPY_TYPE.fullmatch(_text(name)):
         raise DataError(f"unknown numpy type {name[:32]!r}")
-    flat = numpy.frombuffer(bytearray(following()), numpy.dtype(name))
-    if shape is not None:
-        return flat.reshape([*map(int, _list(shape))])
-    (scalar,) = flat
-    return scalar
+    kind, memory = numpy.dtype(name), bytearray(reader.buffer())
+    sizes = [1] if shape is None else _numbers(shape)
+    if len(sizes) > _MOST_DIMENSIONS or min(sizes, default=0) < 0:
+        raise DataError("an array cannot have such a shape")
+    if math.prod(sizes) * kind.itemsize != len(memory):
+        raise DataError("an array has another size than its buffer")
+    flat = numpy.frombuffer(memory, kind)
+    return flat[0] if shape is None else flat.reshape(sizes)
 
 
-_READERS: Mapping[str, Callable[[Any, _Next], Any]] = {
-    "$int": lambda content, _: int(_text(content), 16),
-    "$tuple": lambda content, _: tuple(_list(content)),
-    "$set": lambda content, _: set(_hashed(_list(content))),
-    "$frozenset": lambda content, _: frozenset(_hashed(_list(content))),
+_READERS: Mapping[str, Callable[[Any, _Reader], Any]] = {
+    "$int": _read_int,
+    "$tuple": _read_tuple,
+    "$set": _read_set,
+    "$frozenset": _read_frozenset,
     "$dict": _read_dict,
     "$bytes": _read_bytes,
-    "$bytearray": lambda _, following: bytearray(following()),
+    "$bytearray": _read_bytearray,
     "$array": _read_array,
     "$complex": _read_complex,
     "$date": _read_date,

@@ -144,18 +144,19 @@ class ResultChannel(_core.Mapping):
         )
         if kind == VALUE:
             return self._unpickled(*parts) if is_trusted else (RAISED, self._refusal(parts[0]))
-        head = bytes(parts[0])
         if kind == result_layout.DATA:
             from . import data_codec
 
-            return VALUE, data_codec.decoded(head, parts[1:])
+            return VALUE, data_codec.decoded(parts[0], parts[1:])
         if kind == RAISED:
-            return RAISED, self._error(head, parts[1:] if is_trusted else None)
-        return (NOTHING, None) if kind == NOTHING else (RAISED, self._without_outcome(kind, head))
+            return RAISED, self._error(parts[0], parts[1:] if is_trusted else None)
+        if kind == NOTHING:
+            return NOTHING, None
+        return RAISED, self._without_outcome(kind, parts[0])
 
-    def _without_outcome(self, kind: int, head: bytes) -> BaseException:
+    def _without_outcome(self, kind: int, head: memoryview) -> BaseException:
         if kind == result_layout.LOST:
-            return ResultError(printable(head.decode(errors="replace")))
+            return ResultError(_told(head))
         if kind == result_layout.UNPREPARED and self.failure is not None:
             return self.failure(*result_layout.STEP.unpack(head))
         raise ValueError(f"invalid kind of outcome: {kind}")
@@ -177,7 +178,7 @@ class ResultChannel(_core.Mapping):
         return pickle.loads(data, buffers=buffers)
 
     def _refusal(self, why_pickled: memoryview) -> ResultError:
-        reasons = [self._why_not_trusted(), printable(bytes(why_pickled).decode(errors="replace"))]
+        reasons = [self._why_not_trusted(), _told(why_pickled)]
         told = "; ".join(filter(None, reasons))
         return ResultError(
             f"the result is a pickle, which may run any code when it is loaded: {told}; {_HOW_TO_TRUST}"
@@ -189,9 +190,11 @@ class ResultChannel(_core.Mapping):
         doubt = self._doubt or "it was reaped before its rights could be read"
         return f"the child is less trusted than its caller ({doubt})"
 
-    def _error(self, head: bytes, pickled: list[memoryview] | None) -> BaseException:
+    def _error(self, head: memoryview, pickled: list[memoryview] | None) -> BaseException:
         """pickled: the exception itself; empty when it could not be pickled, None: not to be loaded."""
-        name, message, text = _three_texts(head)
+        from .data_codec import texts_of
+
+        name, message, text = texts_of(head, 3)
         why = "" if pickled is None else "the exception itself cannot be pickled"
         if pickled:
             try:
@@ -225,21 +228,17 @@ def prepare() -> bool:
     return True
 
 
+def _told(words: memoryview) -> str:
+    """What the child says, as far as it is read."""
+    return printable(bytes(words[: result_layout.MOST_LETTERS]).decode(errors="replace"))
+
+
 def printable(text: str) -> str:
     """The child's text with control characters escaped, which a terminal would obey."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
         for letter in text
     )
-
-
-def _three_texts(head: bytes) -> list[str]:
-    import json
-
-    name, message, text = json.loads(head)
-    if {type(name), type(message), type(text)} != {str}:
-        raise ValueError("invalid exception: expected three texts")
-    return [name, message, text]
 
 
 def _is_any_length(_: int) -> bool:

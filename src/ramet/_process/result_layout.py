@@ -27,6 +27,9 @@ NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA = range(7)
 
 STEP = struct.Struct("=II")
 
+MOST_LETTERS = 1 << 18  # of each text of an exception: more tells nobody more
+_MOST_BUFFERS = 1 << 20  # what stands for each takes some hundred bytes
+
 
 class MalformedError(ValueError):
     """The memory does not have this layout."""
@@ -83,8 +86,18 @@ def described(error: BaseException) -> tuple[str, bytes]:
     """In the child: the traceback, and the head that tells type, message and traceback."""
     import json
 
-    text = _with_traceback(error)
-    return text, json.dumps([_name_of(type(error)), _message_of(error), text]).encode()
+    text = _shortened(_with_traceback(error))
+    told = [_shortened(_name_of(type(error))), _shortened(_message_of(error)), text]
+    return text, json.dumps(told).encode()
+
+
+def _shortened(text: str) -> str:
+    """With what is too long left out in its middle."""
+    left_out = len(text) - MOST_LETTERS
+    if left_out <= 0:
+        return text
+    half = MOST_LETTERS // 2
+    return f"{text[:half]}\n[{left_out} letters are left out]\n{text[-half:]}"
 
 
 def put_lost(memory: Any, why: str) -> int:
@@ -108,7 +121,7 @@ def read(view: memoryview, has_written: Callable[[int], bool]) -> tuple[int, lis
     """
     count, head, kind = _HEADER.unpack_from(view)
     place = _TABLE_AT + count * _LENGTH.size
-    if place > len(view) or not has_written(place):
+    if count > _MOST_BUFFERS or place > len(view) or not has_written(place):
         raise MalformedError(f"invalid number of buffers: {count}")
     table = bytes(view[_TABLE_AT:place])
     lengths = (head, *(length for (length,) in _LENGTH.iter_unpack(table)))

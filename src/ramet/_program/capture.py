@@ -7,7 +7,8 @@ import mmap
 import os
 import select
 import time
-from typing import IO, Any, Protocol
+from collections.abc import Callable
+from typing import IO, Any, Protocol, TypeAlias
 
 from .._kernel.timeouts import milliseconds_until
 
@@ -18,6 +19,9 @@ _WIDENED_BYTES = 256 * 1024
 
 _SMALLEST_BYTES = 4 * 1024
 _LARGE_BYTES = 1 << 20
+
+
+Counted: TypeAlias = Callable[[int], bool]
 
 
 class Buffer:
@@ -115,8 +119,11 @@ class _Output:
 
     events = select.POLLIN
 
-    def __init__(self, stream: IO[Any], *, text: bool, may_widen: bool) -> None:
+    def __init__(
+        self, stream: IO[Any], *, text: bool, may_widen: bool, counted: "Counted | None"
+    ) -> None:
         self.stream = stream
+        self._counted = counted
         self.descriptor = stream.fileno()
         self.buffer = Buffer(becomes_text=text)
         self._may_widen = may_widen
@@ -126,6 +133,8 @@ class _Output:
         if self._may_widen and self.buffer.size >= _FILLED_BYTES:
             _widen(self.descriptor)
             self._may_widen = False
+        if self._counted is not None and not self._counted(count):
+            return False
         return count > 0
 
 
@@ -156,7 +165,8 @@ class Exchange:
     """Writes a child's input and reads its output until all its pipes are closed.
 
     It can stop at a deadline and be continued. ``text``: whether output is decoded, with the streams'
-    encoding. ``may_widen``: whether the pipes may be enlarged for much data.
+    encoding. ``may_widen``: whether the pipes may be enlarged for much data. ``counted``: is told how many
+    bytes have been read, and says whether to read on.
 
     Source: pipe(7), poll(2), readv(2).
     """
@@ -170,6 +180,7 @@ class Exchange:
         *,
         text: bool = False,
         may_widen: bool = True,
+        counted: "Counted | None" = None,
     ) -> None:
         self._input = _fed(stdin, data, may_widen) if stdin is not None else None
         self._text = text
@@ -177,7 +188,7 @@ class Exchange:
         self._outputs = tuple(
             None
             if stream is None or stream.closed
-            else _Output(stream, text=text, may_widen=may_widen)
+            else _Output(stream, text=text, may_widen=may_widen, counted=counted)
             for stream in self._streams
         )
         ends: tuple[_End | None, ...] = (self._input, *self._outputs)

@@ -45,6 +45,9 @@ from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 
+if TYPE_CHECKING:
+    from .._sandbox.confinement import Confinement
+
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
 _ENTERING = -2  # the helper thread could not enter the pid namespace
@@ -169,13 +172,36 @@ class Command:
         """Make the child of that handle; the library's own."""
         made = self._made
         if made.confinement is not None:
-            made.confinement.make_current()
+            self._launch_confined(child)
+            return
         if made.is_guided():
             run_blocking(cast(Launch, begin(self, child, None)).arrive, child, BLOCKING)
             return
         failed = launching.launch(made.wanted, self._plan, child)
         if failed is not None:
             self._fail(child, failed)
+
+    def _launch_confined(self, child: Child[None]) -> None:
+        from .._sandbox.confinement import InPlace
+        from .._sandbox.supervision import Supervision
+
+        made, plan = self._made, self._plan
+        confinement = cast("Confinement", made.confinement)
+        confinement.make_current()
+        place = confinement.new_place()
+        supervision = Supervision(place, confinement.plan.lost)
+        child.supervised_by(supervision)
+        try:
+            if place.entries:  # which are this child's alone
+                steps = steps_of(made.setup._replace(confining=InPlace(confinement, place)))
+                plan = Plan([*steps.steps, self._exec])
+            failed = launching.launch(made.wanted, plan, child)
+        except BaseException:
+            supervision.give_up()
+            raise
+        if failed is not None:
+            self._fail(child, failed)
+        supervision.begin(child)
 
     def _fail(self, child: Child[None], failed: launching.Report) -> NoReturn:
         """Raise the error for the failed step and its errno."""
@@ -312,12 +338,12 @@ class _Made:
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
-        self.confinement = None
+        self.confinement: Confinement | None = None
         if "sandbox" in validated:
-            from .._sandbox.confinement import confinement_of  # takes long to import, and few need it
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
 
             self.confinement = confinement_of(validated["sandbox"])
-            validated = {**self.confinement.implied(), **validated}
+            validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)

@@ -23,6 +23,7 @@ from .capture import Exchange, raw_bytes
 from .command import Command
 
 if TYPE_CHECKING:
+    from .._sandbox.supervision import SandboxReport
     from typing import Unpack
 
     from _typeshed import ReadableBuffer
@@ -195,6 +196,11 @@ class Popen(subprocess.Popen[AnyStr]):
     def exit_status(self) -> ExitStatus | None:
         """How it ended; None until it has been waited for."""
         return None if self._child is None else self._child.exit_status
+
+    @property
+    def report(self) -> "SandboxReport | None":
+        """With ``sandbox=``: what it and all that it started have used, and what ended them; None until then."""
+        return None if self._child is None else self._child.report
 
     def fileno(self) -> int:
         """The pidfd, which becomes readable when the child has ended. Source: pidfd_open(2)."""
@@ -396,6 +402,7 @@ class Popen(subprocess.Popen[AnyStr]):
                 self._encoded(input),
                 text=bool(self.text_mode),
                 may_widen=self.pipesize <= 0,
+                counted=None if self._child is None else self._child.counts_output,
             )
         if not self._exchange.run(deadline):
             raise self._expired(timeout)

@@ -12,6 +12,7 @@ from ..errors import TimeoutExpired
 from .popen import Popen
 
 if TYPE_CHECKING:
+    from .._sandbox.supervision import SandboxReport
     from subprocess import CompletedProcess
     from typing import Unpack
 
@@ -67,7 +68,7 @@ def run(
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
     process = Popen.__new__(Popen)
     output = end.ends(process, lambda: process.communicate(input, timeout), (args, *more), options)
-    done = subprocess.CompletedProcess(process.args, process.returncode, *output)
+    done = completed(process.args, process.returncode, output, process.report)
     if check:
         done.check_returncode()
     return done
@@ -197,6 +198,28 @@ def add_pipes(options: dict[str, Any], *, has_input: bool, capture_output: bool)
         if options.get("stdout") is not None or options.get("stderr") is not None:
             raise ValueError("stdout and stderr arguments may not be used with capture_output.")
         options["stdout"] = options["stderr"] = subprocess.PIPE
+
+
+class SandboxedProcess(subprocess.CompletedProcess[Any]):
+    """A CompletedProcess of a sandbox: ``report`` has what it used, ``reason`` is what ended it."""
+
+    report: "SandboxReport"
+
+    @property
+    def reason(self) -> str:
+        """What ended it, see SandboxReport."""
+        return self.report.reason
+
+
+def completed(
+    args: Any, returncode: int, output: tuple[Any, Any], report: "SandboxReport | None"
+) -> "subprocess.CompletedProcess[Any]":
+    """What run() returns; the library's own."""
+    if report is None:
+        return subprocess.CompletedProcess(args, returncode, *output)
+    done = SandboxedProcess(args, returncode, *output)
+    done.report = report
+    return done
 
 
 def refuse_start(options: Mapping[str, Any]) -> None:

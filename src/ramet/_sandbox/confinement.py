@@ -1,46 +1,99 @@
 """The steps that confine a child, for each place in the order of a child's setup."""
 
 import os
-from collections import OrderedDict
-from typing import Any
+import platform
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple
 
 from .._kernel import mounts
-from .._kernel.clone_bits import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWUSER, NEWUTS
+from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
+from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
+from .._setup.rows import OPTIONS
+from .amounts import Amounts
 from .description import Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
+from .place import Place
+from .plan import Plan, plan
+from .syscalls import Filter, compiled
+from .view import view_of
 
 _NO_CGROUP = -1
+_NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
 class Confinement:
-    """What a sandbox means on this machine, for the setup of a child.
+    """What a sandbox is made of on this machine, for the setups of children; worked out once.
 
-    user, mount: the descriptors of the namespaces, as the steps are to name them.
+    user, mount: the descriptors of the namespaces that are joined, as the steps are to name them.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.identity = identity()
-        self.ground = Ground(sandbox, self.identity)
+        self.amounts = Amounts(sandbox)
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
+        self.plan.refuse_if_short()
+        self.identity = identity(self.plan.own_id)
+        self.ground = Ground(sandbox, self.identity, self.plan)
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
+        self._filter = self._compiled()
+
+    def _compiled(self) -> Filter | None:
+        if not self.plan.seccomp or self.sandbox.syscalls is None:
+            return None
+        return compiled(
+            self.sandbox.syscalls,
+            machine=platform.machine(),
+            forbidden=self.sandbox.forbidden,
+            own_ipc="ipc" in self.plan.namespaces,
+            keeps_namespaces=self.keeps_namespaces,
+        )
+
+    keeps_namespaces = False  # what is confined makes namespaces for others
 
     def make_current(self) -> None:
         """To be called before each launch."""
         self.ground.make_current()
 
+    def new_place(self) -> Place:
+        """What keeps the amounts of one child."""
+        return self.amounts.new_place(clones_into=False)
+
+    @property
+    def has_places(self) -> bool:
+        """Whether each child is to enter cgroups of its own."""
+        return bool(self.amounts.controllers)
+
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Those that the child needs while it is set up."""
-        return (self.ground.user, self.ground.mount)
+        """Those that a child needs while it is set up."""
+        return tuple(number for number in (self.ground.user, self.ground.mount) if number >= 0)
 
-    def implied(self) -> dict[str, Any]:
-        """Options that hold in a sandbox, as they are when validated."""
-        none = {"bounding_caps": 0, "permitted_caps": 0, "inheritable_caps": 0, "ambient_caps": 0}
-        return {**none, "no_new_privs": True}
+    def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options that hold in a sandbox beside those that are given, as they are when validated."""
+        held: dict[str, Any] = {"no_new_privs": True}
+        if "user" in self.plan.namespaces or self.plan.own_id == "unused id":
+            held |= dict.fromkeys(_CAPABILITY_SETS, 0)
+        else:  # the bounding set cannot be changed without a capability
+            held |= dict.fromkeys(_CAPABILITY_SETS[1:], 0)
+        if self._changes_ids_itself:
+            own = self.identity
+            held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        held["rlimits"] = {**limits, **given.get("rlimits", {})}
+        if self.amounts.affinity is not None and "cpu_affinity" not in given:
+            held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check("cpu_affinity", self.amounts.affinity)
+        return held
+
+    @property
+    def _changes_ids_itself(self) -> bool:
+        """Whether it becomes another user where there is no user namespace."""
+        return not self.identity.is_callers and "user" not in self.plan.namespaces
 
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
@@ -52,66 +105,107 @@ class Confinement:
         directories = [one.path for one in self.ground.view.shown if one.writable and one.is_directory]
         if directories:
             return directories[0]
-        return "/" if self.sandbox.tmp is None else "/tmp"  # noqa: S108 - the child's
+        has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
+        return "/tmp" if has_tmp else "/"  # noqa: S108 - the child's
+
+    # ---- the steps
 
     def enter(self, steps: Steps) -> None:
         """Leave the caller's namespaces; the last step makes the child that goes on."""
         self.leave(steps)
-        steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
+        if "pid" in self.plan.namespaces:
+            steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces, all but its pid namespace, which only a child of the task can be out of."""
-        sandbox = self.sandbox
+        """Leave the caller's namespaces but for the pid namespace, which only a child of the task can do."""
+        kinds = self.plan.namespaces
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
-        # A mount namespace can be joined with rights in the user namespace that made it.
-        for label, descriptor, kind in joined if self.identity.is_callers else reversed(joined):
-            steps.add(label, "SETNS", descriptor, kind)
-        own_network = NEWNET if sandbox.network in ("none", "loopback") else 0
-        steps.add("unshare", "UNSHARE", NEWNS | NEWIPC | NEWUTS | NEWCGROUP | own_network)
-        name = os.fsencode(sandbox.hostname)
-        steps.add("sethostname", "SETHOSTNAME", name, len(name))
-        if sandbox.network == "loopback":
+        # A mount namespace can be joined with rights in the user namespace in which it was made.
+        for label, descriptor, kind in joined if self.ground.is_made_together else reversed(joined):
+            if descriptor != _NONE:
+                steps.add(label, "SETNS", descriptor, kind)
+        new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
+        if new:
+            steps.add("unshare", "UNSHARE", new)
+        if "uts" in kinds:
+            name = os.fsencode(self.sandbox.hostname)
+            steps.add("sethostname", "SETHOSTNAME", name, len(name))
+        if self.sandbox.network == "loopback" and new & NEWNET:
             steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")
-        if sandbox.tmp is not None:
-            flags = mounts.MS_NOSUID | mounts.MS_NODEV
-            size = b"mode=1777,size=%d" % sandbox.tmp
-            _mount(steps, b"tmpfs", b"/tmp", flags, size)
-            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
 
     def inside(self, steps: Steps) -> None:
         """In the new pid namespace, with all rights there."""
-        if self.sandbox.proc:
-            flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-            _mount(steps, b"proc", b"/proc", flags, b"hidepid=ptraceable")
+        self.add_own_files(steps)
         steps.add("setsid", "SETSID")
         own = self.identity
-        if not own.is_callers:
+        if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
         home = os.fsencode(self._home())
         steps.add("chdir", "CHDIR", home, file=home)
 
+    def add_own_files(self, steps: Steps) -> None:
+        """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
+        if self.ground.mount < 0:
+            return
+        flags = mounts.MS_NOSUID | mounts.MS_NODEV
+        if self.sandbox.tmp is not None:
+            size = b"mode=1777,size=%d" % self.sandbox.tmp
+            _mount(steps, b"tmpfs", b"/tmp", flags, size)
+            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
+        if self.sandbox.proc:
+            _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+
     def finish(self, steps: Steps) -> None:
         """The last steps, after which less is allowed."""
-        found = rules(self.sandbox, self.ground.view, 6, has_own_root=True)
-        steps.add("landlock_restrict_self", "LANDLOCK", *found)
+        self.restrict(steps)
+        self.filter(steps)
+
+    def restrict(self, steps: Steps) -> None:
+        """Landlock's rules."""
+        if self.plan.landlock_abi:
+            has_own_root = self.ground.mount >= 0
+            abi = self.plan.landlock_abi
+            found = rules(self.sandbox, self.ground.view, abi, has_own_root=has_own_root)
+            steps.add("landlock_restrict_self", "LANDLOCK", *found)
+
+    def filter(self, steps: Steps) -> None:
+        """The filter of system calls; what comes after it must pass it."""
+        if self._filter is not None:
+            program = bytearray(self._filter.program)
+            steps.add("seccomp", "SECCOMP", program, self._filter.count, self._filter.flags)
+
+
+_NONE = -1
+_CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 
 def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
     steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
-_MOST_KEPT = 16
-_kept: OrderedDict[Sandbox, Confinement] = OrderedDict()
+class InPlace(NamedTuple):
+    """The same for one child, which enters cgroups of its own: what a setup takes."""
 
+    confinement: Confinement
+    place: Place
 
-def confinement_of(sandbox: Sandbox) -> Confinement:
-    """The confinement of a description; those that were used last are kept, each with a few descriptors."""
-    found = _kept.pop(sandbox, None)
-    if found is None:
-        found = Confinement(sandbox)
-        while len(_kept) >= _MOST_KEPT:
-            _kept.popitem(last=False)
-    _kept[sandbox] = found
-    return found
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those that the child needs while it is set up."""
+        return (*self.confinement.descriptors, *self.place.entries)
+
+    def enter(self, steps: Steps) -> None:
+        """See Confinement."""
+        self.confinement.enter(steps)
+
+    def inside(self, steps: Steps) -> None:
+        """It enters the cgroups first, so that all is counted."""
+        for entry in self.place.entries:
+            steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
+        self.confinement.inside(steps)
+
+    def finish(self, steps: Steps) -> None:
+        """See Confinement."""
+        self.confinement.finish(steps)

@@ -17,6 +17,7 @@ from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
 from .description import Sandbox
 from .identity import Identity
+from .plan import Plan
 from .view import DEVICE_LINKS, DEVICES, Shown, View, view_of
 from .waiting_child import kept_namespaces
 
@@ -29,15 +30,19 @@ _MOUNTS = "/proc/self/mounts"
 class Ground:
     """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
 
-    def __init__(self, sandbox: Sandbox, identity: Identity) -> None:
+    def __init__(self, sandbox: Sandbox, identity: Identity, plan: Plan) -> None:
         self._sandbox = sandbox
         self._identity = identity
+        self._plan = plan
         self._held = Descriptors()
         self._files: dict[str, tuple[int, int]] = {}
-        self._mounts = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._mounts, select.POLLPRI | select.POLLERR)
         self.user = self.files = self.mount = -1
+        # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
+        self.is_made_together = not plan.machine.circumstances.may_mount
+        self._poll = select.poll()
+        if "mnt" in plan.namespaces:
+            table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+            self._poll.register(table, select.POLLPRI | select.POLLERR)
         self._make()
 
     def make_current(self) -> None:
@@ -48,20 +53,23 @@ class Ground:
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox)
         self._files = {one.path: _file(one.path) for one in view.shown}
-        if self._identity.is_callers:
+        kinds, maps = self._plan.namespaces, self._identity.maps()
+        if "mnt" not in kinds:
+            if "user" in kinds and self.user < 0:
+                self._keep(NEWUSER, {"user": "user"}, maps, lambda _: None)
+            return
+        if self.is_made_together:
+            names = {"user": "user", "mnt": "mount"}
             self._keep(
-                NEWUSER | NEWNS,
-                {"user": "user", "mnt": "mount"},
-                self._identity.maps(),
-                lambda steps: add_root(steps, self._sandbox, view, None),
+                NEWUSER | NEWNS, names, maps, lambda steps: add_root(steps, self._sandbox, view, None)
             )
             return
-        if self.user < 0:
-            self._keep(NEWUSER, {"user": "user"}, self._identity.maps(), lambda _: None)
+        if "user" in kinds and self.user < 0:
+            self._keep(NEWUSER, {"user": "user"}, maps, lambda _: None)
+        if self._plan.idmapped and self.files < 0:
             self._keep(NEWUSER, {"user": "files"}, self._identity.maps_of_files(), lambda _: None)
-        self._keep(
-            NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, self.files)
-        )
+        mapped = None if self.files < 0 else self.files
+        self._keep(NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped))
 
     def _keep(self, flags: int, kinds: dict[str, str], maps: Any, add_steps: Any) -> None:
         def keep(path: str) -> None:

@@ -36,10 +36,10 @@ class Identity(NamedTuple):
         )
 
 
-def identity() -> Identity:
-    """The caller's own ids, or for a caller that may take others ids that nobody has."""
+def identity(own_id: str) -> Identity:
+    """For a plan's word: the caller's own ids, or ids that nobody has."""
     uid, gid = os.geteuid(), os.getegid()
-    if uid != 0:
+    if own_id != "unused id":
         return Identity(uid, gid, uid, gid, True)
     outer_uid, outer_gid = _unused("uid_map"), _unused("gid_map")
     return Identity(_INNER, _INNER, outer_uid, outer_gid, False)

@@ -13,7 +13,7 @@ from .._process.tree.pid_namespace import PidNamespace
 from ..errors import ResultError
 from ..exit_status import ExitStatus
 from .link import Clone
-from .messages import Message, is_from_handler, receive
+from .messages import Message, close_received, is_from_handler, receive
 from .outcome import Reader
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class CalledChild(Child[T_co]):
 
     def _read(self, timeout: float | None) -> None:
         try:
-            message = receive(self._channel, timeout, self.pidfd)
+            message = self._received(timeout)
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
@@ -101,20 +101,24 @@ class CalledChild(Child[T_co]):
         The child is not let go. The library's own.
         """
         try:
-            message = receive(self._channel, 0.0, self.pidfd)
+            message = self._received(0.0)
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
             if isinstance(error, TimeoutError):
                 return None
+            self.kill()  # nothing that follows can be read
             return RAISED, ResultError(f"what the child wrote cannot be read: {error}")
         return self._understood(message)
+
+    def _received(self, timeout: float | None) -> Message | None:
+        return receive(self._channel, timeout, self.pidfd, most_bytes=self._reader.most_bytes)
 
     def _understood(self, message: Message | None) -> tuple[int, Any]:
         if message is None:
             return NOTHING, None
         for descriptor in message[2]:
-            os.close(descriptor)
+            close_received(descriptor)
         raised, value = self._reader.read(message, self.pid, self.pidfd)
         return (RAISED if raised else VALUE), value
 

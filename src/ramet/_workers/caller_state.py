@@ -62,6 +62,22 @@ class CallerState:
         return found, found["files"]
 
 
+class ConfinedState(CallerState):
+    """For a template in a sandbox, which has a directory of its own and the variables that are named."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: frozenset[bytes]) -> None:
+        super().__init__()
+        self._names = names
+
+    def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
+        found, descriptors = super().changes()
+        found.pop("cwd", None)
+        named = {name: text for name, text in found.pop("env", {}).items() if name in self._names}
+        return (found | {"env": named} if named else found), descriptors
+
+
 def _cwd() -> str | None:
     try:
         return os.getcwd()

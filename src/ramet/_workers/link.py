@@ -1,28 +1,44 @@
 """The caller's side of a template's process: its socket, the clones that it makes, and its end."""
 
-import json
 import os
 import pickle
 import signal
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from struct import error as StructError  # noqa: N812
 from typing import Any
 
 from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
+from .._kernel.timeouts import deadline_after
 from .._process.child import Child
+from .._process.data_codec import loaded_json
+from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
 from ..errors import TemplateError
-from .messages import Channel, LostError, Received, receive, send, understood
-from .template_process import DERIVE, MADE, MAKE, PIDS, REFUSED, Making
+from .messages import (
+    Channel,
+    LostError,
+    Message,
+    Received,
+    close_received,
+    is_from_handler,
+    receive,
+    send,
+    understood,
+)
+from .template_process import CONFINE, DERIVE, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0  # that one which is not trusted may take; a clone takes some milliseconds
+_NAMESPACE_SECONDS = 0.5
 
 
 class Clone(Owner):
@@ -52,6 +68,12 @@ class Clone(Owner):
             self._namespace = PidNamespace(self.init, self.pidfd_of_init)
         return self._namespace
 
+    def take_own_numbers(self) -> None:
+        """In place of the pids that the template has told, which are those of its namespace."""
+        self.pid = procfs.pid_of(self.pidfd)
+        if self.init:
+            self.init = procfs.pid_of(self.pidfd_of_init)
+
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
         self.owns = False
@@ -65,7 +87,7 @@ class Clone(Owner):
             return
         self.owns = False
         for _, pidfd in told:
-            os.close(pidfd)
+            close_received(pidfd)
         self.channel.close()
         raise TemplateError("invalid answer of the template: expected children of this process")
 
@@ -111,12 +133,21 @@ class Link:
     comes; one that is not awaited is a spare.
     """
 
-    def __init__(self, process: Child[Any], control: Channel, name: str) -> None:
+    def __init__(
+        self,
+        process: Child[Any],
+        control: Channel,
+        name: str,
+        trusted: bool | None = None,
+        namespace: PidNamespace | None = None,
+    ) -> None:
         self.process = process
+        self._namespace = namespace  # its own, with other numbers, if it is confined
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
-        self._is_doubted = not credentials.are_ours(process.pid, process.pidfd)
+        self._is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
+        self._patience = _ANSWER_SECONDS if self._is_doubted else None
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
@@ -128,17 +159,24 @@ class Link:
         self._is_closed = False
         self.of_spares = Making(spare=True)  # what is asked of them
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether it is in a sandbox."""
+        return self._namespace is not None
+
     # ---- clones
 
     def clone(self, making: Making) -> Clone:
         """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
         return self._answered(MAKE, _packed(making))
 
-    def _answered(self, kind: int, parts: tuple[Any, ...]) -> Clone:
+    def _answered(
+        self, kind: int, parts: tuple[Any, ...], descriptors: tuple[int, ...] = ()
+    ) -> Clone:
         with self._lock:
             token = object()
             try:
-                self._ask(kind, parts, token)
+                self._ask(kind, parts, token, descriptors)
                 while id(token) not in self._answers:
                     self._read()
             except BaseException:
@@ -153,6 +191,10 @@ class Link:
         """A clone that becomes a template of its own. Raises OSError and EndedError."""
         return self._answered(DERIVE, loading)
 
+    def confine(self, confining: bytes, descriptors: tuple[int, ...]) -> Clone:
+        """A clone that is a template in other namespaces; this process can make no others then."""
+        return self._answered(CONFINE, (confining,), descriptors)
+
     def ask_for_spares(self, count: int) -> None:
         """Let the template make so many more, which is not waited for. Raises EndedError."""
         with self._lock:
@@ -162,11 +204,22 @@ class Link:
     def measure_spare(self) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
         spare = self.clone(self.of_spares._replace(measured=True))
-        message = receive(spare.channel)
+        message = self._received(spare)
         if message is None:
             raise EndedError
         self._spares.append(spare)
-        return max(1, int(message[1][0]))
+        try:
+            return max(1, int(bytes(message[1][0])))
+        except (ValueError, IndexError):
+            raise TemplateError("invalid answer of a spare: expected a number") from None
+
+    def _received(self, spare: Clone) -> Message | None:
+        try:
+            return receive(spare.channel, self._patience, spare.pidfd)
+        except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            raise TemplateError(f"invalid answer of a spare: {error}") from None
 
     def spare(self) -> Clone | None:
         """A spare; waits for one that is being made. None when none is. Raises EndedError."""
@@ -187,13 +240,19 @@ class Link:
     def _spares_asked(self) -> int:
         return sum(token is None for _, token in tuple(self._asked))
 
-    def _ask(self, kind: int, parts: tuple[Any, ...], token: object) -> None:
+    def _ask(
+        self,
+        kind: int,
+        parts: tuple[Any, ...],
+        token: object,
+        descriptors: tuple[int, ...] = (),
+    ) -> None:
         if self._is_closed:
             raise EndedError
         self._correct()
         self._asked.append((self._control.sent - self._sent_before, token))
         try:
-            send(self._control, kind, parts)
+            send(self._control, kind, parts, descriptors)
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
@@ -213,11 +272,26 @@ class Link:
         """One answer, to whom it belongs."""
         clone = Clone(is_doubted=self._is_doubted)
         pidfd = self.process.pidfd
-        received = self._control.receive_clone(clone, -1 if pidfd is None else pidfd)
+        try:
+            received = self._control.receive_clone(
+                clone, self._patience, -1 if pidfd is None else pidfd
+            )
+        except ValueError as error:
+            if is_from_handler(error):
+                raise
+            self.process.kill()
+            raise TemplateError(f"invalid answer of the template: {error}") from None
         if received is None:
             raise EndedError
-        answer = clone if received is True else _refusal(received)
+        if received is False:
+            self.process.kill()
+            raise TemplateError(
+                f"the template has not answered in {self._patience:.0f} seconds; it was killed"
+            )
+        answer = clone if received is True else self._refusal(received)
         if isinstance(answer, Clone):
+            if self.is_confined:
+                answer.take_own_numbers()
             _take_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
@@ -228,6 +302,39 @@ class Link:
         elif not isinstance(token, _Abandoned):  # its answer ends with this function
             self._answers[id(token)] = answer
 
+    def _refusal(self, received: Received) -> OSError:
+        """Why there is no clone. Raises TemplateError for another message."""
+        try:
+            kind, parts, descriptors = understood(received)
+        except LostError as lost:
+            self._end_lost(lost)
+            return lost
+        except ValueError as error:
+            raise TemplateError(f"invalid answer of the template: {error}") from None
+        refusal = _told_refusal(parts) if kind == REFUSED else None
+        if refusal is not None:
+            number, text, init = refusal
+            if not init and not descriptors:
+                return OSError(number, text)
+            if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
+                PidNamespace(init, descriptors[0]).end()
+                return OSError(number, text)
+        for descriptor in descriptors:
+            close_received(descriptor)
+        raise TemplateError(f"invalid answer of the template: kind {kind}")
+
+    def _end_lost(self, lost: LostError) -> None:
+        """End and reap the clone, or the init of its namespace, which no handle can stand for."""
+        with suppress(ValueError, StructError):
+            if lost.kind == MADE:
+                made = list(PIDS.unpack(bytes(lost.parts[0])))
+            else:
+                refusal = _told_refusal(lost.parts)
+                made = [] if refusal is None else [refusal[2]]
+            for pid in filter(None, made):  # the clone first: the init waits for that
+                if not self._is_doubted or self._has_its_name(pid):
+                    _kill_and_reap(pid)
+
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
         self._asked = deque(
@@ -236,8 +343,8 @@ class Link:
 
     # ---- the process itself
 
-    def close(self) -> None:
-        """End it and its spares, and reap them all."""
+    def close(self, *, ends_calls: bool = True) -> None:
+        """End it and its spares, and reap them all. ends_calls: and in a sandbox, calls that run."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -248,7 +355,7 @@ class Link:
             return
         with suppress(OSError):
             self._control.end_sending()
-        with self._lock, suppress(EndedError, OSError):
+        with self._lock, suppress(EndedError, OSError, TemplateError):
             while self._asked:
                 self._read()
         while self._spares:
@@ -261,6 +368,15 @@ class Link:
             self.process.wait()
         self._control.close()
         self._end_untold()
+        if self._namespace is not None:
+            self._end_namespace(self._namespace, ends_calls=ends_calls)
+
+    def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
+        """Its init is reaped now, or later where a child in it has not been waited for."""
+        if not ends_calls:
+            namespace.leave_to_end()
+        elif not namespace.end(deadline_after(_NAMESPACE_SECONDS)):
+            namespace.leave()
 
     def _end_untold(self) -> None:
         """The process may have been killed between a clone call and its answer: end what it had made.
@@ -268,15 +384,17 @@ class Link:
         That is one clone, and before it the init of its namespace. Their caller is their parent, and has
         been told of all that have pids before theirs.
         """
-        if not self._name or not procfs.shows_own_pids():
+        if self.is_confined or not self._name or not procfs.shows_own_pids():
             return
-        names = {self._name, self._name + _OF_INIT}
         untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
         for pid in sorted(
             untold, key=self._since_last_told, reverse=True
         ):  # the init waits for the clone
-            if _name_of(pid) in names:
+            if self._has_its_name(pid):
                 _kill_and_reap(pid)
+
+    def _has_its_name(self, pid: int) -> bool:
+        return _name_of(pid) in {self._name, self._name + _OF_INIT}
 
     def _is_untold(self, pid: int) -> bool:
         return 0 < self._since_last_told(pid) < _pid_max() // 2
@@ -292,17 +410,6 @@ class _Abandoned:
 @lru_cache(16)
 def _packed(making: Making) -> tuple[bytes]:
     return (pickle.dumps(tuple(making)),)
-
-
-def _without_descriptors(lost: LostError) -> OSError:
-    """End and reap the clone, or the init of its namespace, which no handle can stand for."""
-    if lost.kind == MADE:
-        made = list(PIDS.unpack(bytes(lost.parts[0])))
-    else:
-        made = [json.loads(bytes(lost.parts[0]))[2]]
-    for pid in filter(None, made):  # the clone first: the init waits for that
-        _kill_and_reap(pid)
-    return lost
 
 
 def _is_child(pid: int, pidfd: int) -> bool:
@@ -343,19 +450,12 @@ def _take_over(clone: Clone) -> None:
         subreaper.note(made)
 
 
-def _refusal(received: Received) -> OSError:
-    """Why there is no clone. Raises TemplateError for another message."""
+def _told_refusal(parts: Sequence[Any]) -> tuple[int, str, int] | None:
+    """Errno, text, and the pid of an init or 0; None when it is something else."""
     try:
-        kind, parts, descriptors = understood(received)
-    except LostError as lost:
-        return _without_descriptors(lost)
-    if kind == REFUSED and len(parts) == 1:
-        number, text, init = json.loads(bytes(parts[0]))
-        if not init:
-            return OSError(number, text)
-        if len(descriptors) == 1 and _is_child(init, descriptors[0]):
-            PidNamespace(init, descriptors[0]).end()
-            return OSError(number, text)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    raise TemplateError(f"invalid answer of the template: kind {kind}")
+        number, text, init = loaded_json(parts[0])
+    except (ValueError, TypeError, IndexError):
+        return None
+    if [type(number), type(text), type(init)] != [int, str, int]:
+        return None
+    return number, printable(text), init

@@ -13,6 +13,7 @@ array that it changes in place goes back in it.
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import accumulate
@@ -26,6 +27,7 @@ __all__ = [
     "LostError",
     "Message",
     "channels",
+    "close_received",
     "is_from_handler",
     "receive",
     "send",
@@ -114,13 +116,19 @@ def _passed_on(parts: tuple[Any, ...]) -> tuple[OwnMemory, memoryview] | None:
 
 
 def receive(
-    channel: Channel, timeout: float | None = None, pidfd: int | None = None, *, done_with: int = 0
+    channel: Channel,
+    timeout: float | None = None,
+    pidfd: int | None = None,
+    *,
+    done_with: int = 0,
+    most_bytes: int | None = None,
 ) -> Message | None:
     """The next message; None when the other side is gone.
 
     pidfd: of the process there; its end counts, though one that it has forked may have the socket.
     done_with: for one who trusts the sender: so many of the first parts are of no use any more when the
     next message is sent. The others may then lie in memory that is written to in place, and is passed on.
+    most_bytes: that it may have; None: any number.
     Raises TimeoutError when it has not come in so many seconds; ValueError for what is no message;
     LostError when there was no room for its descriptors; OSError.
     """
@@ -129,17 +137,17 @@ def receive(
         return None
     if received is False:
         raise TimeoutError
-    return understood(received, done_with=done_with)
+    return understood(received, done_with=done_with, most_bytes=most_bytes)
 
 
-def understood(received: Received, *, done_with: int = 0) -> Message:
+def understood(received: Received, *, done_with: int = 0, most_bytes: int | None = None) -> Message:
     """What Channel.receive() gave, as the message that it is. Raises as receive() does."""
     kind, parts, descriptors, in_memfd = received
     if descriptors is None:
         raise LostError(kind, parts)
     if not in_memfd:
         return kind, parts, descriptors
-    return kind, _mapped(descriptors, parts, done_with), descriptors[1:]
+    return kind, _mapped(descriptors, parts, done_with, most_bytes), descriptors[1:]
 
 
 def _written(parts: tuple[Any, ...], *, sealed: bool) -> int:
@@ -180,12 +188,21 @@ def _write_all(descriptor: int, chunks: list[memoryview]) -> None:
             chunks[0] = chunks[0][written:]
 
 
-def _mapped(descriptors: Sequence[int], lengths: Sequence[int], done_with: int) -> list[memoryview]:
+def _mapped(
+    descriptors: Sequence[int],
+    lengths: Sequence[int],
+    done_with: int,
+    most_bytes: int | None = None,
+) -> list[memoryview]:
     """Views of the parts after the gap in the memfd, the first descriptor; they hold its memory.
 
     When it is not what it must be, all descriptors are closed.
     """
     places = _places(lengths)
+    if most_bytes is not None and places[-1] > most_bytes:
+        for descriptor in descriptors:
+            close_received(descriptor)
+        raise ValueError(f"invalid message: expected at most {most_bytes} bytes, got {places[-1]}")
     try:
         if done_with and not _seals(descriptors[0]) & fcntl.F_SEAL_WRITE:
             free = places[min(1 + done_with, len(lengths))]
@@ -194,7 +211,7 @@ def _mapped(descriptors: Sequence[int], lengths: Sequence[int], done_with: int) 
             whole = memoryview(_private_memory(descriptors[0], places[-1]))
     except BaseException:
         for descriptor in descriptors[1:]:
-            os.close(descriptor)
+            close_received(descriptor)
         raise
     views = [whole[at : at + n] for at, n in zip(places, lengths, strict=False)]
     return views[1:]
@@ -207,7 +224,7 @@ def _private_memory(memory: int, size: int) -> _core.PrivateMapping:
             raise ValueError(f"invalid message: expected a memfd of {size} bytes that is sealed")
         return _core.PrivateMapping(memory, size)
     finally:
-        os.close(memory)
+        close_received(memory)
 
 
 def _has_all_pages(memory: int, size: int) -> bool:
@@ -237,7 +254,24 @@ def _settle_before_forks() -> None:
 
 
 def _seals(memory: int) -> int:
+    """Those of a memfd, 0 of any other file: which is asked nothing else, as its maker may not answer."""
     try:
         return fcntl.fcntl(memory, fcntl.F_GET_SEALS)
     except OSError:
         return 0
+
+
+def close_received(descriptor: int) -> None:
+    """Close what came over a channel: without waiting, whatever its sender made it of.
+
+    A close() of a file of FUSE waits for who serves that, one of a TCP socket that lingers for its peer: so
+    what is no file in memory is closed by a thread, which may wait as long as the sender lives.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:
+        closes = threading.Thread(target=os.close, args=(descriptor,), daemon=True)
+        closes.name = "ramet-close"
+        closes.start()
+    else:
+        os.close(descriptor)

@@ -16,6 +16,7 @@ from .._process.result_channel import RemoteTraceback, printable
 from .._process.result_layout import (
     DATA,
     LOST,
+    MOST_LETTERS,
     PLAIN,
     RAISED,
     UNPREPARED,
@@ -33,18 +34,26 @@ __all__ = ["Reader", "put_error", "put_lost", "put_unprepared", "put_value", "ri
 
 
 class _Rights:
-    """Whether this process has its caller's rights, as far as it can tell."""
+    """What this process, a template or its clone, knows of its caller's trust in it.
+
+    trusted: of the template; as for clone(), and what a call says comes before None only.
+    """
 
     callers = 0  # _core.credentials_now() of the caller
+    trusted: bool | None = None
 
     def are_the_callers(self) -> bool:
         return self.callers == _core.credentials_now()
+
+    def trusted_with(self, call: bool | None) -> bool | None:
+        """Whether the caller trusts a call that says so."""
+        return call if self.trusted is None else self.trusted
 
 
 rights = _Rights()
 
 _OF_LOADING = (Exception, SystemExit)  # what code that a pickle runs may raise
-_HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
+_HOW_TO_TRUST = "; to trust this child all the same, make it with trusted=True"
 
 # ---- in the child
 
@@ -53,18 +62,25 @@ def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
     """Send what the function returned. Returns the exit code."""
     if channel.send_plain(PLAIN, value):
         return 0
+    trusted = rights.trusted_with(trusted)
     if trusted is False or (trusted is None and not rights.are_the_callers()):
         try:
             return _put_data(channel, value)
         except data_codec.DataError as error:
             if trusted is False:
-                why = f"the result cannot be sent as data: {error}; {_HOW_TO_TRUST}"
-                return put_lost(channel, why)
+                return put_lost(
+                    channel, f"the result cannot be sent as data: {error}{_how_to_trust()}"
+                )
     try:
         parts = pickled(value)
     except Exception as error:
         return put_lost(channel, why_not_sent(value, error))
     return _put(channel, VALUE, parts)
+
+
+def _how_to_trust() -> str:
+    """Where it is the template that is not trusted, no call can be."""
+    return _HOW_TO_TRUST if rights.trusted is None else ""
 
 
 def _put_data(channel: Channel, value: object) -> int:
@@ -88,7 +104,7 @@ def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> i
     """Send what the function raised. Returns the exit code."""
     _, head = described(error)
     parts: tuple[Any, ...] = ()
-    if trusted is not False:
+    if rights.trusted_with(trusted) is not False:
         try:
             parts = pickled(error.with_traceback(None))
         except Exception:
@@ -116,11 +132,27 @@ class Reader:
     """Reads the outcome of one child.
 
     trusted: as for clone(). in_any_pid_namespace: the template gave the child one of its own.
+    by_template: it is the template, and so all that it makes, that is not trusted. most_bytes: of memory
+    that a result may take that is data.
     """
 
-    def __init__(self, trusted: bool | None, in_any_pid_namespace: bool) -> None:
+    def __init__(
+        self,
+        trusted: bool | None,
+        in_any_pid_namespace: bool,
+        *,
+        by_template: bool = False,
+        most_bytes: int = data_codec.MOST_BYTES,
+    ) -> None:
         self._trusted = trusted
         self._in_any_pid_namespace = in_any_pid_namespace
+        self._by_template = by_template
+        self._most_bytes = most_bytes
+
+    @property
+    def most_bytes(self) -> int | None:
+        """Of a message; None: any."""
+        return self._most_bytes if self._trusted is False else None
 
     def read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
         """(False, the value) or (True, the exception); the child has not been reaped yet."""
@@ -135,7 +167,7 @@ class Reader:
         if kind == PLAIN:
             return False, _core.plain_value(parts[0])
         if kind == DATA:
-            return False, data_codec.decoded(bytes(parts[0]), parts[1:])
+            return False, data_codec.decoded(parts[0], parts[1:], self._most_bytes)
         read = _READERS.get(kind)
         if read is None:
             raise ValueError(f"invalid kind of outcome: {kind}")
@@ -143,6 +175,8 @@ class Reader:
 
     def _doubt(self, pid: int, pidfd: int | None) -> str:
         """Why the child is not trusted; empty when it is."""
+        if self._by_template:
+            return "its template is not trusted"
         if self._trusted is not None:
             return "" if self._trusted else "the child was made with trusted=False"
         anywhere = self._in_any_pid_namespace
@@ -154,8 +188,9 @@ class Reader:
     def _value(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
         why = doubt()
         if why:
+            how = "" if self._by_template else _HOW_TO_TRUST
             return True, ResultError(
-                f"the result is a pickle, which may run any code when it is loaded: {why}; {_HOW_TO_TRUST}"
+                f"the result is a pickle, which may run any code when it is loaded: {why}{how}"
             )
         try:
             return False, loaded(parts)
@@ -163,7 +198,7 @@ class Reader:
             return True, ResultError(f"the result cannot be read: {in_words(error)}")
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
-        name, message, text = map(str, json.loads(bytes(parts[0])))
+        name, message, text = data_codec.texts_of(parts[0], 3)
         why = "the exception itself cannot be pickled"
         if len(parts) > 1:
             why = doubt()
@@ -181,11 +216,14 @@ class Reader:
         return True, described_error
 
     def _lost(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
-        return True, ResultError(printable(bytes(parts[0]).decode(errors="replace")))
+        words = bytes(memoryview(parts[0])[:MOST_LETTERS])
+        return True, ResultError(printable(words.decode(errors="replace")))
 
     def _unprepared(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
-        label, number, file = json.loads(bytes(parts[0]))
-        return True, failed_step(str(label), int(number), None if file is None else str(file))
+        label, number, file = data_codec.loaded_json(parts[0])
+        if type(label) is not str or type(number) is not int or type(file) not in {str, type(None)}:
+            raise ValueError("expected a step, its errno and a file")
+        return True, failed_step(printable(label), number, file and printable(file))
 
 
 def failed_step(label: str, number: int, file: str | None) -> SpawnError:

@@ -1,12 +1,13 @@
 """How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
 
-import json
 import marshal
 import os
+import pickle
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,17 +16,21 @@ from .._core import new_child
 from .._function.clone import clone
 from .._kernel.clone_bits import NEWPID, PARENT
 from .._process.child import Child
+from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
+from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
+from .._sandbox.of_template import OfTemplate
 from .._setup.checks import DEVNULL
+from .._setup.rows import OPTIONS
 from ..errors import TemplateError
 from ..flags import flag_bits
-from .caller_state import CallerState
+from .caller_state import CallerState, ConfinedState
 from .fork_hazards import HAZARDS
-from .link import Link
-from .messages import Channel, channels, receive, send
+from .link import Clone, Link
+from .messages import Channel, Message, channels, close_received, receive, send
 from .pickling import pickled
-from .template_process import FAILED, LOAD, LOADED, Loading, serve_here
+from .template_process import FAILED, LOAD, LOADED, Confining, Loading, serve_here
 
 _CODE = """\
 import marshal, os, sys
@@ -35,11 +40,19 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
+_BESIDE_SANDBOX = frozenset({"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"})
+_NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
 class Start(Protocol):
-    """A way to start a template's process, which may be taken again when that has ended."""
+    """A way to start a template's process, which may be taken again when that has ended.
+
+    trusted: whether the caller believes what it and its clones send, as for clone().
+    """
+
+    @property
+    def trusted(self) -> bool | None: ...
 
     def start(self) -> "Started":
         """Start it, and wait until it has loaded. Raises TemplateError."""
@@ -71,6 +84,7 @@ class Fresh:
                 "invalid flags for a template: expected neither NEWPID nor PARENT: the init of a pid "
                 "namespace cannot make siblings (CLONE_PARENT is EINVAL); give NEWPID to clone()"
             )
+        self.trusted = loading.trusted
         self._loading = _crossing(loading)
         self._executable = executable
         self._options = {"stdin": DEVNULL, **options}
@@ -82,7 +96,7 @@ class Fresh:
         theirs.close()
         _send_path_and_argv(ours, state)
         rights = _core.credentials_now().to_bytes(8, "little")
-        return _begun(process, ours, state, (rights, *self._loading))
+        return _begun(process, ours, state, (rights, *self._loading), self.trusted)
 
     def _spawn(self, theirs: Channel) -> Child[None]:
         number = theirs.fileno()
@@ -93,10 +107,46 @@ class Fresh:
         return Command(argv, **options).spawn()
 
 
+class Confined:
+    """A clone of a new interpreter, in a sandbox: that has loaded before it was confined."""
+
+    def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
+        for name in options.keys() - _BESIDE_SANDBOX:
+            raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
+        self._confinement = OfTemplate(sandbox)
+        environment = self._confinement.environment()
+        named = dict(word.split(b"=", 1) for word in environment)
+        self.trusted = False
+        self._fresh = Fresh(loading, {**options, "env": named})
+        self._allow = loading.allow
+        self._names = frozenset(named)
+
+    def start(self) -> Started:
+        self._confinement.make_current()
+        steps = self._confinement.steps()
+        loaded = self._fresh.start()
+        try:
+            made = loaded.link.confine(
+                pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors
+            )
+        except OSError as error:
+            raise TemplateError(f"the template cannot be confined: {error}") from error
+        finally:
+            loaded.link.close()
+        state = ConfinedState(self._names)
+        return _begun(_adopted(made), made.channel, state, (), self.trusted, made.namespace)
+
+
+def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
+    """A start in a sandbox, if it is one."""
+    return Confined(loading, options, OPTIONS["sandbox"].kind.check("sandbox", sandbox))
+
+
 class Here:
     """A copy of the caller as it is."""
 
     def __init__(self, loading: Loading) -> None:
+        self.trusted = loading.trusted
         self._loading = loading
 
     def start(self) -> Started:
@@ -104,24 +154,34 @@ class Here:
         ours, theirs = channels()
         process = clone(serve_here, theirs, ours, self._loading, threading.get_native_id())
         theirs.close()
-        return _begun(process, ours, state, ())
+        return _begun(process, ours, state, (), self.trusted)
 
 
 class Derived:
-    """A clone of another template, that loads more."""
+    """A clone of another template, that loads more. trusted: whether that one is; None: by the loading."""
 
-    def __init__(self, base: Callable[[], tuple[Link, CallerState]], loading: Loading) -> None:
+    def __init__(
+        self,
+        base: Callable[[], tuple[Link, CallerState]],
+        loading: Loading,
+        trusted: bool | None = None,
+    ) -> None:
         self._base = base
+        self.trusted = loading.trusted if trusted is None else trusted
         self._loading = _crossing(loading)
 
     def start(self) -> Started:
         link, state = self._base()
         made = link.derive(self._loading)
-        process: Child[Any] = new_child(Child, "a template", 0, False)
-        made.holder = process
-        process._hold(made.pid, made.pidfd)
-        made.owns = False
-        return _begun(process, made.channel, state, ())
+        return _begun(_adopted(made), made.channel, state, (), self.trusted)
+
+
+def _adopted(made: Clone) -> Child[Any]:
+    process: Child[Any] = new_child(Child, "a template", 0, False)
+    made.holder = process
+    process._hold(made.pid, made.pidfd)
+    made.owns = False
+    return process
 
 
 def _crossing(loading: Loading) -> tuple[Any, ...]:
@@ -143,7 +203,12 @@ def _send_path_and_argv(control: Channel, state: CallerState) -> None:
 
 
 def _begun(
-    process: Child[Any], control: Channel, state: CallerState, parts: tuple[Any, ...]
+    process: Child[Any],
+    control: Channel,
+    state: CallerState,
+    parts: tuple[Any, ...],
+    trusted: bool | None,
+    namespace: PidNamespace | None = None,
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
     try:
@@ -153,11 +218,13 @@ def _begun(
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
         name, files = _loaded(process, control)
-        return Started(Link(process, control, name), files, state)
+        return Started(Link(process, control, name, trusted, namespace), files, state)
     except BaseException:
         control.close()
         process.kill()
         process.wait()
+        if namespace is not None:
+            namespace.end()
         raise
 
 
@@ -169,18 +236,32 @@ def _loaded(process: Child[Any], control: Channel) -> tuple[str, list[str]]:
             f"the template's process ended before it had loaded: {process.wait()}; what it wrote to its "
             "standard error says more"
         )
-    kind, parts, _ = message
-    if kind == LOADED:
-        name, files = json.loads(
-            bytes(parts[0])
-        )  # no pickle: the process may have fewer rights than this one
-        return str(name), list(map(str, files))
-    assert kind == FAILED
-    raise _failure(bytes(parts[0]))
+    try:
+        kind, parts = message[0], _without_descriptors(message)
+        if kind == LOADED:
+            name, *files = texts_of(parts[0])
+            return _checked_name(name), files
+        failure = _failure(*map(printable, texts_of(parts[0], 3)))
+    except (ValueError, IndexError) as error:
+        raise TemplateError(f"invalid answer of the template: {error}") from None
+    raise failure if kind == FAILED else TemplateError(f"invalid answer: kind {kind}")
 
 
-def _failure(head: bytes) -> TemplateError:
-    name, text, remote = (printable(str(each)) for each in json.loads(head))
+def _without_descriptors(message: Message) -> Sequence[Any]:
+    _, parts, descriptors = message
+    for descriptor in descriptors:
+        close_received(descriptor)
+    return parts
+
+
+def _checked_name(name: str) -> str:
+    """By which children of this process are ended: a name that no other process has."""
+    if name and not _NAME.fullmatch(name):
+        raise ValueError(f"its name is {printable(name)!r}")
+    return name
+
+
+def _failure(name: str, text: str, remote: str) -> TemplateError:
     refused = name == f"{TemplateError.__module__}.{TemplateError.__qualname__}"
     error = TemplateError(text if refused else f"preload or setup failed: {name}: {text}")
     error.__cause__ = None if refused else RemoteTraceback(remote)

@@ -27,7 +27,7 @@ from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started, checked_loading
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_process import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
@@ -76,7 +76,9 @@ class Template:
         **options: Unpack[Options],
     ) -> None:
         loading = checked_loading(preload, setup, warm, allow)
-        self._begin(Fresh(loading, options), spares, spares_memory, reload)
+        sandbox = options.pop("sandbox", None)
+        start = Fresh(loading, options) if sandbox is None else confined(loading, options, sandbox)
+        self._begin(start, spares, spares_memory, reload)
 
     @classmethod
     def from_here(
@@ -121,7 +123,8 @@ class Template:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._files is not None else None
-        made._begin(Derived(self._live_with_state, loading), spares, spares_memory, reload)
+        start = Derived(self._live_with_state, loading, self._start.trusted)
+        made._begin(start, spares, spares_memory, reload)
         return made
 
     @classmethod
@@ -158,6 +161,8 @@ class Template:
         self._link = started.link
         self._caller_state = started.caller_state
         self._holder.append(started.link)
+        if self._link.is_confined:
+            self._ends_trees = True
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
@@ -245,6 +250,11 @@ class Template:
 
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
+        if asked.get("trusted") and self._start.trusted is False:
+            raise ValueError(
+                "invalid trusted: expected None or False, got True: the template is not trusted, and so "
+                "none of its calls is; leave it out"
+            )
         budget = None if memory is None else self._memories.take(memory)
         try:
             return CallRequest(memory=budget, **asked)
@@ -286,9 +296,11 @@ class Template:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         child._initial_cgroup = request.initial_cgroup
         changes, files = self._caller_state.changes()
-        plan, descriptors = request.packed(changes | authkey_for(call[0]), files)
+        if not self._link.is_confined:  # a key of the caller's is not for such a child
+            changes = changes | authkey_for(call[0])
+        plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
-        child.connect(clone, Reader(request.trusted, clone.namespace is not None), self._call_ended)
+        child.connect(clone, self._reader(request, clone), self._call_ended)
         memory = request.take_memory()
         if memory is not None:
             child.limit_memory(memory)
@@ -296,6 +308,13 @@ class Template:
         self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+
+    def _reader(self, request: CallRequest, clone: Clone) -> Reader:
+        """A call is trusted no more than its template."""
+        trusted = self._start.trusted
+        if trusted is None:
+            return Reader(request.trusted, clone.namespace is not None)
+        return Reader(trusted, clone.namespace is not None, by_template=not trusted)
 
     def _begun(
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
@@ -384,7 +403,7 @@ class Template:
             if self._link is link:
                 self._take(self._start.start())  # which may fail: then there is the old one still
                 self._holder.remove(link)
-                link.close()
+                link.close(ends_calls=False)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -396,12 +415,12 @@ class Template:
             )
 
     def close(self) -> None:
-        """End its process and its spares. Calls that run go on."""
+        """End its process and its spares. Calls that run go on, but end in a sandbox."""
         self._is_closed = True
         self._finalizer.detach()
-        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         while self._ending:
             self._ending.pop().wait()
+        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         self._memories.close()
 
     def __enter__(self) -> Self:

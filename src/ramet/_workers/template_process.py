@@ -52,7 +52,7 @@ LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
 PIDS = Struct(
     "=ii"
 )  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
-LOAD, MAKE, DERIVE = range(48, 51)  # of what it is asked for
+LOAD, MAKE, DERIVE, CONFINE = range(48, 52)  # of what it is asked for
 PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
@@ -67,6 +67,8 @@ class Loading(NamedTuple):
     setup: Callable[[], object] | None
     warm: Callable[[], object] | None
     allow: Sequence[str]
+    # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
+    trusted: bool | None = None
 
 
 class Making(NamedTuple):
@@ -77,6 +79,15 @@ class Making(NamedTuple):
     spare: bool = False
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
+
+
+class Confining(NamedTuple):
+    """Steps by which a process confines itself: see ramet._sandbox.confinement.TemplateSteps."""
+
+    leave: tuple[list[Any], list[Any]]
+    enter: tuple[list[Any], list[Any]]
+    call: tuple[list[Any], list[Any]]
+    allow: Sequence[str]
 
 
 class Begun(NamedTuple):
@@ -97,6 +108,7 @@ class _Template:
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made
+        self._confines: _core.Plan | None = None  # what each clone does first
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
@@ -109,6 +121,8 @@ class _Template:
         """The same, for what is read by that."""
         try:
             loading = read()
+            if rights.trusted is None:
+                rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm
             for name in loading.preload:
                 __import__(name)
@@ -124,7 +138,7 @@ class _Template:
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
-        described = json.dumps([_take_name(), _source_files()])
+        described = json.dumps([_take_name(), *_source_files()])
         send(self._control, LOADED, (described.encode(),))
 
     def _prepare_for_itself(self) -> None:
@@ -146,27 +160,39 @@ class _Template:
         """Carry out requests until the caller closes the socket. Returns the exit code."""
         while (message := receive(self._control)) is not None:
             try:
+                if message[0] == CONFINE:
+                    self._leave(*message[1:])
                 self._make(*message[:2])
             except Exception as error:
                 self._refuse(error, None)
         return 0
 
+    def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
+        """Leave the caller's namespaces, since the next clone is to be a template in others. It cannot go back."""
+        try:
+            _carry_out(*loaded(parts).leave, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
     def _make(self, kind: int, parts: Sequence[Any]) -> None:
         """Make a clone, and tell the caller."""
-        making = _making(bytes(parts[0])) if kind == MAKE else Making()
+        making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
         self._spares += making.spare
+        needed = kind == CONFINE or self._confines is not None
+        flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
         theirs, ours = channels()
         try:
-            init = self._new_namespace() if making.tree else None
+            init = self._new_namespace(needed=needed) if making.tree else None
             begun = Begun(kind, parts, making, ours, theirs, os.getppid(), init)
-            clone = _clone_call(making.flags, making.set_tid)
+            clone = _clone_call(flags, making.set_tid)
             try:
                 pid, _ = clone.make(self._run_clone, begun)
             except OSError as error:
                 self._refuse(error, init)
                 return
             finally:
-                if init is not None:
+                if init is not None and kind != CONFINE:  # then it cannot, and makes no others
                     pid_namespace.leave()
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
@@ -192,11 +218,13 @@ class _Template:
         if init is not None:
             os.close(init[1])
 
-    def _new_namespace(self) -> tuple[int, int] | None:
-        """A pid namespace in which the next clone will be; None where none may be made."""
+    def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
+        """A pid namespace in which the next clone will be; None where none may be made and none is needed."""
         try:
             init = pid_namespace.new()
         except OSError:
+            if needed:
+                raise
             return None
         pid_namespace.join_for_children(*init)
         return init
@@ -228,6 +256,10 @@ class _Template:
             _die_with(parent)
         if kind == DERIVE:
             return self._become_template(channel, parts)
+        if kind == CONFINE:
+            return self._become_confined(channel, loaded(parts))
+        if self._confines is not None:
+            _require_done(_core.do_steps(self._confines))
         for renew in self._renewals:
             renew()
         patience = LET_GO_MILLISECONDS
@@ -270,6 +302,24 @@ class _Template:
         derived.load(parts)
         return derived.serve()
 
+    def _become_confined(self, channel: Channel, confining: Confining) -> int:
+        if self._yields:
+            _yield_no_more()
+        _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
+        template = _Template(channel, dies_with_caller=self._dies_with_caller)
+        template._warm = self._warm
+        try:
+            _carry_out(*confining.enter, ())
+            template._confines = _core.Plan(confining.call[0])
+        except Exception as error:
+            template._say_failed(error)
+            return 1
+        if self._dies_with_caller:  # a change of ids has cleared it
+            _die_with(0)
+        self._take_interrupts()
+        template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
+        return template.serve()
+
     def _take_hot_pages(self, calls: int) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
         if self._spares <= _FIRST_LOOKS or self._spares % _CALLS_BETWEEN_LOOKS == 0:
@@ -287,6 +337,28 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def _carry_out(operations: Sequence[Any], labels: Sequence[Any], descriptors: Sequence[int]) -> None:
+    """Carry out steps that came over. A tuple with one number stands for the descriptor at that place."""
+    steps = [
+        tuple(descriptors[part[0]] if _is_place(part) else part for part in operation) for operation in operations
+    ]
+    failed, number = _core.do_steps(_core.Plan(steps))
+    if failed >= 0:
+        label, file = labels[failed]
+        where = "" if file is None else f" on {os.fsdecode(file)!r}"
+        raise OSError(number, f"step {label!r} failed{where}: {os.strerror(number)}")
+
+
+def _is_place(part: object) -> bool:
+    return isinstance(part, tuple) and len(part) == 1 and isinstance(part[0], int)
+
+
+def _require_done(done: tuple[int, int]) -> None:
+    """End this process, which is not to go on unconfined."""
+    if done[0] >= 0:
+        os._exit(1)
 
 
 @lru_cache(16)

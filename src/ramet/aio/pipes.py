@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 import anyio
@@ -69,11 +70,18 @@ class ReceivingEnd(_End, ByteReceiveStream):
             raise anyio.EndOfStream
         return data
 
-    async def receive_all(self, into: bytearray) -> None:
-        """Append all data until the end of the stream; a cancellation leaves the data so far."""
+    async def receive_all(
+        self, into: bytearray, counted: Callable[[int], bool] | None = None
+    ) -> None:
+        """Append all data until the end of the stream; a cancellation leaves the data so far.
+
+        counted: is told how many bytes have been read, and says whether to read on.
+        """
         with self._using:
             while data := await self._read(_MOST_AT_ONCE):
                 into += data
+                if counted is not None and not counted(len(data)):
+                    return
                 if len(data) == _MOST_AT_ONCE:
                     await checkpoint()  # a fast writer must not keep other tasks from running
 

@@ -11,7 +11,7 @@ import anyio
 from anyio import current_time, to_thread
 
 from .._kernel.timeouts import checked_timeout
-from .._program.run import add_pipes, refuse_start
+from .._program.run import add_pipes, completed, refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd
 from .process import Process, open_process
@@ -89,7 +89,7 @@ async def run(
         assert timeout is not None
         raise TimeoutExpired(args, timeout, *output.so_far())
     stdout, stderr = map(translation.decoded, output.whole())
-    done = subprocess.CompletedProcess(args, returncode, stdout, stderr)
+    done = completed(args, returncode, (stdout, stderr), process._child.report)
     if check:
         done.check_returncode()
     return done
@@ -118,17 +118,18 @@ def _frozen(data: bytearray | None) -> bytes | None:
 async def _communicate(process: Process, sent: bytes | memoryview | None, output: _Output) -> None:
     """Write the input and read both outputs concurrently."""
     jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    counted = process._child.counts_output
     if process.stdin is not None:
         stdin = process.stdin
         jobs.append(lambda: _feed(stdin, sent or b""))
     if process.stdout is not None:
         stdout = process.stdout
         into_stdout = output.stdout = output.stdout or bytearray()
-        jobs.append(lambda: stdout.receive_all(into_stdout))
+        jobs.append(lambda: stdout.receive_all(into_stdout, counted))
     if process.stderr is not None:
         stderr = process.stderr
         into_stderr = output.stderr = output.stderr or bytearray()
-        jobs.append(lambda: stderr.receive_all(into_stderr))
+        jobs.append(lambda: stderr.receive_all(into_stderr, counted))
     if len(jobs) == 1:  # a task group takes longer than all the rest
         await jobs[0]()
     elif jobs:

@@ -52,6 +52,8 @@ class Recipe(NamedTuple):
 class TemplateStart:
     """Starts the process of the template; ``main`` is the way that was found for the main program."""
 
+    trusted: bool | None = None
+
     def __init__(self, recipe: Recipe) -> None:
         self._loading = recipe.loading()
         self._options = recipe.options

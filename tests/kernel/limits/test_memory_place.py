@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._kernel.memory_cgroup import MemoryCgroup, find
+from ramet._kernel.cgroups import CgroupPlace, find
 from ramet._limits import cgroup_names, memory_place
 from ramet._limits.memory_place import find_place
 
@@ -14,7 +14,7 @@ from ...copies import forked
 from ...waiting import exit_code
 
 
-def _own_cgroup() -> MemoryCgroup | None:
+def _own_cgroup() -> CgroupPlace | None:
     """Where this process is in version 2, whichever version limits memory here."""
     lines = Path("/proc/self/cgroup").read_text().splitlines()
     (membership,) = [line for line in lines if line.startswith("0::")]
@@ -26,7 +26,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, *enables: bool) -> None:
     answers = iter(enables)
     words = memory_place._words
     monkeypatch.setattr(memory_place, "of_this_process", _own_cgroup)
-    monkeypatch.setattr(memory_place, "_enable", lambda _: next(answers))
+    monkeypatch.setattr(memory_place, "_enable", lambda *_: next(answers))
     monkeypatch.setattr(
         memory_place,
         "_words",
@@ -52,7 +52,7 @@ def test_a_process_moves_to_a_child_of_its_cgroup(
         _enter(cgroup)
         _delegate(cgroup)
         _pretend(monkeypatch, False, True)
-        assert find_place() == MemoryCgroup(2, str(cgroup))
+        assert find_place() == CgroupPlace(2, str(cgroup))
         moved = _own_cgroup()
         assert moved is not None
         assert Path(moved.path).parent == cgroup
@@ -73,7 +73,7 @@ def test_a_process_moves_back(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> 
         _delegate(cgroup)
         _pretend(monkeypatch, False, False)
         assert find_place() is None
-        assert _own_cgroup() == MemoryCgroup(2, str(cgroup))
+        assert _own_cgroup() == CgroupPlace(2, str(cgroup))
         assert [each for each in cgroup.iterdir() if each.is_dir()] == []
 
     assert exit_code(forked(work)) == 0
@@ -95,6 +95,6 @@ def test_a_process_stays(cgroup: Path, monkeypatch: pytest.MonkeyPatch, is_alone
             assert find_place() is None
             os.kill(other, signal.SIGKILL)
             assert exit_code(other) == -signal.SIGKILL
-        assert _own_cgroup() == MemoryCgroup(2, str(cgroup))
+        assert _own_cgroup() == CgroupPlace(2, str(cgroup))
 
     assert exit_code(forked(work)) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._kernel.memory_cgroup import MemoryCgroup
+from ramet._kernel.cgroups import CgroupPlace
 from ramet._limits import cgroup_names, memory
 from ramet._limits.memory import CgroupBudget, MemoryLimits
 
@@ -53,7 +53,7 @@ def test_without_a_cgroup() -> None:
 
 def test_a_directory_that_is_no_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a cgroup cannot be set up, nothing is left of it, and a watch keeps the limit."""
-    monkeypatch.setattr(memory, "find_place", lambda: MemoryCgroup(1, str(tmp_path)))
+    monkeypatch.setattr(memory, "find_place", lambda: CgroupPlace(1, str(tmp_path)))
     before = os.listdir("/proc/self/fd")
     with MemoryLimits(BUDGET) as limits:
         assert limits.version is None
@@ -78,7 +78,7 @@ def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryLi
 
     monkeypatch.setattr(Path, "mkdir", make_with_files)
     monkeypatch.setattr(cgroup_names, "remove", remove_with_files)
-    monkeypatch.setattr(memory, "find_place", lambda: MemoryCgroup(2, str(tmp_path)))
+    monkeypatch.setattr(memory, "find_place", lambda: CgroupPlace(2, str(tmp_path)))
     before = os.listdir("/proc/self/fd")
     with MemoryLimits(BUDGET) as made:
         assert made.version == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._kernel.memory_cgroup import MemoryCgroup
+from ramet._kernel.cgroups import CgroupPlace
 from ramet._limits import memory_place
 from ramet._limits.memory_place import find_place
 
@@ -22,7 +22,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
         folder.mkdir()
         for file, text in files.items():
             (folder / f"cgroup.{file}").write_text(text)
-        own = MemoryCgroup(2, str(folder))
+        own = CgroupPlace(2, str(folder))
         monkeypatch.setattr(memory_place, "of_this_process", lambda: own)
         return folder
 
@@ -32,13 +32,13 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 def test_one_that_limits_its_children_already(made: Made) -> None:
     """So it is in the root cgroup."""
     folder = made(subtree_control="cpu memory pids")
-    assert find_place() == MemoryCgroup(2, str(folder))
+    assert find_place() == CgroupPlace(2, str(folder))
 
 
 def test_one_that_can_be_told_to(made: Made) -> None:
     """The controller is switched on for the children."""
     folder = made(controllers="cpu memory", subtree_control="", type="domain")
-    assert find_place() == MemoryCgroup(2, str(folder))
+    assert find_place() == CgroupPlace(2, str(folder))
     assert (folder / "cgroup.subtree_control").read_text() == "+memory"
 
 
@@ -71,7 +71,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
     def refuse(then: bool) -> None:
         answers = iter((False, then))
-        monkeypatch.setattr(memory_place, "_enable", lambda _: next(answers))
+        monkeypatch.setattr(memory_place, "_enable", lambda *_: next(answers))
         monkeypatch.setattr(memory_place, "_is_delegated", lambda _: True)
 
     return refuse
@@ -91,12 +91,12 @@ def test_a_process_that_is_alone_moves_to_a_child(
     """Then its cgroup has no process of its own, and the place is the same for what it starts later."""
     folder = _own_cgroup(made, str(os.getpid()))
     busy(True)
-    assert find_place() == MemoryCgroup(2, str(folder))
+    assert find_place() == CgroupPlace(2, str(folder))
     (leaf,) = _leaves(folder)
     assert (leaf / "cgroup.procs").read_text() == "0"
     (folder / "cgroup.subtree_control").write_text("memory")
-    monkeypatch.setattr(memory_place, "of_this_process", lambda: MemoryCgroup(2, str(leaf)))
-    assert find_place() == MemoryCgroup(2, str(folder))
+    monkeypatch.setattr(memory_place, "of_this_process", lambda: CgroupPlace(2, str(leaf)))
+    assert find_place() == CgroupPlace(2, str(folder))
 
 
 def test_it_moves_back_where_that_was_of_no_use(made: Made, busy: Callable[[bool], None]) -> None:

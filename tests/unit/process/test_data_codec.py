@@ -165,10 +165,11 @@ def text_of(tree: object) -> bytes:
     ("tree", "why"),
     [
         ({"$set": [[]]}, "unhashable"),
-        ({"$dict": [1]}, "shorter|longer"),
+        ({"$dict": [1]}, "last key has no value"),
         ({"$object": 1}, "unknown type '\\$object'"),
         ({"$bytes": None}, "more buffers"),
-        ({"$bytearray": 5}, "more buffers"),
+        ({"$bytearray": 5}, "expected null"),
+        ({"$bytearray": None}, "more buffers"),
         ({"$bytes": "\u1234"}, "latin-1"),
         ({"$int": "x"}, "invalid literal"),
         ({"$int": 5}, "expected text"),
@@ -179,8 +180,8 @@ def text_of(tree: object) -> bytes:
         ({"$numpy": ["|O", [1]]}, "numpy|no arrays"),
         ({"$timedelta": [10**9, 0, 0]}, "days"),
         ({"$Decimal": "x"}, "InvalidOperation"),
-        ({"$set": [k * ((1 << 61) - 1) for k in range(5000)]}, "same hash"),
-        ({"$dict": [i * ((1 << 61) - 1) for k in range(5000) for i in (k, 0)]}, "same hash"),
+        ({"$set": [k * ((1 << 61) - 1) for k in range(20_000)]}, "chosen to collide"),
+        ({"$dict": [k * ((1 << 61) - 1) // 2 for k in range(40_000)]}, "chosen to collide"),
     ],
 )
 def test_what_the_codec_never_writes_is_refused(tree: object, why: str) -> None:
@@ -191,7 +192,7 @@ def test_what_the_codec_never_writes_is_refused(tree: object, why: str) -> None:
 
 def test_deep_text_is_refused() -> None:
     """Text that is nested without end ends in an error, not in a crash."""
-    with pytest.raises(data_codec.DataError, match="RecursionError"):
+    with pytest.raises(data_codec.DataError, match="deeper than 250 levels"):
         data_codec.decoded(b"[" * 1_000_000 + b"]" * 1_000_000, [])
 
 

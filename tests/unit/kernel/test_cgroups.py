@@ -2,7 +2,7 @@
 
 import pytest
 
-from ramet._kernel.memory_cgroup import MemoryCgroup, find
+from ramet._kernel.cgroups import CgroupPlace, find
 
 V1_MOUNT = "36 32 0:31 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory"
 V2_MOUNT = "32 25 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
@@ -33,7 +33,7 @@ OTHER_MOUNTS = """\
 )
 def test_where_it_is(memberships: str, mount: str, found: tuple[int, str]) -> None:
     """The controller's version, and the directory below what is mounted."""
-    assert find(memberships, OTHER_MOUNTS + mount) == MemoryCgroup(*found)
+    assert find(memberships, OTHER_MOUNTS + mount) == CgroupPlace(*found)
 
 
 @pytest.mark.parametrize(

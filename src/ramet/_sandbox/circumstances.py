@@ -1,0 +1,171 @@
+"""Who the caller is and what is set around it: the likely reasons of a refusal, read and not tried."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._kernel import procfs
+from .._kernel.names import CAPABILITIES
+
+_CONTAINERS = {
+    "/run/.containerenv": "podman",
+    "/.dockerenv": "docker",
+    "/run/systemd/container": "systemd-nspawn",
+}
+_WORDS_IN_CGROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "podman", "lxc": "lxc"}
+_WORDS = 3  # of a line of subuid(5)
+_LAST_ID = (1 << 32) - 2  # the highest id there is
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What was found; None and empty: it is not there, or cannot be read.
+
+    container: the kind of container that the caller runs in, as far as such things tell. filtered: a
+    seccomp filter was set on the caller. last_id: the highest user and group id that the caller's user
+    namespace maps, other_ids: whether it maps any but the caller's own.
+    """
+
+    uid: int = 0
+    capabilities: frozenset[str] = frozenset()
+    container: str = ""
+    filtered: bool = False
+    no_new_privs: bool = False
+    chrooted: bool = False
+    last_id: int = _LAST_ID
+    other_ids: bool = True
+    max_user_namespaces: int | None = None
+    unprivileged_userns_clone: int | None = None
+    apparmor_restricts: int | None = None
+    apparmor_profile: str = ""
+    selinux_enforces: bool = False
+    lsm: tuple[str, ...] = ()
+    yama: int | None = None
+    subordinate_ids: int = 0
+    why_no_subordinate_ids: str = ""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the caller is the root of its user namespace."""
+        return self.uid == 0
+
+    @property
+    def may_become_another(self) -> bool:
+        """Whether the caller may give a child an id that is not its own."""
+        return {"SETUID", "SETGID"} <= self.capabilities and self.other_ids
+
+    @property
+    def may_mount(self) -> bool:
+        """Whether the caller has CAP_SYS_ADMIN."""
+        return "SYS_ADMIN" in self.capabilities
+
+
+def of_this_thread() -> Circumstances:
+    """Those of the calling thread."""
+    try:
+        status = procfs.status("thread-self")
+    except OSError:  # no /proc
+        status = {}
+    effective = int(status.get("CapEff", "0"), 16)
+    no_new_privs = status.get("NoNewPrivs", "0") == "1"
+    last_id, other_ids = _mapped_ids()
+    subordinate_ids, why_none = _subordinate_ids(no_new_privs)
+    return Circumstances(
+        uid=os.geteuid(),
+        capabilities=frozenset(name for name, bit in CAPABILITIES.items() if effective >> bit & 1),
+        container=_container(),
+        filtered=status.get("Seccomp", "0") != "0",
+        no_new_privs=no_new_privs,
+        chrooted=_is_chrooted(),
+        last_id=last_id,
+        other_ids=other_ids,
+        max_user_namespaces=_number("/proc/sys/user/max_user_namespaces"),
+        unprivileged_userns_clone=_number("/proc/sys/kernel/unprivileged_userns_clone"),
+        apparmor_restricts=_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+        apparmor_profile=_text("/proc/thread-self/attr/apparmor/current"),
+        selinux_enforces=_number("/sys/fs/selinux/enforce") == 1,
+        lsm=tuple(filter(None, _text("/sys/kernel/security/lsm").split(","))),
+        yama=_number("/proc/sys/kernel/yama/ptrace_scope"),
+        subordinate_ids=subordinate_ids,
+        why_no_subordinate_ids=why_none,
+    )
+
+
+def _container() -> str:
+    for path, name in _CONTAINERS.items():
+        if os.path.exists(path):
+            return name
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "kubernetes"
+    memberships = _text("/proc/self/cgroup")
+    return next((name for word, name in _WORDS_IN_CGROUPS.items() if word in memberships), "")
+
+
+def _is_chrooted() -> bool:
+    """Whether no mount is at "/": true of a root directory that is not a mount point."""
+    mounts = _text("/proc/self/mountinfo")
+    return bool(mounts) and not any(line.split(" ")[4] == "/" for line in mounts.splitlines())
+
+
+def _mapped_ids() -> tuple[int, bool]:
+    """The highest id that is mapped for users and for groups, and whether there are two or more."""
+    lasts, counts = [], []
+    for name in ("uid_map", "gid_map"):
+        lines = [
+            [int(word) for word in line.split()]
+            for line in _text(f"/proc/self/{name}").splitlines()
+        ]
+        lasts.append(max((first + length - 1 for first, _, length in lines), default=_LAST_ID))
+        counts.append(sum(length for _, _, length in lines) if lines else _LAST_ID)
+    return min(lasts), min(counts) > 1
+
+
+def _subordinate_ids(no_new_privs: bool) -> tuple[int, str]:
+    """How many subordinate ids newuidmap(1) and newgidmap(1) would map for the caller, else why none.
+
+    Source: subuid(5), newuidmap(1).
+    """
+    for program in ("newuidmap", "newgidmap"):
+        if shutil.which(program) is None:
+            return 0, f"{program} is not there: install the package uidmap (shadow-utils on Fedora)"
+    if no_new_privs:
+        return 0, "no_new_privs is set on the caller, with which newuidmap gains no rights"
+    counts = [_listed(f"/etc/{name}") for name in ("subuid", "subgid")]
+    if min(counts) == 0:
+        ranges = "--add-subuids 100000-165535 --add-subgids 100000-165535"
+        name = _user_name()
+        return 0, f"/etc/subuid or /etc/subgid has no line for {name}: usermod {ranges} {name}"
+    return min(counts), ""
+
+
+def _listed(file: str) -> int:
+    names = {str(os.geteuid()), _user_name()}
+    lines = [line.split(":") for line in _text(file).splitlines()]
+    counts = [
+        int(line[2])
+        for line in lines
+        if len(line) == _WORDS and line[0] in names and line[2].isdigit()
+    ]
+    return max(counts, default=0)
+
+
+def _user_name() -> str:
+    import pwd  # only a plain user's plan needs it
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _number(path: str) -> int | None:
+    text = _text(path)
+    return int(text) if text.isdigit() else None
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape").strip().rstrip("\0")
+    except OSError:
+        return ""

@@ -1,0 +1,82 @@
+"""The steps by which a template confines itself, and each of its clones."""
+
+import os
+import sys
+from typing import NamedTuple, TypeAlias
+
+from .._kernel.names import CAPABILITIES, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS
+from .._setup.order import Operation, Steps
+from .._setup.rows import OPTIONS
+from .._setup.step_makers import Setup, bounding_set, rlimits
+from ..errors import SandboxError
+from .confinement import Confinement
+from .description import Sandbox
+
+_NO_SETUP = Setup({})
+# A template makes a pid namespace for each call, and its clones mount what is theirs before they give it up.
+_TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
+_NEEDED = ("user", "mnt", "pid")
+
+Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
+
+
+class Place(NamedTuple):
+    """A descriptor that is sent beside the steps, by its place there."""
+
+    place: int
+
+
+class TemplateSteps(NamedTuple):
+    """Operations and their labels.
+
+    leave: in the process that has loaded. enter: in its clone, the template, in a new pid namespace. call: in each
+    clone of that. descriptors: those that the steps name by a Place, for the process that has loaded.
+    """
+
+    leave: Labelled
+    enter: Labelled
+    call: Labelled
+    descriptors: tuple[int, ...]
+
+
+class OfTemplate(Confinement):
+    """The confinement of a template, whose clones have files of their own in /tmp, and see their own processes.
+
+    It sees the directories of sys.path as well. Raises SandboxError where there are no user, mount or pid namespaces.
+    """
+
+    keeps_namespaces = True
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        found = [os.path.abspath(path) for path in sys.path if path and os.path.isdir(path)]
+        shown = [path for path in found if path not in sandbox.write]
+        super().__init__(sandbox.replace(read=[*sandbox.read, *shown]))
+        lacking = [kind for kind in _NEEDED if kind not in self.plan.namespaces]
+        if lacking:
+            refused = self.plan.machine.namespaces[lacking[0]]
+            raise SandboxError(
+                *(refused.errno or 1, f"a template needs a {lacking[0]} namespace: {refused}"),
+                wish="sandbox",
+                remedy="confine programs, ramet.run(..., sandbox=...), which can do without",
+                rules=refused.rules,
+            )
+        self.user, self.mount = Place(0), Place(1)
+
+    def steps(self) -> TemplateSteps:
+        """The steps, as they are now."""
+        leave, enter, call = Steps(), Steps(), Steps()
+        self.leave(leave)
+        self.inside(enter)
+        bounding_set.do(_NO_SETUP, enter, 0)
+        enter.add("capset", "CAPABILITIES", _TO_MAKE_NAMESPACES, 0, 0)
+        enter.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # The change of ids has made the memory one that only the privileged may look into: not even /proc/self.
+        enter.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+        self.filter(enter)
+        self.add_own_files(call)
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        rlimits.do(_NO_SETUP, call, limits)
+        call.add("capset", "CAPABILITIES", 0, 0, 0)
+        self.restrict(call)
+        parts = ((steps.steps, steps.labels) for steps in (leave, enter, call))
+        return TemplateSteps(*parts, self.descriptors)

@@ -1,0 +1,72 @@
+"""What watches a confined child, and tells at its end what it has used and what ended it."""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .._process.child import Child
+from ..exit_status import ExitStatus
+from .place import Place
+from .row import Row
+from .usage import Usage
+
+__all__ = ["SandboxReport", "Supervision"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxReport(Usage):
+    """How a confined child ended, and what it and all that it started have used.
+
+    ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output", "file size", or
+    "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not met, each a row of Sandbox.plan().
+    """
+
+    reason: str = "unknown"
+    lost: tuple[Row, ...] = ()
+
+
+class Supervision:
+    """Of one child; it owns the place that keeps its amounts."""
+
+    def __init__(self, place: Place, lost: tuple[Row, ...]) -> None:
+        self.place = place
+        self._lost = lost
+        self.report: SandboxReport | None = None
+
+    def begin(self, child: Child[Any]) -> None:
+        """The child runs from now on."""
+        if child.pidfd is None:
+            return
+        namespace = child.own_namespace()
+        root = None if namespace is None else namespace.pid
+        self.place.begin(child.pid, child.pidfd, _killing(child), root)
+
+    def ended(self, status: ExitStatus) -> ExitStatus:
+        """The status with its reason; the child has been reaped, and its tree is dead."""
+        if self.report is None:
+            status = self.place.ended(status)
+            used = self.place.usage()
+            fields = {name: getattr(used, name) for name in used.__dataclass_fields__}
+            self.report = SandboxReport(**fields, reason=status.reason, lost=self._lost)
+            self.place.close()
+        return status
+
+    def count_output(self, count: int) -> bool:
+        """So many bytes of its output were read; returns whether it may write more."""
+        return self.place.count_output(count)
+
+    def give_up(self) -> None:
+        """The child was never made, or nobody will wait for it."""
+        self.place.close()
+
+
+def _killing(child: Child[Any]) -> Callable[[], None]:
+    handle = weakref.ref(child)
+
+    def kill() -> None:
+        living = handle()
+        if living is not None:
+            living.kill_confined()
+
+    return kill

@@ -1,0 +1,5 @@
+"""Which system calls a child that is not trusted may make: rows, and the kernel's filter."""
+
+from .filter import Filter, compiled
+
+__all__ = ["Filter", "compiled"]

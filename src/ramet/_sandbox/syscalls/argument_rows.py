@@ -1,0 +1,186 @@
+"""Rows for calls that are forbidden with some arguments only.
+
+Each test reads of an argument what the kernel's function reads: a cmd, a family or an option is an int
+there, and what stands in the upper half of the register must not get past the filter.
+"""
+
+import errno
+
+from ...flags import CloneFlag
+from .rule import ALLOW, ENOSYS, EPERM, WORD, ArgumentTest, Row, error
+
+# clone(2) has no NEWTIME: the bit belongs to the exit signal there.
+NAMESPACES = (
+    CloneFlag.NEWNS
+    | CloneFlag.NEWCGROUP
+    | CloneFlag.NEWUTS
+    | CloneFlag.NEWIPC
+    | CloneFlag.NEWUSER
+    | CloneFlag.NEWPID
+    | CloneFlag.NEWNET
+).value
+NOT_UNSHARED = (
+    CloneFlag.FS
+    | CloneFlag.FILES
+    | CloneFlag.SYSVSEM
+    | CloneFlag.VM
+    | CloneFlag.SIGHAND
+    | CloneFlag.THREAD
+).value
+
+# include/linux/socket.h, include/uapi/linux/in.h, netlink.h
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+NETLINK_ROUTE = 0
+PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "mptcp": 262}
+NO_PLAIN_TYPE = 0xC  # STREAM, DGRAM and RAW are 1, 2 and 3 of the four bits
+
+# include/uapi/asm-generic/ioctls.h
+TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
+
+PR_SET_MM = 35  # include/uapi/linux/prctl.h
+
+# include/uapi/linux/personality.h
+READ_PERSONALITY, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
+PER_LINUX32, UNAME26 = 0x0008, 0x0020000
+
+
+def is_(index: int, value: int) -> ArgumentTest:
+    """That argument, as an int, is this."""
+    return ArgumentTest(index, "==", value, WORD)
+
+
+def has_any_bit(index: int, bits: int) -> ArgumentTest:
+    """That argument has one of these bits, at least."""
+    return ArgumentTest(index, "!=", 0, bits)
+
+
+def has_no_bit(index: int, bits: int) -> ArgumentTest:
+    """That argument has none of these bits."""
+    return ArgumentTest(index, "==", 0, bits)
+
+
+def either(names: str, index: int, values: tuple[int, ...], why: str) -> tuple[Row, ...]:
+    """Rows that allow these values of an argument."""
+    return tuple(Row(names, ALLOW, (is_(index, value),), why) for value in values)
+
+
+CLONE = (
+    Row(
+        "clone",
+        EPERM,
+        (has_any_bit(0, NAMESPACES),),
+        "gives all capabilities in a namespace, with which most faults of the kernel are in reach",
+    ),
+    # Docker, systemd and flatpak let it pass.
+    Row(
+        "clone",
+        EPERM,
+        (has_any_bit(0, CloneFlag.PARENT.value),),
+        "is a child of the caller's, outside, who does not know to reap it; a pid namespace waits for that",
+    ),
+    Row(
+        "clone3",
+        ENOSYS,
+        why="its flags are in memory, where no filter reads; libc makes the call with clone then",
+    ),
+)
+
+# What a template for confined calls keeps. All need a capability that calls have not.
+KEPT_NAMESPACES = (
+    Row(
+        "clone",
+        ALLOW,
+        (has_no_bit(0, NAMESPACES & ~(CloneFlag.NEWPID | CloneFlag.NEWNS).value),),
+        "each call has a pid namespace, and mounts of its own",
+    ),
+    Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
+    Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
+)
+
+# What is no namespace a thread may have alone; Docker and flatpak refuse unshare entirely.
+UNSHARE = (
+    Row(
+        "unshare",
+        ALLOW,
+        (has_no_bit(0, ~NOT_UNSHARED & 0xFFFFFFFFFFFFFFFF),),
+        "a thread's own working directory or descriptors",
+    ),
+    Row("unshare", EPERM, why="new namespaces, as with clone"),
+)
+
+TERMINALS = (
+    Row("ioctl", EPERM, (is_(1, TIOCSTI),), "types into the terminal of who started the sandbox"),
+    Row("ioctl", EPERM, (is_(1, TIOCLINUX),), "pastes into a console, as TIOCSTI types"),
+    # Docker, systemd and flatpak let it pass.
+    Row("ioctl", EPERM, (is_(1, TIOCSETD),), "loads a line discipline into the kernel"),
+)
+
+_PLAIN = "the families that programs use"
+SOCKETS = (
+    Row("socket", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
+    *(
+        Row(
+            "socket",
+            ALLOW,
+            (is_(0, family), has_no_bit(1, NO_PLAIN_TYPE), is_(2, protocol)),
+            _PLAIN,
+        )
+        for family in (AF_INET, AF_INET6)
+        for protocol in PROTOCOLS.values()
+    ),
+    # Docker lets any protocol pass: each one that is asked for is a module that the kernel loads.
+    *(
+        Row(
+            "socket",
+            error(errno.EPROTONOSUPPORT),
+            (is_(0, family),),
+            "SCTP, SMC, L2TP and others: modules that are loaded for who asks",
+        )
+        for family in (AF_INET, AF_INET6)
+    ),
+)
+NO_OTHER_SOCKETS = (
+    # Docker refuses AF_ALG and AF_VSOCK alone, flatpak all but these and all of netlink.
+    Row(
+        "socket",
+        error(errno.EAFNOSUPPORT),
+        why="vsock reaches the host of a virtual machine past the network namespace; alg, packet and "
+        "thirty others are modules that are loaded for who asks",
+    ),
+    # The kernel loads the family's module before it says that the family has no pairs.
+    Row("socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
+    Row("socketpair", error(errno.EAFNOSUPPORT), why="loads the family's module, as socket does"),
+)
+# getaddrinfo() asks which addresses this machine has, if_nameindex() and Go which interfaces.
+NETLINK_ROUTES = (
+    Row(
+        "socket", ALLOW, (is_(0, AF_NETLINK), is_(2, NETLINK_ROUTE)), "tells of the own interfaces"
+    ),
+)
+NO_NETLINK = (
+    Row(
+        "socket",
+        error(errno.EAFNOSUPPORT),
+        (is_(0, AF_NETLINK),),
+        "netlink is large; getaddrinfo() goes on without it",
+        quiet=True,
+    ),
+)
+
+# Docker and flatpak allow all of prctl.
+PROCESS_CONTROL = (
+    Row("prctl", EPERM, (is_(0, PR_SET_MM),), "has another file pass for the program that runs"),
+)
+
+# Docker's, and ADDR_NO_RANDOMIZE: sanitizers, debuggers and some compilers start themselves anew with
+# it. It weakens the program alone that asks. READ_IMPLIES_EXEC and what changes the layout are not
+# needed.
+PERSONALITY = (
+    *either(
+        "personality",
+        0,
+        (READ_PERSONALITY, 0, PER_LINUX32, UNAME26, UNAME26 | PER_LINUX32, ADDR_NO_RANDOMIZE),
+        "what programs ask for",
+    ),
+    Row("personality", EPERM, why="emulates other systems, in code that hardly anyone runs"),
+)

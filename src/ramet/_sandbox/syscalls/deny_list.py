@@ -1,0 +1,116 @@
+"""The default: all system calls but those that programs do not need and that attack a kernel.
+
+Compared with Docker's profile, systemd's groups of calls, flatpak's filter and sandlock's list, of
+2026: where a row differs from one of them, its comment says why. What none of them refuses and is
+refused here: CLONE_PARENT, line disciplines, and pairs and protocols of sockets that load modules.
+"""
+
+from .argument_rows import (
+    CLONE,
+    NETLINK_ROUTES,
+    NO_OTHER_SOCKETS,
+    PERSONALITY,
+    PROCESS_CONTROL,
+    SOCKETS,
+    TERMINALS,
+    UNSHARE,
+)
+from .rule import ENOSYS, EPERM, Row
+
+DENIED: tuple[Row, ...] = (
+    *CLONE,
+    *UNSHARE,
+    *TERMINALS,
+    *SOCKETS,
+    *NETLINK_ROUTES,
+    *NO_OTHER_SOCKETS,
+    *PROCESS_CONTROL,
+    *PERSONALITY,
+    # ---- namespaces and mounts
+    Row("setns", EPERM, why="enters a namespace of another process"),
+    # Since Linux 7.0; the profiles do not know it yet.
+    Row("listns", EPERM, why="tells of the namespaces of others"),
+    Row(
+        "mount umount2 open_tree open_tree_attr move_mount fsopen fsconfig fsmount fspick mount_setattr",
+        EPERM,
+        # flatpak answers ENOSYS to the new ones. EPERM is the kernel's own answer to who has no capability.
+        why="changes what is visible; reading images of file systems is where kernels fail most",
+    ),
+    Row("pivot_root chroot", EPERM, why="has another directory pass for the root"),
+    # Docker allows name_to_handle_at, which tells of files that cannot be opened; systemd goes on
+    # without it.
+    Row("name_to_handle_at open_by_handle_at", EPERM, why="opens files past their directories"),
+    # ---- other processes
+    # Docker allows these three since Linux 4.8, when ptrace no longer led past a filter. A process of a
+    # sandbox that reads another's memory is what an escape begins with, where two of unlike rights are
+    # in one. Debuggers do not work inside.
+    Row(
+        "ptrace process_vm_readv process_vm_writev",
+        EPERM,
+        why="reads and changes other processes",
+    ),
+    Row("pidfd_getfd", EPERM, why="takes descriptors of other processes"),
+    Row("kcmp", EPERM, why="compares addresses of the kernel's objects, which helps to guess them"),
+    # mbind and set_mempolicy, which Docker refuses and flatpak as well, concern the own memory: numpy's
+    # and MPI's programs for machines with several nodes use them.
+    Row("move_pages migrate_pages", EPERM, why="moves pages, as attacks on the kernel's memory do"),
+    # ---- large interfaces, where kernels fail
+    # Docker refuses them since 2023; systemd and flatpak do not.
+    Row(
+        "io_uring_setup io_uring_enter io_uring_register",
+        EPERM,
+        why="makes calls that no filter sees; its faults were most of the kernel's in some years",
+    ),
+    Row("bpf", EPERM, why="loads code into the kernel"),
+    Row("perf_event_open", EPERM, why="measures the kernel and other processes"),
+    Row(
+        "userfaultfd",
+        EPERM,
+        why="halts the kernel in the middle of a copy, which turns races into certain attacks",
+    ),
+    # systemd allows them to services; Docker and flatpak do not.
+    Row("keyctl add_key request_key", EPERM, why="keys are in no namespace"),
+    Row("fanotify_init", EPERM, why="watches whole file systems; inotify watches files"),
+    # Docker allows it. Since Linux 6.5 it is on where nothing else is said.
+    Row("memfd_secret", EPERM, why="memory that is hidden from who watches the sandbox"),
+    # Docker allows it on x86_64; old Windows programs under Wine need it, which run on 32-bit calls anyway.
+    Row("modify_ldt", EPERM, why="16-bit segments, with faults of their own"),
+    Row("iopl ioperm", EPERM, why="reaches the hardware's ports"),
+    # ---- the machine
+    Row("init_module finit_module delete_module", EPERM, why="loads code into the kernel"),
+    Row("kexec_load kexec_file_load reboot", EPERM, why="ends the kernel"),
+    Row("swapon swapoff", EPERM, why="belongs to the administrator"),
+    # Docker allows adjtimex and clock_adjtime, which read as well: what they are to do is in memory,
+    # out of sight.
+    Row(
+        "settimeofday clock_settime adjtimex clock_adjtime",
+        EPERM,
+        why="sets the clock, which is in no namespace",
+    ),
+    Row("quotactl quotactl_fd acct", EPERM, why="accounts of all users"),
+    Row("syslog", EPERM, why="the kernel's messages tell of its addresses and of others"),
+    # Their own namespace has the name; where there is none, root would rename the machine.
+    Row("sethostname setdomainname", EPERM, why="names the machine"),
+    Row("vhangup", EPERM, why="takes the terminal from who started the sandbox"),
+    # ---- gone, or in no program that is alive
+    Row("lookup_dcookie", EPERM, why="for a profiler; gone since Linux 6.7"),
+    Row("sysfs ustat uselib", EPERM, why="for programs of thirty years ago"),
+    Row(
+        "_sysctl nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg afs_syscall "
+        "tuxcall security vserver epoll_ctl_old epoll_wait_old",
+        ENOSYS,
+        why="answered as by the kernels of today, which have them no more",
+    ),
+)
+
+# Refused where the sandbox has no ipc namespace. In one of its own they reach nobody, and PostgreSQL,
+# fakeroot and programs for X use them; Docker allows them for the same reason, sandlock, which makes no
+# namespace, does not.
+IPC_OF_OTHERS: tuple[Row, ...] = (
+    Row(
+        "shmget shmat shmctl shmdt semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
+        EPERM,
+        why="reaches memory and queues of all processes of the user",
+    ),
+    Row("mq_open mq_unlink", EPERM, why="reaches queues of all processes of the user"),
+)

@@ -1,0 +1,174 @@
+"""The filter of a sandbox: what its words and files are compiled to."""
+
+import errno
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from .allow_list import ALLOWED
+from .argument_rows import KEPT_NAMESPACES
+from .bpf import compiled_rows
+from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
+from .deny_list import DENIED, IPC_OF_OTHERS
+from .rule import (
+    ALLOW,
+    DATA,
+    ENOSYS,
+    EPERM,
+    ERRNO,
+    KILL_PROCESS,
+    KILL_THREAD,
+    USER_NOTIFICATION,
+    Policy,
+    Row,
+)
+
+_INSTRUCTION_BYTES = 8  # struct sock_filter
+_FORBIDDEN = {"refuse": EPERM, "kill": KILL_PROCESS, "notify": USER_NOTIFICATION}
+_UNKNOWN_NAMES = ("refuse", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A program for seccomp(2), of one machine.
+
+    ``program``: the bytes of an array of struct sock_filter; ``machine``: "x86_64" or "aarch64";
+    ``flags``: SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW, where a file asks for them.
+    """
+
+    program: bytes
+    machine: str
+    flags: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many instructions there are."""
+        return len(self.program) // _INSTRUCTION_BYTES
+
+    def name_of(self, number: int, architecture: int | None = None) -> str:
+        """The name of the system call with this number, "number N" for one that is not known.
+
+        ``architecture``: as struct seccomp_data has it, None for the machine's own.
+        """
+        if architecture not in (None, AUDIT_ARCH[self.machine]):
+            return f"number {number} of another architecture"
+        number &= 0xFFFFFFFF
+        names = NAMES[self.machine]
+        if self.machine == "x86_64" and number & X32_BIT:
+            return f"number {number & ~X32_BIT} of x32"
+        return names.get(number, f"number {number}")
+
+
+def compiled(
+    wanted: str | os.PathLike[str],
+    *,
+    machine: str,
+    forbidden: str = "refuse",
+    keeps_namespaces: bool = False,
+    own_ipc: bool = True,
+    unknown_names: str = "refuse",
+) -> Filter:
+    """The filter for ``Sandbox.syscalls``.
+
+    ``wanted``: "default", "strict", or the path of a file in the form that container engines use.
+    ``machine``: "x86_64" or "aarch64".
+    ``forbidden``: "refuse", "kill" (the process), or "notify" (who holds the listener is asked, and shall
+    kill). A call that programs make in the ordinary course, and go on without, is refused in each case.
+    ``keeps_namespaces``: for a template, which makes pid namespaces with clone() and joins them with
+    setns(). With it clone() may have CLONE_PARENT, too.
+    ``own_ipc``: whether the sandbox has an ipc namespace of its own; without one "default" refuses System
+    V's shared memory, semaphores and queues as well, and POSIX's queues.
+    ``unknown_names``: "refuse", or "ignore" those names in a file that no call has.
+
+    A file's own answers count, but "kill" and "notify" take the place of each errno other than ENOSYS and
+    0, and "notify" that of SCMP_ACT_KILL, SCMP_ACT_KILL_THREAD and SCMP_ACT_KILL_PROCESS.
+
+    Calls of another architecture, such as those of 32-bit programs, end the process (or ask). Those of
+    x32, and those newer than Linux 7.1, or than what a file names, fail with ENOSYS.
+
+    Raises ValueError for a word or a file that is none, naming the place in it, and OSError for one that
+    cannot be read. Source: seccomp(2).
+    """
+    if machine not in AUDIT_ARCH:
+        raise ValueError(
+            f"invalid machine: expected {' or '.join(map(repr, AUDIT_ARCH))}, got {machine!r}; "
+            "without a filter a sandbox works there with syscalls=None"
+        )
+    if forbidden not in _FORBIDDEN:
+        raise ValueError(
+            f"invalid forbidden: expected {' or '.join(map(repr, _FORBIDDEN))}, got {forbidden!r}"
+        )
+    if unknown_names not in _UNKNOWN_NAMES:
+        raise ValueError(
+            f"invalid unknown_names: expected 'refuse' or 'ignore', got {unknown_names!r}"
+        )
+    wanted = os.fspath(wanted)
+    if wanted in ("default", "strict"):
+        return _of_word(wanted, machine, forbidden, keeps_namespaces, own_ipc)
+    from .container_file import read_bytes
+
+    content = read_bytes(wanted)
+    return _of_file(content, wanted, machine, forbidden, keeps_namespaces, unknown_names)
+
+
+@lru_cache(maxsize=64)
+def _of_word(
+    word: str, machine: str, forbidden: str, keeps_namespaces: bool, own_ipc: bool
+) -> Filter:
+    newest = max(NAMES[machine])
+    if word == "strict":
+        policy = Policy(ALLOWED, EPERM, ENOSYS, newest)
+    else:
+        rows = DENIED if own_ipc else (*DENIED, *IPC_OF_OTHERS)
+        policy = Policy(rows, ALLOW, ENOSYS, newest)
+    return _compiled(policy, machine, forbidden, keeps_namespaces, 0)
+
+
+# By what it holds: a file that is written anew under the same name is another one.
+@lru_cache(maxsize=64)
+def _of_file(
+    content: bytes,
+    path: str,
+    machine: str,
+    forbidden: str,
+    keeps_namespaces: bool,
+    unknown_names: str,
+) -> Filter:
+    from .container_file import policy_of, running_release
+
+    policy, flags = policy_of(
+        content, path, machine, running_release(), unknown_names=unknown_names
+    )
+    try:
+        return _compiled(policy, machine, forbidden, keeps_namespaces, flags)
+    except ValueError as error:
+        raise ValueError(f"invalid syscalls: {path}: {error}") from None
+
+
+def _compiled(
+    policy: Policy, machine: str, forbidden: str, keeps_namespaces: bool, flags: int
+) -> Filter:
+    kept: tuple[Row, ...] = KEPT_NAMESPACES if keeps_namespaces else ()
+    policy = Policy(
+        (
+            *kept,
+            *(
+                replace(row, answer=_answer(row.answer, forbidden, row.quiet))
+                for row in policy.rows
+            ),
+        ),
+        _answer(policy.otherwise, forbidden),
+        _answer(policy.unassigned, forbidden),
+        policy.newest,
+    )
+    foreign = _FORBIDDEN["notify"] if forbidden == "notify" else KILL_PROCESS
+    return Filter(compiled_rows(policy, machine, foreign), machine, flags)
+
+
+def _answer(answer: int, forbidden: str, quiet: bool = False) -> int:
+    """What is answered to a call that is forbidden, and the same to any other."""
+    killed = answer in (KILL_PROCESS, KILL_THREAD)
+    if forbidden == "refuse" or quiet or (killed and forbidden == "kill"):
+        return answer
+    refused = answer & ~DATA == ERRNO and answer & DATA not in (0, errno.ENOSYS)
+    return _FORBIDDEN[forbidden] if refused or killed else answer

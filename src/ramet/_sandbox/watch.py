@@ -1,0 +1,81 @@
+"""The thread that looks at children whose amounts no cgroup and no limit keeps."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+# So long an idle thread waits for work before it ends, and so late it may notice that there is none.
+_LONGEST_PAUSE_SECONDS = 0.25
+
+Look = Callable[[], float | None]
+
+
+class Watch:
+    """One thread for all children of this process; there is none while there is nothing to look at.
+
+    Each child says after a look in how many seconds it wants the next one, None for no more.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[int, tuple[float, Look]] = {}
+        self._numbers = 0
+        self._wakes_at = 0.0
+        self._thread: threading.Thread | None = None
+        self._maker = os.getpid()
+
+    def add(self, look: Look, seconds: float) -> int:
+        """Have it look in so many seconds; the number is for remove()."""
+        self._leave_to_parent()
+        at = time.monotonic() + seconds
+        with self._changed:
+            self._numbers += 1
+            self._due[self._numbers] = (at, look)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="ramet-amounts", daemon=True)
+                self._thread.start()
+            elif at < self._wakes_at:
+                self._changed.notify()
+            return self._numbers
+
+    def remove(self, number: int) -> None:
+        """Look at it no more; a look that has begun may still go on."""
+        if self._maker == os.getpid():
+            with self._changed:
+                self._due.pop(number, None)
+
+    def _leave_to_parent(self) -> None:
+        """A copy of the process has no thread, and no right to the children of its original."""
+        if self._maker != os.getpid():
+            self._begin()
+
+    def _run(self) -> None:
+        while True:
+            for number, look in self._ready():
+                seconds = look()
+                with self._changed:
+                    if seconds is None:
+                        self._due.pop(number, None)
+                    elif number in self._due:
+                        self._due[number] = (time.monotonic() + seconds, look)
+            with self._changed:
+                if not self._due:
+                    self._thread = None
+                    return
+                now = time.monotonic()
+                nearest = min(at for at, _ in self._due.values())
+                self._wakes_at = min(nearest, now + _LONGEST_PAUSE_SECONDS)
+                if self._wakes_at > now:
+                    self._changed.wait(self._wakes_at - now)
+
+    def _ready(self) -> list[tuple[int, Look]]:
+        with self._changed:
+            now = time.monotonic()
+            return [(number, look) for number, (at, look) in self._due.items() if at <= now]
+
+
+watch = Watch()

@@ -1,0 +1,368 @@
+"""The wishes of a sandbox as rows: the ways to meet each, the best first, and what each way lacks."""
+
+import errno
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+from . import remedies
+from .description import SYSCALLS, Sandbox
+from .machine import Machine
+from .questions import GRANTED, Answer
+
+Asked: TypeAlias = Callable[[Sandbox], bool]
+Words: TypeAlias = Callable[[Sandbox], str]
+Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
+
+# What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
+# refuses all sockets but unix ones where there is no network namespace.
+Part: TypeAlias = Literal["subordinate ids", "filtered sockets"]
+
+_UNAVAILABLE = Answer(errno.EOPNOTSUPP)  # no call says so
+
+
+class Way(NamedTuple):
+    """One way to meet a wish.
+
+    mechanism: its name, with {abi} for landlock's version. granted: the machine's answer. remedy: what
+    makes it available. shortfall: what it lacks, empty where it meets the wish in full. announced: the
+    description itself says that this way is taken where no better one is there, so that
+    ``require="all"`` accepts it. part: of the launch, without which this way is not taken.
+    """
+
+    mechanism: str
+    granted: Granted
+    remedy: Callable[[Machine], str] = lambda _: ""
+    shortfall: Callable[[Machine], str] = lambda _: ""
+    announced: bool = False
+    part: Part | None = None
+
+
+class Wish(NamedTuple):
+    """One wish. name: a field of the Sandbox, or what is always wished; text: the wish in words."""
+
+    name: str
+    text: Words
+    ways: tuple[Way, ...]
+    asked: Asked = lambda _: True
+
+
+# ---- the answers of the machine, as the ways need them
+
+
+def _always(_machine: Machine, _sandbox: Sandbox) -> Answer:
+    return GRANTED
+
+
+def _mounts(machine: Machine, _sandbox: Sandbox) -> Answer:
+    return _first_refusal(machine.namespaces["mnt"], machine.mounts)
+
+
+def _overlay(machine: Machine, sandbox: Sandbox) -> Answer:
+    return _first_refusal(_mounts(machine, sandbox), machine.overlay)
+
+
+def _proc(machine: Machine, sandbox: Sandbox) -> Answer:
+    there = _first_refusal(machine.namespaces["pid"], machine.proc_of_its_own)
+    return _first_refusal(_mounts(machine, sandbox), there)
+
+
+def _namespace(kind: str) -> Granted:
+    return lambda machine, _: machine.namespaces[kind]
+
+
+def _landlock(abi: int) -> Granted:
+    def granted(machine: Machine, _: Sandbox) -> Answer:
+        if machine.landlock_abi >= abi:
+            return GRANTED
+        return _UNAVAILABLE if machine.landlock_answer.granted else machine.landlock_answer
+
+    return granted
+
+
+def _seccomp(machine: Machine, _: Sandbox) -> Answer:
+    return machine.seccomp
+
+
+def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Our own lists refuse them where there is no IPC namespace; of a file that is not known."""
+    return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
+
+
+def _another_id(machine: Machine, _: Sandbox) -> Answer:
+    return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
+
+
+def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Not where it writes: the caller's directories do not belong to such an id."""
+    if machine.circumstances.subordinate_ids == 0 or sandbox.write:
+        return _UNAVAILABLE
+    return machine.namespaces["user"]
+
+
+def _no_new_privs(machine: Machine, _: Sandbox) -> Answer:
+    return machine.no_new_privs
+
+
+def _namespace_at_path(machine: Machine, sandbox: Sandbox) -> Answer:
+    return machine.joins_network(str(sandbox.network))
+
+
+def _first_refusal(*answers: Answer) -> Answer:
+    return next((answer for answer in answers if not answer.granted), GRANTED)
+
+
+# ---- the ways that several wishes share
+
+
+# What landlock does not do for files before each version: its Documentation, "Current limitations".
+_FILES_BEFORE = {
+    2: "no file can be moved to another directory",
+    3: "files that the caller may write can be truncated",
+    5: "devices take ioctl calls",
+}
+
+
+def _landlock_files_lack(machine: Machine) -> str:
+    missing = [lack for abi, lack in _FILES_BEFORE.items() if machine.landlock_abi < abi]
+    return "; ".join(["names, sizes and owners of all files can be seen", *missing])
+
+
+def _of_namespace(kind: str) -> Callable[[Machine], str]:
+    return lambda machine: remedies.of_namespace(kind, machine)
+
+
+def _of_landlock(abi: int) -> Callable[[Machine], str]:
+    return lambda machine: remedies.of_landlock(machine, abi)
+
+
+def _of_files(machine: Machine) -> str:
+    return remedies.of_mounts(machine, machine.mounts)
+
+
+_BY_MOUNTS = Way("a mount namespace", _mounts, _of_files)
+_BY_LANDLOCK = Way("landlock ABI {abi}", _landlock(1), _of_landlock(1), _landlock_files_lack)
+_FILES = (_BY_MOUNTS, _BY_LANDLOCK)
+_NETWORK_NAMESPACE = Way("a network namespace", _namespace("net"), _of_namespace("net"))
+_FILTERED_SOCKETS = Way(
+    "seccomp: no sockets but unix ones",
+    _seccomp,
+    remedies.of_seccomp,
+    lambda _: "unix sockets of the host can be reached by their names",
+    part="filtered sockets",
+)
+_LANDLOCKED_TCP = Way(
+    "landlock ABI {abi}",
+    _landlock(4),
+    _of_landlock(4),
+    lambda _: "only TCP is refused: UDP, raw and unix sockets reach the host's network",
+)
+_FILTER = (Way("a seccomp filter", _seccomp, remedies.of_seccomp),)
+
+
+OWN_ID_LACKS = "files and limits outside are those of the caller's user"
+
+# ---- what is asked
+
+
+def _has_no_network_of_host(sandbox: Sandbox) -> bool:
+    return sandbox.network in ("none", "loopback")
+
+
+def _has_ports(sandbox: Sandbox) -> bool:
+    return not isinstance(sandbox.network, str)
+
+
+def _names_network(sandbox: Sandbox) -> bool:
+    return isinstance(sandbox.network, str) and "/" in sandbox.network
+
+
+def _count(paths: tuple[str, ...]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} paths"
+
+
+def _visible(sandbox: Sandbox) -> str:
+    given = [_count(paths) for paths in (sandbox.read, sandbox.write) if paths]
+    given += ["the programs of this machine"] if sandbox.system else []
+    return f"no files but {' and '.join(given) or 'an empty root'}"
+
+
+WISHES: tuple[Wish, ...] = (
+    Wish("read", _visible, _FILES, lambda sandbox: sandbox.root is None),
+    Wish("write", lambda s: f"writes to {_count(s.write)}", _FILES, lambda s: bool(s.write)),
+    Wish("root", lambda _: "all files, read-only", _FILES, lambda s: s.root == "/"),
+    Wish(
+        "root",
+        lambda s: f"{s.root} as the root",
+        (_BY_MOUNTS,),
+        lambda s: s.root not in (None, "/"),
+    ),
+    Wish("hidden", lambda s: f"hides {_count(s.hidden)}", (_BY_MOUNTS,), lambda s: bool(s.hidden)),
+    Wish(
+        "overlay",
+        lambda _: "writes to a layer",
+        (Way("an overlay", _overlay, remedies.of_overlay),),
+        lambda s: s.overlay,
+    ),
+    Wish(
+        "tmp",
+        lambda s: f"a private /tmp of {s.tmp} bytes",
+        (Way("a tmpfs", _mounts, _of_files),),
+        lambda s: s.tmp is not None,
+    ),
+    Wish(
+        "proc",
+        lambda _: "/proc of its own processes",
+        (Way("a pid namespace with its /proc", _proc, remedies.of_proc),),
+        lambda s: s.proc,
+    ),
+    Wish(
+        "network",
+        lambda _: "no network",
+        (_NETWORK_NAMESPACE, _FILTERED_SOCKETS, _LANDLOCKED_TCP),
+        lambda s: s.network == "none",
+    ),
+    Wish(
+        "network",
+        lambda _: "loopback of its own",
+        (_NETWORK_NAMESPACE,),
+        lambda s: s.network == "loopback",
+    ),
+    Wish(
+        "network",
+        lambda _: "the caller's network",
+        (Way("the caller's network namespace", _always),),
+        lambda s: s.network == "host",
+    ),
+    Wish(
+        "network",
+        lambda s: f"the network of {s.network}",
+        (
+            Way(
+                "setns",
+                _namespace_at_path,
+                lambda _: (
+                    "call as root of the user namespace that owns it, and name a network namespace"
+                ),
+            ),
+        ),
+        _names_network,
+    ),
+    Wish(
+        "network",
+        lambda _: "TCP to and from the named ports alone",
+        (Way("landlock ABI {abi}", _landlock(4), _of_landlock(4)),),
+        _has_ports,
+    ),
+    Wish(
+        "syscalls",
+        lambda s: (
+            f"the system calls of {s.syscalls!r}"
+            + (", others end the process" if s.forbidden == "kill" else "")
+        ),
+        _FILTER,
+        lambda s: s.syscalls is not None,
+    ),
+    Wish(
+        "environment",
+        lambda s: f"the environment's {len(tuple(s.environment))} named variables alone",
+        (Way("execve", _always),),
+    ),
+    Wish(
+        "hostname",
+        lambda s: f"the host name {s.hostname!r}",
+        (Way("a UTS namespace", _namespace("uts"), _of_namespace("uts")),),
+    ),
+    Wish(
+        "own processes only",
+        lambda _: "sees, signals and traces no processes but its own",
+        (
+            Way("a pid namespace", _namespace("pid"), _of_namespace("pid")),
+            Way(
+                "landlock ABI {abi}",
+                _landlock(6),
+                _of_landlock(6),
+                lambda _: "whether a process with a number exists can be asked",
+            ),
+            Way(
+                "an unused user id",
+                _another_id,
+                shortfall=lambda _: "whether a process with a number exists can be asked",
+            ),
+        ),
+    ),
+    Wish(
+        "own sockets only",
+        lambda _: "reaches no abstract unix socket of the host's",
+        (
+            _NETWORK_NAMESPACE,
+            Way("landlock ABI {abi}", _landlock(6), _of_landlock(6)),
+        ),
+        _has_no_network_of_host,
+    ),
+    Wish(
+        "own sockets only",
+        lambda _: "reaches no abstract unix socket of the host's",
+        (Way("landlock ABI {abi}", _landlock(6), _of_landlock(6)),),
+        _has_ports,
+    ),
+    Wish(
+        "own IPC only",
+        lambda _: "reaches no System V IPC and no message queue of the host's",
+        (
+            Way("an IPC namespace", _namespace("ipc"), _of_namespace("ipc")),
+            Way("a seccomp filter without calls of IPC", _filtered_ipc, remedies.of_seccomp),
+            Way(
+                "an unused user id",
+                _another_id,
+                shortfall=lambda _: "what is open to all users can be used",
+            ),
+        ),
+    ),
+    Wish(
+        "no user of the host",
+        lambda _: "has the rights of no user of the host's",
+        (
+            Way("an unused user id", _another_id, lambda _: "call as root"),
+            Way(
+                "subordinate ids by newuidmap",
+                _subordinate_ids,
+                remedies.of_subordinate_ids,
+                part="subordinate ids",
+            ),
+            Way(
+                "the caller's id",
+                _always,
+                shortfall=lambda _: OWN_ID_LACKS,
+                announced=True,
+            ),
+        ),
+    ),
+    Wish(
+        "no capabilities",
+        lambda _: "has no capability",
+        (Way("capset and an empty bounding set", _always),),
+    ),
+    Wish(
+        "no new privileges",
+        lambda _: "gains no rights by programs",
+        (Way("no_new_privs", _no_new_privs, lambda _: "Linux 3.5"),),
+    ),
+    Wish("new session", lambda _: "has no terminal", (Way("setsid", _always),)),
+    Wish(
+        "closed descriptors",
+        lambda _: "inherits no descriptor but those named",
+        (Way("close_range, or each closed", _always),),
+    ),
+    Wish(
+        "whole tree dies",
+        lambda _: "nothing that it started is left",
+        (
+            Way("a pid namespace", _namespace("pid"), _of_namespace("pid")),
+            Way(
+                "a subreaper that looks for the rest",
+                _always,
+                shortfall=lambda _: "processes that fork faster than they are found can be left",
+            ),
+        ),
+    ),
+)

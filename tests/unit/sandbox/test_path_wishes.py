@@ -1,0 +1,146 @@
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ramet import SandboxError
+from ramet._sandbox.plan import plan
+from ramet._sandbox.questions import Answer
+from ramet._sandbox.row import Row
+
+from .given_machine import described, given
+
+
+@pytest.fixture
+def rows() -> Any:
+    """The rows of paths of a sandbox; the user of the sandbox is the caller, or another with uid=0."""
+
+    def of(sandbox: Any, **answers: Any) -> list[Row]:
+        machine = given(**{"uid": 1000, **answers})
+        return [row for row in plan(sandbox, machine=machine).rows if row.path]
+
+    return of
+
+
+def test_paths_that_are_there_have_no_row(rows: Any, tmp_path: Path) -> None:
+    """Files and directories to read, write and hide, a root and a file of system calls."""
+    file, hidden = tmp_path / "file", tmp_path / "hidden"
+    file.touch()
+    hidden.touch()
+    assert rows(described(read=[file], write=[tmp_path], hidden=[hidden], syscalls=file)) == []
+    assert rows(described(root=tmp_path, read=["/dev/null"])) == []
+
+
+@pytest.mark.parametrize("wish", ["read", "write", "hidden", "root", "syscalls", "network"])
+def test_a_path_that_does_not_exist(rows: Any, tmp_path: Path, wish: str) -> None:
+    """The wish is named, and a near name if there is one."""
+    (tmp_path / "project").mkdir()
+    missing = str(tmp_path / "projetc")
+    given = [missing] if wish in ("read", "write", "hidden") else missing
+    (row,) = rows(described(**{wish: given}))
+    assert (row.wish, row.path, row.mistaken) == (wish, missing, True)
+    assert row.shortfall == f"{missing!r} does not exist"
+    assert row.remedy == f"did you mean {str(tmp_path / 'project')!r}?"
+
+
+def test_a_path_below_one_that_does_not_exist(rows: Any, tmp_path: Path) -> None:
+    """The word that is wrong is found, and what follows it is kept where that is there."""
+    (tmp_path / "project" / "src").mkdir(parents=True)
+    (row,) = rows(described(read=[tmp_path / "projetc" / "src"]))
+    assert row.remedy == f"did you mean {str(tmp_path / 'project' / 'src')!r}?"
+    (row,) = rows(described(read=[tmp_path / "projetc" / "docs"]))
+    assert row.remedy == f"did you mean {str(tmp_path / 'project')!r}?"
+    (row,) = rows(described(read=[tmp_path / "zzz"]))
+    assert row.remedy == "make it first, or leave it out"
+
+
+def test_a_mistaken_path_is_refused_in_any_case(tmp_path: Path) -> None:
+    """Also with require="best": it is no fault of the machine."""
+    missing = str(tmp_path / "missing")
+    with pytest.raises(SandboxError) as caught:
+        plan(described(read=[missing], require="best"), machine=given()).refuse_if_short()
+    error = caught.value
+    assert (error.errno, error.wish, error.filename) == (errno.ENOENT, "read", missing)
+    assert "does not exist" in str(error)
+
+
+def test_a_path_of_another_kind(rows: Any, tmp_path: Path) -> None:
+    """Only a directory is a root, only files and directories are written to."""
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.touch()
+    os.mkfifo(pipe)
+    (row,) = rows(described(root=file))
+    assert row.shortfall == f"expected a directory, got {str(file)!r}, which is a file"
+    (row,) = rows(described(write=["/dev/null"]))
+    assert row.shortfall.endswith("got '/dev/null', which is a character device")
+    (row,) = rows(described(hidden=[pipe]))
+    assert row.shortfall.endswith("which is a named pipe")
+    (row,) = rows(described(syscalls=tmp_path))
+    assert row.shortfall.startswith("expected a file, got ")
+
+
+def test_symbolic_links(rows: Any, tmp_path: Path) -> None:
+    """A link is as good as what it leads to; one that leads to nothing, or to itself, is told."""
+    good, dangling, circle = tmp_path / "good", tmp_path / "dangling", tmp_path / "circle"
+    good.symlink_to(tmp_path)
+    dangling.symlink_to("nowhere")
+    circle.symlink_to(circle)
+    assert rows(described(write=[good])) == []
+    (row,) = rows(described(read=[dangling]))
+    assert (
+        row.shortfall == f"{str(dangling)!r} is a symbolic link to 'nowhere', which does not exist"
+    )
+    (row,) = rows(described(read=[circle]))
+    assert row.shortfall == f"{str(circle)!r} is a symbolic link in a circle"
+
+
+def test_a_path_that_the_caller_may_not_search(rows: Any, tmp_path: Path) -> None:
+    """The directory that is closed to it is named."""
+    if os.geteuid() == 0:
+        pytest.skip("root may search any")
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
+    closed.chmod(0)
+    (row,) = rows(described(read=[closed / "inner"]))
+    closed.chmod(0o700)
+    assert row.shortfall.endswith(f"is below {str(closed)!r}, which the caller may not search")
+    assert row.refused.errno == errno.EACCES
+
+
+def test_a_path_that_the_caller_may_not_use(rows: Any, tmp_path: Path) -> None:
+    """A sandbox with the caller's rights has none where the caller has none."""
+    if os.geteuid() == 0:
+        pytest.skip("root may read and write any")
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(0o400)
+    (row,) = rows(described(write=[file]))
+    assert (row.met, row.mistaken) == ("not", False)
+    assert row.shortfall == f"the caller may not write to {str(file)!r}"
+    assert rows(described(write=[file], overlay=True)) == []
+    file.chmod(0)
+    (row,) = rows(described(read=[file]))
+    assert row.shortfall == f"the caller may not read {str(file)!r}"
+
+
+def test_another_user_without_mapped_ids(rows: Any, tmp_path: Path) -> None:
+    """It writes where others may, as nobody that is known; else the wish is not met."""
+    sandbox = described(write=[tmp_path])
+    assert rows(sandbox, uid=0) == []
+    (row,) = rows(sandbox, uid=0, idmapped=())
+    assert (row.met, row.mechanism) == ("partly", "the permissions of others")
+    denied = Answer(errno.EACCES, "faccessat2")
+    (row,) = rows(sandbox, uid=0, idmapped=(), by_others=denied)
+    assert row.met == "not"
+    assert "chmod o+w" in row.remedy
+    (row,) = rows(described(read=[tmp_path]), uid=0, idmapped=(), by_others=denied)
+    assert row.remedy == f"chmod o+rX {tmp_path}"
+
+
+def test_ids_are_mapped_in_mount_namespaces_alone(rows: Any, tmp_path: Path) -> None:
+    """Without a mount namespace another user has what others may."""
+    no = Answer(errno.EPERM, "mount")
+    found = rows(described(write=[tmp_path]), uid=0, mounts=no, by_others=no)
+    assert [row.met for row in found] == ["not"]

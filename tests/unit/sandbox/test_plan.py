@@ -1,0 +1,311 @@
+import errno
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from ramet import SandboxError
+from ramet._sandbox.plan import Plan, plan
+from ramet._sandbox.questions import Answer
+from ramet._sandbox.row import Row
+
+from .given_machine import KINDS, NO, described, given
+
+EVERY = frozenset(KINDS)
+NO_NAMESPACES = dict.fromkeys(KINDS, NO)
+ALWAYS = (
+    *("environment", "hostname", "own processes only", "own sockets only", "own IPC only"),
+    *("no user of the host", "no capabilities", "no new privileges", "new session"),
+    *("closed descriptors", "whole tree dies"),
+)
+
+
+def met(found: Plan) -> dict[str, str]:
+    return {row.wish: row.met for row in found.rows}
+
+
+def row(found: Plan, wish: str) -> Row:
+    return next(row for row in found.rows if row.wish == wish)
+
+
+def without_namespaces(**answers: Any) -> Any:
+    return given(
+        **{"uid": 1000, "refused": NO_NAMESPACES, "mounts": NO, "proc_of_its_own": NO, **answers}
+    )
+
+
+def test_a_machine_that_grants_all(tmp_path: Path) -> None:
+    """Root's sandbox is met in full, with an unused id and named paths whose ids are mapped."""
+    found = plan(described(write=[tmp_path]), machine=given())
+    assert found.lost == ()
+    assert found.namespaces == EVERY
+    assert (found.landlock_abi, found.seccomp, found.filters_sockets) == (7, True, False)
+    assert (found.idmap, found.idmapped) == (True, frozenset({str(tmp_path)}))
+    assert found.own_id == "unused id"
+    found.refuse_if_short()
+
+
+def test_each_wish_has_a_row() -> None:
+    """A row for each field that asks for something, and for what is always wished."""
+    least = described(system=False, tmp=None, proc=False, network="host", syscalls=None)
+    shown = {row.wish for row in plan(least, machine=given()).rows}
+    assert shown == {"read", "network", *ALWAYS} - {"own sockets only"}
+    most = described(root="/", write=["/usr"], hidden=["/etc"], overlay=True)
+    shown = {row.wish for row in plan(most, machine=given()).rows}
+    assert shown == {
+        "write",
+        "root",
+        "hidden",
+        "overlay",
+        "tmp",
+        "proc",
+        "network",
+        "syscalls",
+        *ALWAYS,
+    }
+
+
+def test_a_plain_user_has_its_own_id() -> None:
+    """That is announced, so that it is told and no reason to refuse."""
+    found = plan(described(), machine=given(uid=1000))
+    assert found.own_id == "caller's id"
+    assert [row.wish for row in found.lost] == ["no user of the host"]
+    assert row(found, "no user of the host").shortfall
+    assert found.idmap is False
+    found.refuse_if_short()
+
+
+def test_subordinate_ids_are_for_a_launch_that_takes_them() -> None:
+    """They are not taken where the sandbox writes to the caller's directories."""
+    machine = given(uid=1000, around={"subordinate_ids": 65536})
+    assert plan(described(), machine=machine).own_id == "caller's id"
+    found = plan(described(), machine=machine, parts=["subordinate ids"])
+    assert (found.own_id, found.lost) == ("subordinate id", ())
+    writing = plan(described(write=["/usr"]), machine=machine, parts=["subordinate ids"])
+    assert writing.own_id == "caller's id"
+
+
+@pytest.mark.parametrize(
+    ("network", "has_own"),
+    [("none", True), ("loopback", True), ("host", False), ({"connect": [443]}, False)],
+)
+def test_the_network_decides_of_its_namespace(network: Any, has_own: bool) -> None:
+    """A network namespace is made for none and for loopback alone."""
+    found = plan(described(network=network), machine=given())
+    assert ("net" in found.namespaces) is has_own
+    assert found.lost == ()
+
+
+def test_without_any_namespace(tmp_path: Path) -> None:
+    """Landlock keeps files and signals in part and sockets in full, a filter keeps system calls."""
+    found = plan(described(write=[tmp_path]), machine=without_namespaces())
+    assert met(found) == {
+        "read": "partly",
+        "write": "partly",
+        "tmp": "not",
+        "proc": "not",
+        "network": "partly",
+        "syscalls": "fully",
+        "environment": "fully",
+        "hostname": "not",
+        "own processes only": "partly",
+        "own sockets only": "fully",
+        "own IPC only": "fully",
+        "no user of the host": "partly",
+        "no capabilities": "fully",
+        "no new privileges": "fully",
+        "new session": "fully",
+        "closed descriptors": "fully",
+        "whole tree dies": "partly",
+    }
+    assert found.namespaces == frozenset()
+    assert row(found, "read").mechanism == "landlock ABI 7"
+    assert row(found, "own sockets only").mechanism == "landlock ABI 7"
+    assert "UDP" in row(found, "network").shortfall
+
+
+def test_without_namespaces_sockets_are_filtered_by_a_launch_that_can() -> None:
+    """The filter is then set even where no call is to be refused otherwise."""
+    sandbox = described(syscalls=None)
+    machine = without_namespaces()
+    assert plan(sandbox, machine=machine).seccomp is False
+    found = plan(sandbox, machine=machine, parts=["filtered sockets"])
+    assert (found.filters_sockets, found.seccomp) == (True, True)
+    assert row(found, "network").mechanism == "seccomp: no sockets but unix ones"
+
+
+def test_without_namespaces_and_landlock() -> None:
+    """No file is kept from the program then, and nobody says so but the plan."""
+    off = Answer(errno.EOPNOTSUPP, "landlock_create_ruleset")
+    machine = without_namespaces(landlock_abi=0, landlock_answer=off)
+    found = plan(described(), machine=machine)
+    for wish in ("read", "network", "own processes only", "own sockets only"):
+        assert row(found, wish).met == "not"
+    assert row(found, "syscalls").met == "fully"
+    ports = plan(described(network={"bind": [80]}), machine=machine)
+    assert (
+        row(ports, "network").remedy
+        == "add landlock to the boot parameter lsm=, which leaves it out"
+    )
+
+
+def test_without_a_filter() -> None:
+    """System calls are not kept by anything else."""
+    found = plan(described(), machine=given(seccomp=Answer(errno.EINVAL, "prctl")))
+    assert [row.wish for row in found.lost] == ["syscalls"]
+    assert row(found, "syscalls").remedy == "a kernel with CONFIG_SECCOMP_FILTER"
+    assert found.seccomp is False
+
+
+@pytest.mark.parametrize(
+    ("abi", "wish", "kept"),
+    [
+        (3, "network", "not"),
+        (4, "network", "fully"),
+        (5, "own sockets only", "not"),
+        (6, "own sockets only", "fully"),
+    ],
+)
+def test_what_each_version_of_landlock_keeps(abi: int, wish: str, kept: str) -> None:
+    """TCP ports since ABI 4, abstract sockets since ABI 6; the remedy names the kernel."""
+    found = plan(described(network={"connect": [443]}), machine=given(landlock_abi=abi))
+    assert row(found, wish).met == kept
+    kernels = {"network": "Linux 6.7", "own sockets only": "Linux 6.12"}
+    assert kept == "fully" or row(found, wish).remedy.startswith(kernels[wish])
+
+
+@pytest.mark.parametrize(
+    ("abi", "lacks"),
+    [(1, 4), (2, 3), (3, 2), (4, 2), (5, 1), (7, 1)],
+)
+def test_what_landlock_lacks_for_files(abi: int, lacks: int) -> None:
+    """Moving (ABI 2), truncating (3) and ioctl (5) came later; that names can be seen stays."""
+    found = plan(described(), machine=without_namespaces(landlock_abi=abi))
+    assert len(row(found, "read").shortfall.split("; ")) == lacks
+
+
+def test_a_mount_namespace_without_mounts_is_none() -> None:
+    """Where a mount is refused, landlock keeps files, and no mount namespace is made."""
+    machine = given(
+        mounts=Answer(errno.EPERM, "mount"), around={"filtered": True, "container": "podman"}
+    )
+    found = plan(described(), machine=machine)
+    assert found.namespaces == EVERY - {"mnt"}
+    assert row(found, "read").mechanism == "landlock ABI 7"
+    assert "podman" not in row(found, "read").remedy
+    assert "--security-opt seccomp=unconfined" in row(found, "read").remedy
+
+
+@pytest.mark.parametrize(
+    ("syscalls", "kept"),
+    [("default", "fully"), ("strict", "fully"), (None, "not"), ("/etc/passwd", "not")],
+)
+def test_ipc_without_a_namespace_is_kept_by_our_own_lists(syscalls: Any, kept: str) -> None:
+    """They refuse its calls then; what a file of the caller's allows is not known."""
+    machine = given(uid=1000, refused={"ipc": NO})
+    assert row(plan(described(syscalls=syscalls), machine=machine), "own IPC only").met == kept
+
+
+def test_proc_is_mounted_with_a_pid_namespace_alone() -> None:
+    """Without one it would show the processes of the caller's."""
+    assert plan(described(), machine=given()).proc
+    assert not plan(described(proc=False), machine=given()).proc
+    assert not plan(described(), machine=given(refused={"pid": NO})).proc
+    assert not plan(described(), machine=given(proc_of_its_own=NO)).proc
+
+
+def test_a_refusal_names_wish_call_and_remedy() -> None:
+    """What is not met at all comes first; the others are named."""
+    machine = given(refused={"uts": Answer(errno.ENOSPC, "unshare")}, overlay=NO)
+    with pytest.raises(SandboxError) as caught:
+        plan(described(), machine=machine).refuse_if_short()
+    error = caught.value
+    assert (error.wish, error.errno, error.mechanism) == ("hostname", errno.ENOSPC, "")
+    assert error.remedy == "sysctl -w user.max_uts_namespaces=15000"
+    assert str(error) == (
+        "ENOSPC: hostname: the host name 'sandbox': nothing on this machine meets it (unshare: ENOSPC); "
+        "remedy: sysctl -w user.max_uts_namespaces=15000"
+    )
+
+
+def test_what_is_met_in_part_is_refused_too() -> None:
+    """Unless it was announced; the error says what it lacks, and what else is short."""
+    with pytest.raises(SandboxError) as caught:
+        plan(described(tmp=None, proc=False), machine=without_namespaces()).refuse_if_short()
+    error = caught.value
+    assert (error.wish, error.errno) == ("hostname", errno.EPERM)
+    assert "own processes only" in error.others
+    assert "no user of the host" not in error.others
+
+
+def test_the_best_that_can_be_is_not_refused() -> None:
+    """With require="best" what is lost is told, and nothing raised."""
+    found = plan(described(require="best"), machine=without_namespaces())
+    found.refuse_if_short()
+    assert {row.wish for row in found.lost} == {
+        *("read", "tmp", "proc", "network", "hostname", "own processes only"),
+        *("no user of the host", "whole tree dies"),
+    }
+
+
+def test_a_rule_of_the_law_is_carried() -> None:
+    """The rule behind a refused clone flag is in the error and in its text."""
+
+    class Rule(NamedTuple):
+        id: str = "F2"
+        errno: str = "ENOSPC"
+        sentence: str = "the limit is reached"
+        remedy: str = "raise it"
+
+    refused = Answer(errno.ENOSPC, "clone", (Rule(),))
+    machine = without_namespaces(refused=dict.fromkeys(KINDS, refused), mounts=refused)
+    with pytest.raises(SandboxError, match="rule F2: the limit is reached") as caught:
+        plan(described(), machine=machine).refuse_if_short()
+    assert [rule.id for rule in caught.value.rules] == ["F2"]
+
+
+class Amount(NamedTuple):
+    wish: str
+    mechanism: str
+    shortfall: str = ""
+    remedy: str = ""
+
+
+def test_amounts_are_rows_too() -> None:
+    """One that is kept in part is announced, one that nothing keeps is refused."""
+    amounts = [
+        Amount("memory", "a watch", "it looks every 10 ms", "delegate a cgroup"),
+        Amount("timeout", "a thread"),
+    ]
+    sandbox = described(memory="1M", swap="2M", timeout=2)
+    found = plan(sandbox, amounts, machine=given())
+    assert (met(found)["memory"], met(found)["timeout"]) == ("partly", "fully")
+    assert row(found, "memory").text == "memory of 1048576"
+    found.refuse_if_short()
+    with pytest.raises(SandboxError) as caught:
+        plan(sandbox, [*amounts, Amount("swap", "", "no limit")], machine=given()).refuse_if_short()
+    assert caught.value.wish == "swap"
+
+
+def test_the_text_is_a_table() -> None:
+    """A line for each wish, below it what it lacks and the remedy."""
+    sandbox = described(read=["/usr"], system=False, tmp=None, proc=False, network="host")
+    lines = str(plan(sandbox, machine=given(uid=1000))).splitlines()
+    assert lines[0] == "read                 yes     no files but /usr, by a mount namespace"
+    place = next(i for i, line in enumerate(lines) if line.startswith("no user of the host"))
+    assert lines[place : place + 3] == [
+        "no user of the host  partly  has the rights of no user of the host's, by the caller's id",
+        "                             lacks: files and limits outside are those of the caller's user",
+        "                             remedy: call as root",
+    ]
+
+
+def test_a_plan_as_json() -> None:
+    """All of it is there, and the kernel's answer is a text."""
+    machine = given(uid=1000, refused={"uts": Answer(errno.ENOSPC, "unshare")})
+    found = json.loads(json.dumps(plan(described(), machine=machine).to_dict()))
+    assert (found["met"], found["own_id"], found["landlock_abi"]) == (False, "caller's id", 7)
+    assert found["namespaces"] == ["cgroup", "ipc", "mnt", "net", "pid", "user"]
+    hostname = next(row for row in found["rows"] if row["wish"] == "hostname")
+    assert (hostname["met"], hostname["refused"]) == ("not", "unshare: ENOSPC")
