@@ -444,10 +444,11 @@ static int memory_in_children(void)
     while (made < 8 && (children[made] = (pid_t)with_memory()) > 0)
         made++;
     int error = errno;
+    bool all_live = waitpid(-1, NULL, WNOHANG) == 0;
     for (int i = 0; i < made; i++)
         kill(children[i], SIGKILL);
     errno = error;
-    return made == 8 ? THROUGH : outcome_of(-1);
+    return made == 8 && all_live ? THROUGH : outcome_of(-1);
 }
 
 ESCAPE(memory_of_children, WORD, "all", "takes twice the memory that it may have in eight children, each with little")

@@ -203,11 +203,6 @@ ESCAPE(terminals_hung_up, WORD, "root", "hangs the terminal up")
     return outcome_of(vhangup());
 }
 
-ESCAPE(memory_policy, WORD, "some: CONFIG_NUMA", "chooses the memory of which node it gets")
-{
-    return outcome_of(syscall(SYS_set_mempolicy, 1, NULL, 0));
-}
-
 ESCAPE(secret_memory, WORD, "some: CONFIG_SECRETMEM", "makes memory that is out of the kernel's own map")
 {
     return outcome_of(syscall(SYS_memfd_secret, 0));

@@ -390,13 +390,9 @@ ESCAPE(passwords_read, WORD, "root", "reads the passwords of the machine")
     return printed_file("/etc/shadow");
 }
 
-ESCAPE(home_listed, WORD, "root", "lists the home directory of root")
+ESCAPE(home_read, WORD, "some: root, and the files of a shell", "reads the settings in the home directory of root")
 {
-    DIR *listing = opendir("/root");
-    int entries = 0;
-    for (; listing != NULL && readdir(listing) != NULL; entries++)
-        ;
-    return listing == NULL || entries <= 2 ? outcome_of(-1) : THROUGH;
+    return printed_file("/root/.bashrc") == THROUGH ? THROUGH : printed_file("/root/.profile");
 }
 
 ESCAPE(kernel_objects_written, WORD, "root", "opens a file of /sys to write")

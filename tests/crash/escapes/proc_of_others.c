@@ -335,17 +335,10 @@ ESCAPE(proc_program_made_writable, SEEN, "all", "changes the rights of its own p
     return outcome_of(fchmodat(AT_FDCWD, "/proc/self/exe", 0777, 0));
 }
 
-static int overwrite_own_program(void)
+/* As CVE-2019-5736 of runc: held by O_PATH, it is opened for writing when nobody runs it. */
+ESCAPE(proc_program_overwritten, WORD, "all", "opens the program of another for writing by a descriptor that it holds")
 {
-    /* As CVE-2019-5736 of runc: held by O_PATH, it is opened for writing once nobody runs it. */
-    int held = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", held);
-    int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    return outcome_of(file < 0 && errno == ETXTBSY ? 0 : file);
-}
-
-ESCAPE(proc_program_overwritten, WORD, "all", "opens its own program for writing by /proc/self/exe")
-{
-    return overwrite_own_program();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", open(below("bin", "set-group-id"), O_PATH | O_CLOEXEC));
+    return outcome_of(open(path, O_WRONLY | O_APPEND | O_CLOEXEC));
 }

@@ -168,11 +168,6 @@ ESCAPE(memory_map_changed, WORD, "some: CAP_SYS_RESOURCE, and CONFIG_CHECKPOINT_
     return outcome_of(done < 0 && errno == EBUSY ? 0 : done);
 }
 
-ESCAPE(personality_without_random_addresses, WORD, "all", "makes the addresses of its programs the same each time")
-{
-    return outcome_of(syscall(SYS_personality, 0x0040000));
-}
-
 ESCAPE(personality_of_another_system, WORD, "all", "has the kernel treat it as a program of another system")
 {
     return outcome_of(syscall(SYS_personality, 0x0005 /* PER_ISCR4 */));
@@ -180,7 +175,7 @@ ESCAPE(personality_of_another_system, WORD, "all", "has the kernel treat it as a
 
 ESCAPE(personality_high_bits, WORD, "all", "changes its personality with higher bits set beside the number")
 {
-    return outcome_of(syscall(SYS_personality, 1UL << 40 | 0x0040000));
+    return outcome_of(syscall(SYS_personality, 1UL << 40 | 0x0005));
 }
 
 ESCAPE(trace_allowed_to_all, WORD, "some: the Yama security module", "lets any process trace it with PR_SET_PTRACER")

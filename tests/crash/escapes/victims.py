@@ -30,7 +30,7 @@ class Files:
 
     def __init__(self, secret: str, program: Path) -> None:
         self.secret = secret
-        self.root = Path(tempfile.mkdtemp(prefix="ramet-escape-"))
+        self.root = Path(tempfile.mkdtemp(prefix="ramet-escape-", dir="/var/tmp"))  # noqa: S108
         self.root.chmod(0o755)
         for name in ("outside", "shown", "shown/hidden", "work", "bin", "services"):
             (self.root / name).mkdir()
