@@ -21,6 +21,7 @@ if sys.platform == "linux":
     from . import lowlevel
     from ._caller_reader import readers as _caller_readers
     from ._function.clone import clone, fork, vfork
+    from ._function.confined import makers as _confined_makers
     from ._function.in_namespace import in_namespace
     from ._process.child import Child
     from ._process.tree.subreaper import Subreaper, is_subreaper, set_subreaper
@@ -54,6 +55,13 @@ if sys.platform == "linux":
         return read_caller()
 
     _caller_readers.append(_read_caller)
+
+    def _clone_confined(*asked: object) -> object:
+        from ._workers.confined_clone import clone_confined
+
+        return clone_confined(*asked)  # type: ignore[arg-type] # as clone() gives them
+
+    _confined_makers.append(_clone_confined)
 
     if TYPE_CHECKING:
         from . import aio as aio

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import index
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
@@ -27,8 +27,10 @@ from .._process.request import (
 from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
+from .._setup.checks import Description
 from .._setup.options import FunctionOptions
 from ..flags import CloneFlag, flag_bits
+from .confined import makers
 from .setup import FunctionSetup
 
 T = TypeVar("T")
@@ -65,6 +67,7 @@ def clone(
     name: str | None = None,
     interpreter: Literal["own"] | None = None,
     trusted: bool | None = None,
+    sandbox: Description | None = None,
     **options: Unpack[FunctionOptions],
 ) -> Child[T]:
     """Run ``fn(*args)`` in a new task that shares what the flags name, and nothing else: clone(2).
@@ -81,7 +84,8 @@ def clone(
     name: shown by ps and top (its first 15 bytes), and the name of threading.current_thread() in a child
     with a thread identity of its own. interpreter: "own" for a subinterpreter with its own GIL, see below.
     trusted: whether the result of a child with a memory of its own may be any object (True), or is read as
-    data only (False), see below. options: see ramet.FunctionOptions; the child sets them up before fn, and
+    data only (False), see below. sandbox: a ramet.Sandbox, in which a copy of this process runs fn, see
+    docs/sandbox.md; what it returns is data. options: see ramet.FunctionOptions; the child sets them up before fn, and
     result() raises the SpawnError of a step that failed. Keyword arguments of fn are bound to it first:
     functools.partial(fn, key=value).
 
@@ -130,6 +134,9 @@ def clone(
         _refuse_as_function(fn, "clone")
     if flags is _DEFAULT and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "clone")
+    if sandbox is not None:
+        others = (exit_signal, stack_size, set_tid, cgroup, interpreter, trusted or None)
+        return _confined(fn, args, flag_bits(flags), others, sandbox, timeout, name, options)
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
         if flags == 0:
@@ -159,6 +166,35 @@ def clone(
     elif trusted is None and (request.flags & NEW_NAMESPACES or options.get("namespaces")):
         asked = asked._replace(trusted=False)
     return make_child(new_child(Child, fn, request.flags, False), make, asked, fn, args)
+
+
+_WITHOUT_SANDBOX = ("exit_signal", "stack_size", "set_tid", "cgroup", "interpreter", "trusted")
+
+
+def _confined(
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    flags: int,
+    others: tuple[Any, ...],
+    sandbox: Description,
+    timeout: float | None,
+    name: str | None,
+    options: Mapping[str, Any],
+) -> Child[T]:
+    """clone() with sandbox=, which decides what the child shares."""
+    given = ["flags"] * bool(flags)
+    given += [
+        word for word, value in zip(_WITHOUT_SANDBOX, others, strict=True) if value is not None
+    ]
+    if given:
+        raise ValueError(
+            f"invalid {given[0]} with sandbox: the sandbox decides it; leave one of them out"
+        )
+    if getattr(sandbox, "is_sandbox", None) is not True:
+        raise TypeError(f"invalid sandbox: expected a ramet.Sandbox, got {sandbox!r}")
+    (make,) = makers
+    child: Child[T] = make(fn, args, sandbox, timeout, name, options)
+    return child
 
 
 def vfork(

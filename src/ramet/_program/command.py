@@ -340,9 +340,10 @@ class _Made:
         self.flags = flags = _checked_flags(validated)
         self.confinement: Confinement | None = None
         if "sandbox" in validated:
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+            from .._sandbox.confinement import Confinement  # takes long to import, and few need it
+            from .._sandbox.kept import confinement_of
 
-            self.confinement = confinement_of(validated["sandbox"])
+            self.confinement = confinement_of(Confinement, validated["sandbox"])
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)

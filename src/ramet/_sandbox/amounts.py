@@ -76,6 +76,13 @@ class Amounts:
             self._idle.append(made)
 
     @property
+    def are_wished(self) -> bool:
+        """Whether there is anything to keep or to watch while a child runs."""
+        sandbox = self.sandbox
+        watched = (sandbox.memory, sandbox.cpu_time, sandbox.timeout, sandbox.output)
+        return bool(self._groups) or any(each is not None for each in watched)
+
+    @property
     def is_ours(self) -> bool:
         """Whether this process has made it, and not one of which this is a copy."""
         return self._maker == os.getpid() or not self._groups

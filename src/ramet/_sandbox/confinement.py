@@ -87,7 +87,9 @@ class Confinement:
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
-            held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check("cpu_affinity", self.amounts.affinity)
+            held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
+                "cpu_affinity", self.amounts.affinity
+            )
         return held
 
     @property
@@ -102,7 +104,9 @@ class Confinement:
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
     def _home(self) -> str:
-        directories = [one.path for one in self.ground.view.shown if one.writable and one.is_directory]
+        directories = [
+            one.path for one in self.ground.view.shown if one.writable and one.is_directory
+        ]
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0

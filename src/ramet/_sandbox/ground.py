@@ -61,7 +61,10 @@ class Ground:
         if self.is_made_together:
             names = {"user": "user", "mnt": "mount"}
             self._keep(
-                NEWUSER | NEWNS, names, maps, lambda steps: add_root(steps, self._sandbox, view, None)
+                NEWUSER | NEWNS,
+                names,
+                maps,
+                lambda steps: add_root(steps, self._sandbox, view, None),
             )
             return
         if "user" in kinds and self.user < 0:
@@ -69,7 +72,9 @@ class Ground:
         if self._plan.idmapped and self.files < 0:
             self._keep(NEWUSER, {"user": "files"}, self._identity.maps_of_files(), lambda _: None)
         mapped = None if self.files < 0 else self.files
-        self._keep(NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped))
+        self._keep(
+            NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped)
+        )
 
     def _keep(self, flags: int, kinds: dict[str, str], maps: Any, add_steps: Any) -> None:
         def keep(path: str) -> None:
@@ -100,8 +105,14 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> N
 
     files: a descriptor of the user namespace that maps the ids of what is written; None for no such map.
     """
-    steps.add("mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/")
-    sources = [*view.shown] if sandbox.root is None else [Shown(sandbox.root, True, False, False), *view.shown]
+    steps.add(
+        "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
+    )
+    sources = (
+        [*view.shown]
+        if sandbox.root is None
+        else [Shown(sandbox.root, True, False, False), *view.shown]
+    )
     for slot, shown in enumerate(sources):
         _add_tree(steps, slot, shown, files)
     devices = range(len(sources), len(sources) + len(DEVICES))
@@ -146,13 +157,16 @@ def _open_tree(steps: Steps, slot: int, path: str, flags: int) -> None:
 
 
 def _set_tree(steps: Steps, slot: int, path: bytes, attributes: bytearray, flags: int) -> None:
-    steps.add("mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path)
+    steps.add(
+        "mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path
+    )
 
 
 def _set(steps: Steps, path: bytes, attributes: int) -> None:
     value = mounts.mount_attr(attributes)
     steps.add(
-        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE), file=path
+        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE),
+        file=path,
     )
 
 
@@ -174,16 +188,23 @@ def _add_empty_root(steps: Steps, view: View) -> None:
     _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
     steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
     shown = [one for one in view.shown if one.is_directory]
-    made = dict.fromkeys(("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown)))  # noqa: S108 - of the child
+    made = dict.fromkeys(
+        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
+    )  # noqa: S108 - of the child
     for path in sorted(made, key=lambda path: path.count("/")):
         if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
             _mkdir(steps, path)
     for one in view.shown:
-        if not one.is_directory and not any(one.path.startswith(other.path + "/") for other in shown):
-            steps.add("mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path))
+        if not one.is_directory and not any(
+            one.path.startswith(other.path + "/") for other in shown
+        ):
+            steps.add(
+                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
+            )
     for path, target in view.links:
         steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)), file=_inside(path)
+            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
+            file=_inside(path),
         )
 
 

@@ -47,11 +47,17 @@ def identity(own_id: str) -> Identity:
 
 def _unused(name: str) -> int:
     """One of the unused ids that this user namespace has, else nobody's."""
-    chosen = _UNUSED_FIRST + int.from_bytes(os.urandom(4), "little") % (_UNUSED_LAST - _UNUSED_FIRST)
+    chosen = _UNUSED_FIRST + int.from_bytes(os.urandom(4), "little") % (
+        _UNUSED_LAST - _UNUSED_FIRST
+    )
     ranges = list(_mapped(name))
     if any(first <= chosen < first + count for first, count in ranges):
         return chosen
-    return _NOBODY if any(first <= _NOBODY < first + count for first, count in ranges) else ranges[-1][0]
+    return (
+        _NOBODY
+        if any(first <= _NOBODY < first + count for first, count in ranges)
+        else ranges[-1][0]
+    )
 
 
 def _mapped(name: str) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 Source: landlock(7), include/uapi/linux/landlock.h.
 """
 
+import os
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,7 +31,7 @@ class Rules(NamedTuple):
     paths: tuple[bytes, ...]
     rights: bytearray
     ports: bytearray
-    count: int
+    number: int
 
 
 def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rules:
@@ -56,6 +57,22 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         bytearray(struct.pack(f"={len(allowed)}Q", *(bits & handled for bits in allowed.values()))),
         bytearray(b"".join(struct.pack("=2Q", *rule) for rule in ports)),
         len(ports),
+    )
+
+
+def writes_only(paths: Sequence[str], abi: int) -> Rules:
+    """A further layer of rules, which take away the right to write but below these paths and in /tmp."""
+    handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi) & ~_READ
+    allowed = dict.fromkeys(("/tmp", "/dev/shm", *paths), handled)  # noqa: S108 - the child's
+    allowed |= {f"/dev/{name}": _WRITE_FILE | _IOCTL_DEV for name in DEVICES}
+    existing = {path: bits for path, bits in allowed.items() if os.path.exists(path)}
+    rights = [bits if os.path.isdir(path) else bits & _OF_FILES for path, bits in existing.items()]
+    return Rules(
+        bytearray(struct.pack("=2Q", _ATTR_SIZES[1], handled)),
+        tuple(os.fsencode(path) for path in existing),
+        bytearray(struct.pack(f"={len(rights)}Q", *(bits & handled for bits in rights))),
+        bytearray(),
+        0,
     )
 
 

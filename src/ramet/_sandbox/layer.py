@@ -14,7 +14,7 @@ from .mounts import file_system_of, mounts
 from .tree_removal import remove_own_tree
 from .untrusted_files import copy_content, open_to_read
 
-__all__ = ["Layer", "Part"]
+__all__ = ["Layer", "Part", "new_directory"]
 
 Option: TypeAlias = tuple[str, str | None]
 
@@ -78,7 +78,8 @@ class Part:
 
         ``lower`` and ``directory``: where the target and the layer's directory are attached in the mount
         namespace of the one that mounts. They must be attached there: the kernel refuses layers of other
-        namespaces with EINVAL or EPERM.
+        namespaces with EINVAL or EPERM. And the ids of the one that mounts must be among those that an
+        idmapped layer maps: the kernel mounts it read-only otherwise, and says nothing.
         """
         return (
             ("lowerdir", _escaped(lower)),
@@ -86,6 +87,14 @@ class Part:
             ("workdir", _escaped(f"{directory}/{self.work}")),
             *_FIXED,
         )
+
+    def data(self, lower: str, directory: str) -> bytes:
+        """The same in the form of mount(2): with a backslash before a comma, too."""
+        options = self.options(lower, directory)
+        written = (
+            key if value is None else f"{key}={_without_commas(value)}" for key, value in options
+        )
+        return os.fsencode(",".join(written))
 
 
 class Layer:
@@ -104,7 +113,7 @@ class Layer:
 
     def __init__(self, paths: Iterable[Path], where: Path | None = None) -> None:
         targets = _targets(paths)
-        self.directory = _new_directory(tuple(targets), where)
+        self.directory = new_directory(list(targets), where)
         """The layer's directory, which the caller alone may enter."""
         self._remove = weakref.finalize(self, _remove_in, _this_process(), self.directory)
         try:
@@ -121,6 +130,12 @@ class Layer:
     def closed(self) -> bool:
         """Whether the directory has been removed."""
         return not self._remove.alive
+
+    @property
+    def was_writable(self) -> bool:
+        """Whether the kernel has mounted all of it, and for writing: it leaves its own directory then."""
+        works = (f"{self.directory}/{part.work}/work" for part in self.parts if part.directory)
+        return all(map(os.path.isdir, works))
 
     def close(self) -> None:
         """Remove the directory with all that was written; nothing when that was done."""
@@ -200,8 +215,12 @@ def _refuse_mounts_below(targets: dict[str, str]) -> None:
 # ---- the directory of the layer
 
 
-def _new_directory(targets: tuple[str, ...], where: Path | None) -> str:
-    """Make it; 0700, since a child's files with set-user-ID bits lie in it and belong to the caller."""
+def new_directory(targets: Iterable[str], where: Path | None) -> str:
+    """Make a directory for a layer, or for several, beside the targets; the caller removes it.
+
+    It is 0700, since a child's files with set-user-ID bits lie in it and belong to the caller. Parameters
+    and errors as those of Layer, but that the targets are without symbolic links.
+    """
     candidates = [tempfile.gettempdir(), *_ELSEWHERE] if where is None else [os.fspath(where)]
     reasons = []
     for candidate in dict.fromkeys(map(os.path.realpath, candidates)):
@@ -219,7 +238,7 @@ def _new_directory(targets: tuple[str, ...], where: Path | None) -> str:
     )
 
 
-def _why_not_in(candidate: str, targets: tuple[str, ...]) -> str | None:
+def _why_not_in(candidate: str, targets: Iterable[str]) -> str | None:
     if any(is_below(candidate, target) for target in targets):
         return "is below a path that is written, where the child would see the layer"
     if not os.path.isdir(candidate):
@@ -286,3 +305,7 @@ def _copy_file(part: Part, base: str) -> None:
 def _escaped(path: str) -> str:
     """As overlayfs reads a path in an option: a backslash before each colon and backslash."""
     return path.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _without_commas(value: str) -> str:
+    return value.replace(",", "\\,")

@@ -101,7 +101,9 @@ def system_paths() -> Iterator[str]:
     """The programs and libraries of this machine, and this Python's."""
     yield from _SYSTEM
     yield from _SYSTEM_FILES
-    for prefix in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)):
+    for prefix in dict.fromkeys(
+        (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
+    ):
         if os.path.isdir(prefix) and prefix != "/":
             yield os.path.realpath(prefix)
             if os.path.realpath(prefix) != prefix:

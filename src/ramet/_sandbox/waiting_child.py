@@ -16,7 +16,9 @@ from ..errors import SpawnError, spawn_error
 
 __all__ = ["IdMaps", "kept_namespaces"]
 
-IdMaps = tuple[tuple[str, bytes], ...]  # files of /proc/<pid>, in the order in which they are written
+IdMaps = tuple[
+    tuple[str, bytes], ...
+]  # files of /proc/<pid>, in the order in which they are written
 
 _MAPS_GATE, _LAST_GATE = 1, 2
 _NO_FAILURE = -1
@@ -24,7 +26,11 @@ _MANNER = Manner(waits=True, follows_process=False, has_own_score=False, pid_nam
 
 
 def kept_namespaces(
-    flags: int, kinds: Sequence[str], maps: IdMaps, add_steps: Callable[[Steps], None], keep: Callable[[str], None]
+    flags: int,
+    kinds: Sequence[str],
+    maps: IdMaps,
+    add_steps: Callable[[Steps], None],
+    keep: Callable[[str], None],
 ) -> None:
     """Have a child with these flags carry out steps; ``keep`` gets the path of each kind of namespace that it is in.
 

@@ -10,13 +10,20 @@ _DECIDED_BY_SANDBOX = frozenset(
     | {"inheritable_caps", "ambient_caps", "securebits", "flags", "uid_map", "gid_map", "hostname"}
     | {"loopback", "namespaces", "set_tid", "cgroup", "personality"}
 )
-_NOT_YET = frozenset({"start_new_session", "process_group", "controlling_terminal", "foreground", "start"})
+_NOT_YET = frozenset(
+    {"start_new_session", "process_group", "controlling_terminal", "foreground", "start"}
+)
 
 
-def _refuse_beside_sandbox(validated: ValidatedOptions) -> None:
+def refuse_beside_sandbox(validated: ValidatedOptions) -> None:
+    """ValueError for an option that a sandbox decides itself."""
     for name, value in validated.items():
+        if value is None:
+            continue
         if name in _DECIDED_BY_SANDBOX:
-            raise ValueError(f"invalid {name} with sandbox: the sandbox decides it; leave one of them out")
+            raise ValueError(
+                f"invalid {name} with sandbox: the sandbox decides it; leave one of them out"
+            )
         if name in _NOT_YET and value is not OPTIONS[name].nothing:
             raise ValueError(
                 f"invalid {name} with sandbox: the child has a session of its own and begins at once; leave it out"
@@ -26,7 +33,7 @@ def _refuse_beside_sandbox(validated: ValidatedOptions) -> None:
 def refuse_conflicts(validated: ValidatedOptions, flags: int, *, of_function: bool = False) -> None:
     """ValueError for options that the flags exclude, or whose flag is missing."""
     if "sandbox" in validated:
-        _refuse_beside_sandbox(validated)
+        refuse_beside_sandbox(validated)
     for name, value in validated.items():
         row = OPTIONS[name]
         if value is row.nothing or value in ((), {}):

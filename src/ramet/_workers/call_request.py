@@ -111,8 +111,12 @@ class CallRequest:
 
     def enter_by(self, entry: int) -> None:
         """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""
-        self.plan["entry"] = True
+        self.plan["entry"] = self.plan.get("entry", 0) + 1
         self.descriptors.append(entry)
+
+    def write_only_below(self, paths: Sequence[str], landlock_abi: int) -> None:
+        """The child, in a sandbox, may write below these paths alone."""
+        self.plan["write"] = (landlock_abi, tuple(paths))
 
     def answer_stacks_by(self, stack_file: int) -> None:
         """The child writes its Python stack there when it is asked for it."""

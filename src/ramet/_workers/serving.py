@@ -11,10 +11,12 @@ from .._core import wait_readable
 from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
+from .._sandbox.landlock import writes_only
 from . import outcome
 from .call_options import FailedSetup, carry_out
 from .call_request import NOT_LAST
 from .caller_state import apply
+from .confining import carry_out as carry_out_steps
 from .messages import Channel, Message, channels, receive, send, understood
 from .pickling import loaded, loaded_call, pickled_call
 
@@ -168,6 +170,19 @@ def _call(
     return _answer(channel, value, error, trusted)
 
 
+def call_once(
+    channel: Channel, fn: Callable[..., object], args: tuple[Any, ...], around: Around
+) -> int:
+    """Run one function that is there already, and send what came of it. Returns the exit code."""
+    code = 0
+    with suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # the caller is gone, or wants nothing any more
+        code = _call(channel, fn, args, None, around)
+        channel.await_end(around.let_go_milliseconds)
+    return code
+
+
 def _leave_if_copied(pid: int, error: BaseException | None) -> None:
     """End a fork made in the function, which came back as well."""
     if os.getpid() != pid:
@@ -203,10 +218,16 @@ def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def _enter_cgroup(_: object, taken: Iterator[int]) -> None:
-    entry = next(taken)
-    os.write(entry, b"0")
-    os.close(entry)
+def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
+    for _ in range(count):
+        entry = next(taken)
+        os.write(entry, b"0")
+        os.close(entry)
+
+
+def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
+    abi, paths = rules
+    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
 
 
 def _write_outputs(_: object, taken: Iterator[int]) -> None:
@@ -239,6 +260,7 @@ _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
     "caller": lambda changes, taken: apply(
         changes, [next(taken) for _ in changes.get("files", ())]
     ),
+    "write": _write_only,
     "options": lambda options, taken: carry_out(options, list(taken)),
     "name": _take_name,
 }

@@ -1,5 +1,6 @@
 """How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
 
+import errno
 import marshal
 import os
 import pickle
@@ -20,10 +21,11 @@ from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
-from .._sandbox.of_template import OfTemplate
+from .._sandbox.description import is_below
+from .._sandbox.of_python import OfTemplate, with_path
 from .._setup.checks import DEVNULL
 from .._setup.rows import OPTIONS
-from ..errors import TemplateError
+from ..errors import SandboxError, TemplateError
 from ..flags import flag_bits
 from .caller_state import CallerState, ConfinedState
 from .fork_hazards import HAZARDS
@@ -40,7 +42,9 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
-_BESIDE_SANDBOX = frozenset({"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"})
+_BESIDE_SANDBOX = frozenset(
+    {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
+)
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
@@ -113,17 +117,34 @@ class Confined:
     def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
         for name in options.keys() - _BESIDE_SANDBOX:
             raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
-        self._confinement = OfTemplate(sandbox)
-        environment = self._confinement.environment()
+        self.confinement = OfTemplate(with_path(sandbox))
+        environment = self.confinement.environment()
         named = dict(word.split(b"=", 1) for word in environment)
         self.trusted = False
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
         self._names = frozenset(named)
 
+    def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
+        """The paths of a call, which must be below those of the sandbox, and landlock's version."""
+        given = self.confinement.sandbox.replace(write=paths).write
+        known = self.confinement.sandbox.write
+        for path in given:
+            if not any(is_below(path, one) for one in known):
+                raise ValueError(
+                    f"invalid write: expected paths below those of the sandbox, {list(known)}, got {path!r}"
+                )
+        if not self.confinement.plan.landlock_abi:
+            raise SandboxError(
+                *(errno.EOPNOTSUPP, "a call's own paths to write need Landlock, which is not there"),
+                wish="write",
+                remedy="boot with lsm=landlock,..., or make a template for each",
+            )
+        return [os.path.realpath(path) for path in given], self.confinement.plan.landlock_abi
+
     def start(self) -> Started:
-        self._confinement.make_current()
-        steps = self._confinement.steps()
+        self.confinement.make_current()
+        steps = self.confinement.steps()
         loaded = self._fresh.start()
         try:
             made = loaded.link.confine(

@@ -15,6 +15,7 @@ from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
+from .._sandbox.supervision import Supervision
 from .._setup.options import FunctionOptions, Options
 from ..errors import TemplateError, TemplateRestarted
 from .call_memory import CallMemories
@@ -27,7 +28,7 @@ from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
+from .starting import Confined, Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_process import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
@@ -62,6 +63,7 @@ class Template:
 
     # Whether all that a call starts ends with it.
     _ends_trees = False
+    _keeps_amounts = False  # those of a sandbox, for each call
 
     def __init__(
         self,
@@ -161,8 +163,9 @@ class Template:
         self._link = started.link
         self._caller_state = started.caller_state
         self._holder.append(started.link)
-        if self._link.is_confined:
+        if isinstance(self._start, Confined):
             self._ends_trees = True
+            self._keeps_amounts = self._start.confinement.amounts.are_wished
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
@@ -185,6 +188,7 @@ class Template:
         set_tid: Sequence[int] | None = None,
         cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
         memory: int | str | None = None,
+        write: Sequence[str | os.PathLike[str]] | None = None,
         **options: Unpack[FunctionOptions],
     ) -> CalledChild[T]:
         """Run ``fn(*args)`` in a clone of the template: a new process that is a child of the caller.
@@ -195,6 +199,7 @@ class Template:
         memory: the bytes ("512M") that the call may have resident beyond the template; with more it is
         killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
         starts, where one can be made; else it is watched, and RLIMIT_DATA gives it a MemoryError first.
+        write: with a sandbox, the paths of its ``write`` below which alone this call may write.
         Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
         ``__main__``. Large buffers (numpy arrays) cross in a memfd, and go back in it if changed in place.
         The function finds the caller's working directory, environment, sys.argv, sys.path and standard
@@ -219,6 +224,7 @@ class Template:
             and set_tid is None
             and cgroup is None
             and memory is None
+            and write is None
         ):
             return self.begin(AS_IT_IS, fn, pickled_call(fn, args))
         if memory is not None and cgroup is not None:
@@ -234,6 +240,8 @@ class Template:
             cgroup=cgroup,
             options=options,
         )
+        if write is not None:
+            self._restrict(request, write)
         return self.begin(request, fn, call)
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts, **options: Any) -> T:
@@ -263,6 +271,11 @@ class Template:
                 budget.end()
             raise
 
+    def _restrict(self, request: CallRequest, write: Sequence[str | os.PathLike[str]]) -> None:
+        if not isinstance(self._start, Confined):
+            raise ValueError("invalid write: expected None, as the template is in no sandbox")
+        request.write_only_below(*self._start.checked_write(write))
+
     def has_spare(self) -> bool:
         """Whether a child waits for a call, or is being made; the library's own."""
         return self._link.spares > 0
@@ -274,6 +287,8 @@ class Template:
         self._reap()
         try:
             self._require_open()
+            if self._keeps_amounts and request is AS_IT_IS:  # which nothing may be added to
+                request = CallRequest.of_nothing()
             plain = request.ends_plainly and not self._ends_trees
             child = new_child(CalledChild, fn, request.flags, plain)
             return make_child(child, self._make, request, call)
@@ -294,6 +309,9 @@ class Template:
 
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
         deadline_thread = None if request.timeout is None else _deadline_thread()
+        supervision = self._supervision(request) if self._keeps_amounts else None
+        if supervision is not None:
+            child.supervised_by(supervision)
         child._initial_cgroup = request.initial_cgroup
         changes, files = self._caller_state.changes()
         if not self._link.is_confined:  # a key of the caller's is not for such a child
@@ -301,6 +319,8 @@ class Template:
         plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, self._reader(request, clone), self._call_ended)
+        if supervision is not None:
+            supervision.begin(child)
         memory = request.take_memory()
         if memory is not None:
             child.limit_memory(memory)
@@ -308,6 +328,14 @@ class Template:
         self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+
+    def _supervision(self, request: CallRequest) -> Supervision:
+        """What keeps the amounts of the sandbox for one call."""
+        assert isinstance(self._start, Confined)
+        place = self._start.confinement.new_place()
+        for entry in place.entries:
+            request.enter_by(entry)
+        return Supervision(place, self._start.confinement.plan.lost)
 
     def _reader(self, request: CallRequest, clone: Clone) -> Reader:
         """A call is trusted no more than its template."""

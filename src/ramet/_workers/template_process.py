@@ -30,6 +30,7 @@ from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
+from .confining import carry_out
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, renewals
 from .messages import Channel, channels, receive, send
@@ -170,7 +171,7 @@ class _Template:
     def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
         """Leave the caller's namespaces, since the next clone is to be a template in others. It cannot go back."""
         try:
-            _carry_out(*loaded(parts).leave, descriptors)
+            carry_out(*loaded(parts).leave, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -309,7 +310,7 @@ class _Template:
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
-            _carry_out(*confining.enter, ())
+            carry_out(*confining.enter, ())
             template._confines = _core.Plan(confining.call[0])
         except Exception as error:
             template._say_failed(error)
@@ -337,22 +338,6 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-
-def _carry_out(operations: Sequence[Any], labels: Sequence[Any], descriptors: Sequence[int]) -> None:
-    """Carry out steps that came over. A tuple with one number stands for the descriptor at that place."""
-    steps = [
-        tuple(descriptors[part[0]] if _is_place(part) else part for part in operation) for operation in operations
-    ]
-    failed, number = _core.do_steps(_core.Plan(steps))
-    if failed >= 0:
-        label, file = labels[failed]
-        where = "" if file is None else f" on {os.fsdecode(file)!r}"
-        raise OSError(number, f"step {label!r} failed{where}: {os.strerror(number)}")
-
-
-def _is_place(part: object) -> bool:
-    return isinstance(part, tuple) and len(part) == 1 and isinstance(part[0], int)
 
 
 def _require_done(done: tuple[int, int]) -> None:

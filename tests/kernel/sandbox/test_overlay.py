@@ -5,6 +5,8 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,18 @@ Tree = dict[str, tuple[str, int, str]]
 @pytest.fixture
 def lower(tmp_path: Path) -> Path:
     """A directory with a few files."""
-    lower = tmp_path / "a:b,c\\d e"  # what an option of a mount has to escape
+    return filled(tmp_path / "a:b,c\\d e")  # what an option of a mount has to escape
+
+
+@pytest.fixture
+def open_lower() -> Iterator[Path]:
+    """The same where everybody may come, which the directories of a test's own forbid."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        yield filled(Path(place, "a:b,c\\d e"))
+
+
+def filled(lower: Path) -> Path:
     (lower / "folder" / "sub").mkdir(parents=True)
     (lower / "file").write_text("old\n")
     (lower / "folder" / "inner").write_text("inner\n")
@@ -213,12 +226,74 @@ def test_several_paths(tmp_path: Path) -> None:
     assert (tmp_path / "b" / "one").read_text() == "1\n"
 
 
+OUTER = 231_072
+
+
+@pytest.mark.parametrize("owner", [0, 4321])
+def test_a_caller_who_is_root(open_lower: Path, root: None, owner: int) -> None:
+    """The child has an id that nobody uses; what it leaves in the layer is the caller's, as is what is new.
+
+    It may write what the owner of the path may, and no more.
+    """
+    lower = open_lower
+    for path in (lower, *lower.rglob("*")):
+        os.chown(path, owner, owner, follow_symlinks=False)
+    (lower / "others").write_text("x")
+    os.chown(lower / "others", 77, 77)
+    (lower.parent / "alone").write_text("old\n")
+    script = (
+        "id -u; echo more >> file; rm -r folder; mkdir folder; echo new > new; chmod 4755 new; "
+        "echo more >> ../alone; if echo x >> others; then echo wrong; fi 2> /dev/null"
+    )
+    layer = Layer([lower, lower.parent / "alone"])
+    with Changes(layer) as changes:
+        assert in_layer(layer, "sh", "-ec", script, where=str(lower), outer=OUTER) == "1000\n"
+        assert [f"{c.kind} {os.path.relpath(c.path, lower)}" for c in changes] == [
+            "modified file",
+            "deleted folder/inner",
+            "deleted folder/sub",
+            "added new",
+            "modified ../alone",
+        ]
+        in_upper = Path(layer.directory, layer.parts[0].upper)
+        assert {path.lstat().st_uid for path in in_upper.rglob("*")} == {0}
+        changes.take()
+    assert (lower / "file").read_text() == "old\nmore\n"
+    assert (lower / "file").stat().st_uid == owner
+    new = (lower / "new").stat()
+    assert (stat.S_IMODE(new.st_mode), new.st_uid) == (0o755, 0)
+
+
 @pytest.mark.parametrize("place", ["/tmp", "/var/tmp", "/dev/shm"])
 def test_the_places_of_layers(lower: Path, place: str) -> None:
     """A layer works wherever Layer itself would put one."""
     with Changes(layer := Layer([lower], where=place)) as changes:
+        assert not layer.was_writable
+        assert os.path.dirname(layer.directory) == place
         in_layer(layer, "sh", "-ec", "rm file; rm -r folder; mkdir folder; echo x > new")
         assert [change.kind for change in changes] == ["deleted"] * 3 + ["added"]
+        assert layer.was_writable
+
+
+MOUNT = r"""
+import ctypes, os, sys
+from ramet._sandbox.layer import Layer
+target, options = sys.argv[1], os.fsencode(sys.argv[2])
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(b"overlay", os.fsencode(target), b"overlay", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+with open(f"{target}/new", "w") as file:
+    file.write("x")
+os.unlink(f"{target}/file")
+"""
+
+
+def test_the_old_system_call_mounts_it_too(lower: Path) -> None:
+    """mount(2) takes the same options in one string, whatever is in the paths."""
+    with Changes(layer := Layer([lower])) as changes:
+        options = layer.parts[0].data(str(lower), layer.directory)
+        in_own_mounts(MOUNT, lower, os.fsdecode(options))
+        assert [change.kind for change in changes] == ["deleted", "added"]
 
 
 ON_OVERLAYFS = r"""

@@ -49,6 +49,14 @@ def test_the_options_of_a_mount_are_given_in_order(tmp_path: Path) -> None:
         )
 
 
+def test_the_options_in_one_string(tmp_path: Path) -> None:
+    """For mount(2) a comma in a path is escaped as well."""
+    with Layer([tmp_path]) as layer:
+        assert layer.parts[0].data("/l,1:", "/\udcff").split(b",redirect_dir")[0] == (
+            b"lowerdir=/l\\,1\\:,upperdir=/\xff/upper0,workdir=/\xff/work0"
+        )
+
+
 def test_a_file_has_a_copy(tmp_path: Path) -> None:
     """The copy takes the file's place in the child; it has the content, the mode and the time of it."""
     file = tmp_path / "file"

@@ -1,4 +1,4 @@
-"""The steps by which a template confines itself, and each of its clones."""
+"""The steps by which a process that runs Python confines itself, or its clones."""
 
 import os
 import sys
@@ -39,27 +39,69 @@ class TemplateSteps(NamedTuple):
     descriptors: tuple[int, ...]
 
 
-class OfTemplate(Confinement):
-    """The confinement of a template, whose clones have files of their own in /tmp, and see their own processes.
+class CloneSteps(NamedTuple):
+    """The same for one clone of the caller: leave is done in another copy, which makes it."""
 
-    It sees the directories of sys.path as well. Raises SandboxError where there are no user, mount or pid namespaces.
+    leave: Labelled
+    enter: Labelled
+    finish: Labelled
+
+
+class OfPython(Confinement):
+    """The confinement of a process that is a copy of one outside: it sees the directories of sys.path as well.
+
+    Raises SandboxError where there are no user, mount or pid namespaces.
     """
 
-    keeps_namespaces = True
-
     def __init__(self, sandbox: Sandbox) -> None:
-        found = [os.path.abspath(path) for path in sys.path if path and os.path.isdir(path)]
-        shown = [path for path in found if path not in sandbox.write]
-        super().__init__(sandbox.replace(read=[*sandbox.read, *shown]))
+        super().__init__(sandbox)
         lacking = [kind for kind in _NEEDED if kind not in self.plan.namespaces]
         if lacking:
             refused = self.plan.machine.namespaces[lacking[0]]
             raise SandboxError(
-                *(refused.errno or 1, f"a template needs a {lacking[0]} namespace: {refused}"),
+                *(refused.errno or 1, f"a function needs a {lacking[0]} namespace: {refused}"),
                 wish="sandbox",
                 remedy="confine programs, ramet.run(..., sandbox=...), which can do without",
                 rules=refused.rules,
             )
+
+    def add_limits(self, steps: Steps) -> None:
+        """The limits of the amounts."""
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        rlimits.do(_NO_SETUP, steps, limits)
+
+
+def with_path(sandbox: Sandbox) -> Sandbox:
+    """The same, which shows the directories of sys.path."""
+    found = [os.path.abspath(path) for path in sys.path if path and os.path.isdir(path)]
+    shown = [path for path in found if path not in sandbox.write]
+    return sandbox.replace(read=[*sandbox.read, *shown])
+
+
+class OfClone(OfPython):
+    """The confinement of a clone of the caller that runs one function."""
+
+    def steps(self) -> CloneSteps:
+        """The steps, as they are now."""
+        leave, enter, finish = Steps(), Steps(), Steps()
+        self.leave(leave)
+        self.inside(enter)
+        self.add_limits(finish)
+        bounding_set.do(_NO_SETUP, finish, 0)
+        finish.add("capset", "CAPABILITIES", 0, 0, 0)
+        finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+        self.finish(finish)
+        return CloneSteps(*((steps.steps, steps.labels) for steps in (leave, enter, finish)))
+
+
+class OfTemplate(OfPython):
+    """The confinement of a template, whose clones have files of their own in /tmp, and see their own processes."""
+
+    keeps_namespaces = True
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)
 
     def steps(self) -> TemplateSteps:
@@ -74,8 +116,7 @@ class OfTemplate(Confinement):
         enter.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.filter(enter)
         self.add_own_files(call)
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
-        rlimits.do(_NO_SETUP, call, limits)
+        self.add_limits(call)
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
         parts = ((steps.steps, steps.labels) for steps in (leave, enter, call))
