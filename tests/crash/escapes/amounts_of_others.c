@@ -60,14 +60,12 @@ ESCAPE(nice_of_group, SEEN, "all", "makes the process group of the caller nicer"
     return outcome_of(setpriority(PRIO_PGRP, (id_t)number("group"), before + 1));
 }
 
-/* All of this user's processes: asked for by reading, as the control would change them all. */
-ESCAPE(nice_of_user, WORD, "all", "finds other processes of its user by PRIO_USER, which it could make nice")
+ESCAPE(nice_of_user, SEEN, "all", "makes all processes of its user nicer")
 {
-    errno = 0;
-    int own = getpriority(PRIO_PROCESS, 0);
-    setpriority(PRIO_PROCESS, 0, own + 1);
-    int best = getpriority(PRIO_USER, 0);
-    return best < own + 1 ? THROUGH : STOPPED;
+    if (is_confined()) /* else it would do so */
+        return outcome_of(setpriority(PRIO_USER, 0, 19));
+    int before = getpriority(PRIO_PROCESS, (id_t)number("victim"));
+    return outcome_of(setpriority(PRIO_PROCESS, (id_t)number("victim"), before + 1));
 }
 
 ESCAPE(own_nice_raised, WORD, "some: CAP_SYS_NICE", "takes precedence over all processes with a negative nice value")

@@ -13,10 +13,17 @@
 
 #define CHUNK (1 << 20)
 
-/* A bomb of memory is through when it has twice what it may. */
+/* A bomb of memory is through when it has four times what it may, and keeps it for a while. */
 static long goal(void)
 {
-    return 2 * number("memory");
+    return 4 * number("memory");
+}
+
+static int kept(void)
+{
+    const struct timespec while_ = {.tv_nsec = 150 * 1000 * 1000};
+    nanosleep(&while_, NULL);
+    return THROUGH;
 }
 
 static int touched(int flags, int file)
@@ -26,7 +33,7 @@ static int touched(int flags, int file)
         return outcome_of(-1);
     for (long at = 0; at < goal(); at += 4096)
         memory[at] = 1;
-    return THROUGH;
+    return kept();
 }
 
 static int bomb_of_anonymous(void)
@@ -34,7 +41,7 @@ static int bomb_of_anonymous(void)
     return touched(MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
-ESCAPE(memory_anonymous, WORD, "all", "takes twice the memory that it may have")
+ESCAPE(memory_anonymous, WORD, "all", "takes four times the memory that it may have")
 {
     return in_child(bomb_of_anonymous);
 }
@@ -44,7 +51,7 @@ static int bomb_of_shared(void)
     return touched(MAP_SHARED | MAP_ANONYMOUS, -1);
 }
 
-ESCAPE(memory_shared, WORD, "all", "takes twice the memory that it may have as shared memory")
+ESCAPE(memory_shared, WORD, "all", "takes four times the memory that it may have as shared memory")
 {
     return in_child(bomb_of_shared);
 }
@@ -57,7 +64,7 @@ static int bomb_of_memfd(void)
     return touched(MAP_SHARED, file);
 }
 
-ESCAPE(memory_memfd, WORD, "all", "takes twice the memory that it may have in a memfd")
+ESCAPE(memory_memfd, WORD, "all", "takes four times the memory that it may have in a memfd")
 {
     return in_child(bomb_of_memfd);
 }
@@ -69,10 +76,10 @@ static int bomb_of_memfd_written(void)
     for (long size = 0; size < goal(); size += CHUNK)
         if (write(file, zeros, CHUNK) != CHUNK)
             return outcome_of(-1);
-    return THROUGH;
+    return kept();
 }
 
-ESCAPE(memory_memfd_written, WORD, "all", "writes twice the memory that it may have to a memfd, which maps none of it")
+ESCAPE(memory_memfd_written, WORD, "all", "writes four times the memory that it may have to a memfd, which maps none of it")
 {
     return in_child(bomb_of_memfd_written);
 }
@@ -91,10 +98,10 @@ static int many_files_in_memory(void)
         if (kept == MAP_FAILED)
             return outcome_of(-1);
     }
-    return THROUGH;
+    return kept();
 }
 
-ESCAPE(memory_many_memfds, WORD, "all", "writes twice the memory that it may have to many small memfds")
+ESCAPE(memory_many_memfds, WORD, "all", "writes four times the memory that it may have to many small memfds")
 {
     return in_child(many_files_in_memory);
 }
@@ -111,10 +118,10 @@ static int bomb_of_pipes(void)
         if (write(ends[1], zeros, CHUNK) < CHUNK / 2)
             return outcome_of(-1);
     }
-    return THROUGH;
+    return kept();
 }
 
-ESCAPE(memory_pipes, WORD, "some: fs.pipe-user-pages-soft", "takes twice the memory that it may have in pipes")
+ESCAPE(memory_pipes, WORD, "some: fs.pipe-user-pages-soft", "takes four times the memory that it may have in pipes")
 {
     return in_child(bomb_of_pipes);
 }
@@ -134,10 +141,10 @@ static int bomb_of_sockets(void)
             return outcome_of(-1);
         size += all;
     }
-    return THROUGH;
+    return kept();
 }
 
-ESCAPE(memory_sockets, WORD, "some: its limit of open files", "takes twice the memory that it may have in sockets")
+ESCAPE(memory_sockets, WORD, "some: its limit of open files", "takes four times the memory that it may have in sockets")
 {
     return in_child(bomb_of_sockets);
 }
@@ -152,10 +159,10 @@ static int bomb_of_sysv(void)
         return outcome_of(-1);
     for (long at = 0; at < goal(); at += 4096)
         memory[at] = 1;
-    return THROUGH;
+    return kept();
 }
 
-ESCAPE(memory_sysv, WORD, "all", "takes twice the memory that it may have as SysV memory")
+ESCAPE(memory_sysv, WORD, "all", "takes four times the memory that it may have as SysV memory")
 {
     return in_child(bomb_of_sysv);
 }
@@ -378,7 +385,7 @@ static long tree(int depth, int *all)
         if (pid == 0) {
             signal(SIGUSR1, SIG_DFL);
             tree(depth - 1, all);
-            alarm(5);
+            alarm(3);
             pause();
             _exit(0);
         }
@@ -438,12 +445,13 @@ static long with_memory(void)
 
 static int memory_in_children(void)
 {
-    share = number("memory") / 4;
+    share = number("memory") / 2;
     pid_t children[8];
     int made = 0;
     while (made < 8 && (children[made] = (pid_t)with_memory()) > 0)
         made++;
     int error = errno;
+    kept();
     bool all_live = waitpid(-1, NULL, WNOHANG) == 0;
     for (int i = 0; i < made; i++)
         kill(children[i], SIGKILL);
@@ -451,7 +459,7 @@ static int memory_in_children(void)
     return made == 8 && all_live ? THROUGH : outcome_of(-1);
 }
 
-ESCAPE(memory_of_children, WORD, "all", "takes twice the memory that it may have in eight children, each with little")
+ESCAPE(memory_of_children, WORD, "all", "takes four times the memory that it may have in eight children, each with half of it")
 {
     return in_child(memory_in_children);
 }
@@ -525,7 +533,7 @@ static int stacked(void)
     return bomb_of_anonymous();
 }
 
-ESCAPE(memory_after_raised_limits, WORD, "all", "raises its limits as far as it may, and takes twice the memory that it may have")
+ESCAPE(memory_after_raised_limits, WORD, "all", "raises its limits as far as it may, and takes four times the memory that it may have")
 {
     return in_child(stacked);
 }

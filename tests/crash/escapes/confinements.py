@@ -1,10 +1,14 @@
 """How the stage runs a program: without a sandbox, in one, and in the weakest."""
 
+import errno
 import subprocess
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import ramet
+from ramet._sandbox import amounts
+from ramet._sandbox.machine import NAMESPACE_KINDS, this_machine
+from ramet._sandbox.questions import Answer
 
 from .victims import Files
 
@@ -81,7 +85,28 @@ def _run_in(sandbox: ramet.Sandbox, words: list[str], seconds: float) -> Run:
     return Run(done.returncode, done.stdout)
 
 
+def take_namespaces_and_groups_away() -> None:
+    """Have sandboxes of this process be made of landlock, a filter and limits, as on a machine with no more."""
+    refused = Answer(errno.EPERM, "clone")
+    machine = this_machine()
+    machine.__dict__ |= {
+        "user_namespace": refused,
+        "namespaces": dict.fromkeys(NAMESPACE_KINDS, refused),
+        "mounts": refused,
+        "proc_of_its_own": refused,
+        "overlay": refused,
+    }
+    amounts.find_places = lambda _: {}
+    amounts.missing_in_version_2 = lambda *_: False
+
+
+def weakest(words: list[str], files: Files, limits: str, seconds: float) -> Run:
+    """In a sandbox that is the best without namespaces and control groups; the stage has taken them away."""
+    return _run_in(described(files, limits, require="best"), words, seconds)
+
+
 CONFINEMENTS: dict[str, Callable[[list[str], Files, str, float], Run]] = {
     "unconfined": unconfined,
     "confined": confined,
+    "weakest": weakest,
 }

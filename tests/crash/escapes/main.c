@@ -2,6 +2,7 @@
 #include "attempt.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 int victim(int argc, char **argv);
@@ -151,6 +152,7 @@ pid_t sleeping_child(void)
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         alarm(20);
         for (;;)
             pause();

@@ -72,7 +72,7 @@ ESCAPE(mount_debugfs, WORD, "some: root, and CONFIG_DEBUG_FS", "mounts the kerne
     return outcome_of(mount("none", given("work"), "debugfs", 0, NULL));
 }
 
-ESCAPE(mount_bpf, WORD, "all", "mounts the files of bpf")
+ESCAPE(mount_bpf, WORD, "root", "mounts the files of bpf")
 {
     APART();
     return outcome_of(mount("none", given("work"), "bpf", 0, NULL));
@@ -179,7 +179,7 @@ ESCAPE(file_system_opened, WORD, "all", "begins a mount with fsopen")
     return outcome_of(syscall(SYS_fsopen, "tmpfs", 0));
 }
 
-ESCAPE(file_system_picked, WORD, "root", "begins to change a mount with fspick")
+ESCAPE(file_system_picked, WORD, "all", "begins to change a mount with fspick")
 {
     APART();
     return outcome_of(syscall(SYS_fspick, AT_FDCWD, "/", 0));

@@ -216,6 +216,7 @@ ESCAPE(program_run_by_loader, SEEN, "all", "has the loader run a program outside
 /* ---- races: another thread swaps a link while it is used */
 
 static volatile bool done;
+static volatile long rounds;
 static const char *const swapped = "swapped";
 
 static void *swap(void *work)
@@ -226,8 +227,10 @@ static void *swap(void *work)
     unlinkat(at, "to-outside", 0);
     symlinkat(below("outside", "file"), at, "to-outside");
     renameat(at, "plain", at, swapped);
-    while (!done)
+    while (!done) {
         syscall(SYS_renameat2, at, swapped, at, "to-outside", EXCHANGE);
+        rounds++;
+    }
     return NULL;
 }
 
@@ -237,7 +240,7 @@ static int raced(bool writes)
     pthread_t thread;
     if (work < 0 || pthread_create(&thread, NULL, swap, (void *)(intptr_t)work) != 0)
         return untried("no thread");
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 2000 || (rounds < 2000 && i < 2000000); i++) {
         int file = openat(work, swapped, (writes ? O_WRONLY | O_APPEND : O_RDONLY) | O_CLOEXEC);
         if (file >= 0 && writes)
             write(file, SHOT, strlen(SHOT));
@@ -257,8 +260,10 @@ ESCAPE(link_swapped_during_write, SEEN, "all", "writes a file that becomes a lin
 static void *swap_directories(void *work)
 {
     int at = (int)(intptr_t)work;
-    while (!done)
+    while (!done) {
         syscall(SYS_renameat2, at, "inner", at, "inner-link", EXCHANGE);
+        rounds++;
+    }
     return NULL;
 }
 
@@ -271,7 +276,7 @@ ESCAPE(directory_swapped_during_write, SEEN, "all", "makes a file below a direct
     pthread_t thread;
     if (work < 0 || pthread_create(&thread, NULL, swap_directories, (void *)(intptr_t)work) != 0)
         return untried("no thread");
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 2000 || (rounds < 2000 && i < 2000000); i++) {
         int file = openat(work, "inner/made", O_CREAT | O_WRONLY, 0666);
         if (file >= 0)
             close(file);

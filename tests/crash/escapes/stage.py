@@ -24,6 +24,7 @@ from .confinements import (
     OUTPUT,
     PROCESSES,
     TMP,
+    take_namespaces_and_groups_away,
 )
 from .victims import Caller, Files, Groups, Objects, Sockets, Victim, as_words
 
@@ -38,6 +39,8 @@ class Stage:
     def __init__(self, confinement: str, program: Path, secret: str) -> None:
         self._is_confined = confinement != "unconfined"
         self._run = CONFINEMENTS[confinement]
+        if confinement == "weakest":
+            take_namespaces_and_groups_away()
         self._has_init = confinement == "confined"
         self._secret = secret
         self._name = f"ramet-escape-{os.getpid()}"
