@@ -31,13 +31,7 @@ def be_in_a_container() -> None:
         hide(name, errno.EPERM)
     for name in ("setns", "unshare"):
         hide(name, errno.EPERM)
-    _install(
-        [
-            *(_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS["clone"], 3)),
-            *(_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_SET, _NEW_NAMESPACES, 1)),
-            *(_step(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM), _step(BPF_RETURN, SECCOMP_ALLOW)),
-        ]
-    )
+    _answer("clone", SECCOMP_ERRNO | errno.EPERM, first=_NEW_NAMESPACES, compare=BPF_JUMP_IF_SET)
 
 
 def refuse_filters() -> None:
@@ -70,12 +64,14 @@ def allow_all() -> None:
     install(_step(BPF_RETURN, SECCOMP_ALLOW))
 
 
-def _answer(name: str, answer: int, first: int | None = None) -> None:
-    """To that call, or to that call with this first argument."""
+def _answer(
+    name: str, answer: int, first: int | None = None, compare: int = BPF_JUMP_IF_EQUAL
+) -> None:
+    """To that call, or to that call with this first argument, or with any bit of it."""
     skipped = 1 if first is None else 3
     steps = [_step(BPF_LOAD_WORD, 0), _step(BPF_JUMP_IF_EQUAL, SYSTEM_CALLS[name], skipped)]
     if first is not None:
-        steps += [_step(BPF_LOAD_WORD, 16), _step(BPF_JUMP_IF_EQUAL, first, 1)]
+        steps += [_step(BPF_LOAD_WORD, 16), _step(compare, first, 1)]
     install(b"".join([*steps, _step(BPF_RETURN, answer), _step(BPF_RETURN, SECCOMP_ALLOW)]))
 
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "check.h"
 #include "plans.h"
@@ -67,6 +68,24 @@ static int descriptors_are_placed(void)
     return FOUND;
 }
 
+/* The number that a call returns comes in the place of an errno, above all of these; its own errno is as it is. */
+static int a_question_is_answered(void)
+{
+    const struct ramet_step granted[] = {
+        STEP(SYSCALL, SYS_umask, 027),
+        STEP(ASK, SYS_umask, 077),
+        STEP(UMASK, 0),
+    };
+    const struct ramet_step refused[] = {STEP(ASK, SYS_chdir, ADDRESS("/nonexistent"))};
+    struct ramet_launch launch;
+    CHECK(!DO(granted, &launch));
+    CHECK(launch.failed_step == 1 && launch.error == RAMET_ANSWERED + 027);
+    CHECK(umask(0) == 077); /* the step after it is left out */
+    CHECK(!DO(refused, &launch));
+    CHECK(launch.failed_step == 0 && launch.error == ENOENT);
+    return FOUND;
+}
+
 static int a_failure_is_reported(void)
 {
     const struct ramet_step steps[] = {
@@ -108,6 +127,7 @@ int main(void)
 {
     in_a_child(steps_take_effect);
     in_a_child(descriptors_are_placed);
+    in_a_child(a_question_is_answered);
     in_a_child(a_failure_is_reported);
     in_a_child(a_program_is_executed);
     an_exec_that_fails_ends_the_child();

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
@@ -85,9 +85,9 @@ def clone(
     with a thread identity of its own. interpreter: "own" for a subinterpreter with its own GIL, see below.
     trusted: whether the result of a child with a memory of its own may be any object (True), or is read as
     data only (False), see below. sandbox: a ramet.Sandbox, in which a copy of this process runs fn, see
-    docs/sandbox.md; what it returns is data. options: see ramet.FunctionOptions; the child sets them up before fn, and
-    result() raises the SpawnError of a step that failed. Keyword arguments of fn are bound to it first:
-    functools.partial(fn, key=value).
+    docs/sandbox.md; what it returns is data. options: see ramet.FunctionOptions; the child sets
+    them up before fn, and result() raises the SpawnError of a step that failed. Keyword arguments
+    of fn are bound to it first: functools.partial(fn, key=value).
 
     Returns a Child, which the caller ends: wait for it, or use it as a context manager.
 
@@ -135,8 +135,11 @@ def clone(
     if flags is _DEFAULT and args and CloneFlag in map(type, args):
         _hint_at_flags(fn, args, "clone")
     if sandbox is not None:
-        others = (exit_signal, stack_size, set_tid, cgroup, interpreter, trusted or None)
-        return _confined(fn, args, flag_bits(flags), others, sandbox, timeout, name, options)
+        others = (flag_bits(flags) or None, exit_signal, stack_size, set_tid, cgroup, interpreter)
+        _refuse_beside_sandbox((*others, trusted or None), sandbox)
+        (make,) = makers
+        confined: Child[T] = make(fn, args, sandbox, timeout, name, options)
+        return confined
     more = (exit_signal, stack_size, set_tid, cgroup, timeout, name, interpreter, trusted)
     if more == _NO_MORE and not options:
         if flags == 0:
@@ -168,33 +171,19 @@ def clone(
     return make_child(new_child(Child, fn, request.flags, False), make, asked, fn, args)
 
 
-_WITHOUT_SANDBOX = ("exit_signal", "stack_size", "set_tid", "cgroup", "interpreter", "trusted")
+_DECIDED_BY_SANDBOX = (
+    *("flags", "exit_signal", "stack_size", "set_tid", "cgroup", "interpreter", "trusted"),
+)
 
 
-def _confined(
-    fn: Callable[..., T],
-    args: tuple[Any, ...],
-    flags: int,
-    others: tuple[Any, ...],
-    sandbox: Description,
-    timeout: float | None,
-    name: str | None,
-    options: Mapping[str, Any],
-) -> Child[T]:
-    """clone() with sandbox=, which decides what the child shares."""
-    given = ["flags"] * bool(flags)
-    given += [
-        word for word, value in zip(_WITHOUT_SANDBOX, others, strict=True) if value is not None
-    ]
-    if given:
-        raise ValueError(
-            f"invalid {given[0]} with sandbox: the sandbox decides it; leave one of them out"
-        )
+def _refuse_beside_sandbox(others: tuple[Any, ...], sandbox: Description) -> None:
+    for word, value in zip(_DECIDED_BY_SANDBOX, others, strict=True):
+        if value is not None:
+            raise ValueError(
+                f"invalid {word} with sandbox: the sandbox decides it; leave one of them out"
+            )
     if getattr(sandbox, "is_sandbox", None) is not True:
         raise TypeError(f"invalid sandbox: expected a ramet.Sandbox, got {sandbox!r}")
-    (make,) = makers
-    child: Child[T] = make(fn, args, sandbox, timeout, name, options)
-    return child
 
 
 def vfork(

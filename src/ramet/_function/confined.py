@@ -1,4 +1,4 @@
-"""The place for what runs a function in a sandbox: it is made of templates' parts, which are above this room."""
+"""The place for what runs a function in a sandbox: that is made of parts of the rooms above."""
 
 from collections.abc import Callable
 from typing import Any

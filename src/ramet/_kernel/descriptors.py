@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -20,6 +20,9 @@ class Descriptors:
         """Open one and own it in one step, so that no signal handler runs between the two."""
         self._open.extend(map(opener, *([argument] for argument in arguments)))
         return self._open[-1]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(tuple(self._open))
 
     def close(self) -> None:
         """Close them; called in another process, it leaves that to the one that opened them."""

@@ -3,7 +3,7 @@
 import struct
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 MNT_DETACH = 2
 OPEN_TREE_CLONE = 1
 AT_RECURSIVE = 0x8000
@@ -15,5 +15,5 @@ MOUNT_ATTR_SIZE = _MOUNT_ATTR.size
 
 
 def mount_attr(attributes: int, user_namespace: int = 0) -> bytearray:
-    """struct mount_attr that sets these; user_namespace: a descriptor of the one that maps its ids, for IDMAP."""
+    """What sets these: struct mount_attr. user_namespace: a descriptor of it, for IDMAP."""
     return bytearray(_MOUNT_ATTR.pack(attributes, 0, 0, user_namespace))

@@ -361,7 +361,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     @property
     def report(self) -> Any:
-        """With ``sandbox=``: what it and all that it started have used, and what ended them; None until then."""
+        """With ``sandbox=``: what it has used, and what ended it; None before its end."""
         return None if self._supervision is None else self._supervision.report
 
     def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:

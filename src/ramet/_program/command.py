@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack, cast
 
 from .._core import Plan, has_clone3, has_close_range, new_child
 from .._kernel.clone_bits import (
@@ -22,8 +22,8 @@ from .._kernel.clone_bits import (
     THREAD,
 )
 from .._kernel.descriptors import Descriptors
-from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process import launching
+from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
 from .._process.request import cached_request, needs_address
 from .._process.tree.own_cgroup import InitialCgroup
@@ -46,7 +46,9 @@ from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
-    from .._sandbox.confinement import Confinement
+    from .._sandbox.of_program import OfProgram
+
+Label: TypeAlias = tuple[str, Text | None]
 
 _NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
@@ -182,28 +184,34 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
-        from .._sandbox.confinement import InPlace
+        from .._sandbox.of_program import InPlace
         from .._sandbox.supervision import Supervision
 
         made, plan = self._made, self._plan
-        confinement = cast("Confinement", made.confinement)
+        confinement = cast("OfProgram", made.confinement)
         confinement.make_current()
+        labels = None
         place = confinement.new_place()
-        supervision = Supervision(place, confinement.plan.lost)
+        layer = None if confinement.layers is None else confinement.layers.new()
+        supervision = Supervision(place, confinement.plan.lost, layer)
         child.supervised_by(supervision)
         try:
-            if place.entries:  # which are this child's alone
-                steps = steps_of(made.setup._replace(confining=InPlace(confinement, place)))
-                plan = Plan([*steps.steps, self._exec])
+            if place.entries or layer is not None:  # which are this child's alone
+                own = InPlace(confinement, place, layer)
+                steps = steps_of(made.setup._replace(confining=own))
+                plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
         except BaseException:
             supervision.give_up()
             raise
         if failed is not None:
-            self._fail(child, failed)
+            supervision.give_up()
+            self._fail(child, failed, labels)
         supervision.begin(child)
 
-    def _fail(self, child: Child[None], failed: launching.Report) -> NoReturn:
+    def _fail(
+        self, child: Child[None], failed: launching.Report, labels: "Sequence[Label] | None" = None
+    ) -> NoReturn:
         """Raise the error for the failed step and its errno."""
         step, number = failed
         if step == _NO_HELPER:
@@ -211,10 +219,10 @@ class Command:
         if step == _ENTERING:
             raise spawn_error("setns(pid)", number, reason=likely_reason("setns", number))
         child.wait()
-        raise self._error_of(*self._labels()[step], number)
+        raise self._error_of(*self._labels(labels)[step], number)
 
-    def _labels(self) -> "list[tuple[str, Text | None]]":
-        return [*self._made.steps.labels, ("execve", None)]
+    def _labels(self, of_steps: "Sequence[Label] | None" = None) -> "list[Label]":
+        return [*(of_steps or self._made.steps.labels), ("execve", None)]
 
     def _error_of(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
@@ -338,12 +346,12 @@ class _Made:
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
-        self.confinement: Confinement | None = None
+        self.confinement: OfProgram | None = None
         if "sandbox" in validated:
-            from .._sandbox.confinement import Confinement  # takes long to import, and few need it
-            from .._sandbox.kept import confinement_of
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+            from .._sandbox.of_program import OfProgram as Kind
 
-            self.confinement = confinement_of(Confinement, validated["sandbox"])
+            self.confinement = confinement_of(Kind, validated["sandbox"])
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)

@@ -23,11 +23,11 @@ from .capture import Exchange, raw_bytes
 from .command import Command
 
 if TYPE_CHECKING:
-    from .._sandbox.supervision import SandboxReport
     from typing import Unpack
 
     from _typeshed import ReadableBuffer
 
+    from .._sandbox.supervision import SandboxReport
     from . import popen_types as types
     from .popen_types import Argv
 
@@ -199,7 +199,7 @@ class Popen(subprocess.Popen[AnyStr]):
 
     @property
     def report(self) -> "SandboxReport | None":
-        """With ``sandbox=``: what it and all that it started have used, and what ended them; None until then."""
+        """With ``sandbox=``: what it has used, and what ended it; None before its end."""
         return None if self._child is None else self._child.report
 
     def fileno(self) -> int:

@@ -12,11 +12,12 @@ from ..errors import TimeoutExpired
 from .popen import Popen
 
 if TYPE_CHECKING:
-    from .._sandbox.supervision import SandboxReport
     from subprocess import CompletedProcess
     from typing import Unpack
 
     from .._process.tree.end import End
+    from .._sandbox.changes import Changes
+    from .._sandbox.supervision import SandboxReport
     from . import popen_types as types
     from .popen_types import Argv
 
@@ -209,6 +210,11 @@ class SandboxedProcess(subprocess.CompletedProcess[Any]):
     def reason(self) -> str:
         """What ended it, see SandboxReport."""
         return self.report.reason
+
+    @property
+    def changes(self) -> "Changes | None":
+        """With ``overlay``: what it has done to files, see SandboxReport."""
+        return self.report.changes
 
 
 def completed(

@@ -1,6 +1,7 @@
 """Who the caller is and what is set around it: the likely reasons of a refusal, read and not tried."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,11 @@ from pathlib import Path
 from .._kernel import procfs
 from .._kernel.names import CAPABILITIES
 
-_CONTAINERS = {
-    "/run/.containerenv": "podman",
-    "/.dockerenv": "docker",
-    "/run/systemd/container": "systemd-nspawn",
-}
-_WORDS_IN_CGROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "podman", "lxc": "lxc"}
+_CONTAINERS = {"/run/.containerenv": "podman", "/.dockerenv": "docker"}
+_TOLD_BY_SYSTEMD = "/run/systemd/container"  # the kind, as an init that is systemd found it
+# As engines name the cgroups of their containers; not their own, such as docker.service.
+_IN_CGROUPS = re.compile(r"/(?:(kube)pods|(docker)[-/]|lib(pod)-|(lxc)[./])")
+_ENGINES = {"kube": "kubernetes", "docker": "docker", "pod": "podman", "lxc": "lxc"}
 _WORDS = 3  # of a line of subuid(5)
 _LAST_ID = (1 << 32) - 2  # the highest id there is
 
@@ -96,10 +96,17 @@ def _container() -> str:
     for path, name in _CONTAINERS.items():
         if os.path.exists(path):
             return name
+    if told := _text(_TOLD_BY_SYSTEMD):
+        return told
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "kubernetes"
-    memberships = _text("/proc/self/cgroup")
-    return next((name for word, name in _WORDS_IN_CGROUPS.items() if word in memberships), "")
+    return container_of(_text("/proc/self/cgroup"))
+
+
+def container_of(memberships: str) -> str:
+    """The kind of container by the text of /proc/PID/cgroup; empty for none that is known."""
+    found = _IN_CGROUPS.search(memberships)
+    return "" if found is None else _ENGINES[next(filter(None, found.groups()))]
 
 
 def _is_chrooted() -> bool:

@@ -2,25 +2,29 @@
 
 import os
 import platform
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
+from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import Sandbox
+from .description import NETWORKS, Sandbox
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
+from .layer import Layer, new_directory
 from .place import Place
-from .plan import Plan, plan
+from .plan import PARTS, Plan, plan
+from .root import LAYERS
 from .syscalls import Filter, compiled
-from .view import view_of
 
 _NO_CGROUP = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -35,13 +39,23 @@ class Confinement:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms())
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
         self.identity = identity(self.plan.own_id)
-        self.ground = Ground(sandbox, self.identity, self.plan)
+        self.layers = Layers(sandbox) if sandbox.overlay else None
+        above = None if self.layers is None else self.layers.directory
+        self.ground = Ground(sandbox, self.identity, self.plan, above)
+        self._network = Descriptors()  # a namespace that is joined
+        self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self._filter = self._compiled()
+
+    def _opened_network(self) -> int:
+        network = self.sandbox.network
+        if not isinstance(network, str) or network in NETWORKS:
+            return _NONE
+        return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:
@@ -72,7 +86,8 @@ class Confinement:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that a child needs while it is set up."""
-        return tuple(number for number in (self.ground.user, self.ground.mount) if number >= 0)
+        numbers = (self.ground.user, self.ground.mount, *self._network)
+        return tuple(number for number in numbers if number >= 0)
 
     def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that hold in a sandbox beside those that are given, as they are when validated."""
@@ -110,7 +125,7 @@ class Confinement:
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"  # noqa: S108 - the child's
+        return "/tmp" if has_tmp else "/"
 
     # ---- the steps
 
@@ -121,8 +136,10 @@ class Confinement:
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but for the pid namespace, which only a child of the task can do."""
+        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
+        if self.network != _NONE:
+            steps.add("setns(net)", "SETNS", self.network, NEWNET)
         joined = [("setns(user)", self.user, NEWUSER), ("setns(mnt)", self.mount, NEWNS)]
         # A mount namespace can be joined with rights in the user namespace in which it was made.
         for label, descriptor, kind in joined if self.ground.is_made_together else reversed(joined):
@@ -137,8 +154,8 @@ class Confinement:
         if self.sandbox.network == "loopback" and new & NEWNET:
             steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")
 
-    def inside(self, steps: Steps) -> None:
-        """In the new pid namespace, with all rights there."""
+    def inside(self, steps: Steps, layer: Layer | None = None) -> None:
+        """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
         self.add_own_files(steps)
         steps.add("setsid", "SETSID")
         own = self.identity
@@ -146,6 +163,8 @@ class Confinement:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        if layer is not None:
+            _add_layer(steps, layer)
         home = os.fsencode(self._home())
         steps.add("chdir", "CHDIR", home, file=home)
 
@@ -155,7 +174,7 @@ class Confinement:
             return
         flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % self.sandbox.tmp
+            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
             _mount(steps, b"tmpfs", b"/tmp", flags, size)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
@@ -189,27 +208,40 @@ def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> 
     steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
-class InPlace(NamedTuple):
-    """The same for one child, which enters cgroups of its own: what a setup takes."""
+def _add_layer(steps: Steps, layer: Layer) -> None:
+    """Mount it, as the user whose files it is to hold, and take its directory out of sight."""
+    directory = f"{LAYERS}/{os.path.basename(layer.directory)}"
+    for part in layer.parts:
+        target = os.fsencode(part.target)
+        if part.directory:
+            data = part.data(part.target, directory)
+            flags = mounts.MS_NOSUID | mounts.MS_NODEV
+            steps.add(
+                "mount(overlay)", "MOUNT", b"overlay", target, b"overlay", flags, data, file=target
+            )
+        else:
+            source = os.fsencode(f"{directory}/{part.source}")
+            steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
+    # It is covered, since a mount that came with a namespace of others cannot be taken away.
+    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
+    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
 
-    confinement: Confinement
-    place: Place
 
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """Those that the child needs while it is set up."""
-        return (*self.confinement.descriptors, *self.place.entries)
+class Layers:
+    """Makes the layers of a sandbox's children, in a directory that is removed with this object."""
 
-    def enter(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.enter(steps)
+    def __init__(self, sandbox: Sandbox) -> None:
+        targets = [os.path.realpath(path) for path in sandbox.write]
+        self.directory = new_directory(targets, None)
+        self._paths = sandbox.write
+        self._remove = weakref.finalize(self, _remove_if_own, os.getpid(), self.directory)
 
-    def inside(self, steps: Steps) -> None:
-        """It enters the cgroups first, so that all is counted."""
-        for entry in self.place.entries:
-            steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
-        self.confinement.inside(steps)
+    def new(self) -> Layer:
+        """One for a child."""
+        return Layer(self._paths, self.directory)
 
-    def finish(self, steps: Steps) -> None:
-        """See Confinement."""
-        self.confinement.finish(steps)
+
+def _remove_if_own(pid: int, directory: str) -> None:
+    if pid == os.getpid():
+        with suppress(OSError):  # changes are still to be looked at
+            os.rmdir(directory)

@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from .._limits.byte_counts import parsed_bytes
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 __all__ = ["Network", "Path", "Sandbox"]
 
@@ -21,6 +24,11 @@ REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LONGEST_HOSTNAME = 64
+
+AMOUNTS = (
+    *("memory", "swap", "processes", "cpu_time", "cpus"),
+    *("open_files", "file_size", "output", "timeout"),
+)
 
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
@@ -102,6 +110,18 @@ class Sandbox:
         if unknown:
             raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
+
+    def plan(self) -> "Plan":
+        """By what each wish is met on this machine, what falls short, and what would change that.
+
+        It makes nothing. ``print(sandbox.plan())`` shows a table; ``rows`` and ``lost`` have it as
+        data. Source: what the kernel answers to trials, which leave nothing.
+        """
+        from .amounts import Amounts
+        from .plan import PARTS, plan
+
+        with Amounts(self) as amounts:
+            return plan(self, amounts.mechanisms(), parts=PARTS)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:
@@ -315,7 +335,16 @@ def is_below(path: str, directory: str) -> bool:
 
 
 def _refuse_contradictions(sandbox: Sandbox) -> None:
-    read, write, hidden = sandbox.read, sandbox.write, sandbox.hidden
+    _refuse_paths(sandbox.read, sandbox.write, sandbox.hidden)
+    if sandbox.overlay:
+        _refuse_below_layers(sandbox.read, sandbox.write, sandbox.hidden)
+    if sandbox.swap is not None and sandbox.memory is None:
+        raise ValueError("invalid swap without memory: it is what may be used beyond that")
+    if sandbox.forbidden == "kill" and sandbox.syscalls is None:
+        raise ValueError("invalid forbidden without syscalls: no call is forbidden")
+
+
+def _refuse_paths(read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[str, ...]) -> None:
     for path in write:
         if path in read:
             raise ValueError(
@@ -333,9 +362,16 @@ def _refuse_contradictions(sandbox: Sandbox) -> None:
     for path in read:
         if path in hidden:
             raise ValueError(f"invalid read with hidden: {path!r} is in both")
-    if sandbox.overlay and not write:
+
+
+def _refuse_below_layers(
+    read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[str, ...]
+) -> None:
+    if not write:
         raise ValueError("invalid overlay without write: there is nothing that is written")
-    if sandbox.swap is not None and sandbox.memory is None:
-        raise ValueError("invalid swap without memory: it is what may be used beyond that")
-    if sandbox.forbidden == "kill" and sandbox.syscalls is None:
-        raise ValueError("invalid forbidden without syscalls: no call is forbidden")
+    below = [path for path in (*hidden, *read) if any(is_below(path, one) for one in write)]
+    if below:
+        raise ValueError(
+            f"invalid overlay with {'hidden' if below[0] in hidden else 'read'}: {below[0]!r} is below "
+            "a path of write, and a layer shows nothing else there; leave one of them out"
+        )

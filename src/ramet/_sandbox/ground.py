@@ -1,42 +1,43 @@
 """The mount namespace in which the children of a sandbox begin: its root directory, made once and kept.
 
-A child joins it and copies it, which takes as long as there are mounts in it, however many the caller has. It
-is kept by a descriptor alone. What is below it is the caller's own file systems, so a change in a file is seen;
-it is made anew when the caller's mounts have changed, or when a path of the description is another file by now.
+A child joins it and copies it, which takes as long as there are mounts in it, however many the
+caller has. It is kept by a descriptor alone. What is below it is the caller's own file systems, so
+a change in a file is seen; it is made anew when the caller's mounts have changed, or when a path of the
+description is another file by now.
 """
 
 import os
 import select
-from collections.abc import Iterable
 from typing import Any
 
-from .._kernel import mounts
 from .._kernel.clone_bits import NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
-from .._kernel.names import AT_FDCWD
-from .._setup.order import Steps
 from .description import Sandbox
 from .identity import Identity
 from .plan import Plan
-from .view import DEVICE_LINKS, DEVICES, Shown, View, view_of
+from .root import add_root
+from .view import View, view_of
 from .waiting_child import kept_namespaces
 
-_STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
-_FILE = 0o100644  # an empty regular file, to be mounted over
-_SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
 _MOUNTS = "/proc/self/mounts"
 
 
 class Ground:
     """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
 
-    def __init__(self, sandbox: Sandbox, identity: Identity, plan: Plan) -> None:
+    def __init__(
+        self, sandbox: Sandbox, identity: Identity, plan: Plan, layers: str | None
+    ) -> None:
+        self._layers = layers
         self._sandbox = sandbox
         self._identity = identity
         self._plan = plan
         self._held = Descriptors()
         self._files: dict[str, tuple[int, int]] = {}
-        self.user = self.files = self.mount = -1
+        self.user = self.mount = -1
+        # By owner, the user namespace that maps the ids of files that the sandbox is to have that
+        # owner's rights to.
+        self._owners: dict[tuple[int, int], int] = {}
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
         self.is_made_together = not plan.machine.circumstances.may_mount
         self._poll = select.poll()
@@ -51,7 +52,7 @@ class Ground:
             self._make()
 
     def _make(self) -> None:
-        view = self.view = view_of(self._sandbox)
+        view = self.view = view_of(self._sandbox, self._layers)
         self._files = {one.path: _file(one.path) for one in view.shown}
         kinds, maps = self._plan.namespaces, self._identity.maps()
         if "mnt" not in kinds:
@@ -64,17 +65,35 @@ class Ground:
                 NEWUSER | NEWNS,
                 names,
                 maps,
-                lambda steps: add_root(steps, self._sandbox, view, None),
+                lambda steps: add_root(steps, self._sandbox, view, {}),
             )
             return
         if "user" in kinds and self.user < 0:
             self._keep(NEWUSER, {"user": "user"}, maps, lambda _: None)
-        if self._plan.idmapped and self.files < 0:
-            self._keep(NEWUSER, {"user": "files"}, self._identity.maps_of_files(), lambda _: None)
-        mapped = None if self.files < 0 else self.files
+        mapped = {path: self._namespace_of(path) for path in self._mapped_paths(view)}
         self._keep(
             NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped)
         )
+
+    def _mapped_paths(self, view: View) -> list[str]:
+        """The named paths whose file systems can map ids, and the directory of the layers."""
+        granted = {os.path.realpath(path) for path in self._plan.idmapped}
+        layers = [] if view.layers is None or not granted else [view.layers.path]
+        return [one.path for one in view.shown if one.named and one.path in granted] + layers
+
+    def _namespace_of(self, path: str) -> int:
+        found = os.stat(path)
+        owner = found.st_uid, found.st_gid
+        if owner not in self._owners:
+            kept: list[int] = []
+
+            def keep(namespace: str) -> None:
+                kept.append(self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC))
+
+            maps = self._identity.maps_of_files(*owner)
+            kept_namespaces(NEWUSER, ["user"], maps, lambda _: None, keep)
+            self._owners[owner] = kept[0]
+        return self._owners[owner]
 
     def _keep(self, flags: int, kinds: dict[str, str], maps: Any, add_steps: Any) -> None:
         def keep(path: str) -> None:
@@ -95,148 +114,3 @@ class Ground:
 def _file(path: str) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_dev, found.st_ino
-
-
-# ---- the steps of the child that makes it
-
-
-def add_root(steps: Steps, sandbox: Sandbox, view: View, files: int | None) -> None:
-    """Build the root in the calling task's own mount namespace, and make it that task's root.
-
-    files: a descriptor of the user namespace that maps the ids of what is written; None for no such map.
-    """
-    steps.add(
-        "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
-    )
-    sources = (
-        [*view.shown]
-        if sandbox.root is None
-        else [Shown(sandbox.root, True, False, False), *view.shown]
-    )
-    for slot, shown in enumerate(sources):
-        _add_tree(steps, slot, shown, files)
-    devices = range(len(sources), len(sources) + len(DEVICES))
-    caller_proc = devices.stop
-    if sandbox.proc:
-        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE)
-    for slot, name in zip(devices, DEVICES, strict=True):
-        _open_tree(steps, slot, f"/dev/{name}", 0)
-        attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
-        _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
-    if sandbox.root is None:
-        _add_empty_root(steps, view)
-        _move(steps, enumerate(sources))
-    else:
-        _move_mount(steps, 0, _STAGE)
-        steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
-        _move(steps, list(enumerate(sources))[1:])
-    if sandbox.proc:
-        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is mounted over it.
-        _move_mount(steps, caller_proc, b"proc")
-    _hide(steps, view.hidden)
-    _add_devices(steps, devices)
-    steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
-    steps.add("umount", "UMOUNT", b".", mounts.MNT_DETACH)
-    steps.add("chdir", "CHDIR", b"/", file=b"/")
-    if sandbox.root is None:
-        _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
-
-
-def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
-    _open_tree(steps, slot, shown.path, mounts.AT_RECURSIVE)
-    attributes = _SAFE | (0 if shown.writable else mounts.ATTR_RDONLY)
-    path = os.fsencode(shown.path)
-    _set_tree(steps, slot, path, mounts.mount_attr(attributes), mounts.AT_RECURSIVE)
-    if shown.named and files is not None:
-        _set_tree(steps, slot, path, mounts.mount_attr(mounts.ATTR_IDMAP, files), 0)
-
-
-def _open_tree(steps: Steps, slot: int, path: str, flags: int) -> None:
-    named = os.fsencode(path)
-    steps.add("open_tree", "OPEN_TREE", named, mounts.OPEN_TREE_CLONE | flags, slot, 3, file=named)
-
-
-def _set_tree(steps: Steps, slot: int, path: bytes, attributes: bytearray, flags: int) -> None:
-    steps.add(
-        "mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path
-    )
-
-
-def _set(steps: Steps, path: bytes, attributes: int) -> None:
-    value = mounts.mount_attr(attributes)
-    steps.add(
-        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE),
-        file=path,
-    )
-
-
-def _move_mount(steps: Steps, slot: int, to: bytes) -> None:
-    steps.add("move_mount", "MOVE_MOUNT", slot, to, file=to)
-
-
-def _move(steps: Steps, shown: Iterable[tuple[int, Shown]]) -> None:
-    for slot, one in shown:
-        _move_mount(steps, slot, _inside(one.path))
-
-
-def _inside(path: str) -> bytes:
-    """A path below the working directory, which is to be the root."""
-    return os.fsencode(path.lstrip("/"))
-
-
-def _add_empty_root(steps: Steps, view: View) -> None:
-    _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
-    steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
-    shown = [one for one in view.shown if one.is_directory]
-    made = dict.fromkeys(
-        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
-    )  # noqa: S108 - of the child
-    for path in sorted(made, key=lambda path: path.count("/")):
-        if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
-            _mkdir(steps, path)
-    for one in view.shown:
-        if not one.is_directory and not any(
-            one.path.startswith(other.path + "/") for other in shown
-        ):
-            steps.add(
-                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
-            )
-    for path, target in view.links:
-        steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
-            file=_inside(path),
-        )
-
-
-def _mkdir(steps: Steps, path: str) -> None:
-    steps.add("mkdir", "MKDIRAT", AT_FDCWD, _inside(path), 0o755, file=_inside(path))
-
-
-def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
-    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
-
-
-def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
-    """An empty directory that nobody may read, or a file that is empty, in its place."""
-    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    for one in hidden:
-        if one.is_directory:
-            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=0,size=4k")
-        else:
-            steps.add(
-                *("mount(MS_BIND)", "MOUNT", b"/dev/null", _inside(one.path), 0, 1 << 12, 0),
-                file=_inside(one.path),
-            )
-
-
-def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
-    _mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
-    for slot, name in zip(slots, DEVICES, strict=True):
-        path = os.fsencode(f"dev/{name}")
-        steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
-        _move_mount(steps, slot, path)
-    for target, name in DEVICE_LINKS:
-        path = os.fsencode(f"dev/{name}")
-        steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
-    _mkdir(steps, "dev/shm")
-    _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)

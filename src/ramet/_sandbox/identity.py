@@ -28,11 +28,11 @@ class Identity(NamedTuple):
         # A plain user may write its own gid only where setgroups(2) is denied for good.
         return (("setgroups", b"deny"), *lines) if self.is_callers else lines
 
-    def maps_of_files(self) -> tuple[tuple[str, bytes], ...]:
-        """For an idmapped mount: what belongs to the caller belongs to the child there, and the other way round."""
+    def maps_of_files(self, uid: int, gid: int) -> tuple[tuple[str, bytes], ...]:
+        """For an idmapped mount, on which files of these ids belong to the child."""
         return (
-            ("gid_map", _swapped(os.getegid(), self.outer_gid)),
-            ("uid_map", _swapped(os.geteuid(), self.outer_uid)),
+            ("gid_map", _swapped(gid, self.outer_gid)),
+            ("uid_map", _swapped(uid, self.outer_uid)),
         )
 
 

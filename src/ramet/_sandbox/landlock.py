@@ -35,13 +35,16 @@ class Rules(NamedTuple):
 
 
 def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rules:
-    """What the version of the kernel can keep of the sandbox; has_own_root: nothing but the view is to be seen."""
+    """What a version of Landlock keeps of a sandbox.
+
+    has_own_root: whether its root directory shows nothing but the view.
+    """
     handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi)
     allowed: dict[str, int] = {}
     if has_own_root:
         allowed["/"] = _READ
         if sandbox.tmp is not None:
-            allowed |= {"/tmp": handled, "/dev/shm": handled}  # noqa: S108 - the child's
+            allowed |= {"/tmp": handled, "/dev/shm": handled}
         if sandbox.proc:
             allowed["/proc"] = _READ | _WRITE_FILE
     for one in view.shown:
@@ -63,7 +66,7 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
 def writes_only(paths: Sequence[str], abi: int) -> Rules:
     """A further layer of rules, which take away the right to write but below these paths and in /tmp."""
     handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi) & ~_READ
-    allowed = dict.fromkeys(("/tmp", "/dev/shm", *paths), handled)  # noqa: S108 - the child's
+    allowed = dict.fromkeys(("/tmp", "/dev/shm", *paths), handled)
     allowed |= {f"/dev/{name}": _WRITE_FILE | _IOCTL_DEV for name in DEVICES}
     existing = {path: bits for path, bits in allowed.items() if os.path.exists(path)}
     rights = [bits if os.path.isdir(path) else bits & _OF_FILES for path, bits in existing.items()]

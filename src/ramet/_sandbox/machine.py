@@ -133,16 +133,21 @@ class Machine:
         finally:
             os.close(namespace)
 
-    def as_another(self, path: str, mode: int) -> Answer:
-        """Whether a user without any rights of its own may use a path so; mode: of os.access()."""
+    def as_another(self, path: str, mode: int, *, mounted: bool) -> Answer:
+        """Whether a user without any rights of its own may use a path so; mode: of os.access().
+
+        mounted: the path is mounted for it, and it need not search the directories on the way.
+        """
         last = self.circumstances.last_id
+        named = os.fsencode(path)
+        flags = _AT_EACCESS | (_AT_EMPTY_PATH if mounted else 0)
         return questions.of_child(
             [
-                call("openat", AT_FDCWD, os.fsencode(path), os.O_PATH | os.O_CLOEXEC, 0),
+                call("openat", AT_FDCWD, named, os.O_PATH | os.O_CLOEXEC, 0),
                 ("SETGROUPS", 0, _NONE),
                 ("SETGID", last, last, last),
                 ("SETUID", last, last, last),
-                call("faccessat2", 0, b"", mode, _AT_EMPTY_PATH | _AT_EACCESS),
+                call("faccessat2", 0, b"" if mounted else named, mode, flags),
             ]
         )
 

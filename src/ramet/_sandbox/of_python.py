@@ -11,9 +11,11 @@ from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
 from .confinement import Confinement
 from .description import Sandbox
+from .layer import Layer
 
 _NO_SETUP = Setup({})
-# A template makes a pid namespace for each call, and its clones mount what is theirs before they give it up.
+# A template makes a pid namespace for each call, and its clones mount what is theirs before they
+# give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
 _NEEDED = ("user", "mnt", "pid")
 
@@ -29,8 +31,9 @@ class Place(NamedTuple):
 class TemplateSteps(NamedTuple):
     """Operations and their labels.
 
-    leave: in the process that has loaded. enter: in its clone, the template, in a new pid namespace. call: in each
-    clone of that. descriptors: those that the steps name by a Place, for the process that has loaded.
+    leave: in the process that has loaded. enter: in its clone, the template, in a new pid
+    namespace. call: in each clone of that. descriptors: those that the steps name by a Place, for
+    the process that has loaded.
     """
 
     leave: Labelled
@@ -48,7 +51,7 @@ class CloneSteps(NamedTuple):
 
 
 class OfPython(Confinement):
-    """The confinement of a process that is a copy of one outside: it sees the directories of sys.path as well.
+    """The confinement of a process that is a copy of one outside.
 
     Raises SandboxError where there are no user, mount or pid namespaces.
     """
@@ -81,28 +84,35 @@ def with_path(sandbox: Sandbox) -> Sandbox:
 class OfClone(OfPython):
     """The confinement of a clone of the caller that runs one function."""
 
-    def steps(self) -> CloneSteps:
-        """The steps, as they are now."""
+    def steps(self, layer: Layer | None) -> CloneSteps:
+        """The steps, as they are now. layer: what takes the writes of this child."""
         leave, enter, finish = Steps(), Steps(), Steps()
         self.leave(leave)
-        self.inside(enter)
+        self.inside(enter, layer)
         self.add_limits(finish)
         bounding_set.do(_NO_SETUP, finish, 0)
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.finish(finish)
-        return CloneSteps(*((steps.steps, steps.labels) for steps in (leave, enter, finish)))
+        return CloneSteps(_of(leave), _of(enter), _of(finish))
 
 
 class OfTemplate(OfPython):
-    """The confinement of a template, whose clones have files of their own in /tmp, and see their own processes."""
+    """The confinement of a template, whose clones have a /tmp and a /proc of their own."""
 
     keeps_namespaces = True
 
     def __init__(self, sandbox: Sandbox) -> None:
+        if sandbox.overlay:
+            raise ValueError(
+                "invalid overlay for a template: expected False, since its calls have no layers of "
+                "their own; use ramet.clone(fn, sandbox=) or a program, or write= of each call"
+            )
         super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)
+        if self.network != -1:
+            self.network = Place(2)
 
     def steps(self) -> TemplateSteps:
         """The steps, as they are now."""
@@ -112,12 +122,16 @@ class OfTemplate(OfPython):
         bounding_set.do(_NO_SETUP, enter, 0)
         enter.add("capset", "CAPABILITIES", _TO_MAKE_NAMESPACES, 0, 0)
         enter.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # The change of ids has made the memory one that only the privileged may look into: not even /proc/self.
+        # The change of ids has made the memory one that only the privileged may look into: not
+        # even /proc/self.
         enter.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.filter(enter)
         self.add_own_files(call)
         self.add_limits(call)
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
-        parts = ((steps.steps, steps.labels) for steps in (leave, enter, call))
-        return TemplateSteps(*parts, self.descriptors)
+        return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
+
+
+def _of(steps: Steps) -> Labelled:
+    return steps.steps, steps.labels

@@ -37,9 +37,13 @@ _KIND_NAMES = {
 
 
 class OwnUser(NamedTuple):
-    """Whether the sandbox's user is another than the caller, and where it has the caller's rights."""
+    """Whether the sandbox's user is another than the caller, and where it has the caller's rights.
+
+    mounted: what is named is mounted for it, in a mount namespace.
+    """
 
     is_another: bool
+    mounted: bool
     idmapped: frozenset[str]
 
     def has_callers_rights(self, path: str) -> bool:
@@ -149,9 +153,9 @@ def _unfit(wish: str, path: str, sandbox: Sandbox, machine: Machine, user: OwnUs
             return None
         return _unwritable(path) if writes else _unreadable(wish, path)
     return (
-        _unwritable_by_another(path, machine)
+        _unwritable_by_another(path, machine, user)
         if writes
-        else _unreadable_by_another(wish, path, machine)
+        else _unreadable_by_another(wish, path, machine, user)
     )
 
 
@@ -190,9 +194,11 @@ def _unreadable(wish: str, path: str) -> Row:
     )
 
 
-def _unwritable_by_another(path: str, machine: Machine) -> _Problem:
-    answer = machine.as_another(path, _with_search(path, os.W_OK))
-    remedy = remedies.of_idmap(path)
+def _unwritable_by_another(path: str, machine: Machine, user: OwnUser) -> _Problem:
+    answer = machine.as_another(path, _with_search(path, os.W_OK), mounted=user.mounted)
+    remedy = (
+        remedies.of_idmap(path) if user.mounted else remedies.of_mounts(machine, machine.mounts)
+    )
     if answer.granted:
         shortfall = f"what is written below {path!r} belongs to a user that is nobody's"
         row = _row("write", path, shortfall, remedy, 0, mistaken=False)
@@ -201,11 +207,13 @@ def _unwritable_by_another(path: str, machine: Machine) -> _Problem:
     return _row("write", path, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
-def _unreadable_by_another(wish: str, path: str, machine: Machine) -> _Problem:
-    if machine.as_another(path, _with_search(path, os.R_OK)).granted:
+def _unreadable_by_another(wish: str, path: str, machine: Machine, user: OwnUser) -> _Problem:
+    if machine.as_another(path, _with_search(path, os.R_OK), mounted=user.mounted).granted:
         return None
     shortfall = f"the sandbox's own user may not read {path!r}, as others may not"
-    return _row(wish, path, shortfall, f"chmod o+rX {path}", errno.EACCES, mistaken=False)
+    on_the_way = "" if user.mounted else ", and o+x for the directories on the way"
+    remedy = f"chmod o+rX {path}{on_the_way}"
+    return _row(wish, path, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
 def _row(

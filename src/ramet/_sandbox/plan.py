@@ -1,13 +1,13 @@
 """By what each wish of a sandbox is met on this machine, what it lacks, and what would change that."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from .._preflight.this_machine import running_kernel
 from ..errors import SandboxError
-from .description import Sandbox
+from .description import AMOUNTS, Sandbox
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows
 from .questions import Answer
@@ -21,6 +21,10 @@ _OWN_IDS: dict[str, OwnId] = {
     "subordinate ids by newuidmap": "subordinate id",
 }
 _NO_USER = "no user of the host"
+
+
+# What the launch of this version does besides.
+PARTS: tuple[Part, ...] = ("joined networks",)
 
 
 class AmountMechanism(Protocol):
@@ -41,6 +45,13 @@ class AmountMechanism(Protocol):
     @property
     def remedy(self) -> str:
         """What would change it."""
+
+
+class _Unkept(NamedTuple):
+    wish: str
+    mechanism: str = ""
+    shortfall: str = "nothing was found that keeps it"
+    remedy: str = ""
 
 
 class Plan:
@@ -71,9 +82,16 @@ class Plan:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
-        amounts = [_row_of_amount(amount, self.sandbox) for amount in self._amounts]
-        user = OwnUser(self.own_id != "caller's id", self.idmapped)
+        amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
+        user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
         return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
+
+    def _all_amounts(self) -> Iterator[AmountMechanism]:
+        """One for each amount that is wished: nobody has said what keeps those that are not given."""
+        given = {amount.wish: amount for amount in self._amounts}
+        for wish in AMOUNTS:
+            if wish in given or getattr(self.sandbox, wish) is not None:
+                yield given.get(wish, _Unkept(wish))
 
     @cached_property
     def _wishes(self) -> tuple[Row, ...]:
@@ -151,7 +169,7 @@ class Plan:
         """All of it, for JSON."""
         return {
             "kernel": running_kernel(),
-            "met": not any(map(self._refuses, self.rows)),
+            "starts": not any(map(self._refuses, self.rows)),
             "namespaces": sorted(self.namespaces),
             "proc": self.proc,
             "landlock_abi": self.landlock_abi,
@@ -176,7 +194,7 @@ def plan(
 ) -> Plan:
     """By what each wish of a sandbox is met on this machine; makes nothing.
 
-    amounts: by what its amounts are met, which have no rows otherwise. machine: another than this one.
+    amounts: by what its amounts are met; others are not met. machine: another than this one.
     parts: what the launch can do besides.
     """
     return Plan(sandbox, machine or this_machine(), amounts, parts)
@@ -197,7 +215,8 @@ def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part])
             return _met_row(wish.name, text, way, machine, refused, remedy)
         refused = refused or answer
         remedy = remedy or way.remedy(machine)
-    return Row(wish.name, text, "not", "", "nothing on this machine meets it", remedy, refused)
+    shortfall = "nothing on this machine meets it" if ways else "this version does not do it yet"
+    return Row(wish.name, text, "not", "", shortfall, remedy, refused)
 
 
 def _met_row(

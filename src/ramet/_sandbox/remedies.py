@@ -17,6 +17,7 @@ LANDLOCK_KERNELS = {
     6: "6.12",
     7: "6.15",
     8: "7.0",
+    9: "7.1",
 }
 _CONFIGS = {
     "user": "USER_NS",
@@ -39,6 +40,7 @@ _IN_A_CONTAINER = {
     "lxc": "set security.nesting=true for the container",
     "systemd-nspawn": "start the container with --system-call-filter=@mount and --private-users=pick",
 }
+_IN_ANOTHER_CONTAINER = "start the container so that its filter allows clone, unshare and mount"
 _UNMASKED = {
     "docker": "start the container with --security-opt systempaths=unconfined",
     "podman": "start the container with --security-opt unmask=ALL",
@@ -143,7 +145,7 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
     if answer.errno in (errno.EINVAL, errno.ENOSYS) and not around.filtered:
         return f"a kernel with CONFIG_{_CONFIGS[kind]}"
     if around.container:
-        return _IN_A_CONTAINER[around.container]
+        return _IN_A_CONTAINER.get(around.container, _IN_ANOTHER_CONTAINER)
     if around.filtered:
         return _of_filter(machine)
     if around.apparmor_restricts and around.apparmor_profile not in ("", "unconfined"):
@@ -159,7 +161,7 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
 def _of_filter(machine: Machine) -> str:
     container = machine.circumstances.container
     if container:
-        return _IN_A_CONTAINER[container]
+        return _IN_A_CONTAINER.get(container, _IN_ANOTHER_CONTAINER)
     return (
         "start the caller without the seccomp filter that it has; a unit of systemd without "
         "SystemCallFilter= and RestrictNamespaces="

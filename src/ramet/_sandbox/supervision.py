@@ -7,6 +7,8 @@ from typing import Any
 
 from .._process.child import Child
 from ..exit_status import ExitStatus
+from .changes import Changes
+from .layer import Layer
 from .place import Place
 from .row import Row
 from .usage import Usage
@@ -18,19 +20,22 @@ __all__ = ["SandboxReport", "Supervision"]
 class SandboxReport(Usage):
     """How a confined child ended, and what it and all that it started have used.
 
-    ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output", "file size", or
-    "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not met, each a row of Sandbox.plan().
+    ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output",
+    "file size", or "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not
+    met, each a row of Sandbox.plan().
     """
 
     reason: str = "unknown"
+    changes: Changes | None = None
     lost: tuple[Row, ...] = ()
 
 
 class Supervision:
     """Of one child; it owns the place that keeps its amounts."""
 
-    def __init__(self, place: Place, lost: tuple[Row, ...]) -> None:
+    def __init__(self, place: Place, lost: tuple[Row, ...], layer: Layer | None = None) -> None:
         self.place = place
+        self._layer = layer
         self._lost = lost
         self.report: SandboxReport | None = None
 
@@ -48,7 +53,10 @@ class Supervision:
             status = self.place.ended(status)
             used = self.place.usage()
             fields = {name: getattr(used, name) for name in used.__dataclass_fields__}
-            self.report = SandboxReport(**fields, reason=status.reason, lost=self._lost)
+            changes = None if self._layer is None else Changes(self._layer)
+            self.report = SandboxReport(
+                **fields, reason=status.reason, changes=changes, lost=self._lost
+            )
             self.place.close()
         return status
 
@@ -58,6 +66,8 @@ class Supervision:
 
     def give_up(self) -> None:
         """The child was never made, or nobody will wait for it."""
+        if self._layer is not None:
+            self._layer.close()
         self.place.close()
 
 

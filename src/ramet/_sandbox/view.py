@@ -3,12 +3,13 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .description import Sandbox, is_below
 
-# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of this machine's users.
+# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
+# this machine's users.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = (
     "/etc/alternatives",
@@ -42,13 +43,20 @@ DEVICE_LINKS = (
 class Shown(NamedTuple):
     """A path of the caller's that the child sees at the same place.
 
-    named: the description names it, and the child has the caller's own rights to it.
+    named: the description names it, and the child has the caller's own rights to it. layered: what
+    it writes goes to a layer.
     """
 
     path: str
     is_directory: bool
     writable: bool
     named: bool = True
+    layered: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the caller's own files are written."""
+        return self.writable and not self.layered
 
 
 class View(NamedTuple):
@@ -57,9 +65,10 @@ class View(NamedTuple):
     shown: Sequence[Shown]
     links: Sequence[tuple[str, str]]  # path, target
     hidden: Sequence[Shown]
+    layers: Shown | None = None  # the directory in which those of the children are
 
     def directories(self) -> list[str]:
-        """The directories that an empty root needs for all of it, each after its parent, without what is shown."""
+        """Those that an empty root needs beside what is shown, each after its parent."""
         needed: dict[str, None] = {}
         for path in [one.path for one in self.shown] + [path for path, _ in self.links]:
             for parent in _parents(path):
@@ -68,11 +77,11 @@ class View(NamedTuple):
         return list(needed)
 
 
-def view_of(sandbox: Sandbox) -> View:
-    """What a sandbox shows, as the files are now.
+def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
+    """What a sandbox shows, as the files are now; layers: the directory of its children's layers.
 
-    Raises FileNotFoundError for a path of the description that does not exist, and PermissionError and the like for
-    one that cannot be looked at.
+    Raises FileNotFoundError for a path of the description that does not exist, and PermissionError
+    and the like for one that cannot be looked at.
     """
     shown: dict[str, Shown] = {}
     links: dict[str, str] = {}
@@ -85,7 +94,8 @@ def view_of(sandbox: Sandbox) -> View:
     for path in sandbox.read:
         shown[os.path.realpath(path)] = _looked_at("read", path, writable=False)
     for path in sandbox.write:
-        shown[os.path.realpath(path)] = _looked_at("write", path, writable=True)
+        looked_at = _looked_at("write", path, writable=True)
+        shown[looked_at.path] = looked_at._replace(layered=sandbox.overlay)
     for path in (*sandbox.read, *sandbox.write):
         if os.path.realpath(path) != path:
             links |= {one: target for one, target in _links_on_the_way(path) if one not in links}
@@ -94,6 +104,7 @@ def view_of(sandbox: Sandbox) -> View:
         _without_needless([shown[path] for path in sorted(shown, key=_depth)]),
         [(path, target) for path, target in links.items() if not _is_covered(path, shown.values())],
         hidden,
+        None if layers is None else Shown(layers, True, True),
     )
 
 
@@ -144,8 +155,8 @@ def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
     return kept
 
 
-def _is_covered(path: str, shown: "Sequence[Shown] | object") -> bool:
-    return any(one.is_directory and is_below(path, one.path) for one in shown)  # type: ignore[attr-defined]
+def _is_covered(path: str, shown: Iterable[Shown]) -> bool:
+    return any(one.is_directory and is_below(path, one.path) for one in shown)
 
 
 def _parents(path: str) -> list[str]:

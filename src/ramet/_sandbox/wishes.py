@@ -14,8 +14,9 @@ Words: TypeAlias = Callable[[Sandbox], str]
 Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
 
 # What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
-# refuses all sockets but unix ones where there is no network namespace.
-Part: TypeAlias = Literal["subordinate ids", "filtered sockets"]
+# refuses all sockets but unix ones where there is no network namespace; setns() to a network namespace that
+# is there.
+Part: TypeAlias = Literal["subordinate ids", "filtered sockets", "joined networks"]
 
 _UNAVAILABLE = Answer(errno.EOPNOTSUPP)  # no call says so
 
@@ -243,6 +244,7 @@ WISHES: tuple[Wish, ...] = (
                 lambda _: (
                     "call as root of the user namespace that owns it, and name a network namespace"
                 ),
+                part="joined networks",
             ),
         ),
         _names_network,

@@ -3,7 +3,6 @@
 from .rows import OPTIONS
 from .validate import ValidatedOptions
 
-
 # What a sandbox decides itself, or what its child cannot do any more.
 _DECIDED_BY_SANDBOX = frozenset(
     {"root", "user", "init_groups", "group", "extra_groups", "bounding_caps", "permitted_caps"}
@@ -26,7 +25,8 @@ def refuse_beside_sandbox(validated: ValidatedOptions) -> None:
             )
         if name in _NOT_YET and value is not OPTIONS[name].nothing:
             raise ValueError(
-                f"invalid {name} with sandbox: the child has a session of its own and begins at once; leave it out"
+                f"invalid {name} with sandbox: the child has a session of its own and begins at once; "
+                "leave it out"
             )
 
 

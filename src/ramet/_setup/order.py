@@ -26,8 +26,8 @@ SESSION = Section(4, "session, process group, terminal, foreground",
 JOIN = Section(5, "namespaces joined",
     "by descriptors of the caller's too; user first, since it gives the rights for the others, mnt last, "
     "since it takes away the caller's files")
-SANDBOX = Section(6, "of a `sandbox`: the caller's namespaces are left, and a child goes on in a new pid namespace: its `/proc`, "
-    "session, cgroups, ids", "the namespaces are descriptors of the caller's")
+SANDBOX = Section(6, "of a `sandbox`: the caller's namespaces are left, and a child goes on in a new pid "
+    "namespace: its `/proc`, session, cgroups, ids", "the namespaces are descriptors of the caller's")
 DESCRIPTORS = Section(7, "descriptors under their numbers, the others closed",
     "nothing later needs one")
 NAMESPACES = Section(8, "host name, loopback", "in the namespaces that are now the child's")

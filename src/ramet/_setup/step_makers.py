@@ -29,7 +29,9 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 class Confining(Protocol):
     """What the steps of a sandbox are made by."""
 
-    descriptors: Sequence[int]
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """Those that the child needs while it is set up."""
 
     def enter(self, steps: Steps) -> None:
         """Leave the caller's namespaces."""

@@ -1,7 +1,8 @@
 """A function in a sandbox: in a clone of the caller, which another copy of the caller has made outside.
 
-No task enters a pid namespace, and few may make a sibling there: so a copy of the caller leaves the caller's
-namespaces, makes a new pid namespace and a sibling in it, and ends. The sibling is the caller's child.
+No task enters a pid namespace, and few may make a sibling there: so a copy of the caller leaves
+the caller's namespaces, makes a new pid namespace and a sibling in it, and ends. The sibling is
+the caller's child.
 """
 
 import os
@@ -73,12 +74,15 @@ def _make(
     fn, args, options, name = call
     deadline_thread = None if timeout is None else _deadline_thread()
     place = confinement.new_place()
-    supervision = Supervision(place, confinement.plan.lost)
+    layer = None if confinement.layers is None else confinement.layers.new()
+    supervision = Supervision(place, confinement.plan.lost, layer)
     ours, theirs = channels()
     try:
         environment = dict(word.split(b"=", 1) for word in confinement.environment())
         entries = tuple(place.entries)
-        asked = _Call(fn, args, confinement.steps(), options, environment, entries, name, theirs)
+        asked = _Call(
+            fn, args, confinement.steps(layer), options, environment, entries, name, theirs
+        )
         with clone(_make_sibling, asked, ours) as maker:
             made = Clone()
             theirs.close()
@@ -86,7 +90,7 @@ def _make(
                 ours.receive_clone(made, _PATIENCE, -1 if maker.pidfd is None else maker.pidfd)
                 is not True
             ):
-                raise _refusal(maker)
+                raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
         child.supervised_by(supervision)
         child.connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:

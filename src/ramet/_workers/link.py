@@ -268,7 +268,7 @@ class Link:
         while self._asked and self._asked[0][0] < taken:
             self._asked.popleft()
 
-    def _read(self) -> None:
+    def _read(self) -> None:  # noqa: C901 - each answer that there can be
         """One answer, to whom it belongs."""
         clone = Clone(is_doubted=self._is_doubted)
         pidfd = self.process.pidfd

@@ -136,7 +136,10 @@ class Confined:
                 )
         if not self.confinement.plan.landlock_abi:
             raise SandboxError(
-                *(errno.EOPNOTSUPP, "a call's own paths to write need Landlock, which is not there"),
+                *(
+                    errno.EOPNOTSUPP,
+                    "a call's own paths to write need Landlock, which is not there",
+                ),
                 wish="write",
                 remedy="boot with lsm=landlock,..., or make a template for each",
             )

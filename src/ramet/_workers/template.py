@@ -273,7 +273,9 @@ class Template:
 
     def _restrict(self, request: CallRequest, write: Sequence[str | os.PathLike[str]]) -> None:
         if not isinstance(self._start, Confined):
-            raise ValueError("invalid write: expected None, as the template is in no sandbox")
+            raise ValueError(  # noqa: TRY004 - it is the template that is of the wrong kind
+                "invalid write: expected None, as the template is in no sandbox"
+            )
         request.write_only_below(*self._start.checked_write(write))
 
     def has_spare(self) -> bool:

@@ -169,9 +169,10 @@ class _Template:
         return 0
 
     def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
-        """Leave the caller's namespaces, since the next clone is to be a template in others. It cannot go back."""
+        """Leave the caller's namespaces, for ever: the next clone is a template in others."""
         try:
-            carry_out(*loaded(parts).leave, descriptors)
+            confining: Confining = loaded(parts)
+            carry_out(*confining.leave, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -220,7 +221,7 @@ class _Template:
             os.close(init[1])
 
     def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
-        """A pid namespace in which the next clone will be; None where none may be made and none is needed."""
+        """A pid namespace in which the next clone will be; None where it may not, and need not."""
         try:
             init = pid_namespace.new()
         except OSError:
@@ -239,7 +240,7 @@ class _Template:
         finally:
             _core.flush_standard_streams()
 
-    def _begin(
+    def _begin(  # noqa: C901 - each function that is called costs a clone a page
         self,
         kind: int,
         parts: Sequence[Any],
@@ -310,7 +311,7 @@ class _Template:
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
-            carry_out(*confining.enter, ())
+            carry_out(*confining.enter)
             template._confines = _core.Plan(confining.call[0])
         except Exception as error:
             template._say_failed(error)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,6 +17,7 @@ from .process import Process, open_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    import subprocess
     from subprocess import CompletedProcess
     from typing import Unpack
 

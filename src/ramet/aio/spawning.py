@@ -13,8 +13,8 @@ from anyio.lowlevel import checkpoint
 from .._kernel.timeouts import pauses
 from .._process import awaiting
 from .._process.child import Child
-from .._program.command import Command, begin
 from .._process.launching import LAUNCHED, Report, Underway
+from .._program.command import Command, begin
 from .._setup.checks import Text
 from .._setup.options import Options
 from .._setup.rows import OPTIONS

@@ -39,7 +39,7 @@ def test_questions_leave_nothing(nothing_left: object) -> None:
     for asked in ("overlay", "empty_mount_namespace", "tree_as_namespace", "seccomp_listener"):
         getattr(machine, asked)
     machine.idmap("/usr")
-    machine.as_another("/usr", os.R_OK)
+    machine.as_another("/usr", os.R_OK, mounted=True)
     machine.joins_network("/proc/self/ns/net")
     assert state() == before
 
@@ -208,12 +208,15 @@ def test_id_mapped_mounts_depend_on_the_file_system(root: None, tmp_path: Path) 
 def test_what_another_user_may_do_is_tried(
     root: None, tmp_path: Path, mode: int, asked: int, number: int
 ) -> None:
-    """The directories on the way are the caller's; the file itself is asked as a user without rights."""
+    """The file is asked as a user without rights, who has to search the way where it is not mounted."""
     tmp_path.chmod(0o700)
     file = tmp_path / "file"
     file.touch()
     file.chmod(mode)
-    assert this_machine().as_another(str(file), asked).errno == number
+    machine = this_machine()
+    assert machine.as_another(str(file), asked, mounted=True).errno == number
+    assert machine.as_another(str(file), asked, mounted=False).errno == errno.EACCES
+    assert machine.as_another("/usr", os.R_OK | os.X_OK, mounted=False).granted
     assert os.getresuid() == (0, 0, 0)
 
 

@@ -26,7 +26,7 @@ class GivenMachine(Machine):
     def idmap(self, path: str) -> Answer:
         return GRANTED if self.idmapped is None or path in self.idmapped else NO
 
-    def as_another(self, path: str, mode: int) -> Answer:  # noqa: ARG002
+    def as_another(self, path: str, mode: int, *, mounted: bool) -> Answer:  # noqa: ARG002
         return self.by_others
 
     def joins_network(self, path: str) -> Answer:  # noqa: ARG002

@@ -144,3 +144,5 @@ def test_ids_are_mapped_in_mount_namespaces_alone(rows: Any, tmp_path: Path) -> 
     no = Answer(errno.EPERM, "mount")
     found = rows(described(write=[tmp_path]), uid=0, mounts=no, by_others=no)
     assert [row.met for row in found] == ["not"]
+    (row,) = rows(described(read=[tmp_path]), uid=0, mounts=no, by_others=no)
+    assert row.remedy == f"chmod o+rX {tmp_path}, and o+x for the directories on the way"

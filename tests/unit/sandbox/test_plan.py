@@ -97,6 +97,16 @@ def test_the_network_decides_of_its_namespace(network: Any, has_own: bool) -> No
     assert found.lost == ()
 
 
+def test_a_network_namespace_is_for_a_launch_that_joins_it() -> None:
+    """It is not met by one that does not; and not where the kernel refuses it."""
+    sandbox = described(network="/proc/self/ns/net")
+    assert row(plan(sandbox, machine=given()), "network").met == "not"
+    found = plan(sandbox, machine=given(), parts=["joined networks"])
+    assert (row(found, "network").mechanism, found.lost) == ("setns", ())
+    refused = plan(sandbox, machine=given(network=NO), parts=["joined networks"])
+    assert row(refused, "network").remedy.startswith("call as root of the user namespace")
+
+
 def test_without_any_namespace(tmp_path: Path) -> None:
     """Landlock keeps files and signals in part and sockets in full, a filter keeps system calls."""
     found = plan(described(write=[tmp_path]), machine=without_namespaces())
@@ -279,13 +289,19 @@ def test_amounts_are_rows_too() -> None:
         Amount("timeout", "a thread"),
     ]
     sandbox = described(memory="1M", swap="2M", timeout=2)
-    found = plan(sandbox, amounts, machine=given())
+    found = plan(sandbox.replace(swap=None), amounts, machine=given())
     assert (met(found)["memory"], met(found)["timeout"]) == ("partly", "fully")
     assert row(found, "memory").text == "memory of 1048576"
     found.refuse_if_short()
     with pytest.raises(SandboxError) as caught:
         plan(sandbox, [*amounts, Amount("swap", "", "no limit")], machine=given()).refuse_if_short()
     assert caught.value.wish == "swap"
+
+
+def test_an_amount_of_which_nothing_is_known_is_not_met() -> None:
+    """A plan without mechanisms does not pretend that there are any."""
+    found = plan(described(memory="1M", open_files=3), machine=given())
+    assert [(row.wish, row.met) for row in found.lost] == [("memory", "not"), ("open_files", "not")]
 
 
 def test_the_text_is_a_table() -> None:
@@ -305,7 +321,7 @@ def test_a_plan_as_json() -> None:
     """All of it is there, and the kernel's answer is a text."""
     machine = given(uid=1000, refused={"uts": Answer(errno.ENOSPC, "unshare")})
     found = json.loads(json.dumps(plan(described(), machine=machine).to_dict()))
-    assert (found["met"], found["own_id"], found["landlock_abi"]) == (False, "caller's id", 7)
+    assert (found["starts"], found["own_id"], found["landlock_abi"]) == (False, "caller's id", 7)
     assert found["namespaces"] == ["cgroup", "ipc", "mnt", "net", "pid", "user"]
     hostname = next(row for row in found["rows"] if row["wish"] == "hostname")
     assert (hostname["met"], hostname["refused"]) == ("not", "unshare: ENOSPC")

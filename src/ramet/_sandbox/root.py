@@ -1,0 +1,163 @@
+"""The root directory that the children of a sandbox see: the steps of the child that makes it."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from .._kernel import mounts
+from .._kernel.names import AT_FDCWD
+from .._setup.order import Steps
+from .description import Sandbox
+from .view import DEVICE_LINKS, DEVICES, Shown, View
+
+LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
+_STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
+_FILE = 0o100644  # an empty regular file, to be mounted over
+_SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
+
+
+def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, int]) -> None:
+    """Build the root in the calling task's own mount namespace, and make it that task's root.
+
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files.
+    """
+    steps.add(
+        "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
+    )
+    sources = (
+        [*view.shown]
+        if sandbox.root is None
+        else [Shown(os.fspath(sandbox.root), True, False, False), *view.shown]
+    )
+    for slot, shown in enumerate(sources):
+        _add_tree(steps, slot, shown, mapped.get(shown.path))
+    devices = range(len(sources), len(sources) + len(DEVICES))
+    caller_proc = devices.stop
+    if sandbox.proc:
+        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE)
+    for slot, name in zip(devices, DEVICES, strict=True):
+        _open_tree(steps, slot, f"/dev/{name}", 0)
+        attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
+        _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
+    if sandbox.root is None:
+        _add_empty_root(steps, view)
+        _move(steps, enumerate(sources))
+    else:
+        _move_mount(steps, 0, _STAGE)
+        steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
+        _move(steps, list(enumerate(sources))[1:])
+    if sandbox.proc:
+        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
+        # mounted over it.
+        _move_mount(steps, caller_proc, b"proc")
+    _hide(steps, view.hidden)
+    _add_devices(steps, devices)
+    if view.layers is not None:
+        layers = devices.stop + 1
+        _add_tree(steps, layers, view.layers, mapped.get(view.layers.path))
+        _mkdir(steps, LAYERS)
+        _move_mount(steps, layers, _inside(LAYERS))
+    _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
+    steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
+    steps.add("umount", "UMOUNT", b".", mounts.MNT_DETACH)
+    steps.add("chdir", "CHDIR", b"/", file=b"/")
+    if sandbox.root is None:
+        _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
+
+
+def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
+    _open_tree(steps, slot, shown.path, mounts.AT_RECURSIVE)
+    attributes = _SAFE | (0 if shown.is_written else mounts.ATTR_RDONLY)
+    path = os.fsencode(shown.path)
+    _set_tree(steps, slot, path, mounts.mount_attr(attributes), mounts.AT_RECURSIVE)
+    if files is not None:
+        _set_tree(steps, slot, path, mounts.mount_attr(mounts.ATTR_IDMAP, files), 0)
+
+
+def _open_tree(steps: Steps, slot: int, path: str, flags: int) -> None:
+    named = os.fsencode(path)
+    steps.add("open_tree", "OPEN_TREE", named, mounts.OPEN_TREE_CLONE | flags, slot, 3, file=named)
+
+
+def _set_tree(steps: Steps, slot: int, path: bytes, attributes: bytearray, flags: int) -> None:
+    steps.add(
+        "mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path
+    )
+
+
+def _set(steps: Steps, path: bytes, attributes: int) -> None:
+    value = mounts.mount_attr(attributes)
+    steps.add(
+        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE),
+        file=path,
+    )
+
+
+def _move_mount(steps: Steps, slot: int, to: bytes) -> None:
+    steps.add("move_mount", "MOVE_MOUNT", slot, to, file=to)
+
+
+def _move(steps: Steps, shown: Iterable[tuple[int, Shown]]) -> None:
+    for slot, one in shown:
+        _move_mount(steps, slot, _inside(one.path))
+
+
+def _inside(path: str) -> bytes:
+    """A path below the working directory, which is to be the root."""
+    return os.fsencode(path.lstrip("/"))
+
+
+def _add_empty_root(steps: Steps, view: View) -> None:
+    _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
+    steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
+    shown = [one for one in view.shown if one.is_directory]
+    made = dict.fromkeys(
+        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
+    )
+    for path in sorted(made, key=lambda path: path.count("/")):
+        if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
+            _mkdir(steps, path)
+    for one in view.shown:
+        if not one.is_directory and not any(
+            one.path.startswith(other.path + "/") for other in shown
+        ):
+            steps.add(
+                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
+            )
+    for path, target in view.links:
+        steps.add(
+            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
+            file=_inside(path),
+        )
+
+
+def _mkdir(steps: Steps, path: str) -> None:
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, _inside(path), 0o755, file=_inside(path))
+
+
+def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
+    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
+
+
+def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
+    """An empty directory that nobody may read, or a file that is empty, in its place."""
+    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
+    for one in hidden:
+        if one.is_directory:
+            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=0,size=4k")
+        else:
+            steps.add(
+                *("mount(MS_BIND)", "MOUNT", b"/dev/null", _inside(one.path), 0, 1 << 12, 0),
+                file=_inside(one.path),
+            )
+
+
+def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
+    _mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
+    for slot, name in zip(slots, DEVICES, strict=True):
+        path = os.fsencode(f"dev/{name}")
+        steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
+        _move_mount(steps, slot, path)
+    for target, name in DEVICE_LINKS:
+        path = os.fsencode(f"dev/{name}")
+        steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
+    _mkdir(steps, "dev/shm")
