@@ -11,6 +11,9 @@
 #include "namespace_init.h"
 #include "steps.h"
 
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+
 static long open_process(long pid)
 {
     return ramet_syscall2(__NR_pidfd_open, pid, 0);
@@ -26,7 +29,7 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
 }
 
 /* Returns its pid or -errno; the pidfd is in the table of this task. */
-static long make_init(struct ramet_inside *inside, int *pidfd)
+static long make_init(struct ramet_inside *inside, int told_by, int *told, int *pidfd)
 {
     struct ramet_request request = request_of(inside, CLONE_NEWPID | CLONE_PIDFD | CLONE_CHILD_CLEARTID,
                                               inside->init_stack, inside->init_stack_size);
@@ -36,6 +39,8 @@ static long make_init(struct ramet_inside *inside, int *pidfd)
     *inside->watch = (struct ramet_init_watch){
         .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
         .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
+        .told_by = told_by,
+        .told = told,
     };
     if (inside->watch->parent < 0)
         return inside->watch->parent;
@@ -62,13 +67,32 @@ static long make_child(struct ramet_launch *launch, int cgroup)
     return ramet_make_task(&request, &entry);
 }
 
+/* The child's end has that number; the other end is returned. */
+static int make_socket(int number)
+{
+    int ends[2];
+    long error = ramet_syscall4(__NR_socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends);
+    if (error >= 0)
+        error = ramet_syscall3(__NR_dup3, ends[1], number, O_CLOEXEC);
+    if (error < 0)
+        return (int)error;
+    ramet_syscall1(__NR_close, ends[1]);
+    return ends[0];
+}
+
 long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct ramet_inside *inside = &launch->inside;
-    int pidfd = -1;
-    long made = make_init(inside, &pidfd);
+    int pidfd = -1, told_by = -1;
+    long made = 0;
+    if ((int)operand[1] >= 0)
+        made = told_by = make_socket((int)operand[1]);
+    if (made >= 0)
+        made = make_init(inside, told_by, (int *)operand[2], &pidfd);
     if (made < 0)
         return made;
+    if (told_by >= 0)
+        ramet_syscall1(__NR_close, told_by);
     inside->init = (int)made;
     long error = ramet_syscall2(__NR_setns, pidfd, CLONE_NEWPID);
     ramet_syscall1(__NR_close, pidfd);

@@ -46,7 +46,7 @@ from ..exit_status import ExitStatus
 from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
-    from .._sandbox.of_program import OfProgram
+    from .._sandbox.of_program import InPlace, OfProgram
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -193,11 +193,13 @@ class Command:
         labels = None
         place = confinement.new_place()
         layer = None if confinement.layers is None else confinement.layers.new()
-        supervision = Supervision(place, confinement.plan.lost, layer)
+        told = confinement.new_word()
+        name_of = None if told is None else confinement.name_of
+        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of)
         child.supervised_by(supervision)
+        own = InPlace(confinement, place.entries, layer, told)
         try:
-            if place.entries or layer is not None:  # which are this child's alone
-                own = InPlace(confinement, place, layer)
+            if not own.is_common:
                 steps = steps_of(made.setup._replace(confining=own))
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
@@ -347,11 +349,14 @@ class _Made:
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
         self.confinement: OfProgram | None = None
+        confining: InPlace | None = None
         if "sandbox" in validated:
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+            from .._sandbox.of_program import InPlace
             from .._sandbox.of_program import OfProgram as Kind
 
             self.confinement = confinement_of(Kind, validated["sandbox"])
+            confining = InPlace(self.confinement)
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
@@ -387,7 +392,7 @@ class _Made:
             maps,
             maps_by_parent,
             self.last_gate,
-            self.confinement,
+            confining,
         )
         gated = self.last_gate or maps_by_parent
         entered = pid_namespace != _NO_DESCRIPTOR

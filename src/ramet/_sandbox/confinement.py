@@ -26,7 +26,7 @@ from .plan import PARTS, Plan, plan
 from .root import LAYERS
 from .syscalls import Filter, compiled
 
-_NO_CGROUP = -1
+_NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -49,7 +49,7 @@ class Confinement:
         self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
-        self._filter = self._compiled()
+        self.filter_program = self._compiled()
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
@@ -63,11 +63,12 @@ class Confinement:
         return compiled(
             self.sandbox.syscalls,
             machine=platform.machine(),
-            forbidden=self.sandbox.forbidden,
+            forbidden="notify" if self.names_calls else self.sandbox.forbidden,
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
         )
 
+    names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
 
     def make_current(self) -> None:
@@ -129,12 +130,6 @@ class Confinement:
 
     # ---- the steps
 
-    def enter(self, steps: Steps) -> None:
-        """Leave the caller's namespaces; the last step makes the child that goes on."""
-        self.leave(steps)
-        if "pid" in self.plan.namespaces:
-            steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
-
     def leave(self, steps: Steps) -> None:
         """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
@@ -180,11 +175,6 @@ class Confinement:
         if self.sandbox.proc:
             _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
 
-    def finish(self, steps: Steps) -> None:
-        """The last steps, after which less is allowed."""
-        self.restrict(steps)
-        self.filter(steps)
-
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
         if self.plan.landlock_abi:
@@ -193,11 +183,16 @@ class Confinement:
             found = rules(self.sandbox, self.ground.view, abi, has_own_root=has_own_root)
             steps.add("landlock_restrict_self", "LANDLOCK", *found)
 
-    def filter(self, steps: Steps) -> None:
-        """The filter of system calls; what comes after it must pass it."""
-        if self._filter is not None:
-            program = bytearray(self._filter.program)
-            steps.add("seccomp", "SECCOMP", program, self._filter.count, self._filter.flags)
+    def filter(self, steps: Steps, socket: int | None = None) -> None:
+        """The filter of system calls; what comes after it must pass it.
+
+        socket: over which its listener is sent, where it asks one.
+        """
+        if self.filter_program is not None:
+            program = bytearray(self.filter_program.program)
+            flags = self.filter_program.flags | (0 if socket is None else _NEW_LISTENER)
+            to = _NONE if socket is None else socket
+            steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
 _NONE = -1

@@ -12,11 +12,13 @@ from ..errors import SandboxError
 from .confinement import Confinement
 from .description import Sandbox
 from .layer import Layer
+from .syscalls import of_a_call
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
+_NO_SOCKET = -1
 _NEEDED = ("user", "mnt", "pid")
 
 Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
@@ -94,7 +96,8 @@ class OfClone(OfPython):
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        self.finish(finish)
+        self.restrict(finish)
+        self.filter(finish)
         return CloneSteps(_of(leave), _of(enter), _of(finish))
 
 
@@ -130,6 +133,19 @@ class OfTemplate(OfPython):
         self.add_limits(call)
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
+        if self.filter_program is not None:  # the template's lets pass what a template needs
+            filter_of_call = of_a_call(
+                machine=self.filter_program.machine, forbidden=self.sandbox.forbidden
+            )
+            program = bytearray(filter_of_call.program)
+            call.add(
+                "seccomp",
+                "SECCOMP",
+                program,
+                filter_of_call.count,
+                filter_of_call.flags,
+                _NO_SOCKET,
+            )
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
 
 
