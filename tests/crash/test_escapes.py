@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from .conftest import TREE
-from .escapes.exceptions import weak_points
+from .escapes.exceptions import WeakPoint, weak_point, weak_points
 from .escapes.rows import FOLDER, Escape, escapes
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 ESCAPES = escapes()
-LIMITS = {"bombs": "amounts", "outliving": "deadline"}
 BY_NAME = pytest.mark.parametrize("escape", ESCAPES, ids=lambda escape: escape.name)
 MOST_PROCESSES, MOST_MEMORY = 2000, 4 << 30
 
@@ -88,9 +87,9 @@ class Trial:
         os.close(answered)
         self._lines = open(self._answer)  # noqa: SIM115 - closed in close()
 
-    def ways_through(self, escape: Escape, limits: str) -> list[str]:
+    def ways_through(self, escape: Escape) -> list[str]:
         """What was seen outside, and the attempt's own word where that counts; empty: it was stopped."""
-        os.write(self._ask, f"{json.dumps([escape.name, limits])}\n".encode())
+        os.write(self._ask, f"{json.dumps([escape.name, escape.limits])}\n".encode())
         line = self._lines.readline()
         if not line:
             self.close()
@@ -137,7 +136,7 @@ def weakest(program: Path) -> Iterator[Trial]:
 @BY_NAME
 def test_it_gets_through_without_a_sandbox(escape: Escape, unconfined: Trial) -> None:
     """What a sandbox stops works without one, for who is said to have it work: so the attempt is one."""
-    ways = unconfined.ways_through(escape, escape.limits)
+    ways = unconfined.ways_through(escape)
     if escape.unconfined == "all" or (escape.unconfined == "root" and os.geteuid() == 0):
         assert ways, unconfined.said
     elif escape.unconfined == "root" or escape.unconfined.startswith("none: "):
@@ -147,15 +146,30 @@ def test_it_gets_through_without_a_sandbox(escape: Escape, unconfined: Trial) ->
 @BY_NAME
 def test_no_escape(escape: Escape, confined: Trial) -> None:
     """Nothing outside is reached or seen, and no amount is exceeded."""
-    assert confined.ways_through(escape, escape.limits) == []
+    ways = confined.ways_through(escape)
+    _compare(ways, weak_point(escape.name, "confined"))
 
 
 @BY_NAME
 def test_no_escape_from_the_weakest(escape: Escape, weakest: Trial) -> None:
     """Landlock, a filter and limits stop it too, unless the page says that they cannot."""
-    ways = weakest.ways_through(escape, escape.limits)
-    known = weak_points().get(escape.name)
+    ways = weakest.ways_through(escape)
+    _compare(ways, weak_point(escape.name, "weakest"))
+
+
+def _compare(ways: list[str], known: WeakPoint | None) -> None:
     if known is None:
         assert ways == []
-    elif known.always:
-        assert ways, "it is stopped by now"
+    elif not known.by_chance:
+        assert ways, f"it is stopped by now, although {known.why}"
+
+
+def test_each_weak_point_is_of_an_escape() -> None:
+    """None of the lines is about what is not there any more."""
+    names = [escape.name for escape in ESCAPES]
+    assert [one.names.pattern for one in weak_points() if not any(map(one.names.fullmatch, names))] == []
+
+
+def test_each_escape_has_a_name_of_its_own() -> None:
+    """There are two hundred and more."""
+    assert len({escape.name for escape in ESCAPES}) == len(ESCAPES) > 200

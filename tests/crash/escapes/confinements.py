@@ -14,7 +14,7 @@ from .victims import Files
 
 MEMORY, TMP, FILE_SIZE, OUTPUT = 64 << 20, 8 << 20, 8 << 20, 1 << 20
 PROCESSES, OPEN_FILES, CPU_SECONDS = 24, 64, 0.3
-DEADLINE_SECONDS = 0.5
+DEADLINE_SECONDS = 0.3
 AMOUNTS = {
     "memory": MEMORY,
     "tmp": TMP,

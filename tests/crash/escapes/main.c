@@ -150,9 +150,12 @@ int own_namespaces(int more)
 pid_t sleeping_child(void)
 {
     fflush(NULL);
+    const pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(0);
         alarm(20);
         for (;;)
             pause();

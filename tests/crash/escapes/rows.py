@@ -18,9 +18,15 @@ class Escape(NamedTuple):
 
     name: str
     group: str
+    file: str
     is_seen: bool
     unconfined: str
     sentence: str
+
+    @property
+    def limits(self) -> str:
+        """Which amounts its sandbox has: bombs have all, those that outlive it a short deadline."""
+        return {"bombs": "amounts", "outliving": "deadline"}.get(self.file, "none")
 
 
 def escapes() -> list[Escape]:
@@ -31,6 +37,6 @@ def escapes() -> list[Escape]:
 def _rows_of(file: Path) -> Iterator[Escape]:
     text = file.read_text()
     title = text.splitlines()[0].removeprefix("/* ").removesuffix(" */")
-    found = [Escape(name, title, kind == "SEEN", who, told) for name, kind, who, told in _ROW.findall(text)]
+    found = [Escape(name, title, file.stem, kind == "SEEN", who, told) for name, kind, who, told in _ROW.findall(text)]
     assert len(found) == len(re.findall(r"^ESCAPE", text, re.MULTILINE)), f"a row of {file} is not read"
     yield from found

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,7 @@ class Victim:
         """Its memory, with the signals that it got, and what others may set of it."""
         pid = self.pid
         try:
+            state = self._state_at_rest()
             with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
                 memory.seek(self.address + 64)
                 shown = memory.read(64 + 65 * 4)
@@ -145,11 +147,10 @@ class Victim:
                 f"victim's {name}": Path(f"/proc/{pid}/{name}").read_text()
                 for name in ("oom_score_adj", "coredump_filter", "comm")
             }
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             return {
                 **told,
                 "victim's memory and signals": shown,
-                "victim's state": state[0] if state[0] in "TtZX" else "alive",
+                "victim's state": state,
                 "victim's group": os.getpgid(pid),
                 "victim's priority": os.getpriority(os.PRIO_PROCESS, pid),
                 "victim's scheduler": os.sched_getscheduler(pid),
@@ -159,6 +160,16 @@ class Victim:
             }
         except OSError as error:
             return {"victim": f"is gone: {error}"}
+
+    def _state_at_rest(self) -> str:
+        """Its state when it has handled the signals that it has got: it runs while it does."""
+        deadline = time.monotonic() + 1
+        while (state := self._state()) == "R" and time.monotonic() < deadline:
+            os.sched_yield()
+        return state
+
+    def _state(self) -> str:
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
     def close(self) -> None:
         """End it."""
