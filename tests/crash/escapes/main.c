@@ -1,6 +1,7 @@
 /* Runs one attempt by its name: escapes NAME key=value... It ends with 0, through; 1, stopped; 2, it could not be tried. */
 #include "attempt.h"
 
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -174,6 +175,8 @@ int main(int argc, char **argv)
     arguments = argc - 2;
     argument = argv + 2;
     signal(SIGPIPE, SIG_IGN);
+    /* As long as any process of the attempt lives, it is locked: the stage looks. */
+    flock(open(below("work", "alive"), O_CREAT | O_RDWR, 0666), LOCK_SH);
     alarm(30); /* whatever happens, and whoever lets it go on */
     for (struct escape *one = all; one != NULL; one = one->next)
         if (strcmp(one->name, argv[1]) == 0)

@@ -234,13 +234,25 @@ static void *swap(void *work)
     return NULL;
 }
 
+/* Enough of both, and without a sandbox until it has come true. */
+static bool goes_on(int i, bool is_reached)
+{
+    return i < 2000 || (i < 200000 && (rounds < 2000 || (!is_confined() && !is_reached)));
+}
+
+static bool is_longer(void)
+{
+    struct stat told;
+    return stat(below("outside", "file"), &told) == 0 && told.st_size > 9;
+}
+
 static int raced(bool writes)
 {
     int work = open(given("work"), O_RDONLY | O_DIRECTORY);
     pthread_t thread;
     if (work < 0 || pthread_create(&thread, NULL, swap, (void *)(intptr_t)work) != 0)
         return untried("no thread");
-    for (int i = 0; i < 2000 || (rounds < 2000 && i < 2000000); i++) {
+    for (int i = 0; goes_on(i, is_longer()); i++) {
         int file = openat(work, swapped, (writes ? O_WRONLY | O_APPEND : O_RDONLY) | O_CLOEXEC);
         if (file >= 0 && writes)
             write(file, SHOT, strlen(SHOT));
@@ -276,7 +288,7 @@ ESCAPE(directory_swapped_during_write, SEEN, "all", "makes a file below a direct
     pthread_t thread;
     if (work < 0 || pthread_create(&thread, NULL, swap_directories, (void *)(intptr_t)work) != 0)
         return untried("no thread");
-    for (int i = 0; i < 2000 || (rounds < 2000 && i < 2000000); i++) {
+    for (int i = 0; goes_on(i, access(below("outside", "made"), F_OK) == 0); i++) {
         int file = openat(work, "inner/made", O_CREAT | O_WRONLY, 0666);
         if (file >= 0)
             close(file);

@@ -5,6 +5,7 @@ an escape that kills or corrupts its caller does not end the tests. Requests and
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -127,7 +128,7 @@ class Stage:
         started = time.monotonic()
         run = self._run(words, self._files, limits, seconds)
         took = time.monotonic() - started
-        seen = [f"pid {pid} is alive" for pid in self._survivors()]
+        seen = self._survivors()
         after = self._look()
         seen += [
             f"{key}: {before.get(key)!r} became {after.get(key)!r}"
@@ -144,19 +145,33 @@ class Stage:
         said = run.output[:2000].decode(errors="replace")
         return {"code": run.code, "said": said, "seen": seen, "seconds": round(took, 3)}
 
-    def _survivors(self) -> list[int]:
-        """Processes of the attempt that are still there; ends them."""
+    def _survivors(self) -> list[str]:
+        """Says whether processes of the attempt are still there, and ends them."""
         deadline = time.monotonic() + (GRACE_SECONDS if self._is_confined else 0)
-        while (left := self._running()) and time.monotonic() < deadline:
+        while (lives := self._is_locked() or bool(self._running())) and time.monotonic() < deadline:
             os.sched_yield()
-        alive = left
-        while alive:
-            for pid in alive:
+        left = [f"{self._running()} are alive, or their children"] if lives else []
+        while lives:
+            for pid in self._running():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self._reap()
-            alive = self._running()
+            lives = self._is_locked() or bool(self._running())
         return left
+
+    def _is_locked(self) -> bool:
+        """Each process of an attempt holds a lock that its children inherit, however quickly they change."""
+        try:
+            file = os.open(self._files.root / "work" / "alive", os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
