@@ -19,6 +19,9 @@ static PyMethodDef everywhere[] = {
      "Whether a child that has not been reaped has the credentials of the calling thread; False when that cannot be read."},
     {"kcmp", core_kcmp, METH_VARARGS,
      "kcmp(pid1, pid2, kind, index1, index2, /)\n--\n\nkcmp(2): 0 equal, 1 and 2 in an order, 3 different."},
+    {"same_files", core_same_files, METH_VARARGS,
+     "same_files(paths, identities, /)\n--\n\n"
+     "Whether each path, a 0 after each, leads to the file of its device and inode, two words each."},
     {"wait_readable", core_wait_readable, METH_VARARGS,
      "wait_readable(descriptor, timeout, /)\n--\n\n"
      "Waits until it can be read, as a pidfd can at its task's end; timeout in seconds or None. Returns whether it can."},

@@ -45,7 +45,9 @@ _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 class Supervised(Protocol):
     """What watches a confined child: see ramet._sandbox.supervision."""
 
-    report: Any
+    @property
+    def report(self) -> Any:
+        """What it has used, when it has ended."""
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason."""

@@ -108,16 +108,23 @@ class Command:
     def _work_out(self, options: Options) -> ValidatedOptions:
         """Prepare all but the program itself; returns the options that concern the program."""
         program, around = _parted(options)
+        if "sandbox" in around:
+            around = dict(around)
+            cache = _made_in(around.pop("sandbox"))
+        else:
+            cache = _made_before
         kept_as = cache_key(around)
-        made = None if kept_as is None else _made_before.get(kept_as)
+        made = None if kept_as is None or cache is None else cache.get(kept_as)
         if made is None:
             validated = validate(options, OPTIONS)
             self._held = None if _OPENS.isdisjoint(validated) else Descriptors()
             self._made = _Made(validated, self._held)
-            if kept_as is not None:
-                if len(_made_before) >= _MOST_KEPT:
-                    _made_before.clear()
-                _made_before[kept_as] = self._made
+            if self._made.confinement is not None:
+                cache = self._made.confinement.made
+            if kept_as is not None and cache is not None:
+                if len(cache) >= _MOST_KEPT:
+                    cache.clear()
+                cache[kept_as] = self._made
             return validated
         self._made = made
         return validate(program, OPTIONS) if program else _NO_OPTIONS
@@ -240,9 +247,17 @@ class Command:
                 )
             elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
+            if self._made.confinement is not None and number in _NO_SUCH:
+                reason = self._why_unseen(self._made.confinement) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
+            if self._made.confinement is not None:
+                reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         return spawn_error(label, number, named, reason)
+
+    def _why_unseen(self, confinement: "OfProgram") -> str:
+        begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
+        return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 
     def _finds_same_files(self) -> bool:
         """Whether the paths of the program mean the same files to this process."""
@@ -426,6 +441,16 @@ _OF_EXEC = frozenset(row.name for row in OPTIONS.values() if row.of_exec)
 _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}
+
+
+def _made_in(sandbox: object) -> "dict[tuple[object, ...], _Made] | None":
+    """The same of commands in a sandbox, as long as what it is made of is kept; None where none is."""
+    from .._sandbox.confinement import Confinement
+    from .._sandbox.description import Sandbox
+    from .._sandbox.kept import found_confinement
+
+    found = found_confinement(Confinement, sandbox) if isinstance(sandbox, Sandbox) else None
+    return None if found is None else found.made
 
 
 @functools.cache

@@ -23,8 +23,10 @@ from .landlock import rules
 from .layer import Layer, new_directory
 from .place import Place
 from .plan import PARTS, Plan, plan
-from .root import LAYERS
+from .root import LAYERS, open_trees, put_trees
+from .sight import Sight
 from .syscalls import Filter, compiled
+from .view import TMP, below_tmp, has_own_tmp
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -50,10 +52,11 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
+        self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
-        if not isinstance(network, str) or network in NETWORKS:
+        if not isinstance(network, str) or network in NETWORKS or not self.plan.has_network:
             return _NONE
         return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -116,17 +119,24 @@ class Confinement:
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
         kept = {name: os.environ[name] for name in self.sandbox.environment if name in os.environ}
-        names = {"HOME": self._home(), **kept}
+        names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
-    def _home(self) -> str:
+    @property
+    def sight(self) -> Sight:
+        """What the child sees."""
+        return Sight(self.sandbox, self.ground.view, self.ground.mount >= 0)
+
+    @property
+    def home(self) -> str:
+        """Where the child begins."""
         directories = [
             one.path for one in self.ground.view.shown if one.writable and one.is_directory
         ]
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"
+        return TMP if has_tmp else "/"
 
     # ---- the steps
 
@@ -151,16 +161,17 @@ class Confinement:
 
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
-        self.add_own_files(steps)
-        steps.add("setsid", "SETSID")
         own = self.identity
+        # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        self.add_own_files(steps)
+        steps.add("setsid", "SETSID")
         if layer is not None:
             _add_layer(steps, layer)
-        home = os.fsencode(self._home())
+        home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
     def add_own_files(self, steps: Steps) -> None:
@@ -170,7 +181,12 @@ class Confinement:
         flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
             size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
-            _mount(steps, b"tmpfs", b"/tmp", flags, size)
+            if has_own_tmp(self.sandbox, self.ground.view):
+                below = below_tmp(self.ground.view)
+                slots = range(_slots(steps), _slots(steps) + len(below.shown))
+                open_trees(steps, slots, below)
+                _mount(steps, b"tmpfs", os.fsencode(TMP), flags, size)
+                put_trees(steps, slots, below)
             _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
             _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
@@ -195,7 +211,13 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
+def _slots(steps: Steps) -> int:
+    """How many are in use already."""
+    return sum(step[0] in _WITH_SLOTS for step in steps.steps)
+
+
 _NONE = -1
+_WITH_SLOTS = ("SAVE", "OPEN", "FETCH", "OPEN_TREE")
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 

@@ -8,8 +8,12 @@ description is another file by now.
 
 import os
 import select
+import struct
+import threading
+from collections.abc import Sequence
 from typing import Any
 
+from .._core import same_files
 from .._kernel.clone_bits import NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
 from .description import Sandbox
@@ -20,6 +24,9 @@ from .view import View, view_of
 from .waiting_child import kept_namespaces
 
 _MOUNTS = "/proc/self/mounts"
+
+_lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
 
 class Ground:
@@ -33,7 +40,7 @@ class Ground:
         self._identity = identity
         self._plan = plan
         self._held = Descriptors()
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files = b"", b""
         self.user = self.mount = -1
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that
         # owner's rights to.
@@ -48,12 +55,13 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        if self._poll.poll(0) or any(_file(path) != file for path, file in self._files.items()):
-            self._make()
+        with _lock:
+            if self._poll.poll(0) or not same_files(*self._files):
+                self._make()
 
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox, self._layers)
-        self._files = {one.path: _file(one.path) for one in view.shown}
+        self._files = _identified([one.path for one in view.shown])
         kinds, maps = self._plan.namespaces, self._identity.maps()
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
@@ -111,6 +119,9 @@ class Ground:
         kept_namespaces(flags, list(kinds), maps, add_steps, keep)
 
 
-def _file(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
+def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:
+    """The paths and which files they are, as same_files() takes them."""
+    found = map(os.stat, paths)
+    words = [word for one in found for word in (one.st_dev, one.st_ino)]
+    named = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    return named, struct.pack(f"={len(words)}Q", *words)

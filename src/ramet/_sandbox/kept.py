@@ -1,5 +1,6 @@
 """Confinements that were used last, by their descriptions."""
 
+import os
 import threading
 from collections import OrderedDict
 from typing import Any, TypeVar, cast
@@ -12,6 +13,17 @@ C = TypeVar("C", bound=Confinement)
 _MOST_KEPT = 16  # each with four descriptors, and a cgroup or a few
 _kept: OrderedDict[tuple[type[Any], Sandbox], Confinement] = OrderedDict()
 _lock = threading.Lock()
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
+
+
+def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
+    """The same as confinement_of(), if it is kept; None if not."""
+    with _lock:
+        found = _kept.get((kind, sandbox))
+        if found is None or not found.amounts.is_ours:
+            return None
+        _kept.move_to_end((kind, sandbox))
+        return cast(C, found)
 
 
 def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
@@ -22,8 +34,10 @@ def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
     with _lock:
         found = _kept.pop((kind, sandbox), None)
         if found is None or not found.amounts.is_ours:
+            if found is not None:
+                found.made.clear()
             found = kind(sandbox)
             while len(_kept) >= _MOST_KEPT:
-                _kept.popitem(last=False)
+                _kept.popitem(last=False)[1].made.clear()  # which refers to it
         _kept[kind, sandbox] = found
         return cast(C, found)

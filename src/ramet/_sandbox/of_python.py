@@ -131,6 +131,7 @@ class OfTemplate(OfPython):
         self.filter(enter)
         self.add_own_files(call)
         self.add_limits(call)
+        call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
         if self.filter_program is not None:  # the template's lets pass what a template needs

@@ -21,7 +21,7 @@ from .watch import watch
 
 _MEMORY_SECONDS = 0.01
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 1.0
-_KILL_SECONDS = 1.0
+_KILL_SECONDS, _SHORT_KILL_SECONDS = 1.0, 0.1
 _LIMITS = {"cpu_time": "CPU", "file_size": "FSIZE"}  # whose signals end a program
 _BLOCK_BYTES = 512  # of ru_oublock
 
@@ -33,6 +33,9 @@ class Watched(NamedTuple):
     cpu_time: float | None = None
     timeout: float | None = None
     output: int | None = None
+
+
+_NOTHING_WATCHED = Watched()
 
 
 class Place:
@@ -51,7 +54,7 @@ class Place:
         give_back: Callable[[list[ChildCgroup]], None],
         watched: Watched,
         *,
-        rlimits: Mapping[str, tuple[int, int]],
+        rlimits: Mapping[str | int, tuple[int, int]],
         affinity: list[int] | None,
         clones_into: bool,
     ) -> None:
@@ -81,6 +84,9 @@ class Place:
         self._seen_seconds: float | None = None
         self._hits: dict[str, None] = {}
         self._usage: Usage | None = None
+        self._status: ExitStatus | None = (
+            None  # what is used is counted from it, when that is asked for
+        )
 
     # ---- while it runs
 
@@ -93,12 +99,15 @@ class Place:
     ) -> None:
         """The child runs its program from now on: its deadline counts, and it is watched.
 
-        pid, pidfd: of the child, which is not reaped yet. kill: ends the whole tree, from a thread of this
-        process; None: the child and all in its cgroups are killed. root: the process below which all of the
+        pid, pidfd: of the child, which is not reaped yet. kill: ends the whole tree; it is called in a
+        thread of this process and must wait for nothing that the caller may hold. The child and all in its
+        cgroups are killed besides, and alone where it is None. root: the process below which all of the
         tree is, such as the init of its pid namespace; None: the child. To be called after the exec, as the
         memory of a child that has the caller's until then is not its own.
         """
         watched = self._watched
+        if watched == _NOTHING_WATCHED:
+            return
         with self._lock:
             self._pid, self._root, self._kill = pid, pid if root is None else root, kill
             self._pidfd = fcntl.fcntl(pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
@@ -136,11 +145,14 @@ class Place:
 
         A process of the tree that is in none of them is not killed by this.
         """
+        return self._kill_cgroups(_KILL_SECONDS)
+
+    def _kill_cgroups(self, patience_seconds: float) -> bool:
         with self._lock:
             if self._is_closed or not self._cgroups or self._maker != os.getpid():
                 return False
             # One of version 2 is the last.
-            return self._cgroups[-1].kill(_KILL_SECONDS)
+            return self._cgroups[-1].kill(patience_seconds)
 
     def _look(self) -> float | None:
         """Kill it if it has used too much. Returns in how many seconds to look again; None: no more."""
@@ -192,12 +204,13 @@ class Place:
             if pidfds.wait_readable(self._pidfd, 0.0):
                 return
             self._killed_for = amount
-            if self._kill is not None:
-                self._kill()
-                return
-            with suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self.kill()
+            try:
+                if self._kill is not None:
+                    self._kill()
+            finally:
+                with suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                self._kill_cgroups(_SHORT_KILL_SECONDS)  # the thread has others to look at
 
     # ---- when it has ended
 
@@ -208,6 +221,9 @@ class Place:
         """
         self._stop()
         with self._lock:
+            if status.success and not self._cgroups:
+                self._status = status
+                return status
             if self._usage is None:
                 self._usage = self._counted(status)
             reason = reason_of(status, self._facts())
@@ -215,6 +231,8 @@ class Place:
 
     def _stop(self) -> None:
         with self._lock:
+            if self._is_over:
+                return
             self._is_over = True
             number, self._number = self._number, None
             if number is not None:
@@ -267,6 +285,9 @@ class Place:
 
     def usage(self) -> Usage:
         """What the child has used. RuntimeError before ended()."""
+        with self._lock:
+            if self._usage is None and self._status is not None:
+                self._usage = self._counted(self._status)
         if self._usage is None:
             raise RuntimeError("invalid use of usage(): expected ended() to be called first")
         return self._usage

@@ -51,7 +51,9 @@ class Supervision:
         self._told, self._name_of = told, name_of
         self._layer = layer
         self._lost = lost
-        self.report: SandboxReport | None = None
+        self._status: ExitStatus | None = None
+        self._changes: Changes | None = None
+        self._report: SandboxReport | None = None
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
@@ -63,17 +65,24 @@ class Supervision:
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
-        if self.report is None:
+        if self._status is None:
             self._tell_of_call(status)
-            status = self.place.ended(status)
+            self._status = self.place.ended(status)
+            if self._layer is not None:
+                self._changes = Changes(self._layer)
+            self.place.close()
+        return self._status
+
+    @property
+    def report(self) -> SandboxReport | None:
+        """None until the child has been reaped; made when it is asked for, as few are."""
+        if self._report is None and self._status is not None:
             used = self.place.usage()
             fields = {name: getattr(used, name) for name in used.__dataclass_fields__}
-            changes = None if self._layer is None else Changes(self._layer)
-            self.report = SandboxReport(
-                **fields, reason=status.reason, changes=changes, lost=self._lost
+            self._report = SandboxReport(
+                **fields, reason=self._status.reason, changes=self._changes, lost=self._lost
             )
-            self.place.close()
-        return status
+        return self._report
 
     def _tell_of_call(self, status: ExitStatus) -> None:
         """Whether it was a forbidden call that has ended it, and which if the init was told of it."""

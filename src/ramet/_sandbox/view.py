@@ -31,6 +31,7 @@ _SYSTEM_FILES = (
     "/etc/services",
     "/etc/terminfo",
 )
+TMP = "/tmp"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = (
     ("/proc/self/fd", "fd"),
@@ -106,6 +107,23 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
         hidden,
         None if layers is None else Shown(layers, True, True),
     )
+
+
+def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
+    """Whether the child's /tmp is its own: not where the description names the caller's."""
+    return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
+
+
+def below_tmp(view: View) -> View:
+    """What it sees below /tmp, which its own /tmp would cover: the topmost paths, and links."""
+    shown = [one for one in view.shown if is_below(one.path, TMP)]
+    tops = [
+        one
+        for one in shown
+        if not any(one is not other and is_below(one.path, other.path) for other in shown)
+    ]
+    links = [(path, target) for path, target in view.links if is_below(path, TMP)]
+    return View(tops, links, ())
 
 
 def system_paths() -> Iterator[str]:

@@ -38,6 +38,8 @@ NO_PLAIN_TYPE = 0xC  # STREAM, DGRAM and RAW are 1, 2 and 3 of the four bits
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 
 # include/uapi/linux/prctl.h, seccomp.h
+SCHED_OTHER, SCHED_BATCH = 0, 3  # include/uapi/linux/sched.h
+
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM = 22, 24, 28, 35
 SECCOMP_SET_MODE_FILTER = 1
 
@@ -103,6 +105,13 @@ KEPT_BY_TEMPLATES = (
         "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
     ),
     Row("seccomp", ALLOW, (is_(0, SECCOMP_SET_MODE_FILTER),), "a call takes a filter beside"),
+    Row("unshare", ALLOW, (is_(0, CloneFlag.THREAD.value),), "fails if there are threads, else does nothing"),
+    *either(
+        "sched_setscheduler",
+        1,
+        (SCHED_OTHER, SCHED_BATCH),
+        "a template leaves the processor to its caller, a call does not",
+    ),
 )
 
 # What is no namespace a thread may have alone; Docker and flatpak refuse unshare entirely.
