@@ -62,7 +62,7 @@ ESCAPE(nice_of_group, SEEN, "all", "makes the process group of the caller nicer"
 
 ESCAPE(nice_of_user, SEEN, "all", "makes all processes of its user nicer")
 {
-    if (is_confined()) /* else it would do so */
+    if (number("init") == 1) /* without a pid namespace it would do so to others than the victim */
         return outcome_of(setpriority(PRIO_USER, 0, 19));
     int before = getpriority(PRIO_PROCESS, (id_t)number("victim"));
     return outcome_of(setpriority(PRIO_PROCESS, (id_t)number("victim"), before + 1));

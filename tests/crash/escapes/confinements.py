@@ -2,7 +2,7 @@
 
 import errno
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import ramet
@@ -85,28 +85,37 @@ def _run_in(sandbox: ramet.Sandbox, words: list[str], seconds: float) -> Run:
     return Run(done.returncode, done.stdout)
 
 
-def take_namespaces_and_groups_away() -> None:
-    """Have sandboxes of this process be made of landlock, a filter and limits, as on a machine with no more."""
-    refused = Answer(errno.EPERM, "clone")
+_REFUSED = Answer(errno.EPERM, "clone")
+_NAMESPACES = ("user_namespace", "mounts", "proc_of_its_own", "overlay")
+
+
+def take_away(layers: Iterable[str]) -> None:
+    """Have sandboxes of this process be made without these layers, as on a machine that has them not."""
     machine = this_machine()
-    machine.__dict__ |= {
-        "user_namespace": refused,
-        "namespaces": dict.fromkeys(NAMESPACE_KINDS, refused),
-        "mounts": refused,
-        "proc_of_its_own": refused,
-        "overlay": refused,
-    }
-    amounts.find_places = lambda _: {}
-    amounts.missing_in_version_2 = lambda *_: False
+    if "namespaces" in layers:
+        machine.__dict__ |= dict.fromkeys(_NAMESPACES, _REFUSED)
+        machine.__dict__ |= {"namespaces": dict.fromkeys(NAMESPACE_KINDS, _REFUSED)}
+    if "landlock" in layers:
+        machine.__dict__ |= {"landlock_answer": _REFUSED, "landlock_abi": 0}
+    if "filter" in layers:
+        machine.__dict__ |= {"seccomp": _REFUSED}
+    if "groups" in layers:
+        vars(amounts).update(find_places=lambda _: {}, missing_in_version_2=lambda *_: False)
 
 
-def weakest(words: list[str], files: Files, limits: str, seconds: float) -> Run:
-    """In a sandbox that is the best without namespaces and control groups; the stage has taken them away."""
+def weakened(words: list[str], files: Files, limits: str, seconds: float) -> Run:
+    """In the best sandbox that there is without the layers that were taken away."""
     return _run_in(described(files, limits, require="best"), words, seconds)
 
 
+LAYERS = ("namespaces", "landlock", "filter")
+TAKEN_AWAY: dict[str, tuple[str, ...]] = {
+    "weakest": ("namespaces", "groups"),
+    "rights alone": (*LAYERS, "groups"),
+    **{f"{kept} alone": (*(one for one in LAYERS if one != kept), "groups") for kept in LAYERS},
+}
 CONFINEMENTS: dict[str, Callable[[list[str], Files, str, float], Run]] = {
     "unconfined": unconfined,
     "confined": confined,
-    "weakest": weakest,
+    **dict.fromkeys(TAKEN_AWAY, weakened),
 }

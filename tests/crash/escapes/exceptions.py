@@ -29,7 +29,9 @@ class WeakPoint(NamedTuple):
 
 def weak_points() -> list[WeakPoint]:
     """All of them."""
-    lines = [line for line in FILE.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line for line in FILE.read_text().splitlines() if line.strip() and not line.startswith("#")
+    ]
     return [_read(line) for line in lines]
 
 

@@ -43,8 +43,13 @@ class Message(ctypes.Structure):
 class QueueAttributes(ctypes.Structure):
     """struct mq_attr of mq_getattr(3)."""
 
-    _fields_ = (("flags", ctypes.c_long), ("most", ctypes.c_long), ("size", ctypes.c_long))
-    _fields_ += (("now", ctypes.c_long), ("reserved", ctypes.c_long * 4))
+    _fields_ = (
+        ("flags", ctypes.c_long),
+        ("most", ctypes.c_long),
+        ("size", ctypes.c_long),
+        ("now", ctypes.c_long),
+        ("reserved", ctypes.c_long * 4),
+    )
 
 
 def handle_of(path: str) -> str:

@@ -37,6 +37,11 @@ def escapes() -> list[Escape]:
 def _rows_of(file: Path) -> Iterator[Escape]:
     text = file.read_text()
     title = text.splitlines()[0].removeprefix("/* ").removesuffix(" */")
-    found = [Escape(name, title, file.stem, kind == "SEEN", who, told) for name, kind, who, told in _ROW.findall(text)]
-    assert len(found) == len(re.findall(r"^ESCAPE", text, re.MULTILINE)), f"a row of {file} is not read"
+    found = [
+        Escape(name, title, file.stem, kind == "SEEN", who, told)
+        for name, kind, who, told in _ROW.findall(text)
+    ]
+    assert len(found) == len(re.findall(r"^ESCAPE", text, re.MULTILINE)), (
+        f"a row of {file} is not read"
+    )
     yield from found

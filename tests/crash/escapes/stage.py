@@ -1,7 +1,8 @@
-"""A process that has victims, runs one attempt at a time, and says what it saw: the caller of every sandbox here.
+"""A process that has victims, runs one attempt at a time as the caller of a sandbox, and says what it saw.
 
-`python -m tests.crash.escapes.stage CONFINEMENT PROGRAM SECRET REQUESTS ANSWERS`. It is a process of its own, so that
-an escape that kills or corrupts its caller does not end the tests. Requests and answers are lines of JSON.
+`python -m tests.crash.escapes.stage CONFINEMENT PROGRAM SECRET REQUESTS ANSWERS`. It is a process of its
+own, so that an escape that kills or corrupts its caller does not end the tests. Requests and answers are
+lines of JSON.
 """
 
 import contextlib
@@ -24,8 +25,9 @@ from .confinements import (
     OPEN_FILES,
     OUTPUT,
     PROCESSES,
+    TAKEN_AWAY,
     TMP,
-    take_namespaces_and_groups_away,
+    take_away,
 )
 from .victims import Caller, Files, Groups, Objects, Sockets, Victim, as_words
 
@@ -40,9 +42,8 @@ class Stage:
     def __init__(self, confinement: str, program: Path, secret: str) -> None:
         self._is_confined = confinement != "unconfined"
         self._run = CONFINEMENTS[confinement]
-        if confinement == "weakest":
-            take_namespaces_and_groups_away()
-        self._has_init = confinement == "confined"
+        take_away(TAKEN_AWAY.get(confinement, ()))
+        self._has_init = confinement in ("confined", "namespaces alone")
         self._secret = secret
         self._name = f"ramet-escape-{os.getpid()}"
         self._files = Files(secret, program)
@@ -98,7 +99,10 @@ class Stage:
             "x": sockets.x,
             **sockets.ports,
             "net": os.readlink("/proc/self/ns/net"),
-            **{name: getattr(objects, name) for name in ("shm", "sem", "msg", "mq", "key", "sysv_key")},
+            **{
+                name: getattr(objects, name)
+                for name in ("shm", "sem", "msg", "mq", "key", "sysv_key")
+            },
             "key_name": objects.key_name,
             "user_key_name": objects.user_key_name,
             "cgroup": self._groups.first,
@@ -160,7 +164,7 @@ class Stage:
         return left
 
     def _is_locked(self) -> bool:
-        """Each process of an attempt holds a lock that its children inherit, however quickly they change."""
+        """Whether one holds the lock of the attempt, which all its processes inherit."""
         try:
             file = os.open(self._files.root / "work" / "alive", os.O_RDONLY)
         except OSError:
@@ -187,7 +191,14 @@ class Stage:
 
     def close(self) -> None:
         """Remove all that was made."""
-        for part in (self._victim, self._caller, self._sockets, self._objects, self._groups, self._files):
+        for part in (
+            self._victim,
+            self._caller,
+            self._sockets,
+            self._objects,
+            self._groups,
+            self._files,
+        ):
             part.close()
 
 
@@ -215,6 +226,8 @@ def main(confinement: str, program: str, secret: str, requests: str, answers: st
     stage = Stage(confinement, Path(program), secret)
     try:
         with open(int(requests)) as lines, open(int(answers), "w") as answered:
+            answered.write("ready\n")
+            answered.flush()
             for line in lines:
                 answered.write(json.dumps(stage.try_out(*json.loads(line))) + "\n")
                 answered.flush()

@@ -1,4 +1,4 @@
-"""What an escape may reach outside of a sandbox, each with a secret or a state that can be looked at again."""
+"""What an escape may reach outside of a sandbox: each has a secret, or a state that can be looked at."""
 
 import contextlib
 import ctypes
@@ -27,11 +27,11 @@ _NOT_COUNTED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGSEGV, 
 
 
 class Files:
-    """Directories: `outside` is out of reach, `shown` can be read, `work` written; `bin` has the program."""
+    """Directories: `outside` is out of reach, `shown` can be read, `work` written, `bin` run."""
 
     def __init__(self, secret: str, program: Path) -> None:
         self.secret = secret
-        self.root = Path(tempfile.mkdtemp(prefix="ramet-escape-", dir="/var/tmp"))  # noqa: S108
+        self.root = Path(tempfile.mkdtemp(prefix="ramet-escape-", dir="/var/tmp"))
         self.root.chmod(0o755)
         for name in ("outside", "shown", "shown/hidden", "work", "bin", "services"):
             (self.root / name).mkdir()
@@ -42,7 +42,7 @@ class Files:
         (self.root / "shown" / "hidden" / "secret").write_text(secret)
         self.mend()
         self.temporary = self._readable(Path(f"{tempfile.gettempdir()}/{self.root.name}.txt"))
-        self.shared_memory = self._readable(Path(f"/dev/shm/{self.root.name}"))  # noqa: S108
+        self.shared_memory = self._readable(Path(f"/dev/shm/{self.root.name}"))
 
     def _add_programs(self, program: Path) -> None:
         own = self.root / "bin"
@@ -66,6 +66,8 @@ class Files:
         shutil.rmtree(self.root / "work", ignore_errors=True)
         (self.root / "work").mkdir(exist_ok=True)
         (self.root / "work").chmod(0o777)
+        (self.root / "shown" / "hidden").mkdir(exist_ok=True)
+        (self.root / "shown" / "hidden" / "secret").write_text(self.secret)
         for name in ("outside/made", "shown/made"):
             made = self.root / name
             if made.is_dir() and not made.is_symlink():
@@ -73,7 +75,7 @@ class Files:
             made.unlink(missing_ok=True)
         for name in ("outside/file", "shown/file"):
             file = self.root / name
-            if file.is_symlink() or file.exists() and file.stat().st_nlink > 1:
+            if file.is_symlink() or (file.exists() and file.stat().st_nlink > 1):
                 file.unlink()
             file.write_bytes(UNTOUCHED)
             file.chmod(0o666)
@@ -86,7 +88,8 @@ class Files:
 
     def look(self) -> dict[str, object]:
         """Every file outside and shown."""
-        return {str(path): self._of(path) for name in ("outside", "shown", "bin") for path in self._below(name)}
+        places = ("outside", "shown", "bin")
+        return {str(path): self._of(path) for name in places for path in self._below(name)}
 
     def _below(self, name: str) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.root / name):
@@ -291,7 +294,11 @@ class Sockets:
     def look(self) -> dict[str, object]:
         """What came since the last look."""
         came: dict[str, object] = {name: self._came(made) for name, made in self._held.items()}
-        return {**came, "a fifo": self._read(self._fifo), "a pipe left open": self._read(self._pipe)}
+        return {
+            **came,
+            "a fifo": self._read(self._fifo),
+            "a pipe left open": self._read(self._pipe),
+        }
 
     @staticmethod
     def _read(descriptor: int) -> bytes:
@@ -372,11 +379,15 @@ class Objects:
             libc.called("mq_unlink", self.mq.encode())
         attributes = libc.QueueAttributes(0, 4, 128, 0)
         flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK
-        self._queue = libc.called("mq_open", self.mq.encode(), flags, 0o666, ctypes.byref(attributes))
+        self._queue = libc.called(
+            "mq_open", self.mq.encode(), flags, 0o666, ctypes.byref(attributes)
+        )
         libc.called("mq_send", self._queue, self._secret, len(self._secret), 0)
 
     def _made_key(self, name: str, ring: int) -> int:
-        key = libc.syscall(libc.SYS_ADD_KEY, b"user", name.encode(), self._secret, len(self._secret), ring)
+        key = libc.syscall(
+            libc.SYS_ADD_KEY, b"user", name.encode(), self._secret, len(self._secret), ring
+        )
         libc.keyctl(libc.KEYCTL_SETPERM, key, 0x3F3F3F3F)
         return key
 
@@ -395,7 +406,9 @@ class Objects:
         return {
             "SysV memory": ctypes.string_at(self._memory + 64, 64),
             "a SysV semaphore": libc.called("semctl", self.sem, 0, libc.GETVAL),
-            "a SysV queue": [line.split()[4] for line in listed if int(line.split()[1]) == self.msg],
+            "a SysV queue": [
+                line.split()[4] for line in listed if int(line.split()[1]) == self.msg
+            ],
             "a POSIX queue": (attributes.now, os.fstat(self._queue).st_nlink),
             "a key": self._payload(),
         }
