@@ -31,7 +31,11 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
     return request;
 }
 
-/* Returns its pid or -errno. */
+/*
+ * Returns its pid or -errno. It is the first child after unshare(), and so the init. To clone it with NEWPID and to join
+ * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
+ * as the launch of another thread makes it.
+ */
 static long make_init(struct ramet_inside *inside, int told_by, int *told)
 {
     struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);

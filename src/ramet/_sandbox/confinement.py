@@ -29,6 +29,7 @@ from .syscalls import Filter, compiled
 from .view import TMP, below_tmp, has_own_tmp
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
+_NO_NETWORK = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -43,6 +44,8 @@ class Confinement:
         self.amounts = Amounts(sandbox)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
+        if sandbox.proc and not self.plan.proc:  # with require="best" it does without
+            sandbox = self.sandbox = sandbox.replace(proc=False)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -140,8 +143,11 @@ class Confinement:
 
     # ---- the steps
 
-    def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
+    def leave(self, steps: Steps, network: int = _NO_NETWORK) -> None:
+        """Leave the caller's namespaces but the pid namespace: only a child is in another.
+
+        network: a descriptor of a network namespace that was made ahead for it.
+        """
         kinds = self.plan.namespaces
         if self.network != _NONE:
             steps.add("setns(net)", "SETNS", self.network, NEWNET)
@@ -151,6 +157,9 @@ class Confinement:
             if descriptor != _NONE:
                 steps.add(label, "SETNS", descriptor, kind)
         new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
+        if network != _NO_NETWORK:
+            steps.add("setns(net)", "SETNS", network, NEWNET)
+            new &= ~NEWNET
         if new:
             steps.add("unshare", "UNSHARE", new)
         if "uts" in kinds:

@@ -171,10 +171,10 @@ class Sandbox:
 
     @classmethod
     def build(cls, workdir: Path, **wishes: Any) -> Self:
-        """For a build: reads all of this machine, writes below ``workdir``, no network."""
+        """For a build: this machine's programs and /opt, writes below ``workdir``, no network."""
         return cls(
             **{
-                "root": "/",
+                "read": ["/opt"] if os.path.isdir("/opt") else [],
                 "write": [workdir],
                 "tmp": "2G",
                 "processes": 4096,

@@ -168,7 +168,9 @@ def _closed_to_another(path: str, machine: Machine) -> str | None:
     words = os.path.realpath(path).split("/")[1:-1]
     ways = ["/" + "/".join(words[:count]) for count in range(1, len(words) + 1)]
     closed = (way for way in ways if not os.stat(way).st_mode & stat.S_IXOTH)
-    return next((way for way in closed if not machine.as_another(way, os.X_OK, mounted=True).granted), None)
+    return next(
+        (way for way in closed if not machine.as_another(way, os.X_OK, mounted=True).granted), None
+    )
 
 
 def _unreachable(wish: str, path: str, closed: str) -> Row:

@@ -115,7 +115,7 @@ class Plan:
 
     @cached_property
     def has_network(self) -> bool:
-        """Whether what is wished of the network is met; else there is none, rather than all of the caller's."""
+        """Whether what is wished of the network is met; else there is none, not the caller's."""
         return all(row.met != "not" for row in self._wishes if row.wish == "network")
 
     @property
