@@ -238,20 +238,21 @@ ESCAPE(file_too_large, WORD, "all", "writes a file that is larger than it may be
 
 static int bomb_of_inodes(void)
 {
-    char path[64];
-    mkdir("/tmp/ramet-inodes", 0700);
+    char folder[32], path[64];
+    snprintf(folder, sizeof folder, "/tmp/ramet-inodes-%d", (int)getpid());
+    mkdir(folder, 0700);
     int made = 0;
     for (; made < 5000; made++) {
-        snprintf(path, sizeof path, "/tmp/ramet-inodes/%d", made);
+        snprintf(path, sizeof path, "%s/%d", folder, made);
         if (mknod(path, S_IFREG | 0600, 0) < 0)
             break;
     }
     int error = errno, count = made;
     while (made-- > 0) {
-        snprintf(path, sizeof path, "/tmp/ramet-inodes/%d", made);
+        snprintf(path, sizeof path, "%s/%d", folder, made);
         unlink(path);
     }
-    rmdir("/tmp/ramet-inodes");
+    rmdir(folder);
     errno = error;
     return count >= 5000 ? THROUGH : outcome_of(-1);
 }

@@ -229,16 +229,20 @@ class Caller:
             "caller's limits": [resource.getrlimit(limit) for limit in SEEN_LIMITS],
             "caller's oom score": Path("/proc/self/oom_score_adj").read_text(),
             "caller's terminal": (self._shown_on_terminal(), os.tcgetpgrp(0), termios.tcgetattr(0)),
-            "caller's children": [
-                pid
-                for listing in Path("/proc/self/task").glob("*/children")
-                for pid in listing.read_text().split()
-            ],
+            "caller's children": _children(),
         }
 
     def close(self) -> None:
         """Give the terminal back."""
         os.close(self._master)
+
+
+def _children() -> list[str]:
+    found = []
+    for listing in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError):  # the thread has ended
+            found += listing.read_text().split()
+    return found
 
 
 class Sockets:
