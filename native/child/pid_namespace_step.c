@@ -3,6 +3,9 @@
  * has carried out the steps before makes two, both children of its own parent: the init of the namespace, which does
  * nothing but live, and the child that carries out the other steps; then it ends. The program is not the init: that
  * would ignore the signals that it sends to itself, and would have to reap orphans.
+ *
+ * unshare(), and not a clone call with NEWPID and setns(): to join the namespace of another task one must be allowed to
+ * trace it, and while a child of another thread changes its ids this memory is not dumpable.
  */
 #include <linux/fcntl.h>
 #include <linux/sched.h>
@@ -28,13 +31,15 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
     return request;
 }
 
-/* Returns its pid or -errno; the pidfd is in the table of this task. */
-static long make_init(struct ramet_inside *inside, int told_by, int *told, int *pidfd)
+/*
+ * Returns its pid or -errno. It is the first child after unshare(), and so the init. To clone it with NEWPID and to join
+ * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
+ * as the launch of another thread makes it.
+ */
+static long make_init(struct ramet_inside *inside, int told_by, int *told)
 {
-    struct ramet_request request = request_of(inside, CLONE_NEWPID | CLONE_PIDFD | CLONE_CHILD_CLEARTID,
-                                              inside->init_stack, inside->init_stack_size);
+    struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
-    request.args.pidfd = (uintptr_t)pidfd;
     request.args.child_tid = (uintptr_t)inside->alive;
     *inside->watch = (struct ramet_init_watch){
         .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
@@ -83,21 +88,17 @@ static int make_socket(int number)
 long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct ramet_inside *inside = &launch->inside;
-    int pidfd = -1, told_by = -1;
-    long made = 0;
-    if ((int)operand[1] >= 0)
+    int told_by = -1;
+    long made = ramet_syscall1(__NR_unshare, CLONE_NEWPID);
+    if (made >= 0 && (int)operand[1] >= 0)
         made = told_by = make_socket((int)operand[1]);
     if (made >= 0)
-        made = make_init(inside, told_by, (int *)operand[2], &pidfd);
+        made = make_init(inside, told_by, (int *)operand[2]);
     if (made < 0)
         return made;
     if (told_by >= 0)
         ramet_syscall1(__NR_close, told_by);
     inside->init = (int)made;
-    long error = ramet_syscall2(__NR_setns, pidfd, CLONE_NEWPID);
-    ramet_syscall1(__NR_close, pidfd);
-    if (error < 0)
-        return error;
     made = make_child(launch, (int)operand[0]);
     if (made < 0)
         return made;

@@ -226,6 +226,14 @@ long ramet_step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)
     return ramet_syscall3(__NR_dup3, launch->slots[operand[0]], operand[1], 0);
 }
 
+/* For who shares the table: the descriptor stays when this task ends. */
+long ramet_step_KEEP(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    long kept = ramet_syscall3(__NR_dup3, launch->slots[operand[0]], operand[1], O_CLOEXEC);
+    close_descriptor(launch->slots[operand[0]]);
+    return kept;
+}
+
 long ramet_step_WRITE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     (void)launch;

@@ -47,6 +47,7 @@ from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
     from .._sandbox.of_program import InPlace, OfProgram
+    from .._setup.order import Steps
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -191,6 +192,7 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
+        from .._sandbox.network_pool import NO_NETWORK
         from .._sandbox.of_program import InPlace
         from .._sandbox.supervision import Supervision
 
@@ -200,19 +202,24 @@ class Command:
         labels = None
         place = confinement.new_place()
         layer = None if confinement.layers is None else confinement.layers.new()
+        networks = confinement.networks
+        network = NO_NETWORK if networks is None else networks.take()
         told = confinement.new_word()
         name_of = None if told is None else confinement.name_of
         supervision = Supervision(place, confinement.plan.lost, layer, told, name_of)
         child.supervised_by(supervision)
-        own = InPlace(confinement, place.entries, layer, told)
+        own = InPlace(confinement, place.entries, layer, told, network)
         try:
             if not own.is_common:
-                steps = steps_of(made.setup._replace(confining=own))
+                steps = made.own_steps(own)
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
         except BaseException:
             supervision.give_up()
             raise
+        finally:
+            if networks is not None and network != NO_NETWORK:
+                networks.replace(network)  # the child has it
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
@@ -247,9 +254,17 @@ class Command:
                 )
             elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
+            if self._made.confinement is not None and number in _NO_SUCH:
+                reason = self._why_unseen(self._made.confinement) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
+            if self._made.confinement is not None:
+                reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         return spawn_error(label, number, named, reason)
+
+    def _why_unseen(self, confinement: "OfProgram") -> str:
+        begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
+        return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 
     def _finds_same_files(self) -> bool:
         """Whether the paths of the program mean the same files to this process."""
@@ -359,11 +374,10 @@ class _Made:
         confining: InPlace | None = None
         if "sandbox" in validated:
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
-            from .._sandbox.of_program import InPlace
-            from .._sandbox.of_program import OfProgram as Kind
+            from .._sandbox import of_program
 
-            self.confinement = confinement_of(Kind, validated["sandbox"])
-            confining = InPlace(self.confinement)
+            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
+            confining = of_program.InPlace(self.confinement)
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
@@ -416,6 +430,20 @@ class _Made:
             self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
         )
         self.steps = steps_of(self.setup)
+        self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
+
+    def own_steps(self, own: "InPlace") -> "Steps":
+        """The steps of one child in a sandbox; others have the same cgroups and networks later."""
+        view, kept_as = own.confinement.ground.view, (*own.entries, own.network)
+        is_its_own = own.layer is not None or own.told is not None
+        seen, steps = self._own_steps.get(kept_as, (None, None))
+        if is_its_own or steps is None or seen is not view:
+            steps = steps_of(self.setup._replace(confining=own))
+            if not is_its_own:
+                if len(self._own_steps) >= _MOST_KEPT:
+                    self._own_steps.clear()
+                self._own_steps[kept_as] = view, steps
+        return steps
 
     def is_guided(self) -> bool:
         """Whether its launch is more than one clone call of the calling thread.
@@ -437,11 +465,11 @@ _made_before: dict[tuple[object, ...], _Made] = {}
 
 def _made_in(sandbox: object) -> "dict[tuple[object, ...], _Made] | None":
     """The same of commands in a sandbox, as long as what it is made of is kept; None where none is."""
-    from .._sandbox.confinement import Confinement
     from .._sandbox.description import Sandbox
     from .._sandbox.kept import found_confinement
+    from .._sandbox.of_program import OfProgram
 
-    found = found_confinement(Confinement, sandbox) if isinstance(sandbox, Sandbox) else None
+    found = found_confinement(OfProgram, sandbox) if isinstance(sandbox, Sandbox) else None
     return None if found is None else found.made
 
 

@@ -21,13 +21,15 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
-from .own_files import add_mount, add_proc, add_temporary
 from .place import Place
 from .plan import PARTS, Plan, plan
-from .root import LAYERS
+from .root import LAYERS, open_trees, put_trees
+from .sight import Sight
 from .syscalls import Filter, compiled
+from .view import TMP, below_tmp, has_own_tmp
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
+_NO_NETWORK = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -42,6 +44,8 @@ class Confinement:
         self.amounts = Amounts(sandbox)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
+        if sandbox.proc and not self.plan.proc:  # with require="best" it does without
+            sandbox = self.sandbox = sandbox.replace(proc=False)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -55,7 +59,7 @@ class Confinement:
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
-        if not isinstance(network, str) or network in NETWORKS:
+        if not isinstance(network, str) or network in NETWORKS or not self.plan.has_network:
             return _NONE
         return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -118,22 +122,32 @@ class Confinement:
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
         kept = {name: os.environ[name] for name in self.sandbox.environment if name in os.environ}
-        names = {"HOME": self._home(), **kept}
+        names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
-    def _home(self) -> str:
+    @property
+    def sight(self) -> Sight:
+        """What the child sees."""
+        return Sight(self.sandbox, self.ground.view, self.ground.mount >= 0)
+
+    @property
+    def home(self) -> str:
+        """Where the child begins."""
         directories = [
             one.path for one in self.ground.view.shown if one.writable and one.is_directory
         ]
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"
+        return TMP if has_tmp else "/"
 
     # ---- the steps
 
-    def leave(self, steps: Steps) -> None:
-        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
+    def leave(self, steps: Steps, network: int = _NO_NETWORK) -> None:
+        """Leave the caller's namespaces but the pid namespace: only a child is in another.
+
+        network: a descriptor of a network namespace that was made ahead for it.
+        """
         kinds = self.plan.namespaces
         if self.network != _NONE:
             steps.add("setns(net)", "SETNS", self.network, NEWNET)
@@ -143,6 +157,9 @@ class Confinement:
             if descriptor != _NONE:
                 steps.add(label, "SETNS", descriptor, kind)
         new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
+        if network != _NO_NETWORK:
+            steps.add("setns(net)", "SETNS", network, NEWNET)
+            new &= ~NEWNET
         if new:
             steps.add("unshare", "UNSHARE", new)
         if "uts" in kinds:
@@ -153,26 +170,35 @@ class Confinement:
 
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
-        steps.add("setsid", "SETSID")
         own = self.identity
+        # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
-        self.add_own_files(steps)  # as the user whose they are to be
+        self.add_own_files(steps)
+        steps.add("setsid", "SETSID")
         if layer is not None:
             _add_layer(steps, layer)
-        home = os.fsencode(self._home())
+        home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
     def add_own_files(self, steps: Steps) -> None:
         """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
         if self.ground.mount < 0:
             return
+        flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
+            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
+            if has_own_tmp(self.sandbox, self.ground.view):
+                below = below_tmp(self.ground.view)
+                slots = range(_slots(steps), _slots(steps) + len(below.shown))
+                open_trees(steps, slots, below)
+                _mount(steps, b"tmpfs", os.fsencode(TMP), flags, size)
+                put_trees(steps, slots, below)
+            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
         if self.sandbox.proc:
-            add_proc(steps)
+            _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
 
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
@@ -194,8 +220,18 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
+def _slots(steps: Steps) -> int:
+    """How many are in use already."""
+    return sum(step[0] in _WITH_SLOTS for step in steps.steps)
+
+
 _NONE = -1
+_WITH_SLOTS = ("SAVE", "OPEN", "FETCH", "OPEN_TREE")
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
+
+
+def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
+    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:
@@ -214,7 +250,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
             steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
     # It is covered, since a mount that came with a namespace of others cannot be taken away.
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
 
 
 class Layers:

@@ -9,6 +9,7 @@ description is another file by now.
 import os
 import select
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from .view import View, view_of
 from .waiting_child import kept_namespaces
 
 _MOUNTS = "/proc/self/mounts"
+
+_lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
 
 class Ground:
@@ -51,8 +55,9 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        if self._poll.poll(0) or not same_files(*self._files):
-            self._make()
+        with _lock:
+            if self._poll.poll(0) or not same_files(*self._files):
+                self._make()
 
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox, self._layers)

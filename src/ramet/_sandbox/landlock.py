@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .description import Sandbox
-from .view import DEVICES, View
+from .view import DEVICES, TMP, View, has_own_tmp
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
@@ -44,7 +44,9 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
     if has_own_root:
         allowed["/"] = _READ
         if sandbox.tmp is not None:
-            allowed |= {"/tmp": handled, "/dev/shm": handled}
+            allowed["/dev/shm"] = handled
+        if has_own_tmp(sandbox, view):
+            allowed[TMP] = handled
         if sandbox.proc:
             allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
     for one in view.shown:

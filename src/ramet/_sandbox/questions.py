@@ -37,6 +37,7 @@ _OLDER_NUMBERS = {
         "openat": 257,
         "pivot_root": 155,
         "seccomp": 317,
+        "setns": 308,
         "umount2": 166,
     },
     "aarch64": {
@@ -45,6 +46,7 @@ _OLDER_NUMBERS = {
         "openat": 56,
         "pivot_root": 41,
         "seccomp": 277,
+        "setns": 268,
         "umount2": 39,
     },
 }

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from .._kernel import mounts
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
-from .description import Sandbox
-from .view import DEVICE_LINKS, DEVICES, Shown, View
+from .description import Sandbox, is_below
+from .view import DEVICE_LINKS, DEVICES, TMP, Shown, View
 
 LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -62,6 +62,30 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
     steps.add("chdir", "CHDIR", b"/", file=b"/")
     if sandbox.root is None:
         _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
+
+
+# ---- what is below the /tmp of a child's own
+
+
+def open_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
+    """Take what is below its /tmp, before that is covered."""
+    for slot, one in zip(slots, below.shown, strict=True):
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE)
+
+
+def put_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
+    """Put it in the same place of the new one."""
+    for path in below.directories():
+        if is_below(path, TMP) and path != TMP:
+            _mkdir(steps, path, b"/")
+    for slot, one in zip(slots, below.shown, strict=True):
+        (_mkdir if one.is_directory else _mkfile)(steps, one.path, b"/")
+        _move_mount(steps, slot, os.fsencode(one.path))
+    for path, target in below.links:
+        _symlink(steps, path, target, b"/")
+
+
+# ----
 
 
 def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
@@ -120,18 +144,24 @@ def _add_empty_root(steps: Steps, view: View) -> None:
         if not one.is_directory and not any(
             one.path.startswith(other.path + "/") for other in shown
         ):
-            steps.add(
-                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
-            )
+            _mkfile(steps, one.path)
     for path, target in view.links:
-        steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
-            file=_inside(path),
-        )
+        _symlink(steps, path, target)
 
 
-def _mkdir(steps: Steps, path: str) -> None:
-    steps.add("mkdir", "MKDIRAT", AT_FDCWD, _inside(path), 0o755, file=_inside(path))
+def _mkdir(steps: Steps, path: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, where, 0o755, file=where)
+
+
+def _mkfile(steps: Steps, path: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("mknod", "MKNODAT", AT_FDCWD, where, _FILE, 0, file=where)
+
+
+def _symlink(steps: Steps, path: str, target: str, root: bytes = b"") -> None:
+    where = root + _inside(path)
+    steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
 
 
 def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:

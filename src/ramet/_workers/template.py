@@ -451,7 +451,7 @@ class Template:
         self._is_closed = True
         self._finalizer.detach()
         while self._ending:
-            self._ending.pop().wait()
+            self._ending.pop().end_in_time()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         self._memories.close()
 

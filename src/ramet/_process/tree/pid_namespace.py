@@ -89,7 +89,7 @@ class PidNamespace:
         return True
 
     def _reap_left(self) -> None:
-        """Those that its child has made as children of this process, by CLONE_PARENT: nobody waits for them."""
+        """Those that its child has made as children of this process: CLONE_PARENT."""
         own = _namespace_of(self.pid)
         for child in procfs.children(os.getpid()):
             if own and child != self.pid and _namespace_of(child) == own:

@@ -99,18 +99,15 @@ KEPT_BY_TEMPLATES = (
         "each call has a pid namespace and mounts of its own, and is a child of the template's caller",
     ),
     Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
+    Row("open_tree", ALLOW, why="of what is shown below the call's own /tmp, and would be covered"),
+    Row("move_mount", ALLOW, why="of the same, into the new /tmp"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
     Row("capset", ALLOW, why="a call gives up the capability"),
     *either(
         "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
     ),
     Row("seccomp", ALLOW, (is_(0, SECCOMP_SET_MODE_FILTER),), "a call takes a filter beside"),
-    Row(
-        "unshare",
-        ALLOW,
-        (is_(0, CloneFlag.THREAD.value),),
-        "fails if there are threads, else does nothing",
-    ),
+    Row("unshare", ALLOW, (is_(0, CloneFlag.THREAD.value),), "does nothing without threads"),
     *either(
         "sched_setscheduler",
         1,

@@ -116,13 +116,14 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
     """The filter that a call of a template takes beside the template's, which keeps some namespaces.
 
     ``machine``: "x86_64" or "aarch64". ``forbidden``: "refuse" or "kill"; a process has one listener at
-    most, the template's, so that "notify" is "refuse" here. It is short, since each call installs it. System
-    V's shared memory, semaphores and queues, and POSIX's queues, are refused as well: calls of a template
-    have one ipc namespace together.
+    most, the template's, so that "notify" is "refuse" here. It is short, since each call installs
+    it. System V's shared memory, semaphores and queues, and POSIX's queues, are refused as well:
+    calls of a template have one ipc namespace together.
 
     Source: seccomp(2).
     """
-    rows = (*CLONE, Row("setns", EPERM), Row("mount", EPERM), *IPC_OF_OTHERS)
+    given_up = ("setns", "mount", "open_tree", "move_mount")
+    rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
 

@@ -36,7 +36,7 @@ HERE = NUMBERS[MACHINE]
 HIGH = 0x5A5A5A5A << 32  # what stands in a register beside an int
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 CLONE_PARENT, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNS = 0x8000, 0x10000000, 0x20000000, 0x20000
-CLONE_FS, CLONE_FILES, CLONE_NEWTIME = 0x200, 0x400, 0x80
+CLONE_FS, CLONE_FILES, CLONE_NEWTIME, CLONE_NEWUTS = 0x200, 0x400, 0x80, 0x4000000
 
 _REFUSED = """
     setns mount umount2 open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr pivot_root
@@ -383,7 +383,7 @@ def test_programs_run(what: str, word: str, forbidden: str, tmp_path: Path) -> N
 def test_a_template_still_makes_pid_namespaces() -> None:
     """With keeps_namespaces: an init of a namespace, and a task that joins it and has no such right."""
     of_the_template = compiled("strict", machine=MACHINE, keeps_namespaces=True).program
-    flags = (CLONE_NEWUSER, CLONE_NEWNS, CLONE_PARENT | CLONE_NEWUSER)
+    flags = (CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT | CLONE_NEWUSER)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def work() -> None:

@@ -1,0 +1,21 @@
+"""Fixtures of the tests that start children in sandboxes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ramet._sandbox import kept
+
+
+@pytest.fixture
+def nothing_kept(nothing_left: object) -> Iterator[None]:
+    """The same as nothing_left, when the library has forgotten what it keeps for sandboxes used again."""
+    assert nothing_left is not None
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    while kept._kept:
+        kept._kept.popitem()[1].made.clear()
