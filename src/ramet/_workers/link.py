@@ -160,6 +160,7 @@ class Link:
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
         self._is_closed = False
+        self._lost: list[int] = []  # told, but with no descriptor; to be ended
         self.of_spares = Making(spare=True)  # what is asked of them
 
     # ---- clones
@@ -248,6 +249,7 @@ class Link:
         if self._is_closed:
             raise EndedError
         self._correct()
+        self._end_found()
         self._asked.append((self._control.sent - self._sent_before, token))
         try:
             send(self._control, kind, parts, descriptors)
@@ -331,9 +333,28 @@ class Link:
             else:
                 refusal = _told_refusal(lost.parts)
                 made = [] if refusal is None else [refusal[2]]
+            if self.is_confined:
+                self._lost += filter(None, made)
+                self._end_found()
+                return
             for pid in filter(None, made):  # the clone first: the init waits for that
                 if not self._is_doubted or self._has_its_name(pid):
                     _kill_and_reap(pid)
+
+    def _end_found(self) -> None:
+        """The same, of a template that has told the pids in its namespace; again where nothing could be opened."""
+        if not self._lost:
+            return
+        with suppress(OSError):
+            level = len(procfs.status("thread-self").get("NSpid", "").split())
+            living = {
+                _pid_at(level, pid): pid
+                for pid in procfs.children(os.getpid())
+                if self._has_its_name(pid)
+            }
+            for told in [one for one in self._lost if one in living]:
+                self._lost.remove(told)
+                _kill_and_reap(living[told])
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
@@ -367,6 +388,7 @@ class Link:
             self.process.kill()
             self.process.wait()
         self._control.close()
+        self._end_found()
         self._end_untold()
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
@@ -418,6 +440,11 @@ def _is_child(pid: int, pidfd: int) -> bool:
         return procfs.pid_of(pidfd) == pid
     except OSError:
         return False
+
+
+def _pid_at(level: int, pid: int) -> int:
+    """Its pid in the namespace so many levels below the outermost that can be seen; 0: it is in none."""
+    return int(dict(enumerate(procfs.status(pid).get("NSpid", "").split())).get(level, 0))
 
 
 def _kill_and_reap(pid: int) -> None:
