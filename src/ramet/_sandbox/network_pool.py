@@ -15,7 +15,7 @@ from .._kernel.descriptors import Descriptors
 from .._process.child import Child, make_child
 from .._process.launching import LAUNCHED, Manner, Underway, Wanted, launch_beside
 from .._setup.order import Steps
-from .questions import call
+from .questions import number_of
 
 NO_NETWORK = -1
 
@@ -111,7 +111,7 @@ def _plan(number: int, user: int, *, brings_up: bool) -> Plan:
     if user >= 0:
         # Not by SETNS, for which the mark of this memory is saved until somebody asks how far the child
         # is: who has made the user namespace joins it without a change of that mark.
-        steps.add("setns(user)", *call("setns", user, NEWUSER))
+        steps.add("setns(user)", "SYSCALL", number_of("setns"), user, NEWUSER)
     steps.add("unshare", "UNSHARE", NEWNET)
     if brings_up:
         steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")
