@@ -205,6 +205,8 @@ class Command:
         networks = confinement.networks
         network = NO_NETWORK if networks is None else networks.take()
         supervision = Supervision(place, confinement.plan.lost, layer)
+        if networks is not None:
+            supervision.on_end = functools.partial(networks.replace, network)
         child.supervised_by(supervision)
         try:
             if place.entries or layer is not None or network != NO_NETWORK:  # this child's alone
@@ -214,12 +216,11 @@ class Command:
         except BaseException:
             supervision.give_up()
             raise
-        finally:
-            if networks is not None and network != NO_NETWORK:
-                networks.replace(network)  # the child has it
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
+        if networks is not None:
+            networks.joined(network)
         supervision.begin(child)
 
     def _fail(

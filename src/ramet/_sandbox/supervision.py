@@ -31,7 +31,7 @@ class SandboxReport(Usage):
 
 
 class Supervision:
-    """Of one child; it owns the place that keeps its amounts."""
+    """Of one child; it owns the place that keeps its amounts. ``on_end``: what is called at its end."""
 
     def __init__(self, place: Place, lost: tuple[Row, ...], layer: Layer | None = None) -> None:
         self.place = place
@@ -40,6 +40,7 @@ class Supervision:
         self._status: ExitStatus | None = None
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
+        self.on_end: Callable[[], object] | None = None
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
@@ -55,7 +56,7 @@ class Supervision:
             self._status = self.place.ended(status)
             if self._layer is not None:
                 self._changes = Changes(self._layer)
-            self.place.close()
+            self._close()
         return self._status
 
     @property
@@ -77,7 +78,13 @@ class Supervision:
         """The child was never made, or nobody will wait for it."""
         if self._layer is not None:
             self._layer.close()
+        self._close()
+
+    def _close(self) -> None:
         self.place.close()
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
 
 def _killing(child: Child[Any]) -> Callable[[], None]:

@@ -65,6 +65,33 @@ def test_it_is_joined_once() -> None:
         assert len({network_of(process) for process in (first, second, third)}) == 3
 
 
+@pytest.mark.usefixtures("root", "nothing_kept")
+def test_long_children_do_not_keep_the_pool_empty() -> None:
+    """The launch after theirs has others made, as the end of a child does."""
+    sandbox = ramet.Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    assert pool.ready == 1
+    with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox):
+        assert pool.ready == 0
+        with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox):
+            assert pool.ready == 1
+    assert pool.ready == 1
+
+
+@pytest.mark.usefixtures("root", "nothing_kept")
+def test_one_that_is_taken_stays_as_it_is_until_it_is_joined() -> None:
+    """Whatever other launches do meanwhile."""
+    pool = pool_of(ramet.Sandbox(warm=1))
+    assert pool.ready == 1
+    number = pool.take()
+    inode = os.fstat(number).st_ino
+    assert pool.take() == NO_NETWORK
+    assert pool.ready == 0
+    assert os.fstat(number).st_ino == inode
+    pool.replace(number)
+    assert pool.ready == 1
+
+
 @pytest.mark.usefixtures("nothing_kept")
 def test_its_loopback_interface_is_up() -> None:
     """Where the sandbox has one."""
