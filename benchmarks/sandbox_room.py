@@ -38,7 +38,7 @@ class Room(NamedTuple):
 def room(sandbox: ramet.Sandbox, folder: Path, name: str) -> Room:
     """Write down a sandbox. Raises SandboxError and ValueError where this machine cannot have it whole."""
     confinement = OfProgram(sandbox)
-    made = confinement._filter
+    made = confinement.filter_program
     if (
         not confinement.plan.namespaces >= _NEEDED
         or not confinement.plan.landlock_abi

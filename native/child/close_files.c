@@ -13,11 +13,21 @@ static void close_range(long first, long last)
         ramet_syscall1(__NR_close, fd);
 }
 
-void ramet_close_all_but(int one, int other)
+static int smallest_from(int least, const int *kept, int count)
 {
-    const long low = one < other ? one : other, high = one < other ? other : one;
+    int found = -1;
+    for (int i = 0; i < count; i++)
+        if (kept[i] >= least && (found < 0 || kept[i] < found))
+            found = kept[i];
+    return found;
+}
+
+void ramet_close_all_but(int first, int second, int third)
+{
+    const int kept[] = {first, second, third};
+    int least = 0;
     ramet_syscall1(__NR_chdir, "/");
-    close_range(0, low - 1);
-    close_range(low < 0 ? 0 : low + 1, high - 1);
-    close_range(high < 0 ? 0 : high + 1, ~0U);
+    for (int next; (next = smallest_from(least, kept, 3)) >= 0; least = next + 1)
+        close_range(least, next - 1);
+    close_range(least, ~0U);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Closes all descriptors but two (negative: fewer), and goes to the root directory. It must not keep anything open:
+ * Closes all descriptors but three (negative: fewer), and goes to the root directory. It must not keep anything open:
  * another task may wait for the end of a pipe, or unmount a file system.
  */
-void ramet_close_all_but(int one, int other);
+void ramet_close_all_but(int first, int second, int third);

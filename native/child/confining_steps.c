@@ -5,6 +5,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 
+#include "descriptor_message.h"
 #include "steps.h"
 
 /* Ports are of a younger kernel's headers: struct landlock_net_port_attr. */
@@ -54,9 +55,20 @@ long ramet_step_LANDLOCK(const uintptr_t *operand, struct ramet_launch *launch)
     return error;
 }
 
+/* The init of the namespace listens, which shares no table of descriptors with this task. */
+static long send_listener(int listener, int socket)
+{
+    long sent = ramet_send_descriptor(socket, listener);
+    ramet_syscall1(__NR_close, listener);
+    ramet_syscall1(__NR_close, socket);
+    return sent;
+}
+
 long ramet_step_SECCOMP(const uintptr_t *operand, struct ramet_launch *launch)
 {
     const struct sock_fprog program = {.len = (unsigned short)operand[1], .filter = (struct sock_filter *)operand[0]};
+    const int socket = (int)operand[3];
     (void)launch;
-    return ramet_syscall3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, operand[2], &program);
+    long made = ramet_syscall3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, operand[2], &program);
+    return made < 0 || socket < 0 ? made : send_listener((int)made, socket);
 }

@@ -2,14 +2,17 @@
 #include "namespace_init.h"
 
 #include <linux/errno.h>
+#include <linux/ioctl.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/time_types.h>
 #include <linux/wait.h>
 
 #include "child.h"
 #include "close_files.h"
+#include "descriptor_message.h"
 #include "futex_word.h"
 
 #define POLL_IN 1
@@ -18,7 +21,9 @@
 
 #define FIRST_CHILD 2 /* its pid in the namespace */
 
-enum { PARENT, MAKER, WATCHED };
+#define POLL_HANGUP 16
+
+enum { PARENT, MAKER, WATCHED, SOCKET = WATCHED, LISTENER, WATCHED_OF_CHILD };
 
 /* From here on the kernel reaps who is reparented to this process; some may have been, and have ended, before. */
 static void have_orphans_reaped(void)
@@ -75,7 +80,7 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     if (watch->parent < 0)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     take_name();
-    ramet_close_all_but(watch->parent, watch->maker);
+    ramet_close_all_but(watch->parent, watch->maker, -1);
     live(watched);
     return 0;
 }
@@ -97,21 +102,51 @@ static bool await_child(struct ramet_init_watch *watch, struct pollfd *watched)
     return true;
 }
 
+/* What the filter has refused, whoever did it: its number is told, and all are killed by the end of the init. */
+static bool tells_of_call(const struct pollfd *listener, int *told)
+{
+    struct seccomp_notif call = {0};
+    if (listener->revents == 0 || ramet_syscall3(__NR_ioctl, listener->fd, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
+        return false;
+    const bool foreign = call.data.arch != RAMET_AUDIT_ARCH;
+    __atomic_store_n(told, call.data.nr | (foreign ? RAMET_FOREIGN_CALL : 0), __ATOMIC_RELEASE);
+    return true;
+}
+
+/* Until the child or the parent ends, or the filter tells of a call. */
+static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watched)
+{
+    for (;;) {
+        ramet_syscall5(__NR_ppoll, watched, WATCHED_OF_CHILD, NULL, NULL, 0);
+        if (watched[PARENT].revents != 0 || watched[MAKER].revents != 0 || tells_of_call(&watched[LISTENER], watch->told))
+            return;
+        if (watched[LISTENER].revents & POLL_HANGUP) /* the filter's last task has ended */
+            watched[LISTENER].fd = -1;
+        if (watched[SOCKET].revents != 0) {
+            watched[LISTENER].fd = ramet_receive_descriptor(watched[SOCKET].fd);
+            ramet_syscall1(__NR_close, watched[SOCKET].fd);
+            watched[SOCKET].fd = -1;
+        }
+    }
+}
+
 int ramet_run_init_of_child(void *fn, void *arg, void *context)
 {
     struct ramet_init_watch *watch = context;
-    struct pollfd watched[WATCHED] = {
+    struct pollfd watched[WATCHED_OF_CHILD] = {
         [PARENT] = {.fd = watch->parent, .events = POLL_IN},
         [MAKER] = {.fd = watch->maker, .events = POLL_IN},
+        [SOCKET] = {.fd = watch->told_by, .events = POLL_IN},
+        [LISTENER] = {.fd = -1, .events = POLL_IN},
     };
     (void)fn, (void)arg;
     have_orphans_reaped();
     take_name();
-    ramet_close_all_but(watch->parent, watch->maker);
+    ramet_close_all_but(watch->parent, watch->maker, watch->told_by);
     if (!await_child(watch, watched))
         return 0;
     watched[MAKER].fd = (int)ramet_syscall2(__NR_pidfd_open, FIRST_CHILD, 0); /* negative: it has ended, and was reaped */
-    while (watched[MAKER].fd >= 0 && !one_has_ended(watched, NULL))
-        ;
+    if (watched[MAKER].fd >= 0)
+        live_with_child(watch, watched);
     return 0;
 }

@@ -8,8 +8,13 @@
 struct ramet_init_watch {
     int parent; /* with it the init ends; where there is none, with the thread that is its parent */
     int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
-    int begun;  /* a futex word, for ramet_run_init_of_child() alone */
+    /* For ramet_run_init_of_child() alone: */
+    int begun;   /* a futex word */
+    int told_by; /* a socket over which a listener of seccomp comes, or -1 */
+    int *told;   /* then: the call that the listener tells of, at which all are killed: see RAMET_FOREIGN_CALL */
 };
+
+#define RAMET_FOREIGN_CALL 0x20000000 /* beside its number: it is one of another architecture */
 
 /* The init; context is its watch. It is made with all signals blocked. */
 int ramet_run_namespace_init(void *fn, void *arg, void *context);

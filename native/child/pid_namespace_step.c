@@ -3,6 +3,9 @@
  * has carried out the steps before makes two, both children of its own parent: the init of the namespace, which does
  * nothing but live, and the child that carries out the other steps; then it ends. The program is not the init: that
  * would ignore the signals that it sends to itself, and would have to reap orphans.
+ *
+ * unshare(), and not a clone call with NEWPID and setns(): to join the namespace of another task one must be allowed to
+ * trace it, and while a child of another thread changes its ids this memory is not dumpable.
  */
 #include <linux/fcntl.h>
 #include <linux/sched.h>
@@ -10,6 +13,9 @@
 #include "futex_word.h"
 #include "namespace_init.h"
 #include "steps.h"
+
+#define AF_UNIX 1
+#define SOCK_STREAM 1
 
 static long open_process(long pid)
 {
@@ -30,7 +36,7 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
  * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
  * as the launch of another thread makes it.
  */
-static long make_init(struct ramet_inside *inside)
+static long make_init(struct ramet_inside *inside, int told_by, int *told)
 {
     struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
@@ -38,6 +44,8 @@ static long make_init(struct ramet_inside *inside)
     *inside->watch = (struct ramet_init_watch){
         .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
         .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
+        .told_by = told_by,
+        .told = told,
     };
     if (inside->watch->parent < 0)
         return inside->watch->parent;
@@ -64,15 +72,32 @@ static long make_child(struct ramet_launch *launch, int cgroup)
     return ramet_make_task(&request, &entry);
 }
 
+/* The child's end has that number; the other end is returned. */
+static int make_socket(int number)
+{
+    int ends[2];
+    long error = ramet_syscall4(__NR_socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends);
+    if (error >= 0)
+        error = ramet_syscall3(__NR_dup3, ends[1], number, O_CLOEXEC);
+    if (error < 0)
+        return (int)error;
+    ramet_syscall1(__NR_close, ends[1]);
+    return ends[0];
+}
+
 long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     struct ramet_inside *inside = &launch->inside;
+    int told_by = -1;
     long made = ramet_syscall1(__NR_unshare, CLONE_NEWPID);
+    if (made >= 0 && (int)operand[1] >= 0)
+        made = told_by = make_socket((int)operand[1]);
+    if (made >= 0)
+        made = make_init(inside, told_by, (int *)operand[2]);
     if (made < 0)
         return made;
-    made = make_init(inside);
-    if (made < 0)
-        return made;
+    if (told_by >= 0)
+        ramet_syscall1(__NR_close, told_by);
     inside->init = (int)made;
     made = make_child(launch, (int)operand[0]);
     if (made < 0)

@@ -19,6 +19,7 @@ typedef struct {
     int *received; /* descriptors that have arrived and were not taken */
     int count, most_descriptors;    /* of a message */
     bool lost;                      /* a descriptor, for want of room in the table */
+    bool flooded;                   /* more of them came than messages have */
     unsigned long long sent, taken; /* messages */
 } ChannelObject;
 

@@ -6,16 +6,60 @@
 #include "channel.h"
 #include "plain_values.h"
 
+#include "detached_thread.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define MOST_PARTS (1 << 20)
 #define INLINE_BYTES ((size_t)1 << 16)
 #define FIRST_READ 4096
+#define MOST_AT_ONCE ((size_t)1 << 17) /* so that a head alone costs its reader no more memory, whatever it speaks of */
 #define NO_DESCRIPTOR (-1)
+
+/* What a thread is to close. */
+struct closing {
+    size_t count;
+    int descriptors[];
+};
+
+static void *close_them(void *context)
+{
+    struct closing *closing = context;
+    for (size_t i = 0; i < closing->count; i++)
+        close(closing->descriptors[i]);
+    free(closing);
+    return NULL;
+}
+
+/*
+ * Closes what a child has sent and nobody took. A close() may wait: for the peer of a TCP socket that lingers, for who
+ * serves a file of FUSE; so does the end of what still lies in a socket. It is no longer than the child lives.
+ */
+static void close_aside(const int *descriptors, size_t count)
+{
+    struct closing *closing = count == 0 ? NULL : malloc(sizeof *closing + count * sizeof *descriptors);
+    if (closing != NULL) {
+        closing->count = count;
+        memcpy(closing->descriptors, descriptors, count * sizeof *descriptors);
+        if (ramet_start_detached_thread(close_them, closing, 0) == 0)
+            return;
+        free(closing);
+    }
+    for (size_t i = 0; i < count; i++)
+        close(descriptors[i]);
+}
+
+static bool has_unread(int descriptor)
+{
+    int bytes;
+    return ioctl(descriptor, FIONREAD, &bytes) == 0 && bytes > 0;
+}
 
 static bool is_open(const ChannelObject *self)
 {
@@ -65,11 +109,13 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
 
 static void close_all(ChannelObject *self)
 {
-    if (self->descriptor >= 0)
+    if (self->descriptor >= 0 && has_unread(self->descriptor))
+        close_aside(&self->descriptor, 1);
+    else if (self->descriptor >= 0)
         close(self->descriptor);
     self->descriptor = NO_DESCRIPTOR;
-    while (self->count > 0)
-        close(self->received[--self->count]);
+    close_aside(self->received, (size_t)self->count);
+    self->count = 0;
     PyMem_Free(self->received);
     self->received = NULL;
     self->length = 0;
@@ -260,17 +306,16 @@ static bool make_room(ChannelObject *self, size_t wanted)
     return true;
 }
 
-/* Where there is no room for it, it is closed. */
-static void keep_descriptor(ChannelObject *self, int descriptor)
+/* How many of them there was room for. */
+static size_t keep_some(ChannelObject *self, const int *descriptors, size_t count)
 {
     if (self->received == NULL)
         self->received = PyMem_New(int, 2 * self->most_descriptors);
-    if (self->received != NULL && self->count < 2 * self->most_descriptors) {
-        self->received[self->count++] = descriptor;
-    } else {
-        close(descriptor);
-        self->lost = true;
-    }
+    size_t room = self->received == NULL ? 0 : (size_t)(2 * self->most_descriptors - self->count);
+    size_t kept = count < room ? count : room;
+    memcpy(self->received + self->count, descriptors, kept * sizeof *descriptors);
+    self->count += (int)kept;
+    return kept;
 }
 
 static void keep_descriptors(ChannelObject *self, struct msghdr *header)
@@ -278,12 +323,12 @@ static void keep_descriptors(ChannelObject *self, struct msghdr *header)
     for (struct cmsghdr *carried = CMSG_FIRSTHDR(header); carried != NULL; carried = CMSG_NXTHDR(header, carried)) {
         if (carried->cmsg_level != SOL_SOCKET || carried->cmsg_type != SCM_RIGHTS)
             continue;
+        int descriptors[MOST_DESCRIPTORS];
         size_t count = (carried->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int descriptor;
-            memcpy(&descriptor, CMSG_DATA(carried) + i * sizeof descriptor, sizeof descriptor);
-            keep_descriptor(self, descriptor);
-        }
+        memcpy(descriptors, CMSG_DATA(carried), count * sizeof *descriptors);
+        size_t kept = keep_some(self, descriptors, count);
+        self->flooded |= kept < count;
+        close_aside(descriptors + kept, count - kept);
     }
     self->lost |= (header->msg_flags & MSG_CTRUNC) != 0;
 }
@@ -293,9 +338,9 @@ static ssize_t receive_some(ChannelObject *self, size_t wanted, int how)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
     struct iovec piece = {self->data + self->length, wanted};
-    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control};
-    /* No room for more, as for the padding of CMSG_SPACE(): the kernel drops them before they take a place in the table. */
-    header.msg_controllen = CMSG_LEN((size_t)self->most_descriptors * sizeof(int));
+    /* There is room for all that can be sent: what has none is closed by the kernel, and this call waits for that. */
+    struct msghdr header = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(MOST_DESCRIPTORS * sizeof(int))};
     ssize_t got = recvmsg(self->descriptor, &header, MSG_CMSG_CLOEXEC | how);
     if (got < 0)
         return -errno;
@@ -378,8 +423,8 @@ static PyObject *parts_of(const ChannelObject *self, struct core_message_head he
 /* What came with a message of which some were lost; one recvmsg(2) brings those of one message. */
 static void close_received(ChannelObject *self)
 {
-    while (self->count > 0)
-        close(self->received[--self->count]);
+    close_aside(self->received, (size_t)self->count);
+    self->count = 0;
     self->lost = false;
 }
 
@@ -426,7 +471,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
             return CORE_FAILED;
         if (wanted == 0)
             return CORE_ARRIVED;
-        wanted = wanted < FIRST_READ ? FIRST_READ : wanted;
+        wanted = wanted < FIRST_READ ? FIRST_READ : wanted < MOST_AT_ONCE ? wanted : MOST_AT_ONCE;
         if (!make_room(self, wanted))
             return CORE_FAILED;
         ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
@@ -439,6 +484,9 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         } else if (got == -EINTR) {
             if (PyErr_CheckSignals() < 0)
                 return CORE_FAILED;
+        } else if (self->flooded) {
+            PyErr_Format(PyExc_ValueError, "invalid message: expected at most %d descriptors", self->most_descriptors);
+            return CORE_FAILED;
         } else if (got == 0 || got == -ECONNRESET) {
             return CORE_NO_MORE;
         } else if (got < 0) {

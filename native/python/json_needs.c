@@ -11,14 +11,14 @@
  * in a list has room for some more behind it, and lies twice in memory while the list grows.
  */
 enum {
-    OF_LIST = 160,
-    OF_OBJECT = 480, /* the dict, what it was made from, and what its hook makes of it */
-    OF_PLACE = 24,
-    OF_MEMBER = 240, /* with its place in json's table of keys */
-    OF_TEXT = 96,
-    OF_WORD = 64,       /* a number, or a name such as null */
-    OF_LETTER = 4,      /* of a text with one letter beyond 16 bits */
-    OF_TEXT_ITSELF = 6, /* a letter of all of it: as bytes, and as text */
+    OF_LIST = 112,
+    OF_OBJECT = 352, /* the dict, and what its hook makes of it */
+    OF_PLACE = 20,
+    OF_MEMBER = 64,
+    OF_TEXT = 88,
+    OF_WORD = 44, /* a number, or a name such as null */
+    OF_LETTER = 1,
+    OF_WIDE_LETTER = 4, /* of a text that has one letter beyond 16 bits */
 };
 
 struct needs {
@@ -29,15 +29,26 @@ struct text {
     const unsigned char *next, *end;
 };
 
-/* The text begins behind its quote. */
+/* What its letters take. The text begins behind its quote. */
 static size_t skip_text(struct text *text)
 {
     const unsigned char *start = text->next;
-    while (text->next < text->end && *text->next != '"')
+    bool may_be_wide = false;
+    while (text->next < text->end && *text->next != '"') {
+        may_be_wide |= *text->next >= 0x80 || *text->next == '\\';
         text->next += *text->next == '\\' && text->next + 1 < text->end ? 2 : 1;
+    }
     size_t letters = (size_t)(text->next - start);
     text->next += text->next < text->end;
-    return letters;
+    return letters * (may_be_wide ? OF_WIDE_LETTER : OF_LETTER);
+}
+
+static size_t of_all_letters(const unsigned char *next, const unsigned char *end)
+{
+    size_t letters = (size_t)(end - next);
+    while (next < end && *next < 0x80)
+        next++;
+    return letters * (1 + (next < end ? OF_WIDE_LETTER : OF_LETTER)); /* as bytes, and as text */
 }
 
 static bool is_of_word(unsigned char letter)
@@ -88,7 +99,7 @@ static bool read_on(struct text *text, struct needs *needs, size_t *members, siz
         return true;
     case '"':
         text->next++;
-        needs->bytes += OF_TEXT + OF_LETTER * skip_text(text);
+        needs->bytes += OF_TEXT + skip_text(text);
         return true;
     case ' ':
     case '\t':
@@ -114,7 +125,7 @@ PyObject *core_json_needs(PyObject *module, PyObject *bytes)
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
     struct text text = {view.buf, (const unsigned char *)view.buf + view.len};
-    struct needs needs = {.bytes = OF_TEXT_ITSELF * (size_t)view.len};
+    struct needs needs = {.bytes = of_all_letters(text.next, text.end)};
     while (text.next < text.end && read_on(&text, &needs, members, &level))
         ;
     PyBuffer_Release(&view);

@@ -4,6 +4,7 @@ Each `type: ignore` stands for an error that must be reported: one that is not n
 """
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=error
 
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, assert_type
 
@@ -44,6 +45,18 @@ def what_comes_of_popen(text: bool) -> None:
         assert_type(process.communicate(memoryview(b"input"), timeout=1), tuple[bytes, bytes])
         assert_type(process.poll(), int | None)
         assert_type(process.exit_status, ramet.ExitStatus | None)
+
+
+def what_a_sandbox_takes(names: list[str], directories: list[Path]) -> None:
+    """Lists of strings or paths, which are kept as tuples; sizes as text or bytes."""
+    sandbox = ramet.Sandbox(read=names, write=directories, tmp="1M", environment=names)
+    ramet.Sandbox(root=Path("/"), network={"connect": [443]}, memory=1 << 20, hidden=set(names))
+    ramet.Sandbox(read=[1])  # type: ignore[list-item]
+    ramet.Sandbox(reads=names)  # type: ignore[call-arg]
+    assert_type(sandbox.read, tuple[str, ...])
+    assert_type(sandbox.memory, int | None)
+    assert_type(sandbox.replace(memory="1G"), ramet.Sandbox)
+    assert_type(ramet.Sandbox.agent(directories[0]), ramet.Sandbox)
 
 
 async def under_a_loop() -> None:

@@ -1,6 +1,8 @@
 /* How aarch64 makes a system call, and where it keeps the thread pointer. */
 #pragma once
 
+#define RAMET_AUDIT_ARCH 0xC00000B7u /* AUDIT_ARCH_AARCH64, linux/audit.h */
+
 #include <asm/unistd.h>
 
 /* number x8 | arguments x0 to x5 | result x0, -errno on failure; nothing else changes */

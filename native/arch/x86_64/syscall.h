@@ -1,6 +1,8 @@
 /* How x86_64 makes a system call, and where it keeps the thread pointer. */
 #pragma once
 
+#define RAMET_AUDIT_ARCH 0xC000003Eu /* AUDIT_ARCH_X86_64, linux/audit.h */
+
 #include <asm/unistd.h>
 
 /*

@@ -200,7 +200,9 @@ class MemoryLimits:
             self._idle.append(budget)
 
     def take(self) -> MemoryBudget:
-        """A budget for one call, which the caller gives back."""
+        """A budget for one call, which the caller gives back; in a copy of the process, for a watch."""
+        if self._maker != os.getpid():
+            return MemoryBudget(self.budget_bytes)  # the idle ones are the original's
         try:
             budget: CgroupBudget | None = self._idle.popleft()
         except IndexError:

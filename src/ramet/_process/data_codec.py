@@ -51,7 +51,7 @@ _PATIENCE_SECONDS = 0.1  # for the keys of sets and dicts, and in proportion to 
 _PATIENCE_RATIO = 10
 _MOST_DIMENSIONS = 64  # of an array of numpy
 _BYTES_OF_BUFFER = 400  # of what stands for one, at most
-_BYTES_OF_KEY = 150  # in a set or a dict, while it grows
+_BYTES_OF_KEY = 140  # in a set or a dict, while it grows
 _BYTES_OF_PLACE = 16  # in a tuple, and in the lists of keys and values
 _AS_THEY_ARE = frozenset({bool, float, str, type(None)})
 _ARRAY_TYPES = frozenset("bBhHiIlLqQfd")
@@ -223,7 +223,7 @@ def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> 
 
     Raises DataError for text of another format, and for a value that would take more than so many bytes.
     """
-    beside = len(buffers) * _BYTES_OF_BUFFER + 2 * sum(map(len, buffers))
+    beside = len(buffers) * _BYTES_OF_BUFFER + sum(map(len, buffers))
     _require_room(len(text) + beside, most_bytes)
     try:
         text = bytes(text)
@@ -392,7 +392,10 @@ def _read_dict(content: Any, reader: _Reader) -> dict[Any, Any]:
 
 
 def _read_bytes(content: Any, reader: _Reader) -> bytes:
-    return bytes(reader.buffer()) if content is None else _text(content).encode("latin-1")
+    if content is None:
+        return bytes(reader.buffer())
+    reader.take(len(_text(content)))
+    return bytes(content, "latin-1")
 
 
 def _read_bytearray(content: Any, reader: _Reader) -> bytearray:
@@ -404,8 +407,9 @@ def _read_bytearray(content: Any, reader: _Reader) -> bytearray:
 def _read_array(content: Any, reader: _Reader) -> Any:
     if _text(content) not in _ARRAY_TYPES:
         raise DataError(f"unknown array type {content[:8]!r}")
-    made = array(content)
-    made.frombytes(reader.buffer())
+    made, buffer = array(content), reader.buffer()
+    reader.take(len(buffer) // 4)  # which it has room for behind its items
+    made.frombytes(buffer)
     return made
 
 
@@ -442,7 +446,7 @@ def _read_timedelta(content: Any, _: _Reader) -> Any:
 def _read_decimal(content: Any, reader: _Reader) -> Any:
     import decimal
 
-    reader.take(len(_text(content)))
+    reader.take(2 * len(_text(content)))
     return _near(decimal.Decimal(content))
 
 
@@ -460,7 +464,10 @@ def _read_numpy(content: Any, reader: _Reader) -> Any:
     if math.prod(sizes) * kind.itemsize != len(memory):
         raise DataError("an array has another size than its buffer")
     flat = numpy.frombuffer(memory, kind)
-    return flat[0] if shape is None else flat.reshape(sizes)
+    if shape is not None:
+        return flat.reshape(sizes)
+    reader.take(2 * len(memory))
+    return flat[0]
 
 
 _READERS: Mapping[str, Callable[[Any, _Reader], Any]] = {

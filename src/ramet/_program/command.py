@@ -204,13 +204,16 @@ class Command:
         layer = None if confinement.layers is None else confinement.layers.new()
         networks = confinement.networks
         network = NO_NETWORK if networks is None else networks.take()
-        supervision = Supervision(place, confinement.plan.lost, layer)
+        told = confinement.new_word()
+        name_of = None if told is None else confinement.name_of
+        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of)
         if networks is not None:
             supervision.on_end = functools.partial(networks.replace, network)
         child.supervised_by(supervision)
+        own = InPlace(confinement, place.entries, layer, told, network)
         try:
-            if place.entries or layer is not None or network != NO_NETWORK:  # this child's alone
-                steps = made.own_steps(InPlace(confinement, place, layer, network))
+            if not own.is_common:
+                steps = made.own_steps(own)
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(made.wanted, plan, child)
         except BaseException:
@@ -252,9 +255,17 @@ class Command:
                 )
             elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
+            if self._made.confinement is not None and number in _NO_SUCH:
+                reason = self._why_unseen(self._made.confinement) or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
+            if self._made.confinement is not None:
+                reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         return spawn_error(label, number, named, reason)
+
+    def _why_unseen(self, confinement: "OfProgram") -> str:
+        begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
+        return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 
     def _finds_same_files(self) -> bool:
         """Whether the paths of the program mean the same files to this process."""
@@ -361,11 +372,13 @@ class _Made:
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
         self.confinement: OfProgram | None = None
+        confining: InPlace | None = None
         if "sandbox" in validated:
+            from .._sandbox import of_program
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
-            from .._sandbox.of_program import OfProgram as Kind
 
-            self.confinement = confinement_of(Kind, validated["sandbox"])
+            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
+            confining = of_program.InPlace(self.confinement)
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
@@ -401,7 +414,7 @@ class _Made:
             maps,
             maps_by_parent,
             self.last_gate,
-            self.confinement,
+            confining,
         )
         gated = self.last_gate or maps_by_parent
         entered = pid_namespace != _NO_DESCRIPTOR
@@ -422,11 +435,12 @@ class _Made:
 
     def own_steps(self, own: "InPlace") -> "Steps":
         """The steps of one child in a sandbox; others have the same cgroups and networks later."""
-        view, kept_as = own.confinement.ground.view, (*own.place.entries, own.network)
+        view, kept_as = own.confinement.ground.view, (*own.entries, own.network)
+        is_its_own = own.layer is not None or own.told is not None
         seen, steps = self._own_steps.get(kept_as, (None, None))
-        if own.layer is not None or steps is None or seen is not view:
+        if is_its_own or steps is None or seen is not view:
             steps = steps_of(self.setup._replace(confining=own))
-            if own.layer is None:
+            if not is_its_own:
                 if len(self._own_steps) >= _MOST_KEPT:
                     self._own_steps.clear()
                 self._own_steps[kept_as] = view, steps

@@ -6,6 +6,7 @@ import os
 import resource
 from collections import deque
 from typing import Self
+from weakref import WeakSet, finalize
 
 from .._core import has_clone3
 from .._kernel.cgroups import CgroupPlace
@@ -38,6 +39,8 @@ class Amounts:
         self._maker = os.getpid()
         self._is_closed = False
         self._idle: deque[list[ChildCgroup]] = deque()
+        self._all: WeakSet[ChildCgroup] = WeakSet()
+        finalize(self, _close_all, self._all, self._maker)
         self._limits = CgroupLimits(
             *(_int(sandbox.memory), _int(sandbox.swap) or 0, sandbox.processes, sandbox.cpus)
         )
@@ -69,9 +72,10 @@ class Amounts:
         made = []
         for place, controllers in [*self._groups.items()]:
             try:
-                made.append(ChildCgroup(place, controllers, self._limits))
+                made.append(self._made(place, controllers))
             except OSError:
                 del self._groups[place]
+        self._counts_swap = any(each.counts_swap() for each in made)
         if made:
             self._idle.append(made)
 
@@ -79,7 +83,13 @@ class Amounts:
     def are_wished(self) -> bool:
         """Whether there is anything to keep or to watch while a child runs."""
         sandbox = self.sandbox
-        watched = (sandbox.memory, sandbox.cpu_time, sandbox.timeout, sandbox.output)
+        watched = (
+            sandbox.memory,
+            sandbox.cpu_time,
+            sandbox.timeout,
+            sandbox.output,
+            sandbox.file_size,
+        )
         return bool(self._groups) or any(each is not None for each in watched)
 
     @property
@@ -128,12 +138,17 @@ class Amounts:
         made: list[ChildCgroup] = []
         try:
             for place, controllers in self._groups.items():
-                made.append(ChildCgroup(place, controllers, self._limits))
+                made.append(self._made(place, controllers))
         except BaseException:
             for each in made:
                 each.close()
             raise
         return made
+
+    def _made(self, place: CgroupPlace, controllers: frozenset[str]) -> ChildCgroup:
+        cgroup = ChildCgroup(place, controllers, self._limits)
+        self._all.add(cgroup)
+        return cgroup
 
     def give_back(self, cgroups: list[ChildCgroup]) -> None:
         """Keep the cgroups of a child that is reaped for the next one, or remove them."""
@@ -148,6 +163,8 @@ class Amounts:
     def mechanisms(self) -> list[Mechanism]:
         """By what each amount that is wished is met on this machine, in the order of the fields."""
         versions = {c: place.version for place, group in self._groups.items() for c in group}
+        if self._counts_swap:
+            versions["swap"] = versions["memory"]
         return mechanisms_of_amounts.of(self.sandbox, versions, self.why_no_scope)
 
     def close(self) -> None:
@@ -169,6 +186,13 @@ class Amounts:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close_all(cgroups: "WeakSet[ChildCgroup]", maker: int) -> None:
+    """Also at the end of the interpreter, which deletes no object then."""
+    if maker == os.getpid():
+        for each in list(cgroups):
+            each.close()
 
 
 def _int(given: int | str | None) -> int | None:
@@ -195,8 +219,8 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
     return {place: frozenset(c for c in places if places[c] == place) for place in ordered}
 
 
-def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str, tuple[int, int]]:
-    limits: dict[str, tuple[int, int]] = {}
+def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
+    limits: dict[str | int, tuple[int, int]] = {}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if (file_size := _int(sandbox.file_size)) is not None:
@@ -213,7 +237,7 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str, tuple[i
     return {name: _within_own(name, *limit) for name, limit in limits.items()}
 
 
-def _within_own(name: str, soft: int, hard: int) -> tuple[int, int]:
+def _within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
     """Not above this process's own hard limit, which only CAP_SYS_RESOURCE could raise."""
     own = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1]
     if own == resource.RLIM_INFINITY:

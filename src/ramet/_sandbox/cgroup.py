@@ -103,6 +103,11 @@ class ChildCgroup:
             self._write("cpu.cfs_period_us", period)
             self._write("cpu.cfs_quota_us", quota)
 
+    def counts_swap(self) -> bool:
+        """Whether what is swapped out is limited: the kernel may not count it."""
+        name = memory_files.NAMES[self.version].limit_of_swap
+        return "memory" in self.controllers and self._read(name) is not None
+
     def begin(self) -> None:
         """Count from here, for the next child."""
         if "memory" in self.controllers:
@@ -280,6 +285,8 @@ class ChildCgroup:
 
     def close(self) -> None:
         """Close the descriptors and remove the directory; later, where a process is still in it."""
+        if not self._files:
+            return
         while self._files:
             os.close(self._files.pop())
         self.directory = self.entry = self._peak_file = -1

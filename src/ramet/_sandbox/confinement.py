@@ -21,12 +21,16 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
+from .own_files import add_mount, add_proc, add_temporary
 from .place import Place
 from .plan import PARTS, Plan, plan
 from .root import LAYERS
+from .sight import Sight
 from .syscalls import Filter, compiled
+from .view import TMP
 
-_NO_CGROUP = _NO_NETWORK = -1
+_NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
+_NO_NETWORK = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -41,6 +45,8 @@ class Confinement:
         self.amounts = Amounts(sandbox)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
         self.plan.refuse_if_short()
+        if sandbox.proc and not self.plan.proc:  # with require="best" it does without
+            sandbox = self.sandbox = sandbox.replace(proc=False)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -49,12 +55,12 @@ class Confinement:
         self.network: object = self._opened_network()
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
-        self._filter = self._compiled()
+        self.filter_program = self._compiled()
         self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
-        if not isinstance(network, str) or network in NETWORKS:
+        if not isinstance(network, str) or network in NETWORKS or not self.plan.has_network:
             return _NONE
         return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -64,11 +70,12 @@ class Confinement:
         return compiled(
             self.sandbox.syscalls,
             machine=platform.machine(),
-            forbidden=self.sandbox.forbidden,
+            forbidden="notify" if self.names_calls else self.sandbox.forbidden,
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
         )
 
+    names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
 
     def make_current(self) -> None:
@@ -116,25 +123,26 @@ class Confinement:
     def environment(self) -> tuple[bytes, ...]:
         """What it gets of the caller's, and what a program expects: as execve(2) takes it."""
         kept = {name: os.environ[name] for name in self.sandbox.environment if name in os.environ}
-        names = {"HOME": self._home(), **kept}
+        names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
-    def _home(self) -> str:
+    @property
+    def sight(self) -> Sight:
+        """What the child sees."""
+        return Sight(self.sandbox, self.ground.view, self.ground.mount >= 0)
+
+    @property
+    def home(self) -> str:
+        """Where the child begins."""
         directories = [
             one.path for one in self.ground.view.shown if one.writable and one.is_directory
         ]
         if directories:
             return directories[0]
         has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return "/tmp" if has_tmp else "/"
+        return TMP if has_tmp else "/"
 
     # ---- the steps
-
-    def enter(self, steps: Steps, network: int = _NO_NETWORK) -> None:
-        """Leave the caller's namespaces; the last step makes the child that goes on."""
-        self.leave(steps, network)
-        if "pid" in self.plan.namespaces:
-            steps.add("clone(NEWPID)", "PID_NAMESPACE", _NO_CGROUP)
 
     def leave(self, steps: Steps, network: int = _NO_NETWORK) -> None:
         """Leave the caller's namespaces but the pid namespace: only a child is in another.
@@ -163,34 +171,27 @@ class Confinement:
 
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
-        self.add_own_files(steps)
         steps.add("setsid", "SETSID")
         own = self.identity
+        # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+        self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
             _add_layer(steps, layer)
-        home = os.fsencode(self._home())
+        home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
     def add_own_files(self, steps: Steps) -> None:
         """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
         if self.ground.mount < 0:
             return
-        flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
-            _mount(steps, b"tmpfs", b"/tmp", flags, size)
-            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
+            add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
         if self.sandbox.proc:
-            _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
-
-    def finish(self, steps: Steps) -> None:
-        """The last steps, after which less is allowed."""
-        self.restrict(steps)
-        self.filter(steps)
+            add_proc(steps)
 
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
@@ -200,19 +201,20 @@ class Confinement:
             found = rules(self.sandbox, self.ground.view, abi, has_own_root=has_own_root)
             steps.add("landlock_restrict_self", "LANDLOCK", *found)
 
-    def filter(self, steps: Steps) -> None:
-        """The filter of system calls; what comes after it must pass it."""
-        if self._filter is not None:
-            program = bytearray(self._filter.program)
-            steps.add("seccomp", "SECCOMP", program, self._filter.count, self._filter.flags)
+    def filter(self, steps: Steps, socket: int | None = None) -> None:
+        """The filter of system calls; what comes after it must pass it.
+
+        socket: over which its listener is sent, where it asks one.
+        """
+        if self.filter_program is not None:
+            program = bytearray(self.filter_program.program)
+            flags = self.filter_program.flags | (0 if socket is None else _NEW_LISTENER)
+            to = _NONE if socket is None else socket
+            steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
 _NONE = -1
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
-
-
-def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
-    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:
@@ -231,7 +233,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
             steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
     # It is covered, since a mount that came with a namespace of others cannot be taken away.
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
 
 
 class Layers:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Network", "Path", "Sandbox"]
 
 Path: TypeAlias = str | os.PathLike[str]
-Network: TypeAlias = str | Mapping[str, Iterable[int]]
+Network: TypeAlias = str | os.PathLike[str] | Mapping[str, Iterable[int]]
 
 NETWORKS = ("none", "loopback", "host")
 SYSCALLS = ("default", "strict")
@@ -71,27 +71,58 @@ class Sandbox:
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     system: bool = True
-    root: Path | None = None
+    root: str | None = None
     hidden: tuple[str, ...] = ()
     overlay: bool = False
-    tmp: int | str | None = "64M"
+    tmp: int | None = 64 << 20
     proc: bool = True
-    network: Network = "none"
-    syscalls: str | os.PathLike[str] | None = "default"
+    network: str | Mapping[str, tuple[int, ...]] = "none"
+    syscalls: str | None = "default"
     forbidden: str = "refuse"
-    environment: Iterable[str] = KEPT_ENVIRONMENT
+    environment: tuple[str, ...] = KEPT_ENVIRONMENT
     hostname: str = "sandbox"
-    memory: int | str | None = None
-    swap: int | str | None = None
+    memory: int | None = None
+    swap: int | None = None
     processes: int | None = None
     cpu_time: float | None = None
     cpus: float | None = None
     open_files: int | None = None
-    file_size: int | str | None = None
-    output: int | str | None = None
+    file_size: int | None = None
+    output: int | None = None
     timeout: float | None = None
     require: str = "all"
     warm: int = 0
+
+    if TYPE_CHECKING:  # what it takes, beside what it keeps
+
+        def __init__(
+            self,
+            *,
+            read: Iterable[Path] = (),
+            write: Iterable[Path] = (),
+            system: bool = True,
+            root: Path | None = None,
+            hidden: Iterable[Path] = (),
+            overlay: bool = False,
+            tmp: int | str | None = "64M",
+            proc: bool = True,
+            network: Network = "none",
+            syscalls: Path | None = "default",
+            forbidden: str = "refuse",
+            environment: Iterable[str] = KEPT_ENVIRONMENT,
+            hostname: str = "sandbox",
+            memory: int | str | None = None,
+            swap: int | str | None = None,
+            processes: int | None = None,
+            cpu_time: float | None = None,
+            cpus: float | None = None,
+            open_files: int | None = None,
+            file_size: int | str | None = None,
+            output: int | str | None = None,
+            timeout: float | None = None,
+            require: str = "all",
+            warm: int = 0,
+        ) -> None: ...
 
     is_sandbox: ClassVar[bool] = True
 
@@ -140,10 +171,10 @@ class Sandbox:
 
     @classmethod
     def build(cls, workdir: Path, **wishes: Any) -> Self:
-        """For a build: reads all of this machine, writes below ``workdir``, no network."""
+        """For a build: this machine's programs and /opt, writes below ``workdir``, no network."""
         return cls(
             **{
-                "root": "/",
+                "read": ["/opt"] if os.path.isdir("/opt") else [],
                 "write": [workdir],
                 "tmp": "2G",
                 "processes": 4096,

@@ -25,6 +25,9 @@ from .waiting_child import kept_namespaces
 
 _MOUNTS = "/proc/self/mounts"
 
+_lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
+
 
 class Ground:
     """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
@@ -44,7 +47,6 @@ class Ground:
         self._owners: dict[tuple[int, int], int] = {}
         # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
         self.is_made_together = not plan.machine.circumstances.may_mount
-        self._lock = threading.Lock()
         self._poll = select.poll()
         if "mnt" in plan.namespaces:
             table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
@@ -53,7 +55,7 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        with self._lock:  # a poll object serves one thread at a time
+        with _lock:
             if self._poll.poll(0) or not same_files(*self._files):
                 self._make()
 

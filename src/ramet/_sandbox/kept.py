@@ -1,5 +1,6 @@
 """Confinements that were used last, by their descriptions."""
 
+import os
 import threading
 from collections import OrderedDict
 from typing import Any, TypeVar, cast
@@ -12,6 +13,7 @@ C = TypeVar("C", bound=Confinement)
 _MOST_KEPT = 16  # each with four descriptors, and a cgroup or a few
 _kept: OrderedDict[tuple[type[Any], Sandbox], Confinement] = OrderedDict()
 _lock = threading.Lock()
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
 
 def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:

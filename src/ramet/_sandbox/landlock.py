@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .description import Sandbox
-from .view import DEVICES, View
+from .view import DEVICES, TMP, View, has_own_tmp
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
@@ -44,9 +44,11 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
     if has_own_root:
         allowed["/"] = _READ
         if sandbox.tmp is not None:
-            allowed |= {"/tmp": handled, "/dev/shm": handled}
+            allowed["/dev/shm"] = handled
+        if has_own_tmp(sandbox, view):
+            allowed[TMP] = handled
         if sandbox.proc:
-            allowed["/proc"] = _READ | _WRITE_FILE
+            allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
     for one in view.shown:
         rights = handled if one.writable else _READ
         if not has_own_root or one.writable:
@@ -64,9 +66,9 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
 
 
 def writes_only(paths: Sequence[str], abi: int) -> Rules:
-    """A further layer of rules, which take away the right to write but below these paths and in /tmp."""
+    """A further layer of rules, which take away the right to write but below these paths."""
     handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi) & ~_READ
-    allowed = dict.fromkeys(("/tmp", "/dev/shm", *paths), handled)
+    allowed = dict.fromkeys(paths, handled)
     allowed |= {f"/dev/{name}": _WRITE_FILE | _IOCTL_DEV for name in DEVICES}
     existing = {path: bits for path, bits in allowed.items() if os.path.exists(path)}
     rights = [bits if os.path.isdir(path) else bits & _OF_FILES for path, bits in existing.items()]

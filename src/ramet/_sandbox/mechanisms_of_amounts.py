@@ -11,9 +11,12 @@ _DELEGATE = (
     "delegate a cgroup with the controller {controller} to this process, such as by "
     "`systemd-run --user --scope -p Delegate=yes`"
 )
+_UNCOUNTED = "what is swapped out does not count, and is not limited"
+_COUNT_SWAP = "have the kernel count swap (boot with swapaccount=1), or use none"
 _WATCH = "a thread of the caller's process"
 
-Versions = Mapping[str, int]  # of the cgroups that have a controller; "": of version 2 in any case
+# Of the cgroups that have a controller; "": one of version 2 in any case; "swap": swap is counted.
+Versions = Mapping[str, int]
 
 
 def of(sandbox: Sandbox, versions: Versions, why_no_scope: str = "") -> list[Mechanism]:
@@ -41,7 +44,8 @@ def _remedy(controller: str) -> str:
 
 def _memory(_: Sandbox, versions: Versions) -> Mechanism:
     if "memory" in versions:
-        return Mechanism("memory", _by("memory", versions))
+        lacks = () if "swap" in versions else (_UNCOUNTED, _COUNT_SWAP)
+        return Mechanism("memory", _by("memory", versions), *lacks)
     return Mechanism(
         "memory",
         f"{_WATCH}, which looks at what is resident every 10 ms, and RLIMIT_DATA for each process",
@@ -52,14 +56,11 @@ def _memory(_: Sandbox, versions: Versions) -> Mechanism:
 
 
 def _swap(_: Sandbox, versions: Versions) -> Mechanism:
-    if "memory" in versions:
+    if "swap" in versions:
         return Mechanism("swap", _by("memory", versions))
-    return Mechanism(
-        "swap",
-        "",
-        "what is swapped out is not limited: it does not count as resident",
-        _remedy("memory"),
-    )
+    if "memory" in versions:
+        return Mechanism("swap", "", _UNCOUNTED, _COUNT_SWAP)
+    return Mechanism("swap", "", _UNCOUNTED, _remedy("memory"))
 
 
 def _processes(_: Sandbox, versions: Versions) -> Mechanism:

@@ -10,13 +10,16 @@ from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
 from .confinement import Confinement
-from .description import Sandbox
+from .description import Sandbox, is_below
 from .layer import Layer
+from .syscalls import of_a_call
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
+_NO_SOCKET = -1
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _NEEDED = ("user", "mnt", "pid")
 
 Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
@@ -72,12 +75,18 @@ class OfPython(Confinement):
         """The limits of the amounts."""
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
         rlimits.do(_NO_SETUP, steps, limits)
+        if self.amounts.affinity is not None:
+            kind = OPTIONS["cpu_affinity"].kind
+            mask = bytearray(kind.check("cpu_affinity", self.amounts.affinity))
+            steps.add("sched_setaffinity", "SCHED_SETAFFINITY", 0, len(mask), mask)
 
 
 def with_path(sandbox: Sandbox) -> Sandbox:
-    """The same, which shows the directories of sys.path."""
-    found = [os.path.abspath(path) for path in sys.path if path and os.path.isdir(path)]
-    shown = [path for path in found if path not in sandbox.write]
+    """The same, which shows the directories of sys.path, and this package."""
+    found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
+    found.append(_PACKAGE)  # an editable install has it elsewhere
+    decided = (*sandbox.write, *sandbox.hidden)
+    shown = [path for path in found if not any(is_below(path, one) for one in decided)]
     return sandbox.replace(read=[*sandbox.read, *shown])
 
 
@@ -94,7 +103,8 @@ class OfClone(OfPython):
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         finish.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        self.finish(finish)
+        self.restrict(finish)
+        self.filter(finish)
         return CloneSteps(_of(leave), _of(enter), _of(finish))
 
 
@@ -108,6 +118,11 @@ class OfTemplate(OfPython):
             raise ValueError(
                 "invalid overlay for a template: expected False, since its calls have no layers of "
                 "their own; use ramet.clone(fn, sandbox=) or a program, or write= of each call"
+            )
+        if not sandbox.proc:
+            raise ValueError(
+                "invalid proc for a template: expected True, since it counts its threads there before it "
+                "makes a clone; use ramet.clone(fn, sandbox=) or a program"
             )
         super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)
@@ -128,8 +143,22 @@ class OfTemplate(OfPython):
         self.filter(enter)
         self.add_own_files(call)
         self.add_limits(call)
+        call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
+        if self.filter_program is not None:  # the template's lets pass what a template needs
+            filter_of_call = of_a_call(
+                machine=self.filter_program.machine, forbidden=self.sandbox.forbidden
+            )
+            program = bytearray(filter_of_call.program)
+            call.add(
+                "seccomp",
+                "SECCOMP",
+                program,
+                filter_of_call.count,
+                filter_of_call.flags,
+                _NO_SOCKET,
+            )
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
 
 

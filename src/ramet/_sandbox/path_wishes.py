@@ -148,6 +148,10 @@ def _unfit(wish: str, path: str, sandbox: Sandbox, machine: Machine, user: OwnUs
     writes = wish == "write" and not sandbox.overlay
     if writes and os.statvfs(path).f_flag & os.ST_RDONLY:
         return _read_only(path)
+    if sandbox.root == "/" and user.is_another:
+        closed = _closed_to_another(path, machine)
+        if closed is not None:
+            return _unreachable(wish, path, closed)
     if user.has_callers_rights(path):
         if _is_usable(path, os.W_OK if writes else os.R_OK):
             return None
@@ -157,6 +161,22 @@ def _unfit(wish: str, path: str, sandbox: Sandbox, machine: Machine, user: OwnUs
         if writes
         else _unreadable_by_another(wish, path, machine, user)
     )
+
+
+def _closed_to_another(path: str, machine: Machine) -> str | None:
+    """The first directory on the way that the sandbox's own user may not search."""
+    words = os.path.realpath(path).split("/")[1:-1]
+    ways = ["/" + "/".join(words[:count]) for count in range(1, len(words) + 1)]
+    closed = (way for way in ways if not os.stat(way).st_mode & stat.S_IXOTH)
+    return next(
+        (way for way in closed if not machine.as_another(way, os.X_OK, mounted=True).granted), None
+    )
+
+
+def _unreachable(wish: str, path: str, closed: str) -> Row:
+    shortfall = f"the sandbox's own user may not search {closed!r}, on the way to {path!r}"
+    remedy = f"chmod o+x {closed}, or leave out root"
+    return _row(wish, path, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
 def _is_usable(path: str, mode: int) -> bool:

@@ -21,7 +21,7 @@ from .watch import watch
 
 _MEMORY_SECONDS = 0.01
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 1.0
-_KILL_SECONDS = 1.0
+_KILL_SECONDS, _SHORT_KILL_SECONDS = 1.0, 0.1
 _LIMITS = {"cpu_time": "CPU", "file_size": "FSIZE"}  # whose signals end a program
 _BLOCK_BYTES = 512  # of ru_oublock
 
@@ -54,7 +54,7 @@ class Place:
         give_back: Callable[[list[ChildCgroup]], None],
         watched: Watched,
         *,
-        rlimits: Mapping[str, tuple[int, int]],
+        rlimits: Mapping[str | int, tuple[int, int]],
         affinity: list[int] | None,
         clones_into: bool,
     ) -> None:
@@ -99,8 +99,9 @@ class Place:
     ) -> None:
         """The child runs its program from now on: its deadline counts, and it is watched.
 
-        pid, pidfd: of the child, which is not reaped yet. kill: ends the whole tree, from a thread of this
-        process; None: the child and all in its cgroups are killed. root: the process below which all of the
+        pid, pidfd: of the child, which is not reaped yet. kill: ends the whole tree; it is called in a
+        thread of this process and must wait for nothing that the caller may hold. The child and all in its
+        cgroups are killed besides, and alone where it is None. root: the process below which all of the
         tree is, such as the init of its pid namespace; None: the child. To be called after the exec, as the
         memory of a child that has the caller's until then is not its own.
         """
@@ -144,11 +145,14 @@ class Place:
 
         A process of the tree that is in none of them is not killed by this.
         """
+        return self._kill_cgroups(_KILL_SECONDS)
+
+    def _kill_cgroups(self, patience_seconds: float) -> bool:
         with self._lock:
             if self._is_closed or not self._cgroups or self._maker != os.getpid():
                 return False
             # One of version 2 is the last.
-            return self._cgroups[-1].kill(_KILL_SECONDS)
+            return self._cgroups[-1].kill(patience_seconds)
 
     def _look(self) -> float | None:
         """Kill it if it has used too much. Returns in how many seconds to look again; None: no more."""
@@ -200,12 +204,13 @@ class Place:
             if pidfds.wait_readable(self._pidfd, 0.0):
                 return
             self._killed_for = amount
-            if self._kill is not None:
-                self._kill()
-                return
-            with suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self.kill()
+            try:
+                if self._kill is not None:
+                    self._kill()
+            finally:
+                with suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                self._kill_cgroups(_SHORT_KILL_SECONDS)  # the thread has others to look at
 
     # ---- when it has ended
 

@@ -109,9 +109,14 @@ class Plan:
         granted = {kind for kind in NAMESPACE_KINDS if self.machine.namespaces[kind].granted}
         if not self.machine.mounts.granted:
             granted -= {"mnt"}
-        if self.sandbox.network not in ("none", "loopback"):
+        if self.sandbox.network not in ("none", "loopback") and self.has_network:
             granted -= {"net"}
         return frozenset(granted)
+
+    @cached_property
+    def has_network(self) -> bool:
+        """Whether what is wished of the network is met; else there is none, not the caller's."""
+        return all(row.met != "not" for row in self._wishes if row.wish == "network")
 
     @property
     def landlock_abi(self) -> int:

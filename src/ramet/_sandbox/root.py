@@ -120,18 +120,24 @@ def _add_empty_root(steps: Steps, view: View) -> None:
         if not one.is_directory and not any(
             one.path.startswith(other.path + "/") for other in shown
         ):
-            steps.add(
-                "mknod", "MKNODAT", AT_FDCWD, _inside(one.path), _FILE, 0, file=_inside(one.path)
-            )
+            _mkfile(steps, one.path)
     for path, target in view.links:
-        steps.add(
-            *("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, _inside(path)),
-            file=_inside(path),
-        )
+        _symlink(steps, path, target)
 
 
 def _mkdir(steps: Steps, path: str) -> None:
-    steps.add("mkdir", "MKDIRAT", AT_FDCWD, _inside(path), 0o755, file=_inside(path))
+    where = _inside(path)
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, where, 0o755, file=where)
+
+
+def _mkfile(steps: Steps, path: str) -> None:
+    where = _inside(path)
+    steps.add("mknod", "MKNODAT", AT_FDCWD, where, _FILE, 0, file=where)
+
+
+def _symlink(steps: Steps, path: str, target: str) -> None:
+    where = _inside(path)
+    steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
 
 
 def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:

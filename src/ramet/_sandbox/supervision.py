@@ -1,10 +1,12 @@
 """What watches a confined child, and tells at its end what it has used and what ended it."""
 
+import signal
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .._core import TidWord
 from .._process.child import Child
 from ..exit_status import ExitStatus
 from .changes import Changes
@@ -30,11 +32,23 @@ class SandboxReport(Usage):
     lost: tuple[Row, ...] = ()
 
 
+_NOTHING = -1
+_left: list[TidWord] = []
+
+
 class Supervision:
     """Of one child; it owns the place that keeps its amounts. ``on_end``: what is called at its end."""
 
-    def __init__(self, place: Place, lost: tuple[Row, ...], layer: Layer | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        lost: tuple[Row, ...],
+        layer: Layer | None = None,
+        told: TidWord | None = None,
+        name_of: Callable[[int], str] | None = None,
+    ) -> None:
         self.place = place
+        self._told, self._name_of = told, name_of
         self._layer = layer
         self._lost = lost
         self._status: ExitStatus | None = None
@@ -53,6 +67,7 @@ class Supervision:
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
         if self._status is None:
+            self._tell_of_call(status)
             self._status = self.place.ended(status)
             if self._layer is not None:
                 self._changes = Changes(self._layer)
@@ -70,12 +85,22 @@ class Supervision:
             )
         return self._report
 
+    def _tell_of_call(self, status: ExitStatus) -> None:
+        """Whether it was a forbidden call that has ended it, and which if the init was told of it."""
+        told = _NOTHING if self._told is None else self._told.value
+        if told != _NOTHING and self._name_of is not None:
+            self.place.because(f"forbidden call {self._name_of(told)}")
+        elif status.signal == signal.SIGSYS:
+            self.place.because("forbidden call")
+
     def count_output(self, count: int) -> bool:
         """So many bytes of its output were read; returns whether it may write more."""
         return self.place.count_output(count)
 
     def give_up(self) -> None:
         """The child was never made, or nobody will wait for it."""
+        if self._told is not None:  # the init may live a moment more, and write to it
+            _left.append(self._told)
         if self._layer is not None:
             self._layer.close()
         self._close()

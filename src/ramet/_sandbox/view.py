@@ -31,6 +31,10 @@ _SYSTEM_FILES = (
     "/etc/services",
     "/etc/terminfo",
 )
+TMP = "/tmp"
+# Where the services of a machine have their sockets, which can be connected to on a read-only
+# mount as well.
+_SOCKETS = "/run"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = (
     ("/proc/self/fd", "fd"),
@@ -100,12 +104,19 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
         if os.path.realpath(path) != path:
             links |= {one: target for one, target in _links_on_the_way(path) if one not in links}
     hidden = [_looked_at("hidden", path, writable=False) for path in sandbox.hidden]
+    if sandbox.root == "/" and os.path.isdir(_SOCKETS):
+        hidden.append(Shown(os.path.realpath(_SOCKETS), True, False, False))
     return View(
         _without_needless([shown[path] for path in sorted(shown, key=_depth)]),
         [(path, target) for path, target in links.items() if not _is_covered(path, shown.values())],
         hidden,
         None if layers is None else Shown(layers, True, True),
     )
+
+
+def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
+    """Whether the child's /tmp is its own: not where the description names the caller's."""
+    return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
 
 
 def system_paths() -> Iterator[str]:

@@ -35,8 +35,8 @@ def kept_namespaces(
     """Have a child with these flags carry out steps, and keep the namespaces that it is in.
 
     keep: gets the path of each kind. maps: written by this process, before the steps. The child
-    is a task in this memory and copies nothing of it. Raises CloneError where there may be no such child, SpawnError for a step or
-    a map that fails. Nothing of the child is left in any case.
+    is a task in this memory and copies nothing of it. Raises CloneError where there may be no such
+    child, SpawnError for a step or a map that fails. Nothing of the child is left in any case.
     Source: clone(2), namespaces(7), user_namespaces(7).
     """
     steps = Steps()

@@ -1,6 +1,7 @@
 """The thread that looks at children whose amounts no cgroup and no limit keeps."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -56,7 +57,7 @@ class Watch:
     def _run(self) -> None:
         while True:
             for number, look in self._ready():
-                seconds = look()
+                seconds = _looked(look)
                 with self._changed:
                     if seconds is None:
                         self._due.pop(number, None)
@@ -76,6 +77,17 @@ class Watch:
         with self._changed:
             now = time.monotonic()
             return [(number, look) for number, (at, look) in self._due.items() if at <= now]
+
+
+def _looked(look: Look) -> float | None:
+    """Look; one that fails is told, and done again: the others must not be left without a thread."""
+    try:
+        return look()
+    except Exception:
+        threading.excepthook(
+            threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+        )
+        return _LONGEST_PAUSE_SECONDS
 
 
 watch = Watch()

@@ -57,8 +57,11 @@ class Moves:
         for slot, source in enumerate(self.fetched, len(self.saved)):
             steps.add("pidfd_getfd", "FETCH", source, slot, self.near)
 
-    def carry_out(self, steps: Steps, end: int) -> None:
-        """Each descriptor under its number, the others closed: the table had none from `end` on."""
+    def carry_out(self, steps: Steps, end: int, also: Sequence[int] = ()) -> None:
+        """Each descriptor under its number, the others closed: the table had none from `end` on.
+
+        also: what more stays.
+        """
         in_slots = [*self.saved, *self.fetched]
         for target, source in sorted(self.targets.items()):
             if source == target:
@@ -70,7 +73,7 @@ class Moves:
         for number in sorted(self.kept):
             steps.add("fcntl(F_SETFD)", "FCNTL", number, _F_SETFD, 0)
         if self.close_others:
-            self.close(steps, end=LAST_DESCRIPTOR if in_slots else end)
+            self.close(steps, end=LAST_DESCRIPTOR if in_slots else end, also=also)
 
     def close(self, steps: Steps, *, end: int = LAST_DESCRIPTOR, also: Sequence[int] = ()) -> None:
         """Close what shall not stay; also: what more stays. The table had none from `end` on."""

@@ -16,6 +16,7 @@ from .order import Section, Step, Steps
 MAPS_GATE, START_GATE = 1, 2
 
 _ADDR_NO_RANDOMIZE = 0x0040000
+_FURTHER = 8  # descriptors that a child has open for a moment
 _ALL_BITS = (1 << 64) - 1
 _SCHED_ATTR = struct.Struct("=IIQiI3Q")
 _RLIMIT = struct.Struct("=2Q")
@@ -33,13 +34,16 @@ class Confining(Protocol):
     def descriptors(self) -> Sequence[int]:
         """Those that the child needs while it is set up."""
 
-    def enter(self, steps: Steps) -> None:
-        """Leave the caller's namespaces."""
+    def enter(self, steps: Steps, free: int) -> None:
+        """Leave the caller's namespaces. free: the number of a descriptor that nothing else uses."""
 
     def inside(self, steps: Steps) -> None:
         """What is done there before anything else."""
 
-    def finish(self, steps: Steps) -> None:
+    def kept(self, free: int) -> Sequence[int]:
+        """Descriptors that stay when the others are closed, until finish()."""
+
+    def finish(self, steps: Steps, free: int) -> None:
         """The last steps before the program."""
 
 
@@ -124,14 +128,22 @@ def join(s: Setup, steps: Steps, _: object) -> None:
 @_step(order.SANDBOX)
 def enter_sandbox(s: Setup, steps: Steps, _: object) -> None:
     if s.confining is not None:
-        s.confining.enter(steps)
+        s.confining.enter(steps, _free_number(s))
         s.confining.inside(steps)
 
 
 @_step(order.RULES)
 def sandbox_rules(s: Setup, steps: Steps, _: object) -> None:
     if s.confining is not None:
-        s.confining.finish(steps)
+        s.confining.finish(steps, _free_number(s))
+
+
+def _free_number(s: Setup) -> int:
+    """Above all that is in the table of the child, and that it opens on its way."""
+    if s.moves is None:
+        return LAST_DESCRIPTOR
+    opened = len(s.moves.saved) + len(s.moves.fetched)
+    return _first_not_needed(s, s.moves.above) + opened + _FURTHER
 
 
 @_step(order.DESCRIPTORS)
@@ -139,7 +151,9 @@ def descriptors(s: Setup, steps: Steps, _: object) -> None:
     if s.moves is None:
         return
     own = s.shared_table and s.moves.close_others
-    s.moves.carry_out(steps, _first_not_needed(s, s.moves.above) if own else LAST_DESCRIPTOR)
+    kept = () if s.confining is None else s.confining.kept(_free_number(s))
+    end = _first_not_needed(s, s.moves.above) if own else LAST_DESCRIPTOR
+    s.moves.carry_out(steps, end, kept)
 
 
 @_step(order.LIMITS)

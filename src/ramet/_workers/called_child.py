@@ -1,6 +1,8 @@
 """The handle of a child that runs one call for its caller, cloned from a template."""
 
+import math
 import os
+import time
 from _thread import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +27,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # How long a child that was let go may take to end before it is killed.
 _END_SECONDS = 5.0
+_END_OF_UNTRUSTED_SECONDS = 1.0
 
 
 class CalledChild(Child[T_co]):
@@ -40,6 +43,7 @@ class CalledChild(Child[T_co]):
     _reading: RLock
     _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
+    _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
     def connect(
         self, clone: Clone, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
@@ -126,6 +130,8 @@ class CalledChild(Child[T_co]):
         """The outcome has been read, or will not be. The child ends in a moment, or when it is let go."""
         if not self._is_over:
             self._is_over = True
+            if self._reader.is_of_untrusted:
+                self._must_end_by = time.monotonic() + _END_OF_UNTRUSTED_SECONDS
             self._ended_call(self)
 
     def let_go(self) -> None:
@@ -136,8 +142,20 @@ class CalledChild(Child[T_co]):
     def reap(self) -> bool:
         """Reap it, whose call is over, if it has ended; whether it has. The library's own."""
         self._channel.end()
+        if time.monotonic() > self._must_end_by:
+            self.kill_all()
         ended = self._reap_plain()
         return self.poll() is not None if ended is None else ended
+
+    def end_in_time(self) -> None:
+        """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
+        self._channel.end()
+        if self._must_end_by < math.inf and not super()._has_ended(self._grace()):
+            self.kill_all()
+        self.wait()
+
+    def _grace(self) -> float:
+        return min(_END_SECONDS, max(0.0, self._must_end_by - time.monotonic()))
 
     # ---- as Child has them
 
@@ -230,7 +248,7 @@ class CalledChild(Child[T_co]):
     def __exit__(self, *what: object) -> None:
         if self._is_over and self._maker == os.getpid():
             self._channel.end()
-            super()._has_ended(_END_SECONDS)  # it is about to end by itself
+            super()._has_ended(self._grace())  # it is about to end by itself
         super().__exit__(*what)
 
     def _tell_forgotten(self) -> None:

@@ -140,9 +140,12 @@ class Link:
         name: str,
         trusted: bool | None = None,
         namespace: PidNamespace | None = None,
+        *,
+        is_confined: bool = False,
     ) -> None:
         self.process = process
-        self._namespace = namespace  # its own, with other numbers, if it is confined
+        self._namespace = namespace  # its own, which ends with it
+        self.is_confined = is_confined  # in a sandbox, where pids are others
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
@@ -158,11 +161,6 @@ class Link:
         self._spares: deque[Clone] = deque()
         self._is_closed = False
         self.of_spares = Making(spare=True)  # what is asked of them
-
-    @property
-    def is_confined(self) -> bool:
-        """Whether it is in a sandbox."""
-        return self._namespace is not None
 
     # ---- clones
 
@@ -316,6 +314,8 @@ class Link:
             number, text, init = refusal
             if not init and not descriptors:
                 return OSError(number, text)
+            if self.is_confined and len(descriptors) == 1:  # it told the pid in its namespace
+                init = procfs.pid_of(descriptors[0])
             if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
                 return OSError(number, text)

@@ -150,9 +150,14 @@ class Reader:
         self._most_bytes = most_bytes
 
     @property
+    def is_of_untrusted(self) -> bool:
+        """Whether that is said, and need not be asked."""
+        return self._trusted is False
+
+    @property
     def most_bytes(self) -> int | None:
         """Of a message; None: any."""
-        return self._most_bytes if self._trusted is False else None
+        return self._most_bytes if self.is_of_untrusted else None
 
     def read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
         """(False, the value) or (True, the exception); the child has not been reaped yet."""

@@ -16,8 +16,8 @@ from .pipes import SendingEnd
 from .process import Process, open_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     import subprocess
+    from collections.abc import Callable, Coroutine
     from subprocess import CompletedProcess
     from typing import Unpack
 

@@ -1,6 +1,5 @@
 """ramet run: a program, in a process that the options set up."""
 
-import errno
 import os
 import shlex
 import signal
@@ -8,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -16,19 +15,24 @@ from .._kernel.names import signal_number
 from .._program.command import Command
 from .._setup.options import Options
 from .._setup.rows import Shell
-from ..errors import CloneError, KeptGroupsWarning, SpawnError
-from ..exit_status import ExitStatus
+from ..errors import KeptGroupsWarning
 from ..flags import CloneFlag
+from .program_command import (
+    FAILED,
+    FailedError,
+    ProgramCommand,
+    end_by_interrupt,
+    exit_code,
+    exit_code_of_failure,
+    words,
+)
 from .run_options import ShellOption, from_rows, library_options
 from .run_readers import Stream, seconds, stream
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
 
-# As env(1) and timeout(1) have them.
-_TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 128
-
 _UNTOLD = CloneFlag.PARENT | CloneFlag.AUTOREAP
-_RUN = "Time and report"
+_NAME, _RUN = "run", "Time and report"
 _OWN = (
     ("--timeout", "TIME", seconds,
         "SIGTERM after that time, to the program and all that it has started: 5, 0.5, 2m, 1h, 1d."),
@@ -39,37 +43,8 @@ _OWN = (
 )  # fmt: skip
 
 
-class _Failed(click.ClickException):
-    """Why nothing was run: one line, and an exit status."""
-
-    def __init__(self, message: str, exit_code: int = _FAILED) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
-
-    def show(self, file: Any = None) -> None:
-        """Print the line."""
-        click.echo(f"ramet run: {self.message}", file=file or sys.stderr)
-
-
-class _Run(click.Command):
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
-        try:
-            return super().make_context(*args, **more)
-        except click.UsageError as error:
-            raise _Failed(error.format_message()) from None
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Heading by heading."""
-        headings: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and not isinstance(param, click.Argument):
-                heading = param.heading if isinstance(param, ShellOption) else _RUN
-                headings.setdefault(heading, []).append(record)
-        for heading, records in headings.items():
-            with formatter.section(heading):
-                formatter.write_dl(records, col_max=26)
+class _Run(ProgramCommand):
+    own_heading = _RUN
 
 
 @click.command(
@@ -97,16 +72,16 @@ def run(argv: tuple[str, ...], **values: Any) -> None:
     when it is not found. Signals reach the program, and what is open stays open.
     """
     if not argv:
-        raise _Failed("which program? ramet run [OPTIONS] [--] PROGRAM [ARGS]...")
+        raise FailedError(_NAME, "which program? ramet run [OPTIONS] [--] PROGRAM [ARGS]...")
     report = Report(argv)
     try:
         with ExitStack() as held:
             output = _output(values["json"], held)
             code = _reported(argv, values, report, output)
     except OSError as error:
-        raise _Failed(_words(error)) from None
+        raise FailedError(_NAME, words(error)) from None
     if report.interrupted:
-        _end_by_interrupt()
+        end_by_interrupt()
     sys.exit(code)
 
 
@@ -122,14 +97,14 @@ def _output(where: Stream | None, held: ExitStack) -> int | None:
 def _reported(
     argv: tuple[str, ...], values: dict[str, Any], report: Report, output: int | None
 ) -> int:
-    code = _FAILED
+    code = FAILED
     try:
         code = _outcome(argv, values, report)
         return code
     except (OSError, ValueError, TypeError, OverflowError) as error:
-        code = _failure(error)
-        report.failed(error, _words(error))
-        raise _Failed(_words(error), code) from None
+        code = exit_code_of_failure(error)
+        report.failed(error, words(error))
+        raise FailedError(_NAME, words(error), code) from None
     finally:
         if output is not None:
             _write(output, report.text(code).encode())
@@ -149,7 +124,7 @@ def _outcome(argv: tuple[str, ...], values: dict[str, Any], report: Report) -> i
         watch = Watch(child, values["timeout"], values["kill_after"], terminal)
         status = watch.status()
         report.ended(status, timed_out=watch.timed_out)
-    return _exit_code(status, timed_out=watch.timed_out)
+    return exit_code(status, timed_out=watch.timed_out)
 
 
 def _made(argv: tuple[str, ...], options: Options) -> Command:
@@ -218,38 +193,9 @@ def _show(command: Command) -> None:
     click.echo(f"{last}  {shlex.join(command.argv)}")
 
 
-def _exit_code(status: ExitStatus, *, timed_out: bool) -> int:
-    if timed_out and status.signal != signal.SIGKILL:
-        return _TIMED_OUT
-    if status.signal is not None:
-        return _KILLED + status.signal
-    return _FAILED if status.code is None else status.code
-
-
-def _failure(error: Exception) -> int:
-    if not (isinstance(error, SpawnError) and error.step == "execve"):
-        return _FAILED
-    return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
-
-
-def _words(error: Exception) -> str:
-    if not isinstance(error, OSError) or isinstance(error, CloneError | SpawnError):
-        return str(error)
-    name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    return f"{name}{error.strerror}"
-
-
 def _write(descriptor: int, text: bytes) -> None:
     try:
         while text:
             text = text[os.write(descriptor, text) :]
     except OSError as error:
-        raise _Failed(f"--json: {error.strerror}") from None
-
-
-def _end_by_interrupt() -> NoReturn:
-    """As a program that Ctrl-C ends must, so that a shell's loop around it ends as well."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.kill(os.getpid(), signal.SIGINT)
-    sys.exit(_KILLED + signal.SIGINT)  # where it is blocked from outside
+        raise FailedError(_NAME, f"--json: {error.strerror}") from None

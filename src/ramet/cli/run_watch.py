@@ -24,7 +24,7 @@ _OF_FAULTS = {
     signal.SIGSYS,
 }
 _AWAITED = signal.valid_signals() - _OF_FAULTS
-_OF_TERMINALS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+OF_TERMINALS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80  # include/uapi/asm-generic/siginfo.h
 
 
@@ -38,6 +38,11 @@ def signals_kept() -> Iterator[set[Any]]:
         while signal.sigtimedwait(_AWAITED, 0):  # they came too late for the program
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def is_by_terminal(told: signal.struct_siginfo) -> bool:
+    """Whether the kernel has sent the signal, as it does for a key of the terminal."""
+    return told.si_code == _SI_KERNEL
 
 
 class Terminal:
@@ -78,7 +83,7 @@ class Watch:
         kill_after: float | None = None,
         terminal: Terminal | None = None,
     ) -> None:
-        self._child = child
+        self.child = child
         self._deadline = time.monotonic() + timeout if timeout else None
         self._kill_after = kill_after
         self._terminal = terminal
@@ -95,17 +100,17 @@ class Watch:
             if self._tree is not None:
                 self._tree.close()
             if self._terminal is not None:
-                self._terminal.move(self._child.pid, os.getpgrp())
+                self._terminal.move(self.child.pid, os.getpgrp())
 
     def _status(self) -> ExitStatus:
-        while (status := self._child.poll()) is None:
+        while (status := self.child.poll()) is None:
             told = self._next_signal()
             if told is None:
                 self._time_is_up()
             elif told.si_signo == signal.SIGCHLD:
                 self._stop_with_child()
             else:
-                self._pass_on(told)
+                self.pass_on(told)
         return status
 
     def _next_signal(self) -> signal.struct_siginfo | None:
@@ -119,13 +124,13 @@ class Watch:
             self._kill_tree()
             if self._leads_group():
                 with suppress(ProcessLookupError):
-                    os.killpg(self._child.pid, signal.SIGKILL)
+                    os.killpg(self.child.pid, signal.SIGKILL)
             return
         self.timed_out = True
         if self._kill_after:
             self._deadline = time.monotonic() + self._kill_after
-        self._tree = self._child.end_of_tree()
-        self._tree.ask(self._child.pid if self._leads_group() else None)
+        self._tree = self.child.end_of_tree()
+        self._tree.ask(self.child.pid if self._leads_group() else None)
 
     def _end_the_others(self) -> None:
         """When its time was up, the rest of its tree has as long to end as it has itself."""
@@ -139,20 +144,20 @@ class Watch:
                 self._tree.kill(time.monotonic())
 
     def _leads_group(self) -> bool:
-        return self._group() == self._child.pid
+        return self._group() == self.child.pid
 
     def _group(self) -> int | None:
         try:
-            return os.getpgid(self._child.pid)
+            return os.getpgid(self.child.pid)
         except ProcessLookupError:
             return None
 
-    def _pass_on(self, told: signal.struct_siginfo) -> None:
+    def pass_on(self, told: signal.struct_siginfo) -> None:
+        """Send it a signal that has come."""
         if told.si_signo == signal.SIGCONT and self._terminal is not None:
-            self._terminal.move(os.getpgrp(), self._child.pid)
-        by_terminal = told.si_code == _SI_KERNEL
-        if not (by_terminal and self._group() == os.getpgrp()):
-            self._child.send_signal(told.si_signo)
+            self._terminal.move(os.getpgrp(), self.child.pid)
+        if not (is_by_terminal(told) and self._group() == os.getpgrp()):
+            self.child.send_signal(told.si_signo)
 
     def _stop_with_child(self) -> None:
         """Where no shell is there to continue us, our group is orphaned, and this has no effect.
@@ -160,10 +165,10 @@ class Watch:
         The child continues with the SIGCONT that we get, as any signal is passed on.
         """
         try:
-            told = os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOHANG)
+            told = os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WNOHANG)
         except ChildProcessError:
             return
-        if told is None or told.si_status not in _OF_TERMINALS:
+        if told is None or told.si_status not in OF_TERMINALS:
             return
         # Sent while it is blocked, it is one with the terminal's own that may be waiting: two would
         # stop us twice.

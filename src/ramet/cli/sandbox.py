@@ -1,135 +1,180 @@
-"""ramet sandbox: a program that is not trusted, and what this machine can keep of it."""
+"""ramet sandbox: a program that may see, call and use no more than the options say."""
 
-import errno
 import json
 import os
 import signal
 import sys
-from operator import attrgetter
+import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import click
 
+from .._process.child import Child
 from .._program.command import Command
+from .._sandbox.confinement import Confinement
 from .._sandbox.description import Sandbox
+from .._sandbox.kept import confinement_of
 from .._sandbox.plan import Plan
+from .._setup.options import Options
+from .._setup.rows import Shell
 from ..errors import SpawnError
 from ..exit_status import ExitStatus
-from .sandbox_options import SandboxOption, described, shell_options
+from .program_command import (
+    FAILED,
+    TIMED_OUT,
+    FailedError,
+    ProgramCommand,
+    end_by_interrupt,
+    exit_code,
+    exit_code_of_failure,
+    words,
+)
+from .run_options import ShellOption
+from .run_watch import signals_kept
+from .sandbox_options import in_words_of_options, options, sandbox_of, set_variables
+from .sandbox_report import told, told_as_json, told_in_short
+from .sandbox_watch import SessionWatch, counted_output
 
-# As `ramet run` has them.
-_TIMED_OUT, _FAILED, _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 124, 125, 126, 127, 128
+_NAME = "sandbox"
+_ABOUT = "What is told"
+_OWN = (
+    Shell("--cwd", "DIR", text="Where it begins: by default here if this is shown, else in the first of "
+        "--write, else in /tmp."),
+    Shell("--check", text="Show by what each wish is met on this machine, and run nothing."),
+    Shell("--report", text="Tell at the end, on standard error, what ended it and what it used."),
+)  # fmt: skip
 
 
-class _Failed(click.ClickException):
-    """Why nothing was run: one line, and an exit status."""
-
-    def __init__(self, message: str, exit_code: int = _FAILED) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
-
-    def show(self, file: Any = None) -> None:
-        """Print the line."""
-        click.echo(f"ramet sandbox: {self.message}", file=file or sys.stderr)
-
-
-class _Sandbox(click.Command):
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
-        try:
-            return super().make_context(*args, **more)
-        except click.UsageError as error:
-            raise _Failed(error.format_message()) from None
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Heading by heading."""
-        headings: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and not isinstance(param, click.Argument):
-                heading = param.heading if isinstance(param, SandboxOption) else "This machine"
-                headings.setdefault(heading, []).append(record)
-        for heading, records in headings.items():
-            with formatter.section(heading):
-                formatter.write_dl(records, col_max=26)
+class _Sandbox(ProgramCommand):
+    own_heading = _ABOUT
 
 
 @click.command(
     cls=_Sandbox,
     params=[
-        *shell_options(),
+        *options(),
+        *(ShellOption(_ABOUT, shell) for shell in _OWN),
         click.Option(
-            ["--check"], is_flag=True, help="Say by what each wish is met here, and run nothing."
+            ["--json", "as_json"], is_flag=True, help="With --check or --report: as JSON."
         ),
-        click.Option(["--json", "as_json"], is_flag=True, help="With --check: as JSON."),
         click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]..."),
     ],
-    context_settings={
-        "allow_interspersed_args": False,
-        "help_option_names": ["-h", "--help"],
-    },
+    # What follows the program's name is the program's.
+    context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
     options_metavar="[OPTIONS] [--]",
 )
-def sandbox(argv: tuple[str, ...], check: bool, as_json: bool, **given: Any) -> None:
-    """Run a program that sees, calls and uses no more than the options say.
+def sandbox(
+    argv: tuple[str, ...], *, check: bool, report: bool, as_json: bool, **values: Any
+) -> None:
+    """Run a program that sees and uses nothing but what the options name.
 
-    Without options: the programs and libraries of this machine, a private /tmp, no network. The exit
-    status is the program's own, 128+N when signal N killed it; 124 when its time was over; 125 when
-    ramet failed or this machine cannot do what is wished, 126 when the program cannot be executed,
-    127 when it is not found. --check: 0 when all can be done, else 125.
+    Without options it sees the programs and libraries of this machine, an empty /tmp and its own
+    processes, and reaches no network. --read and --write show it more.
+
+    Its exit status is the program's own, 128+N when signal N killed it; 124 when its time was over;
+    125 when ramet failed, 126 when the program cannot be executed, 127 when it is not found. When it
+    ends, all that it has started is killed.
     """
+    if as_json and not (check or report):
+        raise FailedError(_NAME, "--json goes with --check or --report")
+    if not (argv or check):
+        raise FailedError(_NAME, "which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
     try:
-        wished = described(given)
+        description = sandbox_of(values)
         if check:
-            sys.exit(_checked(wished.plan(), as_json=as_json))
-        if as_json:
-            raise _Failed("--json goes with --check")
-        if not argv:
-            raise _Failed("which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]...")
-        code = _run(argv, wished)
-    except KeyboardInterrupt:
-        _end_by_interrupt()
+            _check(description.plan(), as_json=as_json)
+        set_variables(values)
+        status = _run(argv, description, values["cwd"], reports=report, as_json=as_json)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        message = in_words_of_options(words(error))
+        raise FailedError(_NAME, message, exit_code_of_failure(error)) from None
+    if status.signal == signal.SIGINT:
+        end_by_interrupt()
+    sys.exit(TIMED_OUT if status.reason == "deadline" else exit_code(status, timed_out=False))
+
+
+def _check(plan: Plan, *, as_json: bool) -> NoReturn:
+    found = plan.to_dict()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        from .sandbox_check import show  # with rich, which takes longer than a program does
+
+        show(plan, starts=bool(found["starts"]))
+    sys.exit(0 if found["starts"] else FAILED)
+
+
+def _run(
+    argv: tuple[str, ...], description: Sandbox, cwd: str | None, *, reports: bool, as_json: bool
+) -> ExitStatus:
+    with (
+        signals_kept() as mask,
+        counted_output(_bytes(description.output)) as output,
+    ):
+        given: Options = {"sandbox": description, "signal_mask": mask}
+        begins = cwd or _here_if_seen(description)
+        if begins is not None:
+            given["cwd"] = begins
+        if output is not None:
+            given.update(output.given)  # type: ignore[typeddict-item] # stdout and stderr
+        begun = time.monotonic()
+        child = _spawned(argv, given, description)
+        if output is not None:
+            assert child.counts_output is not None
+            output.copy(child.counts_output)
+        status = SessionWatch(child).status()
+        seconds = time.monotonic() - begun
+    if reports:
+        tell = told_as_json if as_json else told
+        click.echo(tell(argv, status, child.report, seconds), err=True)
+    else:
+        for line in told_in_short(child.report, description):
+            click.echo(f"ramet sandbox: {line}", err=True)
+        # One that failed may have looked for a file that only the caller sees.
+        if not status.success and (unseen := _unseen(argv[1:], description)):
+            click.echo(f"ramet sandbox: {unseen}", err=True)
+    if child.report.changes is not None:
+        child.report.changes.discard()
+    return status
+
+
+def _bytes(given: int | str | None) -> int | None:
+    """What the description keeps as a number."""
+    return None if given is None else int(given)
+
+
+def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Child[None]:
+    try:
+        return Command(argv, **given).spawn()
     except SpawnError as error:
-        raise _Failed(str(error), _code_of(error)) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise _Failed(str(error)) from None
-    sys.exit(code)
+        program = argv[0]
+        if error.step == "execve" and "/" in program and not os.path.isabs(program):
+            error.reason = _unseen([program], description) or error.reason
+        raise
 
 
-def _checked(found: Plan, *, as_json: bool) -> int:
-    told = found.to_dict()
-    click.echo(json.dumps(told, indent=2) if as_json else str(found))
-    return 0 if told["starts"] else _FAILED
+def _here_if_seen(description: Sandbox) -> str | None:
+    """The working directory, if the program sees it."""
+    here = os.getcwd()
+    if confinement_of(Confinement, description).sight.includes(here):
+        return here
+    if sys.stderr.isatty():
+        click.echo(
+            "ramet sandbox: the program does not see this directory, and begins in another: --read . or "
+            "--write . shows it",
+            err=True,
+        )
+    return None
 
 
-def _run(argv: tuple[str, ...], wished: Sandbox) -> int:
-    options: Any = {"sandbox": wished}
-    with Command(argv, **options).spawn() as child:
-        status = child.wait()
-    report: Any = getattr(child, "report", None)
-    for row in filter(attrgetter("is_short"), getattr(report, "lost", ())):
-        click.echo(f"ramet sandbox: lost: {row.wish}: {row.shortfall}", err=True)
-    if status.reason not in ("exited", "signaled"):
-        click.echo(f"ramet sandbox: ended: {status.reason}", err=True)
-    return _exit_code(status)
-
-
-def _exit_code(status: ExitStatus) -> int:
-    if status.reason == "deadline":
-        return _TIMED_OUT
-    if status.signal is not None:
-        return _KILLED + status.signal
-    return _FAILED if status.code is None else status.code
-
-
-def _code_of(error: SpawnError) -> int:
-    if error.step != "execve":
-        return _FAILED
-    return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
-
-
-def _end_by_interrupt() -> NoReturn:
-    """As a program that Ctrl-C ends must, so that a shell's loop around it ends as well."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
-    sys.exit(_KILLED + signal.SIGINT)  # where it is blocked from outside
+def _unseen(words: Iterable[str], description: Sandbox) -> str:
+    """That one of the words given to a program is a file that it does not see; empty where none is."""
+    sight = confinement_of(Confinement, description).sight
+    for path in words:
+        why = sight.why_unseen(os.path.abspath(path))
+        if why and not os.path.isabs(path) and not path.startswith(".."):
+            return f"the program does not see {path!r}: --read . shows this directory, and it begins there"
+        if why:
+            return in_words_of_options(why)
+    return ""

@@ -1,170 +1,393 @@
-"""The options of `ramet sandbox`, made from the fields of a Sandbox."""
+"""The options of `ramet sandbox`, a row for each, and the Sandbox that they become."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple, TypeAlias
 
-import click
+from .._sandbox.description import Sandbox
+from .._setup.rows import Shell
+from .run_options import ShellOption
+from .run_readers import seconds
 
-from .._sandbox.description import KEPT_ENVIRONMENT, Sandbox
-
-_FILES, _NETWORK, _CALLS, _AMOUNTS, _MACHINE = (
-    *("Files", "Network", "System calls and environment", "Amounts", "This machine"),
+FILES, NETWORK, CALLS, AMOUNTS, MACHINE = (
+    "Files",
+    "Network",
+    "System calls, environment",
+    "Amounts",
+    "This machine",
 )
+_SWITCH, _PRESET = "", "preset"
+_LARGEST_PORT = 65535
 
 
-class Option(NamedTuple):
-    """An option of the shell, and the field that it becomes.
+_Reader: TypeAlias = Callable[[str], Any]
 
-    value: its name in the help, empty for a switch. becomes: the field's value, of what was given.
-    repeated: it may be given again.
-    """
+
+class Row(NamedTuple):
+    """An option. ``field``: that of a Sandbox, or "preset"; ``read``: how its text is read."""
 
     heading: str
-    name: str
-    value: str
-    text: str
     field: str
-    becomes: Callable[[Any], Any] = lambda value: value
-    repeated: bool = False
+    shell: Shell
+    read: _Reader = str
+
+    @property
+    def name(self) -> str:
+        """Under which click has its value."""
+        return self.shell.name.removeprefix("--").replace("-", "_")
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"expected the number of a port, got {text!r}")
+class _None:
+    """What the word none stands for, as click takes None for an option that was not given."""
+
+
+class Preset(NamedTuple):
+    """A preset with the arguments that it needs."""
+
+    name: str
+    arguments: tuple[Any, ...]
+
+    def sandbox(self, **wishes: Any) -> Sandbox:
+        """What it is, with these wishes besides."""
+        made = getattr(Sandbox, self.name)(*self.arguments, **wishes)
+        assert isinstance(made, Sandbox)
+        return made
+
+
+def _switch(name: str, means: object, text: str) -> Shell:
+    return Shell(name, _SWITCH, text=text, means=means)
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError("expected a path, got ''")
+    return os.path.abspath(text)
+
+
+def _or_none(text: str) -> Any:
+    return _None if text == "none" else text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(f"expected a whole number above 0, got {text!r}")
     return int(text)
 
 
-def _real(text: str) -> float:
+def _time(text: str) -> float:
+    found = seconds(text)
+    if found == 0:
+        raise ValueError(f"expected a time above 0, got {text!r}")
+    return found
+
+
+def _share(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"expected a number, got {text!r}") from None
+        raise ValueError(f"expected a number above 0, such as 0.5 or 2, got {text!r}") from None
 
 
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"expected a whole number, got {text!r}")
-    return int(text)
+def _ports(text: str) -> list[int]:
+    found = []
+    for word in text.split(","):
+        if not word.isdecimal() or int(word) > _LARGEST_PORT:
+            raise ValueError(f"expected ports such as 443 or 80,443, got {text!r}")
+        found.append(int(word))
+    return found
 
 
-def _or_none(text: str) -> str | None:
-    return None if text == "none" else text
+def _syscalls(text: str) -> Any:
+    return _or_none(text) if text in ("default", "strict", "none") else _path(text)
 
 
-def _list(read: Callable[[str], Any] = str) -> Callable[[tuple[str, ...]], list[Any]]:
-    return lambda texts: [read(text) for text in texts]
+def _network(text: str) -> str:
+    if text in ("none", "loopback", "host"):
+        return text
+    if "/" not in text:
+        raise ValueError(f"expected none, loopback, host or a path with a slash, got {text!r}")
+    return _path(text)
 
 
-def _ports(direction: str) -> Callable[[tuple[str, ...]], dict[str, list[int]]]:
-    return lambda texts: {direction: [_port(text) for text in texts]}
+def _variable(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not name:
+        raise ValueError(f"expected NAME or NAME=VALUE, got {text!r}")
+    return name, value if equals else None
 
 
-OPTIONS = (
-    Option(_FILES, "--read", "PATH", "can be read and run", "read", _list(), repeated=True),
-    Option(_FILES, "--write", "PATH", "can be written as well", "write", _list(), repeated=True),
-    Option(_FILES, "--hide", "PATH", "is not to be seen", "hidden", _list(), repeated=True),
-    Option(
-        _FILES,
-        "--no-system",
-        "",
-        "Without the programs of this machine.",
+def _preset(text: str) -> Preset:
+    name, _, words = text.partition(":")
+    if name == "strict" and not words:
+        return Preset("strict", ())
+    if name in ("build", "agent") and words:
+        return Preset(name, (_path(words),))
+    memory, comma, time = words.partition(",")
+    if name == "judge" and memory and comma:
+        return Preset("judge", (memory, _time(time)))
+    raise ValueError(f"expected strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS, got {text!r}")
+
+
+_MAY_BE_REPEATED = "; may be repeated."
+
+
+def _row(
+    heading: str, field: str, name: str, text: str, value: str = "", read: _Reader = str
+) -> Row:
+    """One with a value; it may be repeated if its text says so."""
+    return Row(
+        heading, field, Shell(name, value, text=text, repeated=_MAY_BE_REPEATED in text), read
+    )
+
+
+ROWS = (
+    _row(
+        FILES,
+        "read",
+        "--read",
+        f"Show PATH, and let programs there run{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "write",
+        "--write",
+        f"Show PATH, and let it be written{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "hidden",
+        "--hide",
+        f"Hide PATH, below one that is shown{_MAY_BE_REPEATED}",
+        "PATH",
+        _path,
+    ),
+    _row(
+        FILES,
+        "root",
+        "--root",
+        "Show all files of this machine (/), or the system in the directory PATH, to read.",
+        "PATH",
+        _path,
+    ),
+    Row(
+        FILES,
         "system",
-        lambda _: False,
+        _switch("--no-system", False, "Without this machine's programs and libraries."),
     ),
-    Option(_FILES, "--root", "DIR", "The root directory: / for all files, read-only.", "root"),
-    Option(_FILES, "--overlay", "", "What is written goes to a layer.", "overlay"),
-    Option(_FILES, "--tmp", "SIZE", "Of a private /tmp, or none.", "tmp", _or_none),
-    Option(_FILES, "--no-proc", "", "Without /proc.", "proc", lambda _: False),
-    Option(_NETWORK, "--network", "KIND", "One of none, loopback, host, or a path.", "network"),
-    Option(
-        *(
-            _NETWORK,
-            "--connect",
-            "PORT",
-            "of the caller's network that may be connected to",
-            "network",
+    Row(
+        FILES,
+        "overlay",
+        _switch(
+            "--overlay",
+            True,
+            "Keep what is written below --write in a layer of its "
+            "own, which is thrown away at the end.",
         ),
-        _ports("connect"),
-        repeated=True,
     ),
-    Option(
-        *(_NETWORK, "--bind", "PORT", "of the caller's network that may be bound", "network"),
-        _ports("bind"),
-        repeated=True,
-    ),
-    Option(
-        _CALLS,
-        "--syscalls",
-        "WHICH",
-        "One of default, strict, none, or a file.",
-        "syscalls",
+    _row(
+        FILES,
+        "tmp",
+        "--tmp",
+        "A /tmp of its own of that size, by default 64M, or none.",
+        "SIZE|none",
         _or_none,
     ),
-    Option(
-        _CALLS, "--kill", "", "A forbidden call ends the program.", "forbidden", lambda _: "kill"
+    Row(FILES, "proc", _switch("--no-proc", False, "Without /proc.")),
+    _row(
+        NETWORK,
+        "network",
+        "--network",
+        "No network (this is the default), a loopback of its own, the network "
+        "of this machine, or a network namespace.",
+        "none|loopback|host|PATH",
+        _network,
     ),
-    Option(
-        *(_CALLS, "--env", "NAME", "The program gets this variable, too", "environment"),
-        lambda names: [*KEPT_ENVIRONMENT, *names],
-        repeated=True,
+    _row(
+        NETWORK,
+        "network",
+        "--connect",
+        "The network of this machine, but TCP to these ports alone, such as "
+        f"80,443{_MAY_BE_REPEATED}",
+        "PORTS",
+        _ports,
     ),
-    Option(_CALLS, "--hostname", "NAME", "The host name.", "hostname"),
-    Option(_AMOUNTS, "--memory", "SIZE", "Of all processes: 512M, 1G.", "memory"),
-    Option(_AMOUNTS, "--swap", "SIZE", "Beyond that.", "swap"),
-    Option(_AMOUNTS, "--processes", "N", "At once, with threads.", "processes", _whole),
-    Option(_AMOUNTS, "--cpu-time", "SECONDS", "Of processor time.", "cpu_time", _real),
-    Option(_AMOUNTS, "--cpus", "N", "How many processors' time; 0.5 is half.", "cpus", _real),
-    Option(_AMOUNTS, "--open-files", "N", "Of each process.", "open_files", _whole),
-    Option(_AMOUNTS, "--file-size", "SIZE", "Of each file.", "file_size"),
-    Option(_AMOUNTS, "--timeout", "SECONDS", "After which all is killed.", "timeout", _real),
-    Option(
-        *(_MACHINE, "--best", "", "Do what can be done here, and say what is lost.", "require"),
-        lambda _: "best",
+    _row(
+        NETWORK,
+        "network",
+        "--bind",
+        f"The same for ports that it listens on{_MAY_BE_REPEATED}",
+        "PORTS",
+        _ports,
+    ),
+    _row(
+        CALLS,
+        "syscalls",
+        "--syscalls",
+        "All but those that attack a kernel (this is the default), those alone "
+        "that programs usually need, those of a container engine's file, or all.",
+        "default|strict|FILE|none",
+        _syscalls,
+    ),
+    Row(
+        CALLS,
+        "forbidden",
+        _switch(
+            "--kill-forbidden",
+            "kill",
+            "End a process that makes a forbidden call, instead of EPERM.",
+        ),
+    ),
+    _row(
+        CALLS,
+        "environment",
+        "--env",
+        "A variable beside the usual ones, with the value that it has here or "
+        f"another{_MAY_BE_REPEATED}",
+        "NAME[=VALUE]",
+        _variable,
+    ),
+    _row(CALLS, "hostname", "--hostname", "Its host name, by default sandbox.", "NAME"),
+    _row(
+        AMOUNTS,
+        "memory",
+        "--memory",
+        "Memory of all its processes together: 512M, 1.5G.",
+        "SIZE|none",
+        _or_none,
+    ),
+    _row(AMOUNTS, "swap", "--swap", "Swap beyond that, by default none.", "SIZE|none", _or_none),
+    _row(AMOUNTS, "processes", "--processes", "Processes at once, with threads.", "N", _count),
+    _row(
+        AMOUNTS,
+        "cpu_time",
+        "--cpu-time",
+        "Processor time of all of them together: 5, 0.5, 2m.",
+        "TIME",
+        _time,
+    ),
+    _row(AMOUNTS, "cpus", "--cpus", "As many processors' time; 0.5 is half of one.", "N", _share),
+    _row(AMOUNTS, "open_files", "--open-files", "Open files of each process.", "N", _count),
+    _row(AMOUNTS, "file_size", "--file-size", "The size of each file.", "SIZE|none", _or_none),
+    _row(
+        AMOUNTS,
+        "output",
+        "--output",
+        "Standard output and error together; they pass through ramet then.",
+        "SIZE|none",
+        _or_none,
+    ),
+    _row(
+        AMOUNTS,
+        "timeout",
+        "--timeout",
+        "The time after which it is killed with all that it has started: 5, 0.5, 2m, 1h.",
+        "TIME",
+        _time,
+    ),
+    _row(
+        MACHINE,
+        "require",
+        "--require",
+        "Refuse to start when a wish cannot be met (this is the default), or do what can be done.",
+        "all|best",
+    ),
+    _row(
+        MACHINE,
+        _PRESET,
+        "--preset",
+        "strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS: wishes to begin "
+        "with, which other options change or add to.",
+        "PRESET",
+        _preset,
     ),
 )
 
-
-class SandboxOption(click.Option):
-    """One of them, under its heading."""
-
-    def __init__(self, option: Option) -> None:
-        self.heading = option.heading
-        text = option.text if option.text.endswith(".") else f"{option.text}; may be repeated."
-        super().__init__(
-            [option.name, _parameter(option)],
-            help=text[0].upper() + text[1:],
-            metavar=option.value or None,
-            is_flag=None if option.value else True,
-            multiple=option.repeated,
-        )
+# One program has no use for network namespaces that are made ahead.
+NOT_OF_A_COMMAND = frozenset({"warm"})
+_ADDED = ("read", "write", "hidden")
 
 
-def _parameter(option: Option) -> str:
-    return option.name.lstrip("-").replace("-", "_")
+def options() -> list[ShellOption]:
+    """All of them, under their headings."""
+    return [ShellOption(row.heading, row.shell, row.read) for row in ROWS]
 
 
-def shell_options() -> Iterator[SandboxOption]:
-    """All of them, in the order of the help."""
-    return map(SandboxOption, OPTIONS)
+def sandbox_of(values: Mapping[str, Any]) -> Sandbox:
+    """What was given as a Sandbox.
+
+    Raises TypeError and ValueError as that does; the fields in the message are named by their options.
+    """
+    try:
+        return _sandbox(values)
+    except (TypeError, ValueError) as error:
+        raise type(error)(in_words_of_options(str(error))) from None
 
 
-def described(given: Mapping[str, Any]) -> Sandbox:
-    """What was given, as a Sandbox. TypeError and ValueError as it raises them, with the option's name."""
-    wishes: dict[str, Any] = {}
-    for option in OPTIONS:
-        value = given[_parameter(option)]
-        if value in (None, False, ()):
+def _sandbox(values: Mapping[str, Any]) -> Sandbox:
+    wishes = dict(_wishes(values))
+    preset: Preset | None = values[_PRESET]
+    if preset is None:
+        return Sandbox(**wishes)
+    base = preset.sandbox()
+    for field in _ADDED:
+        wishes[field] = list(dict.fromkeys([*getattr(base, field), *wishes.get(field, ())]))
+    return base.replace(**wishes)
+
+
+def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for row in ROWS:
+        value = values[row.name]
+        if row.field in ("network", "environment", _PRESET) or value is None or value == ():
             continue
-        try:
-            found = option.becomes(value)
-        except ValueError as error:
-            raise ValueError(f"invalid {option.name}: {error}") from None
-        before = wishes.get(option.field)
-        wishes[option.field] = found if before is None else _joined(before, found)
-    return Sandbox(**wishes)
+        if not row.shell.value:
+            if value:
+                yield row.field, row.shell.means
+        else:
+            yield (
+                row.field,
+                None if value is _None else list(value) if row.shell.repeated else value,
+            )
+    ports = {
+        way: [port for ports in values[way] for port in ports]
+        for way in ("connect", "bind")
+        if values[way]
+    }
+    if ports and values["network"] is not None:
+        raise ValueError(
+            f"invalid network with {' and '.join(ports)}: ports are of the network of this machine"
+        )
+    if ports or values["network"] is not None:
+        yield "network", ports or values["network"]
+    if values["env"]:
+        usual = next(field.default for field in fields(Sandbox) if field.name == "environment")
+        names = [name for name, _ in values["env"]]
+        yield "environment", list(dict.fromkeys([*usual, *names]))  # type: ignore[misc] # a tuple
 
 
-def _joined(one: Any, other: Any) -> Any:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one | other
-    raise ValueError(f"invalid --network {one}: expected it without --connect and --bind")
+def in_words_of_options(message: str) -> str:
+    """A message of the library's, with options in the place of fields and their values."""
+    message = _PATHS_GIVEN.sub(lambda found: f"--{found[1]} {found[2]}", message)
+    message = message.replace("overlay=True", "--overlay").replace(
+        'require="best"', "--require best"
+    )
+    head, colon, rest = message.partition(":")
+    if not head.startswith("invalid "):
+        return message
+    names = {row.field: row.shell.name for row in reversed(ROWS)}
+    return " ".join(names.get(word, word) for word in head.split(" ")) + colon + rest
+
+
+_PATHS_GIVEN = re.compile(r"\b(read|write)=\['([^']*)'\]")
+
+
+def set_variables(values: Mapping[str, Any]) -> None:
+    """Give the variables of --env their values in this process, of which the program gets them."""
+    for name, value in values["env"]:
+        if value is not None:
+            os.environ[name] = value

@@ -1,7 +1,9 @@
-"""ramet sandbox: what it says of this machine, and of input that is none."""
+"""ramet sandbox: what each option asks for, how the end is told, and input that is none."""
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,75 +12,155 @@ from typing import Any
 import pytest
 
 from ramet._sandbox.description import Sandbox
-from ramet.cli.sandbox_options import OPTIONS, described
+from ramet.cli.sandbox_options import NOT_OF_A_COMMAND, ROWS, options, sandbox_of
 
+from ...constants import PATIENT_SECONDS
 from ..sandbox.taken_away import needs_all
 
-# warm is for many sandboxes, output for what is captured: neither is for one program in a shell.
-NOT_IN_A_SHELL = {"warm", "output"}
+RAMET = [sys.executable, "-m", "ramet", "sandbox"]
 
 
-def ramet(*words: object) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "ramet", "sandbox", *map(str, words)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+def ramet(*words: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    argv = [*RAMET, *map(str, words)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, **more)
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """What click hands over: those that were given, and nothing of the others."""
-    names = [option.name.lstrip("-").replace("-", "_") for option in OPTIONS]
-    nothing = {name: () if one.repeated else None for name, one in zip(names, OPTIONS, strict=True)}
-    return {**nothing, **options}
+def given(*words: str) -> Sandbox:
+    """What these options are as a Sandbox."""
+    import click
+
+    command = click.Command("sandbox", params=[*options()])
+    return sandbox_of(command.make_context("sandbox", list(words)).params)
+
+
+# ---- the options
 
 
 def test_each_field_has_an_option() -> None:
     """But for those that one program in a shell has no use for."""
     fields = {field.name for field in dataclasses.fields(Sandbox)}
-    assert {option.field for option in OPTIONS} == fields - NOT_IN_A_SHELL
+    assert set(NOT_OF_A_COMMAND) == {"warm"}
+    assert {row.field for row in ROWS} - {"preset"} == fields - NOT_OF_A_COMMAND
 
 
 @pytest.mark.parametrize(
-    ("options", "field", "value"),
+    ("words", "field", "value"),
     [
-        ({"read": ("/usr", "/etc")}, "read", ("/usr", "/etc")),
-        ({"hide": ("/etc",)}, "hidden", ("/etc",)),
-        ({"no_system": True}, "system", False),
-        ({"tmp": "1M"}, "tmp", 1048576),
-        ({"tmp": "none"}, "tmp", None),
-        ({"no_proc": True}, "proc", False),
-        ({"network": "host"}, "network", "host"),
+        ("--read /usr --read /etc", "read", ("/usr", "/etc")),
+        ("--write /var/tmp", "write", ("/var/tmp",)),
+        ("--hide /etc/x", "hidden", ("/etc/x",)),
+        ("--root /", "root", "/"),
+        ("--no-system", "system", False),
+        ("--tmp 1M", "tmp", 1048576),
+        ("--tmp none", "tmp", None),
+        ("--no-proc", "proc", False),
+        ("--network host", "network", "host"),
+        ("--network /run/netns/one", "network", "/run/netns/one"),
         (
-            {"connect": ("443", "80"), "bind": ("8080",)},
+            "--connect 443,80 --connect 22 --bind 8080",
             "network",
-            {"connect": (443, 80), "bind": (8080,)},
+            {"connect": (443, 80, 22), "bind": (8080,)},
         ),
-        ({"syscalls": "none"}, "syscalls", None),
-        ({"kill": True}, "forbidden", "kill"),
-        ({"processes": "8"}, "processes", 8),
-        ({"cpus": "0.5"}, "cpus", 0.5),
-        ({"memory": "1G"}, "memory", 1 << 30),
-        ({"best": True}, "require", "best"),
+        ("--syscalls strict", "syscalls", "strict"),
+        ("--syscalls none", "syscalls", None),
+        ("--syscalls /etc/calls.json", "syscalls", "/etc/calls.json"),
+        ("--kill-forbidden", "forbidden", "kill"),
+        (
+            "--env HOME --env A=1",
+            "environment",
+            ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ", "HOME", "A"),
+        ),
+        ("--hostname twig", "hostname", "twig"),
+        ("--memory 1G", "memory", 1073741824),
+        ("--processes 8", "processes", 8),
+        ("--cpu-time 2m", "cpu_time", 120.0),
+        ("--cpus 0.5", "cpus", 0.5),
+        ("--open-files 64", "open_files", 64),
+        ("--file-size 2k", "file_size", 2048),
+        ("--output 3K", "output", 3072),
+        ("--timeout 1.5", "timeout", 1.5),
+        ("--require best", "require", "best"),
     ],
 )
-def test_options_become_wishes(options: dict[str, Any], field: str, value: object) -> None:
+def test_options_become_wishes(words: str, field: str, value: object) -> None:
     """Each text becomes the value that the field has in Python; nothing else changes."""
-    found = described(given(**options))
+    found = given(*words.split())
     assert getattr(found, field) == value
     assert found.replace(**{field: getattr(Sandbox(), field)}) == Sandbox()
 
 
-def test_variables_are_added_to_those_that_are_kept() -> None:
-    """--env names one more."""
-    assert described(given(env=("HOME",))).environment == (*Sandbox().environment, "HOME")
+def test_a_switch_with_what_it_needs() -> None:
+    """--overlay needs what is written, --swap needs memory."""
+    assert given("--overlay", "--write", "/var/tmp").overlay
+    assert given("--memory", "1M", "--swap", "2M").swap == 2097152
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("strict", Sandbox.strict()),
+        ("build:/var/tmp", Sandbox.build("/var/tmp")),
+        ("agent:/var/tmp", Sandbox.agent("/var/tmp")),
+        ("judge:64M,2", Sandbox.judge("64M", 2)),
+    ],
+)
+def test_presets(preset: str, expected: Sandbox) -> None:
+    """A preset is that of Python; other options change it, and paths are added to its own."""
+    assert given("--preset", preset) == expected
+    more = given("--preset", preset, "--memory", "32M", "--write", "/var/log", "--syscalls", "none")
+    assert more == expected.replace(
+        memory="32M", write=[*expected.write, "/var/log"], syscalls=None
+    )
+    assert given("--preset", preset, "--memory", "none", "--timeout", "9").memory is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tmp", "much", "true"], "invalid --tmp: expected bytes"),
+        (["--connect", "https", "true"], "expected ports such as 443 or 80,443, got 'https'"),
+        (["--bind", "70000", "true"], "expected ports such as 443 or 80,443, got '70000'"),
+        (["--network", "host", "--bind", "80", "true"], "invalid --network with bind: ports are"),
+        (["--network", "intranet", "true"], "expected none, loopback, host or a path"),
+        (["--processes", "-1", "true"], "expected a whole number above 0, got '-1'"),
+        (["--cpus", "half", "true"], "expected a number above 0, such as 0.5 or 2, got 'half'"),
+        (["--cpus", "0", "true"], "invalid --cpus: expected a number above 0"),
+        (["--timeout", "soon", "true"], "expected a duration (5, 0.5, 2m, 1h, 1d), got 'soon'"),
+        (["--timeout", "0", "true"], "expected a time above 0, got '0'"),
+        (["--overlay", "true"], "invalid --overlay without --write"),
+        (["--swap", "1M", "true"], "invalid --swap without --memory"),
+        (["--require", "most", "true"], "invalid --require: expected 'all' or 'best'"),
+        (["--preset", "jail", "true"], "expected strict, build:DIR, agent:DIR or judge:MEMORY,SEC"),
+        (["--preset", "judge:64M", "true"], "expected strict, build:DIR, agent:DIR or judge:MEM"),
+        (["--env", "=1", "true"], "expected NAME or NAME=VALUE, got '=1'"),
+        (["--no-such-option", "true"], "No such option '--no-such-option'"),
+        (["--json", "true"], "--json goes with --check or --report"),
+        (["--write", "/nowhere", "true"], "'/nowhere' does not exist; remedy: make it first"),
+        ([], "which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]..."),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], said: str) -> None:
+    """It begins with the command's name, and the exit status is 125."""
+    done = ramet(*words)
+    assert done.returncode == 125
+    assert done.stderr.startswith("ramet sandbox: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ---- the plan
 
 
 @needs_all
 def test_check_says_by_what_each_wish_is_met() -> None:
     """A table with a line for each wish, and exit status 0 where all can be done."""
-    done = ramet("--check", "--network", "loopback")
+    done = ramet("--check", "--network", "loopback", "--memory", "64M")
     assert (done.returncode, done.stderr) == (0, "")
-    words = [line.split("  ")[0] for line in done.stdout.splitlines()]
-    assert words[:5] == ["read", "tmp", "proc", "network", "syscalls"]
-    assert "whole tree dies" in words
+    lines = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    words = [word for word in lines if word]
+    assert words[:6] == ["wish", "read", "tmp", "proc", "network", "syscalls"]
+    assert {"whole tree dies", "memory"} < set(words)
+    assert words[-1] == "a program would start"
 
 
 @needs_all
@@ -95,30 +177,185 @@ def test_check_as_json(tmp_path: Path) -> None:
     assert (row["wish"], row["path"], row["mistaken"]) == ("write", missing, True)
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--check", "--tmp", "much"], "tmp"),
-        (
-            ["--check", "--connect", "https"],
-            "--connect: expected the number of a port, got 'https'",
-        ),
-        (
-            ["--check", "--network", "host", "--bind", "80"],
-            "expected it without --connect and --bind",
-        ),
-        (["--check", "--processes", "-1"], "expected a whole number, got '-1'"),
-        (["--check", "--cpus", "half"], "expected a number, got 'half'"),
-        (["--check", "--overlay"], "invalid overlay without write"),
-        (["--no-such-option"], "no-such-option"),
-        (["--json", "true"], "--json goes with --check"),
-        ([], "which program?"),
-    ],
-)
-def test_bad_input_is_one_line(words: list[str], said: str) -> None:
-    """It begins with the command's name, and the exit status is 125."""
+# ---- a program
+
+
+@needs_all
+def test_the_exit_status_is_the_programs() -> None:
+    """A code as it is, 128+N for signal N."""
+    assert ramet("--", "sh", "-c", "exit 7").returncode == 7
+    assert ramet("--", "sh", "-c", "kill -TERM $$").returncode == 128 + signal.SIGTERM
+    assert ramet("true").returncode == 0
+    assert ramet("/etc/passwd").returncode == 126
+
+
+@needs_all
+def test_what_is_not_met_is_told() -> None:
+    """With --require best what this machine cannot do is left out, and named; without it nothing runs."""
+    words = ["--network", "/proc/self/ns/uts", "--", "echo", "ran"]
+    done = ramet("--require", "best", *words)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert done.stderr == "ramet sandbox: not met in full: network; --report tells more\n"
+    done = ramet("--require", "best", "--report", *words)
+    assert "  not met in full: network: " in done.stderr
     done = ramet(*words)
-    assert done.returncode == 125
-    assert done.stderr.startswith("ramet sandbox: ")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert (done.returncode, done.stdout) == (125, "")
+
+
+@needs_all
+def test_an_overlay(tmp_path: Path) -> None:
+    """What was written is listed in the report and thrown away."""
+    here = tmp_path / "in"
+    here.mkdir()
+    (here / "old").touch()
+    words = ("--write", here, "--overlay", "--report")
+    program = ("--", "sh", "-c", f"rm {here}/old; echo x > {here}/new; ls {here}")
+    done = ramet(*words, *program)
+    assert done.stdout == "new\n"
+    assert f"  changed: added {here}/new (file, 2 bytes)\n" in done.stderr
+    told = json.loads(ramet(*words, "--json", *program).stderr)
+    assert {(each["kind"], each["path"]) for each in told["changes"]} == {
+        ("added", f"{here}/new"),
+        ("deleted", f"{here}/old"),
+    }
+    assert (os.listdir(here), os.listdir(tmp_path)) == (["old"], ["in"])
+
+
+@needs_all
+def test_it_begins_here_where_this_is_shown(tmp_path: Path) -> None:
+    """Else in the first directory that it may write, else in /tmp; --cwd names another."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "other").mkdir()
+    here, other = tmp_path / "in", tmp_path / "other"
+    assert ramet("--read", ".", "pwd", cwd=here).stdout == f"{here}\n"
+    assert ramet("--write", other, "pwd", cwd=here).stdout == f"{other}\n"
+    assert ramet("pwd", cwd=here).stdout == "/tmp\n"
+    assert ramet("--read", ".", "--cwd", "/usr", "pwd", cwd=here).stdout == "/usr\n"
+
+
+@needs_all
+def test_variables() -> None:
+    """Those that are named, with their values here or those that are given."""
+    environment = {**os.environ, "KEPT": "1", "LEFT": "2"}
+    done = ramet("--env", "KEPT", "--env", "MADE=x=y", "--env", "UNSET", "env", env=environment)
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (found["KEPT"], found["MADE"]) == ("1", "x=y")
+    assert not {"LEFT", "UNSET"} & set(found)
+
+
+@needs_all
+def test_a_limit_that_ended_it_is_told() -> None:
+    """In one line, with exit status 124 for the deadline and 137 for others."""
+    done = ramet("--timeout", "0.1", "--", "sleep", "100")
+    assert (done.returncode, done.stderr) == (
+        124,
+        "ramet sandbox: ended by: deadline (timeout 0.1)\n",
+    )
+    done = ramet("--output", "1K", "--", "yes")
+    assert done.returncode == 137
+    assert done.stderr == "ramet sandbox: ended by: output (output 1.0 KiB)\n"
+    assert done.stdout == "y\n" * 512
+
+
+@needs_all
+def test_output_within_its_limit_is_all_there() -> None:
+    """Both streams pass through."""
+    done = ramet("--output", "1M", "--", "sh", "-c", "seq 10000; echo end >&2")
+    assert done.stdout.split() == [str(number) for number in range(1, 10001)]
+    assert (done.returncode, done.stderr) == (0, "end\n")
+
+
+@needs_all
+def test_the_report() -> None:
+    """What ended it and what it used, on standard error, in words and as an object."""
+    done = ramet("--report", "--", "sh", "-c", "echo out; exit 3")
+    first, *rest = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (3, "out\n")
+    assert first.startswith("ramet sandbox: sh: exited with 3 after ")
+    assert any(line.startswith("  processor time: ") for line in rest)
+    done = ramet("--report", "--json", "--timeout", "0.1", "--", "sleep", "100")
+    told = json.loads(done.stderr)
+    assert (told["reason"], told["code"], told["signal"]) == ("deadline", None, "SIGKILL")
+    assert (told["argv"], told["limits_hit"], told["lost"]) == (["sleep", "100"], ["timeout"], [])
+
+
+# ---- what it does not see
+
+
+@needs_all
+def test_a_program_that_is_not_seen(tmp_path: Path) -> None:
+    """The message says so, with the option that shows it; the exit status is 127."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\necho done\n")
+    script.chmod(0o755)
+    done = ramet(script)
+    assert done.returncode == 127
+    assert f"the sandbox does not see {str(script)!r}: --read {script} shows it" in done.stderr
+    assert ramet("--read", script, script).stdout == "done\n"
+    done = ramet("./script", cwd=tmp_path)
+    assert "does not see './script': --read . shows this directory" in done.stderr
+    assert ramet("--read", ".", "./script", cwd=tmp_path).stdout == "done\n"
+
+
+@needs_all
+def test_an_interpreter_that_is_not_seen(tmp_path: Path) -> None:
+    """A script whose first line names it, and one whose interpreter is not there at all."""
+    shell = tmp_path / "own-shell"
+    shell.write_bytes(Path("/bin/sh").read_bytes())
+    shell.chmod(0o755)
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    for name, interpreter in (("one", str(shell)), ("two", "/nowhere/sh")):
+        (scripts / name).write_text(f"#!{interpreter}\necho done\n")
+        (scripts / name).chmod(0o755)
+    done = ramet("--read", scripts, scripts / "one")
+    assert f"it is a script, and the sandbox does not see {str(shell)!r}" in done.stderr
+    done = ramet("--read", scripts, scripts / "two")
+    assert "the interpreter of its first line, '/nowhere/sh', does not exist" in done.stderr
+    assert done.returncode == 127
+
+
+@needs_all
+def test_a_file_that_is_not_seen(tmp_path: Path) -> None:
+    """A program that fails, and was given a file that only the caller sees: a line says it."""
+    (tmp_path / "text").write_text("words\n")
+    done = ramet("cat", tmp_path / "text")
+    assert done.returncode == 1
+    assert f"--read {tmp_path / 'text'} shows it" in done.stderr
+    done = ramet("cat", "text", cwd=tmp_path)
+    assert "--read . shows this directory, and it begins there" in done.stderr
+    assert ramet("--read", ".", "cat", "text", cwd=tmp_path).stdout == "words\n"
+
+
+@needs_all
+def test_there_is_no_such_program() -> None:
+    """Exit status 127, as with any shell."""
+    done = ramet("no-such-program")
+    assert done.returncode == 127
+    assert "step 'execve' failed on 'no-such-program': ENOENT" in done.stderr
+
+
+# ---- signals
+
+
+@needs_all
+def test_signals_reach_the_program() -> None:
+    """SIGTERM to ramet comes to the program, whose exit status is ramet's."""
+    program = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done"
+    with subprocess.Popen([*RAMET, "--", "sh", "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.terminate()
+        assert process.wait(PATIENT_SECONDS) == 9
+
+
+@needs_all
+def test_nothing_is_left_when_ramet_is_killed() -> None:
+    """SIGKILL to ramet ends the program, and what it has started."""
+    program = "setsid sleep 1000 & echo ready; sleep 1000"
+    with subprocess.Popen([*RAMET, "--", "sh", "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        process.wait(PATIENT_SECONDS)
+        assert process.stdout.read() == b""  # no process has the other end any more

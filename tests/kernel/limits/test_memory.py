@@ -244,3 +244,12 @@ def test_a_copy_of_the_process_leaves_them_alone(limits: MemoryLimits) -> None:
     assert exit_code(pid) == 0
     assert budget.path.is_dir()
     limits.give_back(budget)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_copy_of_the_process_shares_none_that_is_idle(limits: MemoryLimits) -> None:
+    """Its calls and its original's would have one budget together."""
+    limits.prepare(2)
+    if (pid := os.fork()) == 0:
+        os._exit(0 if limits.take().entry is None else 1)
+    assert exit_code(pid) == 0

@@ -18,7 +18,7 @@ ALL = Sandbox(
     timeout=5,
 )
 WITHOUT: dict[str, int] = {}
-VERSION_2 = {"memory": 2, "pids": 2, "cpu": 2, "": 2}
+VERSION_2 = {"memory": 2, "pids": 2, "cpu": 2, "": 2, "swap": 2}
 
 
 def of(versions: dict[str, int]) -> dict[str, Mechanism]:
@@ -74,6 +74,16 @@ def test_what_needs_no_cgroup(wish: str) -> None:
     found = of(WITHOUT)[wish]
     assert found.mechanism
     assert (found.shortfall, found.remedy) == ("", "")
+
+
+def test_a_kernel_that_does_not_count_swap() -> None:
+    """Memory can be used beyond the limit there."""
+    found = of({"memory": 1})
+    assert found["memory"].mechanism == "a cgroup of version 1 with the controller memory"
+    assert found["swap"].mechanism == ""
+    for wish in ("memory", "swap"):
+        assert "swapped out does not count" in found[wish].shortfall
+        assert "swapaccount=1" in found[wish].remedy
 
 
 def test_processor_time_in_version_1() -> None:

@@ -6,11 +6,13 @@ import os
 import signal
 
 from ... import _core
-from ..._kernel import pidfd
+from ..._kernel import pidfd, procfs
 from ..._kernel.clone_bits import NEWPID
 from ..._kernel.names import WALL
 from ..._kernel.timeouts import seconds_until
 from ..unreaped import leave_to_be_reaped
+
+_LOOK_SECONDS = 0.1  # for all of a namespace to die, before a look at what keeps it
 
 
 def new() -> tuple[int, int]:
@@ -78,10 +80,21 @@ class PidNamespace:
         if self._pidfd < 0:
             return True
         self.kill()
-        if not pidfd.wait_readable(self._pidfd, seconds_until(deadline)):
+        if deadline is None:
+            while not pidfd.wait_readable(self._pidfd, _LOOK_SECONDS):
+                self._reap_left()
+        elif not pidfd.wait_readable(self._pidfd, seconds_until(deadline)):
             return False
         self._reap()
         return True
+
+    def _reap_left(self) -> None:
+        """Those that its child has made as children of this process: CLONE_PARENT."""
+        own = _namespace_of(self.pid)
+        for child in procfs.children(os.getpid()):
+            if own and child != self.pid and _namespace_of(child) == own:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child, os.WNOHANG | WALL)
 
     def leave(self) -> None:
         """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
@@ -100,6 +113,14 @@ class PidNamespace:
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG | WALL)
         os.close(descriptor)
+
+
+def _namespace_of(pid: int) -> str:
+    """Empty where that cannot be seen, or the process is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def _set_namespace_of_children(pid: int, descriptor: int | None) -> None:

@@ -37,7 +37,11 @@ NO_PLAIN_TYPE = 0xC  # STREAM, DGRAM and RAW are 1, 2 and 3 of the four bits
 # include/uapi/asm-generic/ioctls.h
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 
-PR_SET_MM = 35  # include/uapi/linux/prctl.h
+# include/uapi/linux/prctl.h, seccomp.h
+SCHED_OTHER, SCHED_BATCH = 0, 3  # include/uapi/linux/sched.h
+
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM = 22, 24, 28, 35
+SECCOMP_SET_MODE_FILTER = 1
 
 # include/uapi/linux/personality.h
 READ_PERSONALITY, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
@@ -85,16 +89,36 @@ CLONE = (
     ),
 )
 
-# What a template for confined calls keeps. All need a capability that calls have not.
-KEPT_NAMESPACES = (
+# What a template for confined calls keeps: it makes pid namespaces, and its calls give up what is left of
+# its rights. The namespaces need a capability, which calls have no more when they run what is not trusted.
+KEPT_BY_TEMPLATES = (
     Row(
         "clone",
         ALLOW,
         (has_no_bit(0, NAMESPACES & ~(CloneFlag.NEWPID | CloneFlag.NEWNS).value),),
-        "each call has a pid namespace, and mounts of its own",
+        "each call has a pid namespace and mounts of its own, and is a child of the template's caller",
     ),
     Row("mount", ALLOW, why="of the call's own /tmp and /proc, before it gives up the capability"),
+    Row("open_tree", ALLOW, why="of what is shown below the call's own /tmp, and would be covered"),
+    Row("move_mount", ALLOW, why="of the same, into the new /tmp"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
+    Row("capset", ALLOW, why="a call gives up the capability"),
+    *either(
+        "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
+    ),
+    Row("seccomp", ALLOW, (is_(0, SECCOMP_SET_MODE_FILTER),), "a call takes a filter beside"),
+    Row(
+        "unshare",
+        ALLOW,
+        (is_(0, CloneFlag.THREAD.value),),
+        "fails if there are threads, else does nothing",
+    ),
+    *either(
+        "sched_setscheduler",
+        1,
+        (SCHED_OTHER, SCHED_BATCH),
+        "a template leaves the processor to its caller, a call does not",
+    ),
 )
 
 # What is no namespace a thread may have alone; Docker and flatpak refuse unshare entirely.

@@ -16,17 +16,19 @@ from .rule import ENOSYS, WORD, ArgumentTest, Policy
 Chain: TypeAlias = tuple[tuple[tuple[ArgumentTest, ...], int], ...]
 # code, jump if true, jump if not, operand: struct sock_filter
 Instruction: TypeAlias = tuple[int, int, int, int]
-Code: TypeAlias = list[Instruction]
 
 # include/uapi/linux/bpf_common.h
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
 _IF_EQUAL, _IF_GREATER, _IF_AT_LEAST = 0x15, 0x25, 0x35
-_LONGEST_JUMP = 255  # of a conditional one
+_NEAR = (
+    250  # a conditional jump leads over 255 instructions at most, and a few may still come between
+)
 MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 # struct seccomp_data: the number, the architecture, the instruction's address, six arguments
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
+_CODES = {"==": _IF_EQUAL, ">": _IF_GREATER, ">=": _IF_AT_LEAST}
 _NEGATED = {"!=": "==", "<": ">=", "<=": ">"}
 
 
@@ -35,19 +37,17 @@ def compiled_rows(policy: Policy, machine: str, foreign: int) -> bytes:
 
     Raises ValueError where the kernel would not take it for its length.
     """
-    code = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_IF_EQUAL, 1, 0, AUDIT_ARCH[machine]),
-        (_RETURN, 0, 0, foreign),
-        (_LOAD, 0, 0, _NUMBER),
-        *_search(_ranges(policy, machine)),
-    ]
-    if len(code) > MOST_INSTRUCTIONS:
+    code = _Backwards()
+    known = code.search(_ranges(policy, machine))
+    known = code.load(_NUMBER, WORD, known)
+    known = code.branch(_IF_EQUAL, AUDIT_ARCH[machine], known, code.answer(foreign))
+    code.load(_ARCHITECTURE, WORD, known)
+    if len(code.instructions) > MOST_INSTRUCTIONS:
         raise ValueError(
-            f"expected rules that make {MOST_INSTRUCTIONS} instructions or fewer, got {len(code)}; "
-            "name fewer calls with arguments"
+            f"expected rules that make {MOST_INSTRUCTIONS} instructions or fewer, got "
+            f"{len(code.instructions)}; name fewer calls with arguments"
         )
-    return b"".join(pack("=HBBI", *instruction) for instruction in code)
+    return b"".join(pack("=HBBI", *instruction) for instruction in reversed(code.instructions))
 
 
 # ---- the ranges of numbers
@@ -97,62 +97,88 @@ def _to_the_last(found: list[tuple[tuple[ArgumentTest, ...], int]], otherwise: i
 # ---- the instructions
 
 
-def _search(ranges: Sequence[tuple[int, Chain]]) -> Code:
-    """With the number loaded: halve the ranges until one is left."""
-    if len(ranges) == 1:
-        return _answers(ranges[0][1])
-    middle = len(ranges) // 2
-    below, above = _search(ranges[:middle]), _search(ranges[middle:])
-    return [*_if_at_least(ranges[middle][0], len(below)), *below, *above]
+class _Backwards:
+    """The program from its end to its beginning: jumps lead forwards only, to what is here already.
 
+    Each method adds instructions that run before those that are there, and gives the place of the first
+    of them, from the end. Nothing is reached but by a jump, or from the load before it.
+    """
 
-def _if_at_least(number: int, distance: int) -> Code:
-    if distance <= _LONGEST_JUMP:
-        return [(_IF_AT_LEAST, distance, 0, number)]
-    return [(_IF_AT_LEAST, 0, 1, number), (_JUMP, 0, 0, distance)]
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self._answers: dict[int, int] = {}
+        self._loads: dict[int, tuple[int, int]] = {}  # by place: from where, with which mask
 
+    def search(self, ranges: Sequence[tuple[int, Chain]]) -> int:
+        """With the number loaded: halve the ranges until one is left."""
+        if len(ranges) == 1:
+            return self._chain(ranges[0][1])
+        middle = len(ranges) // 2
+        above = self.search(ranges[middle:])
+        below = self.search(ranges[:middle])
+        return self.branch(_IF_AT_LEAST, ranges[middle][0], above, below)
 
-def _answers(chain: Chain) -> Code:
-    code: Code = []
-    for tests, answer in chain:
-        rule: Code = [(_RETURN, 0, 0, answer)]
-        for test in reversed(tests):
-            rule = [*_test(test, len(rule)), *rule]
-        code += rule
-    return code
+    def answer(self, answer: int) -> int:
+        """One that is near enough for any jump serves all."""
+        place = self._answers.get(answer)
+        if place is None or len(self.instructions) - place > _NEAR:
+            place = self._answers[answer] = self._add(_RETURN, 0, 0, answer)
+        return place
 
+    def branch(self, code: int, operand: int, true: int, false: int) -> int:
+        """A conditional jump; where it does not reach, it leads to one without a condition."""
+        true, false = self._near(true), self._near(false)
+        here = len(self.instructions)
+        return self._add(code, here - true - 1, here - false - 1, operand)
 
-def _test(test: ArgumentTest, if_not: int) -> Code:
-    """Go on behind these instructions where the test holds, else jump over so many more."""
-    negated = test.comparison in _NEGATED
-    comparison = _NEGATED.get(test.comparison, test.comparison)
-    value = (test.value >> 32, test.value & WORD)
-    mask = (test.mask >> 32, test.mask & WORD)
-    whole = 0 if not mask[0] and not value[0] else 1
-    true, false = (if_not, 0) if negated else (0, if_not)
-    low = _comparison(comparison, test.index, 0, value[1], mask[1], true, false)
-    if not whole:
-        return low
-    high_true, high_false = len(low) + true, len(low) + false
-    place = _load(test.index, 1, mask[0])
-    if comparison == "==":
-        return [*place, (_IF_EQUAL, 0, high_false, value[0]), *low]
-    return [
-        *place,
-        (_IF_GREATER, high_true + 1, 0, value[0]),
-        (_IF_EQUAL, 0, high_false, value[0]),
-        *low,
-    ]
+    def load(self, start: int, mask: int, then: int) -> int:
+        """Load a word of the data, of which the mask is kept; then comes what was added last."""
+        assert then == len(self.instructions) - 1
+        if mask != WORD:
+            self._add(_AND, 0, 0, mask)
+        place = self._add(_LOAD, 0, 0, start)
+        self._loads[place] = (start, mask)
+        return place
 
+    def _chain(self, chain: Chain) -> int:
+        place = self.answer(chain[-1][1])
+        for tests, answer in reversed(chain[:-1]):
+            true = self.answer(answer)
+            for test in reversed(tests):
+                true = self._test(test, true, place)
+            place = true
+        return place
 
-def _comparison(
-    comparison: str, index: int, half: int, value: int, mask: int, true: int, false: int
-) -> Code:
-    code = {"==": _IF_EQUAL, ">": _IF_GREATER, ">=": _IF_AT_LEAST}[comparison]
-    return [*_load(index, half, mask), (code, true, false, value)]
+    def _test(self, test: ArgumentTest, true: int, false: int) -> int:
+        comparison = test.comparison
+        if comparison in _NEGATED:
+            comparison, true, false = _NEGATED[comparison], false, true
+        low = self._half(_CODES[comparison], test, 0, true, false)
+        if not test.mask >> 32 and not test.value >> 32:
+            return low  # nothing in the upper half counts
+        if comparison == "==":
+            return self._half(_IF_EQUAL, test, 1, low, false)
+        equal = self.branch(_IF_EQUAL, test.value >> 32, low, false)
+        return self._half(_IF_GREATER, test, 1, true, equal)
 
+    def _half(self, code: int, test: ArgumentTest, half: int, true: int, false: int) -> int:
+        """Compare one half of an argument, 0 is the lower: both machines are little endian."""
+        start = _ARGUMENTS + 8 * test.index + 4 * half
+        mask, value = (number >> 32 * half & WORD for number in (test.mask, test.value))
+        true, false = (self._behind_load(place, start, mask) for place in (true, false))
+        return self.load(start, mask, self.branch(code, value, true, false))
 
-def _load(index: int, half: int, mask: int) -> Code:
-    """One half of an argument, 0 is the lower: both machines are little endian."""
-    loaded = (_LOAD, 0, 0, _ARGUMENTS + 8 * index + 4 * half)
-    return [loaded] if mask == WORD else [loaded, (_AND, 0, 0, mask)]
+    def _behind_load(self, place: int, start: int, mask: int) -> int:
+        """Where the same word would be loaded once more, the place behind that."""
+        if self._loads.get(place) != (start, mask):
+            return place
+        return place - (1 if mask == WORD else 2)
+
+    def _near(self, place: int) -> int:
+        distance = len(self.instructions) - place - 1
+        return place if distance < _NEAR else self._add(_JUMP, 0, 0, distance)
+
+    def _add(self, *instruction: int) -> int:
+        code, if_true, if_not, operand = instruction
+        self.instructions.append((code, if_true, if_not, operand))
+        return len(self.instructions) - 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .allow_list import ALLOWED
-from .argument_rows import KEPT_NAMESPACES
+from .argument_rows import CLONE, KEPT_BY_TEMPLATES
 from .bpf import compiled_rows
 from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
 from .deny_list import DENIED, IPC_OF_OTHERS
@@ -75,7 +75,7 @@ def compiled(
     ``forbidden``: "refuse", "kill" (the process), or "notify" (who holds the listener is asked, and shall
     kill). A call that programs make in the ordinary course, and go on without, is refused in each case.
     ``keeps_namespaces``: for a template, which makes pid namespaces with clone() and joins them with
-    setns(). With it clone() may have CLONE_PARENT, too.
+    setns(). With it clone() may have CLONE_PARENT, too: its calls take ``of_a_call()`` beside.
     ``own_ipc``: whether the sandbox has an ipc namespace of its own; without one "default" refuses System
     V's shared memory, semaphores and queues as well, and POSIX's queues.
     ``unknown_names``: "refuse", or "ignore" those names in a file that no call has.
@@ -109,6 +109,23 @@ def compiled(
 
     content = read_bytes(wanted)
     return _of_file(content, wanted, machine, forbidden, keeps_namespaces, unknown_names)
+
+
+@lru_cache(maxsize=8)
+def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
+    """The filter that a call of a template takes beside the template's, which keeps some namespaces.
+
+    ``machine``: "x86_64" or "aarch64". ``forbidden``: "refuse" or "kill"; a process has one listener at
+    most, the template's, so that "notify" is "refuse" here. It is short, since each call installs
+    it. System V's shared memory, semaphores and queues, and POSIX's queues, are refused as well:
+    calls of a template have one ipc namespace together.
+
+    Source: seccomp(2).
+    """
+    given_up = ("setns", "mount", "open_tree", "move_mount")
+    rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
+    policy = Policy(rows, ALLOW, ALLOW, None)
+    return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
 
 
 @lru_cache(maxsize=64)
@@ -148,7 +165,7 @@ def _of_file(
 def _compiled(
     policy: Policy, machine: str, forbidden: str, keeps_namespaces: bool, flags: int
 ) -> Filter:
-    kept: tuple[Row, ...] = KEPT_NAMESPACES if keeps_namespaces else ()
+    kept: tuple[Row, ...] = KEPT_BY_TEMPLATES if keeps_namespaces else ()
     policy = Policy(
         (
             *kept,

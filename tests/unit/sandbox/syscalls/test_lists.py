@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from ramet._sandbox.syscalls import compiled
+from ramet._sandbox.syscalls import compiled, of_a_call
 
 from ....bpf_interpreter import answer
 from ....libseccomp import ALLOW, ARCHITECTURES, KILL_PROCESS, Oracle, every, masked
@@ -345,6 +345,10 @@ def test_an_ipc_namespace_of_others_is_out_of_reach(machine: str) -> None:
     assert len(differing) == len(IPC)
 
 
+# What "strict" forbids otherwise.
+KEPT_OF_STRICT = ("capset", "sched_setscheduler")
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("word", ["default", "strict"])
 def test_a_template_keeps_pid_namespaces_alone(word: str, machine: str) -> None:
@@ -368,7 +372,31 @@ def test_a_template_keeps_pid_namespaces_alone(word: str, machine: str) -> None:
     differing = {
         call for call in range(500) if answer(ours, arch, call) != answer(without, arch, call)
     }
-    assert differing == {number(machine, "mount")}  # without arguments: nothing else has changed
+    kept = ["mount", "open_tree", "move_mount", *(KEPT_OF_STRICT if word == "strict" else [])]
+    assert differing == {number(machine, name) for name in kept}
+    prctl, seccomp = number(machine, "prctl"), number(machine, "seccomp")
+    assert {answer(ours, arch, prctl, [option]) for option in (22, 24, 28)} == {ALLOW}
+    assert answer(ours, arch, seccomp, [1]) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("forbidden", "expected"), [("refuse", EPERM), ("kill", KILL_PROCESS), ("notify", EPERM)]
+)
+def test_what_a_call_takes_beside_its_template(machine: str, forbidden: str, expected: int) -> None:
+    """No namespace, and no child of the template's caller; all else is as the template's filter has it."""
+    found = of_a_call(machine=machine, forbidden=forbidden)
+    ours, arch = found.program, ARCHITECTURES[machine]
+    clone, setns = number(machine, "clone"), number(machine, "setns")
+    for bit in (*NAMESPACES, CLONE_PARENT):
+        assert answer(ours, arch, clone, [bit | 17]) == expected
+        assert answer(ours, arch, clone, [HIGH | bit | 17]) == expected
+    assert {answer(ours, arch, clone, [flags]) for flags in (A_FORK, A_THREAD, A_VFORK)} == {ALLOW}
+    assert answer(ours, arch, setns, [3, CLONE_NEWPID]) == expected
+    others = {call for call in range(501) if answer(ours, arch, call) != ALLOW}
+    names = ("setns", "clone3", "mount", "open_tree", "move_mount", *IPC)
+    assert others == {number(machine, name) for name in names}
+    assert found.count < 40
 
 
 @pytest.mark.parametrize("machine", MACHINES)

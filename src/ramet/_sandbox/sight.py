@@ -1,0 +1,78 @@
+"""Whether a confined program sees a path of the caller's, and what is told when it does not."""
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .description import Sandbox, is_below
+from .view import TMP, View, has_own_tmp
+
+_OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
+_LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
+
+
+class Sight(NamedTuple):
+    """What the child of a sandbox sees; without a root of its own it sees all names, and may read less."""
+
+    sandbox: Sandbox
+    view: View
+    has_own_root: bool
+
+    def includes(self, path: str) -> bool:
+        """Whether it sees the file that the caller has at a path, after all links."""
+        real = os.path.realpath(path)
+        if any(is_below(real, one.path) for one in self.view.hidden):
+            return False
+        if any(is_below(real, one.path) for one in self.view.shown):
+            return True
+        if self.sandbox.root != "/":
+            return False
+        private = (TMP, *_OF_ITS_OWN) if has_own_tmp(self.sandbox, self.view) else _OF_ITS_OWN
+        return not (self.has_own_root and any(is_below(real, one) for one in private))
+
+    def why_not_executed(self, paths: Iterable[str], begins: str) -> str:
+        """The likely reason why none of the paths can be executed; begins: where relative ones begin."""
+        for path in paths:
+            whole = os.path.join(begins, path)
+            if self.sandbox.root in (None, "/") and os.path.exists(whole):
+                return self.why_unseen(whole) or self._why_no_interpreter(whole)
+            if "/" in path and not os.path.isabs(path) and os.path.exists(path):
+                here = os.path.abspath(path)
+                return f"the program begins in {begins!r}: {self.why_unseen(here) or f'name it {here!r}'}"
+        return ""
+
+    def why_unseen(self, path: str) -> str:
+        """Words for one that the caller sees and the child does not; empty for one that it sees."""
+        if not os.path.exists(path) or self.includes(path):
+            return ""
+        real = os.path.realpath(path)
+        leads = "" if real == os.path.normpath(path) else f", which is {real!r},"
+        return f"the sandbox does not see {path!r}{leads}: read=[{_to_show(real)!r}] shows it"
+
+    def _why_no_interpreter(self, program: str) -> str:
+        interpreter = _interpreter(program)
+        if interpreter is None:
+            return ""
+        if not os.path.exists(interpreter):
+            return f"the interpreter of its first line, {interpreter!r}, does not exist"
+        unseen = self.why_unseen(interpreter)
+        return unseen and f"it is a script, and {unseen}"
+
+
+def _to_show(path: str) -> str:
+    """What is to be shown for a program to run: beside a directory bin there are its libraries."""
+    directory = os.path.dirname(path) if not os.path.isdir(path) else path
+    parent = os.path.dirname(directory)
+    if os.path.basename(directory) in ("bin", "sbin") and parent != "/":
+        return parent
+    return path
+
+
+def _interpreter(program: str) -> str | None:
+    try:
+        with open(program, "rb") as file:
+            line = file.read(_LONGEST_LINE).partition(b"\n")[0]
+    except OSError:
+        return None
+    words = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else None

@@ -1,0 +1,86 @@
+"""What the commands that run a program share: exit statuses, how a failure is told, help by headings."""
+
+import errno
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import CloneError, SandboxError, SpawnError
+from ..exit_status import ExitStatus
+from .run_options import ShellOption
+
+# As env(1) and timeout(1) have them.
+TIMED_OUT, FAILED, _NOT_EXECUTABLE, _NOT_FOUND, KILLED = 124, 125, 126, 127, 128
+
+
+class FailedError(click.ClickException):
+    """Why a command has run nothing: one line, and an exit status."""
+
+    def __init__(self, command: str | None, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(" ".join(message.split()))
+        self._command = command
+        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo(f"ramet {self._command}: {self.message}", file=file or sys.stderr)
+
+
+class ProgramCommand(click.Command):
+    """A command whose first argument that is no option begins a program with its own arguments."""
+
+    own_heading = ""
+
+    def make_context(self, info_name: str | None, *args: Any, **more: Any) -> click.Context:
+        """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
+        try:
+            return super().make_context(info_name, *args, **more)
+        except click.UsageError as error:
+            raise FailedError(info_name, error.format_message()) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Heading by heading."""
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                heading = param.heading if isinstance(param, ShellOption) else self.own_heading
+                headings.setdefault(heading, []).append(record)
+        for heading, records in headings.items():
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=26)
+
+
+def exit_code(status: ExitStatus, *, timed_out: bool) -> int:
+    """That of the command for a program that ended so."""
+    if timed_out and status.signal != signal.SIGKILL:
+        return TIMED_OUT
+    if status.signal is not None:
+        return KILLED + status.signal
+    return FAILED if status.code is None else status.code
+
+
+def exit_code_of_failure(error: Exception) -> int:
+    """That of the command for a program that was not started."""
+    if not (isinstance(error, SpawnError) and error.step == "execve"):
+        return FAILED
+    return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+
+
+def words(error: Exception) -> str:
+    """What is told of an error."""
+    if not isinstance(error, OSError) or isinstance(error, CloneError | SpawnError | SandboxError):
+        return str(error)
+    name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{name}{error.strerror}"
+
+
+def end_by_interrupt() -> NoReturn:
+    """As a program that Ctrl-C ends must, so that a shell's loop around it ends as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(KILLED + signal.SIGINT)  # where it is blocked from outside

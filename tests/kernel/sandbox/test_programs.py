@@ -1,0 +1,565 @@
+"""What a program in a sandbox sees and may do, and that nothing of it is left."""
+
+import asyncio
+import errno
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import Sandbox, aio
+
+from ...constants import PATIENT_SECONDS, SECONDS
+from .taken_away import mount, needs_all
+
+pytestmark = needs_all
+
+IS_ROOT = os.geteuid() == 0
+LIMIT_SECONDS = 60
+
+
+def run(command: str, sandbox: Sandbox, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A shell command in a sandbox."""
+    return ramet.run(
+        ["sh", "-c", command], sandbox=sandbox, capture_output=True, text=True, **options
+    )
+
+
+def told(command: str, sandbox: Sandbox, **options: Any) -> str:
+    """What it prints; it ends well."""
+    done = run(command, sandbox, **options)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory that is not below /tmp."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
+        yield Path(made).resolve()
+
+
+@pytest.fixture(params=["/tmp", "/var/tmp"])
+def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """One with a file, a directory and a link; below /tmp, where the sandbox has its own, and elsewhere."""
+    with tempfile.TemporaryDirectory(dir=request.param) as made:
+        path = Path(made).resolve()
+        (path / "file").write_text("text\n")
+        (path / "in").mkdir()
+        (path / "in" / "inner").write_text("inner\n")
+        (path / "link").symlink_to("in/inner")
+        yield path
+
+
+# ---- files
+
+
+def test_its_root_is_its_own() -> None:
+    """It holds the system, a /tmp, /proc and /dev, and is read-only."""
+    names = told("ls -1 /", Sandbox()).split()
+    assert {"usr", "bin", "proc", "dev", "tmp"} <= set(names)
+    assert not {"home", "sys", "run", "boot", "var", "mnt", "srv"} & set(names)
+    done = run("mkdir /made; echo > /usr/made; echo > /etc/made; echo > /dev/made", Sandbox())
+    assert done.stderr.count("Read-only file system") == 4
+
+
+def test_without_the_system_there_is_no_program() -> None:
+    """The error says that the sandbox does not see it, and what shows it."""
+    with pytest.raises(FileNotFoundError, match="the sandbox does not see '/usr/bin/env'") as error:
+        ramet.run(["/usr/bin/env"], sandbox=Sandbox(system=False))
+    assert "read=['/usr'] shows it" in str(error.value)
+
+
+def test_devices() -> None:
+    """Six devices, links to its own descriptors, and a directory for shared memory."""
+    names = told("ls -1 /dev", Sandbox()).split()
+    assert sorted(names) == [
+        *("fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom"),
+        "zero",
+    ]
+    assert told("head -c 4 /dev/zero | wc -c; echo x > /dev/null; echo y", Sandbox()) == "4\ny\n"
+
+
+def test_what_is_read(directory: Path) -> None:
+    """A path that is named is seen at its place and cannot be written; what is beside it is not seen."""
+    sandbox = Sandbox(read=[directory / "in"])
+    assert told(f"cat {directory}/in/inner; ls {directory}", sandbox) == "inner\nin\n"
+    done = run(f"echo > {directory}/in/made; echo > {directory}/in/inner", sandbox)
+    assert done.stderr.count("Read-only file system") == 2
+    assert not (directory / "in" / "made").exists()
+    assert (directory / "in" / "inner").read_text() == "inner\n"
+
+
+def test_a_single_file_and_a_link(directory: Path) -> None:
+    """A file alone; a link leads where it leads the caller, and only that is shown."""
+    assert (
+        told(f"ls {directory}; cat {directory}/file", Sandbox(read=[directory / "file"]))
+        == "file\ntext\n"
+    )
+    sandbox = Sandbox(read=[directory / "link"])
+    assert told(f"cat {directory}/link; ls {directory}/in", sandbox) == "inner\ninner\n"
+
+
+def test_what_is_written_is_the_callers(directory: Path) -> None:
+    """It is there afterwards and belongs to the caller, who may write over it."""
+    told(
+        f"echo made > {directory}/made; mkdir {directory}/sub; rm {directory}/file",
+        Sandbox(write=[directory]),
+    )
+    assert (directory / "made").read_text() == "made\n"
+    assert (directory / "made").stat().st_uid == os.geteuid()
+    assert not (directory / "file").exists()
+    (directory / "made").write_text("over")
+    (directory / "sub" / "more").write_text("more")
+
+
+def test_what_is_written_within_what_is_read(directory: Path) -> None:
+    """The one below the other."""
+    sandbox = Sandbox(read=[directory], write=[directory / "in"])
+    told(f"cat {directory}/file; echo made > {directory}/in/made", sandbox)
+    assert run(f"echo > {directory}/made", sandbox).stderr.count("Read-only file system") == 1
+    assert (directory / "in" / "made").read_text() == "made\n"
+
+
+def test_one_file_to_write(directory: Path) -> None:
+    """It keeps its place: what is beside it is not there."""
+    told(f"echo over > {directory}/file", Sandbox(write=[directory / "file"]))
+    assert (directory / "file").read_text() == "over\n"
+    assert sorted(os.listdir(directory)) == ["file", "in", "link"]
+
+
+def test_what_is_hidden(directory: Path) -> None:
+    """A directory is empty and closed, a file is empty."""
+    sandbox = Sandbox(read=[directory], hidden=[directory / "in", directory / "file"])
+    done = run(f"ls {directory}; cat {directory}/file; ls {directory}/in", sandbox)
+    assert done.stdout == "file\nin\nlink\n"
+    assert "Permission denied" in done.stderr
+    assert (
+        "No such file"
+        in run(
+            f"cat {directory}/in/inner 2>&1 | sed s/Permission.*/No\\ such\\ file/", sandbox
+        ).stdout
+    )
+
+
+def test_all_files_of_this_machine(directory: Path) -> None:
+    """root="/": what is named may be written, the rest is read-only, and /tmp is its own."""
+    directory.chmod(0o755)
+    sandbox = Sandbox(root="/", write=[directory / "in"])
+    assert "sys" in told("ls /", sandbox).split()
+    told(f"echo made > {directory}/in/made; echo > /tmp/own", sandbox)
+    assert (directory / "in" / "made").read_text() == "made\n"
+    assert not Path("/tmp/own").exists()
+    assert "Read-only file system" in run("echo > /etc/made", sandbox).stderr
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs root, whose sandbox is another user")
+def test_a_way_that_the_sandboxs_user_may_not_go(outside: Path) -> None:
+    """With root="/" its way is the caller's, and a closed directory on it is named."""
+    (outside / "in").mkdir()
+    outside.chmod(0o700)
+    with pytest.raises(ramet.SandboxError, match="may not search") as error:
+        run("true", Sandbox(root="/", write=[outside / "in"]))
+    assert error.value.remedy == f"chmod o+x {outside}, or leave out root"
+    assert told("pwd", Sandbox(write=[outside / "in"])) == f"{outside}/in\n"
+
+
+def test_a_directory_as_the_root(outside: Path) -> None:
+    """A system that was unpacked there, with a path of this machine in its place."""
+    for name in ("usr", "tmp", "proc", "dev", "etc"):
+        (outside / name).mkdir()
+    (outside / "etc" / "release").write_text("image\n")
+    for name in ("bin", "lib", "lib64"):
+        (outside / name).symlink_to(f"usr/{name}")
+    outside.chmod(0o755)
+    sandbox = Sandbox(root=outside, read=["/usr"])
+    assert (
+        told("cat /etc/release; ls /", sandbox)
+        == "image\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
+    )
+
+
+def test_a_tmp_of_its_own() -> None:
+    """Empty for each program, of the size that was asked, its own user's; or none."""
+    first = told(
+        "ls -A /tmp; echo x > /tmp/left; stat -c %a /tmp; df -k --output=size /tmp | tail -1",
+        Sandbox(tmp="1M"),
+    )
+    assert first.split() == ["1777", "1024"]
+    assert told("ls -A /tmp /dev/shm", Sandbox(tmp="1M")) == "/dev/shm:\n\n/tmp:\n"
+    done = run("head -c 2M /dev/zero > /tmp/full", Sandbox(tmp="1M"))
+    assert "No space left on device" in done.stderr
+    assert "Read-only file system" in run("echo > /tmp/made", Sandbox(tmp=None)).stderr
+
+
+def test_the_callers_tmp() -> None:
+    """Named itself, /tmp is the caller's."""
+    with tempfile.NamedTemporaryFile(dir="/tmp") as file:
+        assert told(f"ls {file.name}", Sandbox(read=["/tmp"])) == f"{file.name}\n"
+        assert "Read-only" in run("echo > /tmp/made-by-a-test", Sandbox(read=["/tmp"])).stderr
+
+
+# ---- processes
+
+
+def test_it_sees_its_own_processes_alone() -> None:
+    """It is number 2 of them, and /proc has no others but those that it made."""
+    assert told("echo $$", Sandbox()) == "2\n"
+    numbers = [word for word in told("ls /proc", Sandbox()).split() if word.isdigit()]
+    assert 1 <= len(numbers) <= 2
+    assert "No such file" in run("ls /proc/self 2>&1", Sandbox(proc=False)).stdout
+
+
+def test_it_has_no_rights() -> None:
+    """No capability, no way to get one, a user of its own or the caller's."""
+    lines = told("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status", Sandbox()).splitlines()
+    found = dict(line.split(":\t") for line in lines)
+    assert {found[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+    assert told("id -u", Sandbox()) == ("1000\n" if IS_ROOT else f"{os.geteuid()}\n")
+
+
+def test_it_leads_a_session_and_has_no_terminal() -> None:
+    """Its session is its own number."""
+    assert told("cut -d' ' -f6,7 /proc/$$/stat", Sandbox()) == "2 0\n"
+
+
+def test_it_inherits_no_descriptor() -> None:
+    """Nor one that others inherit; those that are named it has."""
+    reader, writer = os.pipe()
+    try:
+        os.set_inheritable(writer, True)
+        assert told("ls /proc/$$/fd", Sandbox()).split() == ["0", "1", "2"]
+        given: dict[str, Any] = {"fds": {3: writer}}
+        told("echo through >&3", Sandbox(), **given)
+        assert os.read(reader, 100) == b"through\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that are named, and HOME; env= gives others instead."""
+    monkeypatch.setenv("SECRET", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    kept = dict(line.split("=", 1) for line in told("env", Sandbox()).splitlines())
+    assert (kept["TERM"], kept["HOME"]) == ("dumb", "/tmp")
+    assert "SECRET" not in kept
+    assert "SECRET=1\n" in told("env", Sandbox(environment=["SECRET", "PATH"]))
+    assert "A=b\n" in told("/usr/bin/env", Sandbox(), env={"A": "b"})
+
+
+def test_where_it_begins(directory: Path) -> None:
+    """In the first directory that it may write, which is HOME; else in /tmp; cwd= names another."""
+    assert told("pwd; echo $HOME", Sandbox(write=[directory])) == f"{directory}\n{directory}\n"
+    assert told("pwd", Sandbox()) == "/tmp\n"
+    assert told("pwd", Sandbox(tmp=None)) == "/\n"
+    assert told("pwd", Sandbox(read=[directory]), cwd=directory / "in") == f"{directory}/in\n"
+    with pytest.raises(FileNotFoundError, match="the sandbox does not see") as error:
+        run("pwd", Sandbox(), cwd=directory)
+    assert f"read=[{str(directory)!r}] shows it" in str(error.value)
+
+
+def test_its_host_name() -> None:
+    """The one that was asked; the caller keeps its own."""
+    before = socket.gethostname()
+    assert told("uname -n", Sandbox()) == "sandbox\n"
+    assert told("uname -n", Sandbox(hostname="twig")) == "twig\n"
+    assert socket.gethostname() == before
+
+
+# ---- the network
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """The port of one on the caller's loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+CONNECTS = """
+import socket, sys
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).close()
+    print("connected")
+except OSError as error:
+    print(error.errno)
+"""
+
+
+def connects(port: int, sandbox: Sandbox) -> str:
+    """What a program is told that connects to it."""
+    argv = [sys.executable, "-c", CONNECTS, str(port)]
+    return ramet.run(argv, sandbox=sandbox, capture_output=True, text=True).stdout.strip()
+
+
+def test_kinds_of_network(server: int) -> None:
+    """None at all, a loopback of its own on which nobody listens, the caller's."""
+    assert connects(server, Sandbox()) in {str(errno.ENETUNREACH), str(errno.EACCES)}
+    assert connects(server, Sandbox(network="loopback")) == str(errno.ECONNREFUSED)
+    assert connects(server, Sandbox(network="host")) == "connected"
+
+
+def test_ports_of_the_callers_network(server: int) -> None:
+    """Those that are named, and no others."""
+    assert connects(server, Sandbox(network={"connect": [server]})) == "connected"
+    assert connects(server, Sandbox(network={"connect": [server ^ 1]})) == str(errno.EACCES)
+    assert connects(server, Sandbox(network={"bind": [server]})) == str(errno.EACCES)
+
+
+def test_its_own_loopback_works() -> None:
+    """A server and its client in one sandbox."""
+    program = (
+        "import socket as s; one = s.create_server(('127.0.0.1', 0)); "
+        "s.create_connection(one.getsockname())"
+    )
+    done = ramet.run([sys.executable, "-c", program], sandbox=Sandbox(network="loopback"))
+    assert done.returncode == 0
+
+
+# ---- the end
+
+
+def test_the_whole_tree_dies() -> None:
+    """A process that has left its parents, group and session holds no pipe when run() is back."""
+    reader, writer = os.pipe()
+    try:
+        command = "(setsid sh -c 'sleep 1000' <&- >&- 2>&- & ) & echo started >&3"
+        given: dict[str, Any] = {"fds": {3: writer}}
+        told(command, Sandbox(), **given)
+        os.close(writer)
+        assert os.read(reader, 100) == b"started\n"
+        assert os.read(reader, 100) == b""
+    finally:
+        os.close(reader)
+
+
+def test_it_is_killed_with_its_tree() -> None:
+    """kill() of a Popen ends what it has started as well."""
+    command = "setsid sleep 1000 & echo started; sleep 1000"
+    with ramet.Popen(["sh", "-c", command], sandbox=Sandbox(), stdout=ramet.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.kill()
+        assert process.wait(SECONDS) == -signal.SIGKILL
+        assert process.stdout.read() == b""
+
+
+LASTING = ("sh", "-c", "setsid sleep 1000 & echo started; sleep 1000")
+
+
+def test_an_interrupt_ends_it() -> None:
+    """^C in run() raises KeyboardInterrupt, and the tree is dead."""
+    program = (
+        "import ramet, sys\n"
+        "try:\n"
+        "    ramet.run(sys.argv[1:], sandbox=ramet.Sandbox())\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(7)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *LASTING], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == b""
+        assert process.wait(PATIENT_SECONDS) == 7
+
+
+def test_the_end_of_the_caller_ends_it() -> None:
+    """SIGKILL to the caller, which can end nothing any more."""
+    program = "import ramet, sys; ramet.run(sys.argv[1:], sandbox=ramet.Sandbox())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *LASTING], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.kill()
+        assert process.stdout.read() == b""
+
+
+def cgroups() -> set[str]:
+    """Those of this process that the library has made."""
+    return {
+        str(path)
+        for root in ("/sys/fs/cgroup",)
+        for path in Path(root).glob("**/*ramet*")
+        if str(os.getpid()) in path.name
+    }
+
+
+def mounts_and_cgroups() -> tuple[str, set[str]]:
+    """What a sandbox could leave beside descriptors, children and threads."""
+    return Path("/proc/self/mountinfo").read_text(), cgroups()
+
+
+def test_nothing_is_left_after_many(nothing_left: Any) -> None:
+    """200 programs: no descriptor, child, thread, mapping, mount, no more cgroups than one needs."""
+    sandbox = Sandbox(memory="64M", processes=20, timeout=60)
+    told("true", sandbox)
+    nothing_left.start_again()
+    before = mounts_and_cgroups()
+    for _ in range(200):
+        assert ramet.run(["true"], sandbox=sandbox).returncode == 0
+    assert mounts_and_cgroups() == before
+
+
+def test_nothing_is_left_of_what_fails(nothing_left: Any) -> None:
+    """Programs that do not exist, and descriptions that cannot be met."""
+    told("true", Sandbox())
+    nothing_left.start_again()
+    before = mounts_and_cgroups()
+    for _ in range(20):
+        with pytest.raises(FileNotFoundError):
+            ramet.run(["no-such-program"], sandbox=Sandbox())
+        with pytest.raises(ramet.SandboxError):
+            ramet.run(["true"], sandbox=Sandbox(read=["/nowhere"]))
+    assert mounts_and_cgroups() == before
+
+
+# ---- callers of all kinds
+
+
+def test_under_threads(directory: Path) -> None:
+    """Many at once, with one description and with several."""
+    sandboxes = [Sandbox(write=[directory]), Sandbox(hostname="one"), Sandbox(hostname="two")]
+
+    def number(given: int) -> int:
+        return int(told(f"echo {given}", sandboxes[given % 3]))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(number, range(48))) == list(range(48))
+
+
+def test_a_thread_that_ends_leaves_the_program(nothing_left: Any) -> None:
+    """The program outlives the thread that started it."""
+    told("true", Sandbox())
+    nothing_left.start_again()
+    made: list[ramet.Popen[bytes]] = []
+    start = lambda: made.append(ramet.Popen(["cat"], sandbox=Sandbox(), stdin=ramet.PIPE))  # noqa: E731
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert made[0].poll() is None
+    made[0].communicate(b"x", timeout=SECONDS)
+    assert made[0].returncode == 0
+
+
+def test_a_path_that_was_replaced(outside: Path) -> None:
+    """What has the name now is what is shown."""
+    named = outside / "named"
+    named.mkdir()
+    (named / "first").touch()
+    sandbox = Sandbox(read=[named])
+    assert told(f"ls {named}", sandbox) == "first\n"
+    named.rename(outside / "old")
+    named.mkdir()
+    (named / "second").touch()
+    assert told(f"ls {named}", sandbox) == "second\n"
+    (named / "third").touch()
+    assert told(f"ls {named}", sandbox) == "second\nthird\n"
+
+
+def in_own_mounts(ask: Callable[[], Any]) -> Any:
+    """What a copy of this process answers in a mount namespace of its own, as root of it."""
+    maps = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
+
+    def prepared() -> Any:
+        if not IS_ROOT:
+            for name, text in maps.items():
+                Path(f"/proc/self/{name}").write_text(text)
+        return ask()
+
+    with ramet.clone(prepared, flags=F.NEWNS | (F.NEWUSER if not IS_ROOT else F(0))) as child:
+        return child.result(LIMIT_SECONDS)
+
+
+def test_a_mount_that_was_made_since(outside: Path) -> None:
+    """It is seen, as the caller sees it."""
+    (outside / "under").mkdir()
+    sandbox = Sandbox(read=[outside])
+
+    def ask() -> tuple[str, str]:
+        before = told(f"ls {outside}/under", sandbox)
+        mount("tmpfs", str(outside / "under"), "tmpfs")
+        (outside / "under" / "mounted").touch()
+        return before, told(f"ls {outside}/under", sandbox)
+
+    assert in_own_mounts(ask) == ("", "mounted\n")
+
+
+def test_from_a_fork_of_the_caller() -> None:
+    """A copy of the caller uses what that has prepared, or makes its own; the caller goes on."""
+    sandbox = Sandbox(memory="64M", hostname="copied")
+    assert told("uname -n", sandbox) == "copied\n"
+    with ramet.clone(lambda: told("uname -n", sandbox)) as child:
+        assert child.result(LIMIT_SECONDS) == "copied\n"
+    assert told("uname -n", sandbox) == "copied\n"
+
+
+def test_with_a_full_descriptor_table(nothing_left: Any) -> None:
+    """It is refused with EMFILE, or works, and nothing is left; later it works."""
+    told("true", Sandbox())
+    nothing_left.start_again()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    taken: list[int] = []
+    try:
+        while True:
+            try:
+                taken.append(os.dup(2))
+            except OSError:
+                break
+        for free in range(12):
+            for _ in range(free and 1):
+                os.close(taken.pop())
+            try:
+                assert ramet.run(["true"], sandbox=Sandbox(hostname=f"h{free}")).returncode == 0
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for free in range(12):
+        assert ramet.run(["true"], sandbox=Sandbox(hostname=f"h{free}")).returncode == 0
+    nothing_left.start_again()  # the descriptions that are kept have their descriptors
+
+
+def test_under_asyncio(directory: Path) -> None:
+    """Many at once beside the loop, with their reports."""
+
+    async def all_of_them() -> list[Any]:
+        async def one(number: int) -> Any:
+            return await aio.run(
+                ["sh", "-c", f"echo {number}"],
+                sandbox=Sandbox(write=[directory]),
+                capture_output=True,
+            )
+
+        return await asyncio.gather(*map(one, range(12)))
+
+    done = asyncio.run(all_of_them())
+    assert [each.stdout for each in done] == [b"%d\n" % number for number in range(12)]
+
+
+def test_streams(directory: Path) -> None:
+    """Files and pipes of the caller's are the program's, though it could not open them."""
+    with (directory / "written").open("wb") as file:
+        done = ramet.run(["cat"], sandbox=Sandbox(), input=b"from the caller", stdout=file)
+    assert done.returncode == 0
+    assert (directory / "written").read_bytes() == b"from the caller"

@@ -1,0 +1,459 @@
+"""A template that its caller does not trust: what it and its clones send is neither loaded nor waited for.
+
+What is hostile here has all of a clone's memory and its channel, and does with them what it likes.
+"""
+
+import fcntl
+import os
+import pickle
+import socket
+import stat
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import ramet
+from ramet._process.result_layout import DATA, PLAIN, RAISED, VALUE
+from ramet._workers import called_child, link, serving
+from ramet._workers.starting import Fresh, checked_loading
+from ramet._workers.template_process import LOADED, MADE, REFUSED
+from ramet.errors import ChildDied, RemoteError, ResultError
+
+from ...constants import PATIENT_SECONDS
+from ...waiting import until
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+SOON = 0.3  # seconds
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+FUTURE_WRITE = 0x10
+
+
+def untrusted(
+    setup: Callable[[], object] | None = None, *, spares: int = 0, warm: Any = None
+) -> ramet.Template:
+    """A template as the one of a sandbox."""
+    loading = checked_loading(["cloudpickle"], setup, warm, ())._replace(trusted=False)
+    return ramet.Template.started_by(Fresh(loading, {}), spares, None, None)
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hostile here stays until it is killed."""
+    monkeypatch.setattr(called_child, "_END_OF_UNTRUSTED_SECONDS", SOON)
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[ramet.Template]:
+    """One for all tests that do not harm it; the caller has numpy, whose threads stay."""
+    pytest.importorskip("numpy")
+    with untrusted() as made:
+        yield made
+
+
+class Payload:
+    """Makes a directory in whatever process loads its pickle."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.place,)
+
+
+def answer(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+# ---- in the child
+
+
+def own_end() -> socket.socket:
+    """Its end of the channel."""
+    return socket.socket(fileno=os.dup(serving._served[0].fileno()))
+
+
+def message(kind: int, *parts: bytes) -> bytes:
+    lengths = struct.pack(f"={len(parts)}Q", *map(len, parts))
+    return struct.pack("=BBHI", kind, 0, 0, len(parts)) + lengths + b"".join(parts)
+
+
+def says(data: bytes, *descriptors: int) -> None:
+    with own_end() as end:
+        socket.send_fds(end, [data], descriptors)
+
+
+def stays() -> NoReturn:
+    """Until it is killed, without a word, and nothing of it ends."""
+    threading.Event().wait()
+    raise AssertionError
+
+
+# ---- what it sends is data
+
+
+def test_a_call_sends_data(template: ramet.Template) -> None:
+    """Also one that another process may serve, and one of a template that is derived from it."""
+    value = {"a": [1, (2, {3})], "b": b"x" * 100, 4: 1 << 3000}
+    assert answer(template, lambda: value) == value
+    with template.derive() as derived:
+        assert answer(derived, lambda: value) == value
+        assert_untrusted(derived)
+    with ramet.Executor(max_workers=1, template=template) as executor:
+        assert executor.submit(lambda: value).result(PATIENT_SECONDS) == value
+        with pytest.raises(ResultError, match="not data"):
+            executor.submit(Path, "x").result(PATIENT_SECONDS)
+
+
+def assert_untrusted(template: ramet.Template) -> None:
+    with pytest.raises(ResultError, match=r"pathlib.*Path is not data.*numpy$"):
+        answer(template, Path, "x")
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_what_is_no_data_says_so(spares: int) -> None:
+    """No word of a call makes it trusted."""
+    with untrusted(spares=spares) as template:
+        assert_untrusted(template)
+        with pytest.raises(ResultError, match="not data"):
+            answer(template, Path, "x", trusted=False)
+        with pytest.raises(ValueError, match=r"invalid trusted.*the template is not trusted"):
+            template.clone(Path, "x", trusted=True)
+
+
+def test_a_large_array_comes_in_a_memfd(template: ramet.Template) -> None:
+    """It is the caller's own, who may write to it."""
+    import numpy as np
+
+    def big() -> Any:
+        import numpy as np
+
+        return [np.arange(1 << 20), b"x" * 100_000]
+
+    array, text = answer(template, big)
+    assert np.array_equal(array, np.arange(1 << 20))
+    assert text == b"x" * 100_000
+    array[0] = 7
+
+
+def test_an_exception_is_told_of(template: ramet.Template) -> None:
+    """Its class is not looked for; a text that has no end is shortened in its middle."""
+
+    def fails() -> NoReturn:
+        raise KeyError("it \x1b[2J" + "x" * (1 << 20) + "end")
+
+    with pytest.raises(RemoteError) as caught:
+        answer(template, fails)
+    error = caught.value
+    assert error.type_name == "KeyError"
+    assert error.message.startswith(r"'it \x1b[2Jxxx")
+    assert error.message.endswith("end'")
+    assert (1 << 18) < len(error.message) < (1 << 18) + 100
+    assert "letters are left out" in str(error.__cause__)
+
+
+def test_no_pickle_of_it_is_loaded(template: ramet.Template, tmp_path: Path) -> None:
+    """Neither as a value nor as an exception, small or large."""
+    head = b'["KeyError", "message", "traceback"]'
+
+    def forges(kind: int, size: int) -> None:
+        pickled = pickle.dumps(Payload(tmp_path / "ran")) + b"x" * size
+        parts = (pickled,) if kind == VALUE else (head, pickled)
+        from ramet._workers.messages import send
+
+        send(serving._served[0], kind, parts)
+        stays()
+
+    for size in (0, 1 << 17):
+        with pytest.raises(ResultError, match=r"pickle.*: its template is not trusted$"):
+            answer(template, forges, VALUE, size)
+        with pytest.raises(RemoteError, match="KeyError"):
+            answer(template, forges, RAISED, size)
+    assert not (tmp_path / "ran").exists()
+
+
+# ---- what is no outcome
+
+GARBAGE = {
+    "zeros": bytes(100),
+    "ones": b"\xff" * 100,
+    "an unknown kind": message(200, b"x"),
+    "no parts": message(DATA),
+    "too many parts": struct.pack("=BBHI", DATA, 0, 0, (1 << 20) + 1),
+    "too large a part": struct.pack("=BBHIQ", DATA, 0, 0, 1, 1 << 62),
+    "no memfd": struct.pack("=BBHIQ", DATA, 1, 0, 1, 100),
+    "hundreds of descriptors": struct.pack("=BBHIQ", DATA, 0, 250, 1, 0),
+    "other text": message(DATA, b"{"),
+    "a text that is too deep": message(DATA, b"[" * 60_000),
+    "no exception": message(RAISED, b"[1, 2, 3]"),
+    "no plain value": message(PLAIN, b"(" + b"\xff" * 4),
+    "a plain value that is too large": message(
+        PLAIN, b"(" + struct.pack("=I", 50_000) + b"n" * 50_000
+    ),
+}
+
+
+@pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_is_a_result_error(template: ramet.Template, data: bytes) -> None:
+    """At once, and the child is ended, though it stays."""
+
+    def hostile() -> None:
+        says(data)
+        stays()
+
+    with template.clone(hostile) as child, pytest.raises(ResultError, match="cannot be read"):
+        child.result(PATIENT_SECONDS)
+
+
+SILENT: dict[str, Callable[[], object]] = {
+    "nothing": lambda: None,
+    "half a head": lambda: says(b"\6\0"),
+    "half a message": lambda: says(message(DATA, b"x" * 1000)[:500]),
+    "a descriptor": lambda: says(b"\6", 1),
+    "the end of its channel": lambda: serving.leave_channel(),
+}
+
+
+@pytest.mark.parametrize("act", SILENT.values(), ids=SILENT)
+def test_what_does_not_come_is_not_waited_for(
+    template: ramet.Template, act: Callable[[], object]
+) -> None:
+    """The timeout of result() holds, and at the deadline of the call it is killed."""
+
+    def hostile() -> None:
+        act()
+        stays()
+
+    with template.clone(hostile, timeout=4 * SOON) as child:
+        with pytest.raises(TimeoutError):
+            child.result(SOON)
+        with pytest.raises(ChildDied, match="deadline"):
+            child.result(PATIENT_SECONDS)
+
+
+def test_a_message_that_drips_is_not_waited_for(template: ramet.Template) -> None:
+    """A timeout is that of the whole message, not of each of its bytes."""
+
+    def drips() -> None:
+        with own_end() as end:
+            for byte in message(DATA, b"[" * 60_000):
+                end.send(bytes([byte]))
+                threading.Event().wait(SOON / 10)
+
+    with template.clone(drips) as child:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            child.result(SOON)
+        assert time.monotonic() - began < 10 * SOON
+
+
+def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> None:
+    """More than a message has are no message, and are closed."""
+
+    def floods() -> None:
+        says(b"\6", *[1] * 250)
+        for _ in range(8):
+            says(b"\0", *[1] * 250)
+        stays()
+
+    before = len(os.listdir("/proc/self/fd"))
+    children = [template.clone(floods) for _ in range(4)]
+    try:
+        for child in children:
+            with pytest.raises(ResultError):
+                child.result(PATIENT_SECONDS)
+        until(lambda: len(os.listdir("/proc/self/fd")) - before < 50)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+@pytest.mark.parametrize("count", [1, 250])
+@pytest.mark.parametrize(
+    "data", [b"\6", b"\xff" * 8, message(DATA, b"5")], ids=["half", "bad", "good"]
+)
+def test_descriptors_whose_close_waits_are_not_waited_for(
+    template: ramet.Template, data: bytes, count: int
+) -> None:
+    """A TCP socket that lingers has its last close() wait for its peer, where nothing is read."""
+
+    def lingers() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, own_end() as end:
+            lingering = socket.create_connection(server.getsockname())
+            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+            with suppress(BlockingIOError):
+                lingering.setblocking(False)
+                while True:
+                    lingering.send(b"x" * 65536)
+            socket.send_fds(end, [data], [lingering.fileno()] * count)
+            lingering.close()
+            socket.send_fds(end, [data], [0])
+            stays()
+
+    began = time.monotonic()
+    with template.clone(lingers) as child, suppress(ResultError, TimeoutError):
+        child.result(SOON)
+    assert time.monotonic() - began < 10
+
+
+# ---- memory that is not as it must be
+
+
+def memory(size: int, seals: int, *, filled: bool = True) -> int:
+    made = os.memfd_create("hostile", os.MFD_ALLOW_SEALING)
+    os.truncate(made, size)
+    if filled:
+        os.write(made, b"x" * size)
+    fcntl.fcntl(made, fcntl.F_ADD_SEALS, seals)
+    return made
+
+
+def fifo() -> int:
+    path = f"/tmp/ramet-fifo-{os.getpid()}"
+    os.mkfifo(path)
+    try:
+        return os.open(path, os.O_RDWR)
+    finally:
+        os.unlink(path)
+
+
+def sparse() -> int:
+    made = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
+    os.truncate(made, 1 << 40)
+    return made
+
+
+LARGE = 100_000
+FILES: dict[str, tuple[Callable[[], int], int]] = {
+    "no seals": (lambda: memory(LARGE, 0), LARGE),
+    "future write": (lambda: memory(LARGE, FUTURE_WRITE | fcntl.F_SEAL_SHRINK | 0x4), LARGE),
+    "no write seal": (lambda: memory(LARGE, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW), LARGE),
+    "no shrink seal": (lambda: memory(LARGE, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW), LARGE),
+    "no grow seal": (lambda: memory(LARGE, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK), LARGE),
+    "too small": (lambda: memory(LARGE, SEALS), LARGE + 64),
+    "no pages": (lambda: memory(1 << 29, SEALS, filled=False), 1 << 29),
+    "too large": (lambda: memory(LARGE, SEALS), 1 << 31),
+    "without end": (lambda: memory(LARGE, SEALS), (1 << 64) - 64),
+    "a fifo": (fifo, LARGE),
+    "a sparse file": (sparse, 1 << 40),
+    "a pidfd": (lambda: os.pidfd_open(os.getpid()), LARGE),
+    "a socket": (lambda: own_end().detach(), LARGE),
+    "a directory": (lambda: os.open("/", os.O_RDONLY), LARGE),
+    "no more than a path": (lambda: os.open("/", os.O_PATH), LARGE),
+}
+
+
+@pytest.mark.parametrize(("make", "size"), FILES.values(), ids=FILES)
+def test_other_files_are_refused(
+    template: ramet.Template, make: Callable[[], int], size: int
+) -> None:
+    """What is not sealed memory of its size, all of it there, is not mapped."""
+
+    def hostile() -> None:
+        says(struct.pack("=BBHI2Q", DATA, 1, 1, 2, 0, size), make())
+        stays()
+
+    with template.clone(hostile) as child, pytest.raises(ResultError, match="cannot be read"):
+        child.result(PATIENT_SECONDS)
+
+
+# ---- who stays
+
+
+def test_who_stays_after_its_outcome_is_ended() -> None:
+    """The end of a child that is not trusted is not left to it."""
+
+    def hostile() -> None:
+        says(message(DATA, b"5"))
+        stays()
+
+    with untrusted() as template:
+        child = template.clone(hostile)
+        assert child.result(PATIENT_SECONDS) == 5
+    assert child.wait().signal == 9
+
+
+# ---- the template itself
+
+
+def lying(kind: int, part: bytes, *files: str) -> Callable[[], None]:
+    """A setup after which it answers each request with that message."""
+
+    def lies() -> None:
+        from ramet._workers import template_process
+
+        def make(self: Any, *_: object) -> None:
+            descriptors = [os.open(file, os.O_RDONLY) for file in files]
+            with socket.socket(fileno=os.dup(self._control.fileno())) as end:
+                head = struct.pack("=BBHIQ", kind, 0, len(files), 1, len(part))
+                socket.send_fds(end, [head + part], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+        template_process._Template._make = make  # type: ignore[method-assign,assignment]
+
+    return lies
+
+
+PIDS = struct.Struct("=ii")
+LIES = {
+    "an unknown kind": lying(200, b""),
+    "no clone": lying(MADE, b"x"),
+    "no descriptors": lying(MADE, PIDS.pack(1, 0)),
+    "files for descriptors": lying(MADE, PIDS.pack(1, 0), "/", "/dev/null"),
+    "no refusal": lying(REFUSED, b'{"a": 1}'),
+    "a refusal of another kind": lying(REFUSED, b'["x", 1, null]'),
+    "an init that is none": lying(REFUSED, b'[1, "x", 1]', "/"),
+    "a head that is none": lying(MADE, b"x" * 70_000),
+}
+
+
+@pytest.mark.parametrize("setup", LIES.values(), ids=LIES)
+def test_a_template_that_lies_is_an_error(setup: Callable[[], None]) -> None:
+    """Nothing is killed, trusted or waited for by its word."""
+    with untrusted(setup) as template, pytest.raises(ramet.TemplateError, match="invalid answer"):
+        template.clone(abs, -1)
+
+
+def test_a_template_that_is_silent_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end."""
+    monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
+
+    def falls_silent() -> None:
+        from ramet._workers import template_process
+
+        template_process._Template._make = lambda *_: stays()  # type: ignore[method-assign]
+
+    answers = pytest.raises(ramet.TemplateError, match="has not answered in")
+    with untrusted(falls_silent) as template, answers:
+        template.clone(abs, -1)
+
+
+def is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:  # of the listing itself
+        return False
+
+
+@pytest.mark.parametrize("head", [b"", b"[]", b"[1]", b'["sshd"]', b'["ramet:x"]', b"[" * 1000])
+def test_a_template_that_loads_nothing_is_an_error(head: bytes) -> None:
+    """What it says of itself is read as data, and its name cannot be that of another process."""
+
+    def setup() -> NoReturn:
+        held = [int(name) for name in os.listdir("/proc/self/fd")]
+        (control,) = [n for n in held if is_socket(n)]
+        with socket.socket(fileno=os.dup(control)) as end:
+            end.send(message(LOADED, head))
+        stays()
+
+    with pytest.raises(ramet.TemplateError, match="invalid answer"):
+        untrusted(setup)
