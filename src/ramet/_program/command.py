@@ -208,6 +208,8 @@ class Command:
         name_of = None if told is None else confinement.name_of
         tree = confinement.new_tree(place)
         supervision = Supervision(place, confinement.plan.lost, layer, told, name_of, tree)
+        if networks is not None:
+            supervision.on_end = functools.partial(networks.replace, network)
         child.supervised_by(supervision)
         own = InPlace(confinement, place.entries, layer, told, network, tree)
         try:
@@ -218,12 +220,11 @@ class Command:
         except BaseException:
             supervision.give_up()
             raise
-        finally:
-            if networks is not None and network != NO_NETWORK:
-                networks.replace(network)  # the child has it
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
+        if networks is not None:
+            networks.joined(network)
         supervision.begin(child)
 
     def _fail(

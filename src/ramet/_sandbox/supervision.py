@@ -38,7 +38,7 @@ _left: list[TidWord] = []
 
 
 class Supervision:
-    """Of one child; it owns the place that keeps its amounts."""
+    """Of one child; it owns the place that keeps its amounts. ``on_end``: what is called at its end."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Supervision:
         self._status: ExitStatus | None = None
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
+        self.on_end: Callable[[], object] | None = None
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
@@ -77,7 +78,7 @@ class Supervision:
             self._status = self.place.ended(status)
             if self._layer is not None:
                 self._changes = Changes(self._layer)
-            self.place.close()
+            self._close()
         return self._status
 
     @property
@@ -111,7 +112,13 @@ class Supervision:
             _left.append(self._told)
         if self._layer is not None:
             self._layer.close()
+        self._close()
+
+    def _close(self) -> None:
         self.place.close()
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
 
 def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:
