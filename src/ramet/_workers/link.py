@@ -348,7 +348,10 @@ class Link:
                     _kill_and_reap(pid)
 
     def _end_found(self) -> None:
-        """The same, of a template that has told the pids in its namespace; again where nothing could be opened."""
+        """The same, of a template that has told the pids in its namespace.
+
+        It is tried again later where there was no descriptor to look with.
+        """
         if not self._lost:
             return
         with suppress(OSError):

@@ -146,7 +146,7 @@ class Confined:
             )
 
     def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
-        """What a call may write: paths below the sandbox's; and the version of Landlock."""
+        """What a call may write: paths below those of the sandbox, and /tmp; and landlock's version."""
         given = self.confinement.sandbox.replace(write=paths).write
         known = self.confinement.sandbox.write
         for path in given:

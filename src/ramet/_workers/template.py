@@ -114,8 +114,8 @@ class Template:
     ) -> "Template":
         """Another template, cloned from this one, that loads more: what this has loaded is shared.
 
-        It is the caller's to close, and does not end with this one; but in a sandbox, in which it
-        is then as well, it does. Parameters and errors: see the class.
+        It is the caller's to close, and does not end with this one; in a sandbox, which is its own then, it
+        does. Parameters and errors: see the class.
         """
         loading = checked_loading(preload, setup, warm, allow)
         return self.derived(Template, loading, spares, spares_memory)
