@@ -56,6 +56,12 @@ class Amounts:
         self.controllers = frozenset().union(*self._groups.values())
         self.rlimits = _rlimits(sandbox, self.controllers)
         self.affinity = _affinity(sandbox, self.controllers)
+        self._watched = Watched(
+            memory=None if "memory" in self.controllers else _int(sandbox.memory),
+            cpu_time=sandbox.cpu_time,
+            timeout=sandbox.timeout,
+            output=_int(sandbox.output),
+        )
 
     def _find_places(self) -> dict[str, CgroupPlace]:
         """Where this process may make cgroups, or else where systemd lets it."""
@@ -114,16 +120,10 @@ class Amounts:
         OSError when a cgroup that was promised cannot be made any more; RuntimeError in a copy of the
         process that made this.
         """
-        sandbox = self.sandbox
         return Place(
             self._take(),
             self.give_back,
-            Watched(
-                memory=None if "memory" in self.controllers else _int(sandbox.memory),
-                cpu_time=sandbox.cpu_time,
-                timeout=sandbox.timeout,
-                output=_int(sandbox.output),
-            ),
+            self._watched,
             rlimits=self.rlimits,
             affinity=self.affinity,
             clones_into=clones_into and has_clone3(),

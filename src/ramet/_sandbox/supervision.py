@@ -61,7 +61,7 @@ class Supervision:
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
-        if child.pidfd is None:
+        if child.pidfd is None or not self.place.is_watched:
             return
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
