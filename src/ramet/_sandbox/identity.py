@@ -47,7 +47,7 @@ def fresh() -> Identity | None:
 
 def _is_whole(first: int, count: int) -> bool:
     """Whether such a range has all ids that no convention gives to anyone."""
-    return first <= _UNUSED_FIRST and _UNUSED_LAST < first + count
+    return first <= _UNUSED_FIRST and first + count > _UNUSED_LAST
 
 
 def identity(own_id: str) -> Identity:

@@ -55,7 +55,9 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
             allowed[one.path] = rights if one.is_directory else rights & _OF_FILES
     for name in DEVICES:
         if has_own_root or os.path.exists(f"/dev/{name}"):
-            allowed[f"/dev/{name}"] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+            allowed[f"/dev/{name}"] = (
+                _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+            )
     ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),

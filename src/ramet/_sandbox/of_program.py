@@ -21,8 +21,9 @@ _OF_ANOTHER = 0  # no architecture has this number
 class OfProgram(Confinement):
     """The confinement of a program.
 
-    With ``forbidden="kill"`` the init of its pid namespace is told by the kernel of a forbidden call, kills all, and
-    so its name is known. Not where the filter is the caller's own: it may forbid what the child needs to tell it.
+    With ``forbidden="kill"`` the init of its pid namespace is told by the kernel of a forbidden call,
+    kills all, and so its name is known. Not where the filter is the caller's own: it may forbid what the
+    child needs to tell it.
     """
 
     @property
@@ -52,8 +53,9 @@ class OfProgram(Confinement):
 class InPlace(NamedTuple):
     """The confinement of one child, with what is its own: cgroups, a layer. What a setup takes.
 
-    entries: descriptors of the files of its cgroups in which it writes itself. told: the word for the call that its filter
-    tells of; None where it tells of none. tree: what ends all that it starts; None where its pid namespace does.
+    entries: descriptors of the files of its cgroups in which it writes itself. told: the word for the
+    call that its filter tells of; None where it tells of none. tree: what ends all that it starts; None
+    where its pid namespace does.
     """
 
     confinement: OfProgram

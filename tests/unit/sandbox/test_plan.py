@@ -202,7 +202,7 @@ def test_a_mount_namespace_without_mounts_is_none() -> None:
         mounts=Answer(errno.EPERM, "mount"), around={"filtered": True, "container": "podman"}
     )
     found = plan(described(), machine=machine)
-    # Landlock's rules are opened by the caller, who has all of its rights outside of a user namespace alone.
+    # Landlock's rules are opened by the caller, who has all rights outside of a user namespace alone.
     assert found.namespaces == EVERY - {"mnt", "user"}
     assert row(found, "read").mechanism == "landlock ABI 7"
     assert "podman" not in row(found, "read").remedy
