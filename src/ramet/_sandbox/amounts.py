@@ -37,7 +37,7 @@ class Amounts:
     """
 
     def __init__(self, sandbox: Sandbox, *, ends_trees: bool = False) -> None:
-        """ends_trees: whether a child is to have a cgroup of its own in any case, by which its tree is killed."""
+        """ends_trees: whether each child is to have a cgroup of its own, by which its tree is killed."""
         self.sandbox = sandbox
         self._ends_trees = ends_trees
         self._maker = os.getpid()

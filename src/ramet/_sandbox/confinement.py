@@ -45,7 +45,11 @@ class Confinement:
     def __init__(self, sandbox: Sandbox) -> None:
         self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=self.amounts.parts)
-        self.plan.refuse_if_short()
+        try:
+            self.plan.refuse_if_short()
+        except BaseException:
+            self.amounts.close()
+            raise
         self.sandbox = sandbox = self.plan.launched
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None

@@ -64,8 +64,8 @@ class Machine:
     def sandbox_has_user_namespace(self) -> bool:
         """Whether the namespaces of a sandbox are made in a user namespace of their own.
 
-        Where nothing is mounted for it, Landlock's rules are opened by the paths of the caller, with all of its
-        rights, which it has outside of such alone.
+        Where nothing is mounted for it, Landlock's rules are opened by the paths of the caller, with all
+        of its rights, which it has outside of such alone.
         """
         own = self.circumstances
         if not self.mounts.granted and own.may_become_another and own.may_mount:
@@ -181,7 +181,7 @@ class Machine:
 
     @property
     def ends_trees_by_cgroup(self) -> bool:
-        """Whether a cgroup of its own is the best that ends all that a child has started, if there can be one."""
+        """Whether nothing better than a cgroup of its own ends all that a child has started."""
         if self.namespaces["pid"].granted:
             return False
         return self.sandbox_has_user_namespace or not self.user_for_each.granted

@@ -1,4 +1,4 @@
-"""Marks by which a process is known to come from a sandbox: hard limits, which are inherited and only lowered.
+"""Marks by which a process is known to come from a sandbox: hard limits, inherited and only lowered.
 
 The limit is RLIMIT_RTTIME, which concerns realtime tasks alone. Source: getrlimit(2).
 """

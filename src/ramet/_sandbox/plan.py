@@ -148,7 +148,8 @@ class Plan:
     def launched(self) -> Sandbox:
         """The description of what is launched: without what this machine does not grant.
 
-        What was to be written to a layer is only read then, since the caller's own files are not to be changed.
+        What was to be written to a layer is only read then, since the caller's own files are not to be
+        changed.
         """
         lost = {row.wish for row in self._wishes if row.met == "not"}
         sandbox = self.sandbox

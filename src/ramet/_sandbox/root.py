@@ -24,8 +24,9 @@ def add_root(
 ) -> None:
     """Build the root in the calling task's own mount namespace, and make it that task's root.
 
-    mapped: by path, a descriptor of the user namespace that maps the ids of its files. owner: user and group of
-    what is made, where the task's own are not mapped in its user namespace; what is the caller's is opened before.
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files. owner: user and
+    group of what is made, where the task's own are not mapped in its user namespace; what is the caller's
+    is opened before.
     """
     steps.add(
         "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"

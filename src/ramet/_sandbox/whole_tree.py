@@ -101,8 +101,8 @@ class Tree:
 class TreeOfUser(Tree):
     """All processes of a user that is nobody else: kill(2) with -1, by a task of that user.
 
-    The kernel finds them all at once, and none can fork meanwhile. The task has no capability, so that it may
-    kill no others.
+    The kernel finds them all at once, and none can fork meanwhile. The task has no capability, so that it
+    may kill no others.
     """
 
     def __init__(self, identity: Identity) -> None:
@@ -194,8 +194,8 @@ class TreeOfChild(Tree):
 class TreeOfOrphans(Tree):
     """What is below the child, and what was reparented to this process from below it.
 
-    This process is a subreaper meanwhile. Who comes from which child is told by a mark that is inherited: one with
-    the mark of this child, or of none that lives, comes from a sandbox that has ended.
+    This process is a subreaper meanwhile. Who comes from which child is told by a mark that is inherited:
+    one with the mark of this child, or of none that lives, comes from a sandbox that has ended.
     """
 
     def __init__(self) -> None:

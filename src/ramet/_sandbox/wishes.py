@@ -63,6 +63,16 @@ def _overlay(machine: Machine, sandbox: Sandbox) -> Answer:
     return _first_refusal(_mounts(machine, sandbox), machine.overlay)
 
 
+def _or_layered(granted: Granted) -> Granted:
+    """What is to be written to a layer is not written where there can be none."""
+
+    def answer(machine: Machine, sandbox: Sandbox) -> Answer:
+        layer = _overlay(machine, sandbox) if sandbox.overlay else GRANTED
+        return _first_refusal(layer, granted(machine, sandbox))
+
+    return answer
+
+
 def _proc(machine: Machine, sandbox: Sandbox) -> Answer:
     there = _first_refusal(machine.namespaces["pid"], machine.proc_of_its_own)
     return _first_refusal(_mounts(machine, sandbox), there)
@@ -210,8 +220,8 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "write",
         lambda s: f"writes to {_count(s.write)}",
-        _FILES,
-        lambda s: bool(s.write) and not s.overlay,
+        tuple(way._replace(granted=_or_layered(way.granted)) for way in _FILES),
+        lambda s: bool(s.write),
     ),
     Wish("root", lambda _: "all files, read-only", _FILES, lambda s: s.root == "/"),
     Wish(

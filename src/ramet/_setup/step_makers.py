@@ -217,7 +217,7 @@ def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
 
 
 def _last_capability() -> int:
-    """The last that has to be taken away, where a container covers /proc/sys: the last of the caller's set."""
+    """The last that the kernel has; where a container covers /proc/sys, the last that the caller has."""
     try:
         with open(_LAST_CAPABILITY, "rb") as file:
             return int(file.read())

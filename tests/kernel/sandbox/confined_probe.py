@@ -1,79 +1,77 @@
 """A program that tries what a sandbox keeps it from, and prints what it could do."""
 
+import ctypes
 import errno
 import json
 import os
 import socket
 import sys
+from collections.abc import Callable
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_GET_NO_NEW_PRIVS, _CAPABILITY_VERSION, _NEWUSER = 39, 0x20080522, 0x10000000
 
 
-def _does(act, *arguments):
+def _does(act: Callable[..., object], *arguments: object) -> str:
     try:
         act(*arguments)
     except OSError as error:
-        return errno.errorcode[error.errno]
+        return errno.errorcode[error.errno or 0]
     return "yes"
 
 
-def _read(path):
+def _read(path: str) -> None:
     with open(path, "rb") as file:
         file.read(1)
 
 
-def _write(path):
+def _write(path: str) -> None:
     with open(path, "wb") as file:
         file.write(b"x")
 
 
-def _add(directory):
+def _add(directory: str) -> None:
     path = os.path.join(directory, "added")
     _write(path)
     os.unlink(path)
 
 
-def _send_to_itself():
+def _bind_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
 
 
-def _connect(address):
+def _connect(address: str) -> None:
     with socket.socket(socket.AF_UNIX) as one:
         one.connect(address)
 
 
-def _connect_tcp(port):
+def _connect_tcp(port: int) -> None:
     with socket.socket() as one:
         one.connect(("127.0.0.1", port))
 
 
-def _share_memory():
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.shmget(0, 4096, 0o600) < 0:
-        raise OSError(ctypes.get_errno(), "shmget")
+def _check(answer: int) -> None:
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), "refused")
 
 
-def _unshare():
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x10000000):
-        raise OSError(ctypes.get_errno(), "unshare")
+def _share_memory() -> None:
+    _check(_LIBC.shmget(0, 4096, 0o600))
 
 
-def _capabilities():
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    libc.capget(header, data)
-    return [*data][:2] + [*data][3:5]
+def _unshare() -> None:
+    _check(_LIBC.unshare(_NEWUSER))
 
 
-def main(shown, outside, work, caller, name, port):
-    import ctypes
+def _capabilities() -> int:
+    header, data = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+    _check(_LIBC.capget(header, data))
+    return sum(data)
 
+
+def main(shown: str, outside: str, work: str, caller: str, name: str, port: str) -> None:
+    """Print all as one object of JSON."""
     print(
         json.dumps(
             {
@@ -89,13 +87,13 @@ def main(shown, outside, work, caller, name, port):
                 "signals the caller": _does(os.kill, int(caller), 0),
                 "uses /dev/null": _does(_write, "/dev/null"),
                 "reads /dev/urandom": _does(_read, "/dev/urandom"),
-                "uses UDP": _does(_send_to_itself),
+                "uses UDP": _does(_bind_udp),
                 "connects to the host": _does(_connect_tcp, int(port)),
                 "connects to an abstract socket": _does(_connect, "\0" + name),
                 "shares memory": _does(_share_memory),
+                "capabilities": _capabilities(),
                 "makes a namespace": _does(_unshare),
-                "capabilities": sum(_capabilities()),
-                "no_new_privs": ctypes.CDLL(None).prctl(39, 0, 0, 0, 0),
+                "no_new_privs": _LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
                 "host name": os.uname().nodename,
                 "descriptors": [fd for fd in range(3, 256) if _does(os.fstat, fd) == "yes"],
                 "leads a session": os.getsid(0) == os.getpid(),
@@ -107,4 +105,5 @@ def main(shown, outside, work, caller, name, port):
     )
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -132,8 +132,8 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
 def without_network(*, machine: str) -> Filter:
     """The filter that refuses all sockets but unix ones, beside the one of ``Sandbox.syscalls``, if any.
 
-    ``machine``: "x86_64" or "aarch64". A program of another architecture has calls that make sockets by other
-    numbers: it is ended.
+    ``machine``: "x86_64" or "aarch64". A program of another architecture has calls that make sockets by
+    other numbers: it is ended.
 
     Source: seccomp(2), socket(2).
     """
