@@ -19,7 +19,9 @@ from .cgroup_places import CONTROLLERS, find_places, missing_in_version_2
 from .description import Sandbox
 from .mechanism import Mechanism
 from .place import Place, Watched
+from .plan import PARTS
 from .systemd_scope import NoScopeError, scope_of_process
+from .wishes import Part
 
 _OTHER_TASKS = 1  # the init of the namespace, which RLIMIT_NPROC counts
 
@@ -34,8 +36,10 @@ class Amounts:
     process leaves the cgroups to it.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, *, ends_trees: bool = False) -> None:
+        """ends_trees: whether a child is to have a cgroup of its own in any case, by which its tree is killed."""
         self.sandbox = sandbox
+        self._ends_trees = ends_trees
         self._maker = os.getpid()
         self._is_closed = False
         self._idle: deque[list[ChildCgroup]] = deque()
@@ -55,7 +59,7 @@ class Amounts:
 
     def _find_places(self) -> dict[str, CgroupPlace]:
         """Where this process may make cgroups, or else where systemd lets it."""
-        wanted = _wanted(self.sandbox)
+        wanted = _wanted(self.sandbox) | ({""} if self._ends_trees else set())
         places = find_places(wanted)
         if missing_in_version_2(wanted, places):
             try:
@@ -83,8 +87,19 @@ class Amounts:
     def are_wished(self) -> bool:
         """Whether there is anything to keep or to watch while a child runs."""
         sandbox = self.sandbox
-        watched = (sandbox.memory, sandbox.cpu_time, sandbox.timeout, sandbox.output)
+        watched = (
+            sandbox.memory,
+            sandbox.cpu_time,
+            sandbox.timeout,
+            sandbox.output,
+            sandbox.file_size,
+        )
         return bool(self._groups) or any(each is not None for each in watched)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What a launch can do by them: a process that is in a cgroup of its own is killed by that."""
+        return PARTS if not self._groups else (*PARTS, "own cgroups")
 
     @property
     def is_ours(self) -> bool:

@@ -69,11 +69,13 @@ class Ground:
             return
         if self.is_made_together:
             names = {"user": "user", "mnt": "mount"}
+            own = self._identity
+            owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
             self._keep(
                 NEWUSER | NEWNS,
                 names,
                 maps,
-                lambda steps: add_root(steps, self._sandbox, view, {}),
+                lambda steps: add_root(steps, self._sandbox, view, {}, owner),
             )
             return
         if "user" in kinds and self.user < 0:

@@ -48,13 +48,18 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         if has_own_tmp(sandbox, view):
             allowed[TMP] = handled
         if sandbox.proc:
-            allowed["/proc"] = _READ | _WRITE_FILE
+            allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
+    elif sandbox.root == "/":
+        allowed["/"] = _READ
     for one in view.shown:
         rights = handled if one.writable else _READ
         if not has_own_root or one.writable:
             allowed[one.path] = rights if one.is_directory else rights & _OF_FILES
     for name in DEVICES:
-        allowed[f"/dev/{name}"] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+        if has_own_root or os.path.exists(f"/dev/{name}"):
+            allowed[f"/dev/{name}"] = (
+                _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+            )
     ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),
@@ -66,9 +71,9 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
 
 
 def writes_only(paths: Sequence[str], abi: int) -> Rules:
-    """A further layer of rules, which take away the right to write but below these paths and in /tmp."""
+    """A further layer of rules, which take away the right to write but below these paths."""
     handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi) & ~_READ
-    allowed = dict.fromkeys(("/tmp", "/dev/shm", *paths), handled)
+    allowed = dict.fromkeys(paths, handled)
     allowed |= {f"/dev/{name}": _WRITE_FILE | _IOCTL_DEV for name in DEVICES}
     existing = {path: bits for path, bits in allowed.items() if os.path.exists(path)}
     rights = [bits if os.path.isdir(path) else bits & _OF_FILES for path, bits in existing.items()]

@@ -10,7 +10,7 @@ from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
 from .confinement import Confinement
-from .description import Sandbox
+from .description import Sandbox, is_below
 from .layer import Layer
 from .syscalls import of_a_call
 
@@ -19,6 +19,7 @@ _NO_SETUP = Setup({})
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
 _NO_SOCKET = -1
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _NEEDED = ("user", "mnt", "pid")
 
 Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
@@ -74,12 +75,18 @@ class OfPython(Confinement):
         """The limits of the amounts."""
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
         rlimits.do(_NO_SETUP, steps, limits)
+        if self.amounts.affinity is not None:
+            kind = OPTIONS["cpu_affinity"].kind
+            mask = bytearray(kind.check("cpu_affinity", self.amounts.affinity))
+            steps.add("sched_setaffinity", "SCHED_SETAFFINITY", 0, len(mask), mask)
 
 
 def with_path(sandbox: Sandbox) -> Sandbox:
-    """The same, which shows the directories of sys.path."""
-    found = [os.path.abspath(path) for path in sys.path if path and os.path.isdir(path)]
-    shown = [path for path in found if path not in sandbox.write]
+    """The same, which shows the directories of sys.path, and this package."""
+    found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
+    found.append(_PACKAGE)  # an editable install has it elsewhere
+    decided = (*sandbox.write, *sandbox.hidden)
+    shown = [path for path in found if not any(is_below(path, one) for one in decided)]
     return sandbox.replace(read=[*sandbox.read, *shown])
 
 
@@ -111,6 +118,11 @@ class OfTemplate(OfPython):
             raise ValueError(
                 "invalid overlay for a template: expected False, since its calls have no layers of "
                 "their own; use ramet.clone(fn, sandbox=) or a program, or write= of each call"
+            )
+        if not sandbox.proc:
+            raise ValueError(
+                "invalid proc for a template: expected True, since it counts its threads there before it "
+                "makes a clone; use ramet.clone(fn, sandbox=) or a program"
             )
         super().__init__(sandbox)
         self.user, self.mount = Place(0), Place(1)

@@ -111,8 +111,9 @@ class CallRequest:
 
     def enter_by(self, entry: int) -> None:
         """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""
-        self.plan["entry"] = self.plan.get("entry", 0) + 1
-        self.descriptors.append(entry)
+        before = self.plan.get("entry", 0)
+        self.plan["entry"] = before + 1
+        self.descriptors.insert(before, entry)  # the child takes all of these first
 
     def write_only_below(self, paths: Sequence[str], landlock_abi: int) -> None:
         """The child, in a sandbox, may write below these paths alone."""

@@ -95,6 +95,11 @@ class Executor(AnyExecutor):
         )
         if mp_context is not None:
             template = _template_of(mp_context, template)
+        if template is not None and options.get("sandbox") is not None:
+            raise ValueError(
+                "invalid sandbox with template: expected one of them, got both; calls are in the "
+                "sandbox of their template: ramet.Template(sandbox=...)"
+            )
         ahead = min(most, _MOST_SPARES) if spares is None else spares
         if template is None:
             own = TreeTemplate(preload, spares=ahead, **options)

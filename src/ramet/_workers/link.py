@@ -59,6 +59,7 @@ class Clone(Owner):
     def __init__(self, *, is_doubted: bool = False) -> None:
         self.is_doubted = is_doubted
         self._namespace: PidNamespace | None = None
+        self._numbers_are_own = False
         self._maker = os.getpid()
 
     @property
@@ -70,9 +71,11 @@ class Clone(Owner):
 
     def take_own_numbers(self) -> None:
         """In place of the pids that the template has told, which are those of its namespace."""
-        self.pid = procfs.pid_of(self.pidfd)
         if self.init:
-            self.init = procfs.pid_of(self.pidfd_of_init)
+            self.pid, self.init = procfs.pids_of(self.pidfd, self.pidfd_of_init)
+        else:
+            (self.pid,) = procfs.pids_of(self.pidfd)
+        self._numbers_are_own = True
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
@@ -82,7 +85,10 @@ class Clone(Owner):
     def require_own_child(self) -> None:
         """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
         told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
-        if all(_is_child(*each) for each in told):
+        if all(
+            _has_child(pidfd) if self._numbers_are_own else _is_child(pid, pidfd)
+            for pid, pidfd in told
+        ):
             self.is_doubted = False
             return
         self.owns = False
@@ -140,9 +146,12 @@ class Link:
         name: str,
         trusted: bool | None = None,
         namespace: PidNamespace | None = None,
+        *,
+        is_confined: bool = False,
     ) -> None:
         self.process = process
-        self._namespace = namespace  # its own, with other numbers, if it is confined
+        self._namespace = namespace  # its own, which ends with it
+        self.is_confined = is_confined  # in a sandbox, where pids are others
         self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
@@ -157,12 +166,8 @@ class Link:
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
         self._is_closed = False
+        self._lost: list[int] = []  # told, but with no descriptor; to be ended
         self.of_spares = Making(spare=True)  # what is asked of them
-
-    @property
-    def is_confined(self) -> bool:
-        """Whether it is in a sandbox."""
-        return self._namespace is not None
 
     # ---- clones
 
@@ -250,6 +255,7 @@ class Link:
         if self._is_closed:
             raise EndedError
         self._correct()
+        self._end_found()
         self._asked.append((self._control.sent - self._sent_before, token))
         try:
             send(self._control, kind, parts, descriptors)
@@ -316,6 +322,8 @@ class Link:
             number, text, init = refusal
             if not init and not descriptors:
                 return OSError(number, text)
+            if self.is_confined and len(descriptors) == 1:  # it told the pid in its namespace
+                (init,) = procfs.pids_of(descriptors[0])
             if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
                 return OSError(number, text)
@@ -331,9 +339,28 @@ class Link:
             else:
                 refusal = _told_refusal(lost.parts)
                 made = [] if refusal is None else [refusal[2]]
+            if self.is_confined:
+                self._lost += filter(None, made)
+                self._end_found()
+                return
             for pid in filter(None, made):  # the clone first: the init waits for that
                 if not self._is_doubted or self._has_its_name(pid):
                     _kill_and_reap(pid)
+
+    def _end_found(self) -> None:
+        """The same, of a template that has told the pids in its namespace; again where nothing could be opened."""
+        if not self._lost:
+            return
+        with suppress(OSError):
+            level = len(procfs.status("thread-self").get("NSpid", "").split())
+            living = {
+                _pid_at(level, pid): pid
+                for pid in procfs.children(os.getpid())
+                if self._has_its_name(pid)
+            }
+            for told in [one for one in self._lost if one in living]:
+                self._lost.remove(told)
+                _kill_and_reap(living[told])
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
@@ -367,6 +394,7 @@ class Link:
             self.process.kill()
             self.process.wait()
         self._control.close()
+        self._end_found()
         self._end_untold()
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
@@ -414,10 +442,22 @@ def _packed(making: Making) -> tuple[bytes]:
 
 def _is_child(pid: int, pidfd: int) -> bool:
     try:
-        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-        return procfs.pid_of(pidfd) == pid
+        return _has_child(pidfd) and procfs.pids_of(pidfd) == [pid]
     except OSError:
         return False
+
+
+def _pid_at(level: int, pid: int) -> int:
+    """Its pid in the namespace so many levels below the outermost that can be seen; 0: it is in none."""
+    return int(dict(enumerate(procfs.status(pid).get("NSpid", "").split())).get(level, 0))
+
+
+def _has_child(pidfd: int) -> bool:
+    try:
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except OSError:
+        return False
+    return True
 
 
 def _kill_and_reap(pid: int) -> None:

@@ -116,6 +116,14 @@ def give_up(channel: Channel, error: BaseException) -> int:
     return 1
 
 
+def give_up_unprepared(channel: Channel, label: str, file: bytes | None, number: int) -> int:
+    """Let it be the outcome of the first call that this process cannot be confined: no call runs in it."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        outcome.put_unprepared(channel, label, number, None if file is None else os.fsdecode(file))
+        channel.await_end(UNTIL_LET_GO)
+    return 1
+
+
 def _serve_next(channel: Channel, around: Around, pid: int) -> tuple[int, bool] | None:
     """The next call, after those that the core serves alone: the exit code, and whether it is the last."""
     served, one, last = channel.serve_plain(around.before, around.after)

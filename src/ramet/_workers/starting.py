@@ -24,6 +24,7 @@ from .._program.command import Command
 from .._sandbox.description import is_below
 from .._sandbox.of_python import OfTemplate, with_path
 from .._setup.checks import DEVNULL
+from .._setup.conflicts import refuse_beside_sandbox
 from .._setup.rows import OPTIONS
 from ..errors import SandboxError, TemplateError
 from ..flags import flag_bits
@@ -45,6 +46,7 @@ main(number)
 _BESIDE_SANDBOX = frozenset(
     {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
 )
+_TEMPORARY = ("/tmp", "/dev/shm")
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
@@ -52,11 +54,15 @@ _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable"
 class Start(Protocol):
     """A way to start a template's process, which may be taken again when that has ended.
 
-    trusted: whether the caller believes what it and its clones send, as for clone().
+    trusted: whether the caller believes what it and its clones send, as for clone(). sandbox: the
+    start of the template in whose sandbox it is.
     """
 
     @property
     def trusted(self) -> bool | None: ...
+
+    @property
+    def sandbox(self) -> "Confined | None": ...
 
     def start(self) -> "Started":
         """Start it, and wait until it has loaded. Raises TemplateError."""
@@ -73,6 +79,8 @@ class Started:
 
 class Fresh:
     """A new interpreter, by Command."""
+
+    sandbox = None
 
     def __init__(
         self, loading: Loading, options: Mapping[str, Any], executable: str = sys.executable
@@ -121,12 +129,24 @@ class Confined:
         environment = self.confinement.environment()
         named = dict(word.split(b"=", 1) for word in environment)
         self.trusted = False
+        self.sandbox = self
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
-        self._names = frozenset(named)
+        self._names = frozenset(map(os.fsencode, sandbox.environment))
+
+    def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
+        """ValueError for what a call asks for and the sandbox decides. asked: see CallRequest."""
+        options = asked.get("options") or {}
+        given = {name: asked.get(name) for name in ("set_tid", "cgroup")}
+        refuse_beside_sandbox({"flags": asked.get("flags") or None, **given, **options})
+        if memory is not None and self.confinement.has_places:
+            raise ValueError(
+                "invalid memory with a sandbox that has amounts: a call is in the cgroups of one of them; "
+                "give memory= to the Sandbox, and make a template for each"
+            )
 
     def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
-        """The paths of a call, which must be below those of the sandbox, and landlock's version."""
+        """What a call may write: paths below the sandbox's; and the version of Landlock."""
         given = self.confinement.sandbox.replace(write=paths).write
         known = self.confinement.sandbox.write
         for path in given:
@@ -143,7 +163,12 @@ class Confined:
                 wish="write",
                 remedy="boot with lsm=landlock,..., or make a template for each",
             )
-        return [os.path.realpath(path) for path in given], self.confinement.plan.landlock_abi
+        for path in given:
+            os.stat(path)  # one that is not there is refused here
+        shown = [os.path.realpath(path) for path in known]
+        # Its own /tmp, too, unless that holds what other calls write: what is below is allowed with it.
+        own = [path for path in _TEMPORARY if not any(is_below(one, path) for one in shown)]
+        return [*map(os.path.realpath, given), *own], self.confinement.plan.landlock_abi
 
     def start(self) -> Started:
         self.confinement.make_current()
@@ -158,7 +183,10 @@ class Confined:
         finally:
             loaded.link.close()
         state = ConfinedState(self._names)
-        return _begun(_adopted(made), made.channel, state, (), self.trusted, made.namespace)
+        process = _adopted(made)
+        return _begun(
+            *(process, made.channel, state, (), self.trusted, made.namespace), is_confined=True
+        )
 
 
 def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
@@ -168,6 +196,8 @@ def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "
 
 class Here:
     """A copy of the caller as it is."""
+
+    sandbox = None
 
     def __init__(self, loading: Loading) -> None:
         self.trusted = loading.trusted
@@ -182,22 +212,24 @@ class Here:
 
 
 class Derived:
-    """A clone of another template, that loads more. trusted: whether that one is; None: by the loading."""
+    """A clone of another template, that loads more. start: how that one was started.
+
+    It is in the sandbox of that one, if that is in one, and ends with it then.
+    """
 
     def __init__(
-        self,
-        base: Callable[[], tuple[Link, CallerState]],
-        loading: Loading,
-        trusted: bool | None = None,
+        self, base: Callable[[], tuple[Link, CallerState]], loading: Loading, start: Start
     ) -> None:
         self._base = base
-        self.trusted = loading.trusted if trusted is None else trusted
+        self.trusted = loading.trusted if start.trusted is None else start.trusted
+        self.sandbox = start.sandbox
         self._loading = _crossing(loading)
 
     def start(self) -> Started:
         link, state = self._base()
         made = link.derive(self._loading)
-        return _begun(_adopted(made), made.channel, state, (), self.trusted)
+        process = _adopted(made)
+        return _begun(process, made.channel, state, (), self.trusted, is_confined=link.is_confined)
 
 
 def _adopted(made: Clone) -> Child[Any]:
@@ -233,6 +265,8 @@ def _begun(
     parts: tuple[Any, ...],
     trusted: bool | None,
     namespace: PidNamespace | None = None,
+    *,
+    is_confined: bool = False,
 ) -> Started:
     """Let it load, and wait for that; it is ended if that fails."""
     try:
@@ -242,7 +276,8 @@ def _begun(
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
         name, files = _loaded(process, control)
-        return Started(Link(process, control, name, trusted, namespace), files, state)
+        link = Link(process, control, name, trusted, namespace, is_confined=is_confined)
+        return Started(link, files, state)
     except BaseException:
         control.close()
         process.kill()

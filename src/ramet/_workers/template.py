@@ -28,7 +28,7 @@ from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
-from .starting import Confined, Derived, Fresh, Here, Start, Started, checked_loading, confined
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_process import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
@@ -114,7 +114,8 @@ class Template:
     ) -> "Template":
         """Another template, cloned from this one, that loads more: what this has loaded is shared.
 
-        It is the caller's to close, and does not end with this one. Parameters and errors: see the class.
+        It is the caller's to close, and does not end with this one; but in a sandbox, in which it
+        is then as well, it does. Parameters and errors: see the class.
         """
         loading = checked_loading(preload, setup, warm, allow)
         return self.derived(Template, loading, spares, spares_memory)
@@ -125,7 +126,7 @@ class Template:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._files is not None else None
-        start = Derived(self._live_with_state, loading, self._start.trusted)
+        start = Derived(self._live_with_state, loading, self._start)
         made._begin(start, spares, spares_memory, reload)
         return made
 
@@ -163,9 +164,9 @@ class Template:
         self._link = started.link
         self._caller_state = started.caller_state
         self._holder.append(started.link)
-        if isinstance(self._start, Confined):
+        if self._start.sandbox is not None:
             self._ends_trees = True
-            self._keeps_amounts = self._start.confinement.amounts.are_wished
+            self._keeps_amounts = self._start.sandbox.confinement.amounts.are_wished
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
@@ -263,6 +264,8 @@ class Template:
                 "invalid trusted: expected None or False, got True: the template is not trusted, and so "
                 "none of its calls is; leave it out"
             )
+        if self._start.sandbox is not None:
+            self._start.sandbox.refuse_beside(memory, asked)
         budget = None if memory is None else self._memories.take(memory)
         try:
             return CallRequest(memory=budget, **asked)
@@ -272,11 +275,9 @@ class Template:
             raise
 
     def _restrict(self, request: CallRequest, write: Sequence[str | os.PathLike[str]]) -> None:
-        if not isinstance(self._start, Confined):
-            raise ValueError(  # noqa: TRY004 - it is the template that is of the wrong kind
-                "invalid write: expected None, as the template is in no sandbox"
-            )
-        request.write_only_below(*self._start.checked_write(write))
+        if self._start.sandbox is None:
+            raise ValueError("invalid write: expected None, as the template is in no sandbox")
+        request.write_only_below(*self._start.sandbox.checked_write(write))
 
     def has_spare(self) -> bool:
         """Whether a child waits for a call, or is being made; the library's own."""
@@ -333,11 +334,12 @@ class Template:
 
     def _supervision(self, request: CallRequest) -> Supervision:
         """What keeps the amounts of the sandbox for one call."""
-        assert isinstance(self._start, Confined)
-        place = self._start.confinement.new_place()
+        assert self._start.sandbox is not None
+        confinement = self._start.sandbox.confinement
+        place = confinement.new_place()
         for entry in place.entries:
             request.enter_by(entry)
-        return Supervision(place, self._start.confinement.plan.lost)
+        return Supervision(place, confinement.plan.lost)
 
     def _reader(self, request: CallRequest, clone: Clone) -> Reader:
         """A call is trusted no more than its template."""

@@ -42,6 +42,7 @@ from .serving import (
     UNTIL_LET_GO,
     Around,
     give_up,
+    give_up_unprepared,
     leave_channel,
     serve,
     warm_up,
@@ -110,6 +111,7 @@ class _Template:
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made
         self._confines: _core.Plan | None = None  # what each clone does first
+        self._labels: Sequence[tuple[str, bytes | None]] = ()  # of its steps
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
@@ -261,7 +263,9 @@ class _Template:
         if kind == CONFINE:
             return self._become_confined(channel, loaded(parts))
         if self._confines is not None:
-            _require_done(_core.do_steps(self._confines))
+            step, number = _core.do_steps(self._confines)
+            if step >= 0:
+                return give_up_unprepared(channel, *self._labels[step], number)
         for renew in self._renewals:
             renew()
         patience = LET_GO_MILLISECONDS
@@ -301,6 +305,7 @@ class _Template:
         self._take_interrupts()
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
         derived._warm = self._warm
+        derived._confines, derived._labels = self._confines, self._labels
         derived.load(parts)
         return derived.serve()
 
@@ -313,6 +318,7 @@ class _Template:
         try:
             carry_out(*confining.enter)
             template._confines = _core.Plan(confining.call[0])
+            template._labels = confining.call[1]
         except Exception as error:
             template._say_failed(error)
             return 1
@@ -339,12 +345,6 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-
-def _require_done(done: tuple[int, int]) -> None:
-    """End this process, which is not to go on unconfined."""
-    if done[0] >= 0:
-        os._exit(1)
 
 
 @lru_cache(16)

@@ -54,6 +54,8 @@ class TemplateStart:
 
     trusted: bool | None = None
 
+    sandbox = None
+
     def __init__(self, recipe: Recipe) -> None:
         self._loading = recipe.loading()
         self._options = recipe.options

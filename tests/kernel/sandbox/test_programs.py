@@ -455,7 +455,7 @@ def test_a_thread_that_ends_leaves_the_program(nothing_left: Any) -> None:
     thread.start()
     thread.join()
     assert made[0].poll() is None
-    assert made[0].communicate(b"x", timeout=SECONDS) == (None, None)
+    made[0].communicate(b"x", timeout=SECONDS)
     assert made[0].returncode == 0
 
 

@@ -1,0 +1,741 @@
+"""Calls of a template in a sandbox: what they may not, what holds for each, and how they end."""
+
+import asyncio
+import ctypes
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import CloneFlag as F
+from ramet import Sandbox
+from ramet._process.unreaped import reap_ended, unreaped
+from ramet._sandbox.of_python import OfTemplate
+
+from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
+from ...looking import state_of
+from ...waiting import until
+
+CLONE_PARENT, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x8000, 0x20000, 0x10000000, 0x20000000
+SIGCHLD = 17
+ONE_KEY = 4711
+
+
+@pytest.fixture(scope="module")
+def confined() -> Iterator[ramet.Template]:
+    """One that many tests share, with no wish but the default."""
+    with ramet.Template(["numpy", "cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+        yield template
+
+
+@pytest.fixture(autouse=True)
+def _all_reaped(nothing_left: Any) -> Iterator[None]:
+    """What ends by itself, of a template that was killed, is waited for."""
+    yield
+    until(_nothing_unreaped)
+
+
+def _nothing_unreaped() -> bool:
+    reap_ended()
+    return not unreaped
+
+
+def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    """The result of a call that is reaped."""
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+def lines_of_status() -> dict[str, str]:
+    """Of the process that asks."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return {name: " ".join(value.split()) for name, value in (x.split(":", 1) for x in lines)}
+
+
+def raw(name: str, *args: Any) -> int:
+    """A system call by its number in tests/constants.py; 0, or its errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    answer = libc.syscall(ctypes.c_long(SYSTEM_CALLS[name]), *map(ctypes.c_long, args))
+    if answer == 0 and name == "clone":
+        os._exit(0)
+    return ctypes.get_errno() if answer < 0 else 0
+
+
+def of_libc(name: str, *args: Any) -> int:
+    """A function of libc; 0, or its errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return ctypes.get_errno() if getattr(libc, name)(*args) < 0 else 0
+
+
+# ---- what a call sees and has
+
+
+def test_a_call_has_no_right(confined: ramet.Template) -> None:
+    """No capability in any set, no group, no way to new rights, and a filter beside the template's."""
+    status = run(confined, lines_of_status)
+    sets = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    assert [status[name] for name in sets] == ["0" * 16] * 5
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert status["Groups"] == ""
+    assert status["Uid"] == " ".join(["1000" if os.geteuid() == 0 else str(os.geteuid())] * 4)
+
+
+def test_a_call_sees_itself_alone(confined: ramet.Template) -> None:
+    """Not the template, not another call, not the init of its own namespace."""
+
+    def seen() -> tuple[int, int, list[str]]:
+        return os.getpid(), os.getppid(), [name for name in os.listdir("/proc") if name.isdigit()]
+
+    with confined.clone(time.sleep, 1000) as other:
+        assert run(confined, seen) == (2, 0, ["2"])
+        other.kill()
+
+
+def test_a_call_has_a_tmp_of_its_own(confined: ramet.Template) -> None:
+    """Another finds nothing there."""
+
+    def write() -> list[str]:
+        Path("/tmp/mine").write_text("x")
+        Path("/dev/shm/mine").write_text("x")
+        return os.listdir("/tmp") + os.listdir("/dev/shm")
+
+    assert [run(confined, write), run(confined, os.listdir, "/tmp")] == [["mine"] * 2, []]
+
+
+def test_a_call_has_no_descriptor_of_others(confined: ramet.Template, tmp_path: Path) -> None:
+    """Standard input, output and error, and the socket of its own outcome."""
+
+    def descriptors() -> list[str]:
+        numbers = map(int, os.listdir("/proc/self/fd"))
+        return [
+            os.readlink(f"/proc/self/fd/{n}")
+            for n in numbers
+            if os.path.lexists(f"/proc/self/fd/{n}") and n > 2
+        ]
+
+    with open(tmp_path / "secret", "w") as file:
+        os.set_inheritable(file.fileno(), True)
+        found = run(confined, descriptors)
+    assert [name.partition(":")[0] for name in found] == ["socket"]
+
+
+def test_a_call_has_the_variables_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the caller has set since, too; others never."""
+
+    def variables() -> dict[str, str]:
+        return dict(os.environ)
+
+    monkeypatch.setenv("RAMET_SECRET", "1")
+    monkeypatch.delenv("TZ", raising=False)
+    with ramet.Template(sandbox=Sandbox(environment=["TZ", "LANG"]), spares=0) as template:
+        monkeypatch.setenv("TZ", "UTC")
+        monkeypatch.setenv("RAMET_LATER", "1")
+        found = run(template, variables)
+        assert found.keys() <= {"TZ", "LANG", "LC_CTYPE", "HOME"}
+        assert found["TZ"] == "UTC"
+
+
+def test_a_call_has_a_session_of_its_own(confined: ramet.Template) -> None:
+    """A signal to its process group reaches no other call, and not the template."""
+
+    def kill_group() -> None:
+        os.kill(0, signal.SIGKILL)
+
+    pid = confined.pid
+    with confined.clone(time.sleep, 1000) as other, confined.clone(kill_group) as child:
+        assert child.wait(PATIENT_SECONDS).signal == signal.SIGKILL
+        assert run(confined, lambda: (os.getpgid(0), os.getsid(0))) == (2, 2)
+        assert other.poll() is None
+        assert confined.pid == pid
+        other.kill()
+
+
+# ---- what a call may not
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("unshare", (CLONE_NEWUSER,)),
+        ("unshare", (CLONE_NEWNS,)),
+        ("mount", (b"none", b"/tmp", b"tmpfs", 0, None)),
+        ("umount2", (b"/proc", 2)),
+        ("chroot", (b"/tmp",)),
+        ("sethostname", (b"x", 1)),
+        ("ptrace", (16, 1, None, None)),
+        ("process_vm_readv", (1, None, 0, None, 0, 0)),
+        ("shmget", (ONE_KEY, 4096, 0o1666)),
+        ("semget", (ONE_KEY, 1, 0o1666)),
+        ("msgget", (ONE_KEY, 0o1666)),
+    ],
+)
+def test_calls_that_are_refused(confined: ramet.Template, name: str, args: tuple[Any, ...]) -> None:
+    """What makes rights, looks into others, or is common to all calls of the template."""
+    assert run(confined, of_libc, name, *args) == errno.EPERM
+
+
+@pytest.mark.parametrize("kind", ["mnt", "pid", "user", "net"])
+def test_no_namespace_is_joined(confined: ramet.Template, kind: str) -> None:
+    """Not its own, of which it has a descriptor, with no capability to regain."""
+
+    def join() -> int:
+        return of_libc("setns", os.open(f"/proc/self/ns/{kind}", os.O_RDONLY), 0)
+
+    assert run(confined, join) == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    "flags", [CLONE_PARENT, CLONE_NEWPID, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID | CLONE_PARENT]
+)
+def test_no_clone_as_the_template_makes_it(confined: ramet.Template, flags: int) -> None:
+    """Neither a namespace, nor a child of the caller's, whom nobody would reap."""
+    assert run(confined, raw, "clone", flags | SIGCHLD, 0, 0, 0, 0) == errno.EPERM
+
+
+def test_a_child_of_the_callers_is_reaped_with_the_call() -> None:
+    """Without a filter a call can make one; the namespace waits for it, and the caller must not for ever."""
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(syscalls=None), spares=0) as template:
+        assert run(template, raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0
+
+
+def test_no_signal_and_no_file_of_the_init(confined: ramet.Template) -> None:
+    """It is a task in the memory of the template, which has a capability."""
+
+    def attempts() -> list[int]:
+        found = []
+        for attempt in (
+            lambda: os.kill(1, signal.SIGKILL),
+            lambda: os.kill(1, signal.SIGSTOP),
+            lambda: os.kill(-1, signal.SIGKILL),
+            lambda: os.open("/proc/1/mem", os.O_RDWR),
+            lambda: os.listdir("/proc/1"),
+        ):
+            try:
+                attempt()
+                found.append(0)
+            except OSError as error:
+                found.append(error.errno or -1)
+        return found
+
+    refused = [errno.EPERM, errno.EPERM, errno.EPERM, errno.ENOENT, errno.ENOENT]
+    found = run(confined, attempts)
+    assert found[2] in {errno.EPERM, errno.ESRCH}
+    assert found[:2] + found[3:] == refused[:2] + refused[3:]
+
+
+def test_no_abstract_socket_of_another_call(confined: ramet.Template) -> None:
+    """Calls have one network namespace, and a domain of Landlock each."""
+
+    def listen(ready: str) -> None:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("\0ramet-test")
+            server.listen()
+            os.write(1, ready.encode())
+            server.accept()
+
+    def connect() -> int | None:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect("\0ramet-test")
+            except OSError as error:
+                return error.errno
+        return 0
+
+    out, written = os.pipe()
+    with open(out, "rb", 0) as said, confined.clone(listen, "x", stdout=written) as server:
+        os.close(written)
+        assert said.read(1) == b"x"
+        assert run(confined, connect) == errno.EPERM
+        server.kill()
+
+
+# ---- the files of a call
+
+
+def test_what_is_shown_below_tmp_stays_there(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A call's own /tmp does not cover it."""
+    place = Path("/tmp") / f"ramet-test-{os.getpid()}"
+    (place / "written").mkdir(parents=True)
+    (place / "written").chmod(0o777)
+    (place / "read").write_text("text")
+    sandbox = Sandbox(write=[place / "written"], read=[place / "read"])
+    try:
+        with ramet.Template(sandbox=sandbox, spares=0) as template:
+            assert run(template, os.mkdir, f"{place}/written/made") is None
+            assert run(template, os.listdir, "/tmp") == [place.name]
+            assert run(template, os.path.getsize, f"{place}/read") == 4
+            assert os.listdir(place / "written") == ["made"]
+    finally:
+        (place / "written/made").rmdir()
+        (place / "written").rmdir()
+        (place / "read").unlink()
+        place.rmdir()
+
+
+@pytest.mark.parametrize("above", ["/tmp", "/var/tmp"])
+def test_a_call_writes_below_its_own_paths_alone(above: str) -> None:
+    """Of those that the sandbox may write; below /tmp as well, where calls write else."""
+    place = Path(above) / f"ramet-test-{os.getpid()}"
+    for name in ("a", "b"):
+        (place / name).mkdir(parents=True)
+        (place / name).chmod(0o777)
+    try:
+        with ramet.Template(sandbox=Sandbox(write=[place]), spares=0) as template:
+            run(template, os.mkdir, f"{place}/a/made", write=[place / "a"])
+            with pytest.raises(ramet.RemoteError, match="PermissionError"):
+                run(template, os.mkdir, f"{place}/b/made", write=[place / "a"])
+            with pytest.raises(ValueError, match="expected paths below those of the sandbox"):
+                template.clone(os.getpid, write=["/usr"])
+            with pytest.raises(FileNotFoundError):
+                template.clone(os.getpid, write=[place / "missing"])
+            with template.derive() as derived:
+                with pytest.raises(ramet.RemoteError, match="PermissionError"):
+                    run(derived, os.mkdir, f"{place}/b/made", write=[place / "a"])
+    finally:
+        (place / "a/made").rmdir()
+        (place / "a").rmdir()
+        (place / "b").rmdir()
+        place.rmdir()
+
+
+def test_write_without_a_sandbox_is_refused() -> None:
+    """There is nothing of which it could be a part."""
+    with ramet.Template(spares=0) as template:
+        with pytest.raises(ValueError, match="invalid write"):
+            template.clone(os.getpid, write=["/tmp"])
+
+
+# ---- options beside it
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"flags": F.NEWNET},
+        {"set_tid": [77]},
+        {"cgroup": "/sys/fs/cgroup"},
+        {"user": 0},
+        {"namespaces": {"mnt": 1}},
+        {"root": "/usr"},
+        {"start_new_session": True},
+        {"ambient_caps": ["SYS_ADMIN"]},
+        {"trusted": True},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_of_a_call_that_the_sandbox_decides(
+    confined: ramet.Template, options: dict[str, Any]
+) -> None:
+    """Refused before anything is made."""
+    with pytest.raises(ValueError, match=f"invalid {next(iter(options))}"):
+        confined.clone(os.getpid, **options)
+
+
+def test_options_of_a_call_that_hold(confined: ramet.Template, tmp_path: Path) -> None:
+    """Where it begins, what it reads and writes, its name, limits and deadline."""
+
+    def told() -> tuple[str, str, str, int]:
+        print("said")
+        return os.getcwd(), sys.stdin.read(), Path("/proc/self/comm").read_text(), os.umask(0)
+
+    (tmp_path / "in").write_text("asked")
+    with open(tmp_path / "in") as given, open(tmp_path / "out", "w") as out:
+        options: dict[str, Any] = {"stdin": given, "stdout": out, "cwd": "/usr", "umask": 0o27}
+        found = run(confined, told, name="a-name", timeout=PATIENT_SECONDS, **options)
+    assert found == ("/usr", "asked", "a-name\n", 0o27)
+    assert (tmp_path / "out").read_text() == "said\n"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "name"),
+    [({"overlay": True, "write": ["/var/tmp"]}, "overlay"), ({"proc": False}, "proc")],
+)
+def test_wishes_that_a_template_cannot_meet(wishes: dict[str, Any], name: str) -> None:
+    """Refused before anything is made, with what can be used instead."""
+    with pytest.raises(ValueError, match=f"invalid {name} for a template"):
+        ramet.Template(sandbox=Sandbox(**wishes))
+
+
+def test_options_of_a_template_that_the_sandbox_decides() -> None:
+    """And what is no sandbox."""
+    with pytest.raises(ValueError, match="invalid user with sandbox"):
+        ramet.Template(sandbox=Sandbox(), user=0)
+    with pytest.raises(TypeError, match="expected a ramet.Sandbox"):
+        ramet.Template(sandbox={"read": []})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="sandbox"):
+        ramet.Template.from_here(sandbox=Sandbox())  # type: ignore[call-arg]
+
+
+# ---- what crosses
+
+
+def test_arrays_come_and_go(confined: ramet.Template, nothing_left: Any) -> None:
+    """Larger than what a socket takes; the caller's own stays as it is."""
+    numpy = pytest.importorskip("numpy")
+    nothing_left.start_again()  # its threads stay
+
+    def doubled(given: Any) -> Any:
+        given *= 2
+        return given
+
+    given = numpy.arange(1_000_000.0)
+    assert run(confined, doubled, given)[999_999] == 1_999_998.0
+    assert given[999_999] == 999_999.0
+
+
+def test_threads_of_a_pool_begin_anew(confined: ramet.Template) -> None:
+    """Matrices are multiplied in several threads of a call."""
+    pytest.importorskip("numpy")
+
+    def multiplied() -> list[float]:
+        import numpy
+
+        ones = numpy.ones((300, 300))
+        with ThreadPoolExecutor(3) as threads:
+            return [float(one[0, 0]) for one in threads.map(lambda _: ones @ ones, range(3))]
+
+    assert run(confined, multiplied) == [300.0] * 3
+
+
+def test_what_is_no_data_is_told(confined: ramet.Template) -> None:
+    """No pickle is read: a result is data, and an exception its type, message and traceback."""
+    with pytest.raises(ramet.ResultError, match="is not data"):
+        run(confined, lambda: pytest)
+    with pytest.raises(ramet.RemoteError, match="KeyError"):
+        run(confined, lambda: {}["x"])
+    assert run(confined, lambda: {"a": (1, {2.5})}) == {"a": (1, {2.5})}
+
+
+def test_modules_are_imported_late(confined: ramet.Template) -> None:
+    """Those of Python, and of the directories of sys.path."""
+
+    def late() -> str:
+        import colorsys
+
+        return colorsys.__name__
+
+    assert run(confined, late) == "colorsys"
+
+
+# ---- amounts
+
+
+def fill() -> int:
+    """Take memory, much."""
+    return len([bytearray(os.urandom(1)) * (1 << 20) for _ in range(400)])
+
+
+def spin() -> None:
+    """Take time."""
+    while True:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("wishes", "fn", "reason"),
+    [
+        ({"timeout": 0.2}, lambda: time.sleep(1000), "deadline"),
+        ({"cpu_time": 0.3}, spin, "cpu time"),
+    ],
+    ids=["timeout", "cpu_time"],
+)
+def test_amounts_are_those_of_each_call(wishes: dict[str, Any], fn: Any, reason: str) -> None:
+    """One that exceeds them is ended for that reason, and the next one begins with the whole."""
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(**wishes)) as template:
+        for _ in range(2):
+            with template.clone(fn) as child:
+                status = child.wait(PATIENT_SECONDS)
+                assert (status.signal, status.reason) == (signal.SIGKILL, reason)
+                assert child.report.reason == reason
+        with template.clone(abs, -1) as child:
+            assert child.result(PATIENT_SECONDS) == 1
+            assert child.wait(PATIENT_SECONDS).code == 0
+            assert child.report.reason == "exited"
+
+
+def test_memory_of_each_call() -> None:
+    """By a cgroup it is killed, else by a watch, or gets a MemoryError first."""
+    with ramet.Template(sandbox=Sandbox(memory="150M")) as template:
+        with template.clone(fill) as child:
+            try:
+                child.result(PATIENT_SECONDS)
+            except ramet.RemoteError as error:
+                assert "MemoryError" in str(error)  # noqa: PT017 - one of two ways
+            except ramet.ChildDied as died:
+                assert died.status.reason == "out of memory"  # noqa: PT017
+            else:
+                pytest.fail("it had what it wanted")
+        assert run(template, abs, -1) == 1
+
+
+def test_memory_beside_amounts_is_refused() -> None:
+    """A call is in the cgroups of one of them, where there are any."""
+    sandbox = Sandbox(memory="1G")
+    confinement = OfTemplate(sandbox)
+    with ramet.Template(sandbox=sandbox, spares=0) as template:
+        if not confinement.has_places:
+            assert run(template, abs, -1, memory="500M") == 1
+            return
+        with pytest.raises(ValueError, match="invalid memory with a sandbox that has amounts"):
+            template.clone(os.getpid, memory="500M")
+
+
+# ---- filters
+
+
+@pytest.mark.parametrize("forbidden", ["refuse", "kill"])
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_a_template_works_in_each_filter(word: str, forbidden: str) -> None:
+    """What it does itself is not forbidden; what its calls do is."""
+    sandbox = Sandbox(syscalls=word, forbidden=forbidden)
+    with ramet.Template(["cloudpickle"], sandbox=sandbox) as template:
+        assert run(template, abs, -1) == 1
+        with template.clone(of_libc, "mount", b"none", b"/tmp", b"tmpfs", 0, None) as child:
+            if forbidden == "refuse":
+                assert child.result(PATIENT_SECONDS) == errno.EPERM
+            else:
+                assert child.wait(PATIENT_SECONDS).signal == signal.SIGSYS
+        assert run(template, abs, -2) == 2
+
+
+def test_a_call_that_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not run; the step is named, and the template goes on."""
+    add_limits = OfTemplate.add_limits
+
+    def with_a_failure(self: OfTemplate, steps: Any) -> None:
+        add_limits(self, steps)
+        steps.add("chdir", "CHDIR", b"/missing", file=b"/missing")
+
+    monkeypatch.setattr(OfTemplate, "add_limits", with_a_failure)
+    for spares in (0, 1):
+        with ramet.Template(sandbox=Sandbox(), spares=spares) as template:
+            for _ in range(2):
+                with pytest.raises(ramet.SpawnError, match="'chdir' failed on '/missing'"):
+                    run(template, os.getpid)
+
+
+# ---- layers and ends
+
+
+def test_a_derived_template_is_confined() -> None:
+    """So are its calls, and those of one that is derived from it."""
+
+    def told() -> tuple[int, list[str], str, bool]:
+        numbers = [name for name in os.listdir("/proc") if name.isdigit()]
+        return os.getpid(), numbers, lines_of_status()["CapEff"], "colorsys" in sys.modules
+
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox()) as base:
+        with base.derive(["colorsys"]) as derived, derived.derive() as last:
+            for template in (derived, last):
+                assert run(template, told) == (2, ["2"], "0" * 16, True)
+                with pytest.raises(ramet.ResultError, match="is not data"):
+                    run(template, lambda: pytest)
+
+
+def test_a_derived_template_ends_with_its_base() -> None:
+    """It is in the pid namespace of that; so do its calls."""
+    with ramet.Template(sandbox=Sandbox()) as base, base.derive() as derived:
+        child = derived.clone(time.sleep, 1000)
+        base.close()
+        assert child.wait(PATIENT_SECONDS).signal == signal.SIGKILL
+        with pytest.raises(ValueError, match="has been closed"):
+            derived.clone(os.getpid)
+
+
+def test_a_template_that_was_killed_is_replaced() -> None:
+    """The call that runs goes on."""
+    with ramet.Template(sandbox=Sandbox()) as template:
+        with template.clone(sys.stdin.__class__.__name__.__len__) as child:
+            child.result(PATIENT_SECONDS)
+        read, written = os.pipe()
+        with template.clone(os.read, 0, 1, stdin=read) as running:
+            os.close(read)
+            os.kill(template.pid, signal.SIGKILL)
+            with pytest.warns(ramet.TemplateRestarted):
+                assert run(template, abs, -1) == 1
+            os.write(written, b"x")
+            os.close(written)
+            assert running.result(PATIENT_SECONDS) == b"x"
+
+
+def test_close_ends_calls_that_run() -> None:
+    """They are in its namespace; what they have started ends, too."""
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox()) as template:
+        child = template.clone(lambda: os.fork() and time.sleep(1000) or time.sleep(1000))
+        template.close()
+        assert child.wait(PATIENT_SECONDS).signal == signal.SIGKILL
+
+
+CALLER = """\
+import os, sys, time
+import ramet
+template = ramet.Template(["cloudpickle"], sandbox=ramet.Sandbox())
+child = template.clone(time.sleep, 1000)
+print(template.pid, child.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+def test_all_ends_with_the_caller() -> None:
+    """Killed, it cleans nothing up: the template, the call and the spare end all the same."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CALLER], stdout=subprocess.PIPE, text=True
+    ) as caller:
+        assert caller.stdout is not None
+        pids = list(map(int, caller.stdout.readline().split()))
+        assert len(pids) == 2
+        caller.kill()
+    until(lambda: all(state_of(pid) in {"", "X", "Z", None} for pid in pids))
+
+
+def test_many_calls_that_end_in_each_way() -> None:
+    """A tenth is killed, a tenth raises: none is lost, and nothing is left."""
+
+    def outcome(number: int) -> int:
+        if number % 10 == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if number % 10 == 7:
+            raise ValueError(number)
+        return number
+
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=2) as template:
+
+        def one(number: int) -> str:
+            try:
+                return str(run(template, outcome, number))
+            except (ramet.RemoteError, ramet.ChildDied) as error:
+                return type(error).__name__
+
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(one, range(100)))
+    assert found.count("RemoteError") == found.count("ChildDied") == 10
+    assert [text for text in found if text.isdigit()] == [
+        str(n) for n in range(100) if n % 10 not in {3, 7}
+    ]
+
+
+# ---- executors, and others that use templates
+
+
+def test_an_executor_in_a_sandbox() -> None:
+    """Its calls have what a call of a template has; a death, a deadline and a cancellation cost one future."""
+    sandbox = Sandbox(processes=64)
+    with ramet.Executor(2, sandbox=sandbox, timeout=30, capture_output=True) as executor:
+        good, dead = executor.submit(lines_of_status), executor.submit(os.abort)
+        said = executor.submit(print, "x", sep="")
+        assert good.result(PATIENT_SECONDS)["CapEff"] == "0" * 16
+        assert good.tree_ended_by == "pid namespace"
+        assert isinstance(dead.exception(PATIENT_SECONDS), ramet.ChildDied)
+        assert said.result(PATIENT_SECONDS) is None
+        assert said.stdout == "x\n"
+        running = executor.submit(time.sleep, 1000)
+        until(running.running)
+        assert running.cancel()
+        assert list(executor.map(abs, [-1, -2])) == [1, 2]
+
+
+def test_an_executor_with_reuse_and_an_initializer() -> None:
+    """Each process begins with it, and serves some calls."""
+    with ramet.Executor(
+        1, sandbox=Sandbox(), reuse=2, initializer=os.chdir, initargs=("/usr",)
+    ) as executor:
+        found = [executor.submit(os.getcwd).result(PATIENT_SECONDS) for _ in range(4)]
+    assert found == ["/usr"] * 4
+
+
+def test_an_executor_of_a_confined_template(confined: ramet.Template) -> None:
+    """It is in the sandbox of that; another beside it is refused."""
+    with ramet.Executor(1, template=confined) as executor:
+        status = executor.submit(lines_of_status).result(PATIENT_SECONDS)
+        assert (status["CapEff"], status["NoNewPrivs"]) == ("0" * 16, "1")
+    with pytest.raises(ValueError, match="invalid sandbox with template"):
+        ramet.Executor(template=confined, sandbox=Sandbox())
+
+
+def test_a_deadline_of_an_executor_kills_a_tree() -> None:
+    """It has the stack where the call stood."""
+
+    def hang() -> None:
+        if os.fork() == 0:
+            os.setsid()
+        time.sleep(1000)
+
+    with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5) as executor:
+        error = executor.submit(hang).exception(PATIENT_SECONDS)
+    assert isinstance(error, ramet.DeadlineExceeded)
+
+
+def test_calls_under_asyncio() -> None:
+    """A cancellation kills the call."""
+
+    async def main(template: ramet.Template) -> int:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(template.run(time.sleep, 1000), 0.1)
+        return await template.run(abs, -3)
+
+    with ramet.Template(sandbox=Sandbox()) as template:
+        assert asyncio.run(main(template)) == 3
+
+
+def test_threads_that_call(confined: ramet.Template) -> None:
+    """Each gets its own outcome."""
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: run(confined, abs, -n), range(20)))
+    assert found == list(range(20))
+
+
+def test_a_caller_with_no_descriptor_left(confined: ramet.Template) -> None:
+    """The call fails, and the next one, with some, does not."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 4, hard))
+    try:
+        with pytest.raises(OSError, match="open files"):
+            while True:
+                held.append(os.dup(0))
+        with pytest.raises(OSError, match="open files"):
+            confined.clone(os.getpid)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert run(confined, abs, -1) == 1
+
+
+def test_a_copy_of_the_caller_is_told(confined: ramet.Template) -> None:
+    """The template is its original's."""
+
+    def attempt() -> str:
+        try:
+            confined.clone(os.getpid)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    with ramet.clone(attempt) as child:
+        assert "of which this is a copy" in child.result(PATIENT_SECONDS)
+
+
+def test_a_thread_may_end_that_made_a_template() -> None:
+    """Its template does not end with it."""
+    made: list[ramet.Template] = []
+    thread = threading.Thread(target=lambda: made.append(ramet.Template(sandbox=Sandbox())))
+    thread.start()
+    thread.join()
+    with made[0] as template:
+        assert run(template, abs, -1) == 1
