@@ -7,7 +7,6 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -168,27 +167,34 @@ ESCAPE(memory_sysv, WORD, "all", "takes four times the memory that it may have a
     return in_child(bomb_of_sysv);
 }
 
-static int full_of(const char *directory, long most)
+/* In one file, or in files of 1 MB each, which no limit of a file's size concerns. */
+static int full_of(const char *directory, long most, bool in_one)
 {
     static char zeros[CHUNK];
     char path[4096];
-    struct statvfs system;
-    snprintf(path, sizeof path, "%s/ramet-bomb-%d", directory, (int)getpid());
-    int file = open(path, O_CREAT | O_WRONLY, 0600);
     long size = 0;
-    if (file < 0 || fstatvfs(file, &system) < 0)
-        return outcome_of(-1);
-    while (size < most && write(file, zeros, CHUNK) == CHUNK)
-        size += CHUNK;
-    int error = errno;
-    unlink(path);
+    int file = -1, number_of = 0, error = 0;
+    for (; size < most && error == 0; size += error ? 0 : CHUNK) {
+        if (file < 0 || !in_one) {
+            snprintf(path, sizeof path, "%s/ramet-bomb-%d-%d", directory, (int)getpid(), number_of);
+            close(file);
+            file = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+            number_of += file >= 0;
+        }
+        if (file < 0 || write(file, zeros, CHUNK) != CHUNK)
+            error = errno ? errno : ENOSPC;
+    }
+    while (number_of-- > 0) {
+        snprintf(path, sizeof path, "%s/ramet-bomb-%d-%d", directory, (int)getpid(), number_of);
+        unlink(path);
+    }
     errno = error;
     return size >= most ? THROUGH : outcome_of(-1);
 }
 
 static int bomb_of_tmp(void)
 {
-    return full_of("/tmp", number("tmp") + 4 * CHUNK);
+    return full_of("/tmp", number("tmp") + 4 * CHUNK, false);
 }
 
 ESCAPE(disk_tmp, WORD, "all", "writes more to /tmp than it may hold")
@@ -198,7 +204,7 @@ ESCAPE(disk_tmp, WORD, "all", "writes more to /tmp than it may hold")
 
 static int bomb_of_dev_shm(void)
 {
-    return full_of("/dev/shm", number("tmp") + 4 * CHUNK);
+    return full_of("/dev/shm", number("tmp") + 4 * CHUNK, false);
 }
 
 ESCAPE(disk_dev_shm, WORD, "all", "writes more to /dev/shm than it may hold")
@@ -208,7 +214,7 @@ ESCAPE(disk_dev_shm, WORD, "all", "writes more to /dev/shm than it may hold")
 
 static int bomb_of_dev(void)
 {
-    return full_of("/dev", 8 * CHUNK);
+    return full_of("/dev", 8 * CHUNK, false);
 }
 
 ESCAPE(disk_dev, WORD, "root", "writes a file to /dev, which is no place for files")
@@ -218,7 +224,7 @@ ESCAPE(disk_dev, WORD, "root", "writes a file to /dev, which is no place for fil
 
 static int bomb_of_root(void)
 {
-    return full_of("/", 8 * CHUNK);
+    return full_of("/", 8 * CHUNK, false);
 }
 
 ESCAPE(disk_root, WORD, "root", "writes a file to the root directory")
@@ -228,7 +234,7 @@ ESCAPE(disk_root, WORD, "root", "writes a file to the root directory")
 
 static int bomb_of_file(void)
 {
-    return full_of(given("work"), number("file_size") + 4 * CHUNK);
+    return full_of(given("work"), number("file_size") + 4 * CHUNK, true);
 }
 
 ESCAPE(file_too_large, WORD, "all", "writes a file that is larger than it may be")
