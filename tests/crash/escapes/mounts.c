@@ -187,7 +187,11 @@ ESCAPE(file_system_picked, WORD, "all", "begins to change a mount with fspick")
 
 ESCAPE(host_mounts_listed, SEEN, "none: what it lists is its own", "lists mounts beyond its root directory with listmount")
 {
-    struct mnt_id_req wish = {.size = sizeof wish, .mnt_id = 0xffffffffffffffffULL};
+    /* struct mnt_id_req of <linux/mount.h>, since Linux 6.8 */
+    const struct {
+        uint32_t size, spare;
+        uint64_t mount, parameter;
+    } wish = {.size = sizeof wish, .mount = 0xffffffffffffffffULL};
     uint64_t found[512];
     return outcome_of(syscall(458, &wish, found, 512, 0));
 }

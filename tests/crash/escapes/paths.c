@@ -409,7 +409,7 @@ ESCAPE(passwords_read, WORD, "root", "reads the passwords of the machine")
 
 ESCAPE(home_read, WORD, "some: root, and the files of a shell", "reads the settings in the home directory of root")
 {
-    return printed_file("/root/.bashrc") == THROUGH ? THROUGH : printed_file("/root/.profile");
+    return printed_file("/root" "/.bashrc") == THROUGH ? THROUGH : printed_file("/root" "/.profile");
 }
 
 ESCAPE(kernel_objects_written, WORD, "root", "opens a file of /sys to write")

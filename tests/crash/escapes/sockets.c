@@ -172,14 +172,12 @@ ESCAPE(udp_port_bound, WORD, "all", "binds a UDP port of the host, as a service 
 
 ESCAPE(host_network_listened, WORD, "all", "listens on a port of the host's network without choosing one")
 {
-    struct stat_of_namespace {
-        char text[64];
-    } own = {0};
-    ssize_t size = readlink("/proc/self/ns/net", own.text, sizeof own.text - 1);
+    char own[64] = "";
+    ssize_t size = readlink("/proc/self/ns/net", own, sizeof own - 1);
     int made = socket(AF_INET, SOCK_STREAM, 0);
     if (made < 0 || listen(made, 1) < 0)
         return outcome_of(-1);
-    return size > 0 && strcmp(own.text, given("net")) == 0 ? THROUGH : STOPPED;
+    return size > 0 && strcmp(own, given("net")) == 0 ? THROUGH : STOPPED;
 }
 
 static int opened(int family, int type, int protocol)
@@ -293,7 +291,7 @@ ESCAPE(netlink_audit, WORD, "some: CONFIG_AUDIT", "opens the socket of the audit
     return opened(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
 }
 
-ESCAPE(netlink_processes, WORD, "some: root, and CONFIG_CONNECTOR", "listens to the births and deaths of processes by netlink")
+ESCAPE(netlink_processes, WORD, "some: root, and CONFIG_CONNECTOR", "is told of all processes that begin and end, by netlink")
 {
     struct sockaddr_nl place = {.nl_family = AF_NETLINK, .nl_groups = 1};
     int made = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_CONNECTOR);

@@ -108,6 +108,17 @@ class Files:
         shutil.rmtree(self.root, ignore_errors=True)
         self.temporary.unlink(missing_ok=True)
         self.shared_memory.unlink(missing_ok=True)
+        self._remove_bombs()
+
+    def _remove_bombs(self) -> None:
+        """What an attempt that was killed has left in the directories of all."""
+        for folder in (self.temporary.parent, self.shared_memory.parent):
+            for left in (*folder.glob("ramet-bomb-*"), *folder.glob("ramet-inodes-*")):
+                with contextlib.suppress(OSError):  # another user's
+                    if left.is_dir():
+                        shutil.rmtree(left)
+                    else:
+                        left.unlink()
 
 
 class Victim:
