@@ -21,7 +21,7 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
-from .machine import this_machine
+from .machine import OWN_KEYRING, this_machine
 from .own_files import add_mount, add_proc, add_temporary
 from .path_wishes import closed_to_others
 from .place import Place
@@ -206,6 +206,8 @@ class Confinement:
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
         steps.add("setsid", "SETSID")
+        if self.plan.machine.session_keyring.granted:  # it has the caller's otherwise
+            steps.add("keyctl(JOIN_SESSION_KEYRING)", "SYSCALL", *OWN_KEYRING[1:])
         own = self.identity
         # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:

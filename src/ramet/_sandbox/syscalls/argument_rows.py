@@ -197,6 +197,11 @@ NO_NETLINK = (
     ),
 )
 
+# The profiles let it pass, as their init has other rights than what it serves.
+LIMITS_OF_INIT = (
+    Row("prlimit64", EPERM, (is_(0, 1),), "the init of the namespace may be of the same user"),
+)
+
 # Docker and flatpak allow all of prctl.
 PROCESS_CONTROL = (
     Row("prctl", EPERM, (is_(0, PR_SET_MM),), "has another file pass for the program that runs"),
