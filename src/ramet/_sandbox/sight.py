@@ -46,8 +46,15 @@ class Sight(NamedTuple):
         if not os.path.exists(path) or self.includes(path):
             return ""
         real = os.path.realpath(path)
-        leads = "" if real == os.path.normpath(path) else f", which is {real!r},"
-        return f"the sandbox does not see {path!r}{leads}: read=[{_to_show(real)!r}] shows it"
+        leads = "" if real == os.path.normpath(path) else f", which is {real!r}"
+        hidden = (one for one in self.sandbox.hidden if is_below(real, os.path.realpath(one)))
+        covering = next(hidden, None)
+        remedy = (
+            f"read=[{_to_show(real)!r}] shows it"
+            if covering is None
+            else f"hidden=[{covering!r}] covers it"
+        )
+        return f"the sandbox does not see {path!r}{leads}: {remedy}"
 
     def _why_no_interpreter(self, program: str) -> str:
         interpreter = _interpreter(program)
