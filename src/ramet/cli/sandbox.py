@@ -12,9 +12,9 @@ import click
 
 from .._process.child import Child
 from .._program.command import Command
-from .._sandbox.confinement import Confinement
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
+from .._sandbox.of_program import OfProgram
 from .._sandbox.plan import Plan
 from .._setup.options import Options
 from .._setup.rows import Shell
@@ -157,7 +157,7 @@ def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Chi
 def _here_if_seen(description: Sandbox) -> str | None:
     """The working directory, if the program sees it."""
     here = os.getcwd()
-    if confinement_of(Confinement, description).sight.includes(here):
+    if confinement_of(OfProgram, description).sight.includes(here):
         return here
     if sys.stderr.isatty():
         click.echo(
@@ -170,7 +170,7 @@ def _here_if_seen(description: Sandbox) -> str | None:
 
 def _unseen(words: Iterable[str], description: Sandbox) -> str:
     """That one of the words given to a program is a file that it does not see; empty where none is."""
-    sight = confinement_of(Confinement, description).sight
+    sight = confinement_of(OfProgram, description).sight
     for path in words:
         why = sight.why_unseen(os.path.abspath(path))
         if why and not os.path.isabs(path) and not path.startswith(".."):
