@@ -27,7 +27,7 @@ def told(command: str | list[str], sandbox: Sandbox, **options: Any) -> str:
     """What it prints; it ends well."""
     done = run(command, sandbox, **options)
     assert (done.stderr, done.returncode) == ("", 0)
-    return done.stdout
+    return str(done.stdout)
 
 
 def in_python(program: str, sandbox: Sandbox, **options: Any) -> Done:

@@ -357,7 +357,7 @@ def test_no_seccomp() -> None:
 
 @pytest.mark.parametrize(("syscalls", "ioctl"), [("default", "EPERM"), ("strict", "ENOTTY")])
 def test_our_lists(syscalls: str, ioctl: str) -> None:
-    """test_seccomp_allowlist, test_seccomp_denylist: a forbidden call does not reach the kernel's own code."""
+    """test_seccomp_allowlist, test_seccomp_denylist: a forbidden call is refused before all else."""
     assert calls(Sandbox(syscalls=syscalls)) == ["ENOENT", "EPERM", ioctl, ioctl, "EPERM"]
 
 
