@@ -51,6 +51,7 @@ class Confinement:
             self.amounts.close()
             raise
         self.sandbox = sandbox = self.plan.launched
+        self._read_once = _read_once(sandbox)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -81,6 +82,11 @@ class Confinement:
 
     names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is this process's, and made of what the description names by now."""
+        return self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
 
     def make_current(self) -> None:
         """To be called before each launch."""
@@ -265,6 +271,14 @@ class Confinement:
 
 _NONE = -1
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
+
+
+def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:
+    """Which files a filter and a network namespace are made of; nothing for most descriptions."""
+    words = (sandbox.syscalls, sandbox.network)
+    paths = [word for word in words if isinstance(word, str) and "/" in word]
+    found = [os.stat(path) for path in paths if os.path.exists(path)]
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:

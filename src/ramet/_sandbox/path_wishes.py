@@ -36,6 +36,11 @@ _KIND_NAMES = {
 }
 
 
+_OF_DEVICE = (
+    "leave it out: a sandbox has null, zero, full, random, urandom and tty, and no other device"
+)
+
+
 class OwnUser(NamedTuple):
     """Whether the sandbox's user is another than the caller, and where it has the caller's rights.
 
@@ -87,7 +92,8 @@ def _mistake(wish: str, path: str) -> _Problem:
         return None
     expected = " or ".join(_KIND_NAMES[is_kind] for is_kind in kinds)
     shortfall = f"expected {expected}, got {path!r}, which is {_kind(mode)}"
-    return _row(wish, path, shortfall, "name another path", errno.EINVAL)
+    remedy = _OF_DEVICE if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "name another path"
+    return _row(wish, path, shortfall, remedy, errno.EINVAL)
 
 
 def _kind(mode: int) -> str:
