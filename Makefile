@@ -69,10 +69,11 @@ format: $(VENV)/.with-lint ## format the Python files
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.with-cli ## write docs/flags and docs/options.md from the rows
+docs: $(VENV)/.with-cli ## write docs/flags, docs/options.md and docs/sandbox_escapes.md from the rows
 	$(COMPILE)
 	$(BIN)/python build-aux/flag_pages.py
 	$(BIN)/python build-aux/option_page.py
+	$(BIN)/python build-aux/escape_page.py
 
 bench: $(VENV)/.with-bench ## measure ratios to C and to the alternatives
 	$(COMPILE)

@@ -17,7 +17,11 @@ SPARE_MB = 2048
 PICTURES = ROOT / "build"
 
 # Each in a process that has loaded no more than its jobs need, and whether many descriptors are a question.
-GROUPS = {"bench": (["programs", "functions"], True), "bench-workers": (["workers"], False)}
+GROUPS = {
+    "bench": (["programs", "functions"], True),
+    "bench-workers": (["workers"], False),
+    "bench-sandbox": (["confined"], False),
+}
 
 
 def settings(*, quick: bool, descriptors: bool) -> list[Setting]:

@@ -54,22 +54,22 @@ def jobs(floors: Floors) -> list[Job]:
 def made_ahead(name: str, of: Callable[[list[int]], float], bar: float) -> Job:
     """A call now and then, for which a process is ready."""
     job = Job(f"a call now and then, {name}", [], by_size=BY_SIZE)
-    pool = _opened(job, _warm_pool)
-    template = _opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=1))
+    pool = opened(job, warm_pool)
+    template = opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=1))
     job.contenders += [
-        Contender("ProcessPoolExecutor, warm", median=_paced(lambda: _submit(pool()), of)),
-        Contender("ramet, a fresh spare", median=_paced(lambda: _clone(template()), of), bar=bar),
+        Contender("ProcessPoolExecutor, warm", median=paced(lambda: _submit(pool()), of)),
+        Contender("ramet, a fresh spare", median=paced(lambda: _clone(template()), of), bar=bar),
     ]
     for rival, once in _other_pools(job):
-        job.contenders.append(Contender(rival, median=_paced(once, of)))
+        job.contenders.append(Contender(rival, median=paced(once, of)))
     return job
 
 
 def cloned_at_the_call(floors: Floors) -> Job:
     """A fresh process for each call, none ahead."""
     job = Job("a fresh process for each call", [], by_size=BY_SIZE)
-    template = _opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=0))
-    one_task = _opened(job, lambda: _pool("forkserver", max_tasks_per_child=1))
+    template = opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=0))
+    one_task = opened(job, lambda: _pool("forkserver", max_tasks_per_child=1))
     job.contenders += [
         Contender("C clone, byte, exit, wait there", median=floors.in_clone("calls")),
         Contender("ramet, spares=0", once=lambda: _clone(template()), bar=1.15),
@@ -84,7 +84,7 @@ def cloned_at_the_call(floors: Floors) -> Job:
 def beside(method: str, bar: float) -> Job:
     """The same, as a ratio to multiprocessing's."""
     job = Job(f"a fresh process, beside {method}", [])
-    template = _opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=0))
+    template = opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=0))
     job.contenders += [
         Contender(method, once=lambda: _process(method)),
         Contender("ramet, spares=0", once=lambda: _clone(template()), bar=bar),
@@ -95,8 +95,8 @@ def beside(method: str, bar: float) -> Job:
 def kept() -> Job:
     """A process that serves one call after the other."""
     job = Job("calls in one process", [], by_size=BY_SIZE)
-    pool = _opened(job, _warm_pool)
-    executor = _opened(job, lambda: _executor(reuse=1000))
+    pool = opened(job, warm_pool)
+    executor = opened(job, lambda: _executor(reuse=1000))
     job.contenders += [
         Contender("ProcessPoolExecutor, warm", once=lambda: _submit(pool())),
         Contender("ramet.Executor, reuse=1000", once=lambda: _submit(executor()), bar=0.5),
@@ -109,8 +109,8 @@ def a_large_array() -> Job:
     """100 MB to a child, and changed ones back."""
     job = Job("100 MB there and back", [], count=5)
     array = np.ones(ARRAY_BYTES // 8)
-    template = _opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=1))
-    pool = _opened(job, _warm_pool)
+    template = opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=1))
+    pool = opened(job, warm_pool)
 
     def copy_twice() -> None:
         for _ in range(2):
@@ -131,8 +131,8 @@ def a_large_array() -> Job:
 def on_two_processors() -> Job:
     """Fresh calls on one processor, and twice as many on two."""
     job = Job("fresh calls on two processors", [], count=3)
-    one = _opened(job, lambda: _bound(PROCESSORS[-1:], lambda: _executor(max_workers=1)))
-    two = _opened(job, lambda: _bound(PROCESSORS[-2:], lambda: _executor(max_workers=2)))
+    one = opened(job, lambda: _bound(PROCESSORS[-1:], lambda: _executor(max_workers=1)))
+    two = opened(job, lambda: _bound(PROCESSORS[-2:], lambda: _executor(max_workers=2)))
     job.contenders += [
         Contender("one processor", once=lambda: _many(one(), CALLS)),
         Contender("twice as many on two", once=lambda: _many(two(), 2 * CALLS), bar=1 / 0.85),
@@ -218,7 +218,7 @@ def _pool(method: str, **how: Any) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, multiprocessing.get_context(method), **how)
 
 
-def _warm_pool() -> ProcessPoolExecutor:
+def warm_pool() -> ProcessPoolExecutor:
     return _pool("forkserver")
 
 
@@ -232,13 +232,13 @@ def _other_pools(job: Job) -> list[tuple[str, Callable[[], object]]]:
     if importlib.util.find_spec("loky"):
         import loky
 
-        warm = _opened(job, lambda: loky.ProcessPoolExecutor(1))
+        warm = opened(job, lambda: loky.ProcessPoolExecutor(1))
         found.append(("loky, warm", lambda: _submit(warm())))
     if importlib.util.find_spec("pebble"):
         import pebble
 
         context = multiprocessing.get_context("forkserver")
-        kept = _opened(job, lambda: pebble.ProcessPool(1, context=context))
+        kept = opened(job, lambda: pebble.ProcessPool(1, context=context))
         found.append(("pebble, warm", lambda: kept().schedule(called.nothing).result()))
     return found
 
@@ -256,12 +256,12 @@ def _bound(processors: list[int], make: Callable[[], T]) -> T:
 # ---- measuring
 
 
-def _opened(job: Job, make: Callable[[], AbstractContextManager[T]]) -> Callable[[], T]:
+def opened(job: Job, make: Callable[[], AbstractContextManager[T]]) -> Callable[[], T]:
     """What gives the same one each time, made at the first, and closed with the job."""
     return functools.cache(lambda: job.opened.enter_context(make()))
 
 
-def _paced(once: Callable[[], object], of: Callable[[list[int]], float]) -> Callable[[int], float]:
+def paced(once: Callable[[], object], of: Callable[[list[int]], float]) -> Callable[[int], float]:
     """One figure of calls that come some milliseconds after the one before."""
 
     def measure(count: int) -> float:

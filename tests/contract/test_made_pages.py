@@ -40,6 +40,11 @@ def test_every_rule_is_told() -> None:
     assert [rule.id for rule in law.RULES if f"**{rule.id}**" not in text] == []
 
 
+def test_the_page_of_the_escapes_is_what_the_rows_say() -> None:
+    """Nor has this."""
+    assert (TREE / "docs" / "sandbox_escapes.md").read_text() == generator("escape_page").page()
+
+
 def test_the_page_of_the_options_is_what_the_rows_say() -> None:
     """It has not drifted either."""
     assert (TREE / "docs" / "options.md").read_text() == generator("option_page").page()

@@ -57,6 +57,8 @@ def what_a_sandbox_takes(names: list[str], directories: list[Path]) -> None:
     assert_type(sandbox.memory, int | None)
     assert_type(sandbox.replace(memory="1G"), ramet.Sandbox)
     assert_type(ramet.Sandbox.agent(directories[0]), ramet.Sandbox)
+    assert_type(ramet.run(["true"], sandbox=sandbox, timeout=5).reason, str)
+    assert_type(ramet.run(["true"], sandbox=None), CompletedProcess[bytes])
 
 
 async def under_a_loop() -> None:

@@ -109,11 +109,28 @@ def number_of(pidfd: int) -> int:
     return number
 
 
-def pid_of(pidfd: int) -> int:
-    """The pid of the process of a pidfd in the caller's pid namespace, whichever /proc is mounted."""
-    level = len(status("thread-self").get("NSpid", "").split())
-    pids = _fields_of(pidfd).get("NSpid", "").split()
-    return int(pids[level - 1]) if 0 < level <= len(pids) else number_of(pidfd)
+def pids_of(*pidfds: int) -> list[int]:
+    """The pids of the processes of pidfds in the caller's pid namespace, whichever /proc is mounted."""
+    level = len(_numbers("status"))
+    found = []
+    for pidfd in pidfds:
+        pids = _numbers(f"fdinfo/{pidfd}")
+        found.append(int(pids[level - 1]) if 0 < level <= len(pids) else number_of(pidfd))
+    return found
+
+
+def _numbers(name: str) -> list[bytes]:
+    """What a file of the calling thread's says of NSpid; quickly, since each confined call asks."""
+    descriptor = os.open(f"/proc/thread-self/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(descriptor, _PAGE)
+    finally:
+        os.close(descriptor)
+    _, found, rest = text.partition(b"\nNSpid:")
+    return rest.partition(b"\n")[0].split() if found else []
+
+
+_PAGE = 4096  # such a file comes in one piece
 
 
 def _fields_of(descriptor: int) -> dict[str, str]:

@@ -178,6 +178,11 @@ class Command:
             child._initial_cgroup = InitialCgroup.before_clone(made.cgroup)
         return child
 
+    def give(self, pipes: Iterable[int]) -> None:
+        """Let a confined program open them anew, as by /dev/stdout; the library's own."""
+        if self._made.confinement is not None:
+            self._made.confinement.give(pipes)
+
     def launch(self, child: Child[None]) -> None:
         """Make the child of that handle; the library's own."""
         made = self._made
@@ -206,9 +211,12 @@ class Command:
         network = NO_NETWORK if networks is None else networks.take()
         told = confinement.new_word()
         name_of = None if told is None else confinement.name_of
-        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of)
+        tree = confinement.new_tree(place)
+        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of, tree)
+        if networks is not None:
+            supervision.on_end = functools.partial(networks.replace, network)
         child.supervised_by(supervision)
-        own = InPlace(confinement, place.entries, layer, told, network)
+        own = InPlace(confinement, place.entries, layer, told, network, tree)
         try:
             if not own.is_common:
                 steps = made.own_steps(own)
@@ -217,12 +225,11 @@ class Command:
         except BaseException:
             supervision.give_up()
             raise
-        finally:
-            if networks is not None and network != NO_NETWORK:
-                networks.replace(network)  # the child has it
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
+        if networks is not None:
+            networks.joined(network)
         supervision.begin(child)
 
     def _fail(
@@ -254,8 +261,10 @@ class Command:
                 )
             elif number == errno.EACCES and self._finds_same_files():
                 reason = why_not_executed(self._exec[1]) or reason
-            if self._made.confinement is not None and number in _NO_SUCH:
-                reason = self._why_unseen(self._made.confinement) or reason
+            confined = self._made.confinement
+            if confined is not None and number in _NO_SUCH:
+                by_sandbox = confined.why_not_executed(self._exec[1]) or self._why_unseen(confined)
+                reason = by_sandbox or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
             if self._made.confinement is not None:
@@ -373,8 +382,8 @@ class _Made:
         self.confinement: OfProgram | None = None
         confining: InPlace | None = None
         if "sandbox" in validated:
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
             from .._sandbox import of_program
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
 
             self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
             confining = of_program.InPlace(self.confinement)
@@ -435,10 +444,11 @@ class _Made:
     def own_steps(self, own: "InPlace") -> "Steps":
         """The steps of one child in a sandbox; others have the same cgroups and networks later."""
         view, kept_as = own.confinement.ground.view, (*own.entries, own.network)
-        is_its_own = own.layer is not None or own.told is not None
+        is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
         seen, steps = self._own_steps.get(kept_as, (None, None))
         if is_its_own or steps is None or seen is not view:
-            steps = steps_of(self.setup._replace(confining=own))
+            validated = {**self.validated, **own.implied}
+            steps = steps_of(self.setup._replace(validated=validated, confining=own))
             if not is_its_own:
                 if len(self._own_steps) >= _MOST_KEPT:
                     self._own_steps.clear()

@@ -330,6 +330,8 @@ class Popen(subprocess.Popen[AnyStr]):
             options.get("cwd"),
             options.get("env"),
         )
+        if "sandbox" in options:
+            command.give([options[name] for name in _STREAMS if getattr(self, name) is not None])
         return command
 
     def _discard_child(self) -> None:

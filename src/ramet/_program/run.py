@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .._process.tree.end import End
     from .._sandbox.changes import Changes
+    from .._sandbox.description import Sandbox
     from .._sandbox.supervision import SandboxReport
     from . import popen_types as types
     from .popen_types import Argv
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@overload
+def run(args: "Argv", *, sandbox: "Sandbox", **options: Any) -> "SandboxedProcess": ...
 @overload
 def run(args: "Argv", **options: "Unpack[types.RunByText]") -> "CompletedProcess[str]": ...
 @overload

@@ -19,7 +19,9 @@ from .cgroup_places import CONTROLLERS, find_places, missing_in_version_2
 from .description import Sandbox
 from .mechanism import Mechanism
 from .place import Place, Watched
+from .plan import PARTS
 from .systemd_scope import NoScopeError, scope_of_process
+from .wishes import Part
 
 _OTHER_TASKS = 1  # the init of the namespace, which RLIMIT_NPROC counts
 
@@ -34,8 +36,10 @@ class Amounts:
     process leaves the cgroups to it.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, *, ends_trees: bool = False) -> None:
+        """ends_trees: whether each child is to have a cgroup of its own, by which its tree is killed."""
         self.sandbox = sandbox
+        self._ends_trees = ends_trees
         self._maker = os.getpid()
         self._is_closed = False
         self._idle: deque[list[ChildCgroup]] = deque()
@@ -52,10 +56,16 @@ class Amounts:
         self.controllers = frozenset().union(*self._groups.values())
         self.rlimits = _rlimits(sandbox, self.controllers)
         self.affinity = _affinity(sandbox, self.controllers)
+        self._watched = Watched(
+            memory=None if "memory" in self.controllers else _int(sandbox.memory),
+            cpu_time=sandbox.cpu_time,
+            timeout=sandbox.timeout,
+            output=_int(sandbox.output),
+        )
 
     def _find_places(self) -> dict[str, CgroupPlace]:
         """Where this process may make cgroups, or else where systemd lets it."""
-        wanted = _wanted(self.sandbox)
+        wanted = _wanted(self.sandbox) | ({""} if self._ends_trees else set())
         places = find_places(wanted)
         if missing_in_version_2(wanted, places):
             try:
@@ -93,6 +103,11 @@ class Amounts:
         return bool(self._groups) or any(each is not None for each in watched)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """What a launch can do by them: a process that is in a cgroup of its own is killed by that."""
+        return PARTS if not self._groups else (*PARTS, "own cgroups")
+
+    @property
     def is_ours(self) -> bool:
         """Whether this process has made it, and not one of which this is a copy."""
         return self._maker == os.getpid() or not self._groups
@@ -105,16 +120,10 @@ class Amounts:
         OSError when a cgroup that was promised cannot be made any more; RuntimeError in a copy of the
         process that made this.
         """
-        sandbox = self.sandbox
         return Place(
             self._take(),
             self.give_back,
-            Watched(
-                memory=None if "memory" in self.controllers else _int(sandbox.memory),
-                cpu_time=sandbox.cpu_time,
-                timeout=sandbox.timeout,
-                output=_int(sandbox.output),
-            ),
+            self._watched,
             rlimits=self.rlimits,
             affinity=self.affinity,
             clones_into=clones_into and has_clone3(),

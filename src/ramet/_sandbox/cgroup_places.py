@@ -39,10 +39,10 @@ def find_places(wanted: frozenset[str]) -> dict[str, CgroupPlace]:
 def missing_in_version_2(wanted: frozenset[str], places: dict[str, CgroupPlace]) -> bool:
     """Whether there is a controller in version 2 that no place has, but a place could have."""
     missing = wanted - places.keys() - {"", _ONLY_IN_1}
-    own = of_this_process("")
-    if not missing or own is None:
+    if not missing:
         return False
-    return not missing.isdisjoint(_words(_top(own) / "cgroup.controllers"))
+    own = of_this_process("")
+    return own is not None and not missing.isdisjoint(_words(_top(own) / "cgroup.controllers"))
 
 
 def _top(own: CgroupPlace) -> Path:

@@ -3,7 +3,7 @@
 import os
 import platform
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -16,17 +16,20 @@ from .._kernel.names import NAMESPACES
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
-from .description import NETWORKS, Sandbox
+from .description import NETWORKS, Sandbox, is_below
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
+from .machine import this_machine
+from .own_files import add_mount, add_proc, add_temporary
+from .path_wishes import closed_to_others
 from .place import Place
-from .plan import PARTS, Plan, plan
-from .root import LAYERS, open_trees, put_trees
+from .plan import Plan, plan
+from .root import LAYERS
 from .sight import Sight
-from .syscalls import Filter, compiled
-from .view import TMP, below_tmp, has_own_tmp
+from .syscalls import Filter, compiled, without_network
+from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NO_NETWORK = -1
@@ -40,12 +43,14 @@ class Confinement:
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.amounts = Amounts(sandbox)
-        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=PARTS)
-        self.plan.refuse_if_short()
-        if sandbox.proc and not self.plan.proc:  # with require="best" it does without
-            sandbox = self.sandbox = sandbox.replace(proc=False)
+        self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
+        self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=self.amounts.parts)
+        try:
+            self.plan.refuse_if_short()
+        except BaseException:
+            self.amounts.close()
+            raise
+        self.sandbox = sandbox = self.plan.launched
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -125,6 +130,36 @@ class Confinement:
         names = {"HOME": self.home, **kept}
         return tuple(os.fsencode(f"{name}={value}") for name, value in names.items())
 
+    def give(self, pipes: Iterable[int]) -> None:
+        """Make them the child's user's; others it could use, but not open anew in /proc."""
+        own = self.identity
+        if not own.is_callers:
+            with suppress(PermissionError):  # root without CAP_CHOWN
+                for pipe in pipes:
+                    os.fchown(pipe, own.outer_uid, own.outer_gid)
+
+    def why_not_executed(self, paths: Sequence[bytes]) -> str:
+        """What keeps the sandbox from the first of these files that is there; empty where nothing is known.
+
+        Without a mount namespace all is in its place: Landlock shows what is named, and who becomes another
+        user may not search the way to it.
+        """
+        found = next((os.fsdecode(path) for path in paths if os.path.isfile(path)), None)
+        if found is None or "mnt" in self.plan.namespaces:
+            return ""
+        real = os.path.realpath(found)
+        closed = None if self.identity.is_callers else closed_to_others(found)
+        if closed is not None:
+            return (
+                f"the sandbox's own user may not use {closed!r}: chmod o+x {closed}, or run a program "
+                "that others may reach"
+            )
+        if self.plan.landlock_abi and not any(
+            is_below(real, one.path) for one in self.ground.view.shown
+        ):
+            return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
+        return ""
+
     @property
     def sight(self) -> Sight:
         """What the child sees."""
@@ -170,14 +205,14 @@ class Confinement:
 
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
+        steps.add("setsid", "SETSID")
         own = self.identity
         # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
-        self.add_own_files(steps)
-        steps.add("setsid", "SETSID")
+        self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
             _add_layer(steps, layer)
         home = os.fsencode(self.home)
@@ -187,18 +222,20 @@ class Confinement:
         """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
         if self.ground.mount < 0:
             return
-        flags = mounts.MS_NOSUID | mounts.MS_NODEV
         if self.sandbox.tmp is not None:
-            size = b"mode=1777,size=%d" % int(self.sandbox.tmp)
-            if has_own_tmp(self.sandbox, self.ground.view):
-                below = below_tmp(self.ground.view)
-                slots = range(_slots(steps), _slots(steps) + len(below.shown))
-                open_trees(steps, slots, below)
-                _mount(steps, b"tmpfs", os.fsencode(TMP), flags, size)
-                put_trees(steps, slots, below)
-            _mount(steps, b"tmpfs", b"/dev/shm", flags | mounts.MS_NOEXEC, size)
+            add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
         if self.sandbox.proc:
-            _mount(steps, b"proc", b"/proc", flags | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+            add_proc(steps)
+
+    @property
+    def restricts_early(self) -> bool:
+        """Whether Landlock's rules, which are opened by their paths, come before the change of ids.
+
+        Another user may not search the way to each of the caller's paths, where none of them is mounted.
+        """
+        return bool(self.plan.landlock_abi) and (
+            "mnt" not in self.plan.namespaces or self._changes_ids_itself
+        )
 
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
@@ -213,6 +250,10 @@ class Confinement:
 
         socket: over which its listener is sent, where it asks one.
         """
+        if self.plan.filters_sockets:
+            sockets = without_network(machine=platform.machine())
+            operands = bytearray(sockets.program), sockets.count, sockets.flags, _NONE
+            steps.add("seccomp", "SECCOMP", *operands)
         if self.filter_program is not None:
             program = bytearray(self.filter_program.program)
             flags = self.filter_program.flags | (0 if socket is None else _NEW_LISTENER)
@@ -220,18 +261,8 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
 
-def _slots(steps: Steps) -> int:
-    """How many are in use already."""
-    return sum(step[0] in _WITH_SLOTS for step in steps.steps)
-
-
 _NONE = -1
-_WITH_SLOTS = ("SAVE", "OPEN", "FETCH", "OPEN_TREE")
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
-
-
-def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
-    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:
@@ -250,7 +281,7 @@ def _add_layer(steps: Steps, layer: Layer) -> None:
             steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
     # It is covered, since a mount that came with a namespace of others cannot be taken away.
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    _mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
 
 
 class Layers:

@@ -149,10 +149,11 @@ class Sandbox:
         data. Source: what the kernel answers to trials, which leave nothing.
         """
         from .amounts import Amounts
-        from .plan import PARTS, plan
+        from .machine import this_machine
+        from .plan import plan
 
-        with Amounts(self) as amounts:
-            return plan(self, amounts.mechanisms(), parts=PARTS)
+        with Amounts(self, ends_trees=this_machine().ends_trees_by_cgroup) as amounts:
+            return plan(self, amounts.mechanisms(), parts=amounts.parts)
 
     @classmethod
     def strict(cls, **wishes: Any) -> Self:

@@ -69,18 +69,23 @@ class Ground:
             return
         if self.is_made_together:
             names = {"user": "user", "mnt": "mount"}
+            own = self._identity
+            owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
             self._keep(
                 NEWUSER | NEWNS,
                 names,
                 maps,
-                lambda steps: add_root(steps, self._sandbox, view, {}),
+                lambda steps: add_root(steps, self._sandbox, view, {}, owner),
             )
             return
-        if "user" in kinds and self.user < 0:
-            self._keep(NEWUSER, {"user": "user"}, maps, lambda _: None)
+        user_last = "user" in kinds and self.user < 0
         mapped = {path: self._namespace_of(path) for path in self._mapped_paths(view)}
         self._keep(
-            NEWNS, {"mnt": "mount"}, (), lambda steps: add_root(steps, self._sandbox, view, mapped)
+            NEWNS,
+            {"mnt": "mount", "user": "user"} if user_last else {"mnt": "mount"},
+            maps,
+            lambda steps: add_root(steps, self._sandbox, view, mapped),
+            user_last=user_last,
         )
 
     def _mapped_paths(self, view: View) -> list[str]:
@@ -103,7 +108,15 @@ class Ground:
             self._owners[owner] = kept[0]
         return self._owners[owner]
 
-    def _keep(self, flags: int, kinds: dict[str, str], maps: Any, add_steps: Any) -> None:
+    def _keep(
+        self,
+        flags: int,
+        kinds: dict[str, str],
+        maps: Any,
+        add_steps: Any,
+        *,
+        user_last: bool = False,
+    ) -> None:
         def keep(path: str) -> None:
             name = kinds[os.path.basename(path)]
             number = getattr(self, name)
@@ -116,7 +129,7 @@ class Ground:
             finally:
                 os.close(opened)
 
-        kept_namespaces(flags, list(kinds), maps, add_steps, keep)
+        kept_namespaces(flags, list(kinds), maps, add_steps, keep, user_last=user_last)
 
 
 def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:

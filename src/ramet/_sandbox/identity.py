@@ -36,6 +36,20 @@ class Identity(NamedTuple):
         )
 
 
+def fresh() -> Identity | None:
+    """An id that no process has, for one child alone; None where the caller's user namespace has none."""
+    uids, gids = list(_mapped("uid_map")), list(_mapped("gid_map"))
+    if not all(any(_is_whole(*one) for one in ranges) for ranges in (uids, gids)):
+        return None
+    uid, gid = _unused("uid_map"), _unused("gid_map")
+    return Identity(uid, gid, uid, gid, False)
+
+
+def _is_whole(first: int, count: int) -> bool:
+    """Whether such a range has all ids that no convention gives to anyone."""
+    return first <= _UNUSED_FIRST and first + count > _UNUSED_LAST
+
+
 def identity(own_id: str) -> Identity:
     """For a plan's word: the caller's own ids, or ids that nobody has."""
     uid, gid = os.geteuid(), os.getegid()

@@ -49,12 +49,17 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
             allowed[TMP] = handled
         if sandbox.proc:
             allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
+    elif sandbox.root == "/":
+        allowed["/"] = _READ
     for one in view.shown:
         rights = handled if one.writable else _READ
         if not has_own_root or one.writable:
             allowed[one.path] = rights if one.is_directory else rights & _OF_FILES
     for name in DEVICES:
-        allowed[f"/dev/{name}"] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+        if has_own_root or os.path.exists(f"/dev/{name}"):
+            allowed[f"/dev/{name}"] = (
+                _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
+            )
     ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),

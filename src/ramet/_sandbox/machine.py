@@ -10,6 +10,7 @@ from .._kernel import procfs
 from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP
 from ..errors import CloneError
 from . import circumstances, questions
+from .identity import fresh
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
 
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -56,7 +57,19 @@ class Machine:
 
     @property
     def with_user_namespace(self) -> bool:
-        """Whether the namespaces of a sandbox are made in a user namespace of their own."""
+        """Whether questions are asked in a user namespace of their own."""
+        return self.user_namespace.granted
+
+    @property
+    def sandbox_has_user_namespace(self) -> bool:
+        """Whether the namespaces of a sandbox are made in a user namespace of their own.
+
+        Where nothing is mounted for it, Landlock's rules are opened by the paths of the caller, with all
+        of its rights, which it has outside of such alone.
+        """
+        own = self.circumstances
+        if not self.mounts.granted and own.may_become_another and own.may_mount:
+            return False
         return self.user_namespace.granted
 
     @functools.cached_property
@@ -150,6 +163,28 @@ class Machine:
                 call("faccessat2", 0, b"" if mounted else named, mode, flags),
             ]
         )
+
+    @functools.cached_property
+    def user_for_each(self) -> Answer:
+        """Whether a child can have a user id that no other process has, and a task of that user kill it.
+
+        The task may not signal the caller: if it may, it has kept a right of the caller's.
+        """
+        user = fresh()
+        if user is None or not self.circumstances.may_become_another:
+            return Answer(errno.EPERM, "setresuid")
+        asked = call("kill", os.getpid(), 0)
+        answer = questions.of_child([*questions.as_user(user.outer_uid, user.outer_gid), asked])
+        if (answer.errno, answer.call) == (errno.EPERM, "kill"):
+            return questions.GRANTED
+        return Answer(answer.errno or errno.EPERM, answer.call or "kill")
+
+    @property
+    def ends_trees_by_cgroup(self) -> bool:
+        """Whether nothing better than a cgroup of its own ends all that a child has started."""
+        if self.namespaces["pid"].granted:
+            return False
+        return self.sandbox_has_user_namespace or not self.user_for_each.granted
 
     # ---- confinement without namespaces
 

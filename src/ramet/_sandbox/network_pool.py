@@ -15,7 +15,7 @@ from .._kernel.descriptors import Descriptors
 from .._process.child import Child, make_child
 from .._process.launching import LAUNCHED, Manner, Underway, Wanted, launch_beside
 from .._setup.order import Steps
-from .questions import call
+from .questions import number_of
 
 NO_NETWORK = -1
 
@@ -38,6 +38,8 @@ class NetworkPool:
         self._held = Descriptors()
         self._making: dict[int, tuple[Child[None], Underway]] = {}
         self._ready: deque[int] = deque()
+        self._taken: set[int] = set()  # by a launch that may not have joined it yet
+        self._joined: set[int] = set()  # by a child that may live
         self._plans: dict[int, Plan] = {}
         for _ in range(count):
             number = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)
@@ -54,12 +56,34 @@ class NetworkPool:
             for number in [*self._making]:
                 if self._is_made(number):
                     self._ready.append(number)
-            return self._ready.popleft() if self._ready else NO_NETWORK
+            while self._joined:
+                self._begin(self._joined.pop())
+            if not self._ready:
+                return NO_NETWORK
+            number = self._ready.popleft()
+            self._taken.add(number)
+            return number
+
+    def joined(self, number: int) -> None:
+        """The child of the launch is in it: the next launch has another made, or the child's end."""
+        with self._lock:
+            if number in self._taken:
+                self._taken.remove(number)
+                self._joined.add(number)
 
     def replace(self, number: int) -> None:
-        """The launch is over: have another made under the same number, which gives up the one that was."""
+        """Have another made under the same number, which gives up the one that was.
+
+        To be called at the end of its child: until then that would take time which the child needs.
+        """
         with self._lock:
-            if self._close.alive:
+            if (
+                self._maker == os.getpid()
+                and self._close.alive
+                and number in self._taken | self._joined
+            ):
+                self._taken.discard(number)
+                self._joined.discard(number)
                 self._begin(number)
 
     def close(self) -> None:
@@ -111,7 +135,7 @@ def _plan(number: int, user: int, *, brings_up: bool) -> Plan:
     if user >= 0:
         # Not by SETNS, for which the mark of this memory is saved until somebody asks how far the child
         # is: who has made the user namespace joins it without a change of that mark.
-        steps.add("setns(user)", *call("setns", user, NEWUSER))  # type: ignore[arg-type] # its first is a name
+        steps.add("setns(user)", "SYSCALL", number_of("setns"), user, NEWUSER)
     steps.add("unshare", "UNSHARE", NEWNET)
     if brings_up:
         steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")

@@ -1,14 +1,18 @@
 """The steps by which the child of a program is confined."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .._core import TidWord
+from .._kernel.names import PR_SET_NO_NEW_PRIVS
 from .._setup.order import Steps
 from .confinement import Confinement
 from .description import SYSCALLS, Sandbox
+from .identity import fresh
 from .layer import Layer
 from .network_pool import NO_NETWORK, NetworkPool
+from .place import Place
+from .whole_tree import Tree, tree_of
 
 _NONE = -1
 _FOREIGN = 0x20000000  # RAMET_FOREIGN_CALL, native/child/namespace_init.h
@@ -44,6 +48,11 @@ class OfProgram(Confinement):
         """A word for the call that the filter of one child tells of, if it does."""
         return TidWord(_NONE) if self.names_calls else None
 
+    def new_tree(self, place: Place) -> Tree | None:
+        """What ends all that one child starts; None where its pid namespace does."""
+        ends = self.plan.tree_ends_by
+        return tree_of(ends, fresh() if ends == "user" else None, place)
+
     def name_of(self, told: int) -> str:
         """The name of a call that the filter has told of."""
         assert self.filter_program is not None
@@ -56,6 +65,7 @@ class InPlace(NamedTuple):
 
     entries: descriptors of the files of its cgroups in which it writes itself. told: the word for
     the call that its filter tells of; None where it tells of none.
+    tree: what ends all that it starts; None where its pid namespace does.
     """
 
     confinement: OfProgram
@@ -63,6 +73,7 @@ class InPlace(NamedTuple):
     layer: Layer | None = None
     told: TidWord | None = None
     network: int = NO_NETWORK
+    tree: Tree | None = None
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -81,23 +92,35 @@ class InPlace(NamedTuple):
         """It enters the cgroups first, so that all is counted."""
         for entry in self.entries:
             steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
+        if self.tree is not None:
+            self.tree.add_steps(steps)
         self.confinement.inside(steps, self.layer)
 
     def kept(self, free: int) -> Sequence[int]:
         """Descriptors that stay when the others are closed, until finish()."""
         return () if self.told is None else (free,)
 
+    def restrict_paths(self, steps: Steps) -> None:
+        """See Confinement.restricts_early."""
+        if self.confinement.restricts_early:
+            steps.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            self.confinement.restrict(steps)
+
     def finish(self, steps: Steps, free: int) -> None:
         """The last steps, after which less is allowed."""
-        self.confinement.restrict(steps)
+        if not self.confinement.restricts_early:
+            self.confinement.restrict(steps)
         self.confinement.filter(steps, None if self.told is None else free)
 
     @property
     def is_common(self) -> bool:
         """Whether its steps are those of any other child of the sandbox."""
-        return (
-            not self.entries
-            and self.layer is None
-            and self.told is None
-            and self.network == NO_NETWORK
-        )
+        own = (self.layer, self.told, self.tree)
+        is_usual = self.network == NO_NETWORK and not self.entries
+        return is_usual and all(one is None for one in own)
+
+    @property
+    def implied(self) -> Mapping[str, Any]:
+        """Options of this child alone: as whom it runs, where no other does."""
+        own = None if self.tree is None else self.tree.identity
+        return {} if own is None else {"user": own.outer_uid, "group": own.outer_gid}

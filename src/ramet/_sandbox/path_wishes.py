@@ -144,6 +144,17 @@ def _near(path: str) -> str | None:
 # ---- what the sandbox's own user cannot use
 
 
+def closed_to_others(path: str) -> str | None:
+    """The first of what is on the way to a file, and of that itself, which others may not search or run."""
+    ways = dict.fromkeys(way for end in (path, os.path.realpath(path)) for way in _ways_to(end))
+    return next((way for way in ways if not os.stat(way).st_mode & stat.S_IXOTH), None)
+
+
+def _ways_to(path: str) -> list[str]:
+    words = os.path.abspath(path).split("/")[1:]
+    return ["/", *("/" + "/".join(words[:count]) for count in range(1, len(words) + 1))]
+
+
 def _unfit(wish: str, path: str, sandbox: Sandbox, machine: Machine, user: OwnUser) -> _Problem:
     writes = wish == "write" and not sandbox.overlay
     if writes and os.statvfs(path).f_flag & os.ST_RDONLY:

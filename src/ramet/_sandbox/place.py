@@ -88,6 +88,11 @@ class Place:
             None  # what is used is counted from it, when that is asked for
         )
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether this process looks at what it uses."""
+        return self._watched != _NOTHING_WATCHED
+
     # ---- while it runs
 
     def begin(
@@ -106,7 +111,7 @@ class Place:
         memory of a child that has the caller's until then is not its own.
         """
         watched = self._watched
-        if watched == _NOTHING_WATCHED:
+        if not self.is_watched:
             return
         with self._lock:
             self._pid, self._root, self._kill = pid, pid if root is None else root, kill

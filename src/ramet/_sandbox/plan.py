@@ -20,11 +20,18 @@ _OWN_IDS: dict[str, OwnId] = {
     "an unused user id": "unused id",
     "subordinate ids by newuidmap": "subordinate id",
 }
-_NO_USER = "no user of the host"
+_NO_USER, _TREE = "no user of the host", "whole tree dies"
+Ends: TypeAlias = Literal["pid namespace", "user", "cgroup", "subreaper", "nothing"]
+_ENDS: dict[str, Ends] = {
+    "a pid namespace": "pid namespace",
+    "a user id of its own, whose processes are killed": "user",
+    "a cgroup whose processes are killed": "cgroup",
+    "a subreaper that looks for the rest": "subreaper",
+}
 
 
-# What the launch of this version does besides.
-PARTS: tuple[Part, ...] = ("joined networks",)
+# What the launch of this version does besides; "own cgroups" where the amounts have found a place for them.
+PARTS: tuple[Part, ...] = ("joined networks", "filtered sockets")
 
 
 class AmountMechanism(Protocol):
@@ -64,7 +71,7 @@ class Plan:
     it refuses all sockets but unix ones, for want of a network namespace. ``idmapped``: the paths of
     ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the caller's
     rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``: whose rights
-    the sandbox has otherwise.
+    the sandbox has otherwise. ``tree_ends_by``: what ends all that the program has started.
     """
 
     def __init__(
@@ -107,6 +114,8 @@ class Plan:
     def namespaces(self) -> frozenset[str]:
         """The kinds of namespaces that are made new."""
         granted = {kind for kind in NAMESPACE_KINDS if self.machine.namespaces[kind].granted}
+        if not self.machine.sandbox_has_user_namespace:
+            granted -= {"user"}
         if not self.machine.mounts.granted:
             granted -= {"mnt"}
         if self.sandbox.network not in ("none", "loopback") and self.has_network:
@@ -136,6 +145,22 @@ class Plan:
         return any(row.wish == "proc" and row.met == "fully" for row in self._wishes)
 
     @cached_property
+    def launched(self) -> Sandbox:
+        """The description of what is launched: without what this machine does not grant.
+
+        What was to be written to a layer is only read then, since the caller's own files are not to be
+        changed.
+        """
+        lost = {row.wish for row in self._wishes if row.met == "not"}
+        sandbox = self.sandbox
+        if sandbox.proc and not self.proc:
+            sandbox = sandbox.replace(proc=False)
+        if "overlay" in lost:
+            read = (*sandbox.read, *sandbox.write)
+            sandbox = sandbox.replace(overlay=False, write=(), read=read)
+        return sandbox
+
+    @cached_property
     def filters_sockets(self) -> bool:
         """Whether the filter refuses all sockets but unix ones."""
         return any(
@@ -147,6 +172,12 @@ class Plan:
         """Whose rights the sandbox has."""
         mechanism = next(row.mechanism for row in self._wishes if row.wish == _NO_USER)
         return _OWN_IDS.get(mechanism, "caller's id")
+
+    @cached_property
+    def tree_ends_by(self) -> Ends:
+        """What ends all that the program has started."""
+        mechanism = next(row.mechanism for row in self._wishes if row.wish == _TREE)
+        return _ENDS.get(mechanism, "nothing")
 
     @cached_property
     def idmapped(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ _NUMBERS = {
 }
 _OLDER_NUMBERS = {
     "x86_64": {
+        "kill": 62,
         "mkdirat": 258,
         "mount": 165,
         "openat": 257,
@@ -41,6 +42,7 @@ _OLDER_NUMBERS = {
         "umount2": 166,
     },
     "aarch64": {
+        "kill": 129,
         "mkdirat": 34,
         "mount": 40,
         "openat": 56,
@@ -53,6 +55,7 @@ _OLDER_NUMBERS = {
 _ANSWERED = 4096  # native/child/plan.h
 # A limit on tasks, or no memory: another time the answer may be another.
 _OF_THIS_MOMENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NONE = 0  # a null pointer
 _NO_DESCRIPTOR, _LAST_DESCRIPTOR = -1, (1 << 32) - 1
 _ALL_STEPS_DONE = 127  # native/child/plan.c: what a plan without EXEC exits with
 
@@ -116,6 +119,16 @@ def own_ids() -> list[Step]:
     return [
         ("WRITE", AT_FDCWD, b"/proc/self/" + name.encode(), text, len(text))
         for name, text in maps.items()
+    ]
+
+
+def as_user(uid: int, gid: int) -> list[Step]:
+    """The steps that become a user without any right of the caller's: no group, no capability."""
+    return [
+        ("SETGROUPS", 0, _NONE),
+        ("SETGID", gid, gid, gid),
+        ("SETUID", uid, uid, uid),
+        ("CAPABILITIES", 0, 0, 0),
     ]
 
 

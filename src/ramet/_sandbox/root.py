@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from .._kernel import mounts
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
-from .description import Sandbox, is_below
-from .view import DEVICE_LINKS, DEVICES, TMP, Shown, View
+from .description import Sandbox
+from .view import DEVICE_LINKS, DEVICES, Shown, View
 
 LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -15,10 +15,18 @@ _FILE = 0o100644  # an empty regular file, to be mounted over
 _SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
 
 
-def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, int]) -> None:
+def add_root(
+    steps: Steps,
+    sandbox: Sandbox,
+    view: View,
+    mapped: Mapping[str, int],
+    owner: tuple[int, int] | None = None,
+) -> None:
     """Build the root in the calling task's own mount namespace, and make it that task's root.
 
-    mapped: by path, a descriptor of the user namespace that maps the ids of its files.
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files. owner: user and
+    group of what is made, where the task's own are not mapped in its user namespace; what is the caller's
+    is opened before.
     """
     steps.add(
         "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
@@ -38,6 +46,11 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
         _open_tree(steps, slot, f"/dev/{name}", 0)
         attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
         _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
+    if owner is not None:
+        uid, gid = owner
+        steps.add("setgroups", "SETGROUPS", 0, 0)
+        steps.add("setresgid", "SETGID", gid, gid, gid)
+        steps.add("setresuid", "SETUID", uid, uid, uid)
     if sandbox.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
@@ -62,30 +75,6 @@ def add_root(steps: Steps, sandbox: Sandbox, view: View, mapped: Mapping[str, in
     steps.add("chdir", "CHDIR", b"/", file=b"/")
     if sandbox.root is None:
         _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
-
-
-# ---- what is below the /tmp of a child's own
-
-
-def open_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
-    """Take what is below its /tmp, before that is covered."""
-    for slot, one in zip(slots, below.shown, strict=True):
-        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE)
-
-
-def put_trees(steps: Steps, slots: Iterable[int], below: View) -> None:
-    """Put it in the same place of the new one."""
-    for path in below.directories():
-        if is_below(path, TMP) and path != TMP:
-            _mkdir(steps, path, b"/")
-    for slot, one in zip(slots, below.shown, strict=True):
-        (_mkdir if one.is_directory else _mkfile)(steps, one.path, b"/")
-        _move_mount(steps, slot, os.fsencode(one.path))
-    for path, target in below.links:
-        _symlink(steps, path, target, b"/")
-
-
-# ----
 
 
 def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
@@ -149,18 +138,18 @@ def _add_empty_root(steps: Steps, view: View) -> None:
         _symlink(steps, path, target)
 
 
-def _mkdir(steps: Steps, path: str, root: bytes = b"") -> None:
-    where = root + _inside(path)
+def _mkdir(steps: Steps, path: str) -> None:
+    where = _inside(path)
     steps.add("mkdir", "MKDIRAT", AT_FDCWD, where, 0o755, file=where)
 
 
-def _mkfile(steps: Steps, path: str, root: bytes = b"") -> None:
-    where = root + _inside(path)
+def _mkfile(steps: Steps, path: str) -> None:
+    where = _inside(path)
     steps.add("mknod", "MKNODAT", AT_FDCWD, where, _FILE, 0, file=where)
 
 
-def _symlink(steps: Steps, path: str, target: str, root: bytes = b"") -> None:
-    where = root + _inside(path)
+def _symlink(steps: Steps, path: str, target: str) -> None:
+    where = _inside(path)
     steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
 
 

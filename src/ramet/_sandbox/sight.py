@@ -45,9 +45,16 @@ class Sight(NamedTuple):
         """Words for one that the caller sees and the child does not; empty for one that it sees."""
         if not os.path.exists(path) or self.includes(path):
             return ""
-        real = os.path.realpath(path)
-        leads = "" if real == os.path.normpath(path) else f", which is {real!r},"
-        return f"the sandbox does not see {path!r}{leads}: read=[{_to_show(real)!r}] shows it"
+        real, named = os.path.realpath(path), os.path.normpath(path)
+        leads = "" if real == named else f", which is {real!r}"
+        wanted = [_to_show(one) for one in dict.fromkeys((named, real)) if not self._shows(one)]
+        return f"the sandbox does not see {path!r}{leads}: read={wanted!r} shows it"
+
+    def _shows(self, path: str) -> bool:
+        """Whether there is something at the path itself, a link or the file."""
+        return any(is_below(path, one.path) for one in self.view.shown) or any(
+            path == link for link, _ in self.view.links
+        )
 
     def _why_no_interpreter(self, program: str) -> str:
         interpreter = _interpreter(program)

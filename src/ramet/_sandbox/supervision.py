@@ -14,6 +14,7 @@ from .layer import Layer
 from .place import Place
 from .row import Row
 from .usage import Usage
+from .whole_tree import Tree
 
 __all__ = ["SandboxReport", "Supervision"]
 
@@ -37,7 +38,7 @@ _left: list[TidWord] = []
 
 
 class Supervision:
-    """Of one child; it owns the place that keeps its amounts."""
+    """Of one child; it owns the place that keeps its amounts. ``on_end``: what is called at its end."""
 
     def __init__(
         self,
@@ -46,31 +47,38 @@ class Supervision:
         layer: Layer | None = None,
         told: TidWord | None = None,
         name_of: Callable[[int], str] | None = None,
+        tree: Tree | None = None,
     ) -> None:
         self.place = place
+        self._tree = tree
         self._told, self._name_of = told, name_of
         self._layer = layer
         self._lost = lost
         self._status: ExitStatus | None = None
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
+        self.on_end: Callable[[], object] | None = None
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
-        if child.pidfd is None:
+        if child.pidfd is None or not self.place.is_watched:
             return
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
-        self.place.begin(child.pid, child.pidfd, _killing(child), root)
+        if self._tree is not None:
+            self._tree.begin(child)
+        self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root)
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
         if self._status is None:
+            if self._tree is not None:
+                self._tree.end()
             self._tell_of_call(status)
             self._status = self.place.ended(status)
             if self._layer is not None:
                 self._changes = Changes(self._layer)
-            self.place.close()
+            self._close()
         return self._status
 
     @property
@@ -97,20 +105,32 @@ class Supervision:
         return self.place.count_output(count)
 
     def give_up(self) -> None:
-        """The child was never made, or nobody will wait for it."""
+        """The child was never made, or nobody will wait for it: it has been killed."""
+        if self._tree is not None:
+            self._tree.give_up()
         if self._told is not None:  # the init may live a moment more, and write to it
             _left.append(self._told)
         if self._layer is not None:
             self._layer.close()
+        self._close()
+
+    def _close(self) -> None:
         self.place.close()
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
 
-def _killing(child: Child[Any]) -> Callable[[], None]:
+def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:
     handle = weakref.ref(child)
 
     def kill() -> None:
         living = handle()
-        if living is not None:
+        if living is None:
+            return
+        if tree is None:
             living.kill_confined()
+        else:
+            tree.kill(living)
 
     return kill

@@ -119,18 +119,6 @@ def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
     return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
 
 
-def below_tmp(view: View) -> View:
-    """What it sees below /tmp, which its own /tmp would cover: the topmost paths, and links."""
-    shown = [one for one in view.shown if is_below(one.path, TMP)]
-    tops = [
-        one
-        for one in shown
-        if not any(one is not other and is_below(one.path, other.path) for other in shown)
-    ]
-    links = [(path, target) for path, target in view.links if is_below(path, TMP)]
-    return View(tops, links, ())
-
-
 def system_paths() -> Iterator[str]:
     """The programs and libraries of this machine, and this Python's."""
     yield from _SYSTEM

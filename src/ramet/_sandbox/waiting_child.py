@@ -38,10 +38,13 @@ def kept_namespaces(
     maps: IdMaps,
     add_steps: Callable[[Steps], None],
     keep: Callable[[str], None],
+    *,
+    user_last: bool = False,
 ) -> None:
     """Have a child with these flags carry out steps, and keep the namespaces that it is in.
 
-    keep: gets the path of each kind. maps: written by this process, before the steps. The child
+    keep: gets the path of each kind. maps: written by this process, before the steps; user_last: after
+    them, of a user namespace that the child makes then, which owns none of the others. The child
     is a task in this memory and copies nothing of it. Raises CloneError where there may be no such
     child, SpawnError for a step or a map that fails. Nothing of the child is left in any case.
     Source: clone(2), namespaces(7), user_namespaces(7).
@@ -52,6 +55,8 @@ def kept_namespaces(
     if flags & NEWUSER:
         steps.add("wait for the id maps", "GATE", _MAPS_GATE, False)
     add_steps(steps)
+    if user_last:
+        steps.add("unshare(NEWUSER)", "UNSHARE", NEWUSER)
     steps.add("wait until the namespaces are kept", "GATE", _LAST_GATE, False)
     wanted = Wanted(flags, SIGCHLD, None, None, shares_table=has_close_range())
     child = new_child(_Waiting, ["namespaces of a sandbox"], flags, False)
@@ -68,6 +73,8 @@ def kept_namespaces(
             _write(child.pid, maps)
             made[0].open(_MAPS_GATE)
             _at_gate(made[0], _LAST_GATE, steps)
+        if user_last:
+            _write(child.pid, maps)
         for kind in kinds:
             keep(f"/proc/{child.pid}/ns/{kind}")
 

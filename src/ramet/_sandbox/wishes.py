@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from . import remedies
 from .description import SYSCALLS, Sandbox
 from .machine import Machine
+from .marks import can_mark
 from .questions import GRANTED, Answer
 
 Asked: TypeAlias = Callable[[Sandbox], bool]
@@ -15,8 +16,8 @@ Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
 
 # What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
 # refuses all sockets but unix ones where there is no network namespace; setns() to a network namespace that
-# is there.
-Part: TypeAlias = Literal["subordinate ids", "filtered sockets", "joined networks"]
+# is there; a cgroup for each child, whose processes can be killed.
+Part: TypeAlias = Literal["subordinate ids", "filtered sockets", "joined networks", "own cgroups"]
 
 _UNAVAILABLE = Answer(errno.EOPNOTSUPP)  # no call says so
 
@@ -62,6 +63,16 @@ def _overlay(machine: Machine, sandbox: Sandbox) -> Answer:
     return _first_refusal(_mounts(machine, sandbox), machine.overlay)
 
 
+def _or_layered(granted: Granted) -> Granted:
+    """What is to be written to a layer is not written where there can be none."""
+
+    def answer(machine: Machine, sandbox: Sandbox) -> Answer:
+        layer = _overlay(machine, sandbox) if sandbox.overlay else GRANTED
+        return _first_refusal(layer, granted(machine, sandbox))
+
+    return answer
+
+
 def _proc(machine: Machine, sandbox: Sandbox) -> Answer:
     there = _first_refusal(machine.namespaces["pid"], machine.proc_of_its_own)
     return _first_refusal(_mounts(machine, sandbox), there)
@@ -89,8 +100,24 @@ def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
     return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
 
 
+def _filtered_namespaces(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Whether the filter refuses user namespaces, or the machine does so."""
+    if not machine.namespaces["user"].granted:
+        return GRANTED
+    return _UNAVAILABLE if sandbox.syscalls is None else machine.seccomp
+
+
 def _another_id(machine: Machine, _: Sandbox) -> Answer:
     return GRANTED if machine.circumstances.may_become_another else _UNAVAILABLE
+
+
+def _user_for_each(machine: Machine, _: Sandbox) -> Answer:
+    """In a user namespace, which is kept, all children of a sandbox are the same user."""
+    return _UNAVAILABLE if machine.sandbox_has_user_namespace else machine.user_for_each
+
+
+def _search(machine: Machine, _: Sandbox) -> Answer:
+    return GRANTED if machine.proc and can_mark() else _UNAVAILABLE
 
 
 def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
@@ -160,6 +187,7 @@ _LANDLOCKED_TCP = Way(
 _FILTER = (Way("a seccomp filter", _seccomp, remedies.of_seccomp),)
 
 
+LEFT_WITH_CALLER = "all are left where the caller is killed"
 OWN_ID_LACKS = "files and limits outside are those of the caller's user"
 
 # ---- what is asked
@@ -189,7 +217,12 @@ def _visible(sandbox: Sandbox) -> str:
 
 WISHES: tuple[Wish, ...] = (
     Wish("read", _visible, _FILES, lambda sandbox: sandbox.root is None),
-    Wish("write", lambda s: f"writes to {_count(s.write)}", _FILES, lambda s: bool(s.write)),
+    Wish(
+        "write",
+        lambda s: f"writes to {_count(s.write)}",
+        tuple(way._replace(granted=_or_layered(way.granted)) for way in _FILES),
+        lambda s: bool(s.write),
+    ),
     Wish("root", lambda _: "all files, read-only", _FILES, lambda s: s.root == "/"),
     Wish(
         "root",
@@ -201,7 +234,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "overlay",
         lambda _: "writes to a layer",
-        (Way("an overlay", _overlay, remedies.of_overlay),),
+        (Way("an overlay", _overlay, remedies.of_overlay),),  # else what it names is only read
         lambda s: s.overlay,
     ),
     Wish(
@@ -342,7 +375,17 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "no capabilities",
         lambda _: "has no capability",
-        (Way("capset and an empty bounding set", _always),),
+        (
+            Way("capset and an empty bounding set", _filtered_namespaces),
+            Way(
+                "capset and an empty bounding set",
+                _always,
+                shortfall=lambda _: (
+                    "it can make a user namespace, in which it has all; they do not count outside"
+                ),
+                announced=True,
+            ),
+        ),
     ),
     Wish(
         "no new privileges",
@@ -361,9 +404,23 @@ WISHES: tuple[Wish, ...] = (
         (
             Way("a pid namespace", _namespace("pid"), _of_namespace("pid")),
             Way(
-                "a subreaper that looks for the rest",
+                "a user id of its own, whose processes are killed",
+                _user_for_each,
+                shortfall=lambda _: LEFT_WITH_CALLER,
+            ),
+            Way(
+                "a cgroup whose processes are killed",
                 _always,
-                shortfall=lambda _: "processes that fork faster than they are found can be left",
+                shortfall=lambda _: LEFT_WITH_CALLER,
+                part="own cgroups",
+            ),
+            Way(
+                "a subreaper that looks for the rest",
+                _search,
+                lambda _: "mount /proc",
+                shortfall=lambda _: (
+                    f"processes that fork faster than they are found can be left; {LEFT_WITH_CALLER}"
+                ),
             ),
         ),
     ),

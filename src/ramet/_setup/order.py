@@ -33,8 +33,9 @@ DESCRIPTORS = Section(7, "descriptors under their numbers, the others closed",
 NAMESPACES = Section(8, "host name, loopback", "in the namespaces that are now the child's")
 LIMITS = Section(9, "limits and priorities",
     "raising one needs the caller's rights; a low `NOFILE` would forbid 7")
-PLACE = Section(10, "umask, root, cwd",
-    "with the caller's rights, as subprocess does; cwd within the new root")
+PLACE = Section(10, "umask, root, cwd; Landlock's rules where the sandbox has no mount namespace",
+    "with the caller's rights, as subprocess does; cwd within the new root; another user may not search "
+    "the way to each path")
 IDENTITY = Section(11, "bounding set, secure bits; groups, gid, uid; the other capabilities; no_new_privs",
     "what only a privileged task can take away or keep comes first; from here on no step needs a right")
 PARENT_DEATH = Section(12, "parent-death signal", "a change of identity clears it")

@@ -265,7 +265,7 @@ _ROWS = (
         shell=(Shell("--securebits", "NAMES|N", "NOROOT,... or a number"),)),
     Option("sandbox", checks.sandbox, WHO,
         "What the child may see, call and use, and with it all that it starts.", "ramet.Sandbox",
-        (makers.enter_sandbox, makers.sandbox_rules),
+        (makers.enter_sandbox, makers.sandbox_paths, makers.sandbox_rules),
         needs="what Sandbox.plan() says", of_programs=True),
     Option("rlimits", checks.rlimits, LIMIT, "Resource limits.", "setrlimit(2)", (makers.rlimits,),
         callers_with=(F.THREAD, _PROCESS),

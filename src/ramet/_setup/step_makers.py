@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from .._kernel import procfs
 from .._kernel.clone_bits import FILES, SIGHAND
 from .._kernel.names import AT_FDCWD, CAPABILITIES, PR_CAPBSET_DROP, PR_SET_KEEPCAPS, SCHEDULERS
 from ..flags import signal_name
@@ -42,6 +43,9 @@ class Confining(Protocol):
 
     def kept(self, free: int) -> Sequence[int]:
         """Descriptors that stay when the others are closed, until finish()."""
+
+    def restrict_paths(self, steps: Steps) -> None:
+        """Rules on paths that only the caller may open: with its rights, before it becomes another user."""
 
     def finish(self, steps: Steps, free: int) -> None:
         """The last steps before the program."""
@@ -132,6 +136,12 @@ def enter_sandbox(s: Setup, steps: Steps, _: object) -> None:
         s.confining.inside(steps)
 
 
+@_step(order.PLACE, 3)
+def sandbox_paths(s: Setup, steps: Steps, _: object) -> None:
+    if s.confining is not None:
+        s.confining.restrict_paths(steps)
+
+
 @_step(order.RULES)
 def sandbox_rules(s: Setup, steps: Steps, _: object) -> None:
     if s.confining is not None:
@@ -198,13 +208,25 @@ def chdir(s: Setup, steps: Steps, _: object) -> None:
 
 @_step(order.IDENTITY)
 def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
-    with open(_LAST_CAPABILITY, "rb") as file:
-        last = int(file.read())
+    last = _last_capability()
     names = {number: name for name, number in CAPABILITIES.items()}
     for number in range(last + 1):
         if not kept >> number & 1:
             name = names.get(number, number)
             steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", PR_CAPBSET_DROP, number)
+
+
+def _last_capability() -> int:
+    """The last that the kernel has; where a container covers /proc/sys, the last that the caller has."""
+    try:
+        with open(_LAST_CAPABILITY, "rb") as file:
+            return int(file.read())
+    except OSError:
+        pass
+    try:
+        return int(procfs.status("thread-self")["CapBnd"], 16).bit_length() - 1
+    except OSError:
+        return max(CAPABILITIES.values())
 
 
 @_step(order.IDENTITY, 2)

@@ -59,6 +59,7 @@ class Clone(Owner):
     def __init__(self, *, is_doubted: bool = False) -> None:
         self.is_doubted = is_doubted
         self._namespace: PidNamespace | None = None
+        self._numbers_are_own = False
         self._maker = os.getpid()
 
     @property
@@ -70,9 +71,11 @@ class Clone(Owner):
 
     def take_own_numbers(self) -> None:
         """In place of the pids that the template has told, which are those of its namespace."""
-        self.pid = procfs.pid_of(self.pidfd)
         if self.init:
-            self.init = procfs.pid_of(self.pidfd_of_init)
+            self.pid, self.init = procfs.pids_of(self.pidfd, self.pidfd_of_init)
+        else:
+            (self.pid,) = procfs.pids_of(self.pidfd)
+        self._numbers_are_own = True
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
@@ -82,7 +85,10 @@ class Clone(Owner):
     def require_own_child(self) -> None:
         """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
         told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
-        if all(_is_child(*each) for each in told):
+        if all(
+            _has_child(pidfd) if self._numbers_are_own else _is_child(pid, pidfd)
+            for pid, pidfd in told
+        ):
             self.is_doubted = False
             return
         self.owns = False
@@ -317,7 +323,7 @@ class Link:
             if not init and not descriptors:
                 return OSError(number, text)
             if self.is_confined and len(descriptors) == 1:  # it told the pid in its namespace
-                init = procfs.pid_of(descriptors[0])
+                (init,) = procfs.pids_of(descriptors[0])
             if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
                 return OSError(number, text)
@@ -439,8 +445,7 @@ def _packed(making: Making) -> tuple[bytes]:
 
 def _is_child(pid: int, pidfd: int) -> bool:
     try:
-        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-        return procfs.pid_of(pidfd) == pid
+        return _has_child(pidfd) and procfs.pids_of(pidfd) == [pid]
     except OSError:
         return False
 
@@ -448,6 +453,14 @@ def _is_child(pid: int, pidfd: int) -> bool:
 def _pid_at(level: int, pid: int) -> int:
     """Its pid in the namespace so many levels below the outermost that can be seen; 0: it is in none."""
     return int(dict(enumerate(procfs.status(pid).get("NSpid", "").split())).get(level, 0))
+
+
+def _has_child(pidfd: int) -> bool:
+    try:
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except OSError:
+        return False
+    return True
 
 
 def _kill_and_reap(pid: int) -> None:

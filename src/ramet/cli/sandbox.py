@@ -6,17 +6,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from .._process.child import Child
 from .._program.command import Command
-from .._sandbox.confinement import Confinement
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
+from .._sandbox.of_program import OfProgram
 from .._sandbox.plan import Plan
-from .._setup.options import Options
 from .._setup.rows import Shell
 from ..errors import SpawnError
 from ..exit_status import ExitStatus
@@ -35,6 +34,9 @@ from .run_watch import signals_kept
 from .sandbox_options import in_words_of_options, options, sandbox_of, set_variables
 from .sandbox_report import told, told_as_json, told_in_short
 from .sandbox_watch import SessionWatch, counted_output
+
+if TYPE_CHECKING:
+    from .._setup.options import Options
 
 _NAME = "sandbox"
 _ABOUT = "What is told"
@@ -116,10 +118,10 @@ def _run(
         begins = cwd or _here_if_seen(description)
         if begins is not None:
             given["cwd"] = begins
-        if output is not None:
-            given.update(output.given)  # type: ignore[typeddict-item] # stdout and stderr
+        given_pipes = {} if output is None else output.given
+        given.update(given_pipes)  # type: ignore[typeddict-item] # stdout and stderr
         begun = time.monotonic()
-        child = _spawned(argv, given, description)
+        child = _spawned(Command(argv, **given), description, given_pipes.values())
         if output is not None:
             assert child.counts_output is not None
             output.copy(child.counts_output)
@@ -144,11 +146,12 @@ def _bytes(given: int | str | None) -> int | None:
     return None if given is None else int(given)
 
 
-def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Child[None]:
+def _spawned(command: Command, description: Sandbox, pipes: Iterable[int]) -> Child[None]:
+    command.give(pipes)
     try:
-        return Command(argv, **given).spawn()
+        return command.spawn()
     except SpawnError as error:
-        program = argv[0]
+        program = command.argv[0]
         if error.step == "execve" and "/" in program and not os.path.isabs(program):
             error.reason = _unseen([program], description) or error.reason
         raise
@@ -157,7 +160,7 @@ def _spawned(argv: tuple[str, ...], given: Options, description: Sandbox) -> Chi
 def _here_if_seen(description: Sandbox) -> str | None:
     """The working directory, if the program sees it."""
     here = os.getcwd()
-    if confinement_of(Confinement, description).sight.includes(here):
+    if confinement_of(OfProgram, description).sight.includes(here):
         return here
     if sys.stderr.isatty():
         click.echo(
@@ -170,7 +173,7 @@ def _here_if_seen(description: Sandbox) -> str | None:
 
 def _unseen(words: Iterable[str], description: Sandbox) -> str:
     """That one of the words given to a program is a file that it does not see; empty where none is."""
-    sight = confinement_of(Confinement, description).sight
+    sight = confinement_of(OfProgram, description).sight
     for path in words:
         why = sight.why_unseen(os.path.abspath(path))
         if why and not os.path.isabs(path) and not path.startswith(".."):

@@ -1,7 +1,9 @@
 """The options of `ramet sandbox`, a row for each, and the Sandbox that they become."""
 
+import ast
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeAlias
@@ -372,7 +374,7 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def in_words_of_options(message: str) -> str:
     """A message of the library's, with options in the place of fields and their values."""
-    message = _PATHS_GIVEN.sub(lambda found: f"--{found[1]} {found[2]}", message)
+    message = _PATHS_GIVEN.sub(_as_options, message)
     message = message.replace("overlay=True", "--overlay").replace(
         'require="best"', "--require best"
     )
@@ -383,7 +385,15 @@ def in_words_of_options(message: str) -> str:
     return " ".join(names.get(word, word) for word in head.split(" ")) + colon + rest
 
 
-_PATHS_GIVEN = re.compile(r"\b(read|write)=\['([^']*)'\]")
+_PATHS_GIVEN = re.compile(r"\b(read|write)=(\[[^]]*\])")
+
+
+def _as_options(found: re.Match[str]) -> str:
+    try:
+        paths = ast.literal_eval(found[2])
+    except (ValueError, SyntaxError):  # a path with a bracket
+        return found[0]
+    return " ".join(f"--{found[1]} {shlex.quote(path)}" for path in paths)
 
 
 def set_variables(values: Mapping[str, Any]) -> None:

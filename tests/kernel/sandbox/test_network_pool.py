@@ -37,19 +37,15 @@ def network_of(process: "ramet.Popen[bytes]") -> int:
 
 @pytest.mark.usefixtures("root", "nothing_kept")
 def test_a_launch_joins_the_namespace_that_was_made_ahead() -> None:
-    """That one, and not the caller's; the next launch gets another while the first lives."""
+    """That one, and not the caller's; after its end the next launch gets another."""
     sandbox = ramet.Sandbox(warm=1)
     pool = pool_of(sandbox)
-    seen = []
-    with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox) as other:
-        for _ in range(2):
-            assert pool.ready == 1
-            ahead = os.fstat(number_of(pool)).st_ino
-            with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox) as process:
-                seen.append(network_of(process))
-                assert seen[-1] == ahead
-        assert network_of(other) not in seen
-        assert os.stat("/proc/self/ns/net").st_ino not in seen
+    for _ in range(2):
+        assert pool.ready == 1
+        ahead = os.fstat(number_of(pool)).st_ino
+        with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox) as process:
+            assert network_of(process) == ahead
+            assert os.stat("/proc/self/ns/net").st_ino != ahead
 
 
 @pytest.mark.usefixtures("root", "nothing_kept")
@@ -63,6 +59,33 @@ def test_it_is_joined_once() -> None:
         ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox) as third,
     ):
         assert len({network_of(process) for process in (first, second, third)}) == 3
+
+
+@pytest.mark.usefixtures("root", "nothing_kept")
+def test_long_children_do_not_keep_the_pool_empty() -> None:
+    """The launch after theirs has others made, as the end of a child does."""
+    sandbox = ramet.Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    assert pool.ready == 1
+    with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox):
+        assert pool.ready == 0
+        with ramet.Popen(["cat"], stdin=ramet.PIPE, sandbox=sandbox):
+            assert pool.ready == 1
+    assert pool.ready == 1
+
+
+@pytest.mark.usefixtures("root", "nothing_kept")
+def test_one_that_is_taken_stays_as_it_is_until_it_is_joined() -> None:
+    """Whatever other launches do meanwhile."""
+    pool = pool_of(ramet.Sandbox(warm=1))
+    assert pool.ready == 1
+    number = pool.take()
+    inode = os.fstat(number).st_ino
+    assert pool.take() == NO_NETWORK
+    assert pool.ready == 0
+    assert os.fstat(number).st_ino == inode
+    pool.replace(number)
+    assert pool.ready == 1
 
 
 @pytest.mark.usefixtures("nothing_kept")

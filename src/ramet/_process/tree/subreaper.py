@@ -51,8 +51,17 @@ class Subreaper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        set_subreaper(self._before)
-        blocks.remove(self)
+        place = blocks.index(self)
+        del blocks[place]
+        if place < len(blocks):  # one that began later still needs it, and restores what was before
+            blocks[place]._before = self._before
+        else:
+            set_subreaper(self._before)
+
+    def forget(self) -> None:
+        """Leave the block in a copy of the process, to which nothing is reparented; the library's own."""
+        if self in blocks:
+            blocks.remove(self)
 
     def spare(self, pid: int) -> None:
         """Do not count this child of the process as orphaned."""

@@ -107,7 +107,12 @@ KEPT_BY_TEMPLATES = (
         "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
     ),
     Row("seccomp", ALLOW, (is_(0, SECCOMP_SET_MODE_FILTER),), "a call takes a filter beside"),
-    Row("unshare", ALLOW, (is_(0, CloneFlag.THREAD.value),), "does nothing without threads"),
+    Row(
+        "unshare",
+        ALLOW,
+        (is_(0, CloneFlag.THREAD.value),),
+        "fails if there are threads, else does nothing",
+    ),
     *either(
         "sched_setscheduler",
         1,
@@ -169,6 +174,12 @@ NO_OTHER_SOCKETS = (
     # The kernel loads the family's module before it says that the family has no pairs.
     Row("socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
     Row("socketpair", error(errno.EAFNOSUPPORT), why="loads the family's module, as socket does"),
+)
+# Where there is no network namespace.
+NO_NETWORK = (
+    Row("socket socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
+    Row("socket socketpair", error(errno.EACCES), why="the network is the host's", quiet=True),
+    Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
 )
 # getaddrinfo() asks which addresses this machine has, if_nameindex() and Go which interfaces.
 NETLINK_ROUTES = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .allow_list import ALLOWED
-from .argument_rows import CLONE, KEPT_BY_TEMPLATES
+from .argument_rows import CLONE, KEPT_BY_TEMPLATES, NO_NETWORK
 from .bpf import compiled_rows
 from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
 from .deny_list import DENIED, IPC_OF_OTHERS
@@ -126,6 +126,18 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
     rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
+
+
+@lru_cache(maxsize=2)
+def without_network(*, machine: str) -> Filter:
+    """The filter that refuses all sockets but unix ones, beside the one of ``Sandbox.syscalls``, if any.
+
+    ``machine``: "x86_64" or "aarch64". A program of another architecture has calls that make sockets by
+    other numbers: it is ended.
+
+    Source: seccomp(2), socket(2).
+    """
+    return _compiled(Policy(NO_NETWORK, ALLOW, ALLOW, None), machine, "refuse", False, 0)
 
 
 @lru_cache(maxsize=64)

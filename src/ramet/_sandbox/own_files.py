@@ -1,0 +1,82 @@
+"""The file systems that each child of a sandbox mounts for itself: /tmp, /dev/shm and /proc."""
+
+import os
+from collections.abc import Iterator
+
+from .._kernel import mounts
+from .._kernel.names import AT_FDCWD
+from .._setup.order import Steps
+from .description import is_below
+from .view import Shown, View
+
+_FLAGS = mounts.MS_NOSUID | mounts.MS_NODEV
+_STAGE = "/dev/shm"  # a directory of the sandbox's own, where /tmp is made ready
+_EMPTY_FILE = 0o100644
+
+
+def add_mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
+    """Mount a new file system of that kind."""
+    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
+
+
+def add_temporary(steps: Steps, view: View, size: int) -> None:
+    """/tmp and /dev/shm, of so many bytes each. What the view shows below /tmp stays there.
+
+    A path of the view that is /tmp itself stays as it is.
+    """
+    data = b"mode=1777,size=%d" % size
+    if not any(one.path == "/tmp" for one in view.shown):
+        _add_tmp(steps, view, data)
+    add_mount(steps, b"tmpfs", _STAGE.encode(), _FLAGS | mounts.MS_NOEXEC, data)
+
+
+def add_proc(steps: Steps) -> None:
+    """The /proc of the pid namespace in which the task is."""
+    add_mount(steps, b"proc", b"/proc", _FLAGS | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+
+
+def _add_tmp(steps: Steps, view: View, data: bytes) -> None:
+    below = list(_below_tmp(view))
+    links = [(path, target) for path, target in view.links if is_below(path, "/tmp")]
+    if not below and not links:
+        add_mount(steps, b"tmpfs", b"/tmp", _FLAGS, data)
+        return
+    # They would be covered: the new /tmp is made elsewhere, gets them, and is moved.
+    add_mount(steps, b"tmpfs", _STAGE.encode(), _FLAGS, data)
+    for directory in view.directories():
+        if directory != "/tmp" and is_below(directory, "/tmp"):
+            _add_directory(steps, directory)
+    for one in below:
+        _add_place(steps, one)
+        source, target = os.fsencode(one.path), _staged(one.path)
+        flags = mounts.MS_BIND | mounts.MS_REC
+        steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, flags, 0, file=source)
+    for path, to in links:
+        target = _staged(path)
+        steps.add("symlink", "SYMLINKAT", os.fsencode(to), AT_FDCWD, target, file=target)
+    steps.add("mount(MS_MOVE)", "MOUNT", _STAGE.encode(), b"/tmp", 0, mounts.MS_MOVE, 0)
+
+
+def _below_tmp(view: View) -> Iterator[Shown]:
+    """What is shown there, but for what comes with another."""
+    for one in view.shown:
+        above = (other.path for other in view.shown if other.is_directory and other != one)
+        if is_below(one.path, "/tmp") and not any(is_below(one.path, path) for path in above):
+            yield one
+
+
+def _add_place(steps: Steps, one: Shown) -> None:
+    if one.is_directory:
+        _add_directory(steps, one.path)
+    else:
+        path = _staged(one.path)
+        steps.add("mknod", "MKNODAT", AT_FDCWD, path, _EMPTY_FILE, 0, file=path)
+
+
+def _add_directory(steps: Steps, path: str) -> None:
+    staged = _staged(path)
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, staged, 0o755, file=staged)
+
+
+def _staged(path: str) -> bytes:
+    return os.fsencode(_STAGE + path.removeprefix("/tmp"))

@@ -1,0 +1,47 @@
+"""The rows of the escapes, read from the C files that hold them: one a line that begins with ESCAPE."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).parent
+_ROW = re.compile(r'^ESCAPE\((\w+), (WORD|SEEN), "([^"]+)", "([^"]+)"\)$', re.MULTILINE)
+
+
+class Escape(NamedTuple):
+    """What is tried, and who gets through without a sandbox.
+
+    is_seen: whether somebody outside must see it; otherwise the attempt's own word counts.
+    unconfined: "all", "root", "some: why" or "none: why".
+    """
+
+    name: str
+    group: str
+    file: str
+    is_seen: bool
+    unconfined: str
+    sentence: str
+
+    @property
+    def limits(self) -> str:
+        """Which amounts its sandbox has: bombs have all, those that outlive it a short deadline."""
+        return {"bombs": "amounts", "outliving": "deadline"}.get(self.file, "none")
+
+
+def escapes() -> list[Escape]:
+    """All, by group, as they stand in the files."""
+    return [row for file in sorted(FOLDER.glob("*.c")) for row in _rows_of(file)]
+
+
+def _rows_of(file: Path) -> Iterator[Escape]:
+    text = file.read_text()
+    title = text.splitlines()[0].removeprefix("/* ").removesuffix(" */")
+    found = [
+        Escape(name, title, file.stem, kind == "SEEN", who, told)
+        for name, kind, who, told in _ROW.findall(text)
+    ]
+    assert len(found) == len(re.findall(r"^ESCAPE", text, re.MULTILINE)), (
+        f"a row of {file} is not read"
+    )
+    yield from found

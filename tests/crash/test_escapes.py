@@ -1,0 +1,98 @@
+"""The judges of the sandbox: what is tried from inside, to reach what is outside or to have too much."""
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .escapes.exceptions import WeakPoint, weak_point, weak_points
+from .escapes.rows import Escape, escapes
+from .escapes.trial import COMPILER, Outside, Trial, build
+
+ESCAPES = escapes()
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the attempts are those of x86_64"
+)
+BY_NAME = pytest.mark.parametrize("escape", ESCAPES, ids=lambda escape: escape.name)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program with all attempts."""
+    if COMPILER is None:
+        pytest.skip("needs a C compiler")
+    made = tmp_path_factory.mktemp("escapes") / "escapes"
+    build(made)
+    return made
+
+
+def _trial(confinement: str, program: Path) -> Iterator[Trial]:
+    outside = Outside()
+    trial = Trial(confinement, program, outside)
+    yield trial
+    trial.close()
+    outside.close()
+
+
+@pytest.fixture(scope="module")
+def unconfined(program: Path) -> Iterator[Trial]:
+    """A stage that runs the attempts without a sandbox."""
+    yield from _trial("unconfined", program)
+
+
+@pytest.fixture(scope="module")
+def confined(program: Path) -> Iterator[Trial]:
+    """One that runs them in a sandbox with all that this machine grants."""
+    yield from _trial("confined", program)
+
+
+@pytest.fixture(scope="module")
+def weakest(program: Path) -> Iterator[Trial]:
+    """One that runs them in a sandbox without namespaces and control groups."""
+    yield from _trial("weakest", program)
+
+
+@BY_NAME
+def test_it_gets_through_without_a_sandbox(escape: Escape, unconfined: Trial) -> None:
+    """What a sandbox stops works without one, for who is said to have it work: so the attempt is one."""
+    ways = unconfined.ways_through(escape)
+    if escape.unconfined == "all" or (escape.unconfined == "root" and os.geteuid() == 0):
+        assert ways, unconfined.said
+    elif escape.unconfined == "root" or escape.unconfined.startswith("none: "):
+        assert ways == []
+
+
+@BY_NAME
+def test_no_escape(escape: Escape, confined: Trial) -> None:
+    """Nothing outside is reached or seen, and no amount is exceeded."""
+    ways = confined.ways_through(escape)
+    _compare(ways, weak_point(escape.name, "confined"))
+
+
+@BY_NAME
+def test_no_escape_from_the_weakest(escape: Escape, weakest: Trial) -> None:
+    """Landlock, a filter and limits stop it too, unless the page says that they cannot."""
+    ways = weakest.ways_through(escape)
+    _compare(ways, weak_point(escape.name, "weakest"))
+
+
+def _compare(ways: list[str], known: WeakPoint | None) -> None:
+    if known is None:
+        assert ways == []
+    elif not known.by_chance:
+        assert ways, f"it is stopped by now, although {known.why}"
+
+
+def test_each_weak_point_is_of_an_escape() -> None:
+    """None of the lines is about what is not there any more."""
+    names = [escape.name for escape in ESCAPES]
+    assert [
+        one.names.pattern for one in weak_points() if not any(map(one.names.fullmatch, names))
+    ] == []
+
+
+def test_each_escape_has_a_name_of_its_own() -> None:
+    """There are two hundred and more."""
+    assert len({escape.name for escape in ESCAPES}) == len(ESCAPES) > 200
