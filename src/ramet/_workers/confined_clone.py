@@ -77,23 +77,24 @@ def _make(
     layer = None if confinement.layers is None else confinement.layers.new()
     supervision = Supervision(place, confinement.plan.lost, layer)
     ours, theirs = channels()
+    made, maker = Clone(), None
     try:
         environment = dict(word.split(b"=", 1) for word in confinement.environment())
         entries = tuple(place.entries)
         asked = _Call(
             fn, args, confinement.steps(layer), options, environment, entries, name, theirs
         )
-        with clone(_make_sibling, asked, ours) as maker:
-            made = Clone()
-            theirs.close()
-            if (
-                ours.receive_clone(made, _PATIENCE, -1 if maker.pidfd is None else maker.pidfd)
-                is not True
-            ):
-                raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
+        maker = clone(_make_sibling, asked, ours)
+        theirs.close()
+        pidfd = -1 if maker.pidfd is None else maker.pidfd
+        if ours.receive_clone(made, _PATIENCE, pidfd) is not True:
+            raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
+        maker.wait()
         child.supervised_by(supervision)
         child.connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
+        if maker is not None:
+            _end_untold(made, maker, ours)
         supervision.give_up()
         raise
     finally:
@@ -101,6 +102,13 @@ def _make(
     supervision.begin(child)
     if deadline_thread is not None:
         child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
+
+
+def _end_untold(made: Clone, maker: Child[Any], ours: Channel) -> None:
+    """Own what the maker has made, a child of this process: it is ended with ``made``."""
+    maker.wait()  # it is not killed, since it could not tell any more
+    if not made.owns:
+        ours.receive_clone(made, 0.0, -1)
 
 
 def _refusal(maker: Child[Any]) -> BaseException:
