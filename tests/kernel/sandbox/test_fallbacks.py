@@ -211,6 +211,11 @@ IN_A_CONTAINER = {
     **BY_LANDLOCK,
     **BY_FILTER,
     "signals the caller": "EPERM",
+    "sets limits of its own": "yes",
+    "sets limits of the caller": "EPERM",
+    "is nicer itself": "yes",
+    "has its user be nicer": "EPERM",
+    "core": 0,
     "connects to an abstract socket": "EPERM",
 }
 BY_OLD_LANDLOCK = {**BY_LANDLOCK, **BY_FILTER, "connects to an abstract socket": "yes"}
