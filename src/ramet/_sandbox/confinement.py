@@ -218,6 +218,12 @@ class Confinement:
             "mnt" not in self.plan.namespaces or self._changes_ids_itself
         )
 
+    @property
+    def looks_beside_hidden(self) -> bool:
+        """Whether Landlock's rules name all that stands beside what is hidden."""
+        without = "mnt" not in self.plan.namespaces
+        return bool(self.sandbox.hidden and self.plan.landlock_abi) and without
+
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
         if self.plan.landlock_abi:
