@@ -104,9 +104,8 @@ class InPlace(NamedTuple):
     def is_common(self) -> bool:
         """Whether its steps are those of any other child of the sandbox."""
         own = (self.layer, self.told, self.tree)
-        if (
-            self.confinement.looks_beside_hidden
-        ):  # what stands beside them is another by the next launch
+        # What stands beside the hidden is another by the next launch.
+        if self.confinement.looks_beside_hidden:
             return False
         return not self.entries and all(one is None for one in own)
 
