@@ -61,12 +61,14 @@ class Supervision:
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
-        if child.pidfd is None or not self.place.is_watched:
+        if child.pidfd is None:
+            return
+        if self._tree is not None:
+            self._tree.begin(child)
+        if not self.place.is_watched:
             return
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
-        if self._tree is not None:
-            self._tree.begin(child)
         self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root)
 
     def ended(self, status: ExitStatus) -> ExitStatus:
