@@ -105,7 +105,7 @@ def test_a_path_that_is_a_link(outside: Path) -> None:
 
 
 def test_devices() -> None:
-    """All expected devices were created, but for core and what belongs to terminals."""
+    """All expected devices were created, but for core and those of terminals, which can be passed."""
     for name in (
         "stdin",
         "stdout",
@@ -119,6 +119,12 @@ def test_devices() -> None:
         "fd",
     ):
         told(f"test -L /dev/{name} || test -c /dev/{name}", Sandbox())
+    first, second = os.openpty()
+    try:
+        assert ramet.run(["test", "-t", "0"], sandbox=Sandbox(), stdin=second).returncode == 0
+    finally:
+        os.close(first)
+        os.close(second)
 
 
 def test_the_end_as_data() -> None:
