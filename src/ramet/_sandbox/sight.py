@@ -49,6 +49,10 @@ class Sight(NamedTuple):
         if not os.path.exists(path) or (self.includes(path) and self._shows(named)):
             return ""
         leads = "" if real == named else f", which is {real!r}"
+        hidden = (one for one in self.sandbox.hidden if is_below(real, os.path.realpath(one)))
+        covering = next(hidden, None)
+        if covering is not None:
+            return f"the sandbox does not see {path!r}{leads}: hidden=[{covering!r}] covers it"
         wanted = [_to_show(one) for one in dict.fromkeys((named, real)) if not self._shows(one)]
         if not wanted:
             return f"the sandbox hides {path!r}{leads}"

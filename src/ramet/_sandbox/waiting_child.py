@@ -25,6 +25,13 @@ _NO_FAILURE = -1
 _MANNER = Manner(waits=True, follows_process=False, has_own_score=False, pid_namespace=-1)
 
 
+class _Waiting(Child[None]):
+    """It waits for nobody when its handle is dropped, as when a handler of a signal has raised."""
+
+    def _tell_forgotten(self) -> None:
+        self.kill()
+
+
 def kept_namespaces(
     flags: int,
     kinds: Sequence[str],
@@ -52,7 +59,7 @@ def kept_namespaces(
         steps.add("unshare(NEWUSER)", "UNSHARE", NEWUSER)
     steps.add("wait until the namespaces are kept", "GATE", _LAST_GATE, False)
     wanted = Wanted(flags, SIGCHLD, None, None, shares_table=has_close_range())
-    child: Child[None] = new_child(Child, ["namespaces of a sandbox"], flags, False)
+    child = new_child(_Waiting, ["namespaces of a sandbox"], flags, False)
     made: list[Underway] = []
 
     def make(handle: Child[None]) -> None:

@@ -21,7 +21,7 @@ from .._process.child import Child, make_child
 from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
-from .._sandbox.kept import confinement_of
+from .._sandbox.kept import confinement_of, forget
 from .._sandbox.of_python import CloneSteps, OfClone, with_path
 from .._sandbox.supervision import Supervision
 from .._setup.conflicts import refuse_beside_sandbox
@@ -77,23 +77,24 @@ def _make(
     layer = None if confinement.layers is None else confinement.layers.new()
     supervision = Supervision(place, confinement.plan.lost, layer)
     ours, theirs = channels()
+    made, maker = Clone(), None
     try:
         environment = dict(word.split(b"=", 1) for word in confinement.environment())
         entries = tuple(place.entries)
         asked = _Call(
             fn, args, confinement.steps(layer), options, environment, entries, name, theirs
         )
-        with clone(_make_sibling, asked, ours) as maker:
-            made = Clone()
-            theirs.close()
-            if (
-                ours.receive_clone(made, _PATIENCE, -1 if maker.pidfd is None else maker.pidfd)
-                is not True
-            ):
-                raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
+        maker = clone(_make_sibling, asked, ours)
+        theirs.close()
+        pidfd = -1 if maker.pidfd is None else maker.pidfd
+        if ours.receive_clone(made, _PATIENCE, pidfd) is not True:
+            raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
+        maker.wait()
         child.supervised_by(supervision)
         child.connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
+        if maker is not None:
+            _end_untold(made, maker, ours)
         supervision.give_up()
         raise
     finally:
@@ -101,6 +102,13 @@ def _make(
     supervision.begin(child)
     if deadline_thread is not None:
         child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
+
+
+def _end_untold(made: Clone, maker: Child[Any], ours: Channel) -> None:
+    """Own what the maker has made, a child of this process: it is ended with ``made``."""
+    maker.wait()  # it is not killed, since it could not tell any more
+    if not made.owns:
+        ours.receive_clone(made, 0.0, -1)
 
 
 def _refusal(maker: Child[Any]) -> BaseException:
@@ -165,3 +173,4 @@ def _confine(call: _Call, channel: int) -> None:
         with open("/proc/thread-self/comm", "wb") as comm:
             comm.write(os.fsencode(call.name))
     carry_out(*call.steps.finish)
+    forget()
