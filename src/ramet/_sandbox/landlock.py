@@ -42,13 +42,7 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
     handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi)
     allowed: dict[str, int] = {}
     if has_own_root:
-        allowed["/"] = _READ
-        if sandbox.tmp is not None:
-            allowed["/dev/shm"] = handled
-        if has_own_tmp(sandbox, view):
-            allowed[TMP] = handled
-        if sandbox.proc:
-            allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
+        allowed |= _of_own_root(sandbox, view, handled)
     elif sandbox.root == "/":
         allowed |= _readable("/", view)
     for one in view.shown:
@@ -69,6 +63,18 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         bytearray(b"".join(struct.pack("=2Q", *rule) for rule in ports)),
         len(ports),
     )
+
+
+def _of_own_root(sandbox: Sandbox, view: View, handled: int) -> dict[str, int]:
+    """The rights to its root, and to what is its own there."""
+    allowed = {"/": _READ}
+    if sandbox.tmp is not None:
+        allowed["/dev/shm"] = handled
+    if has_own_tmp(sandbox, view):
+        allowed[TMP] = handled
+    if sandbox.proc:
+        allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
+    return allowed
 
 
 def _readable(path: str, view: View) -> dict[str, int]:

@@ -23,12 +23,14 @@ class Sight(NamedTuple):
         real = os.path.realpath(path)
         if any(is_below(real, one.path) for one in self.view.hidden):
             return False
-        if any(is_below(real, one.path) for one in self.view.shown):
-            return True
+        return any(is_below(real, one.path) for one in self.view.shown) or self._is_of_root(real)
+
+    def _is_of_root(self, path: str) -> bool:
+        """Whether it sees all files of this machine, and this is none that it has for its own."""
         if self.sandbox.root != "/":
             return False
         private = (TMP, *_OF_ITS_OWN) if has_own_tmp(self.sandbox, self.view) else _OF_ITS_OWN
-        return not (self.has_own_root and any(is_below(real, one) for one in private))
+        return not (self.has_own_root and any(is_below(path, one) for one in private))
 
     def why_not_executed(self, paths: Iterable[str], begins: str) -> str:
         """The likely reason why none of the paths can be executed; begins: where relative ones begin."""
@@ -43,22 +45,23 @@ class Sight(NamedTuple):
 
     def why_unseen(self, path: str) -> str:
         """Words for one that the caller sees and the child does not; empty for one that it sees."""
-        if not os.path.exists(path) or self.includes(path):
-            return ""
         real, named = os.path.realpath(path), os.path.normpath(path)
+        if not os.path.exists(path) or (self.includes(path) and self._shows(named)):
+            return ""
         leads = "" if real == named else f", which is {real!r}"
         hidden = (one for one in self.sandbox.hidden if is_below(real, os.path.realpath(one)))
         covering = next(hidden, None)
         if covering is not None:
             return f"the sandbox does not see {path!r}{leads}: hidden=[{covering!r}] covers it"
         wanted = [_to_show(one) for one in dict.fromkeys((named, real)) if not self._shows(one)]
+        if not wanted:
+            return f"the sandbox hides {path!r}{leads}"
         return f"the sandbox does not see {path!r}{leads}: read={wanted!r} shows it"
 
     def _shows(self, path: str) -> bool:
-        """Whether there is something at the path itself, a link or the file."""
-        return any(is_below(path, one.path) for one in self.view.shown) or any(
-            path == link for link, _ in self.view.links
-        )
+        """Whether there is something at the path itself, be it a link."""
+        known = [*(one.path for one in self.view.shown), *(link for link, _ in self.view.links)]
+        return any(is_below(path, one) for one in known) or self._is_of_root(path)
 
     def _why_no_interpreter(self, program: str) -> str:
         interpreter = _interpreter(program)

@@ -313,6 +313,8 @@ def test_a_python_of_its_own_environment(tmp_path: Path) -> None:
     shows = f"--read {tmp_path}/environment --read {tmp_path}/version"
     assert f"which is {str(program)!r}: {shows} shows it" in done.stderr
     assert ramet(*shows.split(), link).stdout == f"{link}\n"
+    done = ramet("--read", tmp_path / "version", link)
+    assert f": --read {tmp_path}/environment shows it" in done.stderr
 
 
 @needs_all
