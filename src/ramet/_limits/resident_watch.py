@@ -105,7 +105,7 @@ class ResidentWatch:
         unbacked = _or_zero(unbacked_bytes, self.pid) - self._base_unbacked
         self._of_files = max(0, self._grown() - unbacked)
         self._copied = self._count_copied()
-        others = {*descendants(self._root)} - {self.pid}
+        others = {*descendants(self._root), *descendants(self.pid)} - {self.pid}
         self._others = sum(_or_zero(private_written_bytes, pid) for pid in others)
         ended = time.monotonic()
         pause = min((ended - began) / _SHARE_OF_TIME, _LONGEST_PAUSE_SECONDS)

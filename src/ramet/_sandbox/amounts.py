@@ -229,7 +229,7 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
 
 
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
-    limits: dict[str | int, tuple[int, int]] = {}
+    limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1)}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if (file_size := _int(sandbox.file_size)) is not None:

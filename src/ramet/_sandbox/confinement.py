@@ -3,7 +3,7 @@
 import os
 import platform
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -21,14 +21,14 @@ from .ground import Ground
 from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
-from .machine import this_machine
+from .machine import OWN_KEYRING, this_machine
 from .own_files import add_mount, add_proc, add_temporary
 from .path_wishes import closed_to_others
 from .place import Place
 from .plan import Plan, plan
 from .root import LAYERS
 from .sight import Sight
-from .syscalls import Filter, compiled, without_network
+from .syscalls import Filter, compiled, without_limits_of_others, without_network
 from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -51,6 +51,7 @@ class Confinement:
             self.amounts.close()
             raise
         self.sandbox = sandbox = self.plan.launched
+        self._read_once = _read_once(sandbox)
         self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         above = None if self.layers is None else self.layers.directory
@@ -82,6 +83,11 @@ class Confinement:
     names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is this process's, and made of what the description names by now."""
+        return self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
+
     def make_current(self) -> None:
         """To be called before each launch."""
         self.ground.make_current()
@@ -112,6 +118,10 @@ class Confinement:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        if (
+            "mnt" not in self.plan.namespaces
+        ):  # the kernel writes a core where no rule of Landlock's counts
+            limits |= OPTIONS["rlimits"].kind.check("rlimits", {"CORE": 0})
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
@@ -206,6 +216,8 @@ class Confinement:
     def inside(self, steps: Steps, layer: Layer | None = None) -> None:
         """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
         steps.add("setsid", "SETSID")
+        if self.plan.machine.session_keyring.granted:  # it has the caller's otherwise
+            steps.add("keyctl(JOIN_SESSION_KEYRING)", "SYSCALL", *OWN_KEYRING[1:])
         own = self.identity
         # In its namespace it keeps its capabilities, and as another it could make no file in a new tmpfs.
         if not own.is_callers and not self._changes_ids_itself:
@@ -237,6 +249,12 @@ class Confinement:
             "mnt" not in self.plan.namespaces or self._changes_ids_itself
         )
 
+    @property
+    def looks_beside_hidden(self) -> bool:
+        """Whether Landlock's rules name all that stands beside what is hidden."""
+        without = "mnt" not in self.plan.namespaces
+        return bool(self.sandbox.hidden and self.plan.landlock_abi) and without
+
     def restrict(self, steps: Steps) -> None:
         """Landlock's rules."""
         if self.plan.landlock_abi:
@@ -250,9 +268,8 @@ class Confinement:
 
         socket: over which its listener is sent, where it asks one.
         """
-        if self.plan.filters_sockets:
-            sockets = without_network(machine=platform.machine())
-            operands = bytearray(sockets.program), sockets.count, sockets.flags, _NONE
+        for beside in self._filters_beside():
+            operands = bytearray(beside.program), beside.count, beside.flags, _NONE
             steps.add("seccomp", "SECCOMP", *operands)
         if self.filter_program is not None:
             program = bytearray(self.filter_program.program)
@@ -260,9 +277,24 @@ class Confinement:
             to = _NONE if socket is None else socket
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
+    def _filters_beside(self) -> Iterator[Filter]:
+        """Those that do a part of what namespaces would."""
+        if self.plan.filters_sockets:
+            yield without_network(machine=platform.machine())
+        if self.plan.seccomp and "pid" not in self.plan.namespaces:
+            yield without_limits_of_others(machine=platform.machine())
+
 
 _NONE = -1
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
+
+
+def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:
+    """Which files a filter and a network namespace are made of; nothing for most descriptions."""
+    words = (sandbox.syscalls, sandbox.network)
+    paths = [word for word in words if isinstance(word, str) and "/" in word]
+    found = [os.stat(path) for path in paths if os.path.exists(path)]
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 def _add_layer(steps: Steps, layer: Layer) -> None:

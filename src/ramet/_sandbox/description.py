@@ -335,6 +335,8 @@ def _hostname(name: str, given: Any) -> str:
         raise ValueError(
             f"invalid {name}: expected a name of 1 to {_LONGEST_HOSTNAME} bytes, got {given!r}"
         )
+    if "\0" in given:  # sethostname(2) takes it, and programs see the part before it
+        raise ValueError(f"invalid {name}: expected a name without NUL, got {given!r}")
     return given
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, TypeVar, cast
 
+from . import machine
 from .confinement import Confinement
 from .description import Sandbox
 
@@ -12,6 +13,7 @@ C = TypeVar("C", bound=Confinement)
 
 _MOST_KEPT = 16  # each with four descriptors, and a cgroup or a few
 _kept: OrderedDict[tuple[type[Any], Sandbox], Confinement] = OrderedDict()
+_callers: list[Confinement] = []
 _lock = threading.Lock()
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
@@ -20,7 +22,7 @@ def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
     """The same as confinement_of(), if it is kept; None if not."""
     with _lock:
         found = _kept.get((kind, sandbox))
-        if found is None or not found.amounts.is_ours:
+        if found is None or not found.is_current:
             return None
         _kept.move_to_end((kind, sandbox))
         return cast(C, found)
@@ -33,7 +35,7 @@ def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
     """
     with _lock:
         found = _kept.pop((kind, sandbox), None)
-        if found is None or not found.amounts.is_ours:
+        if found is None or not found.is_current:
             if found is not None:
                 found.made.clear()
             found = kind(sandbox)
@@ -41,3 +43,12 @@ def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
                 _kept.popitem(last=False)[1].made.clear()  # which refers to it
         _kept[kind, sandbox] = found
         return cast(C, found)
+
+
+def forget() -> None:
+    """Make all anew: in a child that is confined itself, where this machine grants other things."""
+    with _lock:
+        # They are not let go: their descriptors are closed here, and the numbers may be others' by now.
+        _callers.extend(_kept.values())
+        _kept.clear()
+    machine.forget()

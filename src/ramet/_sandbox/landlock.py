@@ -5,10 +5,10 @@ Source: landlock(7), include/uapi/linux/landlock.h.
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .description import Sandbox
+from .description import Sandbox, is_below
 from .view import DEVICES, TMP, View, has_own_tmp
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
@@ -50,11 +50,12 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         if sandbox.proc:
             allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
     elif sandbox.root == "/":
-        allowed["/"] = _READ
+        allowed |= _readable("/", view)
     for one in view.shown:
-        rights = handled if one.writable else _READ
-        if not has_own_root or one.writable:
-            allowed[one.path] = rights if one.is_directory else rights & _OF_FILES
+        if one.writable:
+            allowed[one.path] = handled if one.is_directory else handled & _OF_FILES
+        elif not has_own_root:
+            allowed |= _readable(one.path, view)
     for name in DEVICES:
         if has_own_root or os.path.exists(f"/dev/{name}"):
             allowed[f"/dev/{name}"] = (
@@ -68,6 +69,29 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         bytearray(b"".join(struct.pack("=2Q", *rule) for rule in ports)),
         len(ports),
     )
+
+
+def _readable(path: str, view: View) -> dict[str, int]:
+    """The rights by path with which it is read, but for what is hidden there."""
+    found = _but_hidden(path, view)
+    return {one: _READ if os.path.isdir(one) else _READ & _OF_FILES for one in found}
+
+
+def _but_hidden(path: str, view: View) -> Iterator[str]:
+    """The path, or where something below it is hidden all that stands beside the way to that.
+
+    A rule counts for all that is below its path, so that there can be none for the directories on the way,
+    and they cannot be listed. A symbolic link has no rule: it would count for what the link leads to.
+    """
+    if any(is_below(path, one.path) for one in view.hidden):
+        return
+    if not any(is_below(one.path, path) for one in view.hidden):
+        yield path
+        return
+    with os.scandir(path) as found:
+        beside = sorted(entry.path for entry in found if not entry.is_symlink())
+    for entry in beside:
+        yield from _but_hidden(entry, view)
 
 
 def writes_only(paths: Sequence[str], abi: int) -> Rules:

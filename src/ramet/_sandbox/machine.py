@@ -28,6 +28,7 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
 _NONE = 0  # a null pointer
 _STAGE = b"/proc"  # a directory that is there wherever a user namespace can be used
+OWN_KEYRING = call("keyctl", 1, _NONE)
 _KEPT = 1  # what a descriptor of the caller's is in the child
 
 
@@ -219,6 +220,11 @@ class Machine:
         allowing = AllowAll()
         made = (_SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER, allowing.program)
         return questions.of_child([NO_NEW_PRIVS, call("seccomp", *made)])
+
+    @functools.cached_property
+    def session_keyring(self) -> Answer:
+        """A keyring of the session's own: keyctl(2) KEYCTL_JOIN_SESSION_KEYRING."""
+        return questions.of_child([OWN_KEYRING])
 
     @functools.cached_property
     def no_new_privs(self) -> Answer:

@@ -116,6 +116,9 @@ class InPlace(NamedTuple):
     def is_common(self) -> bool:
         """Whether its steps are those of any other child of the sandbox."""
         own = (self.layer, self.told, self.tree)
+        # What stands beside the hidden is another by the next launch.
+        if self.confinement.looks_beside_hidden:
+            return False
         is_usual = self.network == NO_NETWORK and not self.entries
         return is_usual and all(one is None for one in own)
 

@@ -24,7 +24,7 @@ def add_temporary(steps: Steps, view: View, size: int) -> None:
 
     A path of the view that is /tmp itself stays as it is.
     """
-    data = b"mode=1777,size=%d" % size
+    data = b"mode=1777,size=%d,nr_inodes=%d" % (size, max(1024, size >> 12))
     if not any(one.path == "/tmp" for one in view.shown):
         _add_tmp(steps, view, data)
     add_mount(steps, b"tmpfs", _STAGE.encode(), _FLAGS | mounts.MS_NOEXEC, data)

@@ -8,6 +8,7 @@ looked at.
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -36,6 +37,11 @@ _KIND_NAMES = {
 }
 
 
+_OF_DEVICE = (
+    "leave it out: a sandbox has null, zero, full, random, urandom and tty, and no other device"
+)
+
+
 class OwnUser(NamedTuple):
     """Whether the sandbox's user is another than the caller, and where it has the caller's rights.
 
@@ -60,7 +66,21 @@ def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
             row = _unfit(wish, path, sandbox, machine, user)
         if row is not None:
             rows.append(row)
-    return rows
+    return [*rows, *_unreachable_python(sandbox, user)]
+
+
+def _unreachable_python(sandbox: Sandbox, user: OwnUser) -> Iterator[Row]:
+    """This Python may be in a directory that is closed to others, unlike other programs."""
+    if sandbox.root is not None or not sandbox.system or not user.is_another or user.mounted:
+        return
+    python = sys.executable
+    closed = closed_to_others(python) if python and os.path.exists(python) else None
+    if closed is not None:
+        shortfall = (
+            f"the sandbox's own user may not search {closed!r}: this Python cannot run there"
+        )
+        remedy = f"chmod o+x {closed}, or a Python elsewhere"
+        yield _row("read", sys.executable, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
 def _paths(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
@@ -87,7 +107,8 @@ def _mistake(wish: str, path: str) -> _Problem:
         return None
     expected = " or ".join(_KIND_NAMES[is_kind] for is_kind in kinds)
     shortfall = f"expected {expected}, got {path!r}, which is {_kind(mode)}"
-    return _row(wish, path, shortfall, "name another path", errno.EINVAL)
+    remedy = _OF_DEVICE if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "name another path"
+    return _row(wish, path, shortfall, remedy, errno.EINVAL)
 
 
 def _kind(mode: int) -> str:

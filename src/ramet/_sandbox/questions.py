@@ -33,6 +33,7 @@ _NUMBERS = {
 _OLDER_NUMBERS = {
     "x86_64": {
         "kill": 62,
+        "keyctl": 250,
         "mkdirat": 258,
         "mount": 165,
         "openat": 257,
@@ -43,6 +44,7 @@ _OLDER_NUMBERS = {
     },
     "aarch64": {
         "kill": 129,
+        "keyctl": 219,
         "mkdirat": 34,
         "mount": 40,
         "openat": 56,

@@ -47,6 +47,10 @@ class Sight(NamedTuple):
             return ""
         real, named = os.path.realpath(path), os.path.normpath(path)
         leads = "" if real == named else f", which is {real!r}"
+        hidden = (one for one in self.sandbox.hidden if is_below(real, os.path.realpath(one)))
+        covering = next(hidden, None)
+        if covering is not None:
+            return f"the sandbox does not see {path!r}{leads}: hidden=[{covering!r}] covers it"
         wanted = [_to_show(one) for one in dict.fromkeys((named, real)) if not self._shows(one)]
         return f"the sandbox does not see {path!r}{leads}: read={wanted!r} shows it"
 

@@ -63,10 +63,10 @@ class Supervision:
         """The child runs from now on."""
         if child.pidfd is None or not self.place.is_watched:
             return
+        if self._tree is not None:  # whether or not there is an amount to be watched
+            self._tree.begin(child)
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
-        if self._tree is not None:
-            self._tree.begin(child)
         self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root)
 
     def ended(self, status: ExitStatus) -> ExitStatus:

@@ -1,11 +1,12 @@
 """The wishes of a sandbox as rows: the ways to meet each, the best first, and what each way lacks."""
 
 import errno
+import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from . import remedies
-from .description import SYSCALLS, Sandbox
+from .description import SYSCALLS, Sandbox, is_below
 from .machine import Machine
 from .marks import can_mark
 from .questions import GRANTED, Answer
@@ -89,6 +90,15 @@ def _landlock(abi: int) -> Granted:
         return _UNAVAILABLE if machine.landlock_answer.granted else machine.landlock_answer
 
     return granted
+
+
+def _landlock_beside_hidden(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Not below what is written: a rule that lets files be made in a directory counts for all below it."""
+    written = [os.path.realpath(path) for path in sandbox.write]
+    hidden = [os.path.realpath(path) for path in sandbox.hidden]
+    if any(is_below(path, directory) for path in hidden for directory in written):
+        return _UNAVAILABLE
+    return _landlock(1)(machine, sandbox)
 
 
 def _seccomp(machine: Machine, _: Sandbox) -> Answer:
@@ -230,7 +240,23 @@ WISHES: tuple[Wish, ...] = (
         (_BY_MOUNTS,),
         lambda s: s.root not in (None, "/"),
     ),
-    Wish("hidden", lambda s: f"hides {_count(s.hidden)}", (_BY_MOUNTS,), lambda s: bool(s.hidden)),
+    Wish(
+        "hidden",
+        lambda s: f"hides {_count(s.hidden)}",
+        (
+            _BY_MOUNTS,
+            Way(
+                "landlock ABI {abi}",
+                _landlock_beside_hidden,
+                _of_landlock(1),
+                lambda _: (
+                    "its name, size and owner can be seen; the directories on the way cannot be listed, "
+                    "and what is made in them later is not shown"
+                ),
+            ),
+        ),
+        lambda s: bool(s.hidden),
+    ),
     Wish(
         "overlay",
         lambda _: "writes to a layer",

@@ -21,7 +21,7 @@ from .._process.child import Child, make_child
 from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
-from .._sandbox.kept import confinement_of
+from .._sandbox.kept import confinement_of, forget
 from .._sandbox.of_python import CloneSteps, OfClone, with_path
 from .._sandbox.supervision import Supervision
 from .._setup.conflicts import refuse_beside_sandbox
@@ -173,3 +173,4 @@ def _confine(call: _Call, channel: int) -> None:
         with open("/proc/thread-self/comm", "wb") as comm:
             comm.write(os.fsencode(call.name))
     carry_out(*call.steps.finish)
+    forget()

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -51,6 +52,10 @@ def _connect_tcp(port: int) -> None:
         one.connect(("127.0.0.1", port))
 
 
+def _set_limit_of(pid: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.prlimit(pid, resource.RLIMIT_NOFILE))
+
+
 def _check(answer: int) -> None:
     if answer < 0:
         raise OSError(ctypes.get_errno(), "refused")
@@ -85,6 +90,11 @@ def main(shown: str, outside: str, work: str, caller: str, name: str, port: str)
                 "reads /proc/self": _does(_read, "/proc/self/status"),
                 "reads the caller's /proc": _does(_read, f"/proc/{caller}/status"),
                 "signals the caller": _does(os.kill, int(caller), 0),
+                "sets limits of its own": _does(_set_limit_of, 0),
+                "sets limits of the caller": _does(_set_limit_of, int(caller)),
+                "is nicer itself": _does(os.setpriority, os.PRIO_PROCESS, 0, 1),
+                "has its user be nicer": _does(os.setpriority, os.PRIO_USER, 0, 1),
+                "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
                 "uses /dev/null": _does(_write, "/dev/null"),
                 "reads /dev/urandom": _does(_read, "/dev/urandom"),
                 "uses UDP": _does(_bind_udp),

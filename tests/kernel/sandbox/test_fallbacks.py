@@ -211,6 +211,11 @@ IN_A_CONTAINER = {
     **BY_LANDLOCK,
     **BY_FILTER,
     "signals the caller": "EPERM",
+    "sets limits of its own": "yes",
+    "sets limits of the caller": "EPERM",
+    "is nicer itself": "yes",
+    "has its user be nicer": "EPERM",
+    "core": 0,
     "connects to an abstract socket": "EPERM",
 }
 BY_OLD_LANDLOCK = {**BY_LANDLOCK, **BY_FILTER, "connects to an abstract socket": "yes"}
@@ -642,6 +647,53 @@ def test_all_files_without_mounts(stage: Stage) -> None:
         "adds to /tmp": "EACCES",
     }
     assert {key: could[key] for key in expected} == expected
+
+
+def test_what_is_hidden_without_mounts(stage: Stage) -> None:
+    """Landlock shows what stands beside it, also what is made before the next launch, and not by a link."""
+    shown = stage.directory / "shown"
+    (shown / "below" / "secrets").mkdir(parents=True)
+    (shown / "below" / "secrets" / "key").write_text("secret")
+    (shown / "below" / "beside").write_text("beside")
+    (shown / "link").symlink_to(shown / "below" / "secrets")
+    words = [
+        shown / "below" / "beside",
+        shown / "below" / "secrets" / "key",
+        shown / "link" / "key",
+    ]
+
+    def in_copy() -> list[list[object]]:
+        be_in_a_container()
+        sandbox = described(require="best", read=[shown], hidden=[shown / "below" / "secrets"])
+        told: list[list[object]] = []
+        for path in (*words, shown / "below" / "later"):
+            (shown / "below" / "later").write_text("later")
+            options: Any = {
+                "sandbox": sandbox,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+            }
+            done: Any = ramet.run(["cat", path], **options)
+            told.append([done.stdout.decode(), "Permission denied" in done.stderr.decode()])
+            (shown / "below" / "later").unlink()
+        told.append([row.met for row in sandbox.plan().rows if row.wish == "hidden"])
+        return told
+
+    def in_written() -> list[str]:
+        be_in_a_container()
+        sandbox = described(require="best", write=[shown], hidden=[shown / "below" / "secrets"])
+        return [row.met for row in sandbox.plan().rows if row.wish == "hidden"]
+
+    with ramet.clone(in_copy) as child:
+        assert child.result(SECONDS) == [
+            ["beside", False],
+            ["", True],
+            ["", True],
+            ["later", False],
+            ["partly"],
+        ]
+    with ramet.clone(in_written) as other:
+        assert other.result(SECONDS) == ["not"]
 
 
 def test_calls_are_known_here() -> None:

@@ -157,6 +157,7 @@ def test_swap_may_be_none_at_all() -> None:
         ("environment", [1], ValueError, "invalid environment: expected names of variables, got 1"),
         ("environment", 1, TypeError, "invalid environment: expected a list of names, got 1"),
         ("hostname", "", ValueError, "invalid hostname: expected a name of 1 to 64 bytes, got ''"),
+        ("hostname", "a\0b", ValueError, "invalid hostname: expected a name without NUL, got"),
         ("hostname", "ä" * 33, ValueError, "invalid hostname: expected a name of 1 to 64 bytes"),
     ],
 )

@@ -12,6 +12,7 @@ import errno
 from .argument_rows import (
     ADDR_NO_RANDOMIZE,
     CLONE,
+    LIMITS_OF_INIT,
     NO_NETLINK,
     NO_OTHER_SOCKETS,
     READ_PERSONALITY,
@@ -138,6 +139,7 @@ _ALLOWED = (
 
 ALLOWED: tuple[Row, ...] = (
     *CLONE,
+    *LIMITS_OF_INIT,
     Row("clone", ALLOW, why="threads and processes"),
     *NO_NETLINK,
     *SOCKETS,

@@ -181,6 +181,21 @@ NO_NETWORK = (
     Row("socket socketpair", error(errno.EACCES), why="the network is the host's", quiet=True),
     Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
 )
+# Where there is no pid namespace: who is the same user may set these of each other. Programs name
+# themselves by 0; libc names its threads by their numbers to sched_setaffinity() and the like, which
+# therefore are left.
+_SETS_LIMITS = "sets the limits and priorities of others of the same user"
+NO_LIMITS_OF_OTHERS = (
+    Row("prlimit64", ALLOW, (is_(0, 0),), "its own"),
+    Row("prlimit64", ALLOW, (ArgumentTest(2, "==", 0),), "it only asks"),
+    Row("prlimit64", EPERM, why=_SETS_LIMITS, quiet=True),
+    *(
+        Row(name, ALLOW, (is_(0, which), is_(1, 0)), "of itself, or of its process group")
+        for name, kinds in (("setpriority", (0, 1)), ("ioprio_set", (1, 2)))
+        for which in kinds
+    ),
+    Row("setpriority ioprio_set", EPERM, why=_SETS_LIMITS, quiet=True),
+)
 # getaddrinfo() asks which addresses this machine has, if_nameindex() and Go which interfaces.
 NETLINK_ROUTES = (
     Row(
@@ -195,6 +210,11 @@ NO_NETLINK = (
         "netlink is large; getaddrinfo() goes on without it",
         quiet=True,
     ),
+)
+
+# The profiles let it pass, as their init has other rights than what it serves.
+LIMITS_OF_INIT = (
+    Row("prlimit64", EPERM, (is_(0, 1),), "the init of the namespace may be of the same user"),
 )
 
 # Docker and flatpak allow all of prctl.

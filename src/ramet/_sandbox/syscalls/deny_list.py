@@ -7,6 +7,7 @@ refused here: CLONE_PARENT, line disciplines, and pairs and protocols of sockets
 
 from .argument_rows import (
     CLONE,
+    LIMITS_OF_INIT,
     NETLINK_ROUTES,
     NO_OTHER_SOCKETS,
     PERSONALITY,
@@ -19,6 +20,7 @@ from .rule import ENOSYS, EPERM, Row
 
 DENIED: tuple[Row, ...] = (
     *CLONE,
+    *LIMITS_OF_INIT,
     *UNSHARE,
     *TERMINALS,
     *SOCKETS,

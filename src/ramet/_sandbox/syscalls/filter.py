@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .allow_list import ALLOWED
-from .argument_rows import CLONE, KEPT_BY_TEMPLATES, NO_NETWORK
+from .argument_rows import CLONE, KEPT_BY_TEMPLATES, NO_LIMITS_OF_OTHERS, NO_NETWORK
 from .bpf import compiled_rows
 from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
 from .deny_list import DENIED, IPC_OF_OTHERS
@@ -126,6 +126,18 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
     rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
+
+
+@lru_cache(maxsize=2)
+def without_limits_of_others(*, machine: str) -> Filter:
+    """The filter beside, where there is no pid namespace: limits and priorities of others are not set.
+
+    ``machine``: "x86_64" or "aarch64". Programs of another architecture are ended.
+
+    Source: seccomp(2), prlimit(2), setpriority(2), ioprio_set(2).
+    """
+    policy = Policy(NO_LIMITS_OF_OTHERS, ALLOW, ALLOW, None)
+    return _compiled(policy, machine, "refuse", False, 0)
 
 
 @lru_cache(maxsize=2)

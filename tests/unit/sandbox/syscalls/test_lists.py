@@ -256,10 +256,21 @@ def test_each_number_is_answered_as_by_libseccomp(word: str, machine: str) -> No
             ),
         )
     }
-    skipped = {number(machine, "socket"), UPROBE, *UNASSIGNED[machine], *NOT_IN_LIBSECCOMP[word]}
+    of_their_own = {number(machine, "socket"), number(machine, "prlimit64")}
+    skipped = {*of_their_own, UPROBE, *UNASSIGNED[machine], *NOT_IN_LIBSECCOMP[word]}
     for call, value in itertools.product(sorted({*range(501)} - skipped), ARGUMENTS):
         expected = answer(of_one_call.get(call, theirs), arch, call, [value] * 6)
         assert answer(ours, arch, call, [value] * 6) == expected, (call, hex(value))
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_the_limits_of_the_init_are_not_changed(word: str, machine: str) -> None:
+    """prlimit64() of pid 1, an int to the kernel, is refused; that of the caller and others passes."""
+    ours, arch = compiled(word, machine=machine).program, ARCHITECTURES[machine]
+    prlimit = number(machine, "prlimit64")
+    assert {answer(ours, arch, prlimit, [pid]) for pid in (1, HIGH | 1)} == {EPERM}
+    assert {answer(ours, arch, prlimit, [pid]) for pid in (0, 2, HIGH, 1 << 32)} == {ALLOW}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
