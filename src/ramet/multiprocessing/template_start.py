@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
         require_reload(self.reload)
         if self.options.get("sandbox") is not None:
             raise ValueError(
-                "invalid sandbox for a context: multiprocessing loads the pickles that its processes write; "
+                "invalid sandbox for a context: multiprocessing loads pickles that its processes write; "
                 "use ramet.Executor(sandbox=...), whose results are data"
             )
         Fresh(self.loading(), self.options)
