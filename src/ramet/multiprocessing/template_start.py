@@ -41,6 +41,11 @@ class Recipe(NamedTuple):
             )
         require_spares(self.spares)
         require_reload(self.reload)
+        if self.options.get("sandbox") is not None:
+            raise ValueError(
+                "invalid sandbox for a context: multiprocessing loads pickles that its processes write; "
+                "use ramet.Executor(sandbox=...), whose results are data"
+            )
         Fresh(self.loading(), self.options)
         Command((sys.executable,), **self.options)
 

@@ -373,6 +373,7 @@ def test_the_executable_can_be_set() -> None:
         ({"reload": "always"}, ValueError, "expected 'changed' or None, got 'always'"),
         ({"nicee": 3}, TypeError, "nicee"),
         ({"executable": "x"}, ValueError, "invalid executable for a template"),
+        ({"sandbox": ramet.Sandbox()}, ValueError, "invalid sandbox for a context"),
     ],
 )
 def test_invalid_arguments_are_refused_at_once(
