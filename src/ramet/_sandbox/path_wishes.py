@@ -75,7 +75,7 @@ def python_rows(sandbox: Sandbox, user: OwnUser) -> Iterator[Row]:
             f"the sandbox's own user may not search {closed!r}: this Python cannot run there"
         )
         remedy = f"chmod o+x {closed}, or a Python elsewhere"
-        yield _row("read", sys.executable, shortfall, remedy, errno.EACCES, mistaken=False)
+        yield _row("system", sys.executable, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
 def _paths(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
