@@ -66,11 +66,11 @@ def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
             row = _unfit(wish, path, sandbox, machine, user)
         if row is not None:
             rows.append(row)
-    return [*rows, *_unreachable_python(sandbox, user)]
+    return rows
 
 
-def _unreachable_python(sandbox: Sandbox, user: OwnUser) -> Iterator[Row]:
-    """This Python may be in a directory that is closed to others, unlike other programs."""
+def python_rows(sandbox: Sandbox, user: OwnUser) -> Iterator[Row]:
+    """A row for this Python where it is in a directory that is closed to the sandbox's own user."""
     if sandbox.root is not None or not sandbox.system or not user.is_another or user.mounted:
         return
     python = sys.executable
@@ -80,7 +80,7 @@ def _unreachable_python(sandbox: Sandbox, user: OwnUser) -> Iterator[Row]:
             f"the sandbox's own user may not search {closed!r}: this Python cannot run there"
         )
         remedy = f"chmod o+x {closed}, or a Python elsewhere"
-        yield _row("read", sys.executable, shortfall, remedy, errno.EACCES, mistaken=False)
+        yield _row("system", sys.executable, shortfall, remedy, errno.EACCES, mistaken=False)
 
 
 def _paths(sandbox: Sandbox) -> Iterator[tuple[str, str]]:

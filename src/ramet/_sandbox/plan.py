@@ -9,7 +9,7 @@ from .._preflight.this_machine import running_kernel
 from ..errors import SandboxError
 from .description import AMOUNTS, Sandbox
 from .machine import NAMESPACE_KINDS, Machine, this_machine
-from .path_wishes import OwnUser, path_rows
+from .path_wishes import OwnUser, path_rows, python_rows
 from .questions import Answer
 from .row import Met, Row
 from .wishes import WISHES, Part, Way, Wish
@@ -91,7 +91,8 @@ class Plan:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
         user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
-        return (*self._wishes, *amounts, *path_rows(self.sandbox, self.machine, user))
+        of_paths = path_rows(self.sandbox, self.machine, user)
+        return (*self._wishes, *amounts, *of_paths, *python_rows(self.sandbox, user))
 
     def _all_amounts(self) -> Iterator[AmountMechanism]:
         """One for each amount that is wished: nobody has said what keeps those that are not given."""

@@ -61,14 +61,10 @@ class Supervision:
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
-        if child.pidfd is None:
-            return
-        if self._tree is not None:
-            self._tree.begin(child)
-        if not self.place.is_watched:
-            return
         if self._tree is not None:  # whether or not there is an amount to be watched
             self._tree.begin(child)
+        if child.pidfd is None or not self.place.is_watched:
+            return
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
         self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root)

@@ -142,7 +142,23 @@ def test_another_user_without_mapped_ids(rows: Any, tmp_path: Path) -> None:
 def test_ids_are_mapped_in_mount_namespaces_alone(rows: Any, tmp_path: Path) -> None:
     """Without a mount namespace another user has what others may."""
     no = Answer(errno.EPERM, "mount")
-    found = rows(described(write=[tmp_path]), uid=0, mounts=no, by_others=no)
+    found = rows(described(write=[tmp_path], system=False), uid=0, mounts=no, by_others=no)
     assert [row.met for row in found] == ["not"]
-    (row,) = rows(described(read=[tmp_path]), uid=0, mounts=no, by_others=no)
+    (row,) = rows(described(read=[tmp_path], system=False), uid=0, mounts=no, by_others=no)
     assert row.remedy == f"chmod o+rX {tmp_path}, and o+x for the directories on the way"
+
+
+def test_a_python_that_others_cannot_reach(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without mounts another user has to search the way to it; the row names what is closed."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "python").touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(closed / "python"))
+    no = Answer(errno.EPERM, "mount")
+    (row,) = rows(described(), uid=0, mounts=no)
+    assert (row.path, row.met) == (str(closed / "python"), "not")
+    assert row.remedy.startswith("chmod o+x /")
+    assert rows(described(), uid=0) == []
+    assert rows(described(), uid=1000, mounts=no) == []
