@@ -66,13 +66,13 @@ class Options(FunctionOptions, total=False):
     arg0: Text | None
     executable: Text | None
     die_with_parent: bool
+    sandbox: Description | None
     cgroup: str | os.PathLike[str] | Descriptor | None
     flags: int
     uid_map: IdMap | None
     gid_map: IdMap | None
     set_tid: Sequence[int] | None
     start: bool
-    sandbox: Description | None
 
 
 def in_words(lead: str | None, rows: Mapping[str, Option]) -> str:

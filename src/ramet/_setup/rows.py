@@ -264,7 +264,7 @@ _ROWS = (
         needs="CAP_SETPCAP", why={"prctl(PR_SET_SECUREBITS) EPERM": _SETPCAP},
         shell=(Shell("--securebits", "NAMES|N", "NOROOT,... or a number"),)),
     Option("sandbox", checks.sandbox, WHO,
-        "What the child may see, call and use, and with it all that it starts.", "ramet.Sandbox",
+        "What the child may see, call and use, and with it all that it starts.", "landlock(7)",
         (makers.enter_sandbox, makers.sandbox_paths, makers.sandbox_rules),
         needs="what Sandbox.plan() says", of_programs=True),
     Option("rlimits", checks.rlimits, LIMIT, "Resource limits.", "setrlimit(2)", (makers.rlimits,),

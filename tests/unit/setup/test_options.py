@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ramet import FunctionOptions, Options, UnknownNameError
+from ramet import FunctionOptions, Options, Sandbox, UnknownNameError
 from ramet._setup.rows import FUNCTION_OPTIONS, OPTIONS
 from ramet._setup.validate import validate
 
@@ -44,6 +44,7 @@ TAKEN: list[tuple[str, object, object]] = [
     ("extra_groups", [1, 70000], array("I", [1, 70000])),
     ("extra_groups", [], array("I")),
     ("no_new_privs", True, True),
+    ("sandbox", Sandbox(), Sandbox()),
     ("ambient_caps", ["CAP_KILL", "chown"], 1 << 5 | 1),
     ("bounding_caps", [], 0),
     ("inheritable_caps", ["CHECKPOINT_RESTORE"], 1 << 40),
@@ -126,6 +127,7 @@ REFUSED: list[tuple[str, object, type[Exception], str]] = [
     ("stdin", 1 << 31, ValueError, "stdin: expected an int from 0 on"),
     ("stdin", "x", TypeError, "stdin: expected an int from 0 on"),
     ("stdin", Named("x"), TypeError, "stdin"),
+    ("sandbox", "strict", TypeError, "sandbox: expected a ramet.Sandbox, got 'strict'"),
     ("fds", [1], TypeError, "fds: expected a mapping of the child's descriptors"),
     ("fds", {-1: 0}, ValueError, "fds: expected an int from 0 on"),
     ("fds", {1 << 32: 0}, ValueError, "fds: expected an int from 0 on"),
