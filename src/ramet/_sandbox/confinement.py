@@ -86,7 +86,8 @@ class Confinement:
     @property
     def is_current(self) -> bool:
         """Whether it is this process's, and made of what the description names by now."""
-        return self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
+        same_caller = self.plan.machine is this_machine()
+        return same_caller and self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
 
     def make_current(self) -> None:
         """To be called before each launch."""
@@ -118,10 +119,6 @@ class Confinement:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
-        if (
-            "mnt" not in self.plan.namespaces
-        ):  # the kernel writes a core where no rule of Landlock's counts
-            limits |= OPTIONS["rlimits"].kind.check("rlimits", {"CORE": 0})
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
