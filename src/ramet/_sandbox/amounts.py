@@ -229,7 +229,7 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
 
 
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
-    # The kernel writes a core where no rule counts, or starts the host's program for it: 1 forbids both (core(5)).
+    # 1 forbids a core file and a program of core_pattern alike: core(5).
     limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1)}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)

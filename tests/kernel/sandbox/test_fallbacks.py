@@ -215,7 +215,7 @@ IN_A_CONTAINER = {
     "sets limits of the caller": "EPERM",
     "is nicer itself": "yes",
     "has its user be nicer": "EPERM",
-    "core": 0,
+    "core": 1,
     "connects to an abstract socket": "EPERM",
 }
 BY_OLD_LANDLOCK = {**BY_LANDLOCK, **BY_FILTER, "connects to an abstract socket": "yes"}
