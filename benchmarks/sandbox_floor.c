@@ -228,6 +228,7 @@ static void make_root(void)
     MUST(symlink("/proc/self/fd/1", "dev/stdout"));
     MUST(symlink("/proc/self/fd/2", "dev/stderr"));
     MUST(mkdir("dev/shm", 0755));
+    MUST(mkdir("dev/pts", 0755));
     set_attributes("dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     MUST(syscall(SYS_pivot_root, ".", "."));
     MUST(umount2(".", MNT_DETACH));
@@ -288,6 +289,7 @@ static int run_program(void *unused)
     set_word(&launch.begun);
     MUST(mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=67108864"));
     MUST(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=67108864"));
+    MUST(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,max=256"));
     MUST(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=ptraceable"));
     MUST(setsid());
     if (launch.mount >= 0)

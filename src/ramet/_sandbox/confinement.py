@@ -22,7 +22,7 @@ from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .machine import OWN_KEYRING, this_machine
-from .own_files import add_mount, add_proc, add_temporary
+from .own_files import add_mount, add_proc, add_temporary, add_terminals
 from .path_wishes import closed_to_others
 from .place import Place
 from .plan import Plan, plan
@@ -233,6 +233,8 @@ class Confinement:
             return
         if self.sandbox.tmp is not None:
             add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
+        if self.plan.machine.terminals.granted:
+            add_terminals(steps)
         if self.sandbox.proc:
             add_proc(steps)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .description import Sandbox, is_below
-from .view import DEVICES, TMP, View, has_own_tmp
+from .view import DEVICES, TERMINALS, TMP, View, has_own_tmp
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
@@ -72,6 +72,7 @@ def _of_own_root(sandbox: Sandbox, view: View, handled: int) -> dict[str, int]:
         allowed["/dev/shm"] = handled
     if has_own_tmp(sandbox, view):
         allowed[TMP] = handled
+    allowed[TERMINALS] = _READ_DIR | _READ_FILE | _WRITE_FILE | _IOCTL_DEV
     if sandbox.proc:
         allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
     return allowed

@@ -105,6 +105,13 @@ class Machine:
         return self._in_namespaces([mounted], "mnt", "pid")
 
     @functools.cached_property
+    def terminals(self) -> Answer:
+        """Pseudo-terminals of its own: devpts, newinstance."""
+        flags = _MS_NOSUID | _MS_NOEXEC
+        mounted = call("mount", b"devpts", _STAGE, b"devpts", flags, b"newinstance")
+        return self._in_namespaces([mounted], "mnt")
+
+    @functools.cached_property
     def overlay(self) -> Answer:
         """A directory with a layer for what is written, in a user namespace where there is one."""
         return self._in_namespaces([*_tmpfs_to_work_in(), *_overlay_of_directories()], "mnt")

@@ -1,4 +1,4 @@
-"""The file systems that each child of a sandbox mounts for itself: /tmp, /dev/shm and /proc."""
+"""The file systems that each child of a sandbox mounts for itself: /tmp, /dev/shm, /dev/pts, /proc."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,12 @@ from .._kernel import mounts
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
 from .description import is_below
-from .view import Shown, View
+from .view import TERMINALS, Shown, View
 
 _FLAGS = mounts.MS_NOSUID | mounts.MS_NODEV
+_OF_TERMINALS = mounts.MS_NOSUID | mounts.MS_NOEXEC
+# Other file systems of this kind have none of them. All together have a limit that is the machine's.
+TERMINALS_DATA = b"newinstance,ptmxmode=0666,mode=0620,max=256"
 _STAGE = "/dev/shm"  # a directory of the sandbox's own, where /tmp is made ready
 _EMPTY_FILE = 0o100644
 
@@ -28,6 +31,11 @@ def add_temporary(steps: Steps, view: View, size: int) -> None:
     if not any(one.path == "/tmp" for one in view.shown):
         _add_tmp(steps, view, data)
     add_mount(steps, b"tmpfs", _STAGE.encode(), _FLAGS | mounts.MS_NOEXEC, data)
+
+
+def add_terminals(steps: Steps) -> None:
+    """/dev/pts, with terminals of the child's own: pts(4)."""
+    add_mount(steps, b"devpts", TERMINALS.encode(), _OF_TERMINALS, TERMINALS_DATA)
 
 
 def add_proc(steps: Steps) -> None:

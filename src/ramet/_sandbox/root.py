@@ -7,7 +7,7 @@ from .._kernel import mounts
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
 from .description import Sandbox
-from .view import DEVICE_LINKS, DEVICES, Shown, View
+from .view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
 
 LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -180,3 +180,4 @@ def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
         path = os.fsencode(f"dev/{name}")
         steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
     _mkdir(steps, "dev/shm")
+    _mkdir(steps, TERMINALS)

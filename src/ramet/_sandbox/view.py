@@ -36,7 +36,9 @@ TMP = "/tmp"
 # mount as well.
 _SOCKETS = "/run"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+TERMINALS = "/dev/pts"
 DEVICE_LINKS = (
+    ("pts/ptmx", "ptmx"),
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),

@@ -105,7 +105,7 @@ def test_a_path_that_is_a_link(outside: Path) -> None:
 
 
 def test_devices() -> None:
-    """All expected devices were created, but for core and those of terminals, which can be passed."""
+    """All expected devices were created, but for core; a terminal can be passed, too."""
     for name in (
         "stdin",
         "stdout",
@@ -116,6 +116,7 @@ def test_devices() -> None:
         "random",
         "urandom",
         "tty",
+        "ptmx",
         "fd",
     ):
         told(f"test -L /dev/{name} || test -c /dev/{name}", Sandbox())

@@ -84,13 +84,40 @@ def test_without_the_system_there_is_no_program() -> None:
 
 
 def test_devices() -> None:
-    """Six devices, links to its own descriptors, and a directory for shared memory."""
+    """Six devices, terminals, links to its own descriptors, and a directory for shared memory."""
     names = told("ls -1 /dev", Sandbox()).split()
     assert sorted(names) == [
-        *("fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom"),
-        "zero",
+        *("fd", "full", "null", "ptmx", "pts", "random", "shm"),
+        *("stderr", "stdin", "stdout", "tty", "urandom", "zero"),
     ]
     assert told("head -c 4 /dev/zero | wc -c; echo x > /dev/null; echo y", Sandbox()) == "4\ny\n"
+
+
+# Opens a terminal, says its name and those that there are, and waits until it may end.
+A_TERMINAL = """
+import os, sys
+master, slave = os.openpty()
+os.write(slave, b"through")
+print(os.ttyname(slave), os.read(master, 7).decode(), *sorted(os.listdir("/dev/pts")), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("syscalls", ["default", "strict"])
+def test_terminals_are_its_own(syscalls: str) -> None:
+    """Programs that open one can, and each sandbox has those alone that it has opened."""
+    sandbox = Sandbox(syscalls=syscalls)
+
+    def start() -> ramet.Popen[str]:
+        program = [sys.executable, "-c", A_TERMINAL]
+        return ramet.Popen(program, sandbox=sandbox, stdin=ramet.PIPE, stdout=ramet.PIPE, text=True)
+
+    with start() as one, start() as other:
+        for each in (one, other):
+            assert each.stdout is not None
+            assert each.stdout.readline() == "/dev/pts/0 through 0 ptmx\n"
+        for each in (one, other):
+            each.communicate(timeout=SECONDS)
 
 
 def test_what_is_read(directory: Path) -> None:
