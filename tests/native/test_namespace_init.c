@@ -27,7 +27,7 @@ static void await_name(pid_t pid)
 static pid_t start_init(int parent, int maker)
 {
     static struct ramet_init_watch watch;
-    watch = (struct ramet_init_watch){parent, maker};
+    watch = (struct ramet_init_watch){.parent = parent, .maker = maker};
     ramet_sigset mask = ramet_block_signals();
     long pid = start_sharer(ramet_run_namespace_init, &watch, CLONE_NEWPID);
     ramet_set_signal_mask(mask);
