@@ -107,9 +107,10 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
     return NULL;
 }
 
-static void close_all(ChannelObject *self)
+/* may_wait: this process closes it itself, and at once: for a template, whose next clone would have it, and a thread with it. */
+static void close_all(ChannelObject *self, bool may_wait)
 {
-    if (self->descriptor >= 0 && has_unread(self->descriptor))
+    if (self->descriptor >= 0 && !may_wait && has_unread(self->descriptor))
         close_aside(&self->descriptor, 1);
     else if (self->descriptor >= 0)
         close(self->descriptor);
@@ -123,7 +124,7 @@ static void close_all(ChannelObject *self)
 
 static void channel_dealloc(ChannelObject *self)
 {
-    close_all(self);
+    close_all(self, false);
     PyMem_Free(self->data);
     Py_TYPE(self)->tp_free(self);
 }
@@ -541,14 +542,14 @@ static PyObject *channel_end(ChannelObject *self, PyObject *unused)
     (void)unused;
     if (self->descriptor >= 0)
         shutdown(self->descriptor, SHUT_RDWR); /* a close is not seen while a fork of this process has it */
-    close_all(self);
+    close_all(self, false);
     Py_RETURN_NONE;
 }
 
 static PyObject *channel_close(ChannelObject *self, PyObject *unused)
 {
     (void)unused;
-    close_all(self);
+    close_all(self, true);
     Py_RETURN_NONE;
 }
 
@@ -614,11 +615,12 @@ static PyMethodDef channel_methods[] = {
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,
-     "end($self, /)\n--\n\nThe other side sees the end, whoever else has this socket; then closes it."},
+     "end($self, /)\n--\n\nThe other side sees the end, whoever else has this socket; then closes it, if need be by a thread: a close() waits\n"
+     "for files that the other side has sent and nobody has taken."},
     {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,
      "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
     {"close", (PyCFunction)channel_close, METH_NOARGS,
-     "close($self, /)\n--\n\nCloses the socket, and the descriptors that were not taken."},
+     "close($self, /)\n--\n\nCloses the socket, at once, and the descriptors that were not taken."},
     {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe socket's descriptor."},
     {NULL, NULL, 0, NULL},
 };

@@ -94,7 +94,7 @@ class Clone(Owner):
         self.owns = False
         for _, pidfd in told:
             close_received(pidfd)
-        self.channel.close()
+        self.channel.end()
         raise TemplateError("invalid answer of the template: expected children of this process")
 
     def discard(self) -> None:
@@ -125,7 +125,7 @@ class Clone(Owner):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         if self.namespace is not None:
             self.namespace.kill()
-        self.channel.close()
+        self.channel.end()
 
 
 class EndedError(Exception):
@@ -396,7 +396,7 @@ class Link:
         except TimeoutError:
             self.process.kill()
             self.process.wait()
-        self._control.close()
+        self._control.end()
         self._end_found()
         self._end_untold()
         if self._namespace is not None:

@@ -279,7 +279,7 @@ def _begun(
         link = Link(process, control, name, trusted, namespace, is_confined=is_confined)
         return Started(link, files, state)
     except BaseException:
-        control.close()
+        control.end()
         process.kill()
         process.wait()
         if namespace is not None:

@@ -34,6 +34,19 @@ def test_calls_return_what_their_functions_return(spares: int) -> None:
         assert [child.result() for child in children] == [math.factorial(n) for n in range(8)]
 
 
+@pytest.mark.parametrize("spares", [0, 2])
+def test_a_clone_has_no_channel_of_another(spares: int) -> None:
+    """Whatever its template was told meanwhile, and whatever the clone before has not read yet."""
+    with Template(spares=spares) as template:
+        children = [template.clone(_sockets, bytes(40_000)) for _ in range(16)]
+        assert [child.result() for child in children] == [1] * 16
+
+
+def _sockets(_: bytes) -> int:
+    names = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(name).startswith("socket:") for name in names if os.path.lexists(name))
+
+
 @pytest.mark.parametrize(
     "value",
     [None, True, 0, -(1 << 80), 1.5, "é\udc80", b"\0x", (1, [2]), {"a": {3}}, Path("/x")],
