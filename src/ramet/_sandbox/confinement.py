@@ -22,7 +22,7 @@ from .identity import identity
 from .landlock import rules
 from .layer import Layer, new_directory
 from .machine import OWN_KEYRING, this_machine
-from .own_files import add_mount, add_proc, add_temporary, add_terminals
+from .own_files import add_mount, add_proc, add_temporary, add_terminals, hide_keys
 from .path_wishes import closed_to_others
 from .place import Place
 from .plan import Plan, plan
@@ -237,6 +237,8 @@ class Confinement:
             add_terminals(steps)
         if self.sandbox.proc:
             add_proc(steps)
+            if self.identity.is_callers:
+                hide_keys(steps)
 
     @property
     def restricts_early(self) -> bool:

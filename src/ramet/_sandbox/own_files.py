@@ -15,6 +15,7 @@ _OF_TERMINALS = mounts.MS_NOSUID | mounts.MS_NOEXEC
 TERMINALS_DATA = b"newinstance,ptmxmode=0666,mode=0620,max=256"
 _STAGE = "/dev/shm"  # a directory of the sandbox's own, where /tmp is made ready
 _EMPTY_FILE = 0o100644
+_KEYS = b"/proc/keys"
 
 
 def add_mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
@@ -41,6 +42,14 @@ def add_terminals(steps: Steps) -> None:
 def add_proc(steps: Steps) -> None:
     """The /proc of the pid namespace in which the task is."""
     add_mount(steps, b"proc", b"/proc", _FLAGS | mounts.MS_NOEXEC, b"hidepid=ptraceable")
+
+
+def hide_keys(steps: Steps) -> None:
+    """Show none in /proc/keys: it lists those of the user's, of whatever session, and their names."""
+    if os.path.exists(_KEYS):
+        steps.add(
+            "mount(/proc/keys)", "MOUNT", b"/dev/null", _KEYS, 0, mounts.MS_BIND, 0, file=_KEYS
+        )
 
 
 def _add_tmp(steps: Steps, view: View, data: bytes) -> None:
