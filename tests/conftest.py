@@ -18,6 +18,8 @@ import pytest
 
 from ramet import _core
 
+from .left_processes import LeftProcesses
+
 pytest_plugins = ["pytester"]  # for the tests of the pytest plugin
 
 # How long the interpreter may take to end when the tests have.
@@ -318,6 +320,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:  # and programs of tests would inherit that
             heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, heard)
+    config.pluginmanager.register(LeftProcesses())
     if config.getoption("--check-skips"):
         config.pluginmanager.register(SkipWatch())
 

@@ -1,6 +1,7 @@
 """What /proc and the descriptor table tell of a task at this moment."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -29,3 +30,10 @@ def shows_kthreadd() -> bool:
     """Whether /proc has the threads of the kernel, as that of the initial pid namespace has."""
     comm = Path("/proc/2/comm")
     return comm.exists() and comm.read_text() == "kthreadd\n"
+
+
+def python_below_tmp() -> list[str]:
+    """The names in /tmp that lead to this Python, as where its environment is made there; sorted."""
+    prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    ways = [Path(way) for prefix in prefixes for way in (prefix, os.path.realpath(prefix))]
+    return sorted({way.parts[2] for way in ways if way.parts[:2] == ("/", "tmp") and way.parts[2:]})

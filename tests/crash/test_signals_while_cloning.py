@@ -33,7 +33,7 @@ def raise_in_an_import(call: str, module: str) -> None:
     calls: dict[str, Callable[[Callable[..., Any]], Any]] = {
         "VM": lambda fn: ramet.clone(fn, flags=F.VM),
         "vfork": ramet.vfork,
-        "options": lambda fn: ramet.clone(fn, flags=F.VM, nice=1),
+        "options": lambda fn: ramet.clone(fn, flags=F.VM, nice=19),
         "lowlevel": lambda fn: ramet.lowlevel.clone(
             lambda _: fn(), None, F.VM | F.VFORK | signal.SIGCHLD
         ),

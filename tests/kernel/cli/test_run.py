@@ -63,7 +63,7 @@ def stat_fields(which: str) -> list[str]:
             ["sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c"],
             "64\n128\n0\n",
         ),
-        ("--nice 5", ["nice"], "5\n"),
+        ("--nice 19", ["nice"], "19\n"),
         ("--cpus 0-0", status_line("Cpus_allowed_list"), "Cpus_allowed_list:\t0\n"),
         ("--scheduler batch", stat_fields("41"), "3\n"),
         ("--io-priority be:6", ["ionice"], "best-effort: prio 6\n"),

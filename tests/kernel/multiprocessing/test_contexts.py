@@ -335,7 +335,7 @@ def test_the_thread_that_started_the_template_may_end() -> None:
 def test_what_it_was_asked_for_is_done_in_the_template() -> None:
     """Modules are there, setup has run, and options hold for each process."""
     with ramet.multiprocessing.context(
-        ["sched"], setup=_set_up, main="never", spares=0, nice=3
+        ["sched"], setup=_set_up, main="never", spares=0, nice=19
     ) as context:
         assert _ends(context, _check_template, "sched") == 0
 
@@ -347,7 +347,7 @@ def _set_up() -> None:
 def _check_template(module: str) -> None:
     assert module in sys.modules
     assert os.environ["RAMET_SET_UP"] != str(os.getpid())
-    assert os.nice(0) == 3
+    assert os.nice(0) == 19
 
 
 def test_the_executable_can_be_set() -> None:

@@ -151,7 +151,7 @@ CHANGES: Changes = {
     "cwd and umask": _fs,
     "affinity": lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
     "policy": lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
-    "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, 7),
+    "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, 19),
     "ioprio": lambda: raw("ioprio_set", 1, 0, 2 << 13 | 6),
     "timer slack": lambda: called("prctl", PR_SET_TIMERSLACK, 123456, 0, 0, 0),
     "personality": lambda: called("personality", 0x0040000),

@@ -171,7 +171,7 @@ def exec_sleep() -> None:
 NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
 ALL: dict[str, Any] = {
     "cwd": "/",
-    "nice": 1,
+    "nice": 19,
     "umask": 0o22,
     "rlimits": {"NOFILE": 100},
     "ignored_signals": ["USR1"],

@@ -53,11 +53,11 @@ def test_it_comes_after_the_options(tmp_path: Path, nothing_left: object) -> Non
         os.write(1, repr((*seen, set(blocked) == mask)).encode())
 
     argv = ["sh", "-c", "echo; umask"]
-    options: dict[str, Any] = {"umask": 0o27, "nice": 7, "signal_mask": mask}
+    options: dict[str, Any] = {"umask": 0o27, "nice": 19, "signal_mask": mask}
     done = ramet.run(
         argv, cwd=tmp_path, start_new_session=True, stdout=PIPE, preexec_fn=look, **options
     )
-    assert done.stdout.decode() == f"{(str(tmp_path), True, 7, True)!r}\n0027\n"
+    assert done.stdout.decode() == f"{(str(tmp_path), True, 19, True)!r}\n0027\n"
 
 
 def test_what_it_opens_is_closed(nothing_left: object) -> None:

@@ -58,9 +58,13 @@ for _ in range({}):
 
 
 def start(place: Place, argv: list[str]) -> int:
-    """A child that does what a launcher makes the newborn do."""
+    """A child that does what a launcher makes the newborn do, in a session of its own; it has begun."""
+    begun, until_exec = os.pipe()
 
     def enter_and_run() -> None:
+        os.setsid()
+        quiet = os.open("/dev/null", os.O_RDWR)
+        os.dup2(quiet, 2)
         for entry in place.entries:
             os.write(entry, b"0")
         for name, limit in place.rlimits.items():
@@ -69,11 +73,15 @@ def start(place: Place, argv: list[str]) -> int:
             signal.signal(number, signal.SIG_DFL)
         if place.affinity is not None:
             os.sched_setaffinity(0, place.affinity)
-        quiet = os.open("/dev/null", os.O_RDWR)
-        os.dup2(quiet, 2)
         os.execv(argv[0], argv)
 
-    return forked(enter_and_run)
+    try:
+        pid = forked(enter_and_run)
+        os.close(until_exec)
+        os.read(begun, 1)  # until then its memory is a copy of this process's, which is large
+    finally:
+        os.close(begun)
+    return pid
 
 
 def run_in(place: Place, argv: list[str]) -> tuple[ExitStatus, Usage]:
@@ -87,6 +95,8 @@ def run_in(place: Place, argv: list[str]) -> tuple[ExitStatus, Usage]:
     finally:
         os.close(pidfd)
         place.kill()
+        with contextlib.suppress(ProcessLookupError):  # by limits the child alone is killed
+            os.killpg(pid, signal.SIGKILL)
     return status, place.usage()
 
 
