@@ -25,6 +25,15 @@ struct message {
     unsigned flags;
 };
 
+#define MOST_DESCRIPTORS 32
+
+/* One with several. */
+struct controls {
+    size_t length;
+    int level, type;
+    int descriptors[MOST_DESCRIPTORS];
+};
+
 /* One control message with one descriptor: struct cmsghdr, and padding to a whole word. */
 struct control {
     size_t length;
@@ -55,4 +64,29 @@ int ramet_receive_descriptor(int socket)
     if (error < 0)
         return (int)error;
     return control.length == CONTROL_LENGTH && control.type == SCM_RIGHTS ? control.descriptor : -ENOMSG;
+}
+
+static int received_in(const struct controls *control, int *descriptors, int most)
+{
+    const size_t head = offsetof(struct controls, descriptors);
+    int count = 0;
+    if (control->length > head && control->type == SCM_RIGHTS)
+        for (; count < most && head + (size_t)(count + 1) * sizeof(int) <= control->length; count++)
+            descriptors[count] = control->descriptors[count];
+    return count;
+}
+
+long ramet_receive_descriptors(int socket, int *descriptors, int most)
+{
+    unsigned char count = 0;
+    struct vector vector = {&count, 1};
+    struct controls control = {0};
+    struct message message = {.vectors = &vector, .count = 1, .control = &control, .control_length = sizeof control};
+    long length;
+    do
+        length = ramet_syscall3(__NR_recvmsg, socket, &message, MSG_CMSG_CLOEXEC);
+    while (length == -EINTR);
+    if (length <= 0)
+        return RAMET_NO_MESSAGE;
+    return received_in(&control, descriptors, most) == count ? count : -EMFILE;
 }

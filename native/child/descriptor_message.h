@@ -4,3 +4,11 @@
 /* Both return a negative errno when it failed. The one that is received is the caller's. */
 long ramet_send_descriptor(int socket, int descriptor);
 int ramet_receive_descriptor(int socket);
+
+/*
+ * All descriptors of a message, whose one byte is their number, into an array; returns how many. -EMFILE when some had no
+ * room in the table, RAMET_NO_MESSAGE when the other side is gone.
+ */
+long ramet_receive_descriptors(int socket, int *descriptors, int most);
+
+#define RAMET_NO_MESSAGE (-4096) /* below all errnos */

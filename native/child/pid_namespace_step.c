@@ -9,6 +9,7 @@
  */
 #include <linux/fcntl.h>
 #include <linux/sched.h>
+#include <linux/time_types.h>
 
 #include "futex_word.h"
 #include "namespace_init.h"
@@ -16,6 +17,7 @@
 
 #define AF_UNIX 1
 #define SOCK_STREAM 1
+#define LOOK_SECONDS 1
 
 static long open_process(long pid)
 {
@@ -61,15 +63,29 @@ static int go_on(void *fn, void *arg, void *context)
     return RAMET_NOT_LAUNCHED;
 }
 
-/* This task is suspended until the child has exec'ed or ended. */
+/* Without this task the init would end, unless it has seen that the child runs. */
+static void await_beginning(struct ramet_launch *launch)
+{
+    int *begun = &launch->inside.watch->begun;
+    struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
+    while (__atomic_load_n(begun, __ATOMIC_ACQUIRE) == 0 && __atomic_load_n(&launch->arrived, __ATOMIC_ACQUIRE) != RAMET_GONE)
+        ramet_futex_wait(begun, 0, &pause);
+}
+
+/* This task is suspended until the child has exec'ed or ended, unless the child is launched ahead. */
 static long make_child(struct ramet_launch *launch, int cgroup)
 {
-    uint64_t flags = CLONE_VFORK | CLONE_FILES | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP);
+    uint64_t flags = (launch->is_ahead ? CLONE_CHILD_CLEARTID : CLONE_VFORK) | CLONE_FILES | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP);
     struct ramet_request request = request_of(&launch->inside, flags, launch->inside.stack, launch->inside.stack_size);
     const struct ramet_entry entry = {go_on, launch, NULL, NULL, __NR_exit_group};
     if (cgroup >= 0)
         request.args.cgroup = (uint64_t)cgroup;
-    return ramet_make_task(&request, &entry);
+    if (launch->is_ahead)
+        request.args.child_tid = (uintptr_t)&launch->arrived;
+    const long made = ramet_make_task(&request, &entry);
+    if (made >= 0 && launch->is_ahead)
+        await_beginning(launch);
+    return made;
 }
 
 /* The child's end has that number; the other end is returned. */

@@ -13,6 +13,7 @@
 #include <linux/sockios.h>
 #include <linux/time_types.h>
 
+#include "descriptor_message.h"
 #include "futex_word.h"
 #include "listing.h"
 #include "steps.h"
@@ -221,6 +222,11 @@ long ramet_step_FETCH(const uintptr_t *operand, struct ramet_launch *launch)
     return fetched < 0 ? fetched : ramet_keep_above(fetched, &operand[1], launch);
 }
 
+long ramet_step_RAISE(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    return ramet_keep_above(launch->slots[operand[0]], operand, launch);
+}
+
 long ramet_step_RESTORE(const uintptr_t *operand, struct ramet_launch *launch)
 {
     return ramet_syscall3(__NR_dup3, launch->slots[operand[0]], operand[1], 0);
@@ -287,6 +293,12 @@ long ramet_step_SIGNAL_MASK(const uintptr_t *operand, struct ramet_launch *launc
 {
     launch->mask = operand[0];
     return 0;
+}
+
+static void fail_at(struct ramet_launch *launch, size_t step, long error)
+{
+    launch->error = (int)-error;
+    __atomic_store_n(&launch->failed_step, (int)step, __ATOMIC_RELEASE);
 }
 
 /* When a thread ends, or execs, the kernel clears its word before it sends the children their parent-death signal. */
@@ -357,6 +369,25 @@ long ramet_step_GATE(const uintptr_t *operand, struct ramet_launch *launch)
     return ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, signal);
 }
 
+/* The plan that follows is in memory that both see. With the parent the init of the namespace ends, and so this task. */
+long ramet_step_AWAIT(const uintptr_t *operand, struct ramet_launch *launch)
+{
+    __atomic_store_n(&launch->waits_at, RAMET_AWAITS, __ATOMIC_RELAXED);
+    ramet_futex_set(&launch->arrived, RAMET_AWAITS);
+    const long error = ramet_receive_descriptors((int)operand[0], launch->slots, RAMET_MOST_SENT);
+    if (error == RAMET_NO_MESSAGE)
+        ramet_syscall1(__NR_exit_group, EXIT_PARENT_DIED);
+    close_descriptor((long)operand[0]);
+    launch->plan = launch->next;
+    __atomic_store_n(&launch->waits_at, 0, __ATOMIC_RELEASE);
+    if (error >= 0)
+        ramet_do_steps(launch);
+    else
+        fail_at(launch, 0, error);
+    ramet_syscall1(__NR_exit_group, RAMET_NOT_LAUNCHED);
+    return 0;
+}
+
 /*
  * Each path is tried, as the shells do. The error to report is the first that is not ENOENT or ENOTDIR; EACCES only
  * where there is no other, since it may be about a directory.
@@ -396,8 +427,7 @@ bool ramet_do_steps_from(size_t first, struct ramet_launch *launch)
         launch->at = i;
         long result = do_step(&plan->steps[i], launch);
         if (result < 0) {
-            launch->error = (int)-result;
-            __atomic_store_n(&launch->failed_step, (int)i, __ATOMIC_RELEASE);
+            fail_at(launch, i, result);
             return false;
         }
     }

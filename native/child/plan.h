@@ -15,6 +15,7 @@ enum ramet_operation {
 };
 
 #define RAMET_MOST_OPERANDS 6
+#define RAMET_MOST_SENT 32 /* descriptors at an AWAIT */
 
 struct ramet_step {
     enum ramet_operation operation;
@@ -40,6 +41,7 @@ struct ramet_plan {
 /* How far a child is whose parent goes on meanwhile; at a gate it is the gate's number, from 1 on. */
 #define RAMET_NOT_MADE (-2)
 #define RAMET_MADE (-1)
+#define RAMET_AWAITS 1 /* in an AWAIT; no plan has it with a gate */
 #define RAMET_GONE 0 /* it has left the memory: its program runs, or it has ended. The kernel writes this (CHILD_CLEARTID) */
 
 struct ramet_init_watch;
@@ -60,6 +62,8 @@ struct ramet_inside {
 /* One launch of a plan: what the child reads, and what it writes for the parent. */
 struct ramet_launch {
     const struct ramet_plan *plan;
+    const struct ramet_plan *next; /* after an AWAIT */
+    bool is_ahead;           /* the parent does not wait for an exec: the plan ends with an AWAIT */
     ramet_sigset mask;       /* set just before the program begins */
     bool clear_handlers;     /* the kernel was not asked to do so, and they are the child's own */
     int *slots;

@@ -25,4 +25,14 @@ void ramet_launch_stack_release(struct ramet_stack *stack);
 struct ramet_entry ramet_prepare_launch(struct ramet_stack *stack, struct ramet_request *request,
                                         struct ramet_launch *launch);
 
+/*
+ * For a plan with a PID_NAMESPACE: the child's stack begins below all that its maker can reach of the same. False: there is
+ * no memory. What was prepared is released when both tasks have been made, or have not.
+ */
+bool ramet_prepare_inside(struct ramet_inside *inside, const struct ramet_stack *stack);
+void ramet_release_inside(const struct ramet_inside *inside);
+
+/* A pidfd of a child that this process has not reaped, or -1. */
+int ramet_open_child(long pid);
+
 void ramet_read_report(const struct ramet_launch *launch, struct ramet_report *report);

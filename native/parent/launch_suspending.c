@@ -7,11 +7,7 @@
 
 #include "clone_stopped.h"
 #include "dumpable.h"
-#include "kernel_features.h"
 #include "lent_memory.h"
-#include "pid_namespace.h"
-
-#define STACK_OF_MAKER 16384 /* of a task that waits for the child which has the rest */
 
 /*
  * Returns when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in shared
@@ -51,40 +47,17 @@ static void discard(long pid, int pidfd)
         ramet_syscall1(__NR_close, pidfd);
 }
 
-/* The child's stack begins below all that its maker, which waits for it, can reach of the same. */
-static bool prepare_inside(struct ramet_inside *inside, const struct ramet_stack *stack)
-{
-    const struct ramet_init_place place = ramet_take_init_place();
-    *inside = (struct ramet_inside){place.watch, place.alive, place.stack, place.stack_size, .legacy = !ramet_has_clone3()};
-    inside->stack = stack->base;
-    inside->stack_size = stack->size - STACK_OF_MAKER;
-    return place.alive != NULL;
-}
-
-/* It cannot be another process: it is this process's child, which nobody else reaps, or the kernel has at once. */
-static int open_child(long pid)
-{
-    int pidfd = (int)ramet_syscall2(__NR_pidfd_open, pid, 0);
-    if (pidfd < 0 || waitid(P_PIDFD, (id_t)pidfd, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
-        return pidfd;
-    ramet_syscall1(__NR_close, pidfd);
-    return -1;
-}
-
 /* In place of the task that has carried out the first steps, which has ended, the two that it has made. */
 static void report_inside(const struct ramet_inside *inside, struct ramet_report *report)
 {
     if (inside->child > 0) {
         discard(report->pid, report->pidfd);
         report->pid = inside->child;
-        report->pidfd = open_child(inside->child);
+        report->pidfd = ramet_open_child(inside->child);
     }
     report->init = inside->init;
-    report->init_pidfd = inside->init > 0 ? open_child(inside->init) : -1;
-    if (inside->init == 0) {
-        const struct ramet_init_place place = {.alive = inside->alive};
-        ramet_give_init_place_back(&place);
-    }
+    report->init_pidfd = inside->init > 0 ? ramet_open_child(inside->init) : -1;
+    ramet_release_inside(inside);
 }
 
 /* All signals are blocked. */
@@ -124,7 +97,7 @@ void ramet_launch_suspending(const struct ramet_request *asked, struct ramet_pla
     *report = (struct ramet_report){.pid = -ENOMEM, .pidfd = -1, .init_pidfd = -1};
     if (request.args.flags & CLONE_PIDFD && request.args.pidfd == 0)
         request.args.pidfd = (uintptr_t)&report->pidfd;
-    const bool has_room = stack != NULL && (!plan->enters || prepare_inside(&wanted.inside, stack));
+    const bool has_room = stack != NULL && (!plan->enters || ramet_prepare_inside(&wanted.inside, stack));
     if (has_room) {
         wanted.mask = ramet_block_signals();
         launch_on(stack, &request, &wanted, report);

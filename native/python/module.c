@@ -110,6 +110,9 @@ static PyMethodDef with_main_gil[] = {
     {"spawn", (PyCFunction)(void (*)(void))core_spawn, METH_FASTCALL,
      "spawn(child, request, plan, /)\n--\n\n"
      "Makes a task that carries out a plan; the Handle stands for it. Returns None, or (failed step, its errno)."},
+    {"launch_ahead", core_launch_ahead, METH_VARARGS,
+     "launch_ahead(request, plan, place, nothing, /)\n--\n\n"
+     "Makes a child that waits at the end of the plan: an Ahead, or (failed step, errno)."},
     {"launch_beside", (PyCFunction)(void (*)(void))core_launch_beside, METH_FASTCALL,
      "launch_beside(child, request, plan, manner, patience, /)\n--\n\n"
      "The same, the caller not suspended. Returns an Underway instead when it takes longer than so many seconds, or at once\n"
@@ -180,7 +183,7 @@ static int add_refusals(PyObject *module)
 
 static int add_types(PyObject *module)
 {
-    static PyTypeObject *const types[] = {&Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
+    static PyTypeObject *const types[] = {&Ahead_Type, &Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
                                           &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
                                           &Channel_Type, &OwnMemory_Type, &HotPages_Type, &Owner_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)

@@ -9,7 +9,7 @@ typedef struct {
     struct ramet_plan *plan;
 } PlanObject;
 
-extern PyTypeObject Plan_Type, Underway_Type;
+extern PyTypeObject Plan_Type, Underway_Type, Ahead_Type;
 
 /* What came of a launch: None, or (failed step, its errno). */
 PyObject *core_failure(const struct ramet_report *report);

@@ -9,6 +9,7 @@ from .tree import subreaper
 
 Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
 Underway: TypeAlias = _core.Underway  # a child on its way to its program
+Ahead: TypeAlias = _core.Ahead  # a child that waits for its program
 
 LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
 
@@ -68,3 +69,25 @@ def launch_beside(
     if subreaper.blocks:
         subreaper.note(child.pid)
     return begun
+
+
+def launch_ahead(plan: Plan, place: int, nothing: int) -> Ahead | Report:
+    """Make a task that carries out a plan, in a new pid namespace, and waits for another plan at its end.
+
+    It copies the caller's descriptors, and shares nothing else but the memory. place: a descriptor that is
+    replaced for a moment, by a socket that the plan waits at, and then by nothing, another one. No wait for
+    any child sees the task before its exec.
+
+    Returns it, or the step that failed and its errno.
+    Needs: what the plan needs.
+    Source: clone(2), unix(7).
+    """
+    request = cached_request("program beside", flags=0, exit_signal=0, shares_table=True)
+    try:
+        made = _core.launch_ahead(request.core, plan, place, nothing)
+    except OSError as error:
+        raise request.refusal(error) from None
+    if subreaper.blocks and isinstance(made, Ahead):
+        for pid in made.pids:
+            subreaper.note(pid)
+    return made

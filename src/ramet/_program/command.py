@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias, Unpack, cast
 
 from .._core import Plan, has_clone3, has_close_range, new_child
 from .._kernel.clone_bits import (
@@ -26,16 +26,18 @@ from .._process import launching
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
 from .._process.request import cached_request, needs_address
+from .._process.tree import subreaper
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
 from .._setup.cache_key import cache_key
 from .._setup.checks import DEVNULL, Environment, Text, descriptor_of
 from .._setup.conflicts import refuse_conflicts
-from .._setup.descriptor_moves import Moves
+from .._setup.descriptor_moves import Moves, Received, inherited
 from .._setup.joined_namespaces import joined_namespaces
 from .._setup.login_groups import warn_of_kept_groups
 from .._setup.options import Options
+from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import MAPS_GATE, START_GATE, Setup, parent_death
 from .._setup.step_reasons import likely_reason, why_not_executed
@@ -47,7 +49,7 @@ from ..flags import SIGNAL_BITS, CloneFlag
 
 if TYPE_CHECKING:
     from .._sandbox.of_program import InPlace, OfProgram
-    from .._setup.order import Steps
+    from .._sandbox.prepared_children import PreparedChildren
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -85,13 +87,24 @@ class Command:
     0
     """
 
-    __slots__ = ("__weakref__", "_argv", "_asked", "_exec", "_held", "_made", "_plan", "_shown")
+    __slots__ = (
+        "__weakref__",
+        "_argv",
+        "_asked",
+        "_exec",
+        "_held",
+        "_last",
+        "_made",
+        "_plan",
+        "_shown",
+    )
 
     def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
         self._argv = _words(argv)
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for errors: as the caller gave them
         self._held: Descriptors | None = None
+        self._last: LastPart | None = None
         validated: ValidatedOptions
         if not options:
             validated, self._made = _NO_OPTIONS, _plainly_made()
@@ -197,26 +210,14 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
-        from .._sandbox.network_pool import NO_NETWORK
-        from .._sandbox.of_program import InPlace
-        from .._sandbox.supervision import Supervision
-
         made, plan = self._made, self._plan
         confinement = cast("OfProgram", made.confinement)
         confinement.make_current()
+        if confinement.prepared is not None and self._launch_prepared(child, confinement):
+            return
         labels = None
-        place = confinement.new_place()
-        layer = None if confinement.layers is None else confinement.layers.new()
-        networks = confinement.networks
-        network = NO_NETWORK if networks is None else networks.take()
-        told = confinement.new_word()
-        name_of = None if told is None else confinement.name_of
-        tree = confinement.new_tree(place)
-        supervision = Supervision(place, confinement.plan.lost, layer, told, name_of, tree)
-        if networks is not None:
-            supervision.on_end = functools.partial(networks.replace, network)
+        own, supervision = confinement.new_parts()
         child.supervised_by(supervision)
-        own = InPlace(confinement, place.entries, layer, told, network, tree)
         try:
             if not own.is_common:
                 steps = made.own_steps(own)
@@ -228,9 +229,54 @@ class Command:
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, labels)
-        if networks is not None:
-            networks.joined(network)
         supervision.begin(child)
+
+    def _launch_prepared(self, child: Child[None], confinement: "OfProgram") -> bool:
+        """Have a child that was confined ahead go on with the program. False: there is none that could."""
+        prepared = cast("PreparedChildren", confinement.prepared)
+        if not self._made.is_usual_in_sandbox:
+            return False
+        last = self._last_part(inherited(), prepared.nothing)
+        if last is None:
+            return False
+        waiting = prepared.take(confinement.ground.view)
+        if waiting is None:
+            prepared.fill_up()
+            return False
+        try:
+            supervision = waiting.supervision
+            supervision.on_end = prepared.fill_up
+            child.supervised_by(supervision)
+            failed = waiting.ahead.go(child, last.plan, last.sent)
+        except BaseException as error:
+            waiting.end()
+            if isinstance(error, OSError):  # it has been killed, or there are no such descriptors
+                return False
+            raise
+        if subreaper.blocks:
+            subreaper.note(child.pid)
+        if failed is not None:
+            supervision.give_up()
+            self._fail(child, failed, last.labels)
+        supervision.begin(child)
+        return True
+
+    def _last_part(self, inherited: tuple[int, ...], nothing: int) -> "LastPart | None":
+        """What is left for a child that was confined ahead; None where that is too much for a message."""
+        if self._last is not None and self._last.inherited == inherited:
+            return self._last
+        received = Received(self._made.moves, inherited, nothing)
+        if not received.are_few:
+            return None
+        validated, steps = self._made.validated, Steps()
+        received.carry_out(steps)
+        if "umask" in validated:
+            steps.add("umask", "UMASK", validated["umask"])
+        if "cwd" in validated:
+            steps.add("chdir", "CHDIR", validated["cwd"], file=validated["cwd"])
+        plan = Plan([*steps.steps, self._exec])
+        self._last = LastPart(inherited, received.sent, plan, steps.labels)
+        return self._last
 
     def _fail(
         self, child: Child[None], failed: launching.Report, labels: "Sequence[Label] | None" = None
@@ -365,6 +411,15 @@ class Launch:
             self._command._fail(child, report)
 
 
+class LastPart(NamedTuple):
+    """What a child that was confined ahead is sent, and does then: its program's part of a command."""
+
+    inherited: tuple[int, ...]
+    sent: tuple[int, ...]
+    plan: Plan
+    labels: "Sequence[Label]"
+
+
 _WHY_NO_HELPER = (
     "the helper thread that makes this child could not be made (after unshare(NEWPID) none can)"
 )
@@ -381,6 +436,8 @@ class _Made:
         self.flags = flags = _checked_flags(validated)
         self.confinement: OfProgram | None = None
         confining: InPlace | None = None
+        # With other options a child that was confined ahead would have begun otherwise.
+        self.is_usual_in_sandbox = _OF_PREPARED.issuperset(validated.keys() - {"sandbox"})
         if "sandbox" in validated:
             from .._sandbox import of_program
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
@@ -391,7 +448,9 @@ class _Made:
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)
-        moves = Moves(validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER)
+        self.moves = moves = Moves(
+            validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER
+        )
         shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
         maps_by_parent = not maps and id_maps.asked(validated)
@@ -442,8 +501,8 @@ class _Made:
         self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
 
     def own_steps(self, own: "InPlace") -> "Steps":
-        """The steps of one child in a sandbox; others have the same cgroups and networks later."""
-        view, kept_as = own.confinement.ground.view, (*own.entries, own.network)
+        """The steps of one child in a sandbox; others have the same cgroups later."""
+        view, kept_as = own.confinement.ground.view, tuple(own.entries)
         is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
         seen, steps = self._own_steps.get(kept_as, (None, None))
         if is_its_own or steps is None or seen is not view:
@@ -468,6 +527,7 @@ class _Made:
 # Preparing the setup takes most of the time of making a command, and many programs have the same options:
 # so it is cached by these.
 _OF_EXEC = frozenset(row.name for row in OPTIONS.values() if row.of_exec)
+_OF_PREPARED = _OF_EXEC | {"stdin", "stdout", "stderr", "fds", "pass_fds", "cwd", "umask"}
 _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}

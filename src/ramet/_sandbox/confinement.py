@@ -32,7 +32,6 @@ from .syscalls import Filter, compiled, without_limits_of_others, without_networ
 from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
-_NO_NETWORK = -1
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 
 
@@ -185,11 +184,8 @@ class Confinement:
 
     # ---- the steps
 
-    def leave(self, steps: Steps, network: int = _NO_NETWORK) -> None:
-        """Leave the caller's namespaces but the pid namespace: only a child is in another.
-
-        network: a descriptor of a network namespace that was made ahead for it.
-        """
+    def leave(self, steps: Steps) -> None:
+        """Leave the caller's namespaces but the pid namespace: only a child is in another."""
         kinds = self.plan.namespaces
         if self.network != _NONE:
             steps.add("setns(net)", "SETNS", self.network, NEWNET)
@@ -199,9 +195,6 @@ class Confinement:
             if descriptor != _NONE:
                 steps.add(label, "SETNS", descriptor, kind)
         new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
-        if network != _NO_NETWORK:
-            steps.add("setns(net)", "SETNS", network, NEWNET)
-            new &= ~NEWNET
         if new:
             steps.add("unshare", "UNSHARE", new)
         if "uts" in kinds:

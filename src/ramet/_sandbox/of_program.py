@@ -1,20 +1,29 @@
 """The steps by which the child of a program is confined."""
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from .._core import TidWord
 from .._kernel.names import PR_SET_NO_NEW_PRIVS
+from .._setup.descriptor_moves import Moves
 from .._setup.order import Steps
+from .._setup.step_makers import Setup
+from .._setup.steps import steps_of
 from .confinement import Confinement
 from .description import SYSCALLS, Sandbox
 from .identity import fresh
 from .layer import Layer
-from .network_pool import NO_NETWORK, NetworkPool
 from .place import Place
+from .prepared_children import PreparedChild, PreparedChildren
+from .supervision import Supervision
+from .syscalls import Filter
 from .whole_tree import Tree, tree_of
 
 _NONE = -1
+_NEEDED = frozenset({"mnt", "pid"})
+_ENOUGH_FILES = 64  # for the descriptors that a child is sent, above those of its program
 _FOREIGN = 0x20000000  # RAMET_FOREIGN_CALL, native/child/namespace_init.h
 _OF_ANOTHER = 0  # no architecture has this number
 
@@ -26,15 +35,62 @@ class OfProgram(Confinement):
     call, kills all, and so its name is known. Not where the filter is the caller's own: it may
     forbid what the child needs to tell it.
 
-    networks: what makes network namespaces ahead, None where there are none to be made.
+    prepared: children that are confined ahead, None where there are none to be.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
-        self.networks: NetworkPool | None = None
-        if sandbox.warm and "net" in self.plan.namespaces:
-            brings_up = sandbox.network == "loopback"
-            self.networks = NetworkPool(sandbox.warm, self.ground.user, brings_up=brings_up)
+        self.prepared: PreparedChildren | None = None
+        if self.sandbox.warm and self._can_prepare:
+            self.prepared = PreparedChildren(self.sandbox.warm, _preparing(weakref.ref(self)))
+            self.prepared.fill_up()
+
+    @property
+    def _can_prepare(self) -> bool:
+        """Not where each program has a user, or all together a limit of their processes."""
+        sandbox = self.sandbox
+        return (
+            self.plan.namespaces >= _NEEDED
+            and self.plan.tree_ends_by == "pid namespace"
+            and (sandbox.processes is None or "pids" in self.amounts.controllers)
+            and (sandbox.open_files is None or sandbox.open_files >= _ENOUGH_FILES)
+            and sandbox.syscalls in {*SYSCALLS, None}
+        )
+
+    def new_parts(self) -> tuple["InPlace", Supervision]:
+        """What one child has of its own, and what watches it."""
+        place = self.new_place()
+        layer = None if self.layers is None else self.layers.new()
+        told = self.new_word()
+        name_of = None
+        if told is not None and self.filter_program is not None:
+            name_of = partial(_name_of, self.filter_program)
+        tree = self.new_tree(place)
+        supervision = Supervision(place, self.plan.lost, layer, told, name_of, tree)
+        return InPlace(self, place.entries, layer, told, tree), supervision
+
+    def prepare(self) -> PreparedChild | None:
+        """A child that waits for its program. Raises OSError."""
+        assert self.prepared is not None
+        self.make_current()
+        view = self.ground.view
+        own, supervision = self.new_parts()
+        try:
+            steps = self._steps_ahead(own, self.prepared.place)
+            child = self.prepared.make(steps, supervision, view)
+        except BaseException:
+            supervision.give_up()
+            raise
+        if child is None:
+            supervision.give_up()
+        return child
+
+    def _steps_ahead(self, own: "InPlace", place: int) -> Steps:
+        """All but those of its program, which is sent its descriptors."""
+        moves = Moves({"pass_fds": [place]}, keeps_standard=False)
+        asked = {"sandbox": self.sandbox, **self.implied({})}
+        setup = Setup(asked, shared_table=True, moves=moves, confining=own)
+        return steps_of(setup)
 
     @property
     def names_calls(self) -> bool:  # type: ignore[override]
@@ -53,11 +109,21 @@ class OfProgram(Confinement):
         ends = self.plan.tree_ends_by
         return tree_of(ends, fresh() if ends == "user" else None, place)
 
-    def name_of(self, told: int) -> str:
-        """The name of a call that the filter has told of."""
-        assert self.filter_program is not None
-        architecture = _OF_ANOTHER if told & _FOREIGN else None
-        return self.filter_program.name_of(told & ~_FOREIGN, architecture)
+
+def _name_of(made: Filter, told: int) -> str:
+    """The name of a call that the filter has told of."""
+    architecture = _OF_ANOTHER if told & _FOREIGN else None
+    return made.name_of(told & ~_FOREIGN, architecture)
+
+
+def _preparing(
+    handle: "weakref.ref[OfProgram]",
+) -> Callable[[], PreparedChild | None]:
+    def prepare() -> PreparedChild | None:
+        confinement = handle()
+        return None if confinement is None else confinement.prepare()
+
+    return prepare
 
 
 class InPlace(NamedTuple):
@@ -72,18 +138,16 @@ class InPlace(NamedTuple):
     entries: Sequence[int] = ()
     layer: Layer | None = None
     told: TidWord | None = None
-    network: int = NO_NETWORK
     tree: Tree | None = None
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that the child needs while it is set up."""
-        own = () if self.network == NO_NETWORK else (self.network,)
-        return (*self.confinement.descriptors, *self.entries, *own)
+        return (*self.confinement.descriptors, *self.entries)
 
     def enter(self, steps: Steps, free: int) -> None:
         """Leave the caller's namespaces; the last step makes the child that goes on."""
-        self.confinement.leave(steps, self.network)
+        self.confinement.leave(steps)
         if "pid" in self.confinement.plan.namespaces:
             told = (_NONE, 0) if self.told is None else (free, self.told.address)
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NONE, *told)
@@ -119,8 +183,7 @@ class InPlace(NamedTuple):
         # What stands beside the hidden is another by the next launch.
         if self.confinement.looks_beside_hidden:
             return False
-        is_usual = self.network == NO_NETWORK and not self.entries
-        return is_usual and all(one is None for one in own)
+        return not self.entries and all(one is None for one in own)
 
     @property
     def implied(self) -> Mapping[str, Any]:

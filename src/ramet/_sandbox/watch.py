@@ -1,5 +1,6 @@
 """The thread that looks at children whose amounts no cgroup and no limit keeps."""
 
+import math
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ Look = Callable[[], float | None]
 
 
 class Watch:
-    """One thread for all children of this process; there is none while there is nothing to look at.
+    """One thread for all children of this process; it ends when there was nothing to look at for a while.
 
     Each child says after a look in how many seconds it wants the next one, None for no more.
     """
@@ -64,14 +65,14 @@ class Watch:
                     elif number in self._due:
                         self._due[number] = (time.monotonic() + seconds, look)
             with self._changed:
-                if not self._due:
-                    self._thread = None
-                    return
                 now = time.monotonic()
-                nearest = min(at for at, _ in self._due.values())
+                nearest = min((at for at, _ in self._due.values()), default=math.inf)
                 self._wakes_at = min(nearest, now + _LONGEST_PAUSE_SECONDS)
                 if self._wakes_at > now:
                     self._changed.wait(self._wakes_at - now)
+                if not self._due and time.monotonic() >= self._wakes_at:
+                    self._thread = None
+                    return
 
     def _ready(self) -> list[tuple[int, Look]]:
         with self._changed:

@@ -12,6 +12,9 @@ LAST_DESCRIPTOR = (1 << 32) - 1
 
 _F_SETFD = 2
 _LAST_STANDARD = 2
+_STANDARD = range(_LAST_STANDARD + 1)
+_MOST_SENT = 32  # RAMET_MOST_SENT in native/child/plan.h
+_LEAST_TABLE = 64  # that a sandbox allows whose children are confined ahead
 _FAR = 256  # to copy a table up to here costs no more than to ask for three descriptors
 
 
@@ -23,7 +26,14 @@ class Moves:
     copying all that is open below them, where the clone call allows it.
     """
 
-    def __init__(self, validated: Mapping[str, Any], *, may_fetch: bool = False) -> None:
+    def __init__(
+        self,
+        validated: Mapping[str, Any],
+        *,
+        may_fetch: bool = False,
+        keeps_standard: bool = True,
+    ) -> None:
+        self._keeps_standard = keeps_standard
         self.targets: dict[int, int] = dict(validated.get("fds", ()))
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             if name in validated:
@@ -82,7 +92,50 @@ class Moves:
                 steps.add("close_range", "CLOSE_RANGE", first, last)
 
     def _gaps(self, also: Sequence[int]) -> list[tuple[int, int]]:
-        """What lies between and above the descriptors that stay; the standard ones always do."""
-        staying = sorted({*self.targets, *self.kept, *also, _LAST_STANDARD} - {0, 1})
-        bounds = [*staying, LAST_DESCRIPTOR + 1]
+        """What lies between and above the descriptors that stay."""
+        staying = {*self.targets, *self.kept, *also}
+        if self._keeps_standard:
+            staying = {*staying, _LAST_STANDARD} - {0, 1}
+        bounds = [*([] if self._keeps_standard else [-1]), *sorted(staying), LAST_DESCRIPTOR + 1]
         return [(a + 1, b - 1) for a, b in itertools.pairwise(bounds) if a + 1 <= b - 1]
+
+
+class Received:
+    """How the descriptors of a child that has none come from those that it is sent, in slots.
+
+    moves: what they would come from in a child that has copied the caller's. inherited: what
+    inherited() has told. nothing: a descriptor of /dev/null. ``sent``: the caller's, in the order of the
+    slots.
+    """
+
+    def __init__(self, moves: Moves, inherited: tuple[int, ...], nothing: int) -> None:
+        self._targets = {number: number for number in inherited}
+        self._targets |= {number: number for number in moves.kept}
+        for target, source in moves.targets.items():
+            self._targets[target] = nothing if source == DEVNULL else source
+        self.sent = tuple(sorted(set(self._targets.values())))
+        self._above = max(self._targets, default=0) + 1
+
+    @property
+    def are_few(self) -> bool:
+        """Whether one message takes them, and any table has room for them."""
+        return len(self.sent) <= _MOST_SENT and self._above + len(self.sent) < _LEAST_TABLE
+
+    def carry_out(self, steps: Steps) -> None:
+        """Each under its number; those that came are closed by the exec."""
+        for slot in range(len(self.sent)):
+            steps.add("fcntl(F_DUPFD)", "RAISE", slot, self._above)
+        for target, source in sorted(self._targets.items()):
+            steps.add("dup3", "RESTORE", self.sent.index(source), target)
+
+
+def inherited() -> tuple[int, ...]:
+    """The standard descriptors that a program would have of this process now."""
+    return tuple([number for number in _STANDARD if _is_inherited(number)])
+
+
+def _is_inherited(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # it is closed
+        return False

@@ -1,0 +1,111 @@
+"""Children that are confined ahead, each for one program: what is left to do then is an exec.
+
+Each is a task in the caller's memory, with namespaces, /tmp, cgroups, rules and filter of its own. It has
+one descriptor, over which it waits for those of its program. A thread of the caller makes another when one
+was taken and its program has ended.
+"""
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from .._core import Plan
+from .._kernel.descriptors import Descriptors
+from .._process.launching import Ahead, launch_ahead
+from .._setup.order import Steps
+from .supervision import Supervision
+from .view import View
+from .watch import watch
+
+# After the end of a program its caller goes on first, who may wait for the interpreter lock else.
+_DELAY_SECONDS = 0.001
+
+
+class PreparedChild(NamedTuple):
+    """One that waits. supervision: of what it and its program use. view: what it was made to see."""
+
+    ahead: Ahead
+    supervision: Supervision
+    view: View
+
+    def end(self) -> None:
+        """No program will come."""
+        self.ahead.end()
+        self.supervision.give_up()
+
+
+class PreparedChildren:
+    """So many of one sandbox. A copy of this process has none.
+
+    prepare: makes one, or raises; None when the sandbox is gone. ``nothing``: a descriptor of /dev/null.
+    """
+
+    def __init__(self, count: int, prepare: Callable[[], PreparedChild | None]) -> None:
+        self._count = count
+        self._prepare = prepare
+        self._maker = os.getpid()
+        self._making = threading.Lock()  # they use the same place, one after the other
+        self._held = Descriptors()
+        self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self.place = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)
+        self._ready: deque[PreparedChild] = deque()
+        self._close = weakref.finalize(self, _end_all, self._maker, self._ready)
+
+    def make(self, steps: Steps, supervision: Supervision, view: View) -> PreparedChild | None:
+        """One that has carried out the steps; None when one of them failed. Raises OSError."""
+        plan = Plan([*steps.steps, ("AWAIT", self.place)])
+        made = launch_ahead(plan, self.place, self.nothing)
+        return PreparedChild(made, supervision, view) if isinstance(made, Ahead) else None
+
+    def fill_up(self) -> None:
+        """Have a thread make those that are lacking."""
+        if self._is_usable and len(self._ready) < self._count:
+            handle = weakref.ref(self)
+            watch.add(lambda: _fill(handle), _DELAY_SECONDS)
+
+    def fill(self) -> None:
+        """Make those that are lacking; where one cannot be made, programs are confined when they come."""
+        with self._making:
+            while self._is_usable and len(self._ready) < self._count:
+                with suppress(OSError):
+                    prepared = self._prepare()
+                    if prepared is not None:
+                        self._ready.append(prepared)
+                        continue
+                return
+
+    def take(self, view: View) -> PreparedChild | None:
+        """One that was made to see that; None where none is ready."""
+        while self._is_usable and self._ready:
+            with suppress(IndexError):  # another thread has it
+                prepared = self._ready.popleft()
+                if prepared.view is view:
+                    return prepared
+                prepared.end()
+        return None
+
+    @property
+    def _is_usable(self) -> bool:
+        return self._maker == os.getpid() and self._close.alive
+
+    def close(self) -> None:
+        """End all."""
+        if self._maker == os.getpid():
+            with self._making:
+                self._close()
+        self._held.close()
+
+
+def _fill(handle: "weakref.ref[PreparedChildren]") -> None:
+    children = handle()
+    if children is not None:
+        children.fill()
+
+
+def _end_all(maker: int, ready: deque[PreparedChild]) -> None:
+    while maker == os.getpid() and ready:
+        ready.popleft().end()
