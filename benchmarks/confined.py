@@ -52,9 +52,10 @@ def jobs(floors: Floors) -> list[Job]:
         programs(floors, all_of_it),
         programs_in_the_callers_network(floors, without_network),
         programs_anew(floors, all_of_it),
+        program_made_ahead(),
     ]
     if shutil.which("bwrap"):
-        chosen.append(beside_bubblewrap(all_of_it))
+        chosen += [program_made_ahead_beside(all_of_it), beside_bubblewrap(all_of_it)]
     else:
         left_out("a call beside bubblewrap", "there is no bwrap")
     if os.geteuid() == 0:
@@ -75,14 +76,12 @@ def left_out(what: str, why: str) -> None:
 def programs(floors: Floors, made: Room) -> Job:
     """A dynamic program that ends at once, in all namespaces, with a root of its own."""
     command = ramet.Command([TRUE], sandbox=ramet.Sandbox())
-    warm = ramet.Command([TRUE], sandbox=ramet.Sandbox(warm=2))
     plain = ramet.Command([TRUE])
     return Job(
         "a program in a sandbox",
         [
             Contender("C, the same calls", median=floors.sandbox(made, TRUE, anew=False)),
             Contender("ramet.Command", once=lambda: ended(command), bar=1.1),
-            Contender("ramet.Command, warm=2", once=lambda: ended(warm)),
             Contender(
                 "ramet.run, an equal Sandbox",
                 once=lambda: ramet.run([TRUE], sandbox=ramet.Sandbox()),
@@ -103,6 +102,45 @@ def programs_in_the_callers_network(floors: Floors, made: Room) -> Job:
             Contender("ramet.Command", once=lambda: ended(command), bar=1.15),
         ],
     )
+
+
+def program_made_ahead() -> Job:
+    """A program now and then, whose child was confined before, beside one in no sandbox."""
+    return Job(
+        "a program now and then, confined ahead",
+        [
+            Contender("posix_spawn, no sandbox", median=typical(posix_spawned)),
+            _made_ahead(bar=1.1),
+            _not_made_ahead(),
+        ],
+    )
+
+
+def program_made_ahead_beside(made: Room) -> Job:
+    """The same beside bubblewrap."""
+    words = made.bwrap(TRUE)
+    return Job(
+        "a program confined ahead, beside bubblewrap",
+        [
+            Contender("bwrap true", median=typical(lambda: subprocess.run(words, check=True))),
+            _made_ahead(bar=0.12),
+        ],
+    )
+
+
+def _made_ahead(bar: float) -> Contender:
+    command = ramet.Command([TRUE], sandbox=ramet.Sandbox(warm=2))
+    return Contender("ramet.Command, warm=2", median=typical(lambda: ended(command)), bar=bar)
+
+
+def _not_made_ahead() -> Contender:
+    command = ramet.Command([TRUE], sandbox=ramet.Sandbox())
+    return Contender("ramet.Command, warm=0", median=typical(lambda: ended(command)))
+
+
+def posix_spawned() -> None:
+    """As libc does it, by Python's own function."""
+    assert os.waitpid(os.posix_spawn(TRUE, [TRUE], os.environ), 0)[1] == 0
 
 
 def programs_anew(floors: Floors, made: Room) -> Job:

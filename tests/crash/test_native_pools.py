@@ -244,7 +244,7 @@ def kill_owners(how: str, kills: int) -> None:
 
     for number in range(kills):
         ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
-        killed_by(how, be_idle if number % 2 else compute, 0.2, 1 / 10)
+        killed_by(how, be_idle if number % 2 else compute, 0.5, 1 / 10)
         assert is_done_by_everybody(multiply)
     print("all")
 

@@ -63,7 +63,7 @@ class Sandbox:
     bytes of its standard output and error together, where they are captured; ``timeout``: seconds.
 
     ``require``: "all" refuses to start where a wish cannot be met, "best" does what can be done and says in
-    the result what is lost. ``warm``: how many network namespaces are made ahead of calls.
+    the result what is lost. ``warm``: how many children are confined ahead of their programs, and wait.
 
     Raises TypeError and ValueError for a value that is none, and for wishes that contradict each other.
     """

@@ -1,6 +1,7 @@
 """Children that are confined ahead of their programs: Sandbox(warm=)."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,12 +21,15 @@ from ramet import Sandbox, _core
 from ramet._core import Plan, wait_readable
 from ramet._process.launching import launch_ahead
 from ramet._process.tree.subreaper import Subreaper
+from ramet._process.unreaped import reap_ended
+from ramet._program import command as command_module
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.prepared_children import PreparedChildren
 
 from ...constants import SECONDS
 from ...waiting import until
+from ..process.test_raise_at_each_line import Heard, Raiser, end
 from .taken_away import needs_all
 
 pytestmark = [needs_all, pytest.mark.usefixtures("nothing_kept")]
@@ -39,6 +44,7 @@ with socket.create_connection(listener.getsockname()):
 CALLER = """
 import os, sys, time
 import ramet
+from ramet._program import command as command_module
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 prepared = confinement_of(OfProgram, ramet.Sandbox(warm=1)).prepared
@@ -524,3 +530,34 @@ def test_many_of_them_leave_nothing() -> None:
             open_before = len(os.listdir("/proc/self/fd"))
     pool_of(sandbox)
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+class RaiserInCommands(Raiser):
+    """At lines of Command alone: a trace would raise where `with` gives a lock back, as no handler does."""
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+        """See Raiser."""
+        is_of_command = frame.f_code.co_filename == command_module.__file__
+        return super().__call__(frame, event, arg) if is_of_command else None
+
+
+def test_whatever_is_raised_while_it_is_sent_on() -> None:
+    """By a handler of a signal, at any line: it is heard, and the fixture finds nothing that is left."""
+    sandbox = Sandbox(warm=1)
+    command = ramet.Command(["sleep", "1000"], sandbox=sandbox)
+    traced = sys.gettrace()
+    for step in itertools.count(1):
+        pool_of(sandbox)
+        raiser = RaiserInCommands(step, "line")
+        sys.settrace(raiser)
+        try:
+            made = command.spawn()
+        except Heard:
+            continue
+        finally:
+            sys.settrace(traced)
+        end(made)
+        assert raiser.left > 0, f"what was raised at {raiser.where} is lost"
+        break
+    assert step > 20
+    reap_ended()
