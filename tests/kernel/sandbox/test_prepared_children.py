@@ -436,7 +436,7 @@ def test_its_time_begins_with_the_program() -> None:
     """However long its child has waited."""
     sandbox = Sandbox(warm=1, timeout=0.5)
     pool_of(sandbox)
-    told("sleep 0.1", sandbox)
+    told("true", sandbox)
     ready = waiting_in(pool_of(sandbox))
     with ramet.Popen(["sleep", "1000"], sandbox=sandbox) as process:
         assert process.pid in ready
@@ -469,6 +469,7 @@ def test_its_layer_is_its_own(tmp_path: Path) -> None:
     for _ in range(2):
         pool_of(sandbox)
         done = ramet.run(["sh", "-c", script], sandbox=sandbox, stdout=ramet.PIPE)
+        assert done.changes is not None
         with done.changes:
             assert [change.path for change in done.changes] == [str(tmp_path / "made")]
         assert done.stdout == b""
@@ -483,6 +484,7 @@ def test_its_amounts_are_its_own() -> None:
     for argv in (work, ["true"]):
         pool_of(sandbox)
         done = ramet.run(argv, sandbox=sandbox)
+        assert done.report.cpu_seconds is not None
         used.append(done.report.cpu_seconds)
     assert used[0] >= 0.2 > used[1]
 
