@@ -25,13 +25,11 @@ struct message {
     unsigned flags;
 };
 
-#define MOST_DESCRIPTORS 32
-
 /* One with several. */
 struct controls {
     size_t length;
     int level, type;
-    int descriptors[MOST_DESCRIPTORS];
+    int descriptors[RAMET_MOST_SENT];
 };
 
 /* One control message with one descriptor: struct cmsghdr, and padding to a whole word. */
@@ -66,17 +64,17 @@ int ramet_receive_descriptor(int socket)
     return control.length == CONTROL_LENGTH && control.type == SCM_RIGHTS ? control.descriptor : -ENOMSG;
 }
 
-static int received_in(const struct controls *control, int *descriptors, int most)
+static int received_in(const struct controls *control, int *descriptors)
 {
     const size_t head = offsetof(struct controls, descriptors);
     int count = 0;
     if (control->length > head && control->type == SCM_RIGHTS)
-        for (; count < most && head + (size_t)(count + 1) * sizeof(int) <= control->length; count++)
+        for (; count < RAMET_MOST_SENT && head + (size_t)(count + 1) * sizeof(int) <= control->length; count++)
             descriptors[count] = control->descriptors[count];
     return count;
 }
 
-long ramet_receive_descriptors(int socket, int *descriptors, int most)
+long ramet_receive_descriptors(int socket, int *descriptors)
 {
     unsigned char count = 0;
     struct vector vector = {&count, 1};
@@ -88,5 +86,5 @@ long ramet_receive_descriptors(int socket, int *descriptors, int most)
     while (length == -EINTR);
     if (length <= 0)
         return RAMET_NO_MESSAGE;
-    return received_in(&control, descriptors, most) == count ? count : -EMFILE;
+    return received_in(&control, descriptors) == count ? count : -EMFILE;
 }

@@ -374,7 +374,7 @@ long ramet_step_AWAIT(const uintptr_t *operand, struct ramet_launch *launch)
 {
     __atomic_store_n(&launch->waits_at, RAMET_AWAITS, __ATOMIC_RELAXED);
     ramet_futex_set(&launch->arrived, RAMET_AWAITS);
-    const long error = ramet_receive_descriptors((int)operand[0], launch->slots, RAMET_MOST_SENT);
+    const long error = ramet_receive_descriptors((int)operand[0], launch->slots);
     if (error == RAMET_NO_MESSAGE)
         ramet_syscall1(__NR_exit_group, EXIT_PARENT_DIED);
     close_descriptor((long)operand[0]);

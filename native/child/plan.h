@@ -15,7 +15,6 @@ enum ramet_operation {
 };
 
 #define RAMET_MOST_OPERANDS 6
-#define RAMET_MOST_SENT 32 /* descriptors at an AWAIT */
 
 struct ramet_step {
     enum ramet_operation operation;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "descriptor_message.h"
 #include "dumpable.h"
 #include "futex.h"
 #include "lent_memory.h"
@@ -103,13 +104,9 @@ static bool make_tasks(struct ramet_ahead *child, const struct ramet_request *as
     return child->tasks.pid > 0 && __atomic_load_n(&launch->arrived, __ATOMIC_ACQUIRE) == RAMET_AWAITS;
 }
 
+/* Its end in the child's table is at the place, which has nothing again when the child has its own table. */
 static bool make(struct ramet_ahead *child, const struct ramet_request *request, int place, int nothing, struct ramet_report *report)
 {
-    child->socket = connect_place(place);
-    if (child->socket < 0) {
-        report->pid = child->socket;
-        return false;
-    }
     const bool saved = child->first->changes_identity && ramet_dumpable_save();
     const ramet_sigset mask = ramet_block_signals();
     const bool waits = make_tasks(child, request, report);
@@ -117,7 +114,6 @@ static bool make(struct ramet_ahead *child, const struct ramet_request *request,
     if (saved)
         ramet_dumpable_restore();
     dup3(nothing, place, O_CLOEXEC);
-    ramet_release_inside(&child->launch->inside);
     return waits;
 }
 
@@ -135,8 +131,15 @@ struct ramet_ahead *ramet_launch_ahead(const struct ramet_request *request, stru
     child->tasks = (struct ramet_report){.pidfd = -1, .init_pidfd = -1};
     child->launch = (struct ramet_launch *)stack->base;
     *child->launch = (struct ramet_launch){.plan = plan, .is_ahead = true};
-    if (ramet_prepare_inside(&child->launch->inside, stack) && make(child, request, place, nothing, report))
-        return child;
+    if (ramet_prepare_inside(&child->launch->inside, stack)) {
+        child->socket = connect_place(place);
+        const bool waits = child->socket >= 0 && make(child, request, place, nothing, report);
+        ramet_release_inside(&child->launch->inside);
+        if (waits)
+            return child;
+        if (child->socket < 0)
+            report->pid = child->socket;
+    }
     ramet_ahead_release(child);
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 
+#include "descriptor_message.h"
 #include "launch_ahead.h"
 
 typedef struct {

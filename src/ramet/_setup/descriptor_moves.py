@@ -13,7 +13,7 @@ LAST_DESCRIPTOR = (1 << 32) - 1
 _F_SETFD = 2
 _LAST_STANDARD = 2
 _STANDARD = range(_LAST_STANDARD + 1)
-_MOST_SENT = 32  # RAMET_MOST_SENT in native/child/plan.h
+_MOST_SENT = 32  # RAMET_MOST_SENT in native/child/descriptor_message.h
 _LEAST_TABLE = 64  # that a sandbox allows whose children are confined ahead
 _FAR = 256  # to copy a table up to here costs no more than to ask for three descriptors
 
