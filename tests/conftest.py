@@ -32,6 +32,9 @@ PATIENCE_SECONDS = 5.0
 # enough tasks that one mapping lost for each shows above this.
 MAPPING_SLACK = 64
 
+# So many checks of what is left come between two collections that go through all objects.
+ROUND = 100
+
 # numpy asks for huge pages where its arrays lie, which stays with the heap when they have gone: then the
 # memory of this process grows by 2 MB at one touch, whatever a test is measuring.
 os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"
@@ -50,6 +53,7 @@ class Holdings:
     children: Mapping[int, str]
     threads: Mapping[int, str]
     mappings: int
+    nice: int
 
     @classmethod
     def now(cls) -> "Holdings":
@@ -59,6 +63,7 @@ class Holdings:
             children=dict(_children()),
             threads=dict(_threads()),
             mappings=len(Path("/proc/self/maps").read_text().splitlines()),
+            nice=os.getpriority(os.PRIO_PROCESS, 0),
         )
 
     def beyond(self, before: "Holdings") -> list[str]:
@@ -79,6 +84,8 @@ class Holdings:
         ]
         if self.mappings > before.mappings + MAPPING_SLACK:
             lines.append(f"mappings: {self.mappings}, and {before.mappings} before")
+        if self.nice != before.nice:
+            lines.append(f"a nice value: {self.nice}, and {before.nice} before")
         return lines
 
 
@@ -132,12 +139,15 @@ def _read(path: Path) -> str:
 class LeakCheck:
     """Compares what the process holds with what it held when the check began."""
 
+    _made = 0
+
     def __init__(self) -> None:
+        LeakCheck._made += 1
         self.start_again()
 
     def start_again(self) -> None:
         """Count from here: for tests that warm up what is kept on purpose."""
-        gc.collect()
+        _collect_and_freeze(all_of_it=LeakCheck._made % ROUND == 0)
         _core.drain()
         self._before = Holdings.now()
 
@@ -155,14 +165,21 @@ class LeakCheck:
             os.sched_yield()
 
 
-def pytest_collection_finish() -> None:
-    """Keep the collector from what pytest, the modules and the tests themselves hold.
+def _collect_and_freeze(*, all_of_it: bool) -> None:
+    """Collect, and keep the collector from what is there: pytest's, the modules' and other tests' objects.
 
-    Every check of what is left collects twice, which takes longer than most tests where it goes
-    through all of that.
+    Every check of what is left collects twice, which takes longer than most tests where it goes through
+    all that; what the tests before have left grows. all_of_it: also what was frozen before.
     """
+    if all_of_it:
+        gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """The same before the first test."""
+    _collect_and_freeze(all_of_it=True)
 
 
 def pytest_sessionfinish() -> None:

@@ -589,6 +589,7 @@ def test_who_looks_for_the_temporary_directory_can_die(
 def kill_at_work() -> None:
     import hashlib
     import os
+    import sys
 
     import ramet
     from ramet import CloneFlag as F
@@ -600,9 +601,12 @@ def kill_at_work() -> None:
         begun.append(1)
         hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 30)  # without the interpreter's lock
 
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # it keeps the lock until it is there
     child = ramet.clone(compute, flags=F.VM)
     while not begun:
         os.sched_yield()
+    sys.setswitchinterval(usual)
     assert "native code held in which it was killed" in warning_at_the_end(child)
     assert child.losses is not None
     assert len(child.losses.locks) == 1

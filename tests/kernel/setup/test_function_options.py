@@ -55,7 +55,7 @@ def blocked() -> set[int]:
             {"start_new_session": True}, lambda: os.getsid(0) == os.getpid(), True, id="session"
         ),
         pytest.param({"process_group": 0}, lambda: os.getpgid(0) == os.getpid(), True, id="group"),
-        pytest.param({"nice": 11}, lambda: os.getpriority(os.PRIO_PROCESS, 0), 11, id="nice"),
+        pytest.param({"nice": 19}, lambda: os.getpriority(os.PRIO_PROCESS, 0), 19, id="nice"),
         pytest.param(
             {"rlimits": {"NOFILE": (64, 65)}},
             lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
