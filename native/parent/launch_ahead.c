@@ -48,17 +48,18 @@ static int connect_place(int place)
 
 static void reap(long pid)
 {
-    ramet_syscall4(__NR_wait4, pid, NULL, __WALL, NULL);
+    while (ramet_syscall4(__NR_wait4, pid, NULL, __WALL, NULL) == -EINTR)
+        ;
 }
 
-/* Without a pidfd somebody else has reaped it. */
-static void kill_and_reap(int pidfd)
+/* It is a child of this process, unless somebody else has reaped it: then another may have its pid, and is left alone. */
+static void kill_and_reap(long pid, int pidfd)
 {
-    if (pidfd < 0)
-        return;
-    ramet_syscall4(__NR_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-    waitid(P_PIDFD, (id_t)pidfd, NULL, WEXITED | __WALL);
-    ramet_syscall1(__NR_close, pidfd);
+    if (pid > 0 && waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
+        ramet_syscall2(__NR_kill, pid, SIGKILL);
+        reap(pid);
+    }
+    close_if_open(pidfd);
 }
 
 /* No task uses its memory any more: it waits for that, if it has been killed. */
@@ -76,12 +77,12 @@ static void await_message_wanted(struct ramet_launch *launch)
 /* The child is first: the end of the init waits for it to be reaped. */
 static void end_tasks(struct ramet_report *tasks)
 {
-    kill_and_reap(tasks->pidfd);
-    kill_and_reap(tasks->init_pidfd);
+    kill_and_reap(tasks->pid, tasks->pidfd);
+    kill_and_reap(tasks->init, tasks->init_pidfd);
     *tasks = (struct ramet_report){.pidfd = -1, .init_pidfd = -1};
 }
 
-/* With all signals blocked. Returns when the child waits: whether it does. */
+/* With all signals blocked. Returns when the child waits: whether it does, and there is a pidfd for each of the two. */
 static bool make_tasks(struct ramet_ahead *child, const struct ramet_request *asked, struct ramet_report *report)
 {
     struct ramet_launch *launch = child->launch;
@@ -101,7 +102,11 @@ static bool make_tasks(struct ramet_ahead *child, const struct ramet_request *as
     if (child->tasks.init > 0)
         child->tasks.init_pidfd = ramet_open_child(child->tasks.init);
     ramet_read_report(launch, report);
-    return child->tasks.pid > 0 && __atomic_load_n(&launch->arrived, __ATOMIC_ACQUIRE) == RAMET_AWAITS;
+    if (report->failed_step != -1)
+        return false;
+    if (child->tasks.pidfd < 0 || child->tasks.init_pidfd < 0)
+        report->pid = -EMFILE;
+    return report->pid > 0 && __atomic_load_n(&launch->arrived, __ATOMIC_ACQUIRE) == RAMET_AWAITS;
 }
 
 /* Its end in the child's table is at the place, which has nothing again when the child has its own table. */

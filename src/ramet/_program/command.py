@@ -261,11 +261,11 @@ class Command:
         supervision.begin(child)
         return True
 
-    def _last_part(self, inherited: tuple[int, ...], nothing: int) -> "LastPart | None":
+    def _last_part(self, standard: tuple[int, ...], nothing: int) -> "LastPart | None":
         """What is left for a child that was confined ahead; None where that is too much for a message."""
-        if self._last is not None and self._last.inherited == inherited:
+        if self._last is not None and self._last.inherited == standard:
             return self._last
-        received = Received(self._made.moves, inherited, nothing)
+        received = Received(self._made.moves, standard, nothing)
         if not received.are_few:
             return None
         validated, steps = self._made.validated, Steps()
@@ -275,7 +275,7 @@ class Command:
         if "cwd" in validated:
             steps.add("chdir", "CHDIR", validated["cwd"], file=validated["cwd"])
         plan = Plan([*steps.steps, self._exec])
-        self._last = LastPart(inherited, received.sent, plan, steps.labels)
+        self._last = LastPart(standard, received.sent, plan, steps.labels)
         return self._last
 
     def _fail(

@@ -65,7 +65,8 @@ class PreparedChildren:
         """Have a thread make those that are lacking."""
         if self._is_usable and len(self._ready) < self._count:
             handle = weakref.ref(self)
-            watch.add(lambda: _fill(handle), _DELAY_SECONDS)
+            with suppress(RuntimeError):  # no thread can be started, as at the interpreter's exit
+                watch.add(lambda: _fill(handle), _DELAY_SECONDS)
 
     def fill(self) -> None:
         """Make those that are lacking; where one cannot be made, programs are confined when they come."""

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 import ramet
 from ramet import Sandbox, _core
 from ramet._core import Plan, wait_readable
+from ramet._kernel import procfs
 from ramet._process.launching import launch_ahead
 from ramet._process.tree.subreaper import Subreaper
 from ramet._process.unreaped import reap_ended
@@ -26,6 +28,7 @@ from ramet._program import command as command_module
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.prepared_children import PreparedChildren
+from ramet._sandbox.watch import watch
 
 from ...constants import SECONDS
 from ...looking import python_below_tmp
@@ -259,7 +262,7 @@ def test_a_program_that_is_not_there() -> None:
 
 
 def test_a_descriptor_that_is_not_open() -> None:
-    """The child that waited goes on waiting: the error is that of one made for the command."""
+    """The error is that of a child made for the command, and the next program runs."""
     sandbox = Sandbox(warm=1)
     pool_of(sandbox)
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -295,6 +298,43 @@ def test_where_none_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert confinement.prepared is not None
     confinement.prepared.fill()
     assert not confinement.prepared._ready
+    assert ramet.run(["true"], sandbox=sandbox).returncode == 0
+
+
+@pytest.mark.parametrize("free", range(7))
+def test_a_full_descriptor_table(free: int) -> None:
+    """With so many free ones one is made, or none is and none of its tasks is left."""
+    pool = pool_of(Sandbox(warm=1))
+    until(lambda: watch._thread is None)  # no other makes one meanwhile
+    pool._ready.popleft().end()
+    before = set(procfs.children(os.getpid()))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for number in [taken.pop() for _ in range(free)]:
+            os.close(number)
+        pool.fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for number in taken:
+            os.close(number)
+    assert len(set(procfs.children(os.getpid())) - before) == 2 * len(pool._ready)
+
+
+def test_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the interpreter's exit: programs run, and no other children are made."""
+
+    def refused(*_: object) -> None:
+        raise RuntimeError
+
+    until(lambda: watch._thread is None)
+    monkeypatch.setattr("threading.Thread.start", refused)
+    sandbox = Sandbox(warm=1)
+    assert told("echo well", sandbox) == "well\n"
     assert ramet.run(["true"], sandbox=sandbox).returncode == 0
 
 
