@@ -15,7 +15,8 @@
 #define LEAST_RUN (RAMET_MILLISECOND / 10) /* between two tries */
 #define TRIES_OF_ONE_RUN 5
 #define MOST_THREADS 64 /* that are looked at: few children start threads */
-#define MOST_LOOKS 4000 /* a fifth of a second at least, for a task that gets no processor */
+#define MOST_LOOKS 4000 /* a fifth of a second at least */
+#define MOST_LOOKS_AT_RUNNABLE (5 * MOST_LOOKS)
 
 /* Then no task has reaped it, and its pid is still its own. */
 static bool has_not_ended(int pidfd)
@@ -33,11 +34,15 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
     return ramet_syscall2(__NR_kill, pid, signal);
 }
 
-/* There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT). */
+/*
+ * There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT).
+ * A task that is runnable will stop when it gets a processor; one in uninterruptible sleep may never.
+ */
 static bool has_stopped(pid_t pid)
 {
-    for (int look = 0; look < MOST_LOOKS; look++) {
-        char state = ramet_task_state(pid);
+    char state = 'R';
+    for (int look = 0; look < (state == 'R' ? MOST_LOOKS_AT_RUNNABLE : MOST_LOOKS); look++) {
+        state = ramet_task_state(pid);
         if (state == '\0' || state == 'T' || state == 't' || state == 'Z' || state == 'X')
             return true;
         ramet_pause(PAUSE);

@@ -593,7 +593,7 @@ def kill_at_work() -> None:
 
     import ramet
     from ramet import CloneFlag as F
-    from tests.crash.killers import warning_at_the_end
+    from tests.crash.killers import processor_time, warning_at_the_end
 
     begun: list[int] = []
 
@@ -607,6 +607,9 @@ def kill_at_work() -> None:
     while not begun:
         os.sched_yield()
     sys.setswitchinterval(usual)
+    started = processor_time(child.pid)
+    while processor_time(child.pid) < started + 0.1:  # it has left the lock, and computes
+        os.sched_yield()
     assert "native code held in which it was killed" in warning_at_the_end(child)
     assert child.losses is not None
     assert len(child.losses.locks) == 1
