@@ -3,7 +3,9 @@
 #   PYTHON       the Python to build for           VENV         where its environment goes
 #   MESON_ARGS   options for meson setup           PYTEST_ARGS  options for pytest
 #   ARGS         options for the tour or the benchmarks
-#   PYTHONS      the Pythons for newer             MIRROR       where its Debian's packages come from
+#   PYTHONS      the Pythons for newer             MIRROR       where other Debians' packages come from
+#   KERNEL       the Linux of a guest              TESTS        its tests, with options for pytest
+#   MATRIX       whole, or fast for a small one    GUEST_PYTHON the Python for guests, which a plain user may read
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,6 +13,10 @@ MESON_ARGS ?=
 PYTEST_ARGS ?=
 ARGS ?=
 PYTHONS ?= 3.14 3.15 3.13t
+KERNEL ?= 6.12
+TESTS ?= tests/kernel
+MATRIX ?= whole
+GUEST_PYTHON ?= /usr/bin/python3
 
 # A build directory for each environment, so that two Pythons can share the tree.
 BUILD := build/$(patsubst .%,%,$(notdir $(VENV)))
@@ -27,12 +33,16 @@ PIP_DOWNLOAD := $(BIN)/pip download --quiet --disable-pip-version-check --no-dep
 # here it is shown.
 COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet
 
+# Guests have the wheel, since their root directory is this machine's and read-only.
+GUEST_VENV := build/guest/venv
+SOURCES := $(shell find src native build-aux/backend.py meson.build -type f ! -name '*.pyc' 2>/dev/null)
+
 AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Inative/child
 
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older aarch64 clean
+.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older guest matrix aarch64 clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -92,6 +102,12 @@ newer: ## run all tests with newer Pythons, in a Debian made for them once; as r
 older: ## run all tests with the Python and the libc of Debian 12, in the same way
 	@sh build-aux/other_debian.sh bookworm $(abspath build/older) 3.11
 
+guest: $(GUEST_VENV)/.with-wheel ## run tests in a virtual machine with another Linux: KERNEL=5.10 TESTS=tests/kernel/lowlevel
+	$(GUEST_VENV)/bin/python -m tools.guest test --kernel $(KERNEL) -- $(TESTS)
+
+matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes hours, and write docs/support.md
+	$(GUEST_VENV)/bin/python -m tools.guest matrix $(MATRIX)
+
 aarch64: ## compile the child's code for aarch64 and run its clone call under qemu
 	@sh build-aux/check_prerequisites.sh --aarch64
 	@mkdir -p build/aarch64
@@ -113,4 +129,15 @@ $(VENV)/.tools:
 $(VENV)/.with-%: pyproject.toml build-aux/backend.py $(VENV)/.tools
 	@echo "building ramet[$*] in $(BUILD)"
 	@$(PIP_INSTALL) --no-build-isolation --config-settings=build-dir=$(BUILD) $(MESON_SETTINGS) --editable '.[$*]'
+	@touch $@
+
+$(GUEST_VENV)/.with-wheel: pyproject.toml $(SOURCES)
+	@sh build-aux/check_prerequisites.sh $(GUEST_PYTHON)
+	@echo "making $(GUEST_VENV)"
+	@$(GUEST_PYTHON) -m venv $(GUEST_VENV)
+	@rm -rf build/guest/wheel
+	@$(GUEST_VENV)/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/guest/wheel .
+	@wheel=$$(echo build/guest/wheel/*.whl) && \
+	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$wheel && \
+	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check "$$wheel[test]"
 	@touch $@

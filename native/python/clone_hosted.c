@@ -324,7 +324,7 @@ static struct ramet_host *start(const struct core_request *request, bool again, 
 
 static struct ramet_host *start_host(const struct core_request *request, bool again, int *error)
 {
-    struct core_hosted *call = calloc(1, sizeof *call);
+    struct core_hosted *call = calloc(1, sizeof *call + (ramet_dump_ends_sharers() ? sizeof *call->guard : 0));
     *error = ENOMEM;
     if (call == NULL)
         return NULL;
@@ -361,6 +361,7 @@ static struct ramet_host *find_host(const struct core_request *request, int *err
 static void fill_in(struct core_hosted *call, const struct core_request *request)
 {
     call->clear_handlers = core_clears_handlers(request);
+    call->guards_dumps = core_guards_dumps(request);
     call->owner = core_owner(request);
     call->is_process = !(request->kernel.args.flags & CLONE_THREAD);
     call->runs_task = request->fn == NULL;

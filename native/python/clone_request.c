@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <unistd.h>
 
+#include "dump_guard.h"
 #include "watched_children.h"
 
 long core_exit_call(const struct core_request *request)
@@ -14,6 +15,11 @@ long core_exit_call(const struct core_request *request)
 bool core_clears_handlers(const struct core_request *request)
 {
     return !(request->kernel.args.flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND));
+}
+
+bool core_guards_dumps(const struct core_request *request)
+{
+    return !(request->kernel.args.flags & CLONE_SIGHAND) && ramet_dump_ends_sharers();
 }
 
 /*

@@ -37,6 +37,9 @@ long core_exit_call(const struct core_request *request);
 /* Whether the child must be given default handlers by hand: it has a table of its own, and no CLEAR_SIGHAND. */
 bool core_clears_handlers(const struct core_request *request);
 
+/* Whether a child in shared memory sees to it that its core takes nobody along, see dump_guard.h: not with the caller's handlers. */
+bool core_guards_dumps(const struct core_request *request);
+
 /* The process with which a child in shared memory dies, 0 where that cannot be arranged. */
 pid_t core_owner(const struct core_request *request);
 

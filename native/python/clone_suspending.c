@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dump_guard.h"
 #include "watched_children.h"
 #include "left_open.h"
 #include "libc_thread.h"
@@ -25,6 +26,7 @@ struct suspending {
     PyThreadState *state;
     ramet_sigset mask;
     bool clear_handlers;
+    bool guards_dumps;
     bool is_process;
     bool finished; /* the function of the child has returned... */
     bool clean;     /* ...and left nothing in its state */
@@ -32,6 +34,7 @@ struct suspending {
     pid_t owner; /* 0: do not die with it */
     pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
+    struct ramet_dump_guard *guard;
     struct core_table_user table;
     struct core_dead_frames found; /* of a child that did not finish */
 };
@@ -42,6 +45,8 @@ static void set_up(struct suspending *call)
     core_table_set_up(&call->table, call->pid);
     if (call->clear_handlers)
         ramet_clear_handlers();
+    if (call->guards_dumps)
+        ramet_guard_dumps(call->guard);
     if (call->owner != 0)
         ramet_die_with_process(call->owner);
     ramet_set_signal_mask(call->mask);
@@ -172,6 +177,7 @@ static long clone_python(struct core_request *request)
         .state = core_take_state(),
         .clear_handlers = core_clears_handlers(request),
         .is_process = !(request->kernel.args.flags & CLONE_THREAD),
+        .guards_dumps = core_guards_dumps(request),
         .owner = core_owner(request),
         .stack = request->stack,
     };
@@ -183,7 +189,12 @@ static long clone_python(struct core_request *request)
         entry.fn = request->task;
     }
     core_table_enter(&call.table, call.state, request->kernel.args.flags);
-    char own_stack[LOOK_STACK_BYTES] __attribute__((aligned(16)));
+    union {
+        struct ramet_dump_guard guard; /* while there is a child */
+        char stack[LOOK_STACK_BYTES] __attribute__((aligned(16)));
+    } lent;
+    lent.guard.has_marked = false;
+    call.guard = &lent.guard;
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     struct ramet_request asked = request->kernel;
@@ -194,8 +205,9 @@ static long clone_python(struct core_request *request)
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
     if (pid == 0)
         pid = ramet_clone(&asked, &entry);
+    ramet_restore_after_dump(call.guard);
     if (pid > 0 && !call.finished)
-        ramet_on_stack(own_stack + sizeof own_stack, look, &call); /* and not where the child has been */
+        ramet_on_stack(lent.stack + sizeof lent.stack, look, &call); /* and not where the child has been */
     if (is_main)
         core_show_main_thread();
     ramet_rseq_register(rseq_length);

@@ -13,6 +13,8 @@ void core_look_at_hosted(struct core_hosted *call)
     call->found.frames = 0;
     if (call->finished)
         return;
+    if (call->guards_dumps)
+        ramet_restore_after_dump(call->guard);
     unsigned long top = call->stack == NULL ? call->host->stack_top : call->stack->base + call->stack->size;
     if (call->own_interpreter != NULL) {
         core_wake_waiters_of_dead(top);
@@ -62,6 +64,8 @@ void core_set_up_child(struct core_hosted *call)
         *host->settid_word = (int)ramet_syscall0(__NR_gettid);
     if (call->clear_handlers)
         ramet_clear_handlers();
+    if (call->guards_dumps)
+        ramet_guard_dumps(call->guard);
     if (call->owner != 0)
         ramet_die_with_process(call->owner);
     ramet_set_signal_mask(call->mask);

@@ -1,6 +1,7 @@
 /* A child beside its caller, in memory that both share; a host thread lends it what only libc can make. */
 #pragma once
 
+#include "dump_guard.h"
 #include "left_open.h"
 #include "clone_ways.h"
 #include "subinterpreter_threads.h"
@@ -53,6 +54,8 @@ struct core_hosted {
     bool lent;   /* something in its interpreter still refers to the caller's memory */
     int killed;    /* a futex */
     int pid, pidfd; /* of the child, for the thread that kills it */
+    bool guards_dumps;
+    struct ramet_dump_guard guard[]; /* one, where the kernel is one for which it is needed */
 };
 
 /* In the child: what the kernel leaves to it. */

@@ -64,7 +64,9 @@ def killed_by(
 
 def processor_time(pid: int) -> float:
     """What a process has used, in seconds: by clock_getcpuclockid(3), which Python has not."""
-    whole_process = 2  # CPUCLOCK_SCHED without CPUCLOCK_PERTHREAD_MASK: include/linux/posix-timers_types.h
+    whole_process = (
+        2  # CPUCLOCK_SCHED without CPUCLOCK_PERTHREAD_MASK: include/linux/posix-timers_types.h
+    )
     return time.clock_gettime(~pid << 3 | whole_process)
 
 

@@ -232,7 +232,9 @@ def kill_owners(how: str, kills: int) -> None:
 
     warnings.simplefilter("error")
     # Where it gets no processor for a second, it is killed wherever it is.
-    warnings.filterwarnings("ignore", "child .* died holding locks .* the native code held in which")
+    warnings.filterwarnings(
+        "ignore", "child .* died holding locks .* the native code held in which"
+    )
     multiply = multiplying(150)
     never, _ = os.pipe()
 

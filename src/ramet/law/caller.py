@@ -38,7 +38,8 @@ class Caller(NamedTuple):
     setns() gave its children other namespaces: ``children_pid_ns_differs`` and
     ``children_time_ns_differs``. ``outer_namespaces`` are those of its own ("pid", "net") that
     belong to a user namespace in which it has no rights. ``exhausted_namespaces`` holds names such
-    as "user" or "net" whose limit in /proc/sys/user is reached.
+    as "user" or "net" whose limit in /proc/sys/user is reached. ``newtime_in_clone3``: its kernel, if older
+    than 6.3, has that version's fix of clone3.
 
     Source: kernel/fork.c and what it calls.
     """
@@ -92,6 +93,7 @@ class Caller(NamedTuple):
     task_size: int = _TASK_SIZE_MAX
     pid_max: int = _PID_MAX_LIMIT
     tids_in_use: frozenset[int] = frozenset({1})
+    newtime_in_clone3: bool = True
 
     def may(self, capability: str) -> bool:
         """Whether it has a capability in its own user namespace."""

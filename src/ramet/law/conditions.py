@@ -98,7 +98,7 @@ def pids_unreadable(request: Request, caller: Caller) -> bool:
 
 
 def exit_signal_beyond_last(request: Request, _: Caller) -> bool:
-    """Whether clone3 knows no such signal; clone() takes any byte."""
+    """Whether there is no such signal; clone() took any byte once."""
     return request.exit_signal > LAST_SIGNAL
 
 
@@ -141,6 +141,8 @@ is_namespace_init = of_caller(lambda _, caller: caller.pid_ns_init)
 children_go_elsewhere = of_caller(lambda _, caller: caller.children_pid_ns_differs)
 # Whether its children get another time namespace than its own.
 children_get_other_time = of_caller(lambda _, caller: caller.children_time_ns_differs)
+# Whether its kernel lacks the fix by which clone3 takes NEWTIME.
+newtime_not_in_clone3 = of_caller(lambda _, caller: not caller.newtime_in_clone3)
 # Whether it was itself made with AUTOREAP.
 is_autoreap = of_caller(lambda _, caller: caller.autoreap)
 # Whether a further user namespace would be the 34th below the first.

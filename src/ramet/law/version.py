@@ -8,8 +8,8 @@ Version: TypeAlias = tuple[int, int, int]
 
 # The kernels whose sources were read for the rows, or on which these were tried.
 OLDEST = "2.6.11"
-NEWEST = "7.1"
-KERNELS = (OLDEST, "5.4", "5.10", "6.1", "6.12", "6.18", NEWEST)
+NEWEST = "7.2"
+KERNELS = (OLDEST, "5.4", "5.10", "6.1", "6.12", "6.18", "7.1", NEWEST)
 
 _WRITTEN = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:\.\d+)*(?:[-+~_ ].*)?", re.DOTALL)
 

@@ -419,6 +419,8 @@ def _newtime() -> Seen:
     try:
         with_, how = _run(_times, CloneFlag.NEWTIME)
         sharing, _ = _run(_times, CloneFlag.NEWTIME | CloneFlag.VM)
+        if sharing.own != mine.own:
+            raise lacking("6.2", "with VM the child enters it at once")
         days, _ = permitted(lambda needed: _days_ahead(CloneFlag.NEWTIME | needed))
     except ramet.CloneError as error:
         if error.errno != errno.EINVAL:

@@ -162,7 +162,7 @@ def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits)
     budget = limits.take()
     assert isinstance(budget, CgroupBudget)
     pid = _start(budget, signal.pause)
-    while not (budget.path / "tasks").read_text():
+    while not (budget.path / "cgroup.procs").read_text():
         os.sched_yield()
     limits.give_back(budget)
     other = limits.take()
@@ -178,6 +178,8 @@ def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits)
 @pytest.mark.usefixtures("nothing_left")
 def test_one_in_which_the_call_has_made_others_is_not_used_again(limits: MemoryLimits) -> None:
     """A call may have budgets for calls of its own, and be killed before it has removed them."""
+    if limits.version != 1:
+        pytest.skip("in cgroup v2 no process can be beside cgroups that limit memory")
     budget = limits.take()
     assert isinstance(budget, CgroupBudget)
 

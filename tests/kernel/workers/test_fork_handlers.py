@@ -93,7 +93,7 @@ def test_a_clone_that_forks_has_all_handlers(depth: int) -> None:
 
 def test_a_clone_has_few_handlers_until_it_forks() -> None:
     """And then those that its template had, each once."""
-    with ramet.Template(["logging", "cloudpickle"], spares=0) as template:
+    with ramet.Template(["logging", "cloudpickle", "random"], spares=0) as template:
         few = result(template, lists_of_handlers)
         every = result(template, lists_after_a_fork)
     assert isinstance(few, list)

@@ -131,10 +131,19 @@ ROWS = (
         remedy="pass the signal as exit_signal",
     ),
     Rule(
-        id="B2", calls=CLONE3, kernel_function="clone3_args_valid", since="5.3", until="6.3",
+        id="B2", calls=CLONE3, kernel_function="clone3_args_valid", since="5.3", until="5.6",
         verified=False, raw=True,
         any_of=CloneFlag.NEWTIME.value,
-        sentence="clone3 took CLONE_NEWTIME for a part of the exit signal before Linux 6.3",
+        sentence="clone3 has a separate field for the exit signal, of which CLONE_NEWTIME's bit was a part "
+                 "before Linux 5.6",
+        remedy="run on Linux 5.6 or later",
+    ),
+    Rule(
+        id="B2", calls=CLONE3, kernel_function="clone3_args_valid", since="5.6", until="6.3",
+        verified=False, raw=True, unseen=True,
+        any_of=CloneFlag.NEWTIME.value, when=ask.newtime_not_in_clone3,
+        sentence="clone3 took CLONE_NEWTIME for a part of the exit signal before Linux 6.3, on kernels "
+                 "without the fix that the stable ones got",
         remedy="use unshare(CLONE_NEWTIME) before the call",
     ),
     Rule(

@@ -30,6 +30,12 @@ ROWS = (
         remedy="give pidfd and parent_tid different addresses",
     ),
     Rule(
+        id="C2", calls=CLONE, kernel_function="kernel_clone", since="7.2",
+        when=ask.exit_signal_beyond_last,
+        sentence="the exit signal must be from 0 to 64, in clone() as in clone3 since Linux 7.2",
+        remedy="use a signal from 1 to 64, or 0 for none",
+    ),
+    Rule(
         id="D1", kernel_function="copy_process", since="2.4.19", certain=True,
         all_of=CloneFlag.NEWNS.value | CloneFlag.FS.value,
         sentence="CLONE_NEWNS excludes CLONE_FS, since one root directory cannot be in two mount "

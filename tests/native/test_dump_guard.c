@@ -1,0 +1,62 @@
+/* A child in this memory that dies of a signal with a core takes nobody along, whatever the kernel. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "dump_guard.h"
+
+#define STACK_BYTES (256 * 1024)
+
+static struct ramet_dump_guard guard;
+
+static int overflow(volatile char *outer)
+{
+    volatile char room[1024];
+    memset((void *)room, *outer, sizeof room);
+    return overflow(room) + room[1];
+}
+
+static int die(void *arg)
+{
+    const int number = *(int *)arg;
+    volatile char none = 0;
+    ramet_guard_dumps(&guard);
+    if (number == 0)
+        overflow(&none);
+    if (number == SIGSEGV)
+        *(volatile int *)NULL = 1;
+    raise(number);
+    return 0;
+}
+
+/* The guard page is below it. */
+static char *stack_top(void)
+{
+    char *pages = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(pages, 4096, PROT_NONE);
+    return pages + STACK_BYTES;
+}
+
+int main(void)
+{
+    int numbers[] = {0, SIGSEGV, SIGQUIT, SIGABRT, SIGXCPU};
+    char *top = stack_top();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        int status = 0;
+        pid_t pid = clone(die, top, CLONE_VM | SIGCHLD, &numbers[i]);
+        CHECK(pid > 0);
+        CHECK(waitpid(pid, &status, 0) == pid);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == (numbers[i] == 0 ? SIGSEGV : numbers[i]));
+        CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+        ramet_restore_after_dump(&guard);
+        CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1);
+    }
+    return passed();
+}

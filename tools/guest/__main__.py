@@ -1,0 +1,103 @@
+"""python -m tools.guest: a command or the tests in one guest, or the tests in many."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from . import kernels, matrix, support_page, table
+from .machine import Guest, run
+from .outcome import Outcome
+from .suite import Suite
+
+TREE = Path(__file__).parents[2]
+CACHE = TREE / "build" / "guest"
+MIRROR = os.environ.get("MIRROR")
+
+
+def main() -> int:
+    """Read the arguments, and do it."""
+    parser = argparse.ArgumentParser(prog="python -m tools.guest", description=__doc__)
+    parser.add_argument(
+        "--python", type=Path, default=Path(sys.executable), help="a Python that has ramet"
+    )
+    commands = parser.add_subparsers(required=True)
+
+    command = _of_one_guest(commands.add_parser("run", help="a command of /bin/sh, as root"))
+    command.add_argument("script")
+    command.set_defaults(do=run_command)
+
+    test = _of_one_guest(commands.add_parser("test", help="tests"))
+    test.add_argument("--user", choices=["root", "plain"], default="root", help="who runs them")
+    test.add_argument(
+        "tests", nargs="*", default=["tests/kernel"], help="options of pytest, after --"
+    )
+    test.set_defaults(do=run_tests)
+
+    many = commands.add_parser("matrix", help="the tests in each guest")
+    many.add_argument("which", choices=["whole", "fast"], nargs="?", default="whole")
+    many.set_defaults(do=run_matrix)
+
+    arguments = parser.parse_args()
+    code: int = arguments.do(arguments)
+    return code
+
+
+def _of_one_guest(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    known = ", ".join(kernel.version for kernel in kernels.KERNELS)
+    parser.add_argument("--kernel", required=True, type=kernels.named, help=known)
+    parser.add_argument("--machine", choices=["x86_64", "aarch64"], default="x86_64")
+    parser.add_argument(
+        "--root", type=Path, default=Path("/"), help="its root directory, by default this one"
+    )
+    parser.add_argument("--append", default="", help="parameters of the kernel")
+    parser.add_argument(
+        "--seconds", type=float, default=3600.0, help="its time, by default an hour"
+    )
+    return parser
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run a script; what it prints comes at its end."""
+    results = CACHE / "results" / "run"
+    output = results / "output.txt"
+    script = f"exec >/run/guest/{output.name} 2>&1\n{arguments.script}\n"
+    end = run(_guest(arguments), script, results, seconds=arguments.seconds)
+    if output.exists():
+        sys.stdout.write(output.read_text(errors="replace"))
+    if end.code is None:
+        print(end.reason, file=sys.stderr)
+    return 1 if end.code is None else end.code
+
+
+def run_tests(arguments: argparse.Namespace) -> int:
+    """Run tests in one guest."""
+    title = f"{arguments.kernel.version}-{arguments.machine}-{arguments.user}"
+    suite = Suite(TREE, arguments.python, tuple(arguments.tests), arguments.user == "root")
+    results = CACHE / "results" / f"test-{title}"
+    end = suite.run_in(_guest(arguments), results, seconds=arguments.seconds)
+    outcome = Outcome.read(title, results, end.reason)
+    print(outcome.last_words(200))
+    print(table.told([outcome]))
+    return 0 if outcome.success else 1
+
+
+def run_matrix(arguments: argparse.Namespace) -> int:
+    """Run them in many; the whole matrix writes docs/support.md."""
+    whole = arguments.which == "whole"
+    outcomes = list(
+        matrix.run(arguments.which, Suite(TREE, arguments.python, law=whole), CACHE, MIRROR)
+    )
+    print(table.told(outcomes))
+    if whole:
+        support_page.PAGE.write_text(support_page.page(outcomes))
+    return 0 if all(outcome.success for outcome in outcomes) else 1
+
+
+def _guest(arguments: argparse.Namespace) -> Guest:
+    directory = kernels.fetch(arguments.kernel, arguments.machine, MIRROR, CACHE)
+    return Guest(arguments.machine, directory, arguments.root, arguments.append)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

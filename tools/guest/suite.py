@@ -1,0 +1,80 @@
+"""The tests in a guest: what is run there, and what it leaves as results."""
+
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from .machine import End, Guest, run
+
+TOUR, LAW, SANDBOX, JUNIT, OUTPUT = (
+    "tour.json",
+    "law.json",
+    "sandbox.json",
+    "junit.xml",
+    "output.txt",
+)
+# Emulation is ten to twenty times slower than the machine: deadlines of tests are as much longer.
+_DEADLINES = ("-o", "timeout=1200", "-o", "faulthandler_timeout=1500")
+_NOT_COPIED = (".git", ".venv*", "build", "__pycache__", "*.so", ".*_cache", ".hypothesis")
+_PLAIN_USER = "setpriv --reuid 65534 --regid 65534 --clear-groups"
+
+_SCRIPT = """\
+exec >/run/guest/{output} 2>&1 </dev/null
+mkdir /tmp/tree /tmp/changed /tmp/work /tmp/home
+chmod 1777 /tmp/changed /tmp/home
+mount -t overlay -o lowerdir={tree},upperdir=/tmp/changed,workdir=/tmp/work overlay /tmp/tree || exit
+cd /tmp/tree || exit
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp/home LC_ALL=C.UTF-8
+as_asked="{user} {python}"
+tell() {{ $as_asked -m ramet "$@" >/tmp/told; cp /tmp/told "/run/guest/$file"; }}
+file={tour} tell tour --json
+file={sandbox} tell sandbox --check --json --require best {amounts}
+[ {with_law} = no ] || file={law} tell law check --json
+uname -srm
+$as_asked -VV
+$as_asked -m pytest -p no:cacheprovider --junit-xml=/tmp/{junit} {arguments}
+code=$?
+cp /tmp/{junit} /run/guest/
+exit $code
+"""
+_AMOUNTS = "--memory 512M --processes 32 --cpus 1 --cpu-time 5"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Which tests are run, with which Python, as whom.
+
+    tree: the directory of the sources. python: the command of a Python there that has
+    ramet and what its tests need. arguments: pytest's. law: whether all of the law is compared with the
+    kernel.
+    """
+
+    tree: Path
+    python: Path
+    arguments: tuple[str, ...] = ("tests/kernel",)
+    as_root: bool = True
+    law: bool = False
+
+    def run_in(self, guest: Guest, results: Path, *, seconds: float) -> End:
+        """Boot the guest and run them; the directory of results has what they leave, and nothing of before.
+
+        They are run in a copy of the tree, which may change meanwhile.
+        """
+        for name in (TOUR, LAW, SANDBOX, JUNIT, OUTPUT):
+            (results / name).unlink(missing_ok=True)
+        copy = results / "tree"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.tree, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        return run(guest, self._script(copy), results, seconds=seconds)
+
+    def _script(self, tree: Path) -> str:
+        return _SCRIPT.format(
+            tree=shlex.quote(str(tree)),
+            python=shlex.quote(str(self.python)),
+            user="" if self.as_root else _PLAIN_USER,
+            arguments=shlex.join([*_DEADLINES, *self.arguments]),
+            amounts=_AMOUNTS,
+            with_law="yes" if self.law else "no",
+            output=OUTPUT, tour=TOUR, law=LAW, sandbox=SANDBOX, junit=JUNIT,
+        )  # fmt: skip
