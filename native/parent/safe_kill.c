@@ -53,6 +53,7 @@ static bool has_stopped(pid_t pid)
 struct target {
     pid_t pid;
     int pidfd, count;
+    bool hidden; /* where it is cannot be read, nor later */
     long tids[MOST_THREADS];
     struct ramet_syscall_state states[MOST_THREADS];
 };
@@ -66,6 +67,7 @@ static bool stop(struct target *target, bool *safe)
     for (int i = 0; i < target->count && stopped; i++) {
         stopped = has_stopped((pid_t)target->tids[i]);
         target->states[i] = ramet_task_syscall(target->tids[i]);
+        target->hidden = target->hidden || target->states[i].hidden;
         *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
     }
     return stopped;
@@ -79,7 +81,7 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
 {
     for (int try = 0;; try++) {
         bool stopped = stop(target, safe);
-        if (!stopped || *safe || try + 1 >= tries)
+        if (!stopped || *safe || target->hidden || try + 1 >= tries)
             return stopped;
         ramet_send_signal(target->pid, target->pidfd, SIGCONT);
         ramet_pause((try / TRIES_OF_ONE_RUN + 1) * LEAST_RUN);

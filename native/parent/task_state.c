@@ -26,18 +26,18 @@ static void put_path(char *path, long tid, const char *name)
         ;
 }
 
-/* The text of that file, with a 0 at its end; its length, or -1. */
+/* The text of that file, with a 0 at its end; its length, or -errno. */
 static long read_of(long tid, const char *name, char *text, long size)
 {
     char path[PATH_BYTES];
     put_path(path, tid, name);
     long fd = ramet_syscall4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
-        return -1;
+        return fd;
     long length = ramet_syscall3(__NR_read, fd, text, size - 1);
     ramet_syscall1(__NR_close, fd);
     if (length <= 0)
-        return -1;
+        return length < 0 ? length : -ENOENT;
     text[length] = '\0';
     return length;
 }
@@ -134,7 +134,9 @@ struct ramet_syscall_state ramet_task_syscall(long tid)
     char text[256];
     const char *words[9] = {text};
     int count = 1;
-    if (read_of(tid, "syscall", text, sizeof text) < 0)
+    long length = read_of(tid, "syscall", text, sizeof text);
+    state.hidden = length == -EACCES || length == -EPERM || length == -ENOENT;
+    if (length < 0)
         return state;
     for (const char *at = text; *at != '\0' && count < 9; at++)
         if (*at == ' ')

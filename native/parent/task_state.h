@@ -23,6 +23,7 @@ struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in user code, or where that cannot be read */
     unsigned long first; /* its first argument */
     unsigned long stack_pointer; /* 0 where it is running */
+    bool hidden; /* it cannot be read: there is no /proc, or Yama forbids it */
 };
 
 struct ramet_syscall_state ramet_task_syscall(long tid);

@@ -24,7 +24,7 @@ def read_caller() -> Caller:
         capabilities=frozenset(held),
         chrooted=_is_chrooted(),
         ids_mapped=_is_mapped("uid_map", os.geteuid()) and _is_mapped("gid_map", os.getegid()),
-        lsm_on_user_ns=_denied_user_ns("CAP_SYS_ADMIN" in held),
+        user_ns_switched_off=_has_user_ns_switched_off("CAP_SYS_ADMIN" in held),
         user_ns_depth=int(_namespace("user") not in {0, _INITIAL_USER_NS}),
         pid_ns_depth=max(
             len(status.get("NSpid", "1").split()) - 1,
@@ -90,10 +90,9 @@ def _is_mapped(table: str, number: int) -> bool:
         )
 
 
-def _denied_user_ns(privileged: bool) -> str | None:
-    """Debian's own sysctl, which refuses as a security module would."""
-    allowed = privileged or _number("/proc/sys/kernel/unprivileged_userns_clone", 1)
-    return None if allowed else "EPERM"
+def _has_user_ns_switched_off(privileged: bool) -> bool:
+    """By the sysctl of Debian's kernels and some others."""
+    return not privileged and _number("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0
 
 
 def _is_forbidden(kind: str) -> bool:

@@ -39,7 +39,8 @@ class Caller(NamedTuple):
     ``children_time_ns_differs``. ``outer_namespaces`` are those of its own ("pid", "net") that
     belong to a user namespace in which it has no rights. ``exhausted_namespaces`` holds names such
     as "user" or "net" whose limit in /proc/sys/user is reached. ``newtime_in_clone3``: its kernel, if older
-    than 6.3, has that version's fix of clone3.
+    than 6.3, has that version's fix of clone3. ``user_ns_switched_off``: by the sysctl
+    kernel.unprivileged_userns_clone, and it has not the capability that it needs then.
 
     Source: kernel/fork.c and what it calls.
     """
@@ -94,6 +95,7 @@ class Caller(NamedTuple):
     pid_max: int = _PID_MAX_LIMIT
     tids_in_use: frozenset[int] = frozenset({1})
     newtime_in_clone3: bool = True
+    user_ns_switched_off: bool = False
 
     def may(self, capability: str) -> bool:
         """Whether it has a capability in its own user namespace."""

@@ -153,6 +153,8 @@ user_ns_exhausted = of_caller(lambda _, caller: "user" in caller.exhausted_names
 chrooted = of_caller(lambda _, caller: caller.chrooted)
 # Whether its user or group has no number in its own user namespace.
 ids_unmapped = of_caller(lambda _, caller: not caller.ids_mapped)
+# Whether it may make none, by the sysctl unprivileged_userns_clone.
+user_ns_switched_off = of_caller(lambda _, caller: caller.user_ns_switched_off)
 # Whether a security module answers EPERM to the user namespace.
 lsm_refuses_user_ns = of_caller(lambda _, caller: caller.lsm_on_user_ns == "EPERM")
 # Whether a security module answers EACCES to the user namespace.

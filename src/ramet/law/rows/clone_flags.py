@@ -2,7 +2,7 @@
 
 from ...flags import CloneFlag
 from .. import conditions as ask
-from ..rule import CLONE, CLONE3, Rule
+from ..rule import CLONE, CLONE3, CLONE_CALLS, UNSHARE, Rule
 
 _THREAD_OR_PARENT = CloneFlag.THREAD.value | CloneFlag.PARENT.value
 _AUTOKILL = CloneFlag.PIDFD_AUTOKILL.value
@@ -54,6 +54,13 @@ ROWS = (
         sentence="CLONE_NEWUSER excludes CLONE_FS, since its new rights would let the child "
                  "chroot the caller as well",
         remedy="drop CLONE_FS",
+    ),
+    Rule(
+        id="D2", calls=CLONE_CALLS | UNSHARE, kernel_function="copy_process", since="3.8", errno="EPERM",
+        source="a patch of Debian's and others", unseen=True,
+        all_of=CloneFlag.NEWUSER.value, when=ask.user_ns_switched_off,
+        sentence="kernel.unprivileged_userns_clone is 0, and CLONE_NEWUSER then needs CAP_SYS_ADMIN",
+        remedy="sysctl -w kernel.unprivileged_userns_clone=1",
     ),
     Rule(
         id="D3", kernel_function="copy_process", since="2.5.35", certain=True,
