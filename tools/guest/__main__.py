@@ -8,6 +8,7 @@ from pathlib import Path
 from . import kernels, matrix, support_page, table
 from .machine import Guest, run
 from .outcome import Outcome
+from .packages import PackageError
 from .suite import Suite
 
 TREE = Path(__file__).parents[2]
@@ -39,7 +40,10 @@ def main() -> int:
     many.set_defaults(do=run_matrix)
 
     arguments = parser.parse_args()
-    code: int = arguments.do(arguments)
+    try:
+        code: int = arguments.do(arguments)
+    except PackageError as error:
+        parser.exit(1, f"{error}\n")
     return code
 
 

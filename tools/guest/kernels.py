@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .packages import Archive
+from .packages import Archive, PackageError
 
 _DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -36,14 +36,18 @@ def named(version: str) -> Kernel:
 def fetch(kernel: Kernel, machine: str, mirror: str | None, cache: Path) -> Path:
     """The directory with its image and its modules, unpacked once and kept in the cache.
 
-    machine: its name as in uname -m. mirror: as for Archive.
+    machine: its name as in uname -m. mirror: as for Archive. PackageError where it cannot be had: a suite may
+    have a newer one by now, and old suites leave the mirrors.
     """
     directory = cache / f"linux-{kernel.version}-{machine}"
     if not (directory / "unpacked").exists():
         debian_name = _DEBIAN_NAMES[machine]
         archive = Archive(kernel.suite, debian_name, mirror, cache / "apt")
         archive.update()
-        archive.unpack(_packages(archive, f"linux-image-cloud-{debian_name}"), directory)
+        packages = _packages(archive, f"linux-image-cloud-{debian_name}")
+        if not any(f"-{kernel.version}." in package for package in packages):
+            raise PackageError(f"Debian {kernel.suite} has no Linux {kernel.version}: {packages}")
+        archive.unpack(packages, directory)
         (directory / "unpacked").touch()
     return directory
 

@@ -12,6 +12,10 @@ FETCH_SECONDS = 600
 _KEYRINGS = "/usr/share/keyrings"
 
 
+class PackageError(Exception):
+    """Packages cannot be had; its text is apt's."""
+
+
 class Archive:
     """One suite for one architecture. Of this system's own apt only the settings are read; nothing changes.
 
@@ -74,9 +78,7 @@ def mirror_of_apt() -> str:
     ]
     lines = _run(told).split()
     if not lines:
-        raise SystemExit(
-            "apt does not tell where Debian's packages are; say it: make guest MIRROR=..."
-        )
+        raise PackageError("apt does not tell where Debian's packages are; say it: MIRROR=...")
     return lines[0]
 
 
@@ -110,5 +112,5 @@ def _run(argv: list[str], cwd: Path | None = None) -> str:
         timeout=FETCH_SECONDS, die_with_parent=True,
     )  # fmt: skip
     if done.returncode:
-        raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-2000:]}")
+        raise PackageError(f"{' '.join(argv)} failed:\n{done.stdout[-2000:]}")
     return str(done.stdout)
