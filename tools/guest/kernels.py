@@ -36,8 +36,8 @@ def named(version: str) -> Kernel:
 def fetch(kernel: Kernel, machine: str, mirror: str | None, cache: Path) -> Path:
     """The directory with its image and its modules, unpacked once and kept in the cache.
 
-    machine: its name as in uname -m. mirror: as for Archive. PackageError where it cannot be had: a suite may
-    have a newer one by now, and old suites leave the mirrors.
+    machine: its name as in uname -m. mirror: as for Archive. PackageError where it cannot be had: a suite
+    may have a newer one by now, and old suites leave the mirrors.
     """
     directory = cache / f"linux-{kernel.version}-{machine}"
     if not (directory / "unpacked").exists():

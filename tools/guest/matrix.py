@@ -64,7 +64,7 @@ def _say(text: str) -> None:
 
 def run(which: str, suite: Suite, cache: Path, mirror: str | None) -> Iterator[Outcome]:
     """Run the suite in each guest, two at a time; outcomes in the order of the rows."""
-    suite = replace(suite, arguments=(*suite.arguments, *(FAST if which == "fast" else WHOLE)))
+    suite = replace(suite, arguments=("-q", *(FAST if which == "fast" else WHOLE)))
 
     def fetch(kernel: kernels.Kernel) -> Path:
         return kernels.fetch(kernel, "x86_64", mirror, cache)

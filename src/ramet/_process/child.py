@@ -510,8 +510,9 @@ class Child(_core.Handle, Generic[T_co]):
             try:
                 if _core.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL):
                     break
-            except ChildProcessError:
-                return not pidfd.exists(self.pid)
+            except ChildProcessError:  # another's to wait for, or the kernel is about to reap it
+                if not pidfd.exists(self.pid):
+                    break
             if deadline is not None and time.monotonic() >= deadline:
                 return False
             time.sleep(pause)

@@ -20,13 +20,15 @@ from ramet._limits.resident_watch import ResidentWatch, limit_data
 
 from ...constants import SECONDS
 from ...copies import forked
-from ...kernels import file_system_of
+from ...kernels import KERNEL, file_system_of
 from ...waiting import exit_code, until
 
 MEGABYTE = 1 << 20
 BUDGET = 64 * MEGABYTE
 LITTLE, MUCH = 32 * MEGABYTE, 128 * MEGABYTE
 RESERVED = 40 * MEGABYTE  # for what a library of numbers does not touch, for each processor
+# Before Linux 6.2 the kernel counted what a thread touched in steps of 64 pages.
+STEP = 64 * mmap.PAGESIZE if KERNEL < (6, 2) else 0
 SLACK = 16 * MEGABYTE  # what Python itself touches meanwhile, in huge pages at times
 
 Work: TypeAlias = Callable[[], object]
@@ -96,7 +98,7 @@ def test_what_a_call_touches(size: int, exceeds: bool) -> None:
     with a_call(lambda: _touched(size)) as call, a_watch(call.pid) as watch:
         assert watch.excess() <= SLACK
         call.run()
-        assert size <= watch.excess() <= size + SLACK
+        assert size - STEP <= watch.excess() <= size + SLACK
         assert watch.exceeds() is exceeds
 
 
@@ -113,7 +115,7 @@ def test_memory_that_it_shares_with_its_children() -> None:
     """Shared anonymous memory counts as its own does."""
     with a_call(lambda: _touched(MUCH, mmap.MAP_SHARED)) as call, a_watch(call.pid) as watch:
         call.run()
-        assert watch.excess() >= MUCH
+        assert watch.excess() >= MUCH - STEP
 
 
 @pytest.mark.usefixtures("nothing_left")

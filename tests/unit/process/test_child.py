@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from ramet import _core
 from ramet._core import new_child
+from ramet._kernel import pidfd
 from ramet._kernel.timeouts import checked_timeout
 from ramet._process import unreaped
 from ramet._process.child import Child
@@ -314,3 +316,19 @@ def test_a_copy_in_a_fork_leaves_the_child_alone() -> None:
             os._exit(0)
         assert os.waitpid(pid, 0) == (pid, 0)
         assert child.poll() is None
+
+
+def test_a_child_that_is_nobodys_to_wait_for_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a pidfd: the kernel is about to reap it by itself, or another process has to."""
+    there = iter([True, True, True, False])
+
+    def no_child(*_: object) -> None:
+        raise ChildProcessError
+
+    monkeypatch.setattr(_core, "waitid", no_child)
+    monkeypatch.setattr(pidfd, "exists", lambda _: next(there, False))
+    child = standing_for(1 << 22, None, CloneFlag(0), "nothing")
+    assert not child._has_ended_without_pidfd(0)
+    assert child._has_ended_without_pidfd(30)
+    assert list(there) == []
+    child._status = ExitStatus.unknown()
