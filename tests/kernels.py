@@ -18,3 +18,7 @@ def file_system_of(path: str) -> str:
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     above = [mount for mount in mounts if (path + "/").startswith(mount[1].rstrip("/") + "/")]
     return max(above, key=lambda mount: len(mount[1]))[2]
+
+
+# Whether each use of a cgroup has a peak of its own: in version 2 since Linux 6.12.
+PEAKS_ARE_COUNTED = KERNEL >= (6, 12) or file_system_of("/sys/fs/cgroup") != "cgroup2"

@@ -12,7 +12,7 @@ import pytest
 from ramet._limits.memory import CgroupBudget, MemoryBudget, MemoryLimits
 
 from ...copies import forked
-from ...kernels import KERNEL
+from ...kernels import PEAKS_ARE_COUNTED
 from ...waiting import exit_code
 
 MEGABYTE = 1 << 20
@@ -32,11 +32,6 @@ def limits() -> Iterator[MemoryLimits]:
         each.name for each in Path(made._place.path).iterdir() if f"-{os.getpid()}-" in each.name
     ]
     assert left == []
-
-
-def counts_peaks(limits: MemoryLimits) -> bool:
-    """Cgroup v2 has a peak for each use of a cgroup since Linux 6.12."""
-    return limits.version == 1 or KERNEL >= (6, 12)
 
 
 def _touch(size: int) -> None:
@@ -74,7 +69,7 @@ def test_a_call_within_its_budget(limits: MemoryLimits) -> None:
     budget = limits.take()
     assert _call(budget, lambda: _touch(LITTLE)) == 0
     assert not budget.has_killed()
-    if counts_peaks(limits):
+    if PEAKS_ARE_COUNTED:
         assert budget.peak is not None
         assert LITTLE <= budget.peak < BUDGET
     assert budget.watch(os.getpid()) is None, "the kernel keeps the limit"
@@ -93,7 +88,7 @@ def test_a_call_beyond_it_is_killed(limits: MemoryLimits) -> None:
     assert not again.has_killed()
     assert _call(again, lambda: _touch(LITTLE)) == 0
     assert not again.has_killed()
-    if counts_peaks(limits):
+    if PEAKS_ARE_COUNTED:
         assert again.peak is not None
         assert again.peak < BUDGET
     limits.give_back(again)

@@ -19,6 +19,7 @@ from ramet._sandbox.place import Place
 from ramet._sandbox.usage import Usage
 
 from ...copies import forked
+from ...kernels import PEAKS_ARE_COUNTED
 from ...waiting import exit_code
 from . import placed
 from .placed import GRANDCHILD, MANY_SPIN, MEGABYTE, PYTHON, SPIN, TOUCH, Make, run_in, start
@@ -96,8 +97,9 @@ def test_too_much_memory_slowly(run: Run) -> None:
     status, usage = run([*PYTHON, TOUCH.format(70) + "\n" + SPIN], memory="64M", timeout=60)
     assert (status.signal, status.reason) == (signal.SIGKILL, "out of memory")
     assert usage.limits_hit == ("memory",)
-    assert usage.peak_memory is not None
-    assert 60 * MEGABYTE < usage.peak_memory < 100 * MEGABYTE
+    if PEAKS_ARE_COUNTED:
+        assert usage.peak_memory is not None
+        assert 60 * MEGABYTE < usage.peak_memory < 100 * MEGABYTE
 
 
 def test_a_grandchild_with_too_much_memory(run: Run) -> None:

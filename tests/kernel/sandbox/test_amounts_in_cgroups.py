@@ -19,6 +19,7 @@ from ramet._sandbox.description import Sandbox
 from ramet._sandbox.place import Place
 
 from ...copies import forked
+from ...kernels import PEAKS_ARE_COUNTED
 from ...waiting import until
 from . import placed
 from .placed import MEGABYTE, PYTHON, SCATTERED, SPIN, THREADS, TOUCH, Make, run_in, start
@@ -37,7 +38,7 @@ def test_too_many_processes(with_cgroups: Make) -> None:
         status, usage = run_in(place, [*PYTHON, THREADS.format(20)])
     assert (status.code, status.reason) == (1, "processes")
     assert usage.limits_hit == ("processes",)
-    assert usage.peak_processes == 6
+    assert usage.peak_processes == 6 or not PEAKS_ARE_COUNTED
 
 
 def test_a_program_that_goes_on_without_a_process(with_cgroups: Make) -> None:
@@ -111,8 +112,9 @@ def test_a_cgroup_is_used_again(with_cgroups: Make) -> None:
         status, usage = run_in(second, ["/bin/true"])
     assert (status.code, status.reason) == (0, "exited")
     assert usage.limits_hit == ()
-    assert usage.peak_memory is not None
-    assert usage.peak_memory < 16 * MEGABYTE
+    if PEAKS_ARE_COUNTED:
+        assert usage.peak_memory is not None
+        assert usage.peak_memory < 16 * MEGABYTE
     assert usage.cpu_seconds is not None
     assert usage.cpu_seconds < 0.1
 

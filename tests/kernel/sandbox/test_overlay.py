@@ -14,7 +14,13 @@ import pytest
 from ramet._sandbox.changes import Changes
 from ramet._sandbox.layer import Layer
 
+from ...kernels import KERNEL, file_system_of
 from .mounted import in_layer, in_own_mounts
+
+pytestmark = pytest.mark.skipif(
+    KERNEL < (5, 11) or (KERNEL < (6, 6) and file_system_of(tempfile.gettempdir()) == "tmpfs"),
+    reason="a layer needs Linux 5.11, and in a tmpfs 6.6",
+)
 
 Tree = dict[str, tuple[str, int, str]]
 
