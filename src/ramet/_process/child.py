@@ -305,6 +305,7 @@ class Child(_core.Handle, Generic[T_co]):
 
         For a child made in a cgroup of its own (one that was empty), the kernel kills all processes in it
         and below it at once, also when the child has ended. Only a process that was moved out escapes.
+        Before Linux 5.14 each is killed instead, until there is none that was not.
         Else, for the init of a pid namespace (NEWPID), the kernel kills all processes in the namespace,
         which none can leave.
         Else the tree is walked: each process is stopped and its children are listed, until all are
@@ -318,7 +319,7 @@ class Child(_core.Handle, Generic[T_co]):
         Raises TimeoutExpired when some have not died in time (SIGKILL was sent to all); ValueError for a
         thread; PermissionError when some may not be killed (set-user-ID programs; all others are);
         RuntimeError when there is no /proc of this pid namespace to find the tree in.
-        Needs: Linux 5.3; 5.14 for cgroup.kill, else it walks.
+        Needs: Linux 5.3.
         Source: Documentation/admin-guide/cgroup-v2.rst, pid_namespaces(7),
         proc_pid_task_children(5), PR_SET_CHILD_SUBREAPER(2const).
         """

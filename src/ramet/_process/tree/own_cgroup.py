@@ -1,7 +1,10 @@
 """The cgroup in which a child is made, and what can be done if nothing but its tree is in it."""
 
+import contextlib
 import os
 import select
+import signal
+from collections.abc import Iterator
 from typing import Self
 
 from ..._kernel.oom_kills import OomKills
@@ -34,9 +37,10 @@ class OwnCgroup:
         return cls(path, found.st_dev, found.st_ino)
 
     def kill(self) -> bool:
-        """Kill all processes in it and below at once. Returns whether that was possible.
+        """Kill all processes in it and below. Returns whether that was possible.
 
-        Needs: Linux 5.14, and permission to write to it.
+        The kernel does it at once since Linux 5.14. Before, each is killed.
+        Needs: permission to write to it, or before 5.14 to kill each of them.
         Source: Documentation/admin-guide/cgroup-v2.rst, cgroup.kill.
         """
         if not self._is_there() or self._holds_us():
@@ -44,9 +48,37 @@ class OwnCgroup:
         try:
             with open(f"{self.path}/cgroup.kill", "wb", buffering=0) as file:
                 file.write(b"1")
+        except FileNotFoundError:
+            return self._kill_each()
         except OSError:
             return False
         return True
+
+    def _kill_each(self) -> bool:
+        """A process that is to die makes no further one, so the last round finds all that there are."""
+        killed: set[int] = set()
+        try:
+            while found := set(self._pids()) - killed:
+                for pid in found:
+                    self._kill_one(pid)
+                killed |= found
+        except PermissionError:  # one that another user runs
+            return False
+        return True
+
+    def _kill_one(self, pid: int) -> None:
+        """By a pidfd, while it is here: the pid may have become another process's since it was read."""
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if pid in self._pids():
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+
+    def _pids(self) -> Iterator[int]:
+        for folder, _, _ in os.walk(self.path):
+            yield from _pids_in(folder)
 
     def wait_until_empty(self, deadline: float | None) -> bool:
         """Wait until all are dead. Returns whether they are by the deadline."""
@@ -69,7 +101,7 @@ class OwnCgroup:
 
     def _holds_us(self) -> bool:
         """Whether this process was moved into it meanwhile."""
-        return any(_holds(folder, os.getpid()) for folder, _, _ in os.walk(self.path))
+        return os.getpid() in self._pids()
 
 
 class InitialCgroup:
@@ -85,12 +117,12 @@ class InitialCgroup:
         return cls(OwnCgroup.before_clone(directory), OomKills.before_clone(directory))
 
 
-def _holds(folder: str, pid: int) -> bool:
+def _pids_in(folder: str) -> list[int]:
     try:
         with open(f"{folder}/cgroup.procs", encoding="ascii") as file:
-            return str(pid) in file.read().split()
+            return [int(pid) for pid in file.read().split()]
     except OSError:
-        return False
+        return []
 
 
 def _is_empty_at(directory: int) -> bool:
