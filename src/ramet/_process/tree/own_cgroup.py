@@ -46,12 +46,17 @@ class OwnCgroup:
         if not self._is_there() or self._holds_us():
             return False
         try:
-            with open(f"{self.path}/cgroup.kill", "wb", buffering=0) as file:
-                file.write(b"1")
+            file = os.open(f"{self.path}/cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return self._kill_each()
         except OSError:
             return False
+        try:
+            os.write(file, b"1")
+        except OSError:
+            return False
+        finally:
+            os.close(file)
         return True
 
     def _kill_each(self) -> bool:
