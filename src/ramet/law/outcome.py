@@ -70,7 +70,7 @@ class Outcome:
             case "setns":
                 return entered_by_setns(self.flags, self.request.own)
             case _:
-                return shared_by_clone(self.flags, self.caller)
+                return shared_by_clone(self.flags, self.caller, self.kernel)
 
     @property
     def exit_signal(self) -> int | None:

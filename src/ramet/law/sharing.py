@@ -5,6 +5,7 @@ from typing import NamedTuple
 from ..flags import CloneFlag
 from .caller import Caller
 from .rule import CLONE_CALLS, UNSHARE
+from .version import Version, parse_version
 
 _NEWTIME, _VM = CloneFlag.NEWTIME.value, CloneFlag.VM.value
 _NEWNS = CloneFlag.NEWNS.value | CloneFlag.EMPTY_MNTNS.value
@@ -14,7 +15,7 @@ _NEWUSER = CloneFlag.NEWUSER.value
 class Share(NamedTuple):
     """One thing: when one of ``any_of`` is set, it is shared or not, as ``shared`` says.
 
-    ``unless`` are flags that cancel that. ``split`` names a fact of the caller for which it is not
+    ``unless`` are flags that cancel that, from Linux ``unless_since`` on. ``split`` names a fact of the caller for which it is not
     shared in any case; ``split_unless`` are flags that cancel this. ``what`` is its name in words,
     ``apart`` what a child has that does not share it (``instead``: what it has with another flag),
     and ``probe`` what shows it from outside: a type of kcmp, a link in /proc/PID/ns.
@@ -25,6 +26,7 @@ class Share(NamedTuple):
     any_of: int
     shared: bool
     unless: int = 0
+    unless_since: str | None = None
     split: str | None = None
     split_unless: int = 0
     calls: frozenset[str] = CLONE_CALLS
@@ -90,6 +92,7 @@ SHARES: tuple[Share, ...] = (
     _namespace("cgroup", "view of cgroups", CloneFlag.NEWCGROUP.value, "cgroup"),
     Share(
         key="ns_time", what="boot clocks", any_of=_NEWTIME, shared=False, unless=_VM,
+        unless_since="6.2",
         split="children_time_ns_differs", split_unless=_VM, probe="/proc/PID/ns/time", apart="new",
     ),
     _namespace("time_for_children", "clocks of children", _NEWTIME, "time_for_children"),
@@ -112,12 +115,15 @@ _UNSHARED = {
 }
 
 
-def shared_by_clone(flags: int, caller: Caller) -> dict[str, bool]:
+def shared_by_clone(flags: int, caller: Caller, version: Version) -> dict[str, bool]:
     """Whether the child shares each thing with its caller."""
     shares = {
         key: bool(flags & any_of and not flags & unless) == shared
         for key, any_of, unless, shared in _BITS
     }
+    for row, since in _CANCELLED_SINCE:
+        if version < since and flags & row.any_of:
+            shares[row.key] = row.shared
     for key, fact, unless in _SPLITS:
         if not flags & unless and _is_so(caller, fact):
             shares[key] = False
@@ -142,4 +148,7 @@ def _is_so(caller: Caller, fact: str) -> bool:
 
 
 _BITS = tuple((row.key, row.any_of, row.unless, row.shared) for row in SHARES)
+_CANCELLED_SINCE = tuple(
+    (row, parse_version(row.unless_since)) for row in SHARES if row.unless_since
+)
 _SPLITS = tuple((row.key, row.split, row.split_unless) for row in SHARES if row.split)

@@ -189,6 +189,13 @@ def test_kernels_differ(flags: int, call: Call, kernel: str, expected: str | Non
     assert predict(flags, call=call, kernel=kernel).errno == expected
 
 
+def test_a_time_namespace_is_entered_at_the_exec_since_6_2() -> None:
+    """Where memory is shared; before, the child was in it at once."""
+    assert not predict(NEWTIME | VM, kernel="6.1").shares["ns_time"]
+    assert predict(NEWTIME | VM, kernel="6.2").shares["ns_time"]
+    assert predict(VM, kernel="6.1").shares["ns_time"]
+
+
 def test_one_bit_had_two_lives() -> None:
     """The bit of CLONE_STOPPED is CLONE_NEWCGROUP since 4.6, and meant nothing in between."""
     old, between, today = (
