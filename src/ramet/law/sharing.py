@@ -15,10 +15,11 @@ _NEWUSER = CloneFlag.NEWUSER.value
 class Share(NamedTuple):
     """One thing: when one of ``any_of`` is set, it is shared or not, as ``shared`` says.
 
-    ``unless`` are flags that cancel that, from Linux ``unless_since`` on. ``split`` names a fact of the caller for which it is not
-    shared in any case; ``split_unless`` are flags that cancel this. ``what`` is its name in words,
-    ``apart`` what a child has that does not share it (``instead``: what it has with another flag),
-    and ``probe`` what shows it from outside: a type of kcmp, a link in /proc/PID/ns.
+    ``unless`` are flags that cancel that, from Linux ``unless_since`` on. ``split`` names a fact of
+    the caller for which it is not shared in any case; ``split_unless`` are flags that cancel this.
+    ``what`` is its name in words, ``apart`` what a child has that does not share it (``instead``: what
+    it has with another flag), and ``probe`` what shows it from outside: a type of kcmp, a link in
+    /proc/PID/ns.
     """
 
     key: str
