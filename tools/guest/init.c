@@ -3,7 +3,8 @@
  * /bin/sh on a script of the host's, and turns the machine off when that has ended.
  *
  * The kernel's command line gives it, as variables: SCRIPT, what to run, and WRITABLE, directories that get
- * an empty tmpfs (a:b:c). The script's exit code is written to EXIT_CODE.
+ * an empty tmpfs (a:b:c). The root directory without these is /run/root as well. The script's exit code is
+ * written to EXIT_CODE.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -76,6 +77,7 @@ static void mount_the_usual(void)
     mount_at("cgroup2", "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC);
     mount_at("tmpfs", "tmpfs", "/run", MS_NOSUID | MS_NODEV);
     mount_at("virtiofs", "guest", "/run/guest", MS_NOSUID | MS_NODEV);
+    mount_at(NULL, "/", "/run/root", MS_BIND); /* what lies below the writable directories is to be found there */
     symlink("/proc/self/fd", "/dev/fd");
     check(chmod("/dev/shm", 01777), "/dev/shm");
 }

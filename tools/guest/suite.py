@@ -21,6 +21,9 @@ _PLAIN_USER = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 
 _SCRIPT = """\
 exec >/run/guest/{output} 2>&1 </dev/null
+for place in {tree} {environment}; do # which may be below /tmp
+    [ -e "$place" ] || {{ mkdir -p "$place" && mount --bind "/run/root$place" "$place"; }}
+done
 mkdir /tmp/tree /tmp/changed /tmp/work /tmp/home
 chmod 1777 /tmp/changed /tmp/home
 mount -t overlay -o lowerdir={tree},upperdir=/tmp/changed,workdir=/tmp/work overlay /tmp/tree || exit
@@ -72,6 +75,7 @@ class Suite:
         return _SCRIPT.format(
             tree=shlex.quote(str(tree)),
             python=shlex.quote(str(self.python)),
+            environment=shlex.quote(str(self.python.parents[1])),
             user="" if self.as_root else _PLAIN_USER,
             arguments=shlex.join([*_DEADLINES, *self.arguments]),
             amounts=_AMOUNTS,
