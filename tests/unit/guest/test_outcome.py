@@ -1,0 +1,94 @@
+"""What is read of a guest's results, and told."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.guest import kernels, matrix, support_page, table
+from tools.guest.outcome import Outcome
+from tools.guest.packages import PackageError
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="tests.kernel.sandbox.test_plan" name="test_one[a]"/>
+<testcase classname="tests.kernel.sandbox.test_plan" name="test_two">
+  <failure message="assert 1 == 2"/>
+</testcase>
+<testcase classname="tests.unit.test_flags" name="test_three">
+  <skipped message="no flag"/>
+</testcase>
+</testsuite></testsuites>"""
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> Outcome:
+    """Of three tests."""
+    (tmp_path / "junit.xml").write_text(JUNIT)
+    (tmp_path / "law.json").write_text('{"differing": 2, "requests": {"clone": 10, "clone3": 20}}')
+    (tmp_path / "sandbox.json").write_text(
+        '{"rows": [{"wish": "read", "met": "fully", "mechanism": "mounts", "shortfall": ""}]}'
+    )
+    row = '{"id": "NNP", "verdict": "needs a newer Linux", "needs": "7.1"}'
+    (tmp_path / "tour.json").write_text(f'{{"machine": {{"kernel": "6.1.0"}}, "rows": [{row}]}}')
+    return Outcome.read("6.1", tmp_path)
+
+
+def test_tests_are_counted_by_their_folder(outcome: Outcome) -> None:
+    """One that failed makes the whole fail."""
+    assert outcome.counts() == {
+        "kernel/sandbox": {"passed": 1, "failed": 1},
+        "unit": {"skipped": 1},
+    }
+    assert [test.name for test in outcome.failed] == ["tests/kernel/sandbox/test_plan.py::test_two"]
+    assert outcome.skipped == {"no flag": 1}
+    assert not outcome.success
+
+
+def test_a_guest_that_did_not_end_is_no_success(tmp_path: Path) -> None:
+    """Nor one that ran no test."""
+    assert not Outcome.read("6.1", tmp_path).success
+    told = table.told([Outcome.read("6.1", tmp_path, "not at its end after 5 seconds")])
+    assert "6.1: not at its end after 5 seconds" in told
+
+
+def test_the_table_tells_what_failed_and_why_others_were_skipped(outcome: Outcome) -> None:
+    """Below the counts."""
+    told = table.told([outcome])
+    assert "1, 1 FAILED" in told
+    assert "6.1: FAILED tests/kernel/sandbox/test_plan.py::test_two: assert 1 == 2" in told
+    assert "6.1: 1 skipped: no flag" in told
+
+
+def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
+    """Kernels beside each other; a wish that is met alike on all is left out."""
+    page = support_page.page([outcome])
+    assert "1 passed, 1 failed, 1 skipped" in page
+    assert "2 of 30 differ" in page
+    assert "| 6.1 | NNP (Linux 7.1) |" in page
+    assert "mounts" not in page
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "| read | mounts | |" in support_page.page([outcome, Outcome.read("7.2", other)])
+
+
+def test_a_kernel_that_cannot_be_had_is_left_out_of_the_fast_matrix() -> None:
+    """Old suites leave the mirrors, and new ones get newer kernels."""
+
+    def fetch(kernel: kernels.Kernel) -> None:
+        if kernel.version in {"5.10", "7.2"}:
+            raise PackageError("gone")
+
+    assert [row.title for row in matrix.rows("fast", fetch)] == [
+        "6.1-x86_64-root",
+        "6.12-x86_64-root",
+    ]
+    assert len(matrix.rows("whole", fetch)) == 2 * len(kernels.KERNELS)
+
+
+def test_no_kernel_can_be_had() -> None:
+    """Then that is an error."""
+
+    def fetch(kernel: kernels.Kernel) -> None:
+        raise PackageError("gone")
+
+    with pytest.raises(PackageError):
+        matrix.rows("fast", fetch)
