@@ -18,6 +18,7 @@ from ...constants import SECONDS
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 MEGABYTE = 1 << 20
+OUT_OF_MEMORY = "out of memory"
 BUDGET, LITTLE, MUCH = "64M", 16 * MEGABYTE, 160 * MEGABYTE
 
 held: list[mmap.mmap] = []
@@ -72,15 +73,16 @@ def _in_grandchild(size: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def _is_out_of_memory(template: Template, fn: Callable[[int], int], size: int) -> bool:
+def _end(template: Template, fn: Callable[[int], int], size: int) -> str:
+    """How a call of it ends."""
     with template.clone(fn, size, memory=BUDGET) as child:
         try:
-            status = child.result()
+            result = child.result()
         except ChildDied as error:
-            return error.status.reason == "out of memory"
+            return str(error.status.reason)
         except (MemoryError, OSError):
-            return True
-        return status == signal.SIGKILL  # of the grandchild
+            return OUT_OF_MEMORY
+        return OUT_OF_MEMORY if result == signal.SIGKILL else "returned"  # of the grandchild
 
 
 @pytest.mark.usefixtures("keeper")
@@ -88,11 +90,11 @@ def _is_out_of_memory(template: Template, fn: Callable[[int], int], size: int) -
 def test_what_a_call_adds_to_the_template(spares: int) -> None:
     """New memory and copies of the template's count, and what the template holds does not."""
     with Template(setup=_hold, spares=spares) as template:
-        assert not _is_out_of_memory(template, _touch, LITTLE)
-        assert not _is_out_of_memory(template, _copy, LITTLE)
-        assert _is_out_of_memory(template, _touch, MUCH)
-        assert _is_out_of_memory(template, _copy, MUCH)
-        assert not _is_out_of_memory(template, _touch, LITTLE)
+        assert _end(template, _touch, LITTLE) == "returned"
+        assert _end(template, _copy, LITTLE) == "returned"
+        assert _end(template, _touch, MUCH) == OUT_OF_MEMORY
+        assert _end(template, _copy, MUCH) == OUT_OF_MEMORY
+        assert _end(template, _touch, LITTLE) == "returned"
 
 
 @pytest.mark.usefixtures("keeper")
@@ -101,7 +103,7 @@ def test_what_a_grandchild_has() -> None:
     reader, writer = os.pipe()
     with Template(setup=_hold, pass_fds=[writer]) as template:
         os.close(writer)
-        assert _is_out_of_memory(template, _in_grandchild, MUCH)
+        assert _end(template, _in_grandchild, MUCH) == OUT_OF_MEMORY
     with open(reader, "rb") as pipe:
         assert pipe.read() == b"", "all that had the other end are dead"
 
