@@ -90,13 +90,16 @@ def make_move(move: Move) -> tuple[Caller, Seen] | None:
     thread = threading.Thread(target=over.wait)
     if move.threaded:
         thread.start()
-    before, caller = _links(), Caller.current()
+    # Held, since in a mount namespace without mounts there is no /proc.
+    links = os.open("/proc/thread-self/ns", os.O_RDONLY | os.O_DIRECTORY)
+    before, caller = _links(links), Caller.current()
     if move.case.call == "unshare":
         answer = _LIBC.unshare(ctypes.c_int(move.case.flags))
     else:
         answer = _LIBC.setns(descriptor, ctypes.c_int(move.case.flags))
     number = ctypes.get_errno()
-    after = _links()
+    after = _links(links)
+    os.close(links)
     if move.threaded:
         over.set()
         thread.join()
@@ -105,13 +108,13 @@ def make_move(move: Move) -> tuple[Caller, Seen] | None:
     return caller, Seen(shares={key: before[key] == after[key] for key, _ in _LINKS})
 
 
-def _links() -> dict[str, str]:
-    return {key: _link(name) for key, name in _LINKS}
+def _links(directory: int) -> dict[str, str]:
+    return {key: _link(name, directory) for key, name in _LINKS}
 
 
-def _link(name: str) -> str:
+def _link(name: str, directory: int) -> str:
     """Empty for a pid namespace that has no init yet."""
     try:
-        return os.readlink(f"/proc/thread-self/ns/{name}")
+        return os.readlink(name, dir_fd=directory)
     except FileNotFoundError:
         return ""

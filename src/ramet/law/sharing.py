@@ -108,10 +108,14 @@ SHARES: tuple[Share, ...] = (
 )
 # fmt: on
 
+# UNSHARE_EMPTY_MNTNS (Linux 7.1), a bit of another flag's in clone(): include/uapi/linux/sched.h.
+_UNSHARED_MOUNTS = CloneFlag.NEWNS.value | 0x100000
+
 # The flags of unshare() name what the caller stops sharing.
 _UNSHARED = {
     "files": CloneFlag.FILES.value,
-    "fs": CloneFlag.FS.value | CloneFlag.NEWNS.value | _NEWUSER,
+    "fs": CloneFlag.FS.value | _UNSHARED_MOUNTS | _NEWUSER,
+    "ns_mnt": _UNSHARED_MOUNTS,
     "sysvsem": CloneFlag.SYSVSEM.value | CloneFlag.NEWIPC.value,
 }
 

@@ -196,6 +196,13 @@ def test_a_time_namespace_is_entered_at_the_exec_since_6_2() -> None:
     assert predict(VM, kernel="6.1").shares["ns_time"]
 
 
+def test_unshare_may_leave_no_mounts() -> None:
+    """UNSHARE_EMPTY_MNTNS is 0x100000; it implies a root and a working directory of one's own."""
+    shares = predict(0x100000, call="unshare", kernel="7.1").shares
+    assert {key for key, kept in shares.items() if not kept} == {"fs", "ns_mnt"}
+    assert predict(0x100000, call="unshare", kernel="6.18").errno == "EINVAL"
+
+
 def test_one_bit_had_two_lives() -> None:
     """The bit of CLONE_STOPPED is CLONE_NEWCGROUP since 4.6, and meant nothing in between."""
     old, between, today = (
