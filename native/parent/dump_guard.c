@@ -45,25 +45,29 @@ static void __attribute__((constructor)) make_count(void)
         dying = &of_all;
 }
 
-static _Thread_local struct ramet_dump_guard *own; /* NULL in further threads of such a child */
+static _Thread_local struct ramet_dump_guard *own;
 
-/* Memory that was marked before, and by no such child, stays so. */
-static void mark_memory(void)
+/* Memory that was marked before, and by no such child, stays so; so does what a further thread of the child marks, which has no guard. */
+static void mark_memory(struct ramet_dump_guard *guard)
 {
     const bool is_first = __atomic_add_fetch(dying, 1, __ATOMIC_ACQ_REL) == 1;
-    if (own == NULL || (is_first && ramet_syscall1(__NR_prctl, PR_GET_DUMPABLE) != DUMPABLE))
+    if (guard == NULL || (is_first && ramet_syscall1(__NR_prctl, PR_GET_DUMPABLE) != DUMPABLE))
         __atomic_sub_fetch(dying, 1, __ATOMIC_ACQ_REL);
     else
-        own->has_marked = true;
+        guard->has_marked = true;
     ramet_syscall2(__NR_prctl, PR_SET_DUMPABLE, 0);
 }
 
-/* By raw calls. The signal is blocked until this returns; the kernel then carries out its default action. */
+/*
+ * By raw calls. The signal is blocked until this returns; the kernel then carries out its default action. A further
+ * thread reads no thread-local: it may have died in malloc, which the first read of one calls.
+ */
 static void die_alone(int signal)
 {
-    mark_memory();
+    const long pid = ramet_syscall0(__NR_getpid), tid = ramet_syscall0(__NR_gettid);
+    mark_memory(tid == pid ? own : NULL);
     ramet_set_action(signal, (void *)SIG_DFL);
-    ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), signal);
+    ramet_syscall3(__NR_tgkill, pid, tid, signal);
 }
 
 void ramet_guard_dumps(struct ramet_dump_guard *guard)

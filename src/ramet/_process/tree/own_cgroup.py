@@ -67,7 +67,7 @@ class OwnCgroup:
                 for pid in found:
                     self._kill_one(pid)
                 killed |= found
-        except PermissionError:  # one that another user runs
+        except OSError:  # one that another user runs, or no descriptor is left
             return False
         return True
 
