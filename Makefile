@@ -42,7 +42,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older guest matrix aarch64 clean
+.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older guest matrix aarch64 musl clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -114,6 +114,10 @@ aarch64: ## compile the child's code for aarch64 and run its clone call under qe
 	for source in native/child/*.c; do $(AARCH64_CC) -ffreestanding -c $$source -o /dev/null || exit 1; done
 	$(AARCH64_CC) -static native/arch/aarch64/clone.S tests/aarch64/clone_call.c -o build/aarch64/clone_call
 	qemu-aarch64 build/aarch64/clone_call
+
+musl: $(VENV)/.tools ## compile the C part that knows no Python with musl, and run its tests
+	@sh build-aux/check_prerequisites.sh --musl
+	@$(IN_VENV) MESON_ARGS="$(MESON_ARGS)" sh build-aux/test_musl.sh build/musl
 
 clean: ## remove what was built and the environments
 	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis

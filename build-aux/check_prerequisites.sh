@@ -4,6 +4,7 @@
 #
 #   check_prerequisites.sh PYTHON       what a build needs
 #   check_prerequisites.sh --aarch64    what the check of the aarch64 assembly needs
+#   check_prerequisites.sh --musl       what the tests with musl need
 
 missing() { # what, Debian's packages, Fedora's packages
     echo "ramet: $1; install with: apt install $2 (Debian, Ubuntu) or dnf install $3 (Fedora)" >&2
@@ -54,9 +55,15 @@ check_aarch64() {
     command -v qemu-aarch64 >/dev/null 2>&1 || missing "there is no qemu-aarch64" "qemu-user" "qemu-user"
 }
 
+check_musl() {
+    command -v musl-gcc >/dev/null 2>&1 || missing "there is no musl-gcc" "musl-tools" "musl-gcc"
+}
+
 check_system
 if [ "$1" = --aarch64 ]; then
     check_aarch64
+elif [ "$1" = --musl ]; then
+    check_musl
 else
     python=${1:-python3}
     check_python

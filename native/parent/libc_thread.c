@@ -32,7 +32,7 @@ static bool holds_tid(const int *word)
     return word != NULL && *word == (int)ramet_syscall0(__NR_gettid);
 }
 
-/* The kernel's word and libc's are one until glibc 2.42, and in musl for all but the main thread. */
+/* The kernel's word and libc's are one until glibc 2.42. musl gives the kernel one word for all threads: its list's lock. */
 int *ramet_tid_word(void)
 {
     int *word = cleared_word();
@@ -41,7 +41,7 @@ int *ramet_tid_word(void)
     return holds_tid(word) ? word : NULL;
 }
 
-/* Since glibc 2.43 it is another word than libc's. That of musl's main thread is a lock, and mostly 0. */
+/* Since glibc 2.43 it is another word than libc's. musl's is a lock, and mostly 0. */
 const int *ramet_cleartid_word(void)
 {
     const int *word = cleared_word();

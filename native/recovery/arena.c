@@ -150,7 +150,9 @@ bool ramet_arena_has_lost(const void *block)
  */
 static void make_room(void)
 {
+#ifdef M_ARENA_MAX /* musl's malloc has no arenas */
     mallopt(M_ARENA_MAX, 8 * get_nprocs() + 2 * MOST_GIVEN_UP); /* one more for each recovery */
+#endif
     pthread_atfork(unlock_for_fork, lock_again, mend_in_copy);
 }
 

@@ -65,6 +65,8 @@ static struct code {
     uintptr_t begin, end;
 } waits[WAITS];
 
+#ifdef __GLIBC__
+
 static void find_code(void)
 {
     static const char *const names[WAITS] = {"pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait"};
@@ -76,6 +78,15 @@ static void find_code(void)
             waits[i] = (struct code){(uintptr_t)begin, (uintptr_t)begin + symbol->st_size};
     }
 }
+
+#else
+
+/* musl tells no symbol's length; and what its condition variables have is another thing. */
+static void find_code(void)
+{
+}
+
+#endif
 
 bool ramet_condvar_find_layout(void)
 {

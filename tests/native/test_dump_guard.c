@@ -34,7 +34,8 @@ static int die(void *arg)
         overflow(&none);
     if (number == SIGSEGV)
         *(volatile int *)NULL = 1;
-    raise(number);
+    /* musl's raise() takes the tid from the thread block, which is the caller's. */
+    ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), number);
     return 0;
 }
 
