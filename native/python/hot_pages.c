@@ -2,8 +2,9 @@
  * ramet._core.HotPages: the pages of a template that calls write to, so that a spare can have copied them before its call.
  *
  * Which those are is learned from some spares: a page that the child alone maps after its call, and not before, was
- * copied; one of a library's code that is mapped then and was not before was needed. They note it in memory that the template and all its clones share. A child can note what it likes: it costs the
- * next spares a bounded number of copies, and nothing else.
+ * copied; one of a library's code that is mapped then and was not before was needed. They note it in memory that the
+ * template and all its clones share. A child can note what it likes: it costs the next spares a bounded number of copies,
+ * and nothing else.
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -16,8 +17,8 @@
 #include <unistd.h>
 
 #define PAGE ((uintptr_t)4096)
-#define MOST_RANGES 1024
-#define MOST_PAGES (1 << 17) /* which are looked at: 512 MB */
+#define MOST_RANGES 4096
+#define MOST_PAGES (1 << 19) /* which are looked at: 2 GB */
 #define WORD_BITS 64
 #define PRESENT (UINT64_C(1) << 63) /* of an entry of /proc/self/pagemap */
 #define OF_FILE (UINT64_C(1) << 61)
@@ -52,16 +53,16 @@ static void add_range(HotPagesObject *self, uintptr_t start, uintptr_t end, bool
     self->page_count += pages;
 }
 
-/* What a fork has a copy of, and what is mapped anew in it: of files. */
-static void find_ranges(HotPagesObject *self)
+static void find_ranges(HotPagesObject *self, bool writable)
 {
     char line[512];
     FILE *maps = fopen("/proc/self/maps", "re");
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         uintptr_t start, end;
         char rights[5];
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p')
-            add_range(self, start, end, rights[1] == 'w');
+        bool is_read = sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p';
+        if (is_read && (rights[1] == 'w') == writable)
+            add_range(self, start, end, writable);
     }
     if (maps != NULL)
         fclose(maps);
@@ -74,7 +75,8 @@ static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     HotPagesObject *self = (HotPagesObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    find_ranges(self);
+    find_ranges(self, true);  /* what a fork has a copy of */
+    find_ranges(self, false); /* then, as far as there is room, what is mapped anew in it: of files */
     size_t bytes = words_of(self) * sizeof *self->noted + sizeof *self->noted;
     void *noted = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (noted == MAP_FAILED) {
@@ -185,7 +187,7 @@ static void copy_page(uintptr_t page, bool writable)
         *byte = value;
 }
 
-/* The range in which a page lies; they are in the pages' order. */
+/* The range in which a page lies; they are in the order of the pages' numbers. */
 static const struct range *range_of(const HotPagesObject *self, size_t page)
 {
     size_t low = 0, high = self->range_count;

@@ -17,7 +17,7 @@ _CLD_EXITED = os.CLD_EXITED
 def _read(words: bytes) -> "struct_rusage":
     from resource import struct_rusage
 
-    numbers = _RUSAGE.unpack(words)
+    numbers = _RUSAGE.unpack_from(words)  # musl's struct has room for more
     utime, stime = (numbers[at] + numbers[at + 1] * _MICROSECOND for at in (0, 2))
     return struct_rusage((utime, stime, *numbers[4:]))
 

@@ -91,6 +91,8 @@ def _apt_options(directory: Path, machine: str) -> list[str]:
         "Acquire::Check-Valid-Until": "false",  # an old suite's lists are the last
         "Dir::Etc::SourceList": directory / "sources.list",
         "Dir::Etc::SourceParts": directory / "etc",
+        "Dir::Etc::Preferences": "/dev/null",  # pins are meant for this system's suite
+        "Dir::Etc::PreferencesParts": directory / "etc",
         "Dir::Etc::TrustedParts": _KEYRINGS,
         "Dir::State::Lists": directory / "lists",
         "Dir::State::Status": directory / "status",

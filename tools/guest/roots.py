@@ -1,0 +1,96 @@
+"""Root directories with another Debian, for another machine or with a Python that this system lacks.
+
+Packages are unpacked and not installed: what their scripts would have done, and a guest needs, is done here.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ramet
+
+from .packages import Archive
+
+_DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PACKAGES = (
+    "base-files", "base-passwd", "bash", "binutils", "coreutils", "dash", "findutils", "gcc", "grep", "libc-bin",
+    "libc6-dev", "mount", "netbase", "procps", "sed", "util-linux",
+)  # fmt: skip
+_LINKS = {"bin/sh": "dash", "usr/bin/cc": "gcc", "usr/bin/awk": "mawk"}  # update-alternatives' work
+ENVIRONMENT = Path("/opt/environment")
+_GLIBC_MINORS = (17, 28, 34, 36)  # those that wheels are made for, up to that of the oldest suite
+
+
+@dataclass(frozen=True)
+class Root:
+    """What is in it: Debian's suite, for a machine as in uname -m, with that version of Python."""
+
+    suite: str
+    machine: str
+    python: str
+
+    @property
+    def name(self) -> str:
+        """Its name, and that of its directory."""
+        return f"{self.suite}-{self.machine}-python{self.python}"
+
+
+def make(root: Root, mirror: str | None, cache: Path) -> Path:
+    """The directory, made once and kept in the cache. PackageError where its packages cannot be had."""
+    directory = cache / "roots" / root.name
+    if not (directory / "made").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        archive = Archive(root.suite, _DEBIAN_NAMES[root.machine], mirror, cache / "apt")
+        archive.update()
+        python = f"python{root.python}"
+        packages = [*_PACKAGES, python, f"{python}-dev", f"lib{python}-testsuite"]
+        archive.unpack(packages, directory, all_needed=True)
+        _settle(directory)
+        (directory / "made").touch()
+    return directory
+
+
+def _settle(directory: Path) -> None:
+    for name in ("passwd", "group"):
+        master = directory / "usr/share/base-passwd" / f"{name}.master"
+        shutil.copy(master, directory / "etc" / name)
+    for link, target in _LINKS.items():
+        if not (directory / link).is_symlink() and not (directory / link).exists():
+            (directory / link).symlink_to(target)
+    (directory / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    for place in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "opt"):
+        (directory / place).mkdir(parents=True, exist_ok=True)
+    ramet.run(["/sbin/ldconfig", "-r", directory], check=True)
+
+
+def make_environment(directory: Path, root: Root, requirements: Sequence[str | Path], pip: Sequence[str]) -> Path:
+    """A virtual environment in it, with wheels for its machine; the path of its Python as the guest sees it.
+
+    It is written as files, since its Python may not run here. requirements: as pip takes them; of each there must be a
+    wheel. pip: the command of one that runs here.
+    """
+    version = f"python{root.python}"
+    environment = directory / ENVIRONMENT.relative_to("/")
+    site = environment / "lib" / version / "site-packages"
+    shutil.rmtree(environment, ignore_errors=True)
+    site.mkdir(parents=True)
+    (environment / "bin").mkdir()
+    (environment / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {root.python}\n")
+    for name in ("python", "python3", version):
+        (environment / "bin" / name).symlink_to(f"/usr/bin/{version}")
+    command = [*pip, "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--target", site]
+    platforms = [f"--platform=manylinux_2_{minor}_{root.machine}" for minor in _GLIBC_MINORS]
+    ramet.run([*command, f"--python-version={root.python}", *platforms, *requirements], check=True)
+    for script in (site / "bin").glob("*"):
+        _move(script, environment / "bin", f"#!{ENVIRONMENT}/bin/python\n".encode())
+    return ENVIRONMENT / "bin" / "python"
+
+
+def _move(script: Path, to: Path, first_line: bytes) -> None:
+    """pip has written the Python into it that pip ran with."""
+    content = script.read_bytes()
+    if content.startswith(b"#!"):
+        content = first_line + content.partition(b"\n")[2]
+    (to / script.name).write_bytes(content)
+    (to / script.name).chmod(0o755)
