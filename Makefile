@@ -42,7 +42,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long lint format docs bench wheel-test newer older guest matrix aarch64 musl clean
+.PHONY: help run test test-recovery test-long lint format docs bench wheel-test wheels newer older guest matrix aarch64 musl clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -95,6 +95,10 @@ wheel-test: $(VENV)/.tools ## build the wheel and test it without the sources
 	@$(IN_VENV) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	    $(MESON_SETTINGS) --wheel-dir build/wheel .
 	@sh build-aux/test_wheel.sh $(PYTHON) build/wheel/ramet-*.whl $(PYTEST_ARGS)
+
+wheels: $(VENV)/.with-wheels ## build the sdist, and wheels for other machines than this, and try them: ARGS="3.13 3.13-aarch64"
+	$(COMPILE)
+	$(BIN)/python -m tools.wheels $(ARGS)
 
 newer: ## run all tests with newer Pythons, in a Debian made for them once; as root
 	@sh build-aux/other_debian.sh sid $(abspath build/newer) $(PYTHONS)

@@ -54,6 +54,7 @@ def _of_one_guest(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, default=Path("/"), help="its root directory, by default this one"
     )
+    parser.add_argument("--processors", type=int, default=2, help="of the guest, by default two")
     parser.add_argument("--append", default="", help="parameters of the kernel")
     parser.add_argument(
         "--seconds", type=float, default=3600.0, help="its time, by default an hour"
@@ -100,7 +101,9 @@ def run_matrix(arguments: argparse.Namespace) -> int:
 
 def _guest(arguments: argparse.Namespace) -> Guest:
     directory = kernels.fetch(arguments.kernel, arguments.machine, MIRROR, CACHE)
-    return Guest(arguments.machine, directory, arguments.root, arguments.append)
+    return Guest(
+        arguments.machine, directory, arguments.root, arguments.append, arguments.processors
+    )
 
 
 if __name__ == "__main__":

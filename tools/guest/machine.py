@@ -26,14 +26,19 @@ class Emulator:
 
     program: str
     machine: str
+    cpu: str
     console: str
     compiler: str
 
 
 EMULATORS = {
-    "x86_64": Emulator("qemu-system-x86_64", "q35", "ttyS0", "cc"),
+    "x86_64": Emulator("qemu-system-x86_64", "q35", "max", "ttyS0", "cc"),
     "aarch64": Emulator(
-        "qemu-system-aarch64", "virt,gic-version=3", "ttyAMA0", "aarch64-linux-gnu-gcc"
+        "qemu-system-aarch64",
+        "virt,gic-version=3",
+        "max,pauth-impdef=on",  # the architecture's own signatures of pointers take half of the time
+        "ttyAMA0",
+        "aarch64-linux-gnu-gcc",
     ),
 }
 
@@ -43,13 +48,15 @@ class Guest:
     """What to boot.
 
     machine: a key of EMULATORS. kernel: the directory with its image and modules. root: the directory that
-    is the guest's root, read-only. append: further parameters of the kernel.
+    is the guest's root, read-only. append: further parameters of the kernel. processors: of the machine
+    that is emulated; two wait for each other a lot, so that one is as quick.
     """
 
     machine: str
     kernel: Path
     root: Path
     append: str = ""
+    processors: int = 2
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,9 @@ def _command(guest: Guest, scratch: Path, results: Path) -> list[str]:
     variables = f"SCRIPT=/run/guest/{_SCRIPT} WRITABLE={_WRITABLE}"
     return [
         emulator.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-machine", f"{emulator.machine},memory-backend=memory", "-accel", "tcg", "-cpu", "max",
-        "-smp", "2", "-m", _MEMORY, "-object", f"memory-backend-memfd,id=memory,size={_MEMORY},share=on",
+        "-machine", f"{emulator.machine},memory-backend=memory", "-accel", "tcg", "-cpu", emulator.cpu,
+        "-smp", str(guest.processors), "-m", _MEMORY,
+        "-object", f"memory-backend-memfd,id=memory,size={_MEMORY},share=on",
         "-device", "virtio-rng-pci", "-serial", f"file:{results / CONSOLE}",
         "-kernel", str(kernels.image(guest.kernel)), "-initrd", str(scratch / "initramfs"),
         "-append", f"console={emulator.console} quiet panic=-1 {guest.append} {variables}",

@@ -1,6 +1,6 @@
 """Root directories with another Debian, for another machine or with a Python that this system lacks.
 
-Packages are unpacked and not installed: what their scripts would have done, and a guest needs, is done here.
+Packages are unpacked and not installed: what a guest needs of their scripts' work is done here.
 """
 
 import shutil
@@ -14,12 +14,12 @@ from .packages import Archive
 
 _DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PACKAGES = (
-    "base-files", "base-passwd", "bash", "binutils", "coreutils", "dash", "findutils", "gcc", "grep", "libc-bin",
-    "libc6-dev", "mount", "netbase", "procps", "sed", "util-linux",
+    "base-files", "base-passwd", "bash", "binutils", "coreutils", "dash", "findutils", "gcc", "grep",
+    "libc-bin", "libc6-dev", "mount", "netbase", "procps", "sed", "util-linux",
 )  # fmt: skip
 _LINKS = {"bin/sh": "dash", "usr/bin/cc": "gcc", "usr/bin/awk": "mawk"}  # update-alternatives' work
 ENVIRONMENT = Path("/opt/environment")
-_GLIBC_MINORS = (17, 28, 34, 36)  # those that wheels are made for, up to that of the oldest suite
+_GLIBC_MINORS = range(5, 37)  # those that wheels are made for, up to that of the oldest suite
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ def _settle(directory: Path) -> None:
     ramet.run(["/sbin/ldconfig", "-r", directory], check=True)
 
 
-def make_environment(directory: Path, root: Root, requirements: Sequence[str | Path], pip: Sequence[str]) -> Path:
-    """A virtual environment in it, with wheels for its machine; the path of its Python as the guest sees it.
+def make_environment(
+    directory: Path, root: Root, requirements: Sequence[str | Path], pip: Sequence[str]
+) -> Path:
+    """A virtual environment in it, with wheels for its machine; its Python's path as the guest sees it.
 
-    It is written as files, since its Python may not run here. requirements: as pip takes them; of each there must be a
-    wheel. pip: the command of one that runs here.
+    It is written as files, since its Python may not run here. requirements: as pip takes them; of each
+    there must be a wheel. pip: the command of one that runs here.
     """
     version = f"python{root.python}"
     environment = directory / ENVIRONMENT.relative_to("/")
@@ -79,7 +81,15 @@ def make_environment(directory: Path, root: Root, requirements: Sequence[str | P
     (environment / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {root.python}\n")
     for name in ("python", "python3", version):
         (environment / "bin" / name).symlink_to(f"/usr/bin/{version}")
-    command = [*pip, "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--target", site]
+    command: list[str | Path] = [
+        *pip,
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary=:all:",
+        "--target",
+        site,
+    ]
     platforms = [f"--platform=manylinux_2_{minor}_{root.machine}" for minor in _GLIBC_MINORS]
     ramet.run([*command, f"--python-version={root.python}", *platforms, *requirements], check=True)
     for script in (site / "bin").glob("*"):
@@ -88,7 +98,7 @@ def make_environment(directory: Path, root: Root, requirements: Sequence[str | P
 
 
 def _move(script: Path, to: Path, first_line: bytes) -> None:
-    """pip has written the Python into it that pip ran with."""
+    """Pip has written the Python into it that pip ran with."""
     content = script.read_bytes()
     if content.startswith(b"#!"):
         content = first_line + content.partition(b"\n")[2]

@@ -14,6 +14,7 @@ TOUR, LAW, SANDBOX, JUNIT, OUTPUT = (
     "junit.xml",
     "output.txt",
 )
+_TREE = "tree"
 # Emulation is ten to twenty times slower than the machine: deadlines of tests are as much longer.
 _DEADLINES = ("-o", "timeout=1200", "-o", "faulthandler_timeout=1500")
 _NOT_COPIED = (".git", ".venv*", "build", "__pycache__", "*.so", ".*_cache", ".hypothesis")
@@ -21,12 +22,12 @@ _PLAIN_USER = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 
 _SCRIPT = """\
 exec >/run/guest/{output} 2>&1 </dev/null
-for place in {tree} {environment}; do # which may be below /tmp
-    [ -e "$place" ] || {{ mkdir -p "$place" && mount --bind "/run/root$place" "$place"; }}
-done
+place={environment} # which may be below /tmp
+[ -e $place ] || {{ mkdir -p $place && mount --bind /run/root$place $place; }}
 mkdir /tmp/tree /tmp/changed /tmp/work /tmp/home
 chmod 1777 /tmp/changed /tmp/home
-mount -t overlay -o lowerdir={tree},upperdir=/tmp/changed,workdir=/tmp/work overlay /tmp/tree || exit
+layers=lowerdir=/run/guest/{tree},upperdir=/tmp/changed,workdir=/tmp/work
+mount -t overlay -o $layers overlay /tmp/tree || exit
 cd /tmp/tree || exit
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp/home LC_ALL=C.UTF-8
 as_asked="{user} {python}"
@@ -48,8 +49,8 @@ _AMOUNTS = "--memory 512M --processes 32 --cpus 1 --cpu-time 5"
 class Suite:
     """Which tests are run, with which Python, as whom.
 
-    tree: the directory of the sources. python: the command of a Python there that has
-    ramet and what its tests need. arguments: pytest's. law: whether all of the law is compared with the
+    tree: the directory of the sources. python: the command of a Python in the guest's root directory that
+    has ramet and what its tests need. arguments: pytest's. law: whether all of the law is compared with the
     kernel.
     """
 
@@ -66,14 +67,14 @@ class Suite:
         """
         for name in (TOUR, LAW, SANDBOX, JUNIT, OUTPUT):
             (results / name).unlink(missing_ok=True)
-        copy = results / "tree"
+        copy = results / _TREE
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.tree, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        return run(guest, self._script(copy), results, seconds=seconds)
+        return run(guest, self._script(), results, seconds=seconds)
 
-    def _script(self, tree: Path) -> str:
+    def _script(self) -> str:
         return _SCRIPT.format(
-            tree=shlex.quote(str(tree)),
+            tree=_TREE,
             python=shlex.quote(str(self.python)),
             environment=shlex.quote(str(self.python.parents[1])),
             user="" if self.as_root else _PLAIN_USER,
