@@ -5,7 +5,7 @@
 #   ARGS         options for the tour or the benchmarks
 #   PYTHONS      the Pythons for newer             MIRROR       where other Debians' packages come from
 #   KERNEL       the Linux of a guest              TESTS        its tests, with options for pytest
-#   MATRIX       whole, or fast for a small one    GUEST_PYTHON the Python for guests, which a plain user may read
+#   MATRIX       whole, fast, or names of guests   GUEST_PYTHON the Python for guests, which a plain user may read
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -109,7 +109,8 @@ older: ## run all tests with the Python and the libc of Debian 12, in the same w
 guest: $(GUEST_VENV)/.with-wheel ## run tests in a virtual machine with another Linux: KERNEL=5.10 TESTS=tests/kernel/lowlevel
 	$(GUEST_VENV)/bin/python -m tools.guest test --kernel $(KERNEL) -- $(TESTS)
 
-matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes hours, and write docs/support.md
+matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes many hours, and write docs/support.md
+	[ "$(MATRIX)" != whole ] || $(MAKE) wheels ARGS="--no-sdist 3.14 3.13-aarch64"
 	$(GUEST_VENV)/bin/python -m tools.guest matrix $(MATRIX)
 
 aarch64: ## compile the child's code for aarch64 and run its clone call under qemu

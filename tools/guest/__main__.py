@@ -36,8 +36,14 @@ def main() -> int:
     test.set_defaults(do=run_tests)
 
     many = commands.add_parser("matrix", help="the tests in each guest")
-    many.add_argument("which", choices=["whole", "fast"], nargs="?", default="whole")
+    many.add_argument(
+        "which", nargs="*", default=["whole"], help="whole, fast, or the names of guests"
+    )
+    many.add_argument("--tests", nargs="+", default=matrix.WHOLE, help="which, by default all")
     many.set_defaults(do=run_matrix)
+
+    page = commands.add_parser("page", help="docs/support.md, from what the guests left last")
+    page.set_defaults(do=write_page)
 
     arguments = parser.parse_args()
     try:
@@ -89,14 +95,30 @@ def run_tests(arguments: argparse.Namespace) -> int:
 
 def run_matrix(arguments: argparse.Namespace) -> int:
     """Run them in many; the whole matrix writes docs/support.md."""
-    whole = arguments.which == "whole"
-    outcomes = list(
-        matrix.run(arguments.which, Suite(TREE, arguments.python, law=whole), CACHE, MIRROR)
-    )
+    whole, fast = arguments.which == ["whole"], arguments.which == ["fast"]
+    tests = matrix.FAST if fast else arguments.tests
+    guests = _matrix(Suite(TREE, arguments.python, ("-q", *tests), law=not fast))
+    if fast:
+        rows = matrix.fast_rows(guests.fetch)
+    else:
+        rows = list(matrix.WHOLE_ROWS) if whole else matrix.chosen(arguments.which)
+    outcomes = list(guests.run(rows, fast=fast))
     print(table.told(outcomes))
     if whole:
-        support_page.PAGE.write_text(support_page.page(outcomes))
+        write_page(arguments)
     return 0 if all(outcome.success for outcome in outcomes) else 1
+
+
+def write_page(arguments: argparse.Namespace) -> int:
+    """Write docs/support.md."""
+    guests = _matrix(Suite(TREE, arguments.python))
+    outcomes = [Outcome.read(row.title, guests.results(row)) for row in matrix.WHOLE_ROWS]
+    support_page.PAGE.write_text(support_page.page(each for each in outcomes if each.tests))
+    return 0
+
+
+def _matrix(suite: Suite) -> matrix.Matrix:
+    return matrix.Matrix(suite, TREE / "build" / "wheels", CACHE, MIRROR)
 
 
 def _guest(arguments: argparse.Namespace) -> Guest:

@@ -1,46 +1,70 @@
 """Many guests: which there are, and running them side by side."""
 
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import kernels
+import ramet
+
+from . import kernels, roots
 from .machine import Guest
 from .outcome import Outcome
 from .packages import PackageError
-from .suite import Suite
+from .suite import COMMIT, Suite
 
 WHOLE = ("tests/guest", "tests/kernel", "tests/unit", "tests/property", "tests/crash")
 # What says most of a kernel in the least time: three minutes in emulation.
 FAST = ("tests/guest", "tests/kernel/lowlevel")
 _GUESTS_AT_A_TIME = 2
-_SECONDS = {"whole": 4 * 3600.0, "fast": 900.0}
+_SECONDS_OF_FAST, _SECONDS = 900.0, 6 * 3600.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One guest of a matrix: its kernel, its machine, and who runs the tests."""
+    """One guest of a matrix: its kernel, its machine, its root directory, and who runs the tests.
+
+    root: another Debian, or None for this machine's root directory.
+    """
 
     kernel: kernels.Kernel
     machine: str
     as_root: bool
+    root: roots.Root | None = None
 
     @property
     def title(self) -> str:
         """Its name, and that of its directory of results."""
-        return f"{self.kernel.version}-{self.machine}-{'root' if self.as_root else 'user'}"
+        python = f"-python{self.root.python}" if self.root else ""
+        user = "root" if self.as_root else "user"
+        return f"{self.kernel.version}-{self.machine}{python}-{user}"
 
 
-def rows(which: str, fetch: Callable[[kernels.Kernel], object]) -> list[Row]:
-    """Of "whole" each kernel, as root and as a plain user; of "fast" the oldest and the newest, as root.
+_ELSEWHERE = (
+    Row(kernels.named("6.12"), "aarch64", True, roots.Root("trixie", "aarch64", "3.13")),
+    Row(kernels.named("7.2"), "x86_64", True, roots.Root("sid", "x86_64", "3.14")),
+)
+WHOLE_ROWS = (
+    *(Row(kernel, "x86_64", user) for kernel in kernels.KERNELS for user in (True, False)),
+    *_ELSEWHERE,
+)
 
-    fetch: raises PackageError for a kernel that cannot be had; "fast" does with those that can.
+
+def chosen(titles: Iterable[str]) -> list[Row]:
+    """The rows of these names; SystemExit for a name that there is not."""
+    known = {row.title: row for row in WHOLE_ROWS}
+    if unknown := sorted(set(titles) - known.keys()):
+        raise SystemExit(f"no guest {unknown[0]!r}: expected some of {', '.join(known)}")
+    return [known[title] for title in titles]
+
+
+def fast_rows(fetch: Callable[[kernels.Kernel], object]) -> list[Row]:
+    """The oldest and the newest kernel, as root.
+
+    fetch: raises PackageError for a kernel that cannot be had; the next one is taken then.
     """
-    if which != "fast":
-        whole = ((each, as_root) for each in kernels.KERNELS for as_root in (True, False))
-        return [Row(each, "x86_64", as_root) for each, as_root in whole]
     ends = (_first(order, fetch) for order in (kernels.KERNELS, kernels.KERNELS[::-1]))
     return [Row(each, "x86_64", True) for each in ends]
 
@@ -62,20 +86,57 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run(which: str, suite: Suite, cache: Path, mirror: str | None) -> Iterator[Outcome]:
-    """Run the suite in each guest, two at a time; outcomes in the order of the rows."""
-    suite = replace(suite, arguments=("-q", *(FAST if which == "fast" else WHOLE)))
+@dataclass(frozen=True)
+class Matrix:
+    """What its guests have in common.
 
-    def fetch(kernel: kernels.Kernel) -> Path:
-        return kernels.fetch(kernel, "x86_64", mirror, cache)
+    suite: the tests, which have the Python of this machine. wheels: where those for other Pythons and machines
+    are. cache: as for kernels.fetch.
+    """
 
-    def run_row(row: Row) -> Outcome:
-        guest = Guest(row.machine, fetch(row.kernel), Path("/"))
-        results = cache / "results" / row.title
-        end = replace(suite, as_root=row.as_root).run_in(guest, results, seconds=_SECONDS[which])
-        outcome = Outcome.read(row.title, results, end.reason)
+    suite: Suite
+    wheels: Path
+    cache: Path
+    mirror: str | None
+
+    def fetch(self, kernel: kernels.Kernel, machine: str = "x86_64") -> Path:
+        """The kernel's directory."""
+        return kernels.fetch(kernel, machine, self.mirror, self.cache)
+
+    def run(self, rows: Iterable[Row], *, fast: bool = False) -> Iterator[Outcome]:
+        """Run the suite in each guest, two at a time; outcomes in the order of the rows."""
+        with ThreadPoolExecutor(_GUESTS_AT_A_TIME) as pool:
+            seconds = _SECONDS_OF_FAST if fast else _SECONDS
+            yield from pool.map(lambda row: self._run_row(row, seconds), rows)
+
+    def results(self, row: Row) -> Path:
+        """The directory of what a guest left."""
+        return self.cache / "results" / row.title
+
+    def _run_row(self, row: Row, seconds: float) -> Outcome:
+        root, suite = Path("/"), replace(self.suite, as_root=row.as_root)
+        if row.root:
+            root = roots.make(row.root, self.mirror, self.cache)
+            suite = replace(suite, python=self._environment(root, row.root))
+        guest = Guest(row.machine, self.fetch(row.kernel, row.machine), root, processors=1)
+        end = suite.run_in(guest, self.results(row), seconds=seconds)
+        (self.results(row) / COMMIT).write_text(_commit(suite.tree))
+        outcome = Outcome.read(row.title, self.results(row), end.reason)
         _say(f"{row.title}: {'well' if outcome.success else 'NOT WELL'}")
         return outcome
 
-    with ThreadPoolExecutor(_GUESTS_AT_A_TIME) as pool:
-        yield from pool.map(run_row, rows(which, fetch))
+    def _environment(self, directory: Path, root: roots.Root) -> Path:
+        tag = f"cp{root.python.replace('.', '')}"
+        wheel = next(self.wheels.glob(f"ramet-*-{tag}-{tag}-*{root.machine}.whl"), None)
+        if wheel is None:
+            raise PackageError(f"there is no wheel for {root.name} in {self.wheels}: make wheels")
+        needed = [f"ramet[test] @ file://{wheel.absolute()}"]
+        pip = [sys.executable, "-m", "pip"]
+        return roots.make_environment(directory, root, "tests", needed, pip)
+
+
+def _commit(tree: Path) -> str:
+    """What is tested, as git names it."""
+    command = ["git", "-C", str(tree), "describe", "--always", "--dirty"]
+    told = ramet.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return str(told.stdout).strip() or "unknown"

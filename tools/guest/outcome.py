@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .suite import JUNIT, LAW, OUTPUT, SANDBOX, TOUR
+from .suite import COMMIT, JUNIT, LAW, OUTPUT, SANDBOX, TOUR
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,12 @@ class Outcome:
     def sandbox(self) -> dict[str, Any]:
         """By what each wish of a sandbox is met there."""
         return _json(self.directory / SANDBOX)
+
+    @property
+    def commit(self) -> str:
+        """Of the sources that were tested."""
+        file = self.directory / COMMIT
+        return file.read_text() if file.exists() else ""
 
     def last_words(self, lines: int = 15) -> str:
         """The end of what it printed."""

@@ -18,7 +18,6 @@ _PACKAGES = (
     "libc-bin", "libc6-dev", "mount", "netbase", "procps", "sed", "util-linux",
 )  # fmt: skip
 _LINKS = {"bin/sh": "dash", "usr/bin/cc": "gcc", "usr/bin/awk": "mawk"}  # update-alternatives' work
-ENVIRONMENT = Path("/opt/environment")
 _GLIBC_MINORS = range(5, 37)  # those that wheels are made for, up to that of the oldest suite
 
 
@@ -65,15 +64,16 @@ def _settle(directory: Path) -> None:
 
 
 def make_environment(
-    directory: Path, root: Root, requirements: Sequence[str | Path], pip: Sequence[str]
+    directory: Path, root: Root, use: str, requirements: Sequence[str | Path], pip: Sequence[str]
 ) -> Path:
     """A virtual environment in it, with wheels for its machine; its Python's path as the guest sees it.
 
-    It is written as files, since its Python may not run here. requirements: as pip takes them; of each
-    there must be a wheel. pip: the command of one that runs here.
+    It is written as files, since its Python may not run here. use: what it is for, as its name; what has
+    been there under this name is gone. requirements: as pip takes them; of each there must be a wheel. pip:
+    the command of one that runs here.
     """
-    version = f"python{root.python}"
-    environment = directory / ENVIRONMENT.relative_to("/")
+    version, seen = f"python{root.python}", Path("/opt") / use
+    environment = directory / seen.relative_to("/")
     site = environment / "lib" / version / "site-packages"
     shutil.rmtree(environment, ignore_errors=True)
     site.mkdir(parents=True)
@@ -81,20 +81,13 @@ def make_environment(
     (environment / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {root.python}\n")
     for name in ("python", "python3", version):
         (environment / "bin" / name).symlink_to(f"/usr/bin/{version}")
-    command: list[str | Path] = [
-        *pip,
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-        "--target",
-        site,
-    ]
-    platforms = [f"--platform=manylinux_2_{minor}_{root.machine}" for minor in _GLIBC_MINORS]
-    ramet.run([*command, f"--python-version={root.python}", *platforms, *requirements], check=True)
+    command: list[str | Path] = [*pip, "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--target", site, f"--python-version={root.python}"]
+    command += [f"--platform=manylinux_2_{minor}_{root.machine}" for minor in _GLIBC_MINORS]
+    ramet.run([*command, *requirements], check=True)
     for script in (site / "bin").glob("*"):
-        _move(script, environment / "bin", f"#!{ENVIRONMENT}/bin/python\n".encode())
-    return ENVIRONMENT / "bin" / "python"
+        _move(script, environment / "bin", f"#!{seen}/bin/python\n".encode())
+    return seen / "bin" / "python"
 
 
 def _move(script: Path, to: Path, first_line: bytes) -> None:

@@ -1,20 +1,24 @@
 """Writes docs/support.md from the outcomes of a matrix."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .fallbacks import FALLBACKS
 from .outcome import Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "support.md"
 _NOTICE = "<!-- Made by `make matrix` from what its guests told: run that. -->"
 _LEAD = """\
 The tests were run on each of these kernels, in a virtual machine that [emulates](guests.md) a machine with
-two processors. "Tests" are those below `tests/kernel`, `tests/unit`, `tests/property`, `tests/crash` and
-`tests/guest`. "The tour" is `make run`: how many of its rows show what the law says. "The law" is
-`ramet law check`: how many of some 35,000 real calls were answered otherwise than the law says."""
+one processor, as root or as a plain user. "The tour" is `make run`: how many of its rows show what the law
+says. "The law" is `ramet law check`: how many of some 36,000 real calls were answered otherwise than the
+law says, and how many of its rules refused one."""
+_TESTS_LEAD = "How many tests passed, by their folder below `tests`; a dash: not run there."
 _TOUR_LEAD = """\
 Rows of the tour that a kernel cannot show, since a flag came later. A call with such a flag is refused by
 name."""
+_FALLBACKS_LEAD = "What older kernels lack, and what the library does there."
 _SANDBOX_LEAD = """\
 By what each wish of a sandbox is met there, where that is not the same on all of them. A wish that cannot
 be met is an error that names the way out, unless the sandbox has `require="best"`:
@@ -27,20 +31,22 @@ def page(outcomes: Iterable[Outcome]) -> str:
     outcomes = list(outcomes)
     guests = [outcome.title for outcome in outcomes]
     parts = ["# Kernels", _NOTICE, _LEAD, _table(_HEAD, map(_summary, outcomes))]
+    parts += ["## Tests", _TESTS_LEAD, _table(["tests", *guests], _groups(outcomes))]
     parts += ["## Missing on older kernels", _TOUR_LEAD]
     parts += [_table(["guest", "too old for"], _too_old(outcomes))]
+    parts += [_FALLBACKS_LEAD, _table(["before Linux", "lacking", "instead"], _fallbacks())]
     parts += ["## Sandboxes", _SANDBOX_LEAD, _table(["wish", *guests], _wishes(outcomes))]
     parts += ["## Skipped tests", _SKIPS_LEAD, _table(["reason", *guests], _skips(outcomes))]
     return "\n\n".join(parts) + "\n"
 
 
-_HEAD = ["guest", "kernel", "machine", "libc", "Python", "tests", "the tour", "the law"]
+_HEAD = ["guest", "kernel", "machine", "libc", "Python", "commit", "tests", "the tour", "the law"]
 
 
 def _summary(outcome: Outcome) -> list[str]:
     machine = outcome.tour.get("machine", {})
     facts = [str(machine.get(name, "")) for name in ("kernel", "architecture", "libc", "python")]
-    return [outcome.title, *facts, _tests(outcome), _tour(outcome), _law(outcome)]
+    return [outcome.title, *facts, outcome.commit, _tests(outcome), _tour(outcome), _law(outcome)]
 
 
 def _tests(outcome: Outcome) -> str:
@@ -59,7 +65,25 @@ def _tour(outcome: Outcome) -> str:
 def _law(outcome: Outcome) -> str:
     if not outcome.law:
         return "not asked"
-    return f"{outcome.law['differing']} of {sum(outcome.law['requests'].values())} differ"
+    differing, asked = outcome.law["differing"], sum(outcome.law["requests"].values())
+    return f"{differing} of {asked} differ, {len(outcome.law['rules'])} rules"
+
+
+def _groups(outcomes: list[Outcome]) -> Iterator[list[str]]:
+    for group in sorted({group for outcome in outcomes for group in outcome.counts()}):
+        yield [group, *(_count(outcome.counts().get(group)) for outcome in outcomes)]
+
+
+def _count(counts: Counter[str] | None) -> str:
+    if counts is None:
+        return "-"
+    bad = f", {counts['failed']} failed" if counts["failed"] else ""
+    return f"{counts['passed']}{bad}"
+
+
+def _fallbacks() -> Iterator[list[str]]:
+    for each in FALLBACKS:
+        yield [each.since, each.lacking, each.instead]
 
 
 def _too_old(outcomes: list[Outcome]) -> Iterator[list[str]]:

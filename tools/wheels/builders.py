@@ -66,7 +66,7 @@ def _with_python(python: Path, raw: Path, machine: str, *root: Path) -> None:
 
 def _in_image(root: roots.Root, directory: Path, raw: Path) -> None:
     """Confined: what runs there sees that Debian, a copy of the tree, and where the wheel goes."""
-    python = roots.make_environment(directory, root, _TOOLS, PIP)
+    python = roots.make_environment(directory, root, "build", _TOOLS, PIP)
     copy = PLACE / "tree"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(TREE, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))

@@ -49,7 +49,7 @@ def _here(name: str, python: Path, requirement: str, **variables: str) -> str:
 
 def _in_guest(root: roots.Root, wheel: Path, mirror: str | None) -> str:
     directory = roots.make(root, mirror, CACHE)
-    python = roots.make_environment(directory, root, [f"ramet[cli] @ file://{wheel}"], PIP)
+    python = roots.make_environment(directory, root, "trial", [f"ramet[cli] @ file://{wheel}"], PIP)
     kernel = kernels.fetch(kernels.named(_KERNEL), root.machine, mirror, CACHE)
     results = CACHE / "results" / f"wheel-{root.name}"
     script = f"{python} -m ramet tour --json >/tmp/tour && cp /tmp/tour /run/guest/tour.json"

@@ -48,7 +48,7 @@ def _told(report: Report) -> str:
         lines.append(f"{report.differing} requests differ; please report these lines:")
         lines += report.mismatches
     else:
-        lines.append("the law and this kernel agree")
+        lines.append(f"the law and this kernel agree; {len(report.rules)} rules refused something")
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ class Report:
 
     ``mismatches`` are lines for a bug report, at most 200. ``columns`` says for each thing how often
     it was not shared and how often shared; ``unseen`` counts what the kernel did not show.
-    ``filtered`` says that a seccomp filter may have answered instead of the kernel.
+    ``rules`` counts by which rule of the law the kernel refused; of several that a request breaks it is
+    the first. ``filtered`` says that a seccomp filter may have answered instead of the kernel.
     """
 
     kernel: str
@@ -38,6 +40,7 @@ class Report:
     unseen: int = 0
     differing: int = 0
     columns: dict[str, list[int]] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)
     mismatches: list[str] = field(default_factory=list)
     seconds: float = 0.0
     filtered: bool = False
@@ -71,6 +74,7 @@ def check_kernel(
         report.granted += found.granted
         report.unseen += found.unseen
         report.differing += found.differing
+        report.rules += found.rules
         _sum_columns(report.columns, found.columns)
         room = _MOST_LINES - len(report.mismatches)
         report.mismatches += [f"{_header(report)}: {line}" for line in found.lines[:room]]
@@ -98,6 +102,7 @@ class Found:
     unseen: int = 0
     differing: int = 0
     columns: dict[str, list[int]] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
 
     def add(self, other: "Found") -> None:
@@ -106,6 +111,7 @@ class Found:
         self.granted += other.granted
         self.unseen += other.unseen
         self.differing += other.differing
+        self.rules += other.rules
         _sum_columns(self.columns, other.columns)
         self.lines += other.lines
 
@@ -123,6 +129,8 @@ class Found:
             self.differing += 1
             if len(self.lines) < _MOST_LINES:
                 self.lines.append(f"{in_words(case)}: {'; '.join(differences)}")
+        elif foreseen.broken:
+            self.rules[foreseen.broken[0].id] += 1
 
 
 def _differences(foreseen: Outcome, seen: Seen) -> Iterator[str]:

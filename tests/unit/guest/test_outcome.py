@@ -23,7 +23,9 @@ JUNIT = """<testsuites><testsuite>
 def outcome(tmp_path: Path) -> Outcome:
     """Of three tests."""
     (tmp_path / "junit.xml").write_text(JUNIT)
-    (tmp_path / "law.json").write_text('{"differing": 2, "requests": {"clone": 10, "clone3": 20}}')
+    (tmp_path / "law.json").write_text(
+        '{"differing": 2, "requests": {"clone": 10, "clone3": 20}, "rules": {"B1": 3}}'
+    )
     (tmp_path / "sandbox.json").write_text(
         '{"rows": [{"wish": "read", "met": "fully", "mechanism": "mounts", "shortfall": ""}]}'
     )
@@ -62,9 +64,11 @@ def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
     """Kernels beside each other; a wish that is met alike on all is left out."""
     page = support_page.page([outcome])
     assert "1 passed, 1 failed, 1 skipped" in page
-    assert "2 of 30 differ" in page
+    assert "2 of 30 differ, 1 rules" in page
+    assert "| kernel/sandbox | 1, 1 failed |" in page
+    assert "| 5.14 | `cgroup.kill` |" in page
     assert "| 6.1 | NNP (Linux 7.1) |" in page
-    assert "mounts" not in page
+    assert "| read | mounts |" not in page
     other = tmp_path / "other"
     other.mkdir()
     assert "| read | mounts | |" in support_page.page([outcome, Outcome.read("7.2", other)])
@@ -77,11 +81,15 @@ def test_a_kernel_that_cannot_be_had_is_left_out_of_the_fast_matrix() -> None:
         if kernel.version in {"5.10", "7.2"}:
             raise PackageError("gone")
 
-    assert [row.title for row in matrix.rows("fast", fetch)] == [
-        "6.1-x86_64-root",
-        "6.12-x86_64-root",
-    ]
-    assert len(matrix.rows("whole", fetch)) == 2 * len(kernels.KERNELS)
+    assert [row.title for row in matrix.fast_rows(fetch)] == ["6.1-x86_64-root", "6.12-x86_64-root"]
+
+
+def test_guests_are_chosen_by_their_names() -> None:
+    """A name that there is not is told with those that there are."""
+    names = ["6.12-aarch64-python3.13-root", "5.10-x86_64-user"]
+    assert [row.title for row in matrix.chosen(names)] == names
+    with pytest.raises(SystemExit, match=r"no guest '4\.4': expected some of 5\.10-x86_64-root, "):
+        matrix.chosen(["4.4"])
 
 
 def test_no_kernel_can_be_had() -> None:
@@ -91,4 +99,4 @@ def test_no_kernel_can_be_had() -> None:
         raise PackageError("gone")
 
     with pytest.raises(PackageError):
-        matrix.rows("fast", fetch)
+        matrix.fast_rows(fetch)
