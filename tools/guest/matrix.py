@@ -90,8 +90,8 @@ def _say(text: str) -> None:
 class Matrix:
     """What its guests have in common.
 
-    suite: the tests, which have the Python of this machine. wheels: where those for other Pythons and machines
-    are. cache: as for kernels.fetch.
+    suite: the tests, which have the Python of this machine. wheels: where those for other Pythons and
+    machines are. cache: as for kernels.fetch.
     """
 
     suite: Suite
