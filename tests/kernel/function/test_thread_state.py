@@ -341,7 +341,7 @@ def test_threads_of_many_end_at_once(how: str) -> None:
     def several() -> None:
         before = set(threading.enumerate())
         sys.setswitchinterval(1e-5)
-        for _ in range(20):
+        for _ in range(10):
             begun = [threading.Event() for _ in range(5)]
             children = [ramet.clone(fn, event, flags=F.VM) for event in begun]
             for event in begun:
