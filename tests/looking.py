@@ -32,8 +32,12 @@ def shows_kthreadd() -> bool:
     return comm.exists() and comm.read_text() == "kthreadd\n"
 
 
-def python_below_tmp() -> list[str]:
-    """The names in /tmp that lead to this Python, as where its environment is made there; sorted."""
+def python_below_tmp(*more: str) -> list[str]:
+    """The names in /tmp that lead to this Python, as where its environment is made there; sorted.
+
+    more: other paths that are shown, as those of sys.path for a template.
+    """
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    prefixes |= {os.path.abspath(path) for path in more}
     ways = [Path(way) for prefix in prefixes for way in (prefix, os.path.realpath(prefix))]
     return sorted({way.parts[2] for way in ways if way.parts[:2] == ("/", "tmp") and way.parts[2:]})

@@ -6,6 +6,7 @@ import os
 from .._kernel import procfs
 from .._kernel.names import CAPABILITIES, SCHEDULERS
 from ..law import Caller
+from .this_machine import end_of_user_space
 
 _ASKED_FOR = ("SYS_ADMIN", "SYS_RESOURCE", "CHECKPOINT_RESTORE")  # by the rules
 _INITIAL_USER_NS, _INITIAL_PID_NS = 0xEFFFFFFD, 0xEFFFFFFC
@@ -41,6 +42,7 @@ def read_caller() -> Caller:
         exhausted_namespaces=frozenset(filter(_is_forbidden, _NAMESPACE_LIMITS)),
         descriptors_exhausted=len(os.listdir("/proc/self/fd")) > os.sysconf("SC_OPEN_MAX"),
         machine=os.uname().machine,
+        task_size=end_of_user_space(os.uname().machine),
         page_size=os.sysconf("SC_PAGE_SIZE"),
         pid_max=_number("/proc/sys/kernel/pid_max", Caller().pid_max),
     )

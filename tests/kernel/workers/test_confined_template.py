@@ -112,8 +112,8 @@ def test_a_call_has_a_tmp_of_its_own(confined: ramet.Template) -> None:
         Path("/dev/shm/mine").write_text("x")
         return sorted(os.listdir("/tmp")), os.listdir("/dev/shm")
 
-    assert run(confined, write) == (sorted([*python_below_tmp(), "mine"]), ["mine"])
-    assert sorted(run(confined, os.listdir, "/tmp")) == python_below_tmp()
+    assert run(confined, write) == (sorted([*python_below_tmp(*sys.path), "mine"]), ["mine"])
+    assert sorted(run(confined, os.listdir, "/tmp")) == python_below_tmp(*sys.path)
 
 
 def test_a_call_has_no_descriptor_of_others(confined: ramet.Template, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_what_is_shown_below_tmp_stays_there(tmp_path_factory: pytest.TempPathFa
     (place / "written").chmod(0o777)
     (place / "read").write_text("text")
     sandbox = Sandbox(write=[place / "written"], read=[place / "read"])
-    names = [*python_below_tmp(), place.name]
+    names = [*python_below_tmp(*sys.path), place.name]
     try:
         with ramet.Template(sandbox=sandbox, spares=0) as template:
             assert run(template, os.mkdir, f"{place}/written/made") is None
