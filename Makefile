@@ -111,7 +111,7 @@ guest: $(GUEST_VENV)/.with-wheel ## run tests in a virtual machine with another 
 
 matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes many hours, and write docs/support.md
 	[ "$(MATRIX)" != whole ] || $(MAKE) wheels ARGS="--no-sdist 3.14 3.13-aarch64"
-	$(GUEST_VENV)/bin/python -m tools.guest matrix $(MATRIX)
+	$(GUEST_VENV)/bin/python -m tools.guest matrix $(MATRIX) $(if $(filter command,$(firstword $(origin TESTS))),--tests $(TESTS))
 
 aarch64: ## compile the child's code for aarch64 and run its clone call under qemu
 	@sh build-aux/check_prerequisites.sh --aarch64

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from .._preflight.this_machine import running_kernel
 from ..errors import SandboxError
 from .description import AMOUNTS, Sandbox
+from .image_places import image_rows
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows, python_rows
 from .questions import Answer
@@ -91,7 +92,7 @@ class Plan:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
         user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
-        of_paths = path_rows(self.sandbox, self.machine, user)
+        of_paths = [*path_rows(self.sandbox, self.machine, user), *image_rows(self.sandbox)]
         return (*self._wishes, *amounts, *of_paths, *python_rows(self.sandbox, user))
 
     def _all_amounts(self) -> Iterator[AmountMechanism]:
