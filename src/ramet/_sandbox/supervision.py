@@ -4,6 +4,7 @@ import signal
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 from .._core import TidWord
@@ -54,6 +55,7 @@ class Supervision:
         self._told, self._name_of = told, name_of
         self._layer = layer
         self._lost = lost
+        self._ending = RLock()
         self._status: ExitStatus | None = None
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
@@ -71,15 +73,16 @@ class Supervision:
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
-        if self._status is None:
-            if self._tree is not None:
-                self._tree.end()
-            self._tell_of_call(status)
-            self._status = self.place.ended(status)
-            if self._layer is not None:
-                self._changes = Changes(self._layer)
-            self._close()
-        return self._status
+        with self._ending:  # two threads may have waited for it
+            if self._status is None:
+                if self._tree is not None:
+                    self._tree.end()
+                self._tell_of_call(status)
+                self._status = self.place.ended(status)
+                if self._layer is not None:
+                    self._changes = Changes(self._layer)
+                self._close()
+            return self._status
 
     @property
     def report(self) -> SandboxReport | None:

@@ -43,6 +43,7 @@ class CalledChild(Child[T_co]):
     _reading: RLock
     _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
+    _has_exceeded_memory = False
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
     def connect(
@@ -233,17 +234,26 @@ class CalledChild(Child[T_co]):
         super().kill()
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
-        with self._reading:
+        with (
+            self._reading
+        ):  # two threads may come here, the watch of its memory and who waits for it
             self.let_go()
-        memory, self._memory = self._memory, None
+            self._end_namespace()
+            self._end_memory()
+        if status.code is None and self._has_exceeded_memory:
+            status = status.because("out of memory")
+        return super()._concluded(status)
+
+    def _end_namespace(self) -> None:
         namespace, self._namespace = self._namespace, None
         if namespace is not None:
             namespace.end()
+
+    def _end_memory(self) -> None:
+        memory, self._memory = self._memory, None
         if memory is not None:
-            if status.code is None and memory.was_exceeded():
-                status = status.because("out of memory")
+            self._has_exceeded_memory = memory.was_exceeded()
             memory.end()
-        return super()._concluded(status)
 
     def __exit__(self, *what: object) -> None:
         if self._is_over and self._maker == os.getpid():

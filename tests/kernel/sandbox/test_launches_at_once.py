@@ -1,10 +1,13 @@
-"""Programs in a sandbox that several threads start at the same time."""
+"""Programs in a sandbox that several threads start, or wait for, at the same time."""
 
 import threading
 
 import pytest
 
 import ramet
+from ramet._sandbox.place import Place
+
+from ...constants import SECONDS
 
 THREADS, LAUNCHES = 3, 60
 
@@ -28,3 +31,29 @@ def test_threads_start_programs_in_one_sandbox_at_once() -> None:
     for thread in threads:
         thread.join()
     assert refused == []
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_two_who_wait_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has ended a program is asked once, whoever reaps it."""
+    told: list[str] = []
+    others: list[threading.Thread] = []
+    ended = Place.ended
+
+    def tell() -> None:
+        told.append(child.wait(SECONDS).reason)
+
+    def beside_another(place: Place, status: ramet.ExitStatus) -> ramet.ExitStatus:
+        assert others == [], "asked twice"
+        others.append(threading.Thread(target=tell))
+        others[0].start()
+        others[0].join(0.2)  # as far as it comes
+        return ended(place, status)
+
+    monkeypatch.setattr(Place, "ended", beside_another)
+    sandbox = ramet.Sandbox(require="best", cpu_time=0.1)
+    command = ramet.Command(["sh", "-c", "while :; do :; done"], sandbox=sandbox)
+    with command.spawn() as child:
+        tell()
+        others[0].join()
+    assert told == ["cpu time"] * 2

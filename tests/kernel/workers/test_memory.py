@@ -4,14 +4,16 @@ import importlib.util
 import mmap
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ramet import ChildDied, Executor, Template
+from ramet import Child, ChildDied, Executor, Template
 from ramet._limits import memory
 from ramet._limits.memory_place import find_place
+from ramet._workers.call_memory import CallMemory
 
 from ...constants import SECONDS
 
@@ -95,6 +97,33 @@ def test_what_a_call_adds_to_the_template(spares: int) -> None:
         assert _end(template, _touch, MUCH) == OUT_OF_MEMORY
         assert _end(template, _copy, MUCH) == OUT_OF_MEMORY
         assert _end(template, _touch, LITTLE) == "returned"
+
+
+def test_two_who_wait_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch that has killed a call may reap it, while its caller waits for it."""
+    told: list[str] = []
+    others: list[threading.Thread] = []
+    was_exceeded = CallMemory.was_exceeded
+
+    def tell(child: Child[int]) -> None:
+        told.append(child.wait(SECONDS).reason)
+
+    def beside_another(budget: CallMemory) -> bool:
+        if not others:
+            others.append(threading.Thread(target=tell, args=(child,)))
+            others[0].start()
+            others[0].join(0.2)  # as far as it comes
+        return was_exceeded(budget)
+
+    monkeypatch.setattr(memory, "find_place", lambda: None)
+    monkeypatch.setattr(CallMemory, "was_exceeded", beside_another)
+    with (
+        Template(setup=_hold, spares=0) as template,
+        template.clone(_copy, MUCH, memory=BUDGET) as child,
+    ):
+        tell(child)
+        others[0].join()
+    assert told == [OUT_OF_MEMORY] * 2
 
 
 @pytest.mark.usefixtures("keeper")
