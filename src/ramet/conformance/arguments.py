@@ -27,6 +27,10 @@ _OF_CLONE = tuple(
 
 _BESIDE_A_CGROUP = (F.VM, F.FS, F.SIGHAND, F.THREAD, F.PARENT, F.NEWUSER, F.NEWUTS, F.NEWCGROUP)
 
+# The flags of Linux 7.1, and those that they need or exclude.
+_NEWEST = (F.AUTOREAP, F.NNP, F.PIDFD_AUTOKILL, F.EMPTY_MNTNS)
+_BESIDE_THE_NEWEST = (F.PIDFD, F.VM, F.SIGHAND, F.THREAD, F.PARENT)
+
 Asked = tuple[Case, Caller]
 
 
@@ -44,10 +48,17 @@ def _all(kernel: Kernel, caller: Caller, held: contextlib.ExitStack) -> Iterator
         *_stacks(kernel),
         *_words(kernel),
         *_cgroups(held),
+        *_newest(),
     ):
         yield case, caller
     yield from _pids(caller)
     yield from _limits(caller)
+
+
+def _newest() -> Iterator[Case]:
+    for flags in subsets((*_NEWEST, *_BESIDE_THE_NEWEST)):
+        for exit_signal in (0, SIGCHLD):
+            yield _case(flags, exit_signal)
 
 
 def _case(flags: int = 0, exit_signal: int = SIGCHLD, **fields: Any) -> Case:

@@ -201,6 +201,9 @@ def test_unshare_may_leave_no_mounts() -> None:
     shares = predict(0x100000, call="unshare", kernel="7.1").shares
     assert {key for key, kept in shares.items() if not kept} == {"fs", "ns_mnt"}
     assert predict(0x100000, call="unshare", kernel="6.18").errno == "EINVAL"
+    nobody = Caller(privileged=False)
+    assert predict(0x100000, call="unshare", kernel="7.1", caller=nobody).errno == "EPERM"
+    assert predict(0x100000 | NEWUSER, call="unshare", kernel="7.1", caller=nobody).errno is None
 
 
 def test_one_bit_had_two_lives() -> None:

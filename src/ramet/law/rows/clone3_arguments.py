@@ -22,7 +22,7 @@ def _unknown_flags() -> tuple[Rule, ...]:
                 kernel_function="clone3_args_valid",
                 since=since,
                 until=until,
-                verified=since == "5.7",
+                verified=since in ("5.7", "7.1"),
                 raw=True,
                 any_of=_UPPER_HALF & ~known,
                 sentence=_unknown_sentence(since),

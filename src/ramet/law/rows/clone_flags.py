@@ -11,7 +11,6 @@ _AUTOKILL = CloneFlag.PIDFD_AUTOKILL.value
 ROWS = (
     Rule(
         id="C0", calls=CLONE3, kernel_function="kernel_clone", since="7.1", errno=None,
-        verified=False,
         all_of=CloneFlag.EMPTY_MNTNS.value,
         sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS and all of that flag's rules",
         remedy="no change is needed",
@@ -43,7 +42,7 @@ ROWS = (
         remedy="drop CLONE_FS",
     ),
     Rule(
-        id="D1", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D1", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=CloneFlag.EMPTY_MNTNS.value | CloneFlag.FS.value, none_of=CloneFlag.NEWNS.value,
         sentence="CLONE_EMPTY_MNTNS implies CLONE_NEWNS, which excludes CLONE_FS",
         remedy="drop CLONE_FS",
@@ -104,7 +103,7 @@ ROWS = (
         remedy="start threads first, or in a child",
     ),
     Rule(
-        id="D7", kernel_function="copy_process", since="5.6", until="6.2", verified=False,
+        id="D7", kernel_function="copy_process", since="5.6", until="6.2",
         unseen=True,
         any_of=CloneFlag.THREAD.value | CloneFlag.VM.value, when=ask.children_get_other_time,
         sentence="CLONE_VM and CLONE_THREAD were refused after unshare(CLONE_NEWTIME), since "
@@ -118,19 +117,19 @@ ROWS = (
         remedy="drop CLONE_DETACHED, which has no effect",
     ),
     Rule(
-        id="D8", kernel_function="copy_process", since="5.2", until="6.9", verified=False,
+        id="D8", kernel_function="copy_process", since="5.2", until="6.9",
         all_of=CloneFlag.PIDFD.value | CloneFlag.THREAD.value,
         sentence="CLONE_PIDFD excluded CLONE_THREAD before Linux 6.9, when a pidfd was for processes only",
         remedy="drop CLONE_PIDFD",
     ),
     Rule(
-        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=CloneFlag.AUTOREAP.value, any_of=_THREAD_OR_PARENT,
         sentence="CLONE_AUTOREAP is for children of the caller, and excludes CLONE_THREAD and CLONE_PARENT",
         remedy="drop CLONE_AUTOREAP, or the other",
     ),
     Rule(
-        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D9", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=CloneFlag.AUTOREAP.value, when=ask.exit_signal_given,
         sentence="CLONE_AUTOREAP takes no exit signal, since such a child's end sends no signal",
         remedy="use exit_signal 0",
@@ -143,26 +142,26 @@ ROWS = (
         remedy="drop CLONE_PARENT",
     ),
     Rule(
-        id="D11", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D11", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=CloneFlag.NNP.value | CloneFlag.THREAD.value,
         sentence="CLONE_NNP excludes CLONE_THREAD, since it is for whole processes",
         remedy="let the thread set no_new_privs for itself",
     ),
     Rule(
-        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=_AUTOKILL, none_of=CloneFlag.PIDFD.value,
         sentence="CLONE_PIDFD_AUTOKILL needs CLONE_PIDFD, whose descriptor kills the child when closed",
         remedy="add CLONE_PIDFD",
     ),
     Rule(
-        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=_AUTOKILL, none_of=CloneFlag.AUTOREAP.value,
         sentence="CLONE_PIDFD_AUTOKILL needs CLONE_AUTOREAP, since a task that closed the pidfd "
                  "is not expected to wait",
         remedy="add CLONE_AUTOREAP",
     ),
     Rule(
-        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1", verified=False,
+        id="D12", calls=CLONE3, kernel_function="copy_process", since="7.1",
         all_of=_AUTOKILL | CloneFlag.THREAD.value,
         sentence="CLONE_PIDFD_AUTOKILL excludes CLONE_THREAD, since it kills whole processes",
         remedy="drop one of the two",

@@ -20,6 +20,8 @@ PRIVILEGED = sum(
         CloneFlag.EMPTY_MNTNS,
     )
 )
+# A bit of another flag's in clone(): include/uapi/linux/sched.h.
+UNSHARE_EMPTY_MNTNS = 0x100000
 _PROXY = "kernel/nsproxy.c"
 _PID_NAMESPACE = "kernel/pid_namespace.c"
 
@@ -35,6 +37,14 @@ ROWS = (
         sentence="a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, "
                  "since it could deceive set-user-ID programs that run in it",
         remedy="add CLONE_NEWUSER, in whose new user namespace the child has every capability",
+    ),
+    Rule(
+        id="J1", calls=UNSHARE, kernel_function="check_unshare_flags", since="7.1", errno="EPERM",
+        unseen=True,
+        all_of=UNSHARE_EMPTY_MNTNS, none_of=NEWUSER, when=ask.unprivileged,
+        sentence="an empty mount namespace needs CAP_SYS_ADMIN in the user namespace that will own it, "
+                 "as any new namespace does",
+        remedy="add CLONE_NEWUSER, in whose new user namespace the caller has every capability",
     ),
     # Without CAP_SYS_ADMIN the kernel says EPERM first, unless a user namespace is asked for too.
     Rule(

@@ -6,7 +6,7 @@ The rules of new user namespaces (F) and of the others (J) hold for it, too: it 
 from ...flags import CloneFlag
 from .. import conditions as ask
 from ..rule import UNSHARE, Rule
-from .namespaces import NEWUSER, PRIVILEGED
+from .namespaces import NEWUSER, PRIVILEGED, UNSHARE_EMPTY_MNTNS
 
 _SINGLE = CloneFlag.THREAD.value | CloneFlag.SIGHAND.value | CloneFlag.VM.value | NEWUSER
 _HANDLERS = CloneFlag.SIGHAND.value | CloneFlag.VM.value
@@ -17,9 +17,12 @@ _KNOWN = (
     | CloneFlag.FILES.value
     | CloneFlag.SYSVSEM.value
 )
-_EMPTY_MNTNS = 0x100000
 _ALL = (1 << 64) - 1
-_SINCE = {"4.6": CloneFlag.NEWCGROUP.value, "5.6": CloneFlag.NEWTIME.value, "7.1": _EMPTY_MNTNS}
+_SINCE = {
+    "4.6": CloneFlag.NEWCGROUP.value,
+    "5.6": CloneFlag.NEWTIME.value,
+    "7.1": UNSHARE_EMPTY_MNTNS,
+}
 
 
 def _refused_bits() -> tuple[Rule, ...]:
@@ -35,7 +38,7 @@ def _refused_bits() -> tuple[Rule, ...]:
                 kernel_function="check_unshare_flags",
                 since=since,
                 until=until,
-                verified=since == "5.6",
+                verified=since in ("5.6", "7.1"),
                 raw=True,
                 any_of=_ALL & ~known,
                 sentence="unshare() accepts only flags of what a task can stop sharing",
