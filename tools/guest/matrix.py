@@ -119,8 +119,9 @@ class Matrix:
             root = roots.make(row.root, self.mirror, self.cache)
             suite = replace(suite, python=self._environment(root, row.root))
         guest = Guest(row.machine, self.fetch(row.kernel, row.machine), root, processors=1)
+        commit = _commit(suite.tree)  # of now: the tree may change meanwhile
         end = suite.run_in(guest, self.results(row), seconds=seconds)
-        (self.results(row) / COMMIT).write_text(_commit(suite.tree))
+        (self.results(row) / COMMIT).write_text(commit)
         outcome = Outcome.read(row.title, self.results(row), end.reason)
         _say(f"{row.title}: {'well' if outcome.success else 'NOT WELL'}")
         return outcome
