@@ -308,7 +308,12 @@ class SkipWatch:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --of-root, keep what a plain user has to skip."""
+    """With --of-root, keep what a plain user has to skip; with --slower, give the tests more time."""
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        if mark is not None:
+            seconds = mark.args[0] * config.getoption("--slower")
+            item.add_marker(pytest.mark.timeout(seconds), append=False)
     if not config.getoption("--of-root"):
         return
     of_root = [skip.tests for skip in _expected_skips() if "user" in skip.words]
@@ -318,7 +323,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --check-skips and --of-root."""
+    """Add --check-skips, --of-root and --slower."""
+    parser.addoption(
+        "--slower",
+        type=int,
+        default=1,
+        help="times the time that a test with a limit of its own may take: for an emulated machine",
+    )
     parser.addoption(
         "--check-skips",
         action="store_true",

@@ -17,7 +17,7 @@ TOUR, LAW, SANDBOX, JUNIT, OUTPUT = (
 )
 _TREE = "tree"
 # Emulation is ten to twenty times slower than the machine: deadlines of tests are as much longer.
-_DEADLINES = ("-o", "timeout=1200", "-o", "faulthandler_timeout=1500")
+_DEADLINES = ("--slower=10", "-o", "timeout=1200", "-o", "faulthandler_timeout=1500")
 _NOT_COPIED = (".git", ".venv*", "build", "__pycache__", "*.so", ".*_cache", ".hypothesis")
 _PLAIN_USER = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 

@@ -15,7 +15,7 @@ from .outcome import Effects, Outcome
 from .request import CSIGNAL, WORD, Call, Request, make_request
 from .rows import RULES
 from .rule import Rule
-from .version import NEWEST, Version, kernel_version, spans
+from .version import NEWEST, Version, is_newer_than_rows, kernel_version, spans
 
 _PRIVILEGED = Caller()
 _MOST_CALLERS = 64
@@ -149,7 +149,7 @@ def certainly_broken(
     else:
         request = Request(flags, exit_signal & WORD, call, {})
     outcome = evaluate(request, _PRIVILEGED, version)
-    is_newer = version > kernel_version(NEWEST)
+    is_newer = is_newer_than_rows(version)
     return tuple(
         rule
         for rule in outcome.broken

@@ -15,7 +15,7 @@ from .reading import Reading, complete, read
 from .request import CSIGNAL, Call, Request
 from .rule import Rule
 from .sharing import SHARES
-from .version import NEWEST, parse_version, version_text
+from .version import NEWEST, is_newer_than_rows, version_text
 
 _CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
 # Descriptors and sizes are read more easily in tens, addresses not.
@@ -214,7 +214,7 @@ class Explanation:
     @property
     def is_newer(self) -> bool:
         """Whether the kernel is newer than those whose rules are known."""
-        return self.outcome.kernel[:2] > parse_version(NEWEST)[:2]
+        return is_newer_than_rows(self.outcome.kernel)
 
     def _flag_lines(self) -> list[Line]:
         return [

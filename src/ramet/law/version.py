@@ -42,6 +42,11 @@ def kernel_version(text: str) -> Version:
     return version
 
 
+def is_newer_than_rows(version: Version) -> bool:
+    """Whether it is of a later line than the newest whose rules are known; 7.2.13 is of the line 7.2."""
+    return version[:2] > parse_version(NEWEST)[:2]
+
+
 def spans(version: Version, since: str, until: str | None) -> bool:
     """Whether a kernel has what came with ``since`` and went with ``until``."""
     return version >= parse_version(since) and (until is None or version < parse_version(until))

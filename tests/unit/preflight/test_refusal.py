@@ -274,3 +274,17 @@ def test_every_rule_of_the_library_has_words() -> None:
         assert error.rules == (rule,)
         assert rule.sentence in str(error)
         assert rule.remedy
+
+
+@pytest.mark.parametrize(
+    ("kernel", "rules"),
+    [("7.2.13+deb14-amd64", ["A7"]), ("7.2", ["A7"]), ("7.3", []), ("8.0.1", [])],
+)
+def test_a_kernel_that_is_newer_than_the_rules_is_asked(
+    kernel: str, rules: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have dropped one; a later release of the newest line has them all."""
+    monkeypatch.setattr(ramet_refusal, "running_kernel", lambda: kernel)
+    ramet_refusal._broken.cache_clear()
+    assert refused(0, 65, "clone3") == rules
+    ramet_refusal._broken.cache_clear()
