@@ -52,10 +52,10 @@ FALLBACKS = (
         "tests/crash/test_libc_fork.py::test_a_copy_that_can_unshare_comes_of_libcs_own_fork",
     ),
     Fallback(
-        "5.13",
-        "Landlock; of TCP ports since 6.7",
-        "a sandbox with namespaces shows files by mounts alone; one without names what it cannot keep",
-        "tests/kernel/sandbox/test_fallbacks.py::test_all_files_without_mounts",
+        "5.12",
+        "`mount_setattr`; Landlock since 5.13, of TCP ports since 6.7",
+        'a sandbox that needs them is refused and names them; with `require="best"` it tells what is lost',
+        "tests/kernel/sandbox/test_fallbacks.py::test_with_all_it_is_refused_before_anything_is_made",
     ),
     Fallback(
         "5.14",
