@@ -74,7 +74,7 @@ def _in_image(root: roots.Root, directory: Path, raw: Path) -> None:
         (directory / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
     raw.chmod(0o777)
     sandbox = ramet.Sandbox(root=directory, read=[copy], write=[raw], tmp=_SCRATCH_BYTES)
-    environment = {"HOME": "/tmp", "PATH": "/usr/bin"}
+    environment = {"HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # which are two before Debian 13
     _told([python, _SCRIPT, raw, root.machine], cwd=copy, env=environment, sandbox=sandbox)
 
 
