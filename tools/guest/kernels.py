@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .packages import Archive, PackageError
-
-_DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+from .packages import DEBIAN_NAMES, Archive, PackageError
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def fetch(kernel: Kernel, machine: str, mirror: str | None, cache: Path) -> Path
     """
     directory = cache / f"linux-{kernel.version}-{machine}"
     if not (directory / "unpacked").exists():
-        debian_name = _DEBIAN_NAMES[machine]
+        debian_name = DEBIAN_NAMES[machine]
         archive = Archive(kernel.suite, debian_name, mirror, cache / "apt")
         archive.update()
         packages = _packages(archive, f"linux-image-cloud-{debian_name}")

@@ -128,10 +128,11 @@ class Matrix:
 
     def _environment(self, directory: Path, root: roots.Root) -> Path:
         tag = f"cp{root.python.replace('.', '')}"
-        wheel = next(self.wheels.glob(f"ramet-*-{tag}-{tag}-*{root.machine}.whl"), None)
-        if wheel is None:
+        wheels = [*self.wheels.glob(f"ramet-*-{tag}-{tag}-*{root.machine}.whl")]
+        if not wheels:
             raise PackageError(f"there is no wheel for {root.name} in {self.wheels}: make wheels")
-        needed = [f"ramet[test] @ file://{wheel.absolute()}"]
+        newest = max(wheels, key=lambda wheel: wheel.stat().st_mtime)
+        needed = [f"ramet[test] @ file://{newest.absolute()}"]
         pip = [sys.executable, "-m", "pip"]
         return roots.make_environment(directory, root, "tests", needed, pip)
 

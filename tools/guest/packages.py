@@ -9,6 +9,7 @@ from pathlib import Path
 import ramet
 
 FETCH_SECONDS = 600
+DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}  # of machines, as in uname -m
 _KEYRINGS = "/usr/share/keyrings"
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import ramet
 
-from .packages import Archive
+from .packages import DEBIAN_NAMES, Archive
 
-_DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PACKAGES = (
     "base-files", "base-passwd", "bash", "binutils", "coreutils", "dash", "findutils", "gcc", "grep",
     "libc-bin", "libc6-dev", "mount", "netbase", "procps", "sed", "util-linux",
@@ -40,7 +39,7 @@ def make(root: Root, mirror: str | None, cache: Path) -> Path:
     directory = cache / "roots" / root.name
     if not (directory / "made").exists():
         shutil.rmtree(directory, ignore_errors=True)
-        archive = Archive(root.suite, _DEBIAN_NAMES[root.machine], mirror, cache / "apt")
+        archive = Archive(root.suite, DEBIAN_NAMES[root.machine], mirror, cache / "apt")
         archive.update()
         python = f"python{root.python}"
         packages = [*_PACKAGES, python, f"{python}-dev", f"lib{python}-testsuite"]

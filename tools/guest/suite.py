@@ -46,6 +46,12 @@ exit $code
 _AMOUNTS = "--memory 512M --processes 32 --cpus 1 --cpu-time 5"
 
 
+def copy_sources(tree: Path, to: Path) -> None:
+    """Copy a tree without what was built in it; what has been there before is gone."""
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(tree, to, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+
+
 @dataclass(frozen=True)
 class Suite:
     """Which tests are run, with which Python, as whom.
@@ -69,8 +75,7 @@ class Suite:
         for name in (TOUR, LAW, SANDBOX, JUNIT, OUTPUT):
             (results / name).unlink(missing_ok=True)
         copy = results / _TREE
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self.tree, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        copy_sources(self.tree, copy)
         return run(guest, self._script(), results, seconds=seconds)
 
     def _script(self) -> str:

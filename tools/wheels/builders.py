@@ -7,6 +7,7 @@ from typing import Any
 
 import ramet
 from tools.guest import roots
+from tools.guest.suite import copy_sources
 
 from .targets import HERE, Target
 
@@ -17,7 +18,6 @@ UV = (sys.executable, "-m", "uv", "--quiet")
 PIP = (sys.executable, "-m", "pip")
 _TOOLS = ("meson-python", "meson", "ninja", "ziglang")
 _SCRIPT = "tools/wheels/build_one.py"
-_NOT_COPIED = (".git", ".venv*", "build", "__pycache__", "*.so", ".*_cache", ".hypothesis")
 _SCRATCH_BYTES = "2G"
 
 
@@ -68,8 +68,7 @@ def _in_image(root: roots.Root, directory: Path, raw: Path) -> None:
     """Confined: what runs there sees that Debian, a copy of the tree, and where the wheel goes."""
     python = roots.make_environment(directory, root, "build", _TOOLS, PIP)
     copy = PLACE / "tree"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(TREE, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    copy_sources(TREE, copy)
     for place in (copy, raw):  # a path is shown in its own place, which the image must have
         (directory / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
     raw.chmod(0o777)

@@ -33,7 +33,7 @@ def _of_paths(sandbox: Sandbox, image: str) -> Iterator[Row]:
         if any(is_below(target, other) and target != other for other in directories):
             continue
         is_directory, place = os.path.isdir(target), image + target
-        if not (os.path.isdir(place) if is_directory else os.path.isfile(place)):
+        if not os.path.exists(place) or os.path.isdir(place) != is_directory:
             yield _row(wishes[path], path, place, is_directory=is_directory)
 
 

@@ -234,9 +234,8 @@ class CalledChild(Child[T_co]):
         super().kill()
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
-        with (
-            self._reading
-        ):  # two threads may come here, the watch of its memory and who waits for it
+        # Two threads may come here: the watch of its memory, and who waits for it.
+        with self._reading:
             self.let_go()
             self._end_namespace()
             self._end_memory()
