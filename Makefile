@@ -79,7 +79,7 @@ format: $(VENV)/.with-lint ## format the Python files
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.with-cli ## write docs/flags, docs/options.md and docs/sandbox_escapes.md from the rows
+docs: $(VENV)/.with-cli ## write docs/reference/flags, docs/reference/options.md and docs/reference/sandbox_escapes.md from the rows
 	$(COMPILE)
 	$(BIN)/python build-aux/flag_pages.py
 	$(BIN)/python build-aux/option_page.py
@@ -109,7 +109,7 @@ older: ## run all tests with the Python and the libc of Debian 12, in the same w
 guest: $(GUEST_VENV)/.with-wheel ## run tests in a virtual machine with another Linux: KERNEL=5.10 TESTS=tests/kernel/lowlevel
 	$(GUEST_VENV)/bin/python -m tools.guest test --kernel $(KERNEL) -- $(TESTS)
 
-matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes many hours, and write docs/support.md
+matrix: $(GUEST_VENV)/.with-wheel ## run all tests on every Linux, which takes many hours, and write docs/reference/support.md
 	[ "$(MATRIX)" != whole ] || $(MAKE) wheels ARGS="--no-sdist 3.14 3.13-aarch64"
 	$(GUEST_VENV)/bin/python -m tools.guest matrix $(MATRIX) $(if $(filter command,$(firstword $(origin TESTS))),--tests $(TESTS))
 

@@ -1,8 +1,8 @@
 """python -m benchmarks.shared_memory: what keeps the memory of a template shared with its calls.
 
 A template has numpy and a table. In each group of lines a call does the same, with a measure and without
-one: docs/memory_that_stays_shared.md explains them. A call stops itself when it is done, and is looked at
-by ramet.observe.memory().
+one: docs/explanation/memory_that_stays_shared.md explains them. A call stops itself when it is done, and is
+looked at by ramet.observe.memory().
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Writes docs/sandbox_escapes.md from the rows of the escapes, so that the page cannot drift.
+"""Writes docs/reference/sandbox_escapes.md from the rows of the escapes, so that the page cannot drift.
 
 `make docs` runs it; a test compares what it would write with what is there.
 """
@@ -14,7 +14,7 @@ sys.path.insert(0, str(TREE))
 from tests.crash.escapes.exceptions import WeakPoint, weak_points  # noqa: E402
 from tests.crash.escapes.rows import FOLDER, Escape, escapes  # noqa: E402
 
-PAGE = TREE / "docs" / "sandbox_escapes.md"
+PAGE = TREE / "docs" / "reference" / "sandbox_escapes.md"
 LAYERS = ("rights", "namespaces", "landlock", "filter")
 NOTICE = (
     "<!-- Made by build-aux/escape_page.py from the rows in tests/crash/escapes: change those. -->"

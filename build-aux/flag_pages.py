@@ -1,4 +1,4 @@
-"""Writes docs/flags from the rows of ramet.flags and ramet.law.
+"""Writes docs/reference/flags from the rows of ramet.flags and ramet.law.
 
 `make docs` runs it; a test compares what it would write with what is there.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from ramet.flags import FACTS, CloneFlag, Facts
 from ramet.law import RULES, SHARES, Rule
 
-FOLDER = Path(__file__).parents[1] / "docs" / "flags"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "flags"
 
 # File, title, first sentence, and the flags, without CLONE_.
 GROUPS = (

@@ -1,4 +1,4 @@
-"""Writes docs/options.md from the rows of the options, so that the page cannot drift.
+"""Writes docs/reference/options.md from the rows of the options, so that the page cannot drift.
 
 `make docs` runs it; a test compares what it would write with what is there.
 """
@@ -11,15 +11,15 @@ from pathlib import Path
 from ramet._setup.order import ORDER
 from ramet._setup.rows import OPTIONS, Option
 
-PAGE = Path(__file__).parents[1] / "docs" / "options.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "options.md"
 NOTICE = (
     "<!-- Made by build-aux/option_page.py from the rows in src/ramet/_setup: change those. -->"
 )
 LEAD = (
     "Each option is a keyword of `ramet.run`, `Popen`, `Command` and the like, and, where it does not "
     "need a program, of `ramet.clone`, `vfork` and `in_namespace`. None is the same as leaving it out. "
-    "The last column is the option of `ramet run`. [programs.md](programs.md) says how a program is "
-    "started with them."
+    "The last column is the option of `ramet run`. [programs.md](../how_to/programs.md) says how a program "
+    "is started with them."
 )
 ORDER_LEAD = (
     "What the options ask for is done in the child, before its program or function, in this order. A "

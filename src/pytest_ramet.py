@@ -1,5 +1,6 @@
-"""The pytest plugin: each test in a clone of the session, with limits of its own. See docs/pytest.md.
+"""The pytest plugin: each test in a clone of the session, with limits of its own.
 
+See docs/how_to/pytest.md.
 It lies beside the package, so that pytest can load it without importing ramet: the rest is imported when a
 test is to run in a clone.
 """

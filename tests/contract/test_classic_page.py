@@ -5,7 +5,7 @@ import pytest
 
 from ramet.tour.run import all_rows
 
-PAGE = Path(__file__).parents[2] / "docs" / "the_classic_page.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "the_classic_page.md"
 
 PARAMETERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11")
 WRAPPER = ("P12", "P13", "P14")

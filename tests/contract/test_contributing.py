@@ -6,7 +6,7 @@ import pytest
 TREE = Path(__file__).parents[2]
 PAGE = (TREE / "CONTRIBUTING.md").read_text()
 ROOMS = Path(__file__).with_name("rooms.txt").read_text()
-DOCUMENTS = [*sorted(TREE.glob("*.md")), *sorted((TREE / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(TREE.glob("*.md")), *sorted((TREE / "docs").rglob("*.md"))]
 PATH = re.compile(r"`((?:\.ci|benchmarks|build-aux|docs|examples|native|src|tests)(?:/[\w.-]+)+)`")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).parents[2]
-GLOSSARY = TREE / "docs" / "glossary.md"
+GLOSSARY = TREE / "docs" / "reference" / "glossary.md"
 SUFFIXES = {".S", ".build", ".c", ".def", ".h", ".md", ".py", ".pyi", ".txt"}
 TEXTS = {
     file.relative_to(TREE): file.read_text()

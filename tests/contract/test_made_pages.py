@@ -8,7 +8,7 @@ from ramet import law
 from ramet.flags import FACTS
 
 TREE = Path(__file__).parents[2]
-PAGES = TREE / "docs" / "flags"
+PAGES = TREE / "docs" / "reference" / "flags"
 
 
 def generator(name: str) -> types.ModuleType:
@@ -42,9 +42,13 @@ def test_every_rule_is_told() -> None:
 
 def test_the_page_of_the_escapes_is_what_the_rows_say() -> None:
     """Nor has this."""
-    assert (TREE / "docs" / "sandbox_escapes.md").read_text() == generator("escape_page").page()
+    assert (TREE / "docs" / "reference" / "sandbox_escapes.md").read_text() == generator(
+        "escape_page"
+    ).page()
 
 
 def test_the_page_of_the_options_is_what_the_rows_say() -> None:
     """It has not drifted either."""
-    assert (TREE / "docs" / "options.md").read_text() == generator("option_page").page()
+    assert (TREE / "docs" / "reference" / "options.md").read_text() == generator(
+        "option_page"
+    ).page()

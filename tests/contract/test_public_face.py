@@ -87,7 +87,7 @@ def test_a_face_without_its_package_names_the_extra(
 def test_it_stands_in_for_subprocess() -> None:
     """After `import ramet as subprocess` all public names of subprocess are there, on its terms.
 
-    One is caught by more than there: TimeoutExpired is an OSError, of which docs/programs.md warns.
+    One is caught by more than there: TimeoutExpired is an OSError, of which docs/how_to/programs.md warns.
     """
     names = {*subprocess.__all__, "list2cmdline"}
     assert names - set(ramet.__all__) == set()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).parents[2]
-PAGE = (TREE / "docs" / "memory_that_stays_shared.md").read_text()
+PAGE = (TREE / "docs" / "explanation" / "memory_that_stays_shared.md").read_text()
 
 
 def test_the_figures_of_shared_memory_can_be_made_again() -> None:

@@ -24,7 +24,7 @@ import pytest
 from ..constants import PATIENT_SECONDS as SECONDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE_UP = ("server", "make", "daemonizes")
 CGROUP = "/sys/fs/cgroup/jobs/7"
 NEEDS_ROOT = re.compile(r'user="nobody"|--user nobody')
@@ -243,7 +243,7 @@ def test_what_to_write_instead(code: str, place: Path, nothing_left: object) -> 
 
 # ---- the calls of the classic page
 
-CLASSIC_PAGE = ROOT / "docs" / "the_classic_page.md"
+CLASSIC_PAGE = ROOT / "docs" / "explanation" / "the_classic_page.md"
 
 
 def calls() -> dict[str, str]:

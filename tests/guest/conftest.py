@@ -1,4 +1,7 @@
-"""Tests that change what is the whole machine's: they run in a guest (docs/guests.md), and nowhere else."""
+"""Tests that change what is the whole machine's: they run in a guest, and nowhere else.
+
+See docs/contributing/guests.md.
+"""
 
 import inspect
 import os

@@ -42,7 +42,9 @@ def main() -> int:
     many.add_argument("--tests", nargs="+", help="which, by default all; for fast a few")
     many.set_defaults(do=run_matrix)
 
-    page = commands.add_parser("page", help="docs/support.md, from what the guests left last")
+    page = commands.add_parser(
+        "page", help="docs/reference/support.md, from what the guests left last"
+    )
     page.set_defaults(do=write_page)
 
     arguments = parser.parse_args()
@@ -94,7 +96,7 @@ def run_tests(arguments: argparse.Namespace) -> int:
 
 
 def run_matrix(arguments: argparse.Namespace) -> int:
-    """Run them in many; the whole matrix writes docs/support.md."""
+    """Run them in many; the whole matrix writes docs/reference/support.md."""
     whole, fast = arguments.which == ["whole"], arguments.which == ["fast"]
     tests = arguments.tests or (matrix.FAST if fast else matrix.WHOLE)
     guests = _matrix(Suite(TREE, arguments.python, ("-q", *tests), law=not fast))
@@ -110,7 +112,7 @@ def run_matrix(arguments: argparse.Namespace) -> int:
 
 
 def write_page(arguments: argparse.Namespace) -> int:
-    """Write docs/support.md."""
+    """Write docs/reference/support.md."""
     guests = _matrix(Suite(TREE, arguments.python))
     outcomes = [Outcome.read(row.title, guests.results(row)) for row in matrix.WHOLE_ROWS]
     support_page.PAGE.write_text(support_page.page(each for each in outcomes if each.tests))

@@ -1,4 +1,4 @@
-"""Writes docs/support.md from the outcomes of a matrix."""
+"""Writes docs/reference/support.md from the outcomes of a matrix."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 from .fallbacks import FALLBACKS
 from .outcome import Outcome
 
-PAGE = Path(__file__).parents[2] / "docs" / "support.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "support.md"
 _NOTICE = "<!-- Made by `make matrix` from what its guests told: run that. -->"
 _LEAD = """\
-The tests were run on each of these kernels, in a virtual machine that [emulates](guests.md) a machine with
-one processor, as root or as a plain user. "The tour" is `make run`: how many of its rows show what the law
-says. "The law" is `ramet law check`: how many of some 37,000 real calls were answered otherwise than the
-law says, and how many of its rules refused one."""
+The tests were run on each of these kernels, in a virtual machine that
+[emulates](../contributing/guests.md) a machine with one processor, as root or as a plain user. "The tour"
+is `make run`: how many of its rows show what the law says. "The law" is `ramet law check`: how many of some
+37,000 real calls were answered otherwise than the law says, and how many of its rules refused one."""
 _TESTS_LEAD = "How many tests passed, by their folder below `tests`; a dash: not run there."
 _TOUR_LEAD = """\
 Rows of the tour that a kernel cannot show, since a flag came later. A call with such a flag is refused by

@@ -85,7 +85,7 @@ def clone(
     with a thread identity of its own. interpreter: "own" for a subinterpreter with its own GIL, see below.
     trusted: whether the result of a child with a memory of its own may be any object (True), or is read as
     data only (False), see below. sandbox: a ramet.Sandbox, in which a copy of this process runs fn, see
-    docs/sandbox.md; what it returns is data. options: see ramet.FunctionOptions; the child sets
+    docs/how_to/sandbox.md; what it returns is data. options: see ramet.FunctionOptions; the child sets
     them up before fn, and result() raises the SpawnError of a step that failed. Keyword arguments
     of fn are bound to it first: functools.partial(fn, key=value).
 

@@ -1,7 +1,7 @@
 """Measures which layer stops each escape alone: `python -m tests.crash.escapes.measure_layers`.
 
-It writes layers.txt anew, from which docs/sandbox_escapes.md is made. It is to be run as a plain user, the
-harder case: root gives what it confines an id that nobody has.
+It writes layers.txt anew, from which docs/reference/sandbox_escapes.md is made. It is to be run as a
+plain user, the harder case: root gives what it confines an id that nobody has.
 """
 
 import os
