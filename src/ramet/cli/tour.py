@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
+from typing import TextIO
 
 import click
 from rich.console import Console
 
-from ..tour import machine, run, table
+from ..tour import machine, picture, run, table
 from ..tour.colours import console_for
 from ..tour.programs import program_of
 from ..tour.row import Row, Verdict
@@ -16,6 +17,12 @@ from ..tour.row import Row, Verdict
 @click.command()
 @click.argument("rows", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--svg",
+    type=click.File("w", encoding="utf-8", lazy=False),  # an invalid place is told at once
+    metavar="FILE",
+    help="Draw the table into this file; - is the standard output.",
+)
 @click.option(
     "--only",
     metavar="VM,tls",
@@ -26,7 +33,9 @@ from ..tour.row import Row, Verdict
     metavar="VM,tls",
     help="Print the program of each of these rows, to paste and run.",
 )
-def tour(rows: tuple[str, ...], as_json: bool, only: str | None, code: str | None) -> None:
+def tour(
+    rows: tuple[str, ...], *, as_json: bool, svg: TextIO | None, only: str | None, code: str | None
+) -> None:
     """Show on the running kernel what each clone flag does.
 
     ROWS are as for --only, by default all. Each row makes real tasks, without the flag
@@ -34,18 +43,23 @@ def tour(rows: tuple[str, ...], as_json: bool, only: str | None, code: str | Non
     book and from Ramet's facts.
     """
     if code is not None:
-        _print_programs(_selected([code], "--code"), as_json or bool(rows) or only is not None)
+        others = (as_json, rows, svg is not None, only is not None)
+        _print_programs(_selected([code], "--code"), any(others))
         return
     names = [*rows, *([] if only is None else [only])]
     chosen = _selected(names, "--only") if names else run.all_rows()
     facts = machine.describe()
+    if as_json and svg is not None:
+        raise click.UsageError("--json and --svg are two forms of the same table: use one")
     if as_json:
         outcomes = list(run.run(chosen))
         click.echo(table.to_json(outcomes, facts))
     else:
-        console = console_for(sys.stdout)
-        outcomes = list(_watched(run.run(chosen), chosen, console))
-        table.show(console, outcomes, facts)
+        outcomes = list(_watched(run.run(chosen), chosen, console_for(sys.stderr)))
+        if svg is None:
+            table.show(console_for(sys.stdout), outcomes, facts)
+        else:
+            svg.write(picture.svg(outcomes, facts))
     sys.exit(int(any(outcome.seen.verdict is Verdict.DIFFERS for outcome in outcomes)))
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
@@ -487,6 +488,38 @@ def test_a_difference_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(run, "all_rows", lambda: (row,))
     assert ramet_tour().exit_code == 1
     assert ramet_tour("--json").exit_code == 1
+
+
+def test_a_picture_has_the_table_and_asks_for_nothing_else(tmp_path: Path) -> None:
+    """The drawing has the words of each row, suits light and dark pages, and names no other host."""
+    place = tmp_path / "tour.svg"
+    result = ramet_tour("--only", "FILES", "--svg", str(place))
+    assert (result.exit_code, result.stdout) == (0, "")
+    document = ET.parse(place).getroot()
+    words = "".join(document.itertext()).replace("\N{NO-BREAK SPACE}", " ")
+    assert "shares the table of" in words
+    assert "1 row: 1 holds" in words
+    assert "prefers-color-scheme: dark" in words
+    assert "#010203" not in words
+    assert re.findall(r"\w+://[^\"]+", place.read_text()) == ["http://www.w3.org/2000/svg"]
+
+
+def test_a_picture_may_go_to_the_output() -> None:
+    """With - for its file the drawing is all that is printed."""
+    told = ramet_tour("--only", "FILES", "--svg", "-").stdout
+    assert told.startswith("<svg ")
+    assert told.endswith("</svg>\n")
+
+
+@pytest.mark.parametrize("options", [("--svg", "/nowhere/tour.svg"), ("--svg", "-", "--json")])
+def test_a_picture_that_cannot_be_made_is_told_first(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be written, or another form besides, is one error before any row is tried."""
+    monkeypatch.setattr(run, "run", lambda _: pytest.fail("a row was tried"))
+    result = ramet_tour(*options)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
 
 
 def test_a_wrong_row_is_one_error() -> None:
