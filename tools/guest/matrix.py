@@ -13,7 +13,7 @@ from . import kernels, roots
 from .machine import Guest
 from .outcome import Outcome
 from .packages import PackageError
-from .suite import COMMIT, Suite
+from .suite import Suite
 
 WHOLE = ("tests/guest", "tests/kernel", "tests/unit", "tests/property", "tests/crash")
 # What says most of a kernel in the least time: three minutes in emulation.
@@ -121,8 +121,8 @@ class Matrix:
         guest = Guest(row.machine, self.fetch(row.kernel, row.machine), root, processors=1)
         commit = _commit(suite.tree)  # of now: the tree may change meanwhile
         end = suite.run_in(guest, self.results(row), seconds=seconds)
-        (self.results(row) / COMMIT).write_text(commit)
         outcome = Outcome.read(row.title, self.results(row), end.reason)
+        outcome.keep(commit)
         _say(f"{row.title}: {'well' if outcome.success else 'NOT WELL'}")
         return outcome
 

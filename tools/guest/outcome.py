@@ -1,6 +1,8 @@
 """What the tests of one guest came to, read from the files that it left."""
 
 import json
+import shutil
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .suite import COMMIT, JUNIT, LAW, OUTPUT, SANDBOX, TOUR
+from .suite import JUNIT, LAW, OUTPUT, SANDBOX, TOUR
+
+_KEPT = "kept"  # results of tests, each named by its time and the commit of the sources
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,44 @@ class Test:
 class Outcome:
     """The results of one guest; each is empty where the guest did not come to it.
 
-    reason: why it did not come to its end, or nothing.
+    reason: why it did not come to its end, or nothing. commits: of the sources that were tested.
     """
 
     title: str
     directory: Path
     reason: str = ""
     tests: tuple[Test, ...] = field(default=(), repr=False)
+    commits: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, title: str, directory: Path, reason: str = "") -> "Outcome":
-        """From the directory of results."""
+        """Of its last run, from the directory of results."""
         return cls(title, directory, reason, tuple(_tests(directory / JUNIT)))
+
+    @classmethod
+    def read_kept(cls, title: str, directory: Path) -> "Outcome":
+        """Of all runs that were kept: of each folder of tests what the last that had it came to.
+
+        The whole takes hours in a guest, and may be run in parts.
+        """
+        last: dict[str, tuple[str, list[Test]]] = {}
+        for junit in sorted((directory / _KEPT).glob("*.xml")):
+            commit = junit.stem.partition("-")[2]
+            groups: dict[str, list[Test]] = {}
+            for test in _tests(junit):
+                groups.setdefault(test.group, []).append(test)
+            last |= {group: (commit, tests) for group, tests in groups.items()}
+        tests = tuple(test for _, group in last.values() for test in group)
+        return cls(
+            title, directory, "", tests, tuple(sorted({commit for commit, _ in last.values()}))
+        )
+
+    def keep(self, commit: str) -> None:
+        """Keep what the tests of this run came to for read_kept()."""
+        if self.tests:
+            (self.directory / _KEPT).mkdir(exist_ok=True)
+            place = self.directory / _KEPT / f"{int(time.time())}-{commit}.xml"
+            shutil.copyfile(self.directory / JUNIT, place)
 
     @property
     def success(self) -> bool:
@@ -80,12 +110,6 @@ class Outcome:
     def sandbox(self) -> dict[str, Any]:
         """By what each wish of a sandbox is met there."""
         return _json(self.directory / SANDBOX)
-
-    @property
-    def commit(self) -> str:
-        """Of the sources that were tested."""
-        file = self.directory / COMMIT
-        return file.read_text() if file.exists() else ""
 
     def last_words(self, lines: int = 15) -> str:
         """The end of what it printed."""

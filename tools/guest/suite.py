@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .machine import End, Guest, run
 
-COMMIT = "commit"  # of the sources
 TOUR, LAW, SANDBOX, JUNIT, OUTPUT = (
     "tour.json",
     "law.json",

@@ -14,7 +14,9 @@ The tests were run on each of these kernels, in a virtual machine that
 [emulates](../contributing/guests.md) a machine with one processor, as root or as a plain user. "The tour"
 is `make run`: how many of its rows show what the law says. "The law" is `ramet law check`: how many of some
 37,000 real calls were answered otherwise than the law says, and how many of its rules refused one."""
-_TESTS_LEAD = "How many tests passed, by their folder below `tests`; a dash: not run there."
+_TESTS_LEAD = """\
+How many tests passed, by their folder below `tests`; a dash: not run there. A guest may run them in parts,
+with the sources of several commits."""
 _TOUR_LEAD = """\
 Rows of the tour that a kernel cannot show, since a flag came later. A call with such a flag is refused by
 name."""
@@ -40,13 +42,20 @@ def page(outcomes: Iterable[Outcome]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_HEAD = ["guest", "kernel", "machine", "libc", "Python", "commit", "tests", "the tour", "the law"]
+_HEAD = ["guest", "kernel", "machine", "libc", "Python", "commits", "tests", "the tour", "the law"]
 
 
 def _summary(outcome: Outcome) -> list[str]:
     machine = outcome.tour.get("machine", {})
     facts = [str(machine.get(name, "")) for name in ("kernel", "architecture", "libc", "python")]
-    return [outcome.title, *facts, outcome.commit, _tests(outcome), _tour(outcome), _law(outcome)]
+    return [
+        outcome.title,
+        *facts,
+        ", ".join(outcome.commits),
+        _tests(outcome),
+        _tour(outcome),
+        _law(outcome),
+    ]
 
 
 def _tests(outcome: Outcome) -> str:

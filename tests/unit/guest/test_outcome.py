@@ -45,6 +45,24 @@ def test_tests_are_counted_by_their_folder(outcome: Outcome) -> None:
     assert not outcome.success
 
 
+def test_parts_make_a_whole(outcome: Outcome, tmp_path: Path) -> None:
+    """Of each folder of tests the last run counts, with its commit."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    crash = JUNIT.replace("tests.kernel.sandbox", "tests.crash")
+    (kept / "1-aaa.xml").write_text(JUNIT)
+    (kept / "2-bbb.xml").write_text(crash)
+    outcome.keep("ccc")
+    whole = Outcome.read_kept("6.1", tmp_path)
+    assert whole.commits == ("bbb", "ccc")
+    assert whole.counts() == {
+        "kernel/sandbox": {"passed": 1, "failed": 1},
+        "crash": {"passed": 1, "failed": 1},
+        "unit": {"skipped": 1},
+    }
+    assert len(whole.tests) == 5
+
+
 def test_a_guest_that_did_not_end_is_no_success(tmp_path: Path) -> None:
     """Nor one that ran no test."""
     assert not Outcome.read("6.1", tmp_path).success
