@@ -112,7 +112,10 @@ static void release_lent(struct ramet_host *host)
 static bool serve(struct ramet_host *host, char *side_stack_top)
 {
     __atomic_store_n(host->word, LENT, __ATOMIC_RELAXED);
+    struct ramet_cleanups cleanups;
+    ramet_cleanups_keep(&cleanups);
     ramet_on_stack(side_stack_top, lend, host);
+    ramet_cleanups_put_back(&cleanups);
     clear_tid_word(host);
     release_lent(host); /* first: a thread that waits for the stack may hold a lock that the rest needs */
     if (host->dismissed) {

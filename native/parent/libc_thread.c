@@ -215,3 +215,29 @@ void ramet_rseq_register(long length)
 }
 
 #endif
+
+/* Of libc's binary interface; only musl's header declares them. */
+#ifdef __GLIBC__
+typedef struct _pthread_cleanup_buffer cleanup_buffer;
+void _pthread_cleanup_push(cleanup_buffer *buffer, void (*routine)(void *), void *arg);
+void _pthread_cleanup_pop(cleanup_buffer *buffer, int execute);
+#else
+typedef struct __ptcb cleanup_buffer;
+#endif
+_Static_assert(sizeof(cleanup_buffer) <= sizeof(struct ramet_cleanups), "libc's buffer has no room");
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void ramet_cleanups_keep(struct ramet_cleanups *kept)
+{
+    _pthread_cleanup_push((cleanup_buffer *)kept->room, nothing, NULL);
+}
+
+/* The buffer has the one that was the newest before it. */
+void ramet_cleanups_put_back(struct ramet_cleanups *kept)
+{
+    _pthread_cleanup_pop((cleanup_buffer *)kept->room, 0);
+}

@@ -36,6 +36,17 @@ void *ramet_robust_list(size_t *length);
 void ramet_robust_list_reset(void *head, size_t length);
 
 /*
+ * What pthread_exit() would call in the calling thread. A child that is killed while it waits in libc leaves its own there, which
+ * lie where its stack was: so these are kept before a block is lent, and put back afterwards.
+ */
+struct ramet_cleanups {
+    void *room[4]; /* for libc */
+};
+
+void ramet_cleanups_keep(struct ramet_cleanups *kept);
+void ramet_cleanups_put_back(struct ramet_cleanups *kept);
+
+/*
  * Unregisters the calling thread's restartable sequences (rseq), so that the kernel does not write the
  * number of its processor into a block that is lent, and registers them again. In between, sched_getcpu()
  * in the task that uses the block asks the kernel, and is right.

@@ -15,6 +15,7 @@ static const struct {
     [CORE_TELL_LOST] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_threads", "tell_lost"},
     [CORE_CLOSE_LEFT] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_open", "close"},
     [CORE_ABANDON_LEFT] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_open", "abandon"},
+    [CORE_ADD_SHARER] = {CORE_FOR_SHARED_MEMORY, "ramet._process.memory_sharers", "add_sharer"},
     [CORE_PREPARE_CHANNEL] = {CORE_FOR_COPIES, "ramet._process.result_channel", "prepare"},
     [CORE_PUT_ERROR] = {CORE_FOR_COPIES, "ramet._process.result_channel", "ResultChannel.put_error"},
     [CORE_PUT_OBJECT] = {CORE_FOR_COPIES, "ramet._process.result_channel", "ResultChannel.put_object"},

@@ -26,6 +26,7 @@ enum core_name {
     CORE_STREAM_FAILED,
     CORE_FORGET_CHILD,
     CORE_HAS_NO,
+    CORE_ADD_SHARER,
     CORE_NAMES
 };
 

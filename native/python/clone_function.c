@@ -3,6 +3,7 @@
 
 #include "clone_ways.h"
 #include "deferred_release.h"
+#include "end_of_sharing.h"
 
 static PyObject *pid_alone(const struct core_request *request, long pid)
 {
@@ -16,17 +17,23 @@ static PyObject *make_hosted(struct core_request *request)
         return NULL;
     long pid = core_clone_hosted(request);
     request->task->pid = (int)pid;
-    PyObject *result = pid < 0 ? core_raise_refused(request, pid) : Py_BuildValue("lO", pid, request->task);
+    if (pid < 0)
+        core_raise_refused(request, pid);
+    PyObject *result = pid > 0 && core_list_sharer(request) ? Py_BuildValue("lO", pid, request->task) : NULL;
     Py_DECREF(request->task);
     return result;
 }
 
-static PyObject *make(struct core_request *request)
+/* Native code on the caller's own stack, or on a block that it brings, needs nothing of Python's, and may outlive it. */
+static bool is_native_alone(const struct core_request *request)
+{
+    return request->native && request->kernel.args.flags & (CLONE_VFORK | CLONE_SETTLS);
+}
+
+static PyObject *make_sharing(struct core_request *request)
 {
     uint64_t flags = request->kernel.args.flags;
-    if (!(flags & CLONE_VM))
-        return core_may_copy() ? pid_alone(request, core_clone_copied(request)) : NULL;
-    if (!request->native && !core_ready_to_share())
+    if (!is_native_alone(request) && !core_ready_to_share())
         return NULL;
     if (flags & CLONE_VFORK) {
         bool needs_room = !request->native && request->kernel.args.stack == 0;
@@ -37,6 +44,20 @@ static PyObject *make(struct core_request *request)
         return pid_alone(request, core_clone_native(request));
     }
     return make_hosted(request);
+}
+
+static PyObject *make(struct core_request *request)
+{
+    bool counted;
+    if (!(request->kernel.args.flags & CLONE_VM))
+        return core_may_copy() ? pid_alone(request, core_clone_copied(request)) : NULL;
+    if (is_native_alone(request))
+        return make_sharing(request);
+    if (!core_may_begin_sharing(&counted))
+        return NULL;
+    PyObject *result = make_sharing(request);
+    core_has_shared(counted);
+    return result;
 }
 
 static bool read_function(struct core_request *request, PyObject *fn, PyObject *arg)

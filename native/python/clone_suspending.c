@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dump_guard.h"
+#include "end_of_sharing.h"
 #include "watched_children.h"
 #include "left_open.h"
 #include "libc_thread.h"
@@ -171,6 +172,12 @@ bool core_has_room_for_child(void)
     return false;
 }
 
+/* Where the end of the interpreter finds it. A thread cannot be killed alone; clone() may write a pidfd there. */
+static bool may_tell_pid(const struct core_request *request)
+{
+    return !(request->kernel.args.flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !request->kernel.legacy;
+}
+
 static long clone_python(struct core_request *request)
 {
     struct suspending call = {
@@ -195,22 +202,30 @@ static long clone_python(struct core_request *request)
     } lent;
     lent.guard.has_marked = false;
     call.guard = &lent.guard;
+    struct ramet_request asked = request->kernel;
+    struct core_suspended suspended;
+    int *watched, told = 0;
+    long pid = core_watch(request, &asked.args, &watched);
+    if (watched == NULL && may_tell_pid(request))
+        ramet_set_address(&asked.args, CLONE_PARENT_SETTID, &told);
+    core_note_suspended(&suspended, watched != NULL ? watched : &told);
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
-    struct ramet_request asked = request->kernel;
-    int *watched;
-    long pid = core_watch(request, &asked.args, &watched);
     call.mask = ramet_block_signals();
+    struct ramet_cleanups cleanups;
+    ramet_cleanups_keep(&cleanups);
     long rseq_length = ramet_rseq_unregister(); /* else the child would read the caller's processor */
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
     if (pid == 0)
         pid = ramet_clone(&asked, &entry);
+    __atomic_store_n(&suspended.pid, NULL, __ATOMIC_RELEASE);
     ramet_restore_after_dump(call.guard);
     if (pid > 0 && !call.finished)
         ramet_on_stack(lent.stack + sizeof lent.stack, look, &call); /* and not where the child has been */
     if (is_main)
         core_show_main_thread();
     ramet_rseq_register(rseq_length);
+    ramet_cleanups_put_back(&cleanups);
     if (watched != NULL) {
         ramet_watched_leave(watched);
         ramet_watched_drain();
@@ -220,6 +235,7 @@ static long clone_python(struct core_request *request)
     ramet_set_signal_mask(call.mask);
     core_note_state(noted);
     go_on(mine, &call, request->task, pid);
+    core_forget_suspended(&suspended);
     return pid;
 }
 

@@ -1,10 +1,10 @@
-/* ramet._core.share: a function in a child in shared memory; and close, after which threads make none. */
+/* ramet._core.share: a function in a child in shared memory. */
 #include <linux/sched.h>
-#include <time.h>
 
 #include "clone_ways.h"
 #include "dumpable.h"
 #include "child_handle.h"
+#include "end_of_sharing.h"
 #include "epoch.h"
 #include "left_open.h"
 #include "plan_object.h"
@@ -57,43 +57,6 @@ bool core_ready_to_share(void)
     return true;
 }
 
-/*
- * When the interpreter ends, a child that waits for the GIL would end as a thread does, and take its host thread along.
- * So other threads make no children any more, and those being made are awaited.
- */
-static bool closed;
-static int *being_made; /* of this process: a fork copies no threads */
-
-static void __attribute__((constructor)) make_count(void)
-{
-    static int of_all;
-    being_made = ramet_wiped_on_fork(sizeof *being_made);
-    if (being_made == NULL)
-        being_made = &of_all;
-}
-
-#define MOST_WAITS 1000
-
-PyObject *core_close(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    const struct timespec pause = {.tv_nsec = 100000};
-    closed = true;
-    Py_BEGIN_ALLOW_THREADS
-    for (int i = 0; i < MOST_WAITS && __atomic_load_n(being_made, __ATOMIC_ACQUIRE) > 0; i++)
-        nanosleep(&pause, NULL);
-    Py_END_ALLOW_THREADS
-    return PyBool_FromLong(PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) != NULL);
-}
-
-static bool may_share(void)
-{
-    if (!closed || core_is_main_thread())
-        return core_ready_to_share();
-    PyErr_SetString(PyExc_RuntimeError, "the interpreter ends, and only its main thread makes children in shared memory");
-    return false;
-}
-
 static long clone_sharing(struct core_request *request)
 {
     return request->kernel.args.flags & CLONE_VFORK ? core_clone_suspending(request) : core_clone_hosted(request);
@@ -106,12 +69,9 @@ static long share(struct core_request *request, SharedTaskObject *task)
     if (args->flags & CLONE_VFORK && !core_has_room_for_child())
         return 0;
     request->task = task;
-    ramet_epoch();
     if (args->flags & CLONE_PIDFD)
         ramet_set_address(args, CLONE_PIDFD, &task->pidfd);
-    __atomic_add_fetch(being_made, 1, __ATOMIC_RELAXED);
     long pid = clone_sharing(request);
-    __atomic_sub_fetch(being_made, 1, __ATOMIC_RELEASE);
     task->pid = (int)pid;
     return pid;
 }
@@ -131,21 +91,30 @@ static bool prepare(SharedTaskObject *task, const struct core_request *request, 
     return request->own_interpreter ? prepare_subinterpreter(task, fn, args, request->plan) : prepare_task(task, fn, args);
 }
 
+/* What it returned: whether the child has ended with losses. */
+static PyObject *share_listed(HandleObject *child, struct core_request *request, PyObject *fn, PyObject *args)
+{
+    SharedTaskObject *task = core_ready_to_share() ? core_shared_task_new() : NULL;
+    long pid = task != NULL && prepare(task, request, fn, args) ? share_marked(request, task) : 0;
+    if (pid < 0)
+        core_raise_refused(request, pid);
+    bool suspended = request->kernel.args.flags & CLONE_VFORK;
+    bool held = pid > 0 && core_handle_hold_sharer(child, task, suspended) == 0 && (suspended || core_list_sharer(request));
+    PyObject *lost = held ? PyBool_FromLong(task->ended_how != 0 && task->losses != NULL) : NULL;
+    Py_XDECREF(task);
+    return lost;
+}
+
 PyObject *core_share(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct core_request request;
+    bool counted;
     (void)module;
     if (count != 4 || !PyObject_TypeCheck(args[0], &Handle_Type) || !PyTuple_Check(args[3]))
         return PyErr_Format(PyExc_TypeError, "share(child, request, fn, args)");
-    if (!core_read_request(&request, args[1]))
+    if (!core_read_request(&request, args[1]) || !core_may_begin_sharing(&counted))
         return NULL;
-    SharedTaskObject *task = may_share() ? core_shared_task_new() : NULL;
-    long pid = task != NULL && prepare(task, &request, args[2], args[3]) ? share_marked(&request, task) : 0;
-    if (pid < 0)
-        core_raise_refused(&request, pid);
-    bool suspended = request.kernel.args.flags & CLONE_VFORK;
-    bool held = pid > 0 && core_handle_hold_sharer((HandleObject *)args[0], task, suspended) == 0;
-    PyObject *lost = held ? PyBool_FromLong(task->ended_how != 0 && task->losses != NULL) : NULL;
-    Py_XDECREF(task);
+    PyObject *lost = share_listed((HandleObject *)args[0], &request, args[2], args[3]);
+    core_has_shared(counted);
     return lost;
 }

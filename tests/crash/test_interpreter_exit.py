@@ -184,6 +184,37 @@ def test_daemon_threads_that_make_children(in_new_python: Start, flags: F, forev
         assert in_new_python(leave_daemons, int(flags), forever).finish() == "the last word\n"
 
 
+def leave_suspended_daemons(flags: int) -> None:
+    import contextlib
+    import threading
+
+    import ramet
+
+    begun = threading.Semaphore(0)
+
+    def go_on() -> None:
+        begun.release()
+        while True:
+            pass
+
+    def make() -> None:
+        with contextlib.suppress(ramet.ChildDied):
+            ramet.clone(go_on, flags=flags).result(30)
+
+    for _ in range(3):
+        threading.Thread(target=make, daemon=True).start()
+    for _ in range(3):
+        begun.acquire()
+    print("the last word")
+
+
+@pytest.mark.parametrize("flags", [F.VM, F.VM | F.VFORK], ids=str)
+def test_daemon_threads_whose_children_go_on(in_new_python: Start, flags: F) -> None:
+    """Children that run Python are killed, and a thread that one of them has suspended ends in order."""
+    for _ in range(3):
+        assert in_new_python(leave_suspended_daemons, int(flags)).finish() == "the last word\n"
+
+
 def make_children_at_the_end(where: str) -> None:
     import atexit
     import threading

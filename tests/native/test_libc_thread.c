@@ -54,6 +54,36 @@ static void check_robust_list(void)
     CHECK(ramet_robust_list(&length) == head);
 }
 
+#ifdef __GLIBC__ /* musl's header has it */
+void _pthread_cleanup_push(void *buffer, void (*routine)(void *), void *arg);
+#endif
+
+static int called;
+
+static void call(void *arg)
+{
+    called += *(int *)arg;
+}
+
+/* What a task leaves that dies within a wait of libc's: its own are not called when the thread ends. */
+static void *end_after_one_that_died(void *unused)
+{
+    int one = 1, hundred = 100;
+    struct ramet_cleanups kept, ours, dead;
+    _pthread_cleanup_push((void *)&ours, call, &one);
+    ramet_cleanups_keep(&kept);
+    _pthread_cleanup_push((void *)&dead, call, &hundred);
+    ramet_cleanups_put_back(&kept);
+    pthread_exit(unused);
+}
+
+static void check_cleanups(void)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, end_after_one_that_died, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(called == 1);
+}
+
 int main(void)
 {
     pthread_t thread;
@@ -69,6 +99,7 @@ int main(void)
     ramet_futex_set(&ready, 2);
     pthread_join(thread, NULL); /* it waits for the word */
     check_robust_list();
+    check_cleanups();
     long rseq = ramet_rseq_unregister();
     CHECK(rseq == 0 || ramet_rseq_unregister() == 0);
     ramet_rseq_register(rseq);

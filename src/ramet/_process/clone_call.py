@@ -6,15 +6,14 @@ import signal
 import sys
 from collections.abc import Callable
 from operator import index
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from .. import _core
 from .._core import SharedTask, Stack, TidWord
 from .._kernel.clone_args import SIZES, Address, CloneArgs
-from .._kernel.clone_bits import PIDFD, THREAD, VFORK, VM
+from .._kernel.clone_bits import PIDFD, THREAD, VM
 from .._preflight.quick_check import check, own_refusal, refusal
 from ..errors import CloneError
-from .memory_sharers import add_sharer
 from .request import Request, call_name, is_by_clone, is_plain_fork, request_for
 from .tree import subreaper
 from .unreaped import reap_ended
@@ -73,10 +72,8 @@ def call(
         _require_gil(flags)
     if isinstance(args.stack, Stack) and args.stack.in_use:
         raise ValueError(f"invalid stack: {args.stack!r} is in use, another task may be on it")
-    pid, task = checked.make(fn, arg, kept)
+    pid, _ = checked.make(fn, arg, kept)
     subreaper.note(pid)
-    if task is not None:
-        add_sharer(task, flags)
     return pid
 
 
@@ -108,8 +105,6 @@ def share(
         lost = _core.share(child, request.without_pidfd().core, fn, arguments)
     if subreaper.blocks:
         subreaper.note(child.pid)
-    if not request.flags & VFORK:
-        add_sharer(cast(SharedTask, child._task), request.flags)
     return lost
 
 

@@ -3,14 +3,11 @@
 import atexit
 import contextlib
 import os
-import time
 from typing import NamedTuple
 
 from .. import _core
 from .._core import SharedTask
 from .._kernel.clone_bits import THREAD
-
-_PAUSE_SECONDS = 0.001
 
 
 class Sharer(NamedTuple):
@@ -25,7 +22,10 @@ _sharers: dict[SharedTask, Sharer] = {}
 
 
 def add_sharer(task: SharedTask, flags: int) -> None:
-    """List it until remove_sharer(); at each power of two this removes those that have ended."""
+    """List it until remove_sharer(); at each power of two this removes those that have ended.
+
+    The extension calls it before the clone call returns, so that none is missed at the end.
+    """
     if len(_sharers) & (len(_sharers) - 1) == 0:
         for other in [other for other in list(_sharers) if other.done]:
             remove_sharer(other)
@@ -43,8 +43,7 @@ def _end_sharers() -> None:
 
     A thread cannot be killed alone; the exit waits for it, as it does for threads of threading.
     """
-    if _core.close():
-        time.sleep(_PAUSE_SECONDS)  # a task that was just made is listed by now
+    _core.close()
     me = os.getpid()
     for task, sharer in list(_sharers.items()):
         if sharer.maker != me or task.done:

@@ -1,0 +1,28 @@
+/*
+ * The end of the interpreter, and children in shared memory: one that waits for the GIL then would end as a thread
+ * does, and take along whose stack it is on. So the other threads make no more of them, those that are being made are awaited,
+ * and those that suspend their caller are killed. All with the GIL.
+ */
+#pragma once
+
+#include "clone_request.h"
+
+/* A caller that its child suspends, on its own stack. */
+struct core_suspended {
+    struct core_suspended *next;
+    const int *pid; /* where the kernel writes it; NULL once the caller goes on */
+};
+
+/*
+ * Before a clone call whose child will run Python; and after it, with what the first wrote, when the child is listed. False with an
+ * exception set. What a child does that shares the memory is not counted: its own children die with it.
+ */
+bool core_may_begin_sharing(bool *counted);
+void core_has_shared(bool counted);
+
+/* Lists a child with those that the end kills, by ramet's Python code. False with an exception set. */
+bool core_list_sharer(const struct core_request *request);
+
+/* Before such a caller is suspended, and afterwards. */
+void core_note_suspended(struct core_suspended *caller, const int *pid);
+void core_forget_suspended(struct core_suspended *caller);
