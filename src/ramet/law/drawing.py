@@ -30,9 +30,7 @@ def draw(outcome: Outcome, asked: str, verdict: str, name: str | None, theme: Th
     return document(title, [*head, *body], height, theme)
 
 
-def _head(
-    outcome: Outcome, asked: str, verdict: str, name: str | None
-) -> tuple[list[str], int]:
+def _head(outcome: Outcome, asked: str, verdict: str, name: str | None) -> tuple[list[str], int]:
     head, y = [], 36
     if name:
         head.append(text(MARGIN, y, name, "title"))

@@ -19,8 +19,7 @@ class Share(NamedTuple):
     the caller for which it is not shared in any case; ``split_unless`` are flags that cancel this.
     ``what`` is its name in words, ``apart`` what a child has that does not share it (``instead``: what
     it has with another flag), and ``probe`` what shows it from outside: a type of kcmp, a link in
-    /proc/PID/ns. ``until_written``: without sharing it both have one at first, and who writes gets a copy of
-    what it writes to.
+    /proc/PID/ns. ``until_written``: what is not shared is one for both, until one of them writes to it.
     """
 
     key: str

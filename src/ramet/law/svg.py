@@ -10,7 +10,7 @@ Theme: TypeAlias = Literal["auto", "light", "dark"]
 WIDTH, MARGIN = 960, 24
 # Of the fonts below; the average letter of a text, and each of a code.
 _LETTER, _CODE_LETTER = 0.62, 0.603
-_SIZES = {"title": 17, "code": 13, "small": 12}
+_SIZES = {"title": 17, "code": 13, "small": 12, "note": 12}
 _SIZE = 14
 
 # Each text has a contrast of 4.5 and more to what it stands on (WCAG 2, level AA). Fill, then stroke.
@@ -48,7 +48,7 @@ _SHAPES = """
 .R text { font-family: 'DejaVu Sans', Verdana, sans-serif; font-size: 14px; }
 .R .title { font-size: 17px; font-weight: bold; }
 .R .code { font-family: 'DejaVu Sans Mono', Menlo, Consolas, monospace; font-size: 13px; }
-.R .small { font-size: 12px; }
+.R .small, .R .note { font-size: 12px; }
 .R .red { font-weight: bold; }
 .R rect, .R path { stroke-width: 1.5; }
 .R .until { stroke-dasharray: 9 4; }
@@ -72,10 +72,11 @@ def document(
 
     Its rules hold for it alone, also where it is a part of a page beside others.
     """
+    size = f'viewBox="0 0 {width} {height}" style="max-width: {width}px"'
+    kind = f'class="ramet-{checked_theme(theme)}" role="img"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="ramet-{checked_theme(theme)}" '
-            f'viewBox="0 0 {width} {height}" style="max-width: {width}px" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {kind} {size}>',
             f"<title>{printable(title)}</title>",
             f"<style>{_style(theme)}</style>",
             f'<rect class="ground" width="{width}" height="{height}"/>',

@@ -1,6 +1,6 @@
 """A picture of two tasks: what is one for both in a box between them, what is not in two."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from .svg import MARGIN, WIDTH, arrow, box, lines, text, width_of
@@ -15,7 +15,8 @@ _BOX_HEIGHT, _GAP, _GROUP_GAP = 34, 10, 34
 class Row(NamedTuple):
     """One thing. ``kind``: one for both, one until it is written to, one for each, or not known.
 
-    ``words`` are those of the box, or of the left one; ``others`` of the right one. ``copied``: at the call.
+    ``words`` are those of the box, or of the left one; ``others`` of the right one. ``copied``: whether that
+    is a copy, made at the call.
     """
 
     kind: Literal["shared", "until", "apart", "unknown"]
@@ -38,7 +39,7 @@ class Task(NamedTuple):
     notes: list[str]
 
 
-_LEGEND = {
+_LEGEND: dict[str, str] = {
     "shared": "one, shared by both",
     "until": "pages shared until one of the two writes",
     "apart": "two, one for each",
@@ -88,9 +89,9 @@ def _row(row: Row, y: int) -> Iterator[str]:
         yield arrow(_LEFT + _HALF + 4, middle, _RIGHT - _HALF - 4)
 
 
-def _legend(rows: Iterable[Row], y: int) -> tuple[list[str], int]:
+def _legend(rows: list[Row], y: int) -> tuple[list[str], int]:
     """Of the kinds that are there, and where it ends."""
-    kinds = {row.kind for row in rows}
+    kinds: set[str] = {row.kind for row in rows}
     entries = [(kind, words) for kind, words in _LEGEND.items() if kind in kinds]
     if any(row.copied for row in rows):
         entries.append(("copied", "copied at the call"))
