@@ -35,11 +35,11 @@ def _task(row: Row, x: int, y: int) -> tuple[list[str], int]:
     foot = y + 16
     name = f"{shown_name(row.task)} {row.task.pid}{row.threads}"
     body = [text(x, foot, name)]
-    first = at = x + width_of(name) + 10
+    at = x + width_of(name) + 10
     for note in row.notes:
         for line in lines(note.words, WIDTH - MARGIN - 2 * _PAD - (x + _INDENT), "small"):
             width = width_of(line, "small") + 2 * _PAD
-            if at + width > WIDTH - MARGIN and at > min(first, x + _INDENT):
+            if at + width > WIDTH - MARGIN and at > x + _INDENT:
                 at, y = x + _INDENT, y + _BOX + 4
             body.append(box(note.kind, at, y, width, _BOX))
             body.append(text(at + _PAD, y + 15, line, "note"))

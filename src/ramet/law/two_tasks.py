@@ -15,8 +15,8 @@ _BOX_HEIGHT, _GAP, _GROUP_GAP = 34, 10, 34
 class Row(NamedTuple):
     """One thing. ``kind``: one for both, one until it is written to, one for each, or not known.
 
-    ``words`` are those of the box, or of the left one; ``others`` of the right one. ``copied``: whether that
-    is a copy, made at the call.
+    ``words`` are those of the box, or of the left one; ``others`` of the right one. ``copied``: it
+    is a copy that was made at the call.
     """
 
     kind: Literal["shared", "until", "apart", "unknown"]

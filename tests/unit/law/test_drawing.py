@@ -15,7 +15,7 @@ REQUESTS = [
     *("fork", "vfork", "pthread_create", "posix_spawn", "docker", EVERY_NAMESPACE, MANY_RULES),
     *("VM|VFORK|SIGVTALRM", "unshare(CLONE_NEWPID|CLONE_FS)", "setns(3, CLONE_NEWNET)"),
     str(CloneFlag((1 << 40) - 1)),
-    "clone3({flags=CLONE_VM, set_tid=[%s]}, 88)" % ", ".join(map(str, range(1, 60))),
+    f"clone3({{flags=CLONE_VM, set_tid={[*range(1, 60)]}}}, 88)",
 ]
 
 
@@ -39,7 +39,7 @@ def test_there_is_one_box_for_what_is_shared_and_two_for_what_is_not() -> None:
 
 
 def test_memory_that_is_not_shared_is_shared_until_one_writes() -> None:
-    """fork(2): copy-on-write. Descriptors, directories and handlers are copied at the call, memory is not."""
+    """fork(2): copy-on-write. Descriptors, directories and handlers are copied at the call, it is not."""
     svg = explained("fork").svg()
     assert boxes(svg, "until") == 2  # and the legend's
     assert ">memory: shared until one of the two writes<" in svg
@@ -150,7 +150,13 @@ class Place(NamedTuple):
 
 
 # DejaVu Sans, measured with a browser: the width of an average letter of each style, and its size.
-LETTERS = {"": (8.0, 14), "small": (6.9, 12), "title": (11.6, 17), "red": (9.2, 14), "code": (7.85, 13)}
+LETTERS = {
+    "": (8.0, 14),
+    "small": (6.9, 12),
+    "title": (11.6, 17),
+    "red": (9.2, 14),
+    "code": (7.85, 13),
+}
 START = {"start": 0.0, "middle": 0.5}
 
 
