@@ -18,7 +18,7 @@ from .tree_notes import notes
 
 _SHOWN_CHANGES: Final = 8
 _SIGNS: Final = {"+": GREEN, "-": NOTE, ">": NOTE, "~": AMBER}
-_BORN: Final = "bold white on green"
+_NEW: Final = "bold white on green"
 
 
 class Display:
@@ -71,8 +71,8 @@ class Terminal(Display):
     def show(self, seen: Tree, new: list[Change]) -> None:
         """Draw all of it."""
         self._last.extend(told(change) for change in new)
-        born = {change.task.pid for change in new if change.sign == "+"}
-        shown = list(lines(self._view.rows(seen), lambda task: _BORN if task.pid in born else ""))
+        begun = {change.task.pid for change in new if change.sign == "+"}
+        shown = list(lines(self._view.rows(seen), lambda task: _NEW if task.pid in begun else ""))
         room = self._console.size.height - 2 - len(self._last)
         if len(shown) > room:
             cut = len(shown) - max(room - 1, 0)

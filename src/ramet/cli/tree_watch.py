@@ -37,19 +37,19 @@ def watch(view: View, seconds: float, *, as_json: bool) -> None:
 
 def _watch(view: View, seconds: float, display: Display, awaited: set[Any]) -> int | None:
     """The signal that has ended it, or None at the end of the process at the top."""
+    begun = time.thread_time()
     seen = view.look()
     new: list[Change] = []
-    pause = seconds
     while True:
         display.show(seen, new)
         if view.pid is not None and seen.tasks[0].has_ended:
             return None
-        told = signal.sigtimedwait(awaited, pause)
+        used = time.thread_time() - begun
+        told = signal.sigtimedwait(awaited, max(seconds, used / _SHARE_OF_PROCESSOR))
+        begun = time.thread_time()
         if told is None:
-            begun, before = time.thread_time(), seen
-            seen = _seen_again(view, before)
+            before, seen = seen, _seen_again(view, seen)
             new = changes(before, seen)
-            pause = max(seconds, (time.thread_time() - begun) / _SHARE_OF_PROCESSOR)
         elif told.si_signo in _ENDS:
             return told.si_signo
         else:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from .. import lowlevel
 from .._kernel import kcmp
+from .._kernel.clone_bits import VFORK, VM
 from .._kernel.names import WALL
-from ..flags import CloneFlag
 
 
 class Users:
@@ -72,7 +72,7 @@ def task_without_objects() -> Iterator[int | None]:
     to have none. Nobody is told of its end, and a wait for all children does not return it.
     """
     try:
-        pid = lowlevel.clone(_nothing, flags=CloneFlag.VM | CloneFlag.VFORK)
+        pid = lowlevel.clone(_nothing, flags=VM | VFORK)
     except (OSError, RuntimeError):
         pid = None
     try:

@@ -182,8 +182,8 @@ def test_births_and_ends_are_lines_in_a_file(nothing_left: object) -> None:
     watching = Watching(os.getpid(), "--watch=0.1")
     assert str(os.getpid()) in next(watching.lines)
     with held(int(F.VM)) as pid:
-        born = watching.line_with(f" {pid} ")
-        assert re.match(rf"\d\d:\d\d:\d\d \+ .* {pid} below {os.getpid()}  shares memory$", born)
+        begun = watching.line_with(f" {pid} ")
+        assert re.match(rf"\d\d:\d\d:\d\d \+ .* {pid} below {os.getpid()}  shares memory$", begun)
     assert watching.line_with(f" {pid} ").endswith("  ended\n")
     assert watching.end(signal.SIGINT) == 0
 
@@ -194,10 +194,10 @@ def test_lines_of_json_for_programs() -> None:
     first = json.loads(next(watching.lines))
     assert first["tasks"][0]["pid"] == os.getpid()
     with held() as pid:
-        born = json.loads(watching.line_with(f'"pid": {pid},'))
+        begun = json.loads(watching.line_with(f'"pid": {pid},'))
     ended = json.loads(watching.line_with(f'"pid": {pid},'))
-    assert (born["change"], ended["change"]) == ("begun", "ended")
-    assert born["task"]["parent"] == os.getpid()
+    assert (begun["change"], ended["change"]) == ("begun", "ended")
+    assert begun["task"]["parent"] == os.getpid()
     assert watching.end(signal.SIGTERM) == -signal.SIGTERM
 
 

@@ -285,7 +285,7 @@ def test_a_zombie_shares_nothing() -> None:
     task = seen(child)
     child.wait(SECONDS)
     assert (task.state, task.has_ended) == ("Z", True)
-    assert task.shares == task.uses == task.namespaces == task.unknown == {}
+    assert [*task.shares, *task.uses, *task.namespaces, *task.unknown] == []
 
 
 def test_who_is_not_there_is_an_error() -> None:

@@ -36,7 +36,11 @@ def task(pid: int, **given: Any) -> Task:
         "unknown": {},
     }
     values |= given
-    return Task(**{k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in values.items()})
+    frozen: dict[str, Any] = {
+        name: MappingProxyType(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+    return Task(**frozen)
 
 
 def thread(pid: int, process: int, **given: Any) -> Task:

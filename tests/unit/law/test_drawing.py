@@ -90,7 +90,7 @@ def test_all_flags_are_shown() -> None:
 def test_a_form_can_be_fixed() -> None:
     """Without a wish the viewer's preference decides; light and dark ask for none."""
     assert "@media (prefers-color-scheme: dark)" in explained("fork").svg()
-    light, dark = (explained("fork").svg(theme) for theme in ("light", "dark"))  # type: ignore[arg-type]
+    light, dark = (explained("fork").svg(theme) for theme in ("light", "dark"))
     assert "@media" not in light + dark
     assert light != dark
     with pytest.raises(ValueError, match="invalid theme: expected auto, light or dark, got 'red'"):
@@ -100,7 +100,7 @@ def test_a_form_can_be_fixed() -> None:
 def test_rules_hold_for_the_picture_alone() -> None:
     """A page may have pictures of each form beside each other: no rule and no name is the page's."""
     for theme in ("auto", "light", "dark"):
-        svg = explained("docker").svg(theme)  # type: ignore[arg-type]
+        svg = explained("docker").svg(theme)
         style = svg[svg.index("<style>") + 7 : svg.index("</style>")]
         selectors = re.findall(r"([^{}]+)\{[^{]", style)
         assert selectors
@@ -196,7 +196,7 @@ def test_nothing_overlaps(request_: str) -> None:
 def test_every_text_can_be_read(request_: str, theme: str) -> None:
     """The contrast of each text to what is behind it is 4.5 at least (WCAG 2.1, 1.4.3)."""
     svg = explained(request_).svg(theme)  # type: ignore[arg-type]
-    fills = dict(re.findall(rf"\.ramet-{theme} \.?(\w+) {{ fill: (#\w+);", svg))
+    fills: dict[str, str] = dict(re.findall(rf"\.ramet-{theme} \.?(\w+) {{ fill: (#\w+);", svg))
     rects, texts = placed(svg)
     for line in texts:
         behind = [rect.kind for rect in rects if rect.holds(line)][-1]
