@@ -10,6 +10,7 @@ from .drawing import draw
 from .evaluate import evaluate, predict
 from .kernels import Span, answer_in_words, spans_of_answers
 from .mending import Change, smallest_changes
+from .notebook import picture_and_words
 from .outcome import Outcome
 from .reading import Reading, complete, read
 from .request import CSIGNAL, Call, Request
@@ -135,6 +136,12 @@ class Explanation:
         Returns an SVG document. Raises ValueError for another theme.
         """
         return draw(self.outcome, self.asked, self.verdict, self.recipe, theme)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()  # in a notebook
+
+    def _repr_html_(self) -> str:
+        return picture_and_words(self.svg(), str(self), is_open=not self.outcome.granted)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for machines: numbers, names and words, ready for JSON."""
