@@ -15,17 +15,11 @@ def page(pid: int, state: str, flags: CloneFlag, what: object) -> str:
     rows = [("state", state)]
     if what is not None:
         rows.append(("runs", _in_words(what)))
-    rows += [(str(flag), _meaning(flag)) for flag in CloneFlag(flags & ~SIGNAL_BITS)]
+    known = CloneFlag(flags & ~SIGNAL_BITS)  # to go through it leaves out the bits of newer kernels
+    rows += [(str(flag), flag.facts.shared_when_set) for flag in known]
     if signal := CloneFlag(flags & SIGNAL_BITS):
         rows.append((str(signal), "its end sends this signal"))
     return table(f"Child {pid}" if pid else "Child, not made", rows)
-
-
-def _meaning(flag: CloneFlag) -> str:
-    try:
-        return flag.facts.shared_when_set
-    except ValueError:
-        return "a flag that Ramet does not know"
 
 
 def _in_words(what: Any) -> str:

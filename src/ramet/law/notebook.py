@@ -8,8 +8,9 @@ from .svg import printable
 def picture_and_words(picture: str, words: str, is_open: bool = False) -> str:
     """An SVG document, and below it a text that can be opened; HTML."""
     lines = "\n".join(map(printable, words.splitlines()))
+    opened = ' open=""' if is_open else ""
     return (
-        f"<div>{picture}<details{' open' if is_open else ''}><summary>in words</summary>"
+        f"<div>{picture}<details{opened}><summary>in words</summary>"
         f'<pre style="white-space: pre-wrap">{lines}</pre></details></div>'
     )
 
