@@ -73,7 +73,7 @@ def tree(
         return
     seen = view.look()
     if svg is not None:
-        from .tree_picture import picture
+        from ..observe.tree_picture import picture
 
         write_picture(picture(view.rows(seen), view.title, theme), svg)
     if as_json:

@@ -11,10 +11,11 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from ..observe import Task, Tree
+from ..observe.tree_notes import notes
+from ..observe.tree_rows import shown_name
 from ..tour.colours import AMBER, GREEN, NOTE
 from .tree_changes import WORDS, Change
-from .tree_lines import STYLES, View, lines, shown_name
-from .tree_notes import notes
+from .tree_lines import STYLES, View, lines
 
 _SHOWN_CHANGES: Final = 8
 _SIGNS: Final = {"+": GREEN, "-": NOTE, ">": NOTE, "~": AMBER}

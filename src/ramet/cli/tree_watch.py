@@ -28,7 +28,8 @@ def watch(view: View, seconds: float, *, as_json: bool) -> None:
     if as_json:
         display = JsonLines()
     else:
-        display = Terminal(view, console) if console.is_terminal else Log(view, console)
+        has_screen = console.is_terminal and not console.is_dumb_terminal
+        display = Terminal(view, console) if has_screen else Log(view, console)
     with _signals_kept(_ENDS | display.signals) as awaited, display:
         ended_by = _watch(view, seconds, display, awaited)
     if ended_by is not None and ended_by != signal.SIGINT:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..law import SHARES
+from ..law.svg import Theme
 
 # What kcmp compares, and what a link in /proc/PID/ns shows.
 OBJECTS = tuple(row.key for row in SHARES if row.probe.startswith("KCMP_"))
@@ -65,14 +66,42 @@ class Task:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tree:
     """Tasks, each before those below it: its threads, then its children, the oldest first.
 
-    The answer is not of one moment: tasks begin and end while others are looked at.
+    ``str()`` has a line for each, and says what is not so as a rule; threads that share all with their
+    process are counted. The answer is not of one moment: tasks begin and end while others are looked at.
     """
 
     tasks: tuple[Task, ...]
+
+    def __str__(self) -> str:
+        from .tree_rows import rows  # which needs this module
+
+        return "\n".join(map(str, rows(self)))
+
+    def __repr__(self) -> str:
+        return str(self)  # at a prompt, all of it
+
+    def svg(self, theme: Theme = "auto") -> str:
+        """A picture of the same.
+
+        theme: light, dark, or auto: which of the two is up to the one who looks at it.
+        Returns an SVG document. Raises ValueError for another theme.
+        """
+        from .tree_picture import picture
+        from .tree_rows import rows
+
+        return picture(rows(self), "processes and what they share", theme)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()  # in a notebook
+
+    def _repr_html_(self) -> str:
+        from ..law.notebook import picture_and_words
+
+        return picture_and_words(self.svg(), str(self))
 
     @functools.cached_property
     def by_pid(self) -> Mapping[int, Task]:

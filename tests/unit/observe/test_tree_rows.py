@@ -1,4 +1,5 @@
 import sys
+import xml.etree.ElementTree as ET
 from types import MappingProxyType
 from typing import Any
 
@@ -6,9 +7,10 @@ import pytest
 
 from ramet.cli.tree_changes import changes
 from ramet.cli.tree_lines import View, lines
-from ramet.cli.tree_notes import notes
-from ramet.cli.tree_picture import picture
 from ramet.observe import Task, Tree
+from ramet.observe.tree_notes import notes
+
+from ...pictures import placed
 
 ALL_SHARED = dict.fromkeys(("vm", "files", "fs", "sighand", "sysvsem"), True)
 ALL_APART = dict.fromkeys(("vm", "files", "fs", "sighand", "sysvsem", "io"), False)
@@ -187,7 +189,32 @@ def test_a_chain_of_thousands_is_shown() -> None:
     shown = told(*tasks)
     assert len(shown) == 5000
     assert shown[-1].endswith("└─ work 5009")
-    assert "work 5009" in picture(View(None, None, False).rows(Tree(tuple(tasks))), "", "auto")
+    assert str(Tree(tuple(tasks))).splitlines() == shown
+    assert "work 5009" in Tree(tuple(tasks)).svg()
+
+
+def test_a_notebook_shows_the_picture_and_the_lines() -> None:
+    """Names are shown, and are no markup."""
+    found = Tree((task(10, name="<b>&"), task(11, depth=1)))
+    root = ET.fromstring(found._repr_html_())
+    assert "".join(root[1].itertext()).endswith("<b>& 10\n└─ work 11")
+    assert ET.fromstring(found._repr_svg_()).tag.endswith("svg")
+    assert repr(found) == "<b>& 10\n└─ work 11"
+
+
+def test_notes_that_need_more_room_go_below_each_other() -> None:
+    """Nothing in a picture is over another thing, however much is said of a task."""
+    shares = {**ALL_APART, **SAME_PLACES, "cgroup": False, "vm": True, "ns_net": False}
+    cgroups = {"": "/a" * 90, "memory": "/m" * 30, "cpu": "/c" * 40}
+    long = [task(pid, depth=pid - 10, shares=shares, cgroups=cgroups) for pid in range(10, 50)]
+    rects, texts = placed(Tree(tuple(long)).svg())
+    solid = rects[1:]
+    assert len(solid) > 100
+    for number, rect in enumerate(solid):
+        assert rects[0].holds(rect)
+        assert not [other for other in solid[number + 1 :] if other.overlaps(rect)], rect
+    for line in texts:
+        assert not [rect for rect in solid if rect.overlaps(line) and not rect.holds(line)], line
 
 
 # ---- what is new

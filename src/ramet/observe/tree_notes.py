@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from ..law import SHARES
-from ..observe import Task, Tree
-from ..observe.tree_report import CGROUP, NAMESPACES, OBJECTS
+from .tree_report import CGROUP, NAMESPACES, OBJECTS, Task, Tree
 
 _MOST_PIDS: Final = 3
 _WHAT: Final = {row.key: row.what for row in SHARES}

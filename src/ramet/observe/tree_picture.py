@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..law.svg import MARGIN, WIDTH, Theme, box, document, lines, text, width_of
-from .tree_lines import Row, shown_name
+from .tree_rows import Row
 
 _ROW, _BOX, _INDENT, _PAD = 30, 22, 20, 8
 _DEEPEST: Final = 20  # where a chain goes on further down, its lines are drawn below each other
@@ -33,7 +33,7 @@ def picture(shown: Iterable[Row], title: str, theme: Theme) -> str:
 def _task(row: Row, x: int, y: int) -> tuple[list[str], int]:
     """The name, and its notes in a row or more; where the next task begins."""
     foot = y + 16
-    name = f"{shown_name(row.task)} {row.task.pid}{row.threads}"
+    name = row.title + row.threads
     body = [text(x, foot, name)]
     at = x + width_of(name) + 10
     for note in row.notes:
