@@ -37,7 +37,22 @@ class Users:
         """Those that use the same object, in the order in which they were added; empty when unknown."""
         return self._group_of.get(task, [])
 
+    def look_again_for(self, task: int) -> None:
+        """Find the group of a task that has given up its object since it was added, and was alone with it.
+
+        Its place among the sorted groups is wrong by now: all are asked.
+        """
+        alone = self.group(task)
+        for group in self._groups:
+            if alone == [task] and group is not alone and self._order(task, group) == 0:
+                alone.extend(group)
+                self._group_of.update(dict.fromkeys(group, alone))
+                self._groups.remove(group)
+                return
+
     def _found(self, task: int) -> list[int]:
+        if not self._groups:
+            kcmp.order(task, task, self._kind)  # raises when it may not be compared
         low, high = 0, len(self._groups)
         while low < high:
             middle = (low + high) // 2
@@ -76,6 +91,10 @@ def task_without_objects() -> Iterator[int | None]:
     except (OSError, RuntimeError):
         pid = None
     try:
+        if (
+            pid is not None
+        ):  # its memory goes first, for which VFORK waits, the others before it can be reaped
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | WALL)
         yield pid
     finally:
         if pid is not None:

@@ -28,13 +28,22 @@ class Sharing:
 
     def __init__(self, looks: list[Look], nothing: int | None) -> None:
         self._known = {one.pid: one for one in looks}
-        self._nothing = nothing
         self._users = {key: Users(kind) for key, kind in _KINDS.items()}
-        if nothing is not None:
-            for key in self._users.keys() - _KEPT_AT_THE_END:
-                _add_if_permitted(self._users[key], nothing)
+        self._nothing = nothing if nothing is not None and self._begins_with(nothing) else None
         for one in looks:
             self._compare(one)
+        if self._nothing is not None:
+            # The kernel takes the I/O context from a task some time after it can be reaped (do_exit).
+            self._users["io"].look_again_for(self._nothing)
+
+    def _begins_with(self, nothing: int) -> bool:
+        """Whether it could be added: it may be compared, and this kernel compares."""
+        try:
+            for key in self._users.keys() - _KEPT_AT_THE_END:
+                self._users[key].add(nothing)
+        except OSError:
+            return False
+        return True
 
     def _compare(self, one: Look) -> None:
         if one.why or one.has_ended:
@@ -102,10 +111,3 @@ class Sharing:
 
 
 _ALL: Final = (*_KINDS, *NAMESPACES, CGROUP)
-
-
-def _add_if_permitted(users: Users, nothing: int) -> None:
-    try:
-        users.add(nothing)
-    except OSError:  # then no task may be compared, or this kernel compares none
-        return

@@ -86,7 +86,22 @@ def test_a_task_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel_with({1: 10}, monkeypatch)
     users = Users(KIND)
     users.add(1)
-    with pytest.raises(ProcessLookupError):
-        users.add(2)
+    for empty_or_not in (users, Users(KIND)):
+        with pytest.raises(ProcessLookupError):
+            empty_or_not.add(2)
     assert users.group(2) == []
     assert users.group(1) == [1]
+
+
+def test_a_task_that_gives_up_its_object_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was alone with one, and has none by now, is the first of those that have none."""
+    kernel = kernel_with({1: 50, 2: 0, 3: 10, 4: 0, 5: 60}, monkeypatch)
+    users = Users(KIND)
+    for task in kernel.objects:
+        users.add(task)
+    kernel.objects[1] = 0
+    users.look_again_for(1)
+    assert users.group(1) == users.group(2) == users.group(4) == [1, 2, 4]
+    assert (users.group(3), users.group(5)) == ([3], [5])
+    users.look_again_for(1)
+    assert users.group(4) == [1, 2, 4]
