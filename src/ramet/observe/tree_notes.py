@@ -1,7 +1,7 @@
 """What is worth saying of a task in a tree: what is not so of most children and threads."""
 
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..law import SHARES
 from .tree_report import CGROUP, NAMESPACES, OBJECTS, Task, Tree
@@ -14,10 +14,18 @@ _NOT_OF_THREADS: Final = "io"
 _OF_CHILDREN: Final = "_for_children"
 
 
+Kind: TypeAlias = Literal["shared", "apart", "unknown"]
+_AS_PARENT: Final[dict[bool | None, tuple[Kind, str]]] = {
+    True: ("shared", "same"),
+    False: ("apart", "own"),
+    None: ("unknown", "in"),
+}
+
+
 class Note(NamedTuple):
     """Words about a task: of what it shares, what it has of its own, or what is not known."""
 
-    kind: Literal["shared", "apart", "unknown"]
+    kind: Kind
     words: str
 
 
@@ -80,29 +88,33 @@ def _own(task: Task, tree: Tree, everything: bool) -> Iterator[Note]:
 
 
 def _namespaces(task: Task, everything: bool) -> Iterator[Note]:
-    shown = []
+    shown: dict[bool | None, list[str]] = {True: [], None: [], False: []}
     for key, inode in task.namespaces.items():
         whose = key.removesuffix(_OF_CHILDREN)
         is_its_own = key != whose and inode == task.namespaces.get(whose)
-        if everything or (task.shares.get(key) is False and not is_its_own):
-            shown.append(f"{_LINK[key]}:[{inode}]")
-    if shown:
-        yield Note("apart", f"{'' if everything else 'own '}{', '.join(shown)}")
+        is_shared = task.shares.get(key)
+        if everything or (is_shared is False and not is_its_own):
+            shown[is_shared].append(f"{_LINK[key]}:[{inode}]")
+    for is_shared, links in shown.items():
+        if links:
+            kind, word = _AS_PARENT[is_shared]
+            yield Note(kind, f"{word} {', '.join(links)}")
 
 
 def _cgroups(task: Task, tree: Tree, everything: bool) -> Iterator[Note]:
-    if not everything and task.shares.get(CGROUP) is not False:
+    is_shared = task.shares.get(CGROUP)
+    if not everything and is_shared is not False:
         return
     parent = tree.by_pid.get(task.parent)
     usual = parent.cgroups if parent and not everything else {}
     places: dict[str, list[str]] = {}
     for controllers, path in task.cgroups.items():
-        if usual.get(controllers, "/" if not everything else None) != path:
+        if usual.get(controllers, None if everything else "/") != path:
             places.setdefault(path, []).append(controllers)
     for path, hierarchies in places.items():
         # One path stands for all hierarchies where it is the only one, as with version 2.
         named = "" if len(places) == 1 else " ".join(filter(None, hierarchies))
-        yield Note("apart", f"cgroup {named + ':' if named else ''}{path}")
+        yield Note(_AS_PARENT[is_shared][0], f"cgroup {named + ':' if named else ''}{path}")
 
 
 def _unknown(task: Task) -> Iterator[Note]:

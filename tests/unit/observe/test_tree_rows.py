@@ -154,6 +154,18 @@ def test_who_has_ended_is_said_to_have() -> None:
     assert words(task(11, state="X", shares={}, uses={})) == ["ended"]
 
 
+def test_with_everything_the_kinds_are_told_apart() -> None:
+    """What is the parent's is shared, also a namespace; without a parent nobody can tell."""
+    shares = {**ALL_APART, **SAME_PLACES, "ns_net": False}
+    child, top = task(11, parent=10, shares=shares), task(10, shares={})
+    tree = Tree((top, child))
+    found = [tuple(note) for note in notes(child, tree, everything=True)]
+    assert ("shared", "same pid:[50], pid_for_children:[50]") in found
+    assert ("apart", "own net:[40]") in found
+    assert ("shared", "cgroup /") in found
+    assert ("unknown", "in net:[40], pid:[50], pid_for_children:[50]") in notes(top, tree, True)
+
+
 # ---- the lines
 
 
