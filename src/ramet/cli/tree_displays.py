@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..observe import Task, Tree
 from ..observe.tree_notes import notes
-from ..observe.tree_rows import shown_name
+from ..observe.tree_rows import shares_less, shown_name
 from ..tour.colours import AMBER, GREEN, NOTE
 from .tree_changes import WORDS, Change
 from .tree_lines import STYLES, View, lines
@@ -71,15 +71,17 @@ class Terminal(Display):
 
     def show(self, seen: Tree, new: list[Change]) -> None:
         """Draw all of it."""
-        self._last.extend(told(change) for change in new)
+        self._last.extend(map(told, of_shown(new, self._view)))
         begun = {change.task.pid for change in new if change.sign == "+"}
         shown = list(lines(self._view.rows(seen), lambda task: _NEW if task.pid in begun else ""))
-        room = self._console.size.height - 2 - len(self._last)
+        height = self._console.size.height
+        last = [*self._last][-max(1, height // 4) :]
+        room = height - 2 - len(last)
         if len(shown) > room:
             cut = len(shown) - max(room - 1, 0)
             shown[-cut:] = [Text(f"{cut} more: a PID, or a higher window, shows them", style=NOTE)]
         title = f"{self._view.title}, {time.strftime('%X')}; Ctrl-C ends"
-        page = [Text(title, style=NOTE), *shown, Text(), *self._last]
+        page = [Text(title, style=NOTE), *shown, Text(), *last]
         for line in page:
             line.no_wrap, line.overflow = True, "ellipsis"
         self._screen.update(Group(*page))
@@ -95,7 +97,10 @@ class Log(Display):
 
     def show(self, seen: Tree, new: list[Change]) -> None:
         """The tree, and later only what is new."""
-        added = lines(self._view.rows(seen)) if self._is_first else map(told, new)
+        if self._is_first:
+            added = list(lines(self._view.rows(seen)))
+        else:
+            added = [told(change) for change in of_shown(new, self._view)]
         self._is_first = False
         for line in added:
             self._console.print(line, soft_wrap=True)
@@ -116,6 +121,15 @@ class JsonLines(Display):
         for sign, task, _ in new:
             said = {"time": time.time(), "change": WORDS[sign], "task": task.to_dict()}
             click.echo(json.dumps(said))
+
+
+def of_shown(new: list[Change], view: View) -> list[Change]:
+    """Those of tasks that the view shows: of threads that are only counted nothing is told."""
+    return [
+        change
+        for change in new
+        if view.threads or not change.task.is_thread or shares_less(notes(change.task, change.tree))
+    ]
 
 
 def told(change: Change) -> Text:

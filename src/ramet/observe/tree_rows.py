@@ -58,7 +58,7 @@ def rows(tree: Tree, *, threads: bool | None = None, everything: bool = False) -
     hidden: dict[int, int] = {}
     for task in tree.tasks:
         said = notes(task, tree, everything)
-        if task.is_thread and threads is None and not _differs(said):
+        if task.is_thread and threads is None and not shares_less(said):
             hidden[task.process] = hidden.get(task.process, 0) + 1
         else:
             shown.append((task, said))
@@ -69,7 +69,8 @@ def rows(tree: Tree, *, threads: bool | None = None, everything: bool = False) -
     ]
 
 
-def _differs(said: Iterable[Note]) -> bool:
+def shares_less(said: Iterable[Note]) -> bool:
+    """Whether a thread of which this is said differs from most."""
     return any(note.kind != "unknown" for note in said)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ramet.cli.tree_changes import changes
+from ramet.cli.tree_displays import of_shown
 from ramet.cli.tree_lines import View, lines
 from ramet.observe import Task, Tree
 from ramet.observe.tree_notes import notes
@@ -247,3 +248,15 @@ def test_tasks_begin_end_and_change() -> None:
     found = [(change.sign, change.task.pid - NO_PID) for change in changes(before, now)]
     assert found == [("-", 1), ("-", 3), ("+", 1), ("+", 4), ("~", 2)]
     assert changes(now, now) == []
+
+
+def test_nothing_is_told_of_threads_that_are_only_counted() -> None:
+    """What begins and ends is told of those that are lines: that share less, or all when asked for."""
+    shares = {**ALL_SHARED, **SAME_PLACES, "fs": False, "io": False}
+    uses = {**dict.fromkeys(KINDS, NO_PID), "fs": NO_PID + 2, "io": NO_PID + 2}
+    usual = thread(NO_PID + 1, NO_PID)
+    own = thread(NO_PID + 2, NO_PID, shares=shares, uses=uses)
+    new = changes(Tree((task(NO_PID),)), Tree((task(NO_PID), usual, own)))
+    for threads, expected in ((None, [own]), (True, [usual, own])):
+        told_of = of_shown(new, View(None, threads, False))
+        assert [change.task for change in told_of] == expected
