@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from click.testing import CliRunner
@@ -168,37 +169,48 @@ class Watching:
         assert self.process.stdout is not None
         self.lines = self.process.stdout
 
-    def line_with(self, words: str) -> str:
-        return next(line for line in self.lines if words in line)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lines.close()
+        self.process.kill()
+        self.process.wait(PATIENT_SECONDS)
+
+    def line_with(self, pattern: str) -> str:
+        seen = []
+        for line in self.lines:
+            seen.append(line)
+            if re.search(pattern, line):
+                return line
+        pytest.fail(f"{pattern!r} was not shown, but {seen!r}, and {self.process.wait()}")
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        self.lines.close()
         return self.process.wait(PATIENT_SECONDS)
 
 
 def test_births_and_ends_are_lines_in_a_file(nothing_left: object) -> None:
     """First the tree, then a line for each; Ctrl-C is the usual end of it."""
-    watching = Watching(os.getpid(), "--watch=0.1")
-    assert str(os.getpid()) in next(watching.lines)
-    with held(int(F.VM)) as pid:
-        begun = watching.line_with(f" {pid} ")
-        assert re.match(rf"\d\d:\d\d:\d\d \+ .* {pid} below {os.getpid()}  shares memory$", begun)
-    assert watching.line_with(f" {pid} ").endswith("  ended\n")
-    assert watching.end(signal.SIGINT) == 0
+    with Watching(os.getpid(), "--watch=0.1") as watching:
+        assert str(os.getpid()) in next(watching.lines)
+        with held(int(F.VM)) as pid:
+            begun = watching.line_with(rf" \+ .* {pid} below ")
+            assert re.match(rf"[\d:]+ \+ .* {pid} below {os.getpid()}  shares memory$", begun)
+        watching.line_with(rf"^[\d:]+ - .* {pid} below {os.getpid()}  ended$")
+        assert watching.end(signal.SIGINT) == 0
 
 
 def test_lines_of_json_for_programs() -> None:
     """The tree, and an object for each change; another signal has its usual effect."""
-    watching = Watching(os.getpid(), "--watch=0.1", "--json")
-    first = json.loads(next(watching.lines))
-    assert first["tasks"][0]["pid"] == os.getpid()
-    with held() as pid:
-        begun = json.loads(watching.line_with(f'"pid": {pid},'))
-    ended = json.loads(watching.line_with(f'"pid": {pid},'))
-    assert (begun["change"], ended["change"]) == ("begun", "ended")
-    assert begun["task"]["parent"] == os.getpid()
-    assert watching.end(signal.SIGTERM) == -signal.SIGTERM
+    with Watching(os.getpid(), "--watch=0.1", "--json") as watching:
+        first = json.loads(next(watching.lines))
+        assert first["tasks"][0]["pid"] == os.getpid()
+        with held() as pid:
+            begun = json.loads(watching.line_with(rf'"begun", "task": .*"pid": {pid},'))
+        ended = json.loads(watching.line_with(rf'"ended", "task": .*"pid": {pid},'))
+        assert begun["task"]["parent"] == ended["task"]["parent"] == os.getpid()
+        assert watching.end(signal.SIGTERM) == -signal.SIGTERM
 
 
 def test_it_ends_with_the_process_at_the_top() -> None:
@@ -209,14 +221,13 @@ def test_it_ends_with_the_process_at_the_top() -> None:
     with process:
         assert process.stdout is not None
         orphan = int(process.stdout.readline())
-        watching = Watching(process.pid, "--watch=0.1")
-        next(watching.lines)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert watching.line_with(f" {orphan} ").endswith("  left\n")
-        os.kill(orphan, signal.SIGKILL)
-        assert watching.process.wait(PATIENT_SECONDS) == 0
-        watching.lines.close()
+        with Watching(process.pid, "--watch=0.1") as watching:
+            next(watching.lines)
+            assert process.stdin is not None
+            process.stdin.close()
+            watching.line_with(rf" > .* {orphan} below {process.pid}  left$")
+            os.kill(orphan, signal.SIGKILL)
+            assert watching.process.wait(PATIENT_SECONDS) == 0
 
 
 @pytest.fixture
