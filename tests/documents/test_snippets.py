@@ -129,13 +129,20 @@ def place() -> Iterator[Path]:
     (folder / "bin").mkdir()
     for name in MADE_UP:
         write_program(folder / "bin" / name, "exit 0")
-    write_program(folder / "bin" / "ramet", f'exec {sys.executable} -m ramet "$@"')
+    script = f"#!{sys.executable}\nfrom ramet.cli import main\nmain()\n"
+    write_executable(
+        folder / "bin" / "ramet", script
+    )  # as pip writes it: its process has that name
     yield folder
     shutil.rmtree(folder)
 
 
 def write_program(file: Path, body: str) -> None:
-    file.write_text(f"#!/bin/sh\n{body}\n")
+    write_executable(file, f"#!/bin/sh\n{body}\n")
+
+
+def write_executable(file: Path, text: str) -> None:
+    file.write_text(text)
     file.chmod(0o755)
 
 

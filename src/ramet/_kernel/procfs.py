@@ -32,6 +32,24 @@ def stat(task: int | str) -> list[str]:
         return file.read().rpartition(")")[2].split()
 
 
+def named_stat(task: int | str) -> tuple[str, list[str]]:
+    """The name of a task, and the same words; quickly, since every task of a system may be asked."""
+    before, _, after = text_of(f"/proc/{task}/stat").rpartition(")")
+    return before.partition("(")[2], after.split()
+
+
+def text_of(path: str) -> str:
+    """A file of /proc, which comes in one piece or a few."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.read(descriptor, _PAGE)]
+        while len(parts[-1]) == _PAGE:
+            parts.append(os.read(descriptor, _PAGE))
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode(errors="replace")
+
+
 def stat_if_any(task: int | str) -> list[str]:
     """The same; empty when there is no such task."""
     try:
@@ -140,8 +158,9 @@ def _fields_of(descriptor: int) -> dict[str, str]:
 
 
 def _children_by_search(pid: int) -> list[int]:
-    return [other for other in _processes() if parent(other) == pid]
+    return [other for other in processes() if parent(other) == pid]
 
 
-def _processes() -> Iterator[int]:
+def processes() -> Iterator[int]:
+    """The pids of all processes that /proc shows."""
     return (int(name) for name in os.listdir("/proc") if name.isdigit())

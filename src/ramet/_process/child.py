@@ -457,6 +457,15 @@ class Child(_core.Handle, Generic[T_co]):
             return "<Child: not made>"
         return f"<Child {self.pid} {self.flags}: {self._state()}>"
 
+    def _repr_html_(self) -> str:
+        from .child_page import page  # for a notebook
+
+        try:
+            state = self._state() if self.pid else "not made"
+        except OSError as error:  # its descriptor is not open any more
+            state = f"not known: {error.strerror}"
+        return page(self.pid, state, self.flags, self._what)
+
     def _state(self) -> str:
         if self._status is not None:
             return str(self._status)

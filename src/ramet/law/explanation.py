@@ -10,11 +10,13 @@ from .drawing import draw
 from .evaluate import evaluate, predict
 from .kernels import Span, answer_in_words, spans_of_answers
 from .mending import Change, smallest_changes
+from .notebook import picture_and_words
 from .outcome import Outcome
 from .reading import Reading, complete, read
 from .request import CSIGNAL, Call, Request
 from .rule import Rule
 from .sharing import SHARES
+from .svg import Theme
 from .version import NEWEST, is_newer_than_rows, version_text
 
 _CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
@@ -127,9 +129,19 @@ class Explanation:
             return "granted"
         return f"refused: {self.outcome.errno}, by rule {self.outcome.broken[0].id}"
 
-    def svg(self) -> str:
-        """A drawing of caller and child, what they share in one box and what not in two."""
-        return draw(self.outcome, self.asked, self.verdict)
+    def svg(self, theme: Theme = "auto") -> str:
+        """A picture of caller and child: what they share in one box and what not in two.
+
+        theme: light, dark, or auto: which of the two is up to the one who looks at it.
+        Returns an SVG document. Raises ValueError for another theme.
+        """
+        return draw(self.outcome, self.asked, self.verdict, self.recipe, theme)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()  # in a notebook
+
+    def _repr_html_(self) -> str:
+        return picture_and_words(self.svg(), str(self), is_open=not self.outcome.granted)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for machines: numbers, names and words, ready for JSON."""

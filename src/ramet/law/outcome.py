@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .caller import Caller
 from .request import Request
 from .rule import Rule
 from .sharing import entered_by_setns, kept_by_unshare, shared_by_clone
 from .version import Version, version_text
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})
 
@@ -146,6 +149,18 @@ class Outcome:
             self.starts_stopped,
             self.traced,
         )
+
+    def _repr_svg_(self) -> str:
+        return self._explained().svg()  # in a notebook
+
+    def _repr_html_(self) -> str:
+        return self._explained()._repr_html_()
+
+    def _explained(self) -> "Explanation":
+        from .explanation import Explanation
+        from .reading import Reading
+
+        return Explanation(self, Reading(self.flags, call=self.request.call))
 
     def __repr__(self) -> str:
         answer = (

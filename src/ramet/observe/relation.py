@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from .._kernel import procfs
 from ..law import SHARES
+from ..law.svg import Theme
 from ..lowlevel import KcmpType, kcmp
 from .tasks import HasPid, pid_of
 
@@ -40,6 +41,24 @@ class Relation:
             lines.append(f"  {title}: {', '.join(told) or nothing}")
         lines += [f"  not known: {words[key]} ({why})" for key, why in self.unknown.items()]
         return "\n".join(lines)
+
+    def svg(self, theme: Theme = "auto") -> str:
+        """A picture of the two tasks: what they share in one box and what not in two.
+
+        theme: light, dark, or auto: which of the two is up to the one who looks at it.
+        Returns an SVG document. Raises ValueError for another theme.
+        """
+        from .relation_picture import picture
+
+        return picture(self.first, self.second, self.shares, self.unknown, theme)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()  # in a notebook
+
+    def _repr_html_(self) -> str:
+        from ..law.notebook import picture_and_words
+
+        return picture_and_words(self.svg(), str(self))
 
 
 def relation(a: int | HasPid, b: int | HasPid) -> Relation:

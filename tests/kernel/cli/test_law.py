@@ -72,6 +72,18 @@ def test_explain_for_machines_and_as_a_drawing(tmp_path: Path) -> None:
     assert "Traceback" not in nowhere.stderr
 
 
+def test_the_colours_of_a_drawing_can_be_fixed() -> None:
+    """--theme light and dark are what svg() draws; without it the viewer decides."""
+    drawn = law.explain("docker", kernel="6.18")
+    for theme in ("light", "dark", "auto"):
+        done = ramet("explain", "docker", "--kernel", "6.18", "--svg", "-", "--theme", theme)
+        assert done.stdout == drawn.svg(theme)
+    assert ramet("explain", "docker", "--kernel", "6.18", "--svg", "-").stdout == drawn.svg()
+    wrong = ramet("explain", "docker", "--svg", "-", "--theme", "red")
+    assert wrong.returncode == 2
+    assert "Invalid value for '--theme'" in wrong.stderr
+
+
 def test_explain_takes_fields() -> None:
     """Fields of the structure are given by name."""
     done = ramet("explain", "0", "--field", "set_tid=0x10000", "--field", "set_tid_size=33")

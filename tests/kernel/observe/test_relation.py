@@ -1,6 +1,7 @@
 import errno
 import os
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 import pytest
@@ -129,6 +130,35 @@ def test_no_task_is_one_clear_error(task: object, error: type[Exception]) -> Non
     """What is no pid and has none is told at once."""
     with pytest.raises(error):
         ramet.relation(task, os.getpid())  # type: ignore[arg-type]
+
+
+# ---- pictures
+
+
+def test_a_relation_is_a_picture(plain_child: ramet.Child[None]) -> None:
+    """One box for what is shared, two for what is not, and one that is neither where it is not known."""
+    seen = ramet.relation(os.getpid(), plain_child)
+    svg = seen.svg("dark")
+    ET.fromstring(svg)
+    main = {key: is_so for key, is_so in seen.shares.items() if not key.endswith("_for_children")}
+    for kind, answer, boxes in (("shared", True, 1), ("apart", False, 2), ("unknown", None, 1)):
+        number = [*main.values()].count(answer)
+        assert svg.count(f'<rect class="{kind}"') == (boxes * number + 1 if number else 0), kind
+    assert f">{os.getpid()}<" in svg
+    assert f">{plain_child.pid}<" in svg
+    assert seen._repr_svg_() in seen._repr_html_()
+    assert "not shared: memory" in seen._repr_html_()
+    with pytest.raises(ValueError, match="invalid theme"):
+        seen.svg("red")  # type: ignore[arg-type]
+
+
+def test_a_picture_of_what_is_not_known() -> None:
+    """The reason stands in its box, whatever is written in it; what is missing is not drawn."""
+    unseen = ramet.Relation(1, 2, {"vm": None, "fs": True}, {"vm": "<b>& no"})
+    svg = unseen.svg()
+    assert "memory: &lt;b&gt;&amp; no" in svg
+    assert "descriptors" not in svg
+    assert ET.fromstring(unseen._repr_html_()) is not None
 
 
 # ---- kcmp
