@@ -1,7 +1,7 @@
 /*
  * The tracer's loop. ptrace(2) has the stops; what is not said there:
  *
- *  - A new task's first stop may come before the event of its birth, and comes alone with CLONE_UNTRACED|CLONE_PTRACE.
+ *  - A new task's first stop and even its end may come before the event of its birth; with CLONE_UNTRACED|CLONE_PTRACE that never comes.
  *  - After a stop for the filter the tracee is let go on to the end of its call, since only that tells an error; after the event
  *    of a birth or an exec it is let go on without: that call has succeeded, and its end would tell nothing new.
  *  - A tracee may be killed at any time. Then a request fails with ESRCH, and its end is told next.
@@ -27,7 +27,8 @@
 
 struct ramet_tracee {
     int tid;
-    bool has_stopped;
+    bool is_told;   /* its birth, or that it is there */
+    bool has_ended; /* before its birth was told: kept for that */
     enum ramet_family_call call; /* that it is in, 0 for none */
     struct ramet_tracee *next;
 };
@@ -70,8 +71,22 @@ static void drop(struct ramet_tracer *tracer, int tid)
     if (found == NULL)
         return;
     *place = found->next;
+    tracer->count -= !found->has_ended;
     free(found);
-    tracer->count--;
+}
+
+/* It is waited for no longer. */
+static void end(struct ramet_tracer *tracer, int tid)
+{
+    struct ramet_tracee *found = *place_of(tracer, tid);
+    if (found == NULL)
+        return;
+    if (found->is_told)
+        drop(tracer, tid);
+    else if (!found->has_ended) {
+        found->has_ended = true;
+        tracer->count--;
+    }
 }
 
 static void put(struct ramet_tracer *tracer, enum ramet_trace_kind kind, int tid, int other, int64_t time, uint64_t arg)
@@ -138,7 +153,11 @@ static void see_birth(struct ramet_tracer *tracer, struct ramet_tracee *parent, 
     if (request(PTRACE_GETEVENTMSG, parent->tid, 0, (long)&child) != 0 || child == 0)
         return;
     put(tracer, RAMET_TRACE_BORN, parent->tid, (int)child, time, (uint64_t)event);
-    add(tracer, (int)child);
+    struct ramet_tracee *born = add(tracer, (int)child);
+    if (born != NULL && born->has_ended)
+        drop(tracer, (int)child);
+    else if (born != NULL)
+        born->is_told = true;
 }
 
 static void see_exec(struct ramet_tracer *tracer, struct ramet_tracee *tracee, int64_t time)
@@ -169,6 +188,8 @@ static void see_event_stop(struct ramet_tracer *tracer, int tid, int signal)
 static void see_stop(struct ramet_tracer *tracer, int tid, int status, int64_t time)
 {
     const int event = status >> 16, signal = WSTOPSIG(status);
+    if (*place_of(tracer, tid) != NULL && (*place_of(tracer, tid))->has_ended)
+        drop(tracer, tid); /* that one's birth is never told, and this is another task */
     const bool is_known = *place_of(tracer, tid) != NULL;
     struct ramet_tracee *tracee = add(tracer, tid);
     if (tracee == NULL) {
@@ -177,7 +198,6 @@ static void see_stop(struct ramet_tracer *tracer, int tid, int status, int64_t t
     }
     if (!is_known)
         put(tracer, RAMET_TRACE_SEEN, tid, 0, time, 0);
-    tracee->has_stopped = true;
     if (event == PTRACE_EVENT_STOP)
         see_event_stop(tracer, tid, signal);
     else if (event == PTRACE_EVENT_SECCOMP || (event == 0 && signal == SYSCALL_STOP))
@@ -207,7 +227,7 @@ static void see_end(struct ramet_tracer *tracer, int tid, int status, const stru
         .args = {microseconds(used->ru_utime), microseconds(used->ru_stime), (uint64_t)used->ru_maxrss},
     };
     ramet_trace_put(&tracer->records, &record);
-    drop(tracer, tid);
+    end(tracer, tid);
 }
 
 /* ---- leaving */
@@ -218,7 +238,9 @@ static void leave_all(struct ramet_tracer *tracer)
     tracer->leaving = true;
     for (size_t list = 0; list < RAMET_TRACEE_LISTS; list++)
         for (struct ramet_tracee *one = tracer->tracees[list]; one != NULL; one = one->next)
-            if (tracer->owns)
+            if (one->has_ended)
+                continue;
+            else if (tracer->owns)
                 ramet_syscall2(__NR_tkill, one->tid, SIGKILL);
             else
                 request(PTRACE_INTERRUPT, one->tid, 0, 0); /* one that has not stopped yet will, for its birth */
@@ -257,8 +279,10 @@ long ramet_tracer_seize(struct ramet_tracer *tracer, int tid)
     const long error = request(PTRACE_SEIZE, tid, 0, options);
     if (error < 0)
         return error;
-    if (add(tracer, tid) == NULL)
+    struct ramet_tracee *tracee = add(tracer, tid);
+    if (tracee == NULL)
         return -ENOMEM;
+    tracee->is_told = true;
     put(tracer, RAMET_TRACE_SEEN, tid, 0, ramet_now(), 0);
     if (!tracer->filtered)
         request(PTRACE_INTERRUPT, tid, 0, 0);
