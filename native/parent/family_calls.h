@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* src/ramet/observe/trace/records.py has the same numbers. */
+/* src/ramet/observe/tracing/records.py has the same numbers. */
 enum ramet_family_call {
     RAMET_FAMILY_CLONE = 1,
     RAMET_FAMILY_CLONE3,

@@ -60,12 +60,14 @@ void ramet_trace_open(struct ramet_trace_records *records, const struct ramet_tr
 {
     pthread_mutex_lock(&records->lock);
     records->at = records->used;
+    records->parts = 0;
     append(records, record, sizeof *record);
 }
 
 void ramet_trace_part(struct ramet_trace_records *records, const void *bytes, size_t length, bool is_cut)
 {
     const uint32_t word = (uint32_t)length | (is_cut ? RAMET_TRACE_CUT : 0);
+    records->parts++;
     append(records, &word, sizeof word);
     if (length > 0)
         append(records, bytes, length);
@@ -82,8 +84,11 @@ void ramet_trace_close(struct ramet_trace_records *records)
     if (records->at != NOTHING_OPEN && records->used % 8 != 0)
         append(records, NULL, 8 - records->used % 8);
     if (records->at != NOTHING_OPEN) {
-        const uint32_t size = (uint32_t)(records->used - records->at);
-        memcpy(records->bytes + records->at, &size, sizeof size);
+        struct ramet_trace_record record;
+        memcpy(&record, records->bytes + records->at, sizeof record);
+        record.size = (uint32_t)(records->used - records->at);
+        record.parts = records->parts;
+        memcpy(records->bytes + records->at, &record, sizeof record);
     }
     records->at = NOTHING_OPEN;
     if (records->awaited > 0 && records->used >= records->awaited)

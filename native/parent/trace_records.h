@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* src/ramet/observe/trace/records.py reads these by their layout. */
+/* src/ramet/observe/tracing/records.py reads these by their layout. */
 enum ramet_trace_kind {
-    RAMET_TRACE_SEEN = 1, /* the first stop of a task whose birth was not told before */
+    RAMET_TRACE_SEEN = 1, /* args[0]: 1 when the tracer attaches to it, 0 at the first stop of one whose birth was not told before */
     RAMET_TRACE_CALL,     /* it has made a call; args: as trace_calls.h says */
     RAMET_TRACE_RETURNED, /* result: of that call. A call that has made a task or begun a program has no such record */
     RAMET_TRACE_BORN,     /* other: the new task; args[0]: PTRACE_EVENT_*. */
@@ -18,7 +18,7 @@ enum ramet_trace_kind {
     RAMET_TRACE_OVER,     /* the last; args: stops, ns in the tracer, records lost for want of memory */
 };
 
-#define RAMET_TRACE_ARGS 8
+#define RAMET_TRACE_ARGS 7
 
 struct ramet_trace_record {
     uint32_t size; /* with its parts, a multiple of 8 */
@@ -29,6 +29,7 @@ struct ramet_trace_record {
     int64_t time; /* ramet_now() */
     int64_t result;
     uint64_t args[RAMET_TRACE_ARGS];
+    uint64_t parts; /* how many follow */
 };
 
 _Static_assert(sizeof(struct ramet_trace_record) == 96, "records.py");
@@ -40,6 +41,7 @@ struct ramet_trace_records {
     char *bytes;
     size_t used, capacity;
     size_t at;       /* of the record that is being written */
+    uint64_t parts;  /* of that record */
     uint64_t lost;   /* for want of memory */
     int over;        /* no record will come */
     int word;        /* a futex word: changes when the reader is to look */

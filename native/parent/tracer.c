@@ -283,7 +283,7 @@ long ramet_tracer_seize(struct ramet_tracer *tracer, int tid)
     if (tracee == NULL)
         return -ENOMEM;
     tracee->is_told = true;
-    put(tracer, RAMET_TRACE_SEEN, tid, 0, ramet_now(), 0);
+    put(tracer, RAMET_TRACE_SEEN, tid, 0, ramet_now(), 1);
     if (!tracer->filtered)
         request(PTRACE_INTERRUPT, tid, 0, 0);
     return 0;

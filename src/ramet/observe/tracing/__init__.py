@@ -1,0 +1,37 @@
+"""Tracing a tree of tasks: each birth, exec and end, as events."""
+
+from .calls import Call
+from .events import (
+    Adopted,
+    Begun,
+    Birth,
+    Cost,
+    End,
+    Event,
+    Exec,
+    ExecRefused,
+    Left,
+    Moved,
+    Refused,
+    to_dict,
+)
+from .trace import Trace, has_no_filter, trace
+
+__all__ = [
+    "Adopted",
+    "Begun",
+    "Birth",
+    "Call",
+    "Cost",
+    "End",
+    "Event",
+    "Exec",
+    "ExecRefused",
+    "Left",
+    "Moved",
+    "Refused",
+    "Trace",
+    "has_no_filter",
+    "to_dict",
+    "trace",
+]
