@@ -22,7 +22,7 @@ _INSTRUCTION_BYTES = 8  # struct sock_filter
 class TracedProgram:
     """A program that is to be traced: made, it waits at a gate until go().
 
-    filter_program: a seccomp filter that it takes right before its exec; None for none. The tracer reaps it, and
+    filter_program: a seccomp filter that it takes before it waits; None for none. The tracer reaps it, and
     nobody else may before the trace is over: the tracer would wait for an end that it never gets.
     Raises as Command() and Command.spawn() do.
     """
@@ -34,10 +34,10 @@ class TracedProgram:
         self._command = command = Command(argv, **options)
         made = command._made
         steps, self._labels = list(made.steps.steps), list(made.steps.labels)
-        if filter_program is not None:
+        if filter_program is not None:  # before the gate: so that a kernel that takes none is told at once
             count = len(filter_program) // _INSTRUCTION_BYTES
-            steps.append(("SECCOMP", bytearray(filter_program), count, 0, -1))
-            self._labels.append((FILTER_STEP, None))
+            steps.insert(-1, ("SECCOMP", bytearray(filter_program), count, 0, -1))
+            self._labels.insert(-1, (FILTER_STEP, None))
         self._labels.append(("execve", None))
         self._plan = Plan([*steps, command._exec])
         self._underway: Underway

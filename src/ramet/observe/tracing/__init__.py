@@ -15,7 +15,7 @@ from .events import (
     Refused,
     to_dict,
 )
-from .trace import Trace, has_no_filter, trace
+from .trace import Trace, trace
 
 __all__ = [
     "Adopted",
@@ -31,7 +31,6 @@ __all__ = [
     "Moved",
     "Refused",
     "Trace",
-    "has_no_filter",
     "to_dict",
     "trace",
 ]

@@ -22,6 +22,7 @@ _LOW_BYTE = 0xFF
 _RESTARTED = 512  # ERESTARTSYS and above: the kernel makes the call again, and no program sees them
 _LAST_ERRNO = 4095
 _DECIMAL = ("stack_size", "set_tid_size", "cgroup")
+_NAMING = ("set_tid", "cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,18 @@ class Call:
     def __str__(self) -> str:
         written = _WRITERS.get(self.name, _write_fork)
         return f"{self.name}({written(self)})"
+
+    def short(self) -> str:
+        """The same without addresses and sizes: its flags, its exit signal, and what it names."""
+        if self.name in {"unshare", "setns"}:
+            return str(self)
+        if self.name in {"fork", "vfork"} or not (self.flags or self.fields or self.exit_signal):
+            return f"{self.name}()"
+        words = [_with_signal(self)]
+        words += [f"{name}={value}" for name, value in self.fields if name in _NAMING]
+        if self.target:
+            words[-1] += f"<{self.target}>"
+        return f"{self.name}({', '.join(words)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Names, numbers and words, ready for JSON."""

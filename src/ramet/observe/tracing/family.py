@@ -1,5 +1,6 @@
 """From records to events: who is whose child, which call made whom, and what a refused call broke."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -98,9 +99,9 @@ class Family:
     # ---- how tasks come to be known
 
     def _begun(self, record: Record, how: str) -> Begun:
-        status = _status(record.tid)
+        status = {} if how == "started" else _status(record.tid)
         pid = int(status.get("Tgid", record.tid))
-        parent = int(status["PPid"]) if "PPid" in status else None
+        parent = os.getpid() if how == "started" else procfs.parent(record.tid)
         self._tasks[record.tid] = _Task(record.tid, pid, parent)
         return Begun(self._time(record), record.tid, pid, parent, how, status.get("Name", ""))
 

@@ -61,6 +61,11 @@ class Trace:
             self._thread.join()
             raise self._failed
 
+    @property
+    def is_of_program(self) -> bool:
+        """Whether it has started what it follows."""
+        return self._program is not None
+
     def _follow(self) -> None:
         """In the thread that the kernel knows as the tracer."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -128,7 +133,7 @@ def trace(
 
     Returns a Trace, whose events are those of ramet.observe.tracing.events, in their order; the program waits until
     the first is asked for. As a context manager it ends on leaving the block: the program and all that it has started
-    are killed then, a process that was attached to goes on. A program that cannot be executed is told as
+    are killed then, a process that was attached to goes on. Where the kernel takes no filter, it is as with every_call. A program that cannot be executed is told as
     an ExecRefused, and is the Trace's ``error``.
 
     Raises PermissionError where the process may not be traced (EPERM), with the reason; ProcessLookupError where there is
@@ -144,24 +149,28 @@ def trace(
     """
     if (argv is None) == (pid is None):
         raise TypeError("invalid argv and pid: expected one of the two")
+    limits = {"arguments": arguments, "argument_bytes": argument_bytes}
     if pid is not None:
-        tracer = Tracer(
-            arguments=arguments, argument_bytes=argument_bytes, filtered=False, owns=False
-        )
+        tracer = Tracer(**limits, filtered=False, owns=False)
         return Trace(
             pid, tracer, lambda: seize_process(tracer, pid), program=None, filtered=False
         )
     assert argv is not None
-    tracer = Tracer(
-        arguments=arguments, argument_bytes=argument_bytes, filtered=not every_call, owns=True
-    )
-    return _of_program(tracer, argv, options, filtered=not every_call)
+    return _of_program(argv, options, limits, filtered=not every_call)
 
 
-def _of_program(tracer: Tracer, argv: Sequence[Text], options: Options, *, filtered: bool) -> Trace:
+def _of_program(
+    argv: Sequence[Text], options: Options, limits: dict[str, int], *, filtered: bool
+) -> Trace:
     if filtered and not read_caller().may("CAP_SYS_ADMIN"):
         options = {**options, "no_new_privs": True}  # else the kernel takes no filter
-    program = TracedProgram(argv, trace_filter() if filtered else None, **options)
+    try:
+        program = TracedProgram(argv, trace_filter() if filtered else None, **options)
+    except SpawnError as error:
+        if error.step != FILTER_STEP:
+            raise
+        return _of_program(argv, options, limits, filtered=False)
+    tracer = Tracer(**limits, filtered=filtered, owns=True)
 
     def attach() -> None:
         try:
@@ -177,11 +186,3 @@ def _of_program(tracer: Tracer, argv: Sequence[Text], options: Options, *, filte
         program.child.kill()
         program.child.wait()
         raise
-
-
-def has_no_filter(error: SpawnError | None) -> bool:
-    """Whether a trace has ended since the kernel would not take its filter: every_call=True needs none."""
-    return error is not None and error.step == FILTER_STEP
-
-
-__all__ = ["Trace", "has_no_filter", "trace"]
