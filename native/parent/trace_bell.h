@@ -9,6 +9,7 @@ struct ramet_bell {
     int pid;   /* 0: there is none, or it has been reaped */
     int rung;  /* a futex word */
     int maker; /* the process that made it */
+    int stage; /* a futex word: whether it waits; the kernel clears it at its end */
     char stack[RAMET_BELL_STACK] __attribute__((aligned(16)));
 };
 

@@ -311,7 +311,10 @@ static void see(struct ramet_tracer *tracer, int tid, int status, const struct r
     tracer->busy += ramet_now() - time;
 }
 
-/* When no tracee is known any more the bell is rung: then a late one, whose maker was killed at its birth, is still waited for. */
+/*
+ * When no tracee is known any more the bell is rung, and meanwhile a late one may come whose maker was killed at its birth. One
+ * that is later still ends with this thread, or goes on without it.
+ */
 long ramet_tracer_run(struct ramet_tracer *tracer)
 {
     long error = tracer->bell.pid == 0 ? ramet_bell_hang(&tracer->bell) : 0;
@@ -320,12 +323,13 @@ long ramet_tracer_run(struct ramet_tracer *tracer)
         struct rusage used;
         if (tracer->count == 0 && tracer->bell.pid != 0)
             ramet_bell_ring(&tracer->bell);
-        const int tid = wait4(-1, &status, __WALL | __WNOTHREAD, &used);
+        const int hangs = tracer->count == 0 && tracer->bell.pid == 0 ? WNOHANG : 0; /* the thread may have children */
+        const int tid = wait4(-1, &status, __WALL | __WNOTHREAD | hangs, &used);
         if (tid > 0 && tid == tracer->bell.pid)
             error = hear_bell(tracer);
         else if (tid > 0)
             see(tracer, tid, status, &used);
-        else if (errno == ECHILD)
+        else if (tid == 0 || errno == ECHILD)
             break;
         else if (errno != EINTR)
             error = -errno;

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _NAME = "trace"
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
-_SLOW = "no seccomp filter can be used: the tasks stop at every system call, which slows them"
+_SLOW = "the tasks stop at every system call, which slows them: "
+_ATTACHED = _SLOW + "only a program that 'ramet trace' starts can get a filter"
+_WITHOUT = _SLOW + "the kernel takes no seccomp filter here"
 _ALL_ARGUMENTS = {"arguments": 1 << 16, "argument_bytes": 1 << 17}  # what the kernel takes
 
 
@@ -75,7 +77,7 @@ def _traced(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> i
     with outputs(argv, pid, values) as shown, signals_kept() as mask:
         with _begun(argv, pid, values, mask) as begun, _signals_passed(begun):
             if not begun.filtered and not values["every_call"]:
-                shown.note(_SLOW)
+                shown.note(_ATTACHED if pid is not None else _WITHOUT)
             for event in begun:
                 shown.show(event)
         shown.close()
