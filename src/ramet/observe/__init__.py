@@ -1,8 +1,9 @@
-"""Inspecting running tasks: what two of them share, and what of a child's memory is its own."""
+"""Inspecting running tasks: what two of them share, what of a child's memory is its own, and a trace of births."""
 
 from .memory import memory
 from .memory_report import ChildMemory, MappingMemory, Memory, TypeMemory
 from .relation import Relation, relation
+from .tracing import trace
 
 __all__ = [
     "ChildMemory",
@@ -12,4 +13,5 @@ __all__ = [
     "TypeMemory",
     "memory",
     "relation",
+    "trace",
 ]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from threading import get_native_id
 
 from ..._core import Tracer
 from ..._kernel import procfs
@@ -31,7 +32,7 @@ def _seize(tracer: Tracer, tid: int, pid: int) -> None:
     except ProcessLookupError:  # it has ended; or a thread of a traced one is traced by birth
         pass
     except PermissionError:
-        if _tracer_of(tid) == os.getpid():  # its maker was seized before, and so is it
+        if _tracer_of(tid) == get_native_id():  # its maker was seized before, and so is it
             return
         raise PermissionError(errno.EPERM, why_refused(pid)) from None
 
@@ -39,8 +40,8 @@ def _seize(tracer: Tracer, tid: int, pid: int) -> None:
 def why_refused(pid: int) -> str:
     """Why a process may not be traced by this one, and what to do."""
     other = _tracer_of(pid)
-    if other and other != os.getpid():
-        return f"process {pid} is traced by process {other} already, and has one tracer at a time: end that one"
+    if other:
+        return f"process {pid} is traced by process {_process_of(other)} already, and has one tracer at a time: end that one"
     scope = _yama()
     if scope == _NOBODY:
         return "kernel.yama.ptrace_scope is 3: nobody may trace on this machine until it is started anew"
@@ -69,7 +70,15 @@ def why_not_traced_here() -> str:
     )
 
 
+def _process_of(task: int) -> int:
+    try:
+        return int(procfs.status(task).get("Tgid", task))
+    except OSError:
+        return task
+
+
 def _tracer_of(task: int) -> int:
+    """The thread that traces it, 0 for none."""
     try:
         return int(procfs.status(task).get("TracerPid", "0"))
     except OSError:
