@@ -8,10 +8,10 @@
 
 /* src/ramet/observe/tracing/records.py reads these by their layout. */
 enum ramet_trace_kind {
-    RAMET_TRACE_SEEN = 1, /* args[0]: 1 when the tracer attaches to it, 0 at the first stop of one whose birth was not told before */
+    RAMET_TRACE_SEEN = 1, /* args[0]: 1 when the tracer attaches to it, 0 at the first stop of one that was not told of before */
     RAMET_TRACE_CALL,     /* it has made a call; args: as trace_calls.h says */
     RAMET_TRACE_RETURNED, /* result: of that call. A call that has made a task or begun a program has no such record */
-    RAMET_TRACE_BORN,     /* other: the new task; args[0]: PTRACE_EVENT_*. */
+    RAMET_TRACE_MADE,     /* other: the new task; args[0]: PTRACE_EVENT_*. */
     RAMET_TRACE_EXECED,   /* other: the tid before, which is another when a thread that did not lead has exec'ed */
     RAMET_TRACE_ENDED,    /* result: of wait4(2); args: user and system time in us, peak resident size in KiB */
     RAMET_TRACE_LEFT,     /* no longer traced, and goes on */

@@ -1,9 +1,9 @@
 /*
  * The tracer's loop. ptrace(2) has the stops; what is not said there:
  *
- *  - A new task's first stop and even its end may come before the event of its birth; with CLONE_UNTRACED|CLONE_PTRACE that never comes.
+ *  - A new task's first stop and even its end may come before the event of its clone call; with CLONE_UNTRACED|CLONE_PTRACE that never comes.
  *  - After a stop for the filter the tracee is let go on to the end of its call, since only that tells an error; after the event
- *    of a birth or an exec it is let go on without: that call has succeeded, and its end would tell nothing new.
+ *    of a clone call or an exec it is let go on without: that call has succeeded, and its end would tell nothing new.
  *  - A tracee may be killed at any time. Then a request fails with ESRCH, and its end is told next.
  *  - When a thread that does not lead execs, it goes on under the leader's tid; neither of the two old ones has an end.
  */
@@ -27,8 +27,8 @@
 
 struct ramet_tracee {
     int tid;
-    bool is_told;   /* its birth, or that it is there */
-    bool has_ended; /* before its birth was told: kept for that */
+    bool is_told;   /* that it was made, or is there */
+    bool has_ended; /* before its making was told: kept for that */
     enum ramet_family_call call; /* that it is in, 0 for none */
     struct ramet_tracee *next;
 };
@@ -117,7 +117,7 @@ static void go_on(struct ramet_tracer *tracer, int tid, int signal, bool to_call
     if (leaves(tracer))
         detach(tracer, tid, signal);
     else if (tracer->leaving)
-        ramet_syscall2(__NR_tkill, tid, SIGKILL); /* it was born meanwhile */
+        ramet_syscall2(__NR_tkill, tid, SIGKILL); /* it was made meanwhile */
     else
         request(to_call_end || !tracer->filtered ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0, signal);
 }
@@ -146,18 +146,18 @@ static bool see_call(struct ramet_tracer *tracer, struct ramet_tracee *tracee, i
     return true;
 }
 
-static void see_birth(struct ramet_tracer *tracer, struct ramet_tracee *parent, int event, int64_t time)
+static void see_new_task(struct ramet_tracer *tracer, struct ramet_tracee *parent, int event, int64_t time)
 {
     unsigned long child = 0;
     parent->call = 0;
     if (request(PTRACE_GETEVENTMSG, parent->tid, 0, (long)&child) != 0 || child == 0)
         return;
-    put(tracer, RAMET_TRACE_BORN, parent->tid, (int)child, time, (uint64_t)event);
-    struct ramet_tracee *born = add(tracer, (int)child);
-    if (born != NULL && born->has_ended)
+    put(tracer, RAMET_TRACE_MADE, parent->tid, (int)child, time, (uint64_t)event);
+    struct ramet_tracee *made = add(tracer, (int)child);
+    if (made != NULL && made->has_ended)
         drop(tracer, (int)child);
-    else if (born != NULL)
-        born->is_told = true;
+    else if (made != NULL)
+        made->is_told = true;
 }
 
 static void see_exec(struct ramet_tracer *tracer, struct ramet_tracee *tracee, int64_t time)
@@ -189,7 +189,7 @@ static void see_stop(struct ramet_tracer *tracer, int tid, int status, int64_t t
 {
     const int event = status >> 16, signal = WSTOPSIG(status);
     if (*place_of(tracer, tid) != NULL && (*place_of(tracer, tid))->has_ended)
-        drop(tracer, tid); /* that one's birth is never told, and this is another task */
+        drop(tracer, tid); /* that one is never told to be made, and this is another task */
     const bool is_known = *place_of(tracer, tid) != NULL;
     struct ramet_tracee *tracee = add(tracer, tid);
     if (tracee == NULL) {
@@ -203,7 +203,7 @@ static void see_stop(struct ramet_tracer *tracer, int tid, int status, int64_t t
     else if (event == PTRACE_EVENT_SECCOMP || (event == 0 && signal == SYSCALL_STOP))
         go_on(tracer, tid, 0, see_call(tracer, tracee, time));
     else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
-        see_birth(tracer, tracee, event, time);
+        see_new_task(tracer, tracee, event, time);
         go_on(tracer, tid, 0, false);
     } else if (event == PTRACE_EVENT_EXEC) {
         see_exec(tracer, tracee, time);
@@ -243,7 +243,7 @@ static void leave_all(struct ramet_tracer *tracer)
             else if (tracer->owns)
                 ramet_syscall2(__NR_tkill, one->tid, SIGKILL);
             else
-                request(PTRACE_INTERRUPT, one->tid, 0, 0); /* one that has not stopped yet will, for its birth */
+                request(PTRACE_INTERRUPT, one->tid, 0, 0); /* one that has not stopped yet will, as each new one does */
 }
 
 static long hear_bell(struct ramet_tracer *tracer)
@@ -312,7 +312,7 @@ static void see(struct ramet_tracer *tracer, int tid, int status, const struct r
 }
 
 /*
- * When no tracee is known any more the bell is rung, and meanwhile a late one may come whose maker was killed at its birth. One
+ * When no tracee is known any more the bell is rung, and meanwhile a late one may come whose maker was killed at its clone call. One
  * that is later still ends with this thread, or goes on without it.
  */
 long ramet_tracer_run(struct ramet_tracer *tracer)

@@ -10,7 +10,7 @@ static struct ramet_trace_records records;
 static void records_come_whole(void)
 {
     char *bytes;
-    struct ramet_trace_record record = {.kind = RAMET_TRACE_BORN, .tid = 7, .other = 8, .args = {3}}, *first;
+    struct ramet_trace_record record = {.kind = RAMET_TRACE_MADE, .tid = 7, .other = 8, .args = {3}}, *first;
     ramet_trace_put(&records, &record);
     ramet_trace_open(&records, &record);
     ramet_trace_part(&records, "one", 3, false);

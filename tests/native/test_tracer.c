@@ -1,4 +1,4 @@
-/* A tracer tells of births, refusals, and ends of what it has started, and leaves what it has attached to. */
+/* A tracer tells of clone calls, refusals, and ends of what it has started, and leaves what it has attached to. */
 #include "check.h"
 #include "tracer.h"
 
@@ -65,7 +65,7 @@ static void all_is_told(void)
     CHECK(write(pipes[1], "x", 1) == 1);
     CHECK(ramet_tracer_run(&tracer) == 0);
     const long length = ramet_trace_take(&tracer.records, 1 << 30, 0, &bytes);
-    CHECK(count(bytes, length, RAMET_TRACE_BORN, 0) == 1);
+    CHECK(count(bytes, length, RAMET_TRACE_MADE, 0) == 1);
     CHECK(count(bytes, length, RAMET_TRACE_RETURNED, -EINVAL) == 1);
     CHECK(count(bytes, length, RAMET_TRACE_ENDED, 0) == 1);
     CHECK(count(bytes, length, RAMET_TRACE_ENDED, FOUND << 8) == 1);

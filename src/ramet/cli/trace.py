@@ -1,4 +1,4 @@
-"""ramet trace: the births, execs and ends of a tree of tasks."""
+"""ramet trace: the clone calls, execs and ends of a tree of tasks."""
 
 import os
 import signal
@@ -44,21 +44,42 @@ _ALL_ARGUMENTS = {"arguments": 1 << 16, "argument_bytes": 1 << 17}  # what the k
 )
 @click.option("-p", "--pid", type=click.IntRange(min=1), metavar="PID",
     help="Attach to a running process, all its threads, instead of starting a program.")  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Write the lines there, not to standard error.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the events: a JSON object a line; - is standard output.")
-@click.option("--chrome", metavar="FILE", help="Write a trace for ui.perfetto.dev and chrome://tracing.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write the lines there, not to standard error."
+)
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write the events: a JSON object a line; - is standard output.",
+)
+@click.option(
+    "--chrome", metavar="FILE", help="Write a trace for ui.perfetto.dev and chrome://tracing."
+)
 @click.option("--html", metavar="FILE", help="Write a timeline: one page that needs no network.")
-@click.option("--summary", is_flag=True, help="Tell at the end how many births of which kind there were, what was refused, and what took longest; no lines.")
+@click.option(
+    "--summary",
+    is_flag=True,
+    help="No lines; at the end the clone calls by kind, what was refused, and what used most time.",
+)
 @click.option("--quiet", is_flag=True, help="No lines; for --json, --chrome and --html.")
-@click.option("--full", is_flag=True, help="All arguments of each program, the paths of each search, and the addresses in each call.")
-@click.option("--every-call", is_flag=True, help="Stop at every system call: slower, but sees what the program's own seccomp filters refuse.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="All arguments of each program, the paths of each search, and the addresses in each call.",
+)
+@click.option(
+    "--every-call",
+    is_flag=True,
+    help="Stop at every system call: slower, but sees what the program's own seccomp filters refuse.",
+)
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]...")
 def trace(argv: tuple[str, ...], *, pid: int | None, **values: Any) -> None:
-    """Tell of each birth, exec and end among a program and all that it starts.
+    """Tell of each clone call, exec and end among a program and all that it starts.
 
-    Its exit status is the program's own, 128+N when signal N killed it; 125 when ramet failed, 126 when the program
-    cannot be executed, 127 when it is not found; with -p it is 0. Signals reach the program; with -p, Ctrl-C ends the
-    trace, and the process goes on. It ends when the last of the program's children has.
+    Its exit status is the program's own, 128+N when signal N killed it; 125 when ramet failed, 126 when the
+    program cannot be executed, 127 when it is not found; with -p it is 0. Signals reach the program; with
+    -p, Ctrl-C ends the trace, and the process goes on. It ends when the last of the program's children has.
     """
     if bool(argv) == (pid is not None):
         raise FailedError(
@@ -88,9 +109,7 @@ def _traced(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> i
     return FAILED if begun.status is None else exit_code(begun.status, timed_out=False)
 
 
-def _begun(
-    argv: tuple[str, ...], pid: int | None, values: dict[str, Any], mask: set[Any]
-) -> Trace:
+def _begun(argv: tuple[str, ...], pid: int | None, values: dict[str, Any], mask: set[Any]) -> Trace:
     """The trace, with a program that gets the signals as they were."""
     read: Any = _ALL_ARGUMENTS if values["full"] else {}
     if pid is not None:
@@ -121,7 +140,10 @@ def _signals_passed(begun: Trace) -> Iterator[None]:
 
 
 def _pass(begun: Trace, told: signal.struct_siginfo) -> None:
-    """The terminal has sent its own to the program as well. When the program is over, or is not ours, the trace ends."""
+    """To the program, where the terminal has not sent it there as well.
+
+    When that is over, or is none that was started, a signal that would end this process ends the trace.
+    """
     number = told.si_signo
     if number == signal.SIGTSTP and is_by_terminal(told):
         os.kill(os.getpid(), signal.SIGSTOP)  # so that the shell sees the job stopped

@@ -12,7 +12,7 @@ _MICROSECONDS = 1_000_000
 
 
 def chrome_text(tree: Tree) -> str:
-    """The whole file: a slice for each program of each task, an arrow for each birth, a mark for what else happened."""
+    """The whole file: a slice for each program of a task, an arrow for each clone call, marks."""
     over = tree.cost.time if tree.cost is not None else 0.0
     events = [event for number, life in enumerate(tree.lives) for event in _of(life, number, over)]
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
@@ -45,14 +45,14 @@ def _slices(life: TaskLife, where: dict[str, int], over: float) -> Iterator[dict
             told = {"call": str(life.call)}
         if until == end and life.status is not None:
             told["end"] = str(life.status)
-        yield {"ph": "X", "name": name or "?", "cat": "program" if exec_ else "birth", "ts": _time(begin),
+        yield {"ph": "X", "name": name or "?", "cat": "program" if exec_ else "task", "ts": _time(begin),
             "dur": max(_time(until) - _time(begin), 0), **where, "args": told}  # fmt: skip
 
 
 def _arrow(life: TaskLife, where: dict[str, int], number: int) -> Iterator[dict[str, Any]]:
     """From the maker's slice to the first of its child."""
-    name = "birth" if life.call is None else life.call.name
-    shared = {"name": name, "cat": "birth", "id": number, "ts": _time(life.begin)}
+    name = "made" if life.call is None else life.call.name
+    shared = {"name": name, "cat": "clone", "id": number, "ts": _time(life.begin)}
     yield {"ph": "s", **shared, "pid": life.maker_pid, "tid": life.maker}
     yield {"ph": "f", "bp": "e", **shared, **where}
 

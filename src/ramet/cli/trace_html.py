@@ -1,4 +1,4 @@
-"""ramet trace --html: a timeline as one page, with a row for each task; its script and style are in trace_page.html."""
+"""ramet trace --html: a timeline, with a row for each task; script and style are in trace_page.html."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ def page_text(tree: Tree, what: str) -> str:
 
 
 def _by_family(tree: Tree) -> Iterator[tuple[int, TaskLife]]:
-    """Each task below its maker, with its depth; in the order of their births."""
+    """Each task below its maker, with its depth; in the order in which they were made."""
     made: dict[int, list[int]] = defaultdict(list)
     latest: dict[int, int] = {}
     first = []
@@ -62,11 +62,16 @@ def _row(life: TaskLife, depth: int, over: float) -> dict[str, Any]:
             for (begin, name, exec_), until in zip(life.programs, [*begins[1:], end], strict=True)
         ],
         "marks": [
-            [mark.time, words.of(mark), list(words.reasons(mark)), isinstance(mark, Refused | ExecRefused)]
+            [
+                mark.time,
+                words.of(mark),
+                list(words.reasons(mark)),
+                isinstance(mark, Refused | ExecRefused),
+            ]
             for mark in life.marks
         ],
         "call": "" if life.call is None else str(life.call),
-        "born": "" if life.maker is None else f"made by {life.maker}, child of {life.parent}",
+        "made": "" if life.maker is None else f"made by {life.maker}, child of {life.parent}",
         "ending": _ending(life),
         "failed": life.status is not None and not life.status.success,
     }

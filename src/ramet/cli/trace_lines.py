@@ -1,17 +1,19 @@
 """The lines of a trace: time, task, and what it did, indented below its maker."""
 
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.text import Text
 
-from ..observe.tracing import Birth, Cost, End, Event, Exec, ExecRefused, Refused
+from ..observe.tracing import Cost, End, Event, Exec, ExecRefused, Made, Refused
 from ..observe.tracing.tree import Tree
 from ..tour.colours import AMBER, GREEN, NAME, NOTE, console_for
 from .trace_words import Words, cost_in_words
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _DEEPEST = 20  # levels that are still indented
-_STYLES = {Birth: "", Exec: GREEN, Refused: AMBER, ExecRefused: AMBER}
+_STYLES = {Made: "", Exec: GREEN, Refused: AMBER, ExecRefused: AMBER}
 
 
 class Lines:

@@ -1,4 +1,4 @@
-"""ramet trace --summary: births by kind, what was refused, and what took longest."""
+"""ramet trace --summary: clone calls by kind, what was refused, and what took longest."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ _SHOWN = 5
 
 def summary_lines(tree: Tree) -> Iterator[str]:
     """The lines, plain."""
-    births = Counter(_kind(life) for life in tree.lives if life.maker is not None)
-    yield f"{births.total()} births"
-    yield from _table(births)
+    made = Counter(_kind(life) for life in tree.lives if life.maker is not None)
+    yield f"{made.total()} tasks made"
+    yield from _table(made)
     yield f"{sum(len(_execs(life)) for life in tree.lives)} execs"
     yield from _table(Counter(name for life in tree.lives for name in _execs(life)))
     refused = Counter(text for life in tree.lives for text in _refusals(life))
@@ -51,7 +51,7 @@ def _table(counts: Counter[str]) -> Iterator[str]:
 
 
 def _longest(tree: Tree) -> Iterator[str]:
-    """By the processor time of their own: a process's end tells it with that of the children it has waited for."""
+    """By processor time of their own; an end tells it with that of the children that were waited for."""
     of_children: Counter[int] = Counter()
     for life in tree.lives:
         if life.ending is not None and not life.is_thread and life.parent is not None:
@@ -65,7 +65,8 @@ def _longest(tree: Tree) -> Iterator[str]:
     if own:
         yield "the most processor time of their own"
     for time, life in own[:_SHOWN]:
-        assert life.ending is not None and life.end is not None
+        assert life.ending is not None
+        assert life.end is not None
         lived = milliseconds(life.end - life.begin)
         peak = mebibytes(life.ending.peak)
         yield f"{milliseconds(time / 1e6):>12}  {life.name} ({life.pid}), lived {lived}, peak {peak}"

@@ -7,7 +7,6 @@ from ..law import Rule
 from ..observe.tracing import (
     Adopted,
     Begun,
-    Birth,
     Call,
     Cost,
     End,
@@ -15,6 +14,7 @@ from ..observe.tracing import (
     Exec,
     ExecRefused,
     Left,
+    Made,
     Moved,
     Refused,
 )
@@ -30,12 +30,10 @@ class Words:
         self._full = full
 
     def of(self, event: Event) -> str:
-        """One line."""
+        """One line; empty for a Cost."""
         match event:
-            case Begun():
-                return _begun(event)
-            case Birth():
-                return self._birth(event)
+            case Made():
+                return self._made(event)
             case Exec():
                 return self._exec(event)
             case ExecRefused():
@@ -44,13 +42,7 @@ class Words:
                 return f"{self._call(event.call)}: {event.errno}"
             case Moved():
                 return self._call(event.call)
-            case Adopted():
-                return f"adopted by {'?' if event.parent is None else event.parent}"
-            case End():
-                return _end(event)
-            case Left():
-                return "goes on, no longer traced"
-        return ""
+        return _of_life(event)
 
     def reasons(self, event: Event) -> Iterator[str]:
         """The lines below a call that was refused."""
@@ -63,7 +55,7 @@ class Words:
             return "a call that was not seen"
         return str(call) if self._full else call.short()
 
-    def _birth(self, event: Birth) -> str:
+    def _made(self, event: Made) -> str:
         text = f"{self._call(event.call)} = {event.child}"
         if event.is_thread:
             text += ", a thread"
@@ -93,7 +85,11 @@ class Words:
     def _program(self, path: str, argv: tuple[str, ...], is_cut: bool) -> str:
         first, *others = argv or ("",)
         own_name = first.rpartition("/")[2] == path.rpartition("/")[2]
-        text = shlex.join([path, *others]) if own_name else f"{shlex.quote(path)} as {shlex.join(argv)}"
+        text = (
+            shlex.join([path, *others])
+            if own_name
+            else f"{shlex.quote(path)} as {shlex.join(argv)}"
+        )
         text = " ".join(text.split())
         if not self._full and len(text) > _MOST_COLUMNS:
             return text[: _MOST_COLUMNS - 1] + "…"
@@ -104,7 +100,10 @@ def cost_in_words(cost: Cost) -> str:
     """The last line: what the trace has cost."""
     share = f" ({100 * cost.held / cost.time:.1f} % of {cost.time:.3f} s)" if cost.time > 0 else ""
     lost = f"; {cost.lost} events are lost for want of memory" if cost.lost else ""
-    return f"traced with {cost.stops} stops, in which tasks waited {milliseconds(cost.held)} for the tracer{share}{lost}"
+    held = milliseconds(cost.held)
+    return (
+        f"traced with {cost.stops} stops, in which tasks waited {held} for the tracer{share}{lost}"
+    )
 
 
 def milliseconds(seconds: float) -> str:
@@ -117,6 +116,19 @@ def mebibytes(size: int) -> str:
     return f"{size / _MIB:.1f} MiB"
 
 
+def _of_life(event: Event) -> str:
+    match event:
+        case Begun():
+            return _begun(event)
+        case Adopted():
+            return f"adopted by {'?' if event.parent is None else event.parent}"
+        case End():
+            return _end(event)
+        case Left():
+            return "goes on, no longer traced"
+    return ""
+
+
 def _begun(event: Begun) -> str:
     if event.how == "started":
         return "begins"
@@ -125,16 +137,15 @@ def _begun(event: Begun) -> str:
         return f"attached to {name}" + (
             f"a thread of {event.pid}" if event.tid != event.pid else f"a child of {event.parent}"
         )
-    return f"was there: {name}whose birth was not told"
+    return f"was there: {name}that was not seen being made"
 
 
 def _end(event: End) -> str:
     text = str(event.status)
     if event.is_thread:
         return text
-    return (
-        f"{text}; user {milliseconds(event.user)}, system {milliseconds(event.system)}, peak {mebibytes(event.peak)}"
-    )
+    user, system = milliseconds(event.user), milliseconds(event.system)
+    return f"{text}; user {user}, system {system}, peak {mebibytes(event.peak)}"
 
 
 def _rule(rule: Rule, before: str) -> str:

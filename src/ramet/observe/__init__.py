@@ -1,4 +1,4 @@
-"""Inspecting running tasks: what two of them share, what of a child's memory is its own, and a trace of births."""
+"""Inspecting running tasks: what two share, what of a child's memory is its own, and a trace of them."""
 
 from .memory import memory
 from .memory_report import ChildMemory, MappingMemory, Memory, TypeMemory

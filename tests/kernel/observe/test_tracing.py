@@ -17,13 +17,13 @@ from ramet.observe import trace
 from ramet.observe.tracing import (
     Adopted,
     Begun,
-    Birth,
     Cost,
     End,
     Event,
     Exec,
     ExecRefused,
     Left,
+    Made,
     Moved,
     Refused,
 )
@@ -67,8 +67,8 @@ def one(events: list[Event], kind: type[E], holds: Callable[[E], object] = bool)
     return found
 
 
-def test_birth_exec_and_end_of_a_shell_s_child(nothing_left: object) -> None:
-    """Each task has its birth, with the call that made it, its programs, and its end, in their order."""
+def test_clone_exec_and_end_of_a_shell_s_child(nothing_left: object) -> None:
+    """Each task has the call that made it, its programs, and its end, in their order."""
     events = traced("sh", "-c", "sleep 0 & wait; exit 3")
     begun, cost = events[0], events[-1]
     assert isinstance(begun, Begun)
@@ -76,16 +76,16 @@ def test_birth_exec_and_end_of_a_shell_s_child(nothing_left: object) -> None:
     assert isinstance(cost, Cost)
     assert cost.stops >= 5
     assert 0 < cost.held < cost.time
-    birth = one(events, Birth)
-    assert (birth.tid, birth.parent, birth.is_thread) == (begun.tid, begun.tid, False)
-    assert birth.call is not None
-    assert birth.call.exit_signal == signal.SIGCHLD
-    program = one(events, Exec, lambda event: event.tid == birth.child)
+    made = one(events, Made)
+    assert (made.tid, made.parent, made.is_thread) == (begun.tid, begun.tid, False)
+    assert made.call is not None
+    assert made.call.exit_signal == signal.SIGCHLD
+    program = one(events, Exec, lambda event: event.tid == made.child)
     assert program.argv == ("sleep", "0")
     assert Path(program.path).name == "sleep"
     child, shell = only(events, End)
     assert (child.tid, child.status.code, shell.tid, shell.status.code) == (
-        birth.child,
+        made.child,
         0,
         begun.tid,
         3,
@@ -104,27 +104,27 @@ if pid == 0:
     os._exit(7)
 os.waitpid(pid, 0)
 """)
-    birth = one(events, Birth)
-    assert birth.call is not None
-    assert birth.call.flags == CloneFlag.PARENT_SETTID | CloneFlag.CHILD_SETTID
-    fields = dict(birth.call.fields)
+    made = one(events, Made)
+    assert made.call is not None
+    assert made.call.flags == CloneFlag.PARENT_SETTID | CloneFlag.CHILD_SETTID
+    fields = dict(made.call.fields)
     assert fields["child_tid"] == fields["parent_tid"] > 0
     assert fields["size"] == 88
-    assert str(birth.call).startswith(
+    assert str(made.call).startswith(
         "clone3({flags=CLONE_PARENT_SETTID|CLONE_CHILD_SETTID, exit_signal=SIGCHLD, child_tid=0x"
     )
-    assert one(events, End, lambda end: end.tid == birth.child).status.code == 7
+    assert one(events, End, lambda end: end.tid == made.child).status.code == 7
 
 
 def test_a_thread_belongs_to_its_process(nothing_left: object) -> None:
     """A thread is told as one, with its end."""
     events = of_python("import threading; t = threading.Thread(target=int); t.start(); t.join()")
-    birth = one(events, Birth)
-    assert birth.is_thread
-    assert birth.call is not None
-    assert CloneFlag.THREAD in birth.call.flags
-    end = one(events, End, lambda end: end.tid == birth.child)
-    assert (end.pid, end.is_thread) == (birth.pid, True)
+    made = one(events, Made)
+    assert made.is_thread
+    assert made.call is not None
+    assert CloneFlag.THREAD in made.call.flags
+    end = one(events, End, lambda end: end.tid == made.child)
+    assert (end.pid, end.is_thread) == (made.pid, True)
 
 
 def test_a_thread_that_execs_becomes_its_process(nothing_left: object) -> None:
@@ -134,14 +134,14 @@ import threading
 t = threading.Thread(target=os.execv, args=("/bin/sh", ["sh", "-c", "exit 4"]))
 t.start(); t.join()
 """)
-    birth = one(events, Birth)
+    made = one(events, Made)
     exec_ = one(events, Exec, lambda exec_: exec_.argv[0] == "sh")
-    assert (exec_.tid, exec_.former) == (birth.tid, birth.child)
+    assert (exec_.tid, exec_.former) == (made.tid, made.child)
     assert [end.status.code for end in only(events, End)] == [4]
 
 
-def test_vfork_of_a_child_that_ends_before_its_birth_is_told(nothing_left: object) -> None:
-    """However soon a child ends, it has one birth and one end, and the trace comes to its own."""
+def test_vfork_of_a_child_that_ends_before_its_making_is_told(nothing_left: object) -> None:
+    """However soon a child ends, it is made once and ends once, and the trace comes to its own."""
     events = of_python("""
 for _ in range(300):
     try:
@@ -149,7 +149,7 @@ for _ in range(300):
     except FileNotFoundError:
         pass
 """)
-    children = [birth.child for birth in only(events, Birth)]
+    children = [made.child for made in only(events, Made)]
     assert len(children) == len(only(events, End)) - 1 == len(only(events, ExecRefused)) == 300
     assert not [event for event in only(events, Begun) if event.how == "untold"]
 
@@ -164,7 +164,7 @@ if os.fork() == 0:
 for _ in range(2):
     os.wait()
 """)
-    first, second = only(events, Birth)
+    first, second = only(events, Made)
     assert (first.parent, second.tid, second.parent) == (first.tid, first.child, first.tid)
 
 
@@ -178,7 +178,7 @@ def test_an_orphan_is_adopted(nothing_left: object) -> None:
             seen.append(event)
             if isinstance(event, End) and event.tid == events.pid:
                 os.close(write)
-    orphan = one(seen, Birth, lambda birth: birth.tid != events.pid)
+    orphan = one(seen, Made, lambda made: made.tid != events.pid)
     adopted = one(seen, Adopted, lambda event: event.tid == orphan.child)
     assert adopted.parent not in {orphan.tid, None}
     assert events.status is not None
@@ -288,7 +288,8 @@ def test_a_program_with_a_filter_of_its_own(nothing_left: object) -> None:
 import struct
 libc.prctl(38, 1, 0, 0, 0)
 code = b"".join(struct.pack("=HBBI", *i) for i in (
-    (0x20, 0, 0, 0), (0x15, 0, 1, UNSHARE), (0x06, 0, 0, 0x00050000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)))
+    (0x20, 0, 0, 0), (0x15, 0, 1, UNSHARE),
+    (0x06, 0, 0, 0x00050000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)))
 text = ctypes.create_string_buffer(code)
 program = ctypes.create_string_buffer(struct.pack("=HxxxxxxQ", 4, ctypes.addressof(text)))
 assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(program)), 0, 0) == 0
@@ -309,15 +310,15 @@ def test_the_same_without_a_filter(nothing_left: object) -> None:
 
 
 def test_an_untraced_child_is_told(nothing_left: object) -> None:
-    """A birth with CLONE_UNTRACED is told as such, and nothing of the child's."""
+    """A clone call with CLONE_UNTRACED is told as such, and nothing of the child's."""
     events = of_python("""
 pid = call(CLONE, 0x800000 | SIGCHLD, 0, 0, 0, 0)
 if pid == 0:
     os._exit(0)
 os.waitpid(pid, 0)
 """)
-    birth = one(events, Birth)
-    assert not birth.is_traced
+    made = one(events, Made)
+    assert not made.is_traced
     assert len(only(events, End)) == 1
 
 
@@ -339,7 +340,10 @@ while sys.stdin.buffer.read(1):
     print("made", flush=True)
 """
     with subprocess.Popen(
-        [sys.executable, "-u", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        [sys.executable, "-u", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -363,8 +367,13 @@ def have_a_child_made(pid: int) -> None:
 
 def test_a_process_is_attached_to_and_left(busy: int) -> None:
     """All its threads are traced, and its children; when the trace is left it goes on as before."""
+
+    def leave_after_a_child() -> None:
+        have_a_child_made(busy)
+        events.leave()
+
     with trace(pid=busy) as events:
-        thread = threading.Thread(target=lambda: (have_a_child_made(busy), events.leave()))
+        thread = threading.Thread(target=leave_after_a_child)
         thread.start()
         told = list(events)
         thread.join()
@@ -380,7 +389,7 @@ def test_a_process_is_attached_to_and_left(busy: int) -> None:
 def test_a_process_has_one_tracer(busy: int) -> None:
     """The error names the process that traces it already."""
     with trace(pid=busy) as events:
-        assert next(iter(events))
+        assert isinstance(next(iter(events)), Begun)
         with pytest.raises(PermissionError, match=r"traced by|one tracer") as caught:
             ramet.clone(lambda: trace(pid=busy)).result()
         assert caught.value.errno == errno.EPERM
@@ -425,7 +434,9 @@ for event in trace(["sh", "-c", "sleep 1000 & sleep 1000"]):
     if isinstance(event, Exec):
         print(event.tid, flush=True)
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as tracer:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as tracer:
         assert tracer.stdout is not None
         pids = [int(tracer.stdout.readline()) for _ in range(3)]
         tracer.kill()
@@ -439,7 +450,9 @@ from ramet.observe import trace
 for event in trace(pid={busy}):
     print("attached", flush=True)
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as tracer:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as tracer:
         assert tracer.stdout is not None
         assert tracer.stdout.readline() == "attached\n"
         tracer.kill()

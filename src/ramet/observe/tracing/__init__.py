@@ -1,16 +1,16 @@
-"""Tracing a tree of tasks: each birth, exec and end, as events."""
+"""Tracing a tree of tasks: each clone call, exec and end, as events."""
 
 from .calls import Call
 from .events import (
     Adopted,
     Begun,
-    Birth,
     Cost,
     End,
     Event,
     Exec,
     ExecRefused,
     Left,
+    Made,
     Moved,
     Refused,
     to_dict,
@@ -20,7 +20,6 @@ from .trace import Trace, trace
 __all__ = [
     "Adopted",
     "Begun",
-    "Birth",
     "Call",
     "Cost",
     "End",
@@ -28,6 +27,7 @@ __all__ = [
     "Exec",
     "ExecRefused",
     "Left",
+    "Made",
     "Moved",
     "Refused",
     "Trace",

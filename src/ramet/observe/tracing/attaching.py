@@ -29,7 +29,7 @@ def seize_process(tracer: Tracer, pid: int) -> None:
 def _seize(tracer: Tracer, tid: int, pid: int) -> None:
     try:
         tracer.seize(tid)
-    except ProcessLookupError:  # it has ended; or a thread of a traced one is traced by birth
+    except ProcessLookupError:  # it has ended; or one that a traced thread has made, and is traced
         pass
     except PermissionError:
         if _tracer_of(tid) == get_native_id():  # its maker was seized before, and so is it
@@ -41,18 +41,22 @@ def why_refused(pid: int) -> str:
     """Why a process may not be traced by this one, and what to do."""
     other = _tracer_of(pid)
     if other:
-        return f"process {pid} is traced by process {_process_of(other)} already, and has one tracer at a time: end that one"
+        return (
+            f"process {pid} is traced by process {_process_of(other)} already, and has one tracer at a "
+            "time: end that one"
+        )
     scope = _yama()
     if scope == _NOBODY:
         return "kernel.yama.ptrace_scope is 3: nobody may trace on this machine until it is started anew"
     if scope and os.geteuid() != 0:
         return (
-            f"kernel.yama.ptrace_scope is {scope}: only root, and a process with CAP_SYS_PTRACE, may attach to process "
-            f"{pid}; start the program by 'ramet trace', or use sudo"
+            f"kernel.yama.ptrace_scope is {scope}: only root, and a process with CAP_SYS_PTRACE, may "
+            f"attach to process {pid}; start the program by 'ramet trace', or use sudo"
         )
     return (
-        f"process {pid} may not be traced: it is another user's, has more rights than you, or a filter of system calls "
-        "forbids ptrace(2); CAP_SYS_PTRACE is needed, which root has, and a container with --cap-add SYS_PTRACE"
+        f"process {pid} may not be traced: it is another user's, has more rights than you, or a filter of "
+        "system calls forbids ptrace(2); CAP_SYS_PTRACE is needed, which root has, and a container with "
+        "--cap-add SYS_PTRACE"
     )
 
 
@@ -65,7 +69,7 @@ def why_not_traced_here() -> str:
             else "nobody may trace on this machine until it is started anew"
         )
     return (
-        "ptrace(2) is forbidden here, by a filter of system calls such as a container's: the container needs "
+        "ptrace(2) is forbidden here, by a filter of system calls such as a container's: it needs "
         "--cap-add SYS_PTRACE, or another seccomp profile"
     )
 

@@ -1,4 +1,4 @@
-"""A call of the family, as the tracee has made it: decoded, written as strace does, and as a request to the law."""
+"""A call of the family, as a tracee has made it: decoded, written as strace does, and as a request."""
 
 import os
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ _NAMING = ("set_tid", "cgroup")
 class Call:
     """A call that makes a task, or changes its caller's namespaces.
 
-    ``name``: clone, clone3, fork, vfork, unshare or setns. ``flags``: without the exit signal; for setns() the
-    type of namespace. ``fields``: those of ``struct clone_args`` or of clone() that are not 0, setns()'s ``fd``.
-    ``target``: what setns()'s descriptor, or that of the cgroup, refers to. ``time``: when it was made, in
-    seconds from the begin of the trace.
+    ``name``: clone, clone3, fork, vfork, unshare or setns. ``flags``: without the exit signal; for setns()
+    the type of namespace. ``fields``: those of ``struct clone_args`` or of clone() that are not 0,
+    setns()'s ``fd``. ``target``: what setns()'s descriptor, or that of the cgroup, refers to. ``time``:
+    when it was made, in seconds from the begin of the trace.
     """
 
     name: str
@@ -162,9 +162,14 @@ def _clone3(record: Record, time: float) -> Call:
 
 
 _KINDS = {
-    **{"mnt": CloneFlag.NEWNS, "uts": CloneFlag.NEWUTS, "ipc": CloneFlag.NEWIPC},
-    **{"net": CloneFlag.NEWNET, "pid": CloneFlag.NEWPID, "user": CloneFlag.NEWUSER},
-    **{"cgroup": CloneFlag.NEWCGROUP, "time": CloneFlag.NEWTIME},
+    "mnt": CloneFlag.NEWNS,
+    "uts": CloneFlag.NEWUTS,
+    "ipc": CloneFlag.NEWIPC,
+    "net": CloneFlag.NEWNET,
+    "pid": CloneFlag.NEWPID,
+    "user": CloneFlag.NEWUSER,
+    "cgroup": CloneFlag.NEWCGROUP,
+    "time": CloneFlag.NEWTIME,
 }
 
 

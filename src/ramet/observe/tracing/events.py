@@ -1,4 +1,4 @@
-"""What a trace tells: one event for each birth, exec and end, and for what else concerns them."""
+"""What a trace tells: one event for each clone call, exec and end, and for what else concerns them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from .calls import Call
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``time``: in seconds from the begin of the trace. ``tid``: the task; ``pid``: the process that it belongs to."""
+    """``time``: in seconds from the begin of the trace. ``tid``: the task. ``pid``: its process."""
 
     time: float
     tid: int
@@ -19,10 +19,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Begun(Event):
-    """The first that is known of a task whose birth was not seen.
+    """The first that is known of a task that was not seen being made.
 
-    ``how``: "started", the program of the trace; "attached", a task that was there before; "untold", one whose maker
-    hid its birth (CLONE_UNTRACED), or was killed at it. ``name``: as ps calls it, empty when it has ended.
+    ``how``: "started", the program of the trace; "attached", a task that was there before; "untold", one
+    whose maker hid its clone call (CLONE_UNTRACED), or was killed in it. ``name``: as ps calls it, empty
+    when it has ended.
     """
 
     parent: int | None
@@ -31,11 +32,12 @@ class Begun(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Birth(Event):
-    """A task was made: by ``tid``, which is ``maker``'s process; ``child`` is its tid.
+class Made(Event):
+    """A task was made by ``tid``; ``child`` is its tid.
 
-    ``parent``: the process that is its parent, another than its maker's with CLONE_PARENT. ``is_thread``: it belongs to
-    its maker's process. ``is_traced``: False where nothing more will be told of it.
+    ``call``: None where it was not seen. ``parent``: the process that is its parent, another than its
+    maker's with CLONE_PARENT. ``is_thread``: it belongs to its maker's process. ``is_traced``: False where
+    nothing more will be told of it.
     """
 
     call: Call | None
@@ -54,8 +56,8 @@ class Birth(Event):
 class Exec(Event):
     """A program has begun.
 
-    ``path`` as it was given to execve(2), ``argv`` as far as it was read; ``is_cut``: an argument, or their number, is
-    longer. ``tried``: paths that were refused before, with their errnos, as in a search along PATH. ``former``: the
+    ``path`` as it was given to execve(2), ``argv`` as far as it was read; ``is_cut``: there is more of it.
+    ``tried``: paths that were refused before, with their errnos, as in a search along PATH. ``former``: the
     tid before, which is another where a thread other than the leader made the call.
     """
 
@@ -79,7 +81,11 @@ class ExecRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """A call was refused. ``rules``: of the law, that say why; ``possible``: that may be the reason, where it cannot be known."""
+    """A call was refused.
+
+    ``rules``: of the law, that say why; ``possible``: those that may be the reason, where that cannot be
+    known.
+    """
 
     call: Call
     errno: str
@@ -96,15 +102,17 @@ class Moved(Event):
 
 @dataclass(frozen=True, slots=True)
 class Adopted(Event):
-    """A process has another parent, since its own has ended; ``parent`` None where it has ended meanwhile."""
+    """A process has another parent, since its own has ended; None where it has itself ended meanwhile."""
 
     parent: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class End(Event):
-    """A task has ended. The times, in seconds, and the peak of resident memory, in bytes, of a process are its own and
-    those of the children that it waited for, as in time(1); ``is_thread``: they are not known.
+    """A task has ended.
+
+    ``user``, ``system``: processor time in seconds, ``peak``: of resident memory in bytes. A process has
+    its own and those of the children that it has waited for, as in time(1); a thread those of its process.
     """
 
     status: ExitStatus
@@ -123,8 +131,8 @@ class Left(Event):
 class Cost(Event):
     """The last event: what the trace has cost.
 
-    ``stops``: of tracees. ``held``: seconds that they stood still for the tracer, all together. ``lost``: events that are
-    missing for want of memory.
+    ``stops``: of tracees. ``held``: seconds that they stood still for the tracer, all together. ``lost``:
+    events that are missing for want of memory.
     """
 
     stops: int
@@ -145,7 +153,9 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def _own_fields(event: Event) -> tuple[str, ...]:
-    return tuple(name for name in type(event).__dataclass_fields__ if name not in {"time", "tid", "pid"})
+    return tuple(
+        name for name in type(event).__dataclass_fields__ if name not in {"time", "tid", "pid"}
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -162,6 +172,14 @@ def _plain(value: Any) -> Any:
 
 
 _NAMES = {
-    **{Begun: "begun", Birth: "birth", Exec: "exec", ExecRefused: "exec refused", Refused: "refused"},
-    **{Moved: "moved", Adopted: "adopted", End: "end", Left: "left", Cost: "cost"},
+    Begun: "begun",
+    Made: "made",
+    Exec: "exec",
+    ExecRefused: "exec refused",
+    Refused: "refused",
+    Moved: "moved",
+    Adopted: "adopted",
+    End: "end",
+    Left: "left",
+    Cost: "cost",
 }

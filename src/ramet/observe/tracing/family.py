@@ -11,13 +11,13 @@ from .calls import Call, errno_of, is_restarted, read_call, text_of
 from .events import (
     Adopted,
     Begun,
-    Birth,
     Cost,
     End,
     Event,
     Exec,
     ExecRefused,
     Left,
+    Made,
     Moved,
     Refused,
 )
@@ -57,8 +57,8 @@ class _Task:
 class Family:
     """All tasks of a trace; ``read()`` makes events of records, in their order.
 
-    started: the program of the trace, None where it attaches to what is there. own_filters: how many seccomp filters
-    a task has from the tracer.
+    started: the program of the trace, None where it attaches to what is there. own_filters: how many
+    seccomp filters a task has from the tracer.
     """
 
     def __init__(self, begin: int, started: int | None, own_filters: int) -> None:
@@ -66,13 +66,12 @@ class Family:
         self._started = started
         self._own_filters = own_filters
         self._tasks: dict[int, _Task] = {}
-        # Of tasks whose birth has not been told yet.
+        # Of tasks whose making has not been told yet.
         self._early: dict[int, list[Record]] = {}
         self._steps: dict[int, Callable[[Record, _Task], Iterator[Event]]] = {
-            Kind.SEEN: self._seen,
             Kind.CALL: self._called,
             Kind.RETURNED: self._returned,
-            Kind.BORN: self._born,
+            Kind.MADE: self._made,
             Kind.EXECED: self._execed,
             Kind.ENDED: self._ended,
             Kind.LEFT: self._left,
@@ -90,7 +89,7 @@ class Family:
             yield self._begun(record, "attached" if self._started is None else "started")
         elif task is None:
             self._early.setdefault(record.tid, []).append(record)
-        else:
+        elif record.kind != Kind.SEEN:
             yield from self._steps[record.kind](record, task)
 
     def _time(self, record: Record) -> float:
@@ -111,14 +110,13 @@ class Family:
             yield from self._late(tid)
 
     def _late(self, tid: int) -> Iterator[Event]:
-        """What a task did before its birth was told."""
+        """What a task did before its making was told."""
         for record in self._early.pop(tid, ()):
             yield from self.read(record)
 
-    def _seen(self, record: Record, task: _Task) -> Iterator[Event]:
-        yield from ()
-
-    def _birth(self, record: Record, maker: _Task, child: int, *, is_traced: bool) -> Iterator[Event]:
+    def _new_task(
+        self, record: Record, maker: _Task, child: int, *, is_traced: bool
+    ) -> Iterator[Event]:
         call, maker.call = maker.call, None
         flags = CloneFlag(0) if call is None else call.flags
         is_thread = bool(flags & CloneFlag.THREAD)
@@ -126,11 +124,11 @@ class Family:
         if is_traced:
             self._tasks[child] = _Task(child, maker.pid if is_thread else child, parent)
         where = self._time(record), maker.tid, maker.pid
-        yield Birth(*where, call, child, parent, is_thread, is_traced)
+        yield Made(*where, call, child, parent, is_thread, is_traced)
         yield from self._late(child)
 
-    def _born(self, record: Record, task: _Task) -> Iterator[Event]:
-        yield from self._birth(record, task, record.other, is_traced=True)
+    def _made(self, record: Record, task: _Task) -> Iterator[Event]:
+        yield from self._new_task(record, task, record.other, is_traced=True)
 
     # ---- calls
 
@@ -161,7 +159,7 @@ class Family:
             yield Moved(self._time(record), task.tid, task.pid, call)
         else:  # without an event: CLONE_UNTRACED
             is_traced = bool(call.flags & CloneFlag.PTRACE)
-            yield from self._birth(record, task, record.result, is_traced=is_traced)
+            yield from self._new_task(record, task, record.result, is_traced=is_traced)
 
     def _execed(self, record: Record, task: _Task) -> Iterator[Event]:
         caller = task if record.other == record.tid else self._tasks.pop(record.other, task)

@@ -16,7 +16,7 @@ class Kind(enum.IntEnum):
     SEEN = 1
     CALL = 2
     RETURNED = 3
-    BORN = 4
+    MADE = 4
     EXECED = 5
     ENDED = 6
     LEFT = 7

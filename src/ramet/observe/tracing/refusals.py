@@ -23,8 +23,8 @@ class Reasons(NamedTuple):
 def reasons_for(call: Call, errno: str, parts: tuple[Part, ...], own_filters: int) -> Reasons:
     """The rules that explain this errno.
 
-    parts: the caller's /proc/TID/status and its user namespace, empty where they could not be read. own_filters:
-    how many seccomp filters it has from the tracer.
+    parts: the caller's /proc/TID/status and its user namespace, empty where they could not be read.
+    own_filters: how many seccomp filters it has from the tracer.
     """
     status = _fields(parts[0].content) if parts else {}
     user_ns = parts[1].content.decode(errors="replace") if len(parts) > 1 else ""

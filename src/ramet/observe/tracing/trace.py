@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from ..._core import Tracer, trace_filter
 from ..._preflight.this_thread import read_caller
@@ -14,11 +14,13 @@ from ..._program.traced import FILTER_STEP, TracedProgram
 from ..._setup.checks import Text
 from ..._setup.options import Options
 from ...errors import SpawnError
-from ...exit_status import ExitStatus
 from .attaching import seize_process, why_not_traced_here
 from .events import End, Event
 from .family import Family
 from .records import read_records
+
+if TYPE_CHECKING:
+    from ...exit_status import ExitStatus
 
 _ARGUMENTS, _ARGUMENT_BYTES = 32, 200
 _ENOUGH_BYTES, _PATIENCE_SECONDS = 1 << 16, 0.05
@@ -28,8 +30,9 @@ _NO_TRACER = (errno.EPERM, errno.ENOSYS)
 class Trace:
     """A trace that is on: iterating over it gives its events, see ramet.observe.trace().
 
-    ``pid``: of the program, or of the process that it attached to. ``filtered``: whether the tracees stop at the calls
-    that are traced alone; without that each of their calls costs two stops. ``status``: how the program has ended.
+    ``pid``: of the program, or of the process that it attached to. ``filtered``: whether the tracees stop
+    at the calls that are traced alone; without that each of their calls costs two stops. ``status``: how
+    the program has ended; ``error``: why it could not be executed. ``began``: in seconds since the epoch.
     """
 
     def __init__(
@@ -125,22 +128,24 @@ def trace(
     every_call: bool = False,
     **options: Unpack[Options],
 ) -> Trace:
-    """Start a program, or attach to a process, and tell of each birth, exec and end among its tasks.
+    """Start a program, or attach to a process, and tell of each clone call, exec and end among its tasks.
 
-    argv: the program and its arguments. pid: of the process, instead. arguments, argument_bytes: of each exec so many
-    arguments are read, and so much of each. every_call: the program gets no filter, and stops at each of its calls,
-    which is far slower; then a refusal by a filter of its own is seen as well. options: of the program, see ramet.Options.
+    argv: the program and its arguments. pid: of the process, instead. arguments, argument_bytes: of each
+    exec so many arguments are read, and so much of each. every_call: the program gets no filter, and stops
+    at each of its calls, which is far slower; then a refusal by a filter of its own is seen as well.
+    options: of the program, see ramet.Options.
 
-    Returns a Trace, whose events are those of ramet.observe.tracing.events, in their order; the program waits until
-    the first is asked for. As a context manager it ends on leaving the block: the program and all that it has started
-    are killed then, a process that was attached to goes on. Where the kernel takes no filter, it is as with every_call. A program that cannot be executed is told as
-    an ExecRefused, and is the Trace's ``error``.
+    Returns a Trace, whose events are those of ramet.observe.tracing, in their order; the program waits
+    until the first is asked for. As a context manager it ends on leaving the block: the program and all
+    that it has started are killed then, a process that was attached to goes on. Where the kernel takes no
+    filter, it is as with every_call. A program that cannot be executed is told as an ExecRefused, and is
+    the Trace's ``error``.
 
-    Raises PermissionError where the process may not be traced (EPERM), with the reason; ProcessLookupError where there is
-    none (ESRCH); SpawnError and CloneError as Command.spawn() does.
+    Raises PermissionError where the process may not be traced (EPERM), with the reason; ProcessLookupError
+    where there is none (ESRCH); SpawnError and CloneError as Command.spawn() does.
 
-    >>> with trace(["true"]) as births:
-    ...     ends = [event.status.code for event in births if isinstance(event, End)]
+    >>> with trace(["true"]) as events:
+    ...     ends = [event.status.code for event in events if isinstance(event, End)]
     >>> ends
     [0]
 
@@ -152,9 +157,7 @@ def trace(
     limits = {"arguments": arguments, "argument_bytes": argument_bytes}
     if pid is not None:
         tracer = Tracer(**limits, filtered=False, owns=False)
-        return Trace(
-            pid, tracer, lambda: seize_process(tracer, pid), program=None, filtered=False
-        )
+        return Trace(pid, tracer, lambda: seize_process(tracer, pid), program=None, filtered=False)
     assert argv is not None
     return _of_program(argv, options, limits, filtered=not every_call)
 

@@ -8,13 +8,13 @@ from .calls import Call
 from .events import (
     Adopted,
     Begun,
-    Birth,
     Cost,
     End,
     Event,
     Exec,
     ExecRefused,
     Left,
+    Made,
     Moved,
     Refused,
 )
@@ -24,7 +24,8 @@ from .events import (
 class TaskLife:
     """One task. Times are in seconds from the begin of the trace; ``end`` None: its end was not seen.
 
-    ``maker``: the tid that made it, of the process ``maker_pid``; ``call``: by which call. ``name``: of its program. ``programs``: from when on it
+    ``maker``: the tid that made it, of the process ``maker_pid``; ``call``: by
+    which call. ``name``: of its program. ``programs``: from when on it
     ran each. ``marks``: what else happened to it.
     """
 
@@ -53,7 +54,7 @@ class TaskLife:
 
 
 class Tree:
-    """All tasks, in the order of their births; a tid that was used twice stands for two."""
+    """All tasks, in the order in which they were made; a tid that was used twice stands for two."""
 
     def __init__(self) -> None:
         self.lives: list[TaskLife] = []
@@ -69,11 +70,18 @@ class Tree:
                         event.tid, event.pid, event.parent, None, None, None, event.time, event.name
                     )
                 )
-            case Birth():
+            case Made():
                 name = self.name_of(event.tid)
                 self._begin(
                     TaskLife(
-                        event.child, event.child_pid, event.parent, event.tid, event.pid, event.call, event.time, name
+                        event.child,
+                        event.child_pid,
+                        event.parent,
+                        event.tid,
+                        event.pid,
+                        event.call,
+                        event.time,
+                        name,
                     )
                 )
             case Exec():
