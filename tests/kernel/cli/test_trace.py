@@ -182,7 +182,9 @@ def test_all_of_it_with_full(nothing_left: object) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_reaches_the_program(number: signal.Signals, nothing_left: object) -> None:
     """What the tracer is sent, the program gets, and how it ends is the tracer's end."""
-    script = f"trap 'kill $!; echo got; exit 7' {int(number)}; echo ready; sleep 1000 & wait; exit 8"
+    script = (
+        f"trap 'kill $!; echo got; exit 7' {int(number)}; echo ready; sleep 1000 & wait; exit 8"
+    )
     with begin("--quiet", "sh", "-c", script) as tracer:
         assert tracer.stdout is not None
         assert tracer.stdout.readline() == "ready\n"
