@@ -21,12 +21,17 @@ _PROCESSORS = os.sched_getaffinity(0)
 
 def jobs(floors: Floors) -> list[Job]:
     """None where there is no strace to compare with."""
-    return [spawns(floors)] if shutil.which("strace") else []
+    if not shutil.which("strace"):
+        return []
+    return [
+        spawns(floors, "/bin/true", f"trace {SPAWNS} runs of true", bar=1.1),
+        spawns(floors, floors.nop, f"trace {SPAWNS} runs of a program without libc", bar=None),
+    ]
 
 
-def spawns(floors: Floors) -> Job:
+def spawns(floors: Floors, started: str, name: str, bar: float | None) -> Job:
     """A program that starts 3000 others, one after the other, and waits for each."""
-    program = [str(floors.folder / "floor"), "bare", str(SPAWNS), floors.nop]
+    program = [str(floors.folder / "floor"), "bare", str(SPAWNS), started]
 
     def whole(*tracer: str) -> Callable[[], object]:
         return lambda: subprocess.run(
@@ -39,13 +44,13 @@ def spawns(floors: Floors) -> Job:
     to_file = ["-o", os.devnull]
     json = ["--quiet", "--json", os.devnull]
     return Job(
-        f"trace {SPAWNS} spawns",
+        name,
         [
             Contender(
                 "strace -f --seccomp-bpf", once=whole(*_STRACE[:2], "--seccomp-bpf", *_STRACE[2:])
             ),
-            Contender("ramet trace, lines", once=whole(*_RAMET, *to_file, "--"), bar=1.1),
-            Contender("ramet trace --json", once=whole(*_RAMET, *json, *to_file, "--"), bar=1.1),
+            Contender("ramet trace, lines", once=whole(*_RAMET, *to_file, "--"), bar=bar),
+            Contender("ramet trace --json", once=whole(*_RAMET, *json, *to_file, "--"), bar=bar),
             Contender(
                 "ramet trace --every-call", once=whole(*_RAMET, *to_file, "--every-call", "--")
             ),

@@ -1,5 +1,6 @@
 """The lines of a trace: time, task, and what it did, indented below its maker."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
 from rich.text import Text
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _DEEPEST = 20  # levels that are still indented
+_BEFORE_WORDS = " " * 21  # time and task
+_LEAST_COLUMNS = 20
 _STYLES = {Made: "", Exec: GREEN, Refused: AMBER, ExecRefused: AMBER}
 
 
@@ -33,7 +36,7 @@ class Lines:
         indent = "  " * min(self._tree.depth_of(event.tid), _DEEPEST)
         self._line(event, indent, self._words.of(event))
         for reason in self._words.reasons(event):
-            self._line(None, indent + "  ", reason)
+            self._reason(f"{_BEFORE_WORDS}{indent}  ", reason)
 
     def note(self, text: str) -> None:
         """A line that is about no task."""
@@ -46,18 +49,25 @@ class Lines:
         """No more."""
         self._file.flush()
 
-    def _line(self, event: Event | None, indent: str, text: str) -> None:
-        time = "" if event is None else f"{event.time * 1000:.3f}"
-        task = "" if event is None else str(event.tid)
+    def _line(self, event: Event, indent: str, text: str) -> None:
+        time, task = f"{event.time * 1000:10.3f} ", f"{event.tid:8}"
         if self._console is None:
-            self._file.write(f"{time:>10} {task:>8}  {indent}{text}\n")
+            self._file.write(f"{time}{task}  {indent}{text}\n")
             return
-        style = _style_of(event)
-        parts = (f"{time:>10} ", NOTE), (f"{task:>8}", NAME), f"  {indent}", (text, style)
+        parts = (time, NOTE), (task, NAME), f"  {indent}", (text, _style_of(event))
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
+    def _reason(self, indent: str, text: str) -> None:
+        """In a terminal wrapped at its width; in a file each is one line, for grep."""
+        if self._console is None:
+            self._file.write(f"{indent}{text}\n")
+            return
+        width = max(self._console.width, len(indent) + _LEAST_COLUMNS)
+        text = fill(text, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
+        self._console.print(Text(text, style=NOTE), soft_wrap=True)
 
-def _style_of(event: Event | None) -> str:
+
+def _style_of(event: Event) -> str:
     if isinstance(event, End) and not event.status.success:
         return AMBER
-    return NOTE if event is None else _STYLES.get(type(event), "")
+    return _STYLES.get(type(event), "")

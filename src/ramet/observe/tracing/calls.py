@@ -1,5 +1,6 @@
 """A call of the family, as a tracee has made it: decoded, written as strace does, and as a request."""
 
+import functools
 import os
 from dataclasses import dataclass
 from struct import Struct, unpack
@@ -63,7 +64,7 @@ class Call:
         return {
             "name": self.name,
             "text": str(self),
-            "flags": [str(flag) for flag in self.flags],
+            "flags": _flag_names(int(self.flags)),
             "flags_value": int(self.flags),
             "exit_signal": signal_name(self.exit_signal) if self.exit_signal else None,
             **({"target": self.target} if self.target else {}),
@@ -197,8 +198,19 @@ def _write_clone(call: Call) -> str:
     return ", ".join(words)
 
 
+# Programs repeat their flags, and to name them takes longer than all else that is done for a call.
+@functools.lru_cache(maxsize=256)
+def _flags_text(flags: int) -> str:
+    return str(CloneFlag(flags))
+
+
+@functools.lru_cache(maxsize=256)
+def _flag_names(flags: int) -> tuple[str, ...]:
+    return tuple(str(flag) for flag in CloneFlag(flags))
+
+
 def _with_signal(call: Call) -> str:
-    return str(CloneFlag(int(call.flags) | call.exit_signal))
+    return _flags_text(int(call.flags) | call.exit_signal)
 
 
 def _write_clone3(call: Call) -> str:
@@ -206,7 +218,7 @@ def _write_clone3(call: Call) -> str:
     size = fields.pop("size", 0)
     if "args" in fields:
         return f"{_number(fields['args'])}, {size}"
-    words = [f"flags={call.flags}"]
+    words = [f"flags={_flags_text(int(call.flags))}"]
     if call.exit_signal:
         words.append(f"exit_signal={signal_name(call.exit_signal)}")
     for name, value in fields.items():

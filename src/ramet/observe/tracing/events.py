@@ -1,5 +1,6 @@
 """What a trace tells: one event for each clone call, exec and end, and for what else concerns them."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,20 +146,21 @@ def to_dict(event: Event) -> dict[str, Any]:
     found: dict[str, Any] = {"event": _NAMES[type(event)], "time": round(event.time, 9)}
     if not isinstance(event, Cost):
         found |= {"tid": event.tid, "pid": event.pid}
-    for name in _own_fields(event):
+    for name in _own_fields(type(event)):
         found[name] = _plain(getattr(event, name))
     if isinstance(event, End):
         found |= found.pop("status")
     return found
 
 
-def _own_fields(event: Event) -> tuple[str, ...]:
-    return tuple(
-        name for name in type(event).__dataclass_fields__ if name not in {"time", "tid", "pid"}
-    )
+@functools.cache
+def _own_fields(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__dataclass_fields__ if name not in {"time", "tid", "pid"})
 
 
 def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, int | float | str):
+        return value
     if isinstance(value, Call):
         return value.to_dict() | {"time": round(value.time, 9)}
     if isinstance(value, ExitStatus):

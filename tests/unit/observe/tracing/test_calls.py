@@ -110,7 +110,7 @@ def test_a_call_is_a_request_to_the_law(asked: Record, name: str, fields: dict[s
 def test_a_call_for_machines() -> None:
     """Flags by their names, one by one."""
     told = read_call(call_record(Number.CLONE, 0x600 | SIGCHLD), 0.0).to_dict()
-    assert told["flags"] == ["CLONE_FS", "CLONE_FILES"]
+    assert told["flags"] == ("CLONE_FS", "CLONE_FILES")
     assert told["flags_value"] == int(CloneFlag.FS | CloneFlag.FILES)
     assert told["exit_signal"] == "SIGCHLD"
 
