@@ -1,9 +1,13 @@
 """Inspecting running tasks: what two share, what of a child's memory is its own, and a trace of them."""
 
+from typing import TYPE_CHECKING, Any
+
 from .memory import memory
 from .memory_report import ChildMemory, MappingMemory, Memory, TypeMemory
 from .relation import Relation, relation
-from .tracing import trace
+
+if TYPE_CHECKING:
+    from .tracing import trace
 
 __all__ = [
     "ChildMemory",
@@ -15,3 +19,12 @@ __all__ = [
     "relation",
     "trace",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What ramet.relation() needs is imported more often, and in less time.
+    if name == "trace":
+        from .tracing import trace as found
+
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -425,6 +425,14 @@ def test_leaving_early_kills_what_was_started(nothing_left: object) -> None:
     assert not [pid for pid in pids if procfs.state(pid) not in {"", "Z"}]
 
 
+def test_a_trace_that_nobody_reads(nothing_left: object) -> None:
+    """The program of a trace that is left before its first event never begins."""
+    with trace(["sh", "-c", "echo it ran >&2"]) as events:
+        pass
+    assert events.status is None
+    assert procfs.state(events.pid) in {"", "Z"}
+
+
 def test_a_tracer_that_is_killed_leaves_nothing(nothing_left: object) -> None:
     """SIGKILL to the tracing process ends all that it has started."""
     script = """

@@ -1,7 +1,6 @@
 """What a trace tells: one event for each clone call, exec and end, and for what else concerns them."""
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ...exit_status import ExitStatus
@@ -146,16 +145,11 @@ def to_dict(event: Event) -> dict[str, Any]:
     found: dict[str, Any] = {"event": _NAMES[type(event)], "time": round(event.time, 9)}
     if not isinstance(event, Cost):
         found |= {"tid": event.tid, "pid": event.pid}
-    for name in _own_fields(type(event)):
+    for name in _FIELDS[type(event)]:
         found[name] = _plain(getattr(event, name))
     if isinstance(event, End):
         found |= found.pop("status")
     return found
-
-
-@functools.cache
-def _own_fields(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(name for name in kind.__dataclass_fields__ if name not in {"time", "tid", "pid"})
 
 
 def _plain(value: Any) -> Any:
@@ -184,4 +178,8 @@ _NAMES = {
     End: "end",
     Left: "left",
     Cost: "cost",
+}
+_FIELDS = {
+    kind: tuple(field.name for field in fields(kind) if field.name not in {"time", "tid", "pid"})
+    for kind in _NAMES
 }

@@ -165,7 +165,7 @@ class Family:
         caller = task if record.other == record.tid else self._tasks.pop(record.other, task)
         program, caller.program = caller.program, None
         tried, caller.refused = tuple((one.path, error) for one, error in caller.refused), []
-        known = program or _Program("", (), is_cut=True)
+        known = program or _Program("?", (), is_cut=True)  # it was made before the trace began
         yield Exec(
             self._time(record),
             task.tid,
