@@ -21,6 +21,7 @@ GROUPS = {
     "bench": (["programs", "functions"], True),
     "bench-workers": (["workers"], False),
     "bench-sandbox": (["confined"], False),
+    "bench-trace": (["tracing"], False),
 }
 
 

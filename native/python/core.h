@@ -53,7 +53,7 @@ typedef struct {
     .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
-    Channel_Type, OwnMemory_Type, HotPages_Type, Owner_Type;
+    Channel_Type, OwnMemory_Type, HotPages_Type, Owner_Type, Tracer_Type;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);
@@ -125,7 +125,7 @@ typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py
 core_function core_before_fork, core_channels, core_close, core_credentials_now, core_do_steps, core_drain, core_fill_memory,
     core_flush,    core_forget_number, core_fork_twice, core_has_clear_sighand, core_has_clone3, core_has_close_range, core_has_our_rights, core_kcmp,
     core_json_needs, core_launch_ahead, core_lends, core_memory_of, core_new_pid_namespace, core_plain_value, core_process_place,
-    core_run_fork_handlers, core_same_files, core_settle_memory, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
+    core_run_fork_handlers, core_same_files, core_settle_memory, core_trace_filter, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
 core_fast_function core_clone, core_copy, core_launch_beside, core_named_call, core_share, core_spawn;
 
 /* Whether Python has come to its end. */

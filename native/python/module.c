@@ -120,6 +120,8 @@ static PyMethodDef with_main_gil[] = {
     {"new_child", (PyCFunction)(void (*)(void))core_new_child, METH_FASTCALL,
      "new_child(kind, what, flags, plain, /)\n--\n\n"
      "A Handle of that kind, for a child that is to be made. plain: whether waitid(2) tells all about its end."},
+    {"trace_filter", core_trace_filter, METH_NOARGS,
+     "trace_filter()\n--\n\nThe seccomp filter that stops at the calls of which a Tracer tells: struct sock_filter of each instruction."},
     {"trial_begin", core_trial_begin, METH_VARARGS,
      "trial_begin(args, size, legacy, page, offset, stays, /)\n--\n\n"
      "Puts a raw request to the kernel, unchecked. Returns the child's pid or -errno."},
@@ -185,7 +187,7 @@ static int add_types(PyObject *module)
 {
     static PyTypeObject *const types[] = {&Ahead_Type, &Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
                                           &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
-                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &Owner_Type};
+                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &Owner_Type, &Tracer_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;

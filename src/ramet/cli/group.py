@@ -9,7 +9,7 @@ from .. import __version__
 
 # Each is in the module of its name, which is imported when its command runs: importing all would
 # slow each.
-_COMMANDS = ("explain", "law", "memory", "run", "sandbox", "tour", "tree")
+_COMMANDS = ("explain", "law", "memory", "run", "sandbox", "tour", "trace", "tree")
 
 
 class _Commands(click.Group):

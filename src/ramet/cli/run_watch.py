@@ -23,7 +23,7 @@ _OF_FAULTS = {
     signal.SIGSEGV,
     signal.SIGSYS,
 }
-_AWAITED = signal.valid_signals() - _OF_FAULTS
+AWAITED = signal.valid_signals() - _OF_FAULTS
 OF_TERMINALS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80  # include/uapi/asm-generic/siginfo.h
 
@@ -31,11 +31,11 @@ _SI_KERNEL = 0x80  # include/uapi/asm-generic/siginfo.h
 @contextmanager
 def signals_kept() -> Iterator[set[Any]]:
     """Keep all signals for a Watch, from before the child is there; gives the mask that was."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     try:
         yield set(before)
     finally:
-        while signal.sigtimedwait(_AWAITED, 0):  # they came too late for the program
+        while signal.sigtimedwait(AWAITED, 0):  # they came too late for the program
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -115,8 +115,8 @@ class Watch:
 
     def _next_signal(self) -> signal.struct_siginfo | None:
         if self._deadline is None:
-            return signal.sigwaitinfo(_AWAITED)
-        return signal.sigtimedwait(_AWAITED, max(0.0, self._deadline - time.monotonic()))
+            return signal.sigwaitinfo(AWAITED)
+        return signal.sigtimedwait(AWAITED, max(0.0, self._deadline - time.monotonic()))
 
     def _time_is_up(self) -> None:
         self._deadline = None

@@ -1,0 +1,137 @@
+"""The tasks of a trace with all that was told of each, for what is drawn or counted at its end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ...exit_status import ExitStatus
+from .calls import Call
+from .events import (
+    Adopted,
+    Begun,
+    Cost,
+    End,
+    Event,
+    Exec,
+    ExecRefused,
+    Left,
+    Made,
+    Moved,
+    Refused,
+)
+
+
+@dataclass(slots=True)
+class TaskLife:
+    """One task. Times are in seconds from the begin of the trace; ``end`` None: its end was not seen.
+
+    ``maker``: the tid that made it, of the process ``maker_pid``; ``call``: by
+    which call. ``name``: of its program. ``programs``: from when on it
+    ran each. ``marks``: what else happened to it.
+    """
+
+    tid: int
+    pid: int
+    parent: int | None
+    maker: int | None
+    maker_pid: int | None
+    call: Call | None
+    begin: float
+    name: str
+    end: float | None = None
+    ending: End | None = None
+    programs: list[tuple[float, str, Exec | None]] = field(default_factory=list)
+    marks: list[Event] = field(default_factory=list)
+
+    @property
+    def is_thread(self) -> bool:
+        """Whether it does not lead its process."""
+        return self.tid != self.pid
+
+    @property
+    def status(self) -> ExitStatus | None:
+        """How it ended."""
+        return None if self.ending is None else self.ending.status
+
+
+class Tree:
+    """All tasks, in the order in which they were made; a tid that was used twice stands for two."""
+
+    def __init__(self) -> None:
+        self.lives: list[TaskLife] = []
+        self.cost: Cost | None = None
+        self._now: dict[int, TaskLife] = {}
+
+    def add(self, event: Event) -> None:
+        """What comes next."""
+        match event:
+            case Begun():
+                self._begin(
+                    TaskLife(
+                        event.tid, event.pid, event.parent, None, None, None, event.time, event.name
+                    )
+                )
+            case Made():
+                name = self.name_of(event.tid)
+                self._begin(
+                    TaskLife(
+                        event.child,
+                        event.child_pid,
+                        event.parent,
+                        event.tid,
+                        event.pid,
+                        event.call,
+                        event.time,
+                        name,
+                    )
+                )
+            case Exec():
+                self._exec(event)
+            case End() | Left():
+                self._end(event)
+            case Adopted():
+                self._mark(event)
+                if event.tid in self._now:
+                    self._now[event.tid].parent = event.parent
+            case Cost():
+                self.cost = event
+            case Refused() | ExecRefused() | Moved():
+                self._mark(event)
+
+    def name_of(self, tid: int) -> str:
+        """The program that a task runs now."""
+        return self._now[tid].name if tid in self._now else ""
+
+    def depth_of(self, tid: int) -> int:
+        """How many of the tasks above it are known: makers, up to the first."""
+        depth, task = 0, self._now.get(tid)
+        while task is not None and task.maker is not None and depth < len(self.lives):
+            task, depth = self._now.get(task.maker), depth + 1
+        return depth
+
+    def below(self, maker: int | None) -> Iterator[TaskLife]:
+        """The tasks that a task has made."""
+        return (life for life in self.lives if life.maker == maker)
+
+    def _begin(self, life: TaskLife) -> None:
+        life.programs.append((life.begin, life.name, None))
+        self.lives.append(life)
+        self._now[life.tid] = life
+
+    def _exec(self, event: Exec) -> None:
+        if event.former != event.tid and event.former in self._now:
+            self._now.pop(event.former).end = event.time  # it has become the leader
+        task = self._now.get(event.tid)
+        if task is not None:
+            task.name = event.path.rpartition("/")[2]
+            task.programs.append((event.time, task.name, event))
+
+    def _end(self, event: End | Left) -> None:
+        task = self._now.get(event.tid)
+        if task is not None:
+            task.end = event.time
+            if isinstance(event, End):
+                task.ending = event
+
+    def _mark(self, event: Event) -> None:
+        if event.tid in self._now:
+            self._now[event.tid].marks.append(event)
