@@ -2,13 +2,14 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any, cast
 
 import click
 
 from .._preflight.on_running_kernel import explain as explain_request
 from ..law import CALLS, Call, Caller, Explanation
+from ..law.svg import Theme
+from .picture import theme_option, write_picture
 
 
 @click.command(short_help="Explain a request for a new task.")
@@ -31,6 +32,7 @@ from ..law import CALLS, Call, Caller, Explanation
 @click.option(
     "--svg", metavar="FILE", help="Draw caller and child into this file; - is the standard output."
 )
+@theme_option
 def explain(
     request: tuple[str, ...],
     *,
@@ -42,6 +44,7 @@ def explain(
     fields: tuple[str, ...],
     as_json: bool,
     svg: str | None,
+    theme: Theme,
 ) -> None:
     """Explain a request for a new task: what is shared, which rules it breaks, and the remedies.
 
@@ -61,7 +64,7 @@ def explain(
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None
     if svg is not None:
-        _draw(explanation, svg)
+        write_picture(explanation.svg(theme), svg)
     if as_json:
         click.echo(json.dumps(explanation.to_dict(), indent=2))
     elif svg is None:
@@ -85,16 +88,6 @@ def _show(explanation: Explanation) -> None:
     from .explanation import show  # rich takes longer to import than all else
 
     show(explanation)
-
-
-def _draw(explanation: Explanation, place: str) -> None:
-    if place == "-":
-        click.echo(explanation.svg(), nl=False)
-        return
-    try:
-        Path(place).write_text(explanation.svg(), encoding="utf-8")
-    except OSError as error:
-        raise click.FileError(place, error.strerror or "") from None
 
 
 def _field(text: str) -> tuple[str, Any]:

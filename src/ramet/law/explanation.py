@@ -15,6 +15,7 @@ from .reading import Reading, complete, read
 from .request import CSIGNAL, Call, Request
 from .rule import Rule
 from .sharing import SHARES
+from .svg import Theme
 from .version import NEWEST, is_newer_than_rows, version_text
 
 _CLONE3_ALONE = CSIGNAL | 0xFFFF_FFFF_0000_0000
@@ -134,9 +135,13 @@ class Explanation:
             return "granted"
         return f"refused: {self.outcome.errno}, by rule {self.outcome.broken[0].id}"
 
-    def svg(self) -> str:
-        """A drawing of caller and child, what they share in one box and what not in two."""
-        return draw(self.outcome, self.asked, self.verdict)
+    def svg(self, theme: Theme = "auto") -> str:
+        """A picture of caller and child: what they share in one box and what not in two.
+
+        theme: light, dark, or auto: which of the two is up to the one who looks at it.
+        Returns an SVG document. Raises ValueError for another theme.
+        """
+        return draw(self.outcome, self.asked, self.verdict, self.recipe, theme)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for machines: numbers, names and words, ready for JSON."""

@@ -19,7 +19,8 @@ class Share(NamedTuple):
     the caller for which it is not shared in any case; ``split_unless`` are flags that cancel this.
     ``what`` is its name in words, ``apart`` what a child has that does not share it (``instead``: what
     it has with another flag), and ``probe`` what shows it from outside: a type of kcmp, a link in
-    /proc/PID/ns.
+    /proc/PID/ns. ``until_written``: without sharing it both have one at first, and who writes gets a copy of
+    what it writes to.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Share(NamedTuple):
     probe: str = ""
     apart: str = "a copy"
     instead: tuple[int, str] | None = None
+    until_written: bool = False
 
     def apart_by(self, flags: int) -> str:
         """What a child with these flags has that does not share it."""
@@ -56,7 +58,10 @@ def _namespace(key: str, what: str, bits: int, probe: str, apart: str = "new") -
 
 # fmt: off
 SHARES: tuple[Share, ...] = (
-    Share(key="vm", what="memory", any_of=_VM, shared=True, probe="KCMP_VM"),
+    Share(
+        key="vm", what="memory", any_of=_VM, shared=True, probe="KCMP_VM",
+        apart="a copy of each page, when one of the two writes to it", until_written=True,
+    ),
     Share(
         key="files", what="descriptors", any_of=CloneFlag.FILES.value, shared=True,
         probe="KCMP_FILES",

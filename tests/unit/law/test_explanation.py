@@ -1,6 +1,5 @@
 import json
 import re
-import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -303,35 +302,3 @@ def test_the_dictionary_is_json(request_: str) -> None:
     assert (told["errno"] is None) == (told["broken"] == []) == bool(told["shares"])
     assert all({"id", "errno", "why", "remedy", "since"} <= rule.keys() for rule in told["broken"])
     assert len(told["kernels"]) >= 1
-
-
-# ---- the drawing
-
-
-def boxes(svg: str, kind: str) -> int:
-    return len(re.findall(f'<rect class="{kind}"', svg))
-
-
-def test_the_drawing_has_one_box_for_what_is_shared_and_two_for_what_is_not() -> None:
-    """What is shared is one box, and what is not is two; the legend has one of each."""
-    svg = explain("VM|FS|SIGCHLD").svg()
-    ET.fromstring(svg)
-    shares = explain("VM|FS|SIGCHLD").outcome.shares
-    shown = {key: is_so for key, is_so in shares.items() if not key.endswith("_for_children")}
-    assert boxes(svg, "shared") == sum(shown.values()) + 1
-    assert boxes(svg, "apart") == 2 * list(shown.values()).count(False) + 1
-    assert boxes(svg, "task") == 2
-
-
-def test_where_children_go_is_drawn_when_it_is_elsewhere() -> None:
-    """unshare(NEWPID) moves only the caller's children, which the drawing shows."""
-    assert "pids of children: new" in explain("unshare(CLONE_NEWPID)").svg()
-    assert "pids of children" not in explain(NEWPID).svg()
-
-
-def test_a_refusal_is_drawn_without_a_child() -> None:
-    """A refused request has its rules in boxes, and no tasks."""
-    svg = explain("CLONE_THREAD|CLONE_NEWUSER").svg()
-    ET.fromstring(svg)
-    assert boxes(svg, "task") == 0
-    assert boxes(svg, "refused") == 2
