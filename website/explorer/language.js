@@ -68,9 +68,9 @@ export function drawnWords(text) {
   const words = text.trim();
   if (current === "en" || !words) return text;
   if (has(`drawn.${words}`)) return t(`drawn.${words}`);
+  const signal = /^ends with (\S+)$/.exec(words);
+  if (signal) return t("drawn.ends with {signal}", { signal: signal[1] });
   const pair = /^([^:]+): (.+)$/.exec(words);
   if (pair) return `${drawnWords(pair[1])}：${drawnWords(pair[2])}`;
-  const signal = /^ends with (\S+)$/.exec(words);
-  if (signal) return t("drawn.ends with", { signal: signal[1] });
   return text;
 }

@@ -3,7 +3,6 @@
 The page runs this in a browser, under Pyodide; it needs nothing but ramet.flags and ramet.law.
 """
 
-import inspect
 import json
 from typing import Any
 
@@ -11,13 +10,12 @@ from ramet.flags import CloneFlag
 from ramet.law import SHARES, Explanation, Outcome, Rule, evaluate, explain
 from ramet.law.kernels import Span
 from ramet.law.mending import Change
+from ramet.law.svg import Theme
 from ramet.law.version import version_text
 
 from .callers import CALLERS, id_of
 from .spellings import spellings
 from .state import explained, read_text, state_of
-
-_HAS_THEMES = "theme" in inspect.signature(Explanation.svg).parameters
 
 
 def answer(asked: str) -> str:
@@ -42,7 +40,7 @@ def read(text: str, kernel: str) -> str:
         return json.dumps({"error": str(error)})
 
 
-def _answer(told: Explanation, theme: str) -> dict[str, Any]:
+def _answer(told: Explanation, theme: Theme) -> dict[str, Any]:
     outcome = told.outcome
     return {
         "asked": told.asked,
@@ -57,15 +55,11 @@ def _answer(told: Explanation, theme: str) -> dict[str, Any]:
         "changes": [_change(change, told, theme) for change in _changes(told)],
         "shares": _shares(outcome),
         "child": _child(outcome),
-        "svg": _svg(told, theme),
+        "svg": told.svg(theme),
         "kernels": [_span(span, outcome) for span in told.spans],
         "callers": _other_callers(outcome),
         "spellings": spellings(outcome, told.recipe),
     }
-
-
-def _svg(told: Explanation, theme: str) -> str:
-    return told.svg(theme=theme) if _HAS_THEMES else told.svg()  # type: ignore[call-arg]
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -87,7 +81,7 @@ def _changes(told: Explanation) -> list[Change]:
     return [*keeping, *(change for change in told.changes if change not in keeping)]
 
 
-def _change(change: Change, told: Explanation, theme: str) -> dict[str, Any]:
+def _change(change: Change, told: Explanation, theme: Theme) -> dict[str, Any]:
     """The steps, each with the rule that it answers, the state after them, and its picture."""
     after = state_of(change, told)
     caller = id_of(change.caller)
@@ -105,7 +99,7 @@ def _change(change: Change, told: Explanation, theme: str) -> dict[str, Any]:
             for step, rule in zip(change.steps, change.answers, strict=True)
         ],
         "state": None if caller is None else after | {"caller": caller},
-        "svg": _svg(mended, theme),
+        "svg": mended.svg(theme),
     }
 
 
@@ -116,6 +110,7 @@ def _shares(outcome: Outcome) -> list[dict[str, Any]]:
             "what": row.what,
             "shared": outcome.shares[row.key],
             "apart": row.apart_by(outcome.flags),
+            "until_written": row.until_written,
         }
         for row in SHARES
         if row.key in outcome.shares
