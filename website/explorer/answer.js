@@ -50,8 +50,17 @@ function showVerdict(verdict, told) {
       copyButton(() => location.href, t("share.label"), t("share.done"))),
     make("p", { class: "request" }, request),
     told.error ? "" : make("p", { class: "where" }, `Linux ${told.kernel} · ${t(`caller.${state.caller}`)}`
-      + (told.newer_than_known ? ` · ${t("newer", { newest: data.newest })}` : "")));
+      + (told.newer_than_known ? ` · ${t("newer", { newest: data.newest })}` : ""),
+      make("a", { class: "see", href: "#details", onclick: goToDetails }, told.errno ? t("verdict.see") : t("picture.title"))));
   verdict.querySelector(".copy").textContent = t("share");
+}
+
+// On a phone the details are far below the controls. The address is the state's, so it stays.
+function goToDetails(event) {
+  event.preventDefault();
+  const details = document.getElementById("details");
+  details.scrollIntoView({ block: "start" });
+  details.querySelector("button, [tabindex]")?.focus({ preventScroll: true });
 }
 
 const card = (name, title, ...content) =>

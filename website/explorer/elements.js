@@ -23,6 +23,21 @@ export function withCode(text) {
   return parts.map((part, number) => (number % 2 ? make("code", {}, part) : part));
 }
 
+const ICONS = {
+  first: "M6 5v14M19 5 9 12l10 7z", back: "M17 5 7 12l10 7z", forward: "M7 5l10 7-10 7z", play: "M8 5l11 7-11 7z", pause: "M8 5v14M16 5v14",
+};
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", `icon ${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
 // The manners of a list of tabs: arrows move, Home and End go to the ends.
 export function tabs(list, chosen) {
   const all = () => [...list.querySelectorAll("[role=tab]")];
