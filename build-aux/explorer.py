@@ -1,7 +1,8 @@
-"""Lays together the flag explorer in build/explorer: the page, the law and the Python that runs it in a browser.
+"""Lays together the flag explorer in build/explorer: the page, the law, and a Python for browsers.
 
-The page is website/explorer. Pyodide, which is CPython for browsers, comes from its npm package, once, and stays
-in build/pyodide. What the page shows of flags, kernels and presets before Python runs is data.json, from the rows.
+The page is website/explorer. Pyodide, which is CPython for browsers, comes from its npm package, once, and
+stays in build/pyodide. What the page shows of flags, kernels and presets before Python runs is data.json,
+from the rows.
 """
 
 import base64
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flag_pages import GROUPS
+
 from ramet.flags import FACTS, LAST_SIGNAL, CloneFlag, signal_name
 from ramet.law import CALLS, KERNELS, NEWEST, OLDEST, RULES, parse_version
 from ramet.law.version import version_text
@@ -25,7 +27,9 @@ CACHE = TREE / "build" / "pyodide"
 MADE = TREE / "build" / "explorer"
 
 PYODIDE = "314.0.7"
-INTEGRITY = "sha512-0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
+INTEGRITY = (  # of the package: SHA-512, as npm writes it
+    "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
+)
 RUNTIME = (
     "pyodide.mjs",
     "pyodide.asm.mjs",
@@ -48,11 +52,13 @@ def runtime() -> Path:
     package = CACHE / f"pyodide-{PYODIDE}.tgz"
     if not package.exists():
         if shutil.which("npm") is None:
-            raise SystemExit("the explorer needs npm, which brings Pyodide (Debian: apt-get install npm)")
+            raise SystemExit(
+                "the explorer needs npm, which brings Pyodide (Debian: apt-get install npm)"
+            )
         CACHE.mkdir(parents=True, exist_ok=True)
         npm = ["npm", "pack", "--silent", f"pyodide@{PYODIDE}", "--pack-destination", str(CACHE)]
         subprocess.run(npm, check=True, stdout=subprocess.DEVNULL)
-    found = "sha512-" + base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
+    found = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
     if found != INTEGRITY:
         package.unlink()
         raise SystemExit(f"{package.name} is not what was expected: {found}, expected {INTEGRITY}")
@@ -69,7 +75,9 @@ def lay_runtime(into: Path) -> None:
 def lay_law(archive: Path) -> None:
     """The sources of the law and of the bridge to it, for zipimport."""
     package = TREE / "src" / "ramet"
-    files = {f"ramet/{file.relative_to(package)}": file for part in LAW for file in package.glob(part)}
+    files = {
+        f"ramet/{file.relative_to(package)}": file for part in LAW for file in package.glob(part)
+    }
     files |= {f"bridge/{file.name}": file for file in (SOURCE / "bridge").glob("*.py")}
     with zipfile.ZipFile(archive, "w") as law:
         for name, file in sorted(files.items()):
@@ -126,7 +134,12 @@ def rules_about(flag: CloneFlag) -> list[dict[str, str]]:
         bits = rule.all_of | rule.none_of
         if rule.any_of.bit_count() <= FEW_BITS:
             bits |= rule.any_of
-        if rule.until is None and rule.errno and bits & flag.value and {"clone", "clone3"} & rule.calls:
+        if (
+            rule.until is None
+            and rule.errno
+            and bits & flag.value
+            and {"clone", "clone3"} & rule.calls
+        ):
             told.append({"id": rule.id, "sentence": rule.sentence})
     return told
 

@@ -6,7 +6,7 @@ import { kernelStrip } from "./kernels.js";
 import { apart, flagWords, remedyOf, sentenceOf, stepWords, t, thing } from "./language.js";
 import { answerTo } from "./law.js";
 import { picture } from "./picture.js";
-import { address, asked, change, flagsInWords, partsOf, state } from "./state.js";
+import { asked, change, flagsInWords, partsOf, state } from "./state.js";
 
 let newest = 0;
 let tab = "clone3";
@@ -14,8 +14,9 @@ let tab = "clone3";
 // Asks the law and shows its answer; an answer that a later question has overtaken is dropped.
 export async function showAnswer(theme) {
   const mine = ++newest;
+  const place = location.hash;
   const verdict = document.getElementById("verdict");
-  if (!verdict.dataset.answered) verdict.replaceChildren(make("p", { class: "starting" }, make("span", { class: "spinner" }), t("starting")));
+  if (verdict.dataset.answered === undefined) verdict.replaceChildren(make("p", { class: "starting" }, make("span", { class: "spinner" }), t("starting")));
   let told = null;
   const began = performance.now();
   try {
@@ -24,7 +25,7 @@ export async function showAnswer(theme) {
     told = { error: t("broken", { error: error.message }) };
   }
   if (mine !== newest) return;
-  verdict.dataset.answered = address();
+  verdict.dataset.answered = place;
   verdict.dataset.milliseconds = String(Math.round(performance.now() - began));
   showVerdict(verdict, told);
   const details = document.getElementById("details");

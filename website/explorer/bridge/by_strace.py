@@ -40,7 +40,9 @@ def strace(outcome: Outcome) -> str:
 def _traced_clone3(request: Request) -> str:
     parts = [f"flags={joined(request.flags, joint='|')}"]
     fields = needed(request, BY_STRACE)
-    parts += [f"{name}={fields[name]}" for name in ("pidfd", "child_tid", "parent_tid") if name in fields]
+    parts += [
+        f"{name}={fields[name]}" for name in ("pidfd", "child_tid", "parent_tid") if name in fields
+    ]
     parts.append(f"exit_signal={signal_name(request.exit_signal) if request.exit_signal else 0}")
     if request.stack or needs_stack(request):
         parts.append(f"stack={shown(request.stack, '0x7f3c59800000')}")

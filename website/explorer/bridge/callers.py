@@ -5,13 +5,11 @@ from ramet.law import Caller
 _ALL_BUT_USER = frozenset({"mnt", "uts", "ipc", "pid", "net", "cgroup", "time"})
 
 # What `docker run` leaves to root by default: moby's oci/caps/defaults.go.
-_OF_DOCKER = frozenset(
-    f"CAP_{name}"
-    for name in (
-        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP "
-        "NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
-    ).split()
-)
+_NAMES = """
+    CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT
+    KILL AUDIT_WRITE
+"""
+_OF_DOCKER = frozenset(f"CAP_{name}" for name in _NAMES.split())
 
 CALLERS = {
     "root": Caller(),

@@ -69,8 +69,9 @@ def clone(request: Request) -> str | None:
     while words and not list(words.values())[-1]:
         words.popitem()
     rest = "".join(f", {value or 'NULL'}" for value in words.values())
-    flags = joined(request.flags, request.exit_signal)
+    flags = _wrapped(joined(request.flags, request.exit_signal), _BEFORE_ARGUMENTS)
+    arguments = f",\n{' ' * _BEFORE_ARGUMENTS}".join([f"fn, {stack}", flags, f"arg{rest}"])
     return (
         "#define _GNU_SOURCE\n#include <sched.h>\n#include <signal.h>\n\n"
-        f"int pid = clone(fn, {stack},\n                {_wrapped(flags, _BEFORE_ARGUMENTS)},\n                arg{rest});"
+        f"int pid = clone({arguments});"
     )

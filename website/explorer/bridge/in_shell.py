@@ -6,7 +6,7 @@ from ramet.law import Request
 from .words import SIGCHLD
 
 # Flag, the option of unshare(1), and the name in `ramet run --new`.
-_NAMESPACES = (
+_NAMESPACES: tuple[tuple[str, str, str | None], ...] = (
     ("NEWUSER", "--user", None),
     ("NEWNS", "--mount", "mnt"),
     ("NEWUTS", "--uts", "uts"),
@@ -16,8 +16,6 @@ _NAMESPACES = (
     ("NEWCGROUP", "--cgroup", "cgroup"),
     ("NEWTIME", "--time", None),
 )
-
-
 
 
 def _namespaces(request: Request) -> list[tuple[str, str, str | None]] | None:

@@ -14,7 +14,12 @@ for _name in ("NEWNS", "NEWPID", "NEWNET", "NEWUTS", "NEWIPC", "NEWCGROUP"):
 
 PRESETS: list[dict[str, Any]] = [
     *(
-        {"id": name, "flags": hex(known.flags), "signal": str(known.exit_signal), "call": known.call}
+        {
+            "id": name,
+            "flags": hex(known.flags),
+            "signal": str(known.exit_signal),
+            "call": known.call,
+        }
         for name, known in RECIPES.items()
     ),
     {

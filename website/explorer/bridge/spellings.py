@@ -10,7 +10,7 @@ from .words import joined, shown
 
 
 def spellings(outcome: Outcome, recipe: str | None) -> list[dict[str, str]]:
-    """Each with its kind: "clone3", "clone", "unshare", "setns", "ramet", "strace", "unshare(1)", "ramet run"."""
+    """Each with its kind: the call in C, "ramet", "strace", "unshare(1)" or "ramet run"."""
     request = outcome.request
     written: list[tuple[str, str | None]] = []
     match request.call:

@@ -1,15 +1,15 @@
 """The state of the page, as a request to the law and back.
 
 A state is what an address of the page holds: ``flags``, a number in text without the exit signal;
-``signal``, a number in text, or "auto" for the one that Ramet would pass; ``call``, one of the law's or "auto"
-for the one that Ramet would make; ``caller``, a name of CALLERS; ``kernel``; and ``fields``, further
-ones of the request, each a number in text, or for set_tid numbers with a dot between them.
+``signal``, a number in text, or "auto" for the one that Ramet would pass; ``call``, one of the law's or
+"auto" for the one that Ramet would make; ``caller``, a name of CALLERS; ``kernel``; and ``fields``,
+further ones of the request, each a number in text, or for set_tid numbers with a dot between them.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from ramet.flags import SIGNAL_BITS, CloneFlag
-from ramet.law import Call, Explanation, explain
+from ramet.law import Explanation, explain
 from ramet.law.mending import Change
 from ramet.law.reading import RECIPES, read
 
@@ -17,6 +17,7 @@ from .callers import CALLERS
 
 AUTO = "auto"
 _SIGCHLD = 17
+_SIGNAL_OF_CLONE = CloneFlag.CSIGNAL.value
 _SIZE_TODAY = 88  # bytes of struct clone_args
 # As ramet.clone(): such a task's end sends no signal, or not the one that is asked for.
 _QUIET = CloneFlag.THREAD.value | CloneFlag.PARENT.value
@@ -37,6 +38,8 @@ def explained(state: dict[str, Any]) -> Explanation:
         return explain(recipe, **about)
     if call == AUTO:
         return explain(flags | signal, **about)
+    if call == "clone":  # to which the low byte is the signal, NEWTIME's bit included
+        flags, signal = flags & ~_SIGNAL_OF_CLONE, flags & _SIGNAL_OF_CLONE | signal
     has_signal = call in {"clone", "clone3"}
     return explain(flags, call=call, exit_signal=signal if has_signal else None, **about)
 
@@ -56,12 +59,12 @@ def read_text(text: str, kernel: str) -> dict[str, Any]:
     if reading.call in {"unshare", "setns"}:
         signal = 0
     elif signal is None:
-        signal = flags & (CloneFlag.CSIGNAL.value if reading.call == "clone" else SIGNAL_BITS)
+        signal = flags & (_SIGNAL_OF_CLONE if reading.call == "clone" else SIGNAL_BITS)
         flags &= ~signal
     return {
         "flags": hex(flags),
         "signal": str(signal) if signal or reading.call else AUTO,
-        "call": cast(str, reading.call or AUTO),
+        "call": reading.call or AUTO,
         "fields": _texts(_deciding(reading.fields)),
         "traced_errno": reading.traced_errno,
     }
@@ -74,7 +77,7 @@ def _deciding(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_of(change: Change, told: Explanation) -> dict[str, Any]:
-    """The state after a change of what was asked; call and signal stay automatic where they are the same."""
+    """The state after a change of what was asked; what is the same as the automatic stays automatic."""
     request = told.outcome.request
     automatic = change.call == request.call and not told.call_is_named
     call = AUTO if automatic else change.call

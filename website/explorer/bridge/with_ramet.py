@@ -17,7 +17,10 @@ def ramet(request: Request, recipe: str | None) -> str:
     if recipe in _BY_NAME:
         return f"import ramet\n\n{_BY_NAME[recipe]}"
     if request.call == "setns":
-        return "import ramet\n\n# net, mnt, uts ...: a pid, or the path of a namespace\nramet.in_namespace(fn, net=pid)"
+        return (
+            "import ramet\n\n# net, mnt, uts ...: a pid, or the path of a namespace\n"
+            "ramet.in_namespace(fn, net=pid)"
+        )
     if request.call == "unshare":
         return "\n".join(["# Ramet changes a child, not its caller", _by_clone(request)])
     if set(needed(request, WITH_RAMET)) <= {"cgroup"} and not set(request.fields()) & _STRUCTURE:
@@ -69,7 +72,9 @@ def _imports(words: list[str]) -> str:
     lines.append("import ramet")
     if names:
         lines.append(f"from ramet import {', '.join(names)}")
-    return "\n".join(lines if "lowlevel" not in names else [x for x in lines if x != "import ramet"])
+    return "\n".join(
+        lines if "lowlevel" not in names else [x for x in lines if x != "import ramet"]
+    )
 
 
 def _flags(bits: int) -> str:

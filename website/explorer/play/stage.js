@@ -77,12 +77,12 @@ function layoutFor(width) {
 }
 
 const LANES = 2 * LANE + 34;
-const TASK_HEIGHT = 66;
+const taskHeight = (layout) => (layout.narrow ? 84 : 66);
 
 const heightOf = (thing) => HEAD + thing.rows.length * ROW + 8;
 
 function arrange(state, layout) {
-  const top = LANES + TASK_HEIGHT + GAP + (layout.narrow ? 0 : 4);
+  const top = LANES + taskHeight(layout) + GAP + (layout.narrow ? 0 : 4);
   const y = { caller: top, both: layout.narrow ? top : LANES + 30, child: top };
   const cards = new Map();
   const put = (at) => {
@@ -142,10 +142,12 @@ function heads(state, layout, tall) {
     const [kind, doing] = state.tasks[task];
     const x = layout.x[task], width = layout.wide[task];
     parts.push(draw("g", { class: `task ${kind}` },
-      draw("rect", { x: x + 1, y: LANES, width: width - 2, height: TASK_HEIGHT, rx: 10 }),
+      draw("rect", { x: x + 1, y: LANES, width: width - 2, height: taskHeight(layout), rx: 10 }),
       text(x + 14, LANES + 24, t(`task.${task}`), "task-name"),
-      text(x + width - 14, LANES + 24, t(`state.${kind}`), "task-state", "end"),
-      ...fitted(word(doing), width - 28).map((line, number) => text(x + 14, LANES + 43 + 16 * number, line, "doing"))));
+      layout.narrow ? text(x + 14, LANES + 41, t(`state.${kind}`), "task-state")
+        : text(x + width - 14, LANES + 24, t(`state.${kind}`), "task-state", "end"),
+      ...fitted(word(doing), width - 28).map((line, number) =>
+        text(x + 14, LANES + taskHeight(layout) - 24 + 15 * number, line, "doing"))));
   }
   if (!layout.narrow) {
     const middle = layout.x.both + layout.wide.both / 2;
