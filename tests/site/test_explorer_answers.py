@@ -109,8 +109,7 @@ def test_random_requests_are_answered_as_by_python(
         times.append(int(explorer.page.get_attribute("#verdict", "data-milliseconds") or ""))
     with capsys.disabled():
         median = sorted(times)[_REQUESTS // 2]
-        print(f"
-{_REQUESTS} answers: {median} ms at the median, {max(times)} ms at most")
+        print(f"\n{_REQUESTS} answers: {median} ms at the median, {max(times)} ms at most")
 
 
 def test_the_first_answer_comes(
