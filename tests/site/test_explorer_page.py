@@ -70,7 +70,7 @@ def test_nonsense_in_an_address_is_as_nothing(explorer: Explorer) -> None:
     ("text", "verdict", "leads_to"),
     [
         (
-            "clone3({flags=CLONE_VM|CLONE_VFORK, exit_signal=SIGCHLD, stack=0x7f00, stack_size=4096}, 88) = 7",
+            "clone3({flags=CLONE_VM|CLONE_VFORK, exit_signal=17, stack=0x7f00, stack_size=4096}, 88) = 7",
             "Granted",
             "flags=VM,VFORK&signal=17&call=clone3&kernel=7.2&stack=32512&stack_size=4096",
         ),

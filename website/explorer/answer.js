@@ -76,7 +76,7 @@ function refusal(told) {
     card("rules", t(told.broken.length > 1 ? "rules.many" : "rules.one"), told.broken.map(ruleCard)),
     card("changes", t("changes.title"),
       keeping.length > 0 && make("h3", {}, t("changes.keeping")), changeList(keeping),
-      others.length > 0 && make("h3", {}, t("changes.others")), changeList(others),
+      others.length > 0 && keeping.length > 0 && make("h3", {}, t("changes.others")), changeList(others),
       told.changes.length === 0 && make("p", {}, t("changes.none"))));
 }
 
@@ -187,5 +187,7 @@ function callers(told) {
     make("th", { scope: "row" }, make("button", { class: "link", onclick: () => change({ caller: one.id }) }, t(`caller.${one.id}`))),
     make("td", {}, make("span", { class: `mark ${one.errno ? "refused" : "granted"}` }, one.errno ?? t("granted"))),
     make("td", { class: "because" }, one.rule ? [make("b", {}, one.rule.id), " ", withCode(sentenceOf(one.rule))] : ""));
+  const answers = new Set(told.callers.map((one) => `${one.errno} ${one.rule?.id}`));
+  if (answers.size === 1) return card("callers", t("callers.title"), make("p", {}, t("callers.same")));
   return card("callers", t("callers.title"), make("table", {}, make("tbody", {}, told.callers.map(row))));
 }
