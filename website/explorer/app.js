@@ -6,6 +6,7 @@ import { state, change, onChange, readAddress } from "./state.js";
 import { makeControls, showControls } from "./controls.js";
 import { showAnswer } from "./answer.js";
 import { showPlay } from "./play/player.js";
+import { start as startLaw } from "./law.js";
 import { tabs } from "./elements.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -55,6 +56,7 @@ async function setLanguage() {
 }
 
 async function start() {
+  if (!location.hash.includes("play=")) startLaw(); // before all else, since it takes longest
   await loadData();
   readAddress();
   await setLanguage();

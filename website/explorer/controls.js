@@ -34,6 +34,7 @@ function startCard() {
   }, input, make("button", { class: "primary" }, t("paste.read")));
   return make("section", { class: "card start", "aria-labelledby": "start-title" },
     make("h2", { id: "start-title" }, t("start.title")),
+    make("p", { class: "lead" }, t("start.lead")),
     make("div", { class: "chips" }, presets,
       make("button", { class: "chip plain", id: "clear", onclick: () => choose({ flags: "0x0", signal: "auto", call: "auto" }) },
         t("start.clear"))),
