@@ -51,10 +51,6 @@ def runtime() -> Path:
     """The npm package of Pyodide, downloaded once."""
     package = CACHE / f"pyodide-{PYODIDE}.tgz"
     if not package.exists():
-        if shutil.which("npm") is None:
-            raise SystemExit(
-                "the explorer needs npm, which brings Pyodide (Debian: apt-get install npm)"
-            )
         CACHE.mkdir(parents=True, exist_ok=True)
         npm = ["npm", "pack", "--silent", f"pyodide@{PYODIDE}", "--pack-destination", str(CACHE)]
         subprocess.run(npm, check=True, stdout=subprocess.DEVNULL)
@@ -72,8 +68,25 @@ def lay_runtime(into: Path) -> None:
     subprocess.run(command, check=True, cwd=into)
 
 
+def compile_archive(source: Path, target: Path, sources: str) -> None:
+    """Compile what is in it, which takes seconds in a browser; sources: "keep" or "drop"."""
+    script = TREE / "build-aux" / "compile_for_pyodide.mjs"
+    command = ["node", str(script), str(MADE / "pyodide"), str(source), str(target), sources]
+    subprocess.run(command, check=True)
+
+
+def lay_library() -> None:
+    """Python's own library, compiled once."""
+    compiled = CACHE / f"python_stdlib-{PYODIDE}.zip"
+    given = MADE / "pyodide" / "python_stdlib.zip"
+    if not compiled.exists():
+        compile_archive(given, compiled.with_suffix(".new"), "drop")
+        compiled.with_suffix(".new").rename(compiled)
+    shutil.copyfile(compiled, given)
+
+
 def lay_law(archive: Path) -> None:
-    """The sources of the law and of the bridge to it, for zipimport."""
+    """The sources of the law and of the bridge to it, with what they are compiled to, for zipimport."""
     package = TREE / "src" / "ramet"
     files = {
         f"ramet/{file.relative_to(package)}": file for part in LAW for file in package.glob(part)
@@ -84,6 +97,7 @@ def lay_law(archive: Path) -> None:
             # A fixed time, so that the same sources make the same file.
             about = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
             law.writestr(about, file.read_bytes(), zipfile.ZIP_DEFLATED)
+    compile_archive(archive, archive, "keep")
 
 
 def data() -> dict[str, Any]:
@@ -145,9 +159,13 @@ def rules_about(flag: CloneFlag) -> list[dict[str, str]]:
 
 
 def main() -> None:
+    for tool in ("npm", "node"):
+        if shutil.which(tool) is None:
+            raise SystemExit(f"the explorer needs {tool} (Debian: apt-get install npm)")
     shutil.rmtree(MADE, ignore_errors=True)
     shutil.copytree(SOURCE, MADE, ignore=shutil.ignore_patterns("bridge", "__pycache__"))
     lay_runtime(MADE / "pyodide")
+    lay_library()
     lay_law(MADE / "law.zip")
     (MADE / "data.json").write_text(json.dumps(data()))
     size = sum(file.stat().st_size for file in MADE.rglob("*") if file.is_file())
