@@ -42,7 +42,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long lint format docs bench wheel-test wheels newer older guest matrix aarch64 musl clean
+.PHONY: help run test test-recovery test-long site-test lint format docs bench wheel-test wheels newer older guest matrix aarch64 musl clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -66,6 +66,11 @@ test-long: $(VENV)/.with-bench ## many calls in processes of their own, and whol
 	@$(PIP_DOWNLOAD) "$$($(BIN)/pip freeze | grep --ignore-case '^pebble==')"
 	@for source in build/pebble-*.tar.gz; do tar --extract --file "$$source" --directory build; done
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -o faulthandler_timeout=3600 tests/soak tests/judges
+
+site-test: $(VENV)/.with-site ## build the flag explorer and test it in chromium
+	$(COMPILE)
+	$(BIN)/python build-aux/explorer.py
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/site
 
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(COMPILE)

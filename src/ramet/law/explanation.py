@@ -62,20 +62,27 @@ class Section(NamedTuple):
 class Explanation:
     """A request in words. ``str()`` is for people, ``to_dict()`` for machines, ``svg()`` a picture.
 
-    ``outcome`` is the answer itself; ``changes`` the smallest that make a refused request legal;
-    ``spans`` what every kernel answers; ``unprivileged`` what a caller without privileges gets.
+    ``outcome`` is the answer itself; ``changes`` the smallest that make a refused request legal, and
+    ``changes_that_keep_flags`` the smallest that drop no flag; ``spans`` what every kernel answers;
+    ``unprivileged`` what a caller without privileges gets. ``call_is_named``: the call was asked
+    for, and is not the one that Ramet would make.
     """
 
     def __init__(self, outcome: Outcome, reading: Reading) -> None:
         self.outcome = outcome
         self.recipe = reading.recipe
         self.traced_errno = reading.traced_errno
-        self._call_is_named = reading.call_is_named
+        self.call_is_named = reading.call_is_named
 
     @functools.cached_property
     def changes(self) -> tuple[Change, ...]:
         """The smallest changes that make the request legal."""
         return smallest_changes(self.outcome)
+
+    @functools.cached_property
+    def changes_that_keep_flags(self) -> tuple[Change, ...]:
+        """The smallest changes after which every flag that was asked for is still there."""
+        return smallest_changes(self.outcome, keep_flags=True)
 
     @functools.cached_property
     def spans(self) -> tuple[Span, ...]:
@@ -85,7 +92,7 @@ class Explanation:
     def _before_clone3(self) -> Request | None:
         """None where the call was named, or where only clone3 takes the request."""
         request = self.outcome.request
-        if self._call_is_named or request.fields() or request.flags & _CLONE3_ALONE:
+        if self.call_is_named or request.fields() or request.flags & _CLONE3_ALONE:
             return None
         if request.exit_signal > CSIGNAL:
             return None

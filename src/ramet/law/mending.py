@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..flags import CloneFlag
+from ..flags import SIGNAL_BITS, CloneFlag
 from .caller import Caller
 from .evaluate import evaluate
 from .outcome import Outcome
@@ -39,19 +39,29 @@ class _State:
 
 @dataclass(frozen=True)
 class Change:
-    """The steps to take, and the request after them."""
+    """The steps to take, and the request and its caller after them.
+
+    ``answers`` has for each step the rule that it is an answer to: one that the request breaks, or
+    only breaks after the steps before.
+    """
 
     steps: tuple[str, ...]
+    answers: tuple[Rule, ...]
     flags: int
     exit_signal: int
     call: Call
+    fields: tuple[tuple[str, Any], ...]
+    caller: Caller
 
     def __str__(self) -> str:
         return ", and ".join(self.steps)
 
 
-def smallest_changes(outcome: Outcome) -> tuple[Change, ...]:
-    """All that need the fewest steps; none for a granted request, or where no change helps."""
+def smallest_changes(outcome: Outcome, *, keep_flags: bool = False) -> tuple[Change, ...]:
+    """All that need the fewest steps; none for a granted request, or where no change helps.
+
+    keep_flags: only those after which every flag that was asked for is still there.
+    """
     if outcome.granted:
         return ()
     request = outcome.request
@@ -62,10 +72,10 @@ def smallest_changes(outcome: Outcome) -> tuple[Change, ...]:
         tuple(request.fields().items()),
         outcome.caller,
     )
-    layer: dict[_State, tuple[str, ...]] = {start: ()}
+    layer: dict[_State, tuple[tuple[str, Rule], ...]] = {start: ()}
     seen = {start}
     for _ in range(_MOST_CHANGES):
-        following: dict[_State, tuple[str, ...]] = {}
+        following: dict[_State, tuple[tuple[str, Rule], ...]] = {}
         found = []
         for state, steps in layer.items():
             answer = state.ask(outcome.kernel)
@@ -74,17 +84,29 @@ def smallest_changes(outcome: Outcome) -> tuple[Change, ...]:
             for step, changed in _steps(state, answer):
                 if changed in seen or len(seen) > _MOST_TRIED:
                     continue
+                if keep_flags and request.flags & ~changed.flags & ~SIGNAL_BITS:
+                    continue
                 seen.add(changed)
+                following[changed] = (*steps, (step, answer.broken[0]))
                 after = changed.ask(outcome.kernel)
                 if after is not None and after.granted:
-                    found.append(
-                        Change((*steps, step), changed.flags, changed.exit_signal, changed.call)
-                    )
-                following[changed] = (*steps, step)
+                    found.append(_change(changed, following[changed]))
         if found:
             return tuple(found[:_MOST_ANSWERS])
         layer = following
     return ()
+
+
+def _change(after: _State, steps: tuple[tuple[str, Rule], ...]) -> Change:
+    return Change(
+        tuple(step for step, _ in steps),
+        tuple(rule for _, rule in steps),
+        after.flags,
+        after.exit_signal,
+        after.call,
+        after.fields,
+        after.caller,
+    )
 
 
 def _steps(state: _State, answer: Outcome) -> Iterator[tuple[str, _State]]:

@@ -223,6 +223,27 @@ def test_changes_may_take_several_steps() -> None:
     assert explain(change.flags, call=change.call).outcome.granted
 
 
+def test_changes_may_keep_every_flag() -> None:
+    """Where the smallest change drops a flag, those that keep it are found, too, a rule with each step."""
+    told = explain("THREAD")
+    assert [str(change) for change in told.changes] == ["drop CLONE_THREAD"]
+    (change,) = told.changes_that_keep_flags
+    assert str(change) == "add CLONE_SIGHAND, and add CLONE_VM"
+    assert [rule.id for rule in change.answers] == ["D3", "D4"]
+    assert explain(change.flags, call=change.call).outcome.granted
+    assert explain("NEWNS|FS").changes_that_keep_flags == ()
+
+
+def test_a_change_says_which_caller_it_needs() -> None:
+    """A change of the caller or of a field is told by what it is afterwards."""
+    told = explain("NEWUTS", caller=Caller(privileged=False))
+    by_words = {str(change): change for change in told.changes_that_keep_flags}
+    assert by_words["be privileged (CAP_SYS_ADMIN)"].caller == Caller()
+    assert by_words["add CLONE_NEWUSER"].caller == Caller(privileged=False)
+    by_words = {str(one): one for one in explain("VM", call="clone3", stack=0x1000).changes}
+    assert by_words["omit stack"].fields == ()
+
+
 def test_other_kernels_are_told() -> None:
     """Where kernels differ, each span of them is told with its answer."""
     words = str(explain("PIDFD|THREAD|SIGHAND|VM", call="clone3", kernel="6.18"))
