@@ -1,6 +1,6 @@
 """Writes docs/reference/flags from the rows of ramet.flags and ramet.law.
 
-`make docs` runs it; a test compares what it would write with what is there.
+`make pages` runs it; a test compares what it would write with what is there.
 """
 
 import sys

@@ -21,7 +21,7 @@ def generator(name: str) -> types.ModuleType:
 
 
 def test_the_pages_are_what_the_rows_say() -> None:
-    """No page has drifted from its rows: `make docs` writes them anew."""
+    """No page has drifted from its rows: `make pages` writes them anew."""
     written = {file.name: file.read_text() for file in PAGES.glob("*.md")}
     assert written == generator("flag_pages").pages()
 
