@@ -56,8 +56,27 @@ def main() -> int:
 def build() -> None:
     """The pages by mkdocs, and the explorer, if it is there."""
     told = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    mkdocs = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
-    subprocess.run(mkdocs, cwd=ROOT, env=told, check=True)
+    mkdocs = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+    ]  # its --quiet takes no warning for one
+    done = subprocess.run(
+        mkdocs,
+        cwd=ROOT,
+        env=told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        if line.strip() and not line.startswith("INFO"):
+            print(line, file=sys.stderr)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     # It is for the root of a host alone, and in the language that was built last.
     (SITE / "404.html").unlink()
     # The theme's switch of languages looks for one in each.

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page
 
 SITE = Path(__file__).parents[2] / "build" / "site"
 PHONE = {"width": 390, "height": 844}
+# It says so meanwhile, in the language of the page.
+READY = """!/^(Initializing|正在初始化)/.test(document.querySelector(".md-search-result__meta").innerText)"""
 PAGES = sorted(
     str(file.relative_to(SITE))
     for file in SITE.rglob("*.html")
@@ -52,9 +54,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def search(page: Page, words: str) -> list[str]:
-    """The titles of what the search finds."""
-    page.locator("label.md-search__icon[for=__search], .md-search__input").first.wait_for()
+    """The titles of what the search finds, when it has read its index."""
     page.locator(".md-search__input").click()
+    page.wait_for_function(READY)
     page.keyboard.type(words)
     page.locator(".md-search-result__item h1").first.wait_for()
     return page.locator(".md-search-result__item h1").all_inner_texts()

@@ -57,7 +57,7 @@ def lead(text: str) -> str:
 
 def on_page_content(html: str, page: Page, **_: object) -> str:
     """The explorer is in one place for the pages of all languages."""
-    return html.replace(f'href="{EXPLORER}"', f'href="{get_relative_url(EXPLORER, page.url)}"')
+    return html.replace(f'href="{EXPLORER}', f'href="{get_relative_url(EXPLORER, page.url)}')
 
 
 @event_priority(-150)  # after i18n, which knows the files of docs/ only
