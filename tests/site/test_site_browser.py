@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, Page
 SITE = Path(__file__).parents[2] / "build" / "site"
 PHONE = {"width": 390, "height": 844}
 # It says so meanwhile, in the language of the page.
-READY = """!/^(Initializing|正在初始化)/.test(document.querySelector(".md-search-result__meta").innerText)"""
+READY = (
+    """!/^(Initializing|正在)/.test(document.querySelector(".md-search-result__meta").innerText)"""
+)
 PAGES = sorted(
     str(file.relative_to(SITE))
     for file in SITE.rglob("*.html")
