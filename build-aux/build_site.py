@@ -77,10 +77,9 @@ def build() -> None:
             print(line, file=sys.stderr)
     if done.returncode:
         raise SystemExit(done.returncode)
-    # It is for the root of a host alone, and in the language that was built last.
-    (SITE / "404.html").unlink()
-    # The theme's switch of languages looks for one in each.
-    shutil.copyfile(SITE / "sitemap.xml", SITE / "zh" / "sitemap.xml")
+    # They are for the root of one host; the site does not know where it will be.
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):
+        (SITE / name).unlink()
     if EXPLORER.exists():
         subprocess.run([sys.executable, str(EXPLORER)], cwd=ROOT, check=True)
         shutil.copytree(ROOT / "build" / "explorer", SITE / "explorer", dirs_exist_ok=True)

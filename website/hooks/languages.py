@@ -13,6 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 BUILD = Path(__file__).parents[2] / "build"
+ALTERNATE = re.compile(r'\s*<link rel="alternate" [^>]*hreflang=[^>]*>')
 HEADING = re.compile(r'<h[1-6] id="([^"]+)">')
 # A logger of mkdocs', whose warnings end a strict build.
 log = logging.getLogger("mkdocs.hooks.languages")
@@ -44,6 +45,14 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, **_: object) ->
         return html
     left = iter(names)
     return HEADING.sub(lambda found: with_name(found, next(left)), html)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Without the alternates of its head, by which the theme's script would look for maps of the site.
+
+    The switch of languages has a link to the same page in the other language, which needs no script.
+    """
+    return ALTERNATE.sub("", output)
 
 
 def with_name(found: re.Match[str], name: str) -> str:
