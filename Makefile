@@ -42,7 +42,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long site-test lint format docs bench wheel-test wheels newer older guest matrix aarch64 musl clean
+.PHONY: help run test test-recovery test-long lint format pages docs docs-serve site-test bench wheel-test wheels newer older guest matrix aarch64 musl clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -67,11 +67,6 @@ test-long: $(VENV)/.with-bench ## many calls in processes of their own, and whol
 	@for source in build/pebble-*.tar.gz; do tar --extract --file "$$source" --directory build; done
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -o faulthandler_timeout=3600 tests/soak tests/judges
 
-site-test: $(VENV)/.with-site ## build the flag explorer and test it in chromium
-	$(COMPILE)
-	$(BIN)/python build-aux/explorer.py
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/site
-
 lint: $(VENV)/.with-lint ## check style, types, and the stub of the extension
 	$(COMPILE)
 	$(BIN)/ruff check
@@ -84,11 +79,20 @@ format: $(VENV)/.with-lint ## format the Python files
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.with-cli ## write docs/reference/flags, docs/reference/options.md and docs/reference/sandbox_escapes.md from the rows
+pages: $(VENV)/.with-test ## write the pages of docs/reference that are made from the rows and docstrings in src/ramet
 	$(COMPILE)
-	$(BIN)/python build-aux/flag_pages.py
-	$(BIN)/python build-aux/option_page.py
-	$(BIN)/python build-aux/escape_page.py
+	for script in build-aux/*_page.py build-aux/*_pages.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks.plots
+
+docs: $(VENV)/.with-site pages ## build the site in build/site, and check its links
+	$(COMPILE)
+	$(IN_VENV) $(BIN)/python build-aux/build_site.py
+
+docs-serve: docs ## serve the site on http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
+
+site-test: docs ## look at the site in Chromium
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/site
 
 bench: $(VENV)/.with-bench ## measure ratios to C and to the alternatives
 	$(COMPILE)

@@ -1,6 +1,6 @@
 """Writes docs/reference/sandbox_escapes.md from the rows of the escapes, so that the page cannot drift.
 
-`make docs` runs it; a test compares what it would write with what is there.
+`make pages` runs it; a test compares what it would write with what is there.
 """
 
 import sys

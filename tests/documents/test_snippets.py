@@ -11,21 +11,13 @@ import ast
 import doctest
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from ..constants import PATIENT_SECONDS as SECONDS
+from .shown import PAGES, ROOT, Block, blocks, has_await, pattern, promised, run
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MADE_UP = ("server", "make", "daemonizes")
 CGROUP = "/sys/fs/cgroup/jobs/7"
 NEEDS_ROOT = re.compile(r'user="nobody"|--user nobody')
 WHOLE_SCRIPT = 'if __name__ == "__main__":'
@@ -35,28 +27,9 @@ REFUSED = 1  # what `ramet explain` says of a request that the kernel refuses
 LONG = ("ramet law check",)
 
 
-class Block(NamedTuple):
-    """Lines between two fences."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    @property
-    def place(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    for one in found:
-        line = page.read_text().count("\n", 0, one.start(2)) + 1
-        yield Block(page, line, one[1], one[2])
-
-
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-PYTHON = [block for block in BLOCKS if block.language == "python"]
+# Those of a tutorial are run in test_tutorials.py.
+PYTHON = [block for block in BLOCKS if block.language == "python" and not block.in_tutorial]
 PROMPTS = [block for block in BLOCKS if block.text.startswith(">>> ")]
 SHELL = [block for block in BLOCKS if re.search(r"^\$ ", block.text, flags=re.MULTILINE)]
 
@@ -78,15 +51,6 @@ def imports_before(block: Block) -> str:
     return "; ".join(map(ast.unparse, found))
 
 
-def has_await(text: str) -> bool:
-    """Whether it waits outside of any function, as at the prompt of asyncio."""
-    try:
-        compile(text, "", "exec")
-    except SyntaxError:
-        return True
-    return False
-
-
 def script_of(block: Block) -> str:
     """Its lines under their numbers, each in the place that it has on its page."""
     text = block.text
@@ -95,70 +59,6 @@ def script_of(block: Block) -> str:
         text = "async def _main():\n" + "".join(f"    {line}" for line in text.splitlines(True))
         text += "\nimport asyncio; asyncio.run(_main())\n"
     return head + "\n" * max(1, block.line - 1) + text
-
-
-def promised(block: Block) -> list[str]:
-    """The comments behind calls of print()."""
-    lines = block.text.splitlines()
-    tree = compile(block.text, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "print"
-    ]
-    ends = [lines[last - 1] for last in sorted(call.end_lineno or 0 for call in calls)]
-    return [line.split("  # ")[1] for line in ends if "  # " in line]
-
-
-def pattern(shown: str) -> str:
-    """A number of several digits stands for any, and dots for anything."""
-    parts = re.split(r"(\d\d+|\.\.\.)", shown.strip())
-    return "".join(
-        r"\d+" if part.isdigit() and len(part) > 1 else ".*" if part == "..." else re.escape(part)
-        for part in parts
-    )
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every user may read, with programs that do nothing in its folder bin."""
-    folder = Path(tempfile.mkdtemp(prefix="ramet-snippets-"))
-    folder.chmod(0o755)
-    (folder / "bin").mkdir()
-    for name in MADE_UP:
-        write_program(folder / "bin" / name, "exit 0")
-    script = f"#!{sys.executable}\nfrom ramet.cli import main\nmain()\n"
-    write_executable(
-        folder / "bin" / "ramet", script
-    )  # as pip writes it: its process has that name
-    yield folder
-    shutil.rmtree(folder)
-
-
-def write_program(file: Path, body: str) -> None:
-    write_executable(file, f"#!/bin/sh\n{body}\n")
-
-
-def write_executable(file: Path, text: str) -> None:
-    file.write_text(text)
-    file.chmod(0o755)
-
-
-def run(argv: list[str | Path], place: Path) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
-    environment["DASK_TEMPORARY_DIRECTORY"] = str(place)  # which it would leave in /tmp
-    return subprocess.run(
-        argv,
-        cwd=place,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
 
 
 def test_there_is_something_to_run() -> None:
