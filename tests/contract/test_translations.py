@@ -18,7 +18,8 @@ from .test_links import TREE, anchors, links
 DOCS = TREE / "docs"
 TRANSLATED = sorted(DOCS.rglob("*.zh.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
-NUMBER = r"\d+(?:[.,]\d+)*"
+NUMBER = r"(\d+(?:[.,]\d+)*)(?: (million|\u4e07))?"
+UNITS = {"million": 1_000_000, "\u4e07": 10_000}
 INLINE_CODE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 each_page = pytest.mark.parametrize(
@@ -111,7 +112,12 @@ def plain(token: Token) -> str:
 def numbers(text: str) -> list[list[str]]:
     """Those written in digits, outside of code, by section."""
     return [
-        sorted(re.findall(NUMBER, "\n".join(paragraphs(section)))) for section in sections(text)
+        sorted(
+            str(round(float(digits) * UNITS[unit])) if unit else digits
+            for paragraph in paragraphs(section)
+            for digits, unit in re.findall(NUMBER, paragraph)
+        )
+        for section in sections(text)
     ]
 
 
