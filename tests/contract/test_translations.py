@@ -20,6 +20,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 NUMBER = r"(\d+(?:[.,]\d+)*)(?: (million|\u4e07))?"
 UNITS = {"million": 1_000_000, "\u4e07": 10_000}
 INLINE_CODE = "\N{OBJECT REPLACEMENT CHARACTER}"
+ITALICS = "\N{ZERO WIDTH SPACE}"
 
 each_page = pytest.mark.parametrize(
     "page", TRANSLATED, ids=lambda page: str(page.relative_to(TREE))
@@ -90,7 +91,7 @@ def list_items(text: str) -> int:
 
 
 def paragraphs(blocks: Iterable[Token]) -> Iterator[str]:
-    """The text of paragraphs, headings and cells, without markup; a character stands for code."""
+    """The text of paragraphs, headings and cells, without markup; characters stand for code and italics."""
     for block in blocks:
         if block.type == "inline":
             yield "".join(map(plain, block.children or []))
@@ -104,6 +105,8 @@ def plain(token: Token) -> str:
             return INLINE_CODE
         case "softbreak":
             return "\n"
+        case "em_open":
+            return ITALICS
         case _:
             return ""
 
@@ -143,6 +146,7 @@ SLIPS = {
     "a blank beside a full-width sign": rf"[{OPENING}{WITHIN}] | [{WITHIN}{CLOSING}]",
     "a line break, which shows as a blank": r".\n.",
     "an asterisk that marks nothing": r"\*",
+    "italics, which Chinese does not have": ITALICS + HAN,
 }
 
 
