@@ -115,7 +115,7 @@ def numbers(text: str) -> list[list[str]]:
     """Those written in digits, outside of code, by section."""
     return [
         sorted(
-            str(round(float(digits) * UNITS[unit])) if unit else digits
+            str(round(float(digits.replace(",", "")) * UNITS[unit])) if unit else digits
             for paragraph in paragraphs(section)
             for digits, unit in re.findall(NUMBER, paragraph)
         )
