@@ -7,6 +7,7 @@ file names; the site puts the Chinese page in their place where there is one.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from markdown_it import MarkdownIt
@@ -39,8 +40,11 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def code_blocks(text: str) -> list[tuple[str, str]]:
-    blocks = ("fence", "code_block")
-    return [(token.info, token.content) for token in tokens(text) if token.type in blocks]
+    return [
+        (token.info, dedent(token.content))
+        for token in tokens(text)
+        if token.type in ("fence", "code_block")
+    ]
 
 
 def sections(text: str) -> Iterator[list[Token]]:
