@@ -5,14 +5,27 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 GLOSSARY = TREE / "docs" / "reference" / "glossary.md"
+CHINESE = GLOSSARY.with_name("glossary.zh.md")
 SUFFIXES = {".S", ".build", ".c", ".def", ".h", ".md", ".py", ".pyi", ".txt"}
 TEXTS = {
     file.relative_to(TREE): file.read_text()
     for place in ("src", "native", "docs", "README.md", "CONTRIBUTING.md")
-    for file in sorted({TREE / place, *(TREE / place).rglob("*")} - {GLOSSARY})
+    for file in sorted({TREE / place, *(TREE / place).rglob("*")} - {GLOSSARY, CHINESE})
     if file.suffix in SUFFIXES
 }
-GIVEN_UP = re.split(r",\s+", GLOSSARY.read_text().rpartition(":\n")[2].strip(" .\n"))
+
+
+def given_up(text: str, before: str) -> list[str]:
+    """The words of the last sentence, each the name of something in commits of old."""
+    return re.split(r",\s+", text.rpartition(before)[2].strip(" .\n"))
+
+
+GIVEN_UP = given_up(GLOSSARY.read_text(), ":\n")
+
+
+def test_both_glossaries_give_up_the_same() -> None:
+    """The list in the Chinese glossary is the list in the English one."""
+    assert given_up(CHINESE.read_text(), "\n\n") == GIVEN_UP
 
 
 @pytest.mark.parametrize("term", GIVEN_UP)

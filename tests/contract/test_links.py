@@ -7,10 +7,19 @@ TREE = Path(__file__).parents[2]
 PAGES = [*sorted(TREE.glob("*.md")), *sorted((TREE / "docs").rglob("*.md"))]
 
 
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+
+
+def anchor_of(heading: str) -> str:
+    """As forges make it: lower case, no punctuation, hyphens for blanks."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(page: Path) -> set[str]:
-    """The name of each heading, as forges make it: lower case, no punctuation, hyphens for blanks."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """The name of each heading, and those that the page sets itself, each on a line."""
+    own = re.findall(r'^<a id="([^"]+)"></a>$', page.read_text(), flags=re.MULTILINE)
+    return {*map(anchor_of, headings(page)), *own}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TREE)))
