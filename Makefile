@@ -85,7 +85,7 @@ pages: $(VENV)/.with-cli ## write the pages of docs/reference that are made from
 
 docs: $(VENV)/.with-site pages ## build the site in build/site, and check its links
 	$(COMPILE)
-	$(IN_VENV) $(BIN)/python build-aux/site.py
+	$(IN_VENV) $(BIN)/python build-aux/build_site.py
 
 docs-serve: docs ## serve the site on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000

@@ -1,15 +1,18 @@
 """make bench: what a process costs, measured in turn with the alternatives, on one processor."""
 
 import argparse
+import json
 import os
 import platform
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from . import picture, table
 from .floors import ROOT, Floors
-from .measure import BY_DESCRIPTORS, BY_SIZE
+from .measure import BY_DESCRIPTORS, BY_SIZE, Result
 from .setting import FEW, MANY, Setting, measured
 
 SIZES_MB = (10, 1024, 8192)
@@ -35,12 +38,22 @@ def settings(*, quick: bool, descriptors: bool) -> list[Setting]:
     return chosen
 
 
+def rows(results: Mapping[Setting, Sequence[Result]]) -> list[dict[str, object]]:
+    """The same as data: a row for each contender in each setting."""
+    return [
+        {**asdict(setting), **asdict(result)}
+        for setting, found in results.items()
+        for result in found
+    ]
+
+
 def main() -> None:
     """Measure, print one table, and draw it."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="the smallest setting only")
     parser.add_argument("--only", default="", help="jobs with this in their name")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there, too")
     asked = parser.parse_args()
     machine = (
         f"{platform.release()} {platform.machine()}, Python {platform.python_version()}, "
@@ -48,7 +61,7 @@ def main() -> None:
     )
     print(machine, flush=True)
     PICTURES.mkdir(exist_ok=True)
-    found = False
+    measured_rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Floors(folder)
@@ -60,11 +73,14 @@ def main() -> None:
                 if not results[setting]:
                     break
             else:
-                found = True
+                measured_rows += rows(results)
                 print("\n".join(table.lines(results)), end="\n\n", flush=True)
                 (PICTURES / f"{group}.svg").write_text(picture.svg(results, machine))
-    if not found:
+    if not measured_rows:
         parser.error(f"no job has {asked.only!r} in its name")
+    if asked.json:
+        told = {"machine": machine, "rounds": asked.rounds, "results": measured_rows}
+        asked.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(f"The pictures: {PICTURES.name}/bench*.svg. A mark ! is above its bar.")
     print(
         f"Beside its bar a ratio has to stay within {BY_SIZE} times what it is in the first setting;"

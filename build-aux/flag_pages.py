@@ -119,7 +119,8 @@ def told(rule: Rule) -> str:
     seen = "" if rule.verified else "; read, not yet seen on a kernel"
     where = "" if rule.kernel_function == "none" else f" `{rule.kernel_function}`, {rule.source};"
     return (
-        f"- **{rule.id}** {answer} in {calls}: {rule.sentence}. Remedy: {rule.remedy}. "
+        f"- [**{rule.id}**](../rules.md#{rule.id.lower()}) {answer} in {calls}: {rule.sentence}. "
+        f"Remedy: {rule.remedy}. "
         f"({where.strip()} Linux {span(rule.since, rule.until)}{seen})".replace("( ", "(")
     )
 

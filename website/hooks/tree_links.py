@@ -1,7 +1,7 @@
 """Pages of the site that are other files of the tree: the examples, CONTRIBUTING.md and CHANGELOG.md.
 
-The pages in docs/ link to them as one reads them on a forge, by their places in the tree. Here such a link
-leads to the page that is made of the file; one to a file that is no page, such as a source, is only its text.
+The pages in docs/ link to them as one reads them on a forge, by their places in the tree. Here such a
+link leads to the page that is made of the file; one to a file that is no page is only its text.
 """
 
 import ast
@@ -13,10 +13,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 TREE = Path(__file__).parents[2]
 # By their places in the tree; the value is the place that a page has in the site.
 WHOLE = {"CONTRIBUTING.md": "contributing/README.md", "CHANGELOG.md": "reference/changelog.md"}
+# It is no page of mkdocs, so that it is named by HTML; see build-aux/build_site.py.
+EXPLORER = "explorer/index.html"
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -51,11 +54,20 @@ def lead(text: str) -> str:
     return " ".join(told.partition("\n\n")[0].split())
 
 
-@event_priority(-50)  # after i18n, which knows the files of docs/ only
+def on_page_content(html: str, page: Page, **_: object) -> str:
+    """The explorer is in one place for the pages of all languages."""
+    return html.replace(f'href="{EXPLORER}"', f'href="{get_relative_url(EXPLORER, page.url)}"')
+
+
+@event_priority(-150)  # after i18n, which knows the files of docs/ only
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made of other files."""
+    i18n = config.plugins["i18n"]
+    folder = "" if i18n.is_default_language_build else f"{i18n.current_language}/"
     for place, text in made_pages().items():
-        files.append(File.generated(config, place, content=text))
+        file = File.generated(config, place, content=text)
+        file.dest_uri = folder + file.dest_uri
+        files.append(file)
     return files
 
 

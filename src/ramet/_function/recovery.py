@@ -358,7 +358,7 @@ def recovery_status() -> dict[str, str | None]:
     tells what is known. All are off with ``RAMET_RECOVERY=off`` in the environment when ramet is
     imported.
 
-    *Source*: docs/explanation/killed_functions.md.
+    Source: docs/explanation/killed_functions.md.
 
     >>> import ramet
     >>> sorted(ramet.recovery_status())[:3]
