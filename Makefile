@@ -82,6 +82,7 @@ format: $(VENV)/.with-lint ## format the Python files
 pages: $(VENV)/.with-cli ## write the pages of docs/reference that are made from the rows and docstrings in src/ramet
 	$(COMPILE)
 	for script in build-aux/*_page.py build-aux/*_pages.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks.plots
 
 docs: $(VENV)/.with-site pages ## build the site in build/site, and check its links
 	$(COMPILE)

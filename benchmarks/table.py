@@ -31,7 +31,7 @@ def lines(results: Mapping[Setting, Sequence[Result]]) -> list[str]:
 
 def _cell(row: Result, first: Result, setting: Setting) -> str:
     over = "!" if row.bar is not None and _is_over(row, first, setting) else " "
-    return f"{row.ratio:.2f}{over}{_shown(row.value, row.unit):>10}"
+    return f"{row.ratio:.2f}{over}{shown(row.value, row.unit):>10}"
 
 
 def _is_over(row: Result, first: Result, setting: Setting) -> bool:
@@ -42,7 +42,7 @@ def _is_over(row: Result, first: Result, setting: Setting) -> bool:
     return too_slow or (row.by_size is not None and growth > row.by_size)
 
 
-def _shown(value: float, unit: str) -> str:
+def shown(value: float, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1e6:.1f} MB"
     microseconds = value / 1000

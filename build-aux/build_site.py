@@ -60,6 +60,8 @@ def build() -> None:
     subprocess.run(mkdocs, cwd=ROOT, env=told, check=True)
     # It is for the root of a host alone, and in the language that was built last.
     (SITE / "404.html").unlink()
+    # The theme's switch of languages looks for one in each.
+    shutil.copyfile(SITE / "sitemap.xml", SITE / "zh" / "sitemap.xml")
     if EXPLORER.exists():
         subprocess.run([sys.executable, str(EXPLORER)], cwd=ROOT, check=True)
         shutil.copytree(ROOT / "build" / "explorer", SITE / "explorer", dirs_exist_ok=True)

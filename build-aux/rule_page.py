@@ -17,8 +17,8 @@ NOTICE = "<!-- Made by build-aux/rule_page.py from the rows in src/ramet/law: ch
 LEAD = (
     "When the kernel refuses a new task, it answers with an errno. Behind it is one of these checks, in "
     "the kernel's own order: the first broken rule is the one that it reports. A `CloneError` has them in "
-    "`rules`, and `ramet explain` says which of them a request breaks. A rule with several causes has a line for each. "
-    "[Every flag](flags/README.md) has the rules that name it."
+    "`rules`, and `ramet explain` says which of them a request breaks. A rule with several causes has a "
+    "line for each. [Every flag](flags/README.md) has the rules that name it."
 )
 LIBRARY_LEAD = (
     "Requests that no kernel refuses, and that cannot be made all the same: the library answers."

@@ -7,7 +7,9 @@ TREE = Path(__file__).parents[2]
 PAGE = (TREE / "CONTRIBUTING.md").read_text()
 ROOMS = Path(__file__).with_name("rooms.txt").read_text()
 DOCUMENTS = [*sorted(TREE.glob("*.md")), *sorted((TREE / "docs").rglob("*.md"))]
-PATH = re.compile(r"`((?:\.ci|benchmarks|build-aux|docs|examples|native|src|tests)(?:/[\w.-]+)+)`")
+PATH = re.compile(
+    r"`((?:\.ci|benchmarks|build-aux|docs|examples|native|src|tests|website)(?:/[\w.-]+)+)`"
+)
 
 
 def test_the_table_of_imports_is_printed() -> None:

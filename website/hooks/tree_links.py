@@ -8,6 +8,7 @@ import ast
 import os
 import re
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
@@ -86,6 +87,8 @@ def place_in_site(target: str) -> str | None:
     """Where in the site a file of the tree is, or None if it is no page there."""
     if target in WHOLE:
         return WHOLE[target]
+    if target == "examples":
+        return "examples/README.md"
     if target.startswith("docs/"):
         return target.removeprefix("docs/")
     if target.startswith("examples/"):
@@ -93,9 +96,20 @@ def place_in_site(target: str) -> str | None:
     return None
 
 
-def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Lead each link of the tree to its page."""
+def short_names(nav: Any) -> dict[str, str]:
+    """What the navigation calls each page, by its place in the site."""
+    if isinstance(nav, list):
+        return {place: name for part in nav for place, name in short_names(part).items()}
+    if not isinstance(nav, dict):
+        return {}
+    ((name, inside),) = nav.items()
+    return {inside: name} if isinstance(inside, str) else short_names(inside)
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:
+    """Lead each link of the tree to its page, and call that by its name instead of its file's."""
     here = source_of(page)
+    names = short_names(config.nav)
     folder = os.path.dirname(page.file.src_uri)
 
     def led(match: re.Match[str]) -> str:
@@ -105,6 +119,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         target = place_in_site(os.path.normpath(here.parent / link))
         if target is None:
             return text
+        if text == os.path.basename(link):
+            text = names.get(target, text)
         return f"{picture}[{text}]({os.path.relpath(target, folder or '.')}{anchor})"
 
     parts, last = [], 0

@@ -1,0 +1,120 @@
+"""The built site as a reader sees it: from a server and from files, on a phone, in the dark."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+SITE = Path(__file__).parents[2] / "build" / "site"
+PHONE = {"width": 390, "height": 844}
+PAGES = sorted(
+    str(file.relative_to(SITE))
+    for file in SITE.rglob("*.html")
+    if file.relative_to(SITE).parts[0] not in {"zh", "explorer"}
+)
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # its own name
+        """Say nothing."""
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes elsewhere drops its connections."""
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[str]:
+    """The address of the site, on loopback."""
+    if not (SITE / "index.html").exists():
+        pytest.fail("build/site is not there: `make site-test` builds it")
+    server = _Server(("127.0.0.1", 0), functools.partial(_Handler, directory=str(SITE)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.close()
+
+
+def search(page: Page, words: str) -> list[str]:
+    """The titles of what the search finds."""
+    page.locator("label.md-search__icon[for=__search], .md-search__input").first.wait_for()
+    page.locator(".md-search__input").click()
+    page.keyboard.type(words)
+    page.locator(".md-search-result__item h1").first.wait_for()
+    return page.locator(".md-search-result__item h1").all_inner_texts()
+
+
+@pytest.mark.parametrize("start", ["index.html", "zh/index.html"])
+def test_the_search_works_from_a_server(page: Page, root: str, start: str) -> None:
+    """A word of a page's title finds the page."""
+    page.goto(root + start)
+    assert any("preexec_fn" in title for title in search(page, "preexec_fn"))
+
+
+def test_the_search_works_from_files(page: Page) -> None:
+    """The same without any server."""
+    page.goto((SITE / "how_to" / "programs.html").as_uri())
+    assert any("preexec_fn" in title for title in search(page, "preexec_fn"))
+
+
+def test_nothing_comes_from_another_host(page: Page, root: str) -> None:
+    """All that pages load, the search included, is the site's, and the browser complains of nothing."""
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    for place in (
+        "index.html",
+        "zh/index.html",
+        "reference/rules.html",
+        "tutorial/one_lecture.html",
+    ):
+        page.goto(root + place)
+        page.wait_for_load_state("networkidle")
+    search(page, "deadline")
+    hosts = {urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))}
+    assert (hosts, complaints) == ({urlsplit(root).netloc}, [])
+
+
+def test_no_page_is_wider_than_a_phone(page: Page, root: str) -> None:
+    """What is wide scrolls within its own frame."""
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    assert len(PAGES) > 60
+    wide = []
+    for place in PAGES:
+        page.goto(root + place)
+        page.locator(".md-typeset h1").wait_for(state="attached")
+        if page.evaluate("document.scrollingElement.scrollWidth") > PHONE["width"]:
+            wide.append(place)
+    assert wide == []
+
+
+def test_pictures_follow_the_colours(page: Page, root: str) -> None:
+    """Letters of a picture are dark in the light, and light in the dark."""
+    brightness = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+        page.goto(root + "explanation/how_a_process_is_made.html")
+        colour = page.locator(".picture text").first.evaluate("it => getComputedStyle(it).fill")
+        brightness[scheme] = sum(
+            int(float(part)) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]
+        )
+    assert brightness["light"] < brightness["dark"]
+    assert page.locator(".picture svg").count() >= 4
