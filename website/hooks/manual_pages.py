@@ -19,4 +19,5 @@ def on_page_content(html: str, **_: object) -> str:
 
 def linked(match: re.Match[str]) -> str:
     name, section = match[1], match[2]
-    return f'<a href="https://man7.org/linux/man-pages/man{section}/{name}.{section}.html">{match[0]}</a>'
+    place = f"man{section[0]}/{name}.{section}.html"
+    return f'<a href="https://man7.org/linux/man-pages/{place}">{match[0]}</a>'

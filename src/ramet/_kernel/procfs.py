@@ -43,7 +43,7 @@ def stat_if_any(task: int | str) -> list[str]:
 def children(pid: int) -> list[int]:
     """The children of a process, also those that were reparented to it. Complete only while it is stopped.
 
-    Source: proc_pid_task_children(5).
+    Source: proc_tid_children(5).
     """
     return [child for thread in threads(pid) for child in children_of_thread(pid, int(thread))]
 

@@ -321,7 +321,7 @@ class Child(_core.Handle, Generic[T_co]):
         RuntimeError when there is no /proc of this pid namespace to find the tree in.
         Needs: Linux 5.3.
         Source: Documentation/admin-guide/cgroup-v2.rst, pid_namespaces(7),
-        proc_pid_task_children(5), PR_SET_CHILD_SUBREAPER(2const).
+        proc_tid_children(5), PR_SET_CHILD_SUBREAPER(2const).
         """
         timeout = checked_timeout(timeout)
         if not self.end_of_tree(orphans).kill(deadline_after(timeout)):
