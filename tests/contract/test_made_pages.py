@@ -78,6 +78,20 @@ def test_every_rule_has_its_place(page: str) -> None:
     assert len(set(headings)) == len(headings)
 
 
+def test_each_chinese_phrase_is_that_of_an_english_one() -> None:
+    """Each phrase with a Chinese form stands on an English page: none is left of one that is gone."""
+    english = [
+        file for file in [*PAGES.glob("*.md"), REFERENCE / "rules.md"] if ".zh" not in file.name
+    ]
+    text = "".join(file.read_text() for file in english)
+    phrases = json.loads((TREE / "build-aux" / "pages.zh.json").read_text())
+    assert len(phrases) > 50
+    patterns = {
+        phrase: ".*".join(map(re.escape, re.split(r"\{[^}]*\}", phrase))) for phrase in phrases
+    }
+    assert [phrase for phrase, pattern in patterns.items() if not re.search(pattern, text)] == []
+
+
 def test_the_pages_of_the_api_are_what_the_docstrings_say() -> None:
     """No page of the API, nor that of the errors, has drifted from its docstrings."""
     told = in_another_process(TREE / "build-aux", "api_pages", "pages()")
