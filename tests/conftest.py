@@ -344,7 +344,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the skips, and wait longer, when asked to; hear signals that a runner in the background ignores."""
+    """Watch the skips, and wait longer, when asked to; hear signals that a background ignores."""
     constants.SECONDS *= config.getoption(
         "--slower"
     )  # before a test's module takes them from there

@@ -25,6 +25,9 @@ from ramet._workers import called_child, confined_clone, link
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of
 from ...waiting import exit_code, in_threads, until
+from ..sandbox.taken_away import needs_all
+
+pytestmark = needs_all
 
 SANDBOX = Sandbox()
 

@@ -27,6 +27,9 @@ from ramet._sandbox.of_python import OfTemplate
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
 from ...waiting import until
+from ..sandbox.taken_away import needs_all
+
+pytestmark = needs_all
 
 CLONE_PARENT, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x8000, 0x20000, 0x10000000, 0x20000000
 SIGCHLD = 17
