@@ -6,15 +6,18 @@ the caller's child.
 """
 
 import os
+import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .. import _core
-from .._core import new_child
+from .._core import new_child, waitid
 from .._function.clone import checked_name, clone
 from .._function.setup import FunctionSetup
 from .._kernel import clone_bits
 from .._kernel.clone_args import CloneArgs
+from .._kernel.names import WALL
 from .._kernel.timeouts import checked_timeout
 from .._preflight.quick_check import refusal
 from .._process.child import Child, make_child
@@ -87,7 +90,9 @@ def _make(
         maker = clone(_make_sibling, asked, ours)
         theirs.close()
         pidfd = -1 if maker.pidfd is None else maker.pidfd
-        if ours.receive_clone(made, _PATIENCE, pidfd) is not True:
+        told = ours.receive_clone(made, _PATIENCE, pidfd)
+        if told is not True:
+            _end_unowned(told)
             raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
         maker.wait()
         child.supervised_by(supervision)
@@ -108,7 +113,21 @@ def _end_untold(made: Clone, maker: Child[Any], ours: Channel) -> None:
     """Own what the maker has made, a child of this process: it is ended with ``made``."""
     maker.wait()  # it is not killed, since it could not tell any more
     if not made.owns:
-        ours.receive_clone(made, 0.0, -1)
+        _end_unowned(ours.receive_clone(made, 0.0, -1))
+
+
+def _end_unowned(told: object) -> None:
+    """End and reap what was made in vain, or whose descriptors found no place: children of this process."""
+    if not isinstance(told, tuple) or told[0] != MADE:
+        return
+    made, init = PIDS.unpack(told[1][0])
+    with suppress(ProcessLookupError):
+        os.kill(init, signal.SIGKILL)
+    for pid in filter(
+        None, (made, init)
+    ):  # the kernel keeps an init until all in its namespace are reaped
+        with suppress(ChildProcessError):
+            waitid(os.P_PID, pid, os.WEXITED | WALL)
 
 
 def _refusal(maker: Child[Any]) -> BaseException:
@@ -134,11 +153,15 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
     callers.close()
     carry_out(*call.steps.leave)
     init, pidfd_of_init = pid_namespace.new()
-    pid_namespace.join_for_children(init, pidfd_of_init)
-    theirs, ours = channels()
-    args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD, exit_signal=0)
-    made = CheckedCall(args, legacy=is_by_clone(args))
-    pid, _ = made.make(_run, (call, ours, theirs))
+    try:
+        pid_namespace.join_for_children(init, pidfd_of_init)
+        theirs, ours = channels()
+        args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD, exit_signal=0)
+        made = CheckedCall(args, legacy=is_by_clone(args))
+        pid, _ = made.make(_run, (call, ours, theirs))
+    except BaseException:
+        send(call.channel, MADE, (PIDS.pack(0, init),))  # it is the caller's child
+        raise
     descriptors = (made.args.pidfd.value, theirs.fileno(), pidfd_of_init)  # type: ignore[union-attr]
     send(call.channel, MADE, (PIDS.pack(pid, init),), descriptors)
 

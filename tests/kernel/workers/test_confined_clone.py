@@ -343,6 +343,17 @@ def test_an_exception_of_a_handler_at_any_line_leaves_nothing() -> None:
     assert step > 20
 
 
+def test_what_is_made_in_vain_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The init of a namespace for which no child could be made is ended, and not left as a zombie."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr("ramet._process.tree.pid_namespace.join_for_children", fail)
+    with pytest.raises(ramet.RemoteError, match="no descriptor is left"):
+        run(abs, -1)
+
+
 def test_a_caller_with_no_descriptor_left() -> None:
     """The child is not made, or told of; the next one is."""
     import resource
