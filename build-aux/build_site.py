@@ -113,8 +113,8 @@ def is_there(target: Path, site: Path) -> bool:
 
 
 def has(page: Links, place: str) -> bool:
-    """Whether the page has the place; `__` begins those that the theme's script makes."""
-    return unquote(place) in page.names or place.startswith("__")
+    """Whether the page has the place; `__` and `=` are in those that scripts make."""
+    return unquote(place) in page.names or place.startswith("__") or "=" in place
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ def _where_it_returns(request: Request) -> str:
     if request.stack or needs_stack(request):
         why = "on an empty stack: make the call in assembly, or by clone()."
     elif request.flags & CloneFlag.VM.value:
-        why = "first, on the caller's stack,\n   and spoils it: make the call by vfork(), or by clone() with a stack."
+        why = (
+            "first, on the caller's stack,\n"
+            "   and spoils it: make the call by vfork(), or by clone() with a stack."
+        )
     else:
         return ""
     return f"\n/* The child returns here {why} */"
