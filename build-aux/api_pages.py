@@ -5,6 +5,7 @@ lines that begin with Returns, Raises, Needs and Source. `make pages` runs it; a
 write with what is there.
 """
 
+import functools
 import inspect
 import re
 import sys
@@ -81,10 +82,14 @@ CHAPTERS = (
     Chapter(
         "observe",
         "Looking at tasks",
-        "What two living tasks share, and what of a child's memory is its own.",
+        "What living tasks share, what of a child's memory is its own; a trace of clone calls and ends.",
         (
             "ramet:relation Relation",
+            "ramet.observe:tree Tree Task",
             "ramet.observe:memory ChildMemory Memory MappingMemory TypeMemory",
+            "ramet.observe:trace",
+            "ramet.observe.tracing:Trace Begun Made Exec ExecRefused Refused Moved Adopted End Left Cost",
+            "ramet.observe.tracing:Call to_dict",
         ),
     ),
     Chapter(
@@ -209,21 +214,25 @@ def is_called(kind: type) -> bool:
     return bool(made) and not issubclass(kind, int | tuple) and not hasattr(kind, "__total__")
 
 
+_MEMBERS = (property, classmethod, staticmethod, functools.cached_property)
+
+
 def members(kind: type) -> Iterator[str]:
-    """The public methods and properties of the class and of its bases in ramet, if they are explained."""
+    """The public methods and properties of the class and of its bases in ramet, if they are explained.
+
+    What the library's rooms call of each other says that it is the library's own.
+    """
     seen: set[str] = set()
     for base in kind.__mro__:
         if not base.__module__.startswith("ramet") or issubclass(base, BaseException):
             continue
         for name, thing in vars(base).items():
-            known = isinstance(thing, property | classmethod | staticmethod) or inspect.isfunction(
-                thing
-            )
+            known = isinstance(thing, _MEMBERS) or inspect.isfunction(thing)
             if known and (not name.startswith("_") or name == "__await__") and name not in seen:
                 seen.add(name)
-                if inspect.getdoc(
-                    getattr(base, name) if not isinstance(thing, property) else thing
-                ):
+                told = thing if isinstance(thing, property) else getattr(base, name)
+                text = inspect.getdoc(told) or "the library's own"
+                if "the library's own" not in text.lower():
                     yield name
 
 

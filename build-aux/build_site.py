@@ -113,7 +113,10 @@ def is_there(target: Path, site: Path) -> bool:
 
 
 def has(page: Links, place: str) -> bool:
-    """Whether the page has the place; `__` and `=` are in those that scripts make."""
+    """Whether the page has the place; `__` begins those that the theme's script makes.
+
+    One with `=` is no place: it is what the explorer is to show.
+    """
     return unquote(place) in page.names or place.startswith("__") or "=" in place
 
 

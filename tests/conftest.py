@@ -18,6 +18,7 @@ import pytest
 
 from ramet import _core
 
+from . import constants
 from .left_processes import LeftProcesses
 
 pytest_plugins = ["pytester"]  # for the tests of the pytest plugin
@@ -343,7 +344,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the skips when asked to; hear the signals that a runner in the background ignores."""
+    """Watch the skips, and wait longer, when asked to; hear signals that a background ignores."""
+    constants.SECONDS *= config.getoption(
+        "--slower"
+    )  # before a test's module takes them from there
+    constants.PATIENT_SECONDS *= config.getoption("--slower")
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:  # and programs of tests would inherit that
             heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

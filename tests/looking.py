@@ -6,8 +6,11 @@ from pathlib import Path
 
 
 def state_of(task: object) -> str:
-    """The letter of /proc/TASK/stat: S sleeps, T is stopped, Z is a zombie."""
-    return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
+    """The letter of /proc/TASK/stat: S sleeps, T is stopped, Z is a zombie; none of one that is gone."""
+    try:
+        return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def resident_bytes() -> int:

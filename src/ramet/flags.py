@@ -478,7 +478,7 @@ FACTS: tuple[Facts, ...] = (
         CloneFlag.SETTLS, since="2.5.32", calls="clone clone3",
         shared_when_set="the child's thread pointer register is set to tls",
         when_clear="the register is as in the caller",
-        source="copy_thread (arch/*/kernel/process*.c)",
+        source="copy_thread (arch/x86/kernel/process.c)",
         note="on i386 tls points to a user_desc",
     ),
     _row(

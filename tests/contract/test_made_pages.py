@@ -33,15 +33,16 @@ def generator(name: str) -> types.ModuleType:
 def test_the_pages_are_what_the_rows_say() -> None:
     """No page has drifted from its rows: `make pages` writes them anew."""
     written = {file.name: file.read_text() for file in PAGES.glob("*.md")}
-    assert written == generator("flag_pages").pages()
+    assert written == in_another_process(TREE / "build-aux", "flag_pages", "pages()")
 
 
 @pytest.mark.parametrize("name", [row.name for row in FACTS])
 def test_every_flag_has_one_section(name: str) -> None:
-    """Each flag is told on one page, under its own heading."""
+    """Each flag is told on one page, in each language, under its own heading."""
     heading = f"## {name.removeprefix('CLONE_')}"
     found = [file.name for file in PAGES.glob("*.md") if heading in file.read_text().splitlines()]
-    assert len(found) == 1
+    english, chinese = sorted(found, key=len)
+    assert chinese == english.replace(".md", ".zh.md")
 
 
 def test_every_rule_is_told() -> None:
@@ -54,7 +55,6 @@ def test_every_rule_is_told() -> None:
     ("place", "name"),
     [
         ("options.md", "option_page"),
-        ("rules.md", "rule_page"),
         ("sandbox_escapes.md", "escape_page"),
     ],
 )
@@ -63,11 +63,33 @@ def test_a_page_is_what_its_rows_say(place: str, name: str) -> None:
     assert (REFERENCE / place).read_text() == generator(name).page()
 
 
-def test_every_rule_has_its_place() -> None:
+def test_the_page_of_the_rules_is_what_the_rows_say() -> None:
+    """Nor has that of the rules, in either language."""
+    told = in_another_process(TREE / "build-aux", "rule_page", "pages()")
+    assert sorted(told) == ["rules.md", "rules.zh.md"]
+    assert {place: (REFERENCE / place).read_text() for place in told} == told
+
+
+@pytest.mark.parametrize("page", ["rules.md", "rules.zh.md"])
+def test_every_rule_has_its_place(page: str) -> None:
     """Each rule has a heading of its own on the page of the rules, to which the flags' pages link."""
-    headings = re.findall(r"^### (.+)$", (REFERENCE / "rules.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", (REFERENCE / page).read_text(), re.MULTILINE)
     assert {rule.id for rule in law.RULES} <= set(headings)
     assert len(set(headings)) == len(headings)
+
+
+def test_each_chinese_phrase_is_that_of_an_english_one() -> None:
+    """Each phrase with a Chinese form stands on an English page: none is left of one that is gone."""
+    english = [
+        file for file in [*PAGES.glob("*.md"), REFERENCE / "rules.md"] if ".zh" not in file.name
+    ]
+    text = "".join(file.read_text() for file in english)
+    phrases = json.loads((TREE / "build-aux" / "pages.zh.json").read_text())
+    assert len(phrases) > 50
+    patterns = {
+        phrase: ".*".join(map(re.escape, re.split(r"\{[^}]*\}", phrase))) for phrase in phrases
+    }
+    assert [phrase for phrase, pattern in patterns.items() if not re.search(pattern, text)] == []
 
 
 def test_the_pages_of_the_api_are_what_the_docstrings_say() -> None:

@@ -18,6 +18,13 @@ from .test_links import TREE, anchor_of, anchors, headings
 DOCS = TREE / "docs"
 TRANSLATED = sorted(DOCS.rglob("*.zh.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
+# Begins the notice of a page that a program writes, from rows or docstrings in English.
+MADE = "<!-- Made by "
+WRITTEN = [
+    page
+    for page in sorted(DOCS.rglob("*.md"))
+    if page not in TRANSLATED and MADE not in page.read_text()
+]
 NUMBER = r"(\d+(?:[.,]\d+)*)(?: (million|\u4e07))?"
 UNITS = {"million": 1_000_000, "\u4e07": 10_000}
 INLINE_CODE = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -152,6 +159,12 @@ SLIPS = {
     "an asterisk that marks nothing": r"\*",
     "italics, which Chinese does not have": ITALICS + HAN,
 }
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(TREE)))
+def test_each_written_page_is_there_in_chinese(page: Path) -> None:
+    """Each page of docs/ that no program writes has a Chinese one beside it."""
+    assert page.with_name(f"{page.stem}.zh.md").is_file()
 
 
 def test_there_are_translations() -> None:

@@ -40,10 +40,12 @@ export function flagsInWords(flags) {
   return flags ? [...words, `0x${flags.toString(16)}`] : words;
 }
 
+// Also as people write them in a link of their own: CLONE_VM|CLONE_FS.
 function flagsFromWords(text) {
   let flags = 0n;
-  for (const word of text.split(",").filter(Boolean)) {
-    flags |= flagNames().includes(word) ? bitsOf(word) : BigInt(word);
+  for (const word of text.split(/[,|\s]+/).filter(Boolean)) {
+    const name = word.toUpperCase().replace(/^CLONE_/, "");
+    flags |= flagNames().includes(name) ? bitsOf(name) : BigInt(word);
   }
   return flags;
 }

@@ -24,6 +24,7 @@ WHOLE = {"CONTRIBUTING.md": "contributing/README.md", "CHANGELOG.md": "reference
 # It is no page of mkdocs, so that it is named by HTML; see build-aux/build_site.py.
 EXPLORER = "explorer/index.html"
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
+HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -131,10 +132,22 @@ def short_names(nav: Any) -> dict[str, str]:
     return {inside: name} if isinstance(inside, str) else short_names(inside)
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:
+def name_of(target: str, config: MkDocsConfig, files: Files) -> str | None:
+    """What the navigation calls a page, in the language that is built; else the page's own title."""
+    name = short_names(config.nav).get(target)
+    if name:
+        translations = config.plugins["i18n"].current_language_config.nav_translations or {}
+        return translations.get(name, name)
+    file = files.get_file_from_path(target)  # the translation, where there is one
+    title = HEADING.search(file.content_string) if file else None
+    return title[1] if title else None
+
+
+def on_page_markdown(
+    markdown: str, page: Page, config: MkDocsConfig, files: Files, **_: object
+) -> str:
     """Lead each link of the tree to its page, and call that by its name instead of its file's."""
     here = source_of(page)
-    names = short_names(config.nav)
     folder = os.path.dirname(page.file.src_uri)
 
     def led(match: re.Match[str]) -> str:
@@ -144,8 +157,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: objec
         target = place_in_site(os.path.normpath(here.parent / link))
         if target is None:
             return text
-        if text == os.path.basename(link):
-            text = names.get(target, text)
+        if os.path.basename(text) == os.path.basename(link) != "":
+            text = name_of(target, config, files) or text
         return f"{picture}[{text}]({os.path.relpath(target, folder or '.')}{anchor})"
 
     parts, last = [], 0

@@ -22,6 +22,7 @@ from ramet import ChildDied, ExitStatus, ResultError
 from ramet import CloneFlag as F
 
 from ...constants import NOBODY, SECONDS, SYSTEM_CALLS
+from ...kernels import HANDLERS_WITHOUT_FORK
 from ...waiting import exit_code, until
 
 T = TypeVar("T")
@@ -387,7 +388,9 @@ def test_the_exit_signal_is_sent(
     child = ramet.clone(lambda: 5, flags=memory | flags, exit_signal=exit_signal)
     assert child.result(SECONDS) == 5
     assert child.exit_status == ExitStatus(code=0, reason="exited")
-    until(lambda: came == expected)
+    # Where libc's handlers cannot be run without a fork, one that ends at once comes before a copy.
+    beside = set() if HANDLERS_WITHOUT_FORK else {signal.SIGCHLD} - set(expected)
+    until(lambda: [number for number in came if number not in beside] == expected)
 
 
 # ---- results

@@ -150,7 +150,12 @@ CHANGES: Changes = {
     "signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2}),
     "files": _files,
     "cwd and umask": _fs,
-    "affinity": lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
+    # One processor leaves no choice.
+    **(
+        {"affinity": lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})}
+        if len(os.sched_getaffinity(0)) > 1
+        else {}
+    ),
     "policy": lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
     "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, 19),
     "ioprio": lambda: raw("ioprio_set", 1, 0, 2 << 13 | 6),

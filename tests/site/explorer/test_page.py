@@ -58,6 +58,15 @@ def test_a_state_is_in_the_address(explorer: Explorer) -> None:
     assert explorer.texts("#verdict h1") == ["Refused: EPERM"]
 
 
+def test_flags_in_an_address_may_be_as_c_has_them(explorer: Explorer) -> None:
+    """A link that somebody writes by hand may have prefixes, bars and small letters."""
+    explorer.open("flags=CLONE_VM|clone_fs,files&kernel=7.2&lang=en")
+    checked = explorer.page.locator("input:checked").evaluate_all("all => all.map(one => one.id)")
+    assert len(checked) == 3
+    explorer.page.locator("input:checked").first.uncheck()
+    assert "flags=FS,FILES" in explorer.page.url
+
+
 def test_nonsense_in_an_address_is_as_nothing(explorer: Explorer) -> None:
     """Unknown flags, callers, kernels and fields in an address break nothing."""
     explorer.open("flags=VM,NOSUCH&caller=me&kernel=old&call=9&lang=xx&signal=x")
