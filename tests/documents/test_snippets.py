@@ -143,7 +143,7 @@ def test_what_to_write_instead(code: str, place: Path, nothing_left: object) -> 
     code = code.replace("\\|", "|")
     waits = f"import asyncio\nasync def main():\n {code}\nasyncio.run(main())"
     script.write_text(GIVEN + (waits if has_await(code) else code))
-    is_command = code.startswith("ramet run ")
+    is_command = code.startswith("ramet ")
     done = run(["sh", "-c", code] if is_command else [sys.executable, "-W", "error", script], place)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

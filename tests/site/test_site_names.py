@@ -39,5 +39,5 @@ def test_a_page_is_called_by_its_name(page: str, link: str, name: str) -> None:
 
 def test_the_explorer_is_opened_in_the_language_of_the_page() -> None:
     """Its one page has all languages, of which a link chooses one."""
-    assert 'href="explorer/index.html"' in (SITE / "explorer.html").read_text("utf-8")
+    assert 'href="explorer/index.html#lang=en"' in (SITE / "explorer.html").read_text("utf-8")
     assert 'href="../explorer/index.html#lang=zh"' in (SITE / "zh/explorer.html").read_text("utf-8")

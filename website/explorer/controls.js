@@ -38,6 +38,7 @@ function startCard() {
     make("div", { class: "chips" }, presets,
       make("button", { class: "chip plain", id: "clear", onclick: () => choose({ flags: "0x0", signal: "auto", call: "auto" }) },
         t("start.clear"))),
+    make("p", { class: "hint", id: "preset-hint" }),
     make("label", { for: "paste" }, t("paste.label")),
     form,
     make("p", { id: "paste-told", class: "told", role: "status" }));
@@ -142,6 +143,7 @@ export function showControls() {
   setSelect("kernel", state.kernel, () => `Linux ${state.kernel}`);
   const hint = `caller.${state.caller}.hint`;
   place.querySelector("#caller-hint").textContent = has(hint) || language() === "en" ? t(hint) : "";
+  place.querySelector("#preset-hint").textContent = presetWords();
   for (const chip of place.querySelectorAll("[data-preset]")) {
     const preset = data.presets.find(({ id }) => id === chip.dataset.preset);
     chip.setAttribute("aria-pressed", String(isPreset(preset)));
@@ -155,6 +157,12 @@ export function showControls() {
 function dropField(name) {
   const { [name]: _, ...fields } = state.fields;
   change({ fields });
+}
+
+// A title shows only under a mouse, so that of the preset in use is written below the buttons.
+function presetWords() {
+  const preset = data.presets.find(isPreset);
+  return preset ? t(`preset.${preset.id}.title`) : "";
 }
 
 function isPreset(preset) {

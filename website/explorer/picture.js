@@ -12,7 +12,7 @@ export function picture(svg) {
       if (node.nodeType === Node.TEXT_NODE) node.textContent = drawnWords(node.textContent);
     }
   }
-  const style = make("style", {}, ":host { display: block } svg { display: block; width: 100%; height: auto; min-width: 40rem; margin: 0 auto } .ground { fill: none !important }");
+  const style = make("style", {}, ":host { display: block } svg { display: block; width: 100%; height: auto; min-width: 36rem; margin: 0 auto } .ground { fill: none !important }");
   root.append(style, document.importNode(drawn, true));
   return frame;
 }

@@ -5,10 +5,12 @@ link leads to the page that is made of the file; one to a file that is no page i
 """
 
 import ast
+import json
 import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
@@ -34,6 +36,10 @@ def made_pages() -> dict[str, str]:
     }
     pages |= {f"examples/{name}.md": page_of_program(name, text) for name, text in programs.items()}
     lines = [f"- [{titled(name)}]({name}.md): {lead(text)}" for name, text in programs.items()]
+    for file in sorted((TREE / "examples").glob("*.ipynb")):
+        cells = json.loads(file.read_text("utf-8"))["cells"]
+        pages[f"examples/{file.stem}.md"] = page_of_notebook(file.name, cells)
+        lines.append(f"- [{titled(file.stem)}]({file.stem}.md): a notebook, with its pictures")
     pages["examples/README.md"] = (
         "# Examples\n\nPrograms that the tests run, and whose output they compare.\n\n"
         + "\n".join(lines)
@@ -44,6 +50,25 @@ def made_pages() -> dict[str, str]:
 
 def page_of_program(name: str, text: str) -> str:
     return f"# {titled(name)}\n\n`examples/{name}.py`\n\n```python\n{text}```\n"
+
+
+def page_of_notebook(name: str, cells: list[dict[str, Any]]) -> str:
+    """Its cells as they were run: text, code, and what each printed or drew."""
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        parts += [shown(output) for output in cell.get("outputs", [])]
+    title, *rest = parts[0].splitlines()
+    return "\n\n".join([title, f"`examples/{name}`", "\n".join(rest), *parts[1:]]) + "\n"
+
+
+def shown(output: dict[str, Any]) -> str:
+    """One output of a cell: its drawing if it has one, otherwise its text."""
+    data = output.get("data", {})
+    if drawing := "".join(data.get("image/svg+xml", [])):
+        return f'<img alt="" src="data:image/svg+xml,{quote(drawing)}">'
+    return f"```\n{''.join(output.get('text') or data['text/plain']).rstrip()}\n```"
 
 
 def titled(name: str) -> str:
@@ -93,7 +118,7 @@ def place_in_site(target: str) -> str | None:
     if target.startswith("docs/"):
         return target.removeprefix("docs/")
     if target.startswith("examples/"):
-        return target.removesuffix(".py").removesuffix(".md") + ".md"
+        return target.removesuffix(".py").removesuffix(".ipynb").removesuffix(".md") + ".md"
     return None
 
 

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from .conftest import Explorer
+from .conftest import BUILT, Explorer
 
 # Functions that find what is wrong in the page.
 _UNNAMED = Path(__file__).with_name("unnamed.js").read_text()
@@ -219,3 +220,23 @@ def test_no_page_is_wider_than_the_screen(explorer: Explorer, width: int, state:
     explorer.page.set_viewport_size({"width": width, "height": 800})
     explorer.open(state)
     assert explorer.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_opened_as_a_file_it_says_that_it_needs_a_server(browser: Browser) -> None:
+    """A browser loads no module from a file: the page names the command that serves it."""
+    page = browser.new_page()
+    page.goto((BUILT / "index.html").as_uri())
+    assert "make docs-serve" in page.inner_text("#verdict")
+    page.close()
+
+
+def test_what_a_preset_stands_for_is_in_view(explorer: Explorer) -> None:
+    """A title shows only under a mouse: of the preset in use it is written as well, and goes with it."""
+    explorer.open("flags=NEWUSER&caller=user&lang=en")
+    explorer.page.click("[data-preset=docker]")
+    explorer.answered()
+    assert "runc" in explorer.page.inner_text("#preset-hint")
+    assert explorer.page.input_value("#caller") == "root"  # as Docker's daemon is
+    explorer.page.check("#flag-NEWUSER")
+    explorer.answered()
+    assert explorer.page.inner_text("#preset-hint") == ""

@@ -68,6 +68,24 @@ def test_the_code_in_c_compiles(state: dict[str, Any]) -> None:
             )
 
 
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [
+        ("fork", ""),
+        ("docker", ""),
+        ("vfork", "spoils it"),
+        ("posix_spawn", "spoils it"),
+        ("pthread_create", "empty stack"),
+    ],
+)
+def test_c_says_where_the_child_returns(preset: str, told: str) -> None:
+    """syscall() cannot return in a child that shares the memory: C says so for these, and for no other."""
+    (state,) = (one for one in PRESETS if one["id"] == preset)
+    _, comment, words = spellings(state)["clone3"].partition("/* The child returns here ")
+    assert bool(comment) == bool(told)
+    assert told in words
+
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state["id"])
 def test_the_code_in_python_compiles(state: dict[str, Any]) -> None:
     """Python takes what is shown, and imports all that it names from Ramet."""

@@ -27,17 +27,27 @@ def clone3(request: Request) -> str | None:
         lines.append(f".set_tid_size = {request.set_tid_size},")
     size = "sizeof args" if "size" not in given else str(request.size)
     body = "\n    ".join(lines)
-    note = (
-        "\n/* The child returns here on an empty stack: make the call in assembly, or by clone(). */"
-        if request.stack or needs_stack(request)
-        else ""
-    )
+    note = _where_it_returns(request)
     return (
         "#define _GNU_SOURCE\n#include <linux/sched.h>\n#include <sched.h>\n#include <signal.h>\n"
         "#include <stdint.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\n"
         f"struct clone_args args = {{\n    {body}\n}};\n"
         f"long pid = syscall(SYS_clone3, &args, {size});{note}"
     )
+
+
+def _where_it_returns(request: Request) -> str:
+    """What is wrong with a C function around a call that returns on a stack unlike fork()'s."""
+    if request.stack or needs_stack(request):
+        why = "on an empty stack: make the call in assembly, or by clone()."
+    elif request.flags & CloneFlag.VM.value:
+        why = (
+            "first, on the caller's stack,\n"
+            "   and spoils it: make the call by vfork(), or by clone() with a stack."
+        )
+    else:
+        return ""
+    return f"\n/* The child returns here {why} */"
 
 
 def _wrapped(words: str, indent: int, width: int = 64) -> str:

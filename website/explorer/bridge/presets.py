@@ -19,6 +19,7 @@ PRESETS: list[dict[str, Any]] = [
             "flags": hex(known.flags),
             "signal": str(known.exit_signal),
             "call": known.call,
+            **({"caller": "root"} if name == "docker" else {}),  # as Docker's daemon is
         }
         for name, known in RECIPES.items()
     ),

@@ -36,7 +36,7 @@ ROWS = (
         any_of=PRIVILEGED, none_of=NEWUSER, when=ask.unprivileged,
         sentence="a new namespace needs CAP_SYS_ADMIN in the user namespace that will own it, "
                  "since it could deceive set-user-ID programs that run in it",
-        remedy="add CLONE_NEWUSER, in whose new user namespace the child has every capability",
+        remedy="add CLONE_NEWUSER, which comes with every capability in a new user namespace",
     ),
     Rule(
         id="J1", calls=UNSHARE, kernel_function="check_unshare_flags", since="7.1", errno="EPERM",
