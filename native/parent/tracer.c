@@ -199,19 +199,9 @@ static void see_event_stop(struct ramet_tracer *tracer, int tid, int signal)
         go_on(tracer, tid, 0, false);
 }
 
-/* Whether another stops under this tid now: a thread that has exec'ed, whose stop is waited for next. */
-static bool is_anothers(int tid, int status)
-{
-    siginfo_t now;
-    return status >> 8 != STOP_OF_EXEC && request(PTRACE_GETSIGINFO, tid, 0, (long)&now) == 0 &&
-           now.si_signo == SIGTRAP && now.si_code == STOP_OF_EXEC;
-}
-
 static void see_stop(struct ramet_tracer *tracer, int tid, int status, int64_t time)
 {
     const int event = status >> 16, signal = WSTOPSIG(status);
-    if (is_anothers(tid, status))
-        return;
     if (*place_of(tracer, tid) != NULL && (*place_of(tracer, tid))->has_ended)
         drop(tracer, tid); /* that one is never told to be made, and this is another task */
     const bool is_known = *place_of(tracer, tid) != NULL;
@@ -337,6 +327,15 @@ static void tell_costs(struct ramet_tracer *tracer)
     ramet_trace_over(&tracer->records);
 }
 
+/* Whether another stops under this tid by now: a thread that has exec'ed, whose stop is waited for next. */
+static bool is_anothers(const struct told *told)
+{
+    siginfo_t now;
+    return WIFSTOPPED(told->status) && told->status >> 8 != STOP_OF_EXEC &&
+           request(PTRACE_GETSIGINFO, told->tid, 0, (long)&now) == 0 && now.si_signo == SIGTRAP &&
+           now.si_code == STOP_OF_EXEC;
+}
+
 static void see(struct ramet_tracer *tracer, const struct told *told)
 {
     if (WIFSTOPPED(told->status)) {
@@ -380,7 +379,7 @@ long ramet_tracer_run(struct ramet_tracer *tracer)
         for (long i = 0; i < count && error == 0; i++)
             if (all[i].tid == tracer->bell.pid)
                 error = hear_bell(tracer);
-            else
+            else if (i == 0 || !is_anothers(&all[i])) /* the first has not waited */
                 see(tracer, &all[i]);
         if (count <= 0) {
             error = count;

@@ -70,8 +70,12 @@ class Trace:
         return self._program is not None
 
     def _follow(self) -> None:
-        """In the thread that the kernel knows as the tracer."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """In the thread that the kernel knows as the tracer.
+
+        It is sent SIGCHLD at each stop of each task. Where it blocks that, and nobody handles it, the signal
+        waits for another thread and wakes that one; else the kernel drops it.
+        """
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {signal.SIGCHLD})
         try:
             self._attach()
         except OSError as error:
