@@ -87,7 +87,7 @@ def trace(argv: tuple[str, ...], *, pid: int | None, **values: Any) -> None:
         )
     try:
         code = _traced(argv, pid, values)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise FailedError(_NAME, words(error), exit_code_of_failure(error)) from None
     if code == KILLED + signal.SIGINT:
         end_by_interrupt()

@@ -35,7 +35,7 @@ class Shown(Protocol):
 
 
 class Outputs:
-    """All that were asked for. ``has_failed``: what was to be written is not there, though somebody would read it.
+    """All that were asked for. ``has_failed``: what somebody would have read could not be written.
 
     The program does not end with what is told of it: where its reader has gone, or the disk is full, the
     rest is written nowhere.
@@ -80,7 +80,9 @@ class Outputs:
         self._lost.add(file)
         if not isinstance(error, BrokenPipeError):
             self.has_failed = True
-            click.echo(f"ramet trace: {file.name}: {error.strerror}: the rest is not written", err=True)
+            click.echo(
+                f"ramet trace: {file.name}: {error.strerror}: the rest is not written", err=True
+            )
 
 
 class _JsonLines:
@@ -135,10 +137,9 @@ def outputs(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> I
     with ExitStack() as held:
 
         def opened(name: str) -> TextIO:
-            """Each line is there at once, for one who follows it. A character that stdout lacks is escaped."""
+            """Each line is there at once, for one who follows it. What stdout cannot encode is escaped."""
             if name != "-":
-                held.enter_context(file := open(name, "w", 1, "utf-8", "surrogateescape"))
-                return file
+                return held.enter_context(open(name, "w", 1, "utf-8", "surrogateescape"))
             if sys.stdout is None:
                 raise OSError(errno.EBADF, "the standard output is closed")
             if isinstance(sys.stdout, TextIOWrapper):

@@ -87,18 +87,17 @@ class Words:
     def _program(self, path: str, argv: tuple[str, ...], is_cut: bool) -> str:
         first, *others = argv or ("",)
         own_name = first.rpartition("/")[2] == path.rpartition("/")[2]
-        text = (
-            quoted([path, *others])
-            if own_name
-            else f"{quoted([path])} as {quoted(argv)}"
-        )
+        text = quoted([path, *others]) if own_name else f"{quoted([path])} as {quoted(argv)}"
         if not self._full and len(text) > _MOST_COLUMNS:
             return text[: _MOST_COLUMNS - 1] + "…"
         return f"{text} …" if is_cut else text
 
 
 def quoted(argv: Iterable[str]) -> str:
-    """A command line that bash reads as these words. What would move a cursor, or end the line, is escaped."""
+    """A command line that bash reads as these words.
+
+    What would move a cursor, or end the line, is escaped.
+    """
     return " ".join(map(_quoted, argv))
 
 
