@@ -132,7 +132,8 @@ class _Last:
 @contextmanager
 def outputs(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> Iterator[Outputs]:
     """Those that the options ask for; their files are open meanwhile."""
-    tree = Tree()
+    is_drawn = values["summary"] or values["html"] is not None or values["chrome"] is not None
+    tree = Tree(keeps_all=is_drawn)
     what = shlex.join(argv) if pid is None else f"process {pid}"
     with ExitStack() as held:
 
