@@ -42,7 +42,7 @@ struct told {
 struct ramet_tracee {
     int tid;
     bool is_told;   /* that it was made, or is there */
-    bool has_ended; /* before its making was told: kept for that */
+    bool has_ended; /* before its making was told: kept for that; or is to be left and not waited for */
     enum ramet_family_call call; /* that it is in, 0 for none */
     struct ramet_tracee *next;
 };
@@ -246,6 +246,16 @@ static void see_end(struct ramet_tracer *tracer, int tid, int status, const stru
 
 /* ---- leaving */
 
+/*
+ * Whether no stop is to be waited for: of a main thread that has ended while others of its process live on, and of one that waits
+ * for its vfork()'s child, or in the kernel otherwise, for how long nobody knows. The kernel lets go of it when this thread ends.
+ */
+static bool stops_late(int tid)
+{
+    const char state = ramet_task_state(tid);
+    return state == 'Z' || state == 'D';
+}
+
 /* Those that were started with a filter cannot go on without a tracer: the calls of the family would fail with ENOSYS. */
 static void leave_all(struct ramet_tracer *tracer)
 {
@@ -256,9 +266,9 @@ static void leave_all(struct ramet_tracer *tracer)
                 continue;
             else if (tracer->owns)
                 ramet_syscall2(__NR_tkill, one->tid, SIGKILL);
-            else if (ramet_task_state(one->tid) != 'Z')
+            else if (!stops_late(one->tid))
                 request(PTRACE_INTERRUPT, one->tid, 0, 0); /* one that has not stopped yet will, as each new one does */
-            else { /* when other threads of its process live on, its end comes after theirs */
+            else {
                 one->has_ended = true;
                 tracer->count--;
             }

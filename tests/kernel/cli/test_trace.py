@@ -11,6 +11,7 @@ import pytest
 
 from ramet._kernel import procfs
 
+from ...constants import SECONDS
 from ...waiting import until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -232,6 +233,29 @@ def test_the_program_outlives_the_reader_of_its_trace(tmp_path: Path, nothing_le
         tracer.stdin.close()
         assert tracer.wait() == 3
     assert (tmp_path / "file").read_text() == "went on\n"
+
+
+def test_an_interrupt_does_not_wait_for_vfork(nothing_left: object) -> None:
+    """One that waits for its vfork()'s child stops at nothing, and the trace ends without it."""
+    script = """
+import ctypes, os, platform
+CLONE_VFORK, SIGCHLD = 0x4000, 17
+number = 56 if platform.machine() == "x86_64" else 220
+if ctypes.PyDLL(None).syscall(number, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0:
+    os.read(0, 1)
+    os._exit(0)
+"""
+    with subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE) as process:
+        until(lambda: procfs.state(process.pid) == "D")
+        with begin("-p", process.pid) as tracer:
+            assert tracer.stderr is not None
+            tracer.stderr.readline()
+            assert "attached to" in tracer.stderr.readline()
+            tracer.send_signal(signal.SIGINT)
+            assert tracer.wait(SECONDS) == 0
+            assert procfs.state(process.pid) == "D"
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def test_attaching_ends_with_its_reader(nothing_left: object) -> None:
