@@ -183,10 +183,15 @@ def test_all_of_it_with_full(nothing_left: object) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_reaches_the_program(number: signal.Signals, nothing_left: object) -> None:
     """What the tracer is sent, the program gets, and how it ends is the tracer's end."""
-    script = (
-        f"trap 'kill $!; echo got; exit 7' {int(number)}; echo ready; sleep 1000 & wait; exit 8"
-    )
-    with begin("--quiet", "sh", "-c", script) as tracer:
+    script = f"""
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [{int(number)}])
+print("ready", flush=True)
+signal.sigwait([{int(number)}])
+print("got", flush=True)
+sys.exit(7)
+"""
+    with begin("--quiet", sys.executable, "-S", "-c", script) as tracer:
         assert tracer.stdout is not None
         assert tracer.stdout.readline() == "ready\n"
         tracer.send_signal(number)
