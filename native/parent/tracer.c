@@ -5,7 +5,10 @@
  *  - After a stop for the filter the tracee is let go on to the end of its call, since only that tells an error; after the event
  *    of a clone call or an exec it is let go on without: that call has succeeded, and its end would tell nothing new.
  *  - A tracee may be killed at any time. Then a request fails with ESRCH, and its end is told next.
- *  - When a thread that does not lead execs, it goes on under the leader's tid; neither of the two old ones has an end.
+ *  - When a thread that does not lead execs, it goes on under the leader's tid; neither of the two old ones has an end. A stop of
+ *    the leader's may have been waited for and not been answered by then: an answer would now let the other one go on unseen.
+ *  - wait4(2) tells of the newest tracee first. Answered one by one, a few busy ones would keep the others waiting without end:
+ *    all that have stopped are waited for before the first is answered.
  */
 #define _GNU_SOURCE
 #include "tracer.h"
@@ -19,16 +22,27 @@
 #include <unistd.h>
 
 #include "futex.h"
+#include "task_state.h"
 
 #define OPTIONS \
     (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | \
      PTRACE_O_TRACESECCOMP)
 #define SYSCALL_STOP (SIGTRAP | 0x80)
+#define STOP_OF_EXEC (SIGTRAP | PTRACE_EVENT_EXEC << 8)
+
+/* What wait4(2) has told of a task. */
+struct told {
+    int tid, status;
+    struct rusage used;
+    int64_t time;
+};
+
+#define MOST_AT_ONCE 64
 
 struct ramet_tracee {
     int tid;
     bool is_told;   /* that it was made, or is there */
-    bool has_ended; /* before its making was told: kept for that */
+    bool has_ended; /* before its making was told: kept for that; or is to be left and not waited for */
     enum ramet_family_call call; /* that it is in, 0 for none */
     struct ramet_tracee *next;
 };
@@ -75,10 +89,10 @@ static void drop(struct ramet_tracer *tracer, int tid)
     free(found);
 }
 
-/* It is waited for no longer. */
+/* It is waited for no longer. One that was killed before its first stop is not known yet, and may still be told to be made. */
 static void end(struct ramet_tracer *tracer, int tid)
 {
-    struct ramet_tracee *found = *place_of(tracer, tid);
+    struct ramet_tracee *found = add(tracer, tid);
     if (found == NULL)
         return;
     if (found->is_told)
@@ -232,6 +246,16 @@ static void see_end(struct ramet_tracer *tracer, int tid, int status, const stru
 
 /* ---- leaving */
 
+/*
+ * Whether no stop is to be waited for: of a main thread that has ended while others of its process live on, and of one that waits
+ * for its vfork()'s child, or in the kernel otherwise, for how long nobody knows. The kernel lets go of it when this thread ends.
+ */
+static bool stops_late(int tid)
+{
+    const char state = ramet_task_state(tid);
+    return state == 'Z' || state == 'D';
+}
+
 /* Those that were started with a filter cannot go on without a tracer: the calls of the family would fail with ENOSYS. */
 static void leave_all(struct ramet_tracer *tracer)
 {
@@ -242,8 +266,21 @@ static void leave_all(struct ramet_tracer *tracer)
                 continue;
             else if (tracer->owns)
                 ramet_syscall2(__NR_tkill, one->tid, SIGKILL);
-            else
+            else if (!stops_late(one->tid))
                 request(PTRACE_INTERRUPT, one->tid, 0, 0); /* one that has not stopped yet will, as each new one does */
+            else {
+                one->has_ended = true;
+                tracer->count--;
+            }
+}
+
+/* Those whose end was not waited for. */
+static void tell_left(struct ramet_tracer *tracer)
+{
+    for (size_t list = 0; list < RAMET_TRACEE_LISTS; list++)
+        for (struct ramet_tracee *one = tracer->tracees[list]; one != NULL; one = one->next)
+            if (one->has_ended && one->is_told)
+                put(tracer, RAMET_TRACE_LEFT, one->tid, 0, ramet_now(), 0);
 }
 
 static long hear_bell(struct ramet_tracer *tracer)
@@ -300,15 +337,41 @@ static void tell_costs(struct ramet_tracer *tracer)
     ramet_trace_over(&tracer->records);
 }
 
-static void see(struct ramet_tracer *tracer, int tid, int status, const struct rusage *used)
+/* Whether another stops under this tid by now: a thread that has exec'ed, whose stop is waited for next. */
+static bool is_anothers(const struct told *told)
 {
-    const int64_t time = ramet_now();
-    if (WIFSTOPPED(status)) {
+    siginfo_t now;
+    return WIFSTOPPED(told->status) && told->status >> 8 != STOP_OF_EXEC &&
+           request(PTRACE_GETSIGINFO, told->tid, 0, (long)&now) == 0 && now.si_signo == SIGTRAP &&
+           now.si_code == STOP_OF_EXEC;
+}
+
+static void see(struct ramet_tracer *tracer, const struct told *told)
+{
+    if (WIFSTOPPED(told->status)) {
         tracer->stops++;
-        see_stop(tracer, tid, status, time);
+        see_stop(tracer, told->tid, told->status, told->time);
     } else
-        see_end(tracer, tid, status, used, time);
-    tracer->busy += ramet_now() - time;
+        see_end(tracer, told->tid, told->status, &told->used, told->time);
+    tracer->busy += ramet_now() - told->time;
+}
+
+/* How many tell something by now, at least one; 0 when nothing is waited for any more; or -errno. */
+static long wait_for_all(struct ramet_tracer *tracer, struct told *all)
+{
+    size_t count = 0;
+    int hangs = tracer->count == 0 && tracer->bell.pid == 0 ? WNOHANG : 0; /* the thread may have children */
+    while (count < MOST_AT_ONCE) {
+        struct told *one = &all[count];
+        one->tid = wait4(-1, &one->status, __WALL | __WNOTHREAD | hangs, &one->used);
+        if (one->tid > 0) {
+            one->time = ramet_now();
+            hangs = WNOHANG;
+            count++;
+        } else if (one->tid == 0 || errno != EINTR)
+            break;
+    }
+    return count > 0 || all->tid == 0 || errno == ECHILD ? (long)count : -errno;
 }
 
 /*
@@ -317,23 +380,23 @@ static void see(struct ramet_tracer *tracer, int tid, int status, const struct r
  */
 long ramet_tracer_run(struct ramet_tracer *tracer)
 {
+    struct told all[MOST_AT_ONCE];
     long error = tracer->bell.pid == 0 ? ramet_bell_hang(&tracer->bell) : 0;
     while (error == 0) {
-        int status;
-        struct rusage used;
         if (tracer->count == 0 && tracer->bell.pid != 0)
             ramet_bell_ring(&tracer->bell);
-        const int hangs = tracer->count == 0 && tracer->bell.pid == 0 ? WNOHANG : 0; /* the thread may have children */
-        const int tid = wait4(-1, &status, __WALL | __WNOTHREAD | hangs, &used);
-        if (tid > 0 && tid == tracer->bell.pid)
-            error = hear_bell(tracer);
-        else if (tid > 0)
-            see(tracer, tid, status, &used);
-        else if (tid == 0 || errno == ECHILD)
+        const long count = wait_for_all(tracer, all);
+        for (long i = 0; i < count && error == 0; i++)
+            if (all[i].tid == tracer->bell.pid)
+                error = hear_bell(tracer);
+            else if (i == 0 || !is_anothers(&all[i])) /* the first has not waited */
+                see(tracer, &all[i]);
+        if (count <= 0) {
+            error = count;
             break;
-        else if (errno != EINTR)
-            error = -errno;
+        }
     }
+    tell_left(tracer);
     tell_costs(tracer);
     return error;
 }

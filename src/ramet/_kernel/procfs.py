@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
 STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 17, 19, 35
+_KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
 
 
 def shows_own_pids() -> bool:
@@ -48,6 +49,11 @@ def text_of(path: str) -> str:
     finally:
         os.close(descriptor)
     return b"".join(parts).decode(errors="replace")
+
+
+def is_of_kernel(words: list[str]) -> bool:
+    """Whether a task of which /proc/TASK/stat has these words is a thread of the kernel."""
+    return len(words) > FLAGS and bool(int(words[FLAGS]) & _KERNEL_THREAD)
 
 
 def stat_if_any(task: int | str) -> list[str]:

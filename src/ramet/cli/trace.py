@@ -87,7 +87,7 @@ def trace(argv: tuple[str, ...], *, pid: int | None, **values: Any) -> None:
         )
     try:
         code = _traced(argv, pid, values)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise FailedError(_NAME, words(error), exit_code_of_failure(error)) from None
     if code == KILLED + signal.SIGINT:
         end_by_interrupt()
@@ -101,9 +101,13 @@ def _traced(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> i
                 shown.note(_ATTACHED if pid is not None else _WITHOUT)
             for event in begun:
                 shown.show(event)
+                if not begun.is_of_program and not shown.are_read:
+                    begun.leave()
         shown.close()
     if begun.error is not None:
         raise begun.error
+    if shown.has_failed:
+        return FAILED
     if pid is not None:
         return 0
     return FAILED if begun.status is None else exit_code(begun.status, timed_out=False)

@@ -1,7 +1,6 @@
 """ramet trace --html: a timeline, with a row for each task; script and style are in trace_page.html."""
 
 import json
-import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
@@ -10,7 +9,7 @@ from typing import Any
 
 from ..observe.tracing import Exec, ExecRefused, Refused
 from ..observe.tracing.tree import TaskLife, Tree
-from .trace_words import Words, cost_in_words, mebibytes, milliseconds
+from .trace_words import Words, cost_in_words, mebibytes, milliseconds, quoted
 
 _PAGE = Path(__file__).with_name("trace_page.html")
 
@@ -80,7 +79,7 @@ def _row(life: TaskLife, depth: int, over: float) -> dict[str, Any]:
 def _command(exec_: Exec | None) -> str:
     if exec_ is None:
         return ""
-    return shlex.join([exec_.path, *exec_.argv[1:]]) + (" …" if exec_.is_cut else "")
+    return quoted([exec_.path, *exec_.argv[1:]]) + (" …" if exec_.is_cut else "")
 
 
 def _ending(life: TaskLife) -> str:

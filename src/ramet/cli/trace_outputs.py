@@ -1,11 +1,16 @@
 """Where a trace is shown: lines, files of events, and pages drawn at its end."""
 
+import errno
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from typing import Any, Protocol, TextIO
+
+import click
 
 from ..observe.tracing import Cost, Event, to_dict
 from ..observe.tracing.tree import Tree
@@ -30,27 +35,54 @@ class Shown(Protocol):
 
 
 class Outputs:
-    """All that were asked for."""
+    """All that were asked for. ``has_failed``: what somebody would have read could not be written.
 
-    def __init__(self, tree: Tree, places: list[Shown]) -> None:
+    The program does not end with what is told of it: where its reader has gone, or the disk is full, the
+    rest is written nowhere.
+    """
+
+    def __init__(self, tree: Tree, places: list[tuple[TextIO, Shown]]) -> None:
+        self.has_failed = False
         self._tree = tree
         self._places = places
+        self._lost: set[TextIO] = set()
+
+    @property
+    def are_read(self) -> bool:
+        """Whether what is told comes to somebody."""
+        return any(file not in self._lost for file, _ in self._places)
 
     def show(self, event: Event) -> None:
         """What came next."""
         self._tree.add(event)
-        for place in self._places:
-            place.show(event)
+        self._each(lambda place: place.show(event))
 
     def note(self, text: str) -> None:
         """What is said about the trace itself."""
-        for place in self._places:
-            place.note(text)
+        self._each(lambda place: place.note(text))
 
     def close(self) -> None:
         """The trace is over: what is drawn of all of it is written now."""
-        for place in self._places:
-            place.close()
+        self._each(lambda place: place.close())
+
+    def _each(self, tell: Callable[[Shown], None]) -> None:
+        for file, place in self._places:
+            try:
+                tell(place)
+            except OSError as error:
+                self._lose(file, error)
+
+    def _lose(self, file: TextIO, error: OSError) -> None:
+        """What it holds, and what comes next, is written nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+        self._lost.add(file)
+        if not isinstance(error, BrokenPipeError):
+            self.has_failed = True
+            click.echo(
+                f"ramet trace: {file.name}: {error.strerror}: the rest is not written", err=True
+            )
 
 
 class _JsonLines:
@@ -100,25 +132,36 @@ class _Last:
 @contextmanager
 def outputs(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> Iterator[Outputs]:
     """Those that the options ask for; their files are open meanwhile."""
-    tree = Tree()
+    is_drawn = values["summary"] or values["html"] is not None or values["chrome"] is not None
+    tree = Tree(keeps_all=is_drawn)
     what = shlex.join(argv) if pid is None else f"process {pid}"
     with ExitStack() as held:
 
         def opened(name: str) -> TextIO:
-            if name == "-":
-                return sys.stdout
-            return held.enter_context(open(name, "w", encoding="utf-8", errors="surrogateescape"))
+            """Each line is there at once, for one who follows it. What stdout cannot encode is escaped."""
+            if name != "-":
+                return held.enter_context(open(name, "w", 1, "utf-8", "surrogateescape"))
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "the standard output is closed")
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+            return sys.stdout
 
-        told = sys.stderr if values["output"] is None else opened(values["output"])
+        where = values["output"] or (os.devnull if sys.stderr is None else None)
+        told = sys.stderr if where is None else opened(where)
         lines = Lines(told, Words(full=values["full"]), tree)
-        places: list[Shown] = []
+        places: list[tuple[TextIO, Shown]] = []
         if values["json_file"] is not None:
-            places.append(_JsonLines(opened(values["json_file"])))
+            file = opened(values["json_file"])
+            places.append((file, _JsonLines(file)))
         if values["chrome"] is not None:
-            places.append(_AtEnd(opened(values["chrome"]), lambda: chrome_text(tree)))
+            file = opened(values["chrome"])
+            places.append((file, _AtEnd(file, lambda: chrome_text(tree))))
         if values["html"] is not None:
-            places.append(_AtEnd(opened(values["html"]), lambda: page_text(tree, what)))
+            file = opened(values["html"])
+            places.append((file, _AtEnd(file, lambda: page_text(tree, what))))
         if values["summary"]:
-            places.append(_AtEnd(told, lambda: "".join(f"{one}\n" for one in summary_lines(tree))))
-        places.append(_Last(lines) if values["summary"] or values["quiet"] else lines)
+            summary = _AtEnd(told, lambda: "".join(f"{one}\n" for one in summary_lines(tree)))
+            places.append((told, summary))
+        places.append((told, _Last(lines) if values["summary"] or values["quiet"] else lines))
         yield Outputs(tree, places)

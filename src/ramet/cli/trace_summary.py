@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ..observe.tracing import ExecRefused, Refused
 from ..observe.tracing.tree import TaskLife, Tree
-from .trace_words import mebibytes, milliseconds
+from .trace_words import mebibytes, milliseconds, shown
 
 _SHOWN = 5
 
@@ -45,7 +45,7 @@ def _refusals(life: TaskLife) -> Iterator[str]:
 
 def _table(counts: Counter[str]) -> Iterator[str]:
     common = counts.most_common(_SHOWN)
-    yield from (f"{count:>8}  {text}" for text, count in common)
+    yield from (f"{count:>8}  {shown(text)}" for text, count in common)
     if rest := counts.total() - sum(count for _, count in common):
         yield f"{rest:>8}  others"
 
@@ -69,7 +69,7 @@ def _longest(tree: Tree) -> Iterator[str]:
         assert life.end is not None
         lived = milliseconds(life.end - life.begin)
         peak = mebibytes(life.ending.peak)
-        yield f"{milliseconds(time / 1e6):>12}  {life.name} ({life.pid}), lived {lived}, peak {peak}"
+        yield f"{milliseconds(time / 1e6):>12}  {shown(life.name)} ({life.pid}), lived {lived}, peak {peak}"
 
 
 def _microseconds(life: TaskLife) -> int:

@@ -1,7 +1,8 @@
 """An event of a trace in words, one line each."""
 
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..law import Rule
 from ..observe.tracing import (
@@ -21,6 +22,7 @@ from ..observe.tracing import (
 
 _MOST_COLUMNS = 120
 _MIB = 1 << 20
+_ESCAPES = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\x1b": r"\e"}
 
 
 class Words:
@@ -53,7 +55,7 @@ class Words:
     def _call(self, call: Call | None) -> str:
         if call is None:
             return "a call that was not seen"
-        return str(call) if self._full else call.short()
+        return shown(str(call) if self._full else call.short())
 
     def _made(self, event: Made) -> str:
         text = f"{self._call(event.call)} = {event.child}"
@@ -79,21 +81,45 @@ class Words:
 
     def _tried(self, tried: tuple[tuple[str, str], ...]) -> str:
         if self._full:
-            return ", ".join(f"{path} {errno}" for path, errno in tried)
+            return ", ".join(f"{shown(path)} {errno}" for path, errno in tried)
         return f"{len(tried)} other path{'s' if len(tried) > 1 else ''}"
 
     def _program(self, path: str, argv: tuple[str, ...], is_cut: bool) -> str:
         first, *others = argv or ("",)
         own_name = first.rpartition("/")[2] == path.rpartition("/")[2]
-        text = (
-            shlex.join([path, *others])
-            if own_name
-            else f"{shlex.quote(path)} as {shlex.join(argv)}"
-        )
-        text = " ".join(text.split())
+        text = quoted([path, *others]) if own_name else f"{quoted([path])} as {quoted(argv)}"
         if not self._full and len(text) > _MOST_COLUMNS:
             return text[: _MOST_COLUMNS - 1] + "…"
         return f"{text} …" if is_cut else text
+
+
+def quoted(argv: Iterable[str]) -> str:
+    """A command line that bash reads as these words.
+
+    What would move a cursor, or end the line, is escaped.
+    """
+    return " ".join(map(_quoted, argv))
+
+
+def shown(text: str) -> str:
+    """The same text, in one line: what is not printable, or no UTF-8, is escaped."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    text = "".join(f"\\{one}" if one in "\\'" else _escaped(one) for one in word)
+    return f"$'{text}'"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    # In octal: more digits that follow do not belong to it.
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
 def cost_in_words(cost: Cost) -> str:
@@ -132,7 +158,7 @@ def _of_life(event: Event) -> str:
 def _begun(event: Begun) -> str:
     if event.how == "started":
         return "begins"
-    name = f"{event.name}, " if event.name else ""
+    name = f"{shown(event.name)}, " if event.name else ""
     if event.how == "attached":
         return f"attached to {name}" + (
             f"a thread of {event.pid}" if event.tid != event.pid else f"a child of {event.parent}"

@@ -8,7 +8,6 @@ from typing import Final
 from .._kernel import procfs
 from ..law import SHARES
 
-_KERNEL_THREAD: Final = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
 _LINKS: Final = {
     row.key: row.probe.rpartition("/")[2] for row in SHARES if row.probe.startswith("/proc/PID/ns/")
 }
@@ -78,7 +77,7 @@ def look(pid: int, process: int | None = None) -> Look | None:
         name=name,
         state=words[procfs.STATE],
         start_time=int(words[procfs.START_TIME]),
-        kernel=bool(int(words[procfs.FLAGS]) & _KERNEL_THREAD),
+        kernel=procfs.is_of_kernel(words),
     )
 
 

@@ -2,11 +2,9 @@
 
 import errno
 from operator import index
-from typing import Final, Protocol
+from typing import Protocol
 
 from .._kernel import procfs
-
-_KERNEL_THREAD: Final = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
 
 
 class HasPid(Protocol):
@@ -37,7 +35,7 @@ def start_of(pid: int) -> str:
     words = procfs.stat_if_any(pid)
     if not words or words[procfs.STATE] in "ZX":
         raise ended(pid)
-    if int(words[procfs.FLAGS]) & _KERNEL_THREAD:
+    if procfs.is_of_kernel(words):
         raise ValueError(
             f"invalid pid: expected a process, got {pid}, a thread of the kernel without memory"
         )

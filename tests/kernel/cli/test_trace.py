@@ -11,6 +11,7 @@ import pytest
 
 from ramet._kernel import procfs
 
+from ...constants import SECONDS
 from ...waiting import until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -182,10 +183,15 @@ def test_all_of_it_with_full(nothing_left: object) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_reaches_the_program(number: signal.Signals, nothing_left: object) -> None:
     """What the tracer is sent, the program gets, and how it ends is the tracer's end."""
-    script = (
-        f"trap 'kill $!; echo got; exit 7' {int(number)}; echo ready; sleep 1000 & wait; exit 8"
-    )
-    with begin("--quiet", "sh", "-c", script) as tracer:
+    script = f"""
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [{int(number)}])
+print("ready", flush=True)
+signal.sigwait([{int(number)}])
+print("got", flush=True)
+sys.exit(7)
+"""
+    with begin("--quiet", sys.executable, "-S", "-c", script) as tracer:
         assert tracer.stdout is not None
         assert tracer.stdout.readline() == "ready\n"
         tracer.send_signal(number)
@@ -218,6 +224,103 @@ def test_attaching_ends_with_an_interrupt(nothing_left: object) -> None:
         assert procfs.status(process.pid)["TracerPid"] == "0"
         until(lambda: procfs.state(process.pid) == "S")
         process.kill()
+
+
+def test_the_program_outlives_the_reader_of_its_trace(tmp_path: Path, nothing_left: object) -> None:
+    """Where the reader closes early the program goes on, as under strace, and has its own exit status."""
+    script = f"read go; /bin/true; /bin/true; echo went on > {tmp_path}/file; exit 3"
+    with begin("/bin/sh", "-c", script, stdin=subprocess.PIPE) as tracer:
+        assert tracer.stdin is not None
+        assert tracer.stderr is not None
+        assert "begins" in tracer.stderr.readline()
+        tracer.stderr.close()
+        tracer.stdin.write("go\n")
+        tracer.stdin.close()
+        assert tracer.wait() == 3
+    assert (tmp_path / "file").read_text() == "went on\n"
+
+
+def test_an_interrupt_does_not_wait_for_vfork(nothing_left: object) -> None:
+    """One that waits for its vfork()'s child stops at nothing, and the trace ends without it."""
+    script = """
+import ctypes, os, platform
+CLONE_VFORK, SIGCHLD = 0x4000, 17
+number = 56 if platform.machine() == "x86_64" else 220
+if ctypes.PyDLL(None).syscall(number, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0:
+    os.read(0, 1)
+    os._exit(0)
+"""
+    with subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE) as process:
+        until(lambda: procfs.state(process.pid) == "D")
+        with begin("-p", process.pid) as tracer:
+            assert tracer.stderr is not None
+            tracer.stderr.readline()
+            assert "attached to" in tracer.stderr.readline()
+            tracer.send_signal(signal.SIGINT)
+            assert tracer.wait(SECONDS) == 0
+            assert procfs.state(process.pid) == "D"
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def test_attaching_ends_with_its_reader(nothing_left: object) -> None:
+    """With -p nobody would see what is traced: the process goes on alone."""
+    script = "while read line; do /bin/true; done"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        with begin("-p", process.pid) as tracer:
+            assert tracer.stderr is not None
+            tracer.stderr.readline()
+            assert "attached to" in tracer.stderr.readline()
+            tracer.stderr.close()
+            process.stdin.write(b"line\n")
+            process.stdin.flush()
+            assert tracer.wait() == 0
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("option", ["-o", "--json", "--html", "--chrome"])
+def test_a_full_disk_does_not_end_the_program(option: str, nothing_left: object) -> None:
+    """The program goes on to its end; the exit status and one line say that the trace is incomplete."""
+    done = run(option, "/dev/full", "/bin/sh", "-c", "/bin/true; echo at its end; exit 3")
+    assert (done.returncode, done.stdout) == (125, "at its end\n")
+    told = [line for line in done.stderr.splitlines() if line.startswith("ramet trace: ")]
+    assert told == ["ramet trace: /dev/full: No space left on device: the rest is not written"]
+
+
+def test_a_closed_standard_error(tmp_path: Path, nothing_left: object) -> None:
+    """The program runs, and what was to be written there is not."""
+    shell = f'"$@" /bin/sh -c "exit 3" 2>&- >{tmp_path}/out'
+    done = subprocess.run(["/bin/sh", "-c", shell, "sh", *COMMAND], check=False, env=ENVIRONMENT)
+    assert (done.returncode, (tmp_path / "out").read_text()) == (3, "")
+
+
+def test_lines_of_a_file_can_be_followed(tmp_path: Path, nothing_left: object) -> None:
+    """With -o and --json each line is there as soon as it is told."""
+    lines, events = tmp_path / "lines", tmp_path / "events"
+    with begin("-o", lines, "--json", events, "cat", stdin=subprocess.PIPE) as tracer:
+        assert tracer.stdin is not None
+        for file, words_ in (lines, "exec "), (events, '"exec"'):
+            until(lambda file=file, words_=words_: file.exists() and words_ in file.read_text())  # type: ignore[misc]
+        tracer.stdin.close()
+    assert tracer.returncode == 0
+
+
+def test_why_a_process_cannot_be_traced(nothing_left: object) -> None:
+    """The tracer itself, and one that has ended, are told as what they are."""
+    itself = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" -p $$', "sh", *COMMAND],
+        capture_output=True, text=True, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert re.fullmatch(r"ramet trace: process \d+ is this one, .*\n", itself.stderr)
+    ended = subprocess.Popen(["true"])
+    until(lambda: procfs.state(ended.pid) == "Z")
+    told = run("-p", ended.pid).stderr
+    assert told == (
+        f"ramet trace: process {ended.pid} has ended, and its parent has not waited for it yet\n"
+    )
+    ended.wait()
 
 
 def test_a_daemon_is_traced_to_its_end(nothing_left: object) -> None:

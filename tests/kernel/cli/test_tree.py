@@ -65,6 +65,23 @@ def line_of(pid: int, text: str) -> str:
 # ---- once
 
 
+@pytest.mark.parametrize("options", [[], ["--json"], ["--svg", "-"], ["--watch"]])
+def test_a_full_disk_is_told_in_a_line(options: list[str], nothing_left: object) -> None:
+    """And the exit status says that what was asked for is not there."""
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(
+            [*RAMET, *options, str(os.getpid())],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=ENVIRONMENT,
+            timeout=PATIENT_SECONDS,
+        )
+    told = "ramet: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_a_child_is_shown_with_what_it_shares(nothing_left: object) -> None:
     """Below its parent, and without colours where nobody sees them."""
     with held(int(F.VM | F.FILES)) as pid, held() as other:

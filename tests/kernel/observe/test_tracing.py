@@ -140,6 +140,46 @@ t.start(); t.join()
     assert [end.status.code for end in only(events, End)] == [4]
 
 
+def test_another_loop_goes_on_where_one_has_ended(nothing_left: object) -> None:
+    """Events are told once, and none is lost with a loop that is left."""
+    with trace(["true"]) as events:
+        first = next(iter(events))
+        assert [type(event) for event in [first, *events]] == [Begun, Exec, End, Cost]
+        assert list(events) == []
+
+
+def test_stops_send_no_signal(nothing_left: object) -> None:
+    """A thread that waits for SIGCHLD is not woken at each stop of a tracee."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        with trace(["true"], every_call=True) as events:
+            iterator = iter(events)
+            assert isinstance(next(iterator), Begun)
+            assert isinstance(next(iterator), Exec)
+            assert signal.SIGCHLD not in signal.sigpending()
+    finally:
+        while signal.sigtimedwait({signal.SIGCHLD}, 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_attaching_where_the_main_thread_has_ended(nothing_left: object) -> None:
+    """The other threads are traced, and left again."""
+    script = """
+import ctypes, platform, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
+    with subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE) as process:
+        until(lambda: procfs.state(process.pid) == "Z")
+        with trace(pid=process.pid) as events:
+            begun = next(iter(events))
+            assert isinstance(begun, Begun)
+            assert (begun.how, begun.pid) == ("attached", process.pid)
+            assert begun.tid != process.pid
+        process.kill()
+
+
 def test_vfork_of_a_child_that_ends_before_its_making_is_told(nothing_left: object) -> None:
     """However soon a child ends, it is made once and ends once, and the trace comes to its own."""
     events = of_python("""

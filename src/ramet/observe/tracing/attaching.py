@@ -17,28 +17,38 @@ def seize_process(tracer: Tracer, pid: int) -> None:
     Raises OSError, with the reason and the remedy.
     Source: ptrace(2), PTRACE_SEIZE.
     """
-    seized: set[str] = set()
-    while missing := set(procfs.threads(pid)) - seized:
+    tried: set[str] = set()
+    is_there = False
+    while missing := set(procfs.threads(pid)) - tried:
         for tid in missing:
-            _seize(tracer, int(tid), pid)
-        seized |= missing
-    if not seized:
-        raise ProcessLookupError(errno.ESRCH, f"there is no process {pid}")
+            is_there |= _seize(tracer, int(tid), pid)
+        tried |= missing
+    if not is_there:
+        why = f"process {pid} has ended, and its parent has not waited for it yet"
+        raise ProcessLookupError(errno.ESRCH, why if tried else f"there is no process {pid}")
 
 
-def _seize(tracer: Tracer, tid: int, pid: int) -> None:
+def _seize(tracer: Tracer, tid: int, pid: int) -> bool:
+    """Whether it is traced; not one that has ended, as the main thread may have while others go on."""
     try:
         tracer.seize(tid)
-    except ProcessLookupError:  # it has ended; or one that a traced thread has made, and is traced
-        pass
+    except ProcessLookupError:  # it has ended
+        return False
     except PermissionError:
         if _tracer_of(tid) == get_native_id():  # its maker was seized before, and so is it
-            return
+            return True
+        if procfs.state(tid) in {"", "Z", "X"}:
+            return False
         raise PermissionError(errno.EPERM, why_refused(pid)) from None
+    return True
 
 
 def why_refused(pid: int) -> str:
     """Why a process may not be traced by this one, and what to do."""
+    if _process_of(pid) == os.getpid():
+        return f"process {pid} is this one, and no process traces itself: trace it from another"
+    if procfs.is_of_kernel(procfs.stat_if_any(pid)):
+        return f"process {pid} is a thread of the kernel, which nobody may trace"
     other = _tracer_of(pid)
     if other:
         return (

@@ -209,8 +209,21 @@ def _flag_names(flags: int) -> tuple[str, ...]:
     return tuple(str(flag) for flag in CloneFlag(flags))
 
 
+@functools.lru_cache(maxsize=256)
+def _only_flags_text(flags: int) -> str:
+    """Of a call whose low byte is no exit signal: what is no flag there is a number."""
+    unknown = flags & _LOW_BYTE & ~CloneFlag.NEWTIME
+    words = [_flags_text(flags & ~unknown)] if flags & ~unknown or not unknown else []
+    return "|".join([*words, f"{unknown:#x}"] if unknown else words)
+
+
 def _with_signal(call: Call) -> str:
-    return _flags_text(int(call.flags) | call.exit_signal)
+    if call.name == "clone":
+        return _flags_text(int(call.flags) | call.exit_signal)
+    words = [_only_flags_text(int(call.flags))] if call.flags else []
+    if call.exit_signal:
+        words.append(signal_name(call.exit_signal))
+    return "|".join(words) or "0"
 
 
 def _write_clone3(call: Call) -> str:
@@ -218,7 +231,7 @@ def _write_clone3(call: Call) -> str:
     size = fields.pop("size", 0)
     if "args" in fields:
         return f"{_number(fields['args'])}, {size}"
-    words = [f"flags={_flags_text(int(call.flags))}"]
+    words = [f"flags={_only_flags_text(int(call.flags))}"]
     if call.exit_signal:
         words.append(f"exit_signal={signal_name(call.exit_signal)}")
     for name, value in fields.items():
@@ -229,12 +242,12 @@ def _write_clone3(call: Call) -> str:
 
 
 def _write_unshare(call: Call) -> str:
-    return str(call.flags)
+    return _only_flags_text(int(call.flags))
 
 
 def _write_setns(call: Call) -> str:
     target = f"<{call.target}>" if call.target else ""
-    return f"{dict(call.fields)['fd']}{target}, {call.flags}"
+    return f"{dict(call.fields)['fd']}{target}, {_only_flags_text(int(call.flags))}"
 
 
 def _address(name: str, value: Any) -> str:

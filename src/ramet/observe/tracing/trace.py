@@ -56,6 +56,7 @@ class Trace:
         )
         self._attach = attach
         self._failed: OSError | None = None
+        self._events = self._told()
         self._attached = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="ramet trace", daemon=True)
         self._thread.start()
@@ -70,18 +71,31 @@ class Trace:
         return self._program is not None
 
     def _follow(self) -> None:
-        """In the thread that the kernel knows as the tracer."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """In the thread that the kernel knows as the tracer.
+
+        It is sent SIGCHLD at each stop of each task. Where it blocks that, and nobody handles it, the
+        signal waits for another thread and wakes that one; else the kernel drops it.
+        """
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {signal.SIGCHLD})
         try:
             self._attach()
         except OSError as error:
             self._failed = error
         self._attached.set()
         if self._failed is None:
-            self._tracer.run()
+            try:
+                self._tracer.run()
+            except OSError as error:
+                self._failed = OSError(error.errno, f"the tracer cannot go on: {error.strerror}")
 
     def __iter__(self) -> Iterator[Event]:
-        """The events up to the last, which is a Cost."""
+        """The events up to the last, which is a Cost; another loop goes on where one has ended.
+
+        Raises OSError where the tracer cannot go on.
+        """
+        return self._events
+
+    def _told(self) -> Iterator[Event]:
         if self._program is not None and self._thread.is_alive():
             self.error = self._program.go()
         while block := self._tracer.take(_ENOUGH_BYTES, _PATIENCE_SECONDS):
@@ -91,6 +105,8 @@ class Trace:
                         self.status = event.status
                     yield event
         self._over()
+        if self._failed is not None:
+            raise self._failed
 
     def send_signal(self, number: int) -> None:
         """Send the program a signal; nothing when it has ended."""
@@ -185,7 +201,7 @@ def _of_program(
 
     try:
         return Trace(program.child.pid, tracer, attach, program=program, filtered=filtered)
-    except OSError:
+    except (OSError, RuntimeError):  # also where no thread can be started
         program.child.kill()
         program.child.wait()
         raise

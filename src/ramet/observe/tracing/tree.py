@@ -1,6 +1,5 @@
 """The tasks of a trace with all that was told of each, for what is drawn or counted at its end."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...exit_status import ExitStatus
@@ -24,9 +23,9 @@ from .events import (
 class TaskLife:
     """One task. Times are in seconds from the begin of the trace; ``end`` None: its end was not seen.
 
-    ``maker``: the tid that made it, of the process ``maker_pid``; ``call``: by
-    which call. ``name``: of its program. ``programs``: from when on it
-    ran each. ``marks``: what else happened to it.
+    ``maker``: the tid that made it, of the process ``maker_pid``; ``call``: by which call. ``depth``: how
+    many makers are above it. ``name``: of its program. ``programs``: from when on it ran each. ``marks``:
+    what else happened to it.
     """
 
     tid: int
@@ -37,6 +36,7 @@ class TaskLife:
     call: Call | None
     begin: float
     name: str
+    depth: int = 0
     end: float | None = None
     ending: End | None = None
     programs: list[tuple[float, str, Exec | None]] = field(default_factory=list)
@@ -54,15 +54,24 @@ class TaskLife:
 
 
 class Tree:
-    """All tasks, in the order in which they were made; a tid that was used twice stands for two."""
+    """All tasks, in the order in which they were made; a tid that was used twice stands for two.
 
-    def __init__(self) -> None:
+    keeps_all: ``lives`` has them all. Without, only those that have not ended are known, so that a trace
+    without end needs no memory without end.
+    """
+
+    def __init__(self, *, keeps_all: bool = True) -> None:
         self.lives: list[TaskLife] = []
+        self._keeps_all = keeps_all
         self.cost: Cost | None = None
         self._now: dict[int, TaskLife] = {}
+        self._gone: int | None = None  # with the last event, for which it is still known
 
     def add(self, event: Event) -> None:
         """What comes next."""
+        if self._gone is not None:
+            self._now.pop(self._gone, None)
+            self._gone = None
         match event:
             case Begun():
                 self._begin(
@@ -102,19 +111,15 @@ class Tree:
         return self._now[tid].name if tid in self._now else ""
 
     def depth_of(self, tid: int) -> int:
-        """How many of the tasks above it are known: makers, up to the first."""
-        depth, task = 0, self._now.get(tid)
-        while task is not None and task.maker is not None and depth < len(self.lives):
-            task, depth = self._now.get(task.maker), depth + 1
-        return depth
-
-    def below(self, maker: int | None) -> Iterator[TaskLife]:
-        """The tasks that a task has made."""
-        return (life for life in self.lives if life.maker == maker)
+        """How many tasks are above it: makers, up to the first that is known."""
+        return self._now[tid].depth if tid in self._now else 0
 
     def _begin(self, life: TaskLife) -> None:
         life.programs.append((life.begin, life.name, None))
-        self.lives.append(life)
+        if self._keeps_all:
+            self.lives.append(life)
+        if life.maker in self._now:
+            life.depth = self._now[life.maker].depth + 1
         self._now[life.tid] = life
 
     def _exec(self, event: Exec) -> None:
@@ -123,15 +128,17 @@ class Tree:
         task = self._now.get(event.tid)
         if task is not None:
             task.name = event.path.rpartition("/")[2]
-            task.programs.append((event.time, task.name, event))
+            if self._keeps_all:
+                task.programs.append((event.time, task.name, event))
 
     def _end(self, event: End | Left) -> None:
         task = self._now.get(event.tid)
         if task is not None:
             task.end = event.time
+            self._gone = event.tid
             if isinstance(event, End):
                 task.ending = event
 
     def _mark(self, event: Event) -> None:
-        if event.tid in self._now:
+        if self._keeps_all and event.tid in self._now:
             self._now[event.tid].marks.append(event)

@@ -50,6 +50,17 @@ WRITTEN: list[tuple[Record, str, str]] = [
     (call_record(Number.CLONE3, 8, 88, parts=(b"", b"", b"")), "clone3(0x8, 88)", "clone3(0)"),
     (call_record(Number.UNSHARE, 0x40000000), "unshare(CLONE_NEWNET)", "unshare(CLONE_NEWNET)"),
     (
+        call_record(Number.UNSHARE, 0x20000001),
+        "unshare(CLONE_NEWPID|0x1)",
+        "unshare(CLONE_NEWPID|0x1)",
+    ),
+    (call_record(Number.UNSHARE, 0x80), "unshare(CLONE_NEWTIME)", "unshare(CLONE_NEWTIME)"),
+    (
+        clone3(0x11, 0, 0, 0, 0x100),
+        "clone3({flags=0x11, exit_signal=0x100}, 88)",
+        "clone3(0x11|0x100)",
+    ),
+    (
         call_record(Number.SETNS, 3, 0x40000000, parts=(b"net:[42]",)),
         "setns(3<net:[42]>, CLONE_NEWNET)",
         "setns(3<net:[42]>, CLONE_NEWNET)",

@@ -113,3 +113,23 @@ def test_a_call_that_the_kernel_makes_again_is_one() -> None:
         )
     )
     assert [type(event) for event in found] == [Begun, Made, Cost]
+
+
+def test_a_tree_that_keeps_none_forgets_what_has_ended() -> None:
+    """A trace without end needs no memory for tasks of the past, and each task knows how deep it is."""
+    tree = Tree(keeps_all=False)
+    depths = []
+    for event in events(
+        record(Kind.CALL, SHELL, call=Number.FORK),
+        record(Kind.MADE, SHELL, CHILD),
+        record(Kind.CALL, CHILD, call=Number.FORK),
+        record(Kind.MADE, CHILD, GRANDCHILD),
+        record(Kind.ENDED, CHILD),
+        record(Kind.ENDED, GRANDCHILD),
+        record(Kind.ENDED, SHELL),
+    ):
+        tree.add(event)
+        if isinstance(event, End):
+            depths.append((event.tid, tree.depth_of(event.tid)))
+    assert depths == [(CHILD, 1), (GRANDCHILD, 2), (SHELL, 0)]
+    assert (tree.lives, tree._now) == ([], {})
