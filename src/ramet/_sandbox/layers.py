@@ -27,9 +27,7 @@ class Layers:
         self.directory = new_directory([part.target for part in self.parts], None)
         self._paths = sandbox.write
         self._guards: list[Guard] = []
-        self._remove = weakref.finalize(
-            self, _end, this_process(), self.directory, self._guards
-        )
+        self._remove = weakref.finalize(self, _end, this_process(), self.directory, self._guards)
 
     def new(self) -> Layer:
         """One for a child that sees the paths as they are now."""

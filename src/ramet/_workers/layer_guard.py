@@ -9,7 +9,11 @@ from .._setup.descriptor_moves import LAST_DESCRIPTOR
 from .._sandbox.tree_removal import remove_own_tree
 
 _NAME = b"ramet-layers"
-_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # of those that end a whole group or service
+_IGNORED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGTERM,
+)  # of those that end a whole group or service
 _FIRST_FREE = 4
 
 

@@ -432,7 +432,7 @@ class Link:
         That is one clone, and before it the init of its namespace. Their caller is their parent, and has
         been told of all that have pids before theirs.
         """
-        if self.is_confined or not self._name or not procfs.shows_own_pids():
+        if not self._name or not procfs.shows_own_pids():
             return
         untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
         for pid in sorted(

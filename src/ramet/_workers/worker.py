@@ -213,7 +213,6 @@ class Worker:
         reap_ended()
         return status
 
-
     def _tell_changes(self) -> None:
         """To the futures that somebody still has."""
         changes = self.child.changes
