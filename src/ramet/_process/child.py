@@ -369,7 +369,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     @property
     def changes(self) -> Any:
-        """With ``overlay`` of its sandbox: what it has done to files, a ramet.Changes; None before its end."""
+        """With ``overlay`` of its sandbox: what it has done to files; None before its end."""
         report = self.report
         return None if report is None else report.changes
 

@@ -8,7 +8,6 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES

@@ -21,8 +21,8 @@ _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
-# Overlayfs changes files with the rights of the one who has mounted it: what it copies is as it was, and its
-# own directory is closed to all. Source: fs/overlayfs/super.c, ovl_workdir_create().
+# Overlayfs changes files with the rights of the one who has mounted it: it copies them with their modes,
+# and its own directory is closed to all. Source: fs/overlayfs/super.c, ovl_workdir_create().
 _TO_MOUNT_LAYERS = sum(
     1 << CAPABILITIES[name]
     for name in ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "SETFCAP")

@@ -1,4 +1,4 @@
-"""The file systems that each child of a sandbox mounts for itself: /tmp, /dev/shm, /dev/pts, /proc, layers."""
+"""What each child of a sandbox mounts for itself: /tmp, /dev/shm, /dev/pts, /proc, its layer."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ def hide_keys(steps: Steps) -> None:
 
 
 def add_layer(steps: Steps, parts: "Iterable[Part]", directory: str) -> None:
-    """A layer, as the user whose files it is to hold; its directory and those of others are out of sight then."""
+    """A layer, as the user whose files it is to hold; all directories of layers are out of sight then."""
     for part in parts:
         target = os.fsencode(part.target)
         if part.directory:

@@ -16,8 +16,8 @@ class CallFuture(Future[T]):
     ``stdout``, ``stderr``: what the call wrote there, as text, with capture_output=True; else None.
     ``tree_ended_by``: how the processes that the call left were ended: "pid namespace", which none can
     escape, "cgroup", or "walk", which finds those that are still below the call's process; None before.
-    ``changes``: with ``overlay`` of the sandbox, what the call's process has done to files; it is there when
-    the future is done, but with ``reuse`` only when the process has ended, and of all its calls then.
+    ``changes``: with ``overlay`` of the sandbox, what the call has done to files; there when the future is
+    done. With ``reuse`` they are those of all calls of one process, and None until that has ended.
     """
 
     stdout: str | None = None

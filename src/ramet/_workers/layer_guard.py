@@ -1,12 +1,12 @@
-"""A process that outlives its caller, to remove what a caller that was killed cannot: the layers of its calls."""
+"""A process that outlives its caller: it removes the layers of calls whose caller was killed."""
 
 import os
 import select
 import signal
 
 from .. import _core
-from .._setup.descriptor_moves import LAST_DESCRIPTOR
 from .._sandbox.tree_removal import remove_own_tree
+from .._setup.descriptor_moves import LAST_DESCRIPTOR
 
 _NAME = b"ramet-layers"
 _IGNORED = (

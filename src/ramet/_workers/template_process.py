@@ -213,7 +213,7 @@ class _Template:
             ours.close()
 
     def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
-        """The steps of one clone: those to its layer, whose name its caller has chosen, then those of all."""
+        """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
         if self._confines is None:
             return ()
         layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
@@ -258,7 +258,7 @@ class _Template:
         finally:
             _core.flush_standard_streams()
 
-    def _begin(  # noqa: C901 - each function that is called costs a clone a page
+    def _begin(  # noqa: C901, PLR0917 - each function that is called costs a clone a page
         self,
         kind: int,
         parts: Sequence[Any],

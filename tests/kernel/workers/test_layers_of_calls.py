@@ -145,6 +145,7 @@ def test_the_changes_are_those_of_a_program(files: Path, command: str) -> None:
     """The same list, and to take them over leaves the same files."""
     sandbox = layered(files)
     program = ramet.run(["sh", "-ec", command], cwd=files, sandbox=sandbox, check=True)
+    assert program.changes is not None
     with program.changes as expected, ramet.Template(PRELOAD, sandbox=sandbox) as template:
         child = ended(template, script, command, str(files))
         assert child.exit_status.code == 0
@@ -174,7 +175,7 @@ def forget_programs() -> None:
 
 
 def test_changes_are_taken_over_or_discarded(files: Path, layers: Path) -> None:
-    """To take them makes the files of this machine as the call has left its own; the layer goes when told."""
+    """To take them makes the files of this machine as the call has left its own."""
     with ramet.Template(PRELOAD, sandbox=layered(files), spares=0) as template:
         child = ended(template, append, files / "old", "new\n")
         assert (files / "old").read_text() == "old\n"
@@ -249,20 +250,22 @@ def test_no_call_finds_the_layers(files: Path) -> None:
 
     def look() -> list[str]:
         words = []
-        for attempt in (os.listdir, os.open, os.stat):
+        for path in ("/dev/.layers", "/dev/.layers/upper0"):
             try:
-                if attempt is os.open:
-                    os.open("/dev/.layers/upper0", os.O_RDONLY)
-                else:
-                    attempt(f"/dev/.layers{'/upper0' if attempt is os.stat else ''}")
-                words.append("found")
+                words.append(str(os.listdir(path)))
             except OSError as error:
                 words.append(type(error).__name__)
-        return words
+        return [*words, *(line for line in mounts() if "/dev/.layers" in line)]
+
+    def mounts() -> list[str]:
+        return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
 
     with ramet.Template(PRELOAD, sandbox=layered(files), spares=0) as template:
         other = template.clone(time.sleep, 1000)
-        assert ended(template, look).result() == ["PermissionError"] * 3
+        assert ended(template, look).result() == [
+            *["PermissionError"] * 2,
+            *["/dev/.layers"] * 3,  # that of all, that of its own, and what covers them
+        ]
         other.kill()
         other.wait()
 
@@ -286,7 +289,7 @@ def test_a_derived_template_has_layers_too(files: Path) -> None:
 
 
 def test_a_mount_of_later_is_not_seen(files: Path) -> None:
-    """What the template shows is what was there when it was made: a link that was changed is not followed."""
+    """What the template shows is what was there when it was made: a changed link is not followed."""
     link = files / "link"
     link.symlink_to(files / "folder")
     with ramet.Template(PRELOAD, sandbox=Sandbox(write=[link], overlay=True), spares=0) as template:
@@ -365,8 +368,9 @@ def test_a_spare_that_was_killed_leaves_nothing(files: Path, layers: Path) -> No
         first = ended(template, os.getpid)
         spare = template._link.spare()
         assert spare is not None
-        os.kill(spare.pid, signal.SIGKILL)
-        until(lambda: state_of(spare.pid) == "Z")
+        killed = spare.pid
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: state_of(killed) == "Z")
         template._link._spares.append(spare)
         del spare
         assert ended(template, append, files / "x", "").result() == ["folder", "old"]
@@ -444,8 +448,8 @@ time.sleep(1000)
 
 
 def test_all_ends_with_the_caller(files: Path, layers: Path) -> None:
-    """Killed, it cleans nothing up: layers of calls, of spares and of those that have ended go all the same."""
-    program = [sys.executable, "-c", CALLER, layers, files]
+    """Killed, it cleans nothing up: the layers of calls, and of spares, go all the same."""
+    program = [sys.executable, "-c", CALLER, str(layers), str(files)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None
         template, child, changes = map(int, caller.stdout.readline().split())
@@ -504,7 +508,7 @@ def test_a_layer_that_cannot_be_made(files: Path, monkeypatch: pytest.MonkeyPatc
     with ramet.Template(PRELOAD, sandbox=layered(files)) as template:
         monkeypatch.setattr(Layer, "below", fail)
         assert ended(template, append, files / "x", "x").result() == ["folder", "old"]
-        with pytest.raises(ramet.SandboxError, match="cannot have its layer: .*No space left"):
+        with pytest.raises(ramet.SandboxError, match=r"cannot have its layer: .*No space left"):
             template.clone(os.getpid)
         monkeypatch.setattr(Layer, "below", made)
         assert ended(template, append, files / "x", "x").result() == ["folder", "old"]
@@ -512,10 +516,8 @@ def test_a_layer_that_cannot_be_made(files: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_cannot_have_a_layer_is_refused(files: Path) -> None:
     """Before anything is made."""
-    with pytest.raises(ramet.SandboxError, match="expected a directory or a file, got '/dev/null'"):
+    with pytest.raises(ramet.SandboxError, match="a directory or a file, got '/dev/null'"):
         ramet.Template(PRELOAD, sandbox=Sandbox(write=["/dev/null"], overlay=True))
-    with pytest.raises(ValueError, match="invalid write with overlay: .* without mounts below it"):
-        ramet.Template(PRELOAD, sandbox=Sandbox(write=["/sys"], overlay=True))
     with pytest.raises(ValueError, match="invalid overlay without write"):
         ramet.Template(PRELOAD, sandbox=Sandbox(overlay=True))
 
@@ -573,6 +575,7 @@ def test_futures_tell_the_changes_of_their_calls(files: Path) -> None:
         assert (
             list(executor.map(append, [files / "a", files / "b"], "xy")) == [["folder", "old"]] * 2
         )
+    assert good.changes is not None
     with good.changes as changes:
         changes.take()
     assert (files / "good").read_text() == "x"
@@ -597,7 +600,7 @@ def test_a_call_of_an_executor_that_is_cancelled(files: Path, layers: Path) -> N
 
 
 def test_calls_of_one_process_share_its_layer(files: Path) -> None:
-    """With reuse= one finds what the one before has left; the changes are told at the end, and are common."""
+    """With reuse= one finds what the one before has left; the changes, told at its end, are common."""
     with ramet.Executor(1, preload=PRELOAD, sandbox=layered(files), reuse=2) as executor:
         first = executor.submit(append, files / "a", "x")
         assert first.result(PATIENT_SECONDS) == ["folder", "old"]
