@@ -229,7 +229,7 @@ def beside_a_pool() -> Job:
 def layered_call(spares: int) -> Job:
     """What a layer costs a call that may write: beside the same that writes to the files themselves."""
     job = Job(f"a confined call with a layer, spares={spares}", [])
-    place = opened(job, tempfile.TemporaryDirectory)
+    place = opened(job, lambda: tempfile.TemporaryDirectory(dir="/var/tmp"))
     sandbox = functools.cache(lambda: ramet.Sandbox(write=[place()]))
     plain = opened(job, lambda: template(spares=spares, sandbox=sandbox()))
     layered = opened(job, lambda: template(spares=spares, sandbox=sandbox().replace(overlay=True)))
