@@ -7,6 +7,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from . import called
 from .floors import ROOT, Floors
 from .measure import Contender, Job
 from .sandbox_room import Room, room
-from .workers import opened, paced, warm_pool
+from .workers import GAP_SECONDS, opened, paced, warm_pool
 
 TRUE = "/usr/bin/true"
 SEVERAL = 20  # of what takes some milliseconds
+LONG_GAP_SECONDS = 0.015  # for a spare to be there that has a layer
 FEW_MOUNTS, MANY_MOUNTS = 10, 1000
 # What Python programs do most: to compute, to make objects, to open files, and a system call now and then.
 HEAVY = """
@@ -41,7 +43,7 @@ print(time.perf_counter_ns() - begun)
 
 def jobs(floors: Floors) -> list[Job]:
     """Those that this machine can have."""
-    chosen = [deny_list(), confined_call(), beside_a_pool()]
+    chosen = [deny_list(), confined_call(), beside_a_pool(), layered_call(0), layered_call(1)]
     try:
         all_of_it = room(ramet.Sandbox(), floors.folder, "sandbox")
         without_network = room(ramet.Sandbox(network="host"), floors.folder, "host")
@@ -224,6 +226,20 @@ def beside_a_pool() -> Job:
     return job
 
 
+def layered_call(spares: int) -> Job:
+    """What a layer costs a call that may write: beside the same that writes to the files themselves."""
+    job = Job(f"a confined call with a layer, spares={spares}", [])
+    place = opened(job, lambda: tempfile.TemporaryDirectory(dir="/var/tmp"))
+    sandbox = functools.cache(lambda: ramet.Sandbox(write=[place()]))
+    plain = opened(job, lambda: template(spares=spares, sandbox=sandbox()))
+    layered = opened(job, lambda: template(spares=spares, sandbox=sandbox().replace(overlay=True)))
+    job.contenders += [
+        Contender("ramet, no layer", median=typical(lambda: call(plain()), LONG_GAP_SECONDS)),
+        Contender("ramet, a layer", median=typical(lambda: call(layered()), LONG_GAP_SECONDS)),
+    ]
+    return job
+
+
 def beside_bubblewrap(made: Room) -> Job:
     """The same beside bubblewrap's shortest program."""
     job = Job("a confined call, beside bubblewrap", [])
@@ -241,9 +257,9 @@ def call(made: ramet.Template) -> None:
     made.clone(called.nothing).result()
 
 
-def typical(once: Callable[[], object]) -> Callable[[int], float]:
+def typical(once: Callable[[], object], gap: float = GAP_SECONDS) -> Callable[[int], float]:
     """Of calls that come some milliseconds after the one before, so that a spare is there."""
-    return paced(once, statistics.median)
+    return paced(once, statistics.median, gap)
 
 
 # ---- what grows with the program, and with the machine

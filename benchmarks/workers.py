@@ -261,13 +261,15 @@ def opened(job: Job, make: Callable[[], AbstractContextManager[T]]) -> Callable[
     return functools.cache(lambda: job.opened.enter_context(make()))
 
 
-def paced(once: Callable[[], object], of: Callable[[list[int]], float]) -> Callable[[int], float]:
+def paced(
+    once: Callable[[], object], of: Callable[[list[int]], float], gap: float = GAP_SECONDS
+) -> Callable[[int], float]:
     """One figure of calls that come some milliseconds after the one before."""
 
     def measure(count: int) -> float:
         times = []
         for _ in range(count):
-            time.sleep(GAP_SECONDS)
+            time.sleep(gap)
             begun = time.perf_counter_ns()
             once()
             times.append(time.perf_counter_ns() - begun)

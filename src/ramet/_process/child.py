@@ -367,6 +367,12 @@ class Child(_core.Handle, Generic[T_co]):
         """With ``sandbox=``: what it has used, and what ended it; None before its end."""
         return None if self._supervision is None else self._supervision.report
 
+    @property
+    def changes(self) -> Any:
+        """With ``overlay`` of its sandbox: what it has done to files; None before its end."""
+        report = self.report
+        return None if report is None else report.changes
+
     def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
         """Let the thread kill it after so many seconds; the library's own."""
         deadline_thread.watch(self, timeout)

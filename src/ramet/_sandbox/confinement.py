@@ -2,14 +2,12 @@
 
 import os
 import platform
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
@@ -20,9 +18,10 @@ from .description import NETWORKS, Sandbox, is_below
 from .ground import Ground
 from .identity import identity
 from .landlock import rules
-from .layer import Layer, new_directory
+from .layer import Layer
+from .layers import Layers
 from .machine import OWN_KEYRING, this_machine
-from .own_files import add_mount, add_proc, add_temporary, add_terminals, hide_keys
+from .own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
 from .path_wishes import closed_to_others
 from .place import Place
 from .plan import Plan, plan
@@ -216,7 +215,7 @@ class Confinement:
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
         self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
-            _add_layer(steps, layer)
+            add_layer(steps, layer.parts, f"{LAYERS}/{os.path.basename(layer.directory)}")
         home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
@@ -289,42 +288,3 @@ def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:
     paths = [word for word in words if isinstance(word, str) and "/" in word]
     found = [os.stat(path) for path in paths if os.path.exists(path)]
     return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
-
-
-def _add_layer(steps: Steps, layer: Layer) -> None:
-    """Mount it, as the user whose files it is to hold, and take its directory out of sight."""
-    directory = f"{LAYERS}/{os.path.basename(layer.directory)}"
-    for part in layer.parts:
-        target = os.fsencode(part.target)
-        if part.directory:
-            data = part.data(part.target, directory)
-            flags = mounts.MS_NOSUID | mounts.MS_NODEV
-            steps.add(
-                "mount(overlay)", "MOUNT", b"overlay", target, b"overlay", flags, data, file=target
-            )
-        else:
-            source = os.fsencode(f"{directory}/{part.source}")
-            steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
-    # It is covered, since a mount that came with a namespace of others cannot be taken away.
-    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
-    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
-
-
-class Layers:
-    """Makes the layers of a sandbox's children, in a directory that is removed with this object."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        targets = [os.path.realpath(path) for path in sandbox.write]
-        self.directory = new_directory(targets, None)
-        self._paths = sandbox.write
-        self._remove = weakref.finalize(self, _remove_if_own, os.getpid(), self.directory)
-
-    def new(self) -> Layer:
-        """One for a child."""
-        return Layer(self._paths, self.directory)
-
-
-def _remove_if_own(pid: int, directory: str) -> None:
-    if pid == os.getpid():
-        with suppress(OSError):  # changes are still to be looked at
-            os.rmdir(directory)

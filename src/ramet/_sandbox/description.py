@@ -41,9 +41,9 @@ class Sandbox:
     else is visible but, with ``system``, the programs and libraries of this machine and of this Python;
     ``root``: instead of an empty root directory, "/" (all files of this machine) or a directory that holds
     a whole system, read-only but for ``write``. ``hidden``: paths below those that are not to be seen.
-    ``overlay``: what is written below ``write`` goes to a layer beside it, see ``changes``. ``tmp``: bytes
-    of a private /tmp (and as many of /dev/shm), None for none. ``proc``: whether there is a /proc, of its
-    own processes alone.
+    ``overlay``: what is written below ``write`` goes to a layer beside it, of each program and each call,
+    see ``changes``. ``tmp``: bytes of a private /tmp (and as many of /dev/shm), None for none. ``proc``:
+    whether there is a /proc, of its own processes alone.
 
     Network. ``network``: "none", "loopback" (an interface of its own), "host" (the caller's), a path of a
     network namespace, or ``{"connect": [443], "bind": [8080]}``: the caller's network, but TCP to and from

@@ -5,7 +5,7 @@ import os
 import stat
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -14,7 +14,7 @@ from .mounts import file_system_of, mounts
 from .tree_removal import remove_own_tree
 from .untrusted_files import copy_content, open_to_read
 
-__all__ = ["Layer", "Part", "new_directory"]
+__all__ = ["Layer", "Part", "new_directory", "parts_of", "remove_in", "this_process"]
 
 Option: TypeAlias = tuple[str, str | None]
 
@@ -112,16 +112,28 @@ class Layer:
     """
 
     def __init__(self, paths: Iterable[Path], where: Path | None = None) -> None:
-        targets = _targets(paths)
-        self.directory = new_directory(list(targets), where)
+        parts = parts_of(paths)
+        self._make(parts, new_directory([part.target for part in parts], where))
+
+    @classmethod
+    def below(cls, directory: str, parts: Sequence[Part], keeps: object) -> Self:
+        """One of these parts, in a directory that new_directory() has made for their targets.
+
+        ``keeps``: what is to live as long as it does. Raises OSError.
+        """
+        made = cls.__new__(cls)
+        made._make(parts, tempfile.mkdtemp(prefix="", dir=directory), keeps)
+        return made
+
+    def _make(self, parts: Sequence[Part], directory: str, keeps: object = None) -> None:
+        self.directory = directory
         """The layer's directory, which the caller alone may enter."""
-        self._remove = weakref.finalize(self, _remove_in, _this_process(), self.directory)
+        self.parts = tuple(parts)
+        """One for each path, without those that are below another one."""
+        self._remove = weakref.finalize(self, remove_in, this_process(), directory, keeps)
         try:
-            self.parts = tuple(
-                _made(self.directory, number, path, target)
-                for number, (target, path) in enumerate(targets.items())
-            )
-            """One for each path, without those that are below another one."""
+            for part in parts:
+                _make_part(part, directory)
         except BaseException:
             self.close()
             raise
@@ -155,7 +167,7 @@ class Layer:
 # ---- the end of the directory
 
 
-def _this_process() -> tuple[int, str]:
+def this_process() -> tuple[int, str]:
     """What tells this process from its copies, which must not remove its files: a pid may be the same."""
     try:
         return os.getpid(), os.readlink("/proc/self/ns/pid")
@@ -163,12 +175,24 @@ def _this_process() -> tuple[int, str]:
         return os.getpid(), ""
 
 
-def _remove_in(process: tuple[int, str], directory: str) -> None:
-    if process == _this_process():
+def remove_in(process: tuple[int, str], directory: str, _: object = None) -> None:
+    """Remove a directory with all that is in it, if this is that process."""
+    if process == this_process():
         remove_own_tree(directory)
 
 
 # ---- the paths
+
+
+def parts_of(paths: Iterable[Path]) -> tuple[Part, ...]:
+    """The parts of a layer over these paths, outermost first, none below another.
+
+    Raises ValueError for a path that is not there or cannot have a layer.
+    """
+    return tuple(
+        Part(path, target, os.path.isdir(target), f"upper{number}", f"work{number}")
+        for number, (target, path) in enumerate(_targets(paths).items())
+    )
 
 
 def _targets(paths: Iterable[Path]) -> dict[str, str]:
@@ -274,18 +298,16 @@ def _why_no_whiteout(directory: int) -> str | None:
     return None
 
 
-def _made(base: str, number: int, path: str, target: str) -> Part:
-    """Make the directories of one part."""
-    found = os.stat(target)
-    part = Part(path, target, stat.S_ISDIR(found.st_mode), f"upper{number}", f"work{number}")
+def _make_part(part: Part, base: str) -> None:
+    """Make its directories."""
+    mode = os.stat(part.target).st_mode
     os.mkdir(f"{base}/{part.upper}", _CALLERS_OWN)
     # The kernel makes its own directory in here, and mounts read-only, without an error, where it cannot.
     os.mkdir(f"{base}/{part.work}", _CALLERS_OWN)
     if part.directory:
-        os.chmod(f"{base}/{part.upper}", found.st_mode & MODE_OF_ROOT)
+        os.chmod(f"{base}/{part.upper}", mode & MODE_OF_ROOT)
     else:
         _copy_file(part, base)
-    return part
 
 
 def _copy_file(part: Part, base: str) -> None:

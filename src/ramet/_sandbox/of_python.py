@@ -12,12 +12,21 @@ from ..errors import SandboxError
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .layer import Layer
+from .layers import Layers
+from .own_files import add_layer
+from .root import LAYERS
 from .syscalls import of_a_call
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
+# Overlayfs changes files with the rights of the one who has mounted it: it copies them with their modes,
+# and its own directory is closed to all. Source: fs/overlayfs/super.c, ovl_workdir_create().
+_TO_MOUNT_LAYERS = sum(
+    1 << CAPABILITIES[name]
+    for name in ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "SETFCAP")
+)
 _NO_SOCKET = -1
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _NEEDED = ("user", "mnt", "pid")
@@ -109,16 +118,11 @@ class OfClone(OfPython):
 
 
 class OfTemplate(OfPython):
-    """The confinement of a template, whose clones have a /tmp and a /proc of their own."""
+    """The confinement of a template, whose clones have a /tmp, a /proc and a layer of their own."""
 
     keeps_namespaces = True
 
     def __init__(self, sandbox: Sandbox) -> None:
-        if sandbox.overlay:
-            raise ValueError(
-                "invalid overlay for a template: expected False, since its calls have no layers of "
-                "their own; use ramet.clone(fn, sandbox=) or a program, or write= of each call"
-            )
         if not sandbox.proc:
             raise ValueError(
                 "invalid proc for a template: expected True, since it counts its threads there before it "
@@ -135,13 +139,16 @@ class OfTemplate(OfPython):
         self.leave(leave)
         self.inside(enter)
         bounding_set.do(_NO_SETUP, enter, 0)
-        enter.add("capset", "CAPABILITIES", _TO_MAKE_NAMESPACES, 0, 0)
+        layered = 0 if self.layers is None else _TO_MOUNT_LAYERS
+        enter.add("capset", "CAPABILITIES", _TO_MAKE_NAMESPACES | layered, 0, 0)
         enter.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         # The change of ids has made the memory one that only the privileged may look into: not
         # even /proc/self.
         enter.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.filter(enter)
         self.add_own_files(call)
+        if self.layers is not None:
+            self._add_layer(call, self.layers)
         self.add_limits(call)
         call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
@@ -160,6 +167,12 @@ class OfTemplate(OfPython):
                 _NO_SOCKET,
             )
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
+
+    def _add_layer(self, steps: Steps, layers: Layers) -> None:
+        """That of the clone, whatever its name is: see steps_to_own_layer() of own_files."""
+        add_layer(steps, layers.parts, LAYERS)
+        home = os.fsencode(self.home)  # in the layer, and not below it
+        steps.add("chdir", "CHDIR", home, file=home)
 
 
 def _of(steps: Steps) -> Labelled:

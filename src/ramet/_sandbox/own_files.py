@@ -1,13 +1,18 @@
-"""The file systems that each child of a sandbox mounts for itself: /tmp, /dev/shm, /dev/pts, /proc."""
+"""What each child of a sandbox mounts for itself: /tmp, /dev/shm, /dev/pts, /proc, its layer."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from .._kernel import mounts
 from .._kernel.names import AT_FDCWD
 from .._setup.order import Steps
 from .description import is_below
+from .root import LAYERS
 from .view import TERMINALS, Shown, View
+
+if TYPE_CHECKING:  # a template, which imports this, does not need it
+    from .layer import Part
 
 _FLAGS = mounts.MS_NOSUID | mounts.MS_NODEV
 _OF_TERMINALS = mounts.MS_NOSUID | mounts.MS_NOEXEC
@@ -50,6 +55,33 @@ def hide_keys(steps: Steps) -> None:
         steps.add(
             "mount(/proc/keys)", "MOUNT", b"/dev/null", _KEYS, 0, mounts.MS_BIND, 0, file=_KEYS
         )
+
+
+def add_layer(steps: Steps, parts: "Iterable[Part]", directory: str) -> None:
+    """A layer, as the user whose files it is to hold; all directories of layers are out of sight then."""
+    for part in parts:
+        target = os.fsencode(part.target)
+        if part.directory:
+            data = part.data(part.target, directory)
+            steps.add(
+                "mount(overlay)", "MOUNT", b"overlay", target, b"overlay", _FLAGS, data, file=target
+            )
+        else:
+            _add_bind(steps, os.fsencode(f"{directory}/{part.source}"), target)
+    # It is covered, since a mount that came with a namespace of others cannot be taken away.
+    flags = _FLAGS | mounts.MS_NOEXEC | mounts.MS_RDONLY
+    add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
+
+
+def steps_to_own_layer(name: bytes) -> Steps:
+    """Show the layer of that name alone, where all of them are: LAYERS is its directory then."""
+    steps = Steps()
+    _add_bind(steps, LAYERS.encode() + b"/" + name, LAYERS.encode())
+    return steps
+
+
+def _add_bind(steps: Steps, source: bytes, target: bytes) -> None:
+    steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
 
 
 def _add_tmp(steps: Steps, view: View, data: bytes) -> None:

@@ -61,6 +61,10 @@ class Supervision:
         self._report: SandboxReport | None = None
         self.on_end: Callable[[], object] | None = None
 
+    def take_layer(self, layer: Layer | None) -> None:
+        """That of the child, where it was not known before."""
+        self._layer = layer
+
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on."""
         if self._tree is not None:  # whether or not there is an amount to be watched

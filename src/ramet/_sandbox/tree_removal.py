@@ -4,12 +4,17 @@ import contextlib
 import errno
 import os
 import stat
+import time
 
+from .._kernel.timeouts import pauses
 from .untrusted_files import look, open_to_list, permit_owner, place_of
 
 # A child can make directories in directories as long as there is room for them, deeper than there are
 # descriptors or frames of Python. What lies deeper than this is moved up before it is removed.
 _DEEPEST = 64
+_PATIENCE_SECONDS = 2.0
+# What comes of others that write there, or remove what they have written.
+_MEANWHILE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ESTALE})
 
 
 def remove_tree(name: str, directory: int, *, ours: bool) -> None:
@@ -82,7 +87,23 @@ class _Removal:
 
 
 def remove_own_tree(path: str) -> None:
-    """Remove a directory of ours by its path; nothing where it is gone."""
+    """Remove a directory of ours by its path; nothing where it is gone.
+
+    A process that was killed may write there for a moment more: it is tried again then, for two seconds.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for pause in pauses():
+        try:
+            _remove_once(path)
+        except OSError as error:
+            if error.errno not in _MEANWHILE or time.monotonic() > deadline:
+                raise
+        if not os.path.lexists(path):
+            return
+        time.sleep(pause)
+
+
+def _remove_once(path: str) -> None:
     parent, name = os.path.split(path)
     with contextlib.suppress(FileNotFoundError):
         directory = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

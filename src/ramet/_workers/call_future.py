@@ -5,6 +5,8 @@ from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, RUNNING
 from typing import Any, TypeVar
 
+from .._sandbox.changes import Changes
+
 T = TypeVar("T")
 
 
@@ -14,11 +16,14 @@ class CallFuture(Future[T]):
     ``stdout``, ``stderr``: what the call wrote there, as text, with capture_output=True; else None.
     ``tree_ended_by``: how the processes that the call left were ended: "pid namespace", which none can
     escape, "cgroup", or "walk", which finds those that are still below the call's process; None before.
+    ``changes``: with ``overlay`` of the sandbox, what the call has done to files; there when the future is
+    done. With ``reuse`` they are those of all calls of one process, and None until that has ended.
     """
 
     stdout: str | None = None
     stderr: str | None = None
     tree_ended_by: str | None = None
+    changes: Changes | None = None
     _kill: Callable[["CallFuture[Any]"], None] | None = None
 
     def cancel(self) -> bool:

@@ -21,6 +21,7 @@ from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
+from .._sandbox.layer import Layer
 from ..errors import TemplateError
 from .messages import (
     Channel,
@@ -33,7 +34,7 @@ from .messages import (
     send,
     understood,
 )
-from .template_process import CONFINE, DERIVE, MADE, MAKE, PIDS, REFUSED, Making
+from .template_process import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
@@ -46,7 +47,8 @@ class Clone(Owner):
 
     Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
     core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
-    is_doubted: what it was told may be another process, which is not its to kill.
+    is_doubted: what it was told may be another process, which is not its to kill. layer: what takes its
+    writes, if anything does.
     """
 
     holder: Child[Any] | None = None
@@ -55,6 +57,7 @@ class Clone(Owner):
     channel: Channel
     init = 0  # of the pid namespace that it is in, 0 for none
     pidfd_of_init = -1
+    layer: Layer | None = None
 
     def __init__(self, *, is_doubted: bool = False) -> None:
         self.is_doubted = is_doubted
@@ -106,6 +109,7 @@ class Clone(Owner):
         if self.namespace is not None:
             self.namespace.end()
         self.owns = False
+        self.layer = None
 
     def drop(self) -> None:
         """At its end, if it owns the child: it is reaped later."""
@@ -160,8 +164,9 @@ class Link:
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
-        # Whose answers have not come, each with the number of its request; None: a spare's.
-        self._asked: deque[tuple[int, object]] = deque()
+        # Whose answers have not come, each with the number of its request; None: a spare's. The layer is
+        # that of the clone that is to come, whatever the template says.
+        self._asked: deque[tuple[int, object, Layer | None]] = deque()
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
@@ -171,17 +176,21 @@ class Link:
 
     # ---- clones
 
-    def clone(self, making: Making) -> Clone:
+    def clone(self, making: Making, layer: Layer | None = None) -> Clone:
         """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
-        return self._answered(MAKE, _packed(making))
+        return self._answered(MAKE, _packed(making, layer), layer=layer)
 
     def _answered(
-        self, kind: int, parts: tuple[Any, ...], descriptors: tuple[int, ...] = ()
+        self,
+        kind: int,
+        parts: tuple[Any, ...],
+        descriptors: tuple[int, ...] = (),
+        layer: Layer | None = None,
     ) -> Clone:
         with self._lock:
             token = object()
             try:
-                self._ask(kind, parts, token, descriptors)
+                self._ask(kind, parts, token, descriptors, layer)
                 while id(token) not in self._answers:
                     self._read()
             except BaseException:
@@ -200,15 +209,18 @@ class Link:
         """A clone that is a template in other namespaces; this process can make no others then."""
         return self._answered(CONFINE, (confining,), descriptors)
 
-    def ask_for_spares(self, count: int) -> None:
-        """Let the template make so many more, which is not waited for. Raises EndedError."""
-        with self._lock:
-            for _ in range(count):
-                self._ask(MAKE, _packed(self.of_spares), None)
+    def guard(self, directory: str) -> Clone:
+        """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
+        return self._answered(GUARD, (os.fsencode(directory),))
 
-    def measure_spare(self) -> int:
+    def ask_for_spare(self, layer: Layer | None = None) -> None:
+        """Let the template make one more, which is not waited for. Raises EndedError."""
+        with self._lock:
+            self._ask(MAKE, _packed(self.of_spares, layer), None, layer=layer)
+
+    def measure_spare(self, layer: Layer | None = None) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
-        spare = self.clone(self.of_spares._replace(measured=True))
+        spare = self.clone(self.of_spares._replace(measured=True), layer)
         message = self._received(spare)
         if message is None:
             raise EndedError
@@ -243,7 +255,7 @@ class Link:
         return len(self._spares) + self._spares_asked()
 
     def _spares_asked(self) -> int:
-        return sum(token is None for _, token in tuple(self._asked))
+        return sum(token is None for _, token, _ in tuple(self._asked))
 
     def _ask(
         self,
@@ -251,12 +263,13 @@ class Link:
         parts: tuple[Any, ...],
         token: object,
         descriptors: tuple[int, ...] = (),
+        layer: Layer | None = None,
     ) -> None:
         if self._is_closed:
             raise EndedError
         self._correct()
         self._end_found()
-        self._asked.append((self._control.sent - self._sent_before, token))
+        self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
             send(self._control, kind, parts, descriptors)
         except (BrokenPipeError, ConnectionResetError):
@@ -301,7 +314,9 @@ class Link:
             _take_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
-        _, token = self._asked.popleft()
+        _, token, layer = self._asked.popleft()
+        if isinstance(answer, Clone):
+            answer.layer = layer
         if token is None:
             if isinstance(answer, Clone):
                 self._spares.append(answer)
@@ -368,7 +383,8 @@ class Link:
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
         self._asked = deque(
-            (number, _Abandoned() if one is token else one) for number, one in self._asked
+            (number, _Abandoned() if one is token else one, layer)
+            for number, one, layer in self._asked
         )
 
     # ---- the process itself
@@ -401,6 +417,7 @@ class Link:
         self._end_untold()
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
+        self._asked.clear()  # with the layers of those that were not told
 
     def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
         """Its init is reaped now, or later where a child in it has not been waited for."""
@@ -415,7 +432,7 @@ class Link:
         That is one clone, and before it the init of its namespace. Their caller is their parent, and has
         been told of all that have pids before theirs.
         """
-        if self.is_confined or not self._name or not procfs.shows_own_pids():
+        if not self._name or not procfs.shows_own_pids():
             return
         untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
         for pid in sorted(
@@ -438,9 +455,15 @@ class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
 
 
+def _packed(making: Making, layer: Layer | None = None) -> tuple[bytes, ...]:
+    if layer is None:
+        return (_pickled(making),)
+    return _pickled(making), os.fsencode(os.path.basename(layer.directory))
+
+
 @lru_cache(16)
-def _packed(making: Making) -> tuple[bytes]:
-    return (pickle.dumps(tuple(making)),)
+def _pickled(making: Making) -> bytes:
+    return pickle.dumps(tuple(making))
 
 
 def _is_child(pid: int, pidfd: int) -> bool:

@@ -302,6 +302,22 @@ class Pool:
                 self._idle.remove(worker)
 
     def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
+        if self._template.has_layers and self._rules.reuse == 1:
+            # What it has changed is told with it, and it may be changing more.
+            worker.keep_outcome(raised, value)
+            self._end(worker)
+            return
+        call = self._settle(worker, raised, value)
+        if worker.served < self._rules.reuse and not call.future.cancelled():
+            with self._lock:
+                self._idle.append(worker)
+        else:
+            os.sched_yield()  # lets whoever waits for the future have the interpreter first
+            self._end(worker)
+        self._tell()
+
+    def _settle(self, worker: Worker, raised: bool, value: Any) -> Call:
+        """The call of the worker is over, and this came of it."""
         call = worker.take_call(self._rules)
         self._count(failed=raised)
         if raised:
@@ -310,13 +326,7 @@ class Pool:
             call.future.kill_by(None)
             with suppress(InvalidStateError):  # it was cancelled
                 call.future.set_result(value)
-        if worker.served < self._rules.reuse and not call.future.cancelled():
-            with self._lock:
-                self._idle.append(worker)
-        else:
-            os.sched_yield()  # lets whoever waits for the future have the interpreter first
-            self._end(worker)
-        self._tell()
+        return call
 
     def _await_end(self, worker: Worker) -> None:
         """It says nothing any more: it is about to end, and its exit status tells how."""
@@ -334,6 +344,10 @@ class Pool:
             self._ending.remove(worker)
         status = worker.conclude()
         if worker.call is None:
+            return
+        if worker.outcome is not None:
+            self._settle(worker, *worker.outcome)
+            self._tell()
             return
         call = worker.take_call(self._rules)
         self._count(failed=True)

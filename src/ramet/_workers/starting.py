@@ -22,6 +22,7 @@ from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
 from .._sandbox.description import is_below
+from .._sandbox.layer import Layer
 from .._sandbox.of_python import OfTemplate, with_path
 from .._setup.checks import DEVNULL
 from .._setup.conflicts import refuse_beside_sandbox
@@ -132,6 +133,7 @@ class Confined:
         self.sandbox = self
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
+        self._layers = self.confinement.layers
         self._names = frozenset(map(os.fsencode, sandbox.environment))
 
     def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
@@ -170,11 +172,37 @@ class Confined:
         own = [path for path in _TEMPORARY if not any(is_below(one, path) for one in shown)]
         return [*map(os.path.realpath, given), *own], self.confinement.plan.landlock_abi
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether each call has a layer, which takes what it writes."""
+        return self._layers is not None
+
+    def new_layer(self) -> Layer | None:
+        """One for a call, if they have them. Raises SandboxError."""
+        if self._layers is None:
+            return None
+        try:
+            return self._layers.new_as_before()
+        except OSError as error:
+            raise SandboxError(
+                error.errno or 0, f"a call cannot have its layer: {error}", wish="overlay"
+            ) from error
+
+    def close(self) -> None:
+        """No call comes any more: the directory of the layers goes with the last of them."""
+        self._layers = self.confinement.layers = None
+
+    def _guard_layers(self, loaded: Link) -> None:
+        """Have a clone of what is not confined yet remove them, should this process be killed."""
+        if self._layers is not None and not self._layers.is_guarded:
+            self._layers.guard(loaded.guard(self._layers.directory))
+
     def start(self) -> Started:
         self.confinement.make_current()
         steps = self.confinement.steps()
         loaded = self._fresh.start()
         try:
+            self._guard_layers(loaded.link)
             made = loaded.link.confine(
                 pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors
             )

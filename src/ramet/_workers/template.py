@@ -15,9 +15,10 @@ from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
+from .._sandbox.layer import Layer
 from .._sandbox.supervision import Supervision
 from .._setup.options import FunctionOptions, Options
-from ..errors import TemplateError, TemplateRestarted
+from ..errors import SandboxError, TemplateError, TemplateRestarted
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
@@ -63,7 +64,7 @@ class Template:
 
     # Whether all that a call starts ends with it.
     _ends_trees = False
-    _keeps_amounts = False  # those of a sandbox, for each call
+    _is_supervised = False  # each call, as a sandbox keeps its amounts, or takes what it writes
 
     def __init__(
         self,
@@ -166,12 +167,14 @@ class Template:
         self._holder.append(started.link)
         if self._start.sandbox is not None:
             self._ends_trees = True
-            self._keeps_amounts = self._start.sandbox.confinement.amounts.are_wished
+            amounts = self._start.sandbox.confinement.amounts
+            self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         if self._spares and self._spares_memory is not None:
-            self._spares = min(self._spares, self._spares_memory // self._link.measure_spare())
-        self._link.ask_for_spares(self._spares - self._link.spares)
+            measured = self._link.measure_spare(self._new_layer())
+            self._spares = min(self._spares, self._spares_memory // measured)
+        self._ask_for_spares(self._spares - self._link.spares)
 
     @property
     def pid(self) -> int:
@@ -283,6 +286,11 @@ class Template:
         """Whether a child waits for a call, or is being made; the library's own."""
         return self._link.spares > 0
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether what a call writes goes to a layer of its own; the library's own."""
+        return self._start.sandbox is not None and self._start.sandbox.has_layers
+
     def begin(
         self, request: CallRequest, fn: Callable[..., T], call: tuple[Any, ...]
     ) -> CalledChild[T]:
@@ -290,7 +298,7 @@ class Template:
         self._reap()
         try:
             self._require_open()
-            if self._keeps_amounts and request is AS_IT_IS:  # which nothing may be added to
+            if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
                 request = CallRequest.of_nothing()
             plain = request.ends_plainly and not self._ends_trees
             child = new_child(CalledChild, fn, request.flags, plain)
@@ -312,7 +320,7 @@ class Template:
 
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
         deadline_thread = None if request.timeout is None else _deadline_thread()
-        supervision = self._supervision(request) if self._keeps_amounts else None
+        supervision = self._supervision(request) if self._is_supervised else None
         if supervision is not None:
             child.supervised_by(supervision)
         child._initial_cgroup = request.initial_cgroup
@@ -323,6 +331,7 @@ class Template:
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, self._reader(request, clone), self._call_ended)
         if supervision is not None:
+            supervision.take_layer(clone.layer)
             supervision.begin(child)
         memory = request.take_memory()
         if memory is not None:
@@ -367,11 +376,12 @@ class Template:
                 spare = None if request.needs_clone else link.spare()
                 if spare is not None:
                     return spare
-                return link.clone(
-                    Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
-                )
+                making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
+                return link.clone(making, self._new_layer())
             except EndedError:
                 self._restart(link)
+            except SandboxError:
+                raise
             except OSError as error:
                 if is_from_handler(error):
                     raise
@@ -386,8 +396,16 @@ class Template:
         link = self._link
         lacking = self._spares - link.spares - but
         if lacking > 0 and not self._is_closed and link.maker == os.getpid():
-            with suppress(EndedError):  # the next call sees that
-                link.ask_for_spares(lacking)
+            with suppress(EndedError, SandboxError):  # the next call sees that
+                self._ask_for_spares(lacking)
+
+    def _ask_for_spares(self, count: int) -> None:
+        for _ in range(count):
+            self._link.ask_for_spare(self._new_layer())
+
+    def _new_layer(self) -> Layer | None:
+        """What takes the writes of one call, if something is to."""
+        return None if self._start.sandbox is None else self._start.sandbox.new_layer()
 
     def _call_ended(self, child: CalledChild[Any]) -> None:
         """Its outcome is there: it ends by itself, and another is made in its place."""
@@ -453,6 +471,8 @@ class Template:
         while self._ending:
             self._ending.pop().end_in_time()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
+        if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
+            sandbox.close()
         self._memories.close()
 
     def __enter__(self) -> Self:

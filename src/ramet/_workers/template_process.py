@@ -30,6 +30,7 @@ from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
+from .._sandbox.own_files import steps_to_own_layer
 from .confining import carry_out
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, renewals
@@ -54,7 +55,7 @@ LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
 PIDS = Struct(
     "=ii"
 )  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
-LOAD, MAKE, DERIVE, CONFINE = range(48, 52)  # of what it is asked for
+LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
 PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
@@ -92,6 +93,13 @@ class Confining(NamedTuple):
     allow: Sequence[str]
 
 
+class Confines(NamedTuple):
+    """Steps that a clone carries out, with their labels: made before it, so that it has nothing to make."""
+
+    plan: _core.Plan
+    labels: Sequence[tuple[str, bytes | None]]
+
+
 class Begun(NamedTuple):
     """What a clone is given."""
 
@@ -102,6 +110,7 @@ class Begun(NamedTuple):
     theirs: Channel  # the other end, its caller's
     parent: int
     init: tuple[int, int] | None  # of the pid namespace that it is in, if it has one: pid and pidfd
+    confines: Sequence[Confines]  # what it does first
 
 
 class _Template:
@@ -110,8 +119,7 @@ class _Template:
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made
-        self._confines: _core.Plan | None = None  # what each clone does first
-        self._labels: Sequence[tuple[str, bytes | None]] = ()  # of its steps
+        self._confines: Confines | None = None  # what each clone does first
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
@@ -188,7 +196,8 @@ class _Template:
         theirs, ours = channels()
         try:
             init = self._new_namespace(needed=needed) if making.tree else None
-            begun = Begun(kind, parts, making, ours, theirs, os.getppid(), init)
+            confines = self._confining(parts) if kind == MAKE else ()
+            begun = Begun(kind, parts, making, ours, theirs, os.getppid(), init, confines)
             clone = _clone_call(flags, making.set_tid)
             try:
                 pid, _ = clone.make(self._run_clone, begun)
@@ -202,6 +211,13 @@ class _Template:
         finally:
             theirs.close()
             ours.close()
+
+    def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
+        """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
+        if self._confines is None:
+            return ()
+        layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
+        return *(Confines(_core.Plan(one.steps), one.labels) for one in layers), self._confines
 
     def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
         descriptors = [pidfd, theirs.fileno()]
@@ -242,7 +258,7 @@ class _Template:
         finally:
             _core.flush_standard_streams()
 
-    def _begin(  # noqa: C901 - each function that is called costs a clone a page
+    def _begin(  # noqa: C901, PLR0917 - each function that is called costs a clone a page
         self,
         kind: int,
         parts: Sequence[Any],
@@ -251,21 +267,26 @@ class _Template:
         theirs: Channel,
         parent: int,
         init: tuple[int, int] | None,
+        confines: Sequence[Confines],
     ) -> int:
         theirs.close()
         self._control.close()
         if init is not None:
             os.close(init[1])
+        if kind == GUARD:
+            from .layer_guard import remove_after  # which few templates need
+
+            return remove_after(parent, os.fsdecode(bytes(parts[0])))
         if self._dies_with_caller:
             _die_with(parent)
         if kind == DERIVE:
             return self._become_template(channel, parts)
         if kind == CONFINE:
             return self._become_confined(channel, loaded(parts))
-        if self._confines is not None:
-            step, number = _core.do_steps(self._confines)
+        for plan, labels in confines:
+            step, number = _core.do_steps(plan)
             if step >= 0:
-                return give_up_unprepared(channel, *self._labels[step], number)
+                return give_up_unprepared(channel, *labels[step], number)
         for renew in self._renewals:
             renew()
         patience = LET_GO_MILLISECONDS
@@ -305,7 +326,7 @@ class _Template:
         self._take_interrupts()
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
         derived._warm = self._warm
-        derived._confines, derived._labels = self._confines, self._labels
+        derived._confines = self._confines
         derived.load(parts)
         return derived.serve()
 
@@ -317,8 +338,7 @@ class _Template:
         template._warm = self._warm
         try:
             carry_out(*confining.enter)
-            template._confines = _core.Plan(confining.call[0])
-            template._labels = confining.call[1]
+            template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
         except Exception as error:
             template._say_failed(error)
             return 1

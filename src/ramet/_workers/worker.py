@@ -2,6 +2,7 @@
 
 import os
 import signal
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
@@ -96,6 +97,8 @@ class Worker:
         self._stack_file = _NO_DESCRIPTOR
         self._outputs: tuple[int, ...] = ()
         self._tree_ended_by = ""
+        self.outcome: tuple[bool, Any] | None = None  # that is told when the process has ended
+        self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
         self.must_end_by = 0.0  # in seconds of time.monotonic()
 
     @classmethod
@@ -135,6 +138,12 @@ class Worker:
         self._outputs = outputs
         return True
 
+    def keep_outcome(self, raised: bool, value: Any) -> None:
+        """Of its call, which is over, until its process has ended."""
+        assert self.call is not None
+        self.call.is_done = True
+        self.outcome = raised, value
+
     def take_call(self, rules: Rules) -> Call:
         """The call, which is over; what it wrote is its future's."""
         call, self.call = self.call, None
@@ -142,6 +151,7 @@ class Worker:
         call.is_done = True
         self.served += 1
         future = call.future
+        self._futures.add(future)
         future.tree_ended_by = self._tree_ended_by or (
             "pid namespace" if self.child.has_namespace else "walk"
         )
@@ -194,6 +204,7 @@ class Worker:
     def conclude(self) -> ExitStatus:
         """It has ended: reap it."""
         status = self.child.wait()
+        self._tell_changes()
         if self._stack_file >= 0:
             os.close(self._stack_file)
         if self.call is None:
@@ -201,6 +212,16 @@ class Worker:
                 os.close(descriptor)
         reap_ended()
         return status
+
+    def _tell_changes(self) -> None:
+        """To the futures that somebody still has."""
+        changes = self.child.changes
+        if changes is None:
+            return
+        if self.call is not None:
+            self._futures.add(self.call.future)
+        for future in self._futures:
+            future.changes = changes
 
 
 def _complete(request: CallRequest, rules: Rules, outputs: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ ASKING = frozenset(
         link.Link._read,
         link._take_over,
         link.Link._correct,
-        link.Link.ask_for_spares,
+        link.Link.ask_for_spare,
         link.Link.clone,
         link.Link.spare,
         link.Link.__dict__["_spares_asked"],

@@ -150,7 +150,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise OSError(28, "full")
 
-    monkeypatch.setattr(layer_module, "_made", fail)
+    monkeypatch.setattr(layer_module, "_make_part", fail)
     with pytest.raises(OSError, match="full"):
         Layer([tmp_path / "w"], where=tmp_path / "l")
     assert list((tmp_path / "l").iterdir()) == []
