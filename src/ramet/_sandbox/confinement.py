@@ -12,7 +12,7 @@ from typing import Any
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
-from .._kernel.names import NAMESPACES
+from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts import Amounts
@@ -139,7 +139,11 @@ class Confinement:
     def give(self, pipes: Iterable[int]) -> None:
         """Make them the child's user's; others it could use, but not open anew in /proc."""
         own = self.identity
-        if not own.is_callers:
+        if own.is_subordinate:
+            # Its caller may not give it away. Nobody finds a pipe but those who see it in /proc anyway.
+            for pipe in pipes:
+                os.fchmod(pipe, _FOR_ALL)
+        elif not own.is_callers:
             with suppress(PermissionError):  # root without CAP_CHOWN
                 for pipe in pipes:
                     os.fchown(pipe, own.outer_uid, own.outer_gid)
@@ -214,6 +218,10 @@ class Confinement:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+            if own.is_subordinate and "pid" in self.plan.namespaces:
+                # The caller, who is not root, would have no files in /proc while this shares its memory.
+                # Nobody with these ids sees the task meanwhile: it is the first in its namespace.
+                steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
             _add_layer(steps, layer)
@@ -280,6 +288,7 @@ class Confinement:
 
 
 _NONE = -1
+_FOR_ALL = 0o666
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from .._kernel import mounts
-from .._kernel.names import AT_FDCWD
+from .._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .description import Sandbox
 from .view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
@@ -51,6 +51,8 @@ def add_root(
         steps.add("setgroups", "SETGROUPS", 0, 0)
         steps.add("setresgid", "SETGID", gid, gid, gid)
         steps.add("setresuid", "SETUID", uid, uid, uid)
+        # The change of ids has taken this memory from its owner, who could not look into /proc/PID/ns.
+        steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
     if sandbox.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
