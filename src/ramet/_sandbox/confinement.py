@@ -151,22 +151,26 @@ class Confinement:
     def why_not_executed(self, paths: Sequence[bytes]) -> str:
         """What keeps the sandbox from the first of these files that is there; empty where nothing is known.
 
-        Without a mount namespace all is in its place: Landlock shows what is named, and who becomes another
-        user may not search the way to it.
+        Who becomes another user may not run what is its caller's alone. Without a mount namespace all is in
+        its place: Landlock shows what is named, and that user may not search the way to it.
         """
         found = next((os.fsdecode(path) for path in paths if os.path.isfile(path)), None)
-        if found is None or "mnt" in self.plan.namespaces:
+        is_mounted, own = "mnt" in self.plan.namespaces, self.identity
+        if found is None or (is_mounted and not own.is_subordinate):
             return ""
         real = os.path.realpath(found)
-        closed = None if self.identity.is_callers else closed_to_others(found)
+        shown = [one.path for one in self.ground.view.shown]
+        closed = None
+        if not own.is_callers:
+            closed = closed_to_others(found, shown) if is_mounted else closed_to_others(found)
         if closed is not None:
             return (
                 f"the sandbox's own user may not use {closed!r}: chmod o+x {closed}, or run a program "
                 "that others may reach"
             )
-        if self.plan.landlock_abi and not any(
-            is_below(real, one.path) for one in self.ground.view.shown
-        ):
+        if is_mounted:
+            return ""
+        if self.plan.landlock_abi and not any(is_below(real, path) for path in shown):
             return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
         return ""
 

@@ -1,6 +1,7 @@
 """The sandboxes of a plain user who has subordinate ids."""
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -153,6 +154,24 @@ def test_what_others_may_read_is_read_as_another(etc: Path) -> None:
     assert plan == "subordinate id"
     assert said.startswith("open")
     assert "Permission denied" in said
+
+
+def test_a_program_that_is_its_callers_alone(etc: Path) -> None:
+    """The error names the file, and what to do."""
+    shown = etc / "shown"
+    shown.mkdir()
+    program = Path(shutil.copy("/bin/true", shown / "program"))
+    program.chmod(0o700)
+    os.chown(program, PLAIN_USER, PLAIN_USER)
+
+    def ask() -> str:
+        try:
+            ramet.run([program], sandbox=Sandbox(read=[shown]))
+        except PermissionError as error:
+            return str(error)
+        return "it has run"
+
+    assert f"chmod o+x {program}" in as_plain_user(etc, ask)
 
 
 @pytest.mark.parametrize("named", ["closed", "file"])
