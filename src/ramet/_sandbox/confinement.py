@@ -49,6 +49,7 @@ class Confinement:
         except BaseException:
             self.amounts.close()
             raise
+        self.asked = sandbox  # the caller's own description
         self.sandbox = sandbox = self.plan.launched
         self._read_once = _read_once(sandbox)
         self.identity = identity(self.plan.own_id)
@@ -87,6 +88,11 @@ class Confinement:
         """Whether it is this process's, and made of what the description names by now."""
         same_caller = self.plan.machine is this_machine()
         return same_caller and self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
+
+    def close(self) -> None:
+        """Nobody finds it any more. What a command or a child still refers to stays as long as that."""
+        self.made.clear()  # which refers to it
+        self.amounts.close()
 
     def make_current(self) -> None:
         """To be called before each launch."""
