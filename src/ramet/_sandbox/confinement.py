@@ -15,7 +15,7 @@ from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
-from .amounts import Amounts
+from .amounts import OTHER_TASKS, Amounts
 from .description import NETWORKS, Sandbox, is_below
 from .ground import Ground
 from .identity import identity
@@ -28,7 +28,13 @@ from .place import Place
 from .plan import Plan, plan
 from .root import LAYERS
 from .sight import Sight
-from .syscalls import Filter, compiled, without_limits_of_others, without_network
+from .syscalls import (
+    Filter,
+    compiled,
+    without_limits_of_others,
+    without_network,
+    without_ways_past_ports,
+)
 from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -123,13 +129,27 @@ class Confinement:
         if self._changes_ids_itself:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
                 "cpu_affinity", self.amounts.affinity
             )
         return held
+
+    @property
+    def rlimits(self) -> dict[str | int, tuple[int, int]]:
+        """Those of the amounts."""
+        limits = dict(self.amounts.rlimits)
+        if "NPROC" in limits and not self.has_other_tasks:
+            soft, hard = limits["NPROC"]
+            limits["NPROC"] = soft - OTHER_TASKS, hard - OTHER_TASKS
+        return limits
+
+    @property
+    def has_other_tasks(self) -> bool:
+        """Whether a task beside the sandbox's own is its user: the init is the caller's."""
+        return self.identity.is_callers
 
     @property
     def _changes_ids_itself(self) -> bool:
@@ -293,6 +313,8 @@ class Confinement:
         """Those that do a part of what namespaces would."""
         if self.plan.filters_sockets:
             yield without_network(machine=platform.machine())
+        if self.plan.filters_ports:
+            yield without_ways_past_ports(machine=platform.machine())
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
             yield without_limits_of_others(machine=platform.machine())
 

@@ -138,7 +138,7 @@ class Plan:
     def seccomp(self) -> bool:
         """Whether a filter of system calls is set."""
         return self.machine.seccomp.granted and (
-            self.sandbox.syscalls is not None or self.filters_sockets
+            self.sandbox.syscalls is not None or self.filters_sockets or self.filters_ports
         )
 
     @cached_property
@@ -168,6 +168,11 @@ class Plan:
         return any(
             row.wish == "network" and row.mechanism.startswith("seccomp") for row in self._wishes
         )
+
+    @cached_property
+    def filters_ports(self) -> bool:
+        """Whether a filter refuses what would reach TCP ports past Landlock's rules."""
+        return not isinstance(self.sandbox.network, str) and self.machine.seccomp.granted
 
     @cached_property
     def own_id(self) -> OwnId:

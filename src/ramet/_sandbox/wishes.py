@@ -112,6 +112,11 @@ def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
     return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
 
 
+def _filtered_ports(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Landlock does not see all that makes a connection of TCP."""
+    return _first_refusal(_landlock(4)(machine, sandbox), machine.seccomp)
+
+
 def _filtered_namespaces(machine: Machine, sandbox: Sandbox) -> Answer:
     """Whether the filter refuses user namespaces, or the machine does so."""
     if not machine.namespaces["user"].granted:
@@ -183,6 +188,11 @@ def _of_landlock(abi: int) -> Remedy:
 
 def _of_files(machine: Machine, _: Sandbox) -> str:
     return remedies.of_mounts(machine, machine.mounts)
+
+
+def _of_filtered_ports(machine: Machine, sandbox: Sandbox) -> str:
+    has_landlock = _landlock(4)(machine, sandbox).granted
+    return remedies.of_seccomp(machine) if has_landlock else remedies.of_landlock(machine, 4)
 
 
 def _by_machine(remedy: Callable[[Machine], str]) -> Remedy:
@@ -325,7 +335,14 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "network",
         lambda _: "TCP to and from the named ports alone",
-        (Way("landlock ABI {abi}", _landlock(4), _of_landlock(4)),),
+        (
+            Way("landlock ABI {abi} with a seccomp filter", _filtered_ports, _of_filtered_ports),
+            Way(
+                "landlock ABI {abi}",
+                _landlock(4),
+                shortfall=lambda _: "multipath TCP and MSG_FASTOPEN reach other ports",
+            ),
+        ),
         _has_ports,
     ),
     Wish(

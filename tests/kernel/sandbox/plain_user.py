@@ -41,6 +41,11 @@ needs_python_for_all = pytest.mark.skipif(
 )
 
 
+def inner_ids() -> set[str]:
+    """As which a sandbox may see itself: root's as 1000, a plain user's also as that user."""
+    return {"1000"} if os.geteuid() == 0 else {"1000", str(os.geteuid())}
+
+
 def as_plain_user(etc: Path, ask: Callable[[], T]) -> T:
     """What a copy of this process is answered that is such a user; etc: where its files of /etc are."""
     for name in ("subuid", "subgid"):
