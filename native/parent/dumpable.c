@@ -35,7 +35,10 @@ bool ramet_dumpable_save(void)
     return true;
 }
 
-/* A child may have made memory dumpable that was not: of the two other marks, which only differ in whose a core is, 0 can be set. */
+/*
+ * A child may have made memory dumpable that was not. Of the two marks that it can have had only 0 can be set; they
+ * differ in whether root may have a core of it.
+ */
 static void set_mark(long before)
 {
     if (before == DUMPABLE || ramet_syscall1(__NR_prctl, PR_GET_DUMPABLE) == DUMPABLE)

@@ -142,7 +142,7 @@ def of_subordinate_ids(machine: Machine, sandbox: Sandbox) -> str:
     except OSError:  # a path that has a row of its own
         refused = None
     if refused is not None and refused.path:
-        return f"chmod o+rX {refused.path}, or {_ROOT}"
+        return f"others may not read {refused.path}: leave it out, or let them, or {_ROOT}"
     return f"let newuidmap and newgidmap be set-user-ID programs of root, or {_ROOT}"
 
 

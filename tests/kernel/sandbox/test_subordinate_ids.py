@@ -192,7 +192,7 @@ def test_what_others_may_not_read_is_read_by_its_user(etc: Path, named: str) -> 
         remedies = [row.remedy for row in sandbox.plan().lost]
         return own_id(sandbox), told(f"cat {file}; id -u", sandbox), remedies
 
-    remedy = f"chmod o+rX {etc / named}, or call as root"
+    remedy = f"others may not read {etc / named}: leave it out, or let them, or call as root"
     assert as_plain_user(etc, ask) == ("caller's id", f"text{PLAIN_USER}\n", [remedy])
 
 

@@ -111,7 +111,7 @@ def test_the_callers_own_files_are_for_its_own_id(wishes: Any) -> None:
         (
             SUBORDINATE,
             {"to_subordinate": Refused(Answer(errno.EACCES, "faccessat2"), "/home/me/key")},
-            "chmod o+rX /home/me/key, or call as root",
+            "others may not read /home/me/key: leave it out, or let them, or call as root",
         ),
         (
             SUBORDINATE,
