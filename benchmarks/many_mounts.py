@@ -1,5 +1,6 @@
-"""`python -m benchmarks.many_mounts MOUNTS COUNT`: a program's start in a sandbox where there are so many.
+"""`python -m benchmarks.many_mounts MOUNTS COUNT HOW`: a program's start in a sandbox where there are many.
 
+HOW: `again`, in a sandbox that is used again, or `anew`, in one that is described for this program.
 For a process with a mount namespace of its own, with which the mounts end.
 """
 
@@ -23,7 +24,7 @@ def _mount(kind: str, where: str, flags: int) -> None:
         raise OSError(ctypes.get_errno(), f"mount {kind}", where)
 
 
-def main(mounts: int, count: int) -> None:
+def main(mounts: int, count: int, how: str) -> None:
     """Print the median in nanoseconds."""
     _mount("none", "/", _MS_REC_PRIVATE)
     with tempfile.TemporaryDirectory() as place:
@@ -31,15 +32,17 @@ def main(mounts: int, count: int) -> None:
         for number in range(mounts):
             os.mkdir(where := f"{place}/{number}")
             _mount("tmpfs", where, 0)
-        command = ramet.Command(["true"], sandbox=ramet.Sandbox())
+        sandbox = ramet.Sandbox()
         times = []
-        for _ in range(_WARM_UPS + count):
+        for number in range(_WARM_UPS + count):
+            if how == "anew":
+                sandbox = sandbox.replace(hostname=f"number-{number}")
             begun = time.perf_counter_ns()
-            command.spawn().wait()
+            ramet.Popen(["true"], sandbox=sandbox).wait()
             times.append(time.perf_counter_ns() - begun)
         print(statistics.median(times[_WARM_UPS:]))
         _libc.umount2(place.encode(), 2)  # MNT_DETACH: with all that is mounted below
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -329,7 +329,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--slower",
         type=int,
         default=1,
-        help="times the time that a test with a limit of its own may take: for an emulated machine",
+        help="times the time that a test may take, and the less often a test repeats what it does: "
+        "for an emulated machine",
     )
     parser.addoption(
         "--check-skips",
@@ -345,10 +346,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the skips, and wait longer, when asked to; hear signals that a background ignores."""
-    constants.SECONDS *= config.getoption(
-        "--slower"
-    )  # before a test's module takes them from there
-    constants.PATIENT_SECONDS *= config.getoption("--slower")
+    slower = config.getoption("--slower")
+    constants.SLOWER = slower  # before a test's module takes them from there
+    constants.SECONDS *= slower
+    constants.PATIENT_SECONDS *= slower
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:  # and programs of tests would inherit that
             heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

@@ -7,6 +7,16 @@ import platform
 SECONDS = 30.0
 PATIENT_SECONDS = 60.0
 
+# How many times slower the machine is than one of today: --slower says so before a test is imported.
+SLOWER = 1
+_AT_LEAST = 3
+
+
+def repeated(count: int) -> int:
+    """How often a test does what it repeats for chance's sake: less often where each time takes longer."""
+    return max(_AT_LEAST, count // SLOWER)
+
+
 STACK_BYTES = 256 * 1024
 NOBODY = 65534  # a user and a group without rights
 A_THREAD = 0x10900  # VM | SIGHAND | THREAD

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-DEADLINE_SECONDS = 60
+from ..constants import SLOWER
+
+DEADLINE_SECONDS = 60 * SLOWER
 TREE = str(Path(__file__).parents[2])
 
 # A hang shows where every thread is, and ends: the deadline thread needs no GIL. Nobody wants the cores.
@@ -83,7 +85,7 @@ class NewPython:
         assert self.process.returncode == code, errors.decode()
         return output.decode()
 
-    def all_gone(self, seconds: float = 20.0) -> bool:
+    def all_gone(self, seconds: float = 20.0 * SLOWER) -> bool:
         """Whether all that were watched end within that time."""
         deadline = time.monotonic() + seconds
         return all(_has_ended(pidfd, deadline - time.monotonic()) for pidfd in self._pidfds)

@@ -6,6 +6,7 @@ import pytest
 
 from ramet import CloneFlag as F
 
+from ..constants import repeated
 from ..flag_values import FILES, SIGHAND, VM
 
 Start = Callable[..., Any]
@@ -43,13 +44,15 @@ def killed_by_the_caller(activity: str, number: int, flags: int, count: int) -> 
 @pytest.mark.parametrize("activity", ["sleep", "spin", "allocate", "call"])
 def test_the_caller_kills(in_new_python: Start, activity: str, number: int) -> None:
     """A child in shared memory can be killed in the midst of anything, and the caller goes on."""
-    in_new_python(killed_by_the_caller, activity, int(number), VM, 30).finish()
+    in_new_python(killed_by_the_caller, activity, int(number), VM, repeated(30)).finish()
 
 
 @pytest.mark.parametrize("flags", [VM | SIGHAND, VM | FILES], ids=["sighand", "files"])
 def test_the_caller_kills_who_shares_more(in_new_python: Start, flags: int) -> None:
     """Nor does it matter what else is shared."""
-    in_new_python(killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, 30).finish()
+    in_new_python(
+        killed_by_the_caller, "allocate", int(signal.SIGKILL), flags, repeated(30)
+    ).finish()
 
 
 def killed_while_they_wait_for_a_lock(count: int) -> None:
@@ -88,7 +91,7 @@ def test_waiting_for_a_lock_is_a_good_moment_to_be_killed(in_new_python: Start) 
 
     Since 3.13 such a child stands in a table of the interpreter's, by an entry on its stack.
     """
-    in_new_python(killed_while_they_wait_for_a_lock, 2000).finish()
+    in_new_python(killed_while_they_wait_for_a_lock, repeated(2000)).finish()
 
 
 def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a table of ways, told as branches
@@ -142,7 +145,7 @@ def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a tabl
 @pytest.mark.parametrize("way", ["kill", "read", "read without the GIL", "abort", "exit", "exec"])
 def test_a_child_dies_by_its_own_hand(in_new_python: Start, way: str) -> None:
     """Whether it held the GIL or not, the end of a child leaves the caller and its threads going."""
-    in_new_python(dead_by_their_own_hand, way, 60).finish()
+    in_new_python(dead_by_their_own_hand, way, repeated(60)).finish()
 
 
 def killed_by_others(seed: int, count: int) -> None:
@@ -173,7 +176,7 @@ def killed_by_others(seed: int, count: int) -> None:
 
 def test_others_kill_who_holds_the_gil(in_new_python: Start, seed: int) -> None:
     """200 children that hold the GIL, killed by another process, leave the caller alive."""
-    in_new_python(killed_by_others, seed, 200).finish()
+    in_new_python(killed_by_others, seed, repeated(200)).finish()
 
 
 def killed_at_random_moments(seed: int, count: int) -> None:
@@ -218,7 +221,7 @@ def killed_at_random_moments(seed: int, count: int) -> None:
 
 def test_the_caller_kills_at_random_moments(in_new_python: Start, seed: int) -> None:
     """200 children killed at random moments of allocating, beside busy threads, hurt nobody."""
-    in_new_python(killed_at_random_moments, seed, 200).finish()
+    in_new_python(killed_at_random_moments, seed, repeated(200)).finish()
 
 
 def end_by_a_thread(way: str, flags: int, depth: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ..constants import repeated
+
 Start = Callable[..., Any]
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's own names")
 pytestmark = glibc
@@ -110,7 +112,7 @@ def test_what_the_caller_has_for_sigsys_is_there_all_the_time(in_new_python: Sta
     in_new_python(signals_are_kept).finish()
 
 
-def signals_rain(source: str) -> None:
+def signals_rain(source: str, copies: int) -> None:
     import ctypes
     import os
     import signal
@@ -143,7 +145,7 @@ def signals_rain(source: str) -> None:
 
         other = threading.Thread(target=change_user)
         other.start()
-    for number in range(300):
+    for number in range(copies):
         assert ramet.clone(int, str(number), flags=F.FS).result(30) == number
     going_on = False
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -152,7 +154,7 @@ def signals_rain(source: str) -> None:
 @pytest.mark.parametrize("source", ["timer", "setuid"])
 def test_signals_may_come_meanwhile(in_new_python: Start, source: str) -> None:
     """Those of the caller's wait for the clone call; those by which libc changes a user do not."""
-    in_new_python(signals_rain, source).finish()
+    in_new_python(signals_rain, source, repeated(300)).finish()
 
 
 def calls_are_trapped() -> None:

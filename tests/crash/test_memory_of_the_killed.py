@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from ..constants import repeated
+
 Start = Callable[..., Any]
 
 LONG = os.environ.get("RAMET_LONG") == "1"
 SECONDS = 1700 if LONG else 60
-KILLS = 50_000 if LONG else 400
+KILLS = 50_000 if LONG else repeated(400)
 CALLERS = 12 if LONG else 1
-RANDOM_KILLS = 400 if LONG else 80
+RANDOM_KILLS = 400 if LONG else repeated(80)
 
 
 def hold_plain_data(kills: int, most_bytes: int, seconds: int) -> None:

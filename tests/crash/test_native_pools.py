@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ..constants import repeated
+
 Start = Callable[..., Any]
 
 pytest.importorskip("numpy", reason="numpy is not installed")
@@ -256,7 +258,7 @@ def kill_owners(how: str, kills: int) -> None:
 @pytest.mark.parametrize("how", ["kill", "timeout"])
 def test_a_killed_function_takes_no_pool_along(in_new_python: Start, how: str) -> None:
     """Its pool is put in order at its recovery: caller, copies and functions compute after it, and fork."""
-    assert in_new_python(kill_owners, how, 10).finish() == "all\n"
+    assert in_new_python(kill_owners, how, repeated(10)).finish() == "all\n"
 
 
 def kill_users(how: str, kills: int) -> None:
@@ -287,7 +289,7 @@ def kill_users(how: str, kills: int) -> None:
 @pytest.mark.parametrize("how", ["kill", "timeout"])
 def test_a_function_is_not_killed_in_the_midst_of_a_product(in_new_python: Start, how: str) -> None:
     """Not of one that ends within a second: it holds locks of the library's, whosever the pool is."""
-    assert in_new_python(kill_users, how, 6).finish() == "all\n"
+    assert in_new_python(kill_users, how, repeated(6)).finish() == "all\n"
 
 
 def die_with_a_pool(how: str, verb: str) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from ..constants import repeated
+
 Start = Callable[..., Any]
 
 # RAMET_LONG=1 kills thousands; else it is as many as take some seconds.
 LONG = os.environ.get("RAMET_LONG") == "1"
 CALLERS = 20 if LONG else 2
-KILLS = 250 if LONG else 60
+KILLS = 250 if LONG else repeated(60)
 
 ACTIVITIES = [
     *("python", "allocate", "malloc", "numpy", "files", "locks"),

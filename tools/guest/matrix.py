@@ -15,7 +15,15 @@ from .outcome import Outcome
 from .packages import PackageError
 from .suite import Suite
 
-WHOLE = ("tests/guest", "tests/kernel", "tests/unit", "tests/property", "tests/crash")
+_WITHOUT = (
+    "kernel/conformance",  # `ramet law check`, which is run beside, is the same and more
+    "crash/test_multiprocessing_suite.py",  # of Python's own tests: no other kernel changes them
+    "crash/test_executor_suite.py",
+)
+WHOLE = (
+    *("tests/guest", "tests/kernel", "tests/unit", "tests/property", "tests/crash"),
+    *(f"--ignore=tests/{each}" for each in _WITHOUT),
+)
 # What says most of a kernel in the least time: three minutes in emulation.
 FAST = ("tests/guest", "tests/kernel/lowlevel")
 _GUESTS_AT_A_TIME = 2

@@ -67,11 +67,13 @@ class Suite:
     law: bool = False
 
     def run_in(self, guest: Guest, results: Path, *, seconds: float) -> End:
-        """Boot the guest and run them; the directory of results has what they leave, and nothing of before.
+        """Boot the guest and run them; the directory of results has what they leave.
+
+        Of what was there before, only the answers to the law stay, when it is not asked again.
 
         They are run in a copy of the tree, which may change meanwhile.
         """
-        for name in (TOUR, LAW, SANDBOX, JUNIT, OUTPUT):
+        for name in (TOUR, SANDBOX, JUNIT, OUTPUT, *([LAW] if self.law else [])):
             (results / name).unlink(missing_ok=True)
         copy = results / _TREE
         copy_sources(self.tree, copy)

@@ -14,6 +14,9 @@ _MOUNT_ATTR = struct.Struct("=4Q")  # attr_set, attr_clr, propagation, userns_fd
 MOUNT_ATTR_SIZE = _MOUNT_ATTR.size
 
 
-def mount_attr(attributes: int, user_namespace: int = 0) -> bytearray:
-    """What sets these: struct mount_attr. user_namespace: a descriptor of it, for IDMAP."""
-    return bytearray(_MOUNT_ATTR.pack(attributes, 0, 0, user_namespace))
+def mount_attr(attributes: int, user_namespace: int = 0, propagation: int = 0) -> bytearray:
+    """What sets these: struct mount_attr.
+
+    user_namespace: a descriptor of it, for IDMAP. propagation: MS_PRIVATE, or 0 for as it is.
+    """
+    return bytearray(_MOUNT_ATTR.pack(attributes, 0, propagation, user_namespace))

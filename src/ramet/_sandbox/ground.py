@@ -1,9 +1,10 @@
 """The mount namespace in which the children of a sandbox begin: its root directory, made once and kept.
 
 A child joins it and copies it, which takes as long as there are mounts in it, however many the
-caller has. It is kept by a descriptor alone. What is below it is the caller's own file systems, so
-a change in a file is seen; it is made anew when the caller's mounts have changed, or when a path of the
-description is another file by now.
+caller has. It is kept by a descriptor alone. With the right to mount it is built in a copy of a
+namespace that has next to nothing in it, so that the caller's mounts are copied once in a process. What
+is below it is the caller's own file systems, so a change in a file is seen; it is made anew when the
+caller's mounts have changed, or when a path of the description is another file by now.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from .._core import same_files
 from .._kernel.clone_bits import NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
+from .bare_mounts import BareMounts, bare_mounts
 from .description import Sandbox
 from .identity import Identity
 from .plan import Plan
@@ -42,6 +44,7 @@ class Ground:
         self._held = Descriptors()
         self._files = b"", b""
         self.user = self.mount = -1
+        self.bare: BareMounts | None = None
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that
         # owner's rights to.
         self._owners: dict[tuple[int, int], int] = {}
@@ -75,16 +78,17 @@ class Ground:
                 NEWUSER | NEWNS,
                 names,
                 write_maps,
-                lambda steps: add_root(steps, self._sandbox, view, {}, owner),
+                lambda steps: add_root(steps, self._sandbox, view, {}, owner=owner),
             )
             return
         user_last = "user" in kinds and self.user < 0
         mapped = {path: self._namespace_of(path) for path in self._mapped_paths(view)}
+        self.bare = self.bare or bare_mounts()
         self._keep(
-            NEWNS,
+            0,
             {"mnt": "mount", "user": "user"} if user_last else {"mnt": "mount"},
             write_maps,
-            lambda steps: add_root(steps, self._sandbox, view, mapped),
+            lambda steps: add_root(steps, self._sandbox, view, mapped, bare=self.bare.number),
             user_last=user_last,
         )
 

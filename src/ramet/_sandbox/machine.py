@@ -18,13 +18,12 @@ from .waiting_child import kept_namespaces
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 # include/uapi/linux/mount.h and fcntl.h
-_OPEN_TREE_CLONE, _OPEN_TREE_NAMESPACE, _AT_EMPTY_PATH = 1, 2, 0x1000
+_OPEN_TREE_CLONE, _AT_EMPTY_PATH = 1, 0x1000
 _AT_EACCESS, _AT_RECURSIVE = 0x200, 0x8000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
 _MNT_DETACH = 2
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x100000
-_UNSHARE_EMPTY_MNTNS = 0x100000  # include/uapi/linux/sched.h
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
@@ -124,17 +123,6 @@ class Machine:
     def overlay(self) -> Answer:
         """A directory with a layer for what is written, in a user namespace where there is one."""
         return self._in_namespaces([*_tmpfs_to_work_in(), *_overlay_of_directories()], "mnt")
-
-    @functools.cached_property
-    def empty_mount_namespace(self) -> bool:
-        """Whether a mount namespace can be made empty: unshare(UNSHARE_EMPTY_MNTNS), Linux 7.1."""
-        return self._in_namespaces([("UNSHARE", _UNSHARE_EMPTY_MNTNS)]).granted
-
-    @functools.cached_property
-    def tree_as_namespace(self) -> bool:
-        """Whether a tree can be copied into a namespace of its own: OPEN_TREE_NAMESPACE, Linux 7.0."""
-        copied = call("open_tree", AT_FDCWD, b".", _OPEN_TREE_NAMESPACE)
-        return self._in_namespaces([*_tmpfs_to_work_in(), copied], "mnt").granted
 
     def idmap(self, path: str) -> Answer:
         """Whether the files below a path can be shown as another user's: it depends on the file system.

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from .._kernel import mounts
+from .._kernel.clone_bits import NEWNS
 from .._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .description import Sandbox
@@ -20,39 +21,33 @@ def add_root(
     sandbox: Sandbox,
     view: View,
     mapped: Mapping[str, int],
+    *,
+    bare: int | None = None,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """Build the root in the calling task's own mount namespace, and make it that task's root.
+    """Build the root in a mount namespace of the calling task's own, and make it that task's root.
 
-    mapped: by path, a descriptor of the user namespace that maps the ids of its files. owner: user and
-    group of what is made, where the task's own are not mapped in its user namespace; what is the caller's
-    is opened before.
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files. bare: a descriptor
+    of a namespace made by add_bare(), a copy of which the task enters when it has opened what it is to
+    show; without it the task is in a copy of the caller's namespace. owner: user and group of what is made,
+    where the task's own are not mapped in its user namespace; what is the caller's is opened before.
     """
-    steps.add(
-        "mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, mounts.MS_REC | mounts.MS_PRIVATE, 0, file=b"/"
-    )
-    sources = (
-        [*view.shown]
-        if sandbox.root is None
-        else [Shown(os.fspath(sandbox.root), True, False, False), *view.shown]
-    )
-    for slot, shown in enumerate(sources):
-        _add_tree(steps, slot, shown, mapped.get(shown.path))
+    sources = [*_image(sandbox), *view.shown]
     devices = range(len(sources), len(sources) + len(DEVICES))
-    caller_proc = devices.stop
+    caller_proc, layers = devices.stop, devices.stop + 1
+    if bare is None:
+        _make_private(steps)
+    _open_shown(steps, enumerate(sources), mapped)
+    _open_devices(steps, devices)
     if sandbox.proc:
-        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE)
-    for slot, name in zip(devices, DEVICES, strict=True):
-        _open_tree(steps, slot, f"/dev/{name}", 0)
-        attributes = mounts.mount_attr(mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
-        _set_tree(steps, slot, os.fsencode(f"/dev/{name}"), attributes, 0)
+        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE, 0)
+    if view.layers is not None:
+        _open_shown(steps, [(layers, view.layers)], mapped)
+    if bare is not None:
+        steps.add("setns(mnt)", "SETNS", bare, NEWNS)
+        steps.add("unshare(NEWNS)", "UNSHARE", NEWNS)
     if owner is not None:
-        uid, gid = owner
-        steps.add("setgroups", "SETGROUPS", 0, 0)
-        steps.add("setresgid", "SETGID", gid, gid, gid)
-        steps.add("setresuid", "SETUID", uid, uid, uid)
-        # The change of ids has taken this memory from its owner, who could not look into /proc/PID/ns.
-        steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+        _become(steps, *owner)
     if sandbox.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
@@ -64,38 +59,78 @@ def add_root(
         # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
         # mounted over it.
         _move_mount(steps, caller_proc, b"proc")
-    _hide(steps, view.hidden)
     _add_devices(steps, devices)
+    _hide(steps, view.hidden)
     if view.layers is not None:
-        layers = devices.stop + 1
-        _add_tree(steps, layers, view.layers, mapped.get(view.layers.path))
         _mkdir(steps, LAYERS)
         _move_mount(steps, layers, _inside(LAYERS))
     _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
-    steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
-    steps.add("umount", "UMOUNT", b".", mounts.MNT_DETACH)
-    steps.add("chdir", "CHDIR", b"/", file=b"/")
+    _make_root(steps)
     if sandbox.root is None:
         _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
 
 
-def _add_tree(steps: Steps, slot: int, shown: Shown, files: int | None) -> None:
-    _open_tree(steps, slot, shown.path, mounts.AT_RECURSIVE)
-    attributes = _SAFE | (0 if shown.is_written else mounts.ATTR_RDONLY)
-    path = os.fsencode(shown.path)
-    _set_tree(steps, slot, path, mounts.mount_attr(attributes), mounts.AT_RECURSIVE)
-    if files is not None:
-        _set_tree(steps, slot, path, mounts.mount_attr(mounts.ATTR_IDMAP, files), 0)
+def add_bare(steps: Steps) -> None:
+    """Leave nothing in the calling task's own mount namespace but a directory to build a root in."""
+    _make_private(steps)
+    _mount_stage(steps)
+    _mkdir(steps, os.fsdecode(_STAGE))
+    _make_root(steps)
 
 
-def _open_tree(steps: Steps, slot: int, path: str, flags: int) -> None:
+def _image(sandbox: Sandbox) -> list[Shown]:
+    return [] if sandbox.root is None else [Shown(os.fspath(sandbox.root), True, False, False)]
+
+
+def _become(steps: Steps, uid: int, gid: int) -> None:
+    steps.add("setgroups", "SETGROUPS", 0, 0)
+    steps.add("setresgid", "SETGID", gid, gid, gid)
+    steps.add("setresuid", "SETUID", uid, uid, uid)
+    # The change of ids has taken this memory from its owner, who could not look into /proc/PID/ns.
+    steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _make_private(steps: Steps) -> None:
+    flags = mounts.MS_REC | mounts.MS_PRIVATE
+    steps.add("mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, flags, 0, file=b"/")
+
+
+def _make_root(steps: Steps) -> None:
+    """Make the working directory, which is a mount, the root, without what was the root before."""
+    steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
+    steps.add("umount", "UMOUNT", b".", mounts.MNT_DETACH)
+    steps.add("chdir", "CHDIR", b"/", file=b"/")
+
+
+def _open_shown(
+    steps: Steps, shown: Iterable[tuple[int, Shown]], mapped: Mapping[str, int]
+) -> None:
+    for slot, one in shown:
+        attributes = _SAFE | (0 if one.is_written else mounts.ATTR_RDONLY)
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes)
+        if one.path in mapped:
+            attribute = mounts.mount_attr(mounts.ATTR_IDMAP, mapped[one.path])
+            _set_tree(steps, slot, one.path, attribute, 0)
+
+
+def _open_devices(steps: Steps, slots: Iterable[int]) -> None:
+    attributes = mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC
+    for slot, name in zip(slots, DEVICES, strict=True):
+        _open_tree(steps, slot, f"/dev/{name}", 0, attributes)
+
+
+def _open_tree(steps: Steps, slot: int, path: str, flags: int, attributes: int) -> None:
+    """A copy of what is mounted there, which takes and gives no mounts: the caller's may be shared."""
     named = os.fsencode(path)
     steps.add("open_tree", "OPEN_TREE", named, mounts.OPEN_TREE_CLONE | flags, slot, 3, file=named)
+    private = mounts.mount_attr(attributes, propagation=mounts.MS_PRIVATE)
+    _set_tree(steps, slot, path, private, flags)
 
 
-def _set_tree(steps: Steps, slot: int, path: bytes, attributes: bytearray, flags: int) -> None:
+def _set_tree(steps: Steps, slot: int, path: str, attributes: bytearray, flags: int) -> None:
     steps.add(
-        "mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE, file=path
+        *("mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE),
+        file=os.fsencode(path),
     )
 
 
@@ -121,9 +156,13 @@ def _inside(path: str) -> bytes:
     return os.fsencode(path.lstrip("/"))
 
 
-def _add_empty_root(steps: Steps, view: View) -> None:
+def _mount_stage(steps: Steps) -> None:
     _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
     steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
+
+
+def _add_empty_root(steps: Steps, view: View) -> None:
+    _mount_stage(steps)
     shown = [one for one in view.shown if one.is_directory]
     made = dict.fromkeys(
         ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
@@ -167,7 +206,7 @@ def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
             _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=0,size=4k")
         else:
             steps.add(
-                *("mount(MS_BIND)", "MOUNT", b"/dev/null", _inside(one.path), 0, 1 << 12, 0),
+                *("mount(MS_BIND)", "MOUNT", b"dev/null", _inside(one.path), 0, 1 << 12, 0),
                 file=_inside(one.path),
             )
 

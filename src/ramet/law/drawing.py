@@ -56,7 +56,7 @@ def _row(row: Share, outcome: Outcome) -> Row:
         return Row("shared", row.what)
     if row.until_written:
         return Row("until", f"{row.what}: shared until one of the two writes")
-    apart = row.apart_by(outcome.flags)
+    apart = row.apart_by(outcome.flags, outcome.request.call)
     return Row("apart", row.what, f"{row.what}: {apart}", copied=apart == "a copy")
 
 

@@ -242,9 +242,9 @@ class Explanation:
         ]
 
     def _shares(self, shared: bool) -> list[str]:
-        shares = self.outcome.shares
+        shares, asked = self.outcome.shares, (self.outcome.flags, self.outcome.request.call)
         return [
-            row.what if shared else f"{row.what}: {row.apart_by(self.outcome.flags)}"
+            row.what if shared else f"{row.what}: {row.apart_by(*asked)}"
             for row in SHARES
             if shares.get(row.key, not shared) is shared
         ]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..flags import CloneFlag
 from .caller import Caller
-from .rule import CLONE_CALLS, UNSHARE
+from .rule import CLONE_CALLS, SETNS, UNSHARE
 from .version import Version, parse_version
 
 _NEWTIME, _VM = CloneFlag.NEWTIME.value, CloneFlag.VM.value
@@ -36,8 +36,10 @@ class Share(NamedTuple):
     instead: tuple[int, str] | None = None
     until_written: bool = False
 
-    def apart_by(self, flags: int) -> str:
-        """What a child with these flags has that does not share it."""
+    def apart_by(self, flags: int, call: str = "clone") -> str:
+        """What who does not share it has instead, after a call with these flags."""
+        if call in SETNS:
+            return "an existing one"
         if self.instead is not None and flags & self.instead[0]:
             return self.instead[1]
         return self.apart

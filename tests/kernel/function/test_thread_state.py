@@ -25,7 +25,7 @@ from ramet import CloneFlag as F
 from ramet._process.unreaped import reap_ended, unreaped
 
 from ...activities import thread_that_hangs
-from ...constants import SECONDS
+from ...constants import SECONDS, repeated
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 THREAD = F.VM | F.SIGHAND | F.THREAD
@@ -341,7 +341,7 @@ def test_threads_of_many_end_at_once(how: str) -> None:
     def several() -> None:
         before = set(threading.enumerate())
         sys.setswitchinterval(1e-5)
-        for _ in range(10):
+        for _ in range(repeated(10)):
             begun = [threading.Event() for _ in range(5)]
             children = [ramet.clone(fn, event, flags=F.VM) for event in begun]
             for event in begun:

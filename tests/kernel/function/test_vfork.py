@@ -13,7 +13,7 @@ import ramet
 from ramet import ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
-from ...constants import SECONDS
+from ...constants import SECONDS, repeated
 from ...looking import state_of
 
 
@@ -91,7 +91,7 @@ def test_it_comes_back_at_the_exec(nothing_left: object) -> None:
 
 
 def test_the_caller_survives_execs_however_deep(counter: Counter) -> None:
-    """A hundred times exec'ed out of 50 nested frames, beside a running thread, the caller is intact."""
+    """Exec'ed out of 50 nested frames many times, beside a running thread, the caller is intact."""
 
     def caller(frames: int, turn: int) -> int:
         if frames:
@@ -102,7 +102,8 @@ def test_the_caller_survives_execs_however_deep(counter: Counter) -> None:
         return -1 if status.code is None else status.code
 
     before = counter.count
-    assert [caller(20, turn) for turn in range(100)] == list(range(100))
+    turns = range(repeated(100))
+    assert [caller(20, turn) for turn in turns] == list(turns)
     assert counter.count > before
 
 

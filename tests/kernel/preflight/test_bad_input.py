@@ -18,7 +18,7 @@ from ramet import CloneError, lowlevel
 from ramet import CloneFlag as F
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
-from ...constants import STACK_BYTES
+from ...constants import STACK_BYTES, repeated
 
 PAGE = mmap.PAGESIZE
 
@@ -705,7 +705,7 @@ def test_a_thousand_refusals_leave_nothing(tmp_path: Path, nothing_left: object)
         calls.append(
             lambda: lowlevel.clone(code, 1, F.VM | F.SETTLS | 17, stack, tls=(1 << 63) - 1)
         )
-    for _ in range(125):
+    for _ in range(repeated(125)):
         for call in calls:
             with pytest.raises(OSError, match=r"E[A-Z]+"):
                 call()

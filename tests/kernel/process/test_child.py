@@ -18,7 +18,7 @@ import ramet
 from ramet import Child, ChildDied, ExitStatus, TimeoutExpired
 from ramet import CloneFlag as F
 
-from ...constants import SECONDS
+from ...constants import SECONDS, repeated
 from ...kernels import KERNEL
 
 THREAD = F.VM | F.SIGHAND | F.THREAD
@@ -463,7 +463,7 @@ def test_a_signal_handler_that_raises_loses_nothing(
     children: list[Child[Any]] = []
     before = signal.signal(signal.SIGALRM, handler)
     try:
-        for step in range(1500):
+        for step in range(repeated(1500)):
             children[:] = [ramet.clone(lambda: ("v",), flags=flags)]
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + step % 150))

@@ -11,7 +11,7 @@ from ramet import CloneFlag as F
 from ramet import lowlevel
 from ramet.lowlevel import CloneArgs, Stack, TidWord
 
-from ...constants import STACK_BYTES, WALL
+from ...constants import STACK_BYTES, WALL, repeated
 from ...looking import resident_bytes
 
 # RAMET_LONG=1 makes ten thousand children of each kind; else it is as many as take a second.
@@ -165,18 +165,18 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_children_leave_nothing(kind: Kind, nothing_left: LeakCheck) -> None:
     """However many children there were, no zombie, descriptor, thread, mapping or memory stays."""
-    count = LONG_COUNT if LONG else kind.children
+    count = LONG_COUNT if LONG else repeated(kind.children)
     for _ in range(count // 10):
         kind.make()
     nothing_left.start_again()
     before = resident_bytes()
     for _ in range(count):
         kind.make()
-    allowed = COPIES_GROWTH_BYTES if count == COPIES else GROWTH_BYTES
+    allowed = COPIES_GROWTH_BYTES if kind.children == COPIES else GROWTH_BYTES
     assert resident_bytes() - before < allowed + count * kind.lost_bytes
 
 
 def test_killed_children_in_shared_memory_leave_no_task(nothing_left: object) -> None:
     """What a killed child held is lost, but no thread, zombie, descriptor or mapping is."""
-    for _ in range(LONG_COUNT if LONG else 300):
+    for _ in range(LONG_COUNT if LONG else repeated(300)):
         killed(F.VM)

@@ -18,7 +18,7 @@ from ramet._kernel import procfs
 from ramet._process.tree import pid_namespace
 from ramet._process.tree.pid_namespace import PidNamespace
 
-from ...constants import SECONDS
+from ...constants import SECONDS, repeated
 from ...copies import forked
 from ...seccomp import hide
 from ...waiting import exit_code, until
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("root")
 
 Work: TypeAlias = Callable[[socket.socket], object]
 
-ROUNDS = 30
+ROUNDS = repeated(30)
 
 
 class Call(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 
-from ...constants import SECONDS
+from ...constants import SECONDS, repeated
 from ...waiting import alarm
 
 
@@ -130,7 +130,7 @@ def test_a_signal_handler_may_raise(sleeper: ramet.Popen[bytes], nothing_left: o
 
 def test_thousands(nothing_left: object) -> None:
     """Thousands of children are waited for, each once, until the last has ended."""
-    count = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    count = min(repeated(2000), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
     running = {ramet.Popen(["true"], close_fds=False) for _ in range(count)}
     ended = 0
     while running:

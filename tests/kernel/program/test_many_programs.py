@@ -12,13 +12,13 @@ import pytest
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
-from ...constants import NOBODY, PR_GET_DUMPABLE
+from ...constants import NOBODY, PR_GET_DUMPABLE, repeated
 from ...looking import resident_bytes
 from ...waiting import in_threads
 
 # RAMET_LONG=1 makes a hundred thousand; else it is as many as take some seconds.
 LONG = os.environ.get("RAMET_LONG") == "1"
-COUNT = 100_000 if LONG else 4_000
+COUNT = 100_000 if LONG else repeated(4_000)
 THREADS = 8
 
 # What the allocators may have taken for good after the first tenth.

@@ -20,6 +20,9 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox, aio
+from ramet._sandbox.kept import confinement_of
+from ramet._sandbox.machine import this_machine
+from ramet._sandbox.of_program import OfProgram
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...looking import python_below_tmp
@@ -30,6 +33,7 @@ pytestmark = needs_all
 
 IS_ROOT = os.geteuid() == 0
 LIMIT_SECONDS = 60
+MS_REC, MS_SHARED = 1 << 14, 1 << 20
 
 
 def run(command: str, sandbox: Sandbox, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -531,6 +535,32 @@ def test_a_mount_that_was_made_since(outside: Path) -> None:
         return before, told(f"ls {outside}/under", sandbox)
 
     assert in_own_mounts(ask) == ("", "mounted\n")
+
+
+def test_mounts_that_the_caller_shares_are_its_own_in_the_sandbox(outside: Path) -> None:
+    """Of mounts whose events other namespaces share, it takes none and gives none."""
+    sandbox = Sandbox(read=[outside], hidden=[outside / "none"])
+    (outside / "none").touch()
+
+    def ask() -> str:
+        mount("tmpfs", str(outside), "tmpfs")
+        (outside / "none").touch()
+        mount("none", "/", "none", MS_REC | MS_SHARED)
+        assert "shared:" in Path("/proc/self/mountinfo").read_text()
+        return told("cat /proc/self/mountinfo", sandbox)
+
+    seen = in_own_mounts(ask)
+    assert f" {outside} " in seen
+    assert not [line for line in seen.splitlines() if "shared:" in line or "master:" in line]
+
+
+def test_a_root_of_many_mounts_is_not_copied_for_each_description(outside: Path) -> None:
+    """Who may mount copies the caller's mounts once: later roots are made of what is shown alone."""
+    made = [Sandbox(read=[outside], hostname=name) for name in ("first", "second")]
+    grounds = [confinement_of(OfProgram, sandbox).ground for sandbox in made]
+    bare = {id(ground.bare) for ground in grounds}
+    assert len(bare) == 1
+    assert (grounds[0].bare is not None) == this_machine().circumstances.may_mount
 
 
 def test_from_a_fork_of_the_caller() -> None:

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import ramet
 from tests.conftest import LeakCheck
+from tests.constants import repeated
 from tests.mixed_calls import DEADLINE_SECONDS, MEMORY, nobody_holds, run_mixed
 
 # tests/soak makes a thousand.
 CALLS = 40
-EVEN_CALLS = 500
+EVEN_CALLS = repeated(500)
 
 
 def test_each_call_is_told_its_own_end(nothing_left: LeakCheck, tmp_path: Path) -> None:

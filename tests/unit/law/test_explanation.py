@@ -293,6 +293,21 @@ def test_cleared_handlers_are_no_copy() -> None:
 # ---- for machines
 
 
+def test_a_namespace_that_is_joined_is_not_new() -> None:
+    """setns() leads to one that exists; clone() and unshare() make one."""
+    words = {
+        call: [
+            line for line in str(explain("NEWNET", call=call)).splitlines() if "network: " in line
+        ]
+        for call in ("setns", "unshare", "clone")
+    }
+    assert words == {
+        "setns": ["  network: an existing one"],
+        "unshare": ["  network: new"],
+        "clone": ["  network: new"],
+    }
+
+
 @pytest.mark.parametrize("request_", ["VM|FS|SIGCHLD", "THREAD", "unshare(CLONE_NEWPID)", "docker"])
 def test_the_dictionary_is_json(request_: str) -> None:
     """Everything that is told in words is there for machines, too."""

@@ -109,7 +109,7 @@ def _shares(outcome: Outcome) -> list[dict[str, Any]]:
             "key": row.key,
             "what": row.what,
             "shared": outcome.shares[row.key],
-            "apart": row.apart_by(outcome.flags),
+            "apart": row.apart_by(outcome.flags, outcome.request.call),
             "until_written": row.until_written,
         }
         for row in SHARES
