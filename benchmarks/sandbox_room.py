@@ -61,7 +61,7 @@ def _around(confinement: OfProgram) -> list[str]:
         lines.append(f"hostname {confinement.sandbox.hostname}")
     if not identity.is_callers:
         lines.append(f"id {identity.inner_uid}")
-    return lines + [f"map {name} {text.decode().strip()}" for name, text in identity.maps()]
+    return lines + [f"map {name} {text.decode().strip()}" for name, text in identity.maps().items()]
 
 
 def _root(confinement: OfProgram) -> list[str]:

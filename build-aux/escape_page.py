@@ -23,7 +23,8 @@ LEAD = """\
 These are the {count} attempts to escape from a sandbox that are tests of this project
 (`tests/crash/escapes`). Each is run without a sandbox, to show that it works there; in a sandbox with
 all that the machine grants; and in the weakest one, which has Landlock, a filter of system calls and
-limits, and neither namespaces nor control groups. All are run as root and as a plain user, on x86_64.
+limits, and neither namespaces nor control groups. All are run as root and as a plain user, and in a
+sandbox that is a subordinate id of a plain user's, on x86_64.
 For most, a process outside looks whether something of its own was changed or printed.
 
 The kernel is shared. A mistake in the kernel itself can be used by what is confined, as far as it

@@ -35,10 +35,20 @@ bool ramet_dumpable_save(void)
     return true;
 }
 
+/*
+ * A child may have made memory dumpable that was not. Of the two marks that it can have had only 0 can be set; they
+ * differ in whether root may have a core of it.
+ */
+static void set_mark(long before)
+{
+    if (before == DUMPABLE || ramet_syscall1(__NR_prctl, PR_GET_DUMPABLE) == DUMPABLE)
+        ramet_syscall2(__NR_prctl, PR_SET_DUMPABLE, before == DUMPABLE);
+}
+
 void ramet_dumpable_restore(void)
 {
     pthread_mutex_lock(&launches->lock);
-    if (launches->count > 0 && --launches->count == 0 && launches->before == DUMPABLE)
-        ramet_syscall2(__NR_prctl, PR_SET_DUMPABLE, DUMPABLE);
+    if (launches->count > 0 && --launches->count == 0)
+        set_mark(launches->before);
     pthread_mutex_unlock(&launches->lock);
 }

@@ -2,14 +2,18 @@
 
 import os
 import platform
-from collections.abc import Iterator
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from ..kernel.sandbox.plain_user import is_for_all
 from .escapes.exceptions import WeakPoint, weak_point, weak_points
 from .escapes.rows import Escape, escapes
-from .escapes.trial import COMPILER, Outside, Trial, build
+from .escapes.trial import AS_PLAIN_USER, COMPILER, SUBORDINATE_IDS, Outside, Trial, build
 
 ESCAPES = escapes()
 pytestmark = pytest.mark.skipif(
@@ -28,9 +32,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def _trial(confinement: str, program: Path) -> Iterator[Trial]:
+def _trial(confinement: str, program: Path, runner: Sequence[str] = ()) -> Iterator[Trial]:
     outside = Outside()
-    trial = Trial(confinement, program, outside)
+    trial = Trial(confinement, program, outside, runner)
     yield trial
     trial.close()
     outside.close()
@@ -54,6 +58,23 @@ def weakest(program: Path) -> Iterator[Trial]:
     yield from _trial("weakest", program)
 
 
+@pytest.fixture(scope="module")
+def reading(program: Path) -> Iterator[Trial]:
+    """One that runs them in a sandbox that writes nothing, as a subordinate id of a plain user."""
+    if os.geteuid() != 0 or shutil.which("newuidmap") is None:
+        pytest.skip("becomes a plain user with subordinate ids, which needs root and newuidmap")
+    if not is_for_all(sys.executable, os.__file__):
+        pytest.skip("another user may not read the Python of root")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
+        Path(made).chmod(0o755)
+        ids = Path(made, "subordinate ids")
+        ids.write_text(SUBORDINATE_IDS)
+        ids.chmod(0o644)
+        own = Path(shutil.copy(program, made))
+        own.chmod(0o755)
+        yield from _trial("reading", own, (*AS_PLAIN_USER, str(ids)))
+
+
 @BY_NAME
 def test_it_gets_through_without_a_sandbox(escape: Escape, unconfined: Trial) -> None:
     """What a sandbox stops works without one, for who is said to have it work: so the attempt is one."""
@@ -69,6 +90,13 @@ def test_no_escape(escape: Escape, confined: Trial) -> None:
     """Nothing outside is reached or seen, and no amount is exceeded."""
     ways = confined.ways_through(escape)
     _compare(ways, weak_point(escape.name, "confined"))
+
+
+@BY_NAME
+def test_no_escape_of_a_subordinate_id(escape: Escape, reading: Trial) -> None:
+    """Nor where the sandbox is another user outside, and not the caller."""
+    ways = reading.ways_through(escape)
+    _compare(ways, weak_point(escape.name, "confined", by_user=True))
 
 
 @BY_NAME

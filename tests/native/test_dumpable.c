@@ -1,4 +1,4 @@
-/* The mark is restored by the last of the launches that changed it, and only if it was set before. */
+/* The last of the launches that changed the mark restores it: it is set only if it was set before. */
 #include <sys/prctl.h>
 
 #include "check.h"
@@ -22,6 +22,10 @@ int main(void)
     CHECK(mark() == 1);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     CHECK(ramet_dumpable_save());
+    ramet_dumpable_restore();
+    CHECK(mark() == 0);
+    CHECK(ramet_dumpable_save());
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as a child does, so that its caller keeps its files in /proc */
     ramet_dumpable_restore();
     CHECK(mark() == 0);
     return passed();

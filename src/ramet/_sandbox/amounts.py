@@ -23,7 +23,8 @@ from .plan import PARTS
 from .systemd_scope import NoScopeError, scope_of_process
 from .wishes import Part
 
-_OTHER_TASKS = 1  # the init of the namespace, which RLIMIT_NPROC counts
+# The init of the namespace, which RLIMIT_NPROC counts where it is the same user.
+OTHER_TASKS = 1
 
 
 class Amounts:
@@ -239,7 +240,7 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, t
         seconds = math.ceil(sandbox.cpu_time)
         limits["CPU"] = (seconds, seconds + 1)  # SIGXCPU, which can be caught, and then SIGKILL
     if sandbox.processes is not None and "pids" not in controllers:
-        most = sandbox.processes + _OTHER_TASKS
+        most = sandbox.processes + OTHER_TASKS
         limits["NPROC"] = (most, most)
     if (memory := _int(sandbox.memory)) is not None and "memory" not in controllers:
         reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES

@@ -18,7 +18,7 @@ class BareMounts:
 
     def __init__(self) -> None:
         self._held = Descriptors()
-        kept_namespaces(NEWNS, ["mnt"], (), add_bare, self._keep)
+        kept_namespaces(NEWNS, ["mnt"], lambda _: None, add_bare, self._keep)
 
     def _keep(self, namespace: str) -> None:
         self.number = self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC)

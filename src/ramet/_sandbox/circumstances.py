@@ -2,19 +2,18 @@
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from .._kernel import procfs
 from .._kernel.names import CAPABILITIES
+from . import subordinate_ids
 
 _CONTAINERS = {"/run/.containerenv": "podman", "/.dockerenv": "docker"}
 _TOLD_BY_SYSTEMD = "/run/systemd/container"  # the kind, as an init that is systemd found it
 # As engines name the cgroups of their containers; not their own, such as docker.service.
 _IN_CGROUPS = re.compile(r"/(?:(kube)pods|(docker)[-/]|lib(pod)-|(lxc)[./])")
 _ENGINES = {"kube": "kubernetes", "docker": "docker", "pod": "podman", "lxc": "lxc"}
-_WORDS = 3  # of a line of subuid(5)
 _LAST_ID = (1 << 32) - 2  # the highest id there is
 
 
@@ -70,7 +69,7 @@ def of_this_thread() -> Circumstances:
     effective = int(status.get("CapEff", "0"), 16)
     no_new_privs = status.get("NoNewPrivs", "0") == "1"
     last_id, other_ids = _mapped_ids()
-    subordinate_ids, why_none = _subordinate_ids(no_new_privs)
+    count, why_none = subordinate_ids.how_many(no_new_privs=no_new_privs)
     return Circumstances(
         uid=os.geteuid(),
         capabilities=frozenset(name for name, bit in CAPABILITIES.items() if effective >> bit & 1),
@@ -87,7 +86,7 @@ def of_this_thread() -> Circumstances:
         selinux_enforces=_number("/sys/fs/selinux/enforce") == 1,
         lsm=tuple(filter(None, _text("/sys/kernel/security/lsm").split(","))),
         yama=_number("/proc/sys/kernel/yama/ptrace_scope"),
-        subordinate_ids=subordinate_ids,
+        subordinate_ids=count,
         why_no_subordinate_ids=why_none,
     )
 
@@ -126,44 +125,6 @@ def _mapped_ids() -> tuple[int, bool]:
         lasts.append(max((first + length - 1 for first, _, length in lines), default=_LAST_ID))
         counts.append(sum(length for _, _, length in lines) if lines else _LAST_ID)
     return min(lasts), min(counts) > 1
-
-
-def _subordinate_ids(no_new_privs: bool) -> tuple[int, str]:
-    """How many subordinate ids newuidmap(1) and newgidmap(1) would map for the caller, else why none.
-
-    Source: subuid(5), newuidmap(1).
-    """
-    for program in ("newuidmap", "newgidmap"):
-        if shutil.which(program) is None:
-            return 0, f"{program} is not there: install the package uidmap (shadow-utils on Fedora)"
-    if no_new_privs:
-        return 0, "no_new_privs is set on the caller, with which newuidmap gains no rights"
-    counts = [_listed(f"/etc/{name}") for name in ("subuid", "subgid")]
-    if min(counts) == 0:
-        ranges = "--add-subuids 100000-165535 --add-subgids 100000-165535"
-        name = _user_name()
-        return 0, f"/etc/subuid or /etc/subgid has no line for {name}: usermod {ranges} {name}"
-    return min(counts), ""
-
-
-def _listed(file: str) -> int:
-    names = {str(os.geteuid()), _user_name()}
-    lines = [line.split(":") for line in _text(file).splitlines()]
-    counts = [
-        int(line[2])
-        for line in lines
-        if len(line) == _WORDS and line[0] in names and line[2].isdigit()
-    ]
-    return max(counts, default=0)
-
-
-def _user_name() -> str:
-    import pwd  # only a plain user's plan needs it
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _number(path: str) -> int | None:

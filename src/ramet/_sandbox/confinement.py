@@ -10,10 +10,10 @@ from typing import Any
 
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
-from .._kernel.names import NAMESPACES
+from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
-from .amounts import Amounts
+from .amounts import OTHER_TASKS, Amounts
 from .description import NETWORKS, Sandbox, is_below
 from .ground import Ground
 from .identity import identity
@@ -27,7 +27,13 @@ from .place import Place
 from .plan import Plan, plan
 from .root import LAYERS
 from .sight import Sight
-from .syscalls import Filter, compiled, without_limits_of_others, without_network
+from .syscalls import (
+    Filter,
+    compiled,
+    without_limits_of_others,
+    without_network,
+    without_ways_past_ports,
+)
 from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -48,6 +54,7 @@ class Confinement:
         except BaseException:
             self.amounts.close()
             raise
+        self.asked = sandbox  # the caller's own description
         self.sandbox = sandbox = self.plan.launched
         self._read_once = _read_once(sandbox)
         self.identity = identity(self.plan.own_id)
@@ -87,6 +94,11 @@ class Confinement:
         same_caller = self.plan.machine is this_machine()
         return same_caller and self.amounts.is_ours and self._read_once == _read_once(self.sandbox)
 
+    def close(self) -> None:
+        """Nobody finds it any more. What a command or a child still refers to stays as long as that."""
+        self.made.clear()  # which refers to it
+        self.amounts.close()
+
     def make_current(self) -> None:
         """To be called before each launch."""
         self.ground.make_current()
@@ -116,13 +128,27 @@ class Confinement:
         if self._changes_ids_itself:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
         held["rlimits"] = {**limits, **given.get("rlimits", {})}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
                 "cpu_affinity", self.amounts.affinity
             )
         return held
+
+    @property
+    def rlimits(self) -> dict[str | int, tuple[int, int]]:
+        """Those of the amounts."""
+        limits = dict(self.amounts.rlimits)
+        if "NPROC" in limits and not self.has_other_tasks:
+            soft, hard = limits["NPROC"]
+            limits["NPROC"] = soft - OTHER_TASKS, hard - OTHER_TASKS
+        return limits
+
+    @property
+    def has_other_tasks(self) -> bool:
+        """Whether a task beside the sandbox's own is its user: the init is the caller's."""
+        return self.identity.is_callers
 
     @property
     def _changes_ids_itself(self) -> bool:
@@ -138,7 +164,11 @@ class Confinement:
     def give(self, pipes: Iterable[int]) -> None:
         """Make them the child's user's; others it could use, but not open anew in /proc."""
         own = self.identity
-        if not own.is_callers:
+        if own.is_subordinate:
+            # Its caller may not give it away. Nobody finds a pipe but those who see it in /proc anyway.
+            for pipe in pipes:
+                os.fchmod(pipe, _FOR_ALL)
+        elif not own.is_callers:
             with suppress(PermissionError):  # root without CAP_CHOWN
                 for pipe in pipes:
                     os.fchown(pipe, own.outer_uid, own.outer_gid)
@@ -146,22 +176,26 @@ class Confinement:
     def why_not_executed(self, paths: Sequence[bytes]) -> str:
         """What keeps the sandbox from the first of these files that is there; empty where nothing is known.
 
-        Without a mount namespace all is in its place: Landlock shows what is named, and who becomes another
-        user may not search the way to it.
+        Who becomes another user may not run what is its caller's alone. Without a mount namespace all is in
+        its place: Landlock shows what is named, and that user may not search the way to it.
         """
         found = next((os.fsdecode(path) for path in paths if os.path.isfile(path)), None)
-        if found is None or "mnt" in self.plan.namespaces:
+        is_mounted, own = "mnt" in self.plan.namespaces, self.identity
+        if found is None or (is_mounted and not own.is_subordinate):
             return ""
         real = os.path.realpath(found)
-        closed = None if self.identity.is_callers else closed_to_others(found)
+        shown = [one.path for one in self.ground.view.shown]
+        closed = None
+        if not own.is_callers:
+            closed = closed_to_others(found, shown) if is_mounted else closed_to_others(found)
         if closed is not None:
             return (
                 f"the sandbox's own user may not use {closed!r}: chmod o+x {closed}, or run a program "
                 "that others may reach"
             )
-        if self.plan.landlock_abi and not any(
-            is_below(real, one.path) for one in self.ground.view.shown
-        ):
+        if is_mounted:
+            return ""
+        if self.plan.landlock_abi and not any(is_below(real, path) for path in shown):
             return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
         return ""
 
@@ -213,6 +247,10 @@ class Confinement:
             steps.add("setgroups", "SETGROUPS", 0, 0)
             steps.add("setresgid", "SETGID", *[own.inner_gid] * 3)
             steps.add("setresuid", "SETUID", *[own.inner_uid] * 3)
+            if own.is_subordinate and "pid" in self.plan.namespaces:
+                # The caller, who is not root, would have no files in /proc while this shares its memory.
+                # Nobody with these ids sees the task meanwhile: it is the first in its namespace.
+                steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.add_own_files(steps)  # as the user whose they are to be
         if layer is not None:
             add_layer(steps, layer.parts, f"{LAYERS}/{os.path.basename(layer.directory)}")
@@ -274,11 +312,14 @@ class Confinement:
         """Those that do a part of what namespaces would."""
         if self.plan.filters_sockets:
             yield without_network(machine=platform.machine())
+        if self.plan.filters_ports:
+            yield without_ways_past_ports(machine=platform.machine())
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
             yield without_limits_of_others(machine=platform.machine())
 
 
 _NONE = -1
+_FOR_ALL = 0o666
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 

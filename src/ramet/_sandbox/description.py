@@ -155,6 +155,18 @@ class Sandbox:
         with Amounts(self, ends_trees=this_machine().ends_trees_by_cgroup) as amounts:
             return plan(self, amounts.mechanisms(), parts=amounts.parts)
 
+    def release(self) -> None:
+        """Let go of all that this process keeps for an equal description, at once.
+
+        That is its namespaces with what is mounted in them, cgroups that no child is in, and the
+        children of ``warm`` that wait for a program. What a Command refers to, or a child that runs
+        needs, stays as long as that. The description can be used again, and makes them anew. A template
+        or executor has its own, which its close() or shutdown() lets go of.
+        """
+        from .kept import release
+
+        release(self)
+
     @classmethod
     def strict(cls, **wishes: Any) -> Self:
         """For a program that needs no more than to compute: no writing, few system calls, small amounts."""

@@ -65,10 +65,10 @@ class Ground:
     def _make(self) -> None:
         view = self.view = view_of(self._sandbox, self._layers)
         self._files = _identified([one.path for one in view.shown])
-        kinds, maps = self._plan.namespaces, self._identity.maps()
+        kinds, write_maps = self._plan.namespaces, self._identity.write_maps
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
-                self._keep(NEWUSER, {"user": "user"}, maps, lambda _: None)
+                self._keep(NEWUSER, {"user": "user"}, write_maps, lambda _: None)
             return
         if self.is_made_together:
             names = {"user": "user", "mnt": "mount"}
@@ -77,7 +77,7 @@ class Ground:
             self._keep(
                 NEWUSER | NEWNS,
                 names,
-                maps,
+                write_maps,
                 lambda steps: add_root(steps, self._sandbox, view, {}, owner=owner),
             )
             return
@@ -87,7 +87,7 @@ class Ground:
         self._keep(
             0,
             {"mnt": "mount", "user": "user"} if user_last else {"mnt": "mount"},
-            maps,
+            write_maps,
             lambda steps: add_root(steps, self._sandbox, view, mapped, bare=self.bare.number),
             user_last=user_last,
         )
@@ -107,8 +107,10 @@ class Ground:
             def keep(namespace: str) -> None:
                 kept.append(self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC))
 
-            maps = self._identity.maps_of_files(*owner)
-            kept_namespaces(NEWUSER, ["user"], maps, lambda _: None, keep)
+            def write_maps(pid: int) -> None:
+                self._identity.write_maps_of_files(pid, *owner)
+
+            kept_namespaces(NEWUSER, ["user"], write_maps, lambda _: None, keep)
             self._owners[owner] = kept[0]
         return self._owners[owner]
 
@@ -116,7 +118,7 @@ class Ground:
         self,
         flags: int,
         kinds: dict[str, str],
-        maps: Any,
+        write_maps: Any,
         add_steps: Any,
         *,
         user_last: bool = False,
@@ -133,7 +135,7 @@ class Ground:
             finally:
                 os.close(opened)
 
-        kept_namespaces(flags, list(kinds), maps, add_steps, keep, user_last=user_last)
+        kept_namespaces(flags, list(kinds), write_maps, add_steps, keep, user_last=user_last)
 
 
 def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:

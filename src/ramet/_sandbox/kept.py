@@ -28,9 +28,10 @@ def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
         return cast(C, found)
 
 
-def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
+def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None) -> C:
     """The confinement of that kind of a description, for one whose amounts are this process's to keep.
 
+    asked: the caller's description, where this is another that was made of it.
     Raises SandboxError for a wish that this machine cannot meet, and for a path that cannot be used.
     """
     with _lock:
@@ -39,10 +40,20 @@ def confinement_of(kind: type[C], sandbox: Sandbox) -> C:
             if found is not None:
                 found.made.clear()
             found = kind(sandbox)
+            found.asked = asked or sandbox
             while len(_kept) >= _MOST_KEPT:
                 _kept.popitem(last=False)[1].made.clear()  # which refers to it
         _kept[kind, sandbox] = found
         return cast(C, found)
+
+
+def release(sandbox: Sandbox) -> None:
+    """See Sandbox.release()."""
+    with _lock:
+        keys = [key for key, found in _kept.items() if found.asked == sandbox]
+        released = [_kept.pop(key) for key in keys]
+    for found in released:
+        found.close()
 
 
 def forget() -> None:

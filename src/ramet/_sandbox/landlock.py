@@ -78,18 +78,6 @@ def _of_own_root(sandbox: Sandbox, view: View, handled: int) -> dict[str, int]:
     return allowed
 
 
-def _of_the_root(sandbox: Sandbox, view: View, handled: int) -> dict[str, int]:
-    """The rights by path in a root of its own, where nothing but the view is."""
-    allowed = {"/": _READ}
-    if sandbox.tmp is not None:
-        allowed["/dev/shm"] = handled
-    if has_own_tmp(sandbox, view):
-        allowed[TMP] = handled
-    if sandbox.proc:
-        allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
-    return allowed
-
-
 def _readable(path: str, view: View) -> dict[str, int]:
     """The rights by path with which it is read, but for what is hidden there."""
     found = _but_hidden(path, view)

@@ -3,15 +3,17 @@
 import errno
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from struct import pack
+from typing import NamedTuple
 
 from .._kernel import procfs
-from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP
-from ..errors import CloneError
-from . import circumstances, questions
-from .identity import fresh
+from .._kernel.descriptors import Descriptors
+from .._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP, PR_SET_DUMPABLE
+from ..errors import CloneError, SpawnError
+from . import circumstances, identity, questions
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
+from .waiting_child import kept_namespaces
 
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
@@ -29,6 +31,13 @@ _NONE = 0  # a null pointer
 _STAGE = b"/proc"  # a directory that is there wherever a user namespace can be used
 OWN_KEYRING = call("keyctl", 1, _NONE)
 _KEPT = 1  # what a descriptor of the caller's is in the child
+
+
+class Refused(NamedTuple):
+    """What a user may not do, with the path that it is about; empty where none is."""
+
+    answer: Answer
+    path: str = ""
 
 
 class Machine:
@@ -160,13 +169,40 @@ class Machine:
             ]
         )
 
+    def as_subordinate(self, uses: Mapping[str, int], *, mounted: bool) -> "Refused | None":
+        """What keeps a subordinate id of the caller's from being mapped, and from using these paths.
+
+        None where nothing does. uses: by path, a mode of os.access(). mounted: as in as_another().
+        """
+        user, kept = identity.identity("subordinate id"), Descriptors()
+
+        def keep(path: str) -> None:
+            kept.open(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+
+        def asked(paths: Mapping[str, int]) -> Answer:
+            (namespace,) = kept
+            return _used_in(namespace, (user.inner_uid, user.inner_gid), paths, mounted=mounted)
+
+        try:
+            kept_namespaces(NAMESPACES["user"], ["user"], user.write_maps, lambda _: None, keep)
+            if asked(uses).granted:
+                return None
+            each = (Refused(asked({path: mode}), path) for path, mode in uses.items())
+            return next((one for one in each if not one.answer.granted), None)
+        except SpawnError as error:  # newuidmap and newgidmap refuse it
+            return Refused(Answer(error.errno or errno.EIO, error.step))
+        except CloneError as error:
+            return Refused(questions.answer_of(error))
+        finally:
+            kept.close()
+
     @functools.cached_property
     def user_for_each(self) -> Answer:
         """Whether a child can have a user id that no other process has, and a task of that user kill it.
 
         The task may not signal the caller: if it may, it has kept a right of the caller's.
         """
-        user = fresh()
+        user = identity.fresh()
         if user is None or not self.circumstances.may_become_another:
             return Answer(errno.EPERM, "setresuid")
         asked = call("kill", os.getpid(), 0)
@@ -264,6 +300,33 @@ def _of_caller(_pid: int, _uid: int, _gid: int) -> Machine:
 
 
 # ---- the steps of the questions; the descriptors are counted from 0
+
+
+def _used_in(
+    namespace: int, ids: tuple[int, int], uses: Mapping[str, int], *, mounted: bool
+) -> Answer:
+    """Whether the paths, which the caller opens where they are mounted, can be used by that user there."""
+    opened: list[Step] = []
+    asked: list[Step] = []
+    flags = _AT_EACCESS | (_AT_EMPTY_PATH if mounted else 0)
+    for number, (path, mode) in enumerate(uses.items()):
+        named = os.fsencode(path)
+        if mounted:
+            opened.append(call("openat", AT_FDCWD, named, os.O_PATH | os.O_CLOEXEC, 0))
+        # The numbers follow each other from 0, but for the one that is kept.
+        place = number + (number >= _KEPT) if mounted else AT_FDCWD
+        asked.append(call("faccessat2", place, b"" if mounted else named, mode, flags))
+    uid, gid = ids
+    return questions.of_child(
+        [
+            *opened,
+            ("SETNS", _KEPT, NAMESPACES["user"]),
+            *questions.as_user(uid, gid),
+            ("PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0),  # the caller's files in /proc are its own again
+            *asked,
+        ],
+        keeps=namespace,
+    )
 
 
 def _private() -> Step:

@@ -45,6 +45,12 @@ class OfProgram(Confinement):
             self.prepared = PreparedChildren(self.sandbox.warm, _preparing(weakref.ref(self)))
             self.prepared.fill_up()
 
+    def close(self) -> None:
+        """See Confinement."""
+        if self.prepared is not None:
+            self.prepared.close()
+        super().close()
+
     @property
     def _can_prepare(self) -> bool:
         """Not where each program has a user, or all together a limit of their processes."""

@@ -82,7 +82,7 @@ class OfPython(Confinement):
 
     def add_limits(self, steps: Steps) -> None:
         """The limits of the amounts."""
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.amounts.rlimits)
+        limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
         rlimits.do(_NO_SETUP, steps, limits)
         if self.amounts.affinity is not None:
             kind = OPTIONS["cpu_affinity"].kind
@@ -121,6 +121,7 @@ class OfTemplate(OfPython):
     """The confinement of a template, whose clones have a /tmp, a /proc and a layer of their own."""
 
     keeps_namespaces = True
+    has_other_tasks = True  # the template itself
 
     def __init__(self, sandbox: Sandbox) -> None:
         if not sandbox.proc:

@@ -9,12 +9,12 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from .._kernel.names import nearest
 from . import remedies
-from .description import Sandbox
+from .description import Sandbox, is_below
 from .machine import Machine
 from .questions import Answer
 from .row import Row
@@ -165,10 +165,14 @@ def _near(path: str) -> str | None:
 # ---- what the sandbox's own user cannot use
 
 
-def closed_to_others(path: str) -> str | None:
-    """The first of what is on the way to a file, and of that itself, which others may not search or run."""
+def closed_to_others(path: str, shown: Iterable[str] = ("/",)) -> str | None:
+    """The first of what is on the way to a file, and of that itself, which others may not search or run.
+
+    shown: from where on the way is that of the caller's files.
+    """
     ways = dict.fromkeys(way for end in (path, os.path.realpath(path)) for way in _ways_to(end))
-    return next((way for way in ways if not os.stat(way).st_mode & stat.S_IXOTH), None)
+    asked = (way for way in ways if any(is_below(way, one) for one in shown))
+    return next((way for way in asked if not os.stat(way).st_mode & stat.S_IXOTH), None)
 
 
 def _ways_to(path: str) -> list[str]:

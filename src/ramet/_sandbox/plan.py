@@ -19,7 +19,7 @@ OwnId: TypeAlias = Literal["unused id", "subordinate id", "caller's id"]
 
 _OWN_IDS: dict[str, OwnId] = {
     "an unused user id": "unused id",
-    "subordinate ids by newuidmap": "subordinate id",
+    "a subordinate id by newuidmap": "subordinate id",
 }
 _NO_USER, _TREE = "no user of the host", "whole tree dies"
 Ends: TypeAlias = Literal["pid namespace", "user", "cgroup", "subreaper", "nothing"]
@@ -32,7 +32,7 @@ _ENDS: dict[str, Ends] = {
 
 
 # What the launch of this version does besides; "own cgroups" where the amounts have found a place for them.
-PARTS: tuple[Part, ...] = ("joined networks", "filtered sockets")
+PARTS: tuple[Part, ...] = ("joined networks", "filtered sockets", "subordinate ids")
 
 
 class AmountMechanism(Protocol):
@@ -91,7 +91,7 @@ class Plan:
     def rows(self) -> tuple[Row, ...]:
         """One for each wish, then one for each path with which something is wrong."""
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
-        user = OwnUser(self.own_id != "caller's id", "mnt" in self.namespaces, self.idmapped)
+        user = OwnUser(self.own_id == "unused id", "mnt" in self.namespaces, self.idmapped)
         of_paths = [*path_rows(self.sandbox, self.machine, user), *image_rows(self.sandbox)]
         return (*self._wishes, *amounts, *of_paths, *python_rows(self.sandbox, user))
 
@@ -138,7 +138,7 @@ class Plan:
     def seccomp(self) -> bool:
         """Whether a filter of system calls is set."""
         return self.machine.seccomp.granted and (
-            self.sandbox.syscalls is not None or self.filters_sockets
+            self.sandbox.syscalls is not None or self.filters_sockets or self.filters_ports
         )
 
     @cached_property
@@ -168,6 +168,11 @@ class Plan:
         return any(
             row.wish == "network" and row.mechanism.startswith("seccomp") for row in self._wishes
         )
+
+    @cached_property
+    def filters_ports(self) -> bool:
+        """Whether a filter refuses what would reach TCP ports past Landlock's rules."""
+        return not isinstance(self.sandbox.network, str) and self.machine.seccomp.granted
 
     @cached_property
     def own_id(self) -> OwnId:
@@ -252,7 +257,7 @@ def _row(wish: Wish, machine: Machine, sandbox: Sandbox, parts: frozenset[Part])
         if answer.granted:
             return _met_row(wish.name, text, way, machine, refused, remedy)
         refused = refused or answer
-        remedy = remedy or way.remedy(machine)
+        remedy = remedy or way.remedy(machine, sandbox)
     shortfall = "nothing on this machine meets it" if ways else "this version does not do it yet"
     return Row(wish.name, text, "not", "", shortfall, remedy, refused)
 

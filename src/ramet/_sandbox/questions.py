@@ -6,6 +6,7 @@ its own, and ends; what it made ends with it.
 
 import errno
 import os
+import time
 from array import array
 from collections.abc import Iterable, Sequence
 from struct import pack
@@ -18,6 +19,7 @@ from .._preflight.this_machine import errno_name
 from .._process.child import Child, make_child
 from .._process.request import cached_request
 from ..errors import BrokenRule, CloneError
+from .marked_memory import moments
 
 Step: TypeAlias = tuple[object, ...]
 
@@ -148,7 +150,16 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
     CloneError where there is no child for want of memory, or for a limit on tasks.
     Source: clone(2).
     """
-    start = _own_table(keeps)
+    start, asked = _own_table(keeps), list(steps)
+    for pause in moments():
+        answer = _answer(start, asked, flags)
+        if answer.errno != errno.EACCES or not answer.call.startswith("write "):
+            return answer
+        time.sleep(pause)
+    return _answer(start, asked, flags)
+
+
+def _answer(start: list[Step], steps: list[Step], flags: int) -> Answer:
     asked = [*start, *steps]
     try:
         failed, status = _done(asked, flags)
@@ -156,7 +167,7 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
         return answer_of(error)
     if failed is not None:
         return Answer(failed[1], _name_of(asked[failed[0]]))
-    return GRANTED if status == _ALL_STEPS_DONE else Answer(KILLED, _names_of(asked[len(start) :]))
+    return GRANTED if status == _ALL_STEPS_DONE else Answer(KILLED, _names_of(steps))
 
 
 def answer_of(error: CloneError) -> Answer:

@@ -4,8 +4,10 @@ import errno
 import os
 import sys
 
+from .description import Sandbox
 from .machine import Machine
 from .questions import KILLED, Answer
+from .subordinate_sight import is_for_caller_alone, refused_to_subordinate
 
 # The first Linux with each version of landlock: Documentation/userspace-api/landlock.rst.
 LANDLOCK_KERNELS = {
@@ -28,6 +30,7 @@ _CONFIGS = {
     "uts": "UTS_NS",
     "cgroup": "CGROUPS",
 }
+_ROOT = "call as root"
 _NO_MORE = (errno.ENOSPC, errno.EUSERS)
 _DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
 _IN_A_CONTAINER = {
@@ -127,9 +130,20 @@ def of_seccomp(machine: Machine) -> str:
     return "a kernel with CONFIG_SECCOMP_FILTER"
 
 
-def of_subordinate_ids(machine: Machine) -> str:
-    """For ids of its own without root."""
-    return machine.circumstances.why_no_subordinate_ids
+def of_subordinate_ids(machine: Machine, sandbox: Sandbox) -> str:
+    """For an id that is no user's of the host."""
+    why_none = machine.circumstances.why_no_subordinate_ids
+    if is_for_caller_alone(sandbox) or not machine.namespaces["user"].granted:
+        return _ROOT
+    if why_none or machine.circumstances.subordinate_ids == 0:
+        return f"{why_none}, or {_ROOT}" if why_none else _ROOT
+    try:
+        refused = refused_to_subordinate(machine, sandbox)
+    except OSError:  # a path that has a row of its own
+        refused = None
+    if refused is not None and refused.path:
+        return f"others may not read {refused.path}: leave it out, or let them, or {_ROOT}"
+    return f"let newuidmap and newgidmap be set-user-ID programs of root, or {_ROOT}"
 
 
 def of_idmap(path: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from .._kernel import mounts
 from .._kernel.clone_bits import NEWNS
-from .._kernel.names import AT_FDCWD
+from .._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .description import Sandbox
 from .view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
@@ -86,6 +86,8 @@ def _become(steps: Steps, uid: int, gid: int) -> None:
     steps.add("setgroups", "SETGROUPS", 0, 0)
     steps.add("setresgid", "SETGID", gid, gid, gid)
     steps.add("setresuid", "SETUID", uid, uid, uid)
+    # The change of ids has taken this memory from its owner, who could not look into /proc/PID/ns.
+    steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _make_private(steps: Steps) -> None:

@@ -2,23 +2,21 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from signal import SIGCHLD
 
 from .._core import Plan, has_close_range, new_child
 from .._kernel.clone_bits import NEWUSER
 from .._process.blocking import BLOCKING, run_blocking
 from .._process.child import Child, make_child
-from .._process.launching import Manner, Report, Underway, Wanted, launch_beside
+from .._process.launching import LAUNCHED, Manner, Report, Underway, Wanted, launch_beside
 from .._setup.descriptor_moves import LAST_DESCRIPTOR
 from .._setup.order import Steps
 from .._setup.step_reasons import likely_reason
 from ..errors import SpawnError, spawn_error
+from .marked_memory import tried_again
 
-__all__ = ["IdMaps", "kept_namespaces"]
-
-IdMaps = tuple[
-    tuple[str, bytes], ...
-]  # files of /proc/<pid>, in the order in which they are written
+__all__ = ["kept_namespaces"]
 
 _MAPS_GATE, _LAST_GATE = 1, 2
 _NO_FAILURE = -1
@@ -35,7 +33,7 @@ class _Waiting(Child[None]):
 def kept_namespaces(
     flags: int,
     kinds: Sequence[str],
-    maps: IdMaps,
+    write_maps: Callable[[int], None],
     add_steps: Callable[[Steps], None],
     keep: Callable[[str], None],
     *,
@@ -43,8 +41,8 @@ def kept_namespaces(
 ) -> None:
     """Have a child with these flags carry out steps, and keep the namespaces that it is in.
 
-    keep: gets the path of each kind. maps: written by this process, before the steps; user_last: after
-    them, of a user namespace that the child makes then, which owns none of the others. The child
+    keep: gets the path of each kind. write_maps: gets the child's pid, before the steps; user_last: after
+    them, for a user namespace that the child makes then, which owns none of the others. The child
     is a task in this memory and copies nothing of it. Raises CloneError where there may be no such
     child, SpawnError for a step or a map that fails. Nothing of the child is left in any case.
     Source: clone(2), namespaces(7), user_namespaces(7).
@@ -67,16 +65,20 @@ def kept_namespaces(
         assert isinstance(begun, Underway)
         made.append(begun)
 
-    with make_child(child, make):
-        _at_gate(made[0], _MAPS_GATE if flags & NEWUSER else _LAST_GATE, steps)
-        if flags & NEWUSER:
-            _write(child.pid, maps)
-            made[0].open(_MAPS_GATE)
-            _at_gate(made[0], _LAST_GATE, steps)
-        if user_last:
-            _write(child.pid, maps)
-        for kind in kinds:
-            keep(f"/proc/{child.pid}/ns/{kind}")
+    try:
+        with make_child(child, make):
+            _at_gate(made[0], _MAPS_GATE if flags & NEWUSER else _LAST_GATE, steps)
+            if flags & NEWUSER:
+                write_maps(child.pid)
+                made[0].open(_MAPS_GATE)
+                _at_gate(made[0], _LAST_GATE, steps)
+            if user_last:
+                write_maps(child.pid)
+            for kind in kinds:
+                tried_again(partial(keep, f"/proc/{child.pid}/ns/{kind}"))
+    finally:
+        for underway in made:  # it has ended: an error that knows it leaves no mark on this memory
+            run_blocking(BLOCKING.reach, underway, LAUNCHED)
 
 
 def _at_gate(underway: Underway, gate: int, steps: Steps) -> None:
@@ -90,14 +92,3 @@ def failed_step(report: Report, steps: Steps) -> SpawnError:
     step, number = report
     label, file = steps.labels[step] if step >= 0 else ("clone", None)
     return spawn_error(label, number, file and os.fsdecode(file), likely_reason(label, number))
-
-
-def _write(pid: int, maps: IdMaps) -> None:
-    for name, text in maps:
-        try:
-            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
-                file.write(text)
-        except OSError as error:
-            number = error.errno or 0
-            reason = likely_reason(f"write {name}", number)
-            raise spawn_error(f"write {name}", number, f"/proc/{pid}/{name}", reason) from None

@@ -10,10 +10,12 @@ from .description import SYSCALLS, Sandbox, is_below
 from .machine import Machine
 from .marks import can_mark
 from .questions import GRANTED, Answer
+from .subordinate_sight import is_for_caller_alone, refused_to_subordinate
 
 Asked: TypeAlias = Callable[[Sandbox], bool]
 Words: TypeAlias = Callable[[Sandbox], str]
 Granted: TypeAlias = Callable[[Machine, Sandbox], Answer]
+Remedy: TypeAlias = Callable[[Machine, Sandbox], str]
 
 # What a launch may be able to do besides: newuidmap(1) for the maps of its user namespace; a filter that
 # refuses all sockets but unix ones where there is no network namespace; setns() to a network namespace that
@@ -34,7 +36,7 @@ class Way(NamedTuple):
 
     mechanism: str
     granted: Granted
-    remedy: Callable[[Machine], str] = lambda _: ""
+    remedy: Remedy = lambda *_: ""
     shortfall: Callable[[Machine], str] = lambda _: ""
     announced: bool = False
     part: Part | None = None
@@ -110,6 +112,11 @@ def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
     return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
 
 
+def _filtered_ports(machine: Machine, sandbox: Sandbox) -> Answer:
+    """Landlock does not see all that makes a connection of TCP."""
+    return _first_refusal(_landlock(4)(machine, sandbox), machine.seccomp)
+
+
 def _filtered_namespaces(machine: Machine, sandbox: Sandbox) -> Answer:
     """Whether the filter refuses user namespaces, or the machine does so."""
     if not machine.namespaces["user"].granted:
@@ -131,10 +138,16 @@ def _search(machine: Machine, _: Sandbox) -> Answer:
 
 
 def _subordinate_ids(machine: Machine, sandbox: Sandbox) -> Answer:
-    """Not where it writes: the caller's directories do not belong to such an id."""
-    if machine.circumstances.subordinate_ids == 0 or sandbox.write:
+    """Where what is shown can be read by such an id, as by the caller."""
+    if machine.circumstances.subordinate_ids == 0 or is_for_caller_alone(sandbox):
         return _UNAVAILABLE
-    return machine.namespaces["user"]
+    if not machine.namespaces["user"].granted:
+        return machine.namespaces["user"]
+    try:
+        refused = refused_to_subordinate(machine, sandbox)
+    except OSError:  # a path that has a row of its own
+        return _UNAVAILABLE
+    return GRANTED if refused is None else refused.answer
 
 
 def _no_new_privs(machine: Machine, _: Sandbox) -> Answer:
@@ -165,16 +178,25 @@ def _landlock_files_lack(machine: Machine) -> str:
     return "; ".join(["names, sizes and owners of all files can be seen", *missing])
 
 
-def _of_namespace(kind: str) -> Callable[[Machine], str]:
-    return lambda machine: remedies.of_namespace(kind, machine)
+def _of_namespace(kind: str) -> Remedy:
+    return lambda machine, _: remedies.of_namespace(kind, machine)
 
 
-def _of_landlock(abi: int) -> Callable[[Machine], str]:
-    return lambda machine: remedies.of_landlock(machine, abi)
+def _of_landlock(abi: int) -> Remedy:
+    return lambda machine, _: remedies.of_landlock(machine, abi)
 
 
-def _of_files(machine: Machine) -> str:
+def _of_files(machine: Machine, _: Sandbox) -> str:
     return remedies.of_mounts(machine, machine.mounts)
+
+
+def _of_filtered_ports(machine: Machine, sandbox: Sandbox) -> str:
+    has_landlock = _landlock(4)(machine, sandbox).granted
+    return remedies.of_seccomp(machine) if has_landlock else remedies.of_landlock(machine, 4)
+
+
+def _by_machine(remedy: Callable[[Machine], str]) -> Remedy:
+    return lambda machine, _: remedy(machine)
 
 
 _BY_MOUNTS = Way("a mount namespace", _mounts, _of_files)
@@ -184,7 +206,7 @@ _NETWORK_NAMESPACE = Way("a network namespace", _namespace("net"), _of_namespace
 _FILTERED_SOCKETS = Way(
     "seccomp: no sockets but unix ones",
     _seccomp,
-    remedies.of_seccomp,
+    _by_machine(remedies.of_seccomp),
     lambda _: "unix sockets of the host can be reached by their names",
     part="filtered sockets",
 )
@@ -194,7 +216,7 @@ _LANDLOCKED_TCP = Way(
     _of_landlock(4),
     lambda _: "only TCP is refused: UDP, raw and unix sockets reach the host's network",
 )
-_FILTER = (Way("a seccomp filter", _seccomp, remedies.of_seccomp),)
+_FILTER = (Way("a seccomp filter", _seccomp, _by_machine(remedies.of_seccomp)),)
 
 
 LEFT_WITH_CALLER = "all are left where the caller is killed"
@@ -260,7 +282,9 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "overlay",
         lambda _: "writes to a layer",
-        (Way("an overlay", _overlay, remedies.of_overlay),),  # else what it names is only read
+        (
+            Way("an overlay", _overlay, _by_machine(remedies.of_overlay)),
+        ),  # else what it names is only read
         lambda s: s.overlay,
     ),
     Wish(
@@ -272,7 +296,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "proc",
         lambda _: "/proc of its own processes",
-        (Way("a pid namespace with its /proc", _proc, remedies.of_proc),),
+        (Way("a pid namespace with its /proc", _proc, _by_machine(remedies.of_proc)),),
         lambda s: s.proc,
     ),
     Wish(
@@ -300,7 +324,7 @@ WISHES: tuple[Wish, ...] = (
             Way(
                 "setns",
                 _namespace_at_path,
-                lambda _: (
+                lambda *_: (
                     "call as root of the user namespace that owns it, and name a network namespace"
                 ),
                 part="joined networks",
@@ -311,7 +335,14 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "network",
         lambda _: "TCP to and from the named ports alone",
-        (Way("landlock ABI {abi}", _landlock(4), _of_landlock(4)),),
+        (
+            Way("landlock ABI {abi} with a seccomp filter", _filtered_ports, _of_filtered_ports),
+            Way(
+                "landlock ABI {abi}",
+                _landlock(4),
+                shortfall=lambda _: "multipath TCP and MSG_FASTOPEN reach other ports",
+            ),
+        ),
         _has_ports,
     ),
     Wish(
@@ -371,7 +402,11 @@ WISHES: tuple[Wish, ...] = (
         lambda _: "reaches no System V IPC and no message queue of the host's",
         (
             Way("an IPC namespace", _namespace("ipc"), _of_namespace("ipc")),
-            Way("a seccomp filter without calls of IPC", _filtered_ipc, remedies.of_seccomp),
+            Way(
+                "a seccomp filter without calls of IPC",
+                _filtered_ipc,
+                _by_machine(remedies.of_seccomp),
+            ),
             Way(
                 "an unused user id",
                 _another_id,
@@ -383,9 +418,9 @@ WISHES: tuple[Wish, ...] = (
         "no user of the host",
         lambda _: "has the rights of no user of the host's",
         (
-            Way("an unused user id", _another_id, lambda _: "call as root"),
+            Way("an unused user id", _another_id),
             Way(
-                "subordinate ids by newuidmap",
+                "a subordinate id by newuidmap",
                 _subordinate_ids,
                 remedies.of_subordinate_ids,
                 part="subordinate ids",
@@ -416,7 +451,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "no new privileges",
         lambda _: "gains no rights by programs",
-        (Way("no_new_privs", _no_new_privs, lambda _: "Linux 3.5"),),
+        (Way("no_new_privs", _no_new_privs, lambda *_: "Linux 3.5"),),
     ),
     Wish("new session", lambda _: "has no terminal", (Way("setsid", _always),)),
     Wish(
@@ -443,7 +478,7 @@ WISHES: tuple[Wish, ...] = (
             Way(
                 "a subreaper that looks for the rest",
                 _search,
-                lambda _: "mount /proc",
+                lambda *_: "mount /proc",
                 shortfall=lambda _: (
                     f"processes that fork faster than they are found can be left; {LEFT_WITH_CALLER}"
                 ),

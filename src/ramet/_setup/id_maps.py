@@ -49,10 +49,10 @@ async def write(
         if lines is None:
             continue
         refused = _refusal(pid, name, lines)
-        if refused is None:
+        if refused == 0:
             continue
-        why = likely_reason(f"write {name}", refused.errno or 0)
-        if refused.errno == errno.EPERM:  # to a set-user-ID program /etc/subuid may allow it
+        why = likely_reason(f"write {name}", refused)
+        if refused == errno.EPERM:  # to a set-user-ID program /etc/subuid may allow it
             words = [program, str(pid), *(str(number) for line in lines for number in line)]
             try:
                 if await succeeds(words):
@@ -64,11 +64,14 @@ async def write(
                 why = (
                     f"this process may not write it, and {program} cannot be run: {error.strerror}"
                 )
-        raise spawn_error(f"write {name}", refused.errno or 0, f"/proc/{pid}/{name}", why)
+        raise spawn_error(f"write {name}", refused, f"/proc/{pid}/{name}", why)
 
 
-def _refusal(pid: int, name: str, lines: _Lines) -> OSError | None:
-    """None when the kernel has taken it."""
+def _refusal(pid: int, name: str, lines: _Lines) -> int:
+    """The errno with which the kernel refuses it, 0 when it has taken it.
+
+    Not the exception: that knows the frames of its callers, one of which would know it.
+    """
     try:
         try:
             _write(pid, name, _text(lines))
@@ -78,8 +81,8 @@ def _refusal(pid: int, name: str, lines: _Lines) -> OSError | None:
             _write(pid, "setgroups", b"deny")
             _write(pid, name, _text(lines))
     except OSError as error:
-        return error
-    return None
+        return error.errno or errno.EIO
+    return 0
 
 
 def _is_own(lines: _Lines | None, own: int) -> bool:

@@ -64,7 +64,7 @@ def clone_confined(
     """ramet.clone() with sandbox=; see there."""
     refuse_beside_sandbox(options)
     FunctionSetup(options, 0)  # what is invalid is refused here
-    confinement = confinement_of(OfClone, with_path(sandbox))
+    confinement = confinement_of(OfClone, with_path(sandbox), sandbox)
     confinement.make_current()
     limit, shown = checked_timeout(timeout), checked_name(name)
     child: CalledChild[Any] = new_child(CalledChild, fn, 0, False)

@@ -27,7 +27,7 @@ from .program_command import (
     words,
 )
 from .run_options import ShellOption, from_rows, library_options
-from .run_readers import Stream, seconds, stream
+from .run_readers import Stream, given_descriptors, seconds, stream
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
 
@@ -88,10 +88,7 @@ def run(argv: tuple[str, ...], **values: Any) -> None:
 def _output(where: Stream | None, held: ExitStack) -> int | None:
     if where is None:
         return None
-    descriptor = where.opened()
-    if where.descriptor is None:
-        held.callback(os.close, descriptor)
-    return descriptor
+    return where.opened_within(held)
 
 
 def _reported(
@@ -145,21 +142,14 @@ def _files(values: dict[str, Any]) -> Iterator[tuple[Options, Terminal | None]]:
     """What the options about descriptors have opened, for as long as it is needed."""
     options: Options = {}
     with ExitStack() as held:
-
-        def opened(which: Stream) -> int:
-            descriptor = which.opened()
-            if which.descriptor is None:
-                held.callback(os.close, descriptor)
-            return descriptor
-
-        fds = {n: one for given in values["fd"] for n, one in given.items()}
+        fds = given_descriptors(values["fd"])
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             if values[name] is not None:
                 fds[number] = values[name]
         if fds:
-            options["fds"] = {number: opened(one) for number, one in fds.items()}
+            options["fds"] = {number: one.opened_within(held) for number, one in fds.items()}
         if values["controlling_terminal"] is not None:
-            options["controlling_terminal"] = opened(values["controlling_terminal"])
+            options["controlling_terminal"] = values["controlling_terminal"].opened_within(held)
         terminal = None
         if values["foreground"]:
             terminal = Terminal()

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from .._kernel.names import NAMESPACES, find
@@ -33,6 +34,18 @@ class Stream(NamedTuple):
         if self.descriptor is not None:
             return self.descriptor
         return os.open(self.path, self.mode | os.O_CLOEXEC | os.O_NOCTTY, _NEW_FILE_MODE)
+
+    def opened_within(self, held: ExitStack) -> int:
+        """The same, closed with that when it is a file's."""
+        descriptor = self.opened()
+        if self.descriptor is None:
+            held.callback(os.close, descriptor)
+        return descriptor
+
+
+def given_descriptors(given: Iterable[Mapping[int, Stream]]) -> dict[int, Stream]:
+    """What --fd says, of all times that it was given; the last counts."""
+    return {number: stream for one in given for number, stream in one.items()}
 
 
 def _number(text: str, base: int = 0, expected: str = "a number") -> int:

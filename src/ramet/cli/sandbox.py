@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -30,6 +31,7 @@ from .program_command import (
     words,
 )
 from .run_options import ShellOption
+from .run_readers import READERS, given_descriptors
 from .run_watch import signals_kept
 from .sandbox_options import in_words_of_options, options, sandbox_of, set_variables
 from .sandbox_report import told, told_as_json, told_in_short
@@ -46,6 +48,17 @@ _OWN = (
     Shell("--check", text="Show by what each wish is met on this machine, and run nothing."),
     Shell("--report", text="Tell at the end, on standard error, what ended it and what it used."),
 )  # fmt: skip
+_DESCRIPTOR = ShellOption(
+    "Descriptors",
+    Shell(
+        "--fd",
+        "N=fd:M",
+        text="Descriptor N is the caller's M, such as a connected socket; or N=FILE, a file to read, "
+        "N=write:FILE, N=append:FILE, N=both:FILE; may be repeated.",
+        repeated=True,
+    ),
+    READERS["descriptor and file"],
+)
 
 
 class _Sandbox(ProgramCommand):
@@ -56,6 +69,7 @@ class _Sandbox(ProgramCommand):
     cls=_Sandbox,
     params=[
         *options(),
+        _DESCRIPTOR,
         *(ShellOption(_ABOUT, shell) for shell in _OWN),
         click.Option(
             ["--json", "as_json"], is_flag=True, help="With --check or --report: as JSON."
@@ -87,7 +101,13 @@ def sandbox(
         if check:
             _check(description.plan(), as_json=as_json)
         set_variables(values)
-        status = _run(argv, description, values["cwd"], reports=report, as_json=as_json)
+        with ExitStack() as held:
+            fds = given_descriptors(values["fd"])
+            given: Options = {
+                "fds": {number: one.opened_within(held) for number, one in fds.items()},
+                "cwd": values["cwd"],
+            }
+            status = _run(argv, description, given, reports=report, as_json=as_json)
     except (OSError, ValueError, TypeError, OverflowError) as error:
         message = in_words_of_options(words(error))
         raise FailedError(_NAME, message, exit_code_of_failure(error)) from None
@@ -108,16 +128,14 @@ def _check(plan: Plan, *, as_json: bool) -> NoReturn:
 
 
 def _run(
-    argv: tuple[str, ...], description: Sandbox, cwd: str | None, *, reports: bool, as_json: bool
+    argv: tuple[str, ...], description: Sandbox, given: "Options", *, reports: bool, as_json: bool
 ) -> ExitStatus:
     with (
         signals_kept() as mask,
         counted_output(_bytes(description.output)) as output,
     ):
-        given: Options = {"sandbox": description, "signal_mask": mask}
-        begins = cwd or _here_if_seen(description)
-        if begins is not None:
-            given["cwd"] = begins
+        given = {**given, "sandbox": description, "signal_mask": mask}
+        given["cwd"] = given["cwd"] or _here_if_seen(description)
         given_pipes = {} if output is None else output.given
         given.update(given_pipes)  # type: ignore[typeddict-item] # stdout and stderr
         begun = time.monotonic()

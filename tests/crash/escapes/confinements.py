@@ -59,16 +59,28 @@ def described(files: Files, limits: str, **wishes: Any) -> ramet.Sandbox:
     if limits == "amounts":
         wishes |= AMOUNTS
     return ramet.Sandbox(
-        read=[root / "bin", root / "shown"],
-        write=[root / "work"],
         hidden=[root / "shown" / "hidden"],
-        **{"tmp": TMP, **wishes},
+        **{
+            "read": [root / "bin", root / "shown"],
+            "write": [root / "work"],
+            "tmp": TMP,
+            **wishes,
+        },
     )
 
 
 def confined(words: list[str], files: Files, limits: str, seconds: float) -> Run:
     """In a sandbox with all that it has."""
     return _run_in(described(files, limits), words, seconds)
+
+
+def reading(words: list[str], files: Files, limits: str, seconds: float) -> Run:
+    """In one that writes nothing: where a plain user has subordinate ids it is one of them."""
+    names = ("bin", "shown", "work")
+    read = [files.root / name for name in names]
+    sandbox = described(files, limits, read=read, write=[])
+    assert sandbox.plan().own_id == "subordinate id"
+    return _run_in(sandbox, words, seconds)
 
 
 def _run_in(sandbox: ramet.Sandbox, words: list[str], seconds: float) -> Run:
@@ -117,5 +129,6 @@ TAKEN_AWAY: dict[str, tuple[str, ...]] = {
 CONFINEMENTS: dict[str, Callable[[list[str], Files, str, float], Run]] = {
     "unconfined": unconfined,
     "confined": confined,
+    "reading": reading,
     **dict.fromkeys(TAKEN_AWAY, weakened),
 }

@@ -44,8 +44,8 @@ def _read(line: str) -> WeakPoint:
     return WeakPoint(pattern, where, words - {"chance"}, "chance" in words, why)
 
 
-def weak_point(name: str, where: str) -> WeakPoint | None:
-    """That of an escape in a confinement for who runs this."""
-    holds = {"user" if os.geteuid() else "root"}
+def weak_point(name: str, where: str, *, by_user: bool | None = None) -> WeakPoint | None:
+    """That of an escape in a confinement; by_user: whether a plain user's, None for who runs this."""
+    holds = {"user" if (os.geteuid() if by_user is None else by_user) else "root"}
     found = (one for one in weak_points() if one.concerns(name, where) and one.when <= holds)
     return next(found, None)

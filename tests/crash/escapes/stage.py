@@ -43,7 +43,7 @@ class Stage:
         self._is_confined = confinement != "unconfined"
         self._run = CONFINEMENTS[confinement]
         take_away(TAKEN_AWAY.get(confinement, ()))
-        self._has_init = confinement in ("confined", "namespaces alone")
+        self._has_init = confinement in ("confined", "reading", "namespaces alone")
         self._secret = secret
         self._name = f"ramet-escape-{os.getpid()}"
         self._files = Files(secret, program)

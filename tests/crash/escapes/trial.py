@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ TREE = str(Path(__file__).parents[3])
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 MOST_PROCESSES, MOST_MEMORY = 2000, 4 << 30
 _FLAGS = ("-O1", "-Wall", "-Wextra", "-Wno-unused-result", "-pthread")
+
+
+# Who has the subordinate ids of the file that is named next; what comes after it is run as that user.
+_SCRIPT = """\
+mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid &&
+exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+"""
+AS_PLAIN_USER = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT)
+SUBORDINATE_IDS = "65534:300000:65536\n"
 
 
 def build(made: Path) -> None:
@@ -56,9 +66,12 @@ class Outside:
 
 
 class Trial:
-    """A stage of its own, which is made again when it ends."""
+    """A stage of its own, which is made again when it ends. runner: what runs the words after it."""
 
-    def __init__(self, confinement: str, program: Path, outside: Outside) -> None:
+    def __init__(
+        self, confinement: str, program: Path, outside: Outside, runner: Sequence[str] = ()
+    ) -> None:
+        self._runner = runner
         self._words = [confinement, str(program)]
         self._outside = outside
         self._start()
@@ -69,7 +82,7 @@ class Trial:
         self._answer, answered = os.pipe()
         words = [*self._words, secret, str(asked), str(answered)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.escapes.stage", *words],
+            [*self._runner, sys.executable, "-m", "tests.crash.escapes.stage", *words],
             cwd=TREE,
             env={**os.environ, "SECRET": secret},
             stdin=subprocess.DEVNULL,

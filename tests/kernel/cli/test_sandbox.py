@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -379,3 +380,43 @@ def test_nothing_is_left_when_ramet_is_killed() -> None:
         process.kill()
         process.wait(PATIENT_SECONDS)
         assert process.stdout.read() == b""  # no process has the other end any more
+
+
+# ---- descriptors
+
+
+@pytest.mark.parametrize("output", [(), ("--output", "1M")], ids=["inherited", "counted"])
+def test_a_socket_is_passed(output: tuple[str, ...]) -> None:
+    """By a number of its own; the program reaches what is at the other end, without a network."""
+    ours, theirs = socket.socketpair()
+    script = "read line <&5; echo $line; echo answered >&5"
+    argv = [*RAMET, *output, "--fd", f"5=fd:{theirs.fileno()}", "--", "sh", "-c", script]
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                argv, pass_fds=[theirs.fileno()], stdout=subprocess.PIPE, text=True
+            )
+        ours.settimeout(PATIENT_SECONDS)
+        ours.sendall(b"asked\n")
+        assert ours.recv(20) == b"answered\n"
+        assert process.communicate(timeout=PATIENT_SECONDS)[0] == "asked\n"
+    assert process.returncode == 0
+
+
+def test_a_file_is_passed(tmp_path: Path) -> None:
+    """It is opened here, and the program needs no right to its path."""
+    file = tmp_path / "file"
+    file.write_text("read\n")
+    done = ramet(
+        *("--fd", f"3={file}", "--fd", f"4=append:{file}", "--"),
+        *("sh", "-c", "cat <&3; echo more >&4"),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "read\n", "")
+    assert file.read_text() == "read\nmore\n"
+
+
+def test_a_descriptor_that_is_not_open_is_refused() -> None:
+    """Before anything is made, with what was given."""
+    done = ramet("--fd", "3=fd:99", "--", "true")
+    assert done.returncode == 125
+    assert "'3=fd:99': Bad file descriptor" in done.stderr

@@ -296,7 +296,9 @@ def test_cleared_handlers_are_no_copy() -> None:
 def test_a_namespace_that_is_joined_is_not_new() -> None:
     """setns() leads to one that exists; clone() and unshare() make one."""
     words = {
-        call: [line for line in str(explain("NEWNET", call=call)).splitlines() if "network: " in line]
+        call: [
+            line for line in str(explain("NEWNET", call=call)).splitlines() if "network: " in line
+        ]
         for call in ("setns", "unshare", "clone")
     }
     assert words == {

@@ -1,12 +1,13 @@
 """A machine whose answers are given, for plans that are not this machine's."""
 
 import errno
+from collections.abc import Mapping
 from typing import Any
 
 from ramet._kernel.names import CAPABILITIES
 from ramet._sandbox.circumstances import Circumstances
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.machine import Machine
+from ramet._sandbox.machine import Machine, Refused
 from ramet._sandbox.questions import Answer
 
 KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -15,11 +16,15 @@ NO = Answer(errno.EPERM, "clone")
 
 
 class GivenMachine(Machine):
-    """Its answers are attributes; idmapped: the paths with mapped ids; by_others: what others may use."""
+    """Its answers are attributes; idmapped: the paths with mapped ids; by_others: what others may use.
+
+    to_subordinate: what is refused to a subordinate id.
+    """
 
     def __init__(self, **answers: Any) -> None:
         self.idmapped = answers.pop("idmapped", None)
         self.by_others: Answer = answers.pop("by_others", GRANTED)
+        self.to_subordinate: Refused | None = answers.pop("to_subordinate", None)
         self.network: Answer = answers.pop("network", GRANTED)
         self.__dict__.update(answers)
 
@@ -28,6 +33,9 @@ class GivenMachine(Machine):
 
     def as_another(self, path: str, mode: int, *, mounted: bool) -> Answer:  # noqa: ARG002
         return self.by_others
+
+    def as_subordinate(self, uses: Mapping[str, int], *, mounted: bool) -> Refused | None:  # noqa: ARG002
+        return self.to_subordinate
 
     def joins_network(self, path: str) -> Answer:  # noqa: ARG002
         return self.network

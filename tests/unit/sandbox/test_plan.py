@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ramet import SandboxError
+from ramet._sandbox.machine import Refused
 from ramet._sandbox.plan import Plan, plan
 from ramet._sandbox.questions import Answer
 from ramet._sandbox.row import Row
@@ -76,14 +77,68 @@ def test_a_plain_user_has_its_own_id() -> None:
     found.refuse_if_short()
 
 
+SUBORDINATE = {"subordinate_ids": 65536}
+
+
+def of_plain_user(wishes: Any, around: Any = SUBORDINATE, **answers: Any) -> Plan:
+    machine = given(uid=1000, around=around, **answers)
+    return plan(described(**wishes), machine=machine, parts=["subordinate ids"])
+
+
 def test_subordinate_ids_are_for_a_launch_that_takes_them() -> None:
-    """They are not taken where the sandbox writes to the caller's directories."""
-    machine = given(uid=1000, around={"subordinate_ids": 65536})
+    """It is another than the caller's id, and meets the wish in full."""
+    machine = given(uid=1000, around=SUBORDINATE)
     assert plan(described(), machine=machine).own_id == "caller's id"
-    found = plan(described(), machine=machine, parts=["subordinate ids"])
+    found = of_plain_user({})
     assert (found.own_id, found.lost) == ("subordinate id", ())
-    writing = plan(described(write=["/usr"]), machine=machine, parts=["subordinate ids"])
-    assert writing.own_id == "caller's id"
+    assert found.idmapped == frozenset()
+    found.refuse_if_short()
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"write": ["/usr"]}, {"write": ["/usr"], "overlay": True}, {"root": "/"}],
+)
+def test_the_callers_own_files_are_for_its_own_id(wishes: Any) -> None:
+    """Where it writes, or sees all that the caller may read, a sandbox keeps the caller's id."""
+    assert of_plain_user(wishes).own_id == "caller's id"
+    assert row(of_plain_user(wishes), "no user of the host").remedy == "call as root"
+
+
+@pytest.mark.parametrize(
+    ("around", "answers", "remedy"),
+    [
+        (
+            SUBORDINATE,
+            {"to_subordinate": Refused(Answer(errno.EACCES, "faccessat2"), "/home/me/key")},
+            "others may not read /home/me/key: leave it out, or let them, or call as root",
+        ),
+        (
+            SUBORDINATE,
+            {"to_subordinate": Refused(Answer(errno.EPERM, "write uid_map"))},
+            "let newuidmap and newgidmap be set-user-ID programs of root, or call as root",
+        ),
+        (
+            {"why_no_subordinate_ids": "newuidmap is not there: install it"},
+            {},
+            "newuidmap is not there: install it, or call as root",
+        ),
+        (SUBORDINATE, {"refused": {"user": NO}}, "call as root"),
+    ],
+)
+def test_what_keeps_a_sandbox_from_subordinate_ids(around: Any, answers: Any, remedy: str) -> None:
+    """It keeps the caller's id where one could not read what is shown, or cannot be mapped; it says so."""
+    found = of_plain_user({}, around, **answers)
+    assert found.own_id == "caller's id"
+    assert row(found, "no user of the host").remedy == remedy
+
+
+def test_a_mistaken_path_is_told_and_not_asked(tmp_path: Path) -> None:
+    """What is not there has a row of its own, whoever would read it."""
+    missing = str(tmp_path / "missing")
+    found = of_plain_user({"read": [missing]})
+    assert [row.wish for row in found.lost] == ["no user of the host", "read"]
+    assert found.rows[-1].path == missing
 
 
 @pytest.mark.parametrize(
@@ -309,7 +364,8 @@ def test_an_amount_of_which_nothing_is_known_is_not_met() -> None:
 def test_the_text_is_a_table() -> None:
     """A line for each wish, below it what it lacks and the remedy."""
     sandbox = described(read=["/usr"], system=False, tmp=None, proc=False, network="host")
-    lines = str(plan(sandbox, machine=given(uid=1000))).splitlines()
+    found = plan(sandbox, machine=given(uid=1000), parts=["subordinate ids"])
+    lines = str(found).splitlines()
     assert lines[0] == "read                 yes     no files but /usr, by a mount namespace"
     place = next(i for i, line in enumerate(lines) if line.startswith("no user of the host"))
     assert lines[place : place + 3] == [

@@ -29,7 +29,8 @@ NOT_UNSHARED = (
 ).value
 
 # include/linux/socket.h, include/uapi/linux/in.h, netlink.h
-AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_SMC = 1, 2, 10, 16, 43
+MSG_FASTOPEN, IPPROTO_SMC = 0x20000000, 256
 NETLINK_ROUTE = 0
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "mptcp": 262}
 NO_PLAIN_TYPE = 0xC  # STREAM, DGRAM and RAW are 1, 2 and 3 of the four bits
@@ -180,6 +181,29 @@ NO_NETWORK = (
     Row("socket socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
     Row("socket socketpair", error(errno.EACCES), why="the network is the host's", quiet=True),
     Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
+)
+# Where Landlock names the ports of TCP: it is not asked when a connection is made by sending, and knows
+# nothing of multipath TCP, nor of the TCP that SMC falls back to.
+_PAST_PORTS = "reaches TCP ports past Landlock's rules"
+NO_WAYS_PAST_PORTS = (
+    *(
+        Row(
+            "socket",
+            error(errno.EPROTONOSUPPORT),
+            (is_(0, family), is_(2, protocol)),
+            _PAST_PORTS,
+            quiet=True,
+        )
+        for family in (AF_INET, AF_INET6)
+        for protocol in (PROTOCOLS["mptcp"], IPPROTO_SMC)
+    ),
+    Row("socket", error(errno.EAFNOSUPPORT), (is_(0, AF_SMC),), _PAST_PORTS, quiet=True),
+    # As where tcp_fastopen is off: who asks goes on with connect().
+    *(
+        Row(name, error(errno.EOPNOTSUPP), (has_any_bit(flags, MSG_FASTOPEN),), _PAST_PORTS, True)
+        for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3))
+    ),
+    Row("io_uring_setup", EPERM, why="makes sockets and sends without the calls", quiet=True),
 )
 # Where there is no pid namespace: who is the same user may set these of each other. Programs name
 # themselves by 0; libc names its threads by their numbers to sched_setaffinity() and the like, which

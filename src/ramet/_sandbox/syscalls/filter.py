@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .allow_list import ALLOWED
-from .argument_rows import CLONE, KEPT_BY_TEMPLATES, NO_LIMITS_OF_OTHERS, NO_NETWORK
+from .argument_rows import (
+    CLONE,
+    KEPT_BY_TEMPLATES,
+    NO_LIMITS_OF_OTHERS,
+    NO_NETWORK,
+    NO_WAYS_PAST_PORTS,
+)
 from .bpf import compiled_rows
 from .call_numbers import AUDIT_ARCH, NAMES, X32_BIT
 from .deny_list import DENIED, IPC_OF_OTHERS
@@ -150,6 +156,17 @@ def without_network(*, machine: str) -> Filter:
     Source: seccomp(2), socket(2).
     """
     return _compiled(Policy(NO_NETWORK, ALLOW, ALLOW, None), machine, "refuse", False, 0)
+
+
+@lru_cache(maxsize=2)
+def without_ways_past_ports(*, machine: str) -> Filter:
+    """The filter beside, where Landlock names the ports of TCP: of what connects past its rules.
+
+    ``machine``: "x86_64" or "aarch64". Programs of another architecture are ended.
+
+    Source: seccomp(2), landlock(7), send(2) MSG_FASTOPEN.
+    """
+    return _compiled(Policy(NO_WAYS_PAST_PORTS, ALLOW, ALLOW, None), machine, "refuse", False, 0)
 
 
 @lru_cache(maxsize=64)
