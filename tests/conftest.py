@@ -157,7 +157,7 @@ class LeakCheck:
 
         Nothing tells when another thread's stack is unmapped, so this has to look again.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS * constants.SLOWER
         gc.collect()
         _core.drain()  # host threads at rest are kept on purpose
         while left := Holdings.now().beyond(self._before):

@@ -19,6 +19,7 @@ from ramet.observe import pages as observed_pages
 
 from ...constants import NOBODY, SECONDS
 from ...looking import shows_kthreadd
+from ...waiting import until
 
 PAGE = mmap.PAGESIZE
 PAGES = 600
@@ -172,8 +173,12 @@ def test_pages_of_a_huge_page_are_told_apart(writer: str) -> None:
     """After writes to some pages of huge ones these are copied, and the rest is shared still."""
     if not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text():
         pytest.skip("needs transparent huge pages")
-    memory_ = mmap.mmap(-1, 8192 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory_.madvise(mmap.MADV_HUGEPAGE)
+    with mmap.mmap(-1, 8192 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory_:
+        memory_.madvise(mmap.MADV_HUGEPAGE)
+        compare_huge_pages(memory_, writer)
+
+
+def compare_huge_pages(memory_: mmap.mmap, writer: str) -> None:
     for page in range(8192):
         memory_[page * PAGE] = 1
 
@@ -196,11 +201,11 @@ def test_pages_of_a_huge_page_are_told_apart(writer: str) -> None:
         if writer == "origin":
             write()
         row = row_of(child.pid)
-    # In a huge page of the child Linux may say of all pages what holds for the first, or for the most.
+    # In a huge page Linux may say of all pages what holds for the first, or for the most. What tells that a page
+    # is in one came with Linux 6.7: before, the rest of a huge page counts as its owner's alone.
     least = 3 if writer == "child" else 0
     assert row.copied in {number * PAGE for number in range(least, 4)}
-    assert row.shared == (8192 - 3) * PAGE
-    memory_.close()
+    assert row.shared in {(8192 - 3) * PAGE, (8192 - 3 - 510) * PAGE}
 
 
 # ---- Python types
@@ -396,6 +401,9 @@ def test_a_child_in_shared_memory_has_copied_nothing() -> None:
 def test_a_program_is_no_copy() -> None:
     """A program has its own memory, and the report says that there is nothing to compare it with."""
     with ramet.Command(["sleep", "1000"]).spawn() as child:
+        until(
+            lambda: not memory([child])[0].same_memory
+        )  # spawn() comes back when it lets go of it
         (report,) = memory([child])
     assert (report.origin, report.copied, report.shared, report.types) == (None, None, None, None)
     assert report.resident >= report.own > 0

@@ -211,7 +211,7 @@ for _ in range(2):
 def test_an_orphan_is_adopted(nothing_left: object) -> None:
     """When a process ends, the new parent of its children is told, and they are traced to their end."""
     read, write = os.pipe()
-    with trace(["sh", "-c", "(cat <&0 & ) ; exit 5"], stdin=read) as events:
+    with trace(["sh", "-c", "(cat <&3 & ) 3<&0; exit 5"], stdin=read) as events:
         os.close(read)
         seen: list[Event] = []
         for event in events:

@@ -128,7 +128,7 @@ def test_a_report_is_the_same(suite: Suite) -> None:
         "test_more",
     )
     told = [
-        re.sub(r"\b0x[0-9a-f]+|\d\.\d\ds|ramet: .*\n", "", result.stdout.str())
+        re.sub(r"\b0x[0-9a-f]+|\d+\.\d\ds|ramet: .*\n", "", result.stdout.str())
         for result in (
             suite.run("-ra", "--no-ramet"),
             suite.run("-ra", "--ramet"),
