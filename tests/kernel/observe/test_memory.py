@@ -201,8 +201,8 @@ def compare_huge_pages(memory_: mmap.mmap, writer: str) -> None:
         if writer == "origin":
             write()
         row = row_of(child.pid)
-    # In a huge page Linux may say of all pages what holds for the first, or for the most. What tells that a page
-    # is in one came with Linux 6.7: before, the rest of a huge page counts as its owner's alone.
+    # In a huge page Linux may say of all pages what holds for the first, or for the most. What tells that
+    # a page is in one came with Linux 6.7: before, the rest of a huge page counts as its owner's alone.
     least = 3 if writer == "child" else 0
     assert row.copied in {number * PAGE for number in range(least, 4)}
     assert row.shared in {(8192 - 3) * PAGE, (8192 - 3 - 510) * PAGE}
