@@ -7,7 +7,8 @@ struct tour {
     void *context;
 };
 
-#if PY_VERSION_HEX >= 0x030c0000
+/* 3.12 has the same function, which passes over what gc.freeze() has frozen. */
+#if PY_VERSION_HEX >= 0x030d0000
 
 static int go_on(PyObject *object, void *context)
 {
