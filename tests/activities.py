@@ -1,13 +1,19 @@
 """What functions in children do while they are killed; those of a new interpreter import it as well."""
 
-import ctypes
+import functools
 import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-_libc = ctypes.CDLL(None)
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes  # Python 3.12 has none in an interpreter with a lock of its own
+
+    return ctypes.CDLL(None)
 
 
 def hang() -> None:
@@ -34,8 +40,9 @@ def allocate() -> None:
 
 def call() -> None:
     """Let go of the interpreter lock and take it again."""
+    getppid = _libc().getppid
     while True:
-        _libc.getppid()
+        getppid()
 
 
 def nap() -> None:
@@ -67,8 +74,10 @@ def thread_that_hangs(daemon: bool = False) -> threading.Thread:
 
 def native_thread() -> None:
     """Start a thread that hangs, and that Python knows nothing of."""
+    import ctypes
+
     thread = ctypes.c_void_p()
-    assert _libc.pthread_create(ctypes.byref(thread), None, _libc.pause, None) == 0
+    assert _libc().pthread_create(ctypes.byref(thread), None, _libc().pause, None) == 0
 
 
 def is_done_by_everybody(fn: Callable[[], bool]) -> bool:
