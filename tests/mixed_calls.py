@@ -12,9 +12,10 @@ from typing import Any
 
 import ramet
 
+from .constants import SLOWER
 from .waiting import until
 
-DEADLINE_SECONDS = 3.0  # a loaded machine needs a while for what ends by itself
+DEADLINE_SECONDS = 3.0 * SLOWER  # a loaded machine needs a while for what ends by itself
 MEMORY = "64M"
 FAR_BEYOND = 300 << 20
 NUMBER_OF_GRANDCHILDREN = 3
