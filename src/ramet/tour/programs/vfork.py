@@ -1,13 +1,26 @@
 """VFORK: the caller is suspended until the child execs or ends."""
 
+import os
+import select
 import time
 
 import ramet
 from ramet import CloneFlag as F
 
-child = ramet.clone(time.sleep, 0.5)
-print(ramet.wait([child], 0) == [child])  # False: both go on
+reading, writing = os.pipe()
+
+
+def fn():
+    time.sleep(0.5)
+    os.write(writing, b"done")
+
+
+child = ramet.clone(fn)
+print(select.select([reading], [], [], 0)[0] == [reading])  # False: both go on
 child.wait()
-child = ramet.clone(time.sleep, 0.5, flags=F.VFORK)
-print(ramet.wait([child], 0) == [child])  # True: it had ended before the caller went on
+print(os.read(reading, 4))  # b'done'
+child = ramet.clone(fn, flags=F.VFORK)
+print(select.select([reading], [], [], 0)[0] == [reading])  # True: the caller goes on after it
 child.wait()
+os.close(reading)
+os.close(writing)
