@@ -730,7 +730,7 @@ def stack_bytes_below() -> int:
 
 @pytest.mark.parametrize("megabytes", [8, 64])
 def test_a_stack_has_the_size_asked_for(megabytes: int, nothing_left: object) -> None:
-    """stack_size is what a child in shared memory has, or a thread that waits for one has as much or more."""
+    """stack_size is what a child in shared memory has at least: a waiting thread may have more."""
     child = ramet.clone(stack_bytes_below, flags=F.VM, stack_size=megabytes << 20)
     assert megabytes << 20 <= child.result(SECONDS) < (max(megabytes, 16) + 2) << 20
 
