@@ -416,14 +416,14 @@ def test_a_template_that_was_killed(files: Path, layers: Path) -> None:
         os.close(read)
         os.kill(template.pid, signal.SIGKILL)
         with pytest.warns(ramet.TemplateRestarted):  # when there is no spare any more
-            for _ in range(3):
-                child = ended(template, append, files / "x", "")
-                assert child.result() == ["folder", "old"]
+            children = [ended(template, append, files / "x", "") for _ in range(3)]
+        assert [child.result() for child in children] == [["folder", "old"]] * 3
         os.write(written, b"x")
         os.close(written)
         running.wait(PATIENT_SECONDS)
         assert told(running.changes, files) == ["added late"]
-        child.changes.discard()
+        for child in children:
+            child.changes.discard()
     running.changes.discard()
     assert list(layers.glob("*/*")) == []
 

@@ -10,7 +10,7 @@ from ramet import CloneFlag as F
 reading, writing = os.pipe()
 
 
-def fn():
+def fn() -> None:
     time.sleep(0.5)
     os.write(writing, b"done")
 
