@@ -51,18 +51,18 @@ class Outcome:
 
     @classmethod
     def read_kept(cls, title: str, directory: Path) -> "Outcome":
-        """Of all runs that were kept: of each folder of tests what the last that had it came to.
+        """Of all runs that were kept: of each file of tests what the last that had it came to.
 
         The whole takes hours in a guest, and may be run in parts.
         """
         last: dict[str, tuple[str, list[Test]]] = {}
         for junit in sorted((directory / _KEPT).glob("*.xml")):
             commit = junit.stem.partition("-")[2]
-            groups: dict[str, list[Test]] = {}
+            files: dict[str, list[Test]] = {}
             for test in _tests(junit):
-                groups.setdefault(test.group, []).append(test)
-            last |= {group: (commit, tests) for group, tests in groups.items()}
-        tests = tuple(test for _, group in last.values() for test in group)
+                files.setdefault(test.name.partition("::")[0], []).append(test)
+            last |= {file: (commit, tests) for file, tests in files.items()}
+        tests = tuple(test for _, found in last.values() for test in found)
         return cls(
             title, directory, "", tests, tuple(sorted({commit for commit, _ in last.values()}))
         )

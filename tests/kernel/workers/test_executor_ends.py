@@ -19,7 +19,7 @@ import pytest
 import ramet
 from ramet import ChildDied, DeadlineExceeded, Executor
 
-from ...constants import PATIENT_SECONDS, SECONDS
+from ...constants import PATIENT_SECONDS, SECONDS, SLOWER
 from ...waiting import in_threads, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -74,7 +74,7 @@ def test_a_cancelled_call_ends_with_all_that_it_started(place: Path) -> None:
 
 def test_a_deadline_ends_all_that_a_call_started(place: Path) -> None:
     """It counts from the start of the call: what waited for a worker has as much."""
-    with Executor(1, timeout=4.0) as executor:
+    with Executor(1, timeout=4.0 * SLOWER) as executor:
         first = executor.submit(starts_a_daemon, str(place))
         second: Any = executor.submit(select.select, [], [], [], 1.0)
         error = first.exception(PATIENT_SECONDS)
