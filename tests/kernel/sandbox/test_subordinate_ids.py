@@ -321,7 +321,7 @@ def test_others_are_made_meanwhile(etc: Path) -> None:
         for thread in threads:
             thread.start()
         try:
-            for number in range(20):
+            for number in range(8):
                 told_nothing_in(f"made{number}")
         except OSError as error:
             failed.append(repr(error))
