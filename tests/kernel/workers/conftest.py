@@ -8,7 +8,11 @@ import ramet
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[ramet.Template]:
-    """With numpy, and cloudpickle, by which lambdas come."""
-    with ramet.Template(["numpy", "cloudpickle"], spares=0) as template:
+def shared(request: pytest.FixtureRequest) -> Iterator[ramet.Template]:
+    """With numpy, cloudpickle, by which lambdas come, and the module of the tests.
+
+    A call of a function of that module imports it otherwise, with pytest, each time.
+    """
+    preload = ["numpy", "cloudpickle", request.module.__name__]
+    with ramet.Template(preload, spares=0) as template:
         yield template

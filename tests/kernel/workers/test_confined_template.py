@@ -39,8 +39,9 @@ ONE_KEY = 4711
 
 @pytest.fixture(scope="module")
 def confined() -> Iterator[ramet.Template]:
-    """One that many tests share, with no wish but the default."""
-    with ramet.Template(["numpy", "cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+    """One that many tests share, with no wish but the default; with this module, else each call imports it."""
+    preload = ["numpy", "cloudpickle", __name__]
+    with ramet.Template(preload, sandbox=Sandbox(), spares=0) as template:
         yield template
 
 
