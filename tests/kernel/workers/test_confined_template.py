@@ -39,7 +39,7 @@ ONE_KEY = 4711
 
 @pytest.fixture(scope="module")
 def confined() -> Iterator[ramet.Template]:
-    """One that many tests share, with no wish but the default; with this module, else each call imports it."""
+    """One that many tests share, with no wish but the default, and with this module, which calls need."""
     preload = ["numpy", "cloudpickle", __name__]
     with ramet.Template(preload, sandbox=Sandbox(), spares=0) as template:
         yield template
