@@ -3,18 +3,17 @@
 import contextlib
 import os
 import stat
-import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 from .description import Path, is_below
-from .mounts import file_system_of, mounts
-from .tree_removal import remove_own_tree
+from .layer_directory import LayerDirectory, remove_in, this_process
+from .mounts import mounts
 from .untrusted_files import copy_content, open_to_read
 
-__all__ = ["Layer", "Part", "new_directory", "parts_of", "remove_in", "this_process"]
+__all__ = ["Layer", "Part", "parts_of"]
 
 Option: TypeAlias = tuple[str, str | None]
 
@@ -22,7 +21,6 @@ MODE_OF_ROOT = (
     0o1777  # of a directory: without set-group-ID, which would give a child's files a group
 )
 _MODE_OF_FILE = 0o777
-_ELSEWHERE = ("/var/tmp", "/dev/shm")
 _CALLERS_OWN = 0o700
 
 # What the kernel may do beyond the plain form is off, so that a layer has no redirects, no files without
@@ -100,32 +98,31 @@ class Part:
 class Layer:
     """A layer over paths of this machine; it holds a directory until it is closed or collected.
 
-    ``paths``: what a child may write, directories or files. ``where``: the directory in which that of
-    the layer is made; None for the first that fits of the one for temporary files, /var/tmp and /dev/shm.
+    ``paths``: what a child may write, directories or files. ``where``: as for LayerDirectory.
 
     Raises ValueError for a path that is not there or cannot have a layer, and for a place that cannot hold
     one, with what to do; OSError when the directories cannot be made.
 
-    Needs: Linux 5.11; below ``where`` a file system with attributes of users (ext4, xfs, btrfs, and tmpfs
-    since Linux 6.6), not overlayfs; /proc.
+    Needs: Linux 5.11; what LayerDirectory needs; /proc.
     Source: Documentation/filesystems/overlayfs.rst.
     """
 
     def __init__(self, paths: Iterable[Path], where: Path | None = None) -> None:
         parts = parts_of(paths)
-        self._make(parts, new_directory([part.target for part in parts], where))
+        directory = LayerDirectory([part.target for part in parts], where)
+        self._make(parts, directory.new(), directory)
 
     @classmethod
-    def below(cls, directory: str, parts: Sequence[Part], keeps: object) -> Self:
-        """One of these parts, in a directory that new_directory() has made for their targets.
+    def below(cls, directory: LayerDirectory, parts: Sequence[Part], keeps: object) -> Self:
+        """One of these parts, in a directory that was made for their targets.
 
-        ``keeps``: what is to live as long as it does. Raises OSError.
+        ``keeps``: what is to live as long as it does, with that directory. Raises OSError.
         """
         made = cls.__new__(cls)
-        made._make(parts, tempfile.mkdtemp(prefix="", dir=directory), keeps)
+        made._make(parts, directory.new(), keeps)
         return made
 
-    def _make(self, parts: Sequence[Part], directory: str, keeps: object = None) -> None:
+    def _make(self, parts: Sequence[Part], directory: str, keeps: object) -> None:
         self.directory = directory
         """The layer's directory, which the caller alone may enter."""
         self.parts = tuple(parts)
@@ -162,23 +159,6 @@ class Layer:
     def __repr__(self) -> str:
         over = ", ".join(repr(part.path) for part in self.parts)
         return f"<Layer over {over}{', closed' if self.closed else ''}>"
-
-
-# ---- the end of the directory
-
-
-def this_process() -> tuple[int, str]:
-    """What tells this process from its copies, which must not remove its files: a pid may be the same."""
-    try:
-        return os.getpid(), os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return os.getpid(), ""
-
-
-def remove_in(process: tuple[int, str], directory: str, _: object = None) -> None:
-    """Remove a directory with all that is in it, if this is that process."""
-    if process == this_process():
-        remove_own_tree(directory)
 
 
 # ---- the paths
@@ -236,66 +216,7 @@ def _refuse_mounts_below(targets: dict[str, str]) -> None:
                 )
 
 
-# ---- the directory of the layer
-
-
-def new_directory(targets: Iterable[str], where: Path | None) -> str:
-    """Make a directory for a layer, or for several, beside the targets; the caller removes it.
-
-    It is 0700, since a child's files with set-user-ID bits lie in it and belong to the caller. Parameters
-    and errors as those of Layer, but that the targets are without symbolic links.
-    """
-    candidates = [tempfile.gettempdir(), *_ELSEWHERE] if where is None else [os.fspath(where)]
-    reasons = []
-    for candidate in dict.fromkeys(map(os.path.realpath, candidates)):
-        reason = _why_not_in(candidate, targets)
-        if reason is None:
-            made = tempfile.mkdtemp(prefix="ramet-layer-", dir=candidate)
-            reason = _why_not(made)
-            if reason is None:
-                return made
-            os.rmdir(made)
-        reasons.append(f"{candidate!r} {reason}")
-    raise ValueError(
-        "invalid overlay: expected a place for the layer on ext4, xfs, btrfs or tmpfs, beside what is "
-        f"written, got {'; '.join(reasons)}; set TMPDIR to such a directory (in a container: of a volume)"
-    )
-
-
-def _why_not_in(candidate: str, targets: Iterable[str]) -> str | None:
-    if any(is_below(candidate, target) for target in targets):
-        return "is below a path that is written, where the child would see the layer"
-    if not os.path.isdir(candidate):
-        return "is no directory"
-    if not os.access(candidate, os.W_OK | os.X_OK):
-        return "cannot be written by this process"
-    return None
-
-
-def _why_not(directory: str) -> str | None:
-    """What the kernel would refuse, or would turn to a read-only mount; None where it fits."""
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if (kind := file_system_of(opened)) == "overlay":
-            return "is on overlayfs, as a container's files are, where no layer can be"
-        try:
-            os.setxattr(opened, "user.ramet", b"")
-            os.removexattr(opened, "user.ramet")
-        except OSError as error:
-            return f"is on {kind or 'a file system'} without attributes of users ({error.strerror})"
-        return _why_no_whiteout(opened)
-    finally:
-        os.close(opened)
-
-
-def _why_no_whiteout(directory: int) -> str | None:
-    """A whiteout stands for a deleted file: a character device 0:0, anybody's to make since Linux 5.8."""
-    try:
-        os.mknod("whiteout", stat.S_IFCHR, 0, dir_fd=directory)
-    except OSError as error:
-        return f"cannot hold whiteouts ({error.strerror})"
-    os.unlink("whiteout", dir_fd=directory)
-    return None
+# ---- the directories of the layer
 
 
 def _make_part(part: Part, base: str) -> None:

@@ -1,10 +1,11 @@
-"""The directory in which each child of a sandbox has a layer of its own."""
+"""The layers of a sandbox's children, each of its own, in one directory."""
 
 import weakref
 from typing import Protocol
 
 from .description import Sandbox
-from .layer import Layer, new_directory, parts_of, remove_in, this_process
+from .layer import Layer, parts_of
+from .layer_directory import LayerDirectory, this_process
 
 __all__ = ["Layers"]
 
@@ -24,18 +25,23 @@ class Layers:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.parts = parts_of(sandbox.write)
-        self.directory = new_directory([part.target for part in self.parts], None)
+        self._directory = LayerDirectory([part.target for part in self.parts])
         self._paths = sandbox.write
         self._guards: list[Guard] = []
-        self._remove = weakref.finalize(self, _end, this_process(), self.directory, self._guards)
+        self._end = weakref.finalize(self, _end, this_process(), self._directory, self._guards)
+
+    @property
+    def directory(self) -> str:
+        """Its path."""
+        return self._directory.path
 
     def new(self) -> Layer:
         """One for a child that sees the paths as they are now."""
-        return Layer.below(self.directory, parts_of(self._paths), self)
+        return Layer.below(self._directory, parts_of(self._paths), self)
 
     def new_as_before(self) -> Layer:
         """One for a child that sees them as they were when this object was made."""
-        return Layer.below(self.directory, self.parts, self)
+        return Layer.below(self._directory, self.parts, self)
 
     @property
     def is_guarded(self) -> bool:
@@ -47,7 +53,7 @@ class Layers:
         self._guards.append(guard)
 
 
-def _end(process: tuple[int, str], directory: str, guards: list[Guard]) -> None:
-    remove_in(process, directory)
+def _end(process: tuple[int, str], directory: LayerDirectory, guards: list[Guard]) -> None:
+    directory.close()
     while guards and process == this_process():
         guards.pop().discard()

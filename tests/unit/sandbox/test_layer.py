@@ -3,7 +3,6 @@
 import gc
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -113,33 +112,6 @@ def test_a_mount_below_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Layer([tmp_path])
     (tmp_path / "mnt").mkdir()
     Layer([tmp_path / "mnt"]).close()
-
-
-def test_the_place_of_the_layer_is_not_below_what_is_written(tmp_path: Path) -> None:
-    """There the child would find its own layer; another place is taken, or the error names the remedy."""
-    with pytest.raises(ValueError, match=r"invalid overlay: .* is below a path .*set TMPDIR to"):
-        Layer([tmp_path], where=tmp_path)
-    (tmp_path / "in").mkdir()
-    with Layer([tmp_path / "in"], where=tmp_path) as layer:
-        assert Path(layer.directory).parent == tmp_path
-
-
-def test_the_first_place_that_fits_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the directory of temporary files is written itself, the layer is elsewhere."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Layer([tmp_path]) as layer:
-        assert os.path.dirname(layer.directory) in ("/var/tmp", "/dev/shm")
-
-
-def test_no_layer_is_on_overlayfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel refuses it there; the error says so, and the directory of the try is gone."""
-    (tmp_path / "w").mkdir()
-    monkeypatch.setattr(layer_module, "file_system_of", lambda opened: "overlay")
-    with pytest.raises(ValueError, match=r"is on overlayfs, as a container's files are.*TMPDIR"):
-        Layer([tmp_path / "w"], where=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["w"]
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
