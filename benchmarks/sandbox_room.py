@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import ramet
 from ramet._kernel.names import NAMESPACES
-from ramet._sandbox.landlock import rules
+from ramet._sandbox.files.landlock import rules
 from ramet._sandbox.of_program import OfProgram
 
 _NEEDED = frozenset({"user", "mnt", "pid"})

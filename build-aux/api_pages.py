@@ -61,11 +61,11 @@ CHAPTERS = (
         "What a child may see, call and use, and what is told of it.",
         (
             "ramet:Sandbox",
-            "ramet._sandbox.plan:Plan",
-            "ramet._sandbox.row:Row",
+            "ramet._sandbox.planning.plan:Plan",
+            "ramet._sandbox.planning.row:Row",
             "ramet._sandbox.supervision:SandboxReport",
-            "ramet._sandbox.changes:Changes",
-            "ramet._sandbox.change_finding:Change",
+            "ramet._sandbox.overlay.changes:Changes",
+            "ramet._sandbox.overlay.change_finding:Change",
         ),
     ),
     Chapter(

@@ -6,6 +6,7 @@ import pytest
 TREE = Path(__file__).parents[2]
 PAGE = (TREE / "CONTRIBUTING.md").read_text()
 ROOMS = Path(__file__).with_name("rooms.txt").read_text()
+OF_SANDBOX = Path(__file__).with_name("rooms_of_sandbox.txt").read_text()
 DOCUMENTS = [*sorted(TREE.glob("*.md")), *sorted((TREE / "docs").rglob("*.md"))]
 PATH = re.compile(
     r"`((?:\.ci|benchmarks|build-aux|docs|examples|native|src|tests|website)(?:/[\w.-]+)+)`"
@@ -13,8 +14,9 @@ PATH = re.compile(
 
 
 def test_the_table_of_imports_is_printed() -> None:
-    """The page has rooms.txt word for word, and says of each room what it is."""
+    """The page has both tables word for word, and says of each room what it is."""
     assert f"```\n{ROOMS}```\n" in PAGE
+    assert f"```\n{OF_SANDBOX}```\n" in PAGE
     described = re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)
     assert described == [line.split()[0] for line in ROOMS.splitlines()]
 

@@ -8,6 +8,7 @@ import ramet
 
 ROOT = Path(ramet.__file__).parent
 TABLE = [line.split() for line in Path(__file__).with_name("rooms.txt").read_text().splitlines()]
+OF_SANDBOX = Path(__file__).with_name("rooms_of_sandbox.txt").read_text().splitlines()
 # What flags and law may import, which run in a browser: no system call, no file, no clock.
 PURE = {"collections", "contextlib", "dataclasses", "difflib", "enum", "errno", "functools", "html"}
 PURE |= {"importlib", "itertools", "operator", "re", "textwrap", "types", "typing"}
@@ -37,3 +38,35 @@ def test_a_room_imports_what_the_table_says(place: int) -> None:
     free = {room, "nothing", *(PURE if room in {"flags", "law"} else stdlib_module_names)}
     assert {name for file in files for name in imported(file)} - free == {*allowed} - free
     assert not {*allowed} & {row[0] for row in TABLE[place:]}
+
+
+def test_the_folders_of_a_large_room_have_an_order() -> None:
+    """Each module and folder of _sandbox imports what its line names, which stands above it.
+
+    Of what is imported when the room is loaded: the description, which is its face, calls the rest later.
+    """
+    above: list[str] = []
+    for line in OF_SANDBOX:
+        name, *allowed = line.split()
+        files = [*ROOT.glob(f"_sandbox/{name}/*.py"), *ROOT.glob(f"_sandbox/{name}.py")]
+        found = {inner for file in files for inner in imported_at_once(file)} - {name}
+        assert found == {*allowed} - {"nothing"}, name
+        assert found <= {*above}, name
+        above.append(name)
+    assert sorted(above) == sorted({*modules_in("_sandbox")} - {"__init__", "__pycache__"})
+
+
+def imported_at_once(file: Path) -> set[str]:
+    """The modules and folders of its room that a file imports when it is loaded."""
+    package = ["ramet", *file.relative_to(ROOT).parent.parts]
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            found |= {(*base, *(node.module or alias.name).split(".")) for alias in node.names}
+    return {path[2] for path in found if path[1] == package[1]}
+
+
+def modules_in(room: str) -> set[str]:
+    """Without their endings."""
+    return {path.stem for path in (ROOT / room).iterdir()}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .._process.tree.end import End
-    from .._sandbox.changes import Changes
     from .._sandbox.description import Sandbox
+    from .._sandbox.overlay.changes import Changes
     from .._sandbox.supervision import SandboxReport
     from . import popen_types as types
     from .popen_types import Argv

@@ -13,20 +13,20 @@ from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
-from .amounts import OTHER_TASKS, Amounts
+from .amounts.amounts import OTHER_TASKS, Amounts
+from .amounts.place import Place
 from .description import NETWORKS, Sandbox, is_below
-from .ground import Ground
-from .identity import identity
-from .landlock import rules
-from .layer import Layer
-from .layers import Layers
-from .machine import OWN_KEYRING, this_machine
-from .own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
-from .path_wishes import closed_to_others
-from .place import Place
-from .plan import Plan, plan
-from .root import LAYERS
-from .sight import Sight
+from .files.ground import Ground
+from .files.landlock import rules
+from .files.own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
+from .files.root import LAYERS
+from .files.sight import Sight
+from .identity.identity import identity
+from .overlay.layer import Layer
+from .overlay.layers import Layers
+from .planning.machine import OWN_KEYRING, this_machine
+from .planning.path_wishes import closed_to_others
+from .planning.plan import Plan, plan
 from .syscalls import (
     Filter,
     compiled,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 from .._limits.byte_counts import parsed_bytes
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .planning.plan import Plan
 
 __all__ = ["Network", "Path", "Sandbox"]
 
@@ -148,9 +148,9 @@ class Sandbox:
         It makes nothing. ``print(sandbox.plan())`` shows a table; ``rows`` and ``lost`` have it as
         data. Source: what the kernel answers to trials, which leave nothing.
         """
-        from .amounts import Amounts
-        from .machine import this_machine
-        from .plan import plan
+        from .amounts.amounts import Amounts
+        from .planning.machine import this_machine
+        from .planning.plan import plan
 
         with Amounts(self, ends_trees=this_machine().ends_trees_by_cgroup) as amounts:
             return plan(self, amounts.mechanisms(), parts=amounts.parts)

@@ -5,9 +5,9 @@ import threading
 from collections import OrderedDict
 from typing import Any, TypeVar, cast
 
-from . import machine
 from .confinement import Confinement
 from .description import Sandbox
+from .planning import machine
 
 C = TypeVar("C", bound=Confinement)
 

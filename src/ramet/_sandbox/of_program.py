@@ -11,11 +11,11 @@ from .._setup.descriptor_moves import Moves
 from .._setup.order import Steps
 from .._setup.step_makers import Setup
 from .._setup.steps import steps_of
+from .amounts.place import Place
 from .confinement import Confinement
 from .description import SYSCALLS, Sandbox
-from .identity import fresh
-from .layer import Layer
-from .place import Place
+from .identity.identity import fresh
+from .overlay.layer import Layer
 from .prepared_children import PreparedChild, PreparedChildren
 from .supervision import Supervision
 from .syscalls import Filter

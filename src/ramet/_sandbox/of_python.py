@@ -11,10 +11,10 @@ from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
 from .confinement import Confinement
 from .description import Sandbox, is_below
-from .layer import Layer
-from .layers import Layers
-from .own_files import add_layer
-from .root import LAYERS
+from .files.own_files import add_layer
+from .files.root import LAYERS
+from .overlay.layer import Layer
+from .overlay.layers import Layers
 from .syscalls import of_a_call
 
 _NO_SETUP = Setup({})

@@ -17,9 +17,9 @@ from .._core import Plan
 from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
 from .._setup.order import Steps
+from .amounts.watch import watch
 from .supervision import Supervision
 from .view import View
-from .watch import watch
 
 # After the end of a program its caller goes on first, who may wait for the interpreter lock else.
 _DELAY_SECONDS = 0.001

@@ -10,11 +10,11 @@ from typing import Any
 from .._core import TidWord
 from .._process.child import Child
 from ..exit_status import ExitStatus
-from .changes import Changes
-from .layer import Layer
-from .place import Place
-from .row import Row
-from .usage import Usage
+from .amounts.place import Place
+from .amounts.usage import Usage
+from .overlay.changes import Changes
+from .overlay.layer import Layer
+from .planning.row import Row
 from .whole_tree import Tree
 
 __all__ = ["SandboxReport", "Supervision"]

@@ -14,11 +14,11 @@ from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
 from .._process.tree.walk import Walk
 from .._setup.order import Steps
-from .identity import Identity
-from .marks import add_mark, is_of, new_mark
-from .place import Place
-from .plan import Ends
-from .questions import as_user, call, of_child
+from .amounts.place import Place
+from .identity.identity import Identity
+from .identity.marks import add_mark, is_of, new_mark
+from .planning.plan import Ends
+from .planning.questions import as_user, call, of_child
 
 _PATIENCE_SECONDS = 2.0  # until all are dead that were found
 _DYING_SECONDS = 0.25  # until all are dead that were killed

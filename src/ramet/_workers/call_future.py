@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, RUNNING
 from typing import Any, TypeVar
 
-from .._sandbox.changes import Changes
+from .._sandbox.overlay.changes import Changes
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import select
 import signal
 
 from .. import _core
-from .._sandbox.tree_removal import remove_own_tree
+from .._sandbox.overlay.tree_removal import remove_own_tree
 from .._setup.descriptor_moves import LAST_DESCRIPTOR
 
 _NAME = b"ramet-layers"

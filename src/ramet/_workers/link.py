@@ -21,7 +21,7 @@ from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import leave_to_be_reaped
-from .._sandbox.layer import Layer
+from .._sandbox.overlay.layer import Layer
 from ..errors import TemplateError
 from .messages import (
     Channel,

@@ -11,7 +11,7 @@ from .._core import wait_readable
 from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
-from .._sandbox.landlock import writes_only
+from .._sandbox.files.landlock import writes_only
 from . import outcome
 from .call_options import FailedSetup, carry_out
 from .call_request import NOT_LAST

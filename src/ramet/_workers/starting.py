@@ -22,8 +22,8 @@ from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
 from .._sandbox.description import is_below
-from .._sandbox.layer import Layer
 from .._sandbox.of_python import OfTemplate, with_path
+from .._sandbox.overlay.layer import Layer
 from .._setup.checks import DEVNULL
 from .._setup.conflicts import refuse_beside_sandbox
 from .._setup.rows import OPTIONS

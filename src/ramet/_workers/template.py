@@ -15,7 +15,7 @@ from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
-from .._sandbox.layer import Layer
+from .._sandbox.overlay.layer import Layer
 from .._sandbox.supervision import Supervision
 from .._setup.options import FunctionOptions, Options
 from ..errors import SandboxError, TemplateError, TemplateRestarted

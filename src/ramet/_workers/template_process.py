@@ -30,7 +30,7 @@ from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
-from .._sandbox.own_files import steps_to_own_layer
+from .._sandbox.files.own_files import steps_to_own_layer
 from .confining import carry_out
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, renewals

@@ -16,7 +16,7 @@ from .._program.command import Command
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
 from .._sandbox.of_program import OfProgram
-from .._sandbox.plan import Plan
+from .._sandbox.planning.plan import Plan
 from .._setup.rows import Shell
 from ..errors import SpawnError
 from ..exit_status import ExitStatus

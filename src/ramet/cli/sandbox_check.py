@@ -5,8 +5,8 @@ import sys
 from rich.table import Table
 from rich.text import Text
 
-from .._sandbox.plan import Plan
-from .._sandbox.row import Row
+from .._sandbox.planning.plan import Plan
+from .._sandbox.planning.row import Row
 from ..tour.colours import ALARM, AMBER, GREEN, NAME, NOTE, console_for
 from .sandbox_options import in_words_of_options
 

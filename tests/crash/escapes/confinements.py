@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import ramet
-from ramet._sandbox import amounts
-from ramet._sandbox.machine import NAMESPACE_KINDS, this_machine
-from ramet._sandbox.questions import Answer
+from ramet._sandbox.amounts import amounts
+from ramet._sandbox.planning.machine import NAMESPACE_KINDS, this_machine
+from ramet._sandbox.planning.questions import Answer
 
 from .victims import Files
 

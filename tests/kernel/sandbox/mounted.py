@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.layer import Layer
 
 # It runs in a Python of its own: a user namespace, a mount namespace, the layer's mounts in the places of
 # what they lie over, and a program without capabilities, as its id is not 0 there.

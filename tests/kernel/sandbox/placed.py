@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ramet import ExitStatus
-from ramet._sandbox.amounts import Amounts
+from ramet._sandbox.amounts.amounts import Amounts
+from ramet._sandbox.amounts.place import Place
+from ramet._sandbox.amounts.usage import Usage
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.place import Place
-from ramet._sandbox.usage import Usage
 
 from ...copies import forked
 

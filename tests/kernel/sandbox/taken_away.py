@@ -10,7 +10,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet._sandbox.machine import Machine, this_machine
+from ramet._sandbox.planning.machine import Machine, this_machine
 
 from ...constants import SECONDS
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ramet import ExitStatus
-from ramet._sandbox import amounts as module
-from ramet._sandbox.amounts import Amounts
+from ramet._sandbox.amounts import amounts as module
+from ramet._sandbox.amounts.amounts import Amounts
+from ramet._sandbox.amounts.place import Place
+from ramet._sandbox.amounts.usage import Usage
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.place import Place
-from ramet._sandbox.usage import Usage
 
 from ...copies import forked
 from ...kernels import PEAKS_ARE_COUNTED

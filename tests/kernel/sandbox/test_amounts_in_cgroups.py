@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ramet import Child, Command
-from ramet._sandbox import amounts as module
-from ramet._sandbox.amounts import Amounts
-from ramet._sandbox.cgroup_places import find_places
+from ramet._sandbox.amounts import amounts as module
+from ramet._sandbox.amounts.amounts import Amounts
+from ramet._sandbox.amounts.cgroup_places import find_places
+from ramet._sandbox.amounts.place import Place
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.place import Place
 
 from ...copies import forked
 from ...kernels import PEAKS_ARE_COUNTED
@@ -215,9 +215,9 @@ def test_what_is_in_use_at_the_end_of_the_interpreter(with_cgroups: Make) -> Non
     """It is removed though nobody has closed it."""
     with_cgroups(memory="64M")  # or skip
     code = """
-from ramet._sandbox import amounts as module
-from ramet._sandbox.amounts import Amounts
-from ramet._sandbox.cgroup_places import find_places
+from ramet._sandbox.amounts import amounts as module
+from ramet._sandbox.amounts.amounts import Amounts
+from ramet._sandbox.amounts.cgroup_places import find_places
 from ramet._sandbox.description import Sandbox
 amounts = Amounts(Sandbox(memory="64M"))
 amounts.new_place().close()

@@ -19,8 +19,8 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._kernel.names import CAPABILITIES
-from ramet._sandbox import amounts
-from ramet._sandbox.machine import this_machine
+from ramet._sandbox.amounts import amounts
+from ramet._sandbox.planning.machine import this_machine
 
 from ... import seccomp
 from ...constants import (

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import ramet
-from ramet._sandbox.place import Place
+from ramet._sandbox.amounts.place import Place
 
 from ...constants import SECONDS
 

@@ -9,7 +9,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet._sandbox.machine import Machine, forget, this_machine
+from ramet._sandbox.planning.machine import Machine, forget, this_machine
 
 from ...constants import NOBODY
 from ...seccomp import forbid, hide, refuse_filters

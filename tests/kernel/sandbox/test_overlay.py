@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox.changes import Changes
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.changes import Changes
+from ramet._sandbox.overlay.layer import Layer
 
 from ...kernels import KERNEL, file_system_of
 from .mounted import in_layer, in_own_mounts
@@ -283,7 +283,7 @@ def test_the_places_of_layers(lower: Path, place: str) -> None:
 
 MOUNT = r"""
 import ctypes, os, sys
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.layer import Layer
 target, options = sys.argv[1], os.fsencode(sys.argv[2])
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.mount(b"overlay", os.fsencode(target), b"overlay", 0, options):
@@ -304,7 +304,7 @@ def test_the_old_system_call_mounts_it_too(lower: Path) -> None:
 
 ON_OVERLAYFS = r"""
 import os, subprocess, sys
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.layer import Layer
 top = sys.argv[1]
 for name in "lower", "upper", "work", "merged", "write":
     os.mkdir(f"{top}/{name}")
@@ -331,8 +331,8 @@ def test_no_layer_is_on_overlayfs(tmp_path: Path) -> None:
 
 MOUNT_BELOW = r"""
 import os, subprocess, sys
-from ramet._sandbox.changes import Changes
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.changes import Changes
+from ramet._sandbox.overlay.layer import Layer
 top = sys.argv[1]
 os.makedirs(f"{top}/work/folder/mnt")
 layer = Layer([f"{top}/work"])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 import ramet
-from ramet._sandbox.machine import this_machine
+from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...crash.escapes.confinements import take_away

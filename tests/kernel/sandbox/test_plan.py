@@ -9,7 +9,7 @@ from typing import Any
 from ramet import CloneFlag as F
 from ramet import clone
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.plan import plan
+from ramet._sandbox.planning.plan import plan
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from .taken_away import MS_RDONLY, mount, needs_all
@@ -50,7 +50,7 @@ def test_in_a_container_without_namespaces() -> None:
         be_in_a_container()
         import ramet
         from ramet._sandbox.description import Sandbox
-        from ramet._sandbox.plan import plan
+        from ramet._sandbox.planning.plan import plan
         found = plan(Sandbox())
         rows = {row.wish: [row.met, row.mechanism] for row in found.rows}
         try:

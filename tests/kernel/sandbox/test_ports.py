@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import ramet
-from ramet._sandbox.machine import this_machine
+from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import SECONDS
 from .taken_away import needs_all

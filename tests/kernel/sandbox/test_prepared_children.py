@@ -25,10 +25,10 @@ from ramet._process.launching import launch_ahead
 from ramet._process.tree.subreaper import Subreaper
 from ramet._process.unreaped import reap_ended
 from ramet._program import command as command_module
+from ramet._sandbox.amounts.watch import watch
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.prepared_children import PreparedChildren
-from ramet._sandbox.watch import watch
 
 from ...constants import SECONDS
 from ...looking import python_below_tmp

@@ -21,8 +21,8 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox, aio
 from ramet._sandbox.kept import confinement_of
-from ramet._sandbox.machine import this_machine
 from ramet._sandbox.of_program import OfProgram
+from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...looking import python_below_tmp

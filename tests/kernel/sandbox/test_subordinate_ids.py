@@ -12,8 +12,8 @@ import pytest
 
 import ramet
 from ramet import Sandbox
-from ramet._sandbox.machine import this_machine
-from ramet._sandbox.questions import Answer
+from ramet._sandbox.planning.machine import this_machine
+from ramet._sandbox.planning.questions import Answer
 
 from ...constants import SECONDS
 from .plain_user import (

@@ -14,11 +14,11 @@ import pytest
 from jeepney.low_level import HeaderFields, Message, MessageType, Parser
 
 from ramet._kernel import procfs
-from ramet._sandbox import amounts as amounts_module
-from ramet._sandbox import systemd_scope
-from ramet._sandbox.amounts import Amounts
+from ramet._sandbox.amounts import amounts as amounts_module
+from ramet._sandbox.amounts import systemd_scope
+from ramet._sandbox.amounts.amounts import Amounts
+from ramet._sandbox.amounts.systemd_scope import NoScopeError, Scope, close_scope, scope_of_process
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.systemd_scope import NoScopeError, Scope, close_scope, scope_of_process
 
 from ...waiting import until
 
@@ -269,7 +269,7 @@ def test_a_bus_that_is_silent_after_its_greeting(bus: Bus, monkeypatch: pytest.M
 @pytest.mark.usefixtures("nothing_left")
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra, and is named."""
-    monkeypatch.delitem(sys.modules, "ramet._sandbox.dbus_calls", raising=False)
+    monkeypatch.delitem(sys.modules, "ramet._sandbox.amounts.dbus_calls", raising=False)
     monkeypatch.setitem(sys.modules, "jeepney", None)
     with pytest.raises(NoScopeError, match=r"pip install ramet\[systemd\]"):
         systemd_scope._ask_systemd("unix:path=/none", "a.scope", os.getpid())

@@ -20,8 +20,8 @@ import pytest
 import ramet
 from ramet import Sandbox
 from ramet._process.unreaped import reap_ended, unreaped
-from ramet._sandbox.layer import Layer
-from ramet._sandbox.machine import this_machine
+from ramet._sandbox.overlay.layer import Layer
+from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of

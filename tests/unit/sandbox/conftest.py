@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox.changes import Changes
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay.changes import Changes
+from ramet._sandbox.overlay.layer import Layer
 
 
 class Overlaid:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ramet._kernel.names import CAPABILITIES
-from ramet._sandbox.circumstances import Circumstances
 from ramet._sandbox.description import Sandbox
-from ramet._sandbox.machine import Machine, Refused
-from ramet._sandbox.questions import Answer
+from ramet._sandbox.planning.circumstances import Circumstances
+from ramet._sandbox.planning.machine import Machine, Refused
+from ramet._sandbox.planning.questions import Answer
 
 KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 GRANTED = Answer()

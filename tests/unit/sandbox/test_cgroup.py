@@ -9,7 +9,7 @@ import pytest
 
 from ramet._kernel.cgroups import CgroupPlace
 from ramet._limits import cgroup_names
-from ramet._sandbox.cgroup import CgroupLimits, ChildCgroup
+from ramet._sandbox.amounts.cgroup import CgroupLimits, ChildCgroup
 
 ALL = frozenset({"memory", "pids", "cpu", ""})
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ramet._kernel.cgroups import CgroupPlace
-from ramet._sandbox import cgroup_places
-from ramet._sandbox.cgroup_places import find_places, missing_in_version_2
+from ramet._sandbox.amounts import cgroup_places
+from ramet._sandbox.amounts.cgroup_places import find_places, missing_in_version_2
 
 ALL = frozenset({"memory", "pids", "cpu", "cpuacct", ""})
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import change_finding
-from ramet._sandbox.changes import Change, Changes
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay import change_finding
+from ramet._sandbox.overlay.changes import Change, Changes
+from ramet._sandbox.overlay.layer import Layer
 
 from .conftest import Overlaid
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ramet._sandbox.circumstances import container_of
+from ramet._sandbox.planning.circumstances import container_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from ramet import ExitStatus
-from ramet._sandbox.ending import Facts, amount_of_signal, reason_of
+from ramet._sandbox.amounts.ending import Facts, amount_of_signal, reason_of
 
 SUCCESS = ExitStatus.from_wstatus(0)
 CODE_1 = ExitStatus.from_wstatus(0x100)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox.image_places import image_rows
+from ramet._sandbox.planning.image_places import image_rows
 
 from .given_machine import described
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import layer as layer_module
-from ramet._sandbox.layer import Layer
-from ramet._sandbox.mounts import Mount
+from ramet._sandbox.overlay import layer as layer_module
+from ramet._sandbox.overlay.layer import Layer
+from ramet._sandbox.overlay.mounts import Mount
 
 from ...waiting import exit_code
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import layer_directory
-from ramet._sandbox.layer_directory import LayerDirectory
+from ramet._sandbox.overlay import layer_directory
+from ramet._sandbox.overlay.layer_directory import LayerDirectory
 
 from ...constants import SECONDS
 from ...waiting import exit_code
 
 USE = """
 import sys
-from ramet._sandbox.layer_directory import LayerDirectory
+from ramet._sandbox.overlay.layer_directory import LayerDirectory
 directory = LayerDirectory([], sys.argv[1])
 open(f"{directory.new()}/file", "w").close()
 print(directory.path, flush=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ramet import Sandbox
-from ramet._sandbox import tree_removal
-from ramet._sandbox.layers import Layers
+from ramet._sandbox.overlay import tree_removal
+from ramet._sandbox.overlay.layers import Layers
 
 from ...waiting import exit_code
 

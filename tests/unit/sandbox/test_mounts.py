@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import mounts as module
-from ramet._sandbox.mounts import Mount, file_system_of, mounts
+from ramet._sandbox.overlay import mounts as module
+from ramet._sandbox.overlay.mounts import Mount, file_system_of, mounts
 
 LINES = b"""\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ramet import SandboxError
-from ramet._sandbox.plan import plan
-from ramet._sandbox.questions import Answer
-from ramet._sandbox.row import Row
+from ramet._sandbox.planning.plan import plan
+from ramet._sandbox.planning.questions import Answer
+from ramet._sandbox.planning.row import Row
 
 from .given_machine import described, given
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from ramet import SandboxError
-from ramet._sandbox.machine import Refused
-from ramet._sandbox.plan import Plan, plan
-from ramet._sandbox.questions import Answer
-from ramet._sandbox.row import Row
+from ramet._sandbox.planning.machine import Refused
+from ramet._sandbox.planning.plan import Plan, plan
+from ramet._sandbox.planning.questions import Answer
+from ramet._sandbox.planning.row import Row
 
 from .given_machine import KINDS, NO, described, given
 

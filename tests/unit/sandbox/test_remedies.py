@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from ramet._sandbox import remedies
-from ramet._sandbox.questions import Answer
+from ramet._sandbox.planning import remedies
+from ramet._sandbox.planning.questions import Answer
 
 from .given_machine import KINDS, NO, given
 

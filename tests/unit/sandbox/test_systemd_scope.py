@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import systemd_scope
-from ramet._sandbox.systemd_scope import NoScopeError, _address
+from ramet._sandbox.amounts import systemd_scope
+from ramet._sandbox.amounts.systemd_scope import NoScopeError, _address
 
 BELOW_MANAGER = Path(
     "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox import change_taking
-from ramet._sandbox.change_finding import Change
-from ramet._sandbox.changes import Changes
-from ramet._sandbox.layer import Layer
+from ramet._sandbox.overlay import change_taking
+from ramet._sandbox.overlay.change_finding import Change
+from ramet._sandbox.overlay.changes import Changes
+from ramet._sandbox.overlay.layer import Layer
 from ramet.errors import ChangeError
 
 from .conftest import Overlaid

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ramet._sandbox.watch import Watch
+from ramet._sandbox.amounts.watch import Watch
 
 from ...constants import SECONDS
 from ...copies import forked

@@ -1,0 +1,265 @@
+"""What keeps the amounts of a sandbox on this machine: worked out once, and a place for each child."""
+
+import contextlib
+import math
+import os
+import resource
+from collections import deque
+from typing import Self
+from weakref import WeakSet, finalize
+
+from ..._core import has_clone3
+from ..._kernel.cgroups import CgroupPlace
+from ..._limits import cgroup_names
+from ..._limits.memory_files import VERSION_2
+from ..._limits.resident_watch import RESERVED_BYTES
+from ..description import Sandbox
+from ..planning.plan import PARTS
+from ..planning.wishes import Part
+from . import mechanisms
+from .cgroup import CgroupLimits, ChildCgroup
+from .cgroup_places import CONTROLLERS, find_places, missing_in_version_2
+from .mechanism import Mechanism
+from .place import Place, Watched
+from .systemd_scope import NoScopeError, scope_of_process
+
+# The init of the namespace, which RLIMIT_NPROC counts where it is the same user.
+OTHER_TASKS = 1
+
+
+class Amounts:
+    """Keeps the amounts of one Sandbox, those of its fields from ``memory`` to ``timeout``.
+
+    It looks for cgroups below which it can make others, of version 1 or 2; in version 2 this process may
+    have to move to a child of its cgroup for that, if it is alone in it. Where there is none, resource
+    limits and a thread of this process do what they can: ``mechanisms()`` says what that is. It removes
+    cgroups that killed processes have left in the same places. Threads may use it at once. A copy of this
+    process leaves the cgroups to it.
+    """
+
+    def __init__(self, sandbox: Sandbox, *, ends_trees: bool = False) -> None:
+        """ends_trees: whether each child is to have a cgroup of its own, by which its tree is killed."""
+        self.sandbox = sandbox
+        self._ends_trees = ends_trees
+        self._maker = os.getpid()
+        self._is_closed = False
+        self._idle: deque[list[ChildCgroup]] = deque()
+        self._all: WeakSet[ChildCgroup] = WeakSet()
+        finalize(self, _close_all, self._all, self._maker)
+        self._limits = CgroupLimits(
+            *(_int(sandbox.memory), _int(sandbox.swap) or 0, sandbox.processes, sandbox.cpus)
+        )
+        self.why_no_scope = ""
+        self._groups = _grouped(self._find_places())
+        for place in self._groups:
+            cgroup_names.remove_left(place.path)
+        self._try_groups()
+        self.controllers = frozenset().union(*self._groups.values())
+        self.rlimits = _rlimits(sandbox, self.controllers)
+        self.affinity = _affinity(sandbox, self.controllers)
+        self._watched = Watched(
+            memory=None if "memory" in self.controllers else _int(sandbox.memory),
+            cpu_time=sandbox.cpu_time,
+            timeout=sandbox.timeout,
+            output=_int(sandbox.output),
+        )
+
+    def _find_places(self) -> dict[str, CgroupPlace]:
+        """Where this process may make cgroups, or else where systemd lets it."""
+        wanted = _wanted(self.sandbox) | ({""} if self._ends_trees else set())
+        places = find_places(wanted)
+        if missing_in_version_2(wanted, places):
+            try:
+                scope = scope_of_process([each for each in CONTROLLERS if each])
+            except NoScopeError as error:
+                self.why_no_scope = str(error)
+            else:
+                there = CgroupPlace(VERSION_2, str(scope.path))
+                places |= dict.fromkeys(wanted & {"", *scope.controllers}, there)
+        return places
+
+    def _try_groups(self) -> None:
+        """Make the first cgroups; a place in which that fails is left out."""
+        made = []
+        for place, controllers in [*self._groups.items()]:
+            try:
+                made.append(self._made(place, controllers))
+            except OSError:
+                del self._groups[place]
+        self._counts_swap = any(each.counts_swap() for each in made)
+        if made:
+            self._idle.append(made)
+
+    @property
+    def are_wished(self) -> bool:
+        """Whether there is anything to keep or to watch while a child runs."""
+        sandbox = self.sandbox
+        watched = (
+            sandbox.memory,
+            sandbox.cpu_time,
+            sandbox.timeout,
+            sandbox.output,
+            sandbox.file_size,
+        )
+        return bool(self._groups) or any(each is not None for each in watched)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What a launch can do by them: a process that is in a cgroup of its own is killed by that."""
+        return PARTS if not self._groups else (*PARTS, "own cgroups")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has made it, and not one of which this is a copy."""
+        return self._maker == os.getpid() or not self._groups
+
+    def new_place(self, *, clones_into: bool = True) -> Place:
+        """What keeps the amounts of one child; the caller closes it when the child is reaped.
+
+        clones_into: whether the clone call can make the child in its cgroup of version 2. Else the child
+        writes itself into that, too, which may take the kernel some ms.
+        OSError when a cgroup that was promised cannot be made any more; RuntimeError in a copy of the
+        process that made this.
+        """
+        return Place(
+            self._take(),
+            self.give_back,
+            self._watched,
+            rlimits=self.rlimits,
+            affinity=self.affinity,
+            clones_into=clones_into and has_clone3(),
+        )
+
+    def _take(self) -> list[ChildCgroup]:
+        if self._maker != os.getpid() and self._groups:
+            raise RuntimeError(
+                "invalid use of Amounts: expected the process that made it, got a copy; make them anew"
+            )
+        cgroup_names.remove_kept()
+        try:
+            cgroups = self._idle.popleft()
+        except IndexError:
+            cgroups = self._make()
+        for each in cgroups:
+            each.begin()
+        return cgroups
+
+    def _make(self) -> list[ChildCgroup]:
+        made: list[ChildCgroup] = []
+        try:
+            for place, controllers in self._groups.items():
+                made.append(self._made(place, controllers))
+        except BaseException:
+            for each in made:
+                each.close()
+            raise
+        return made
+
+    def _made(self, place: CgroupPlace, controllers: frozenset[str]) -> ChildCgroup:
+        cgroup = ChildCgroup(place, controllers, self._limits)
+        self._all.add(cgroup)
+        return cgroup
+
+    def give_back(self, cgroups: list[ChildCgroup]) -> None:
+        """Keep the cgroups of a child that is reaped for the next one, or remove them."""
+        if self._maker != os.getpid():
+            return
+        if not self._is_closed and cgroups and all(each.empty() for each in cgroups):
+            self._idle.append(cgroups)
+            return
+        for each in cgroups:
+            each.close()
+
+    def mechanisms(self) -> list[Mechanism]:
+        """By what each amount that is wished is met on this machine, in the order of the fields."""
+        versions = {c: place.version for place, group in self._groups.items() for c in group}
+        if self._counts_swap:
+            versions["swap"] = versions["memory"]
+        return mechanisms.of(self.sandbox, versions, self.why_no_scope)
+
+    def close(self) -> None:
+        """Remove all cgroups that were given back, and others when they are.
+
+        One in which a process still is stays, and the next process that makes some there removes it.
+        """
+        if self._maker != os.getpid():
+            return
+        self._is_closed = True
+        cgroup_names.remove_kept()
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                for each in self._idle.popleft():
+                    each.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _close_all(cgroups: "WeakSet[ChildCgroup]", maker: int) -> None:
+    """Also at the end of the interpreter, which deletes no object then."""
+    if maker == os.getpid():
+        for each in list(cgroups):
+            each.close()
+
+
+def _int(given: int | str | None) -> int | None:
+    """What the description keeps as a number of bytes."""
+    return None if given is None else int(given)
+
+
+def _wanted(sandbox: Sandbox) -> frozenset[str]:
+    wishes = {
+        "memory": sandbox.memory,
+        "pids": sandbox.processes,
+        "cpu": sandbox.cpus,
+        "cpuacct": sandbox.cpu_time,
+    }
+    wanted = {controller for controller, wish in wishes.items() if wish is not None}
+    return frozenset(wanted | {""} if wanted else wanted)
+
+
+def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]]:
+    """The controllers of each place, those of version 1 first; several may be mounted together."""
+    if VERSION_2 in {places[c].version for c in places if c == ""}:
+        places.pop("cpuacct", None)  # version 2 counts it in any case
+    ordered = sorted(set(places.values()))
+    return {place: frozenset(c for c in places if places[c] == place) for place in ordered}
+
+
+def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
+    # 1 forbids a core file and a program of core_pattern alike: core(5).
+    limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1)}
+    if sandbox.open_files is not None:
+        limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
+    if (file_size := _int(sandbox.file_size)) is not None:
+        limits["FSIZE"] = (file_size, file_size)
+    if sandbox.cpu_time is not None:
+        seconds = math.ceil(sandbox.cpu_time)
+        limits["CPU"] = (seconds, seconds + 1)  # SIGXCPU, which can be caught, and then SIGKILL
+    if sandbox.processes is not None and "pids" not in controllers:
+        most = sandbox.processes + OTHER_TASKS
+        limits["NPROC"] = (most, most)
+    if (memory := _int(sandbox.memory)) is not None and "memory" not in controllers:
+        reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES
+        limits["DATA"] = (memory + reserved, memory + reserved)
+    return {name: _within_own(name, *limit) for name, limit in limits.items()}
+
+
+def _within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
+    """Not above this process's own hard limit, which only CAP_SYS_RESOURCE could raise."""
+    own = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1]
+    if own == resource.RLIM_INFINITY:
+        return soft, hard
+    return min(soft, own), min(hard, own)
+
+
+def _affinity(sandbox: Sandbox, controllers: frozenset[str]) -> list[int] | None:
+    """The processors to run on where no cgroup limits the time on them."""
+    if sandbox.cpus is None or "cpu" in controllers:
+        return None
+    own = sorted(os.sched_getaffinity(0))
+    wanted = math.ceil(sandbox.cpus)
+    return own[:wanted] if wanted < len(own) else None

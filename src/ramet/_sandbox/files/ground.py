@@ -1,0 +1,146 @@
+"""The mount namespace in which the children of a sandbox begin: its root directory, made once and kept.
+
+A child joins it and copies it, which takes as long as there are mounts in it, however many the
+caller has. It is kept by a descriptor alone. With the right to mount it is built in a copy of a
+namespace that has next to nothing in it, so that the caller's mounts are copied once in a process. What
+is below it is the caller's own file systems, so a change in a file is seen; it is made anew when the
+caller's mounts have changed, or when a path of the description is another file by now.
+"""
+
+import os
+import select
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from ..._core import same_files
+from ..._kernel.clone_bits import NEWNS, NEWUSER
+from ..._kernel.descriptors import Descriptors
+from ..description import Sandbox
+from ..identity.identity import Identity
+from ..planning.plan import Plan
+from ..planning.waiting_child import kept_namespaces
+from ..view import View, view_of
+from .bare_mounts import BareMounts, bare_mounts
+from .root import add_root
+
+_MOUNTS = "/proc/self/mounts"
+
+_lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
+
+
+class Ground:
+    """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
+
+    def __init__(
+        self, sandbox: Sandbox, identity: Identity, plan: Plan, layers: str | None
+    ) -> None:
+        self._layers = layers
+        self._sandbox = sandbox
+        self._identity = identity
+        self._plan = plan
+        self._held = Descriptors()
+        self._files = b"", b""
+        self.user = self.mount = -1
+        self.bare: BareMounts | None = None
+        # By owner, the user namespace that maps the ids of files that the sandbox is to have that
+        # owner's rights to.
+        self._owners: dict[tuple[int, int], int] = {}
+        # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
+        self.is_made_together = not plan.machine.circumstances.may_mount
+        self._poll = select.poll()
+        if "mnt" in plan.namespaces:
+            table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+            self._poll.register(table, select.POLLPRI | select.POLLERR)
+        self._make()
+
+    def make_current(self) -> None:
+        """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
+        with _lock:
+            if self._poll.poll(0) or not same_files(*self._files):
+                self._make()
+
+    def _make(self) -> None:
+        view = self.view = view_of(self._sandbox, self._layers)
+        self._files = _identified([one.path for one in view.shown])
+        kinds, write_maps = self._plan.namespaces, self._identity.write_maps
+        if "mnt" not in kinds:
+            if "user" in kinds and self.user < 0:
+                self._keep(NEWUSER, {"user": "user"}, write_maps, lambda _: None)
+            return
+        if self.is_made_together:
+            names = {"user": "user", "mnt": "mount"}
+            own = self._identity
+            owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
+            self._keep(
+                NEWUSER | NEWNS,
+                names,
+                write_maps,
+                lambda steps: add_root(steps, self._sandbox, view, {}, owner=owner),
+            )
+            return
+        user_last = "user" in kinds and self.user < 0
+        mapped = {path: self._namespace_of(path) for path in self._mapped_paths(view)}
+        self.bare = self.bare or bare_mounts()
+        self._keep(
+            0,
+            {"mnt": "mount", "user": "user"} if user_last else {"mnt": "mount"},
+            write_maps,
+            lambda steps: add_root(steps, self._sandbox, view, mapped, bare=self.bare.number),
+            user_last=user_last,
+        )
+
+    def _mapped_paths(self, view: View) -> list[str]:
+        """The named paths whose file systems can map ids, and the directory of the layers."""
+        granted = {os.path.realpath(path) for path in self._plan.idmapped}
+        layers = [] if view.layers is None or not granted else [view.layers.path]
+        return [one.path for one in view.shown if one.named and one.path in granted] + layers
+
+    def _namespace_of(self, path: str) -> int:
+        found = os.stat(path)
+        owner = found.st_uid, found.st_gid
+        if owner not in self._owners:
+            kept: list[int] = []
+
+            def keep(namespace: str) -> None:
+                kept.append(self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC))
+
+            def write_maps(pid: int) -> None:
+                self._identity.write_maps_of_files(pid, *owner)
+
+            kept_namespaces(NEWUSER, ["user"], write_maps, lambda _: None, keep)
+            self._owners[owner] = kept[0]
+        return self._owners[owner]
+
+    def _keep(
+        self,
+        flags: int,
+        kinds: dict[str, str],
+        write_maps: Any,
+        add_steps: Any,
+        *,
+        user_last: bool = False,
+    ) -> None:
+        def keep(path: str) -> None:
+            name = kinds[os.path.basename(path)]
+            number = getattr(self, name)
+            if number < 0:
+                setattr(self, name, self._held.open(os.open, path, os.O_RDONLY | os.O_CLOEXEC))
+                return
+            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.dup2(opened, number, inheritable=False)
+            finally:
+                os.close(opened)
+
+        kept_namespaces(flags, list(kinds), write_maps, add_steps, keep, user_last=user_last)
+
+
+def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:
+    """The paths and which files they are, as same_files() takes them."""
+    found = map(os.stat, paths)
+    words = [word for one in found for word in (one.st_dev, one.st_ino)]
+    named = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    return named, struct.pack(f"={len(words)}Q", *words)

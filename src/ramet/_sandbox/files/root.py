@@ -1,0 +1,224 @@
+"""The root directory that the children of a sandbox see: the steps of the child that makes it."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from ..._kernel import mounts
+from ..._kernel.clone_bits import NEWNS
+from ..._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
+from ..._setup.order import Steps
+from ..description import Sandbox
+from ..view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
+
+LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
+_STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
+_FILE = 0o100644  # an empty regular file, to be mounted over
+_SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
+
+
+def add_root(
+    steps: Steps,
+    sandbox: Sandbox,
+    view: View,
+    mapped: Mapping[str, int],
+    *,
+    bare: int | None = None,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Build the root in a mount namespace of the calling task's own, and make it that task's root.
+
+    mapped: by path, a descriptor of the user namespace that maps the ids of its files. bare: a descriptor
+    of a namespace made by add_bare(), a copy of which the task enters when it has opened what it is to
+    show; without it the task is in a copy of the caller's namespace. owner: user and group of what is made,
+    where the task's own are not mapped in its user namespace; what is the caller's is opened before.
+    """
+    sources = [*_image(sandbox), *view.shown]
+    devices = range(len(sources), len(sources) + len(DEVICES))
+    caller_proc, layers = devices.stop, devices.stop + 1
+    if bare is None:
+        _make_private(steps)
+    _open_shown(steps, enumerate(sources), mapped)
+    _open_devices(steps, devices)
+    if sandbox.proc:
+        _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE, 0)
+    if view.layers is not None:
+        _open_shown(steps, [(layers, view.layers)], mapped)
+    if bare is not None:
+        steps.add("setns(mnt)", "SETNS", bare, NEWNS)
+        steps.add("unshare(NEWNS)", "UNSHARE", NEWNS)
+    if owner is not None:
+        _become(steps, *owner)
+    if sandbox.root is None:
+        _add_empty_root(steps, view)
+        _move(steps, enumerate(sources))
+    else:
+        _move_mount(steps, 0, _STAGE)
+        steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
+        _move(steps, list(enumerate(sources))[1:])
+    if sandbox.proc:
+        # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
+        # mounted over it.
+        _move_mount(steps, caller_proc, b"proc")
+    _add_devices(steps, devices)
+    _hide(steps, view.hidden)
+    if view.layers is not None:
+        _mkdir(steps, LAYERS)
+        _move_mount(steps, layers, _inside(LAYERS))
+    _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
+    _make_root(steps)
+    if sandbox.root is None:
+        _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
+
+
+def add_bare(steps: Steps) -> None:
+    """Leave nothing in the calling task's own mount namespace but a directory to build a root in."""
+    _make_private(steps)
+    _mount_stage(steps)
+    _mkdir(steps, os.fsdecode(_STAGE))
+    _make_root(steps)
+
+
+def _image(sandbox: Sandbox) -> list[Shown]:
+    return [] if sandbox.root is None else [Shown(os.fspath(sandbox.root), True, False, False)]
+
+
+def _become(steps: Steps, uid: int, gid: int) -> None:
+    steps.add("setgroups", "SETGROUPS", 0, 0)
+    steps.add("setresgid", "SETGID", gid, gid, gid)
+    steps.add("setresuid", "SETUID", uid, uid, uid)
+    # The change of ids has taken this memory from its owner, who could not look into /proc/PID/ns.
+    steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _make_private(steps: Steps) -> None:
+    flags = mounts.MS_REC | mounts.MS_PRIVATE
+    steps.add("mount(MS_PRIVATE)", "MOUNT", 0, b"/", 0, flags, 0, file=b"/")
+
+
+def _make_root(steps: Steps) -> None:
+    """Make the working directory, which is a mount, the root, without what was the root before."""
+    steps.add("pivot_root", "PIVOT_ROOT", b".", b".")
+    steps.add("umount", "UMOUNT", b".", mounts.MNT_DETACH)
+    steps.add("chdir", "CHDIR", b"/", file=b"/")
+
+
+def _open_shown(
+    steps: Steps, shown: Iterable[tuple[int, Shown]], mapped: Mapping[str, int]
+) -> None:
+    for slot, one in shown:
+        attributes = _SAFE | (0 if one.is_written else mounts.ATTR_RDONLY)
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes)
+        if one.path in mapped:
+            attribute = mounts.mount_attr(mounts.ATTR_IDMAP, mapped[one.path])
+            _set_tree(steps, slot, one.path, attribute, 0)
+
+
+def _open_devices(steps: Steps, slots: Iterable[int]) -> None:
+    attributes = mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC
+    for slot, name in zip(slots, DEVICES, strict=True):
+        _open_tree(steps, slot, f"/dev/{name}", 0, attributes)
+
+
+def _open_tree(steps: Steps, slot: int, path: str, flags: int, attributes: int) -> None:
+    """A copy of what is mounted there, which takes and gives no mounts: the caller's may be shared."""
+    named = os.fsencode(path)
+    steps.add("open_tree", "OPEN_TREE", named, mounts.OPEN_TREE_CLONE | flags, slot, 3, file=named)
+    private = mounts.mount_attr(attributes, propagation=mounts.MS_PRIVATE)
+    _set_tree(steps, slot, path, private, flags)
+
+
+def _set_tree(steps: Steps, slot: int, path: str, attributes: bytearray, flags: int) -> None:
+    steps.add(
+        *("mount_setattr", "SET_TREE", slot, flags, attributes, mounts.MOUNT_ATTR_SIZE),
+        file=os.fsencode(path),
+    )
+
+
+def _set(steps: Steps, path: bytes, attributes: int) -> None:
+    value = mounts.mount_attr(attributes)
+    steps.add(
+        *("mount_setattr", "MOUNT_SETATTR", AT_FDCWD, path, 0, value, mounts.MOUNT_ATTR_SIZE),
+        file=path,
+    )
+
+
+def _move_mount(steps: Steps, slot: int, to: bytes) -> None:
+    steps.add("move_mount", "MOVE_MOUNT", slot, to, file=to)
+
+
+def _move(steps: Steps, shown: Iterable[tuple[int, Shown]]) -> None:
+    for slot, one in shown:
+        _move_mount(steps, slot, _inside(one.path))
+
+
+def _inside(path: str) -> bytes:
+    """A path below the working directory, which is to be the root."""
+    return os.fsencode(path.lstrip("/"))
+
+
+def _mount_stage(steps: Steps) -> None:
+    _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
+    steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
+
+
+def _add_empty_root(steps: Steps, view: View) -> None:
+    _mount_stage(steps)
+    shown = [one for one in view.shown if one.is_directory]
+    made = dict.fromkeys(
+        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
+    )
+    for path in sorted(made, key=lambda path: path.count("/")):
+        if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
+            _mkdir(steps, path)
+    for one in view.shown:
+        if not one.is_directory and not any(
+            one.path.startswith(other.path + "/") for other in shown
+        ):
+            _mkfile(steps, one.path)
+    for path, target in view.links:
+        _symlink(steps, path, target)
+
+
+def _mkdir(steps: Steps, path: str) -> None:
+    where = _inside(path)
+    steps.add("mkdir", "MKDIRAT", AT_FDCWD, where, 0o755, file=where)
+
+
+def _mkfile(steps: Steps, path: str) -> None:
+    where = _inside(path)
+    steps.add("mknod", "MKNODAT", AT_FDCWD, where, _FILE, 0, file=where)
+
+
+def _symlink(steps: Steps, path: str, target: str) -> None:
+    where = _inside(path)
+    steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
+
+
+def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
+    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
+
+
+def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
+    """An empty directory that nobody may read, or a file that is empty, in its place."""
+    flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
+    for one in hidden:
+        if one.is_directory:
+            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=0,size=4k")
+        else:
+            steps.add(
+                *("mount(MS_BIND)", "MOUNT", b"dev/null", _inside(one.path), 0, 1 << 12, 0),
+                file=_inside(one.path),
+            )
+
+
+def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
+    _mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
+    for slot, name in zip(slots, DEVICES, strict=True):
+        path = os.fsencode(f"dev/{name}")
+        steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
+        _move_mount(steps, slot, path)
+    for target, name in DEVICE_LINKS:
+        path = os.fsencode(f"dev/{name}")
+        steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
+    _mkdir(steps, "dev/shm")
+    _mkdir(steps, TERMINALS)

@@ -1,0 +1,1 @@
+"""The user that a child is."""

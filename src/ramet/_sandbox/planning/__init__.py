@@ -1,0 +1,1 @@
+"""What is wished, and by what this machine meets it."""

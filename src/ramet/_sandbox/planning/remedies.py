@@ -1,0 +1,190 @@
+"""What the administrator, or the caller, changes so that a wish can be met."""
+
+import errno
+import os
+import sys
+
+from ..description import Sandbox
+from .machine import Machine
+from .questions import KILLED, Answer
+from .subordinate_sight import is_for_caller_alone, refused_to_subordinate
+
+# The first Linux with each version of landlock: Documentation/userspace-api/landlock.rst.
+LANDLOCK_KERNELS = {
+    1: "5.13",
+    2: "5.19",
+    3: "6.2",
+    4: "6.7",
+    5: "6.10",
+    6: "6.12",
+    7: "6.15",
+    8: "7.0",
+    9: "7.1",
+}
+_CONFIGS = {
+    "user": "USER_NS",
+    "mnt": "NAMESPACES",
+    "pid": "PID_NS",
+    "net": "NET_NS",
+    "ipc": "IPC_NS",
+    "uts": "UTS_NS",
+    "cgroup": "CGROUPS",
+}
+_ROOT = "call as root"
+_NO_MORE = (errno.ENOSPC, errno.EUSERS)
+_DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
+_IN_A_CONTAINER = {
+    "docker": "start the container with --security-opt seccomp=unconfined, or with a seccomp profile that "
+    "allows clone, unshare, mount and the calls of mount namespaces, and with "
+    "--security-opt apparmor=unconfined where the host has AppArmor",
+    "podman": "start the container with --security-opt seccomp=unconfined --security-opt label=disable",
+    "kubernetes": "give the pod securityContext.seccompProfile {type: Unconfined}, or a profile that "
+    "allows clone, unshare and mount",
+    "lxc": "set security.nesting=true for the container",
+    "systemd-nspawn": "start the container with --system-call-filter=@mount and --private-users=pick",
+}
+_IN_ANOTHER_CONTAINER = "start the container so that its filter allows clone, unshare and mount"
+_UNMASKED = {
+    "docker": "start the container with --security-opt systempaths=unconfined",
+    "podman": "start the container with --security-opt unmask=ALL",
+    "kubernetes": "give the pod hostUsers: false and securityContext.procMount: Unmasked",
+    "lxc": "set security.nesting=true for the container",
+}
+
+
+def of_user_namespace(machine: Machine) -> str:
+    """For a user namespace that is refused, or in which nothing can be mounted."""
+    around, answer = machine.circumstances, machine.user_namespace
+    if not machine.proc:
+        return "mount /proc: id maps are written there"
+    if around.max_user_namespaces == 0 or answer.errno in _NO_MORE:
+        return "sysctl -w user.max_user_namespaces=15000"
+    if around.unprivileged_userns_clone == 0 and not around.may_mount:
+        return "sysctl -w kernel.unprivileged_userns_clone=1"
+    if around.chrooted:
+        return "start the caller outside of the chroot, or make its root directory a mount point"
+    if around.apparmor_restricts and not around.may_mount:
+        return _of_apparmor()
+    return _of_denial("user", machine, answer)
+
+
+def of_namespace(kind: str, machine: Machine) -> str:
+    """For a kind of namespace."""
+    answer = machine.namespaces[kind]
+    if not machine.with_user_namespace and not machine.circumstances.may_mount:
+        return of_user_namespace(machine)
+    if answer.errno in _NO_MORE:
+        return f"sysctl -w user.max_{kind}_namespaces=15000"
+    return _of_denial(kind, machine, answer)
+
+
+def of_mounts(machine: Machine, answer: Answer) -> str:
+    """For a mount that is refused in a mount namespace of its own."""
+    refused = machine.namespaces["mnt"]
+    if not refused.granted:
+        return of_namespace("mnt", machine)
+    if answer.call == "pivot_root" and answer.errno == errno.EINVAL:
+        return "start the caller where the root directory is a mount, and not in an initramfs or a chroot"
+    if answer.errno == errno.ENOSYS:
+        return (
+            f"Linux {'5.12' if answer.call == 'mount_setattr' else '5.2'}, or {_of_filter(machine)}"
+        )
+    return _of_denial("mnt", machine, answer)
+
+
+def of_proc(machine: Machine) -> str:
+    """For a /proc of its own."""
+    answer = machine.proc_of_its_own
+    if not machine.namespaces["pid"].granted:
+        return of_namespace("pid", machine)
+    if answer.errno == errno.EPERM and answer.call == "mount":
+        container = machine.circumstances.container
+        return _UNMASKED.get(container, "mount a /proc of which nothing is covered by other mounts")
+    return of_mounts(machine, answer)
+
+
+def of_overlay(machine: Machine) -> str:
+    """For a layer of what is written."""
+    if machine.overlay.errno == errno.ENODEV:
+        return "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS"
+    if machine.overlay.errno in (errno.EPERM, errno.EINVAL) and machine.mounts.granted:
+        return "Linux 5.11, the first with overlay in user namespaces"
+    return of_mounts(machine, machine.overlay)
+
+
+def of_landlock(machine: Machine, abi: int) -> str:
+    """For that version of landlock."""
+    number = machine.landlock_answer.errno
+    kernel = f"Linux {LANDLOCK_KERNELS[abi]} with CONFIG_SECURITY_LANDLOCK"
+    if number == errno.EOPNOTSUPP:
+        return "add landlock to the boot parameter lsm=, which leaves it out"
+    if number in _DENIED and machine.circumstances.filtered:
+        return f"{kernel}, or {_of_filter(machine)}"
+    return kernel
+
+
+def of_seccomp(machine: Machine) -> str:
+    """For a filter of system calls."""
+    if machine.circumstances.filtered and machine.seccomp.errno != errno.EINVAL:
+        return _of_filter(machine)
+    return "a kernel with CONFIG_SECCOMP_FILTER"
+
+
+def of_subordinate_ids(machine: Machine, sandbox: Sandbox) -> str:
+    """For an id that is no user's of the host."""
+    why_none = machine.circumstances.why_no_subordinate_ids
+    if is_for_caller_alone(sandbox) or not machine.namespaces["user"].granted:
+        return _ROOT
+    if why_none or machine.circumstances.subordinate_ids == 0:
+        return f"{why_none}, or {_ROOT}" if why_none else _ROOT
+    try:
+        refused = refused_to_subordinate(machine, sandbox)
+    except OSError:  # a path that has a row of its own
+        refused = None
+    if refused is not None and refused.path:
+        return f"others may not read {refused.path}: leave it out, or let them, or {_ROOT}"
+    return f"let newuidmap and newgidmap be set-user-ID programs of root, or {_ROOT}"
+
+
+def of_idmap(path: str) -> str:
+    """For a directory that the sandbox's own user cannot write."""
+    return (
+        f"a file system with idmapped mounts below {path!r} (ext4 since Linux 5.12, btrfs 5.15, "
+        "tmpfs 6.3), or chmod o+w, with which the files belong to another user"
+    )
+
+
+def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
+    around = machine.circumstances
+    if answer.errno in (errno.EINVAL, errno.ENOSYS) and not around.filtered:
+        return f"a kernel with CONFIG_{_CONFIGS[kind]}"
+    if around.container:
+        return _IN_A_CONTAINER.get(around.container, _IN_ANOTHER_CONTAINER)
+    if around.filtered:
+        return _of_filter(machine)
+    if around.apparmor_restricts and around.apparmor_profile not in ("", "unconfined"):
+        return _of_apparmor()
+    if around.selinux_enforces:
+        return "an SELinux policy that allows user_namespace { create } and mounts to the caller's domain"
+    return (
+        "let the caller run outside of a landlock domain, and let the security module of this machine "
+        "allow it: none that is known refuses it"
+    )
+
+
+def _of_filter(machine: Machine) -> str:
+    container = machine.circumstances.container
+    if container:
+        return _IN_A_CONTAINER.get(container, _IN_ANOTHER_CONTAINER)
+    return (
+        "start the caller without the seccomp filter that it has; a unit of systemd without "
+        "SystemCallFilter= and RestrictNamespaces="
+    )
+
+
+def _of_apparmor() -> str:
+    program = os.path.realpath(sys.executable)
+    return (
+        f"an AppArmor profile for {program} with the line 'userns,' (in /etc/apparmor.d, "
+        "flags=(unconfined)), or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    )
