@@ -1,4 +1,4 @@
-"""What the core's tracer has seen, as it writes it: native/parent/trace_records.h has the layout."""
+"""What the core's tracer has seen, as it writes it: native/tracer/trace_records.h has the layout."""
 
 import enum
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Kind(enum.IntEnum):
 
 
 class Number(enum.IntEnum):
-    """The calls of the family; native/parent/family_calls.h has the same numbers."""
+    """The calls of the family; native/tracer/family_calls.h has the same numbers."""
 
     CLONE = 1
     CLONE3 = 2
