@@ -32,7 +32,13 @@ class Emulator:
 
 
 EMULATORS = {
-    "x86_64": Emulator("qemu-system-x86_64", "q35", "max", "ttyS0", "cc"),
+    "x86_64": Emulator(
+        "qemu-system-x86_64",
+        "q35",
+        "max,-erms,-fsrm",  # with these the kernel clears and copies pages byte by byte, which is emulated
+        "ttyS0",
+        "cc",
+    ),
     "aarch64": Emulator(
         "qemu-system-aarch64",
         "virt,gic-version=3",
