@@ -385,6 +385,7 @@ def test_nothing_is_left_when_ramet_is_killed() -> None:
 # ---- descriptors
 
 
+@needs_all
 @pytest.mark.parametrize("output", [(), ("--output", "1M")], ids=["inherited", "counted"])
 def test_a_socket_is_passed(output: tuple[str, ...]) -> None:
     """By a number of its own; the program reaches what is at the other end, without a network."""
@@ -403,6 +404,7 @@ def test_a_socket_is_passed(output: tuple[str, ...]) -> None:
     assert process.returncode == 0
 
 
+@needs_all
 def test_a_file_is_passed(tmp_path: Path) -> None:
     """It is opened here, and the program needs no right to its path."""
     file = tmp_path / "file"
