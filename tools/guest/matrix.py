@@ -15,14 +15,17 @@ from .outcome import Outcome
 from .packages import PackageError
 from .suite import Suite
 
-_WITHOUT = (
-    "kernel/conformance",  # `ramet law check`, which is run beside, is the same and more
-    "crash/test_multiprocessing_suite.py",  # of Python's own tests: no other kernel changes them
-    "crash/test_executor_suite.py",
+# What a kernel answers: each guest runs it.
+OF_KERNEL = (
+    *("tests/guest", "tests/kernel", "tests/crash/test_escapes.py"),
+    "--ignore=tests/kernel/conformance",  # `ramet law check`, which is run beside, is the same and more
 )
-WHOLE = (
-    *("tests/guest", "tests/kernel", "tests/unit", "tests/property", "tests/crash"),
-    *(f"--ignore=tests/{each}" for each in _WITHOUT),
+# What Python, its libc and other libraries answer, and no kernel: one guest for each Python runs it, too.
+_OF_PYTHON_IN_KERNEL = ("dask", "joblib", "multiprocessing", "testing")
+_OF_PYTHON = (
+    *("tests/unit", "tests/property", "tests/crash"),
+    "--ignore=tests/crash/test_multiprocessing_suite.py",  # Python's own tests, which the machine runs
+    "--ignore=tests/crash/test_executor_suite.py",
 )
 # What says most of a kernel in the least time: three minutes in emulation.
 FAST = ("tests/guest", "tests/kernel/lowlevel")
@@ -34,13 +37,23 @@ _SECONDS_OF_FAST, _SECONDS = 900.0, 6 * 3600.0
 class Row:
     """One guest of a matrix: its kernel, its machine, its root directory, and who runs the tests.
 
-    root: another Debian, or None for this machine's root directory.
+    root: another Debian, or None for this machine's root directory. of_python: whether it is the one that
+    runs what this Python answers, whatever the kernel.
     """
 
     kernel: kernels.Kernel
     machine: str
     as_root: bool
     root: roots.Root | None = None
+    of_python: bool = False
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """All that it runs: arguments of pytest."""
+        if self.of_python:
+            return (*OF_KERNEL, *_OF_PYTHON)
+        ignored = (f"--ignore=tests/kernel/{each}" for each in _OF_PYTHON_IN_KERNEL)
+        return (*OF_KERNEL, *ignored)
 
     @property
     def title(self) -> str:
@@ -51,11 +64,21 @@ class Row:
 
 
 _ELSEWHERE = (
-    Row(kernels.named("6.12"), "aarch64", True, roots.Root("trixie", "aarch64", "3.13")),
-    Row(kernels.named("7.2"), "x86_64", True, roots.Root("sid", "x86_64", "3.14")),
+    Row(
+        kernels.named("6.12"),
+        "aarch64",
+        True,
+        roots.Root("trixie", "aarch64", "3.13"),
+        of_python=True,
+    ),
+    Row(kernels.named("7.2"), "x86_64", True, roots.Root("sid", "x86_64", "3.14"), of_python=True),
 )
 WHOLE_ROWS = (
-    *(Row(kernel, "x86_64", user) for kernel in kernels.KERNELS for user in (True, False)),
+    *(
+        Row(kernel, "x86_64", as_root, of_python=as_root and kernel is kernels.KERNELS[-1])
+        for kernel in kernels.KERNELS
+        for as_root in (True, False)
+    ),
     *_ELSEWHERE,
 )
 
@@ -98,8 +121,8 @@ def _say(text: str) -> None:
 class Matrix:
     """What its guests have in common.
 
-    suite: the tests, which have the Python of this machine. wheels: where those for other Pythons and
-    machines are. cache: as for kernels.fetch.
+    suite: the tests, which have the Python of this machine; without arguments each guest runs its own.
+    wheels: where those for other Pythons and machines are. cache: as for kernels.fetch.
     """
 
     suite: Suite
@@ -122,7 +145,8 @@ class Matrix:
         return self.cache / "results" / row.title
 
     def _run_row(self, row: Row, seconds: float) -> Outcome:
-        root, suite = Path("/"), replace(self.suite, as_root=row.as_root)
+        arguments = ("-v", *(self.suite.arguments or row.tests))  # each test is named as it runs
+        root, suite = Path("/"), replace(self.suite, as_root=row.as_root, arguments=arguments)
         if row.root:
             root = roots.make(row.root, self.mirror, self.cache)
             suite = replace(suite, python=self._environment(root, row.root))
