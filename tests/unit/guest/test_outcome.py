@@ -85,11 +85,20 @@ def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
     assert "2 of 30 differ, 1 rules" in page
     assert "| kernel/sandbox | 1, 1 failed |" in page
     assert "| 5.14 | `cgroup.kill` |" in page
-    assert "| 6.1 | NNP (Linux 7.1) |" in page
+    assert "| NNP (Linux 7.1) | all |" in page
+    assert "| no flag | 1 | all |" in page
     assert "| read | mounts |" not in page
-    other = tmp_path / "other"
-    other.mkdir()
-    assert "| read | mounts | |" in support_page.page([outcome, Outcome.read("7.2", other)])
+
+
+def test_the_page_names_who_differs(outcome: Outcome, tmp_path: Path) -> None:
+    """The most are "the others"; but of skipped tests, where those without are not in the table."""
+    (tmp_path / "other").mkdir()
+    others = [Outcome.read(f"{x}-x86_64-root", tmp_path / "other") for x in ("6.12", "7.2")]
+    page = support_page.page([outcome, *others])
+    assert "| read | mounts | 6.1 |\n| read | | the others |\n" in page
+    assert "| NNP (Linux 7.1) | 6.1 |\n| nothing | the others |\n" in page
+    assert "| no flag | 1 | 6.1 |\n" in page
+    assert "| tests | 6.1 | 6.12 | 7.2 |" in page
 
 
 def test_a_kernel_that_cannot_be_had_is_left_out_of_the_fast_matrix() -> None:
