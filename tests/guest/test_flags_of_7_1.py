@@ -16,7 +16,10 @@ from ramet.lowlevel import CloneArgs, TidWord
 from ..constants import SECONDS
 from ..kernels import KERNEL
 
-pytestmark = pytest.mark.skipif(KERNEL < (7, 1), reason="Linux 7.1 has these flags")
+pytestmark = [
+    pytest.mark.skipif(KERNEL < (7, 1), reason="Linux 7.1 has these flags"),
+    pytest.mark.kernel,
+]
 
 
 def has_ended(pidfd: int, seconds: float = SECONDS) -> bool:

@@ -15,6 +15,8 @@ from ramet import CloneFlag as F
 from ..constants import SECONDS
 from .conftest import as_plain_user, program_of
 
+pytestmark = pytest.mark.kernel
+
 Change = Callable[[str, str], None]
 
 

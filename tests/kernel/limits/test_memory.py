@@ -15,6 +15,8 @@ from ...copies import forked
 from ...kernels import PEAKS_ARE_COUNTED
 from ...waiting import exit_code
 
+pytestmark = pytest.mark.kernel
+
 MEGABYTE = 1 << 20
 BUDGET = 64 * MEGABYTE
 LITTLE, MUCH = 20 * MEGABYTE, 200 * MEGABYTE

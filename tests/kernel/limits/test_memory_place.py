@@ -13,6 +13,8 @@ from ramet._limits.memory_place import find_place
 from ...copies import forked
 from ...waiting import exit_code
 
+pytestmark = pytest.mark.kernel
+
 
 def _own_cgroup() -> CgroupPlace | None:
     """Where this process is in version 2, whichever version limits memory here."""

@@ -23,6 +23,8 @@ from ...copies import forked
 from ...kernels import KERNEL, file_system_of
 from ...waiting import exit_code, until
 
+pytestmark = pytest.mark.kernel
+
 MEGABYTE = 1 << 20
 BUDGET = 64 * MEGABYTE
 LITTLE, MUCH = 32 * MEGABYTE, 128 * MEGABYTE

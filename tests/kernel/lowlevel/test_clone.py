@@ -24,6 +24,8 @@ from ...kernels import HANDLERS_WITHOUT_FORK, KERNEL
 from ...looking import state_of
 from ...waiting import exit_code, until
 
+pytestmark = pytest.mark.kernel
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # return the word that the thread register points to

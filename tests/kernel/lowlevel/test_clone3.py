@@ -15,6 +15,8 @@ from ramet.lowlevel import CloneArgs, Stack, TidWord
 from ...constants import SECONDS, STACK_BYTES
 from ...waiting import exit_code, until
 
+pytestmark = pytest.mark.kernel
+
 SIZES = pytest.mark.parametrize("size", [64, 80, 88])
 
 LIBC = ctypes.CDLL(None)

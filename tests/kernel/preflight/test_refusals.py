@@ -13,6 +13,8 @@ from ramet import CloneError
 from ramet import CloneFlag as F
 from ramet.lowlevel import CloneArgs, Stack, clone, clone3
 
+pytestmark = pytest.mark.kernel
+
 FORBIDDEN = F.NEWUSER | F.FS
 
 # In a program of its own, which has asked the law nothing yet. What a first call in shared memory imports

@@ -24,7 +24,7 @@ from ...waiting import until
 from . import placed
 from .placed import MEGABYTE, PYTHON, SCATTERED, SPIN, THREADS, TOUCH, Make, run_in, start
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.kernel]
 
 with_cgroups = pytest.fixture(placed.with_cgroups)
 

@@ -15,7 +15,7 @@ from ...constants import NOBODY
 from ...seccomp import forbid, hide, refuse_filters
 from .taken_away import as_root_of_a_namespace, mount, needs_all, seen
 
-pytestmark = needs_all
+pytestmark = [needs_all, pytest.mark.kernel]
 
 
 def test_questions_leave_nothing(nothing_left: object) -> None:

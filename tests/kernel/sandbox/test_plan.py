@@ -6,6 +6,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ramet import CloneFlag as F
 from ramet import clone
 from ramet._sandbox.description import Sandbox
@@ -14,7 +16,7 @@ from ramet._sandbox.planning.plan import plan
 from ...constants import PATIENT_SECONDS, SECONDS
 from .taken_away import MS_RDONLY, mount, needs_all
 
-pytestmark = needs_all
+pytestmark = [needs_all, pytest.mark.kernel]
 
 
 def in_own_interpreter(code: str) -> Any:

@@ -13,6 +13,8 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
+pytestmark = pytest.mark.kernel
+
 Told: TypeAlias = Callable[..., str]
 
 KINDS = {

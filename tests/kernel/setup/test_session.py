@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
 

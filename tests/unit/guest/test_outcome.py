@@ -138,3 +138,11 @@ def test_each_python_runs_once_what_no_kernel_answers() -> None:
         "7.2-x86_64-root", "6.12-aarch64-python3.13-root", "7.2-x86_64-python3.14-root",
     ]  # fmt: skip
     assert all(("--ignore=tests/kernel/dask" in row.tests) != row.of_python for row in rows)
+
+
+def test_the_fast_matrix_runs_what_is_marked(tmp_path: Path) -> None:
+    """By the mark, and no file that has none."""
+    (tmp_path / "tests/sub").mkdir(parents=True)
+    (tmp_path / "tests/sub/test_a.py").write_text("pytestmark = pytest.mark." + "kernel\n")
+    (tmp_path / "tests/test_b.py").write_text("import pytest\n")
+    assert matrix.fast_tests(tmp_path) == ("-m", "kernel", "tests/sub/test_a.py")
