@@ -64,6 +64,12 @@ FALLBACKS = (
         f"{_PROCESS}/test_tree.py::test_a_cgroup_of_its_own_is_killed",
     ),
     Fallback(
+        "5.14",
+        "counts of a user's processes for each user namespace",
+        "where no cgroup counts it, `processes` of a sandbox counts all of the caller's user",
+        "tests/kernel/sandbox/test_amounts.py::test_processes_of_a_user",
+    ),
+    Fallback(
         "5.16",
         "that a core dump ends only those that share signal handlers",
         "a child in shared memory marks it as not dumpable before it dies",

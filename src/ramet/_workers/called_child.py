@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from _thread import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +12,12 @@ from .._kernel import procfs
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
+from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
+from .._process.tree.subreaper import Subreaper
 from ..errors import ResultError
 from ..exit_status import ExitStatus
+from .binding import wait_until_bound
 from .link import Clone
 from .messages import Message, close_received, is_from_handler, receive
 from .outcome import Reader
@@ -225,6 +229,20 @@ class CalledChild(Child[T_co]):
             return bool(procfs.children(self.pid))
         except OSError:
             return False
+
+    def send_signal(self, number: int) -> None:
+        if number == signal.SIGSTOP:
+            self._wait_until_bound()
+        super().send_signal(number)
+
+    def end_of_tree(self, orphans: Subreaper | None = None) -> End:
+        """As Child has it; the library's own."""
+        self._wait_until_bound()  # it stops the child before it kills it
+        return super().end_of_tree(orphans)
+
+    def _wait_until_bound(self) -> None:
+        if self.pidfd is not None:
+            wait_until_bound(self.pid)
 
     def kill_all(self) -> None:
         """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""

@@ -31,6 +31,7 @@ from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
 from .._sandbox.files.own_files import steps_to_own_layer
+from .binding import TO_DIE_WITH_PARENT, mark, to_bind, unmark
 from .confining import carry_out
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, renewals
@@ -56,7 +57,6 @@ PIDS = Struct(
     "=ii"
 )  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
 LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
-PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
 _FIRST_LOOKS = 3  # so many of the first spares look which those are
@@ -154,6 +154,8 @@ class _Template:
 
     def _prepare_for_itself(self) -> None:
         """What clones use is made once: what they make they have to write to."""
+        self._mask = mark()
+        self._binding = to_bind(self._mask)
         self._renewals = renewals()
         self._hot_pages = _core.HotPages()
         self._arounds = {
@@ -278,7 +280,7 @@ class _Template:
 
             return remove_after(parent, os.fsdecode(bytes(parts[0])))
         if self._dies_with_caller:
-            _die_with(parent)
+            _die_with(parent, self._binding)
         if kind == DERIVE:
             return self._become_template(channel, parts)
         if kind == CONFINE:
@@ -318,12 +320,15 @@ class _Template:
         if self._dies_with_caller:
             return around
         hangup = _Hangup(channel.fileno())
-        return around._replace(before=lambda: self._begin_at_risk(hangup), after=hangup.spares)
+        return around._replace(
+            before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
+        )
 
     def _become_template(self, channel: Channel, parts: Sequence[Any]) -> int:
         if self._yields:
             _yield_no_more()
         self._take_interrupts()
+        unmark(self._mask)
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
         derived._warm = self._warm
         derived._confines = self._confines
@@ -334,6 +339,7 @@ class _Template:
         if self._yields:
             _yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
+        unmark(self._mask)
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
@@ -358,6 +364,11 @@ class _Template:
     def _begin_at_risk(self, hangup: "_Hangup") -> None:
         self._take_interrupts()
         hangup.kills()
+        unmark(self._mask)
+
+    def _end_at_risk(self, hangup: "_Hangup") -> None:
+        mark()
+        hangup.spares()
 
     def _try_interrupts(self) -> None:
         """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
@@ -464,9 +475,6 @@ def _source_files() -> list[str]:
     return sorted({file for file in files if isinstance(file, str)})
 
 
-_TO_END_WITH_PARENT = _core.Plan([("PRCTL", PR_SET_PDEATHSIG, signal.SIGKILL)])
-
-
 class _Hangup:
     """Whether this process is killed when the other side of a socket is closed, by whatever end.
 
@@ -488,9 +496,9 @@ class _Hangup:
         fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int, binding: _core.Plan = TO_DIE_WITH_PARENT) -> None:
     """Be killed when the caller's process ends."""
-    _core.do_steps(_TO_END_WITH_PARENT)
+    _core.do_steps(binding)
     if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
         os._exit(1)
 

@@ -70,7 +70,8 @@ def _processes(_: Sandbox, versions: Versions) -> Mechanism:
         "processes",
         "RLIMIT_NPROC",
         "it counts all processes of the same user in the same user namespace together, those of other "
-        "children of this sandbox, too; root outside a user namespace is not limited by it",
+        "children of this sandbox, too, and before Linux 5.14 those outside of the namespace; root outside "
+        "a user namespace is not limited by it",
         _remedy("pids"),
     )
 

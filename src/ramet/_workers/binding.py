@@ -1,0 +1,56 @@
+"""The binding of a clone to its caller: that it dies with it, and how the caller sees from when on.
+
+Who stops a process, and ends before it has killed it, leaves it stopped for ever, unless it dies with its
+parent. A clone does after its first steps (PR_SET_PDEATHSIG, which no parent can set for a child). Until
+then it has a mark from its template, a signal that is blocked, and its caller stops none that has it.
+"""
+
+import signal
+import time
+
+from .. import _core
+from .._kernel import procfs
+from .._kernel.timeouts import pauses
+
+__all__ = ["TO_DIE_WITH_PARENT", "mark", "to_bind", "unmark", "wait_until_bound"]
+
+_PR_SET_PDEATHSIG = 1
+_MARK = signal.SIGRTMAX
+_BIT = 1 << (_MARK - 1)
+_PATIENCE_SECONDS = 0.1  # a function may block the signal for itself
+
+_DIE = ("PRCTL", _PR_SET_PDEATHSIG, signal.SIGKILL)
+TO_DIE_WITH_PARENT = _core.Plan([_DIE])
+
+
+def mark() -> int:
+    """Have the mark, as all clones do that are made from here on. Returns the mask of before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {_MARK})
+    return sum(1 << (number - 1) for number in before)
+
+
+def unmark(before: int) -> None:
+    """Have the mark no more, unless it was there before; other signals stay as they are now."""
+    if not before & _BIT:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_MARK})
+
+
+def to_bind(before: int) -> _core.Plan:
+    """The first steps of a clone, which are made ahead: what it makes itself costs it pages."""
+    return _core.Plan([_DIE, ("SIGNAL_MASK", before)])
+
+
+def wait_until_bound(pid: int) -> None:
+    """Wait until a clone has the mark no more, for a tenth of a second at most.
+
+    Where /proc does not show it there is no wait, and no tree that could be stopped.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for pause in pauses():
+        try:
+            is_marked = int(procfs.status(pid)["SigBlk"], 16) & _BIT
+        except (OSError, KeyError):
+            return
+        if not is_marked or time.monotonic() > deadline:
+            return
+        time.sleep(pause)
