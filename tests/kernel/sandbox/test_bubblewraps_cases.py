@@ -194,6 +194,9 @@ sys.stdin.read()
 def test_it_dies_with_its_parent(outside: Path) -> None:
     """Die with parent --die-with-parent, with --unshare-pid: a lock that it holds is free again."""
     (outside / "lock").touch()
+    (outside / "lock").chmod(
+        0o666
+    )  # before Linux 6.3 no file of a tmpfs can be given to another user
     program = f"""
 import ramet, sys
 ramet.run([sys.executable, "-c", {LOCKED!r}, sys.argv[1]], sandbox=ramet.Sandbox(write=[sys.argv[1]]))
@@ -236,6 +239,9 @@ def test_the_callers_tmp() -> None:
 def test_a_directory_inside_tmp() -> None:
     """We can mount another directory inside /tmp, and nothing of how that was made is seen there."""
     with tempfile.TemporaryDirectory(dir="/tmp") as here:
+        Path(here).chmod(
+            0o755
+        )  # before Linux 6.3 no file of a tmpfs can be shown as another user's
         (Path(here) / "input").write_text("hello\n")
         seen = told(f"cat {here}/input; ls -A /tmp", Sandbox(read=[here])).split()
         assert seen[0] == "hello"
