@@ -2,9 +2,9 @@
  * Pid 1 of a guest, in its initramfs: loads the modules, mounts the host's root directory read-only, runs
  * /bin/sh on a script of the host's, and turns the machine off when that has ended.
  *
- * The kernel's command line gives it, as variables: SCRIPT, what to run, and WRITABLE, directories that get
- * an empty tmpfs (a:b:c). The root directory without these is /run/root as well. The script's exit code is
- * written to EXIT_CODE.
+ * The kernel's command line gives it, as variables: SCRIPT, what to run, and WRITABLE, directories that are
+ * empty ones of the disk (a:b:c). The root directory without these is /run/root as well. The script's exit code
+ * is written to EXIT_CODE.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,12 +82,19 @@ static void mount_the_usual(void)
     check(chmod("/dev/shm", 01777), "/dev/shm");
 }
 
+/* On a disk, as a machine has them: what a tmpfs can do came late. */
 static void mount_writable(char *directories)
 {
+    char made[64];
+    int number = 0;
+    mount_at("ext4", "/dev/vda", "/run/disk", MS_NOSUID | MS_NODEV);
     for (char *each = strtok(directories, ":"); each != NULL; each = strtok(NULL, ":")) {
-        mount_at("tmpfs", "tmpfs", each, MS_NOSUID | MS_NODEV);
+        snprintf(made, sizeof made, "/run/disk/%d", number++);
+        check(mkdir(made, 0755), made);
+        mount_at(NULL, made, each, MS_BIND);
         check(chmod(each, 01777), each);
     }
+    check(umount2("/run/disk", MNT_DETACH), "/run/disk");
 }
 
 static void bring_loopback_up(void)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-WANTED = ("virtio_pci", "virtiofs", "overlay", "virtio_rng")
+WANTED = ("virtio_pci", "virtiofs", "virtio_blk", "ext4", "overlay", "virtio_rng")
 
 
 def archive(init: bytes, modules: Path) -> bytes:

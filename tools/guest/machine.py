@@ -17,6 +17,7 @@ _VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
 _MEMORY = "2G"
 _TAIL_LINES = 40
 _WRITABLE = "/tmp:/var/tmp"
+_DISK_BYTES = 4 << 30  # of a file that takes what is written to it
 _EXIT_CODE, _SCRIPT, CONSOLE = "exit_code", "script", "console.txt"
 
 
@@ -94,7 +95,7 @@ def run(guest: Guest, script: str, results: Path, *, seconds: float) -> End:
             *_served(stack, scratch, "root", guest.root, "--readonly", "--cache=always"),
             *_served(stack, scratch, "guest", results, "--cache=auto"),
         ]
-        emulator = _start(stack, [*_command(guest, scratch, results), *served])
+        emulator = _start(stack, [*_command(guest, scratch, results), *_disk(scratch), *served])
         try:
             emulator.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -109,6 +110,18 @@ def _init(guest: Guest, scratch: Path) -> bytes:
         [compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", source, "-o", made], check=True
     )
     return made.read_bytes()
+
+
+def _disk(scratch: Path) -> list[str]:
+    """Make an empty disk; qemu's options for it. Nothing of it outlives the guest, so nothing is synced."""
+    disk = scratch / "disk"
+    with disk.open("wb") as file:
+        file.truncate(_DISK_BYTES)
+    ramet.run(["/usr/sbin/mkfs.ext4", "-q", disk], check=True)
+    return [
+        "-drive", f"if=none,id=disk,file={disk},format=raw,cache=unsafe",
+        "-device", "virtio-blk-pci,drive=disk",
+    ]  # fmt: skip
 
 
 def _served(stack: ExitStack, scratch: Path, tag: str, directory: Path, *options: str) -> list[str]:
