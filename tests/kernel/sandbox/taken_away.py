@@ -58,3 +58,8 @@ def refused() -> list[str]:
 
 
 needs_all = pytest.mark.skipif(bool(refused()), reason="needs a machine that grants all")
+
+
+def needs_landlock(abi: int) -> pytest.MarkDecorator:
+    """Of TCP ports since 4 (Linux 6.7), of signals and abstract sockets since 6 (Linux 6.12)."""
+    return pytest.mark.skipif(this_machine().landlock_abi < abi, reason=f"needs Landlock ABI {abi}")

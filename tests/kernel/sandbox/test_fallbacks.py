@@ -33,7 +33,7 @@ from ...constants import (
 from ...seccomp import be_in_a_container, hide
 from ...waiting import until
 from . import confined_probe
-from .taken_away import mount, needs_all
+from .taken_away import mount, needs_all, needs_landlock
 
 pytestmark = needs_all
 
@@ -176,6 +176,7 @@ class Setting(NamedTuple):
     """namespaces, ends: what the plan is to say; ends_for_user: to a plain user, where that is another.
 
     can: what the program does or is refused, with root's sandbox; can_as_user: what differs there.
+    landlock: the ABI that this needs.
     """
 
     name: str
@@ -187,6 +188,15 @@ class Setting(NamedTuple):
     ends_for_user: str = ""
     options: Mapping[str, Any] = {}
     for_root: bool = False
+    landlock: int = 0
+
+    @property
+    def parameter(self) -> Any:
+        """For pytest."""
+        by_landlock = self.can.get("connects to an abstract socket") == "EPERM"
+        return pytest.param(
+            self, id=self.name, marks=needs_landlock(6 if by_landlock else self.landlock)
+        )
 
 
 BY_NAMESPACES = {
@@ -245,6 +255,7 @@ SETTINGS = (
             *(NONE, "user", {**BY_OLD_LANDLOCK, "signals the caller": "EPERM"}),
             {"signals the caller": "yes"},
             "subreaper",
+            landlock=version,
         )
         for version in (1, 3, 5)
     ),
@@ -257,6 +268,7 @@ SETTINGS = (
             "shares memory": "yes",
         },
         ends_for_user="subreaper",
+        landlock=4,
     ),
     Setting(
         "container without landlock and filters",
@@ -312,6 +324,7 @@ SETTINGS = (
         *("no pid namespace", all_of(no_cgroups, limited("pid")), ALL_KINDS - {"pid"}, "subreaper"),
         {**BY_NAMESPACES, "signals the caller": "EPERM", "reads /proc/self": "ENOENT"},
         options=OWN_USER_NAMESPACE,
+        landlock=6,
     ),
     Setting(
         *("no network namespace", limited("net"), ALL_KINDS - {"net"}, "pid namespace"),
@@ -443,7 +456,7 @@ CLAIMS: dict[str, dict[str, tuple[str, tuple[object, ...]]]] = {
 }
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", [setting.parameter for setting in SETTINGS])
 def test_what_is_granted_is_done(setting: Setting, stage: Stage) -> None:
     """The plan says what is used; the program can do what is typed, and nothing that a row denies."""
     if setting.for_root and not IS_ROOT:

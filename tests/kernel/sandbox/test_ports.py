@@ -10,15 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 import ramet
-from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import SECONDS
-from .taken_away import needs_all
+from .taken_away import needs_all, needs_landlock
 
 pytestmark = [
     needs_all,
     pytest.mark.usefixtures("nothing_kept"),
-    pytest.mark.skipif(this_machine().landlock_abi < 4, reason="needs Landlock ABI 4"),
+    needs_landlock(4),
 ]
 
 # Another user cannot reach the Python of root.
