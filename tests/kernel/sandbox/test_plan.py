@@ -14,7 +14,7 @@ from ramet._sandbox.description import Sandbox
 from ramet._sandbox.planning.plan import plan
 
 from ...constants import PATIENT_SECONDS, SECONDS
-from .taken_away import MS_RDONLY, mount, needs_all
+from .taken_away import MS_RDONLY, mount, needs_all, needs_landlock
 
 pytestmark = [needs_all, pytest.mark.kernel]
 
@@ -44,6 +44,7 @@ def test_this_machine() -> None:
     )
 
 
+@needs_landlock(6)
 def test_in_a_container_without_namespaces() -> None:
     """Its filter refuses namespaces and mounts: what landlock and a filter keep of the wishes is said."""
     told = in_own_interpreter(

@@ -27,7 +27,7 @@ from ramet._sandbox.planning.machine import this_machine
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...looking import python_below_tmp
 from .plain_user import inner_ids
-from .taken_away import mount, needs_all
+from .taken_away import mount, needs_all, needs_landlock
 
 pytestmark = needs_all
 
@@ -348,6 +348,7 @@ def test_kinds_of_network(server: int) -> None:
     assert connects(server, Sandbox(network="host")) == "connected"
 
 
+@needs_landlock(4)
 def test_ports_of_the_callers_network(server: int) -> None:
     """Those that are named, and no others."""
     assert connects(server, Sandbox(network={"connect": [server]})) == "connected"

@@ -19,7 +19,7 @@ from ramet import Sandbox
 
 from ...constants import SECONDS
 from .suites import PYTHON, directory, in_python, run, table, told
-from .taken_away import needs_all
+from .taken_away import needs_all, needs_landlock
 
 pytestmark = needs_all
 
@@ -891,6 +891,7 @@ def test_no_network(servers: list[str]) -> None:
     assert "Network is unreachable" in in_python(program, Sandbox()).stderr
 
 
+@needs_landlock(4)
 def test_ports_to_connect_to(servers: list[str]) -> None:
     """Those alone, of grandchildren as well."""
     sandbox = Sandbox(network={"connect": [int(servers[0])]})
@@ -915,6 +916,7 @@ for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
 """
 
 
+@needs_landlock(4)
 def test_ports_to_listen_on() -> None:
     """Those alone; what is not TCP is not asked."""
     with socket.create_server(("127.0.0.1", 0)) as one:
@@ -995,6 +997,7 @@ except OSError as error:
 """
 
 
+@needs_landlock(6)
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
 def test_abstract_sockets(kind: str) -> None:
     """The caller's cannot be connected to: with the caller's network it is landlock that refuses."""
