@@ -1,6 +1,7 @@
 import os
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def requests(draw: st.DrawFn) -> Case:
 batches = st.lists(requests(), min_size=30, max_size=60)
 
 
+@pytest.mark.timeout(900)  # beside guests it has been seen to take two minutes
 @settings(max_examples=40, deadline=None)
 @given(batches)
 def test_the_kernel_answers_as_the_law_says(cases: list[Case]) -> None:

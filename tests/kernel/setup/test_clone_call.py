@@ -13,8 +13,6 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 
 KINDS = {

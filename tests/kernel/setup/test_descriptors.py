@@ -12,8 +12,6 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Command, SpawnError
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 
 # Every descriptor with the file that it is; the one that lists the folder is closed by then.

@@ -17,8 +17,6 @@ from ramet import CloneFlag as F
 from ...constants import NOBODY
 from ...seccomp import hide
 
-pytestmark = pytest.mark.kernel
-
 ROOT = os.geteuid() == 0
 
 # An errno that none of these calls has of its own.

@@ -18,8 +18,6 @@ from ramet import CloneFlag as F
 
 from ...looking import is_open
 
-pytestmark = pytest.mark.kernel
-
 Verb = Callable[..., Child[Any]]
 
 

@@ -13,8 +13,6 @@ from ramet import Command
 
 from ...constants import NOBODY, PR_GET_DUMPABLE, PR_GET_SECUREBITS
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
 

@@ -12,8 +12,6 @@ from ramet import Command
 
 from ...constants import PR_GET_TIMERSLACK, SYSTEM_CALLS
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
 

@@ -15,8 +15,6 @@ from ramet._setup.rows import FUNCTION_OPTIONS, OPTIONS, WHO, Option, Shell
 from ramet._setup.step_reasons import likely_reason
 from ramet.cli.run_options import from_rows, library_options
 
-pytestmark = pytest.mark.kernel
-
 PR_SET_NAME = 15
 
 ROW = Option(

@@ -8,8 +8,6 @@ import pytest
 from ramet import CloneFlag as F
 from ramet import Command
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 
 # A root in which programs run: where /bin is a part of /usr, a loader and a shell are at hand.

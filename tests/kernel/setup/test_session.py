@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 import pytest
 
-pytestmark = pytest.mark.kernel
-
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
 

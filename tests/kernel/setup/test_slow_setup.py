@@ -16,8 +16,6 @@ from ramet import Command
 
 from ...constants import SECONDS
 
-pytestmark = pytest.mark.kernel
-
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:

@@ -15,8 +15,6 @@ from ramet import Command, SpawnError
 
 from ...constants import NOBODY, SECONDS
 
-pytestmark = pytest.mark.kernel
-
 # A process that makes a child with options, says its pid, and waits to be killed.
 CALLER = """
 import os, sys, threading
