@@ -37,7 +37,7 @@ def test_calls_return_what_their_functions_return(spares: int) -> None:
 @pytest.mark.parametrize("spares", [0, 2])
 def test_a_clone_has_no_channel_of_another(spares: int) -> None:
     """Whatever its template was told meanwhile, and whatever the clone before has not read yet."""
-    with Template(spares=spares) as template:
+    with Template([__name__], spares=spares) as template:
         children = [template.clone(_sockets, bytes(40_000)) for _ in range(16)]
         assert [child.result() for child in children] == [1] * 16
 
