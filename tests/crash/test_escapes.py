@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ramet._sandbox.planning.machine import this_machine
+
 from ..kernel.sandbox.plain_user import is_for_all
+from ..kernel.sandbox.taken_away import refused
 from .escapes.exceptions import WeakPoint, weak_point, weak_points
 from .escapes.rows import Escape, escapes
 from .escapes.trial import AS_PLAIN_USER, COMPILER, SUBORDINATE_IDS, Outside, Trial, build
@@ -40,6 +43,11 @@ def _trial(confinement: str, program: Path, runner: Sequence[str] = ()) -> Itera
     outside.close()
 
 
+def _skip_where_it_is_refused() -> None:
+    if missing := refused():
+        pytest.skip(f"a sandbox is refused here, as tests/kernel/sandbox shows: {missing[0]}")
+
+
 @pytest.fixture(scope="module")
 def unconfined(program: Path) -> Iterator[Trial]:
     """A stage that runs the attempts without a sandbox."""
@@ -49,12 +57,15 @@ def unconfined(program: Path) -> Iterator[Trial]:
 @pytest.fixture(scope="module")
 def confined(program: Path) -> Iterator[Trial]:
     """One that runs them in a sandbox with all that this machine grants."""
+    _skip_where_it_is_refused()
     yield from _trial("confined", program)
 
 
 @pytest.fixture(scope="module")
 def weakest(program: Path) -> Iterator[Trial]:
     """One that runs them in a sandbox without namespaces and control groups."""
+    if this_machine().landlock_abi == 0:
+        pytest.skip("without namespaces and without Landlock there is nothing that keeps files")
     yield from _trial("weakest", program)
 
 
@@ -65,6 +76,7 @@ def reading(program: Path) -> Iterator[Trial]:
         pytest.skip("becomes a plain user with subordinate ids, which needs root and newuidmap")
     if not is_for_all(sys.executable, os.__file__):
         pytest.skip("another user may not read the Python of root")
+    _skip_where_it_is_refused()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
         Path(made).chmod(0o755)
         ids = Path(made, "subordinate ids")
