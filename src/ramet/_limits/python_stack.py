@@ -11,6 +11,7 @@ from .._kernel.timeouts import deadline_after, pauses, seconds_until
 # Real-time signals, since no other is free. Programs take them from the low end, some take the last one.
 STACK_SIGNAL = signal.SIGRTMAX - 1
 _BIT = 1 << (STACK_SIGNAL - 1)  # in the masks of /proc/PID/status
+_MOST_BYTES, _MOST_THREADS = 1 << 20, 256  # of a process that may want to keep us busy
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0002, 0.01
 
 
@@ -40,9 +41,10 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
     """Ask the process of a pidfd for its stacks, and return them: all threads, innermost call first.
 
     descriptor: the stack_file() that it was given; what was written there before is left out.
-    patience_seconds: how long to wait for the end of the answer. Returns what came until then, nothing
-    where the process has ended, is stopped, may not be signalled or does not answer. The signal ends a
-    process that has never called answer_stack_requests(): this is for one that is about to be killed.
+    patience_seconds: how long to wait for the end of the answer. Returns what came until then, 1 MiB at
+    most, nothing where the process has ended, is stopped, may not be signalled or does not answer. The
+    signal ends a process that has never called answer_stack_requests(): this is for one that is about to
+    be killed.
 
     Needs: a /proc that shows the process, to see where the answer ends; else it is not asked.
     Source: pidfd_send_signal(2), proc_pid_status(5) SigPnd, SigBlk.
@@ -62,13 +64,14 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
             break
         if seconds_until(deadline) == 0 or wait_readable(pidfd, pause):
             break
-    written = os.fstat(descriptor).st_size - begin
+    written = min(max(0, os.fstat(descriptor).st_size - begin), _MOST_BYTES)
     return os.pread(descriptor, written, begin).decode("utf-8", "replace")
 
 
 def _blocking_threads(pid: int) -> set[str]:
-    """The tids of its threads that block the signal."""
-    return {thread for thread in procfs.threads(pid) if _blocks(f"{pid}/task/{thread}")}
+    """The tids of its threads that block the signal: of the first, since each costs a file to be read."""
+    threads = procfs.threads(pid)[:_MOST_THREADS]
+    return {thread for thread in threads if _blocks(f"{pid}/task/{thread}")}
 
 
 def _blocks(task: str) -> bool:

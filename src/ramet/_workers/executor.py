@@ -37,9 +37,9 @@ class Executor(AnyExecutor):
     worker, four at most. reuse: how many calls a process runs. initializer: called with ``initargs`` in
     each process before its first call. capture_output: what a call writes is in its future's ``stdout``
     and ``stderr``, instead of where the caller's goes. progress: True for a bar (needs rich, of the extra
-    ``cli``), or a function that gets the counts when they change.
-    max_tasks_per_child: the same as reuse. mp_context: a context of ramet.multiprocessing, whose template
-    is used.
+    ``cli``), or a function that gets the counts when they change; one that raises is logged and not called
+    again. max_tasks_per_child: the same as reuse. mp_context: a context of ramet.multiprocessing, whose
+    template is used.
 
     A call that dies fails its own future alone, with a ChildDied that says how, which call, and with
     ``status.rusage``; at its deadline a DeadlineExceeded, with the Python ``stack`` where it stood.

@@ -6,6 +6,7 @@ is free. That thread waits for outcomes, ends and deadlines.
 
 import heapq
 import itertools
+import logging
 import os
 import select
 import signal
@@ -24,8 +25,11 @@ from ..errors import died
 from .template import Template
 from .worker import Call, Rules, Worker
 
+_log = logging.getLogger("ramet.executor")
 # How long a process may take to end that has closed its channel.
 _END_SECONDS = 2.0
+# epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
+_LONGEST_SECONDS = 86_400.0
 
 
 class Counts(NamedTuple):
@@ -60,6 +64,7 @@ class Pool:
         self._done = self._failed = self._submitted = 0
         self._thread: threading.Thread | None = None
         self._is_closing = False
+        self._failure: BaseException | None = None  # of the thread
         self._events = select.epoll()
         self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events.register(self._wakes, select.EPOLLIN)
@@ -69,7 +74,7 @@ class Pool:
 
     def submit(self, call: Call) -> None:
         """Begin the call now or later. Raises RuntimeError when the pool has been shut down."""
-        if self._maker != os.getpid():
+        if self._is_copy:
             raise RuntimeError(
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
@@ -90,8 +95,15 @@ class Pool:
             self._wake()
         self._tell()
 
+    @property
+    def _is_copy(self) -> bool:
+        """Whether this process was forked of its maker: nothing runs here, and a lock may be held."""
+        return self._maker != os.getpid()
+
     def close(self, *, cancels: bool) -> None:
         """Take no more calls. cancels: those that are pending as well."""
+        if self._is_copy:
+            return
         with self._lock:
             self._is_closing = True
             cancelled = list(self._pending) if cancels else []
@@ -110,12 +122,13 @@ class Pool:
     def join(self) -> None:
         """Wait until all calls are done, and all processes gone."""
         thread = self._thread
-        if thread is not None and self._maker == os.getpid():
+        if thread is not None and not self._is_copy:
             thread.join()
 
     def signal(self, number: int) -> None:
         """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
-        self._order(lambda: self._signal_all(number))
+        if not self._is_copy:
+            self._order(lambda: self._signal_all(number))
 
     def _signal_all(self, number: int) -> None:
         for worker in set(self._workers.values()):
@@ -123,6 +136,8 @@ class Pool:
 
     def _cancelled(self, call: Call) -> None:
         """A running call was cancelled: kill it, if its process is there already."""
+        if self._is_copy:
+            return
         with self._lock:
             worker = call.worker
         if worker is not None:
@@ -150,26 +165,52 @@ class Pool:
     # ---- beginning a call
 
     def _begin_next(self) -> bool:
-        """Begin the next call, if there is one and a place for it. Returns whether one was taken."""
-        with self._lock:
-            if not self._pending or self._active >= self._rules.most:
-                return False
-            call = self._pending.popleft()
-            self._active += 1
-            worker = self._idle.pop() if self._idle else None
-        if not call.future.set_running_or_notify_cancel():
-            self._settled(failed=True)
-            if worker is not None:
-                self._idle.append(worker)
-            return True
+        """Begin the next call, if there is one and a place for it. Returns whether one was taken.
+
+        An interrupt may come at each call of a function here, also before what it returns has a name.
+        """
+        call = worker = None
         try:
-            self._begin(call, worker)
+            with self._lock:
+                if not self._pending or self._active >= self._rules.most:
+                    return False
+                call = self._pending[0]
+                del self._pending[0]
+                self._active += 1
+                if self._idle:
+                    worker = self._idle[-1]
+                    del self._idle[-1]
+            if call.future.set_running_or_notify_cancel():
+                self._begin(call, worker)
+                return True
         except BaseException as error:
-            self._set_exception(call, error)
-            self._settled(failed=True)
+            if call is not None:
+                self._not_begun(call, worker, error)
             if not isinstance(error, Exception):
                 raise
+            return True
+        self._settled(failed=True)
+        if worker is not None:
+            self._idle.append(worker)
         return True
+
+    def _not_begun(self, call: Call, idle: Worker | None, error: BaseException) -> None:
+        """idle: the process that was to run it, which may have got it."""
+        worker = call.worker
+        self._set_exception(call, error)
+        if worker is not None:  # its process is there, and counts until it has ended
+            self._order(lambda: self._kill_unwatched(worker, call))
+            return
+        self._settled(failed=True)
+        if idle is not None:
+            self._order(idle.kill)
+
+    def _kill_unwatched(self, worker: Worker, call: Call) -> None:
+        if worker.call is not call:  # it was quick
+            return
+        if worker.pidfd not in self._workers:
+            self._wait_for(worker)
+        self._kill(worker, call)
 
     def _begin(self, call: Call, worker: Worker | None) -> None:
         parts = call.pickled(self._rules.initializer if worker is None else None)
@@ -199,9 +240,12 @@ class Pool:
     def _wait_for(self, worker: Worker) -> None:
         """For what it sends, and for its end, of which a process that it has forked may know nothing."""
         with self._lock:
+            if self._failure is not None:
+                raise RuntimeError("the executor's thread has ended") from self._failure
             for descriptor in (worker.channel, worker.pidfd):
                 self._workers[descriptor] = worker
-                self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+                with suppress(FileExistsError):  # an interrupt came when one was registered
+                    self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
 
     # ---- the pool's thread
 
@@ -233,18 +277,23 @@ class Pool:
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
         with self._lock:
-            self._is_closing = True
+            self._is_closing, self._failure = True, error
             pending, workers = list(self._pending), set(self._workers.values())
             self._pending.clear()
-        calls = [*pending, *(worker.call for worker in workers if worker.call is not None)]
-        for worker in workers:
-            worker.kill()
-            worker.conclude()
-        for call in calls:
+        running = [worker.call for worker in workers if worker.call is not None]
+        for call in (
+            *running,
+            *(one for one in pending if one.future.set_running_or_notify_cancel()),
+        ):
             failure = RuntimeError("the executor's thread has ended")
             failure.__cause__ = error
-            call.future.set_running_or_notify_cancel()
             self._set_exception(call, failure)
+        for worker in workers:
+            with suppress(Exception):
+                worker.kill()
+                worker.conclude()
+                if worker.call is not None:
+                    worker.leave_call(self._rules)
 
     def _is_finished(self) -> bool:
         with self._lock:
@@ -261,7 +310,8 @@ class Pool:
                 heapq.heappop(self._deadlines)
             nexts = [one.must_end_by for one in self._ending]
             nexts += [self._deadlines[0][0]] if self._deadlines else []
-        return max(0.0, min(nexts) - time.monotonic()) if nexts else None
+        now = time.monotonic()
+        return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 
     def _look_at_deadlines(self) -> None:
         while self._deadlines and self._deadlines[0][0] <= time.monotonic():
@@ -278,6 +328,18 @@ class Pool:
         worker = self._workers.get(descriptor)
         if worker is None:  # it was forgotten a moment before
             return
+        try:
+            self._hear(worker)
+            if descriptor == worker.pidfd:
+                self._forget(worker, worker.channel, worker.pidfd)
+                self._conclude(worker)
+        except Exception as error:  # whatever a call does to what is read of it, the others go on
+            if worker.call is not None:
+                self._settle(worker, True, error)
+            self._forget(worker, worker.channel)
+            worker.kill()
+
+    def _hear(self, worker: Worker) -> None:
         outcome = (
             worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
         )
@@ -288,16 +350,14 @@ class Pool:
             self._answered(worker, outcome[0] == RAISED, outcome[1])
         elif outcome is not None:
             self._await_end(worker)
-        if descriptor == worker.pidfd:
-            self._forget(worker, worker.channel, worker.pidfd)
-            self._conclude(worker)
 
     def _forget(self, worker: Worker, *descriptors: int) -> None:
         with self._lock:
             for descriptor in descriptors:
                 if self._workers.get(descriptor) is worker:  # else it is another's by now
                     del self._workers[descriptor]
-                    self._events.unregister(descriptor)
+                    with suppress(OSError):  # it was closed, which unregisters it
+                        self._events.unregister(descriptor)
             if worker in self._idle:
                 self._idle.remove(worker)
 
@@ -318,14 +378,18 @@ class Pool:
 
     def _settle(self, worker: Worker, raised: bool, value: Any) -> Call:
         """The call of the worker is over, and this came of it."""
-        call = worker.take_call(self._rules)
+        call = worker.call
+        assert call is not None
+        try:
+            worker.leave_call(self._rules)
+        except (OSError, MemoryError) as error:  # of what it wrote
+            raised, value = True, error
         self._count(failed=raised)
         if raised:
             self._set_exception(call, value)
         else:
             call.future.kill_by(None)
-            with suppress(InvalidStateError):  # it was cancelled
-                call.future.set_result(value)
+            self._set(call.future.set_result, value)
         return call
 
     def _await_end(self, worker: Worker) -> None:
@@ -349,21 +413,28 @@ class Pool:
             self._settle(worker, *worker.outcome)
             self._tell()
             return
-        call = worker.take_call(self._rules)
-        self._count(failed=True)
+        call = worker.call
         if call.reason and status.code is None:
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None)
         error.call, error.stack = str(call), call.stack
-        self._set_exception(call, error)
+        self._settle(worker, True, error)
         self._tell()
 
-    @staticmethod
-    def _set_exception(call: Call, error: BaseException) -> None:
+    def _set_exception(self, call: Call, error: BaseException) -> None:
         call.is_done = True
         call.future.kill_by(None)
-        with suppress(InvalidStateError):  # it was cancelled
-            call.future.set_exception(error)
+        self._set(call.future.set_exception, error)
+
+    def _set(self, outcome: Callable[[Any], None], value: Any) -> None:
+        """Set the outcome of a future, unless it was cancelled; its callbacks are called."""
+        try:
+            with suppress(InvalidStateError):
+                outcome(value)
+        except BaseException:  # a SystemExit of a callback's; others are logged there
+            if threading.current_thread() is not self._thread:
+                raise
+            _log.exception("exception calling a callback")
 
     def _settled(self, *, failed: bool) -> None:
         self._count(failed=failed)
@@ -382,7 +453,11 @@ class Pool:
             counts = Counts(
                 self._submitted, len(self._pending), self._active, self._done, self._failed
             )
-        self._progress(counts)
+        try:
+            self._progress(counts)
+        except Exception:
+            _log.exception("exception calling progress=%r; it is not called again", self._progress)
+            self._progress = None
 
 
 # ---- the end of the interpreter

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
+from .._kernel.pidfd import wait_readable
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.unreaped import reap_ended
 from ..exit_status import ExitStatus
@@ -21,6 +22,7 @@ from .template import Template
 _STACK_SECONDS = 0.2
 _TREE_SECONDS = 5.0
 _NO_DESCRIPTOR = -1
+_BLOCK = 512  # bytes in one of st_blocks
 
 
 class Rules(NamedTuple):
@@ -99,6 +101,7 @@ class Worker:
         self._tree_ended_by = ""
         self.outcome: tuple[bool, Any] | None = None  # that is told when the process has ended
         self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
+        self._is_over = False
         self.must_end_by = 0.0  # in seconds of time.monotonic()
 
     @classmethod
@@ -122,16 +125,23 @@ class Worker:
         return worker
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
-        """Let it run another call. Returns whether it was there to take it."""
-        if self.child.poll() is not None:
+        """Let it run another call. Returns whether it was there to take it.
+
+        Nothing is reaped or closed here: the pool's thread waits for these descriptors.
+        """
+        if self._is_over or wait_readable(self.pidfd, 0):
             return False
         outputs = _outputs(rules)
         request = CallRequest()
         _complete(request, rules, outputs)
+        plan, descriptors = request.packed({}, ())
         try:
-            plan, descriptors = request.packed({}, ())
             send(self.child.live_channel, CALL, (plan, *call), descriptors, sealed=False)
-        except (BrokenPipeError, ConnectionResetError):
+        except (
+            BrokenPipeError,
+            ConnectionResetError,
+            ValueError,
+        ):  # a channel that is closed is invalid
             for descriptor in outputs:
                 os.close(descriptor)
             return False
@@ -144,8 +154,8 @@ class Worker:
         self.call.is_done = True
         self.outcome = raised, value
 
-    def take_call(self, rules: Rules) -> Call:
-        """The call, which is over; what it wrote is its future's."""
+    def leave_call(self, rules: Rules) -> None:
+        """The call is over; what it wrote is its future's. OSError or MemoryError: it cannot be read."""
         call, self.call = self.call, None
         assert call is not None
         call.is_done = True
@@ -155,11 +165,10 @@ class Worker:
         future.tree_ended_by = self._tree_ended_by or (
             "pid namespace" if self.child.has_namespace else "walk"
         )
-        if rules.captures:
-            future.stdout, future.stderr = map(_read_and_close, self._outputs)
-            self._outputs = ()
         call.worker = None
-        return call
+        outputs, self._outputs = self._outputs, ()
+        if rules.captures:
+            future.stdout, future.stderr = map(_read_and_close, outputs)
 
     def expire(self) -> None:
         """The deadline of its call has come: note where it is, and kill it and what it has started."""
@@ -203,6 +212,7 @@ class Worker:
 
     def conclude(self) -> ExitStatus:
         """It has ended: reap it."""
+        self._is_over = True
         status = self.child.wait()
         self._tell_changes()
         if self._stack_file >= 0:
@@ -241,8 +251,10 @@ def _outputs(rules: Rules) -> tuple[int, ...]:
 
 
 def _read_and_close(descriptor: int) -> str:
+    """Of a file whose size the call may have set: what lies there takes memory, holes do not."""
     try:
-        written = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        found = os.fstat(descriptor)
+        written = os.pread(descriptor, min(found.st_size, found.st_blocks * _BLOCK), 0)
     finally:
         os.close(descriptor)
     return written.decode(errors="replace")

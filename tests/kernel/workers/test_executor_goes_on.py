@@ -1,0 +1,150 @@
+"""Whatever a call, a callback or the caller does, each other call of an executor has its outcome."""
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import DeadlineExceeded, Executor
+
+from ...constants import PATIENT_SECONDS, SECONDS, repeated
+from ...waiting import until
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+HUGE = 1 << 62
+
+
+def test_output_of_any_size_is_read() -> None:
+    """A hole takes no memory, neither of the call nor of its caller."""
+
+    def enlarges() -> None:
+        os.write(1, b"said")
+        os.truncate(1, HUGE)
+
+    with Executor(1, capture_output=True) as executor:
+        future = executor.submit(enlarges)
+        assert future.result(PATIENT_SECONDS) is None
+        assert future.stdout is not None
+        assert future.stdout.startswith("said")
+        assert len(future.stdout) <= 1 << 20
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+def test_a_stack_of_any_size_is_read() -> None:
+    """The file for it is the call's to write to."""
+
+    def enlarges() -> None:
+        names = [name for name in os.listdir("/proc/self/fd") if _is_stack_file(name)]
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMAX - 1])
+        for name in names:
+            os.truncate(int(name), HUGE)
+        signal.pause()
+
+    with Executor(1, timeout=1.0) as executor:
+        error = executor.submit(enlarges).exception(PATIENT_SECONDS)
+        assert isinstance(error, DeadlineExceeded)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+def _is_stack_file(name: str) -> bool:
+    with suppress(OSError):
+        return "ramet-stack" in os.readlink(f"/proc/self/fd/{name}")
+    return False
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e9, 2**31 / 1000 + 1])
+def test_a_deadline_may_be_far_away(timeout: float) -> None:
+    """Beyond what epoll_wait(2) can count as well."""
+    with Executor(1, timeout=timeout) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+def test_progress_that_raises_is_not_called_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, as concurrent.futures logs what callbacks raise."""
+    told = []
+
+    def progress(counts: object) -> None:
+        told.append(counts)
+        if len(told) == 3:
+            raise BrokenPipeError
+
+    with Executor(2, progress=progress) as executor:
+        assert list(executor.map(abs, range(-8, 0))) == [*range(8, 0, -1)]
+    assert len(told) == 3
+    assert "exception calling progress" in caplog.text
+
+
+def test_a_callback_may_exit(caplog: pytest.LogCaptureFixture) -> None:
+    """SystemExit ends a thread; not that which all calls need."""
+    with Executor(1) as executor:
+        future = executor.submit(abs, -1)
+        future.add_done_callback(lambda _: sys.exit(3))
+        with suppress(SystemExit):  # where it was done by then
+            future.result(PATIENT_SECONDS)
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_no_future_waits_for_a_thread_that_has_failed() -> None:
+    """Whether its call ran or was to come; and the processes are gone."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    executor = Executor(1)
+    futures = [executor.submit(signal.pause) for _ in range(3)]
+    until(futures[0].running)
+    executor._pool._order(fail)
+    for future in futures:
+        error = future.exception(SECONDS)
+        assert isinstance(error, RuntimeError)
+        assert isinstance(error.__cause__, ZeroDivisionError)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, -1)
+    executor.shutdown()
+
+
+def test_an_idle_process_may_die_as_it_is_asked() -> None:
+    """Its next call finds another; nothing that the pool's thread waits for is closed under it."""
+    with Executor(1, reuse=1000) as executor:
+        for turns in range(repeated(60)):
+            assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+            until(lambda: executor._pool._idle)
+            with suppress(IndexError, ProcessLookupError):
+                signal.pidfd_send_signal(executor._pool._idle[0].pidfd, signal.SIGKILL)
+            sum(range(turns * 200))  # more or less time for it to be gone
+            with suppress(ramet.ChildDied):  # who had got it
+                assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+
+
+def acts(executor: Executor, future: Any) -> list[Callable[[], object]]:
+    """What a copy of the caller may do with its executor and its futures."""
+    return [future.cancel, executor.kill_workers, executor.shutdown]
+
+
+@pytest.mark.parametrize("act", range(3))
+def test_a_copy_of_the_caller_does_nothing_to_it(act: int) -> None:
+    """Not even wait for a lock that a thread of the caller had at the fork."""
+    with Executor(1) as executor:
+        future = executor.submit(signal.pause)
+        until(future.running)
+        with executor._pool._lock:
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(int(SECONDS))
+                acts(executor, future)[act]()
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert future.running()
+        assert executor.submit(abs, -1).cancel()
+        future.cancel()
+        with pytest.raises(CancelledError):
+            future.result(SECONDS)

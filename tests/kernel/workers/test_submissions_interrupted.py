@@ -1,0 +1,70 @@
+"""An exception of a signal handler while a call is submitted to an executor costs that call alone."""
+
+import gc
+import itertools
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import ramet
+
+from ...waiting import until
+
+SECONDS = 10
+LIBRARY = os.path.dirname(ramet.__file__)
+FUTURES = os.path.dirname(sys.modules["concurrent.futures"].__file__ or "")
+
+
+class Heard(BaseException):
+    """What the handler raises."""
+
+
+class Raiser:
+    """Raises where Python looks for signals: at the so manyth call of ours, or end of a call of C's."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+        self.where = ""
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if event not in {"call", "c_return"} or not code.co_filename.startswith((LIBRARY, FUTURES)):
+            return
+        if argument is sys.setprofile:
+            return
+        self.left -= 1
+        if self.left == 0:
+            self.where = f"{code.co_qualname}:{frame.f_lineno} {event}"
+            raise Heard
+
+
+def interrupted(call: Callable[[], object], step: int) -> str:
+    """Where a call was interrupted; nothing if it has fewer places. In a finalizer nobody hears of it."""
+    raiser = Raiser(step)
+    sys.setprofile(raiser)
+    with suppress(Heard):
+        try:
+            call()
+        finally:
+            sys.setprofile(None)
+    return raiser.where
+
+
+@pytest.mark.parametrize("reuse", [1, 1000])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> None:
+    """Wherever its submission was interrupted, an executor with one place runs the next."""
+    with ramet.Executor(1, reuse=reuse, timeout=SECONDS, spares=1) as executor:
+        for step in itertools.count(1):
+            until(lambda: executor._pool._idle or executor._pool._template.has_spare())
+            where = interrupted(lambda: executor.submit(abs, -1), step)
+            assert executor.submit(abs, -2).result(SECONDS) == 2, where
+            if not where:
+                break
+        assert step > 50
+    gc.collect()
