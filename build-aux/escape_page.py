@@ -83,12 +83,13 @@ def cells(row: Escape, layers: list[str]) -> list[str]:
 
 def weak_table(rows: list[Escape], where: str) -> str:
     weak = [one for one in weak_points() if one.where == where]
-    return table(["escape", "for whom", "why"], (weak_cells(rows, one, weak) for one in weak))
+    return table(["escape", "when", "why"], (weak_cells(rows, one, weak) for one in weak))
 
 
 def weak_cells(rows: list[Escape], weak: WeakPoint, others: list[WeakPoint]) -> list[str]:
     names = [f"`{row.name}`" for row in rows if weak.names.fullmatch(row.name)]
-    whom = " ".join(sorted(weak.when)) or "all"
+    words = (word.replace("landlock<", "before Landlock ABI ") for word in sorted(weak.when))
+    whom = ", ".join(words) or "all"
     why = weak.why
     for before in reversed(others[: others.index(weak)]):
         if not why.startswith("as above"):

@@ -5,15 +5,17 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ramet._sandbox.planning.machine import this_machine
+
 FILE = Path(__file__).with_name("weak_points.txt")
-_FIELDS = 4
+_FIELDS, _NEWEST_ABI = 4, 9
 
 
 class WeakPoint(NamedTuple):
     """An escape, or several by `*`, that a confinement cannot stop.
 
-    where: confined or weakest; when: words that must all hold: root, user, nogroup (there is no control
-    group for it); by chance: it may be stopped as well.
+    where: confined or weakest; when: words that must all hold: root, user, landlock<6 (an older ABI of
+    Landlock's than that); by chance: it may be stopped as well.
     """
 
     names: re.Pattern[str]
@@ -47,5 +49,6 @@ def _read(line: str) -> WeakPoint:
 def weak_point(name: str, where: str, *, by_user: bool | None = None) -> WeakPoint | None:
     """That of an escape in a confinement; by_user: whether a plain user's, None for who runs this."""
     holds = {"user" if (os.geteuid() if by_user is None else by_user) else "root"}
+    holds |= {f"landlock<{abi}" for abi in range(this_machine().landlock_abi + 1, _NEWEST_ABI + 1)}
     found = (one for one in weak_points() if one.concerns(name, where) and one.when <= holds)
     return next(found, None)
