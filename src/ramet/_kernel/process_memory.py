@@ -76,12 +76,26 @@ class ResidentSize:
         resident, of_files = self._pages()
         return (resident - of_files) * PAGE_BYTES
 
+    def may_be_ours(self) -> bool:
+        """Whether as much is mapped as here, about, and by a program of the same length.
+
+        So it is with a child that has this process's memory, and no program of its own yet.
+        """
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            size, _, _, length, *_ = map(int, file.read().split())
+        its_size, _, _, its_length = self._statm()
+        return its_length == length and abs(its_size - size) < size // 8
+
     def _pages(self) -> tuple[int, int]:
+        _, resident, of_files, _ = self._statm()
+        return resident, of_files
+
+    def _statm(self) -> tuple[int, int, int, int]:
         try:
-            _, resident, of_files, *_ = os.pread(self._file, 128, 0).split()
+            size, resident, of_files, length, *_ = map(int, os.pread(self._file, 128, 0).split())
         except OSError:  # it was reaped
-            return 0, 0
-        return int(resident), int(of_files)
+            return 0, 0, 0, 0
+        return size, resident, of_files, length
 
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""

@@ -17,6 +17,7 @@ from .._kernel.process_memory import (
 
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
+_SECONDS_TO_BEGIN = 5.0  # for an exec that is under way; one thing is left for it to do
 RESERVED_BYTES = 40 << 20  # by OpenBLAS for each thread: 32 MiB, and a stack
 _SECONDS_FOR_A_BYTE = 15e-12  # that a close look takes, roughly
 
@@ -44,8 +45,9 @@ class ResidentWatch:
     ) -> None:
         """pid: of a child that is not reaped while this is used. template: what it was cloned from.
 
-        from_zero: all that it has counts, as of a program that has begun before this. root: the pid of the
-        process below which all others are that count; None: the child.
+        from_zero: all that it has counts, as of a program that begins. Its memory is the caller's until
+        then, and a caller that waits by CLONE_VFORK goes on a moment before (exec_mmap() in fs/exec.c).
+        root: the pid of the process below which all others are that count; None: the child.
 
         While the template lives, a page that the child alone maps is one that it has written to. is_new: it
         has run no call before, so that all such pages may count, and pages of a tmpfs that it has mapped.
@@ -73,11 +75,14 @@ class ResidentWatch:
             self.close()
             raise
         self._others = self._copied = self._of_files = 0
+        self._begins_by = time.monotonic() + _SECONDS_TO_BEGIN if from_zero else 0.0
         pause = self._base * _SECONDS_FOR_A_BYTE / _SHARE_OF_TIME
         self._next_close_look = time.monotonic() + pause
 
     def excess(self) -> int:
         """The bytes that the call has beyond what was resident at its start; 0 when it has ended."""
+        if self._is_to_begin():
+            return 0
         seen = self._seen()
         if seen > self.budget_bytes or time.monotonic() >= self._next_close_look:
             self._look_closely()
@@ -93,6 +98,12 @@ class ResidentWatch:
         self._resident.close()
         if self._template is not None:
             self._template.close()
+
+    def _is_to_begin(self) -> bool:
+        if time.monotonic() < self._begins_by and self._resident.may_be_ours():
+            return True
+        self._begins_by = 0.0
+        return False
 
     def _seen(self) -> int:
         return max(self._grown() - self._of_files, self._copied) + self._others

@@ -5,10 +5,12 @@ import sys
 from typing import NamedTuple, TypeAlias
 
 from .._kernel.names import CAPABILITIES, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS
+from .._kernel.process_memory import data_bytes
 from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
+from .amounts.amounts import within_own
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
@@ -101,6 +103,14 @@ def with_path(sandbox: Sandbox) -> Sandbox:
 
 class OfClone(OfPython):
     """The confinement of a clone of the caller that runs one function."""
+
+    @property
+    def rlimits(self) -> dict[str | int, tuple[int, int]]:
+        """Those of the amounts. What the caller has, which is copied, comes on top."""
+        limits = super().rlimits
+        if "DATA" in limits:
+            limits["DATA"] = within_own("DATA", *(one + data_bytes() for one in limits["DATA"]))
+        return limits
 
     def steps(self, layer: Layer | None) -> CloneSteps:
         """The steps, as they are now. layer: what takes the writes of this child."""

@@ -65,15 +65,15 @@ class Supervision:
         """That of the child, where it was not known before."""
         self._layer = layer
 
-    def begin(self, child: Child[Any]) -> None:
-        """The child runs from now on."""
+    def begin(self, child: Child[Any], copied_from: int | None = None) -> None:
+        """The child runs from now on. copied_from: as in Place.begin()."""
         if self._tree is not None:  # whether or not there is an amount to be watched
             self._tree.begin(child)
         if child.pidfd is None or not self.place.is_watched:
             return
         namespace = child.own_namespace()
         root = None if namespace is None else namespace.pid
-        self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root)
+        self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root, copied_from)
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""

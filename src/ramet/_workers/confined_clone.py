@@ -104,7 +104,7 @@ def _make(
         raise
     finally:
         ours.close()
-    supervision.begin(child)
+    supervision.begin(child, os.getpid())
     if deadline_thread is not None:
         child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
 

@@ -332,7 +332,7 @@ class Template:
         child.connect(clone, self._reader(request, clone), self._call_ended)
         if supervision is not None:
             supervision.take_layer(clone.layer)
-            supervision.begin(child)
+            supervision.begin(child, self._link.process.pid)
         memory = request.take_memory()
         if memory is not None:
             child.limit_memory(memory)

@@ -496,7 +496,8 @@ def test_calls_leave_nothing(work: Any, nothing_left: LeakCheck) -> None:
     before = resident_bytes()
     for _ in range(10):
         some()
-    assert resident_bytes() < before + 2 * HUGE_PAGE  # one may come at a single touch
+    # Huge pages come at a single touch, more of them where there is much memory for them.
+    assert resident_bytes() < before + 4 * HUGE_PAGE
 
 
 # ---- beside the rest

@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
+import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import process_memory, procfs
 from ramet._limits.memory import MemoryBudget
@@ -324,3 +327,26 @@ def test_a_limit_on_data_can_be_taken_back() -> None:
         assert len(_touched(MUCH)) == MUCH
 
     assert exit_code(forked(limited)) == 0
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_program_that_is_about_to_begin_has_the_callers_memory() -> None:
+    """It counts from the exec, which the kernel tells of a moment before it is done."""
+    end, ended = os.pipe()
+    with ramet.clone(os.read, end, 1, flags=F.VM | F.FILES) as child:
+        watch = ResidentWatch(child.pid, MEGABYTE, from_zero=True)
+        assert watch.excess() == 0
+        os.close(ended)
+        child.result(SECONDS)
+    os.close(end)
+    watch.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_program_that_has_begun_has_its_own() -> None:
+    """All of it counts, also where it is the program that the caller runs."""
+    with ramet.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        watch = ResidentWatch(process.pid, MEGABYTE, from_zero=True)
+        until(watch.exceeds)
+        watch.close()
+        process.communicate(b"\n")

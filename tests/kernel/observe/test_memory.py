@@ -144,7 +144,7 @@ def test_the_sizes_are_of_the_whole_process() -> None:
     assert report.resident == report.own + report.common + report.files
     assert report.page_tables > 0
     kernels = int(rollup.partition("Rss:")[2].split()[0]) * 1024
-    assert abs(report.resident - kernels) <= 16 * PAGE  # it may have been at work still
+    assert abs(report.resident - kernels) <= 64 * PAGE  # it may have been at work still
 
 
 def test_frames_say_the_same(big: Big) -> None:

@@ -371,3 +371,23 @@ def test_a_caller_with_no_descriptor_left() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert run(abs, -1) == 1
+
+
+@pytest.mark.parametrize("mebibytes", [1, 200])
+def test_what_the_caller_has_is_not_the_copys(mebibytes: int) -> None:
+    """Nor does it count against ``memory``; what the copy makes and writes to does."""
+    large = bytearray(b"x") * (150 << 20)
+
+    def work() -> int:
+        made = bytearray(b"x") * (mebibytes << 20)
+        time.sleep(1000 if mebibytes > 100 else 0)
+        return len(made) + len(large)
+
+    sandbox = Sandbox(memory="100M")
+    with ramet.clone(work, sandbox=sandbox) as child:
+        if mebibytes == 1:
+            assert child.result(PATIENT_SECONDS) == 151 << 20
+        else:
+            with pytest.raises((ramet.ChildDied, ramet.RemoteError), match=r"[mM]emory"):
+                child.result(PATIENT_SECONDS)
+    sandbox.release()

@@ -245,10 +245,10 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, t
     if (memory := _int(sandbox.memory)) is not None and "memory" not in controllers:
         reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES
         limits["DATA"] = (memory + reserved, memory + reserved)
-    return {name: _within_own(name, *limit) for name, limit in limits.items()}
+    return {name: within_own(name, *limit) for name, limit in limits.items()}
 
 
-def _within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
+def within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
     """Not above this process's own hard limit, which only CAP_SYS_RESOURCE could raise."""
     own = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1]
     if own == resource.RLIM_INFINITY:

@@ -101,14 +101,15 @@ class Place:
         pidfd: int,
         kill: Callable[[], object] | None = None,
         root: int | None = None,
+        copied_from: int | None = None,
     ) -> None:
         """The child runs its program from now on: its deadline counts, and it is watched.
 
         pid, pidfd: of the child, which is not reaped yet. kill: ends the whole tree; it is called in a
         thread of this process and must wait for nothing that the caller may hold. The child and all in its
         cgroups are killed besides, and alone where it is None. root: the process below which all of the
-        tree is, such as the init of its pid namespace; None: the child. To be called after the exec, as the
-        memory of a child that has the caller's until then is not its own.
+        tree is, such as the init of its pid namespace; None: the child. copied_from: the pid of what it is
+        a copy of, whose memory is not its own; None for a program, after whose exec this is to be called.
         """
         watched = self._watched
         if not self.is_watched:
@@ -121,7 +122,9 @@ class Place:
             if watched.memory is not None:
                 with suppress(ProcessLookupError):  # it has ended
                     self._resident = ResidentWatch(
-                        pid, watched.memory, from_zero=True, root=self._root
+                        *(pid, watched.memory, copied_from),
+                        from_zero=copied_from is None,
+                        root=self._root,
                     )
         seconds = self._look()
         if seconds is not None:
