@@ -1,6 +1,7 @@
 """What a layer changes, as it is listed and read."""
 
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable
@@ -255,9 +256,28 @@ def test_what_is_printed_moves_no_cursor(overlaid: Overlaid) -> None:
 
 def test_more_changes_than_are_held(overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child cannot fill the caller's memory with names."""
-    monkeypatch.setattr(change_finding, "MOST_CHANGES", 10)
+    monkeypatch.setattr(change_finding, "MOST_NAMES", 10)
     for number in range(11):
         (overlaid.upper / f"{number}").touch()
+    with pytest.raises(OSError, match=r"expected no more than 10 names; discard it"):
+        len(overlaid.changes())
+
+
+def test_more_names_in_all_than_are_held(
+    overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each level is held while one goes deeper, and so is what an opaque directory hides."""
+    monkeypatch.setattr(change_finding, "MOST_NAMES", 10)
+    (overlaid.upper / "a" / "b").mkdir(parents=True)
+    for number in range(4):
+        (overlaid.upper / f"z{number}").touch()
+        (overlaid.upper / "a" / f"z{number}").touch()
+    assert len(overlaid.changes()) == 10
+    overlaid.opaque("folder")
+    with pytest.raises(OSError, match=r"expected no more than 10 names; discard it"):
+        len(overlaid.changes())
+    shutil.rmtree(overlaid.upper / "a" / "b")
+    (overlaid.upper / "a" / "z0").unlink()
     with pytest.raises(OSError, match=r"expected no more than 10 names; discard it"):
         len(overlaid.changes())
 
@@ -267,6 +287,16 @@ def test_longer_paths_than_are_held(overlaid: Overlaid, monkeypatch: pytest.Monk
     monkeypatch.setattr(change_finding, "MOST_PATH_BYTES", 1000)
     for number in range(10):
         (overlaid.upper / f"{number}".zfill(200)).touch()
+    with pytest.raises(OSError, match=r"expected no paths of more than 1000 bytes"):
+        len(overlaid.changes())
+
+
+def test_letters_of_four_bytes(overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in a name makes the path four times as large in Python's memory."""
+    monkeypatch.setattr(change_finding, "MOST_PATH_BYTES", 1000)
+    (overlaid.upper / ("a" * 200)).touch()
+    assert len(overlaid.changes()) == 1
+    (overlaid.upper / ("a" * 200)).rename(overlaid.upper / ("a" * 196 + "\U0001f427"))
     with pytest.raises(OSError, match=r"expected no paths of more than 1000 bytes"):
         len(overlaid.changes())
 

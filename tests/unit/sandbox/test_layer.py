@@ -3,6 +3,7 @@
 import gc
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -169,4 +170,20 @@ def test_whatever_a_child_has_made_is_removed(tmp_path: Path) -> None:
     os.fchmod(here, 0)
     os.close(here)
     layer.close()
+    assert not os.path.exists(layer.directory)
+
+
+def test_names_that_go_are_not_held(tmp_path: Path) -> None:
+    """A child makes as many of one file as it likes, and they may be as long as the file itself."""
+    layer = Layer([tmp_path])
+    first = Path(layer.directory, "upper0", "f")
+    first.touch()
+    for number in range(9_000):
+        os.link(first, first.with_name(f"{number:0250}"))
+    tracemalloc.start()
+    try:
+        layer.close()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
     assert not os.path.exists(layer.directory)

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from sys import getsizeof
 
 from .layer import MODE_OF_ROOT, Layer, Part
 from .untrusted_files import (
@@ -25,9 +26,10 @@ from .untrusted_files import (
 
 __all__ = ["Change", "find_changes"]
 
-# Far above what people have, and below what takes this process's descriptors, frames and memory.
+# Far above what people have, and below what takes this process's descriptors, frames and memory. Names are
+# counted over the whole walk, since the levels above one hold theirs meanwhile.
 DEEPEST = 128
-MOST_CHANGES = 500_000
+MOST_NAMES = 500_000
 MOST_PATH_BYTES = 128 << 20
 
 # Attributes of overlayfs: of the mounts of users, and of those in the initial user namespace.
@@ -103,6 +105,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.found: list[Change] = []
+        self.names = 0
         self.path_bytes = 0
 
     def part(self, part: Part, base: str) -> None:
@@ -145,9 +148,10 @@ class _Walk:
         listed = open_to_list(place)
         try:
             with os.scandir(listed) as entries:
-                for number, entry in enumerate(entries, len(self.found)):
-                    if number >= MOST_CHANGES:
-                        raise _too_much(errno.E2BIG, f"more than {MOST_CHANGES} names")
+                for entry in entries:
+                    self.names += 1
+                    if self.names > MOST_NAMES:
+                        raise _too_much(errno.E2BIG, f"more than {MOST_NAMES} names")
                     yield entry.name
         finally:
             os.close(listed)
@@ -189,8 +193,9 @@ class _Walk:
     ) -> None:
         if kind is None or about is None:  # the same, or a whiteout of what others have deleted
             return
-        self.path_bytes += len(path) + len(points_to or "")
-        if self.path_bytes > MOST_PATH_BYTES or len(self.found) >= MOST_CHANGES:
+        # As this process holds them: a letter has four bytes where one of the path is beyond U+FFFF.
+        self.path_bytes += getsizeof(path) + getsizeof(points_to)
+        if self.path_bytes > MOST_PATH_BYTES:
             raise _too_much(errno.E2BIG, f"paths of more than {MOST_PATH_BYTES} bytes")
         what = WORDS.get(stat.S_IFMT(about.st_mode), "device")
         if kind == "deleted":

@@ -22,64 +22,76 @@ def remove_tree(name: str, directory: int, *, ours: bool) -> None:
 
     ``ours``: whether modes that forbid it may be changed. Raises OSError, EBUSY for a mount below.
     """
-    place = place_of(name, directory)
+    removal = _Removal(name, directory, ours)
     try:
-        _Removal(place, ours).empty(place, 0)
+        removal.empty(removal.top, 0)
     finally:
-        os.close(place)
+        os.close(removal.top)
     os.rmdir(name, dir_fd=directory)
 
 
 class _Removal:
-    def __init__(self, top: int, ours: bool) -> None:
-        self.top, self.ours = top, ours
-        self.device = os.fstat(top).st_dev
+    def __init__(self, name: str, directory: int, ours: bool) -> None:
+        self.ours = ours
+        self.device = os.stat(name, dir_fd=directory, follow_symlinks=False).st_dev
         self.moved = 0
+        self.top = self._opened(name, directory)
 
-    def empty(self, place: int, depth: int) -> None:
-        if os.fstat(place).st_dev != self.device:
-            raise OSError(errno.EBUSY, "another file system is mounted in it")
-        if self.ours:
-            permit_owner(place)
-        listed = open_to_list(place)
+    def _opened(self, name: str, directory: int) -> int:
+        """A descriptor of a directory, to list what is to be removed."""
+        place = place_of(name, directory)
         try:
-            # Each listing is read anew: what is moved up comes to the top's while that is removed.
-            while names := os.listdir(listed):
-                for name in names:
-                    self._remove(name, place, depth)
-                os.lseek(listed, 0, os.SEEK_SET)
+            if os.fstat(place).st_dev != self.device:
+                raise OSError(errno.EBUSY, "another file system is mounted in it")
+            if self.ours:
+                permit_owner(place)
+            return open_to_list(place)
         finally:
-            os.close(listed)
+            os.close(place)
 
-    def _remove(self, name: str, place: int, depth: int) -> None:
-        found = look(name, place)
+    def empty(self, directory: int, depth: int) -> None:
+        """Remove what is in it, and hold no names, however many there are.
+
+        It is read until nothing is found: one reading may miss what is moved up to it, or lies beside what
+        goes.
+        """
+        found = True
+        while found:
+            found = False
+            with os.scandir(directory) as entries:  # begins at the start, and holds some at a time
+                for entry in entries:
+                    found = True
+                    self._remove(entry.name, directory, depth)
+
+    def _remove(self, name: str, directory: int, depth: int) -> None:
+        found = look(name, directory)
         if found is None:
             return
         if not stat.S_ISDIR(found.st_mode):
-            os.unlink(name, dir_fd=place)
+            os.unlink(name, dir_fd=directory)
         elif depth >= _DEEPEST:
-            self._move_up(name, place)
+            self._move_up(name, directory)
         else:
-            deeper = place_of(name, place)
+            deeper = self._opened(name, directory)
             try:
                 self.empty(deeper, depth + 1)
             finally:
                 os.close(deeper)
-            os.rmdir(name, dir_fd=place)
+            os.rmdir(name, dir_fd=directory)
 
-    def _move_up(self, name: str, place: int) -> None:
+    def _move_up(self, name: str, directory: int) -> None:
         while True:
             self.moved += 1
             there = f".ramet-{self.moved}"
             if look(there, self.top) is not None:
                 continue
             if self.ours:  # a directory that changes its parent must be writable: its ".." is
-                self._permit(name, place)
-            os.rename(name, there, src_dir_fd=place, dst_dir_fd=self.top)
+                self._permit(name, directory)
+            os.rename(name, there, src_dir_fd=directory, dst_dir_fd=self.top)
             return
 
-    def _permit(self, name: str, place: int) -> None:
-        deeper = place_of(name, place)
+    def _permit(self, name: str, directory: int) -> None:
+        deeper = place_of(name, directory)
         try:
             permit_owner(deeper)
         finally:
