@@ -310,6 +310,29 @@ def test_directories_deeper_than_is_read(overlaid: Overlaid) -> None:
         len(overlaid.changes())
 
 
+@pytest.mark.parametrize(
+    ("lower", "upper", "kinds"),
+    [
+        ({}, {}, ["attributes"]),
+        ({5 << 20: b"a"}, {5 << 20: b"a"}, ["attributes"]),
+        ({5 << 20: b"a"}, {5 << 20: b"a", 1 << 39: b"b"}, ["modified"]),
+        ({1 << 39: b"a"}, {}, ["modified"]),
+        ({1 << 39: b"\0"}, {5 << 20: b"\0" * (3 << 20)}, ["attributes"]),
+    ],
+)
+def test_holes_are_not_read(
+    overlaid: Overlaid, lower: dict[int, bytes], upper: dict[int, bytes], kinds: list[str]
+) -> None:
+    """A file of the caller's with a terabyte of them is a child's to touch for nothing."""
+    for place, pieces in ((overlaid.lower, lower), (overlaid.upper, upper)):
+        with open(place / "file", "wb") as file:
+            file.truncate(1 << 40)
+            for at, piece in pieces.items():
+                os.pwrite(file.fileno(), piece, at)
+    (overlaid.upper / "file").chmod(0o600)
+    assert [change.kind for change in overlaid.changes()] == kinds
+
+
 # ---- reading
 
 

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from typing import IO
 
 # openat(2). O_PATH needs no right to the file itself, only to search the directories before it.
 ONLY_A_PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -88,20 +87,37 @@ def open_to_read(name: str, directory: int, *, own: bool) -> int:
 
 
 def same_content(one: int, other: int) -> bool:
-    """Whether two open files of one size have the same bytes."""
-    with open(one, "rb", 0, closefd=False) as first, open(other, "rb", 0, closefd=False) as second:
-        while True:
-            piece = _whole_piece(first)
-            if piece != _whole_piece(second):
-                return False
-            if not piece:
-                return True
+    """Whether two open files of one size have the same bytes; where both have holes, nothing is read."""
+    at, end = 0, os.fstat(one).st_size
+    while True:
+        start, stop = min(_next_data(one, at, end), _next_data(other, at, end))
+        if start >= end:
+            return True
+        at = min(stop, start + _PIECE_BYTES)
+        if _read_at(one, start, at) != _read_at(other, start, at):
+            return False
 
 
-def _whole_piece(file: IO[bytes]) -> bytes:
-    """The next piece, short only at the file's end."""
-    piece = file.read(_PIECE_BYTES)
-    while piece and len(piece) < _PIECE_BYTES and (more := file.read(_PIECE_BYTES - len(piece))):
+def _next_data(file: int, at: int, end: int) -> tuple[int, int]:
+    """Where the next bytes that are in no hole start and stop; ``end`` twice where none are.
+
+    Source: lseek(2) SEEK_DATA.
+    """
+    try:
+        start = os.lseek(file, at, os.SEEK_DATA)
+        return start, min(os.lseek(file, start, os.SEEK_HOLE), end)
+    except OSError as error:
+        if (
+            error.errno == errno.ENXIO
+        ):  # there is a hole up to the end, or the file has become shorter
+            return end, end
+        raise
+
+
+def _read_at(file: int, start: int, stop: int) -> bytes:
+    """What is there, short only at the file's end."""
+    piece = os.pread(file, stop - start, start)
+    while piece and (at := start + len(piece)) < stop and (more := os.pread(file, stop - at, at)):
         piece += more
     return piece
 
@@ -109,19 +125,13 @@ def _whole_piece(file: IO[bytes]) -> bytes:
 def copy_content(source: int, target: int) -> None:
     """Copy a file's bytes into an empty one; its holes stay holes, however large the file says it is.
 
-    Source: lseek(2) SEEK_DATA; copy_file_range(2).
+    Source: copy_file_range(2).
     """
     end = os.fstat(source).st_size
     os.ftruncate(target, end)
     at = 0
     while at < end:
-        try:
-            start = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # there is a hole up to the end
-                return
-            raise
-        at = os.lseek(source, start, os.SEEK_HOLE)
+        start, at = _next_data(source, at, end)
         _copy_range(source, target, start, at)
 
 
