@@ -2,8 +2,11 @@
 
 import gc
 import os
+import resource
 import stat
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -187,3 +190,38 @@ def test_names_that_go_are_not_held(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert not os.path.exists(layer.directory)
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """All are in use meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for number in held:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_one_that_cannot_be_removed_is_not_closed(tmp_path: Path) -> None:
+    """Without a descriptor nothing is removed; it can be done later, or is when nobody has it any more."""
+    layers = [Layer([tmp_path]), Layer([tmp_path])]
+    again, dropped = layers
+    with no_descriptor_left():
+        for layer in layers:
+            with pytest.raises(OSError, match="Too many open files"):
+                layer.close()
+            assert not layer.closed
+    again.close()
+    assert again.closed
+    assert not os.path.exists(again.directory)
+    directory = dropped.directory
+    del layers, layer, dropped
+    gc.collect()
+    assert not os.path.exists(directory)

@@ -158,7 +158,7 @@ class Changes(Sequence[Change]):
             ) from error
 
     def discard(self) -> None:
-        """Throw the layer away; nothing when that was done."""
+        """Throw the layer away; nothing when that was done. Raises OSError when it cannot be removed."""
         self._layer.close()
 
     @property

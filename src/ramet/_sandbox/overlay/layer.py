@@ -127,7 +127,8 @@ class Layer:
         """The layer's directory, which the caller alone may enter."""
         self.parts = tuple(parts)
         """One for each path, without those that are below another one."""
-        self._remove = weakref.finalize(self, remove_in, this_process(), directory, keeps)
+        self._maker = this_process()
+        self._remove = weakref.finalize(self, remove_in, self._maker, directory, keeps)
         try:
             for part in parts:
                 _make_part(part, directory)
@@ -147,8 +148,13 @@ class Layer:
         return all(map(os.path.isdir, works))
 
     def close(self) -> None:
-        """Remove the directory with all that was written; nothing when that was done."""
-        self._remove()
+        """Remove the directory with all that was written; nothing when that was done.
+
+        Raises OSError when it cannot be removed: it is not closed then, and this can be called again.
+        """
+        if self._remove.alive:
+            remove_in(self._maker, self.directory)
+            self._remove.detach()
 
     def __enter__(self) -> Self:
         return self
