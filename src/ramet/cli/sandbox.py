@@ -16,6 +16,7 @@ from .._program.command import Command
 from .._sandbox.description import Sandbox
 from .._sandbox.kept import confinement_of
 from .._sandbox.of_program import OfProgram
+from .._sandbox.overlay.changes import Changes
 from .._sandbox.planning.plan import Plan
 from .._setup.rows import Shell
 from ..errors import SpawnError
@@ -155,8 +156,18 @@ def _run(
         if not status.success and (unseen := _unseen(argv[1:], description)):
             click.echo(f"ramet sandbox: {unseen}", err=True)
     if child.report.changes is not None:
-        child.report.changes.discard()
+        _discard(child.report.changes)
     return status
+
+
+def _discard(changes: Changes) -> None:
+    """The program has run: its exit status is told whether or not what it wrote can be removed."""
+    try:
+        changes.discard()
+    except OSError as error:
+        click.echo(
+            f"ramet sandbox: the layer of --overlay cannot be removed: {words(error)}", err=True
+        )
 
 
 def _bytes(given: int | str | None) -> int | None:

@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from .._sandbox.description import Sandbox
+from .._sandbox.overlay.changes import Changes
 from .._sandbox.supervision import SandboxReport
 from ..exit_status import ExitStatus
+from .program_command import words
 
 _PLAIN = ("exited", "signaled", "unknown")  # what an exit status tells as well
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -34,7 +36,7 @@ def told(argv: Sequence[str], status: ExitStatus, report: SandboxReport, seconds
     }
     lines += [f"{name}: {text}" for name, text in used.items() if text]
     if report.changes is not None:
-        lines += [f"changed: {change}" for change in str(report.changes).splitlines()]
+        lines += _changed(report.changes)
     lines += [f"not met in full: {row.wish}: {row.shortfall}" for row in report.lost]
     return "\n".join(["ramet sandbox: " + lines[0], *(f"  {line}" for line in lines[1:])])
 
@@ -55,10 +57,30 @@ def told_as_json(
         "peak_processes": report.peak_processes,
         "output": report.output,
         "limits_hit": list(report.limits_hit),
-        "changes": None if report.changes is None else [asdict(each) for each in report.changes],
+        **_changes_as_data(report.changes),
         "lost": [{"wish": row.wish, "shortfall": row.shortfall} for row in report.lost],
     }
     return json.dumps(facts)
+
+
+def _changed(changes: Changes) -> Iterable[str]:
+    lines = str(changes).splitlines()
+    return [f"changed: {line}" for line in lines] if _why_unread(changes) is None else lines
+
+
+def _changes_as_data(changes: Changes | None) -> dict[str, Any]:
+    why = None if changes is None else _why_unread(changes)
+    listed = None if changes is None or why else [asdict(each) for each in changes]
+    return {"changes": listed, "changes_unread": why}
+
+
+def _why_unread(changes: Changes) -> str | None:
+    """A child may have made more than is read, which is no failure of the command."""
+    try:
+        len(changes)
+    except OSError as error:
+        return words(error)
+    return None
 
 
 def told_in_short(report: SandboxReport, description: Sandbox) -> Iterable[str]:

@@ -223,6 +223,21 @@ def test_an_overlay(tmp_path: Path) -> None:
 
 
 @needs_all
+def test_an_overlay_that_cannot_be_read(tmp_path: Path) -> None:
+    """The program ran: its exit status is told, and why its changes are not."""
+    deep = "i=0; while [ $i -lt 140 ]; do mkdir d; cd d; i=$((i+1)); done; exit 7"
+    words = ("--write", tmp_path, "--cwd", tmp_path, "--overlay", "--report")
+    done = ramet(*words, "--", "sh", "-c", deep)
+    why = "invalid layer: expected no directories deeper than 128"
+    assert done.returncode == 7
+    assert f"\n  changes cannot be read: {why}" in done.stderr
+    done = ramet(*words, "--json", "--", "sh", "-c", deep)
+    told = json.loads(done.stderr)
+    assert (done.returncode, told["code"], told["changes"]) == (7, 7, None)
+    assert told["changes_unread"].startswith(why)
+
+
+@needs_all
 def test_it_begins_here_where_this_is_shown(tmp_path: Path) -> None:
     """Else in the first directory that it may write, else in /tmp; --cwd names another."""
     (tmp_path / "in").mkdir()

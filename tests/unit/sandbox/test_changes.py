@@ -306,8 +306,12 @@ def test_directories_deeper_than_is_read(overlaid: Overlaid) -> None:
     (overlaid.upper / "/".join(["d"] * 127)).mkdir(parents=True)
     assert len(overlaid.changes()) == 127
     (overlaid.upper / "/".join(["d"] * 130)).mkdir(parents=True)
+    changes = overlaid.changes()
     with pytest.raises(OSError, match="directories deeper than 128"):
-        len(overlaid.changes())
+        len(changes)
+    why = "cannot be read: invalid layer: expected no directories deeper than 128"
+    assert str(changes).startswith(f"changes {why}")
+    assert repr(changes).startswith(f"<Changes, which {why}")
 
 
 @pytest.mark.parametrize(
@@ -395,6 +399,7 @@ def test_they_can_be_thrown_away(overlaid: Overlaid) -> None:
     changes.discard()
     unseen = overlaid.changes()
     assert repr(unseen) == "<Changes, discarded>"
+    assert str(unseen).startswith("changes cannot be read: invalid use of changes: they were disc")
     with pytest.raises(ValueError, match="they were discarded"):
         len(unseen)
 

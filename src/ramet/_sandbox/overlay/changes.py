@@ -30,8 +30,9 @@ class Changes(Sequence[Change]):
     others do to the files after that is not compared. Use it when the child and all that it has started
     have ended, as they have in a result.
 
-    Raises OSError, E2BIG or ELOOP, at the first use when the child has made more, or deeper, than is read;
-    ValueError when the layer was discarded before it.
+    Raises OSError, E2BIG or ELOOP, at the first use when the child has made more, or deeper, than is read
+    (500,000 names, 128 directories in each other); ValueError when the layer was discarded before it. As
+    text it says so instead.
     """
 
     def __init__(self, layer: Layer) -> None:
@@ -65,6 +66,8 @@ class Changes(Sequence[Change]):
 
     def __str__(self) -> str:
         """A line for each, the first thousand of them."""
+        if why := self._why_unread():
+            return f"changes cannot be read: {why}"
         lines = [str(change) for change in self._all[:_MOST_LINES_SHOWN]]
         if (more := len(self) - len(lines)) > 0:
             lines.append(f"and {more} more")
@@ -73,6 +76,8 @@ class Changes(Sequence[Change]):
     def __repr__(self) -> str:
         if self.discarded and "_by_part" not in vars(self):
             return "<Changes, discarded>"
+        if why := self._why_unread():
+            return f"<Changes, which cannot be read: {why}>"
         counts = Counter(change.kind for change in self._all)
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
         return f"<Changes: {told}{', discarded' if self.discarded else ''}>"
@@ -182,6 +187,16 @@ class Changes(Sequence[Change]):
             raise ValueError(
                 f"invalid path: expected that of a change, got {wanted!r}, which was not changed"
             ) from None
+
+    def _why_unread(self) -> str:
+        """Why they cannot be told; empty where they can."""
+        try:
+            len(self)
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.filename is None:
+                return str(error.strerror)
+            return str(error)
+        return ""
 
     def _refuse_discarded(self) -> None:
         if self.discarded:
