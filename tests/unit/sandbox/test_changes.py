@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._sandbox.overlay import change_finding
+from ramet._sandbox.overlay import change_diff, change_finding
 from ramet._sandbox.overlay.changes import Change, Changes
 from ramet._sandbox.overlay.layer import Layer
 
@@ -379,6 +379,39 @@ def test_a_diff_of_text(overlaid: Overlaid) -> None:
         f"added {at}/long (file, 12000 bytes): not shown, since it is no text or too long\n"
         f"--- /dev/null\n+++ b{at}/new\n@@ -0,0 +1 @@\n+a\n"
     )
+
+
+def test_a_diff_has_an_end(overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More names of one file cost a child nothing, and a diff of each would take the caller's memory."""
+    monkeypatch.setattr(change_diff, "MOST_LETTERS", 1000)
+    (overlaid.upper / "0").write_text("text\n" * 100)
+    for number in range(1, 9):
+        os.link(overlaid.upper / "0", overlaid.upper / f"{number}")
+    shown, last = overlaid.changes().diff().rstrip("\n").rsplit("\n", 1)
+    assert shown.count("+++ b") == 2
+    assert last == "and 7 more changes: not shown, since the diff is too long"
+
+
+def test_long_comparisons_have_an_end(overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two long texts take seconds to compare, and may differ in a line."""
+    monkeypatch.setattr(change_diff, "MOST_LETTERS", 20_000)
+    for name in ("1", "2", "3"):
+        (overlaid.lower / name).write_text("text\n" * 1000)
+        (overlaid.upper / name).write_text("text\n" * 1000 + name)
+    shown, last = overlaid.changes().diff().rstrip("\n").rsplit("\n", 1)
+    assert shown.count("+++ b") == 2
+    assert last.startswith("and 1 more changes")
+
+
+def test_few_lines_with_long_names(overlaid: Overlaid) -> None:
+    """A thousand may have millions of letters."""
+    inner = overlaid.upper.joinpath(*["\x1b" * 250] * 12)
+    inner.mkdir(parents=True)
+    for number in range(200):
+        (inner / f"{number}").touch()
+    *lines, last = str(overlaid.changes()).splitlines()
+    assert sum(map(len, lines)) < 2 << 20
+    assert last == f"and {212 - len(lines)} more"
 
 
 # ---- the end

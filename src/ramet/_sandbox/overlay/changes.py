@@ -10,7 +10,7 @@ from typing import Self, overload
 
 from ...errors import ChangeError
 from ..description import Path
-from .change_diff import LARGEST_TEXT, difference
+from .change_diff import LARGEST_TEXT, Diff
 from .change_finding import Change, find_changes
 from .change_taking import Taking, destinations
 from .layer import Layer, Part
@@ -20,6 +20,7 @@ __all__ = ["Change", "Changes"]
 
 _MOST_BYTES_READ = 64 << 20
 _MOST_LINES_SHOWN = 1000
+_MOST_LETTERS_SHOWN = 1 << 20
 
 
 class Changes(Sequence[Change]):
@@ -65,10 +66,15 @@ class Changes(Sequence[Change]):
         return self._all[place]
 
     def __str__(self) -> str:
-        """A line for each, the first thousand of them."""
+        """A line for each, the first thousand of them, or the first million letters."""
         if why := self._why_unread():
             return f"changes cannot be read: {why}"
-        lines = [str(change) for change in self._all[:_MOST_LINES_SHOWN]]
+        lines, left = [], _MOST_LETTERS_SHOWN
+        for change in self._all[:_MOST_LINES_SHOWN]:
+            if left <= 0:
+                break
+            lines.append(str(change))
+            left -= len(lines[-1])
         if (more := len(self) - len(lines)) > 0:
             lines.append(f"and {more} more")
         return "\n".join(lines) or "nothing changed"
@@ -106,12 +112,18 @@ class Changes(Sequence[Change]):
         """A unified diff of the text files, paths as ``patch -p1 -d /`` takes them.
 
         Of other files, and of text of more than 256 KiB or 5000 lines, a line says that they differ.
-        It has what the child has written, also what moves a terminal's cursor.
+        It ends after 16 million characters, or sooner where many long texts are compared, with a line that
+        says how many changes are not shown. It has what the child has written, also what moves a terminal's
+        cursor.
         """
-        return "".join(
-            difference(change, self._old_content(part, change), self._new_content(part, change))
-            for part, change in self._by_path.values()
-        )
+        diff = Diff()
+        added = 0
+        for part, change in self._by_path.values():
+            if diff.is_full:
+                break
+            diff.add(change, self._old_content(part, change), self._new_content(part, change))
+            added += 1
+        return diff.text(len(self) - added)
 
     # ---- what becomes of them
 
