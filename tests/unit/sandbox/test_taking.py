@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -403,6 +404,22 @@ def test_nothing_changed_is_taken_without_work(overlaid: Overlaid) -> None:
     """No change, no error."""
     overlaid.changes().take()
     assert overlaid.everything() == BEFORE
+
+
+def test_names_are_not_held_beside_the_changes(overlaid: Overlaid) -> None:
+    """A directory that is deep has a hundred of them, each an object."""
+    deep = overlaid.upper.joinpath(*["ab"] * 100)
+    deep.mkdir(parents=True)
+    for number in range(1000):
+        (deep / f"{number}").mkdir()
+    changes = overlaid.changes()
+    assert len(changes) == 1100
+    tracemalloc.start()
+    try:
+        changes.take()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_change_can_be_compared_and_kept() -> None:

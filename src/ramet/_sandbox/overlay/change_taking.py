@@ -74,9 +74,10 @@ class Taking:
         except BaseException:
             self.source.close()
             raise
-        # Names of one file, by its number: the names and the number of the file that was made of it.
-        self.linked: dict[int, tuple[tuple[str, ...], int]] = {}
-        self.modes: dict[tuple[str, ...], int] = {}
+        # Paths are held as the changes hold them: their names would take many times as much.
+        # Names of one file, by its number: the path and the number of the file that was made of it.
+        self.linked: dict[int, tuple[str, int]] = {}
+        self.modes: dict[str, int] = {}
 
     def close(self) -> None:
         """Close its directories."""
@@ -112,14 +113,14 @@ class Taking:
 
     def _set_modes(self) -> None:
         """The deepest first: those above may forbid to come there."""
-        for names, mode in reversed(self.modes.items()):
-            change_mode(self.target.go(names), mode & _MODE_OF_DIRECTORY)
+        for path, mode in reversed(self.modes.items()):
+            change_mode(self.target.go(self.part.names_of(path)), mode & _MODE_OF_DIRECTORY)
 
     # ---- directories
 
     def _directory_itself(self, change: Change) -> None:
         change_mode(self.target.go(()), (change.mode & _MODE_OF_DIRECTORY) | _OF_OWNER)
-        self.modes[()] = change.mode
+        self.modes[change.path] = change.mode
 
     def _directory(self, names: tuple[str, ...], parent: int, change: Change) -> None:
         there = look(names[-1], parent)
@@ -130,7 +131,7 @@ class Taking:
             os.mkdir(names[-1], _OF_OWNER, dir_fd=parent)
         # A symbolic link that somebody has put there by now is refused in here.
         change_mode(self.target.go(names), (change.mode & _MODE_OF_DIRECTORY) | _OF_OWNER)
-        self.modes[names] = change.mode
+        self.modes[change.path] = change.mode
 
     # ---- deletions
 
@@ -214,13 +215,14 @@ class Taking:
             os.fchmod(written, change.mode & _MODE_OF_FILE)
             os.utime(written, ns=(found.st_atime_ns, found.st_mtime_ns))
             if found.st_nlink > 1:
-                self.linked[found.st_ino] = names, os.fstat(written).st_ino
+                self.linked[found.st_ino] = change.path, os.fstat(written).st_ino
 
     def _link(self, number: int, beside: str, parent: int) -> bool:
         """Make another name of a file that was taken over already; a copy for each would fill a disk."""
         if number not in self.linked:
             return False
-        names, taken = self.linked[number]
+        path, taken = self.linked[number]
+        names = self.part.names_of(path)
         place = place_below(names[:-1], self.target.places[0])
         try:
             os.link(names[-1], beside, src_dir_fd=place, dst_dir_fd=parent, follow_symlinks=False)
