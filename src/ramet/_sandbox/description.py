@@ -233,12 +233,14 @@ class Sandbox:
 
 
 def _paths(name: str, given: Any) -> tuple[str, ...]:
-    if isinstance(given, str | bytes | os.PathLike):
-        raise TypeError(f"invalid {name}: expected a list of paths, got one, {given!r}")
     return tuple(dict.fromkeys(_path(name, path) for path in _items(name, given, "paths")))
 
 
 def _items(name: str, given: Any, what: str) -> list[Any]:
+    if isinstance(given, str | bytes | os.PathLike):
+        raise TypeError(f"invalid {name}: expected a list of {what}, got one, {given!r}")
+    if isinstance(given, Mapping):  # whose values would be dropped
+        raise TypeError(f"invalid {name}: expected a list of {what}, got a mapping, {given!r}")
     try:
         return list(given)
     except TypeError:
@@ -334,8 +336,11 @@ def _namespace(given: str) -> str:
 
 
 def _environment(name: str, given: Any) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise TypeError(f"invalid {name}: expected a list of names, got one, {given!r}")
+    if isinstance(given, Mapping):
+        raise TypeError(
+            f"invalid {name}: expected a list of names, got a mapping, {given!r}; values are given by env= "
+            "of run() and Popen"
+        )
     for word in (names := _items(name, given, "names")):
         if not isinstance(word, str) or not word or "=" in word or "\0" in word:
             raise ValueError(f"invalid {name}: expected names of variables, got {word!r}")
