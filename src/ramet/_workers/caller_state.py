@@ -25,7 +25,7 @@ class CallerState:
         self.place = process_place()  # the directory and the files, compared at once
         self.cwd = _cwd()
         self.env: dict[bytes, bytes] = _env().copy()
-        self.argv = list(sys.argv) if hasattr(sys, "argv") else []
+        self.argv = list(_argv())
         self.path = list(sys.path)
         self.files = _files()
 
@@ -34,7 +34,7 @@ class CallerState:
         if (
             process_place() == self.place
             and _env() == self.env
-            and sys.argv == self.argv
+            and _argv() == self.argv
             and sys.path == self.path
         ):
             return {}, ()
@@ -50,8 +50,8 @@ class CallerState:
                 for name in env.keys() | self.env.keys()
                 if env.get(name) != self.env.get(name)
             }
-        if sys.argv != self.argv:
-            found["argv"] = list(sys.argv)
+        if (argv := _argv()) != self.argv:
+            found["argv"] = list(argv)
         if sys.path != self.path:
             found["path"] = list(sys.path)
         if (files := _files()) == self.files:
@@ -83,6 +83,10 @@ def _cwd() -> str | None:
         return os.getcwd()
     except OSError:  # it has been removed
         return None
+
+
+def _argv() -> list[str]:
+    return getattr(sys, "argv", [])  # an embedding may have none, and anybody may delete it
 
 
 def _env() -> dict[bytes, bytes]:

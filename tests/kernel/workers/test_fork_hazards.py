@@ -111,6 +111,8 @@ def test_a_call_finds_the_caller_as_it_is_at_that_moment(
         assert run(shared, place) == (there, name, "C", ["program", name], there)
     monkeypatch.delenv("RAMET_HOME")
     assert run(shared, place)[1] is None
+    monkeypatch.delattr(sys, "argv")
+    assert run(shared, place)[3] == []
 
 
 def test_a_variable_reaches_programs_that_a_call_starts(
