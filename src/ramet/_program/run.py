@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .popen_types import Argv
 
 T = TypeVar("T")
+_TOLD_BY_RETURNCODE = ("exited", "signaled", "unknown")
 
 
 @overload
@@ -63,7 +64,7 @@ def run(
     started are killed as well, see Child.kill_tree(); with kill_after they all get SIGTERM first.
 
     Returns a subprocess.CompletedProcess.
-    Raises as Popen does, and CalledProcessError with check.
+    Raises as Popen does, and CalledProcessError with check, which has a note of what a sandbox ended.
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
@@ -95,10 +96,8 @@ def call(
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
-    refuse_start(options)
-    end = _End(kill_after, kill_tree)
-    process = Popen.__new__(Popen)
-    return end.ends(process, lambda: process.wait(timeout), (args, *more), options)
+    ends = timeout, kill_after, kill_tree
+    return _called((args, *more), *ends, **options).returncode
 
 
 def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]") -> int:
@@ -109,10 +108,22 @@ def check_call(args: "Argv", *more: Any, **options: "Unpack[types.CallOptions]")
     Needs: what the options need.
     Source: clone(2), execve(2), waitid(2).
     """
-    returncode = call(args, *more, **options)
-    if returncode:
-        raise subprocess.CalledProcessError(returncode, args)
+    _called((args, *more), **options).check_returncode()
     return 0
+
+
+def _called(
+    args: tuple[Any, ...],
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    kill_tree: bool = False,
+    **options: Any,
+) -> "subprocess.CompletedProcess[Any]":
+    refuse_start(options)
+    end = _End(kill_after, kill_tree)
+    process = Popen.__new__(Popen)
+    returncode = end.ends(process, lambda: process.wait(timeout), args, options)
+    return completed(process.args, returncode, (None, None), process.report)
 
 
 @overload
@@ -218,6 +229,15 @@ class SandboxedProcess(subprocess.CompletedProcess[Any]):
     def changes(self) -> "Changes | None":
         """With ``overlay``: what it has done to files, see SandboxReport."""
         return self.report.changes
+
+    def check_returncode(self) -> None:
+        """Raise CalledProcessError for one that is not 0, with a note where the sandbox ended it."""
+        try:
+            super().check_returncode()
+        except subprocess.CalledProcessError as error:
+            if self.reason not in _TOLD_BY_RETURNCODE:
+                error.add_note(f"ended by its sandbox: {self.reason}")
+            raise
 
 
 def completed(

@@ -573,6 +573,18 @@ def test_from_a_fork_of_the_caller() -> None:
     assert told("uname -n", sandbox) == "copied\n"
 
 
+@pytest.mark.parametrize("run", [ramet.run, ramet.check_call])
+def test_an_error_tells_what_the_sandbox_ended(run: Callable[..., Any]) -> None:
+    """Its own text has the signal alone, which does not tell a deadline from lack of memory."""
+    more = {"check": True} if run is ramet.run else {}
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        run(["sleep", "1000"], sandbox=Sandbox(timeout=0.2), **more)
+    assert ended.value.__notes__ == ["ended by its sandbox: deadline"]
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        run(["false"], sandbox=Sandbox(), **more)
+    assert not hasattr(ended.value, "__notes__")
+
+
 def test_with_a_full_descriptor_table(nothing_left: Any) -> None:
     """It is refused with EMFILE, or works, and nothing is left; later it works."""
     told("true", Sandbox())
