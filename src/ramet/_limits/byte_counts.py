@@ -6,6 +6,7 @@ from operator import index
 
 _WRITTEN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE | re.ASCII)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+LEAST_MEMORY = 64 << 10
 LARGEST_BYTES = (1 << 63) - 1
 _EXPECTED = "expected bytes as an int above 0, or text such as '512M', '1.5GiB' or '64 kB'"
 
@@ -29,6 +30,19 @@ def parsed_bytes(option: str, given: int | str) -> int:
     if count is None or not 0 < count <= LARGEST_BYTES:
         raise ValueError(f"invalid {option}: {_EXPECTED}, got {given!r}")
     return count
+
+
+def parsed_memory(option: str, given: int | str) -> int:
+    """The same for what a process may use, which needs some pages: a few bytes are a unit left out."""
+    count = parsed_bytes(option, given)
+    if count >= LEAST_MEMORY:
+        return count
+    meant = str(given).strip()
+    hint = f"; for mebibytes write '{meant}M'" if meant.isdecimal() else ""
+    raise ValueError(
+        f"invalid {option}: expected {LEAST_MEMORY} bytes or more, as a process needs some pages, "
+        f"got {count} bytes{hint}"
+    )
 
 
 def _read(text: str) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from .._limits.byte_counts import parsed_bytes
+from .._limits.byte_counts import parsed_bytes, parsed_memory
 
 if TYPE_CHECKING:
     from .planning.plan import Plan
@@ -213,6 +213,7 @@ class Sandbox:
     @classmethod
     def judge(cls, memory: int | str, seconds: float, **wishes: Any) -> Self:
         """For one solution of a task: ``memory`` bytes, ``seconds`` of processor time."""
+        seconds = _positive("seconds", seconds)
         return cls(
             **{
                 "syscalls": "strict",
@@ -265,7 +266,7 @@ def _flag(name: str, given: Any) -> bool:
 def _bytes(name: str, given: Any) -> int:
     if given == 0 and name == "swap" and not isinstance(given, bool):
         return 0
-    return parsed_bytes(name, given)
+    return parsed_memory(name, given) if name == "memory" else parsed_bytes(name, given)
 
 
 def _count(name: str, given: Any) -> int:

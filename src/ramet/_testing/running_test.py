@@ -11,7 +11,7 @@ import pytest
 
 from .._function.clone import clone
 from .._kernel.timeouts import deadline_after, seconds_until
-from .._limits.byte_counts import parsed_bytes
+from .._limits.byte_counts import parsed_memory
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.child import Child
 from ..errors import ChildDied, TimeoutExpired
@@ -157,7 +157,7 @@ class RunningTest:
 def _taken(held: ExitStack, memory: MemoryOfTests, wishes: Wishes) -> "MemoryBudget | None":
     if wishes.memory is None:
         return None
-    budget = memory.take(parsed_bytes("memory", wishes.memory))
+    budget = memory.take(parsed_memory("memory", wishes.memory))
     held.callback(memory.give_back, budget)
     return budget
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from .._kernel.timeouts import checked_timeout
-from .._limits.byte_counts import parsed_bytes
+from .._limits.byte_counts import parsed_memory
 
 _MARK = "ramet"
 
@@ -44,7 +44,7 @@ class Wishes(NamedTuple):
     def _checked(self) -> "Wishes":
         checked_timeout(self.timeout)
         if self.memory is not None:
-            parsed_bytes("memory", self.memory)
+            parsed_memory("memory", self.memory)
         _checked_flag("net", self.net)
         return self
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .._limits.byte_counts import parsed_bytes
+from .._limits.byte_counts import parsed_memory
 from .._limits.memory import MemoryBudget, MemoryLimits
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ class CallMemories:
         self._lock = threading.Lock()
 
     def take(self, memory: int | str) -> CallMemory:
-        """A budget of so many bytes. TypeError, ValueError: see parsed_bytes()."""
-        size = parsed_bytes("memory", memory)
+        """A budget of so many bytes. TypeError, ValueError: see parsed_memory()."""
+        size = parsed_memory("memory", memory)
         with self._lock:
             limits = self._of_size.pop(size, None) or MemoryLimits(size)
             self._of_size[size] = limits

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack
 
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
-from .._limits.byte_counts import parsed_bytes
+from .._limits.byte_counts import parsed_memory
 from .._setup.options import Options
 from .call_future import CallFuture
 from .pool import Counts, Pool
@@ -73,6 +73,8 @@ class Executor(AnyExecutor):
         most = _checked_count("max_workers", max_workers, len(os.sched_getaffinity(0)))
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        if not isinstance(initargs, Iterable):
+            raise TypeError(f"invalid initargs: expected a tuple of arguments, got {initargs!r}")
         if reuse is not None and max_tasks_per_child is not None and reuse != max_tasks_per_child:
             raise ValueError(
                 f"invalid max_tasks_per_child: expected the same as reuse, {reuse}, "
@@ -81,7 +83,7 @@ class Executor(AnyExecutor):
         if spares is not None and (isinstance(spares, bool) or not isinstance(spares, int)):
             raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
         if memory is not None:
-            parsed_bytes("memory", memory)
+            parsed_memory("memory", memory)
         rules = Rules(
             most=most,
             timeout=checked_timeout(timeout),

@@ -366,6 +366,11 @@ def checked_loading(
         raise TypeError(
             f"invalid preload: expected a list of names of modules, got one string; [{preload!r}] is one"
         )
+    if not isinstance(preload, Iterable):
+        how = "; a function goes to clone() or to setup=" if callable(preload) else ""
+        raise TypeError(
+            f"invalid preload: expected a list of names of modules, got {preload!r}{how}"
+        )
     names = list(preload)
     for name in names:
         if not isinstance(name, str):
@@ -373,6 +378,8 @@ def checked_loading(
     for what, fn in (("setup", setup), ("warm", warm)):
         if fn is not None and not callable(fn):
             raise TypeError(f"invalid {what}: expected a function, got {fn!r}")
+    if not isinstance(allow, Iterable):
+        raise TypeError(f"invalid allow: expected a list of names of hazards, got {allow!r}")
     allowed = [allow] if isinstance(allow, str) else list(allow)
     for name in allowed:
         if name not in HAZARDS:

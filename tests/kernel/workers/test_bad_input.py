@@ -57,6 +57,11 @@ CALLS: dict[str, tuple[Callable[[ramet.Template], object], type[Exception], str]
         ValueError,
         r"memory.*12 apples",
     ),
+    "memory of a few bytes": (
+        lambda t: t.clone(abs, -1, memory="12"),
+        ValueError,
+        r"got 12 bytes; for mebibytes write '12M'",
+    ),
     "memory with a cgroup": (
         lambda t: t.clone(abs, -1, memory="1G", cgroup="/"),
         ValueError,
@@ -108,6 +113,16 @@ TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         lambda: ramet.Template([os]),  # type: ignore[list-item]
         TypeError,
         r"expected names of modules, got <module",
+    ),
+    "a function": (
+        lambda: ramet.Template(os.getpid),  # type: ignore[arg-type]
+        TypeError,
+        r"a list of names of modules, got <built-in function getpid>; a function goes to clone\(\)",
+    ),
+    "hazards of another type": (
+        lambda: ramet.Template(allow=5),  # type: ignore[arg-type]
+        TypeError,
+        r"invalid allow: expected a list of names of hazards, got 5",
     ),
     "a setup that is none": (
         lambda: ramet.Template(setup=5),  # type: ignore[arg-type]
@@ -176,6 +191,16 @@ EXECUTORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         r"expected the same as reuse",
     ),
     "an initializer": ({"initializer": 1}, TypeError, r"initializer must be a callable"),
+    "arguments that are none": (
+        {"initializer": abs, "initargs": 3},
+        TypeError,
+        r"invalid initargs: expected a tuple of arguments, got 3",
+    ),
+    "memory of a few bytes": (
+        {"memory": 12},
+        ValueError,
+        r"got 12 bytes; for mebibytes write '12M'",
+    ),
     "a template": (
         {"template": "numpy"},
         TypeError,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ramet._limits.byte_counts import parsed_bytes
+from ramet._limits.byte_counts import parsed_bytes, parsed_memory
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,12 @@ def test_another_type(given: object) -> None:
     """Only an int and text are numbers of bytes; True is none."""
     with pytest.raises(TypeError, match=r"^invalid memory: expected bytes "):
         parsed_bytes("memory", given)  # type: ignore[arg-type]
+
+
+def test_memory_that_no_process_can_do_with() -> None:
+    """What was written without its unit is told what would have been meant."""
+    assert parsed_memory("memory", "64k") == parsed_memory("memory", 65536) == 65536
+    for given, said in (("12", "12 bytes; for mebibytes write '12M'"), ("1k", "1024 bytes")):
+        with pytest.raises(ValueError, match="invalid memory: expected 65536 bytes or") as caught:
+            parsed_memory("memory", given)
+        assert str(caught.value).endswith(f"got {said}")

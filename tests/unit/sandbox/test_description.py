@@ -126,6 +126,7 @@ def test_swap_may_be_none_at_all() -> None:
         ("proc", "no", TypeError, "invalid proc: expected True or False, got 'no'"),
         ("tmp", "much", ValueError, "invalid tmp: expected bytes as an int above 0, or text"),
         ("memory", -1, ValueError, "invalid memory: expected bytes as an int above 0"),
+        ("memory", 12, ValueError, "invalid memory: expected 65536 bytes or more, as a process"),
         ("memory", True, TypeError, "invalid memory: expected bytes as an int above 0"),
         ("file_size", 1.5, TypeError, "invalid file_size: expected bytes as an int above 0"),
         ("output", "0", ValueError, "invalid output: expected bytes as an int above 0"),
@@ -212,6 +213,12 @@ def test_wishes_that_contradict_each_other(wishes: dict[str, Any], said: str) ->
     with pytest.raises(ValueError, match="invalid ") as told:
         Sandbox(**wishes)
     assert str(told.value).startswith(said)
+
+
+def test_a_judges_arguments_the_other_way_round() -> None:
+    """They are told by name, before anything is computed of them."""
+    with pytest.raises(TypeError, match=r"invalid seconds: expected a number above 0, got '256M'"):
+        Sandbox.judge(1, "256M")  # type: ignore[arg-type] # which is what is tested
 
 
 def test_what_does_not_contradict() -> None:
