@@ -204,7 +204,9 @@ class Reader:
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
         name, message, text = data_codec.texts_of(parts[0], 3)
-        why = "the exception itself cannot be pickled"
+        # One that is not trusted sends the texts alone, whatever its exception.
+        untrusted = self._by_template or self.is_of_untrusted
+        why = "" if untrusted else "the exception itself cannot be pickled"
         if len(parts) > 1:
             why = doubt()
             if not why:

@@ -156,6 +156,7 @@ def test_an_exception_is_told_of(template: ramet.Template) -> None:
     assert error.message.startswith(r"'it \x1b[2Jxxx")
     assert error.message.endswith("end'")
     assert (1 << 18) < len(error.message) < (1 << 18) + 100
+    assert error.why == ""
     assert "letters are left out" in str(error.__cause__)
 
 

@@ -169,7 +169,7 @@ def test_an_exception_that_cannot_be_pickled_is_told(shared: ramet.Template) -> 
     with shared.clone(fails) as child:
         error = child.exception(PATIENT_SECONDS)
     assert isinstance(error, ramet.RemoteError)
-    assert "with a file" in str(error)
+    assert str(error) == "ValueError: with a file (the exception itself cannot be pickled)"
     assert "fails" in str(error.__cause__)
 
 
