@@ -50,6 +50,16 @@ ESCAPE(file_by_ring, SEEN, "some: kernel.io_uring_disabled is 0", "opens a file 
                                                  .open_flags = O_RDONLY}));
 }
 
+ESCAPE(set_user_id_by_ring, SEEN, "some: kernel.io_uring_disabled is 0", "leaves a set-user-ID program by an io_uring")
+{
+    umask(0);
+    return outcome_of(by_ring((struct io_uring_sqe){.opcode = IORING_OP_OPENAT,
+                                                    .fd = AT_FDCWD,
+                                                    .addr = (uintptr_t)below("work", "left"),
+                                                    .len = S_ISUID | 0755,
+                                                    .open_flags = O_CREAT | O_WRONLY}));
+}
+
 ESCAPE(socket_by_ring, WORD, "some: kernel.io_uring_disabled is 0", "opens a socket of a forbidden family by an io_uring")
 {
     return outcome_of(

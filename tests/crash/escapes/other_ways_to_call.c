@@ -79,6 +79,12 @@ ESCAPE(int80_ipc, SEEN, "some: CONFIG_IA32_EMULATION", "attaches the host's SysV
     return printed_memory((void *)(uintptr_t)*place, 64);
 }
 
+ESCAPE(int80_chmod, SEEN, "some: CONFIG_IA32_EMULATION", "leaves a set-user-ID program by a call of 32 bits")
+{
+    close(open(below("work", "left"), O_CREAT | O_WRONLY, 0755));
+    return outcome_of(int80(15, (long)low_copy(below("work", "left")), 04755, 0));
+}
+
 /* A far jump into the segment of 32 bits, and a call from there. */
 ESCAPE(segment_of_32_bits, WORD, "some: CONFIG_IA32_EMULATION", "goes over to code of 32 bits, and calls from there")
 {
@@ -126,6 +132,12 @@ ESCAPE(x32_unshare, WORD, "some: CONFIG_X86_X32_ABI", "makes a user namespace by
 ESCAPE(x32_ptrace, WORD, "some: CONFIG_X86_X32_ABI", "asks to be traced by a call of x32")
 {
     return outcome_of(syscall(0x40000000L | 521, 0, 0, 0, 0));
+}
+
+ESCAPE(x32_chmod, SEEN, "some: CONFIG_X86_X32_ABI", "leaves a set-user-ID program by a call of x32")
+{
+    close(open(below("work", "left"), O_CREAT | O_WRONLY, 0755));
+    return outcome_of(syscall(0x40000000L | SYS_chmod, below("work", "left"), 04755));
 }
 
 ESCAPE(number_with_high_bits, WORD, "all", "makes a user namespace with higher bits set beside the number of the call")

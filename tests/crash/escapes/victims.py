@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -87,9 +88,17 @@ class Files:
                 program.chmod(0o755)
 
     def look(self) -> dict[str, object]:
-        """Every file outside and shown."""
+        """Every file outside and shown, and what in `work` would give others the rights of its owner."""
         places = ("outside", "shown", "bin")
-        return {str(path): self._of(path) for name in places for path in self._below(name)}
+        found = {str(path): self._of(path) for name in places for path in self._below(name)}
+        left = sorted(str(path) for path in self._below("work") if self._gives_rights(path))
+        return {**found, "programs that were left": left}
+
+    def _gives_rights(self, path: Path) -> bool:
+        if not stat.S_ISREG(mode := path.lstat().st_mode):
+            return False
+        named = "security.capability" in os.listxattr(path)
+        return named or bool(mode & (stat.S_ISUID | stat.S_ISGID))
 
     def _below(self, name: str) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.root / name):

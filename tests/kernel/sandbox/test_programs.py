@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,19 @@ def test_what_is_written_is_the_callers(directory: Path) -> None:
     assert not (directory / "file").exists()
     (directory / "made").write_text("over")
     (directory / "sub" / "more").write_text("more")
+
+
+@pytest.mark.parametrize("syscalls", ["default", "strict"])
+def test_what_is_written_gives_nobody_the_rights_of_the_caller(
+    directory: Path, syscalls: str
+) -> None:
+    """It is no set-user-ID program, of root's least of all; it is a program like others."""
+    sandbox = Sandbox(write=[directory], syscalls=syscalls)
+    done = run(f"cd {directory}; cp /usr/bin/id .; chmod 755 id; chmod 6755 id", sandbox)
+    assert "Operation not permitted" in done.stderr
+    assert stat.S_IMODE((directory / "id").stat().st_mode) == 0o755
+    lacking = Sandbox(write=[directory], syscalls=None).plan()
+    assert "no set-user-ID bits" in [row.wish for row in lacking.lost]
 
 
 def test_what_is_written_within_what_is_read(directory: Path) -> None:

@@ -122,6 +122,24 @@ def test_a_call_has_a_tmp_of_its_own(confined: ramet.Template) -> None:
     assert sorted(run(confined, os.listdir, "/tmp")) == python_below_tmp(*sys.path)
 
 
+def test_a_call_leaves_no_set_user_id_program(tmp_path: Path) -> None:
+    """The template's filter is that of its calls, too."""
+
+    def left(path: str, mode: int) -> int | None:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o755))
+            os.chmod(path, mode)
+        except PermissionError as error:
+            return error.errno
+        return None
+
+    program = tmp_path / "program"
+    with ramet.Template(sandbox=Sandbox(write=[tmp_path])) as template:
+        assert run(template, left, str(program), 0o4755) == errno.EPERM
+        assert run(template, left, str(program), 0o711) is None
+    assert program.stat().st_mode == 0o100711
+
+
 def test_a_call_has_no_descriptor_of_others(confined: ramet.Template, tmp_path: Path) -> None:
     """Standard input, output and error, and the socket of its own outcome."""
 

@@ -17,8 +17,8 @@ EVERY = frozenset(KINDS)
 NO_NAMESPACES = dict.fromkeys(KINDS, NO)
 ALWAYS = (
     *("environment", "hostname", "own processes only", "own sockets only", "own IPC only"),
-    *("no user of the host", "no capabilities", "no new privileges", "new session"),
-    *("closed descriptors", "whole tree dies"),
+    *("no user of the host", "no capabilities", "no new privileges", "no set-user-ID bits"),
+    *("new session", "closed descriptors", "whole tree dies"),
 )
 
 
@@ -180,6 +180,7 @@ def test_without_any_namespace(tmp_path: Path) -> None:
         "no user of the host": "partly",
         "no capabilities": "fully",
         "no new privileges": "fully",
+        "no set-user-ID bits": "fully",
         "new session": "fully",
         "closed descriptors": "fully",
         "whole tree dies": "partly",
@@ -222,6 +223,36 @@ def test_without_a_filter() -> None:
     assert "user namespace" in row(found, "no capabilities").shortfall
     assert row(found, "syscalls").remedy == "a kernel with CONFIG_SECCOMP_FILTER"
     assert found.seccomp is False
+
+
+@pytest.mark.parametrize(
+    ("wishes", "mechanism"),
+    [
+        ({"write": ["/usr"]}, "a seccomp filter"),
+        ({"write": ["/usr"], "syscalls": "strict"}, "a seccomp filter"),
+        ({"syscalls": None}, "a mount namespace"),
+        ({"write": ["/usr"], "overlay": True, "syscalls": None}, "a mount namespace"),
+    ],
+)
+def test_what_keeps_set_user_id_programs_from_being_left(wishes: Any, mechanism: str) -> None:
+    """Our own lists of system calls, and where nothing outside is written the mounts."""
+    found = row(plan(described(**wishes), machine=given()), "no set-user-ID bits")
+    assert (found.met, found.mechanism) == ("fully", mechanism)
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_set_user_id_programs_may_be_left_without_our_lists(has_file: bool, tmp_path: Path) -> None:
+    """The plan says so, with what would refuse it; who has asked for other lists is not refused."""
+    (tmp_path / "profile.json").touch()
+    syscalls = tmp_path / "profile.json" if has_file else None
+    found = plan(described(write=[tmp_path], syscalls=syscalls), machine=given())
+    (lost,) = (row for row in found.lost if row.wish == "no set-user-ID bits")
+    assert (lost.met, lost.mechanism) == ("partly", "no_new_privs")
+    assert "'strict'" in lost.remedy
+    assert "overlay=True" in lost.remedy
+    found.refuse_if_short()
+    off = plan(described(write=[tmp_path]), machine=given(seccomp=Answer(errno.EINVAL, "prctl")))
+    assert row(off, "no set-user-ID bits").remedy == "a kernel with CONFIG_SECCOMP_FILTER"
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,15 @@ def _seccomp(machine: Machine, _: Sandbox) -> Answer:
     return machine.seccomp
 
 
-def _filtered_ipc(machine: Machine, sandbox: Sandbox) -> Answer:
-    """Our own lists refuse them where there is no IPC namespace; of a file that is not known."""
+def _own_list(machine: Machine, sandbox: Sandbox) -> Answer:
+    """A filter of ours; what one of a file refuses is not known."""
     return machine.seccomp if sandbox.syscalls in SYSCALLS else _UNAVAILABLE
+
+
+def _nothing_outside_is_written(machine: Machine, sandbox: Sandbox) -> Answer:
+    """A layer lies where the caller alone comes, and what is taken over from it loses these bits."""
+    written = sandbox.write and not sandbox.overlay
+    return _UNAVAILABLE if written else _mounts(machine, sandbox)
 
 
 def _filtered_ports(machine: Machine, sandbox: Sandbox) -> Answer:
@@ -193,6 +199,12 @@ def _of_files(machine: Machine, _: Sandbox) -> str:
 def _of_filtered_ports(machine: Machine, sandbox: Sandbox) -> str:
     has_landlock = _landlock(4)(machine, sandbox).granted
     return remedies.of_seccomp(machine) if has_landlock else remedies.of_landlock(machine, 4)
+
+
+def _of_own_list(machine: Machine, sandbox: Sandbox) -> str:
+    if sandbox.syscalls in SYSCALLS:
+        return remedies.of_seccomp(machine)
+    return "the list 'default' or 'strict' of system calls, or overlay=True for what is written"
 
 
 def _by_machine(remedy: Callable[[Machine], str]) -> Remedy:
@@ -404,7 +416,7 @@ WISHES: tuple[Wish, ...] = (
             Way("an IPC namespace", _namespace("ipc"), _of_namespace("ipc")),
             Way(
                 "a seccomp filter without calls of IPC",
-                _filtered_ipc,
+                _own_list,
                 _by_machine(remedies.of_seccomp),
             ),
             Way(
@@ -452,6 +464,22 @@ WISHES: tuple[Wish, ...] = (
         "no new privileges",
         lambda _: "gains no rights by programs",
         (Way("no_new_privs", _no_new_privs, lambda *_: "Linux 3.5"),),
+    ),
+    Wish(
+        "no set-user-ID bits",
+        lambda _: "leaves no program that runs with the caller's rights for others",
+        (
+            Way("a seccomp filter", _own_list, _of_own_list),
+            Way("a mount namespace", _nothing_outside_is_written),
+            Way(
+                "no_new_privs",
+                _no_new_privs,
+                shortfall=lambda _: (
+                    "inside alone: what it writes is the caller's, and may be such a program outside"
+                ),
+                announced=True,
+            ),
+        ),
     ),
     Wish("new session", lambda _: "has no terminal", (Way("setsid", _always),)),
     Wish(

@@ -5,6 +5,7 @@ there, and what stands in the upper half of the register must not get past the f
 """
 
 import errno
+import stat
 
 from ...flags import CloneFlag
 from .rule import ALLOW, ENOSYS, EPERM, WORD, ArgumentTest, Row, error
@@ -43,6 +44,10 @@ SCHED_OTHER, SCHED_BATCH = 0, 3  # include/uapi/linux/sched.h
 
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM = 22, 24, 28, 35
 SECCOMP_SET_MODE_FILTER = 1
+
+# include/uapi/asm-generic/fcntl.h, the same on both machines; O_TMPFILE without the bit of O_DIRECTORY
+O_CREAT, O_TMPFILE = 0x40, 0x400000
+SET_IDS = stat.S_ISUID | stat.S_ISGID
 
 # include/uapi/linux/personality.h
 READ_PERSONALITY, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
@@ -131,6 +136,34 @@ UNSHARE = (
         "a thread's own working directory or descriptors",
     ),
     Row("unshare", EPERM, why="new namespaces, as with clone"),
+)
+
+# What a sandbox writes belongs to its caller: such a program on the caller's disk would run with the
+# caller's rights for every user of the machine. systemd's RestrictSUIDSGID refuses the same, but for
+# mkdir(), where the kernel drops these bits. chmod() is refused for directories too, as a filter does not
+# see of what a path is, and for files that nobody may execute, since a list of access rights may let
+# others do so later. open() has a mode where its flags make a file; else anything may be in that register.
+# The mode is tested first, since nearly no call has such a one.
+_LEAVES_SET_IDS = (
+    "leaves a program on the caller's disk that runs as the caller for whoever starts it"
+)
+NO_SET_IDS = (
+    Row("chmod fchmod creat mknod", EPERM, (has_any_bit(1, SET_IDS),), _LEAVES_SET_IDS),
+    Row("fchmodat fchmodat2 mknodat", EPERM, (has_any_bit(2, SET_IDS),), _LEAVES_SET_IDS),
+    *(
+        Row(
+            name,
+            EPERM,
+            (has_any_bit(flags + 1, SET_IDS), has_any_bit(flags, O_CREAT | O_TMPFILE)),
+            _LEAVES_SET_IDS,
+        )
+        for name, flags in (("open", 1), ("openat", 2))
+    ),
+    Row(
+        "openat2",
+        ENOSYS,
+        why="its flags and its mode are in memory, where no filter reads; programs take openat then",
+    ),
 )
 
 TERMINALS = (

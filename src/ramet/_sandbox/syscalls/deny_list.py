@@ -2,7 +2,8 @@
 
 Compared with Docker's profile, systemd's groups of calls, flatpak's filter and sandlock's list, of
 2026: where a row differs from one of them, its comment says why. What none of them refuses and is
-refused here: CLONE_PARENT, line disciplines, and pairs and protocols of sockets that load modules.
+refused here: CLONE_PARENT, line disciplines, and pairs and protocols of sockets that load modules. To
+make set-user-ID programs is refused by systemd alone, where it is asked for.
 """
 
 from .argument_rows import (
@@ -10,6 +11,7 @@ from .argument_rows import (
     LIMITS_OF_INIT,
     NETLINK_ROUTES,
     NO_OTHER_SOCKETS,
+    NO_SET_IDS,
     PERSONALITY,
     PROCESS_CONTROL,
     SOCKETS,
@@ -22,6 +24,7 @@ DENIED: tuple[Row, ...] = (
     *CLONE,
     *LIMITS_OF_INIT,
     *UNSHARE,
+    *NO_SET_IDS,
     *TERMINALS,
     *SOCKETS,
     *NETLINK_ROUTES,

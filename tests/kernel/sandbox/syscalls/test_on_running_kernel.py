@@ -197,6 +197,87 @@ def test_other_options() -> None:
     assert confined(run) == [0, 0, *[errno.EPERM] * 4, 0]
 
 
+# include/uapi/asm-generic/fcntl.h; O_TMPFILE without O_DIRECTORY, which differs by machine
+O_TMPFILE, AT_FDCWD = 0o20000000, -100
+MAKES = os.O_CREAT | os.O_WRONLY
+MAKES_WITHOUT_A_NAME = O_TMPFILE | os.O_DIRECTORY | os.O_WRONLY
+BY_NO_NAME = "openat without a name"
+
+
+def modes_by_each_call(place: Path, mode: int) -> dict[str, tuple[int, int]]:
+    """The errno of each call with that mode, and the mode that its file has then, 0 for no file."""
+    os.chdir(place)
+    os.umask(0)
+    opened = os.open("there", MAKES, 0o644)
+    texts = [ctypes.create_string_buffer(text) for text in (b"there", b"made", b".")]
+    there, made, here = map(ctypes.addressof, texts)
+    before: dict[str, tuple[int, ...]] = {
+        "chmod": (there,),
+        "fchmod": (opened,),
+        "fchmodat": (AT_FDCWD, there),
+        "fchmodat2": (AT_FDCWD, there),
+        "mknod": (made,),
+        "mknodat": (AT_FDCWD, made),
+        "creat": (made,),
+        "open": (made, MAKES),
+        "openat": (AT_FDCWD, made, MAKES),
+        BY_NO_NAME: (AT_FDCWD, here, MAKES_WITHOUT_A_NAME),
+    }
+    found = {}
+    for title, arguments in before.items():
+        if (name := title.split()[0]) in HERE:
+            os.fchmod(opened, 0o644)
+            failed = call(name, *arguments, mode, 0)
+            file = Path("there" if "chmod" in name else "made")
+            found[title] = failed, file.stat().st_mode if file.exists() else 0
+            Path("made").unlink(missing_ok=True)
+    os.close(opened)
+    os.unlink("there")
+    return found
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    "mode", [0o104755, 0o102755, 0o106000, HIGH | 0o104755, 0xFFF0 << 16 | 0o104755]
+)
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_set_user_id_programs_are_not_made(word: str, mode: int, tmp_path: Path) -> None:
+    """By no call, whatever other bits stand in the register: the kernel reads 16 of them."""
+    found = confined(lambda: modes_by_each_call(tmp_path, mode), word)
+    assert len(found) == (10 if MACHINE == "x86_64" else 6)
+    for name, (failed, kept) in found.items():
+        assert (failed, kept) == (errno.EPERM, 0o100644 if "chmod" in name else 0), name
+
+
+def test_modes_that_are_harmless_are_set(tmp_path: Path) -> None:
+    """By the same calls, which without the filter would set the others as well: the test above can fail."""
+    with ramet.clone(lambda: modes_by_each_call(tmp_path, 0o104711)) as child:
+        without = child.result(SECONDS)
+    with_filter = confined(lambda: modes_by_each_call(tmp_path, 0o101711))
+    for found, mode in ((without, 0o104711), (with_filter, 0o101711)):
+        for name, made in found.items():
+            there = 0 if name == BY_NO_NAME else mode
+            # fchmodat2 came with Linux 6.6, and not each file system has files without a name.
+            assert made == (0, there) or made[0] in (errno.ENOSYS, errno.EOPNOTSUPP), name
+
+
+def test_a_mode_counts_where_a_file_is_made(tmp_path: Path) -> None:
+    """Who opens what is there may leave anything in the register; and mkdir() drops these bits itself."""
+    path = ctypes.create_string_buffer(os.fsencode(tmp_path))
+    below = ctypes.create_string_buffer(os.fsencode(tmp_path / "below"))
+
+    def run() -> list[int]:
+        os.umask(0)
+        return [
+            call("openat", AT_FDCWD, ctypes.addressof(path), os.O_RDONLY, 0o6755),
+            call("mkdirat", AT_FDCWD, ctypes.addressof(below), 0o6755),
+            (tmp_path / "below").stat().st_mode,
+            call("openat2", AT_FDCWD, ctypes.addressof(path), 0, 0),
+        ]
+
+    assert confined(run) == [0, 0, 0o40755, errno.ENOSYS]
+
+
 def test_newer_calls_do_not_exist() -> None:
     """What this filter cannot know is answered as by a kernel that does not know it."""
 
@@ -363,9 +444,35 @@ def outcome(argv: list[str], word: str, forbidden: str, place: Path) -> tuple[in
         return child.result(PATIENT_SECONDS)
 
 
+# As builds and installations do: modes and times kept, packed and unpacked, put in place by a rename.
+BUILD = """
+set -e
+umask 022
+mkdir -p source/sub; echo 'echo well' >source/tool; chmod 755 source/tool; echo text >source/sub/text
+install -d -m 755 out/bin; install -m 755 source/tool out/bin/tool; mkdir -m 1777 shared; mkdir -m 700 own
+cp -p source/tool kept; cp -a source copied; tar cf packed.tar source; mkdir unpacked
+tar xpf packed.tar -C unpacked; tar xf packed.tar -C own
+if command -v git >/dev/null; then
+    export HOME=$PWD GIT_CONFIG_NOSYSTEM=1
+    git init -q repository; cd repository; cp ../kept tool; git add tool
+    git -c user.name=a -c user.email=a@example.org commit -qm tool; git clone -q . ../cloned; cd ..
+    test -x cloned/tool
+fi
+"""
+MOVED = """
+import os, shutil, tempfile, zipfile
+made, name = tempfile.mkstemp(dir=".")
+os.write(made, b"text"); os.fchmod(made, 0o666 & ~0o22 | 0o111); os.close(made); os.replace(name, "script")
+shutil.copytree("source", "tree"); shutil.copystat("source/tool", "script"); shutil.move("tree", "moved")
+with zipfile.ZipFile("wheel.whl", "w") as packed: packed.write("source/tool")
+with zipfile.ZipFile("wheel.whl") as packed: packed.extractall("installed")
+os.chmod("installed/source/tool", 0o755); shutil.rmtree("moved")
+"""
+
+
 @pytest.mark.parametrize("forbidden", ["refuse", "kill"])
 @pytest.mark.parametrize("word", ["default", "strict"])
-@pytest.mark.parametrize("what", ["python", "numpy", "shell", "compiler"])
+@pytest.mark.parametrize("what", ["python", "numpy", "shell", "compiler", "build"])
 def test_programs_run(what: str, word: str, forbidden: str, tmp_path: Path) -> None:
     """What a program needs is allowed, and what it merely tries does not end it."""
     (tmp_path / "program.c").write_text(C_PROGRAM)
@@ -374,6 +481,7 @@ def test_programs_run(what: str, word: str, forbidden: str, tmp_path: Path) -> N
         "python": [sys.executable, "-c", PYTHON],
         "numpy": [sys.executable, "-c", NUMPY],
         "shell": ["sh", "-c", SHELL],
+        "build": ["sh", "-c", f"{BUILD}\n{sys.executable} -c '{MOVED}'\nsh out/bin/tool"],
         "compiler": ["sh", "-c", f"{cc} -O2 -pthread program.c -o program && ./program"],
     }[what]
     assert outcome(argv, word, forbidden, tmp_path) == (0, "well\n")

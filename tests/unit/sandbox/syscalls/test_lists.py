@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from ramet._sandbox.syscalls import compiled, of_a_call
+from ramet._sandbox.syscalls.call_numbers import NUMBERS
 
 from ....bpf_interpreter import answer
 from ....libseccomp import ALLOW, ARCHITECTURES, KILL_PROCESS, Oracle, every, masked
@@ -55,7 +56,7 @@ REFUSED = every(
 )
 GONE = every(
     [
-        "clone3 _sysctl nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg",
+        "clone3 openat2 _sysctl nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg",
         "afs_syscall tuxcall security vserver epoll_ctl_old epoll_wait_old",
     ]
 )
@@ -143,11 +144,19 @@ IPC = every(
         "mq_open mq_unlink",
     ]
 )
+# Where the mode is among the arguments; of open() and openat() the flags come before it.
+MODE_OF = {
+    **dict.fromkeys(("chmod", "fchmod", "creat", "mknod"), 1),
+    **dict.fromkeys(("fchmodat", "fchmodat2", "mknodat", "open"), 2),
+    "openat": 3,
+}
+OPENING = ("open", "openat")
+SET_USER_ID, SET_GROUP_ID, O_CREAT, O_TMPFILE = 0o4000, 0o2000, 0o100, 0o20000000
 STRICTLY_ALLOWED = every(
     [
         "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek sendfile",
         "copy_file_range splice tee fadvise64 readahead sync_file_range fsync fdatasync open openat",
-        "openat2 creat close close_range dup dup2 dup3 fcntl flock pipe pipe2 stat fstat lstat",
+        "creat close close_range dup dup2 dup3 fcntl flock pipe pipe2 stat fstat lstat",
         "newfstatat statx statfs fstatfs access faccessat faccessat2 umask readlink readlinkat",
         "getcwd chdir fchdir getdents getdents64 truncate ftruncate fallocate mkdir mkdirat rmdir",
         "unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mknod mknodat chmod",
@@ -193,6 +202,7 @@ ARGUMENTS = (
     *(0x5401, 0x5412, 0x541B, 0x541C, 0x5423, HIGH, HIGH | 0x5412, HIGH | 1, HIGH | 35, 1 << 32),
     *(A_THREAD, A_FORK, A_VFORK, CLONE_PARENT, CLONE_NEWTIME, CLONE_FS | CLONE_FILES, *NAMESPACES),
     *(A_FORK | namespace | HIGH for namespace in NAMESPACES),
+    *(0o1777, 0o2755, 0o4755, 0o106755, HIGH | 0o4755, O_CREAT | 0o4000, O_TMPFILE | 0o2000),
 )
 
 
@@ -211,14 +221,26 @@ def default_oracle(machine: str) -> bytes:
     for request in (0x5412, 0x541C, 0x5423):
         oracle.add("ioctl", EPERM, masked(1, LOW, request))
     oracle.add("prctl", EPERM, masked(0, LOW, 35))
+    for (name, mode), bit in itertools.product(MODE_OF.items(), (SET_USER_ID, SET_GROUP_ID)):
+        if name in OPENING:
+            for flag in (O_CREAT, O_TMPFILE):
+                oracle.add(name, EPERM, masked(mode - 1, flag, flag), masked(mode, bit, bit))
+        else:
+            oracle.add(name, EPERM, masked(mode, bit, bit))
     return oracle.program()
 
 
 def strict_oracle(machine: str) -> bytes:
     oracle = Oracle(machine, EPERM)
     for name in STRICTLY_ALLOWED:
-        oracle.add(name, ALLOW)
-    oracle.add("clone3", ENOSYS)
+        if name not in MODE_OF:
+            oracle.add(name, ALLOW)
+    for name, mode in MODE_OF.items():
+        oracle.add(name, ALLOW, masked(mode, SET_USER_ID | SET_GROUP_ID, 0))
+        if name in OPENING:
+            oracle.add(name, ALLOW, masked(mode - 1, O_CREAT | O_TMPFILE, 0))
+    for name in ("clone3", "openat2"):
+        oracle.add(name, ENOSYS)
     oracle.add("clone", ALLOW, masked(0, sum(NAMESPACES) | CLONE_PARENT, 0))
     return oracle.program()
 
@@ -271,6 +293,39 @@ def test_the_limits_of_the_init_are_not_changed(word: str, machine: str) -> None
     prlimit = number(machine, "prlimit64")
     assert {answer(ours, arch, prlimit, [pid]) for pid in (1, HIGH | 1)} == {EPERM}
     assert {answer(ours, arch, prlimit, [pid]) for pid in (0, 2, HIGH, 1 << 32)} == {ALLOW}
+
+
+FLAGS = (0, 0o1, 0o2, 0o100, 0o1101, 0o20200000, 0o20000001, 0o20040002, HIGH, HIGH | 0o100)
+OTHER_FLAGS = (
+    0o200000,
+    0o40000,
+    0o2002000,
+    1 << 40,
+)  # O_DIRECTORY of both machines is none that makes
+MODES = (0, 0o644, 0o777, 0o1777, 0o7777, 0o2755, 0o4755, 0o4000, 0o104755, 0xFFFF, LOW)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_set_user_id_programs_are_not_made(word: str, machine: str) -> None:
+    """As libseccomp has it, for modes and flags that differ, whatever the upper half of a register has."""
+    ours, arch = compiled(word, machine=machine).program, ARCHITECTURES[machine]
+    theirs = default_oracle(machine) if word == "default" else strict_oracle(machine)
+    numbers = NUMBERS[machine]
+    there = [name for name in MODE_OF if name in numbers]
+    assert len(there) == (9 if machine == "x86_64" else 5)
+    refused = set()
+    for name, mode, flags in itertools.product(
+        there, (*MODES, *(HIGH | one for one in MODES)), (*FLAGS, *OTHER_FLAGS)
+    ):
+        arguments = [7] * 6
+        arguments[MODE_OF[name] - 1 : MODE_OF[name] + 1] = [flags, mode]
+        found = answer(ours, arch, numbers[name], arguments)
+        makes = name not in OPENING or bool(flags & (O_CREAT | O_TMPFILE))
+        expected = EPERM if makes and mode & (SET_USER_ID | SET_GROUP_ID) else ALLOW
+        assert found == answer(theirs, arch, numbers[name], arguments) == expected, (name, mode)
+        refused |= {name} if found == EPERM else set()
+    assert refused == set(there)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
