@@ -39,6 +39,12 @@ def _add(directory: str) -> None:
     os.unlink(path)
 
 
+def _leave_set_user_id(directory: str) -> None:
+    path = os.path.join(directory, "left")
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o4755))
+    os.unlink(path)
+
+
 def _bind_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
@@ -87,6 +93,7 @@ def main(shown: str, outside: str, work: str, caller: str, name: str, port: str)
                 "sees a file outside": _does(os.stat, outside),
                 "writes what is shown": _does(_write, shown),
                 "adds to its directory": _does(_add, work),
+                "makes a set-user-ID program": _does(_leave_set_user_id, work),
                 "adds to /tmp": _does(_add, "/tmp"),
                 "lists /proc": _does(os.listdir, "/proc"),
                 "reads /proc/self": _does(_read, "/proc/self/status"),

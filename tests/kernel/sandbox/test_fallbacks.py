@@ -451,6 +451,10 @@ CLAIMS: dict[str, dict[str, tuple[str, tuple[object, ...]]]] = {
     "own sockets only": {"fully": ("connects to an abstract socket", ("ECONNREFUSED", "EPERM"))},
     "no capabilities": dict.fromkeys(("fully", "partly"), ("capabilities", (0,))),
     "no new privileges": {"fully": ("no_new_privs", (1,))},
+    "no set-user-ID bits": {
+        "fully": ("makes a set-user-ID program", ("EPERM",)),
+        "partly": ("makes a set-user-ID program", ("yes", "EACCES")),
+    },
     "new session": {"fully": ("leads a session", (True,))},
     "closed descriptors": {"fully": ("descriptors", ([],))},
 }
