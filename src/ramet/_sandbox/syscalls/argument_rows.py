@@ -43,6 +43,7 @@ TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 SCHED_OTHER, SCHED_BATCH = 0, 3  # include/uapi/linux/sched.h
 
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM = 22, 24, 28, 35
+PR_SET_PTRACER = 0x59616D61
 SECCOMP_SET_MODE_FILTER = 1
 
 # include/uapi/asm-generic/fcntl.h, the same on both machines; O_TMPFILE without the bit of O_DIRECTORY
@@ -277,6 +278,8 @@ LIMITS_OF_INIT = (
 # Docker and flatpak allow all of prctl.
 PROCESS_CONTROL = (
     Row("prctl", EPERM, (is_(0, PR_SET_MM),), "has another file pass for the program that runs"),
+    # The profiles allow it. Crash handlers ask for it, whose ptrace is refused here.
+    Row("prctl", EPERM, (is_(0, PR_SET_PTRACER),), "lets others trace it, which Yama would refuse"),
 )
 
 # Docker's, and ADDR_NO_RANDOMIZE: sanitizers, debuggers and some compilers start themselves anew with

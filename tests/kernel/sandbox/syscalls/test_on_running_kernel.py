@@ -26,7 +26,7 @@ from ramet._process.tree import pid_namespace
 from ramet._sandbox.syscalls import compiled, of_a_call
 from ramet._sandbox.syscalls.call_numbers import NUMBERS
 
-from ....constants import PATIENT_SECONDS, SECONDS
+from ....constants import PATIENT_SECONDS, PR_SET_PTRACER, SECONDS
 from ....copies import forked
 from ....seccomp import install
 from ....waiting import exit_code
@@ -181,7 +181,7 @@ def test_pairs_of_sockets() -> None:
 
 
 def test_other_options() -> None:
-    """The personality is read, and ASLR left out; no other emulation, no other name of the executable."""
+    """The personality is read, and ASLR left out; no other emulation, name of the executable, or tracer."""
 
     def run() -> list[int]:
         return [
@@ -191,10 +191,11 @@ def test_other_options() -> None:
             call("personality", HIGH | 0x400000),
             call("prctl", 35, 13, -1, 0, 0),
             call("prctl", HIGH | 35, 13, -1, 0, 0),
+            call("prctl", PR_SET_PTRACER, -1, 0, 0, 0),
             call("prctl", 3, 0, 0, 0, 0),
         ]
 
-    assert confined(run) == [0, 0, *[errno.EPERM] * 4, 0]
+    assert confined(run) == [0, 0, *[errno.EPERM] * 5, 0]
 
 
 # include/uapi/asm-generic/fcntl.h; O_TMPFILE without O_DIRECTORY, which differs by machine

@@ -221,6 +221,7 @@ def default_oracle(machine: str) -> bytes:
     for request in (0x5412, 0x541C, 0x5423):
         oracle.add("ioctl", EPERM, masked(1, LOW, request))
     oracle.add("prctl", EPERM, masked(0, LOW, 35))
+    oracle.add("prctl", EPERM, masked(0, LOW, 0x59616D61))
     for (name, mode), bit in itertools.product(MODE_OF.items(), (SET_USER_ID, SET_GROUP_ID)):
         if name in OPENING:
             for flag in (O_CREAT, O_TMPFILE):
