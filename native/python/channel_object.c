@@ -9,6 +9,7 @@
 #include "detached_thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -55,6 +56,19 @@ static void close_aside(const int *descriptors, size_t count)
         close(descriptors[i]);
 }
 
+/*
+ * Where a standard descriptor is closed, a new one may get its number, and what is printed would go into it. This gives
+ * it a higher number, where there is room for another. True if so: the former is to be closed.
+ */
+static bool move_above_standard(int *descriptor)
+{
+    int higher = *descriptor > STDERR_FILENO ? -1 : fcntl(*descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (higher < 0)
+        return false;
+    *descriptor = higher;
+    return true;
+}
+
 static bool has_unread(int descriptor)
 {
     int bytes;
@@ -96,6 +110,9 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
         return PyErr_SetFromErrno(PyExc_OSError);
     ChannelObject *pair[2];
     for (int i = 0; i < 2; i++) {
+        int former = ends[i];
+        if (move_above_standard(&ends[i]))
+            close(former);
         pair[i] = made(&Channel_Type, ends[i]);
         if (pair[i] == NULL)
             close(ends[i]);
@@ -327,6 +344,11 @@ static void keep_descriptors(ChannelObject *self, struct msghdr *header)
         int descriptors[MOST_DESCRIPTORS];
         size_t count = (carried->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(descriptors, CMSG_DATA(carried), count * sizeof *descriptors);
+        for (size_t i = 0; i < count; i++) {
+            int former = descriptors[i];
+            if (move_above_standard(&descriptors[i]))
+                close_aside(&former, 1);
+        }
         size_t kept = keep_some(self, descriptors, count);
         self->flooded |= kept < count;
         close_aside(descriptors + kept, count - kept);

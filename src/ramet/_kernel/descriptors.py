@@ -1,5 +1,6 @@
-"""Descriptors that an object owns and closes."""
+"""Descriptors that an object owns and closes, and the standard ones."""
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,41 @@ class Descriptors:
     def __del__(self) -> None:
         if self._maker:
             self.close()
+
+
+STANDARD = (0, 1, 2)
+
+
+def is_standard(number: int) -> bool:
+    """Whether a program that this process starts would be given that standard descriptor.
+
+    One that is closed on exec got its number by chance, since the standard one was closed before.
+    Source: fcntl(2) F_GETFD.
+    """
+    try:
+        return not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    except OSError:
+        return False
+
+
+def above_standard(descriptor: int) -> int:
+    """The same file, which is not where a standard one was closed: there, others write to it."""
+    if descriptor > STANDARD[-1]:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD[-1] + 1)
+    finally:
+        os.close(descriptor)
+
+
+def fill_standard() -> None:
+    """Let those that are closed be /dev/null, for this process and the programs that it starts."""
+    for number in STANDARD:
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest that is free.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 # A child in shared memory may drop the last reference: in its table the numbers mean other files.

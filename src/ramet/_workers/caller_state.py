@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._core import process_place
+from .._kernel.descriptors import is_standard
 
 _STANDARD = (1, 2)
 _NO_FILE = (0, 0)
@@ -95,15 +96,18 @@ def _env() -> dict[bytes, bytes]:
 
 def _files() -> list[tuple[int, int]]:
     """What standard output and error are."""
-    found = []
-    for number in _STANDARD:
-        try:
-            status = os.fstat(number)
-        except OSError:
-            found.append(_NO_FILE)
-        else:
-            found.append((status.st_dev, status.st_ino))
-    return found
+    return [_file(number) if is_standard(number) else _NO_FILE for number in _STANDARD]
+
+
+def _file(number: int) -> tuple[int, int]:
+    status = os.fstat(number)
+    return status.st_dev, status.st_ino
+
+
+def _open_nothing(number: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nothing, number)
+    os.close(nothing)
 
 
 def authkey_for(call: Any) -> dict[str, Any]:
@@ -115,8 +119,8 @@ def authkey_for(call: Any) -> dict[str, Any]:
 
 def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
     """In the child: become as the caller is. descriptors: are closed."""
-    for number in changes.get("closed", ()):
-        os.close(number)
+    for number in changes.get("closed", ()):  # left open, so that nothing else gets its number
+        _open_nothing(number)
     for number, descriptor in zip(changes.get("files", ()), descriptors, strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -239,10 +240,13 @@ def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
 
 
 def _write_outputs(_: object, taken: Iterator[int]) -> None:
-    for number in (1, 2):
+    for number, name in ((1, "stdout"), (2, "stderr")):
         output = next(taken)
         os.dup2(output, number)
         os.close(output)
+        if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
+            stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _take_name(name: str, _: Iterator[int]) -> None:

@@ -16,6 +16,7 @@ from .. import _core
 from .._core import new_child
 from .._function.clone import clone
 from .._kernel.clone_bits import NEWPID, PARENT
+from .._kernel.descriptors import STANDARD, is_standard
 from .._process.child import Child
 from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
@@ -116,8 +117,17 @@ class Fresh:
         flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         argv = [self._executable, *flags, "-c", _CODE, str(number)]
         passed = (*(self._options.get("pass_fds") or ()), number)
-        options = {**self._options, "pass_fds": passed, "die_with_parent": True}
-        return Command(argv, **options).spawn()
+        options = {**self._options, **self._nothing_for_closed(), "pass_fds": passed}
+        return Command(argv, **options, die_with_parent=True).spawn()
+
+    def _nothing_for_closed(self) -> dict[str, int]:
+        """For each standard descriptor that it would not have: what its calls open had its number."""
+        decided = {*(self._options.get("fds") or ()), *(self._options.get("pass_fds") or ())}
+        return {
+            name: DEVNULL
+            for number, name in zip(STANDARD, ("stdin", "stdout", "stderr"), strict=True)
+            if self._options.get(name) is None and number not in decided and not is_standard(number)
+        }
 
 
 class Confined:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 from .. import _core
 from .._kernel import clone_bits, procfs
 from .._kernel.clone_args import CloneArgs
+from .._kernel.descriptors import fill_standard
 from .._kernel.process_memory import private_bytes
 from .._kernel.timeouts import pauses
 from .._process.clone_call import CheckedCall
@@ -521,6 +522,7 @@ def main(descriptor: int) -> NoReturn:
 def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -> NoReturn:
     """In a copy of the caller: become a template as it is. tid: of the thread that made it."""
     callers.close()
+    fill_standard()
     signal.set_wakeup_fd(-1)
     rights.callers = _core.credentials_now()
     # The end of the main thread is that of the process; any other thread may end before.

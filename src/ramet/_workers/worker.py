@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
+from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.unreaped import reap_ended
@@ -245,9 +246,11 @@ def _outputs(rules: Rules) -> tuple[int, ...]:
     """Files in memory for what a call writes."""
     if not rules.captures:
         return ()
-    return os.memfd_create("ramet-stdout", os.MFD_CLOEXEC), os.memfd_create(
-        "ramet-stderr", os.MFD_CLOEXEC
+    stdout, stderr = (
+        above_standard(os.memfd_create(name, os.MFD_CLOEXEC))
+        for name in ("ramet-stdout", "ramet-stderr")
     )
+    return stdout, stderr
 
 
 def _read_and_close(descriptor: int) -> str:
