@@ -516,7 +516,14 @@ def main(descriptor: int) -> NoReturn:
     rights.callers = int.from_bytes(parts[0], "little")
     template = _Template(control, dies_with_caller=True)
     template.load(parts[1:])
-    run(template)
+    code = served(template)
+    if (
+        sys.flags.inspect
+    ):  # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal
+        from ctypes import pythonapi
+
+        pythonapi.Py_Exit(code)
+    sys.exit(code)
 
 
 def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -> NoReturn:
@@ -531,17 +538,16 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
         _die_with(os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
     template.do(lambda: loading)
-    run(template)
+    sys.exit(served(template))
 
 
-def run(template: _Template) -> NoReturn:
-    """Serve to the end."""
-    code = 1
+def served(template: _Template) -> int:
+    """Serve to the end. Returns the exit code."""
     try:
-        code = template.serve()
+        return template.serve()
     except BaseException:
         traceback.print_exc()
-    sys.exit(code)
+        return 1
 
 
 def _end(code: int) -> NoReturn:

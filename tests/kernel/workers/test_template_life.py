@@ -28,6 +28,23 @@ def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
         return child.result(PATIENT_SECONDS)
 
 
+def test_its_end_is_silent_where_python_is_to_go_on_with_a_dialog(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PYTHONINSPECT, which calls find in their environment; what was registered for the end runs."""
+
+    def at_end() -> None:
+        import atexit
+        import os
+
+        atexit.register(os.write, 2, b"at the end")
+
+    monkeypatch.setenv("PYTHONINSPECT", "1")
+    with ramet.Template(["cloudpickle"], setup=at_end) as template:
+        assert run(template, os.getenv, "PYTHONINSPECT") == "1"
+    assert capfd.readouterr() == ("", "at the end")
+
+
 # ---- layers
 
 
