@@ -35,10 +35,12 @@ def refuse_hazards(allowed: Collection[str]) -> None:
 
 def _threads() -> Iterator[str]:
     """Threads that remain: a clone would have the locks that they hold, and not the threads."""
+    threading = sys.modules.get("threading")
+    names = {} if threading is None else {one.native_id: one.name for one in threading.enumerate()}
     for tid in procfs.other_threads():
         try:
             with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
-                yield f"thread {comm.read().strip()!r}"
+                yield f"thread {names.get(tid, comm.read().strip())!r}"
         except OSError:  # it has ended
             continue
 

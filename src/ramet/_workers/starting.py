@@ -49,6 +49,7 @@ _BESIDE_SANDBOX = frozenset(
     {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
 )
 _TEMPORARY = ("/tmp", "/dev/shm")
+_END_SECONDS = 5.0
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
@@ -306,7 +307,7 @@ def _begun(
     *,
     is_confined: bool = False,
 ) -> Started:
-    """Let it load, and wait for that; it is ended if that fails."""
+    """Let it load, and wait for that; if that fails it is ended, with all that setup has started."""
     try:
         if parts:
             with suppress(
@@ -317,6 +318,8 @@ def _begun(
         link = Link(process, control, name, trusted, namespace, is_confined=is_confined)
         return Started(link, files, state)
     except BaseException:
+        with suppress(OSError, RuntimeError):  # those that may not be killed, or cannot be found
+            process.kill_tree(_END_SECONDS)
         control.end()
         process.kill()
         process.wait()

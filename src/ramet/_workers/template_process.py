@@ -144,7 +144,11 @@ class _Template:
             prepare_for_clones(loading.allow)
             self._prepare_for_itself()
         except BaseException as error:
+            _flush()
             self._say_failed(error)
+            self._control.await_end(
+                UNTIL_LET_GO
+            )  # what setup has started is killed with this process
             _end(1)
         self._yields = _begin_to_yield()
         signal.signal(
@@ -551,6 +555,10 @@ def served(template: _Template) -> int:
 
 
 def _end(code: int) -> NoReturn:
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
     with suppress(BaseException):
         _core.flush_standard_streams()
-    os._exit(code)

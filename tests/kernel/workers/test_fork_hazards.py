@@ -12,6 +12,7 @@ import pytest
 import ramet
 
 from ...constants import PATIENT_SECONDS
+from ...waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -182,19 +183,28 @@ def test_the_pool_of_a_native_library_is_no_hazard() -> None:
 
 
 def a_thread_that_stays() -> None:
-    """One that waits for ever, whose name the kernel knows."""
+    """One that waits for ever, whose name Python knows."""
     import threading
+
+    threading.Thread(target=threading.Event().wait, daemon=True, name="the worker of mine").start()
+
+
+def a_thread_below_python() -> None:
+    """Another, whose name the kernel alone knows."""
+    import _thread
     from pathlib import Path
 
-    named = threading.Event()
+    named, never = _thread.allocate_lock(), _thread.allocate_lock()
+    named.acquire()
+    never.acquire()
 
     def wait() -> None:
         Path("/proc/thread-self/comm").write_text("my-worker")
-        named.set()
-        threading.Event().wait()
+        named.release()
+        never.acquire()
 
-    threading.Thread(target=wait, daemon=True).start()
-    named.wait()
+    _thread.start_new_thread(wait, ())
+    named.acquire()
 
 
 def a_connection() -> None:
@@ -239,7 +249,7 @@ def a_device() -> None:
 
 
 HAZARDS: dict[str, tuple[Callable[[], None], str]] = {
-    "threads": (a_thread_that_stays, r"thread 'my-worker' \(join them in setup"),
+    "threads": (a_thread_that_stays, r"thread 'the worker of mine' \(join them in setup"),
     "sqlite3": (a_connection, r"an open sqlite3 connection \(close it in setup"),
     "asyncio": (a_loop, r"an asyncio event loop that is not closed \(close the loop"),
     "grpc": (a_channel, r"an open grpc Channel \(open channels in the calls"),
@@ -262,6 +272,34 @@ def test_who_knows_better_may_have_it(name: str) -> None:
     setup, _ = HAZARDS[name]
     with ramet.Template(["cloudpickle"], setup=setup, allow=[name]) as template:
         assert run(template, abs, -1) == 1
+
+
+def test_a_thread_that_python_does_not_know_has_the_kernels_name() -> None:
+    """As the threads of libraries do."""
+    with pytest.raises(ramet.TemplateError, match="thread 'my-worker' "):
+        ramet.Template(["cloudpickle"], setup=a_thread_below_python)
+
+
+def test_nothing_is_left_of_what_a_refused_template_has_started(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A pool's processes would wait for ever; what setup has printed is there."""
+
+    def a_pool() -> None:
+        import builtins
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+        place.write_text(str(pool.submit(os.getpid).result()))
+        print("the pool is there")
+        builtins.pool = pool  # type: ignore[attr-defined]
+
+    place = tmp_path / "pid"
+    with pytest.raises(ramet.TemplateError, match="does not survive a fork: thread"):
+        ramet.Template(["cloudpickle"], setup=a_pool)
+    until(lambda: not Path("/proc", place.read_text()).exists())
+    assert capfd.readouterr().out == "the pool is there\n"
 
 
 def test_all_that_is_refused_is_told_at_once() -> None:
