@@ -26,7 +26,7 @@ class FailedError(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the line."""
-        click.echo(f"ramet {self._command}: {self.message}", file=file or sys.stderr)
+        click.echo(f"ramet {self._command}: {self.message}", file=file, err=True)
 
 
 class ProgramCommand(click.Command):

@@ -188,22 +188,35 @@ def _spawned(command: Command, description: Sandbox, pipes: Iterable[int]) -> Ch
 
 def _here_if_seen(description: Sandbox) -> str | None:
     """The working directory, if the program sees it."""
-    here = os.getcwd()
-    if confinement_of(OfProgram, description).sight.includes(here):
+    here = _here()
+    if here is None:
+        why = "this directory has been removed, and the program begins in another"
+    elif confinement_of(OfProgram, description).sight.includes(here):
         return here
-    if sys.stderr.isatty():
-        click.echo(
-            "ramet sandbox: the program does not see this directory, and begins in another: --read . or "
-            "--write . shows it",
-            err=True,
+    else:
+        why = (
+            "the program does not see this directory, and begins in another: --read . or --write . "
+            "shows it"
         )
+    if sys.stderr.isatty():
+        click.echo(f"ramet sandbox: {why}", err=True)
     return None
+
+
+def _here() -> str | None:
+    """The working directory; None where it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _unseen(words: Iterable[str], description: Sandbox) -> str:
     """That one of the words given to a program is a file that it does not see; empty where none is."""
-    sight = confinement_of(OfProgram, description).sight
+    sight, here = confinement_of(OfProgram, description).sight, _here()
     for path in words:
+        if here is None and not os.path.isabs(path):  # it names nothing
+            continue
         why = sight.why_unseen(os.path.abspath(path))
         if why and not os.path.isabs(path) and not path.startswith(".."):
             return f"the program does not see {path!r}: --read . shows this directory, and it begins there"

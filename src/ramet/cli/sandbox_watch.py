@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from .._kernel.descriptors import is_standard
 from .run_watch import OF_TERMINALS, Watch, is_by_terminal
 
 _CHUNK_BYTES = 1 << 16
+_NAMES = {1: "stdout", 2: "stderr"}
 
 
 class SessionWatch(Watch):
@@ -37,19 +39,21 @@ class SessionWatch(Watch):
 class CountedOutput:
     """Pipes for the standard output and error of a child, which are copied to those of this process.
 
-    A thread for each copies what is written, and tells how much it was.
+    A thread for each copies what is written, and tells how much it was. One that is closed here is closed
+    in the child.
     """
 
     def __init__(self, most: int) -> None:
         self._left = most
         self._lock = threading.Lock()
-        self._pipes = {number: os.pipe() for number in (1, 2)}
+        standard = [number for number in (1, 2) if is_standard(number)]
+        self._pipes = {number: os.pipe() for number in standard}
         self._threads: list[threading.Thread] = []
 
     @property
     def given(self) -> dict[str, int]:
         """The options of the child."""
-        return {"stdout": self._pipes[1][1], "stderr": self._pipes[2][1]}
+        return {_NAMES[number]: writer for number, (_, writer) in self._pipes.items()}
 
     def copy(self, may_write_more: Callable[[int], bool]) -> None:
         """The child is there: copy from now on; the function is told of so many bytes more."""

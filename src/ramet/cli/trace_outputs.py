@@ -141,13 +141,13 @@ def outputs(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> I
             """Each line is there at once, for one who follows it. What stdout cannot encode is escaped."""
             if name != "-":
                 return held.enter_context(open(name, "w", 1, "utf-8", "surrogateescape"))
-            if sys.stdout is None:
+            if sys.__stdout__ is None:
                 raise OSError(errno.EBADF, "the standard output is closed")
             if isinstance(sys.stdout, TextIOWrapper):
                 sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
             return sys.stdout
 
-        where = values["output"] or (os.devnull if sys.stderr is None else None)
+        where = values["output"]
         told = sys.stderr if where is None else opened(where)
         lines = Lines(told, Words(full=values["full"]), tree)
         places: list[tuple[TextIO, Shown]] = []
