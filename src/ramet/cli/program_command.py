@@ -32,7 +32,7 @@ class FailedError(click.ClickException):
 class ProgramCommand(click.Command):
     """A command whose first argument that is no option begins a program with its own arguments."""
 
-    own_heading = ""
+    own_heading = "Options"  # as click has it
 
     def make_context(self, info_name: str | None, *args: Any, **more: Any) -> click.Context:
         """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""

@@ -101,6 +101,14 @@ def test_output_goes_to_a_file(tmp_path: Path, nothing_left: object) -> None:
     assert re.search(COST, (tmp_path / "lines").read_text())
 
 
+def test_the_help_has_a_heading() -> None:
+    """As that of every command."""
+    argv = [sys.executable, "-m", "ramet", "trace", "--help"]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "Options:" in lines
+    assert ":" not in lines
+
+
 def test_a_file_that_cannot_be_written(nothing_left: object) -> None:
     """Nothing is run then."""
     done = run("--json", "/nonexistent/file", "sh", "-c", "echo ran")
