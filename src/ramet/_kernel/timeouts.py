@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from .names import LARGEST_INT
 
+# For those who wait in Python's functions, which count nanoseconds in 64 bits: 31 years.
+LONGEST_WAIT_SECONDS = 1e9
+
 
 def checked_timeout(timeout: float | None) -> float | None:
     """The timeout itself; TypeError or ValueError when it is not a number of seconds."""

@@ -26,7 +26,7 @@ from .program_command import (
     exit_code_of_failure,
     words,
 )
-from .run_options import ShellOption, from_rows, library_options
+from .run_options import ShellOption, from_rows, in_words_of_options, library_options
 from .run_readers import Stream, given_descriptors, seconds, stream
 from .run_report import Report
 from .run_watch import Terminal, Watch, signals_kept
@@ -99,9 +99,9 @@ def _reported(
         code = _outcome(argv, values, report)
         return code
     except (OSError, ValueError, TypeError, OverflowError) as error:
-        code = exit_code_of_failure(error)
-        report.failed(error, words(error))
-        raise FailedError(_NAME, words(error), code) from None
+        code, message = exit_code_of_failure(error), in_words_of_options(words(error))
+        report.failed(error, message)
+        raise FailedError(_NAME, message, code) from None
     finally:
         if output is not None:
             _write(output, report.text(code).encode())

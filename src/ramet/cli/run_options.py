@@ -9,7 +9,7 @@ import click
 from .._setup.rows import OPTIONS, Option, Shell
 from .._setup.validate import validate
 from ..flags import CloneFlag
-from .run_readers import READERS
+from .run_readers import NEW, READERS
 
 if TYPE_CHECKING:
     from .._setup.options import Options
@@ -135,3 +135,14 @@ def _without_coercion() -> dict[str, str] | None:
     if any(assignment.startswith(b"LC_CTYPE=") for assignment in ours):
         return None
     return {name: value for name, value in os.environ.items() if name != "LC_CTYPE"}
+
+
+def in_words_of_options(message: str) -> str:
+    """A message of the library's, with options in the place of its own, and of flags that are missing."""
+    head, colon, rest = message.partition(":")
+    if not head.startswith("invalid "):
+        return message
+    names = {name: row.shell[0].name for name, row in OPTIONS.items() if row.shell}
+    names |= {str(CloneFlag(bits)): f"--new {kind}" for kind, bits in NEW.items()}
+    head = " ".join(names.get(word, word) for word in head.split(" "))
+    return head + colon + rest.replace("; add the flag", "; add that option")

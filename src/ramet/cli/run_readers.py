@@ -12,7 +12,7 @@ from .._setup.validate import validate
 from ..flags import CloneFlag
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NEW = {**NAMESPACES, "time": CloneFlag.NEWTIME.value}
+NEW = {**NAMESPACES, "time": CloneFlag.NEWTIME.value}
 _MODES = {
     "read": os.O_RDONLY,
     "write": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
@@ -108,13 +108,13 @@ def _id_map(text: str) -> list[tuple[int, ...]]:
 def _new(text: str) -> int:
     flags = 0
     for name in text.split(","):
-        flags |= find(_NEW, name, "namespace")
+        flags |= find(NEW, name, "namespace")
     return flags
 
 
 def _join(text: str) -> dict[str, str | int]:
     kind, where = _pair(text, "KIND=PATH or KIND=PID")
-    find(_NEW, kind, "namespace")
+    find(NEW, kind, "namespace")
     source = _id(where)
     # Whether it is there: an error in its opening would not tell of which option.
     if isinstance(source, int):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .._kernel.timeouts import LONGEST_WAIT_SECONDS
 from .._process.child import Child
 from ..exit_status import ExitStatus
 
@@ -106,7 +107,8 @@ class Watch:
         while (status := self.child.poll()) is None:
             told = self._next_signal()
             if told is None:
-                self._time_is_up()
+                if self._deadline is None or time.monotonic() >= self._deadline:
+                    self._time_is_up()
             elif told.si_signo == signal.SIGCHLD:
                 self._stop_with_child()
             else:
@@ -116,7 +118,8 @@ class Watch:
     def _next_signal(self) -> signal.struct_siginfo | None:
         if self._deadline is None:
             return signal.sigwaitinfo(AWAITED)
-        return signal.sigtimedwait(AWAITED, max(0.0, self._deadline - time.monotonic()))
+        left = max(0.0, self._deadline - time.monotonic())
+        return signal.sigtimedwait(AWAITED, min(left, LONGEST_WAIT_SECONDS))
 
     def _time_is_up(self) -> None:
         self._deadline = None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -153,7 +154,7 @@ def _run(
         for line in told_in_short(child.report, description):
             click.echo(f"ramet sandbox: {line}", err=True)
         # One that failed may have looked for a file that only the caller sees.
-        if not status.success and (unseen := _unseen(argv[1:], description)):
+        if not status.success and (unseen := _unseen(argv[1:], description, given["cwd"])):
             click.echo(f"ramet sandbox: {unseen}", err=True)
     if child.report.changes is not None:
         _discard(child.report.changes)
@@ -211,9 +212,13 @@ def _here() -> str | None:
         return None
 
 
-def _unseen(words: Iterable[str], description: Sandbox) -> str:
-    """That one of the words given to a program is a file that it does not see; empty where none is."""
-    sight, here = confinement_of(OfProgram, description).sight, _here()
+def _unseen(words: Iterable[str], description: Sandbox, cwd: Any = None) -> str:
+    """That one of the words given to a program is a file that it does not see; empty where none is.
+
+    cwd: where the program begins, by default where the sandbox does.
+    """
+    confinement, here = confinement_of(OfProgram, description), _here()
+    sight, begins = confinement.sight, os.fsdecode(cwd or confinement.home)
     for path in words:
         if here is None and not os.path.isabs(path):  # it names nothing
             continue
@@ -222,4 +227,14 @@ def _unseen(words: Iterable[str], description: Sandbox) -> str:
             return f"the program does not see {path!r}: --read . shows this directory, and it begins there"
         if why:
             return in_words_of_options(why)
+        if _is_elsewhere(path, begins):
+            return (
+                f"the program begins in {begins!r}, not here: name it {os.path.abspath(path)!r}, or begin "
+                f"here by --cwd {shlex.quote(str(here))}"
+            )
     return ""
+
+
+def _is_elsewhere(path: str, begins: str) -> bool:
+    """Whether it is a file here, and none where the program begins."""
+    return os.path.exists(path) and not os.path.exists(os.path.join(begins, path))

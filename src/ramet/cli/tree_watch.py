@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from .._kernel.timeouts import LONGEST_WAIT_SECONDS
 from ..observe import Tree
 from ..tour.colours import console_for
 from .tree_changes import Change, changes
@@ -46,7 +47,8 @@ def _watch(view: View, seconds: float, display: Display, awaited: set[Any]) -> i
         if view.pid is not None and seen.tasks[0].has_ended:
             return None
         used = time.thread_time() - begun
-        told = signal.sigtimedwait(awaited, max(seconds, used / _SHARE_OF_PROCESSOR))
+        pause = min(max(seconds, used / _SHARE_OF_PROCESSOR), LONGEST_WAIT_SECONDS)
+        told = signal.sigtimedwait(awaited, pause)
         begun = time.thread_time()
         if told is None:
             before, seen = seen, _seen_again(view, seen)

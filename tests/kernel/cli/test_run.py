@@ -326,6 +326,14 @@ def test_exit_statuses(arguments: list[str], code: int) -> None:
     assert ramet_run(*arguments, env={**os.environ, "PATH": "/usr/bin:/bin"}).returncode == code
 
 
+@pytest.mark.parametrize("given", ["1e10", "1e300"])
+def test_a_time_may_be_longer_than_the_kernel_counts(given: str) -> None:
+    """As with timeout(1): it does not come."""
+    assert (
+        ramet_run("--timeout", given, "--kill-after", given, "sh", "-c", "exit 3").returncode == 3
+    )
+
+
 def test_an_interrupt_is_an_interrupt() -> None:
     """Killed by SIGINT, ramet ends by SIGINT itself, as shells expect; a mere 130 is passed on."""
     assert ramet_run("sh", "-c", "kill -INT $$").returncode == -signal.SIGINT
@@ -369,10 +377,13 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--uid-map", "0:1", "true"], "expected INSIDE:OUTSIDE:COUNT, got '0:1'"),
         (["--timeout", "soon", "true"], "expected a duration (5, 0.5, 2m, 1h, 1d), got 'soon'"),
         (["--timeout", "-1", "true"], "expected a duration (5, 0.5, 2m, 1h, 1d), got '-1'"),
-        (["--hostname", "x", "true"], "CLONE_NEWUTS"),
+        (
+            ["--hostname", "x", "true"],
+            "invalid --hostname without --new uts: it would change the caller's; add that option",
+        ),
         (
             ["--init-groups", "true"],
-            "invalid init_groups: it needs user, whose groups the child gets",
+            "invalid --init-groups: it needs user, whose groups the child gets",
         ),
         (["--stdin", "/no/such", "true"], "/no/such: No such file or directory"),
         (["--cgroup", "/no/such", "true"], "/no/such: No such file or directory"),

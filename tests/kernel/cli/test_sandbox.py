@@ -364,6 +364,21 @@ def test_a_file_that_is_not_seen(tmp_path: Path) -> None:
 
 
 @needs_all
+def test_a_relative_path_of_a_program_that_begins_elsewhere(tmp_path: Path) -> None:
+    """The file is shown, but not where the program begins: a line says where that is, and what helps."""
+    (tmp_path / "part").mkdir()
+    text = tmp_path / "part/text"
+    text.write_text("words\n")
+    read = ("--read", "part")
+    done = ramet(*read, "cat", "part/text", cwd=tmp_path)
+    assert done.returncode == 1
+    hint = f"name it {str(text)!r}, or begin here by --cwd {tmp_path}"
+    assert f"ramet sandbox: the program begins in '/tmp', not here: {hint}\n" in done.stderr
+    assert ramet(*read, "cat", text, cwd=tmp_path).stdout == "words\n"
+    assert ramet(*read, "--cwd", tmp_path, "cat", "part/text", cwd=tmp_path).stdout == "words\n"
+
+
+@needs_all
 def test_there_is_no_such_program() -> None:
     """Exit status 127, as with any shell."""
     done = ramet("no-such-program")
