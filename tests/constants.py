@@ -66,6 +66,7 @@ _NUMBERS = {
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),
     "open_tree": (428, 428),
+    "openat2": (437, 437),
     "openat": (257, 56),
     "personality": (135, 92),
     "pidfd_getfd": (438, 438),

@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 
 #include "descriptor_message.h"
@@ -15,10 +16,18 @@ struct port_rule {
     uint64_t rights, port;
 };
 
-static long allow_below(long ruleset, const char *path, uint64_t rights)
+static long open_place(const char *path, bool without_links)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    if (without_links)
+        return ramet_syscall4(__NR_openat2, AT_FDCWD, path, &how, sizeof how);
+    return ramet_syscall4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+}
+
+static long allow_below(long ruleset, const char *path, uint64_t rights, bool without_links)
 {
     struct landlock_path_beneath_attr rule = {.allowed_access = rights};
-    long file = ramet_syscall4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    long file = open_place(path, without_links);
     if (file < 0)
         return file;
     rule.parent_fd = (int)file;
@@ -34,7 +43,7 @@ static long add_rules(long ruleset, const uintptr_t *operand)
     const struct port_rule *port = (const struct port_rule *)operand[3];
     long error = 0;
     for (; error >= 0 && *path != NULL; path++, rights++)
-        error = allow_below(ruleset, *path, *rights);
+        error = allow_below(ruleset, *path, *rights, operand[5] != 0);
     for (uintptr_t i = 0; error >= 0 && i < operand[4]; i++)
         error = ramet_syscall4(__NR_landlock_add_rule, ruleset, RULE_NET_PORT, &port[i], 0);
     return error;

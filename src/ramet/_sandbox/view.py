@@ -1,12 +1,16 @@
 """What a confined child sees of the files: which paths, from where, and with which rights."""
 
+import errno
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
+from ..errors import SandboxError
 from .description import Sandbox, is_below
+from .ways import way_of, why_unsafe, written_directories
 
 # Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
 # this machine's users.
@@ -49,8 +53,9 @@ DEVICE_LINKS = (
 class Shown(NamedTuple):
     """A path of the caller's that the child sees at the same place.
 
-    named: the description names it, and the child has the caller's own rights to it. layered: what
-    it writes goes to a layer.
+    path: has no symbolic link. named: the description names it, and the child has the caller's own
+    rights to it. layered: what it writes goes to a layer. part_of: a path of ``write`` above it, of which
+    it is a part like any other, shown by itself only to stay where it is.
     """
 
     path: str
@@ -58,6 +63,7 @@ class Shown(NamedTuple):
     writable: bool
     named: bool = True
     layered: bool = False
+    part_of: str = ""
 
     @property
     def is_written(self) -> bool:
@@ -71,6 +77,7 @@ class View(NamedTuple):
     shown: Sequence[Shown]
     links: Sequence[tuple[str, str]]  # path, target
     hidden: Sequence[Shown]
+    root: Shown | None = None  # the directory that is the root, for an empty one
     layers: Shown | None = None  # the directory in which those of the children are
 
     def directories(self) -> list[str]:
@@ -86,9 +93,11 @@ class View(NamedTuple):
 def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     """What a sandbox shows, as the files are now; layers: the directory of its children's layers.
 
-    Raises FileNotFoundError for a path of the description that does not exist, and PermissionError
-    and the like for one that cannot be looked at.
+    Raises FileNotFoundError for a path of the description that does not exist, PermissionError
+    and the like for one that cannot be looked at, and SandboxError for one that leads through a link that
+    a child may have made.
     """
+    looking = _Looking(written_directories(sandbox.write))
     shown: dict[str, Shown] = {}
     links: dict[str, str] = {}
     if sandbox.root is None and sandbox.system:
@@ -96,22 +105,27 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
             if os.path.islink(path):
                 links[path] = os.readlink(path)
             elif os.path.exists(path):
-                shown[path] = _looked_at("system", path, writable=False)
+                shown[path] = looking.at("system", path)
+        links |= dict(_pythons_own()[1])
     for path in sandbox.read:
-        shown[os.path.realpath(path)] = _looked_at("read", path, writable=False)
+        looked_at = looking.at("read", path)
+        shown[looked_at.path] = looked_at
     for path in sandbox.write:
-        looked_at = _looked_at("write", path, writable=True)
-        shown[looked_at.path] = looked_at._replace(layered=sandbox.overlay)
-    for path in (*sandbox.read, *sandbox.write):
-        if os.path.realpath(path) != path:
-            links |= {one: target for one, target in _links_on_the_way(path) if one not in links}
-    hidden = [_looked_at("hidden", path, writable=False) for path in sandbox.hidden]
+        looked_at = looking.at("write", path)
+        shown[looked_at.path] = looked_at._replace(writable=True, layered=sandbox.overlay)
+    links = looking.links | links
+    root = None if sandbox.root is None else looking.at("root", sandbox.root)._replace(named=False)
+    kept = _without_needless([shown[path] for path in sorted(shown, key=_depth)])
+    seen_links = [(path, to) for path, to in links.items() if not _is_covered(path, kept)]
+    hidden = [looking.at("hidden", path) for path in sandbox.hidden]
     if sandbox.root == "/" and os.path.isdir(_SOCKETS):
         hidden.append(Shown(os.path.realpath(_SOCKETS), True, False, False))
+    held = {one.path: one for one in _held(kept, hidden)}
     return View(
-        _without_needless([shown[path] for path in sorted(shown, key=_depth)]),
-        [(path, target) for path, target in links.items() if not _is_covered(path, shown.values())],
+        sorted([*kept, *held.values()], key=lambda one: _depth(one.path)),
+        seen_links,
         hidden,
+        root,
         None if layers is None else Shown(layers, True, True),
     )
 
@@ -125,47 +139,74 @@ def system_paths() -> Iterator[str]:
     """The programs and libraries of this machine, and this Python's."""
     yield from _SYSTEM
     yield from _SYSTEM_FILES
-    for prefix in dict.fromkeys(
-        (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
-    ):
-        if os.path.isdir(prefix) and prefix != "/":
-            yield os.path.realpath(prefix)
-            if os.path.realpath(prefix) != prefix:
-                yield from (path for path, _ in _links_on_the_way(prefix))
+    yield from _pythons_own()[0]
 
 
-def _looked_at(wish: str, path: str, *, writable: bool) -> Shown:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise type(error)(error.errno, f"invalid {wish}: {error.strerror}", path) from None
-    return Shown(os.path.realpath(path), stat.S_ISDIR(mode), writable, wish != "system")
+@cache
+def _pythons_own() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The directories of this Python without links, and the links on the way to them.
+
+    Those that it was started from: a link of a virtual environment may be below a path that is written,
+    and lead elsewhere by the next child.
+    """
+    prefixes = (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
+    ways = [way_of(one) for one in dict.fromkeys(prefixes) if os.path.isdir(one) and one != "/"]
+    return tuple(way.real for way in ways), tuple(link for way in ways for link in way.links)
 
 
-def _links_on_the_way(path: str) -> Iterator[tuple[str, str]]:
-    """The symbolic links between the root and what the path leads to."""
-    way, left, seen = "/", [part for part in path.split("/") if part], 0
-    while left and seen < _MOST_LINKS:
-        way = os.path.join(way, left.pop(0))
-        if os.path.islink(way):
-            seen += 1
-            target = os.readlink(way)
-            yield way, target
-            joined = os.path.normpath(os.path.join(os.path.dirname(way), target))
-            way, left = "/", [part for part in joined.split("/") if part] + left
+class _Looking:
+    """Looks at the paths of a description. links: those that it has followed for ``read`` and ``write``."""
 
+    def __init__(self, written: Sequence[str]) -> None:
+        self._written = written
+        self.links: dict[str, str] = {}
 
-_MOST_LINKS = 40  # as the kernel follows: path_resolution(7)
+    def at(self, wish: str, path: str) -> Shown:
+        """What is there, as it is read."""
+        way = way_of(path)
+        unsafe = why_unsafe(path, way, self._written)
+        if unsafe is not None:
+            raise SandboxError(errno.ELOOP, unsafe.reason, path, wish=wish, remedy=unsafe.remedy)
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            raise type(error)(error.errno, f"invalid {wish}: {error.strerror}", path) from None
+        if wish in ("read", "write"):
+            self.links |= dict(way.links)
+        return Shown(way.real, stat.S_ISDIR(mode), False, wish != "system")
 
 
 def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
-    """Without those that are below another with the same rights."""
+    """Without those that are below another with the same rights, or come with a layer.
+
+    A child may put a link in the place of one that it writes anyway, and gains nothing: no link there is
+    followed.
+    """
     kept: list[Shown] = []
     for one in shown:
-        covers = [other for other in kept if other.is_directory and is_below(one.path, other.path)]
-        if not covers or covers[-1][2:] != one[2:]:
+        cover = _nearest(one.path, kept)
+        if cover is None or not (cover.layered or cover[2:] == one[2:]):
             kept.append(one)
     return kept
+
+
+def _held(shown: Sequence[Shown], hidden: Sequence[Shown]) -> Iterator[Shown]:
+    """The directories on the way down from one that is written to what is in it with other rights.
+
+    A child could move such a directory away, with what is hidden in it, and make another in its place.
+    What is mounted it cannot move.
+    """
+    for one in (*shown, *hidden):
+        for path in _parents(one.path):
+            above = _nearest(path, shown)
+            if above is not None and above.is_written and above.path != path:
+                yield above._replace(path=path, part_of=above.path)
+
+
+def _nearest(path: str, shown: Sequence[Shown]) -> Shown | None:
+    """Of what is shown, parents first, the deepest directory that the path is in, or is."""
+    covers = (one for one in reversed(shown) if one.is_directory and is_below(path, one.path))
+    return next(covers, None)
 
 
 def _is_covered(path: str, shown: Iterable[Shown]) -> bool:

@@ -60,7 +60,16 @@ def test_a_copy_of_the_process_asks_for_itself() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["mount", "umount2", "open_tree", "move_mount", "mount_setattr", "pivot_root", "mkdirat"],
+    [
+        "mount",
+        "umount2",
+        "openat2",
+        "open_tree",
+        "move_mount",
+        "mount_setattr",
+        "pivot_root",
+        "mkdirat",
+    ],
 )
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM], ids=["ENOSYS", "EPERM"])
 def test_a_hidden_call_of_mounts_is_named(name: str, number: int) -> None:

@@ -83,7 +83,8 @@ def test_a_path_of_another_kind(rows: Any, tmp_path: Path) -> None:
 def test_symbolic_links(rows: Any, tmp_path: Path) -> None:
     """A link is as good as what it leads to; one that leads to nothing, or to itself, is told."""
     good, dangling, circle = tmp_path / "good", tmp_path / "dangling", tmp_path / "circle"
-    good.symlink_to(tmp_path)
+    (tmp_path / "real").mkdir()
+    good.symlink_to("real")
     dangling.symlink_to("nowhere")
     circle.symlink_to(circle)
     assert rows(described(write=[good])) == []

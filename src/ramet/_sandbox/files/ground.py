@@ -11,7 +11,7 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..._core import same_files
@@ -43,6 +43,9 @@ class Ground:
         self._plan = plan
         self._held = Descriptors()
         self._files = b"", b""
+        self._is_made = (
+            False  # a change of the mounts is told once, also where it is not made anew then
+        )
         self.user = self.mount = -1
         self.bare: BareMounts | None = None
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that
@@ -59,12 +62,18 @@ class Ground:
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
         with _lock:
-            if self._poll.poll(0) or not same_files(*self._files):
+            if self._poll.poll(0) or not self._is_made or not same_files(*self._files):
                 self._make()
 
     def _make(self) -> None:
-        view = self.view = view_of(self._sandbox, self._layers)
-        self._files = _identified([one.path for one in view.shown])
+        self._is_made = False
+        self._make_of_view()
+        self._is_made = True
+
+    def _make_of_view(self) -> None:
+        view = view_of(self._sandbox, self._layers)
+        self._files = _identified(_paths(self._sandbox, view))
+        self.view = view
         kinds, write_maps = self._plan.namespaces, self._identity.write_maps
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
@@ -82,7 +91,7 @@ class Ground:
             )
             return
         user_last = "user" in kinds and self.user < 0
-        mapped = {path: self._namespace_of(path) for path in self._mapped_paths(view)}
+        mapped = dict(self._mapped(view))
         self.bare = self.bare or bare_mounts()
         self._keep(
             0,
@@ -92,14 +101,18 @@ class Ground:
             user_last=user_last,
         )
 
-    def _mapped_paths(self, view: View) -> list[str]:
-        """The named paths whose file systems can map ids, and the directory of the layers."""
+    def _mapped(self, view: View) -> Iterator[tuple[str, int]]:
+        """Namespaces of the named paths whose file systems can map ids, and of the layers' directory."""
         granted = {os.path.realpath(path) for path in self._plan.idmapped}
-        layers = [] if view.layers is None or not granted else [view.layers.path]
-        return [one.path for one in view.shown if one.named and one.path in granted] + layers
+        for one in view.shown:
+            whole = one.part_of or one.path
+            if one.named and whole in granted and _is_on_one_file_system(whole, one.path):
+                yield one.path, self._namespace_of(whole)
+        if view.layers is not None and granted:
+            yield view.layers.path, self._namespace_of(view.layers.path)
 
     def _namespace_of(self, path: str) -> int:
-        found = os.stat(path)
+        found = os.stat(path, follow_symlinks=False)
         owner = found.st_uid, found.st_gid
         if owner not in self._owners:
             kept: list[int] = []
@@ -136,6 +149,18 @@ class Ground:
                 os.close(opened)
 
         kept_namespaces(flags, list(kinds), write_maps, add_steps, keep, user_last=user_last)
+
+
+def _paths(sandbox: Sandbox, view: View) -> list[str]:
+    """Those of which each is to lead to the same file as long as what is made of them is used."""
+    named = (*sandbox.read, *sandbox.write, *sandbox.hidden)
+    roots = [] if sandbox.root is None else [sandbox.root]
+    return list(dict.fromkeys([*named, *roots, *(one.path for one in view.shown)]))
+
+
+def _is_on_one_file_system(whole: str, part: str) -> bool:
+    """Not what is mounted below a directory: its ids stay as they are."""
+    return whole == part or os.stat(whole).st_dev == os.stat(part).st_dev
 
 
 def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:

@@ -32,6 +32,7 @@ class Rules(NamedTuple):
     rights: bytearray
     ports: bytearray
     number: int
+    without_links: bool
 
 
 def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rules:
@@ -46,15 +47,16 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
     elif sandbox.root == "/":
         allowed |= _readable("/", view)
     for one in view.shown:
+        if one.part_of:  # the rule of that counts for it
+            continue
         if one.writable:
             allowed[one.path] = handled if one.is_directory else handled & _OF_FILES
         elif not has_own_root:
             allowed |= _readable(one.path, view)
     for name in DEVICES:
-        if has_own_root or os.path.exists(f"/dev/{name}"):
-            allowed[f"/dev/{name}"] = (
-                _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
-            )
+        device = f"/dev/{name}" if has_own_root else os.path.realpath(f"/dev/{name}")
+        if has_own_root or os.path.exists(device):
+            allowed[device] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
     ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),
@@ -62,6 +64,8 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         bytearray(struct.pack(f"={len(allowed)}Q", *(bits & handled for bits in allowed.values()))),
         bytearray(b"".join(struct.pack("=2Q", *rule) for rule in ports)),
         len(ports),
+        # In a root of its own a link leads to nothing but what it sees; here to all files of the caller's.
+        not has_own_root,
     )
 
 
@@ -114,6 +118,7 @@ def writes_only(paths: Sequence[str], abi: int) -> Rules:
         bytearray(struct.pack(f"={len(rights)}Q", *(bits & handled for bits in rights))),
         bytearray(),
         0,
+        False,
     )
 
 

@@ -32,7 +32,7 @@ def add_root(
     show; without it the task is in a copy of the caller's namespace. owner: user and group of what is made,
     where the task's own are not mapped in its user namespace; what is the caller's is opened before.
     """
-    sources = [*_image(sandbox), *view.shown]
+    sources = [*([] if view.root is None else [view.root]), *view.shown]
     devices = range(len(sources), len(sources) + len(DEVICES))
     caller_proc, layers = devices.stop, devices.stop + 1
     if bare is None:
@@ -48,7 +48,7 @@ def add_root(
         steps.add("unshare(NEWNS)", "UNSHARE", NEWNS)
     if owner is not None:
         _become(steps, *owner)
-    if sandbox.root is None:
+    if view.root is None:
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
     else:
@@ -66,7 +66,7 @@ def add_root(
         _move_mount(steps, layers, _inside(LAYERS))
     _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
     _make_root(steps)
-    if sandbox.root is None:
+    if view.root is None:
         _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
 
 
@@ -76,10 +76,6 @@ def add_bare(steps: Steps) -> None:
     _mount_stage(steps)
     _mkdir(steps, os.fsdecode(_STAGE))
     _make_root(steps)
-
-
-def _image(sandbox: Sandbox) -> list[Shown]:
-    return [] if sandbox.root is None else [Shown(os.fspath(sandbox.root), True, False, False)]
 
 
 def _become(steps: Steps, uid: int, gid: int) -> None:
@@ -107,7 +103,8 @@ def _open_shown(
 ) -> None:
     for slot, one in shown:
         attributes = _SAFE | (0 if one.is_written else mounts.ATTR_RDONLY)
-        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes)
+        kind = os.O_DIRECTORY if one.is_directory else 0
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes, (True, kind))
         if one.path in mapped:
             attribute = mounts.mount_attr(mounts.ATTR_IDMAP, mapped[one.path])
             _set_tree(steps, slot, one.path, attribute, 0)
@@ -119,10 +116,21 @@ def _open_devices(steps: Steps, slots: Iterable[int]) -> None:
         _open_tree(steps, slot, f"/dev/{name}", 0, attributes)
 
 
-def _open_tree(steps: Steps, slot: int, path: str, flags: int, attributes: int) -> None:
-    """A copy of what is mounted there, which takes and gives no mounts: the caller's may be shared."""
-    named = os.fsencode(path)
-    steps.add("open_tree", "OPEN_TREE", named, mounts.OPEN_TREE_CLONE | flags, slot, 3, file=named)
+def _open_tree(
+    steps: Steps,
+    slot: int,
+    path: str,
+    flags: int,
+    attributes: int,
+    without_links: tuple[bool, int] = (False, 0),
+) -> None:
+    """A copy of what is mounted there, which takes and gives no mounts: the caller's may be shared.
+
+    without_links: whether a link in the path is refused, and what is to be there: O_DIRECTORY or 0.
+    """
+    named, flags_of_tree = os.fsencode(path), mounts.OPEN_TREE_CLONE | flags
+    operands = named, flags_of_tree, slot, 3, *without_links
+    steps.add("open_tree", "OPEN_TREE", *operands, file=named)
     private = mounts.mount_attr(attributes, propagation=mounts.MS_PRIVATE)
     _set_tree(steps, slot, path, private, flags)
 

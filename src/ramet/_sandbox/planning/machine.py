@@ -21,6 +21,7 @@ NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 # include/uapi/linux/mount.h and fcntl.h
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH = 1, 0x1000
 _AT_EACCESS, _AT_RECURSIVE = 0x200, 0x8000
+_RESOLVE_NO_SYMLINKS = 4
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
 _MNT_DETACH = 2
@@ -228,7 +229,8 @@ class Machine:
             return Answer(-self._landlock_version, "landlock_create_ruleset")
         handled = bytearray(pack("=Q", 1))  # LANDLOCK_ACCESS_FS_EXECUTE
         made = call("landlock_create_ruleset", handled, len(handled), 0)
-        return questions.of_child([made, NO_NEW_PRIVS, call("landlock_restrict_self", 0, 0)])
+        restricted = call("landlock_restrict_self", 0, 0)
+        return questions.of_child([made, _opened_without_links(b"/"), NO_NEW_PRIVS, restricted])
 
     @functools.cached_property
     def landlock_abi(self) -> int:
@@ -343,10 +345,16 @@ def _copied_read_only() -> list[Step]:
     attributes = _attributes(_MOUNT_ATTR_RDONLY)
     return [
         call("mkdirat", AT_FDCWD, b"tree", 0o700),
-        call("open_tree", AT_FDCWD, b"tree", _OPEN_TREE_CLONE | _AT_RECURSIVE),
-        call("mount_setattr", 0, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
-        call("move_mount", 0, b"", AT_FDCWD, b"tree", _MOVE_MOUNT_F_EMPTY_PATH),
+        _opened_without_links(b"tree"),
+        call("open_tree", 0, b"", _OPEN_TREE_CLONE | _AT_RECURSIVE | _AT_EMPTY_PATH),
+        call("mount_setattr", 1, b"", _AT_EMPTY_PATH, attributes, len(attributes)),
+        call("move_mount", 1, b"", AT_FDCWD, b"tree", _MOVE_MOUNT_F_EMPTY_PATH),
     ]
+
+
+def _opened_without_links(path: bytes) -> Step:
+    how = bytearray(pack("=3Q", os.O_PATH, 0, _RESOLVE_NO_SYMLINKS))
+    return call("openat2", AT_FDCWD, path, how, len(how))
 
 
 def _attributes(added: int, namespace: int = 0) -> bytearray:

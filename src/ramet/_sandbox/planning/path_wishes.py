@@ -1,8 +1,8 @@
 """The paths of a sandbox: whether each is there, of a fitting kind, and of use to the sandbox's own user.
 
 Symbolic links are followed by the caller, with its rights, when the sandbox is made: what they lead to is
-shown in its real place, and the links on the way are made again. What lies below a directory is not
-looked at.
+shown in its real place, and the links on the way are made again. A link below a path that is written is
+not followed: a child may have made it. What lies below a directory is not looked at.
 """
 
 import errno
@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
 from ..description import Sandbox, is_below
+from ..ways import way_of, why_unsafe, written_directories
 from . import remedies
 from .machine import Machine
 from .questions import Answer
@@ -60,8 +61,9 @@ class OwnUser(NamedTuple):
 def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
     """A row for each path with which something is wrong."""
     rows = []
+    written = written_directories(sandbox.write)
     for wish, path in _paths(sandbox):
-        row = _mistake(wish, path)
+        row = _unsafe(wish, path, written) or _mistake(wish, path)
         if row is None and wish in ("read", "write"):
             row = _unfit(wish, path, sandbox, machine, user)
         if row is not None:
@@ -95,6 +97,13 @@ def _paths(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
 
 
 # ---- what the caller has named by mistake
+
+
+def _unsafe(wish: str, path: str, written: Iterable[str]) -> _Problem:
+    unsafe = why_unsafe(path, way_of(path), written)
+    if unsafe is None:
+        return None
+    return _row(wish, path, unsafe.reason, unsafe.remedy, errno.ELOOP)
 
 
 def _mistake(wish: str, path: str) -> _Problem:

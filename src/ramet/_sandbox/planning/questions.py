@@ -26,6 +26,7 @@ Step: TypeAlias = tuple[object, ...]
 # Since 2019 a new call has one number on all processors: scripts/syscall.tbl.
 _NUMBERS = {
     "open_tree": 428,
+    "openat2": 437,
     "move_mount": 429,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,

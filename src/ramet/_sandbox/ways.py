@@ -1,0 +1,68 @@
+"""The way from a path of the description to what it leads to, which a child may have a hand in.
+
+The caller follows symbolic links with its rights. One that lies below a path that is written may be the
+work of a child that was in the sandbox before, in this process or another: it would lead to what the caller
+may read, and is refused. The links are read one by one, and what they lead to is later opened without any
+(RESOLVE_NO_SYMLINKS), so that none that is made meanwhile is followed.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .description import is_below
+
+_MOST_LINKS = 40  # as the kernel follows: path_resolution(7)
+
+
+class Way(NamedTuple):
+    """Where a path leads, and the links on the way: the place of each, without links, and its target."""
+
+    real: str
+    links: tuple[tuple[str, str], ...]
+
+
+class Unsafe(NamedTuple):
+    """Why a way is not gone, and what to do."""
+
+    reason: str
+    remedy: str
+
+
+def way_of(path: str) -> Way:
+    """The way of an absolute path."""
+    at, left, links = "/", path.split("/"), dict[str, str]()
+    followed = 0
+    while left:
+        name = left.pop(0)
+        if name in ("", "."):
+            continue
+        if name == "..":
+            at = os.path.dirname(at)
+            continue
+        place = os.path.join(at, name)
+        if followed < _MOST_LINKS and os.path.islink(place):
+            followed += 1
+            links[place] = target = os.readlink(place)
+            at, left = "/" if target.startswith("/") else at, target.split("/") + left
+        else:
+            at = place
+    return Way(at, tuple(links.items()))
+
+
+def written_directories(write: Iterable[str]) -> tuple[str, ...]:
+    """What the paths of ``write`` are without links: below these a link may be a child's."""
+    return tuple(dict.fromkeys(map(os.path.realpath, write)))
+
+
+def why_unsafe(path: str, way: Way, written: Iterable[str]) -> Unsafe | None:
+    """The reason not to follow a link on the way; None where all links are out of the child's reach."""
+    for link, target in way.links:
+        cover = next((one for one in written if is_below(link, one) and link != one), None)
+        if cover is not None:
+            return Unsafe(
+                f"{path!r} leads through the symbolic link {link!r} to {target!r}: the link is below "
+                f"{cover!r}, a path of write, where what was confined may have made it",
+                f"look where it leads; then remove the link, or name {way.real!r} itself",
+            )
+    return None
