@@ -240,6 +240,44 @@ def test_nothing_is_written_through_a_link_of_the_target(
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
 
+@pytest.mark.parametrize("name", ["work", "."])
+def test_a_link_in_the_place_of_the_written_directory(tmp_path: Path, name: str) -> None:
+    """Nor in that of one above it: what it leads to is neither compared, nor shown, nor written to."""
+    above = tmp_path / "above"
+    overlaid = Overlaid(above / "work")
+    overlaid.copy_up("file").write_text("new\n")
+    above.joinpath(name).rename(tmp_path / "moved")
+    victim = tmp_path / "victim"
+    (victim / "work").mkdir(parents=True)
+    for place in (victim, victim / "work"):
+        (place / "file").write_text("secret\n")
+    above.joinpath(name).symlink_to(victim)
+    with overlaid.changes() as changes:
+        assert "secret" not in changes.diff()
+        with pytest.raises(ChangeError, match=r"expected .*/work' to be .*take\(to=\)") as refused:
+            changes.take()
+        assert (refused.value.errno, refused.value.done) == (errno.ENOTDIR, 0)
+        (tmp_path / "elsewhere").mkdir()
+        changes.take(to=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "file").read_text() == "new\n"
+    assert [path.read_text() for path in victim.rglob("file")] == ["secret\n"] * 2
+
+
+def test_another_directory_in_the_place_of_the_written_one(
+    overlaid: Overlaid, tmp_path: Path
+) -> None:
+    """What the child saw is elsewhere by now: the caller says what is meant."""
+    overlaid.copy_up("file").write_text("new\n")
+    overlaid.lower.rename(tmp_path / "moved")
+    overlaid.lower.mkdir()
+    (overlaid.lower / "file").write_text("another\n")
+    with pytest.raises(ChangeError, match="another is there by now"):
+        overlaid.changes().take()
+    assert (overlaid.lower / "file").read_text() == "another\n"
+    overlaid.changes().take(to=tmp_path / "moved")
+    assert (tmp_path / "moved" / "file").read_text() == "new\n"
+
+
 def test_a_directory_is_not_added_over_a_link(overlaid: Overlaid, tmp_path: Path) -> None:
     """A link by the name of a new directory stays what it is."""
     victim = tmp_path / "victim"

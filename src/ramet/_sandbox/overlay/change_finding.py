@@ -112,7 +112,7 @@ class _Walk:
         """Add the changes of one part."""
         with contextlib.ExitStack() as closing:
             upper = _opened(closing, f"{base}/{part.upper}")
-            lower = _opened_if_there(closing, part.root)
+            lower = _root_if_there(closing, part)
             if part.directory:
                 self._root(part.path, upper, lower)
                 self._directory(_level(upper, lower, part.path, 0, False))
@@ -231,11 +231,13 @@ def _opened(closing: contextlib.ExitStack, path: str) -> int:
     return place
 
 
-def _opened_if_there(closing: contextlib.ExitStack, path: str) -> int | None:
+def _root_if_there(closing: contextlib.ExitStack, part: Part) -> int | None:
     try:
-        return _opened(closing, path)
+        place = part.place_of_root()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    closing.callback(os.close, place)
+    return place
 
 
 # ---- what overlayfs has marked

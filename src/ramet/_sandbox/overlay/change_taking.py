@@ -36,11 +36,14 @@ _SPECIAL = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
 
 
 class _Stack:
-    """Open directories from a root down to where the last name was, so that each is opened once."""
+    """Open directories from a root down to where the last name was, so that each is opened once.
 
-    def __init__(self, root: str) -> None:
+    root: its descriptor, which is closed with the others.
+    """
+
+    def __init__(self, root: int) -> None:
         self.names: list[str] = []
-        self.places = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+        self.places = [root]
 
     def go(self, names: tuple[str, ...], *, make: bool = False) -> int:
         """The directory some names below the root; ``make``: make those that are missing."""
@@ -68,9 +71,9 @@ class Taking:
     def __init__(self, layer: Layer, part: Part, to: str | None) -> None:
         self.part = part
         self.elsewhere = to is not None
-        self.source = _Stack(f"{layer.directory}/{part.upper}")
+        self.source = _Stack(_opened(f"{layer.directory}/{part.upper}"))
         try:
-            self.target = _Stack(part.root if to is None else to)
+            self.target = _Stack(_root_of(part) if to is None else _opened(to))
         except BaseException:
             self.source.close()
             raise
@@ -231,6 +234,29 @@ class Taking:
         if (found := look(beside, parent)) is None or found.st_ino != taken:
             raise OSError(errno.ESTALE, "another name of the same file was replaced meanwhile")
         return True
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _root_of(part: Part) -> int:
+    """The directory that the child saw; it belongs to others, who may have put another thing there."""
+    try:
+        root = part.place_of_root()
+    except NotADirectoryError:
+        why = "a symbolic link, or no directory, is on the way by now"
+        raise _not_the_same(errno.ENOTDIR, why, part) from None
+    found = os.fstat(root)
+    if (found.st_dev, found.st_ino) != part.identity:
+        os.close(root)
+        raise _not_the_same(errno.ESTALE, "another is there by now", part)
+    return root
+
+
+def _not_the_same(number: int, why: str, part: Part) -> OSError:
+    expected = f"expected {part.root!r} to be the directory that the child saw: {why}"
+    return OSError(number, f"{expected}; take(to=) takes the changes to a directory that you name")
 
 
 def _new_file(name: str, directory: int) -> int:

@@ -14,7 +14,7 @@ from .change_diff import LARGEST_TEXT, Diff
 from .change_finding import Change, find_changes
 from .change_taking import Taking, destinations
 from .layer import Layer, Part
-from .untrusted_files import open_to_read, place_below
+from .untrusted_files import ONLY_A_PLACE, open_to_read, place_below
 
 __all__ = ["Change", "Changes"]
 
@@ -134,7 +134,8 @@ class Changes(Sequence[Change]):
         directory where there are several, and only those in it are taken. What is missing in it is made.
 
         Each file is replaced in one step, and a deletion takes what is there by now. Nothing is done
-        through a symbolic link, whoever has made it: where a directory has become one, that is an error.
+        through a symbolic link, whoever has made it: where a directory has become one, or the written path
+        has become another directory since the child began, that is an error; ``to`` may name that one.
         New files are the caller's, replaced ones keep their owner where the caller is root. Set-user-ID and
         set-group-ID bits, other attributes, and owners are not taken over; names of one file stay that. A
         symbolic link is taken over as it is: it may point anywhere.
@@ -218,7 +219,8 @@ class Changes(Sequence[Change]):
 
     def _content(self, part: Part, change: Change, limit: int) -> bytes:
         self._refuse_discarded()
-        return _read(f"{self._layer.directory}/{part.upper}", part, change, limit, own=True)
+        top = os.open(f"{self._layer.directory}/{part.upper}", ONLY_A_PLACE | os.O_DIRECTORY)
+        return _read(top, part, change, limit, own=True)
 
     def _new_content(self, part: Part, change: Change) -> bytes | None:
         if change.what != "file" or change.kind == "deleted":
@@ -229,15 +231,15 @@ class Changes(Sequence[Change]):
         if change.kind == "added":
             return None
         try:
-            return _read(part.root, part, change, LARGEST_TEXT + 1, own=False)
+            return _read(part.place_of_root(), part, change, LARGEST_TEXT + 1, own=False)
         except OSError:  # it was no file, or is gone by now
             return None
 
 
-def _read(root: str, part: Part, change: Change, limit: int, *, own: bool) -> bytes:
+def _read(top: int, part: Part, change: Change, limit: int, *, own: bool) -> bytes:
+    """The content below a directory, whose descriptor is closed."""
     names = part.names_of(change.path)
     with contextlib.ExitStack() as closing:
-        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         closing.callback(os.close, top)
         place = place_below(names[:-1], top)
         closing.callback(os.close, place)

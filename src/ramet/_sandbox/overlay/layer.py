@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 from ..description import Path, is_below
 from .layer_directory import LayerDirectory, remove_in, this_process
 from .mounts import mounts
-from .untrusted_files import copy_content, open_to_read
+from .untrusted_files import ONLY_A_PLACE, copy_content, open_to_read, place_below
 
 __all__ = ["Layer", "Part", "parts_of"]
 
@@ -44,8 +44,8 @@ class Part:
     ``path``: as it was given, and as the child sees it. ``target``: the same without symbolic links, on
     this machine. ``directory``: whether it is one. ``root``: the directory over which the layer lies: the
     target, or that which holds the target when it is a file. ``upper``, ``work``: directories below that
-    of the layer, as relative paths. A file has no overlay, as overlayfs knows directories only: ``upper``
-    holds a copy of it by the same name.
+    of the layer, as relative paths. ``identity``: device and inode of the root. A file has no overlay, as
+    overlayfs knows directories only: ``upper`` holds a copy of it by the same name.
     """
 
     path: str
@@ -53,11 +53,23 @@ class Part:
     directory: bool
     upper: str
     work: str
+    identity: tuple[int, int]
 
     @property
     def root(self) -> str:
         """The directory whose entries those in ``upper`` stand for."""
-        return self.target if self.directory else os.path.dirname(self.target)
+        return _root_of(self.target, is_directory=self.directory)
+
+    def place_of_root(self) -> int:
+        """A descriptor of it, to start from; NotADirectoryError where a link is on the way by now.
+
+        Who owns a directory above it may have moved it away and made such a link since the layer was made.
+        """
+        top = os.open("/", ONLY_A_PLACE | os.O_DIRECTORY)
+        try:
+            return place_below([name for name in self.root.split("/") if name], top)
+        finally:
+            os.close(top)
 
     @property
     def source(self) -> str:
@@ -176,9 +188,19 @@ def parts_of(paths: Iterable[Path]) -> tuple[Part, ...]:
     Raises ValueError for a path that is not there or cannot have a layer.
     """
     return tuple(
-        Part(path, target, os.path.isdir(target), f"upper{number}", f"work{number}")
-        for number, (target, path) in enumerate(_targets(paths).items())
+        _part(number, path, target) for number, (target, path) in enumerate(_targets(paths).items())
     )
+
+
+def _part(number: int, path: str, target: str) -> Part:
+    is_directory = os.path.isdir(target)
+    root = os.stat(_root_of(target, is_directory=is_directory))
+    identity = root.st_dev, root.st_ino
+    return Part(path, target, is_directory, f"upper{number}", f"work{number}", identity)
+
+
+def _root_of(target: str, *, is_directory: bool) -> str:
+    return target if is_directory else os.path.dirname(target)
 
 
 def _targets(paths: Iterable[Path]) -> dict[str, str]:
@@ -239,7 +261,7 @@ def _make_part(part: Part, base: str) -> None:
 
 def _copy_file(part: Part, base: str) -> None:
     with contextlib.ExitStack() as closing:
-        root = os.open(part.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = part.place_of_root()
         closing.callback(os.close, root)
         source = open_to_read(os.path.basename(part.target), root, own=False)
         closing.callback(os.close, source)
