@@ -34,6 +34,7 @@ from .syscalls import (
     without_network,
     without_ways_past_ports,
 )
+from .untrusted_files import open_regular
 from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -72,7 +73,7 @@ class Confinement:
         network = self.sandbox.network
         if not isinstance(network, str) or network in NETWORKS or not self.plan.has_network:
             return _NONE
-        return self._network.open(os.open, network, os.O_RDONLY | os.O_CLOEXEC)
+        return self._network.open(open_regular, network)
 
     def _compiled(self) -> Filter | None:
         if not self.plan.seccomp or self.sandbox.syscalls is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..description import Sandbox, is_below
+from ..untrusted_files import open_regular
 from ..view import TMP, View, has_own_tmp
 
 _OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
@@ -84,7 +85,7 @@ def _to_show(path: str) -> str:
 
 def _interpreter(program: str) -> str | None:
     try:
-        with open(program, "rb") as file:
+        with open(open_regular(program), "rb", 0) as file:  # it may be a fifo of a child's
             line = file.read(_LONGEST_LINE).partition(b"\n")[0]
     except OSError:
         return None

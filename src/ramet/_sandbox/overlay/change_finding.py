@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from sys import getsizeof
 
-from .layer import MODE_OF_ROOT, Layer, Part
-from .untrusted_files import (
+from ..untrusted_files import (
     ONLY_A_PLACE,
     look,
     open_to_list,
@@ -23,6 +22,7 @@ from .untrusted_files import (
     place_of,
     same_content,
 )
+from .layer import MODE_OF_ROOT, Layer, Part
 
 __all__ = ["Change", "find_changes"]
 

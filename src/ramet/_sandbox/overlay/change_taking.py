@@ -13,10 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 
-from .change_finding import Change
-from .layer import Layer, Part
-from .tree_removal import remove_tree
-from .untrusted_files import (
+from ..untrusted_files import (
     ONLY_A_PLACE,
     change_mode,
     close_all,
@@ -26,6 +23,9 @@ from .untrusted_files import (
     place_below,
     place_of,
 )
+from .change_finding import Change
+from .layer import Layer, Part
+from .tree_removal import remove_tree
 
 __all__ = ["Taking"]
 

@@ -10,11 +10,11 @@ from typing import Self, overload
 
 from ...errors import ChangeError
 from ..description import Path
+from ..untrusted_files import ONLY_A_PLACE, open_to_read, place_below
 from .change_diff import LARGEST_TEXT, Diff
 from .change_finding import Change, find_changes
 from .change_taking import Taking, destinations
 from .layer import Layer, Part
-from .untrusted_files import ONLY_A_PLACE, open_to_read, place_below
 
 __all__ = ["Change", "Changes"]
 

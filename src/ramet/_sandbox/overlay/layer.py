@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 from ..description import Path, is_below
+from ..untrusted_files import ONLY_A_PLACE, copy_content, open_to_read, place_below
 from .layer_directory import LayerDirectory, remove_in, this_process
 from .mounts import mounts
-from .untrusted_files import ONLY_A_PLACE, copy_content, open_to_read, place_below
 
 __all__ = ["Layer", "Part", "parts_of"]
 

@@ -7,7 +7,7 @@ import stat
 import time
 
 from ..._kernel.timeouts import pauses
-from .untrusted_files import look, open_to_list, permit_owner, place_of
+from ..untrusted_files import look, open_to_list, permit_owner, place_of
 
 # A child can make directories in directories as long as there is room for them, deeper than there are
 # descriptors or frames of Python. What lies deeper than this is moved up before it is removed.

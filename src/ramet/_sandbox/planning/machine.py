@@ -12,6 +12,7 @@ from ..._kernel.descriptors import Descriptors
 from ..._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP, PR_SET_DUMPABLE
 from ...errors import CloneError, SpawnError
 from ..identity import identity
+from ..untrusted_files import open_regular
 from . import circumstances, questions
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
 from .waiting_child import kept_namespaces
@@ -145,7 +146,7 @@ class Machine:
     def joins_network(self, path: str) -> Answer:
         """Whether the network namespace of a path can be entered: setns(2)."""
         try:
-            namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            namespace = open_regular(path)
         except OSError as error:
             return Answer(error.errno or errno.EIO, "open")
         try:

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
@@ -41,6 +42,9 @@ _KIND_NAMES = {
 _OF_DEVICE = (
     "leave it out: a sandbox has null, zero, full, random, urandom and tty, and no other device"
 )
+
+
+_MOST_NAMES = 1000  # that are compared with a mistaken one
 
 
 class OwnUser(NamedTuple):
@@ -161,14 +165,16 @@ def _near(path: str) -> str | None:
     while parent != "/" and not os.path.isdir(parent):
         parent, missing = os.path.split(parent)
     try:
-        name = nearest(missing, os.listdir(parent), cutoff=0.6)
+        with os.scandir(parent) as found:  # a child may have made a million
+            names = [entry.name for entry in islice(found, _MOST_NAMES)]
     except OSError:
         return None
+    name = nearest(missing, names, cutoff=0.6)
     if name is None:
         return None
     rest = os.path.relpath(path, os.path.join(parent, missing))
-    found = os.path.normpath(os.path.join(parent, name, rest))
-    return found if os.path.exists(found) else os.path.join(parent, name)
+    near = os.path.normpath(os.path.join(parent, name, rest))
+    return near if os.path.exists(near) else os.path.join(parent, name)
 
 
 # ---- what the sandbox's own user cannot use

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from ..untrusted_files import open_regular
 from .call_numbers import KNOWN_NAMES, NUMBERS
 from .rule import (
     ALLOW,
@@ -96,7 +97,7 @@ def read_bytes(path: str) -> bytes:
     Raises OSError where it cannot be read and ValueError where it is too large.
     """
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             found = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise OSError(
