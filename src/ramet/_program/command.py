@@ -92,7 +92,9 @@ class Command:
         "_argv",
         "_asked",
         "_exec",
+        "_has_env",
         "_held",
+        "_laid",
         "_last",
         "_made",
         "_plan",
@@ -112,12 +114,20 @@ class Command:
             validated = self._work_out(options)
         if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
-        if self._made.confinement is not None and "env" not in validated:
-            validated = {**validated, "env": self._made.confinement.environment()}
         argv_of_exec = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
         paths = _paths(self._argv, validated, options.get("env"))
         self._exec = ("EXEC", paths, argv_of_exec, validated.get("env"))
-        self._plan = Plan([*self._made.steps.steps, self._exec])
+        self._has_env = "env" in validated
+        self._lay()
+
+    def _lay(self) -> None:
+        """Prepare the plan, of the steps before the program as they are by now."""
+        steps, confinement = self._made.steps, self._made.confinement
+        if confinement is not None and not self._has_env:
+            self._exec = (*self._exec[:3], confinement.environment())
+        self._plan = Plan([*steps.steps, self._exec])
+        self._last = None
+        self._laid = steps
 
     def _work_out(self, options: Options) -> ValidatedOptions:
         """Prepare all but the program itself; returns the options that concern the program."""
@@ -210,9 +220,13 @@ class Command:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
-        made, plan = self._made, self._plan
+        made = self._made
         confinement = cast("OfProgram", made.confinement)
         confinement.make_current()
+        made.make_current()
+        if self._laid is not made.steps:
+            self._lay()
+        plan = self._plan
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         labels = None
@@ -497,8 +511,16 @@ class _Made:
         self.is_plain = (
             self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
         )
+        self._view = None if self.confinement is None else self.confinement.ground.view
         self.steps = steps_of(self.setup)
         self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
+
+    def make_current(self) -> None:
+        """Make the steps anew where its sandbox shows another view by now: a path may lead elsewhere."""
+        view = None if self.confinement is None else self.confinement.ground.view
+        if view is not self._view:
+            self.steps = steps_of(self.setup)
+            self._view = view
 
     def own_steps(self, own: "InPlace") -> "Steps":
         """The steps of one child in a sandbox; others have the same cgroups later."""

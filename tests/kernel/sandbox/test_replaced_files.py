@@ -1,17 +1,20 @@
 """Files from which a sandbox is made, replaced between two programs: what they are by now counts."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import ramet
+from ramet import DEVNULL, Sandbox
 from ramet import CloneFlag as F
-from ramet import Sandbox
 
+from ...constants import SECONDS
+from ...seccomp import be_in_a_container
 from .suites import directory, run, told
-from .taken_away import needs_all
+from .taken_away import needs_all, needs_landlock
 
 pytestmark = needs_all
 
@@ -38,6 +41,57 @@ def test_a_filter(outside: Path) -> None:
     file.unlink()
     with pytest.raises(ramet.SandboxError, match="filter' does not exist"):
         run("true", sandbox)
+
+
+@pytest.mark.parametrize("warm", [0, 1])
+@pytest.mark.parametrize("above", ["/tmp", "/var/tmp"])
+def test_a_link_in_a_named_path(above: str, warm: int) -> None:
+    """What it leads to by now is written, and is where the next program begins, also of a Command."""
+    with tempfile.TemporaryDirectory(dir=above) as made:
+        place = Path(os.path.realpath(made))
+        place.chmod(0o755)
+        sandbox = Sandbox(write=[place / "now"], warm=warm)
+        program = f"cat {place}/now/name; pwd; echo $HOME; pwd > {place}/now/made"
+        command = None
+        for name in "aba":
+            (place / name).mkdir(exist_ok=True)
+            (place / name).chmod(0o777)
+            (place / name / "name").write_text(f"{name}\n")
+            (place / "new").symlink_to(name)
+            (place / "new").rename(place / "now")
+            expected = [name, f"{place}/{name}", f"{place}/{name}"]
+            assert told(program, sandbox).split() == expected
+            assert (place / name / "made").exists()
+            (place / name / "made").unlink()
+            command = command or ramet.Command(
+                ["sh", "-c", program], sandbox=sandbox, stdout=DEVNULL
+            )
+            with command.spawn() as child:
+                assert child.wait(SECONDS).success
+            assert (place / name / "made").read_text() == f"{place}/{name}\n"
+            (place / name / "made").unlink()
+
+
+@needs_landlock(1)
+def test_a_link_in_a_named_path_without_mounts(outside: Path) -> None:
+    """Landlock's rules are those of what it leads to by now."""
+
+    def in_copy() -> list[str]:
+        be_in_a_container()
+        sandbox, found = Sandbox(write=[outside / "now"], require="best"), []
+        for name in ("a", "b"):
+            (outside / "new").symlink_to(name)
+            (outside / "new").rename(outside / "now")
+            command = f"cd {outside}; echo made > now/made; echo made > a/other; cat a/made b/made"
+            found.append(run(command, sandbox).stdout)
+        return found
+
+    for name in ("a", "b"):
+        (outside / name).mkdir()
+        (outside / name).chmod(0o777)
+    with ramet.clone(in_copy) as child:
+        assert child.result(SECONDS) == ["made\n", "made\n"]
+    assert not (outside / "b" / "other").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
