@@ -117,7 +117,9 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     root = None if sandbox.root is None else looking.at("root", sandbox.root)._replace(named=False)
     kept = _without_needless([shown[path] for path in sorted(shown, key=_depth)])
     seen_links = [(path, to) for path, to in links.items() if not _is_covered(path, kept)]
+    seen = [*(one.path for one in kept), *(path for path, _ in seen_links)]
     hidden = [looking.at("hidden", path) for path in sandbox.hidden]
+    hidden = [one for one in hidden if _is_seen(one.path, seen, root)]
     if sandbox.root == "/" and os.path.isdir(_SOCKETS):
         hidden.append(Shown(os.path.realpath(_SOCKETS), True, False, False))
     held = {one.path: one for one in _held(kept, hidden)}
@@ -207,6 +209,13 @@ def _nearest(path: str, shown: Sequence[Shown]) -> Shown | None:
     """Of what is shown, parents first, the deepest directory that the path is in, or is."""
     covers = (one for one in reversed(shown) if one.is_directory and is_below(path, one.path))
     return next(covers, None)
+
+
+def _is_seen(path: str, seen: Iterable[str], root: Shown | None) -> bool:
+    """Whether there is something at the path, or below it, that would have to be hidden."""
+    if root is not None and os.path.lexists(root.path + path):
+        return True
+    return any(is_below(path, one) or is_below(one, path) for one in seen)
 
 
 def _is_covered(path: str, shown: Iterable[Shown]) -> bool:

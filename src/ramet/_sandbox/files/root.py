@@ -207,11 +207,11 @@ def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> 
 
 
 def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
-    """An empty directory that nobody may read, or a file that is empty, in its place."""
+    """An empty directory, or an empty file, in its place."""
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
     for one in hidden:
         if one.is_directory:
-            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=0,size=4k")
+            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=555,size=4k")
         else:
             steps.add(
                 *("mount(MS_BIND)", "MOUNT", b"dev/null", _inside(one.path), 0, 1 << 12, 0),
