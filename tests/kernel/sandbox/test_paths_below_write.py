@@ -122,6 +122,17 @@ def test_a_path_that_is_gone(outside: Path) -> None:
         run("true", sandbox)
 
 
+def test_this_python_below_a_layer(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the layer shows anyway is not mounted below it, where the kernel would refuse the overlay."""
+    work = outside / "work"
+    monkeypatch.setattr(view, "_pythons_own", lambda: ((str(work / "x"),), ()))
+    done = run(f"ls {work}/x; echo made > {work}/x/made", Sandbox(write=[work], overlay=True))
+    assert (done.stdout, done.returncode) == ("y\n", 0)
+    assert [(change.kind, change.path) for change in done.changes if change.what == "file"] == [
+        ("added", f"{work}/x/made")
+    ]
+
+
 def swapping(place: Path, secret: Path) -> Callable[[str], ways.Way]:
     """As way_of(), and then another has put a link in the place of that directory."""
 
