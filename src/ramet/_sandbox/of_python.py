@@ -18,6 +18,7 @@ from .files.root import LAYERS
 from .overlay.layer import Layer
 from .overlay.layers import Layers
 from .syscalls import of_a_call
+from .ways import way_of, why_unsafe, written_directories
 
 _NO_SETUP = Setup({})
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
@@ -96,9 +97,11 @@ def with_path(sandbox: Sandbox) -> Sandbox:
     """The same, which shows the directories of sys.path, and this package."""
     found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
     found.append(_PACKAGE)  # an editable install has it elsewhere
-    decided = (*sandbox.write, *sandbox.hidden)
+    decided, written = (*sandbox.write, *sandbox.hidden), written_directories(sandbox.write)
     shown = [path for path in found if not any(is_below(path, one) for one in decided)]
-    return sandbox.replace(read=[*sandbox.read, *shown])
+    # By a link below what is written it is seen as that link; nobody has asked to follow it.
+    followed = [path for path in shown if why_unsafe(path, way_of(path), written) is None]
+    return sandbox.replace(read=[*sandbox.read, *followed])
 
 
 class OfClone(OfPython):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,28 @@ def test_this_python_below_a_layer(outside: Path, monkeypatch: pytest.MonkeyPatc
     assert [(change.kind, change.path) for change in done.changes if change.what == "file"] == [
         ("added", f"{work}/x/made")
     ]
+
+
+def test_a_filter_that_is_written(outside: Path) -> None:
+    """A file of system calls below a written path is refused: the next program might have another."""
+    work = outside / "work"
+    (work / "filter").write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}')
+    with pytest.raises(SandboxError, match=r"filter' is below '.*work', a path of write"):
+        run("true", Sandbox(write=[work], syscalls=work / "filter", require="best"))
+    told("true", Sandbox(write=[work / "x"], syscalls=work / "filter"))
+    told("true", Sandbox(write=[work], overlay=True, syscalls=work / "filter"))
+
+
+def test_a_directory_of_modules_by_a_link_below_what_is_written(
+    outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has named it, and the clone sees it as the link that it is."""
+    work = outside / "work"
+    (work / "modules").symlink_to("x")
+    (outside / "home").symlink_to("work")
+    monkeypatch.setattr(sys, "path", [*sys.path, f"{outside}/home/modules"])
+    with ramet.clone(os.listdir, f"{work}/modules", sandbox=Sandbox(write=[work])) as child:
+        assert child.result(SECONDS) == ["y"]
 
 
 def swapping(place: Path, secret: Path) -> Callable[[str], ways.Way]:

@@ -26,10 +26,12 @@ def rows() -> Any:
 
 def test_paths_that_are_there_have_no_row(rows: Any, tmp_path: Path) -> None:
     """Files and directories to read, write and hide, a root and a file of system calls."""
-    file, hidden = tmp_path / "file", tmp_path / "hidden"
-    file.touch()
-    hidden.touch()
-    assert rows(described(read=[file], write=[tmp_path], hidden=[hidden], syscalls=file)) == []
+    work, filter_ = tmp_path / "work", tmp_path / "filter"
+    work.mkdir()
+    file, hidden = work / "file", work / "hidden"
+    for path in (file, hidden, filter_):
+        path.touch()
+    assert rows(described(read=[file], write=[work], hidden=[hidden], syscalls=filter_)) == []
 
 
 @pytest.mark.parametrize("wish", ["read", "write", "hidden", "root", "syscalls", "network"])

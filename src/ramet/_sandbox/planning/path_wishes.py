@@ -68,6 +68,8 @@ def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
     written = written_directories(sandbox.write)
     for wish, path in _paths(sandbox):
         row = _unsafe(wish, path, written) or _mistake(wish, path)
+        if row is None and wish == "syscalls" and not sandbox.overlay:
+            row = _writable_filter(path, written)
         if row is None and wish in ("read", "write"):
             row = _unfit(wish, path, sandbox, machine, user)
         if row is not None:
@@ -108,6 +110,19 @@ def _unsafe(wish: str, path: str, written: Iterable[str]) -> _Problem:
     if unsafe is None:
         return None
     return _row(wish, path, unsafe.reason, unsafe.remedy, errno.ELOOP)
+
+
+def _writable_filter(path: str, written: Iterable[str]) -> _Problem:
+    """A filter that the child may change is none for the next child."""
+    real = os.path.realpath(path)
+    cover = next((one for one in written if is_below(real, one)), None)
+    if cover is None:
+        return None
+    shortfall = (
+        f"the filter {path!r} is below {cover!r}, a path of write: what is confined could change it"
+    )
+    remedy = "keep the file elsewhere, or name in write the directories beside it"
+    return _row("syscalls", path, shortfall, remedy, errno.EPERM)
 
 
 def _mistake(wish: str, path: str) -> _Problem:
