@@ -687,7 +687,8 @@ def test_core_dumps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "number"), [("512", 512), ("100K", 102400), ("10m", 10485760), ("1G", 1 << 30), (7, 7)]
+    ("size", "number"),
+    [("70000", 70000), ("100K", 102400), ("10m", 10485760), ("1G", 1 << 30), (65536, 65536)],
 )
 def test_sizes(size: int | str, number: int) -> None:
     """Numbers, and text with a unit."""
