@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
@@ -159,12 +159,13 @@ class Template:
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
         self._memories = CallMemories()
-        self._take(start.start())
+        started = start.start()
+        self._holder.append(started.link)
+        self._take(started)
 
     def _take(self, started: Started) -> None:
         self._link = started.link
         self._caller_state = started.caller_state
-        self._holder.append(started.link)
         if self._start.sandbox is not None:
             self._ends_trees = True
             amounts = self._start.sandbox.confinement.amounts
@@ -409,6 +410,8 @@ class Template:
 
     def _call_ended(self, child: CalledChild[Any]) -> None:
         """Its outcome is there: it ends by itself, and another is made in its place."""
+        if self._is_closed:  # no call comes any more that would reap it: its handle does
+            return
         self._ending.append(child)
         self._refill()
 
@@ -450,10 +453,17 @@ class Template:
 
     def _replace(self, link: Link) -> None:
         with self._lock:
-            if self._link is link:
-                self._take(self._start.start())  # which may fail: then there is the old one still
+            if self._link is not link:
+                return
+            started = self._start.start()  # which may fail: then there is the old one still
+            self._holder.append(started.link)
+            if self._is_closed:  # close() waits for the lock, or a signal handler has called it here
+                _close_all(self._holder)
+            self._require_open()
+            self._take(started)
+            with suppress(ValueError):  # such a handler has closed all meanwhile
                 self._holder.remove(link)
-                link.close(ends_calls=False)
+            link.close(ends_calls=False)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -465,9 +475,17 @@ class Template:
             )
 
     def close(self) -> None:
-        """End its process and its spares. Calls that run go on, but end in a sandbox."""
+        """End its process and its spares. Calls that run go on, but end in a sandbox.
+
+        A call of another thread that has just found the process dead, and starts another, is waited for.
+        """
         self._is_closed = True
-        self._finalizer.detach()
+        # In a copy of its process the lock may be held by a thread that is not there.
+        with self._lock if self._link.maker == os.getpid() else nullcontext():
+            self._finalizer.detach()
+            self._end()
+
+    def _end(self) -> None:
         while self._ending:
             self._ending.pop().end_in_time()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more

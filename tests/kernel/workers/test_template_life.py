@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,57 @@ def test_close_ends_the_process_and_all_spares() -> None:
     with pytest.raises(ValueError, match="invalid template: it has been closed"):
         template.clone(abs, -1)
     template.close()
+
+
+def test_close_while_a_call_starts_another_process(tmp_path: Path) -> None:
+    """Of another thread: nothing of that process is left, and the call is refused."""
+    begun, goes_on = tmp_path / "begun", tmp_path / "goes_on"
+
+    def setup() -> None:
+        if begun.exists():
+            begun.write_bytes(b"x")
+            goes_on.read_bytes()
+
+    template = ramet.Template(["cloudpickle", "pathlib"], setup=setup, spares=2)
+    os.mkfifo(begun)
+    os.mkfifo(goes_on)
+    os.kill(template.pid, signal.SIGKILL)
+    with ThreadPoolExecutor(2) as threads:
+        call = threads.submit(calls_until_refused, template)
+        assert begun.read_bytes() == b"x"
+        closed = threads.submit(template.close)
+        until(lambda: template._is_closed)
+        goes_on.write_bytes(b"x")
+        assert "it has been closed" in call.result(PATIENT_SECONDS)
+        closed.result(PATIENT_SECONDS)
+    assert children_of_this_process() == set()
+
+
+def calls_until_refused(template: ramet.Template) -> str:
+    """What is said then. Spares of a process that was killed serve calls still."""
+    with pytest.raises(ValueError, match="invalid template") as refused:
+        while True:
+            run(template, abs, -1)
+    return str(refused.value)
+
+
+def test_close_by_a_signal_handler_while_a_call_starts_another_process(tmp_path: Path) -> None:
+    """It has the lock then that another thread would wait for."""
+    mark, caller = tmp_path / "mark", os.getpid()
+
+    def setup() -> None:
+        if mark.exists():
+            os.kill(caller, signal.SIGUSR1)
+
+    template = ramet.Template(["cloudpickle", "pathlib"], setup=setup, spares=2)
+    mark.touch()
+    os.kill(template.pid, signal.SIGKILL)
+    before = signal.signal(signal.SIGUSR1, lambda *_: template.close())
+    try:
+        assert "it has been closed" in calls_until_refused(template)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert children_of_this_process() == set()
 
 
 def test_a_template_that_nobody_refers_to_ends() -> None:
