@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import Protocol
 
 from .. import _core
 from .._kernel.descriptors import Descriptors
@@ -41,8 +42,9 @@ class Unreaped:
             remove_sharer(self._task)
         if self._held is not None:
             self._held.close()
-        if self._pidfd is not None:
-            os.close(self._pidfd)
+        descriptor, self._pidfd = self._pidfd, None
+        if descriptor is not None:
+            os.close(descriptor)
         return True
 
     def _reap(self) -> bool:
@@ -79,7 +81,16 @@ class Unreaped:
         return _core.waitid(kind, number, option | os.WEXITED | os.WNOHANG | WALL)
 
 
-unreaped: list[Unreaped] = []
+class Left(Protocol):
+    """Whom nobody waits for: a child, or the init of a namespace. owner: the process whose child it is."""
+
+    owner: int
+
+    def finish(self) -> bool:
+        """Reap it if it has ended; returns whether nothing is left to do."""
+
+
+unreaped: list[Left] = []
 
 
 def leave_to_be_reaped(pid: int, pidfd: int) -> None:
@@ -96,7 +107,10 @@ def reap_ended() -> None:
             child = unreaped.pop(0)
         except IndexError:
             return
-        # The end of its owner closed the descriptor and reparented the child.
-        stays = exists(child.owner) if child.owner != me else not child.finish()
-        if stays:
-            unreaped.append(child)
+        stays = True  # also where a signal handler raises
+        try:
+            # The end of its owner closed the descriptor and reparented the child.
+            stays = exists(child.owner) if child.owner != me else not child.finish()
+        finally:
+            if stays:
+                unreaped.append(child)

@@ -262,14 +262,14 @@ class CalledChild(Child[T_co]):
         return super()._concluded(status)
 
     def _end_namespace(self) -> None:
-        namespace, self._namespace = self._namespace, None
-        if namespace is not None:
-            namespace.end()
+        if self._namespace is not None:  # kept: a signal handler may raise before all are dead
+            self._namespace.end()
 
     def _end_memory(self) -> None:
-        memory, self._memory = self._memory, None
+        memory = self._memory
         if memory is not None:
             self._has_exceeded_memory = memory.was_exceeded()
+            self._memory = None  # its end may not be repeated: another call has the budget then
             memory.end()
 
     def __exit__(self, *what: object) -> None:

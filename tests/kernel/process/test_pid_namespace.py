@@ -2,21 +2,26 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NamedTuple, TypeAlias
 
 import pytest
 
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
+from ramet._kernel.pidfd import exists as is_there
 from ramet._process.tree import pid_namespace
 from ramet._process.tree.pid_namespace import PidNamespace
+from ramet._process.unreaped import reap_ended
 
 from ...constants import SECONDS, repeated
 from ...copies import forked
@@ -151,6 +156,57 @@ def test_a_kill_ends_the_worker_too() -> None:
         assert not call.namespace.end(time.monotonic())
         assert exit_code(call.worker) == -signal.SIGKILL
         assert call.namespace.end()
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_namespace_whose_init_has_no_pidfd(leaves: bool) -> None:
+    """None could be opened: no descriptor was left. It ends, and its init is reaped, all the same."""
+    with a_call(lambda channel: channel.recv(1)) as call:
+        os.close(call.namespace.fileno())
+        namespace = PidNamespace(call.namespace.pid, -1)
+        namespace.kill()
+        assert exit_code(call.worker) == -signal.SIGKILL
+        if leaves:
+            namespace.leave()
+            until(lambda: reap_ended() or namespace.finish())
+        else:
+            assert namespace.end()
+        assert not is_there(call.namespace.pid)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_an_end_that_is_interrupted_is_repeated() -> None:
+    """After whichever call of the kernel's a signal handler raises: nothing of the namespace is left."""
+    for step in itertools.count(1):
+        with a_call(lambda channel: channel.recv(1)) as call:
+            os.kill(call.worker, signal.SIGKILL)
+            assert exit_code(call.worker) == -signal.SIGKILL
+            sys.setprofile(raising_after(step))
+            try:
+                call.namespace.end()
+            except KeyboardInterrupt:
+                assert call.namespace.end()
+            else:
+                break
+            finally:
+                sys.setprofile(None)
+            assert not is_there(call.namespace.pid)
+    assert step > 3
+
+
+def raising_after(step: int) -> Callable[[FrameType, str, object], None]:
+    """Raises when the so manyth call of C returns: there the interpreter runs signal handlers."""
+    left = step
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        if event == "c_return" and frame.f_globals["__name__"].startswith("ramet."):
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+
+    return profile
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -4,13 +4,15 @@ import contextlib
 import errno
 import os
 import signal
+import time
+from _thread import RLock
 
 from ... import _core
 from ..._kernel import pidfd, procfs
 from ..._kernel.clone_bits import NEWPID
 from ..._kernel.names import WALL
-from ..._kernel.timeouts import seconds_until
-from ..unreaped import leave_to_be_reaped
+from ..._kernel.timeouts import pauses, seconds_until
+from ..unreaped import unreaped
 
 _LOOK_SECONDS = 0.1  # for all of a namespace to die, before a look at what keeps it
 
@@ -53,13 +55,18 @@ def leave() -> None:
 class PidNamespace:
     """The namespace of a child, seen from the parent of the child and of the init.
 
-    It owns the pidfd. A child in the namespace must be reaped before the init can be: the kernel keeps the
-    init until all in the namespace are reaped, and those that are nobody's children it reaps itself.
+    It owns the pidfd, a negative number where none could be opened: then the pid stands for the init, which
+    no other process can have before this one has reaped it. A child in the namespace must be reaped before
+    the init can be: the kernel keeps the init until all in the namespace are reaped, and those that are
+    nobody's children it reaps itself.
     """
 
     def __init__(self, init: int, pidfd_of_init: int) -> None:
         self.pid = init
+        self.owner = os.getpid()
         self._pidfd = pidfd_of_init
+        self._is_reaped = False
+        self._ending = RLock()
 
     def fileno(self) -> int:
         """The init's pidfd: readable when no process of the namespace is left."""
@@ -67,26 +74,28 @@ class PidNamespace:
 
     def kill(self) -> None:
         """Kill all processes of the namespace at once: SIGKILL to its init."""
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
+        if self._is_reaped:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self._pidfd >= 0:
                 pidfd.send(self._pidfd, self.pid, signal.SIGKILL)
+            elif not self._has_ended(0.0):
+                os.kill(self.pid, signal.SIGKILL)
 
     def end(self, deadline: float | None = None) -> bool:
         """Kill them all, wait until they are dead, reap the init and close its pidfd.
 
         To be called when the child was reaped. deadline: in seconds of time.monotonic(), None for none.
-        Returns whether they are dead by the deadline; if not, it can be called again.
+        Returns whether they are dead by the deadline; if not, or if it was interrupted, it can be called
+        again.
         """
-        if self._pidfd < 0:
-            return True
-        self.kill()
-        if deadline is None:
-            while not pidfd.wait_readable(self._pidfd, _LOOK_SECONDS):
+        with self._ending:  # two threads may have waited for the child
+            self.kill()
+            if deadline is not None:
+                return self._is_reaped or self._reap(seconds_until(deadline))
+            while not (self._is_reaped or self._reap(_LOOK_SECONDS)):
                 self._reap_left()
-        elif not pidfd.wait_readable(self._pidfd, seconds_until(deadline)):
-            return False
-        self._reap()
-        return True
+            return True
 
     def _reap_left(self) -> None:
         """Those that its child has made as children of this process: CLONE_PARENT."""
@@ -103,16 +112,51 @@ class PidNamespace:
 
     def leave_to_end(self) -> None:
         """Have the init reaped when it has ended by itself."""
-        descriptor, self._pidfd = self._pidfd, -1
-        if descriptor >= 0:
-            leave_to_be_reaped(self.pid, descriptor)
+        unreaped.append(self)
 
-    def _reap(self) -> None:
-        descriptor, self._pidfd = self._pidfd, -1
+    def finish(self) -> bool:
+        """Reap the init if it has ended; returns whether nothing is left to do."""
+        if not self._ending.acquire(blocking=False):  # end() of another thread does
+            return False
+        try:
+            return self._is_reaped or self._reap(0.0)
+        finally:
+            self._ending.release()
+
+    def _reap(self, seconds: float) -> bool:
+        """Reap the init if it ends in so many seconds; whether it has.
+
+        A signal handler may raise after any call: what can be repeated comes first.
+        """
+        if not self._has_ended(seconds):
+            return False
         # There is no such child where SIGCHLD is ignored, or a wait for any child was quicker.
         with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG | WALL)
-        os.close(descriptor)
+            os.waitid(*self._id, os.WEXITED | os.WNOHANG | WALL)
+        self._is_reaped, descriptor, self._pidfd = True, self._pidfd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        return True
+
+    @property
+    def _id(self) -> tuple[int, int]:
+        return (os.P_PIDFD, self._pidfd) if self._pidfd >= 0 else (os.P_PID, self.pid)
+
+    def _has_ended(self, seconds: float) -> bool:
+        """Whether it is dead in so many seconds."""
+        if self._pidfd >= 0:
+            return pidfd.wait_readable(self._pidfd, seconds)
+        deadline = time.monotonic() + seconds
+        for pause in pauses():  # waitid(2) has no timeout
+            try:
+                if os.waitid(*self._id, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL) is not None:
+                    return True
+            except ChildProcessError:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(pause)
+        return False
 
 
 def _namespace_of(pid: int) -> str:
