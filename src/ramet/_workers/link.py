@@ -47,8 +47,9 @@ class Clone(Owner):
 
     Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
     core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
-    is_doubted: what it was told may be another process, which is not its to kill. layer: what takes its
-    writes, if anything does.
+    is_doubted: what it was told may be another process, which is not its to kill. is_confined: the pids
+    that it was told are those of a namespace, and others here. layer: what takes its writes, if anything
+    does.
     """
 
     holder: Child[Any] | None = None
@@ -59,10 +60,11 @@ class Clone(Owner):
     pidfd_of_init = -1
     layer: Layer | None = None
 
-    def __init__(self, *, is_doubted: bool = False) -> None:
+    def __init__(self, *, is_doubted: bool = False, is_confined: bool = False) -> None:
         self.is_doubted = is_doubted
+        self._is_confined = is_confined
         self._namespace: PidNamespace | None = None
-        self._numbers_are_own = False
+        self._has_own_numbers = not is_confined
         self._maker = os.getpid()
 
     @property
@@ -73,12 +75,14 @@ class Clone(Owner):
         return self._namespace
 
     def take_own_numbers(self) -> None:
-        """In place of the pids that the template has told, which are those of its namespace."""
+        """In place of the pids that a confined template has told, which are those of its namespace."""
+        if self._has_own_numbers:
+            return
         if self.init:
             self.pid, self.init = procfs.pids_of(self.pidfd, self.pidfd_of_init)
         else:
             (self.pid,) = procfs.pids_of(self.pidfd)
-        self._numbers_are_own = True
+        self._has_own_numbers = True
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
@@ -86,11 +90,13 @@ class Clone(Owner):
         return self.pid, self.pidfd, self.channel
 
     def require_own_child(self) -> None:
-        """Raise TemplateError unless each pidfd is of the child of this process that has that pid."""
+        """Raise TemplateError unless each pidfd is of the child of this process that has that pid.
+
+        Of a confined one the pid is read from the pidfd, and needs no check.
+        """
         told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
         if all(
-            _has_child(pidfd) if self._numbers_are_own else _is_child(pid, pidfd)
-            for pid, pidfd in told
+            _has_child(pidfd) if self._is_confined else _is_child(pid, pidfd) for pid, pidfd in told
         ):
             self.is_doubted = False
             return
@@ -102,14 +108,25 @@ class Clone(Owner):
 
     def discard(self) -> None:
         """End and reap it."""
-        self._kill()
-        with suppress(ChildProcessError):
-            waitid(os.P_PIDFD, self.pidfd, os.WEXITED | WALL)
-        os.close(self.pidfd)
-        if self.namespace is not None:
-            self.namespace.end()
+        if not self._has_own_numbers:
+            self._discard_by_pidfds()
+        else:
+            self._kill()
+            _reap(self.pidfd)
+            if self.namespace is not None:
+                self.namespace.end()
         self.owns = False
         self.layer = None
+
+    def _discard_by_pidfds(self) -> None:
+        """The same for one whose pids are not known."""
+        pidfds = [one for one in (self.pidfd, self.pidfd_of_init) if one >= 0]
+        for pidfd in pidfds:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        self.channel.end()
+        for pidfd in pidfds:  # the init last: it waits for the clone
+            _reap(pidfd)
 
     def drop(self) -> None:
         """At its end, if it owns the child: it is reaped later."""
@@ -118,7 +135,9 @@ class Clone(Owner):
         if self.is_doubted:
             with suppress(TemplateError):
                 self.require_own_child()
-        if self.owns:
+        if self.owns and not self._has_own_numbers:
+            self.discard()
+        elif self.owns:
             self._kill()
             leave_to_be_reaped(self.pid, self.pidfd)
             if self.namespace is not None:
@@ -134,6 +153,10 @@ class Clone(Owner):
 
 class EndedError(Exception):
     """The template's process has ended."""
+
+
+class RefusedError(OSError):
+    """The kernel has refused the clone call, or had no room for the clone's descriptors."""
 
 
 class Link:
@@ -177,7 +200,7 @@ class Link:
     # ---- clones
 
     def clone(self, making: Making, layer: Layer | None = None) -> Clone:
-        """A clone made now. Raises OSError when the kernel refuses it, and EndedError."""
+        """A clone made now. Raises RefusedError, OSError where this process cannot ask, and EndedError."""
         return self._answered(MAKE, _packed(making, layer), layer=layer)
 
     def _answered(
@@ -193,10 +216,10 @@ class Link:
                 self._ask(kind, parts, token, descriptors, layer)
                 while id(token) not in self._answers:
                     self._read()
+                answer = self._answers.pop(id(token))
             except BaseException:
                 self._abandon(token)
                 raise
-            answer = self._answers.pop(id(token))
         if isinstance(answer, OSError):
             raise answer
         return answer
@@ -289,7 +312,7 @@ class Link:
 
     def _read(self) -> None:  # noqa: C901 - each answer that there can be
         """One answer, to whom it belongs."""
-        clone = Clone(is_doubted=self._is_doubted)
+        clone = Clone(is_doubted=self._is_doubted, is_confined=self.is_confined)
         pidfd = self.process.pidfd
         try:
             received = self._control.receive_clone(
@@ -307,11 +330,7 @@ class Link:
             raise TemplateError(
                 f"the template has not answered in {self._patience:.0f} seconds; it was killed"
             )
-        answer = clone if received is True else self._refusal(received)
-        if isinstance(answer, Clone):
-            if self.is_confined:
-                answer.take_own_numbers()
-            _take_over(answer)
+        answer = _taken_over(clone) if received is True else self._refusal(received)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
         _, token, layer = self._asked.popleft()
@@ -329,19 +348,19 @@ class Link:
             kind, parts, descriptors = understood(received)
         except LostError as lost:
             self._end_lost(lost)
-            return lost
+            return RefusedError(lost.errno, lost.strerror)
         except ValueError as error:
             raise TemplateError(f"invalid answer of the template: {error}") from None
         refusal = _told_refusal(parts) if kind == REFUSED else None
         if refusal is not None:
             number, text, init = refusal
             if not init and not descriptors:
-                return OSError(number, text)
+                return RefusedError(number, text)
             if self.is_confined and len(descriptors) == 1:  # it told the pid in its namespace
                 (init,) = procfs.pids_of(descriptors[0])
             if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
-                return OSError(number, text)
+                return RefusedError(number, text)
         for descriptor in descriptors:
             close_received(descriptor)
         raise TemplateError(f"invalid answer of the template: kind {kind}")
@@ -486,6 +505,13 @@ def _has_child(pidfd: int) -> bool:
     return True
 
 
+def _reap(pidfd: int) -> None:
+    """A child that was killed; the pidfd is closed."""
+    with suppress(ChildProcessError):
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | WALL)
+    os.close(pidfd)
+
+
 def _kill_and_reap(pid: int) -> None:
     """A child of this process; a pid that is none is left alone."""
     with suppress(ProcessLookupError, ChildProcessError):
@@ -508,12 +534,20 @@ def _pid_max() -> int:
         return int(number.read())
 
 
-def _take_over(clone: Clone) -> None:
-    """It is this process's child, if it is to be believed."""
+def _taken_over(clone: Clone) -> Clone | OSError:
+    """It is this process's child, if it is to be believed; why not, where it cannot be looked at."""
     if clone.is_doubted:
         clone.require_own_child()
+    try:
+        clone.take_own_numbers()
+    except OSError as error:
+        if is_from_handler(error):
+            raise
+        clone.discard()
+        return error
     for made in (clone.pid, clone.init) if clone.init else (clone.pid,):
         subreaper.note(made)
+    return clone
 
 
 def _told_refusal(parts: Sequence[Any]) -> tuple[int, str, int] | None:

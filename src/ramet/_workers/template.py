@@ -23,8 +23,8 @@ from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .caller_state import CallerState, authkey_for
-from .link import Clone, EndedError, Link
-from .messages import is_from_handler, send
+from .link import Clone, EndedError, Link, RefusedError
+from .messages import send
 from .outcome import Reader
 from .pickling import pickled_call
 from .serving import CALL
@@ -381,11 +381,7 @@ class Template:
                 return link.clone(making, self._new_layer())
             except EndedError:
                 self._restart(link)
-            except SandboxError:
-                raise
-            except OSError as error:
-                if is_from_handler(error):
-                    raise
+            except RefusedError as error:
                 raise refusal(error, request.clone_flags, 0, "clone3") from None
         raise TemplateError(
             f"the template's process has ended {_MOST_ATTEMPTS} times in a row, each time it was asked for "

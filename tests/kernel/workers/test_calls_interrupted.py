@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._kernel import procfs
+from ramet._process.unreaped import reap_ended
 from ramet._workers import called_child, link
+
+from ...waiting import until
 
 # What asks the template, and stands for what it has made; each by its code.
 ASKING = frozenset(
@@ -19,7 +24,9 @@ ASKING = frozenset(
         link.Link._answered,
         link.Link._ask,
         link.Link._read,
-        link._take_over,
+        link._taken_over,
+        link.Clone.take_own_numbers,
+        link.Clone.require_own_child,
         link.Link._correct,
         link.Link.ask_for_spare,
         link.Link.clone,
@@ -80,3 +87,18 @@ def test_the_next_call_does_not_wait_for_an_answer_that_never_comes(spares: int)
                 break
         assert step > 10
     gc.collect()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
+    """Also where it was told by a pid of its namespace, and that of this process was not read yet."""
+    with ramet.Template(sandbox=ramet.Sandbox(), spares=0) as template:
+        before = procfs.children(os.getpid())
+        for step in itertools.count(1):
+            if not interrupted(template, step):
+                break
+            with template.clone(abs, -2) as child:  # which reads an answer that nobody waits for
+                assert child.result(SECONDS) == 2
+            gc.collect()
+            until(lambda: reap_ended() or procfs.children(os.getpid()) == before)
+        assert step > 20

@@ -21,6 +21,8 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox
+from ramet._kernel import procfs
+from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended, unreaped
 from ramet._sandbox.of_python import OfTemplate
 from ramet._sandbox.planning.machine import this_machine
@@ -608,6 +610,33 @@ def fork_and_hang() -> None:
     time.sleep(1000)
 
 
+def leave_a_daemon() -> int:
+    """As a call that returns, and leaves a process in a session of its own."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(1000)
+    return os.getpid()
+
+
+def test_a_wait_that_was_interrupted_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the call has started, and the init of its namespace, are gone after the second one."""
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+        child = template.clone(leave_a_daemon)
+        assert child.result(PATIENT_SECONDS) == 2
+        init = child._namespace
+        assert init is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(PidNamespace, "end", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                child.wait(PATIENT_SECONDS)
+        assert child.wait(PATIENT_SECONDS).code == 0
+        assert state_of(init.pid) == ""
+
+
 def test_close_ends_calls_that_run() -> None:
     """They are in its namespace; what they have started ends, too."""
     with ramet.Template(["cloudpickle"], sandbox=Sandbox()) as template:
@@ -752,6 +781,33 @@ def test_a_caller_with_no_descriptor_left(confined: ramet.Template) -> None:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert run(confined, abs, -1) == 1
+
+
+def test_a_caller_with_few_descriptors_left(confined: ramet.Template) -> None:
+    """The call runs or is refused, and nothing of it is left."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(map(int, os.listdir("/proc/self/fd"))) + 20
+    before, refused = procfs.children(os.getpid()), 0
+    for free in range(12):
+        held: list[int] = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        try:
+            use_all(held)
+            for _ in range(free):
+                os.close(held.pop())
+            assert run(confined, abs, -1) == 1
+        except (OSError, ramet.ResultError) as error:
+            refused += 1
+            assert "open files" in str(error)
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert run(confined, abs, -1) == 1
+        until(lambda: reap_ended() or procfs.children(os.getpid()) == before)
+    assert refused > 2
 
 
 def test_a_copy_of_the_caller_is_told(confined: ramet.Template) -> None:
