@@ -249,3 +249,9 @@ def test_nothing_is_left_of_one_that_failed(made: Make, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         made(without="pids.max", processes=8)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_was_never_begun_is_dropped() -> None:
+    """A signal handler may raise before its __init__() runs."""
+    ChildCgroup.__new__(ChildCgroup)

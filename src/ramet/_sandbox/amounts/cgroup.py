@@ -293,5 +293,5 @@ class ChildCgroup:
         cgroup_names.remove_or_keep(self.path)
 
     def __del__(self) -> None:
-        if self._files and self._maker == os.getpid():
+        if self._maker == os.getpid() and self._files:
             self.close()
