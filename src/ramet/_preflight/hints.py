@@ -22,6 +22,7 @@ _OF_OTHERS = {
     "target": "the function comes first: clone(fn, 1, 2)",
     "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
     "preexec_fn": "do at the start of fn what the child is to do first",
+    "sandbox": "ramet.clone() takes it, and for all its calls ramet.Template(sandbox=...)",
 }
 _WORDS_COME_FIRST = "the program's words come first: run(['echo', 'hi'])"
 _OF_PROGRAMS_ELSEWHERE = {

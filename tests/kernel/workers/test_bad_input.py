@@ -213,6 +213,15 @@ EXECUTORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 }
 
 
+def test_a_sandbox_of_a_call_is_its_templates() -> None:
+    """The error says where it is to be given."""
+    with (
+        ramet.Template(spares=0) as template,
+        pytest.raises(TypeError, match=r"ramet.Template\(sandbox=...\)"),
+    ):
+        template.clone(abs, -1, sandbox=ramet.Sandbox())  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("what", EXECUTORS)
 def test_an_executor_that_cannot_be_is_refused(what: str) -> None:
     """At once, and nothing is left of it."""
