@@ -94,6 +94,11 @@ class CloneContext(BaseContext):
             os.close(parent)
             request.close()
 
+    @property
+    def template(self) -> Template:
+        """What its processes are clones of, started if it was not yet; for ramet.Executor(mp_context=)."""
+        return self._running()[0]
+
     def _running(self) -> tuple[Template, TemplateStart]:
         if self._maker != os.getpid():  # a fork of the process that has one
             self._forget_template()

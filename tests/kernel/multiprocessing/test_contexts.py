@@ -45,6 +45,21 @@ def test_an_executor_takes_it(context: CloneContext) -> None:
         assert executor.submit(os.getppid).result() == os.getpid()
 
 
+def test_an_executor_of_clones_takes_it(context: CloneContext) -> None:
+    """ramet.Executor, by mp_context: its calls are in clones of the context's template, which goes on."""
+    for _ in range(2):
+        with ramet.Executor(2, mp_context=context) as executor:
+            assert list(executor.map(_square, range(10))) == [n * n for n in range(10)]
+            assert executor.submit(_has_numbers, "multiprocessing.process").result()
+    assert context.template.pid == context.template.pid
+    with pytest.raises(ValueError, match="no template beside it"):
+        ramet.Executor(2, context.template, mp_context=context)
+
+
+def _has_numbers(name: str) -> bool:
+    return name in sys.modules
+
+
 def test_a_manager_serves(context: CloneContext) -> None:
     """Its server is a clone, and processes reach its objects."""
     with context.Manager() as manager:
