@@ -7,6 +7,7 @@
  * unshare(), and not a clone call with NEWPID and setns(): to join the namespace of another task one must be allowed to
  * trace it, and while a child of another thread changes its ids this memory is not dumpable.
  */
+#include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/sched.h>
 #include <linux/time_types.h>
@@ -105,6 +106,8 @@ long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *lau
 {
     struct ramet_inside *inside = &launch->inside;
     int told_by = -1;
+    if (inside->watch == NULL) /* the task is no launch's, which has a stack for the init */
+        return -EINVAL;
     long made = ramet_syscall1(__NR_unshare, CLONE_NEWPID);
     if (made >= 0 && (int)operand[1] >= 0)
         made = told_by = make_socket((int)operand[1]);

@@ -307,6 +307,7 @@ class Popen(subprocess.Popen[AnyStr]):
         if "preexec_fn" in options:
             from . import preexec  # rarely used, and slow to import
 
+            preexec.refuse_sandbox(options)
             preexec.warn()
             function = options.pop("preexec_fn")
             command = self._command_for(argv, options)

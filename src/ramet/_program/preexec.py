@@ -12,7 +12,7 @@ import os
 import struct
 import subprocess
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
@@ -56,6 +56,16 @@ def _close_others_ends() -> None:
 
 
 os.register_at_fork(after_in_child=_close_others_ends)
+
+
+def refuse_sandbox(options: Mapping[str, object]) -> None:
+    """ValueError where there is one: it is asked before the sandbox makes what it keeps."""
+    if options.get("sandbox") is not None:
+        raise ValueError(
+            "preexec_fn cannot be combined with sandbox: the child would be confined before the function "
+            "runs; use the options that do what the function does, or a function that ends with "
+            "os.execv(): ramet.clone(fn, sandbox=...)"
+        )
 
 
 def warn() -> None:

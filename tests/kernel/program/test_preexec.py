@@ -17,6 +17,7 @@ import ramet
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
+from ..sandbox.taken_away import needs_all
 
 PIPE = subprocess.PIPE
 
@@ -151,6 +152,7 @@ def test_a_pipe_out_of_its_way(nothing_left: object) -> None:
         ({"flags": F.STOPPED}, "copy"),
         ({"start": False}, "start=False"),
         ({"die_with_parent": True}, "die_with_parent"),
+        pytest.param({"sandbox": ramet.Sandbox()}, "with sandbox", marks=needs_all),
     ],
 )
 def test_what_it_excludes(options: dict[str, Any], words: str, nothing_left: object) -> None:
