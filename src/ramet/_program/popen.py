@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from .._kernel.names import LARGEST_ID
@@ -69,7 +69,7 @@ class Popen(subprocess.Popen[AnyStr]):
     _sigint_wait_secs = 0.25
 
     _child: Child[None] | None = None
-    _closed_child_pipe_fds = False
+    _childs_ends: Iterator[int] | None = None  # of pipes, and /dev/null: those that are open still
     _exchange: Exchange | None = None
     _output: tuple[Any, Any] | None = None
 
@@ -357,8 +357,12 @@ class Popen(subprocess.Popen[AnyStr]):
             raise
 
     def _close_childs_ends(self, ends: tuple[int, ...]) -> None:
-        if not self._closed_child_pipe_fds:
-            self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # subprocess's
+        if self._childs_ends is None:
+            pairs = ((ends[0], ends[1]), (ends[3], ends[2]), (ends[5], ends[4]))
+            made = [childs for childs, ours in pairs if ours != _NONE]
+            devnull = getattr(self, "_devnull", None)  # subprocess's
+            self._childs_ends = iter(made if devnull is None else [*made, devnull])
+        streams.close_each(self._childs_ends)
 
     def _open_streams(self, owned: dict[str, int], bufsize: int) -> None:
         line_buffering = bufsize == 1 and bool(self.text_mode)
@@ -384,8 +388,7 @@ class Popen(subprocess.Popen[AnyStr]):
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
-        while owned:
-            os.close(owned.popitem()[1])
+        streams.close_each(map(owned.pop, list(owned)))
 
     # ---- the exchange of input and output
 

@@ -2,8 +2,11 @@
 
 import io
 import locale
+import os
 import sys
 import warnings
+from collections import deque
+from collections.abc import Iterator
 from typing import IO, Any
 
 
@@ -53,6 +56,15 @@ def reading(name: str, owned: dict[str, int], bufsize: int) -> Any:
             stacklevel=5,
         )
     return io.BufferedReader(raw, bufsize if bufsize > 1 else io.DEFAULT_BUFFER_SIZE)
+
+
+def close_each(descriptors: Iterator[int]) -> None:
+    """Close them all, each once.
+
+    A signal handler may raise between two steps of the interpreter: so it takes one step to take a
+    descriptor and to close it, and who calls this again closes the rest.
+    """
+    deque(map(os.close, descriptors), 0)
 
 
 def was_read(stream: Any) -> bool:

@@ -74,8 +74,8 @@ class _PopenInLoop(Popen[bytes]):
 
     def _close_childs_pipe_ends(self) -> None:
         """Close the child's ends of the pipes."""
-        if self._ends and not self._closed_child_pipe_fds:
-            super()._close_pipe_fds(*self._ends)  # type: ignore[misc] # subprocess's
+        if self._ends:
+            super()._close_childs_ends(self._ends)
 
     async def discard(self) -> None:
         """Kill and reap the child, if it was made, and close its pipes."""
@@ -89,9 +89,9 @@ class _PopenInLoop(Popen[bytes]):
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
         self._command = self._command_for(argv, options)
 
-    def _close_pipe_fds(self, *ends: int) -> None:
+    def _close_childs_ends(self, ends: tuple[int, ...]) -> None:
         if self._command is None:  # no child will be made
-            super()._close_pipe_fds(*ends)  # type: ignore[misc] # subprocess's
+            super()._close_childs_ends(ends)
         else:
             self._ends = ends
 

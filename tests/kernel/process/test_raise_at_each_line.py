@@ -241,6 +241,45 @@ def test_a_program(name: str, nothing_left: object) -> None:
     assert interrupt_at_each(PROGRAMS[name]) > 5
 
 
+def raised_after(step: int) -> bool:
+    """Whether a program was interrupted after that call of C by ramet, or by what of subprocess it uses."""
+    left = step
+
+    def profile(frame: FrameType, event: str, called: object) -> None:
+        nonlocal left
+        name = getattr(called, "__name__", "")
+        # Python's own subprocess loses the pipe there.
+        if event != "c_return" or name == "pipe" or not _is_below_ours(frame):
+            return
+        left -= 1
+        if left == 0:
+            raise Heard
+
+    sys.setprofile(profile)
+    try:
+        ramet.run(["true"], capture_output=True, stdin=ramet.DEVNULL)
+    except Heard:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def _is_below_ours(frame: FrameType | None) -> bool:
+    """Whether it is the library that waits for this, and somebody hears what is raised."""
+    if frame is None or _is_finalizers(frame):
+        return False
+    return _is_ours(frame) or (frame.f_code.co_name != "_get_handles" and _is_below_ours(frame.f_back))
+
+
+def test_pipes_are_closed_once(nothing_left: object) -> None:
+    """Also where a handler raises between two of them: another thread may have opened that number since."""
+    for step in itertools.count(1):
+        if not raised_after(step):
+            break
+    assert step > 20
+
+
 @pytest.mark.parametrize("name", ROOTS)
 def test_what_needs_root(name: str, root: None, nothing_left: object) -> None:
     """The same where the parent has a part in it, or the memory is marked."""
