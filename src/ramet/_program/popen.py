@@ -358,10 +358,8 @@ class Popen(subprocess.Popen[AnyStr]):
 
     def _close_childs_ends(self, ends: tuple[int, ...]) -> None:
         if self._childs_ends is None:
-            pairs = ((ends[0], ends[1]), (ends[3], ends[2]), (ends[5], ends[4]))
-            made = [childs for childs, ours in pairs if ours != _NONE]
-            devnull = getattr(self, "_devnull", None)  # subprocess's
-            self._childs_ends = iter(made if devnull is None else [*made, devnull])
+            devnull: int = self.__dict__.get("_devnull", _NONE)  # subprocess's
+            self._childs_ends = iter(_made_for_child(ends, devnull))
         streams.close_each(self._childs_ends)
 
     def _open_streams(self, owned: dict[str, int], bufsize: int) -> None:
@@ -485,6 +483,13 @@ class Popen(subprocess.Popen[AnyStr]):
 def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
     given = zip(_STREAMS, (stdin, stdout, stderr), strict=True)
     return {name: number for name, number in given if number != _NONE}
+
+
+def _made_for_child(ends: tuple[int, ...], devnull: int) -> list[int]:
+    """Those of its ends that were not the caller's before."""
+    pairs = ((ends[0], ends[1]), (ends[3], ends[2]), (ends[5], ends[4]))
+    made = [childs for childs, ours in pairs if ours != _NONE]
+    return made if devnull == _NONE else [*made, devnull]
 
 
 def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:

@@ -216,9 +216,9 @@ def _checked_count(name: str, given: int | None, default: int) -> int:
 
 
 def _template_of(mp_context: Any, template: Template | None) -> Template:
-    found = getattr(mp_context, "template", None) if template is None else None
+    found: object = None if template is not None else getattr(mp_context, "template", None)
     if not isinstance(found, Template):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004 - there may be a template beside it
             "invalid mp_context: expected one of ramet.multiprocessing.context(), and no template "
             f"beside it, got {mp_context!r}: an executor's processes are clones of a template"
         )

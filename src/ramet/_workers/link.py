@@ -310,7 +310,7 @@ class Link:
         while self._asked and self._asked[0][0] < taken:
             self._asked.popleft()
 
-    def _read(self) -> None:  # noqa: C901 - each answer that there can be
+    def _read(self) -> None:
         """One answer, to whom it belongs."""
         clone = Clone(is_doubted=self._is_doubted, is_confined=self.is_confined)
         pidfd = self.process.pidfd

@@ -453,7 +453,7 @@ class Template:
                 return
             started = self._start.start()  # which may fail: then there is the old one still
             self._holder.append(started.link)
-            if self._is_closed:  # close() waits for the lock, or a signal handler has called it here
+            if self._is_closed:  # close() waits for the lock, or was called by a signal handler
                 _close_all(self._holder)
             self._require_open()
             self._take(started)

@@ -269,7 +269,9 @@ def _is_below_ours(frame: FrameType | None) -> bool:
     """Whether it is the library that waits for this, and somebody hears what is raised."""
     if frame is None or _is_finalizers(frame):
         return False
-    return _is_ours(frame) or (frame.f_code.co_name != "_get_handles" and _is_below_ours(frame.f_back))
+    return _is_ours(frame) or (
+        frame.f_code.co_name != "_get_handles" and _is_below_ours(frame.f_back)
+    )
 
 
 def test_pipes_are_closed_once(nothing_left: object) -> None:

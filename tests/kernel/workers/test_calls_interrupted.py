@@ -93,12 +93,18 @@ def test_the_next_call_does_not_wait_for_an_answer_that_never_comes(spares: int)
 def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
     """Also where it was told by a pid of its namespace, and that of this process was not read yet."""
     with ramet.Template(sandbox=ramet.Sandbox(), spares=0) as template:
-        before = procfs.children(os.getpid())
+        before = children_after_reaping()
         for step in itertools.count(1):
             if not interrupted(template, step):
                 break
             with template.clone(abs, -2) as child:  # which reads an answer that nobody waits for
                 assert child.result(SECONDS) == 2
             gc.collect()
-            until(lambda: reap_ended() or procfs.children(os.getpid()) == before)
+            until(lambda: children_after_reaping() == before)
         assert step > 20
+
+
+def children_after_reaping() -> list[int]:
+    """Those of this process, without what has ended and nobody waits for."""
+    reap_ended()
+    return procfs.children(os.getpid())

@@ -806,7 +806,7 @@ def test_a_caller_with_few_descriptors_left(confined: ramet.Template) -> None:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert run(confined, abs, -1) == 1
-        until(lambda: reap_ended() or procfs.children(os.getpid()) == before)
+        until(lambda: _nothing_unreaped() and procfs.children(os.getpid()) == before)
     assert refused > 2
 
 

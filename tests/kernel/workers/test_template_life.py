@@ -311,10 +311,11 @@ def test_close_while_a_call_starts_another_process(tmp_path: Path) -> None:
 
 def calls_until_refused(template: ramet.Template) -> str:
     """What is said then. Spares of a process that was killed serve calls still."""
-    with pytest.raises(ValueError, match="invalid template") as refused:
-        while True:
+    while True:
+        try:
             run(template, abs, -1)
-    return str(refused.value)
+        except ValueError as error:
+            return str(error)
 
 
 def test_close_by_a_signal_handler_while_a_call_starts_another_process(tmp_path: Path) -> None:

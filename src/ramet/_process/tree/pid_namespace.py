@@ -91,8 +91,9 @@ class PidNamespace:
         """
         with self._ending:  # two threads may have waited for the child
             self.kill()
-            if deadline is not None:
-                return self._is_reaped or self._reap(seconds_until(deadline))
+            seconds = seconds_until(deadline)
+            if seconds is not None:
+                return self._is_reaped or self._reap(seconds)
             while not (self._is_reaped or self._reap(_LOOK_SECONDS)):
                 self._reap_left()
             return True
