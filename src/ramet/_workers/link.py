@@ -246,7 +246,7 @@ class Link:
         spare = self.clone(self.of_spares._replace(measured=True), layer)
         message = self._received(spare)
         if message is None:
-            raise EndedError
+            raise TemplateError("a spare ended before it was warm")
         self._spares.append(spare)
         try:
             return max(1, int(bytes(message[1][0])))

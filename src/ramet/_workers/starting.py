@@ -257,7 +257,10 @@ class Derived:
     """
 
     def __init__(
-        self, base: Callable[[], tuple[Link, CallerState]], loading: Loading, start: Start
+        self,
+        base: Callable[[tuple[Any, ...]], tuple[Link, CallerState, Clone]],
+        loading: Loading,
+        start: Start,
     ) -> None:
         self._base = base
         self.trusted = loading.trusted if start.trusted is None else start.trusted
@@ -265,8 +268,7 @@ class Derived:
         self._loading = _crossing(loading)
 
     def start(self) -> Started:
-        link, state = self._base()
-        made = link.derive(self._loading)
+        link, state, made = self._base(self._loading)
         process = _adopted(made)
         return _begun(process, made.channel, state, (), self.trusted, is_confined=link.is_confined)
 

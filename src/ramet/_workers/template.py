@@ -127,7 +127,7 @@ class Template:
         """The same, of another class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._files is not None else None
-        start = Derived(self._live_with_state, loading, self._start)
+        start = Derived(self._base_of_another, loading, self._start)
         made._begin(start, spares, spares_memory, reload)
         return made
 
@@ -172,10 +172,11 @@ class Template:
             self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
-        if self._spares and self._spares_memory is not None:
-            measured = self._link.measure_spare(self._new_layer())
-            self._spares = min(self._spares, self._spares_memory // measured)
-        self._ask_for_spares(self._spares - self._link.spares)
+        with suppress(EndedError):  # already; the next call sees that
+            if self._spares and self._spares_memory is not None:
+                measured = self._link.measure_spare(self._new_layer())
+                self._spares = min(self._spares, self._spares_memory // measured)
+            self._ask_for_spares(self._spares - self._link.spares)
 
     @property
     def pid(self) -> int:
@@ -370,19 +371,28 @@ class Template:
                 return clone
 
     def _clone(self, request: CallRequest) -> Clone:
-        """A spare, or a clone made for the request; by another process if this one has ended."""
+        """A spare, or a clone made for the request."""
+
+        def make(link: Link) -> Clone:
+            spare = None if request.needs_clone else link.spare()
+            if spare is not None:
+                return spare
+            making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
+            return link.clone(making, self._new_layer())
+
+        try:
+            return self._made_by_process(make)[1]
+        except RefusedError as error:
+            raise refusal(error, request.clone_flags, 0, "clone3") from None
+
+    def _made_by_process(self, make: Callable[[Link], Clone]) -> tuple[Link, Clone]:
+        """What its process makes, and which that was: another one if this one has ended."""
         for _ in range(_MOST_ATTEMPTS):
             link = self._live()
             try:
-                spare = None if request.needs_clone else link.spare()
-                if spare is not None:
-                    return spare
-                making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
-                return link.clone(making, self._new_layer())
+                return link, make(link)
             except EndedError:
                 self._restart(link)
-            except RefusedError as error:
-                raise refusal(error, request.clone_flags, 0, "clone3") from None
         raise TemplateError(
             f"the template's process has ended {_MOST_ATTEMPTS} times in a row, each time it was asked for "
             "a clone; what it wrote to its standard error may say why"
@@ -427,13 +437,15 @@ class Template:
     def _live(self) -> Link:
         """The process, or another one if its source files have changed."""
         self._require_open()
-        if self._files is not None and self._files.have_changed():
-            self._replace(self._link)
+        link, files = self._link, self._files
+        if files is not None and files.have_changed():
+            self._replace(link)  # unless another thread has
         return self._link
 
-    def _live_with_state(self) -> tuple[Link, CallerState]:
-        link = self._live()
-        return link, self._caller_state
+    def _base_of_another(self, loading: tuple[Any, ...]) -> tuple[Link, CallerState, Clone]:
+        """A clone that becomes a template of its own, of which process, and what that has of the caller."""
+        link, clone = self._made_by_process(lambda link: link.derive(loading))
+        return link, self._caller_state, clone
 
     def _restart(self, ended: Link) -> None:
         with self._lock:

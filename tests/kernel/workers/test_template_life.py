@@ -197,6 +197,16 @@ def test_a_template_that_was_killed_is_started_again() -> None:
         assert run(template, eval, "is_set_up")
 
 
+def test_a_template_that_was_killed_is_derived_from() -> None:
+    """Another is started, as for a call."""
+    with ramet.Template(["wave"], spares=0) as template:
+        first = template.pid
+        os.kill(first, signal.SIGKILL)
+        with pytest.warns(ramet.TemplateRestarted), template.derive(["colorsys"]) as derived:
+            assert run(derived, eval, "'wave' in __import__('sys').modules")
+        assert template.pid != first
+
+
 def test_a_warning_of_a_restart_is_at_the_line_of_the_call() -> None:
     """Of the user's own file."""
     with ramet.Template(spares=0) as template:
