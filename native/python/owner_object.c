@@ -6,6 +6,8 @@
 
 #include <structmember.h>
 
+#define MOST_ATTEMPTS 3 /* of drop(), which a handler of a signal may interrupt */
+
 typedef struct {
     PyObject_HEAD
     char owns;
@@ -17,9 +19,12 @@ static void owner_finalize(PyObject *self)
     if (!((OwnerObject *)self)->owns)
         return;
     PyErr_Fetch(&type, &error, &traceback);
-    PyObject *done = PyObject_CallMethod(self, "drop", NULL);
-    if (done == NULL)
-        PyErr_WriteUnraisable(self);
+    PyObject *done = NULL;
+    for (int attempt = 0; done == NULL && ((OwnerObject *)self)->owns && attempt < MOST_ATTEMPTS; attempt++) {
+        done = PyObject_CallMethod(self, "drop", NULL);
+        if (done == NULL)
+            PyErr_WriteUnraisable(self);
+    }
     Py_XDECREF(done);
     PyErr_Restore(type, error, traceback);
 }

@@ -93,11 +93,6 @@ class Left(Protocol):
 unreaped: list[Left] = []
 
 
-def leave_to_be_reaped(pid: int, pidfd: int) -> None:
-    """A child of this process that nobody waits for; the pidfd is closed then."""
-    unreaped.append(Unreaped(os.getpid(), pid, pidfd, None, None, is_thread=False))
-
-
 def reap_ended() -> None:
     """Reap those that have ended. Source: waitid(2)."""
     me = os.getpid()

@@ -20,7 +20,7 @@ from .._process.data_codec import loaded_json
 from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
-from .._process.unreaped import leave_to_be_reaped
+from .._process.unreaped import Unreaped, unreaped
 from .._sandbox.overlay.layer import Layer
 from ..errors import TemplateError
 from .messages import (
@@ -107,29 +107,32 @@ class Clone(Owner):
         raise TemplateError("invalid answer of the template: expected children of this process")
 
     def discard(self) -> None:
-        """End and reap it."""
-        if not self._has_own_numbers:
-            self._discard_by_pidfds()
-        else:
+        """End and reap it. It can be repeated where a signal handler has raised."""
+        if self._has_own_numbers:
             self._kill()
             _reap(self.pidfd)
             if self.namespace is not None:
                 self.namespace.end()
-        self.owns = False
+            pidfds = [self.pidfd]
+        else:
+            pidfds = self._reaped_by_pidfds()
+        closing = map(os.close, pidfds)
+        self.owns = False  # no handler runs between this and the closes
+        deque(closing, 0)
         self.layer = None
 
-    def _discard_by_pidfds(self) -> None:
-        """The same for one whose pids are not known."""
+    def _reaped_by_pidfds(self) -> list[int]:
+        """The pidfds of one whose pids are not known, when it has been killed and reaped."""
         pidfds = [one for one in (self.pidfd, self.pidfd_of_init) if one >= 0]
         for pidfd in pidfds:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            _kill(pidfd)
         self.channel.end()
         for pidfd in pidfds:  # the init last: it waits for the clone
             _reap(pidfd)
+        return pidfds
 
     def drop(self) -> None:
-        """At its end, if it owns the child: it is reaped later."""
+        """At its end, if it owns the child: it is reaped later. Repeated where a signal handler raises."""
         if self._maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
             return
         if self.is_doubted:
@@ -139,13 +142,14 @@ class Clone(Owner):
             self.discard()
         elif self.owns:
             self._kill()
-            leave_to_be_reaped(self.pid, self.pidfd)
             if self.namespace is not None:
                 self.namespace.leave()
+            left = Unreaped(os.getpid(), self.pid, self.pidfd, None, None, is_thread=False)
+            self.owns = False
+            unreaped.append(left)  # no handler runs between the two
 
     def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        _kill(self.pidfd)
         if self.namespace is not None:
             self.namespace.kill()
         self.channel.end()
@@ -505,11 +509,14 @@ def _has_child(pidfd: int) -> bool:
     return True
 
 
+def _kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
 def _reap(pidfd: int) -> None:
-    """A child that was killed; the pidfd is closed."""
     with suppress(ChildProcessError):
         waitid(os.P_PIDFD, pidfd, os.WEXITED | WALL)
-    os.close(pidfd)
 
 
 def _kill_and_reap(pid: int) -> None:

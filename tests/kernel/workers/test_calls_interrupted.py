@@ -12,6 +12,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
+from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended
 from ramet._workers import called_child, link
 
@@ -102,6 +103,66 @@ def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
             gc.collect()
             until(lambda: children_after_reaping() == before)
         assert step > 20
+
+
+# What ends a clone that nobody has.
+DROPPING = frozenset(
+    one.__code__
+    for one in (
+        link.Clone.drop,
+        link.Clone.discard,
+        link.Clone._kill,
+        link.Clone._reaped_by_pidfds,
+        link.__dict__["_kill"],
+        link.__dict__["_reap"],
+        PidNamespace.leave,
+        PidNamespace.leave_to_end,
+    )
+)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    ("options", "knows_its_pids"),
+    [({}, True), ({"sandbox": ramet.Sandbox()}, True), ({"sandbox": ramet.Sandbox()}, False)],
+    ids=["plain", "confined", "by pidfds"],
+)
+def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
+    options: dict[str, Any], knows_its_pids: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python tells of what was raised, and nothing of the clone is left."""
+    told: list[type] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type))
+    with ramet.Template(spares=0, **options) as template:
+        before = children_after_reaping()
+        for step in itertools.count(1):
+            clone = template._link.clone(template._link.of_spares)
+            clone._has_own_numbers = knows_its_pids
+            sys.setprofile(raising_after(step))
+            del clone
+            sys.setprofile(None)
+            until(lambda: children_after_reaping() == before)
+            if len(told) < step:
+                break
+        assert step > 5
+        assert set(told) == {Heard}
+
+
+def raising_after(step: int) -> Callable[[FrameType, str, Any], None]:
+    """Raises when the so manyth of these functions, or call of C in them, begins or returns.
+
+    There the interpreter looks for signals.
+    """
+    left = step
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        if event in {"call", "c_return"} and frame.f_code in DROPPING:
+            left -= 1
+            if left == 0:
+                raise Heard
+
+    return profile
 
 
 def children_after_reaping() -> list[int]:
