@@ -197,20 +197,28 @@ class Pool:
     def _not_begun(self, call: Call, idle: Worker | None, error: BaseException) -> None:
         """idle: the process that was to run it, which may have got it."""
         worker = call.worker
+        if worker is None and call.is_done:  # it was quick: its outcome is there
+            return
         self._set_exception(call, error)
         if worker is not None:  # its process is there, and counts until it has ended
             self._order(lambda: self._kill_unwatched(worker, call))
             return
         self._settled(failed=True)
         if idle is not None:
-            self._order(idle.kill)
+            self._order(lambda: self._kill_idle(idle))
 
     def _kill_unwatched(self, worker: Worker, call: Call) -> None:
         if worker.call is not call:  # it was quick
             return
-        if worker.pidfd not in self._workers:
+        if self._workers.get(worker.pidfd) is not worker:
             self._wait_for(worker)
         self._kill(worker, call)
+
+    def _kill_idle(self, worker: Worker) -> None:
+        if (
+            self._workers.get(worker.pidfd) is worker
+        ):  # else it has ended, and the number is another's
+            worker.kill()
 
     def _begin(self, call: Call, worker: Worker | None) -> None:
         parts = call.pickled(self._rules.initializer if worker is None else None)
