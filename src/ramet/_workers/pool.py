@@ -455,16 +455,17 @@ class Pool:
             self._failed += failed
 
     def _tell(self) -> None:
-        if self._progress is None:
+        progress = self._progress  # another thread may forget it
+        if progress is None:
             return
         with self._lock:
             counts = Counts(
                 self._submitted, len(self._pending), self._active, self._done, self._failed
             )
         try:
-            self._progress(counts)
+            progress(counts)
         except Exception:
-            _log.exception("exception calling progress=%r; it is not called again", self._progress)
+            _log.exception("exception calling progress=%r; it is not called again", progress)
             self._progress = None
 
 
