@@ -111,7 +111,10 @@ def _wishes(outcomes: list[Outcome]) -> Iterator[list[str]]:
         row["wish"] for outcome in outcomes for row in outcome.sandbox.get("rows", [])
     )
     for wish in wishes:
-        groups = _grouped(outcomes, partial(_mechanism, wish))
+        told = [
+            outcome for outcome in outcomes if _mechanism(wish, outcome)
+        ]  # an older run has fewer
+        groups = _grouped(told, partial(_mechanism, wish))
         if len(groups) > 1:
             yield from ([wish, *group] for group in groups)
 

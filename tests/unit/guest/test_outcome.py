@@ -1,5 +1,6 @@
 """What is read of a guest's results, and told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,11 @@ def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
 def test_the_page_names_who_differs(outcome: Outcome, tmp_path: Path) -> None:
     """The most are "the others"; but of skipped tests, where those without are not in the table."""
     (tmp_path / "other").mkdir()
+    row = {"wish": "read", "met": "fully", "mechanism": "landlock"}
+    (tmp_path / "other" / "sandbox.json").write_text(json.dumps({"rows": [row]}))
     others = [Outcome.read(f"{x}-x86_64-root", tmp_path / "other") for x in ("6.12", "7.2")]
     page = support_page.page([outcome, *others])
-    assert "| read | mounts | 6.1 |\n| read | | the others |\n" in page
+    assert "| read | mounts | 6.1 |\n| read | landlock | the others |\n" in page
     assert "| NNP (Linux 7.1) | 6.1 |\n| nothing | the others |\n" in page
     assert "| no flag | 1 | 6.1 |\n" in page
     assert "| tests | 6.1 | 6.12 | 7.2 |" in page
