@@ -81,8 +81,11 @@ class ResidentSize:
 
         So it is with a child that has this process's memory, and no program of its own yet.
         """
-        with open("/proc/self/statm", "rb", buffering=0) as file:
-            size, _, _, length, *_ = map(int, file.read().split())
+        try:
+            with open("/proc/self/statm", "rb", buffering=0) as file:
+                size, _, _, length, *_ = map(int, file.read().split())
+        except OSError:  # without a descriptor it is not known, and what is resident counts
+            return False
         its_size, _, _, its_length = self._statm()
         return its_length == length and abs(its_size - size) < size // 8
 

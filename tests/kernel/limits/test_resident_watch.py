@@ -350,3 +350,19 @@ def test_a_program_that_has_begun_has_its_own() -> None:
         until(watch.exceeds)
         watch.close()
         process.communicate(b"\n")
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_look_without_a_free_descriptor_is_no_error() -> None:
+    """The own memory cannot be looked at beside then; the next look is as before."""
+    with ramet.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        watch = ResidentWatch(process.pid, MEGABYTE, from_zero=True)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            watch.excess()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        until(watch.exceeds)
+        watch.close()
+        process.communicate(b"\n")
