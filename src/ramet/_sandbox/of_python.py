@@ -112,7 +112,8 @@ class OfClone(OfPython):
         """Those of the amounts. What the caller has, which is copied, comes on top."""
         limits = super().rlimits
         if "DATA" in limits:
-            limits["DATA"] = within_own("DATA", *(one + data_bytes() for one in limits["DATA"]))
+            own = data_bytes()
+            limits["DATA"] = within_own("DATA", *(one + own for one in limits["DATA"]))
         return limits
 
     def steps(self, layer: Layer | None) -> CloneSteps:

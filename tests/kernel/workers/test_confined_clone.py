@@ -19,6 +19,7 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox
 from ramet._process.unreaped import reap_ended, unreaped
+from ramet._sandbox import of_python
 from ramet._sandbox.supervision import Supervision
 from ramet._workers import called_child, confined_clone, link
 
@@ -392,3 +393,14 @@ def test_what_the_caller_has_is_not_the_copys(mebibytes: int) -> None:
             with pytest.raises((ramet.ChildDied, ramet.RemoteError), match=r"[mM]emory"):
                 child.result(PATIENT_SECONDS)
     sandbox.release()
+
+
+def test_its_limit_of_data_is_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soft and hard, though what the caller has changes from one look to the next."""
+    bytes_of_caller = itertools.count(1 << 30, -4096)
+    monkeypatch.setattr(of_python, "data_bytes", lambda: next(bytes_of_caller))
+    limits = of_python.OfClone(Sandbox(memory="100M")).rlimits
+    if "DATA" not in limits:
+        pytest.skip("a cgroup keeps memory here")
+    soft, hard = limits["DATA"]
+    assert soft == hard
