@@ -14,6 +14,7 @@ DROP_ONE_OF = 8
 NEW_OBJECTS = 200_000
 HAS_IMMORTAL = sys.version_info >= (3, 12)
 IMMORTAL = (1 << 32) - 1  # the low half of the reference count
+PR_SET_THP_DISABLE = 41
 
 
 class Row:
@@ -40,6 +41,12 @@ def load_rows(count: int, keep: Callable[[Row], object] | None = None) -> None:
     if keep is not None:
         table = [row for row in table if keep(row)]
     gc.enable()
+
+
+def load_in_small_pages(count: int) -> None:
+    """As where the kernel makes no huge pages."""
+    ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    load_rows(count)
 
 
 def load_whole(count: int) -> None:

@@ -37,7 +37,8 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    yield Case("nothing", "", rows.load_rows, rows.do_nothing)
+    yield Case("nothing", "", rows.load_in_small_pages, rows.do_nothing)
+    yield Case("nothing", "huge pages, as every template", rows.load_rows, rows.do_nothing)
     yield Case("a collection", "", rows.load_rows, rows.collect_unfrozen)
     yield Case("a collection", "gc.freeze(), as every template", rows.load_rows, rows.collect)
     yield Case("reads a tenth of the rows", "", rows.load_rows, rows.read_rows)

@@ -9,20 +9,16 @@
 #define _GNU_SOURCE
 #include "core.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define PAGE ((uintptr_t)4096)
+#include "own_pages.h"
+
 #define MOST_RANGES 4096
 #define MOST_PAGES (1 << 19) /* which are looked at: 2 GB */
 #define WORD_BITS 64
-#define PRESENT (UINT64_C(1) << 63) /* of an entry of /proc/self/pagemap */
-#define OF_FILE (UINT64_C(1) << 61)
-#define MAPPED_HERE_ALONE (UINT64_C(1) << 56)
 #define AT_ONCE 512 /* entries that are read */
 
 struct range {
@@ -46,26 +42,23 @@ static size_t words_of(const HotPagesObject *self)
 
 static void add_range(HotPagesObject *self, uintptr_t start, uintptr_t end, bool writable)
 {
-    size_t pages = (end - start) / PAGE;
+    size_t pages = (end - start) / CORE_PAGE;
     if (self->range_count == MOST_RANGES || self->page_count + pages > MOST_PAGES)
         return;
     self->ranges[self->range_count++] = (struct range){start, self->page_count, pages, writable};
     self->page_count += pages;
 }
 
-static void find_ranges(HotPagesObject *self, bool writable)
+static void find_writable(void *self, uintptr_t start, uintptr_t end, bool writable)
 {
-    char line[512];
-    FILE *maps = fopen("/proc/self/maps", "re");
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
-        uintptr_t start, end;
-        char rights[5];
-        bool is_read = sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p';
-        if (is_read && (rights[1] == 'w') == writable)
-            add_range(self, start, end, writable);
-    }
-    if (maps != NULL)
-        fclose(maps);
+    if (writable)
+        add_range(self, start, end, true);
+}
+
+static void find_readable(void *self, uintptr_t start, uintptr_t end, bool writable)
+{
+    if (!writable)
+        add_range(self, start, end, false);
 }
 
 static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -75,8 +68,8 @@ static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     HotPagesObject *self = (HotPagesObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    find_ranges(self, true);  /* what a fork has a copy of */
-    find_ranges(self, false); /* then, as far as there is room, what is mapped anew in it: of files */
+    core_private_mappings(find_writable, self); /* what a fork has a copy of */
+    core_private_mappings(find_readable, self); /* then, as far as there is room, what is mapped anew in it: of files */
     size_t bytes = words_of(self) * sizeof *self->noted + sizeof *self->noted;
     void *noted = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (noted == MAP_FAILED) {
@@ -113,9 +106,7 @@ static void note(HotPagesObject *self, size_t page)
 
 static bool is_own(const struct range *range, uint64_t entry)
 {
-    if (!range->writable)
-        return (entry & PRESENT) != 0;
-    return (entry & (PRESENT | OF_FILE | MAPPED_HERE_ALONE)) == (PRESENT | MAPPED_HERE_ALONE);
+    return range->writable ? core_is_own_page(entry) : (entry & CORE_PRESENT) != 0;
 }
 
 static void look_at_range(HotPagesObject *self, int pagemap, const struct range *range, found_page *found)
@@ -124,11 +115,9 @@ static void look_at_range(HotPagesObject *self, int pagemap, const struct range 
     size_t done = 0;
     while (done < range->pages) {
         size_t wanted = range->pages - done < AT_ONCE ? range->pages - done : AT_ONCE;
-        off_t place = (off_t)((range->start / PAGE + done) * sizeof *entries);
-        ssize_t got = pread(pagemap, entries, wanted * sizeof *entries, place);
-        if (got < (ssize_t)sizeof *entries)
+        size_t count = core_read_pagemap(pagemap, range->start + done * CORE_PAGE, entries, wanted);
+        if (count == 0)
             return;
-        size_t count = (size_t)got / sizeof *entries;
         for (size_t i = 0; i < count; i++)
             if (is_own(range, entries[i]))
                 found(self, range->first + done + i);
@@ -139,7 +128,7 @@ static void look_at_range(HotPagesObject *self, int pagemap, const struct range 
 /* Where the kernel shows no pages, there are none. */
 static void look(HotPagesObject *self, found_page *found)
 {
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    int pagemap = core_open_pagemap();
     if (pagemap < 0)
         return;
     for (size_t i = 0; i < self->range_count; i++)
@@ -180,7 +169,7 @@ static void copy_page(uintptr_t page, bool writable)
 {
     unsigned char is_resident;
     volatile char *byte = (volatile char *)page;
-    if (mincore((void *)page, PAGE, &is_resident) < 0)
+    if (mincore((void *)page, CORE_PAGE, &is_resident) < 0)
         return;
     char value = *byte;
     if (writable)
@@ -207,7 +196,7 @@ static void copy_pages_of_word(const HotPagesObject *self, size_t index)
         size_t page = index * WORD_BITS + (size_t)__builtin_ctzll(word);
         const struct range *range = range_of(self, page);
         if (page < self->page_count)
-            copy_page(range->start + (page - range->first) * PAGE, range->writable);
+            copy_page(range->start + (page - range->first) * CORE_PAGE, range->writable);
     }
 }
 
@@ -229,7 +218,7 @@ static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *args)
     for (size_t i = 0; i < words_of(self); i++) {
         if (self->noted[i] == 0)
             continue;
-        if (pages_copied() - before >= bytes / (long)PAGE || is_readable(calls))
+        if (pages_copied() - before >= bytes / (long)CORE_PAGE || is_readable(calls))
             break;
         copy_pages_of_word(self, i);
     }

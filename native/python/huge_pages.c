@@ -20,10 +20,10 @@
 
 #define ALIGNMENT 64 /* of each part; messages.py has the same number */
 
-/* Room for the size that begins at a multiple of a huge page; what is beyond it is given back. */
-static char *reserve(size_t size)
+/* What is mapped beyond the size is given back. */
+char *core_reserve_huge(size_t size, int protection)
 {
-    char *room = mmap(NULL, size + CORE_HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *room = mmap(NULL, size + CORE_HUGE_PAGE, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return NULL;
     size_t before = (size_t)(-(uintptr_t)room % CORE_HUGE_PAGE), page = (size_t)4096;
@@ -36,7 +36,7 @@ static char *reserve(size_t size)
 
 void *core_map_file(int descriptor, size_t size, int sharing)
 {
-    char *place = size < CORE_HUGE_PAGE ? NULL : reserve(size);
+    char *place = size < CORE_HUGE_PAGE ? NULL : core_reserve_huge(size, PROT_NONE);
     int flags = sharing | MAP_NORESERVE | (place == NULL ? 0 : MAP_FIXED);
     void *start = mmap(place, size, PROT_READ | PROT_WRITE, flags, descriptor, 0);
     if (start == MAP_FAILED && place != NULL)

@@ -56,6 +56,12 @@ static PyMethodDef with_main_gil[] = {
     {"fill_memory", core_fill_memory, METH_VARARGS,
      "fill_memory(descriptor, size, parts, /)\n--\n\n"
      "Copies the parts into a memfd of that size, each aligned, in huge pages; False where the kernel makes none."},
+    {"gather_objects", core_gather_objects, METH_O,
+     "gather_objects(wanted, /)\n--\n\n"
+     "From here on, or no longer, the arenas of Python's objects lie side by side, where huge pages can be made of them."},
+    {"make_huge", core_make_huge, METH_NOARGS,
+     "make_huge()\n--\n\n"
+     "Makes huge pages of what this process alone has written to. The bytes that are in some; 0 before Linux 6.1."},
     {"memory_of", core_memory_of, METH_O,
      "memory_of(part, /)\n--\n\nThe OwnMemory in which the buffer lies, and where; None when it lies in none."},
     {"settle_memory", core_settle_memory, METH_NOARGS,

@@ -131,6 +131,7 @@ class _Template:
 
     def do(self, read: Callable[[], Loading]) -> None:
         """The same, for what is read by that."""
+        _core.gather_objects(True)
         try:
             loading = read()
             if rights.trusted is None:
@@ -405,6 +406,8 @@ def prepare_for_clones(allowed: Sequence[str]) -> None:
     gc.collect()
     leave_out_needless([leave_channel])
     gc.freeze()
+    _core.gather_objects(False)
+    _core.make_huge()  # of which a clone has to copy a hundredth of the entries
 
 
 def _end_native_pools() -> None:
