@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from ramet._process.unreaped import reap_ended, unreaped
+
 from .constants import SECONDS, WALL
 
 
@@ -23,6 +25,12 @@ def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         os.sched_yield()
+
+
+def nothing_unreaped() -> bool:
+    """Whether all children whose handles were dropped have ended, and are reaped."""
+    reap_ended()
+    return not unreaped
 
 
 def a_random_moment(numbers: random.Random, most_seconds: float) -> None:

@@ -487,8 +487,15 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _forget(self) -> None:
         """The last reference goes, and it has not been waited for: called by the core."""
+        try:
+            if self._maker == os.getpid():
+                self._tell_forgotten()  # an exception, with -W error
+        finally:
+            self._leave_unwaited()
+
+    def _leave_unwaited(self) -> None:
+        """Have it reaped when it has ended."""
         if self._maker == os.getpid():
-            self._tell_forgotten()
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
             if (namespace := self.own_namespace()) is not None:

@@ -4,7 +4,6 @@ A call is begun by the thread that submits it, if a process is at hand; else by 
 is free. That thread waits for outcomes, ends and deadlines.
 """
 
-import heapq
 import itertools
 import logging
 import os
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
+from .deadlines import Deadlines
 from .template import Template
 from .worker import Call, Rules, Worker
 
@@ -60,7 +60,7 @@ class Pool:
         self._ending: list[Worker] = []  # by themselves
         self._active = 0  # calls that have left the pending ones, and are not done
         self._numbers = itertools.count()
-        self._deadlines: list[tuple[float, int, Call]] = []
+        self._deadlines = Deadlines()
         self._done = self._failed = self._submitted = 0
         self._thread: threading.Thread | None = None
         self._is_closing = False
@@ -210,8 +210,7 @@ class Pool:
     def _kill_unwatched(self, worker: Worker, call: Call) -> None:
         if worker.call is not call:  # it was quick
             return
-        if self._workers.get(worker.pidfd) is not worker:
-            self._wait_for(worker)
+        self._wait_for(worker)
         self._kill(worker, call)
 
     def _kill_idle(self, worker: Worker) -> None:
@@ -232,12 +231,9 @@ class Pool:
         with self._lock:
             worker.call, call.worker = call, worker
             was_cancelled = call.future.cancelled()
+            is_first = False
             if self._rules.timeout is not None:
-                call.deadline = time.monotonic() + self._rules.timeout
-                heapq.heappush(self._deadlines, (call.deadline, call.number, call))
-                is_first = self._deadlines[0][2] is call
-            else:
-                is_first = False
+                is_first = self._deadlines.add(time.monotonic() + self._rules.timeout, call)
         if is_new:
             self._wait_for(worker)
         if was_cancelled:
@@ -246,13 +242,17 @@ class Pool:
             self._wake()
 
     def _wait_for(self, worker: Worker) -> None:
-        """For what it sends, and for its end, of which a process that it has forked may know nothing."""
+        """For what it sends, and for its end, of which a process that it has forked may know nothing.
+
+        Both are known before the thread hears of either, and its end is heard of by the time when what it
+        sends is: an interrupt may come between. It can be called again then.
+        """
         with self._lock:
             if self._failure is not None:
                 raise RuntimeError("the executor's thread has ended") from self._failure
-            for descriptor in (worker.channel, worker.pidfd):
-                self._workers[descriptor] = worker
-                with suppress(FileExistsError):  # an interrupt came when one was registered
+            self._workers[worker.channel] = self._workers[worker.pidfd] = worker
+            for descriptor in (worker.pidfd, worker.channel):
+                with suppress(FileExistsError):
                     self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
 
     # ---- the pool's thread
@@ -314,23 +314,24 @@ class Pool:
 
     def _seconds(self) -> float | None:
         with self._lock:
-            while self._deadlines and self._deadlines[0][2].is_done:
-                heapq.heappop(self._deadlines)
-            nexts = [one.must_end_by for one in self._ending]
-            nexts += [self._deadlines[0][0]] if self._deadlines else []
+            first = self._deadlines.first
+        nexts = [one.must_end_by for one in self._ending]
+        nexts += [] if first is None else [first]
         now = time.monotonic()
         return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 
     def _look_at_deadlines(self) -> None:
-        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
-            with self._lock:
-                _, _, call = heapq.heappop(self._deadlines)
-            if not call.is_done and call.worker is not None:
+        while (call := self._expired()) is not None:
+            if call.worker is not None:
                 call.worker.expire()
         now = time.monotonic()
         for worker in [one for one in self._ending if one.must_end_by <= now]:
             self._ending.remove(worker)
             worker.kill()
+
+    def _expired(self) -> Call | None:
+        with self._lock:
+            return self._deadlines.take_expired(time.monotonic())
 
     def _look_at(self, descriptor: int) -> None:
         worker = self._workers.get(descriptor)

@@ -53,7 +53,6 @@ class Call:
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.number = 0
         self.worker: Worker | None = None
-        self.deadline: float | None = None
         self.is_done = False
         self.reason = ""  # why it was killed
         self.stack = ""  # where it was when it was killed

@@ -18,7 +18,6 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox
-from ramet._process.unreaped import reap_ended, unreaped
 from ramet._sandbox import of_python
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.supervision import Supervision
@@ -26,7 +25,7 @@ from ramet._workers import called_child, confined_clone, link
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of
-from ...waiting import exit_code, in_threads, until
+from ...waiting import exit_code, in_threads, nothing_unreaped, until
 from ..sandbox.taken_away import needs_all
 
 pytestmark = needs_all
@@ -41,12 +40,7 @@ def _nothing_left(nothing_left: Any) -> Iterator[None]:
         child.result(PATIENT_SECONDS)
     nothing_left.start_again()
     yield
-    until(_nothing_unreaped)
-
-
-def _nothing_unreaped() -> bool:
-    reap_ended()
-    return not unreaped
+    until(nothing_unreaped)
 
 
 def run(fn: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -23,13 +23,12 @@ from ramet import CloneFlag as F
 from ramet import Sandbox
 from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
-from ramet._process.unreaped import reap_ended, unreaped
 from ramet._sandbox.of_python import OfTemplate
 from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
-from ...waiting import until
+from ...waiting import nothing_unreaped, until
 from ..sandbox.plain_user import inner_ids
 from ..sandbox.taken_away import needs_all
 
@@ -52,12 +51,7 @@ def confined() -> Iterator[ramet.Template]:
 def _all_reaped(nothing_left: Any) -> Iterator[None]:
     """What ends by itself, of a template that was killed, is waited for."""
     yield
-    until(_nothing_unreaped)
-
-
-def _nothing_unreaped() -> bool:
-    reap_ended()
-    return not unreaped
+    until(nothing_unreaped)
 
 
 def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
@@ -806,7 +800,7 @@ def test_a_caller_with_few_descriptors_left(confined: ramet.Template) -> None:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert run(confined, abs, -1) == 1
-        until(lambda: _nothing_unreaped() and procfs.children(os.getpid()) == before)
+        until(lambda: nothing_unreaped() and procfs.children(os.getpid()) == before)
     assert refused > 2
 
 

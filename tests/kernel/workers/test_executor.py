@@ -1,8 +1,10 @@
 """Executors: every call in a process of its own."""
 
+import gc
 import os
 import select
 import signal
+import weakref
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from ramet import ChildDied, DeadlineExceeded, Executor, ResultError
 
-from ...constants import SECONDS
+from ...constants import PATIENT_SECONDS, SECONDS
+from ...waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -141,3 +144,16 @@ def _leave_three_behind(fifo: str) -> int:
             os._exit(0)
         os.waitpid(child, 0)
     return sum(len(os.read(told, 1)) for _ in range(3))
+
+
+def test_what_a_call_was_called_with_is_not_kept() -> None:
+    """Nor what it returned, though a call before it, with the same deadline, runs on."""
+    with Executor(2, timeout=PATIENT_SECONDS) as executor:
+        slow = executor.submit(signal.pause)
+        argument = {1}
+        future = executor.submit(lambda numbers: numbers | {2}, argument)
+        kept = [weakref.ref(argument), weakref.ref(future.result(PATIENT_SECONDS))]
+        del argument, future
+        gc.collect()
+        until(lambda: [one() for one in kept] == [None, None])
+        slow.cancel()

@@ -19,13 +19,12 @@ import pytest
 
 import ramet
 from ramet import Sandbox
-from ramet._process.unreaped import reap_ended, unreaped
 from ramet._sandbox.overlay.layer import Layer
 from ramet._sandbox.planning.machine import this_machine
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of
-from ...waiting import exit_code, until
+from ...waiting import exit_code, nothing_unreaped, until
 from ..sandbox.taken_away import needs_all
 
 pytestmark = [
@@ -47,12 +46,7 @@ def layers(nothing_left: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         gc.collect()
         assert os.listdir(place) == []
         monkeypatch.undo()
-    until(_nothing_unreaped)
-
-
-def _nothing_unreaped() -> bool:
-    reap_ended()
-    return not unreaped
+    until(nothing_unreaped)
 
 
 @pytest.fixture

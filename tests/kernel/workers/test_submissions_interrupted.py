@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._kernel import procfs
 
-from ...waiting import until
+from ...waiting import nothing_unreaped, until
 
 SECONDS = 10
 LIBRARY = os.path.dirname(ramet.__file__)
@@ -65,9 +66,10 @@ def interrupted(call: Callable[[], object], step: int) -> str:
 
 
 @pytest.mark.parametrize("reuse", [1, 1000])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
 def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> None:
-    """Wherever its submission was interrupted, an executor with one place runs the next."""
+    """Wherever its submission was interrupted, the next one runs, and no process is left."""
+    before = {*procfs.children(os.getpid())}
     with ramet.Executor(1, reuse=reuse, timeout=SECONDS, spares=1) as executor:
         for step in itertools.count(1):
             until(lambda: executor._pool._idle or executor._pool._template.has_spare())
@@ -77,3 +79,4 @@ def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> Non
                 break
         assert step > 30
     gc.collect()
+    until(lambda: nothing_unreaped() and {*procfs.children(os.getpid())} <= before)

@@ -286,6 +286,24 @@ def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
     os.close(pidfd)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_is_reaped_where_warnings_are_errors() -> None:
+    """The exception goes to sys.unraisablehook, and the child is reaped all the same."""
+    child = sleeper()
+    pidfd = os.dup(child.fileno())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del child
+        gc.collect()
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    unreaped.reap_ended()
+    assert unreaped.unreaped == []
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    os.close(pidfd)
+
+
 def test_a_child_that_was_waited_for_is_forgotten_in_silence() -> None:
     """No warning for a child whose end is known."""
     child = sleeper()
