@@ -54,7 +54,7 @@ def killed_by(
     """Let a function begin, and kill it at a random moment; or have it killed by its timeout."""
     begun: list[bool] = []
     child = ramet.clone(fn, begun, flags=F.VM, timeout=timeout if how == "timeout" else None)
-    while not begun and child.exit_status is None:  # a timeout may come before it begins
+    while not begun and child.poll() is None:  # a timeout may come before it begins
         os.sched_yield()
     if how == "kill":
         a_random_moment(random.Random(), most_seconds)
