@@ -56,7 +56,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def search(page: Page, word: str) -> None:
-    """Come back when a page is found with that word in its title: what half of the word finds comes before."""
+    """Come back when a page with that word in its title is found, and not what half of it finds."""
     page.locator(".md-search__input").click()
     page.wait_for_function(READY)
     page.keyboard.type(word)
