@@ -35,7 +35,10 @@ static size_t area_count;
 static char *unused; /* of the last area, where the next arena begins */
 static bool gathers;
 static PyObjectArenaAllocator before; /* what has made the others */
-/* Interpreters with locks of their own may ask at once. Who does not get it, as in a fork in which nobody has it, does without. */
+/*
+ * Interpreters with locks of their own may ask at once. Who does not get this lock has an arena elsewhere, rather than wait:
+ * in a fork that was made meanwhile nobody would give it back.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct area *area_of(const char *arena)
@@ -54,7 +57,7 @@ static size_t next_size(void)
     return size < LEAST_AREA ? LEAST_AREA : size;
 }
 
-/* The machine's setting may make no huge pages at a first write, which costs less than to collapse small ones. */
+/* Huge pages at the first write cost less than to collapse small ones later, but a machine's setting may make none. */
 static bool add_area(void)
 {
     size_t size = next_size();
@@ -138,7 +141,7 @@ static bool is_worth_it(int pagemap, uintptr_t start)
     return own >= LEAST_OWN;
 }
 
-/* One call for many: each waits for all processors. It goes on after one that fails, for want of memory in one piece. */
+/* One call for many: each waits for all processors. What the kernel has no memory in one piece for stays as it is. */
 static void collapse(struct collapsing *self, uintptr_t start, uintptr_t end)
 {
     if (start < end && madvise((void *)start, end - start, MADV_COLLAPSE) == 0)
