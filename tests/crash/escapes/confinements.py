@@ -1,6 +1,7 @@
 """How the stage runs a program: without a sandbox, in one, and in the weakest."""
 
 import errno
+import os
 import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ class Run(NamedTuple):
     output: bytes
 
 
-def unconfined(words: list[str], _files: Files, _limits: str, seconds: float) -> Run:
+def unconfined(words: list[str], files: Files, _limits: str, seconds: float) -> Run:
     """A plain child, with all that the caller has; nobody kills it at its deadline."""
     with subprocess.Popen(
         words, close_fds=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -41,6 +42,9 @@ def unconfined(words: list[str], _files: Files, _limits: str, seconds: float) ->
         try:
             output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as late:
+            # Where much else runs it may not have begun by then, and would not be seen to live on.
+            while not files.is_locked() and process.poll() is None:
+                os.sched_yield()
             yield_to_survivors(process)
             return Run(None, late.output or b"")
         return Run(process.returncode, output)

@@ -6,7 +6,6 @@ lines of JSON.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -152,7 +151,7 @@ class Stage:
     def _survivors(self) -> list[str]:
         """Says whether processes of the attempt are still there, and ends them."""
         deadline = time.monotonic() + (GRACE_SECONDS if self._is_confined else 0)
-        while (lives := self._is_locked() or bool(self._running())) and time.monotonic() < deadline:
+        while (lives := self._files.is_locked() or bool(self._running())) and time.monotonic() < deadline:
             os.sched_yield()
         left = [f"{self._running()} are alive, or their children"] if lives else []
         while lives:
@@ -160,22 +159,8 @@ class Stage:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self._reap()
-            lives = self._is_locked() or bool(self._running())
+            lives = self._files.is_locked() or bool(self._running())
         return left
-
-    def _is_locked(self) -> bool:
-        """Whether one holds the lock of the attempt, which all its processes inherit."""
-        try:
-            file = os.open(self._files.root / "work" / "alive", os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):

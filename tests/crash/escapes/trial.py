@@ -107,7 +107,7 @@ class Trial:
         own_word = (
             [f"it says so: {answer['said']}"] if answer["code"] == 0 and not escape.is_seen else []
         )
-        self.said = answer["said"]
+        self.said = f"after {answer['seconds']} s, with {answer['code']}: {answer['said']}"
         return [*answer["seen"], *own_word]
 
     def close(self) -> None:

@@ -62,6 +62,20 @@ class Files:
         path.chmod(0o644)
         return path
 
+    def is_locked(self) -> bool:
+        """Whether one holds the lock of the attempt, which all its processes inherit."""
+        try:
+            file = os.open(self.root / "work" / "alive", os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
     def mend(self) -> None:
         """Undo what an attempt may have done."""
         shutil.rmtree(self.root / "work", ignore_errors=True)

@@ -333,7 +333,7 @@ def test_why_a_process_cannot_be_traced(nothing_left: object) -> None:
 
 def test_a_daemon_is_traced_to_its_end(nothing_left: object) -> None:
     """The trace goes on until the last process has ended, and has the program's own exit status."""
-    with begin("/bin/sh", "-c", "(cat <&0 &) ; exit 4", stdin=subprocess.PIPE) as tracer:
+    with begin("/bin/sh", "-c", "(cat <&3 3<&- &) 3<&0; exit 4", stdin=subprocess.PIPE) as tracer:
         assert tracer.stdin is not None
         assert tracer.stderr is not None
         lines = [next(line for line in tracer.stderr if "exited with 4" in line)]
