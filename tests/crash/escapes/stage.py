@@ -151,7 +151,9 @@ class Stage:
     def _survivors(self) -> list[str]:
         """Says whether processes of the attempt are still there, and ends them."""
         deadline = time.monotonic() + (GRACE_SECONDS if self._is_confined else 0)
-        while (lives := self._files.is_locked() or bool(self._running())) and time.monotonic() < deadline:
+        while (
+            lives := self._files.is_locked() or bool(self._running())
+        ) and time.monotonic() < deadline:
             os.sched_yield()
         left = [f"{self._running()} are alive, or their children"] if lives else []
         while lives:

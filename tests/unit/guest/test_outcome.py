@@ -132,15 +132,13 @@ def test_no_kernel_can_be_had() -> None:
         matrix.fast_rows(fetch)
 
 
-def test_each_python_runs_once_what_no_kernel_answers() -> None:
-    """All guests run what a kernel answers; one for each Python and machine the rest as well."""
+def test_another_machine_runs_what_no_kernel_answers() -> None:
+    """All guests run what a kernel answers; that of another machine the rest as well."""
     rows = matrix.WHOLE_ROWS
     assert all(row.tests[: len(matrix.OF_KERNEL)] == matrix.OF_KERNEL for row in rows)
     whole = [row.title for row in rows if "tests/unit" in row.tests]
-    assert whole == [
-        "7.2-x86_64-root", "6.12-aarch64-python3.13-root", "7.2-x86_64-python3.14-root",
-    ]  # fmt: skip
-    assert all(("--ignore=tests/kernel/dask" in row.tests) != row.of_python for row in rows)
+    assert whole == ["6.12-aarch64-python3.13-root"]
+    assert all(("--ignore=tests/kernel/dask" in row.tests) != (row.title in whole) for row in rows)
 
 
 def test_the_fast_matrix_runs_what_is_marked(tmp_path: Path) -> None:
