@@ -17,8 +17,8 @@ is `make run`: how many of its rows show what the law says. "The law" is `ramet 
 37,000 real calls were answered otherwise than the law says, and how many of its rules refused one."""
 _TESTS_LEAD = """\
 How many tests passed, by their folder below `tests`; a dash: not run there. What Python, its libc and
-other libraries answer, and no kernel, is run outside of guests, but for aarch64. A guest may run them in parts,
-with the sources of several commits."""
+other libraries answer, and no kernel, is run outside of guests, but for aarch64. A guest may run them in
+parts, with the sources of several commits."""
 _TOUR_LEAD = """\
 Rows of the tour that a kernel cannot show, since a flag came later. A call with such a flag is refused by
 name."""
