@@ -22,7 +22,7 @@ OF_KERNEL = (
     # Whether an attempt is one is shown by the machine, whose root directory can be written to.
     "--deselect=tests/crash/test_escapes.py::test_it_gets_through_without_a_sandbox",
 )
-# What Python, its libc and other libraries answer, and no kernel: a guest runs it that is of another machine.
+# What Python, its libc and other libraries answer, and no kernel: a guest of another machine runs it, too.
 # On this one `make test` and `make newer` run it with each Python.
 _OF_PYTHON_IN_KERNEL = ("dask", "joblib", "multiprocessing", "testing")
 _OF_PYTHON = (
