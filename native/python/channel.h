@@ -5,6 +5,13 @@
 
 #define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
 
+#define CORE_MADE 34 /* the kind of the message that tells of a clone: src/ramet/_workers/template_process.py */
+
+/* What it says: the clone, and the init of its pid namespace, 0 for none. */
+struct core_pids {
+    int32_t clone, init;
+};
+
 struct core_message_head {
     uint8_t kind, in_memfd;
     uint16_t descriptors;
@@ -43,5 +50,12 @@ void core_channel_drop(ChannelObject *self, size_t bytes);
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+/* A message of one part, with descriptors, which stay the caller's. False with an exception set. */
+bool core_channel_send_part(ChannelObject *self, uint8_t kind, const void *part, size_t length, const int *descriptors, int count);
+
+/* The ends of a new channel, above the standard descriptors. -1 with errno. */
+int core_socket_pair(int *ends);
+
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args);
+PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);

@@ -102,17 +102,26 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)made(type, descriptor);
 }
 
-PyObject *core_channels(PyObject *module, PyObject *unused)
+int core_socket_pair(int *ends)
 {
-    int ends[2];
-    (void)module, (void)unused;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    ChannelObject *pair[2];
+        return -1;
     for (int i = 0; i < 2; i++) {
         int former = ends[i];
         if (move_above_standard(&ends[i]))
             close(former);
+    }
+    return 0;
+}
+
+PyObject *core_channels(PyObject *module, PyObject *unused)
+{
+    int ends[2];
+    (void)module, (void)unused;
+    if (core_socket_pair(ends) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    ChannelObject *pair[2];
+    for (int i = 0; i < 2; i++) {
         pair[i] = made(&Channel_Type, ends[i]);
         if (pair[i] == NULL)
             close(ends[i]);
@@ -284,18 +293,26 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
     return sent ? Py_NewRef(Py_True) : NULL;
 }
 
-/* What an outcome is most often: it needs no memory. */
-int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value)
+/* It needs no memory: no part is longer than a plain value. */
+bool core_channel_send_part(ChannelObject *self, uint8_t kind, const void *part, size_t length, const int *descriptors, int count)
 {
     char data[sizeof(struct core_message_head) + sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
-    struct core_message_head head = {.kind = kind, .parts = 1};
+    struct core_message_head head = {.kind = kind, .descriptors = (uint16_t)count, .parts = 1};
     const size_t table = sizeof head + sizeof(uint64_t);
-    Py_ssize_t length = core_plain_write(value, data + table, sizeof data - table);
+    memcpy(data, &head, sizeof head);
+    memcpy(data + sizeof head, &(uint64_t){length}, sizeof(uint64_t));
+    memcpy(data + table, part, length);
+    return send_all(self, data, table + length, descriptors, (size_t)count) == 0;
+}
+
+/* What an outcome is most often. */
+int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value)
+{
+    char part[CORE_MOST_PLAIN_BYTES];
+    Py_ssize_t length = core_plain_write(value, part, sizeof part);
     if (length < 0)
         return 0;
-    memcpy(data, &head, sizeof head);
-    memcpy(data + sizeof head, &(uint64_t){(uint64_t)length}, sizeof(uint64_t));
-    return send_all(self, data, table + (size_t)length, NULL, 0) < 0 ? -1 : 1;
+    return core_channel_send_part(self, kind, part, (size_t)length, NULL, 0) ? 1 : -1;
 }
 
 static PyObject *channel_send_plain(ChannelObject *self, PyObject *args)
@@ -630,6 +647,13 @@ static PyMethodDef channel_methods[] = {
      "In a child: serves calls, each between before() and after(), and returns (served, one, last) for the first that needs more:\n"
      "(ANOTHER, its message as of receive(), None), (RETURNED, a value that is not plain, last), (RAISED, an exception, last).\n"
      "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end."},
+    {"serve_clones", (PyCFunction)core_channel_serve_clones, METH_VARARGS,
+     "serve_clones($self, known, run, /)\n--\n\n"
+     "In a template: makes the clones that are asked for by known requests, each of which does its first steps and calls\n"
+     "run((given, channel, in_namespace)). known: a list of (the request's part, a Request, whether in a pid namespace of its own,\n"
+     "a Plan of first steps, given).\n"
+     "Returns (message, init) for the first other request, or for one that could not be met: its message as of receive(), and the pid\n"
+     "and pidfd of the init of a namespace that was made for it, or None. None at the other side's end."},
     {"receive_clone", (PyCFunction)core_channel_receive_clone, METH_VARARGS,
      "receive_clone($self, clone, timeout, pidfd, /)\n--\n\n"
      "The next message, as receive() gives it; if it is of a clone, sets pid, pidfd, channel, init and pidfd_of_init of the Owner\n"

@@ -6,13 +6,6 @@
 
 #include <sys/socket.h>
 
-#define MADE 34 /* the kind of the message: src/ramet/_workers/template_process.py */
-
-/* The clone, and the init of its pid namespace, 0 for none. */
-struct pids {
-    int32_t clone, init;
-};
-
 enum { PIDFD, CHANNEL, OF_CLONE, PIDFD_OF_INIT = OF_CLONE, MOST_OF_CLONE };
 
 static bool has_option(int descriptor, int option, int wanted)
@@ -29,13 +22,13 @@ static bool is_channel(int descriptor)
 }
 
 /* Whether the message is of a clone, and all that belongs to it has arrived; its length then. */
-static size_t read_pids(const ChannelObject *self, struct pids *pids)
+static size_t read_pids(const ChannelObject *self, struct core_pids *pids)
 {
     struct core_message_head head;
     uint64_t bytes;
     const size_t place = sizeof head + sizeof bytes;
     memcpy(&head, self->data, sizeof head);
-    if (head.kind != MADE || head.parts != 1 || head.in_memfd || self->lost || self->count < head.descriptors)
+    if (head.kind != CORE_MADE || head.parts != 1 || head.in_memfd || self->lost || self->count < head.descriptors)
         return 0;
     memcpy(&bytes, self->data + sizeof head, sizeof bytes);
     if (bytes != sizeof *pids)
@@ -63,7 +56,7 @@ static PyObject *channel_of_clone(int descriptor)
 }
 
 /* The channel first, which closes itself when the others cannot be set. */
-static bool give(PyObject *clone, struct pids pids, const int *descriptors)
+static bool give(PyObject *clone, struct core_pids pids, const int *descriptors)
 {
     PyObject *channel = channel_of_clone(descriptors[CHANNEL]);
     return set(clone, "channel", channel) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
@@ -76,7 +69,7 @@ PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
 {
     PyObject *clone, *seconds;
     int pidfd, descriptors[MOST_OF_CLONE];
-    struct pids pids;
+    struct core_pids pids;
     if (!PyArg_ParseTuple(args, "OOi:receive_clone", &clone, &seconds, &pidfd))
         return NULL;
     enum core_arrival arrival = core_channel_await(self, seconds, pidfd);

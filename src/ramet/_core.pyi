@@ -84,6 +84,15 @@ class Channel:
     def serve_plain(
         self, before: Callable[[], object] | None, after: Callable[[], object] | None, /
     ) -> tuple[int, Any, bool]: ...
+    def serve_clones(
+        self,
+        known: list[tuple[bytes, Request, bool, Plan, Any]],
+        run: Callable[[Any], int],
+        /,
+    ) -> (
+        tuple[tuple[int, tuple[Any, ...], tuple[int, ...] | None, bool], tuple[int, int] | None]
+        | None
+    ): ...
     def receive_clone(
         self, clone: Owner, timeout: float | None, pidfd: int, /
     ) -> bool | tuple[int, tuple[Any, ...], tuple[int, ...] | None, bool] | None: ...

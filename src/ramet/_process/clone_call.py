@@ -39,6 +39,7 @@ class CheckedCall:
             args.pidfd = TidWord(_NO_DESCRIPTOR)
         self.args = args
         self._request = Request(args, legacy, size=size)
+        self.core = self._request.core  # for who makes it without make()
 
     def make(
         self, fn: Function | Address | None = None, arg: Any = None, kept: object = None

@@ -12,7 +12,7 @@ from .. import _core
 from .._kernel import procfs
 from .._kernel.timeouts import pauses
 
-__all__ = ["TO_DIE_WITH_PARENT", "mark", "to_bind", "unmark", "wait_until_bound"]
+__all__ = ["TO_BIND_TEMPLATE", "mark", "to_bind", "unmark", "wait_until_bound"]
 
 _PR_SET_PDEATHSIG = 1
 _MARK = signal.SIGRTMAX
@@ -20,7 +20,7 @@ _BIT = 1 << (_MARK - 1)
 _PATIENCE_SECONDS = 0.1  # a function may block the signal for itself
 
 _DIE = ("PRCTL", _PR_SET_PDEATHSIG, signal.SIGKILL)
-TO_DIE_WITH_PARENT = _core.Plan([_DIE])
+TO_BIND_TEMPLATE = _core.Plan([_DIE])
 
 
 def mark() -> int:
@@ -35,9 +35,9 @@ def unmark(before: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {_MARK})
 
 
-def to_bind(before: int) -> _core.Plan:
-    """The first steps of a clone, which are made ahead: what it makes itself costs it pages."""
-    return _core.Plan([_DIE, ("SIGNAL_MASK", before)])
+def to_bind(before: int) -> list[tuple[object, ...]]:
+    """The first steps of a clone: it dies with its parent, and has the mark no more."""
+    return [_DIE, ("SIGNAL_MASK", before)]
 
 
 def wait_until_bound(pid: int) -> None:

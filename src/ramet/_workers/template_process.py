@@ -32,11 +32,11 @@ from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
 from .._sandbox.files.own_files import steps_to_own_layer
-from .binding import TO_DIE_WITH_PARENT, mark, to_bind, unmark
+from .binding import TO_BIND_TEMPLATE, mark, to_bind, unmark
 from .confining import carry_out
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, renewals
-from .messages import Channel, channels, receive, send
+from .messages import Channel, channels, receive, send, understood
 from .outcome import rights
 from .pickling import loaded
 from .serving import (
@@ -58,10 +58,12 @@ PIDS = Struct(
     "=ii"
 )  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
 LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
+_SCHED_PARAM = Struct("i")  # struct sched_param
 _PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
 _FIRST_LOOKS = 3  # so many of the first spares look which those are
 _CALLS_BETWEEN_LOOKS = 512
+_MOST_KNOWN = 16
 
 
 class Loading(NamedTuple):
@@ -101,17 +103,21 @@ class Confines(NamedTuple):
     labels: Sequence[tuple[str, bytes | None]]
 
 
-class Begun(NamedTuple):
-    """What a clone is given."""
+class Given(NamedTuple):
+    """What all clones by one request are given."""
 
     kind: int
     parts: Sequence[Any]
     making: Making
-    channel: Channel
-    theirs: Channel  # the other end, its caller's
-    parent: int
-    init: tuple[int, int] | None  # of the pid namespace that it is in, if it has one: pid and pidfd
     confines: Sequence[Confines]  # what it does first
+
+
+class Begun(NamedTuple):
+    """What a clone is given; the core makes it, too: native/python/serve_clones.c."""
+
+    given: Given
+    channel: Channel
+    in_namespace: bool  # whether it is in a pid namespace of its own
 
 
 class _Template:
@@ -119,7 +125,10 @@ class _Template:
         self._control = control
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
-        self._spares = 0  # that were made
+        self._spares = 0  # that were made here, and not by the core
+        # What the core makes alone, see Channel.serve_clones().
+        self._known: list[tuple[bytes, _core.Request, bool, _core.Plan, Given]] = []
+        self._may_nest = True  # pid namespaces
         self._confines: Confines | None = None  # what each clone does first
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
@@ -143,6 +152,7 @@ class _Template:
                 loading.setup()
             _force_lazy_imports()
             prepare_for_clones(loading.allow)
+            self._yields = _begin_to_yield()
             self._prepare_for_itself()
         except BaseException as error:
             _flush()
@@ -151,7 +161,6 @@ class _Template:
                 UNTIL_LET_GO
             )  # what setup has started is killed with this process
             _end(1)
-        self._yields = _begin_to_yield()
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
@@ -161,7 +170,10 @@ class _Template:
     def _prepare_for_itself(self) -> None:
         """What clones use is made once: what they make they have to write to."""
         self._mask = mark()
-        self._binding = to_bind(self._mask)
+        bind = to_bind(self._mask) if self._dies_with_caller else []
+        yield_no_more = [_TO_YIELD_NO_MORE] if self._yields else []
+        self._first_steps = _core.Plan(bind)
+        self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
         self._renewals = renewals()
         self._hot_pages = _core.HotPages()
         self._arounds = {
@@ -177,11 +189,12 @@ class _Template:
 
     def serve(self) -> int:
         """Carry out requests until the caller closes the socket. Returns the exit code."""
-        while (message := receive(self._control)) is not None:
+        while (served := self._control.serve_clones(self._known, self._run_clone)) is not None:
             try:
-                if message[0] == CONFINE:
-                    self._leave(*message[1:])
-                self._make(*message[:2])
+                kind, parts, descriptors = understood(served[0])
+                if kind == CONFINE:
+                    self._leave(parts, descriptors)
+                self._make(kind, parts, served[1])
             except Exception as error:
                 self._refuse(error, None)
         return 0
@@ -195,20 +208,24 @@ class _Template:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _make(self, kind: int, parts: Sequence[Any]) -> None:
-        """Make a clone, and tell the caller."""
+    def _make(self, kind: int, parts: Sequence[Any], init: tuple[int, int] | None) -> None:
+        """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
         self._spares += making.spare
         needed = kind == CONFINE or self._confines is not None
         flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
         theirs, ours = channels()
         try:
-            init = self._new_namespace(needed=needed) if making.tree else None
+            if making.tree:
+                init = self._new_namespace(init, needed=needed)
             confines = self._confining(parts) if kind == MAKE else ()
-            begun = Begun(kind, parts, making, ours, theirs, os.getppid(), init, confines)
+            given = Given(kind, parts, making, confines)
+            begun = Begun(given, ours, init is not None)
+            is_call = kind == MAKE and not making.spare
+            steps = self._first_steps_of_call if is_call else self._first_steps
             clone = _clone_call(flags, making.set_tid)
             try:
-                pid, _ = clone.make(self._run_clone, begun)
+                pid, _ = clone.make(self._run_first, (begun, theirs, init, steps, os.getppid()))
             except OSError as error:
                 self._refuse(error, init)
                 return
@@ -219,6 +236,19 @@ class _Template:
         finally:
             theirs.close()
             ours.close()
+        if kind == MAKE:
+            self._make_known(given, clone.core, steps, in_namespace=init is not None)
+
+    def _make_known(
+        self, given: Given, request: _core.Request, steps: _core.Plan, *, in_namespace: bool
+    ) -> None:
+        """Let the core make the next such clone alone: what runs in Python copies pages."""
+        making = given.making
+        looks = making.spare and self._spares <= _FIRST_LOOKS
+        lacks_namespace = making.tree and not in_namespace and self._may_nest
+        if len(given.parts) == 1 and making.set_tid is None and not (looks or lacks_namespace):
+            self._known.append((bytes(given.parts[0]), request, in_namespace, steps, given))
+            del self._known[:-_MOST_KNOWN]
 
     def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
@@ -246,18 +276,34 @@ class _Template:
         if init is not None:
             os.close(init[1])
 
-    def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
+    def _new_namespace(
+        self, init: tuple[int, int] | None, *, needed: bool
+    ) -> tuple[int, int] | None:
         """A pid namespace in which the next clone will be; None where it may not, and need not."""
         try:
-            init = pid_namespace.new()
-        except OSError:
+            init = init or pid_namespace.new()
+        except OSError as error:
             if needed:
                 raise
+            self._may_nest = error.errno != errno.EPERM
             return None
         pid_namespace.join_for_children(*init)
         return init
 
     # ---- in a clone: what is called here is called by each, and costs it pages that it copies
+
+    def _run_first(
+        self, first: tuple[Begun, Channel, tuple[int, int] | None, _core.Plan, int]
+    ) -> int:
+        """Do what the core does in a clone that it makes alone, and run it."""
+        begun, theirs, init, steps, parent = first
+        theirs.close()
+        self._control.close()
+        if init is not None:
+            os.close(init[1])
+        if begun.given.kind != GUARD:  # which goes on when its caller has ended
+            _do_first(steps, parent)
+        return self._run_clone(begun)
 
     def _run_clone(self, begun: Begun) -> int:
         """All that it does; it ends with that, without the handlers of atexit, which are the template's."""
@@ -266,27 +312,14 @@ class _Template:
         finally:
             _core.flush_standard_streams()
 
-    def _begin(  # noqa: C901, PLR0917 - each function that is called costs a clone a page
-        self,
-        kind: int,
-        parts: Sequence[Any],
-        making: Making,
-        channel: Channel,
-        theirs: Channel,
-        parent: int,
-        init: tuple[int, int] | None,
-        confines: Sequence[Confines],
+    def _begin(  # noqa: C901 - each function that is called costs a clone a page
+        self, given: Given, channel: Channel, in_namespace: bool
     ) -> int:
-        theirs.close()
-        self._control.close()
-        if init is not None:
-            os.close(init[1])
+        kind, parts, making, confines = given
         if kind == GUARD:
             from .layer_guard import remove_after  # which few templates need
 
-            return remove_after(parent, os.fsdecode(bytes(parts[0])))
-        if self._dies_with_caller:
-            _die_with(parent, self._binding)
+            return remove_after(os.getppid(), os.fsdecode(bytes(parts[0])))
         if kind == DERIVE:
             return self._become_template(channel, parts)
         if kind == CONFINE:
@@ -298,7 +331,7 @@ class _Template:
         for renew in self._renewals:
             renew()
         patience = LET_GO_MILLISECONDS
-        if making.tree and init is None:
+        if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
         failed = self._warm_up(channel) if making.spare else None
@@ -306,7 +339,7 @@ class _Template:
             return give_up(channel, failed)
         if making.measured:
             send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
-        if self._yields:
+        if making.spare and self._yields:
             _yield_no_more()
         return serve(channel, self._around(channel, patience))
 
@@ -355,14 +388,14 @@ class _Template:
             template._say_failed(error)
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
-            _die_with(0)
+            _do_first(TO_BIND_TEMPLATE, 0)
         self._take_interrupts()
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
         return template.serve()
 
     def _take_hot_pages(self, calls: int) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
-        if self._spares <= _FIRST_LOOKS or self._spares % _CALLS_BETWEEN_LOOKS == 0:
+        if self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0:
             self._hot_pages.look()
         else:
             self._hot_pages.copy(_MOST_HOT_BYTES, calls)
@@ -435,6 +468,7 @@ def _begin_to_yield() -> bool:
 
 
 _yield_no_more = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
+_TO_YIELD_NO_MORE = ("SCHED_SETSCHEDULER", 0, os.SCHED_OTHER, bytearray(_SCHED_PARAM.pack(0)))
 
 
 def _force_lazy_imports() -> None:
@@ -504,9 +538,9 @@ class _Hangup:
         fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
 
 
-def _die_with(parent: int, binding: _core.Plan = TO_DIE_WITH_PARENT) -> None:
-    """Be killed when the caller's process ends."""
-    _core.do_steps(binding)
+def _do_first(steps: _core.Plan, parent: int) -> None:
+    """Be bound to that parent, by these steps."""
+    _core.do_steps(steps)
     if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
         os._exit(1)
 
@@ -542,7 +576,7 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
     # The end of the main thread is that of the process; any other thread may end before.
     by_main_thread = tid == os.getppid()
     if by_main_thread:
-        _die_with(os.getppid())
+        _do_first(TO_BIND_TEMPLATE, os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
     template.do(lambda: loading)
     sys.exit(served(template))
@@ -552,6 +586,8 @@ def served(template: _Template) -> int:
     """Serve to the end. Returns the exit code."""
     try:
         return template.serve()
+    except (BrokenPipeError, ConnectionResetError):
+        return 0  # the caller has gone meanwhile
     except BaseException:
         traceback.print_exc()
         return 1

@@ -32,8 +32,8 @@ def dies_after_the_init() -> None:
 
     makes = template_process._Template._new_namespace
 
-    def dies(template: Any, *, needed: bool) -> None:
-        makes(template, needed=needed)
+    def dies(*arguments: Any, needed: bool) -> None:
+        makes(*arguments, needed=needed)
         os.kill(os.getpid(), signal.SIGKILL)
 
     template_process._Template._new_namespace = dies  # type: ignore[method-assign,assignment]
