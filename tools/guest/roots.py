@@ -57,7 +57,7 @@ def _settle(directory: Path) -> None:
         if not (directory / link).is_symlink() and not (directory / link).exists():
             (directory / link).symlink_to(target)
     (directory / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    for place in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "opt"):
+    for place in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "opt", "mnt"):
         (directory / place).mkdir(parents=True, exist_ok=True)
     ramet.run(["/sbin/ldconfig", "-r", directory], check=True)
 
