@@ -466,8 +466,8 @@ class Pool:
         try:
             progress(counts)
         except Exception:
+            self._progress = None  # first: another thread may tell while this one logs
             _log.exception("exception calling progress=%r; it is not called again", progress)
-            self._progress = None
 
 
 # ---- the end of the interpreter
