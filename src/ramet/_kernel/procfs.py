@@ -139,7 +139,8 @@ def pids_of(*pidfds: int) -> list[int]:
     found = []
     for pidfd in pidfds:
         pids = _numbers(f"fdinfo/{pidfd}")
-        found.append(int(pids[level - 1]) if 0 < level <= len(pids) else number_of(pidfd))
+        pid = int(pids[level - 1]) if 0 < level <= len(pids) else 0
+        found.append(pid if pid > 0 else number_of(pidfd))
     return found
 
 

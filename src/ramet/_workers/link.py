@@ -14,6 +14,7 @@ from typing import Any
 from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
+from .._kernel.pidfd import pids_of
 from .._kernel.timeouts import deadline_after
 from .._process.child import Child
 from .._process.data_codec import loaded_json
@@ -79,9 +80,9 @@ class Clone(Owner):
         if self._has_own_numbers:
             return
         if self.init:
-            self.pid, self.init = procfs.pids_of(self.pidfd, self.pidfd_of_init)
+            self.pid, self.init = pids_of(self.pidfd, self.pidfd_of_init)
         else:
-            (self.pid,) = procfs.pids_of(self.pidfd)
+            (self.pid,) = pids_of(self.pidfd)
         self._has_own_numbers = True
 
     def take(self) -> tuple[int, int, Channel]:
@@ -360,9 +361,10 @@ class Link:
             number, text, init = refusal
             if not init and not descriptors:
                 return RefusedError(number, text)
-            if self.is_confined and len(descriptors) == 1:  # it told the pid in its namespace
-                (init,) = procfs.pids_of(descriptors[0])
-            if init and len(descriptors) == 1 and _is_child(init, descriptors[0]):
+            told = len(descriptors) == 1 and _has_child(descriptors[0])
+            if self.is_confined and told:  # it told the pid in its namespace
+                (init,) = pids_of(descriptors[0])
+            if init and told and _is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
                 return RefusedError(number, text)
         for descriptor in descriptors:
@@ -491,7 +493,7 @@ def _pickled(making: Making) -> bytes:
 
 def _is_child(pid: int, pidfd: int) -> bool:
     try:
-        return _has_child(pidfd) and procfs.pids_of(pidfd) == [pid]
+        return _has_child(pidfd) and pids_of(pidfd) == [pid]
     except OSError:
         return False
 

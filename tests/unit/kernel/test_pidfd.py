@@ -88,3 +88,19 @@ def test_a_reaped_child_tells_its_end_where_the_kernel_keeps_it(ended: tuple[int
     status = pidfd.exit_status(descriptor)
     release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
     assert status == (ExitStatus(code=7, reason="exited") if release >= (6, 15) else ExitStatus())
+
+
+@pytest.mark.parametrize("has_info", [True, False])
+def test_the_pids_of_pidfds(
+    ended: tuple[int, int], has_info: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As os.getpid() tells them: from the kernel, or from /proc where it does not answer (Linux 6.12)."""
+    pid, descriptor = ended
+    if not has_info:
+        monkeypatch.setattr(pidfd, "_GET_INFO", 0)
+    own = os.pidfd_open(os.getpid())
+    assert pidfd.pids_of(own, descriptor) == [os.getpid(), pid]
+    os.waitpid(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        pidfd.pids_of(own, descriptor)
+    os.close(own)
