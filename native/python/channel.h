@@ -5,7 +5,7 @@
 
 #define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
 
-#define CORE_MADE 34 /* the kind of the message that tells of a clone: src/ramet/_workers/template_process.py */
+#define CORE_MADE 34 /* the kind of the message that tells of a clone: src/ramet/_workers/template_messages.py */
 
 /* What it says: the clone, and the init of its pid namespace, 0 for none. */
 struct core_pids {

@@ -11,7 +11,7 @@
 
 #include "pid_namespace.h"
 
-#define MAKE 49 /* the kind of a request: src/ramet/_workers/template_process.py */
+#define MAKE 49 /* the kind of a request: src/ramet/_workers/template_messages.py */
 #define NONE (-1)
 
 enum { OURS, THEIRS };

@@ -5,6 +5,8 @@ parent. A clone does after its first steps (PR_SET_PDEATHSIG, which no parent ca
 then it has a mark from its template, a signal that is blocked, and its caller stops none that has it.
 """
 
+import fcntl
+import os
 import signal
 import time
 
@@ -12,7 +14,7 @@ from .. import _core
 from .._kernel import procfs
 from .._kernel.timeouts import pauses
 
-__all__ = ["TO_BIND_TEMPLATE", "mark", "to_bind", "unmark", "wait_until_bound"]
+__all__ = ["TO_BIND_TEMPLATE", "Hangup", "bind", "mark", "to_bind", "unmark", "wait_until_bound"]
 
 _PR_SET_PDEATHSIG = 1
 _MARK = signal.SIGRTMAX
@@ -38,6 +40,34 @@ def unmark(before: int) -> None:
 def to_bind(before: int) -> list[tuple[object, ...]]:
     """The first steps of a clone: it dies with its parent, and has the mark no more."""
     return [_DIE, ("SIGNAL_MASK", before)]
+
+
+def bind(steps: _core.Plan, parent: int) -> None:
+    """Be bound to that parent, by these steps."""
+    _core.do_steps(steps)
+    if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
+        os._exit(1)
+
+
+class Hangup:
+    """Whether this process is killed when the other side of a socket is closed, by whatever end.
+
+    For a template whose parent is a thread that may end before its process: PR_SET_PDEATHSIG is about
+    that thread. Source: fcntl(2) F_SETSIG, O_ASYNC.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def kills(self) -> None:
+        """From here on it is; and by what comes over the socket, too."""
+        fcntl.fcntl(self._descriptor, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, os.O_ASYNC)
+
+    def spares(self) -> None:
+        """From here on it is not."""
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
 
 
 def wait_until_bound(pid: int) -> None:

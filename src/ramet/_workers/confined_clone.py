@@ -35,7 +35,7 @@ from .link import Clone
 from .messages import Channel, channels, send
 from .outcome import Reader, rights
 from .serving import UNTIL_LET_GO, Around, call_once
-from .template_process import MADE, PIDS
+from .template_messages import MADE, PIDS
 
 _PATIENCE = None  # the copy of the caller is trusted, and ends in any case
 

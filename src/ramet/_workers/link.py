@@ -35,7 +35,7 @@ from .messages import (
     send,
     understood,
 )
-from .template_process import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+from .template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0

@@ -35,7 +35,8 @@ from .fork_hazards import HAZARDS
 from .link import Clone, Link
 from .messages import Channel, Message, channels, close_received, receive, send
 from .pickling import pickled
-from .template_process import FAILED, LOAD, LOADED, Confining, Loading, serve_here
+from .template_messages import FAILED, LOAD, LOADED, Confining, Loading
+from .template_process import serve_here
 
 _CODE = """\
 import marshal, os, sys

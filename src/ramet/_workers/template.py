@@ -30,7 +30,7 @@ from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
-from .template_process import Loading, Making
+from .template_messages import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8

@@ -6,14 +6,11 @@ one socket and nothing of what calls carry.
 
 import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
 import errno
-import fcntl
-import gc
 import json
 import os
 import pickle
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,20 +19,19 @@ from struct import Struct
 from typing import Any, NamedTuple, NoReturn
 
 from .. import _core
-from .._kernel import clone_bits, procfs
+from .._kernel import clone_bits
 from .._kernel.clone_args import CloneArgs
 from .._kernel.descriptors import fill_standard
 from .._kernel.process_memory import private_bytes
-from .._kernel.timeouts import pauses
 from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
 from .._sandbox.files.own_files import steps_to_own_layer
-from .binding import TO_BIND_TEMPLATE, mark, to_bind, unmark
+from .binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
 from .confining import carry_out
-from .fork_handlers import leave_out_needless
-from .fork_hazards import refuse_hazards, renewals
+from .fork_hazards import renewals
+from .loading import load, source_files, take_name
 from .messages import Channel, channels, receive, send, understood
 from .outcome import rights
 from .pickling import loaded
@@ -46,54 +42,29 @@ from .serving import (
     Around,
     give_up,
     give_up_unprepared,
-    leave_channel,
     serve,
     warm_up,
 )
+from .template_messages import (
+    CONFINE,
+    DERIVE,
+    FAILED,
+    GUARD,
+    LOADED,
+    MADE,
+    MAKE,
+    PIDS,
+    REFUSED,
+    Confining,
+    Loading,
+    Making,
+)
 
-__all__ = ["FAILED", "LOADED", "MADE", "PIDS", "REFUSED", "main"]
-
-LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
-PIDS = Struct(
-    "=ii"
-)  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
-LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
 _SCHED_PARAM = Struct("i")  # struct sched_param
-_PATIENCE_SECONDS = 1.0
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
 _FIRST_LOOKS = 3  # so many of the first spares look which those are
 _CALLS_BETWEEN_LOOKS = 512
 _MOST_KNOWN = 16
-
-
-class Loading(NamedTuple):
-    """What a template does before it serves."""
-
-    preload: Sequence[str]
-    setup: Callable[[], object] | None
-    warm: Callable[[], object] | None
-    allow: Sequence[str]
-    # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
-    trusted: bool | None = None
-
-
-class Making(NamedTuple):
-    """A request for a clone."""
-
-    flags: int = 0
-    set_tid: tuple[int, ...] | None = None
-    spare: bool = False
-    measured: bool = False  # it says what memory it has of its own once it is warm
-    tree: bool = False  # all that it starts is to end with it
-
-
-class Confining(NamedTuple):
-    """Steps by which a process confines itself: see ramet._sandbox.confinement.TemplateSteps."""
-
-    leave: tuple[list[Any], list[Any]]
-    enter: tuple[list[Any], list[Any]]
-    call: tuple[list[Any], list[Any]]
-    allow: Sequence[str]
 
 
 class Confines(NamedTuple):
@@ -146,12 +117,7 @@ class _Template:
             if rights.trusted is None:
                 rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm
-            for name in loading.preload:
-                __import__(name)
-            if loading.setup is not None:
-                loading.setup()
-            _force_lazy_imports()
-            prepare_for_clones(loading.allow)
+            load(loading)
             self._yields = _begin_to_yield()
             self._prepare_for_itself()
         except BaseException as error:
@@ -164,7 +130,7 @@ class _Template:
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
-        described = json.dumps([_take_name(), *_source_files()])
+        described = json.dumps([take_name(), *source_files()])
         send(self._control, LOADED, (described.encode(),))
 
     def _prepare_for_itself(self) -> None:
@@ -302,7 +268,7 @@ class _Template:
         if init is not None:
             os.close(init[1])
         if begun.given.kind != GUARD:  # which goes on when its caller has ended
-            _do_first(steps, parent)
+            bind(steps, parent)
         return self._run_clone(begun)
 
     def _run_clone(self, begun: Begun) -> int:
@@ -358,7 +324,7 @@ class _Template:
         around = self._arounds[patience]
         if self._dies_with_caller:
             return around
-        hangup = _Hangup(channel.fileno())
+        hangup = Hangup(channel.fileno())
         return around._replace(
             before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
         )
@@ -388,7 +354,7 @@ class _Template:
             template._say_failed(error)
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
-            _do_first(TO_BIND_TEMPLATE, 0)
+            bind(TO_BIND_TEMPLATE, 0)
         self._take_interrupts()
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
         return template.serve()
@@ -400,12 +366,12 @@ class _Template:
         else:
             self._hot_pages.copy(_MOST_HOT_BYTES, calls)
 
-    def _begin_at_risk(self, hangup: "_Hangup") -> None:
+    def _begin_at_risk(self, hangup: Hangup) -> None:
         self._take_interrupts()
         hangup.kills()
         unmark(self._mask)
 
-    def _end_at_risk(self, hangup: "_Hangup") -> None:
+    def _end_at_risk(self, hangup: Hangup) -> None:
         mark()
         hangup.spares()
 
@@ -430,33 +396,6 @@ def _clone_call(flags: int, set_tid: tuple[int, ...] | None) -> CheckedCall:
     return CheckedCall(args, legacy=is_by_clone(args))
 
 
-def prepare_for_clones(allowed: Sequence[str]) -> None:
-    """Leave nothing that a clone would have to do, or that it must not have."""
-    gc.collect()
-    _end_native_pools()
-    refuse_hazards(allowed)
-    _core.flush_standard_streams()
-    gc.collect()
-    leave_out_needless([leave_channel])
-    gc.freeze()
-    _core.gather_objects(False)
-    _core.make_huge()  # of which a clone has to copy a hundredth of the entries
-
-
-def _end_native_pools() -> None:
-    """Run libc's fork handlers without a fork, once all other threads sleep: pools of OpenBLAS end."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    for pause in pauses():
-        others = procfs.other_threads()
-        if not others or _core.run_fork_handlers(others) or time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-    for pause in pauses():  # a thread that was joined is still seen for a moment
-        if len(os.listdir("/proc/self/task")) == 1 or time.monotonic() > deadline:
-            return
-        time.sleep(pause)
-
-
 def _begin_to_yield() -> bool:
     """Let a request not take the processor from its caller, who goes on: sched(7) SCHED_BATCH."""
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
@@ -469,80 +408,6 @@ def _begin_to_yield() -> bool:
 
 _yield_no_more = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
 _TO_YIELD_NO_MORE = ("SCHED_SETSCHEDULER", 0, os.SCHED_OTHER, bytearray(_SCHED_PARAM.pack(0)))
-
-
-def _force_lazy_imports() -> None:
-    """Python 3.15 leaves an import undone until its name is used, which would be in each clone."""
-    import types
-
-    lazy = getattr(types, "LazyImportType", None)
-    tried: set[tuple[int, str]] = (
-        set()
-    )  # one that fails stays lazy, and fails in the call that uses it
-    while lazy is not None and (found := _lazy_names(lazy) - tried):
-        tried |= found
-        for module in list(sys.modules.values()):
-            for name in [name for number, name in found if number == id(module)]:
-                with suppress(ImportError):
-                    getattr(module, name)
-
-
-def _lazy_names(lazy: type) -> set[tuple[int, str]]:
-    """By the number of its module, each name whose import is not done; imports may bring others."""
-    return {
-        (id(module), name)
-        for module in list(sys.modules.values())
-        for name, value in list(getattr(module, "__dict__", {}).items())
-        if isinstance(value, lazy)
-    }
-
-
-def _take_name() -> str:
-    """A name of its own, which clones take over; empty where it cannot be set."""
-    name = f"ramet:{os.urandom(4).hex()}"
-    try:
-        with open(
-            "/proc/thread-self/comm", "wb"
-        ) as comm:  # text needs a codec, which may not be readable
-            comm.write(name.encode())
-    except OSError:
-        return ""
-    return name
-
-
-def _source_files() -> list[str]:
-    """The files of the modules that are loaded, but for those of Python itself."""
-    modules = list(sys.modules.values())  # some of which are other objects
-    files = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
-    return sorted({file for file in files if isinstance(file, str)})
-
-
-class _Hangup:
-    """Whether this process is killed when the other side of a socket is closed, by whatever end.
-
-    For a template whose parent is a thread that may end before its process: PR_SET_PDEATHSIG is about
-    that thread. Source: fcntl(2) F_SETSIG, O_ASYNC.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def kills(self) -> None:
-        """From here on it is; and by what comes over the socket, too."""
-        fcntl.fcntl(self._descriptor, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, os.O_ASYNC)
-
-    def spares(self) -> None:
-        """From here on it is not."""
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
-
-
-def _do_first(steps: _core.Plan, parent: int) -> None:
-    """Be bound to that parent, by these steps."""
-    _core.do_steps(steps)
-    if os.getppid() not in {parent, 0}:  # it has ended before; 0: seen from another pid namespace
-        os._exit(1)
 
 
 def main(descriptor: int) -> NoReturn:
@@ -576,7 +441,7 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
     # The end of the main thread is that of the process; any other thread may end before.
     by_main_thread = tid == os.getppid()
     if by_main_thread:
-        _do_first(TO_BIND_TEMPLATE, os.getppid())
+        bind(TO_BIND_TEMPLATE, os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
     template.do(lambda: loading)
     sys.exit(served(template))

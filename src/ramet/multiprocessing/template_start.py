@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .._program.command import Command
 from .._workers.starting import Fresh, Started, checked_loading
 from .._workers.template import require_reload, require_spares
-from .._workers.template_process import Loading
+from .._workers.template_messages import Loading
 from ..errors import TemplateError
 from .in_template import get_ready
 from .main_program import MAIN_KEYS, WAYS, Way, way_of

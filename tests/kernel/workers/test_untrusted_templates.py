@@ -22,7 +22,7 @@ import ramet
 from ramet._process.result_layout import DATA, PLAIN, RAISED, VALUE
 from ramet._workers import called_child, link, serving
 from ramet._workers.starting import Fresh, checked_loading
-from ramet._workers.template_process import LOADED, MADE, REFUSED
+from ramet._workers.template_messages import LOADED, MADE, REFUSED
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 from ...constants import PATIENT_SECONDS
