@@ -1,9 +1,10 @@
 """Measuring in rounds, each contender in its turn, so that a drift of the machine affects all alike."""
 
+import os
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 ROUND_SECONDS = 0.12
@@ -47,6 +48,7 @@ class Job:
     ``by_size``, ``by_descriptors``: by how many times the ratio of a contender with a bar may be
     higher in a large process, and in one with many descriptors open, where the bar itself does not
     hold then. ``unit``: of what is measured, "ns" or "bytes". ``opened``: what to close with the job.
+    ``processors``: that all of it may use; None: the measuring process's one.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Job:
     by_descriptors: float | None = None
     unit: str = "ns"
     opened: ExitStack = field(default_factory=ExitStack)
+    processors: Collection[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,19 @@ class Result:
 
 def run(job: Job, rounds: int) -> list[Result]:
     """All contenders in turn, `rounds` times."""
-    with job.opened:
+    with bound_to(job.processors), job.opened:
         return _results(job, rounds)
+
+
+@contextmanager
+def bound_to(processors: Collection[int] | None) -> Iterator[None]:
+    """This thread may use these, and so may what it starts."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before if processors is None else processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _results(job: Job, rounds: int) -> list[Result]:

@@ -20,7 +20,7 @@ import ramet
 
 from . import called
 from .floors import Floors
-from .measure import BY_SIZE, Contender, Job
+from .measure import BY_SIZE, Contender, Job, bound_to
 
 T = TypeVar("T")
 
@@ -47,7 +47,8 @@ def jobs(floors: Floors) -> list[Job]:
         alive_memory(),
     ]
     if len(PROCESSORS) > 1:
-        chosen.append(on_two_processors())
+        chosen.append(throughput())
+        chosen += map(on_two_processors, (cloned_at_the_call(floors), alive_made(floors)))
     return chosen
 
 
@@ -128,7 +129,14 @@ def a_large_array() -> Job:
     return job
 
 
-def on_two_processors() -> Job:
+def on_two_processors(job: Job) -> Job:
+    """The same where the clone runs beside its caller and its template."""
+    job.name += ", on two processors"
+    job.processors = PROCESSORS[-2:]
+    return job
+
+
+def throughput() -> Job:
     """Fresh calls on one processor, and twice as many on two."""
     job = Job("fresh calls on two processors", [], count=3)
     one = opened(job, lambda: _bound(PROCESSORS[-1:], lambda: _executor(max_workers=1)))
@@ -245,12 +253,8 @@ def _other_pools(job: Job) -> list[tuple[str, Callable[[], object]]]:
 
 def _bound(processors: list[int], make: Callable[[], T]) -> T:
     """Made by a thread that may use these; what it starts may as well."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
-    try:
+    with bound_to(processors):
         return make()
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 # ---- measuring
