@@ -216,8 +216,12 @@ class TreeOfOrphans(Tree):
         _end(walk)
 
     def _end_rest(self) -> None:
-        if self._orphans():
+        before, left = None, len(self._orphans())
+        while (
+            left and left != before
+        ):  # a walk has a descriptor of each, and there may be no room for all
             _end(Walk(self._orphans))
+            before, left = left, len(self._orphans())
 
     def _release(self) -> None:
         _living.remove(self._mark)

@@ -18,6 +18,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._kernel import procfs
 from ramet._kernel.names import CAPABILITIES
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.planning.machine import this_machine
@@ -601,6 +602,29 @@ def test_children_at_once_keep_theirs() -> None:
 
     with ramet.clone(in_copy, flags=F.NEWUSER | F.NEWNS) as child:
         assert child.result(SECONDS) == [True, False]
+
+
+ORPHANS = """
+import os
+for _ in range(100):
+    child = os.fork()
+    if child == 0:
+        os.fork()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_more_orphans_than_descriptors() -> None:
+    """All are reaped, though the table has no room for a pidfd of each."""
+
+    def in_copy() -> list[int]:
+        all_of(no_cgroups, map_ids, be_in_a_container, few_descriptors)()
+        ramet.run([PYTHON, "-c", ORPHANS], sandbox=ramet.Sandbox(require="best"), check=True)
+        return procfs.children(os.getpid())
+
+    with ramet.clone(in_copy, flags=F.NEWUSER | F.NEWNS) as child:
+        assert child.result(SECONDS) == []
 
 
 def test_each_child_is_a_user_of_its_own(root: None) -> None:

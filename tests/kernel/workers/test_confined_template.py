@@ -150,7 +150,8 @@ def test_a_call_has_no_descriptor_of_others(confined: ramet.Template, tmp_path: 
     with open(tmp_path / "secret", "w") as file:
         os.set_inheritable(file.fileno(), True)
         found = run(confined, descriptors)
-    assert [name.partition(":")[0] for name in found] == ["socket"]
+    others = [name for name in found if "/libffi" not in name]  # which keeps its own file open
+    assert [name.partition(":")[0] for name in others] == ["socket"]
 
 
 def test_a_call_has_the_variables_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
