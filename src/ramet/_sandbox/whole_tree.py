@@ -216,12 +216,8 @@ class TreeOfOrphans(Tree):
         _end(walk)
 
     def _end_rest(self) -> None:
-        before, left = None, len(self._orphans())
-        while (
-            left and left != before
-        ):  # a walk has a descriptor of each, and there may be no room for all
+        if self._orphans():
             _end(Walk(self._orphans))
-            before, left = left, len(self._orphans())
 
     def _release(self) -> None:
         _living.remove(self._mark)

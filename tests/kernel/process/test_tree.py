@@ -1,5 +1,6 @@
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -80,6 +81,22 @@ def test_a_tree_is_killed(family: Family) -> None:
     leaf = f"sh -c 'TELL; {FOREVER}' & setsid sh -c 'TELL; {FOREVER}' &"
     child = family.start(f"{leaf} (trap '' TERM HUP INT; {leaf} wait) & wait", count=4)
     child.kill_tree(SECONDS)
+    assert family.is_dead()
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_tree_of_more_than_there_are_descriptors_for(family: Family) -> None:
+    """All die, and none of them is waited for in vain."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = {int(name) for name in os.listdir("/proc/self/fd")}
+    free = [number for number in range(len(opened) + 40) if number not in opened]
+    leaf = f"setsid sh -c 'TELL; {FOREVER}' &"  # no SIGHUP comes to a group that is orphaned
+    child = family.start(f"i=0; while [ $((i += 1)) -le 60 ]; do {leaf} done; wait", count=60)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], hard))
+    try:
+        child.kill_tree(SECONDS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert family.is_dead()
     assert child.wait() == -signal.SIGKILL
 

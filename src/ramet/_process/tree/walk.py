@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -17,15 +18,20 @@ _REQUEST = (signal.SIGTERM, signal.SIGCONT)  # a stopped process handles it only
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.01
 _LONGEST_STOP_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 0.05
+_RESERVE = 16  # descriptors that are left for files of /proc, and for other threads
 
 
 class _Member:
-    """A process of the tree."""
+    """A process of the tree.
+
+    pidfd: None where the table of descriptors has no room. Then the pid stands for it: nobody reaps it
+    meanwhile, as its parent is stopped, or is this process.
+    """
 
     def __init__(
         self,
         pid: int,
-        pidfd: int,
+        pidfd: int | None,
         kill: Callable[[], None],
         *,
         stops: bool = True,
@@ -37,28 +43,51 @@ class _Member:
         self.stops = stops
         self.reaps = reaps
         self.refuses = False
+        self._began = procfs.start_time(pid) if pidfd is None else ""
 
     def stop(self) -> None:
         if self.stops:
-            self._try(lambda: pidfd.send(self.pidfd, self.pid, signal.SIGSTOP))
+            self._try(lambda: self.send(signal.SIGSTOP))
+
+    def send(self, number: int) -> None:
+        if self.pidfd is not None:
+            pidfd.send(self.pidfd, self.pid, number)
+        elif self._is_gone():  # one that was asked to end, and was not stopped
+            raise ProcessLookupError
+        else:
+            os.kill(self.pid, number)
 
     def end(self) -> None:
         self._try(self.kill)
 
     def ask(self) -> None:
         for number in _REQUEST:
-            self._try(functools.partial(pidfd.send, self.pidfd, self.pid, number))
+            self._try(functools.partial(self.send, number))
         self.refuses = False
 
     def is_quiet(self) -> bool:
         """Whether none of its threads can be in a fork."""
         return self.refuses or not self.stops or procfs.states(self.pid) <= _QUIET
 
+    def is_dead(self) -> bool:
+        if self.pidfd is not None:
+            return pidfd.wait_readable(self.pidfd, 0.0)
+        return self._is_gone() or procfs.state(self.pid) in {"Z", "X"}
+
+    def _is_gone(self) -> bool:
+        return procfs.start_time(self.pid) != self._began
+
     def reap(self) -> None:
         """Reap it if it was reparented to this process: no handle of a Child does."""
-        if self.reaps:
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | WALL)
+        if not self.reaps or (self.pidfd is None and self._is_gone()):
+            return
+        which = (os.P_PID, self.pid) if self.pidfd is None else (os.P_PIDFD, self.pidfd)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(*which, os.WEXITED | os.WNOHANG | WALL)
+
+    def close(self) -> None:
+        if self.pidfd is not None:
+            os.close(self.pidfd)
 
     def _try(self, act: Callable[[], None]) -> None:
         try:
@@ -111,15 +140,15 @@ class Walk:
     def forget_dead(self) -> None:
         """Remove those that died since ask(): they have no children, and their pids may be reused."""
         for pid, member in list(self._members.items()):
-            if pidfd.wait_readable(member.pidfd, 0.0):
+            if member.is_dead():
                 member.reap()
-                os.close(member.pidfd)
+                member.close()
                 del self._members[pid]
 
     def close(self) -> None:
         """Close the descriptors; leave all processes as they are."""
         for member in self._members.values():
-            os.close(member.pidfd)
+            member.close()
         self._members.clear()
 
     def end(self, deadline: float | None) -> bool:
@@ -134,7 +163,8 @@ class Walk:
                 if self._looks and can_look:
                     self._stop_all()
             finally:
-                for member in self._members.values():
+                # First those without a descriptor, whose parents are stopped as yet.
+                for member in sorted(self._members.values(), key=lambda one: one.pidfd is not None):
                     member.end()
             dead = self._wait(deadline)
             refusing = [member.pid for member in self._members.values() if member.refuses]
@@ -185,29 +215,55 @@ class Walk:
     def _take(self, pid: int, parent: int) -> bool:
         """Open its pidfd, and check that the pid is still that of the same process."""
         try:
-            descriptor = os.pidfd_open(pid)
+            descriptor = _opened(pid)
         except ProcessLookupError:
             return False
+        member = _Member(pid, descriptor, lambda: member.send(signal.SIGKILL))
         if procfs.parent(pid) != parent:
-            os.close(descriptor)
+            member.close()
             return False
-        self._members[pid] = _Member(
-            pid, descriptor, lambda: pidfd.send(descriptor, pid, signal.SIGKILL)
-        )
+        self._members[pid] = member
         return True
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait for all of them, and then reap those that were reparented to this process."""
         members = [member for member in self._members.values() if not member.refuses]
-        dying = {member.pidfd for member in members}
+        dying = {member.pidfd for member in members if member.pidfd is not None}
         while dying:
             dead = pidfd.wait_any(dying, seconds_until(deadline))
             if not dead:
                 break
             dying.difference_update(dead)
+        are_dead = not dying and _wait_without_pidfds(members, deadline)
         for member in members:
             member.reap()
-        return not dying
+        return are_dead
+
+
+def _wait_without_pidfds(members: list[_Member], deadline: float | None) -> bool:
+    """Of those that have none; no event tells of their end."""
+    for pause in pauses():
+        if all(member.pidfd is not None or member.is_dead() for member in members):
+            return True
+        if seconds_until(deadline) == 0:
+            return False
+        time.sleep(pause)
+    return False
+
+
+def _opened(pid: int) -> int | None:
+    """A pidfd, None where there is no room for it. ProcessLookupError when the process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            return None
+        raise
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY or descriptor + _RESERVE < most:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _sleeps(member: _Member) -> bool:
