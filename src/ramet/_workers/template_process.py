@@ -180,7 +180,11 @@ class _Template:
         self._spares += making.spare
         needed = kind == CONFINE or self._confines is not None
         flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
-        theirs, ours = channels()
+        try:
+            theirs, ours = channels()
+        except OSError as error:
+            self._refuse(error, init)
+            return
         try:
             if making.tree:
                 init = self._new_namespace(init, needed=needed)
@@ -210,9 +214,14 @@ class _Template:
     ) -> None:
         """Let the core make the next such clone alone: what runs in Python copies pages."""
         making = given.making
+        is_known = any(given.parts[0] == part for part, *_ in self._known)  # it could not be met
         looks = making.spare and self._spares <= _FIRST_LOOKS
         lacks_namespace = making.tree and not in_namespace and self._may_nest
-        if len(given.parts) == 1 and making.set_tid is None and not (looks or lacks_namespace):
+        if (
+            len(given.parts) == 1
+            and making.set_tid is None
+            and not (is_known or looks or lacks_namespace)
+        ):
             self._known.append((bytes(given.parts[0]), request, in_namespace, steps, given))
             del self._known[:-_MOST_KNOWN]
 
@@ -267,8 +276,11 @@ class _Template:
         self._control.close()
         if init is not None:
             os.close(init[1])
-        if begun.given.kind != GUARD:  # which goes on when its caller has ended
-            bind(steps, parent)
+        if begun.given.kind == GUARD:
+            from .layer_guard import remove_after  # which few templates need
+
+            return remove_after(parent, os.fsdecode(bytes(begun.given.parts[0])))
+        bind(steps, parent)
         return self._run_clone(begun)
 
     def _run_clone(self, begun: Begun) -> int:
@@ -278,14 +290,8 @@ class _Template:
         finally:
             _core.flush_standard_streams()
 
-    def _begin(  # noqa: C901 - each function that is called costs a clone a page
-        self, given: Given, channel: Channel, in_namespace: bool
-    ) -> int:
+    def _begin(self, given: Given, channel: Channel, in_namespace: bool) -> int:
         kind, parts, making, confines = given
-        if kind == GUARD:
-            from .layer_guard import remove_after  # which few templates need
-
-            return remove_after(os.getppid(), os.fsdecode(bytes(parts[0])))
         if kind == DERIVE:
             return self._become_template(channel, parts)
         if kind == CONFINE:

@@ -83,6 +83,28 @@ def test_python_runs_for_the_first_alone(kind: Callable[..., Any], spares: int) 
     assert told[-1] <= 1 + 6 * spares
 
 
+def test_what_cannot_be_met_is_known_once(root: None) -> None:
+    """Where a filter hides from the core what it needs, Python meets each such request."""
+
+    def hide_and_count() -> None:
+        from ramet._workers import template_process
+
+        makes_known = template_process._Template._make_known
+
+        def counted(self: Any, *arguments: Any, **options: Any) -> None:
+            makes_known(self, *arguments, **options)
+            os.environ["KNOWN"] = str(len(self._known))
+
+        template_process._Template._make_known = counted  # type: ignore[method-assign]
+        count_in_python()
+        seccomp.hide("pidfd_open")
+
+    with TreeTemplate([__name__], setup=hide_and_count, spares=0) as template:
+        told = [answer(template, made_in_python) for _ in range(5)]
+        assert answer(template, os.getenv, "KNOWN") == "1"
+    assert told == [1, 2, 3, 4, 5]
+
+
 def test_another_flag_is_another_request(root: None) -> None:
     """Each is met by the core from its second on."""
     with ramet.Template([__name__], setup=count_in_python, spares=0) as template:
