@@ -504,8 +504,8 @@ static bool has_ended(int pidfd)
 enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int pidfd)
 {
     int64_t deadline = core_deadline(seconds); /* of the whole message: it may come in pieces */
+    bool waited = false, ended = false;
     while (deadline != -2 && is_open(self)) { /* another thread may have closed it */
-        bool ended = has_ended(pidfd); /* before: what it had sent by then is read below */
         size_t wanted = lacking(self);
         if (PyErr_Occurred())
             return CORE_FAILED;
@@ -518,9 +518,11 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         if (got == -EAGAIN) {
             if (ended)
                 return CORE_NO_MORE;
-            int readable = core_poll_until(self->descriptor, pidfd, deadline);
+            ended = waited && has_ended(pidfd); /* if so, what it had sent by then is read below */
+            int readable = ended ? 1 : core_poll_until(self->descriptor, pidfd, deadline);
             if (readable <= 0)
                 return readable < 0 ? CORE_FAILED : CORE_TIME_IS_UP;
+            waited = true;
         } else if (got == -EINTR) {
             if (PyErr_CheckSignals() < 0)
                 return CORE_FAILED;
@@ -655,9 +657,11 @@ static PyMethodDef channel_methods[] = {
      "Returns (message, init) for the first other request, or for one that could not be met: its message as of receive(), and the pid\n"
      "and pidfd of the init of a namespace that was made for it, or None. None at the other side's end."},
     {"receive_clone", (PyCFunction)core_channel_receive_clone, METH_VARARGS,
-     "receive_clone($self, clone, timeout, pidfd, /)\n--\n\n"
+     "receive_clone($self, clone, timeout, pidfd, told_others, /)\n--\n\n"
      "The next message, as receive() gives it; if it is of a clone, sets pid, pidfd, channel, init and pidfd_of_init of the Owner\n"
-     "and returns True. None at the end, of the task of the pidfd as well; False when the time is up."},
+     "and returns True. None at the end, of the task of the pidfd as well; False when the time is up.\n\n"
+     "told_others: the pids are those of another namespace. Where the kernel tells those of this one, they are set in their\n"
+     "place, if they are of children of this process: then has_own_numbers is True, and is_doubted False. Needs: Linux 6.13."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},
     {"end", (PyCFunction)channel_end, METH_NOARGS,

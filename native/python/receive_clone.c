@@ -4,7 +4,17 @@
  */
 #include "channel.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+
+/* include/uapi/linux/pidfd.h, since Linux 6.13; its first version. */
+struct pidfd_info {
+    uint64_t mask, cgroup;
+    uint32_t pid, others[11];
+};
+#define GET_INFO _IOWR(0xFF, 11, struct pidfd_info)
+#define INFO_PID 1
 
 enum { PIDFD, CHANNEL, OF_CLONE, PIDFD_OF_INIT = OF_CLONE, MOST_OF_CLONE };
 
@@ -39,6 +49,29 @@ static size_t read_pids(const ChannelObject *self, struct core_pids *pids)
     return is_clone && is_channel(self->received[CHANNEL]) ? place + sizeof *pids : 0;
 }
 
+/* The pid of a child of this process, as it sees it; 0 where that is not told. Any other file is asked nothing. */
+static int pid_of_child(int pidfd)
+{
+    struct pidfd_info info = {.mask = INFO_PID};
+    siginfo_t unused;
+    const int look = WEXITED | WNOHANG | WNOWAIT | __WALL;
+    if (waitid(P_PIDFD, (id_t)pidfd, &unused, look) < 0 || ioctl(pidfd, GET_INFO, &info) < 0)
+        return 0;
+    return (int)info.pid;
+}
+
+/* In place of pids in another namespace those in this one; whether all are known, and of children of this process. */
+static bool found_own(struct core_pids *pids, const int *descriptors)
+{
+    struct core_pids own = {.clone = pid_of_child(descriptors[PIDFD])};
+    if (pids->init != 0)
+        own.init = pid_of_child(descriptors[PIDFD_OF_INIT]);
+    if (own.clone == 0 || (own.init == 0 && pids->init != 0))
+        return false;
+    *pids = own;
+    return true;
+}
+
 static bool set(PyObject *clone, const char *name, PyObject *value)
 {
     bool done = value != NULL && PyObject_SetAttrString(clone, name, value) == 0;
@@ -56,10 +89,10 @@ static PyObject *channel_of_clone(int descriptor)
 }
 
 /* The channel first, which closes itself when the others cannot be set. */
-static bool give(PyObject *clone, struct core_pids pids, const int *descriptors)
+static bool give(PyObject *clone, struct core_pids pids, const int *descriptors, bool is_found)
 {
     PyObject *channel = channel_of_clone(descriptors[CHANNEL]);
-    return set(clone, "channel", channel) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
+    return set(clone, "channel", channel) && (!is_found || (set(clone, "has_own_numbers", Py_NewRef(Py_True)) && set(clone, "is_doubted", Py_NewRef(Py_False)))) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
            set(clone, "pidfd_of_init", PyLong_FromLong(pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT])) &&
            set(clone, "init", PyLong_FromLong(pids.init)) && set(clone, "pid", PyLong_FromLong(pids.clone)) &&
            set(clone, "owns", Py_NewRef(Py_True));
@@ -68,9 +101,9 @@ static bool give(PyObject *clone, struct core_pids pids, const int *descriptors)
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
 {
     PyObject *clone, *seconds;
-    int pidfd, descriptors[MOST_OF_CLONE];
+    int pidfd, told_others, descriptors[MOST_OF_CLONE];
     struct core_pids pids;
-    if (!PyArg_ParseTuple(args, "OOi:receive_clone", &clone, &seconds, &pidfd))
+    if (!PyArg_ParseTuple(args, "OOip:receive_clone", &clone, &seconds, &pidfd, &told_others))
         return NULL;
     enum core_arrival arrival = core_channel_await(self, seconds, pidfd);
     if (arrival == CORE_NO_MORE)
@@ -84,5 +117,6 @@ PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
         return core_channel_take(self);
     core_channel_take_descriptors(self, descriptors, pids.init == 0 ? OF_CLONE : MOST_OF_CLONE);
     core_channel_drop(self, length);
-    return give(clone, pids, descriptors) ? Py_NewRef(Py_True) : NULL;
+    const bool is_found = told_others && found_own(&pids, descriptors);
+    return give(clone, pids, descriptors, is_found) ? Py_NewRef(Py_True) : NULL;
 }

@@ -574,9 +574,7 @@ class Child(_core.Handle, Generic[T_co]):
         """Settle the status: another thread may have settled one before, which then holds."""
         if self._initial_cgroup is not None and self._died_of_memory(status):
             status = status.because("out of memory")
-        namespace = self.own_namespace()
-        if namespace is not None:
-            namespace.end()
+        self._end_namespace()
         if self._supervision is not None:
             status = self._supervision.ended(status)
         kept = self._keep_status(status)
@@ -587,6 +585,12 @@ class Child(_core.Handle, Generic[T_co]):
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
+
+    def _end_namespace(self) -> None:
+        """With all that is in it; the child itself has been reaped."""
+        namespace = self.own_namespace()
+        if namespace is not None:
+            namespace.end()
 
     def _close_held(self) -> None:
         if self._held is not None:

@@ -47,6 +47,8 @@ class CallRequest:
         if self.trusted is None and (self.flags & NEW_NAMESPACES or options.get("namespaces")):
             self.trusted = False
         self.set_tid = None if set_tid is None else tuple(checked_pids(set_tid))
+        # What is decided by the clone call itself: no spare will do.
+        self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
         self.initial_cgroup: InitialCgroup | None = None
         self.plan: dict[str, Any] = {}
         self.descriptors: list[int] = []
@@ -81,11 +83,6 @@ class CallRequest:
             memory=None,
             options={},
         )
-
-    @property
-    def needs_clone(self) -> bool:
-        """Whether it asks for what is decided by the clone call itself: no spare will do."""
-        return bool(self.clone_flags) or self.set_tid is not None
 
     @property
     def ends_plainly(self) -> bool:

@@ -48,6 +48,7 @@ class CalledChild(Child[T_co]):
     _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
+    _leaves_namespace = False  # to end by itself; a wait for this child still waits for it
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
     def connect(
@@ -145,12 +146,37 @@ class CalledChild(Child[T_co]):
         self._channel.end()
 
     def reap(self) -> bool:
-        """Reap it, whose call is over, if it has ended; whether it has. The library's own."""
+        """Reap it, whose call is over, if it has ended; whether it has, with its namespace.
+
+        That is not waited for: what is left in the namespace takes a moment to end. The library's own.
+        """
+        if self._leaves_namespace:
+            return self._namespace_has_ended()
         self._channel.end()
         if time.monotonic() > self._must_end_by:
             self.kill_all()
         ended = self._reap_plain()
-        return self.poll() is not None if ended is None else ended
+        if ended is not None:
+            return ended
+        self._leaves_namespace = self._may_leave_namespace
+        if self.poll() is None:
+            self._leaves_namespace = False
+            return False
+        self._must_end_by = time.monotonic() + _END_SECONDS
+        return self._namespace_has_ended()
+
+    def _namespace_has_ended(self) -> bool:
+        """Of one that is reaped. What does not end by itself is brought about at last."""
+        if self._namespace is not None and not self._namespace.finish():
+            if time.monotonic() < self._must_end_by:
+                return False
+            self._namespace.end()
+        return True
+
+    @property
+    def _may_leave_namespace(self) -> bool:
+        """Whether nothing is told of it or given to another call that it must be dead for."""
+        return self._namespace is not None and self._memory is None and self._supervision is None
 
     def end_in_time(self) -> None:
         """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
@@ -163,6 +189,12 @@ class CalledChild(Child[T_co]):
         return min(_END_SECONDS, max(0.0, self._must_end_by - time.monotonic()))
 
     # ---- as Child has them
+
+    def wait(self, timeout: float | None = None) -> ExitStatus:
+        status = super().wait(timeout)
+        if self._leaves_namespace and self._namespace is not None and self._maker == os.getpid():
+            self._namespace.end()  # reap() has not waited for that
+        return status
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
         deadline = deadline_after(timeout)
@@ -262,8 +294,10 @@ class CalledChild(Child[T_co]):
         return super()._concluded(status)
 
     def _end_namespace(self) -> None:
-        if self._namespace is not None:  # kept: a signal handler may raise before all are dead
-            self._namespace.end()
+        if self._namespace is not None and self._leaves_namespace:
+            self._namespace.kill()
+        else:  # it is kept: a signal handler may raise before all are dead
+            super()._end_namespace()
 
     def _end_memory(self) -> None:
         memory = self._memory

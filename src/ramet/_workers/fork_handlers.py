@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from .._kernel import procfs
+from .messages import Channel
 
 Handler: TypeAlias = Callable[[], Any]
 
@@ -32,25 +33,33 @@ _NOT_NEEDED = {
 }
 
 
-def leave_out_needless(others: Collection[Handler]) -> None:
+def leave_out_needless(others: Collection[Handler], control: Channel) -> None:
     """Have this process make its clones without them. others: more that they need not have.
+
+    control: its control socket, which a clone has closed.
 
     It comes before gc.freeze(), after which the collector does not show the lists of handlers any more.
     """
     global _shortened
-    if _shortened is not None:  # in a template derived from another
-        _shortened.lengthen()
+    if _shortened is None:
+        lists = _lists_of_handlers()
+    else:  # in a template that is a clone of another, which has frozen them
+        lists = _shortened.lengthen()
         _shortened = None
-    lists = _lists_of_handlers()
     if lists is not None and _has_one_thread():
-        _shortened = _Shortened(lists, [*_needless(), *others])
+        _shortened = _Shortened(lists, [*_needless(), *others], control)
 
 
 class _Shortened:
     """The lists of what is called before a fork, and in parent and child after it, without some."""
 
-    def __init__(self, lists: list[list[Handler]], needless: Collection[Handler]) -> None:
-        self._template = os.getpid()
+    def __init__(
+        self,
+        lists: list[list[Handler]],
+        needless: Collection[Handler],
+        control: Channel,
+    ) -> None:
+        self._template, self._control = os.getpid(), control
         self._lists = lists
         self._all = [list(handlers) for handlers in lists]
         self._left_out_before = [handler for handler in lists[0] if handler in needless]
@@ -59,13 +68,15 @@ class _Shortened:
         lists[0].append(self._before_fork)
         self._lengths = [len(handlers) for handlers in lists]
 
-    def lengthen(self) -> None:
-        """Have all again, and those that were registered meanwhile."""
+    def lengthen(self) -> list[list[Handler]]:
+        """Have all again, and those that were registered meanwhile. Returns the lists."""
         for handlers, every, length in zip(self._lists, self._all, self._lengths, strict=True):
             handlers[:] = every + handlers[length:]
+        return self._lists
 
     def _before_fork(self) -> None:
-        if os.getpid() == self._template:
+        # In a pid namespace of its own a clone may have the pid that its template has in another.
+        if os.getpid() == self._template and not self._control.closed:
             return
         self.lengthen()
         for handler in reversed(self._left_out_before):  # Python goes on with the list as it was

@@ -49,8 +49,8 @@ class Clone(Owner):
     Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
     core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
     is_doubted: what it was told may be another process, which is not its to kill. is_confined: the pids
-    that it was told are those of a namespace, and others here. layer: what takes its writes, if anything
-    does.
+    that it was told are those of a namespace, and others here. has_own_numbers: those of here are in their
+    place. layer: what takes its writes, if anything does.
     """
 
     holder: Child[Any] | None = None
@@ -65,7 +65,7 @@ class Clone(Owner):
         self.is_doubted = is_doubted
         self._is_confined = is_confined
         self._namespace: PidNamespace | None = None
-        self._has_own_numbers = not is_confined
+        self.has_own_numbers = not is_confined
         self._maker = os.getpid()
 
     @property
@@ -77,13 +77,11 @@ class Clone(Owner):
 
     def take_own_numbers(self) -> None:
         """In place of the pids that a confined template has told, which are those of its namespace."""
-        if self._has_own_numbers:
-            return
         if self.init:
             self.pid, self.init = pids_of(self.pidfd, self.pidfd_of_init)
         else:
             (self.pid,) = pids_of(self.pidfd)
-        self._has_own_numbers = True
+        self.has_own_numbers = True
 
     def take(self) -> tuple[int, int, Channel]:
         """All three, for who owns them from here on."""
@@ -109,7 +107,7 @@ class Clone(Owner):
 
     def discard(self) -> None:
         """End and reap it. It can be repeated where a signal handler has raised."""
-        if self._has_own_numbers:
+        if self.has_own_numbers:
             self._kill()
             _reap(self.pidfd)
             if self.namespace is not None:
@@ -139,7 +137,7 @@ class Clone(Owner):
         if self.is_doubted:
             with suppress(TemplateError):
                 self.require_own_child()
-        if self.owns and not self._has_own_numbers:
+        if self.owns and not self.has_own_numbers:
             self.discard()
         elif self.owns:
             self._kill()
@@ -283,7 +281,10 @@ class Link:
         return len(self._spares) + self._spares_asked()
 
     def _spares_asked(self) -> int:
-        return sum(token is None for _, token, _ in tuple(self._asked))
+        count = 0
+        for _, token, _ in tuple(self._asked):
+            count += token is None
+        return count
 
     def _ask(
         self,
@@ -295,8 +296,10 @@ class Link:
     ) -> None:
         if self._is_closed:
             raise EndedError
-        self._correct()
-        self._end_found()
+        if self._asked:
+            self._correct()
+        if self._lost:
+            self._end_found()
         self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
             send(self._control, kind, parts, descriptors)
@@ -321,7 +324,7 @@ class Link:
         pidfd = self.process.pidfd
         try:
             received = self._control.receive_clone(
-                clone, self._patience, -1 if pidfd is None else pidfd
+                clone, self._patience, -1 if pidfd is None else pidfd, self.is_confined
             )
         except ValueError as error:
             if is_from_handler(error):
@@ -392,8 +395,6 @@ class Link:
 
         It is tried again later where there was no descriptor to look with.
         """
-        if not self._lost:
-            return
         with suppress(OSError):
             level = len(procfs.status("thread-self").get("NSpid", "").split())
             living = {
@@ -438,7 +439,8 @@ class Link:
             self.process.kill()
             self.process.wait()
         self._control.end()
-        self._end_found()
+        if self._lost:
+            self._end_found()
         self._end_untold()
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
@@ -547,13 +549,16 @@ def _taken_over(clone: Clone) -> Clone | OSError:
     """It is this process's child, if it is to be believed; why not, where it cannot be looked at."""
     if clone.is_doubted:
         clone.require_own_child()
-    try:
-        clone.take_own_numbers()
-    except OSError as error:
-        if is_from_handler(error):
-            raise
-        clone.discard()
-        return error
+    if not clone.has_own_numbers:
+        try:
+            clone.take_own_numbers()
+        except OSError as error:
+            if is_from_handler(error):
+                raise
+            clone.discard()
+            return error
+    if not subreaper.blocks:
+        return clone
     for made in (clone.pid, clone.init) if clone.init else (clone.pid,):
         subreaper.note(made)
     return clone

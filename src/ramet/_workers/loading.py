@@ -12,30 +12,31 @@ from .._kernel import procfs
 from .._kernel.timeouts import pauses
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards
+from .messages import Channel
 from .serving import leave_channel
 from .template_messages import Loading
 
 _PATIENCE_SECONDS = 1.0
 
 
-def load(loading: Loading) -> None:
-    """Do what it says. What that raises goes to the template's caller."""
+def load(loading: Loading, control: Channel) -> None:
+    """Do what it says. What that raises goes to the template's caller. control: the template's socket."""
     for name in loading.preload:
         __import__(name)
     if loading.setup is not None:
         loading.setup()
     _force_lazy_imports()
-    _prepare_for_clones(loading.allow)
+    _prepare_for_clones(loading.allow, control)
 
 
-def _prepare_for_clones(allowed: Sequence[str]) -> None:
+def _prepare_for_clones(allowed: Sequence[str], control: Channel) -> None:
     """Leave nothing that a clone would have to do, or that it must not have."""
     gc.collect()
     _end_native_pools()
     refuse_hazards(allowed)
     _core.flush_standard_streams()
     gc.collect()
-    leave_out_needless([leave_channel])
+    leave_out_needless([leave_channel], control)
     gc.freeze()
     _core.gather_objects(False)
     _core.make_huge()  # of which a clone has to copy a hundredth of the entries

@@ -7,6 +7,7 @@ rights. The outcome of any other child is read as data, which can run no code.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from .. import _core
@@ -30,7 +31,7 @@ from ..errors import RemoteError, ResultError, SpawnError, spawn_error
 from .messages import Channel, Message, send
 from .pickling import loaded, pickled
 
-__all__ = ["Reader", "put_error", "put_lost", "put_unprepared", "put_value", "rights"]
+__all__ = ["Reader", "put_error", "put_lost", "put_unprepared", "put_value", "reader", "rights"]
 
 
 class _Rights:
@@ -231,6 +232,12 @@ class Reader:
         if type(label) is not str or type(number) is not int or type(file) not in {str, type(None)}:
             raise ValueError("expected a step, its errno and a file")
         return True, failed_step(printable(label), number, file and printable(file))
+
+
+@lru_cache(16)
+def reader(trusted: bool | None, in_any_pid_namespace: bool, by_template: bool) -> Reader:
+    """A Reader, which holds nothing of its child."""
+    return Reader(trusted, in_any_pid_namespace, by_template=by_template)
 
 
 def failed_step(label: str, number: int, file: str | None) -> SpawnError:

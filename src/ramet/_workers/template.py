@@ -25,7 +25,7 @@ from .called_child import CalledChild
 from .caller_state import CallerState, authkey_for
 from .link import Clone, EndedError, Link, RefusedError
 from .messages import send
-from .outcome import Reader
+from .outcome import Reader, reader
 from .pickling import pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
@@ -297,7 +297,6 @@ class Template:
         self, request: CallRequest, fn: Callable[..., T], call: tuple[Any, ...]
     ) -> CalledChild[T]:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
-        self._reap()
         try:
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
@@ -306,7 +305,9 @@ class Template:
             child = new_child(CalledChild, fn, request.flags, plain)
             return make_child(child, self._make, request, call)
         finally:
-            request.close()
+            if request is not AS_IT_IS:  # of which there is nothing to close
+                request.close()
+            self._reap()  # while the call runs
 
     def hand_over(
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
@@ -339,7 +340,8 @@ class Template:
         if memory is not None:
             child.limit_memory(memory)
         # The one that was just taken is asked for when the call is over: until then both want a processor.
-        self._refill(but=1)
+        if self._spares > 1:
+            self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
 
@@ -355,33 +357,33 @@ class Template:
     def _reader(self, request: CallRequest, clone: Clone) -> Reader:
         """A call is trusted no more than its template."""
         trusted = self._start.trusted
+        in_namespace = clone.init != 0
         if trusted is None:
-            return Reader(request.trusted, clone.namespace is not None)
-        return Reader(trusted, clone.namespace is not None, by_template=not trusted)
+            return reader(request.trusted, in_namespace, False)
+        return reader(trusted, in_namespace, not trusted)
 
     def _begun(
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
     ) -> Clone:
         """A clone that has been sent the call."""
         while True:
-            clone = self._clone(request)
+            clone = self._spare(request) or self._clone(request)
             request.measure(clone.pid, self._link.process.pid)
             with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
                 send(clone.channel, CALL, call, descriptors, sealed=False)
                 return clone
 
+    def _spare(self, request: CallRequest) -> Clone | None:
+        """One that waits, or is being made, if it will do. Whether the template has ended shows later."""
+        with suppress(EndedError):
+            return None if request.needs_clone else self._live().spare()
+        return None
+
     def _clone(self, request: CallRequest) -> Clone:
-        """A spare, or a clone made for the request."""
-
-        def make(link: Link) -> Clone:
-            spare = None if request.needs_clone else link.spare()
-            if spare is not None:
-                return spare
-            making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
-            return link.clone(making, self._new_layer())
-
+        """One made for the request."""
+        making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
         try:
-            return self._made_by_process(make)[1]
+            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
         except RefusedError as error:
             raise refusal(error, request.clone_flags, 0, "clone3") from None
 

@@ -117,7 +117,7 @@ class _Template:
             if rights.trusted is None:
                 rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm
-            load(loading)
+            load(loading, self._control)
             self._yields = _begin_to_yield()
             self._prepare_for_itself()
         except BaseException as error:

@@ -137,7 +137,7 @@ def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
         before = children_after_reaping()
         for step in itertools.count(1):
             clone = template._link.clone(template._link.of_spares)
-            clone._has_own_numbers = knows_its_pids
+            clone.has_own_numbers = knows_its_pids
             sys.setprofile(raising_after(step))
             del clone
             sys.setprofile(None)

@@ -25,6 +25,7 @@ from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._sandbox.of_python import OfTemplate
 from ramet._sandbox.planning.machine import this_machine
+from ramet._workers import called_child
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
@@ -630,6 +631,45 @@ def test_a_wait_that_was_interrupted_is_repeated(monkeypatch: pytest.MonkeyPatch
                 child.wait(PATIENT_SECONDS)
         assert child.wait(PATIENT_SECONDS).code == 0
         assert state_of(init.pid) == ""
+
+
+def test_ends_of_namespaces_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where calls follow each other; a wait for an earlier one waits for its namespace all the same."""
+    ends: list[int] = []
+
+    def end(namespace: PidNamespace, *deadline: float | None) -> bool:
+        ends.append(namespace.pid)
+        return of_namespace(namespace, *deadline)
+
+    of_namespace = PidNamespace.end
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+        monkeypatch.setattr(PidNamespace, "end", end)
+        children = [template.clone(leave_a_daemon) for _ in range(8)]
+        assert [child.result(PATIENT_SECONDS) for child in children] == [2] * 8
+        until(lambda: all(state_of(child.pid) == "Z" for child in children))
+        last = template.clone(leave_a_daemon)  # with which the earlier ones are reaped
+        assert all(child.poll() is not None for child in children)
+        assert not ends
+        assert children[0].wait(PATIENT_SECONDS).code == 0
+        namespace = children[0]._namespace
+        assert namespace is not None
+        assert state_of(namespace.pid) == ""
+        assert last.result(PATIENT_SECONDS) == 2
+
+
+def test_what_no_namespace_ends_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child of the caller's keeps the init of its namespace: a call after that reaps it."""
+    monkeypatch.setattr(called_child, "_END_SECONDS", 0.0)
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(syscalls=None), spares=0) as template:
+        children = []
+        for _ in range(8):
+            children.append(template.clone(raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0))
+            assert children[-1].result(PATIENT_SECONDS) == 0
+        until(lambda: all(state_of(child.pid) == "Z" for child in children))
+        assert template.clone(int).result(PATIENT_SECONDS) == 0
+        for child in children:
+            assert child._namespace is not None
+            assert state_of(child._namespace.pid) == ""
 
 
 def test_close_ends_calls_that_run() -> None:

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import ramet
+
+from ..sandbox.taken_away import needs_all
 
 
 def result(template: ramet.Template, fn: Callable[..., object], *args: object) -> object:
@@ -91,9 +94,26 @@ def test_a_clone_that_forks_has_all_handlers(depth: int) -> None:
         assert result(derived, with_a_thread, threads_and_log) == "(1, 'MainThread')"
 
 
-def test_a_clone_has_few_handlers_until_it_forks() -> None:
+def itself(template: ramet.Template) -> ramet.Template:
+    return template
+
+
+@pytest.mark.parametrize(
+    ("options", "of"),
+    [
+        ({}, itself),
+        ({}, derived_from),
+        pytest.param({"sandbox": ramet.Sandbox()}, itself, marks=needs_all),
+    ],
+    ids=["itself", "derived", "confined"],
+)
+def test_a_clone_has_few_handlers_until_it_forks(
+    options: dict[str, Any], of: Callable[[ramet.Template], ramet.Template]
+) -> None:
     """And then those that its template had, each once."""
-    with ramet.Template(["logging", "cloudpickle", "random"], spares=0) as template:
+    preload = ["logging", "cloudpickle", "random", "threading", __name__]
+    with ramet.Template(preload, spares=0, **options) as base:
+        template = of(base)
         few = result(template, lists_of_handlers)
         every = result(template, lists_after_a_fork)
     assert isinstance(few, list)
