@@ -34,6 +34,9 @@ from .template_messages import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
+_NOT_YET_REAPED = (
+    4  # the last ones, which may wait to be let go: their end would take the processor from a call
+)
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
@@ -427,7 +430,7 @@ class Template:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
         if len(self._ending) < self._enough:
             return
-        for _ in range(len(self._ending)):
+        for _ in range(len(self._ending) - _NOT_YET_REAPED):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
                 if not child.reap():
