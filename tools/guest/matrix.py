@@ -13,6 +13,7 @@ from . import kernels, roots
 from .machine import Guest
 from .outcome import Outcome
 from .packages import PackageError
+from .record import Record
 from .suite import Suite
 
 # What a kernel answers: each guest runs it.
@@ -89,6 +90,12 @@ def chosen(titles: Iterable[str]) -> list[Row]:
     return [known[title] for title in titles]
 
 
+def kept() -> list[Record]:
+    """What was kept of the guests in which tests were run."""
+    records = (Record.read(row.title) for row in WHOLE_ROWS)
+    return [record for record in records if record.parts]
+
+
 def fast_rows(fetch: Callable[[kernels.Kernel], object]) -> list[Row]:
     """The oldest and the newest kernel, as root.
 
@@ -136,13 +143,13 @@ class Matrix:
         """Run the suite in each guest, two at a time; outcomes in the order of the rows."""
         with ThreadPoolExecutor(_GUESTS_AT_A_TIME) as pool:
             seconds = _SECONDS_OF_FAST if fast else _SECONDS
-            yield from pool.map(lambda row: self._run_row(row, seconds), rows)
+            yield from pool.map(lambda row: self._run_row(row, seconds, keeps=not fast), rows)
 
     def results(self, row: Row) -> Path:
         """The directory of what a guest left."""
         return self.cache / "results" / row.title
 
-    def _run_row(self, row: Row, seconds: float) -> Outcome:
+    def _run_row(self, row: Row, seconds: float, *, keeps: bool) -> Outcome:
         arguments = ("-v", *(self.suite.arguments or row.tests))  # each test is named as it runs
         root, suite = Path("/"), replace(self.suite, as_root=row.as_root, arguments=arguments)
         if row.root:
@@ -152,7 +159,8 @@ class Matrix:
         commit = _commit(suite.tree)  # of now: the tree may change meanwhile
         end = suite.run_in(guest, self.results(row), seconds=seconds)
         outcome = Outcome.read(row.title, self.results(row), end.reason)
-        outcome.keep(commit)
+        if keeps:
+            Record.read(row.title).with_run(outcome, commit).write()
         _say(f"{row.title}: {'well' if outcome.success else 'NOT WELL'}")
         return outcome
 

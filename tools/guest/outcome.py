@@ -1,8 +1,6 @@
 """What the tests of one guest came to, read from the files that it left."""
 
 import json
-import shutil
-import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .suite import JUNIT, LAW, OUTPUT, SANDBOX, TOUR
-
-_KEPT = "kept"  # results of tests, each named by its time and the commit of the sources
 
 
 @dataclass(frozen=True)
@@ -27,52 +23,31 @@ class Test:
     @property
     def group(self) -> str:
         """The folder of tests that it is in: kernel/sandbox, or crash."""
-        folders = self.name.split("::")[0].split("/")[1:-1]
-        return "/".join(folders[:2])
+        return group_of(self.name.split("::")[0])
+
+
+def group_of(file: str) -> str:
+    """Of a file of tests, or of a folder with a slash at its end."""
+    folders = file.split("/")[1:-1]
+    return "/".join(folders[:2])
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The results of one guest; each is empty where the guest did not come to it.
 
-    reason: why it did not come to its end, or nothing. commits: of the sources that were tested.
+    reason: why it did not come to its end, or nothing.
     """
 
     title: str
     directory: Path
     reason: str = ""
     tests: tuple[Test, ...] = field(default=(), repr=False)
-    commits: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, title: str, directory: Path, reason: str = "") -> "Outcome":
         """Of its last run, from the directory of results."""
         return cls(title, directory, reason, tuple(_tests(directory / JUNIT)))
-
-    @classmethod
-    def read_kept(cls, title: str, directory: Path) -> "Outcome":
-        """Of all runs that were kept: of each file of tests what the last that had it came to.
-
-        The whole takes hours in a guest, and may be run in parts.
-        """
-        last: dict[str, tuple[str, list[Test]]] = {}
-        for junit in sorted((directory / _KEPT).glob("*.xml")):
-            commit = junit.stem.partition("-")[2]
-            files: dict[str, list[Test]] = {}
-            for test in _tests(junit):
-                files.setdefault(test.name.partition("::")[0], []).append(test)
-            last |= {file: (commit, tests) for file, tests in files.items()}
-        tests = tuple(test for _, found in last.values() for test in found)
-        return cls(
-            title, directory, "", tests, tuple(sorted({commit for commit, _ in last.values()}))
-        )
-
-    def keep(self, commit: str) -> None:
-        """Keep what the tests of this run came to for read_kept()."""
-        if self.tests:
-            (self.directory / _KEPT).mkdir(exist_ok=True)
-            place = self.directory / _KEPT / f"{int(time.time())}-{commit}.xml"
-            shutil.copyfile(self.directory / JUNIT, place)
 
     @property
     def success(self) -> bool:

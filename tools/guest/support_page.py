@@ -1,4 +1,4 @@
-"""Writes docs/reference/support.md from the outcomes of a matrix."""
+"""docs/reference/support.md, made of what was kept of each guest."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from .fallbacks import FALLBACKS
-from .outcome import Outcome
+from .record import Record
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "support.md"
-_NOTICE = "<!-- Made by `make matrix` from what its guests told: run that. -->"
+_NOTICE = "<!-- Made by `make matrix` from tools/guest/kept, what its guests told: run that. -->"
 _LEAD = """\
 The tests were run on each of these kernels, in a virtual machine that
 [emulates](../contributing/guests.md) a machine with one processor, as root or as a plain user. "The tour"
@@ -30,59 +30,49 @@ be met is an error that names the way out, unless the sandbox has `require="best
 _SKIPS_LEAD = "Tests that cannot be run there: why, and how many."
 
 
-def page(outcomes: Iterable[Outcome]) -> str:
+def page(records: Iterable[Record]) -> str:
     """The text of the page."""
-    outcomes = list(outcomes)
-    guests = [_short(outcome) for outcome in outcomes]
-    parts = ["# Kernels", _NOTICE, _LEAD, _table(_HEAD, map(_summary, outcomes))]
-    parts += ["## Tests", _TESTS_LEAD, _table(["tests", *guests], _groups(outcomes))]
+    records = list(records)
+    guests = [_short(record) for record in records]
+    parts = ["# Kernels", _NOTICE, _LEAD, _table(_HEAD, map(_summary, records))]
+    parts += ["## Tests", _TESTS_LEAD, _table(["tests", *guests], _groups(records))]
     parts += ["## Missing on older kernels", _TOUR_LEAD]
-    parts += [_table(["too old for", "on"], _too_old(outcomes))]
+    parts += [_table(["too old for", "on"], _too_old(records))]
     parts += [_FALLBACKS_LEAD, _table(["before Linux", "lacking", "instead"], _fallbacks())]
-    parts += ["## Sandboxes", _SANDBOX_LEAD, _table(["wish", "met by", "on"], _wishes(outcomes))]
-    parts += ["## Skipped tests", _SKIPS_LEAD, _table(["reason", "tests", "on"], _skips(outcomes))]
+    parts += ["## Sandboxes", _SANDBOX_LEAD, _table(["wish", "met by", "on"], _wishes(records))]
+    parts += ["## Skipped tests", _SKIPS_LEAD, _table(["reason", "tests", "on"], _skips(records))]
     return "\n\n".join(parts) + "\n"
 
 
 _HEAD = ["guest", "kernel", "machine", "libc", "Python", "commits", "tests", "the tour", "the law"]
 
 
-def _summary(outcome: Outcome) -> list[str]:
-    machine = outcome.tour.get("machine", {})
-    facts = [str(machine.get(name, "")) for name in ("kernel", "architecture", "libc", "python")]
-    return [
-        outcome.title,
-        *facts,
-        ", ".join(outcome.commits),
-        _tests(outcome),
-        _tour(outcome),
-        _law(outcome),
-    ]
+def _summary(record: Record) -> list[str]:
+    facts = [record.machine.get(name, "") for name in ("kernel", "architecture", "libc", "python")]
+    commits = ", ".join(record.commits)
+    return [record.title, *facts, commits, _tests(record), _tour(record), _law(record)]
 
 
-def _tests(outcome: Outcome) -> str:
-    if outcome.reason:
-        return "did not end"
-    skipped = outcome.skipped.total()
-    passed = len(outcome.tests) - len(outcome.failed) - skipped
-    return f"{passed} passed, {len(outcome.failed)} failed, {skipped} skipped"
+def _tests(record: Record) -> str:
+    skipped = record.skipped.total()
+    return f"{record.passed} passed, {len(record.failed)} failed, {skipped} skipped"
 
 
-def _tour(outcome: Outcome) -> str:
-    verdicts = [row["verdict"] for row in outcome.tour.get("rows", [])]
+def _tour(record: Record) -> str:
+    verdicts = [row["verdict"] for row in record.tour]
     return ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(verdicts))
 
 
-def _law(outcome: Outcome) -> str:
-    if not outcome.law:
+def _law(record: Record) -> str:
+    if not record.law:
         return "not asked"
-    differing, asked = outcome.law["differing"], sum(outcome.law["requests"].values())
-    return f"{differing} of {asked} differ, {len(outcome.law['rules'])} rules"
+    differing, asked, rules = (record.law[name] for name in ("differing", "asked", "rules"))
+    return f"{differing} of {asked} differ, {rules} rules"
 
 
-def _groups(outcomes: list[Outcome]) -> Iterator[list[str]]:
-    for group in sorted({group for outcome in outcomes for group in outcome.counts()}):
-        yield [group, *(_count(outcome.counts().get(group)) for outcome in outcomes)]
+def _groups(records: list[Record]) -> Iterator[list[str]]:
+    for group in sorted({group for record in records for group in record.groups()}):
+        yield [group, *(_count(record.groups().get(group)) for record in records)]
 
 
 def _count(counts: Counter[str] | None) -> str:
@@ -97,30 +87,26 @@ def _fallbacks() -> Iterator[list[str]]:
         yield [each.since, each.lacking, each.instead]
 
 
-def _too_old(outcomes: list[Outcome]) -> Iterator[list[str]]:
-    yield from _grouped(outcomes, _flags_of_newer)
+def _too_old(records: list[Record]) -> Iterator[list[str]]:
+    yield from _grouped(records, _flags_of_newer)
 
 
-def _flags_of_newer(outcome: Outcome) -> str:
-    rows = [row for row in outcome.tour.get("rows", []) if row["verdict"] == "needs a newer Linux"]
+def _flags_of_newer(record: Record) -> str:
+    rows = [row for row in record.tour if row["verdict"] == "needs a newer Linux"]
     return ", ".join(f"{row['id']} (Linux {row['needs']})" for row in rows) or "nothing"
 
 
-def _wishes(outcomes: list[Outcome]) -> Iterator[list[str]]:
-    wishes = dict.fromkeys(
-        row["wish"] for outcome in outcomes for row in outcome.sandbox.get("rows", [])
-    )
+def _wishes(records: list[Record]) -> Iterator[list[str]]:
+    wishes = dict.fromkeys(row["wish"] for record in records for row in record.sandbox)
     for wish in wishes:
-        told = [
-            outcome for outcome in outcomes if _mechanism(wish, outcome)
-        ]  # an older run has fewer
+        told = [record for record in records if _mechanism(wish, record)]  # an older run has fewer
         groups = _grouped(told, partial(_mechanism, wish))
         if len(groups) > 1:
             yield from ([wish, *group] for group in groups)
 
 
-def _mechanism(wish: str, outcome: Outcome) -> str:
-    for row in outcome.sandbox.get("rows", []):
+def _mechanism(wish: str, record: Record) -> str:
+    for row in record.sandbox:
         if row["wish"] == wish:
             return _met(row)
     return ""
@@ -132,40 +118,40 @@ def _met(row: dict[str, str]) -> str:
     return f"{row['met']}: {row['mechanism'] or row['shortfall']}"
 
 
-def _skips(outcomes: list[Outcome]) -> Iterator[list[str]]:
-    reasons = {reason for outcome in outcomes for reason in outcome.skipped}
+def _skips(records: list[Record]) -> Iterator[list[str]]:
+    reasons = {reason for record in records for reason in record.skipped}
     for reason in sorted(reasons):
-        concerned = [outcome for outcome in outcomes if outcome.skipped[reason]]
+        concerned = [record for record in records if record.skipped[reason]]
         groups = _guests_by_text(concerned, partial(_times_skipped, reason))
         for times, guests in groups.items():
-            on = "all" if len(guests) == len(outcomes) else ", ".join(guests)
+            on = "all" if len(guests) == len(records) else ", ".join(guests)
             yield [reason, times, on]
 
 
-def _times_skipped(reason: str, outcome: Outcome) -> str:
-    return str(outcome.skipped[reason])
+def _times_skipped(reason: str, record: Record) -> str:
+    return str(record.skipped[reason])
 
 
 # ---- tables
 
 
-def _short(outcome: Outcome) -> str:
+def _short(record: Record) -> str:
     """The name of a guest, without what most of them are."""
-    return " ".join(part for part in outcome.title.split("-") if part not in {"x86_64", "root"})
+    return " ".join(part for part in record.title.split("-") if part not in {"x86_64", "root"})
 
 
 def _guests_by_text(
-    outcomes: Iterable[Outcome], text_of: Callable[[Outcome], str]
+    records: Iterable[Record], text_of: Callable[[Record], str]
 ) -> dict[str, list[str]]:
     guests: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        guests.setdefault(text_of(outcome), []).append(_short(outcome))
+    for record in records:
+        guests.setdefault(text_of(record), []).append(_short(record))
     return guests
 
 
-def _grouped(outcomes: list[Outcome], text_of: Callable[[Outcome], str]) -> list[list[str]]:
+def _grouped(records: list[Record], text_of: Callable[[Record], str]) -> list[list[str]]:
     """Each text once, with the guests that have it; those of most guests last, as "the others"."""
-    guests = _guests_by_text(outcomes, text_of)
+    guests = _guests_by_text(records, text_of)
     *few, (most, _) = sorted(guests.items(), key=lambda group: len(group[1]))
     return [
         *([text, ", ".join(names)] for text, names in few),

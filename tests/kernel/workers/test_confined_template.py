@@ -661,8 +661,9 @@ def test_what_no_namespace_ends_by_itself_is_ended(monkeypatch: pytest.MonkeyPat
     """A child of the caller's keeps the init of its namespace: a call after that reaps it."""
     monkeypatch.setattr(called_child, "_END_SECONDS", 0.0)
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(syscalls=None), spares=0) as template:
-        call = (raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
-        children = [template.clone(*call) for _ in range(12)]
+        children = [
+            template.clone(raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) for _ in range(12)
+        ]
         assert [child.result(PATIENT_SECONDS) for child in children] == [0] * 12
         until(lambda: all(state_of(child.pid) == "Z" for child in children))
         assert template.clone(int).result(PATIENT_SECONDS) == 0

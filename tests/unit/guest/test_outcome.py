@@ -1,6 +1,5 @@
 """What is read of a guest's results, and told."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tools.guest import kernels, matrix, support_page, table
 from tools.guest.outcome import Outcome
 from tools.guest.packages import PackageError
+from tools.guest.record import Record
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.kernel.sandbox.test_plan" name="test_one[a]"/>
@@ -47,21 +47,39 @@ def test_tests_are_counted_by_their_folder(outcome: Outcome) -> None:
 
 
 def test_parts_make_a_whole(outcome: Outcome, tmp_path: Path) -> None:
-    """Of each folder of tests the last run counts, with its commit."""
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    crash = JUNIT.replace("tests.kernel.sandbox", "tests.crash")
-    (kept / "1-aaa.xml").write_text(JUNIT)
-    (kept / "2-bbb.xml").write_text(crash)
-    outcome.keep("ccc")
-    whole = Outcome.read_kept("6.1", tmp_path)
-    assert whole.commits == ("bbb", "ccc")
-    assert whole.counts() == {
+    """Of each file of tests the last run counts, with its commit; other machines read what is kept."""
+    of_crash = tmp_path / "crash"
+    of_crash.mkdir()
+    crash = JUNIT.replace("tests.kernel.sandbox", "tests.crash").replace("test_three", "test_four")
+    (of_crash / "junit.xml").write_text(crash)
+    first = Record.read("6.1", tmp_path).with_run(outcome, "aaa")
+    first.with_run(Outcome.read("6.1", of_crash), "bbb").write(tmp_path)
+    whole = Record.read("6.1", tmp_path)
+    assert whole.commits == ["aaa", "bbb"]
+    assert whole.groups() == {
         "kernel/sandbox": {"passed": 1, "failed": 1},
         "crash": {"passed": 1, "failed": 1},
-        "unit": {"skipped": 1},
+        "unit": {},
     }
-    assert len(whole.tests) == 5
+    assert whole.skipped == {"no flag": 1}
+    assert whole.passed == 2
+    assert whole.failed == [
+        "tests/crash/test_plan.py::test_two",
+        "tests/kernel/sandbox/test_plan.py::test_two",
+    ]
+    assert whole.machine["kernel"] == "6.1.0"
+    assert whole.law == {"asked": 30, "differing": 2, "rules": 1}
+
+
+def test_nothing_is_kept_of_a_guest_that_ran_no_test(tmp_path: Path) -> None:
+    """And it is not in the page."""
+    record = Record.read("6.1", tmp_path)
+    assert record == record.with_run(Outcome.read("6.1", tmp_path), "aaa") == Record("6.1")
+
+
+def test_the_page_is_that_of_what_is_kept() -> None:
+    """Run `python -m tools.guest page` where it is not."""
+    assert support_page.page(matrix.kept()) == support_page.PAGE.read_text()
 
 
 def test_a_guest_that_did_not_end_is_no_success(tmp_path: Path) -> None:
@@ -79,9 +97,15 @@ def test_the_table_tells_what_failed_and_why_others_were_skipped(outcome: Outcom
     assert "6.1: 1 skipped: no flag" in told
 
 
-def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
+@pytest.fixture
+def record(outcome: Outcome, tmp_path: Path) -> Record:
+    """Of the same tests."""
+    return Record("6.1").with_run(outcome, "aaa")
+
+
+def test_the_page_has_what_differs(record: Record) -> None:
     """Kernels beside each other; a wish that is met alike on all is left out."""
-    page = support_page.page([outcome])
+    page = support_page.page([record])
     assert "1 passed, 1 failed, 1 skipped" in page
     assert "2 of 30 differ, 1 rules" in page
     assert "| kernel/sandbox | 1, 1 failed |" in page
@@ -91,13 +115,11 @@ def test_the_page_has_what_differs(outcome: Outcome, tmp_path: Path) -> None:
     assert "| read | mounts |" not in page
 
 
-def test_the_page_names_who_differs(outcome: Outcome, tmp_path: Path) -> None:
+def test_the_page_names_who_differs(record: Record, tmp_path: Path) -> None:
     """The most are "the others"; but of skipped tests, where those without are not in the table."""
-    (tmp_path / "other").mkdir()
     row = {"wish": "read", "met": "fully", "mechanism": "landlock"}
-    (tmp_path / "other" / "sandbox.json").write_text(json.dumps({"rows": [row]}))
-    others = [Outcome.read(f"{x}-x86_64-root", tmp_path / "other") for x in ("6.12", "7.2")]
-    page = support_page.page([outcome, *others])
+    others = [Record(f"{x}-x86_64-root", sandbox=(row,)) for x in ("6.12", "7.2")]
+    page = support_page.page([record, *others])
     assert "| read | mounts | 6.1 |\n| read | landlock | the others |\n" in page
     assert "| NNP (Linux 7.1) | 6.1 |\n| nothing | the others |\n" in page
     assert "| no flag | 1 | 6.1 |\n" in page
