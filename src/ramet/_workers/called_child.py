@@ -192,8 +192,8 @@ class CalledChild(Child[T_co]):
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         status = super().wait(timeout)
-        if self._leaves_namespace and self._namespace is not None and self._maker == os.getpid():
-            self._namespace.end()  # reap() has not waited for that
+        if self._namespace is not None and self._maker == os.getpid():
+            self._namespace.end()  # which reap() does not wait for
         return status
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
