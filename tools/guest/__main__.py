@@ -98,7 +98,7 @@ def run_tests(arguments: argparse.Namespace) -> int:
 
 
 def run_matrix(arguments: argparse.Namespace) -> int:
-    """Run them in many; the whole matrix writes docs/reference/support.md."""
+    """Run them in many; but for the fast matrix it is kept, and in docs/reference/support.md."""
     whole, fast = arguments.which == ["whole"], arguments.which == ["fast"]
     tests = arguments.tests or (matrix.fast_tests(TREE) if fast else ())
     guests = _matrix(Suite(TREE, arguments.python, tuple(tests), law=not tests))
@@ -108,8 +108,6 @@ def run_matrix(arguments: argparse.Namespace) -> int:
         rows = list(matrix.WHOLE_ROWS) if whole else matrix.chosen(arguments.which)
     outcomes = list(guests.run(rows, fast=fast))
     print(table.told(outcomes))
-    if whole:
-        write_page(arguments)
     return 0 if all(outcome.success for outcome in outcomes) else 1
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import ramet
 
-from . import kernels, roots
+from . import kernels, roots, support_page
 from .machine import Guest
 from .outcome import Outcome
 from .packages import PackageError
-from .record import Record
+from .record import KEPT, Record
 from .suite import Suite
 
 # What a kernel answers: each guest runs it.
@@ -96,6 +97,20 @@ def kept() -> list[Record]:
     return [record for record in records if record.parts]
 
 
+class Kept:
+    """Keeps outcomes, and the page that is made of them. commit: of the sources that are tested."""
+
+    def __init__(self, commit: str) -> None:
+        self._commit = commit
+        self._lock = threading.Lock()
+
+    def keep(self, outcome: Outcome) -> None:
+        """Add what a guest came to."""
+        with self._lock:
+            Record.read(outcome.title).with_run(outcome, self._commit).write()
+            support_page.PAGE.write_text(support_page.page(kept()))
+
+
 def fast_rows(fetch: Callable[[kernels.Kernel], object]) -> list[Row]:
     """The oldest and the newest kernel, as root.
 
@@ -141,26 +156,26 @@ class Matrix:
 
     def run(self, rows: Iterable[Row], *, fast: bool = False) -> Iterator[Outcome]:
         """Run the suite in each guest, two at a time; outcomes in the order of the rows."""
+        seconds = _SECONDS_OF_FAST if fast else _SECONDS
+        kept = None if fast else Kept(_commit(self.suite.tree))
         with ThreadPoolExecutor(_GUESTS_AT_A_TIME) as pool:
-            seconds = _SECONDS_OF_FAST if fast else _SECONDS
-            yield from pool.map(lambda row: self._run_row(row, seconds, keeps=not fast), rows)
+            yield from pool.map(lambda row: self._run_row(row, seconds, kept), rows)
 
     def results(self, row: Row) -> Path:
         """The directory of what a guest left."""
         return self.cache / "results" / row.title
 
-    def _run_row(self, row: Row, seconds: float, *, keeps: bool) -> Outcome:
+    def _run_row(self, row: Row, seconds: float, kept: "Kept | None") -> Outcome:
         arguments = ("-v", *(self.suite.arguments or row.tests))  # each test is named as it runs
         root, suite = Path("/"), replace(self.suite, as_root=row.as_root, arguments=arguments)
         if row.root:
             root = roots.make(row.root, self.mirror, self.cache)
             suite = replace(suite, python=self._environment(root, row.root))
         guest = Guest(row.machine, self.fetch(row.kernel, row.machine), root, processors=1)
-        commit = _commit(suite.tree)  # of now: the tree may change meanwhile
         end = suite.run_in(guest, self.results(row), seconds=seconds)
         outcome = Outcome.read(row.title, self.results(row), end.reason)
-        if keeps:
-            Record.read(row.title).with_run(outcome, commit).write()
+        if kept is not None:
+            kept.keep(outcome)
         _say(f"{row.title}: {'well' if outcome.success else 'NOT WELL'}")
         return outcome
 
@@ -176,7 +191,18 @@ class Matrix:
 
 
 def _commit(tree: Path) -> str:
-    """What is tested, as git names it."""
-    command = ["git", "-C", str(tree), "describe", "--always", "--dirty"]
-    told = ramet.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return str(told.stdout).strip() or "unknown"
+    """What is tested, as git names it; what is kept of guests may have changed."""
+    head = _told_by_git(tree, "rev-parse", "--short", "HEAD")
+    others = (f":!{path.relative_to(tree)}" for path in (KEPT, support_page.PAGE))
+    changed = _told_by_git(tree, "status", "--porcelain", "--", ".", *others)
+    return (f"{head}-dirty" if changed else head) or "unknown"
+
+
+def _told_by_git(tree: Path, *words: str) -> str:
+    told = ramet.run(
+        ["git", "-C", str(tree), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return str(told.stdout).strip()

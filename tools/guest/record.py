@@ -14,6 +14,7 @@ from typing import Any
 from .outcome import Outcome, group_of
 
 KEPT = Path(__file__).with_name("kept")
+_ALL = "tests/"  # the part of all folders
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Record:
 
     machine: its kernel, architecture, libc and Python. tour, sandbox: rows of the tour, and by what each
     wish of a sandbox is met. law: how many calls were answered otherwise than the law says. parts: by the
-    file of tests, or by the folder, with a slash at its end.
+    file of tests; of what was run before files were kept by the folder, with a slash at its end, and what
+    was skipped there under "tests/".
     """
 
     title: str
@@ -69,7 +71,8 @@ class Record:
 
     def with_run(self, outcome: Outcome, commit: str) -> "Record":
         """The same, with what another run came to in place of what it has done again."""
-        record = replace(self, parts=self.parts | _parts(outcome, commit))
+        new = _parts(outcome, commit)
+        record = replace(self, parts=_without_folders(self.parts, new) | new)
         if outcome.tour:
             rows = (_chosen(row, ("id", "verdict", "needs")) for row in outcome.tour["rows"])
             names = ("kernel", "architecture", "libc", "python")
@@ -88,7 +91,8 @@ class Record:
     @property
     def commits(self) -> list[str]:
         """Those of the sources that were tested."""
-        return sorted({one for part in self.parts.values() for one in part.commit.split(", ")})
+        parts = [part for name, part in self.parts.items() if name != _ALL]
+        return sorted({one for part in parts for one in part.commit.split(", ")})
 
     @property
     def passed(self) -> int:
@@ -127,6 +131,28 @@ def _parts(outcome: Outcome, commit: str) -> dict[str, Part]:
         else:
             part.skipped[test.text] = part.skipped.get(test.text, 0) + 1
     return parts
+
+
+def _without_folders(parts: dict[str, Part], new: dict[str, Part]) -> dict[str, Part]:
+    """What was kept, without the parts by folder of which files were run.
+
+    What of these was skipped is in the part of all tests, since nobody has told of which folder it was.
+    """
+    again = {name for name in parts for file in new if _is_folder_of(name, file)}
+    left = {name: part for name, part in parts.items() if name not in again}
+    if _ALL in left:
+        files = [
+            part for file, part in new.items() if any(_is_folder_of(one, file) for one in again)
+        ]
+        skipped = Counter(left[_ALL].skipped)
+        for part in files:
+            skipped -= Counter(part.skipped)
+        left[_ALL] = replace(left[_ALL], skipped=dict(skipped))
+    return left
+
+
+def _is_folder_of(name: str, file: str) -> bool:
+    return name != _ALL and name.endswith("/") and file.startswith(name)
 
 
 def _chosen(row: dict[str, Any], names: Iterable[str]) -> dict[str, str]:

@@ -67,13 +67,11 @@ class Suite:
     law: bool = False
 
     def run_in(self, guest: Guest, results: Path, *, seconds: float) -> End:
-        """Boot the guest and run them; the directory of results has what they leave.
-
-        Of what was there before, only the answers to the law stay, when it is not asked again.
+        """Boot the guest and run them; the directory of results has what they leave, and nothing else.
 
         They are run in a copy of the tree, which may change meanwhile.
         """
-        for name in (TOUR, SANDBOX, JUNIT, OUTPUT, *([LAW] if self.law else [])):
+        for name in (TOUR, SANDBOX, JUNIT, OUTPUT, LAW):
             (results / name).unlink(missing_ok=True)
         copy = results / _TREE
         copy_sources(self.tree, copy)

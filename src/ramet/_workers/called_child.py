@@ -48,7 +48,7 @@ class CalledChild(Child[T_co]):
     _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
-    _leaves_namespace = False  # to end by itself; a wait for this child still waits for it
+    _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
     def connect(
@@ -145,13 +145,11 @@ class CalledChild(Child[T_co]):
         self._is_now_over()
         self._channel.end()
 
-    def reap(self) -> bool:
-        """Reap it, whose call is over, if it has ended; whether it has, with its namespace.
+    def reap(self) -> PidNamespace | bool:
+        """Reap it, whose call is over, if it has ended. Returns whether it has, or its namespace then.
 
-        That is not waited for: what is left in the namespace takes a moment to end. The library's own.
+        What is left in that has been killed, and takes a moment to end. The library's own.
         """
-        if self._leaves_namespace:
-            return self._namespace_has_ended()
         self._channel.end()
         if time.monotonic() > self._must_end_by:
             self.kill_all()
@@ -159,19 +157,11 @@ class CalledChild(Child[T_co]):
         if ended is not None:
             return ended
         self._leaves_namespace = self._may_leave_namespace
-        if self.poll() is None:
+        try:
+            ended = self.poll() is not None
+        finally:
             self._leaves_namespace = False
-            return False
-        self._must_end_by = time.monotonic() + _END_SECONDS
-        return self._namespace_has_ended()
-
-    def _namespace_has_ended(self) -> bool:
-        """Of one that is reaped. What does not end by itself is brought about at last."""
-        if self._namespace is not None and not self._namespace.finish():
-            if time.monotonic() < self._must_end_by:
-                return False
-            self._namespace.end()
-        return True
+        return (ended and self._namespace) or ended
 
     @property
     def _may_leave_namespace(self) -> bool:
@@ -295,7 +285,7 @@ class CalledChild(Child[T_co]):
 
     def _end_namespace(self) -> None:
         if self._namespace is not None and self._leaves_namespace:
-            self._namespace.kill()
+            self._namespace.leave()
         else:  # it is kept: a signal handler may raise before all are dead
             super()._end_namespace()
 

@@ -72,6 +72,8 @@ class _Shortened:
         """Have all again, and those that were registered meanwhile. Returns the lists."""
         for handlers, every, length in zip(self._lists, self._all, self._lengths, strict=True):
             handlers[:] = every + handlers[length:]
+        self._all = [list(handlers) for handlers in self._lists]
+        self._lengths = [len(handlers) for handlers in self._lists]  # again, it changes nothing
         return self._lists
 
     def _before_fork(self) -> None:

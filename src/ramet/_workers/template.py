@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
 from .._core import new_child
@@ -31,6 +31,9 @@ from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_messages import Loading, Making
+
+if TYPE_CHECKING:
+    from .._process.tree.pid_namespace import PidNamespace
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
@@ -157,6 +160,7 @@ class Template:
         self._lock = threading.RLock()
         self._watches_files = reload is not None
         self._ending: list[CalledChild[Any]] = []
+        self._left: list[PidNamespace] = []  # of those that were reaped: killed, and about to end
         self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
         self._is_closed = False
         self._holder: list[Link] = []
@@ -310,7 +314,6 @@ class Template:
         finally:
             if request is not AS_IT_IS:  # of which there is nothing to close
                 request.close()
-            self._reap()  # while the call runs
 
     def hand_over(
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
@@ -347,6 +350,7 @@ class Template:
             self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+        self._reap()  # while the call runs
 
     def _supervision(self, request: CallRequest) -> Supervision:
         """What keeps the amounts of the sandbox for one call."""
@@ -430,14 +434,24 @@ class Template:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
         if len(self._ending) < self._enough:
             return
+        self._end_left()
         for _ in range(len(self._ending) - _NOT_YET_REAPED):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
-                if not child.reap():
+                reaped = child.reap()
+                if not reaped:
                     self._ending.append(child)
+                elif reaped is not True:
+                    self._left.append(reaped)
         self._enough = len(self._ending) + _REAPED_AT_ONCE
         if unreaped:
             reap_ended()
+
+    def _end_left(self) -> None:
+        """Of namespaces that were left before: they have ended by now, or something in them keeps them."""
+        with suppress(IndexError):  # another thread has it
+            while self._left:
+                self._left.pop().end()
 
     def _live(self) -> Link:
         """The process, or another one if its source files have changed."""
@@ -501,6 +515,7 @@ class Template:
     def _end(self) -> None:
         while self._ending:
             self._ending.pop().end_in_time()
+        self._end_left()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
             sandbox.close()

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import errno
+import gc
 import os
 import signal
 import socket
@@ -633,6 +634,15 @@ def test_a_wait_that_was_interrupted_is_repeated(monkeypatch: pytest.MonkeyPatch
         assert state_of(init.pid) == ""
 
 
+def twelve(template: ramet.Template, fn: Any, *args: Any) -> list[Any]:
+    """So many calls that are over and wait to be reaped: the next call reaps the first eight."""
+    children = [template.clone(fn, *args) for _ in range(12)]
+    for child in children:
+        child.result(PATIENT_SECONDS)
+    until(lambda: all(state_of(child.pid) == "Z" for child in children))
+    return children
+
+
 def test_ends_of_namespaces_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where calls follow each other; a wait for an earlier one waits for its namespace all the same."""
     ends: list[int] = []
@@ -643,33 +653,60 @@ def test_ends_of_namespaces_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
     of_namespace = PidNamespace.end
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+        children = twelve(template, leave_a_daemon)
         monkeypatch.setattr(PidNamespace, "end", end)
-        children = [template.clone(leave_a_daemon) for _ in range(12)]
-        assert [child.result(PATIENT_SECONDS) for child in children] == [2] * 12
-        until(lambda: all(state_of(child.pid) == "Z" for child in children))
-        last = template.clone(leave_a_daemon)  # with which all but the last ones are reaped
+        last = template.clone(leave_a_daemon)
         assert all(child.poll() is not None for child in children[:8])
         assert not ends
         assert children[0].wait(PATIENT_SECONDS).code == 0
-        namespace = children[0]._namespace
-        assert namespace is not None
-        assert state_of(namespace.pid) == ""
+        assert state_of(children[0]._namespace.pid) == ""
         assert last.result(PATIENT_SECONDS) == 2
 
 
-def test_what_no_namespace_ends_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child of the caller's keeps the init of its namespace: a call after that reaps it."""
-    monkeypatch.setattr(called_child, "_END_SECONDS", 0.0)
+def test_what_no_namespace_ends_by_itself_is_ended() -> None:
+    """A child of the caller's keeps the init of its namespace: some calls later it is reaped."""
+    call = (raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(syscalls=None), spares=0) as template:
-        children = [
-            template.clone(raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) for _ in range(12)
-        ]
-        assert [child.result(PATIENT_SECONDS) for child in children] == [0] * 12
-        until(lambda: all(state_of(child.pid) == "Z" for child in children))
+        first = [*twelve(template, *call), *twelve(template, *call)]
         assert template.clone(int).result(PATIENT_SECONDS) == 0
-        for child in children[:8]:
-            assert child._namespace is not None
-            assert state_of(child._namespace.pid) == ""
+        assert all(state_of(child._namespace.pid) == "" for child in first[:8])
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped", "interrupted"])
+def test_namespaces_that_were_left_are_reaped(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the template: the fixture of this file waits until nothing is left."""
+    template = ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0)
+    children = twelve(template, leave_a_daemon)
+    if how == "interrupted":
+        with monkeypatch.context() as patched:
+            patched.setattr(PidNamespace, "kill", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                template.clone(int)
+    assert template.clone(int).result(PATIENT_SECONDS) == 0
+    if how == "dropped":
+        del template, children
+        gc.collect()
+    else:
+        template.close()
+        assert all(state_of(child._namespace.pid) == "" for child in children)
+
+
+def test_an_interrupt_while_others_are_reaped_ends_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That has begun, and that nobody has a handle of."""
+    with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
+        twelve(template, int)
+        children = set(procfs.children(os.getpid()))
+        monkeypatch.setattr(called_child.CalledChild, "reap", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            template.clone(time.sleep, 1000)
+        monkeypatch.undo()
+        until(lambda: set(procfs.children(os.getpid())) <= children)
+
+
+def interrupted(*_: object) -> bool:
+    raise KeyboardInterrupt
 
 
 def test_close_ends_calls_that_run() -> None:

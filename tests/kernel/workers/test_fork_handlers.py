@@ -98,14 +98,20 @@ def itself(template: ramet.Template) -> ramet.Template:
     return template
 
 
+def derived_by_a_fork(template: ramet.Template) -> ramet.Template:
+    """That is, setup forks; this has all handlers again, of which some are left out once more."""
+    return template.derive(["json"], setup=lambda: in_fork(int) and None)
+
+
 @pytest.mark.parametrize(
     ("options", "of"),
     [
         ({}, itself),
         ({}, derived_from),
+        ({}, derived_by_a_fork),
         pytest.param({"sandbox": ramet.Sandbox()}, itself, marks=needs_all),
     ],
-    ids=["itself", "derived", "confined"],
+    ids=["itself", "derived", "derived with a fork", "confined"],
 )
 def test_a_clone_has_few_handlers_until_it_forks(
     options: dict[str, Any], of: Callable[[ramet.Template], ramet.Template]

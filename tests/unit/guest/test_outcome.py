@@ -7,7 +7,7 @@ import pytest
 from tools.guest import kernels, matrix, support_page, table
 from tools.guest.outcome import Outcome
 from tools.guest.packages import PackageError
-from tools.guest.record import Record
+from tools.guest.record import Part, Record
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.kernel.sandbox.test_plan" name="test_one[a]"/>
@@ -69,6 +69,25 @@ def test_parts_make_a_whole(outcome: Outcome, tmp_path: Path) -> None:
     ]
     assert whole.machine["kernel"] == "6.1.0"
     assert whole.law == {"asked": 30, "differing": 2, "rules": 1}
+
+
+def test_a_folder_goes_when_its_files_are_run(outcome: Outcome) -> None:
+    """What was kept before files were told apart; and what was skipped of that, once."""
+    old = {
+        "tests/kernel/sandbox/": Part("aaa", 7),
+        "tests/unit/": Part("aaa", 5),
+        "tests/kernel/aio/": Part("bbb", 3),
+        "tests/": Part("aaa, bbb", skipped={"no flag": 1, "no root": 2}),
+    }
+    record = Record("6.1", parts=old).with_run(outcome, "ccc")
+    assert record.groups() == {
+        "kernel/sandbox": {"passed": 1, "failed": 1},
+        "unit": {},
+        "kernel/aio": {"passed": 3},
+    }
+    assert record.skipped == {"no flag": 1, "no root": 2}
+    assert record.commits == ["bbb", "ccc"]
+    assert record.with_run(outcome, "ddd").skipped == {"no flag": 1, "no root": 2}
 
 
 def test_nothing_is_kept_of_a_guest_that_ran_no_test(tmp_path: Path) -> None:

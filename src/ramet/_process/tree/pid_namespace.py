@@ -66,6 +66,7 @@ class PidNamespace:
         self.owner = os.getpid()
         self._pidfd = pidfd_of_init
         self._is_reaped = False
+        self._is_to_end = False
         self._ending = RLock()
 
     def fileno(self) -> int:
@@ -108,8 +109,10 @@ class PidNamespace:
 
     def leave(self) -> None:
         """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
-        self.kill()
-        self.leave_to_end()
+        self._is_to_end = True
+        self.leave_to_end()  # before the kill: a signal handler may raise between the two
+        with self._ending:
+            self.kill()
 
     def leave_to_end(self) -> None:
         """Have the init reaped when it has ended by itself."""
@@ -120,6 +123,8 @@ class PidNamespace:
         if not self._ending.acquire(blocking=False):  # end() of another thread does
             return False
         try:
+            if self._is_to_end:
+                self.kill()
             return self._is_reaped or self._reap(0.0)
         finally:
             self._ending.release()
