@@ -136,11 +136,12 @@ musl: $(VENV)/.tools ## compile the C part that knows no Python with musl, and r
 clean: ## remove what was built and the environments
 	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# setuptools builds what comes without a wheel: jieba, of the extra site.
 $(VENV)/.tools:
 	@sh build-aux/check_prerequisites.sh $(PYTHON)
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) meson-python meson ninja
+	@$(PIP_INSTALL) meson-python meson ninja 'setuptools>=70.1'
 	@touch $@
 
 # The extra of that name in pyproject.toml, with ramet itself.
