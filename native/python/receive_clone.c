@@ -88,11 +88,18 @@ static PyObject *channel_of_clone(int descriptor)
     return channel;
 }
 
-/* The channel first, which closes itself when the others cannot be set. */
+/* The pids are those that this process sees, of its own children. */
+static bool set_found(PyObject *clone)
+{
+    return set(clone, "has_own_numbers", Py_NewRef(Py_True)) && set(clone, "is_doubted", Py_NewRef(Py_False));
+}
+
+/* The channel first, which closes itself when the others cannot be set; last, that it owns all of them. */
 static bool give(PyObject *clone, struct core_pids pids, const int *descriptors, bool is_found)
 {
     PyObject *channel = channel_of_clone(descriptors[CHANNEL]);
-    return set(clone, "channel", channel) && (!is_found || (set(clone, "has_own_numbers", Py_NewRef(Py_True)) && set(clone, "is_doubted", Py_NewRef(Py_False)))) && set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
+    return set(clone, "channel", channel) && (!is_found || set_found(clone)) &&
+           set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
            set(clone, "pidfd_of_init", PyLong_FromLong(pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT])) &&
            set(clone, "init", PyLong_FromLong(pids.init)) && set(clone, "pid", PyLong_FromLong(pids.clone)) &&
            set(clone, "owns", Py_NewRef(Py_True));

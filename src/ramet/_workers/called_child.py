@@ -145,10 +145,11 @@ class CalledChild(Child[T_co]):
         self._is_now_over()
         self._channel.end()
 
-    def reap(self) -> PidNamespace | bool:
-        """Reap it, whose call is over, if it has ended. Returns whether it has, or its namespace then.
+    def reap(self) -> bool:
+        """Reap it, whose call is over, if it has ended; whether it has.
 
-        What is left in that has been killed, and takes a moment to end. The library's own.
+        What is left in its namespace has been killed then, and takes a moment to end, for which wait()
+        waits. The library's own.
         """
         self._channel.end()
         if time.monotonic() > self._must_end_by:
@@ -158,10 +159,9 @@ class CalledChild(Child[T_co]):
             return ended
         self._leaves_namespace = self._may_leave_namespace
         try:
-            ended = self.poll() is not None
+            return self.poll() is not None
         finally:
             self._leaves_namespace = False
-        return (ended and self._namespace) or ended
 
     @property
     def _may_leave_namespace(self) -> bool:

@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
 from .._core import new_child
@@ -32,14 +32,10 @@ from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
 from .template_messages import Loading, Making
 
-if TYPE_CHECKING:
-    from .._process.tree.pid_namespace import PidNamespace
-
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
-_NOT_YET_REAPED = (
-    4  # the last ones, which may wait to be let go: their end would take the processor from a call
-)
+# The last ones may wait to be let go: their end would take the processor from a call that begins.
+_NOT_YET_REAPED = 4
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
@@ -160,7 +156,7 @@ class Template:
         self._lock = threading.RLock()
         self._watches_files = reload is not None
         self._ending: list[CalledChild[Any]] = []
-        self._left: list[PidNamespace] = []  # of those that were reaped: killed, and about to end
+        self._left: list[CalledChild[Any]] = []  # reaped, with a namespace that may not have ended
         self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
         self._is_closed = False
         self._holder: list[Link] = []
@@ -382,8 +378,10 @@ class Template:
 
     def _spare(self, request: CallRequest) -> Clone | None:
         """One that waits, or is being made, if it will do. Whether the template has ended shows later."""
+        if request.needs_clone or not self._link.spares:
+            return None
         with suppress(EndedError):
-            return None if request.needs_clone else self._live().spare()
+            return self._live().spare()
         return None
 
     def _clone(self, request: CallRequest) -> Clone:
@@ -438,20 +436,19 @@ class Template:
         for _ in range(len(self._ending) - _NOT_YET_REAPED):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
-                reaped = child.reap()
-                if not reaped:
+                if not child.reap():
                     self._ending.append(child)
-                elif reaped is not True:
-                    self._left.append(reaped)
+                elif child.has_namespace:
+                    self._left.append(child)
         self._enough = len(self._ending) + _REAPED_AT_ONCE
         if unreaped:
             reap_ended()
 
     def _end_left(self) -> None:
-        """Of namespaces that were left before: they have ended by now, or something in them keeps them."""
+        """Namespaces that were left before have ended by now, or something in them keeps them."""
         with suppress(IndexError):  # another thread has it
             while self._left:
-                self._left.pop().end()
+                self._left.pop().wait()
 
     def _live(self) -> Link:
         """The process, or another one if its source files have changed."""
