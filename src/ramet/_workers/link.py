@@ -196,7 +196,7 @@ class Link:
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._spares: deque[Clone] = deque()
-        self._is_closed = False
+        self._is_closed = self._has_ended = False
         self._lost: list[int] = []  # told, but with no descriptor; to be ended
         self.of_spares = Making(spare=True)  # what is asked of them
 
@@ -416,8 +416,11 @@ class Link:
     # ---- the process itself
 
     def close(self, *, ends_calls: bool = True) -> None:
-        """End it and its spares, and reap them all. ends_calls: and in a sandbox, calls that run."""
-        if self._is_closed:
+        """End it and its spares, and reap them all. ends_calls: and in a sandbox, calls that run.
+
+        It can be repeated where a signal handler has raised.
+        """
+        if self._has_ended:
             return
         self._is_closed = True
         if self.maker != os.getpid():
@@ -445,6 +448,7 @@ class Link:
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
         self._asked.clear()  # with the layers of those that were not told
+        self._has_ended = True
 
     def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
         """Its init is reaped now, or later where a child in it has not been waited for."""

@@ -485,9 +485,9 @@ class Template:
                 _close_all(self._holder)
             self._require_open()
             self._take(started)
+            link.close(ends_calls=False)
             with suppress(ValueError):  # such a handler has closed all meanwhile
                 self._holder.remove(link)
-            link.close(ends_calls=False)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -502,12 +502,13 @@ class Template:
         """End its process and its spares. Calls that run go on, but end in a sandbox.
 
         A call of another thread that has just found the process dead, and starts another, is waited for.
+        Where a signal handler has raised meanwhile it can be repeated, and goes on.
         """
         self._is_closed = True
         # In a copy of its process the lock may be held by a thread that is not there.
         with self._lock if self._link.maker == os.getpid() else nullcontext():
-            self._finalizer.detach()
             self._end()
+            self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
 
     def _end(self) -> None:
         while self._ending:
@@ -553,7 +554,10 @@ def require_reload(reload: object) -> None:
 
 def _close_all(links: list[Link]) -> None:
     while links:
-        links.pop().close()
+        link = links[-1]
+        link.close()
+        with suppress(ValueError):  # a signal handler has closed all meanwhile
+            links.remove(link)
 
 
 def _deadline_thread() -> _core.DeadlineThread:

@@ -5,7 +5,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended
 from ramet._workers import called_child, link
+from ramet._workers import template as template_module
 
 from ...waiting import until
 
@@ -43,13 +44,15 @@ class Heard(BaseException):
     """What the handler raises."""
 
 
-def raising_at(step: int) -> Callable[[FrameType, str, Any], Any]:
-    """Raises at the so manyth line of what asks."""
+def raising_at(
+    step: int, codes: frozenset[CodeType] = ASKING
+) -> Callable[[FrameType, str, Any], Any]:
+    """Raises at the so manyth line of these functions, by default of what asks."""
     left = step
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
-        if frame.f_code not in ASKING:
+        if frame.f_code not in codes:
             return None
         if event == "line":
             left -= 1
@@ -146,6 +149,49 @@ def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
                 break
         assert step > 5
         assert set(told) == {Heard}
+
+
+CLOSING = frozenset(
+    one.__code__
+    for one in (
+        ramet.Template.close,
+        ramet.Template._end,
+        ramet.Template._end_left,
+        template_module.__dict__["_close_all"],
+        link.Link.close,
+        link.Link._end_namespace,
+        link.Link._end_untold,
+        called_child.CalledChild.end_in_time,
+    )
+)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["repeated", "dropped"])
+@pytest.mark.parametrize("options", [{}, {"sandbox": ramet.Sandbox()}], ids=["plain", "confined"])
+def test_a_close_that_was_interrupted_goes_on(options: dict[str, Any], is_repeated: bool) -> None:
+    """At whatever line: nothing is left when it is repeated, or when nobody has the template any more."""
+    with ramet.Template(spares=0, **options) as base:
+        before = children_after_reaping()
+        for step in itertools.count(1):
+            template = base.derive(spares=1)
+            assert template.clone(abs, -1).result(SECONDS) == 1
+            was_interrupted, traced_by = False, sys.gettrace()
+            sys.settrace(raising_at(step, CLOSING))
+            try:
+                template.close()
+            except Heard:
+                was_interrupted = True
+            finally:
+                sys.settrace(traced_by)
+            if is_repeated:
+                template.close()
+            del template
+            gc.collect()  # what was raised refers to it
+            until(lambda: children_after_reaping() == before)
+            if not was_interrupted:
+                break
+    assert step > 20
 
 
 def raising_after(step: int) -> Callable[[FrameType, str, Any], None]:
