@@ -201,7 +201,9 @@ static int send_all(ChannelObject *self, char *data, size_t length, const int *d
         } else if (errno == EAGAIN && how & MSG_DONTWAIT) {
             how = 0;
         } else if (errno != EINTR) {
+            const int error = errno;
             PyErr_SetFromErrno(PyExc_OSError);
+            errno = error;
             return -1;
         } else if (PyErr_CheckSignals() < 0)
             return -1;
@@ -602,6 +604,17 @@ static PyObject *channel_end_sending(ChannelObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* It goes on with another descriptor of the same socket, and closes the one that it had. */
+static PyObject *channel_move_to(ChannelObject *self, PyObject *number)
+{
+    const long descriptor = PyLong_AsLong(number);
+    if ((descriptor == -1 && PyErr_Occurred()) || !is_open(self))
+        return NULL;
+    close(self->descriptor);
+    self->descriptor = (int)descriptor;
+    Py_RETURN_NONE;
+}
+
 static PyObject *channel_fileno(ChannelObject *self, PyObject *unused)
 {
     (void)unused;
@@ -667,6 +680,8 @@ static PyMethodDef channel_methods[] = {
     {"end", (PyCFunction)channel_end, METH_NOARGS,
      "end($self, /)\n--\n\nThe other side sees the end, whoever else has this socket; then closes it, if need be by a thread: a close() waits\n"
      "for files that the other side has sent and nobody has taken."},
+    {"move_to", (PyCFunction)channel_move_to, METH_O,
+     "move_to($self, descriptor, /)\n--\n\nGoes on with another descriptor of the same socket, which it owns, and closes its own."},
     {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,
      "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
     {"close", (PyCFunction)channel_close, METH_NOARGS,

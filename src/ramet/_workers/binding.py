@@ -12,6 +12,7 @@ import time
 
 from .. import _core
 from .._kernel import procfs
+from .._kernel.names import HasFileno
 from .._kernel.timeouts import pauses
 
 __all__ = ["TO_BIND_TEMPLATE", "Hangup", "bind", "mark", "to_bind", "unmark", "wait_until_bound"]
@@ -56,18 +57,18 @@ class Hangup:
     that thread. Source: fcntl(2) F_SETSIG, O_ASYNC.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, socket: HasFileno) -> None:
+        self._socket = socket
 
     def kills(self) -> None:
         """From here on it is; and by what comes over the socket, too."""
-        fcntl.fcntl(self._descriptor, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, os.O_ASYNC)
+        fcntl.fcntl(self._socket, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._socket, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._socket, fcntl.F_SETFL, os.O_ASYNC)
 
     def spares(self) -> None:
         """From here on it is not."""
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
+        fcntl.fcntl(self._socket, fcntl.F_SETFL, 0)
 
 
 def wait_until_bound(pid: int) -> None:

@@ -3,18 +3,20 @@
 The caller checks them, so that what is invalid is refused there; the child makes its steps of them.
 """
 
+import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._function.setup import FunctionSetup
-from .._kernel.descriptors import Descriptors
+from .._kernel.descriptors import STANDARD, Descriptors
 from .._setup.checks import DEVNULL, descriptor_of
 from .._setup.conflicts import refuse_conflicts
 from .._setup.joined_namespaces import joined_namespaces
 from .._setup.login_groups import warn_of_kept_groups
 from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.validate import validate
+from .messages import Channel
 
 _STANDARD = ("stdin", "stdout", "stderr")
 _TERMINALS = ("controlling_terminal", "foreground")
@@ -101,6 +103,36 @@ def carry_out(options: dict[str, Any], descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         if descriptor not in targets:
             os.close(descriptor)
+
+
+def make_way(
+    channel: Channel, options: Mapping[str, Any], descriptors: Sequence[int]
+) -> Sequence[int]:
+    """In the child: move what the library has where the options will put other files.
+
+    descriptors: those that came with the call. Returns them as they are numbered now.
+    """
+    targets = options.get("fds") or ()
+    if channel.fileno() in targets:
+        channel.move_to(_beside(channel.fileno(), targets))
+    return [_moved(one, targets) if one in targets else one for one in descriptors]
+
+
+def _moved(descriptor: int, targets: Collection[int]) -> int:
+    number = _beside(descriptor, targets)
+    os.close(descriptor)
+    return number
+
+
+def _beside(descriptor: int, targets: Collection[int]) -> int:
+    """A copy with a number that is none of these."""
+    numbers = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD[-1] + 1)]
+    while numbers[-1] in targets:
+        numbers.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, numbers[-1] + 1))
+    *others, number = numbers
+    for other in others:
+        os.close(other)
+    return number
 
 
 def _received(value: Any, descriptors: Sequence[int]) -> Any:

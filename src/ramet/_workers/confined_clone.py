@@ -29,6 +29,7 @@ from .._sandbox.of_python import CloneSteps, OfClone, with_path
 from .._sandbox.supervision import Supervision
 from .._setup.conflicts import refuse_beside_sandbox
 from ..errors import SandboxError, spawn_error
+from .call_options import make_way
 from .called_child import CalledChild
 from .confining import carry_out
 from .link import Clone
@@ -159,6 +160,7 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
         args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD, exit_signal=0)
         made = CheckedCall(args, legacy=is_by_clone(args))
         pid, _ = made.make(_run, (call, ours, theirs))
+        pid_namespace.begin(init)
     except BaseException:
         send(call.channel, MADE, (PIDS.pack(0, init),))  # it is the caller's child
         raise
@@ -175,6 +177,7 @@ def _run(given: tuple[_Call, Channel, Channel]) -> int:
     call.channel.close()
     rights.trusted = False
     try:
+        make_way(channel, call.options, ())
         _confine(call, channel.fileno())
         return call_once(channel, call.fn, call.args, Around(let_go_milliseconds=UNTIL_LET_GO))
     finally:

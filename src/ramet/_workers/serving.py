@@ -14,7 +14,7 @@ from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
 from .._sandbox.files.landlock import writes_only
 from . import outcome
-from .call_options import FailedSetup, carry_out
+from .call_options import FailedSetup, carry_out, make_way
 from .call_request import NOT_LAST
 from .caller_state import apply
 from .confining import carry_out as carry_out_steps
@@ -143,6 +143,8 @@ def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int,
     (_, parts, descriptors), plan = message, _plan(message[1][0])
     trusted, last = plan.get("trusted"), plan.get("last", True)
     try:
+        if "options" in plan:
+            descriptors = make_way(channel, plan["options"], descriptors)
         _take_place(plan, descriptors)
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True

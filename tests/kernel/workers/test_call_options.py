@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,52 @@ def test_descriptors_are_given_by_number(shared: ramet.Template) -> None:
     finally:
         os.close(out)
         os.close(written)
+
+
+def sum_of_all(numbers: list[int]) -> int:
+    """What is in these files, each of one byte."""
+    return sum(os.pread(number, 1, 0)[0] for number in numbers)
+
+
+MANY = range(3, 40)  # among them are all that the library has in a call
+
+
+@pytest.mark.parametrize("options", [{}, {"sandbox": ramet.Sandbox()}], ids=["plain", "confined"])
+@pytest.mark.parametrize("spares", [0, 1])
+def test_any_number_may_be_asked_for(options: dict[str, Any], spares: int, tmp_path: Path) -> None:
+    """Also that of the channel by which the outcome goes, whether Python has made the clone or the core."""
+    with (
+        files_of_one_byte(tmp_path) as (files, total),
+        ramet.Template([__name__], spares=spares, **options) as template,
+    ):
+        for _ in range(8):
+            with template.clone(sum_of_all, [*MANY], fds=files, timeout=PATIENT_SECONDS) as child:
+                assert child.result() == total
+        for number, file in files.items():
+            with template.clone(sum_of_all, [number], fds={number: file}) as child:
+                assert child.result(PATIENT_SECONDS) == number
+
+
+def test_any_number_may_be_asked_for_by_a_confined_function(tmp_path: Path) -> None:
+    """Which has a channel as well."""
+    sandbox = ramet.Sandbox(hostname="numbers")
+    with files_of_one_byte(tmp_path) as (files, total):
+        for given in (files, *({number: file} for number, file in files.items())):
+            with ramet.clone(sum_of_all, [*given], fds=given, sandbox=sandbox) as child:
+                assert child.result(PATIENT_SECONDS) == (total if given is files else min(given))
+    sandbox.release()
+
+
+@contextmanager
+def files_of_one_byte(directory: Path) -> Iterator[tuple[dict[int, int], int]]:
+    """By the number that each is to have, which is what is in it; and the sum of all."""
+    with ExitStack() as opened:
+        files = {}
+        for number in MANY:
+            path = directory / str(number)
+            path.write_bytes(bytes([number]))
+            files[number] = opened.enter_context(path.open("rb")).fileno()
+        yield files, sum(MANY)
 
 
 def test_standard_input_is_what_the_call_says(shared: ramet.Template, tmp_path: Path) -> None:
