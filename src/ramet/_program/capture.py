@@ -6,6 +6,8 @@ import io
 import mmap
 import os
 import select
+import sys
+import termios
 import time
 from collections.abc import Callable
 from typing import IO, Any, Protocol, TypeAlias
@@ -137,6 +139,13 @@ class _Output:
             return False
         return count > 0
 
+    def take_what_is_there(self) -> None:
+        """No more than is in the pipe now."""
+        word = fcntl.ioctl(self.descriptor, termios.FIONREAD, bytes(4))
+        end = self.buffer.size + int.from_bytes(word, sys.byteorder)
+        while self.buffer.size < end and self.move():
+            pass
+
 
 class _Input:
     """The parent's end of a pipe that the child reads from."""
@@ -200,7 +209,7 @@ class Exchange:
     def run(self, deadline: float | None = None, until: int | None = None) -> bool:
         """Read and write until all is done, or until deadline, in seconds of time.monotonic().
 
-        until: a descriptor; when it can be read, available data is still read, and then this stops.
+        until: a descriptor; when it can be read this stops, and take_the_rest() takes what is there then.
         Returns whether all is done.
         """
         if until is not None:
@@ -211,11 +220,10 @@ class Exchange:
             while self._open:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                ready = self._ready(deadline)
-                ends = [self._open[descriptor] for descriptor in ready if descriptor != until]
-                if ready and not ends:
+                ready = self._ready(deadline, until)
+                if until in ready:
                     return False
-                for end in ends:
+                for end in map(self._open.__getitem__, ready):
                     if not end.move():
                         self._close(end)
         finally:
@@ -223,6 +231,13 @@ class Exchange:
                 self._poll.unregister(until)
             self._let_input_block(True)
         return True
+
+    def take_the_rest(self) -> None:
+        """Read what is in the pipes and close them, whoever may still have their other ends."""
+        for end in tuple(self._open.values()):
+            if isinstance(end, _Output):
+                end.take_what_is_there()
+            self._close(end)
 
     def so_far(self) -> tuple[bytes | None, bytes | None]:
         """The bytes read from stdout and stderr; None when there were none."""
@@ -257,8 +272,8 @@ class Exchange:
         text = end.buffer.text(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
-    def _ready(self, deadline: float | None) -> list[int]:
-        if deadline is None and len(self._open) == 1 and self._input is None:
+    def _ready(self, deadline: float | None, until: int | None) -> list[int]:
+        if deadline is None and until is None and len(self._open) == 1 and self._input is None:
             return list(self._open)  # the only one: a blocking read needs no poll
         ready = self._poll.poll(milliseconds_until(deadline))
         return [descriptor for descriptor, _ in ready]

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
+from .._core import wait_readable
 from .._kernel.names import LARGEST_ID
 from .._kernel.timeouts import checked_timeout, deadline_after
 from .._process.child import Child
@@ -408,15 +409,27 @@ class Popen(subprocess.Popen[AnyStr]):
                 may_widen=self.pipesize <= 0,
                 counted=None if self._child is None else self._child.counts_output,
             )
-        if not self._exchange.run(deadline):
+        until = self._end_of_all()
+        is_done = self._exchange.run(deadline, until)
+        if not is_done and (until is None or not wait_readable(until, 0.0)):
             raise self._expired(timeout)
         try:
             self.wait(None if deadline is None else deadline - time.monotonic())
         except subprocess.TimeoutExpired:
             raise self._expired(timeout) from None
+        if not is_done:
+            self._exchange.take_the_rest()
         output = self._exchange.outcome()
         self._exchange = None
         return output
+
+    def _end_of_all(self) -> int | None:
+        """Whose pipe ends with it: in a sandbox all dies with it, and what it has given away is nobody's.
+
+        A descriptor that can be read then, None where it ends when nobody has it any more.
+        """
+        child = self._child
+        return None if child is None or child.counts_output is None else child.pidfd
 
     def _has_one_stream_to_use(self) -> bool:
         """Whether there is one pipe only, to be read or written through its stream, not its descriptor.

@@ -315,7 +315,8 @@ class _End:
             child.send_signal(signal.SIGCONT)  # a stopped child handles SIGTERM only then
         exchange = process._exchange
         if exchange is not None and child.pidfd is not None:
-            exchange.run(deadline, until=child.pidfd)
+            if not exchange.run(deadline, until=child.pidfd):
+                exchange.take_the_rest()
             expired.output, expired.stderr = exchange.so_far()
         with contextlib.suppress(TimeoutExpired):
             process.wait(deadline - time.monotonic())

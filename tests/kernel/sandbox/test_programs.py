@@ -323,6 +323,53 @@ def test_it_inherits_no_descriptor() -> None:
         os.close(writer)
 
 
+GIVES_AWAY = """
+import signal, socket, sys
+print("said", flush=True)
+with socket.socket(socket.AF_UNIX) as to:
+    to.connect(sys.argv[1])
+    socket.send_fds(to, [b"x"], [1, 2])
+    to.recv(1)
+if sys.argv[2] == "stays":
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("end", "reason"), [("stays", "deadline"), ("exits", "exited")])
+def test_nobody_waits_for_a_pipe_that_was_given_away(
+    directory: Path, end: str, reason: str
+) -> None:
+    """Not longer than the sandbox lives: what it has written is there, whoever has the pipe still."""
+    path, over = directory / "socket", threading.Event()
+    kept: list[int] = []
+
+    def take() -> None:
+        with listening.accept()[0] as connection:
+            kept.extend(socket.recv_fds(connection, 1, 2)[1])
+            connection.sendall(b"y")
+        over.wait(PATIENT_SECONDS)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.fspath(path))
+        path.chmod(0o777)
+        listening.listen()
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            done = ramet.run(
+                [sys.executable, "-c", GIVES_AWAY, os.fspath(path), end],
+                sandbox=Sandbox(write=[directory], timeout=3),
+                capture_output=True,
+            )
+            assert (done.stdout, done.reason, len(kept)) == (b"said\n", reason, 2)
+            assert not over.is_set()
+        finally:
+            over.set()
+            thread.join()
+            for number in kept:
+                os.close(number)
+
+
 def test_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variables that are named, and HOME; env= gives others instead."""
     monkeypatch.setenv("SECRET", "1")
