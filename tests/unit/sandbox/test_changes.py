@@ -381,6 +381,24 @@ def test_a_diff_of_text(overlaid: Overlaid) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("two words", "+++ b{at}/two words\t"),
+        ("l\nf", '+++ "b{at}/l\\012f"'),
+        ('a "quote"', '+++ "b{at}/a \\042quote\\042"'),
+        ("back\\slash", '+++ "b{at}/back\\134slash"'),
+        ("\udcff", '+++ "b{at}/\\377"'),
+        ("ü", "+++ b{at}/ü"),
+    ],
+)
+def test_a_diff_names_that_file_alone(overlaid: Overlaid, name: str, shown: str) -> None:
+    """patch(1) takes a name to end at a blank, and knows escapes in quotes alone."""
+    (overlaid.upper / name).write_text("text\n")
+    lines = overlaid.changes().diff().split("\n")
+    assert lines[1] == shown.format(at=overlaid.lower)
+
+
 def test_a_diff_has_an_end(overlaid: Overlaid, monkeypatch: pytest.MonkeyPatch) -> None:
     """More names of one file cost a child nothing, and a diff of each would take the caller's memory."""
     monkeypatch.setattr(change_diff, "MOST_LETTERS", 1000)

@@ -1,9 +1,10 @@
 """A unified diff of what changes did to the text of files."""
 
 import difflib
+import os
 from collections.abc import Iterator
 
-from .change_finding import Change, printable
+from .change_finding import Change
 
 __all__ = ["LARGEST_TEXT", "MOST_LETTERS", "Diff"]
 
@@ -14,6 +15,7 @@ MOST_LETTERS = 16 << 20
 _MOST_LINES = 5000
 _PAIRS_PER_LETTER = 64
 _NO_FILE = "/dev/null"
+_QUOTED = frozenset('"\\')
 
 
 class Diff:
@@ -41,8 +43,10 @@ class Diff:
             self._put(f"{change}: not shown, since it is no text or too long\n")
             return
         self._left -= len(before) * len(after) // _PAIRS_PER_LETTER
-        name = printable(change.path)
-        names = _NO_FILE if old is None else f"a{name}", _NO_FILE if new is None else f"b{name}"
+        names = (
+            _NO_FILE if old is None else _named(f"a{change.path}"),
+            _NO_FILE if new is None else _named(f"b{change.path}"),
+        )
         self._put("".join(_ended(difflib.unified_diff(before, after, *names))))
 
     def text(self, left_out: int) -> str:
@@ -67,6 +71,19 @@ def _lines_of(content: bytes | None) -> list[str] | None:
     except UnicodeDecodeError:
         return None
     return [f"{line}\n" for line in lines] + ([last] if last else [])
+
+
+def _named(path: str) -> str:
+    """As diff(1) writes it and patch(1) reads it: quoted, or with a tab at its end, where it has to be."""
+    if path.isprintable() and not _QUOTED & set(path):
+        return f"{path}\t" if " " in path else path
+    return f'"{"".join(map(_quoted, path))}"'
+
+
+def _quoted(letter: str) -> str:
+    if letter.isprintable() and letter not in _QUOTED:
+        return letter
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(letter))
 
 
 def _ended(lines: Iterator[str]) -> Iterator[str]:
