@@ -60,6 +60,15 @@ class BrokenRule(Protocol):
         """How to change the request."""
 
 
+# What the flags have nothing to do with.
+_OF_NO_RULE = {
+    errno_numbers.EMFILE: "this process has as many open as RLIMIT_NOFILE lets it; raise that (ulimit -n), "
+    "or have fewer children at once",
+    errno_numbers.ETOOMANYREFS: "processes of the same user have sent more through sockets than were "
+    "received, see unix(7)",
+}
+
+
 class CloneError(OSError):
     """No task was made: the request breaks a rule, or the kernel refused it.
 
@@ -85,7 +94,9 @@ class CloneError(OSError):
         self.unexpected = unexpected
         self.asked = asked
         words = sentence or _sentences_of(self.rules) or os.strerror(errno)
-        if unexpected:
+        if errno in _OF_NO_RULE:
+            words += f": {_OF_NO_RULE[errno]}"
+        elif unexpected:
             maybe = _sentences_of(self.possible_rules)
             words += "; not predicted: " + (
                 f"perhaps {maybe}" if maybe else "no known rule applies"

@@ -5,6 +5,7 @@ Importing this module registers it: ``with joblib.parallel_config(backend="ramet
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -158,11 +159,15 @@ def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
         if "template" in options:
             del options["env"]
         return Executor(**options)
-    with suppress(
-        TemplateError
-    ):  # a module that cannot be imported by itself is imported by the calls
+    try:
         return Executor(preload=_modules_of(func), **options)
-    return Executor(**options)
+    except TemplateError as error:
+        warnings.warn(
+            f"each batch imports its modules anew, since they cannot be preloaded: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return Executor(**options)
 
 
 def _modules_of(value: object) -> list[str]:

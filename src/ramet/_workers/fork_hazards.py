@@ -99,14 +99,20 @@ def _event_loops() -> Iterator[str]:
 
 
 def _objects_of(kinds: Any) -> Iterator[Any]:
+    """By their own types: isinstance() asks a proxy for its class, which may be code of others."""
     for one in gc.get_objects():
-        if isinstance(one, kinds):
+        if issubclass(type(one), kinds):
             yield one
 
 
+_JOIN = (
+    "join them in setup, or start them in the calls; what a library has started by its import ends by a "
+    "function of the library's, or let the calls import it"
+)
+
 # By the name that allow= takes: what finds it, and what to do about it.
 HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
-    "threads": (_threads, "join them in setup, or start them in the calls"),
+    "threads": (_threads, _JOIN),
     "sqlite3": (_sqlite_connections, "close it in setup, and connect in the calls"),
     "cuda": (_cuda, "use the device in the calls only"),
     "grpc": (_grpc_channels, "open channels in the calls"),

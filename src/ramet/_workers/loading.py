@@ -4,8 +4,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from .. import _core
 from .._kernel import procfs
@@ -17,16 +17,36 @@ from .serving import leave_channel
 from .template_messages import Loading
 
 _PATIENCE_SECONDS = 1.0
+# Of the copies of jemalloc in pyarrow and in polars, by the names that these give it: without the thread
+# that gives memory back. Source: jemalloc(3), background_thread.
+_SETTINGS_OF_ALLOCATORS = ("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF")
+_NO_THREAD = "background_thread:false"
 
 
 def load(loading: Loading, control: Channel) -> None:
     """Do what it says. What that raises goes to the template's caller. control: the template's socket."""
-    for name in loading.preload:
-        __import__(name)
-    if loading.setup is not None:
-        loading.setup()
-    _force_lazy_imports()
+    with _no_threads_of_allocators():
+        for name in loading.preload:
+            __import__(name)
+        if loading.setup is not None:
+            loading.setup()
+        _force_lazy_imports()
     _prepare_for_clones(loading.allow, control)
+
+
+@contextmanager
+def _no_threads_of_allocators() -> Iterator[None]:
+    """What is loaded meanwhile, pandas with pyarrow above all, has no thread that nobody could end.
+
+    A variable that the caller has set stays as it is; the others are gone again when a call looks.
+    """
+    unset = [name for name in _SETTINGS_OF_ALLOCATORS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, _NO_THREAD))
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
 
 
 def _prepare_for_clones(allowed: Sequence[str], control: Channel) -> None:

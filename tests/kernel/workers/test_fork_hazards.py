@@ -280,6 +280,51 @@ def test_a_thread_that_python_does_not_know_has_the_kernels_name() -> None:
         ramet.Template(["cloudpickle"], setup=a_thread_below_python)
 
 
+def test_an_object_is_not_asked_what_it_is() -> None:
+    """A proxy whose object is gone raises, and a lazy object would be evaluated."""
+
+    def proxies() -> None:
+        import asyncio  # noqa: F401 - of whose event loops there may be some
+        import builtins
+        import weakref
+
+        class Lazy:
+            def evaluate(self) -> type:
+                raise RuntimeError("it is evaluated")
+
+            vars()["__class__"] = property(evaluate)
+
+        class Gone:
+            pass
+
+        builtins.proxies = weakref.proxy(Gone()), Lazy()  # type: ignore[attr-defined]
+
+    with ramet.Template(["cloudpickle"], setup=proxies) as template:
+        assert run(template, abs, -1) == 1
+
+
+def test_allocators_are_asked_for_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pandas is refused else, as nobody can end the thread of pyarrow's; a call does not see that."""
+
+    def keep_variables() -> None:
+        import builtins
+
+        builtins.variables = dict(os.environ)  # type: ignore[attr-defined]
+
+    def kept_and_own(name: str) -> tuple[str | None, str | None]:
+        import builtins
+
+        return builtins.variables.get(name), os.environ.get(name)  # type: ignore[attr-defined]
+
+    monkeypatch.setenv("_RJEM_MALLOC_CONF", "the caller's own")
+    with ramet.Template(["cloudpickle"], setup=keep_variables) as template:
+        for name, while_it_loads, in_a_call in (
+            ("JE_ARROW_MALLOC_CONF", "background_thread:false", None),
+            ("_RJEM_MALLOC_CONF", "the caller's own", "the caller's own"),
+        ):
+            assert run(template, kept_and_own, name) == (while_it_loads, in_a_call)
+
+
 def test_nothing_is_left_of_what_a_refused_template_has_started(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
