@@ -9,6 +9,10 @@ _DECIDED_BY_SANDBOX = frozenset(
     | {"inheritable_caps", "ambient_caps", "securebits", "flags", "uid_map", "gid_map", "hostname"}
     | {"loopback", "namespaces", "set_tid", "cgroup", "personality"}
 )
+_HELD_BY_SANDBOX = {
+    "close_fds": "name in pass_fds what the child is to have",
+    "no_new_privs": "leave it out",
+}
 _NOT_YET = frozenset(
     {"start_new_session", "process_group", "controlling_terminal", "foreground", "start"}
 )
@@ -22,6 +26,10 @@ def refuse_beside_sandbox(validated: ValidatedOptions) -> None:
         if name in _DECIDED_BY_SANDBOX:
             raise ValueError(
                 f"invalid {name} with sandbox: the sandbox decides it; leave one of them out"
+            )
+        if name in _HELD_BY_SANDBOX and not value:
+            raise ValueError(
+                f"invalid {name} with sandbox: expected True, got {value!r}; {_HELD_BY_SANDBOX[name]}"
             )
         if name in _NOT_YET and value is not OPTIONS[name].nothing:
             raise ValueError(

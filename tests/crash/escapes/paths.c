@@ -199,6 +199,12 @@ ESCAPE(file_leased, WORD, "some: its owner or root", "takes a lease of a file ou
     return outcome_of(file < 0 ? -1 : fcntl(file, F_SETLEASE, F_RDLCK));
 }
 
+ESCAPE(shown_leased, WORD, "some: its owner or root", "takes a lease of a file that it may read, which who writes to it would wait for")
+{
+    int file = open(below("shown", "file"), O_RDONLY);
+    return outcome_of(file < 0 ? -1 : fcntl(file, F_SETLEASE, F_RDLCK));
+}
+
 ESCAPE(program_run, SEEN, "all", "runs a program outside")
 {
     fflush(stdout);

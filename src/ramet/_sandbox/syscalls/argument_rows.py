@@ -49,6 +49,7 @@ SECCOMP_SET_MODE_FILTER = 1
 # include/uapi/asm-generic/fcntl.h, the same on both machines; O_TMPFILE without the bit of O_DIRECTORY
 O_CREAT, O_TMPFILE = 0x40, 0x400000
 SET_IDS = stat.S_ISUID | stat.S_ISGID
+F_SETLEASE, F_SETDELEG = 1024, 1040  # include/uapi/linux/fcntl.h; the second since Linux 6.19
 
 # include/uapi/linux/personality.h
 READ_PERSONALITY, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
@@ -127,6 +128,14 @@ KEPT_BY_TEMPLATES = (
         "a template leaves the processor to its caller, a call does not",
     ),
 )
+# Of that what the strict list refuses, and a call needs no more when it has its filter.
+NO_OTHER_RIGHTS = (
+    Row("seccomp capset", EPERM),
+    *(
+        Row("prctl", EPERM, (is_(0, option),))
+        for option in (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS)
+    ),
+)
 
 # What is no namespace a thread may have alone; Docker and flatpak refuse unshare entirely.
 UNSHARE = (
@@ -164,6 +173,16 @@ NO_SET_IDS = (
         "openat2",
         ENOSYS,
         why="its flags and its mode are in memory, where no filter reads; programs take openat then",
+    ),
+)
+
+# A lease on a file that can only be read halts whoever opens it to write, and a write lease whoever opens
+# it at all, for the 45 s of /proc/sys/fs/lease-break-time; the paths of a sandbox are shown as its own
+# user's, who may take one. systemd has @file-system allow it; Docker and flatpak let it pass.
+NO_LEASES = (
+    *(
+        Row("fcntl", EPERM, (is_(1, command),), "halts others who open the file, the caller too")
+        for command in (F_SETLEASE, F_SETDELEG)
     ),
 )
 

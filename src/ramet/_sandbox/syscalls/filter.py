@@ -11,6 +11,7 @@ from .argument_rows import (
     KEPT_BY_TEMPLATES,
     NO_LIMITS_OF_OTHERS,
     NO_NETWORK,
+    NO_OTHER_RIGHTS,
     NO_WAYS_PAST_PORTS,
 )
 from .bpf import compiled_rows
@@ -118,9 +119,10 @@ def compiled(
 
 
 @lru_cache(maxsize=8)
-def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
+def of_a_call(*, machine: str, wanted: str | None = None, forbidden: str = "refuse") -> Filter:
     """The filter that a call of a template takes beside the template's, which keeps some namespaces.
 
+    ``wanted``: as for filter_of(); beside "strict", what that refuses and the template needed is refused.
     ``machine``: "x86_64" or "aarch64". ``forbidden``: "refuse" or "kill"; a process has one listener at
     most, the template's, so that "notify" is "refuse" here. It is short, since each call installs
     it. System V's shared memory, semaphores and queues, and POSIX's queues, are refused as well:
@@ -130,6 +132,8 @@ def of_a_call(*, machine: str, forbidden: str = "refuse") -> Filter:
     """
     given_up = ("setns", "mount", "open_tree", "move_mount")
     rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
+    if wanted == "strict":
+        rows = (*rows, *NO_OTHER_RIGHTS)
     policy = Policy(rows, ALLOW, ALLOW, None)
     return _compiled(policy, machine, "kill" if forbidden == "kill" else "refuse", False, 0)
 
