@@ -19,8 +19,6 @@
 #define NAME_BYTES 16 /* TASK_COMM_LEN, linux/sched.h: the last is 0 */
 #define LOOK_SECONDS 1 /* between two looks whether it is alone */
 
-#define FIRST_CHILD 2 /* its pid in the namespace */
-
 #define POLL_HANGUP 16
 
 enum { PARENT, MAKER, WATCHED, SOCKET = WATCHED, LISTENER, WATCHED_OF_CHILD };
@@ -39,7 +37,7 @@ static bool is_alone(void)
 }
 
 /* As long as the maker lives, nothing wakes it but the end of one of the two (or a debugger). */
-static void live(struct pollfd *watched)
+static void live_for_all(struct pollfd *watched)
 {
     bool maker_is_gone = false;
     while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone())) {
@@ -68,9 +66,38 @@ static void take_name(void)
     ramet_syscall2(__NR_prctl, PR_SET_NAME, is_of_template ? name : "ramet-init");
 }
 
+static bool one_has_ended(struct pollfd *watched, struct __kernel_timespec *patience)
+{
+    return ramet_syscall5(__NR_ppoll, watched, WATCHED, patience, NULL, 0) > 0;
+}
+
+/* The number of the child; 0: its maker, or the parent, has ended before. */
+static int await_child(struct ramet_init_watch *watch, struct pollfd *watched)
+{
+    int begun;
+    while ((begun = __atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE)) == 0) {
+        struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}, none = {0};
+        ramet_futex_wait(&watch->begun, 0, &pause);
+        if (__atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE) == 0 && one_has_ended(watched, &none))
+            return 0;
+    }
+    return begun;
+}
+
+/* In the maker's place, who may end before it. Negative: it has ended, and was reaped (-ESRCH), or cannot be watched. */
+static long watch_child(struct pollfd *watched, int child)
+{
+    long pidfd = ramet_syscall2(__NR_pidfd_open, child, 0);
+    if (pidfd >= 0) {
+        ramet_syscall1(__NR_close, watched[MAKER].fd);
+        watched[MAKER].fd = (int)pidfd;
+    }
+    return pidfd;
+}
+
 int ramet_run_namespace_init(void *fn, void *arg, void *context)
 {
-    const struct ramet_init_watch *watch = context;
+    struct ramet_init_watch *watch = context;
     struct pollfd watched[WATCHED] = {
         [PARENT] = {.fd = watch->parent, .events = POLL_IN},
         [MAKER] = {.fd = watch->maker, .events = POLL_IN},
@@ -81,25 +108,13 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     take_name();
     ramet_close_all_but(watch->parent, watch->maker, -1);
-    live(watched);
+    const int child = await_child(watch, watched);
+    const long pidfd = child > 0 ? watch_child(watched, child) : -EINVAL;
+    if (pidfd >= 0)
+        one_has_ended(watched, NULL);
+    else if (pidfd != -ESRCH)
+        live_for_all(watched);
     return 0;
-}
-
-static bool one_has_ended(struct pollfd *watched, struct __kernel_timespec *patience)
-{
-    return ramet_syscall5(__NR_ppoll, watched, WATCHED, patience, NULL, 0) > 0;
-}
-
-/* Whether the child runs; not if its maker, or the parent, has ended before. */
-static bool await_child(struct ramet_init_watch *watch, struct pollfd *watched)
-{
-    while (__atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE) == 0) {
-        struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}, none = {0};
-        ramet_futex_wait(&watch->begun, 0, &pause);
-        if (__atomic_load_n(&watch->begun, __ATOMIC_ACQUIRE) == 0 && one_has_ended(watched, &none))
-            return false;
-    }
-    return true;
 }
 
 /* What the filter has refused, whoever did it: its number is told, and all are killed by the end of the init. */
@@ -143,10 +158,7 @@ int ramet_run_init_of_child(void *fn, void *arg, void *context)
     have_orphans_reaped();
     take_name();
     ramet_close_all_but(watch->parent, watch->maker, watch->told_by);
-    if (!await_child(watch, watched))
-        return 0;
-    watched[MAKER].fd = (int)ramet_syscall2(__NR_pidfd_open, FIRST_CHILD, 0); /* negative: it has ended, and was reaped */
-    if (watched[MAKER].fd >= 0)
+    if (await_child(watch, watched) > 0 && watch_child(watched, RAMET_FIRST_CHILD) >= 0)
         live_with_child(watch, watched);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * The init of a pid namespace, which does nothing but live: the kernel reaps who is reparented to it, and kills all
- * of the namespace when it ends. It shares the memory of the process that made it, and nothing else.
+ * of the namespace when it ends, which is when the child ends for which it was made. It shares the memory of the process that made it, and nothing else.
  */
 #pragma once
 
@@ -8,15 +8,19 @@
 struct ramet_init_watch {
     int parent; /* with it the init ends; where there is none, with the thread that is its parent */
     int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
+    int begun;  /* a futex word, set when there is the child for which the namespace is made: its number there */
+    int init;   /* its pid for its maker, who looks for it by that */
     /* For ramet_run_init_of_child() alone: */
-    int begun;   /* a futex word */
     int told_by; /* a socket over which a listener of seccomp comes, or -1 */
     int *told;   /* then: the call that the listener tells of, at which all are killed: see RAMET_FOREIGN_CALL */
 };
 
+#define RAMET_FIRST_CHILD 2 /* the number in the namespace of the first after its init, if it did not choose another */
+#define RAMET_FOR_ALL (-1)  /* in place of a number: the namespace is for more than one child, and ends with none of them */
+
 #define RAMET_FOREIGN_CALL 0x20000000 /* beside its number: it is one of another architecture */
 
-/* The init; context is its watch. It is made with all signals blocked. */
+/* The init; context is its watch. It is made with all signals blocked, and ends with the child of `begun` as well. */
 int ramet_run_namespace_init(void *fn, void *arg, void *context);
 
 /*

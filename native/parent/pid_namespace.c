@@ -8,6 +8,7 @@
 
 #include "child.h"
 #include "epoch.h"
+#include "futex_word.h"
 #include "kernel_features.h"
 #include "namespace_init.h"
 
@@ -104,6 +105,8 @@ static long make_init(const struct ramet_init_place *place, int *pidfd)
     ramet_set_signal_mask(mask);
     if (pid < 0)
         ramet_give_init_place_back(place);
+    else
+        place->watch->init = (int)pid;
     return pid;
 }
 
@@ -119,4 +122,21 @@ long ramet_new_pid_namespace(int *pidfd)
     close_if_open(watch.parent);
     close_if_open(watch.maker);
     return pid;
+}
+
+static struct ramet_init_watch *watch_of(struct block *block, int init)
+{
+    for (int i = 0; i < STACKS; i++)
+        if (__atomic_load_n(&block->alive[i], __ATOMIC_ACQUIRE) != 0 && block->watches[i].init == init)
+            return &block->watches[i];
+    return NULL;
+}
+
+void ramet_begin_in_pid_namespace(int init, int child)
+{
+    struct ramet_init_watch *watch = NULL;
+    for (struct block *block = __atomic_load_n(&first, __ATOMIC_ACQUIRE); watch == NULL && block != NULL; block = block->next)
+        watch = watch_of(block, init);
+    if (watch != NULL) /* else it has ended */
+        ramet_futex_set(&watch->begun, child);
 }

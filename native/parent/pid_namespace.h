@@ -24,3 +24,9 @@ void ramet_give_init_place_back(const struct ramet_init_place *place);
  * -errno, and in *pidfd a descriptor (O_CLOEXEC) of it, which is the caller's.
  */
 long ramet_new_pid_namespace(int *pidfd);
+
+/*
+ * Tells that init, by its pid, which child the namespace is for: RAMET_FIRST_CHILD, another number there, or RAMET_FOR_ALL.
+ * To be called once, as soon as there is that child.
+ */
+void ramet_begin_in_pid_namespace(int init, int child);

@@ -3,8 +3,7 @@
  *
  * Which those are is learned from some spares: a page that the child alone maps after its call, and not before, was
  * copied; one of a library's code that is mapped then and was not before was needed. They note it in memory that the
- * template and all its clones share. A child can note what it likes: it costs the next spares a bounded number of copies,
- * and nothing else.
+ * template and all its clones share, until it is settled: what a call in a sandbox could write there, others could read.
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -33,11 +32,23 @@ typedef struct {
     size_t range_count, page_count;
     uint64_t *noted;  /* a bit for each page */
     uint64_t *before; /* of this process's own, before the call; NULL: it does not look */
+    bool is_settled;
 } HotPagesObject;
 
 static size_t words_of(const HotPagesObject *self)
 {
     return (self->page_count + WORD_BITS - 1) / WORD_BITS;
+}
+
+static size_t noted_bytes(const HotPagesObject *self)
+{
+    return (words_of(self) + 1) * sizeof *self->noted;
+}
+
+static void *new_notes(const HotPagesObject *self, int sharing)
+{
+    void *notes = mmap(NULL, noted_bytes(self), PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
+    return notes == MAP_FAILED ? PyErr_SetFromErrno(PyExc_OSError) : notes;
 }
 
 static void add_range(HotPagesObject *self, uintptr_t start, uintptr_t end, bool writable)
@@ -70,20 +81,32 @@ static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwa
         return NULL;
     core_private_mappings(find_writable, self); /* what a fork has a copy of */
     core_private_mappings(find_readable, self); /* then, as far as there is room, what is mapped anew in it: of files */
-    size_t bytes = words_of(self) * sizeof *self->noted + sizeof *self->noted;
-    void *noted = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (noted == MAP_FAILED) {
-        Py_DECREF(self);
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    self->noted = noted;
+    self->noted = new_notes(self, MAP_SHARED);
+    if (self->noted == NULL)
+        Py_CLEAR(self);
     return (PyObject *)self;
+}
+
+/* From here on the notes are this process's own, and its clones have copies. */
+static PyObject *hot_pages_settle(HotPagesObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->is_settled)
+        Py_RETURN_NONE;
+    uint64_t *own = new_notes(self, MAP_PRIVATE);
+    if (own == NULL)
+        return NULL;
+    memcpy(own, self->noted, noted_bytes(self));
+    munmap(self->noted, noted_bytes(self));
+    self->noted = own;
+    self->is_settled = true;
+    Py_RETURN_NONE;
 }
 
 static void hot_pages_dealloc(HotPagesObject *self)
 {
     if (self->noted != NULL)
-        munmap(self->noted, words_of(self) * sizeof *self->noted + sizeof *self->noted);
+        munmap(self->noted, noted_bytes(self));
     PyMem_Free(self->before);
     Py_TYPE(self)->tp_free(self);
 }
@@ -164,12 +187,15 @@ static long pages_copied(void)
     return used.ru_minflt;
 }
 
-/* A page that is not there any more would be SIGSEGV; to write back what was read changes nothing. */
+/*
+ * A page that is not there any more would be SIGSEGV, one that its file has not any more SIGBUS; to write back what was read
+ * changes nothing.
+ */
 static void copy_page(uintptr_t page, bool writable)
 {
     unsigned char is_resident;
     volatile char *byte = (volatile char *)page;
-    if (mincore((void *)page, CORE_PAGE, &is_resident) < 0)
+    if (mincore((void *)page, CORE_PAGE, &is_resident) < 0 || (!writable && !is_resident))
         return;
     char value = *byte;
     if (writable)
@@ -232,6 +258,8 @@ static PyMethodDef hot_pages_methods[] = {
     {"copy", (PyCFunction)hot_pages_copy, METH_VARARGS,
      "copy($self, most_bytes, calls, /)\n--\n\n"
      "Copies the pages that were noted, so that they are this process's own; until something can be read from calls, a descriptor."},
+    {"settle", (PyCFunction)hot_pages_settle, METH_NOARGS,
+     "settle($self, /)\n--\n\nFrom here on no clone notes anything for others."},
     {NULL, NULL, 0, NULL},
 };
 

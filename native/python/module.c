@@ -48,6 +48,9 @@ static PyMethodDef with_main_gil[] = {
     {"new_pid_namespace", core_new_pid_namespace, METH_NOARGS,
      "new_pid_namespace()\n--\n\n"
      "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
+    {"begin_in_pid_namespace", core_begin_in_pid_namespace, METH_VARARGS,
+     "begin_in_pid_namespace(init, child, /)\n--\n\n"
+     "Tells that init, by its pid, with which child all ends, by its number in the namespace; -1: with none."},
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
     {"json_needs", core_json_needs, METH_O,
      "json_needs(text, /)\n--\n\nWhat json's reader would take for it at most: levels, members of one object, letters of one number, bytes of memory."},

@@ -8,6 +8,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* [vvar], [vdso] and the like: a read of some of their pages is SIGBUS. */
+static bool is_kernels(const char *line)
+{
+    return strstr(line, " [v") != NULL;
+}
+
 void core_private_mappings(core_found_mapping *found, void *context)
 {
     char line[512];
@@ -15,7 +21,7 @@ void core_private_mappings(core_found_mapping *found, void *context)
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         uintptr_t start, end;
         char rights[5];
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p')
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[0] == 'r' && rights[3] == 'p' && !is_kernels(line))
             found(context, start, end, rights[1] == 'w');
     }
     if (maps != NULL)

@@ -13,7 +13,7 @@
 
 typedef void core_found_mapping(void *context, uintptr_t start, uintptr_t end, bool writable);
 
-/* Calls it for each private mapping that can be read, of files as well; for none where there is no /proc. */
+/* Calls it for each private mapping that can be read, of files as well, but none of the kernel's; for none without /proc. */
 void core_private_mappings(core_found_mapping *found, void *context);
 
 /* A descriptor of /proc/self/pagemap, or -1. */

@@ -151,18 +151,29 @@ static bool make_in_namespace(ChannelObject *self, struct known *known, struct c
     if (clone->template == NONE)
         return false;
     bool made = enter_new_namespace(clone) && make_clone(self, known, clone, run);
+    if (made)
+        ramet_begin_in_pid_namespace(clone->pids.init, RAMET_FIRST_CHILD);
     if (!set_namespace_of_children(clone->template))
         PyErr_SetFromErrno(PyExc_OSError);
     close(clone->template);
     return made;
 }
 
-/* False with an exception set. */
-static bool tell(ChannelObject *self, const struct clone *clone)
+static bool send_made(ChannelObject *self, const struct clone *clone, int count)
 {
     const int descriptors[] = {clone->pidfd, clone->channel[THEIRS], clone->pidfd_of_init};
-    return core_channel_send_part(self, CORE_MADE, &clone->pids, sizeof clone->pids, descriptors,
-                                  clone->pids.init > 0 ? 3 : 2);
+    return core_channel_send_part(self, CORE_MADE, &clone->pids, sizeof clone->pids, descriptors, count);
+}
+
+/* False with an exception set. Without them where a user's processes have too many in sockets: unix(7), ETOOMANYREFS. */
+static bool tell(ChannelObject *self, const struct clone *clone)
+{
+    if (send_made(self, clone, clone->pids.init > 0 ? 3 : 2))
+        return true;
+    if (errno != ETOOMANYREFS)
+        return false;
+    PyErr_Clear();
+    return send_made(self, clone, 0);
 }
 
 /* False: there is no clone, and the init of a namespace at most; an exception may be set. */

@@ -1,6 +1,7 @@
-/* The init reaps who is reparented to it, and ends with its parent, or alone when its maker is gone. */
+/* The init reaps who is reparented to it, and ends with its parent or its child, or alone when its maker is gone. */
 #include <string.h>
 
+#include "futex_word.h"
 #include "namespace_init.h"
 #include "owner.h"
 
@@ -23,11 +24,12 @@ static void await_name(pid_t pid)
     }
 }
 
+static struct ramet_init_watch watch;
+
 /* Makes the init of a namespace for the children of this process. */
-static pid_t start_init(int parent, int maker)
+static pid_t start_init(int parent, int maker, int begun)
 {
-    static struct ramet_init_watch watch;
-    watch = (struct ramet_init_watch){.parent = parent, .maker = maker};
+    watch = (struct ramet_init_watch){.parent = parent, .maker = maker, .begun = begun};
     ramet_sigset mask = ramet_block_signals();
     long pid = start_sharer(ramet_run_namespace_init, &watch, CLONE_NEWPID);
     ramet_set_signal_mask(mask);
@@ -68,7 +70,7 @@ static void leave_an_orphan(void)
 
 static void be_watched(void)
 {
-    start_init(open_process(getpid()), -1);
+    start_init(open_process(getpid()), -1, RAMET_FOR_ALL);
     if (fork() == 0)
         wait_for_ever(NULL, NULL, NULL);
     leave_an_orphan();
@@ -76,7 +78,7 @@ static void be_watched(void)
 
 static void be_the_parent(void)
 {
-    await_name(start_init(-1, -1));
+    await_name(start_init(-1, -1, RAMET_FOR_ALL));
     if (fork() == 0)
         wait_for_ever(NULL, NULL, NULL);
 }
@@ -103,7 +105,7 @@ static void lose_the_maker(void)
     int ends[2], status;
     char byte;
     pid_t maker = start_maker();
-    pid_t init = start_init(open_process(getpid()), open_process(maker));
+    pid_t init = start_init(open_process(getpid()), open_process(maker), 0);
     CHECK(pipe(ends) == 0);
     pid_t last = fork();
     if (last == 0) {
@@ -120,6 +122,32 @@ static void lose_the_maker(void)
     _exit(FOUND);
 }
 
+/* With the child for which it was made it ends, and so do all others, whether the maker lives or not. */
+static void lose_the_child(void)
+{
+    int ends[2];
+    char byte;
+    CHECK(pipe(ends) == 0);
+    pid_t init = start_init(open_process(getpid()), open_process(getpid()), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? FOUND : FAILED);
+    }
+    pid_t other = fork();
+    if (other == 0) {
+        close(ends[1]);
+        wait_for_ever(NULL, NULL, NULL);
+    }
+    ramet_futex_set(&watch.begun, RAMET_FIRST_CHILD);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(code_of(child) == FOUND);
+    CHECK(code_of(other) == -SIGKILL);
+    CHECK(code_of(init) == 0);
+    _exit(FOUND);
+}
+
 int main(void)
 {
     if (geteuid() != 0)
@@ -127,5 +155,6 @@ int main(void)
     expect_killed_with_owner(be_watched, 1); /* the init ends by itself */
     expect_killed_with_owner(be_the_parent, 2);
     expect_killed_with_owner(lose_the_maker, 0);
+    expect_killed_with_owner(lose_the_child, 0);
     return passed();
 }

@@ -1,6 +1,7 @@
 """The steps by which a process that runs Python confines itself, or its clones."""
 
 import os
+import resource
 import sys
 from typing import NamedTuple, TypeAlias
 
@@ -10,7 +11,7 @@ from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
-from .amounts.amounts import within_own
+from .amounts.amounts import descriptor_limits, within_own
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
@@ -148,10 +149,26 @@ class OfTemplate(OfPython):
         if self.network != -1:
             self.network = Place(2)
 
-    def steps(self) -> TemplateSteps:
-        """The steps, as they are now."""
+    def close(self) -> None:
+        """Let go of all now: the template has ended, and nothing else refers to this."""
+        super().close()
+        self.ground.close()
+        self._network.close()
+
+    @property
+    def rlimits(self) -> dict[str | int, tuple[int, int]]:
+        """Those of the amounts, beside those that the template was given."""
+        limits = descriptor_limits(self.sandbox.open_files, self._own_descriptor_limits)
+        return {**super().rlimits, "NOFILE": limits}
+
+    def steps(self, process: int) -> TemplateSteps:
+        """The steps, as they are now. process: the pid of the one that has loaded, a child of this one."""
+        self._own_descriptor_limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
         leave, enter, call = Steps(), Steps(), Steps()
         self.leave(leave)
+        most = self._own_descriptor_limits[1]
+        checked = OPTIONS["rlimits"].kind.check("rlimits", {"NOFILE": (most, most)})
+        rlimits.do(_NO_SETUP, enter, checked)
         self.inside(enter)
         bounding_set.do(_NO_SETUP, enter, 0)
         layered = 0 if self.layers is None else _TO_MOUNT_LAYERS
@@ -170,7 +187,9 @@ class OfTemplate(OfPython):
         self.restrict(call)
         if self.filter_program is not None:  # the template's lets pass what a template needs
             filter_of_call = of_a_call(
-                machine=self.filter_program.machine, forbidden=self.sandbox.forbidden
+                machine=self.filter_program.machine,
+                wanted=self.sandbox.syscalls,
+                forbidden=self.sandbox.forbidden,
             )
             program = bytearray(filter_of_call.program)
             call.add(

@@ -1,5 +1,6 @@
 """The caller's side of a template's process: its socket, the clones that it makes, and its end."""
 
+import errno
 import os
 import pickle
 import signal
@@ -256,6 +257,17 @@ class Link:
         except (ValueError, IndexError):
             raise TemplateError("invalid answer of a spare: expected a number") from None
 
+    def add_looking_spare(self, layer: Layer | None = None) -> None:
+        """A spare that looks which pages its call writes to. Raises as clone() does."""
+        self._spares.append(self.clone(self.of_spares._replace(looks=True), layer))
+
+    def end_looking(self, clone: Clone) -> None:
+        """Wait for the outcome of its call, and for its end, before which it tells the template."""
+        self._received(clone)
+        clone.channel.end()
+        wait_readable(clone.pidfd, self._patience)
+        clone.discard()
+
     def _received(self, spare: Clone) -> Message | None:
         try:
             return receive(spare.channel, self._patience, spare.pidfd)
@@ -355,10 +367,11 @@ class Link:
         try:
             kind, parts, descriptors = understood(received)
         except LostError as lost:
-            self._end_lost(lost)
-            return RefusedError(lost.errno, lost.strerror)
+            return self._end_lost(lost)
         except ValueError as error:
             raise TemplateError(f"invalid answer of the template: {error}") from None
+        if kind == MADE and not descriptors:  # it could not send them
+            return self._end_lost(LostError(kind, parts, errno.ETOOMANYREFS))
         refusal = _told_refusal(parts) if kind == REFUSED else None
         if refusal is not None:
             number, text, init = refusal
@@ -374,8 +387,9 @@ class Link:
             close_received(descriptor)
         raise TemplateError(f"invalid answer of the template: kind {kind}")
 
-    def _end_lost(self, lost: LostError) -> None:
-        """End and reap the clone, or the init of its namespace, which no handle can stand for."""
+    def _end_lost(self, lost: LostError) -> RefusedError:
+        """End and reap the clone, or the init of its namespace, which no handle can stand for; why."""
+        refused = RefusedError(lost.errno, lost.strerror)
         with suppress(ValueError, StructError):
             if lost.kind == MADE:
                 made = list(PIDS.unpack(bytes(lost.parts[0])))
@@ -385,10 +399,11 @@ class Link:
             if self.is_confined:
                 self._lost += filter(None, made)
                 self._end_found()
-                return
+                return refused
             for pid in filter(None, made):  # the clone first: the init waits for that
                 if not self._is_doubted or self._has_its_name(pid):
                     _kill_and_reap(pid)
+        return refused
 
     def _end_found(self) -> None:
         """The same, of a template that has told the pids in its namespace.

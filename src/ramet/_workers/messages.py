@@ -43,10 +43,13 @@ Received: TypeAlias = tuple[int, Sequence[Any], Sequence[int] | None, bool]
 
 
 class LostError(OSError):
-    """The descriptors of a message are lost, since this process has too many open ones: EMFILE."""
+    """The descriptors of a message are lost.
 
-    def __init__(self, kind: int, parts: Sequence[Any]) -> None:
-        super().__init__(errno.EMFILE, os.strerror(errno.EMFILE))
+    EMFILE: this process has too many open ones. ETOOMANYREFS: too many are in sockets, and not received.
+    """
+
+    def __init__(self, kind: int, parts: Sequence[Any], number: int = errno.EMFILE) -> None:
+        super().__init__(number, os.strerror(number))
         self.kind = kind
         self.parts = parts
 

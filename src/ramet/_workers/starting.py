@@ -142,11 +142,15 @@ class Confined:
         environment = self.confinement.environment()
         named = dict(word.split(b"=", 1) for word in environment)
         self.trusted = False
-        self.sandbox = self
         self._fresh = Fresh(loading, {**options, "env": named})
         self._allow = loading.allow
         self._layers = self.confinement.layers
         self._names = frozenset(map(os.fsencode, sandbox.environment))
+
+    @property
+    def sandbox(self) -> "Confined":
+        """Itself, which it does not refer to: what it keeps is let go of with the last reference."""
+        return self
 
     def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
         """ValueError for what a call asks for and the sandbox decides. asked: see CallRequest."""
@@ -203,6 +207,7 @@ class Confined:
     def close(self) -> None:
         """No call comes any more: the directory of the layers goes with the last of them."""
         self._layers = self.confinement.layers = None
+        self.confinement.close()
 
     def _guard_layers(self, loaded: Link) -> None:
         """Have a clone of what is not confined yet remove them, should this process be killed."""
@@ -211,9 +216,9 @@ class Confined:
 
     def start(self) -> Started:
         self.confinement.make_current()
-        steps = self.confinement.steps()
         loaded = self._fresh.start()
         try:
+            steps = self.confinement.steps(loaded.link.process.pid)
             self._guard_layers(loaded.link)
             made = loaded.link.confine(
                 pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors

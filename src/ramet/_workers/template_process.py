@@ -178,6 +178,8 @@ class _Template:
         """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
         self._spares += making.spare
+        if self._confines is not None and not making.looks:
+            self._hot_pages.settle()  # before there is a call that is not trusted
         needed = kind == CONFINE or self._confines is not None
         flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
         try:
@@ -202,6 +204,8 @@ class _Template:
             finally:
                 if init is not None and kind != CONFINE:  # then it cannot, and makes no others
                     pid_namespace.leave()
+            if init is not None:
+                pid_namespace.begin(init[0], _whose_end(kind, making))
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
@@ -215,7 +219,7 @@ class _Template:
         """Let the core make the next such clone alone: what runs in Python copies pages."""
         making = given.making
         is_known = any(given.parts[0] == part for part, *_ in self._known)  # it could not be met
-        looks = making.spare and self._spares <= _FIRST_LOOKS
+        looks = making.spare and self._looks(making)
         lacks_namespace = making.tree and not in_namespace and self._may_nest
         if (
             len(given.parts) == 1
@@ -238,10 +242,19 @@ class _Template:
             descriptors.append(init[1])
         pids = PIDS.pack(pid, 0 if init is None else init[0])
         try:
-            send(self._control, MADE, (pids,), tuple(descriptors))
+            self._send_made(pids, tuple(descriptors))
         finally:
             for descriptor in (pidfd, *descriptors[2:]):
                 os.close(descriptor)
+
+    def _send_made(self, pids: bytes, descriptors: tuple[int, ...]) -> None:
+        """As the core does it. Without them where too many of one user are in sockets: unix(7)."""
+        try:
+            send(self._control, MADE, (pids,), descriptors)
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            send(self._control, MADE, (pids,))
 
     def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
@@ -306,7 +319,7 @@ class _Template:
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
-        failed = self._warm_up(channel) if making.spare else None
+        failed = self._warm_up(channel, making) if making.spare else None
         if failed is not None:
             return give_up(channel, failed)
         if making.measured:
@@ -315,7 +328,7 @@ class _Template:
             _yield_no_more()
         return serve(channel, self._around(channel, patience))
 
-    def _warm_up(self, channel: Channel) -> BaseException | None:
+    def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
@@ -323,14 +336,14 @@ class _Template:
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error
-        self._take_hot_pages(channel.fileno())
+        self._take_hot_pages(channel.fileno(), making)
         return None
 
     def _around(self, channel: Channel, patience: int) -> Around:
         around = self._arounds[patience]
         if self._dies_with_caller:
             return around
-        hangup = Hangup(channel.fileno())
+        hangup = Hangup(channel)
         return around._replace(
             before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
         )
@@ -350,6 +363,7 @@ class _Template:
         if self._yields:
             _yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
+        self._hot_pages.settle()  # it is the process's outside
         unmark(self._mask)
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
@@ -365,12 +379,18 @@ class _Template:
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
         return template.serve()
 
-    def _take_hot_pages(self, calls: int) -> None:
+    def _take_hot_pages(self, calls: int, making: Making) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
-        if self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0:
+        if self._looks(making):
             self._hot_pages.look()
         else:
             self._hot_pages.copy(_MOST_HOT_BYTES, calls)
+
+    def _looks(self, making: Making) -> bool:
+        """Whether a spare is to look: in a sandbox, where no call is believed, one for that alone."""
+        if self._confines is not None:
+            return making.looks
+        return self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0
 
     def _begin_at_risk(self, hangup: Hangup) -> None:
         self._take_interrupts()
@@ -387,6 +407,13 @@ class _Template:
         self._take_interrupts()
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def _whose_end(kind: int, making: Making) -> int:
+    """The child with which its namespace ends, by its number: calls may outlive their template."""
+    if kind == CONFINE:
+        return pid_namespace.FOR_ALL
+    return making.set_tid[0] if making.set_tid else pid_namespace.FIRST_CHILD
 
 
 @lru_cache(16)

@@ -14,13 +14,15 @@ from ..._kernel.names import WALL
 from ..._kernel.timeouts import pauses, seconds_until
 from ..unreaped import unreaped
 
+FIRST_CHILD, FOR_ALL = 2, -1  # native/child/namespace_init.h
 _LOOK_SECONDS = 0.1  # for all of a namespace to die, before a look at what keeps it
 
 
 def new() -> tuple[int, int]:
     """Make the init of a new pid namespace as a child of this process's parent; returns its pid and pidfd.
 
-    For a template, which then makes a child of its own parent in the namespace: ``join_for_children()``.
+    For a template, which then makes a child of its own parent in the namespace, join_for_children(), and
+    tells the init of it: begin().
     The init ends with the parent, and all of the namespace with it. It is a task in this process's memory,
     which therefore stays as long as the init does. The pidfd is the caller's to close.
     OSError: EPERM without CAP_SYS_ADMIN, ENOSPC where the limit on pid namespaces is reached, EINVAL while
@@ -36,6 +38,14 @@ def join_for_children(init: int, pidfd_of_init: int) -> None:
     OSError: EPERM without CAP_SYS_ADMIN, ESRCH when the init has ended.
     """
     _set_namespace_of_children(init, pidfd_of_init)
+
+
+def begin(init: int, child: int = FIRST_CHILD) -> None:
+    """Have all in that init's namespace end when the child ends: its number there, or FOR_ALL for no child.
+
+    To be called once, as soon as there is the child.
+    """
+    _core.begin_in_pid_namespace(init, child)
 
 
 def leave() -> None:

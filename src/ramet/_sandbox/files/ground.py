@@ -59,6 +59,11 @@ class Ground:
             self._poll.register(table, select.POLLPRI | select.POLLERR)
         self._make()
 
+    def close(self) -> None:
+        """Let go of the namespaces now: no child begins in them any more."""
+        self._held.close()
+        self.bare = None
+
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
         with _lock:
