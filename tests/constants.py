@@ -80,6 +80,7 @@ _NUMBERS = {
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
     "sched_setscheduler": (144, 119),
+    "seccomp": (317, 277),
     "setgroups": (116, 159),
     "sethostname": (170, 161),
     "setns": (308, 268),

@@ -16,6 +16,7 @@ from ramet import CloneFlag as F
 from ...constants import NOBODY, PATIENT_SECONDS
 from ...looking import state_of
 from ...waiting import until
+from ..sandbox.taken_away import needs_all
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -81,7 +82,11 @@ def sum_of_all(numbers: list[int]) -> int:
 MANY = range(3, 40)  # among them are all that the library has in a call
 
 
-@pytest.mark.parametrize("options", [{}, {"sandbox": ramet.Sandbox()}], ids=["plain", "confined"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"sandbox": ramet.Sandbox()}, marks=needs_all)],
+    ids=["plain", "confined"],
+)
 @pytest.mark.parametrize("spares", [0, 1])
 def test_any_number_may_be_asked_for(options: dict[str, Any], spares: int, tmp_path: Path) -> None:
     """Also that of the channel by which the outcome goes, whether Python has made the clone or the core."""
@@ -97,6 +102,7 @@ def test_any_number_may_be_asked_for(options: dict[str, Any], spares: int, tmp_p
                 assert child.result(PATIENT_SECONDS) == number
 
 
+@needs_all
 def test_any_number_may_be_asked_for_by_a_confined_function(tmp_path: Path) -> None:
     """Which has a channel as well."""
     sandbox = ramet.Sandbox(hostname="numbers")

@@ -14,8 +14,9 @@ import pytest
 import ramet
 
 from ...waiting import until
+from ..sandbox.taken_away import needs_all
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [needs_all, pytest.mark.usefixtures("nothing_left")]
 
 SECONDS = 30
 AT_ONCE = 50  # descriptors in one message

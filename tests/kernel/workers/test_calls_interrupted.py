@@ -18,6 +18,7 @@ from ramet._workers import called_child, link
 from ramet._workers import template as template_module
 
 from ...waiting import until
+from ..sandbox.taken_away import needs_all
 
 # What asks the template, and stands for what it has made; each by its code.
 ASKING = frozenset(
@@ -93,6 +94,7 @@ def test_the_next_call_does_not_wait_for_an_answer_that_never_comes(spares: int)
     gc.collect()
 
 
+@needs_all
 @pytest.mark.usefixtures("nothing_left")
 def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
     """Also where it was told by a pid of its namespace, and that of this process was not read yet."""
@@ -127,7 +129,11 @@ DROPPING = frozenset(
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize(
     ("options", "knows_its_pids"),
-    [({}, True), ({"sandbox": ramet.Sandbox()}, True), ({"sandbox": ramet.Sandbox()}, False)],
+    [
+        ({}, True),
+        pytest.param({"sandbox": ramet.Sandbox()}, True, marks=needs_all),
+        pytest.param({"sandbox": ramet.Sandbox()}, False, marks=needs_all),
+    ],
     ids=["plain", "confined", "by pidfds"],
 )
 def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
@@ -168,7 +174,11 @@ CLOSING = frozenset(
 
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("is_repeated", [True, False], ids=["repeated", "dropped"])
-@pytest.mark.parametrize("options", [{}, {"sandbox": ramet.Sandbox()}], ids=["plain", "confined"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"sandbox": ramet.Sandbox()}, marks=needs_all)],
+    ids=["plain", "confined"],
+)
 def test_a_close_that_was_interrupted_goes_on(options: dict[str, Any], is_repeated: bool) -> None:
     """At whatever line: nothing is left when it is repeated, or when nobody has the template any more."""
     with ramet.Template(spares=0, **options) as base:

@@ -140,6 +140,8 @@ def test_what_it_writes_can_go_to_a_layer(nothing_left: Any) -> None:
         ({"start": False}, "start"),
         ({"cgroup": "/sys/fs/cgroup"}, "cgroup"),
         ({"process_group": 0}, "process_group"),
+        ({"close_fds": False}, "close_fds"),
+        ({"no_new_privs": False}, "no_new_privs"),
     ],
 )
 def test_options_that_the_sandbox_decides(options: dict[str, Any], name: str) -> None:

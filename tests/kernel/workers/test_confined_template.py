@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -209,6 +209,28 @@ def test_a_call_has_a_session_of_its_own(confined: ramet.Template) -> None:
 def test_calls_that_are_refused(confined: ramet.Template, name: str, args: tuple[Any, ...]) -> None:
     """What makes rights, looks into others, or is common to all calls of the template."""
     assert run(confined, of_libc, name, *args) == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("capset", (None, None)),
+        ("prctl", (22, 2, None)),
+        ("prctl", (24, 0)),
+        ("prctl", (28, 0)),
+        ("fcntl", (0, 1024, 0)),
+    ],
+)
+def test_a_strict_call_may_no_more_than_a_strict_program(name: str, args: tuple[Any, ...]) -> None:
+    """Nor what its template has needed to make it."""
+    with ramet.Template([__name__], sandbox=ramet.Sandbox.strict()) as strict:
+        assert run(strict, of_libc, name, *args) == errno.EPERM
+
+
+def test_a_strict_call_takes_no_filter_more() -> None:
+    """The last one is the template's own doing."""
+    with ramet.Template([__name__], sandbox=ramet.Sandbox.strict()) as strict:
+        assert run(strict, raw, "seccomp", 1, 0, 0) == errno.EPERM
 
 
 @pytest.mark.parametrize("kind", ["mnt", "pid", "user", "net"])
@@ -707,6 +729,28 @@ def test_an_interrupt_while_others_are_reaped_ends_the_call(
 
 def interrupted(*_: object) -> bool:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", [ramet.Template, ramet.Executor])
+def test_what_is_closed_keeps_nothing(kind: Callable[..., Any]) -> None:
+    """No namespace and no cgroup, as long as it has a name, and without Python's collection."""
+    sandbox = ramet.Sandbox(memory="512M")
+    with kind(sandbox=sandbox):
+        pass
+    before = descriptors()
+    gc.disable()
+    try:
+        kept = [kind(sandbox=sandbox) for _ in range(3)]
+        for one in kept:
+            one.__exit__(None, None, None)
+        assert descriptors() == before
+    finally:
+        gc.enable()
+
+
+def descriptors() -> list[str]:
+    """What this process has open, but for the list itself."""
+    return [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
 
 
 def test_close_ends_calls_that_run() -> None:

@@ -103,6 +103,19 @@ def test_what_was_not_looked_at_is_not_noted(memory: mmap.mmap) -> None:
     assert in_a_fork(lambda: copied_after(hot, memory, NO_BOUND)) >= len(HOT)
 
 
+def test_what_is_settled_nobody_adds_to(memory: mmap.mmap) -> None:
+    """What was noted before is known, and a clone notes for itself alone; no mapping is shared any more."""
+    hot = HotPages()
+    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+    hot.settle()
+    hot.settle()
+    assert in_a_fork(lambda: copied_after(hot, memory, NO_BOUND)) < len(HOT) // 2
+    other = HotPages()
+    other.settle()
+    assert in_a_fork(lambda: note_a_call(other, memory)) == 0
+    assert in_a_fork(lambda: copied_after(other, memory, NO_BOUND)) >= len(HOT)
+
+
 def test_memory_that_is_gone_is_left_out(memory: mmap.mmap) -> None:
     """A spare whose warm-up has unmapped it does not die."""
     hot = HotPages()
