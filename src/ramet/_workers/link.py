@@ -36,6 +36,7 @@ from .messages import (
     send,
     understood,
 )
+from .serving import CALL
 from .template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
@@ -257,12 +258,16 @@ class Link:
         except (ValueError, IndexError):
             raise TemplateError("invalid answer of a spare: expected a number") from None
 
-    def add_looking_spare(self, layer: Layer | None = None) -> None:
-        """A spare that looks which pages its call writes to. Raises as clone() does."""
-        self._spares.append(self.clone(self.of_spares._replace(looks=True), layer))
+    def look_at(
+        self, call: tuple[Any, ...], descriptors: tuple[int, ...], layer: Layer | None = None
+    ) -> None:
+        """Have a spare look which pages the call writes to, and tell the template at its end.
 
-    def end_looking(self, clone: Clone) -> None:
-        """Wait for the outcome of its call, and for its end, before which it tells the template."""
+        Raises as clone() does.
+        """
+        clone = self.clone(self.of_spares._replace(looks=True), layer)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed
+            send(clone.channel, CALL, call, descriptors, sealed=False)
         self._received(clone)
         clone.channel.end()
         wait_readable(clone.pidfd, self._patience)

@@ -195,3 +195,18 @@ def test_what_a_call_leaves_behind_ends_with_it(outliving: Path, spares: int) ->
             child = template.clone(leave_one_behind, str(outliving))
             assert child.result(SECONDS) == "result"
             until(lambda: not is_read(outliving))
+
+
+def die() -> None:
+    """As a library does that has found an error."""
+    os._exit(9)
+
+
+def test_a_spare_that_dies_ahead_is_told_by_the_call() -> None:
+    """And not by the template, one of whose spares serves a call of the library's own."""
+    with (
+        ramet.Template([__name__], sandbox=ramet.Sandbox(), warm=die) as template,
+        template.clone(abs, -1) as child,
+        pytest.raises(ramet.ChildDied, match="exited with 9"),
+    ):
+        child.result(SECONDS)
