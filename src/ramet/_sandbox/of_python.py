@@ -1,5 +1,6 @@
 """The steps by which a process that runs Python confines itself, or its clones."""
 
+import errno
 import os
 import resource
 import sys
@@ -145,9 +146,23 @@ class OfTemplate(OfPython):
                 "makes a clone; use ramet.clone(fn, sandbox=) or a program"
             )
         super().__init__(sandbox)
+        self._refuse_without_proc()
         self.user, self.mount = Place(0), Place(1)
         if self.network != -1:
             self.network = Place(2)
+
+    def _refuse_without_proc(self) -> None:
+        """With require="best" it may be what is lost."""
+        for row in self.plan.lost:
+            if row.wish == "proc" and row.met == "not":
+                self.close()
+                raise SandboxError(
+                    errno.EOPNOTSUPP,
+                    f"a template counts its threads in a /proc of its own: {row.shortfall or row.text}",
+                    wish="proc",
+                    remedy=row.remedy
+                    or "confine each function by ramet.clone(fn, sandbox=), or programs",
+                )
 
     def close(self) -> None:
         """Let go of all now: the template has ended, and nothing else refers to this."""

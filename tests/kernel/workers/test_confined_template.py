@@ -26,6 +26,8 @@ from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._sandbox.of_python import OfTemplate
 from ramet._sandbox.planning.machine import this_machine
+from ramet._sandbox.planning.plan import Plan
+from ramet._sandbox.planning.row import Row
 from ramet._workers import called_child
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
@@ -414,6 +416,16 @@ def test_a_wish_that_a_template_cannot_meet() -> None:
     """Refused before anything is made, with what can be used instead."""
     with pytest.raises(ValueError, match="invalid proc for a template"):
         ramet.Template(sandbox=Sandbox(proc=False))
+
+
+def test_a_template_is_refused_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With require="best" a program goes on there."""
+    lost = Row("proc", "/proc of its own processes", "not", shortfall="nothing meets it")
+    monkeypatch.setattr(Plan, "lost", (lost,))
+    with pytest.raises(
+        ramet.SandboxError, match=r"counts its threads in a /proc.*nothing meets it"
+    ):
+        ramet.Template(sandbox=Sandbox(require="best"))
 
 
 def test_options_of_a_template_that_the_sandbox_decides() -> None:
