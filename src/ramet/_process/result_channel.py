@@ -12,6 +12,7 @@ behind that goes on writing: so data is copied, and each number is read once. La
 child (numpy arrays, bytearrays in pickle's protocol 5) are used in place, without a copy.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ __all__ = [
     "FailedStep",
     "RemoteTraceback",
     "ResultChannel",
+    "is_of_loading",
     "prepare",
     "printable",
 ]
@@ -231,6 +233,17 @@ def prepare() -> bool:
 def _told(words: memoryview) -> str:
     """What the child says, as far as it is read."""
     return printable(bytes(words[: result_layout.MOST_LETTERS]).decode(errors="replace"))
+
+
+def is_of_loading(error: BaseException) -> bool:
+    """Whether code that a pickle runs has raised it, as far as can be told.
+
+    In the main thread it may be of a signal handler that came meanwhile, such as KeyboardInterrupt.
+    """
+    return (
+        isinstance(error, Exception | SystemExit)
+        or threading.current_thread() is not threading.main_thread()
+    )
 
 
 def printable(text: str) -> str:

@@ -102,7 +102,14 @@ class CalledChild(Child[T_co]):
             self._taken = (RAISED, why)
             self.kill()
         else:
-            self._taken = self._understood(message)
+            try:
+                self._taken = self._understood(message)
+            except BaseException as error:  # it passes, and the message is not there again
+                kind = type(error).__qualname__
+                why = ResultError(f"the outcome is lost: {kind} interrupted its reading")
+                self._taken = (RAISED, why)
+                self._is_now_over()
+                raise
         self._is_now_over()
 
     def next_outcome(self) -> tuple[int, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 from .. import _core
 from .._kernel import credentials
 from .._process import data_codec
-from .._process.result_channel import RemoteTraceback, printable
+from .._process.result_channel import RemoteTraceback, is_of_loading, printable
 from .._process.result_layout import (
     DATA,
     LOST,
@@ -53,7 +53,6 @@ class _Rights:
 
 rights = _Rights()
 
-_OF_LOADING = (Exception, SystemExit)  # what code that a pickle runs may raise
 _HOW_TO_TRUST = "; to trust this child all the same, make it with trusted=True"
 
 # ---- in the child
@@ -200,7 +199,9 @@ class Reader:
             )
         try:
             return False, loaded(parts)
-        except _OF_LOADING as error:
+        except BaseException as error:
+            if not is_of_loading(error):
+                raise
             return True, ResultError(f"the result cannot be read: {in_words(error)}")
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
@@ -213,7 +214,9 @@ class Reader:
             if not why:
                 try:
                     error: BaseException = loaded(parts[1:])
-                except _OF_LOADING as unreadable:
+                except BaseException as unreadable:
+                    if not is_of_loading(unreadable):
+                        raise
                     why = f"the exception itself cannot be read: {in_words(unreadable)}"
                 else:
                     with suppress(Exception):  # a frozen dataclass has no room for it

@@ -186,7 +186,7 @@ class Pool:
         except BaseException as error:
             if call is not None:
                 self._not_begun(call, worker, error)
-            if not isinstance(error, Exception):
+            if self._is_interrupt(error):
                 raise
             return True
         self._settled(failed=True)
@@ -342,7 +342,7 @@ class Pool:
             if descriptor == worker.pidfd:
                 self._forget(worker, worker.channel, worker.pidfd)
                 self._conclude(worker)
-        except Exception as error:  # whatever a call does to what is read of it, the others go on
+        except BaseException as error:  # whatever a call does to what is read, others go on
             if worker.call is not None:
                 self._settle(worker, True, error)
             self._forget(worker, worker.channel)
@@ -445,6 +445,10 @@ class Pool:
                 raise
             _log.exception("exception calling a callback")
 
+    def _is_interrupt(self, error: BaseException) -> bool:
+        """Whether it ends what the calling thread does: not the pool's thread, which all calls need."""
+        return not isinstance(error, Exception) and threading.current_thread() is not self._thread
+
     def _settled(self, *, failed: bool) -> None:
         self._count(failed=failed)
         self._wake()
@@ -465,7 +469,9 @@ class Pool:
             )
         try:
             progress(counts)
-        except Exception:
+        except BaseException as error:
+            if self._is_interrupt(error):
+                raise
             self._progress = None  # first: another thread may tell while this one logs
             _log.exception("exception calling progress=%r; it is not called again", progress)
 

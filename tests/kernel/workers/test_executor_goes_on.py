@@ -1,9 +1,11 @@
 """Whatever a call, a callback or the caller does, each other call of an executor has its outcome."""
 
+import asyncio
 import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -82,6 +84,19 @@ def test_progress_that_raises_is_not_called_again(caplog: pytest.LogCaptureFixtu
     assert "exception calling progress" in caplog.text
 
 
+def test_progress_may_exit(caplog: pytest.LogCaptureFixture) -> None:
+    """SystemExit ends a thread; not that which all calls need."""
+
+    def progress(_: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            sys.exit(3)
+
+    with Executor(1, progress=progress) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+    assert "exception calling progress" in caplog.text
+
+
 def test_a_callback_may_exit(caplog: pytest.LogCaptureFixture) -> None:
     """SystemExit ends a thread; not that which all calls need."""
     with Executor(1) as executor:
@@ -123,6 +138,63 @@ def test_an_idle_process_may_die_as_it_is_asked() -> None:
             sum(range(turns * 200))  # more or less time for it to be gone
             with suppress(ramet.ChildDied):  # who had got it
                 assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+
+
+class Raises:
+    """What raises that when it is pickled, or when its pickle is loaded."""
+
+    def __init__(self, error: type[BaseException], *, when_loaded: bool) -> None:
+        self.error = error
+        self.when_loaded = when_loaded
+
+    def __reduce__(self) -> Any:
+        if self.when_loaded:
+            return raises, (self.error,)
+        raise self.error
+
+
+def raises(error: type[BaseException]) -> None:
+    """As a function that a pickle calls."""
+    raise error
+
+
+NO_EXCEPTIONS = [KeyboardInterrupt, GeneratorExit, SystemExit, asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("error", NO_EXCEPTIONS)
+def test_what_raises_as_it_is_loaded_costs_its_call_alone(error: type[BaseException]) -> None:
+    """Whatever it raises: a result, or an exception."""
+
+    def failing() -> None:
+        failure = ValueError("why it failed")
+        failure.args = (Raises(error, when_loaded=True),)
+        raise failure
+
+    with Executor(2) as executor:
+        other = executor.submit(signal.pause)
+        until(other.running)
+        future = executor.submit(Raises, error, when_loaded=True)
+        found = future.exception(PATIENT_SECONDS)
+        assert isinstance(found, ramet.ResultError)
+        assert error.__name__ in str(found)
+        found = executor.submit(failing).exception(PATIENT_SECONDS)
+        assert isinstance(found, ramet.RemoteError)
+        assert error.__name__ in str(found)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        assert other.running()
+        other.cancel()
+
+
+@pytest.mark.parametrize("error", NO_EXCEPTIONS)
+def test_what_raises_as_it_is_pickled_costs_its_call_alone(error: type[BaseException]) -> None:
+    """Also where the pool's thread pickles it, as it waited for its turn."""
+    with Executor(1) as executor:
+        first = executor.submit(signal.pause)
+        until(first.running)
+        future = executor.submit(id, Raises(error, when_loaded=False))
+        first.cancel()
+        assert isinstance(future.exception(PATIENT_SECONDS), error)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
 
 
 def acts(executor: Executor, future: Any) -> list[Callable[[], object]]:

@@ -184,6 +184,27 @@ def test_what_is_no_exception_crosses_as_well(shared: ramet.Template, end: type)
         assert isinstance(child.exception(PATIENT_SECONDS), end)
 
 
+def interrupts() -> None:
+    """As a signal handler does, whose signal comes while a result is loaded."""
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_result_is_loaded_passes(shared: ramet.Template) -> None:
+    """It is the caller's; the result is lost then, and the child is not said to have died."""
+
+    class Interrupting:
+        def __reduce__(self) -> Any:
+            return interrupts, ()
+
+    with shared.clone(lambda: Interrupting()) as child:
+        with pytest.raises(KeyboardInterrupt):
+            child.result(PATIENT_SECONDS)
+        with pytest.raises(ramet.ResultError, match="KeyboardInterrupt interrupted its reading"):
+            child.result(PATIENT_SECONDS)
+        assert child.wait(PATIENT_SECONDS).code == 0
+    assert run(shared, abs, -1) == 1
+
+
 def test_a_result_that_cannot_be_pickled_is_one_clear_error(shared: ramet.Template) -> None:
     """It names the type, and the template goes on."""
     with (
