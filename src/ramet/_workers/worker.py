@@ -24,6 +24,8 @@ _STACK_SECONDS = 0.2
 _TREE_SECONDS = 5.0
 _NO_DESCRIPTOR = -1
 _BLOCK = 512  # bytes in one of st_blocks
+# Of a send to a process that has ended; a channel that is closed is invalid.
+_GONE = (BrokenPipeError, ConnectionResetError, ValueError)
 
 
 class Rules(NamedTuple):
@@ -132,19 +134,17 @@ class Worker:
         if self._is_over or wait_readable(self.pidfd, 0):
             return False
         outputs = _outputs(rules)
-        request = CallRequest()
-        _complete(request, rules, outputs)
-        plan, descriptors = request.packed({}, ())
         try:
+            request = CallRequest()
+            _complete(request, rules, outputs)
+            plan, descriptors = request.packed({}, ())
             send(self.child.live_channel, CALL, (plan, *call), descriptors, sealed=False)
-        except (
-            BrokenPipeError,
-            ConnectionResetError,
-            ValueError,
-        ):  # a channel that is closed is invalid
+        except BaseException as error:
             for descriptor in outputs:
                 os.close(descriptor)
-            return False
+            if isinstance(error, _GONE):
+                return False
+            raise
         self._outputs = outputs
         return True
 
@@ -245,11 +245,17 @@ def _outputs(rules: Rules) -> tuple[int, ...]:
     """Files in memory for what a call writes."""
     if not rules.captures:
         return ()
-    stdout, stderr = (
-        above_standard(os.memfd_create(name, os.MFD_CLOEXEC))
-        for name in ("ramet-stdout", "ramet-stderr")
-    )
-    return stdout, stderr
+    outputs: list[int] = []
+    try:
+        outputs.extend(
+            above_standard(os.memfd_create(name, os.MFD_CLOEXEC))
+            for name in ("ramet-stdout", "ramet-stderr")
+        )
+    except BaseException:
+        for descriptor in outputs:
+            os.close(descriptor)
+        raise
+    return tuple(outputs)
 
 
 def _read_and_close(descriptor: int) -> str:

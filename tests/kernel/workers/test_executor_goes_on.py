@@ -3,12 +3,13 @@
 import asyncio
 import math
 import os
+import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -38,6 +39,35 @@ def test_output_of_any_size_is_read() -> None:
         assert future.stdout.startswith("said")
         assert len(future.stdout) <= 1 << 20
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+@contextmanager
+def free_descriptors(count: int) -> Iterator[None]:
+    """So many are free in this process's table, and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        for _ in range(count):
+            os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("reuse", [1, 1000])
+def test_no_descriptor_is_lost_where_too_few_are_free(reuse: int) -> None:
+    """The call fails or not; the next one runs."""
+    with Executor(1, capture_output=True, reuse=reuse) as executor:
+        for free in range(6):
+            assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+            with free_descriptors(free):
+                executor.submit(abs, -2).exception(PATIENT_SECONDS)
 
 
 def test_a_stack_of_any_size_is_read() -> None:
