@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import Channel
 from .._kernel import procfs
-from .._kernel.timeouts import deadline_after, seconds_until
+from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
 from .._process.tree.end import End
@@ -194,7 +194,7 @@ class CalledChild(Child[T_co]):
         return status
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
-        deadline = deadline_after(timeout)
+        deadline = deadline_after(checked_timeout(timeout))
         if self.take_outcome(timeout):
             kind, value = self._taken or (NOTHING, None)
             if kind != NOTHING:

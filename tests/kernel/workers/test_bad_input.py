@@ -1,5 +1,6 @@
 """Bad input: one clear error in the caller that says what to do, and the template goes on serving."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -104,6 +105,16 @@ def test_a_call_that_cannot_be_is_refused(shared: ramet.Template, what: str) -> 
     with pytest.raises(kind, match=text):
         call(shared)
     with shared.clone(abs, -1) as child:
+        assert child.result(PATIENT_SECONDS) == 1
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, "1", True])
+def test_a_timeout_that_is_none_costs_no_result(shared: ramet.Template, timeout: Any) -> None:
+    """It is the caller's mistake, and the child runs on."""
+    with shared.clone(abs, -1) as child:
+        for wait in (child.result, child.exception, child.wait):
+            with pytest.raises((TypeError, ValueError), match="invalid timeout"):
+                wait(timeout)
         assert child.result(PATIENT_SECONDS) == 1
 
 
