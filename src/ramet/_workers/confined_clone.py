@@ -28,14 +28,14 @@ from .._sandbox.kept import confinement_of, forget
 from .._sandbox.of_python import CloneSteps, OfClone, with_path
 from .._sandbox.supervision import Supervision
 from .._setup.conflicts import refuse_beside_sandbox
-from ..errors import SandboxError, spawn_error
+from ..errors import SandboxError
 from .call_options import make_way
 from .called_child import CalledChild
 from .confining import carry_out
 from .link import Clone
 from .messages import Channel, channels, send
 from .outcome import Reader, rights
-from .serving import UNTIL_LET_GO, Around, call_once
+from .serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from .template_messages import MADE, PIDS
 
 _PATIENCE = None  # the copy of the caller is trusted, and ends in any case
@@ -178,20 +178,26 @@ def _run(given: tuple[_Call, Channel, Channel]) -> int:
     rights.trusted = False
     try:
         make_way(channel, call.options, ())
-        _confine(call, channel.fileno())
+        failed = _confine(call, channel.fileno())
+        if failed is not None:
+            label, number, file = failed
+            return give_up_unprepared(
+                channel, label, None if file is None else os.fsencode(file), number
+            )
         return call_once(channel, call.fn, call.args, Around(let_go_milliseconds=UNTIL_LET_GO))
     finally:
         _core.flush_standard_streams()
 
 
-def _confine(call: _Call, channel: int) -> None:
+def _confine(call: _Call, channel: int) -> tuple[str, int, str | None] | None:
+    """The label, errno and file of a step that failed of those that the options say."""
     for entry in call.entries:
         os.write(entry, b"0")
     carry_out(*call.steps.enter)
     passed = [*(call.options.get("pass_fds") or ()), channel]
     failed = FunctionSetup({"close_fds": True, **call.options, "pass_fds": passed}, 0).do()
     if failed is not None:
-        raise spawn_error(*failed)
+        return failed
     os.set_inheritable(channel, False)
     os.environb.clear()
     os.environb.update(call.environment)
@@ -200,3 +206,4 @@ def _confine(call: _Call, channel: int) -> None:
             comm.write(os.fsencode(call.name))
     carry_out(*call.steps.finish)
     forget()
+    return None

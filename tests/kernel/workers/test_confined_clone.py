@@ -162,6 +162,24 @@ def test_a_plan_that_falls_short_is_refused() -> None:
         ramet.clone(os.getpid, sandbox=Sandbox(read=["/missing"]))
 
 
+@pytest.mark.parametrize(
+    ("options", "step", "number"),
+    [
+        ({"cwd": "/missing"}, "chdir", errno.ENOENT),
+        ({"nice": -5}, "setpriority", errno.EACCES),
+        ({"pass_fds": [999]}, "fcntl", errno.EBADF),
+    ],
+)
+def test_a_step_of_its_setup_that_fails(
+    options: dict[str, Any], step: str, number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is told as for any child, and nothing is printed."""
+    with pytest.raises(ramet.SpawnError, match=step) as told:
+        run(abs, -1, **options)
+    assert told.value.errno == number
+    assert capfd.readouterr().err == ""
+
+
 # ---- how it ends
 
 
