@@ -111,7 +111,7 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
         return TypeError(f"{text} for a function, only for a program")
     if name in _OF_CLONE:  # and asked of another verb
         return TypeError(f"{text} here, only for ramet.clone(): this call waits for its child")
-    close = nearest(name, [*known, *_OF_CLONE], cutoff=_SLIP)
+    close = nearest(name, [*known, *_OF_CLONE, *_keywords_on_the_way()], cutoff=_SLIP)
     hint = f"; did you mean {close!r}?" if close else ""
     return TypeError(
         f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "

@@ -97,20 +97,13 @@ class Executor(AnyExecutor):
         )
         if mp_context is not None:
             template = _template_of(mp_context, template)
-        if template is not None and options.get("sandbox") is not None:
-            raise ValueError(
-                "invalid sandbox with template: expected one of them, got both; calls are in the sandbox "
-                "of their template: ramet.Template(sandbox=...)"
-            )
         ahead = min(most, _MOST_SPARES) if spares is None else spares
-        if template is None:
-            own = TreeTemplate(preload, spares=ahead, **options)
-        elif isinstance(template, Template):
-            own = template.derived(TreeTemplate, checked_loading(preload, None, None, ()), ahead)
-        else:
-            raise TypeError(
-                f"invalid template: expected a ramet.Template or None, got {template!r}"
-            )
+        own = _own_template(template, preload, ahead, options)
+        try:
+            own.request(memory=memory, options=rules.options or {}).close()
+        except BaseException:  # each call would be refused
+            own.close()
+            raise
         self.max_workers = most
         self._pool = Pool(own, rules, _progress(progress))
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
@@ -223,6 +216,22 @@ def _template_of(mp_context: Any, template: Template | None) -> Template:
             f"beside it, got {mp_context!r}: an executor's processes are clones of a template"
         )
     return found
+
+
+def _own_template(
+    template: Template | None, preload: Iterable[str], spares: int, options: Options
+) -> TreeTemplate:
+    """What an executor's processes are cloned from; the options are its own if there is no template."""
+    if template is None:
+        return TreeTemplate(preload, spares=spares, **options)
+    if options.get("sandbox") is not None:
+        raise ValueError(
+            "invalid sandbox with template: expected one of them, got both; calls are in the sandbox "
+            "of their template: ramet.Template(sandbox=...)"
+        )
+    if not isinstance(template, Template):
+        raise TypeError(f"invalid template: expected a ramet.Template or None, got {template!r}")
+    return template.derived(TreeTemplate, checked_loading(preload, None, None, ()), spares)
 
 
 def _progress(progress: Any) -> Callable[[Counts], object] | None:

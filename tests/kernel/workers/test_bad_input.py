@@ -11,6 +11,7 @@ import ramet
 from ramet import CloneFlag as F
 
 from ...constants import PATIENT_SECONDS
+from ..sandbox.taken_away import needs_all
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -254,9 +255,22 @@ def test_what_cannot_be_called_is_refused_by_submit() -> None:
 
 
 def test_options_of_an_executor_with_a_template_are_those_of_calls(shared: ramet.Template) -> None:
-    """One that is wrong there fails each call, or the executor; never silently."""
-    with (
-        pytest.raises((TypeError, ValueError), match=r"there is no option 'cdw'"),
-        ramet.Executor(1, shared, cdw="/") as executor,  # type: ignore[call-arg]
-    ):
-        executor.submit(abs, -1).result(PATIENT_SECONDS)
+    """One that is wrong there is refused at once, as any other argument."""
+    wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"cdw": "/"}, TypeError, r"there is no option 'cdw'"),
+        ({"max_worker": 1}, TypeError, r"did you mean 'max_workers'\?"),
+        ({"env": {}}, TypeError, r"'env' for a function, only for a program"),
+        ({"nice": "x"}, TypeError, r"invalid nice"),
+        ({"user": "no-such-user"}, ramet.UnknownNameError, r"no-such-user"),
+    ]
+    for options, kind, text in wrong:
+        with pytest.raises(kind, match=text):
+            ramet.Executor(1, shared, **options)
+
+
+@needs_all
+def test_memory_beside_the_amounts_of_a_sandbox_is_refused_at_once() -> None:
+    """And not at each call."""
+    sandbox = ramet.Sandbox(memory="100M")
+    with pytest.raises(ValueError, match="memory with a sandbox that has amounts"):
+        ramet.Executor(1, sandbox=sandbox, memory="50M")
