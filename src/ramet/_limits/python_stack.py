@@ -42,16 +42,18 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
 
     descriptor: the stack_file() that it was given; what was written there before is left out.
     patience_seconds: how long to wait for the end of the answer. Returns what came until then, 1 MiB at
-    most, nothing where the process has ended, is stopped, may not be signalled or does not answer. The
-    signal ends a process that has never called answer_stack_requests(): this is for one that is about to
-    be killed.
+    most, nothing where the process has ended, is stopped, may not be signalled or does not answer, and
+    where it has not called answer_stack_requests() yet, or has become another program: the signal would
+    end it.
 
     Needs: a /proc that shows the process, to see where the answer ends; else it is not asked.
-    Source: pidfd_send_signal(2), proc_pid_status(5) SigPnd, SigBlk.
+    Source: pidfd_send_signal(2), proc_pid_status(5) SigCgt, SigBlk.
     """
     begin = os.fstat(descriptor).st_size
     try:
         pid = procfs.number_of(pidfd)
+        if not int(procfs.status(pid)["SigCgt"], 16) & _BIT:
+            return ""
         always_blocking = _blocking_threads(pid)
         signal.pidfd_send_signal(pidfd, STACK_SIGNAL)
     except OSError:

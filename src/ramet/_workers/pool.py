@@ -423,7 +423,7 @@ class Pool:
             self._tell()
             return
         call = worker.call
-        if call.reason and status.code is None:
+        if call.reason:  # also where it came to its end a moment before it was killed
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None)
         error.call, error.stack = str(call), call.stack

@@ -3,6 +3,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -108,8 +109,12 @@ def test_no_answer_is_waited_for_in_vain(file: int, nothing_left: object) -> Non
         assert asked_stack(child.fileno(), file, SECONDS) == ""
 
 
-def test_a_death_ends_the_wait(file: int, nothing_left: object) -> None:
-    """A process that has never said that it answers ends by the signal, and nobody waits on."""
+def test_who_would_end_by_the_signal_is_not_asked(file: int, nothing_left: object) -> None:
+    """A process that has never said that it answers, and one that is another program by now."""
     with ramet.clone(hang) as child:
         assert asked_stack(child.fileno(), file, SECONDS) == ""
-        assert child.wait(SECONDS).signal == ASKS
+        assert child.poll() is None
+    with answering(file, lambda: os.execv("/bin/sleep", ["sleep", "1000"])) as child:
+        until(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "sleep\n")
+        assert asked_stack(child.fileno(), file, SECONDS) == ""
+        assert child.poll() is None

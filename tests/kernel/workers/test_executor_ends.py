@@ -19,7 +19,8 @@ import pytest
 import ramet
 from ramet import ChildDied, DeadlineExceeded, Executor
 
-from ...constants import PATIENT_SECONDS, SECONDS, SLOWER
+from ...activities import hang
+from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
 from ...waiting import in_threads, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -41,6 +42,18 @@ def starts_a_daemon(place: str) -> None:
     script = f"(sleep 1000 & echo begun > {place}.part; mv {place}.part {place}; wait) & exit"
     subprocess.run(["setsid", "sh", "-c", script], check=True)
     time.sleep(1000)
+
+
+def test_a_deadline_that_is_over_at_once_is_one() -> None:
+    """A call is killed for it, also one that has not begun yet, and by no other signal."""
+    with Executor(1, timeout=0) as executor:
+        for _ in range(repeated(10)):
+            error = executor.submit(hang).exception(PATIENT_SECONDS)
+            assert isinstance(error, DeadlineExceeded)
+            assert (error.status.signal, error.status.reason) == (signal.SIGKILL, "deadline")
+            # What asks for its stack wakes this one up, so that it may come to its end.
+            error = executor.submit(signal.pause).exception(PATIENT_SECONDS)
+            assert isinstance(error, DeadlineExceeded)
 
 
 def marked_processes(mark: str) -> list[str]:
