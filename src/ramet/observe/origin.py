@@ -1,6 +1,7 @@
 """From which process the memory of another was copied."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from .._kernel import procfs
 from ..lowlevel import KcmpType, kcmp
@@ -27,10 +28,11 @@ def origin_of(pid: int, given: int | None) -> Origin:
     """The process whose memory it has a copy of: the given one, its parent, or a child of its parent.
 
     With CLONE_PARENT the parent is not the process that was copied. That is then the oldest child of the
-    parent whose program began at the same random addresses.
+    parent whose program began at the same random addresses, and older than the process itself.
     """
     image, parent = _image(pid), procfs.parent(pid) or 0
-    candidates = [given] if given else [parent, *_by_age(procfs.children(parent) if parent else [])]
+    siblings = _by_age(procfs.children(parent) if parent else [])
+    candidates = [given] if given else [parent, *takewhile(pid.__ne__, siblings)]
     for other in candidates:
         if other != pid and image is not None and _image(other) == image:
             return _compared(pid, other)

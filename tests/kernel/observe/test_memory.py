@@ -455,7 +455,9 @@ def test_a_call_of_a_template_is_compared_with_it(nothing_left: object) -> None:
             by_itself = look(child)
             (named,) = memory([child], origin=template)
             (by_pid,) = memory([child.pid], origin=template.pid)
+            (of_template,) = memory([template.pid])
         assert by_itself.origin == named.origin == by_pid.origin == template.pid
+        assert of_template.origin is None  # a program, and no copy of its younger sibling
         assert (named.shared or 0) > (named.copied or 0) > 0
         assert {"str", "type"} <= {row.name for row in named.types or ()}
         assert by_itself.types is None
