@@ -414,6 +414,11 @@ def _refuse_paths(read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[s
                 f"invalid write: {path!r} is none that a sandbox may write; name what is below it"
             )
     for path in read:
+        if path == "/":
+            raise ValueError(
+                "invalid read: '/' cannot be shown in an empty root directory; root='/' shows all files of "
+                "this machine"
+            )
         if path in hidden:
             raise ValueError(f"invalid read with hidden: {path!r} is in both")
 

@@ -375,9 +375,8 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 def in_words_of_options(message: str) -> str:
     """A message of the library's, with options in the place of fields and their values."""
     message = _PATHS_GIVEN.sub(_as_options, message)
-    message = message.replace("overlay=True", "--overlay").replace(
-        'require="best"', "--require best"
-    )
+    for field, option in _VALUES_GIVEN:
+        message = message.replace(field, option)
     head, colon, rest = message.partition(":")
     if not head.startswith("invalid "):
         return message
@@ -385,6 +384,11 @@ def in_words_of_options(message: str) -> str:
     return " ".join(names.get(word, word) for word in head.split(" ")) + colon + rest
 
 
+_VALUES_GIVEN = (
+    ("overlay=True", "--overlay"),
+    ('require="best"', "--require best"),
+    ("root='/'", "--root /"),
+)
 _PATHS_GIVEN = re.compile(r"\b(read|write)=(\[[^]]*\])")
 
 

@@ -129,6 +129,10 @@ def test_presets(preset: str, expected: Sandbox) -> None:
         (["--timeout", "soon", "true"], "expected a duration (5, 0.5, 2m, 1h, 1d), got 'soon'"),
         (["--timeout", "0", "true"], "expected a time above 0, got '0'"),
         (["--overlay", "true"], "invalid --overlay without --write"),
+        (
+            ["--read", "/", "true"],
+            "invalid --read: '/' cannot be shown in an empty root directory; --root / ",
+        ),
         (["--swap", "1M", "true"], "invalid --swap without --memory"),
         (["--require", "most", "true"], "invalid --require: expected 'all' or 'best'"),
         (["--preset", "jail", "true"], "expected strict, build:DIR, agent:DIR or judge:MEMORY,SEC"),

@@ -201,6 +201,10 @@ def test_a_value_that_is_none(field: str, given: Any, error: type[Exception], sa
         ({"write": ["/a"], "hidden": ["/a"]}, "invalid write with hidden: '/a' is below '/a'"),
         ({"read": ["/a"], "hidden": ["/a"]}, "invalid read with hidden: '/a' is in both"),
         ({"write": ["/"]}, "invalid write: '/' is none that a sandbox may write"),
+        (
+            {"read": ["/etc", "/"]},
+            "invalid read: '/' cannot be shown in an empty root directory; root='/' sh",
+        ),
         ({"write": ["/proc/"]}, "invalid write: '/proc' is none that a sandbox may write"),
         ({"write": ["/dev"]}, "invalid write: '/dev' is none that a sandbox may write"),
         ({"overlay": True}, "invalid overlay without write: there is nothing that is written"),
