@@ -166,7 +166,9 @@ class ResultChannel(_core.Mapping):
     def _unpickled(self, _: memoryview, *pickled: memoryview) -> tuple[int, Any]:
         try:
             return VALUE, self._loaded(pickled)
-        except Exception as error:
+        except BaseException as error:
+            if not is_of_loading(error):
+                raise
             return RAISED, ResultError(
                 f"the result cannot be read: {result_layout.in_words(error)}"
             )
@@ -202,7 +204,9 @@ class ResultChannel(_core.Mapping):
             try:
                 error: BaseException = self._loaded(pickled)
                 error.__cause__ = RemoteTraceback(text)
-            except Exception as unreadable:
+            except BaseException as unreadable:
+                if not is_of_loading(unreadable):
+                    raise
                 why = f"the exception itself cannot be read: {result_layout.in_words(unreadable)}"
             else:
                 return error

@@ -73,7 +73,7 @@ def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
                 )
     try:
         parts = pickled(value)
-    except Exception as error:
+    except BaseException as error:  # whatever a __reduce__ raises
         return put_lost(channel, why_not_sent(value, error))
     return _put(channel, VALUE, parts)
 
@@ -107,7 +107,7 @@ def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> i
     if rights.trusted_with(trusted) is not False:
         try:
             parts = pickled(error.with_traceback(None))
-        except Exception:
+        except BaseException:
             parts = ()  # the texts are sent without it
     _put(channel, RAISED, (head, *parts))
     return 1

@@ -622,6 +622,25 @@ def test_a_result_that_cannot_be_read_says_so(nothing_left: object) -> None:
         ramet.clone(Unreadable).result(SECONDS)
 
 
+class ExitingError(Exception):
+    """Its pickle ends the interpreter that loads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.exit, (3,)
+
+
+def test_what_exits_when_it_is_read_does_not_end_the_caller(nothing_left: object) -> None:
+    """A SystemExit of its pickle is no more than one that cannot be read."""
+
+    def fail() -> None:
+        raise ExitingError("why it failed")
+
+    with pytest.raises(ResultError, match="SystemExit: 3"):
+        ramet.clone(ExitingError).result(SECONDS)
+    with pytest.raises(ramet.RemoteError, match=r"why it failed.*SystemExit: 3"):
+        ramet.clone(fail).result(SECONDS)
+
+
 class LeakCheck(Protocol):
     """What the fixture nothing_left gives."""
 

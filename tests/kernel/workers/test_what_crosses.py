@@ -173,6 +173,27 @@ def test_an_exception_that_cannot_be_pickled_is_told(shared: ramet.Template) -> 
     assert "fails" in str(error.__cause__)
 
 
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_ends_its_pickling_does_not_end_the_call(shared: ramet.Template, end: type) -> None:
+    """An exception is told without it, and a result cannot be sent."""
+
+    class Ends(Exception):  # noqa: N818
+        def __reduce__(self) -> Any:
+            raise end
+
+    def fails() -> None:
+        raise Ends("why it failed")
+
+    with shared.clone(fails) as child, pytest.raises(ramet.RemoteError, match="why it failed"):
+        child.result(PATIENT_SECONDS)
+    with (
+        shared.clone(lambda: Ends()) as returns,
+        pytest.raises(ramet.ResultError, match=f"cannot be sent.*{end.__name__}"),
+    ):
+        returns.result(PATIENT_SECONDS)
+    assert run(shared, abs, -1) == 1
+
+
 @pytest.mark.parametrize("end", [KeyboardInterrupt, GeneratorExit])
 def test_what_is_no_exception_crosses_as_well(shared: ramet.Template, end: type) -> None:
     """KeyboardInterrupt and GeneratorExit, as from clone()."""
