@@ -70,9 +70,12 @@ class Call:
     def __str__(self) -> str:
         from reprlib import repr as shortened
 
-        name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
-        named = [f"{name}={shortened(value)}" for name, value in self.kwargs.items()]
-        return f"{name}({', '.join([*map(shortened, self.args), *named])})"
+        try:
+            name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
+            named = [f"{name}={shortened(value)}" for name, value in self.kwargs.items()]
+            return f"{name}({', '.join([*map(shortened, self.args), *named])})"
+        except Exception:  # of a __repr__ of the caller's
+            return f"{object.__repr__(self.fn)}(...)"
 
 
 def _call_fully(

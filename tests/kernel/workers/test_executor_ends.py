@@ -85,6 +85,26 @@ def test_a_cancelled_call_ends_with_all_that_it_started(place: Path) -> None:
         assert future.tree_ended_by in {"pid namespace", "cgroup", "walk"}
 
 
+class Aborts:
+    """A function without a name, which nobody can show."""
+
+    def __call__(self, *_: object) -> None:
+        os.abort()
+
+    def __repr__(self) -> str:
+        raise ValueError("it cannot be shown")
+
+
+def test_what_cannot_be_shown_hides_no_death() -> None:
+    """Its error says how the call ended, and of what kind its function was."""
+    with Executor(1, **NO_CORE) as executor:
+        for call in (executor.submit(Aborts()), executor.submit(Aborts(), 10**10_000)):
+            error = call.exception(PATIENT_SECONDS)
+            assert isinstance(error, ChildDied)
+            assert error.status.signal == signal.SIGABRT
+            assert "Aborts object" in error.call
+
+
 def test_a_deadline_ends_all_that_a_call_started(place: Path) -> None:
     """It counts from the start of the call: what waited for a worker has as much."""
     with Executor(1, timeout=4.0 * SLOWER) as executor:
