@@ -220,16 +220,15 @@ class Pool:
             worker.kill()
 
     def _begin(self, call: Call, worker: Worker | None) -> None:
-        parts = call.pickled(self._rules.initializer if worker is None else None)
-        if worker is not None and not worker.send(parts, self._rules):
-            dead, worker = worker, None
-            self._order(lambda: self._end(dead))
+        is_new = False
+        if worker is None or not self._sent(call, worker):
+            is_new = True
+            if (dead := worker) is not None:
+                self._order(lambda: self._end(dead))
             parts = call.pickled(self._rules.initializer)
-        is_new = worker is None
-        if worker is None:
             worker = Worker.begun(self._template, parts, self._rules, call.fn)
-        with self._lock:
             worker.call, call.worker = call, worker
+        with self._lock:
             was_cancelled = call.future.cancelled()
             is_first = False
             if self._rules.timeout is not None:
@@ -240,6 +239,15 @@ class Pool:
             self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
             self._wake()
+
+    def _sent(self, call: Call, worker: Worker) -> bool:
+        """Whether a process that is there has got it. Nobody hears its outcome before that is noted."""
+        parts = call.pickled(None)
+        with worker.sending:
+            if not worker.send(parts, self._rules):
+                return False
+            worker.call, call.worker = call, worker
+            return True
 
     def _wait_for(self, worker: Worker) -> None:
         """For what it sends, and for its end, of which a process that it has forked may know nothing.
@@ -352,9 +360,9 @@ class Pool:
         outcome = (
             worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
         )
-        is_late = (
-            worker.call is None or worker.call.reason
-        )  # what a call sends that is being killed
+        with worker.sending:  # who has sent the call has noted it by then
+            call = worker.call
+        is_late = call is None or call.reason  # what a call sends that is being killed
         if outcome is not None and outcome[0] != NOTHING and not is_late:
             self._answered(worker, outcome[0] == RAISED, outcome[1])
         elif outcome is not None:
@@ -415,6 +423,10 @@ class Pool:
     def _conclude(self, worker: Worker) -> None:
         if worker in self._ending:
             self._ending.remove(worker)
+        with (
+            worker.sending
+        ):  # who has sent it a call has noted it by then, and nobody sends another
+            worker.is_over = True
         status = worker.conclude()
         if worker.call is None:
             return

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,7 +107,8 @@ class Worker:
         self._tree_ended_by = ""
         self.outcome: tuple[bool, Any] | None = None  # that is told when the process has ended
         self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
-        self._is_over = False
+        self.sending = threading.RLock()  # until its call is noted
+        self.is_over = False  # nothing is sent to it any more
         self.must_end_by = 0.0  # in seconds of time.monotonic()
 
     @classmethod
@@ -134,7 +136,7 @@ class Worker:
 
         Nothing is reaped or closed here: the pool's thread waits for these descriptors.
         """
-        if self._is_over or wait_readable(self.pidfd, 0):
+        if self.is_over or wait_readable(self.pidfd, 0):
             return False
         outputs = _outputs(rules)
         try:
@@ -215,7 +217,6 @@ class Worker:
 
     def conclude(self) -> ExitStatus:
         """It has ended: reap it."""
-        self._is_over = True
         status = self.child.wait()
         self._tell_changes()
         if self._stack_file >= 0:

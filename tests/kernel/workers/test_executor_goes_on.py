@@ -16,6 +16,8 @@ import pytest
 
 import ramet
 from ramet import DeadlineExceeded, Executor
+from ramet._workers.called_child import CalledChild
+from ramet._workers.worker import Worker
 
 from ...constants import PATIENT_SECONDS, SECONDS, repeated
 from ...waiting import until
@@ -168,6 +170,32 @@ def test_an_idle_process_may_die_as_it_is_asked() -> None:
             sum(range(turns * 200))  # more or less time for it to be gone
             with suppress(ramet.ChildDied):  # who had got it
                 assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+
+
+def test_an_outcome_may_be_quicker_than_who_sent_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is heard before the sending thread goes on, and is its call's nevertheless."""
+    is_heard = threading.Event()
+    send, next_outcome = Worker.send, CalledChild.next_outcome
+
+    def sends(self: Worker, *call: Any) -> bool:
+        is_heard.clear()
+        is_sent = send(self, *call)
+        assert is_heard.wait(SECONDS)
+        return is_sent
+
+    def hears(self: CalledChild[Any]) -> Any:
+        outcome = next_outcome(self)
+        is_heard.set()
+        return outcome
+
+    with Executor(1, reuse=1000) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        until(lambda: executor._pool._idle)
+        monkeypatch.setattr(Worker, "send", sends)
+        monkeypatch.setattr(CalledChild, "next_outcome", hears)
+        for _ in range(repeated(20)):
+            assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+            until(lambda: executor._pool._idle)
 
 
 class Raises:
