@@ -13,7 +13,7 @@ _FEW = 64
 class Deadlines:
     """The deadlines of calls that run. It keeps no call that is over, nor its arguments and result.
 
-    Not for several threads at once.
+    Not for several threads at once; add() may be interrupted by a signal handler that adds another.
     """
 
     def __init__(self) -> None:
@@ -23,9 +23,11 @@ class Deadlines:
     def add(self, deadline: float, call: "Call") -> bool:
         """deadline: in seconds of time.monotonic(). Returns whether it is the first."""
         if len(self._heap) >= self._most:
-            running = [one for one in self._heap if _running(one[2]) is not None]
-            heapq.heapify(running)
-            self._heap, self._most = running, 2 * len(running) + _FEW
+            known, self._heap = self._heap, []
+            for one in known:
+                if _running(one[2]) is not None:
+                    heapq.heappush(self._heap, one)
+            self._most = 2 * len(self._heap) + _FEW
         entry = deadline, call.number, ref(call)
         heapq.heappush(self._heap, entry)
         return self._heap[0] is entry

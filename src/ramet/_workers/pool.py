@@ -52,7 +52,9 @@ class Pool:
         self._rules = rules
         self._progress = progress
         self._maker = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = (
+            threading.RLock()
+        )  # a signal handler may come in the middle, and submit as well
         self._pending: deque[Call] = deque()
         self._idle: list[Worker] = []
         self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
@@ -104,13 +106,12 @@ class Pool:
         """Take no more calls. cancels: those that are pending as well."""
         if self._is_copy:
             return
+        cancelled: deque[Call] = deque()
         with self._lock:
             self._is_closing = True
-            cancelled = list(self._pending) if cancels else []
             if cancels:
-                self._pending.clear()
-            if self._thread is None:
-                self._start_thread()
+                cancelled, self._pending = self._pending, cancelled
+            self._start_thread()
             self._done += len(cancelled)
             self._failed += len(cancelled)
         for call in cancelled:
@@ -159,8 +160,10 @@ class Pool:
 
     def _start_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
-            self._thread.start()
+            made = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
+            if self._thread is None:  # a signal handler may have started one meanwhile
+                self._thread = made
+                made.start()
 
     # ---- beginning a call
 

@@ -1,8 +1,9 @@
-"""An exception of a signal handler while a call is submitted to an executor costs that call alone."""
+"""A signal handler while a call is submitted to an executor: it may raise, and submit another."""
 
 import gc
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ import pytest
 import ramet
 from ramet._kernel import procfs
 
-from ...waiting import nothing_unreaped, until
+from ...waiting import alarm, nothing_unreaped, until
 
 SECONDS = 10
 LIBRARY = os.path.dirname(ramet.__file__)
@@ -25,11 +26,17 @@ class Heard(BaseException):
     """What the handler raises."""
 
 
-class Raiser:
-    """Raises where Python looks for signals: at the so manyth call of ours, or end of a call of C's."""
+def raises() -> None:
+    """What most handlers do here."""
+    raise Heard
 
-    def __init__(self, step: int) -> None:
+
+class Handler:
+    """Acts where Python looks for signals: at the so manyth call of ours, or end of a call of C's."""
+
+    def __init__(self, step: int, act: Callable[[], object]) -> None:
         self.left = step
+        self.act = act
         self.where = ""
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -41,7 +48,8 @@ class Raiser:
         self.left -= 1
         if self.left == 0:
             self.where = f"{code.co_qualname}:{frame.f_lineno} {event}"
-            raise Heard
+            sys.setprofile(None)
+            self.act()
 
 
 def _is_finalizers(frame: FrameType | None) -> bool:
@@ -53,16 +61,16 @@ def _is_finalizers(frame: FrameType | None) -> bool:
     return False
 
 
-def interrupted(call: Callable[[], object], step: int) -> str:
+def interrupted(call: Callable[[], object], step: int, act: Callable[[], object] = raises) -> str:
     """Where a call was interrupted; nothing if it has fewer places."""
-    raiser = Raiser(step)
-    sys.setprofile(raiser)
+    handler = Handler(step, act)
+    sys.setprofile(handler)
     with suppress(Heard):
         try:
             call()
         finally:
             sys.setprofile(None)
-    return raiser.where
+    return handler.where
 
 
 @pytest.mark.parametrize("reuse", [1, 1000])
@@ -80,3 +88,40 @@ def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> Non
         assert step > 30
     gc.collect()
     until(lambda: nothing_unreaped() and {*procfs.children(os.getpid())} <= before)
+
+
+@pytest.mark.parametrize("reuse", [1, 1000])
+def test_a_handler_may_submit_another(reuse: int) -> None:
+    """Wherever it comes: no lock is waited for that its own thread has, and both calls run."""
+    futures: list[Any] = []
+    with alarm(20 * SECONDS), ramet.Executor(2, reuse=reuse, timeout=SECONDS) as executor:
+        for step in itertools.count(1):
+            where = interrupted(
+                lambda: futures.append(executor.submit(abs, -1)),
+                step,
+                lambda: futures.append(executor.submit(abs, -2)),
+            )
+            results = sorted(future.result(SECONDS) for future in futures)
+            assert results == ([1, 2] if where else [1]), where
+            futures.clear()
+            if not where:
+                break
+        assert step > 30
+
+
+@pytest.mark.parametrize("step", range(1, 40, 3))
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+def test_a_handler_may_kill_all_calls(step: int) -> None:
+    """Also those that its own thread is submitting; it does not wait for their end."""
+    with alarm(SECONDS), ramet.Executor(1) as executor:
+        futures = [executor.submit(signal.pause) for _ in range(2)]
+        try:
+            with suppress(RuntimeError):  # after shutdown
+                interrupted(
+                    lambda: futures.append(executor.submit(signal.pause)),
+                    step,
+                    executor.kill_workers,
+                )
+        finally:
+            executor.kill_workers()
+        assert all(future.done() or future.exception(SECONDS) for future in futures)
