@@ -75,16 +75,23 @@ class TemplateStart:
         A program that the template cannot run once for all, since it raises or leaves something open that
         no clone can use, is run in each process.
         """
-        if self.main == "once":
-            what = preparation_of("a template")
-            try:
-                return self._started({key: what[key] for key in _OF_THE_TEMPLATE if key in what})
-            except TemplateError as error:
-                if self._is_given:
-                    raise
-                self._warn(error)
-                self.main = "each"
-        return self._started({})
+        if self.main != "once":
+            return self._started({})
+        what = preparation_of("a template")
+        try:
+            return self._started({key: what[key] for key in _OF_THE_TEMPLATE if key in what})
+        except TemplateError as error:
+            if self._is_given:
+                raise
+            why = error
+        started = self._started({})  # where this fails as well, it was not the main program
+        try:
+            self._warn(why)
+        except RuntimeWarning:  # the caller has made errors of them
+            started.link.close()
+            raise
+        self.main = "each"
+        return started
 
     def _warn(self, why: TemplateError) -> None:
         warnings.warn(

@@ -125,6 +125,22 @@ def test_the_reason_why_each_process_runs_the_program_is_told(tmp_path: Path) ->
     assert "process.start()" in told
 
 
+def test_what_fails_without_the_program_is_not_said_of_it(tmp_path: Path) -> None:
+    """A module that cannot be loaded is an error, and no warning of the main program comes before."""
+    told = _output(
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            with ramet.multiprocessing.context(preload=["no_such_module"]) as context:
+                context.Process(target=print).start()
+        """,
+        code=1,
+    )
+    assert "TemplateError" in told
+    assert "no_such_module" in told
+    assert "RuntimeWarning" not in told
+
+
 def test_a_process_that_is_started_outside_of_the_guard_is_an_error(tmp_path: Path) -> None:
     """As with spawn: the process that would have to run the program ends with 1, and no other begins."""
     told = _output(
