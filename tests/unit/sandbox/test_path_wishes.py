@@ -57,6 +57,14 @@ def test_a_path_below_one_that_does_not_exist(rows: Any, tmp_path: Path) -> None
     assert row.remedy == "make it first, or leave it out"
 
 
+def test_a_mistyped_word_for_system_calls(rows: Any, tmp_path: Path) -> None:
+    """It was taken for a path; the words are named."""
+    (row,) = rows(described(syscalls=tmp_path / "strcit"))
+    assert row.remedy == "did you mean 'strict'?"
+    (row,) = rows(described(syscalls=tmp_path / "most"))
+    assert row.remedy == "name 'default', 'strict' or a file that is there"
+
+
 def test_a_mistaken_path_is_refused_in_any_case(tmp_path: Path) -> None:
     """Also with require="best": it is no fault of the machine."""
     missing = str(tmp_path / "missing")

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
-from ..description import Sandbox, is_below
+from ..description import SYSCALLS, Sandbox, is_below
 from ..ways import way_of, why_unsafe, written_directories
 from . import remedies
 from .machine import Machine
@@ -161,8 +161,11 @@ def _not_found(wish: str, path: str, error: OSError) -> Row:
         shortfall = f"{path!r} is a symbolic link to {target!r}, which does not exist"
         return _row(wish, path, shortfall, "mend the link, or name another path", number)
     if number in (errno.ENOENT, errno.ENOTDIR):
-        near = _near(path)
-        remedy = f"did you mean {near!r}?" if near else "make it first, or leave it out"
+        near, how = _near(path), "make it first, or leave it out"
+        if wish == "syscalls":  # one of its words, mistyped, is a path as well
+            near = nearest(os.path.basename(path), SYSCALLS, cutoff=0.6) or near
+            how = f"name {', '.join(map(repr, SYSCALLS))} or a file that is there"
+        remedy = f"did you mean {near!r}?" if near else how
         return _row(wish, path, f"{path!r} does not exist", remedy, number)
     return _row(wish, path, f"{path!r}: {error.strerror}", "name another path", number)
 
