@@ -28,6 +28,7 @@ from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup.checks import Description
+from .._setup.login_groups import warn_of_kept_groups
 from .._setup.options import FunctionOptions
 from ..flags import CloneFlag, flag_bits
 from .confined import makers
@@ -152,6 +153,7 @@ def clone(
     request = requested(flags, exit_signal)
     request.set_tid = _checked_pids(set_tid)
     setup = FunctionSetup(options, request.flags) if options else None
+    warn_of_kept_groups(options)
     _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
     asked = _Asked(
         request=request,
@@ -214,6 +216,7 @@ def vfork(
         )
     request = CloneArgs(wanted, exit_signal=signal_number)
     asked = _Asked(request, setup=FunctionSetup(options, wanted))
+    warn_of_kept_groups(options)
     return make_child(new_child(Child, fn, wanted, False), _make_sharing, asked, fn, args)
 
 

@@ -12,7 +12,6 @@ from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
 from .._setup.descriptor_moves import Moves
 from .._setup.joined_namespaces import joined_namespaces
-from .._setup.login_groups import warn_of_kept_groups
 from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.step_makers import Setup
 from .._setup.step_reasons import likely_reason
@@ -33,7 +32,6 @@ class FunctionSetup:
         self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
     ) -> None:
         validated = validate(options, FUNCTION_OPTIONS)
-        warn_of_kept_groups(options)
         # Unlike a program's, they are what the function was written for.
         validated = {"close_fds": False, "restore_signals": False, **validated}
         refuse_conflicts(validated, flags, of_function=True)

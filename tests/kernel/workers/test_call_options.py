@@ -196,6 +196,17 @@ def test_another_user_sends_data(shared: ramet.Template) -> None:
 
 
 @pytest.mark.usefixtures("root")
+def test_the_caller_alone_is_warned_of_groups_of_root(
+    shared: ramet.Template, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Once, and not by the call, which knows nothing of the caller's filters."""
+    with pytest.warns(ramet.KeptGroupsWarning) as caught:
+        assert run(shared, os.getuid, user=NOBODY) == NOBODY
+    assert [each.filename for each in caught] == [__file__]
+    assert "KeptGroupsWarning" not in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("name", ["net", "uts", "ipc", "mnt", "pid"])
 def test_a_call_has_new_namespaces(shared: ramet.Template, name: str) -> None:
     """By the flags of the clone call."""
