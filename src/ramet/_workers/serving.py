@@ -1,5 +1,6 @@
 """In a clone of the template: the warm-up, then the calls that come over its channel."""
 
+import errno
 import os
 import signal
 import sys
@@ -27,6 +28,10 @@ READY = 64  # from a child that has been asked to say when it is warm
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
 ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
+_CLOSED = (
+    b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
+    b"let it close those alone that it has opened\n"
+)
 LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
 
 Plan = dict[str, Any]
@@ -105,6 +110,8 @@ def serve(channel: Channel, around: Around) -> int:
                 break
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more
+    except OSError as error:
+        code = _say_closed(error)
     return code
 
 
@@ -186,12 +193,23 @@ def call_once(
 ) -> int:
     """Run one function that is there already, and send what came of it. Returns the exit code."""
     code = 0
-    with suppress(
-        BrokenPipeError, ConnectionResetError
-    ):  # the caller is gone, or wants nothing any more
+    try:
         code = _call(channel, fn, args, None, around)
         channel.await_end(around.let_go_milliseconds)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the caller is gone, or wants nothing any more
+    except OSError as error:
+        code = _say_closed(error)
     return code
+
+
+def _say_closed(error: OSError) -> int:
+    """Tell where it can be told that the function has closed the channel. Returns the exit code."""
+    if error.errno not in {errno.EBADF, errno.ENOTSOCK}:  # another file may have its number
+        raise error
+    with suppress(OSError):
+        os.write(2, _CLOSED)
+    return 1
 
 
 def _leave_if_copied(pid: int, error: BaseException | None) -> None:

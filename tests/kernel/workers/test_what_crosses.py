@@ -236,6 +236,27 @@ def test_a_result_that_cannot_be_pickled_is_one_clear_error(shared: ramet.Templa
     assert run(shared, abs, -1) == 1
 
 
+def closes_all(number: int) -> None:
+    """And has so many others open then."""
+    os.closerange(3, 1000)
+    for _ in range(number):
+        os.open(os.devnull, os.O_RDONLY)
+
+
+@pytest.mark.parametrize("number", [0, 20])
+def test_a_call_that_closes_what_its_outcome_goes_by_says_so(
+    shared: ramet.Template, number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In one line on its standard error."""
+    with shared.clone(closes_all, number) as child:
+        with pytest.raises(ramet.ChildDied):
+            child.result(PATIENT_SECONDS)
+        assert child.wait(PATIENT_SECONDS).code == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "the call has closed the descriptor that its outcome goes by" in line
+    assert run(shared, abs, -1) == 1
+
+
 def test_a_result_that_is_too_large_is_one_clear_error(shared: ramet.Template) -> None:
     """One for which the child has no memory."""
 
