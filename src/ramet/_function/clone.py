@@ -151,7 +151,7 @@ def clone(
                 new_child(Child, fn, wanted, True), _share_plainly, wanted, signal_number, fn, args
             )
     request = requested(flags, exit_signal)
-    request.set_tid = _checked_pids(set_tid)
+    request.set_tid = checked_set_tid(set_tid)
     setup = FunctionSetup(options, request.flags) if options else None
     warn_of_kept_groups(options)
     _refuse_what_is_for_others(request.flags, stack_size, timeout, trusted)
@@ -402,7 +402,8 @@ def _require_own_interpreter(wanted: object, flags: int) -> None:
         )
 
 
-def _checked_pids(pids: Sequence[int] | None) -> Sequence[int] | None:
+def checked_set_tid(pids: Sequence[int] | None) -> Sequence[int] | None:
+    """The pids as the kernel reads them, None for none; TypeError for what are none. The library's own."""
     if pids is not None and not isinstance(pids, Sequence):
         raise TypeError(
             f"invalid set_tid: expected a sequence of pids, the innermost first, got {pids!r}"

@@ -50,22 +50,26 @@ class SentOptions:
         self.options = {name: value for name, value in options.items() if value is not None}
         for name in _STANDARD:
             if name in validated:
-                self.options[name] = self._sent(validated[name])
-        fds = {n: self._sent(source) for n, source in validated.get("fds", {}).items()}
-        fds |= {n: self._sent(n) for n in validated.get("pass_fds", ())}
+                self.options[name] = self._sent(validated[name], name)
+        fds = {n: self._sent(fd, f"fds[{n}]") for n, fd in validated.get("fds", {}).items()}
+        fds |= {n: self._sent(n, "pass_fds") for n in validated.get("pass_fds", ())}
         self.options.pop("pass_fds", None)
         if fds:
             self.options["fds"] = fds
         for name in _TERMINALS:
             if name in validated:
-                self.options[name] = self._sent(descriptor_of(name, options[name]))
+                self.options[name] = self._sent(descriptor_of(name, options[name]), name)
         if "namespaces" in validated:
             self.options["namespaces"] = self._namespaces(validated)
 
-    def _sent(self, source: int) -> Sent | int:
+    def _sent(self, source: int, what: str) -> Sent | int:
         if source == DEVNULL:
             return source
-        os.fstat(source)  # one that is not open is refused here
+        try:
+            os.fstat(source)
+        except OSError as error:
+            why = f"invalid {what}: expected an open descriptor, got {source}: {error.strerror}"
+            raise OSError(error.errno, why) from None
         self.descriptors.append(source)
         return Sent(len(self.descriptors) - 1)
 
@@ -79,7 +83,9 @@ class SentOptions:
             )
         names = [name for name in validated["namespaces"] if name != "pid"]
         by_label = {label: descriptor for label, descriptor, _ in joined}
-        return {name: self._sent(by_label[f"setns({name})"]) for name in names}
+        return {
+            name: self._sent(by_label[f"setns({name})"], f"namespaces[{name!r}]") for name in names
+        }
 
     def close(self) -> None:
         """Close what was opened for them."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-from .._function.clone import NEW_NAMESPACES, checked_name
-from .._kernel.clone_args import cgroup_descriptor, checked_pids
+from .._function.clone import NEW_NAMESPACES, checked_name, checked_set_tid
+from .._kernel.clone_args import cgroup_descriptor
 from .._kernel.clone_bits import INTO_CGROUP, STOPPED
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
@@ -46,7 +46,8 @@ class CallRequest:
         self.trusted = _checked_trust(trusted)
         if self.trusted is None and (self.flags & NEW_NAMESPACES or options.get("namespaces")):
             self.trusted = False
-        self.set_tid = None if set_tid is None else tuple(checked_pids(set_tid))
+        pids = checked_set_tid(set_tid)
+        self.set_tid = None if pids is None else tuple(pids)
         # What is decided by the clone call itself: no spare will do.
         self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
         self.initial_cgroup: InitialCgroup | None = None
@@ -95,6 +96,7 @@ class CallRequest:
         return self.flags & ~(STOPPED | INTO_CGROUP)
 
     def _enter(self, cgroup: Any) -> None:
+        shown = f"descriptor {cgroup}" if isinstance(cgroup, int) else str(cgroup)
         if isinstance(cgroup, str | os.PathLike):
             how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
             cgroup = self._held.open(os.open, cgroup, how)
@@ -102,9 +104,13 @@ class CallRequest:
         self.initial_cgroup = InitialCgroup.before_clone(directory)
         self.flags |= INTO_CGROUP
         how = os.O_WRONLY | os.O_CLOEXEC
-        self.enter_by(
-            self._held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
-        )
+        try:
+            self.enter_by(
+                self._held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            why = "invalid cgroup: expected the directory of one, with a file cgroup.procs"
+            raise type(error)(error.errno, why, shown) from None
 
     def enter_by(self, entry: int) -> None:
         """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""

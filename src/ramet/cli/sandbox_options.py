@@ -362,7 +362,8 @@ def _wishes(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     }
     if ports and values["network"] is not None:
         raise ValueError(
-            f"invalid network with {' and '.join(ports)}: ports are of the network of this machine"
+            f"invalid network with {' and '.join(ports)}: ports are of the network of this machine; "
+            "leave --network out"
         )
     if ports or values["network"] is not None:
         yield "network", ports or values["network"]

@@ -122,6 +122,7 @@ def test_presets(preset: str, expected: Sandbox) -> None:
         (["--connect", "https", "true"], "expected ports such as 443 or 80,443, got 'https'"),
         (["--bind", "70000", "true"], "expected ports such as 443 or 80,443, got '70000'"),
         (["--network", "host", "--bind", "80", "true"], "invalid --network with bind: ports are"),
+        (["--network", "host", "--connect", "80", "true"], "; leave --network out"),
         (["--network", "intranet", "true"], "expected none, loopback, host or a path"),
         (["--processes", "-1", "true"], "expected a whole number above 0, got '-1'"),
         (["--cpus", "half", "true"], "expected a number above 0, such as 0.5 or 2, got 'half'"),

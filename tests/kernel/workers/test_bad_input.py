@@ -87,9 +87,29 @@ CALLS: dict[str, tuple[Callable[[ramet.Template], object], type[Exception], str]
     ),
     "a closed descriptor": (
         lambda t: t.clone(abs, -1, fds={5: 999}),
-        (OSError, ValueError),
-        r"999|descriptor",
-    ),  # type: ignore[dict-item]
+        OSError,
+        r"invalid fds\[5\]: expected an open descriptor, got 999",
+    ),
+    "a closed standard output": (
+        lambda t: t.clone(abs, -1, stdout=999),
+        OSError,
+        r"invalid stdout: expected an open descriptor, got 999",
+    ),
+    "a closed descriptor to pass": (
+        lambda t: t.clone(abs, -1, pass_fds=[999]),
+        OSError,
+        r"invalid pass_fds: expected an open descriptor, got 999",
+    ),
+    "a pid": (
+        lambda t: t.clone(abs, -1, set_tid=5),  # type: ignore[arg-type]
+        TypeError,
+        r"invalid set_tid: expected a sequence of pids",
+    ),
+    "a directory that is no cgroup": (
+        lambda t: t.clone(abs, -1, cgroup="/tmp"),
+        FileNotFoundError,
+        r"invalid cgroup: .*cgroup.procs: '/tmp'",
+    ),
     "a cgroup that is not there": (
         lambda t: t.clone(abs, -1, cgroup="/no/such"),
         FileNotFoundError,
