@@ -1,10 +1,13 @@
 """Timeouts in seconds, the deadlines that follow from them, and pauses where no event can be waited for."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 
 from .names import LARGEST_INT
+
+_LARGEST = sys.float_info.max
 
 # For those who wait in Python's functions, which count nanoseconds in 64 bits: 31 years.
 LONGEST_WAIT_SECONDS = 1e9
@@ -16,6 +19,10 @@ def checked_timeout(timeout: float | None) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"invalid timeout: expected seconds or None, got {timeout!r}")
+    if timeout > _LARGEST and timeout != math.inf:
+        raise ValueError(
+            f"invalid timeout: expected {_LARGEST} seconds or less, got more; for no limit leave it out"
+        )
     if not timeout >= 0:  # NaN too
         raise ValueError(f"invalid timeout: expected 0 seconds or more, got {timeout}")
     return timeout

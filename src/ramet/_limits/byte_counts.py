@@ -27,7 +27,9 @@ def parsed_bytes(option: str, given: int | str) -> int:
         raise TypeError(f"invalid {option}: {_EXPECTED}, got {given!r}")
     else:
         count = index(given)
-    if count is None or not 0 < count <= LARGEST_BYTES:
+    if count is not None and count > LARGEST_BYTES:
+        raise ValueError(f"invalid {option}: expected {LARGEST_BYTES} bytes at most, got {given!r}")
+    if count is None or count <= 0:
         raise ValueError(f"invalid {option}: {_EXPECTED}, got {given!r}")
     return count
 

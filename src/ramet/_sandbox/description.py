@@ -2,11 +2,13 @@
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
+from .._kernel.names import LARGEST_INT
 from .._limits.byte_counts import parsed_bytes, parsed_memory
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ FORBIDDEN = ("refuse", "kill")
 REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
+_LARGEST = sys.float_info.max
 _LONGEST_HOSTNAME = 64
 
 AMOUNTS = (
@@ -275,15 +278,19 @@ def _count(name: str, given: Any) -> int:
     lowest = 0 if name == "warm" else 1
     if isinstance(given, bool) or not hasattr(given, "__index__"):
         raise TypeError(f"invalid {name}: expected a whole number, got {given!r}")
-    if not lowest <= index(given) < 1 << 31:
-        raise ValueError(f"invalid {name}: expected {lowest} or more, got {given!r}")
+    if not lowest <= index(given) <= LARGEST_INT:
+        raise ValueError(
+            f"invalid {name}: expected {lowest} or more, {LARGEST_INT} at most, got {given!r}"
+        )
     return index(given)
 
 
 def _positive(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise TypeError(f"invalid {name}: expected a number above 0, got {given!r}")
-    if not (math.isfinite(given) and given > 0):
+    if _LARGEST < given < math.inf:  # an int, which float() cannot take
+        raise ValueError(f"invalid {name}: expected {_LARGEST} at most, got more")
+    if not 0 < given < math.inf:  # NaN too
         raise ValueError(f"invalid {name}: expected a number above 0, got {given!r}")
     return float(given)
 

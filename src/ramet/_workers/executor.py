@@ -88,7 +88,7 @@ class Executor(AnyExecutor):
             most=most,
             timeout=checked_timeout(timeout),
             reuse=_checked_count(
-                "reuse", reuse if max_tasks_per_child is None else max_tasks_per_child, 1
+                "reuse", reuse, _checked_count("max_tasks_per_child", max_tasks_per_child, 1)
             ),
             memory=memory,
             captures=bool(capture_output),

@@ -217,6 +217,12 @@ EXECUTORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "memory": ({"memory": "much"}, ValueError, r"memory.*much"),
     "spares": ({"spares": "all"}, TypeError, r"invalid spares"),
     "reuse": ({"reuse": 0}, ValueError, r"reuse must be greater than 0"),
+    "tasks of a process": (
+        {"max_tasks_per_child": 0},
+        ValueError,
+        r"max_tasks_per_child must be greater than 0",
+    ),
+    "a timeout of any length": ({"timeout": 10**400}, ValueError, r"invalid timeout: .* or less"),
     "two counts": (
         {"reuse": 1, "max_tasks_per_child": 2},
         ValueError,

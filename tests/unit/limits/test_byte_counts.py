@@ -49,6 +49,13 @@ def test_a_number_that_is_none(given: int) -> None:
         parsed_bytes("memory", given)
 
 
+@pytest.mark.parametrize("given", [10**30, "8388608T"])
+def test_a_number_that_is_too_large(given: int | str) -> None:
+    """The error says how large it may be."""
+    with pytest.raises(ValueError, match="expected 9223372036854775807 bytes at most, got"):
+        parsed_bytes("memory", given)
+
+
 @pytest.mark.parametrize("given", [None, 1.5, True, b"1M", [1]])
 def test_another_type(given: object) -> None:
     """Only an int and text are numbers of bytes; True is none."""

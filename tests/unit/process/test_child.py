@@ -69,6 +69,7 @@ def test_seconds_are_seconds(timeout: float | None) -> None:
     ("timeout", "error", "words"),
     [
         (-1, ValueError, "got -1"),
+        pytest.param(10**400, ValueError, "seconds or less", id="beyond a float"),
         (-1e-9, ValueError, "0 seconds or more"),
         (-math.inf, ValueError, "0 seconds or more"),
         (math.nan, ValueError, "got nan"),
