@@ -202,11 +202,10 @@ def die() -> None:
     os._exit(9)
 
 
-def test_a_spare_that_dies_ahead_is_told_by_the_call() -> None:
-    """And not by the template, one of whose spares serves a call of the library's own."""
-    with (
-        ramet.Template([__name__], sandbox=ramet.Sandbox(), warm=die) as template,
-        template.clone(abs, -1) as child,
-        pytest.raises(ramet.ChildDied, match="exited with 9"),
-    ):
-        child.result(SECONDS)
+def test_a_spare_that_dies_ahead_costs_one_call_at_most() -> None:
+    """Not the template, one of whose spares serves a call of the library's own. One that has died is left out."""
+    with ramet.Template([__name__], sandbox=ramet.Sandbox(), warm=die) as template:
+        for _ in range(3):
+            with template.clone(abs, -1) as child:
+                error = child.exception(SECONDS)
+                assert error is None or "exited with 9" in str(error)
