@@ -209,7 +209,7 @@ class Exchange:
     def run(self, deadline: float | None = None, until: int | None = None) -> bool:
         """Read and write until all is done, or until deadline, in seconds of time.monotonic().
 
-        until: a descriptor; when it can be read this stops, and take_the_rest() takes what is there then.
+        until: a descriptor; when it can be read this stops, and take_what_is_there() takes what is left.
         Returns whether all is done.
         """
         if until is not None:
@@ -232,11 +232,16 @@ class Exchange:
             self._let_input_block(True)
         return True
 
-    def take_the_rest(self) -> None:
-        """Read what is in the pipes and close them, whoever may still have their other ends."""
-        for end in tuple(self._open.values()):
+    def take_what_is_there(self) -> None:
+        """Read what is in the pipes now."""
+        for end in self._open.values():
             if isinstance(end, _Output):
                 end.take_what_is_there()
+
+    def take_the_rest(self) -> None:
+        """Read what is in the pipes and close them, whoever may still have their other ends."""
+        self.take_what_is_there()
+        for end in tuple(self._open.values()):
             self._close(end)
 
     def so_far(self) -> tuple[bytes | None, bytes | None]:

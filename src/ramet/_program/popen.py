@@ -409,9 +409,8 @@ class Popen(subprocess.Popen[AnyStr]):
                 may_widen=self.pipesize <= 0,
                 counted=None if self._child is None else self._child.counts_output,
             )
-        until = self._end_of_all()
-        is_done = self._exchange.run(deadline, until)
-        if not is_done and (until is None or not wait_readable(until, 0.0)):
+        is_done = not self._has_ended() and self._exchange.run(deadline, self._end_of_all())
+        if not is_done and not self._has_ended():
             raise self._expired(timeout)
         try:
             self.wait(None if deadline is None else deadline - time.monotonic())
@@ -423,13 +422,21 @@ class Popen(subprocess.Popen[AnyStr]):
         self._exchange = None
         return output
 
-    def _end_of_all(self) -> int | None:
-        """Whose pipe ends with it: in a sandbox all dies with it, and what it has given away is nobody's.
+    @property
+    def _is_confined(self) -> bool:
+        """Whether all dies with it, so that its pipe ends then: what it has given away is nobody's."""
+        return self._child is not None and self._child.counts_output is not None
 
-        A descriptor that can be read then, None where it ends when nobody has it any more.
-        """
-        child = self._child
-        return None if child is None or child.counts_output is None else child.pidfd
+    def _end_of_all(self) -> int | None:
+        """What can be read when it ends, None where its pipes end when nobody has them any more."""
+        return self._child.pidfd if self._child is not None and self._is_confined else None
+
+    def _has_ended(self) -> bool:
+        """Whether nobody writes any more to its pipes who may."""
+        if self._child is None or not self._is_confined:
+            return False
+        pidfd = self._child.pidfd  # another thread may have reaped it
+        return pidfd is None or wait_readable(pidfd, 0.0)
 
     def _has_one_stream_to_use(self) -> bool:
         """Whether there is one pipe only, to be read or written through its stream, not its descriptor.

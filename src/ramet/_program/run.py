@@ -316,7 +316,7 @@ class _End:
         exchange = process._exchange
         if exchange is not None and child.pidfd is not None:
             if not exchange.run(deadline, until=child.pidfd):
-                exchange.take_the_rest()
+                exchange.take_what_is_there()  # its grandchildren may go on
             expired.output, expired.stderr = exchange.so_far()
         with contextlib.suppress(TimeoutExpired):
             process.wait(deadline - time.monotonic())

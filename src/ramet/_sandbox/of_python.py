@@ -12,7 +12,7 @@ from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
-from .amounts.amounts import descriptor_limits, within_own
+from .amounts.amounts import within_own
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
@@ -33,6 +33,7 @@ _TO_MOUNT_LAYERS = sum(
     for name in ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "SETFCAP")
 )
 _NO_SOCKET = -1
+_IN_RESERVE = 1024  # descriptors: a sender may have 253 more in sockets than its limit, SCM_MAX_FD
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _NEEDED = ("user", "mnt", "pid")
 
@@ -172,18 +173,15 @@ class OfTemplate(OfPython):
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:
-        """Those of the amounts, beside those that the template was given."""
-        limits = descriptor_limits(self.sandbox.open_files, self._own_descriptor_limits)
-        return {**super().rlimits, "NOFILE": limits}
+        """Those of the amounts, but for the one that comes last: see steps()."""
+        return {name: limit for name, limit in super().rlimits.items() if name != "NOFILE"}
 
     def steps(self, process: int) -> TemplateSteps:
         """The steps, as they are now. process: the pid of the one that has loaded, a child of this one."""
-        self._own_descriptor_limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        own = resource.prlimit(process, resource.RLIMIT_NOFILE)
         leave, enter, call = Steps(), Steps(), Steps()
         self.leave(leave)
-        most = self._own_descriptor_limits[1]
-        checked = OPTIONS["rlimits"].kind.check("rlimits", {"NOFILE": (most, most)})
-        rlimits.do(_NO_SETUP, enter, checked)
+        _limit_descriptors(enter, own[1], own[1])
         self.inside(enter)
         bounding_set.do(_NO_SETUP, enter, 0)
         layered = 0 if self.layers is None else _TO_MOUNT_LAYERS
@@ -200,6 +198,9 @@ class OfTemplate(OfPython):
         call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
+        _limit_descriptors(
+            call, *_of_a_call(self.sandbox.open_files, *own)
+        )  # what came before opens some
         if self.filter_program is not None:  # the template's lets pass what a template needs
             filter_of_call = of_a_call(
                 machine=self.filter_program.machine,
@@ -222,6 +223,24 @@ class OfTemplate(OfPython):
         add_layer(steps, layers.parts, LAYERS)
         home = os.fsencode(self.home)  # in the layer, and not below it
         steps.add("chdir", "CHDIR", home, file=home)
+
+
+def _limit_descriptors(steps: Steps, soft: int, hard: int) -> None:
+    limits = OPTIONS["rlimits"].kind.check("rlimits", {"NOFILE": (soft, hard)})
+    rlimits.do(_NO_SETUP, steps, limits)
+
+
+def _of_a_call(open_files: int | None, soft: int, hard: int) -> tuple[int, int]:
+    """RLIMIT_NOFILE of a call, below the hard limit of its template, whose limits these are.
+
+    It limits as well how many descriptors of one user may be in sockets, sent and not received: where there
+    are more than its own limit, a process can send none, and a template is its calls' user.
+    Source: net/unix/af_unix.c, too_many_unix_fds().
+    """
+    if open_files is None:
+        return min(soft, hard // 2), hard // 2
+    most = hard - min(_IN_RESERVE, hard // 2)
+    return min(open_files, most), min(open_files, most)
 
 
 def _of(steps: Steps) -> Labelled:

@@ -375,7 +375,9 @@ class Link:
             return self._end_lost(lost)
         except ValueError as error:
             raise TemplateError(f"invalid answer of the template: {error}") from None
-        if kind == MADE and not descriptors and self._may_have_made(parts):  # it could not send them
+        if (
+            kind == MADE and not descriptors and self._may_have_made(parts)
+        ):  # it could not send them
             return self._end_lost(LostError(kind, parts, errno.ETOOMANYREFS))
         refusal = _told_refusal(parts) if kind == REFUSED else None
         if refusal is not None:
@@ -398,7 +400,9 @@ class Link:
             pids = PIDS.unpack(bytes(parts[0]))
         except (IndexError, StructError):
             return False
-        return pids[0] > 0 and (self.is_confined or all(map(self._has_its_name, filter(None, pids))))
+        return pids[0] > 0 and (
+            self.is_confined or all(map(self._has_its_name, filter(None, pids)))
+        )
 
     def _end_lost(self, lost: LostError) -> RefusedError:
         """End and reap the clone, or the init of its namespace, which no handle can stand for; why."""
@@ -413,9 +417,9 @@ class Link:
                 self._lost += filter(None, made)
                 self._end_found()
                 return refused
-            for pid in filter(None, made):  # the clone first: the init waits for that
+            for pid in filter(None, made):
                 if not self._is_doubted or self._has_its_name(pid):
-                    _kill_and_reap(pid)
+                    self._end_by_name(pid)
         return refused
 
     def _end_found(self) -> None:
@@ -430,9 +434,17 @@ class Link:
                 for pid in procfs.children(os.getpid())
                 if self._has_its_name(pid)
             }
-            for told in [one for one in self._lost if one in living]:
-                self._lost.remove(told)
-                _kill_and_reap(living[told])
+            found = [living[told] for told in self._lost if told in living]
+            self._lost.clear()  # a number that nobody has may be that of a later clone
+            for pid in found:
+                self._end_by_name(pid)
+
+    def _end_by_name(self, pid: int) -> None:
+        """An init waits for all in its namespace to be reaped, which one that lies may keep from it."""
+        if _name_of(pid) == self._name + _OF_INIT:
+            PidNamespace(pid, -1).leave()
+        else:
+            _kill_and_reap(pid)
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
@@ -461,8 +473,9 @@ class Link:
         with self._lock, suppress(EndedError, OSError, TemplateError):
             while self._asked:
                 self._read()
-        while self._spares:
-            self._spares.popleft().discard()
+        with suppress(IndexError):  # a signal handler has closed it meanwhile
+            while self._spares:
+                self._spares.popleft().discard()
         self._answers.clear()
         try:
             self.process.wait(_END_SECONDS)

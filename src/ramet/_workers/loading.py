@@ -46,7 +46,8 @@ def _no_threads_of_allocators() -> Iterator[None]:
         yield
     finally:
         for name in unset:
-            os.environ.pop(name, None)
+            if os.environ.get(name) == _NO_THREAD:  # else setup has set it
+                del os.environ[name]
 
 
 def _prepare_for_clones(allowed: Sequence[str], control: Channel) -> None:

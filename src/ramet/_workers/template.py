@@ -521,8 +521,9 @@ class Template:
             self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
 
     def _end(self) -> None:
-        while self._ending:
-            self._ending.pop().end_in_time()
+        with suppress(IndexError):  # a signal handler has closed it meanwhile
+            while self._ending:
+                self._ending.pop().end_in_time()
         self._end_left()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:

@@ -178,6 +178,7 @@ class _Template:
         """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
         self._spares += making.spare
+        is_given = init is not None
         if self._confines is not None and not making.looks:
             self._hot_pages.settle()  # before there is a call that is not trusted
         needed = kind == CONFINE or self._confines is not None
@@ -205,7 +206,7 @@ class _Template:
                 if init is not None and kind != CONFINE:  # then it cannot, and makes no others
                     pid_namespace.leave()
             if init is not None:
-                pid_namespace.begin(init[0], _whose_end(kind, making))
+                pid_namespace.begin(init[0], _whose_end(kind, making, is_new=not is_given))
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
@@ -332,7 +333,7 @@ class _Template:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
-            warm_up(self._warm, channel)
+            warm_up(None if making.looks else self._warm, channel)
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error
@@ -409,9 +410,12 @@ class _Template:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
-def _whose_end(kind: int, making: Making) -> int:
-    """The child with which its namespace ends, by its number: calls may outlive their template."""
-    if kind == CONFINE:
+def _whose_end(kind: int, making: Making, *, is_new: bool) -> int:
+    """The child with which its namespace ends, by its number: calls may outlive their template.
+
+    is_new: no clone call has failed in it before, which may have taken the first number.
+    """
+    if kind == CONFINE or not is_new:
         return pid_namespace.FOR_ALL
     return making.set_tid[0] if making.set_tid else pid_namespace.FIRST_CHILD
 

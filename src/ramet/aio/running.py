@@ -79,7 +79,10 @@ async def run(
     with scope:
         async with await open_process(args, **options) as process:
             try:
-                await _communicate(process, sent, output)
+                if process._child.counts_output is None:
+                    await _communicate(process, sent, output)
+                else:  # in a sandbox all dies with it, and what it has given away is nobody's
+                    await _until_its_end(process, output, sent)
                 returncode = await process.wait()
             except BaseException:
                 is_late = isinstance(scope, anyio.CancelScope) and scope.deadline <= current_time()
@@ -160,10 +163,12 @@ async def _end(process: Process, output: _Output, grace: float | None, kill_tree
             process.kill()
 
 
-async def _until_its_end(process: Process, output: _Output) -> None:
-    """Read its output until it has ended."""
+async def _until_its_end(
+    process: Process, output: _Output, sent: bytes | memoryview | None = None
+) -> None:
+    """Write the input and read its output until it has ended."""
     async with anyio.create_task_group() as group:
-        group.start_soon(_communicate, process, None, output)
+        group.start_soon(_communicate, process, sent, output)
         await process.wait()
         group.cancel_scope.cancel()  # other processes may keep its pipes open
     for stream, data in ((process.stdout, output.stdout), (process.stderr, output.stderr)):

@@ -335,12 +335,33 @@ if sys.argv[2] == "stays":
 """
 
 
+def by_run(argv: list[str], sandbox: Sandbox) -> tuple[bytes, str]:
+    """Its output, and what ended it."""
+    done = ramet.run(argv, sandbox=sandbox, capture_output=True)
+    return done.stdout, done.reason
+
+
+def by_popen(argv: list[str], sandbox: Sandbox) -> tuple[bytes, str]:
+    """The same, when it was waited for before."""
+    with ramet.Popen(argv, sandbox=sandbox, stdout=ramet.PIPE, stderr=ramet.PIPE) as process:
+        process.wait()
+        assert process.report is not None
+        return process.communicate()[0], process.report.reason
+
+
+def by_aio(argv: list[str], sandbox: Sandbox) -> tuple[bytes, str]:
+    """The same in a loop."""
+    done: Any = asyncio.run(aio.run(argv, sandbox=sandbox, capture_output=True))
+    return done.stdout, done.reason
+
+
+@pytest.mark.parametrize("output_and_reason", [by_run, by_popen, by_aio])
 @pytest.mark.parametrize(("end", "reason"), [("stays", "deadline"), ("exits", "exited")])
 def test_nobody_waits_for_a_pipe_that_was_given_away(
-    directory: Path, end: str, reason: str
+    outside: Path, end: str, reason: str, output_and_reason: Callable[..., tuple[bytes, str]]
 ) -> None:
     """Not longer than the sandbox lives: what it has written is there, whoever has the pipe still."""
-    path, over = directory / "socket", threading.Event()
+    path, over = outside / "socket", threading.Event()
     kept: list[int] = []
 
     def take() -> None:
@@ -356,12 +377,9 @@ def test_nobody_waits_for_a_pipe_that_was_given_away(
         thread = threading.Thread(target=take)
         thread.start()
         try:
-            done = ramet.run(
-                [sys.executable, "-c", GIVES_AWAY, os.fspath(path), end],
-                sandbox=Sandbox(write=[directory], timeout=3),
-                capture_output=True,
-            )
-            assert (done.stdout, done.reason, len(kept)) == (b"said\n", reason, 2)
+            argv = [sys.executable, "-c", GIVES_AWAY, os.fspath(path), end]
+            told = output_and_reason(argv, Sandbox(write=[outside], timeout=3))
+            assert (*told, len(kept)) == (b"said\n", reason, 2)
             assert not over.is_set()
         finally:
             over.set()

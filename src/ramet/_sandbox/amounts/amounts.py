@@ -229,15 +229,11 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
     return {place: frozenset(c for c in places if places[c] == place) for place in ordered}
 
 
-_DESCRIPTORS_IN_RESERVE = 1024  # a sender may have 253 more in sockets than its limit: SCM_MAX_FD
-
-
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
     # 1 forbids a core file and a program of core_pattern alike: core(5).
     limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1)}
-    limits["NOFILE"] = descriptor_limits(
-        sandbox.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)
-    )
+    if sandbox.open_files is not None:
+        limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if (file_size := _int(sandbox.file_size)) is not None:
         limits["FSIZE"] = (file_size, file_size)
     if sandbox.cpu_time is not None:
@@ -250,20 +246,6 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, t
         reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES
         limits["DATA"] = (memory + reserved, memory + reserved)
     return {name: within_own(name, *limit) for name, limit in limits.items()}
-
-
-def descriptor_limits(open_files: int | None, own: tuple[int, int]) -> tuple[int, int]:
-    """RLIMIT_NOFILE of a child in a sandbox: below the hard limit of who serves it.
-
-    It limits as well how many descriptors of one user may be in sockets, sent and not received: where there
-    are more than its own limit, a process can send none, and a template is its calls' user. own: the limits
-    of the process that serves it. Source: net/unix/af_unix.c, too_many_unix_fds().
-    """
-    soft, hard = own
-    if open_files is None:
-        return min(soft, hard // 2), hard // 2
-    most = hard - min(_DESCRIPTORS_IN_RESERVE, hard // 2)
-    return min(open_files, most), min(open_files, most)
 
 
 def within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
