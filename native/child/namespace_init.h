@@ -1,6 +1,7 @@
 /*
  * The init of a pid namespace, which does nothing but live: the kernel reaps who is reparented to it, and kills all
- * of the namespace when it ends, which is when the child ends for which it was made. It shares the memory of the process that made it, and nothing else.
+ * of the namespace when it ends, which is when the child ends for which it was made. It shares the memory of the
+ * process that made it, and nothing else.
  */
 #pragma once
 
