@@ -94,13 +94,13 @@ class CloneError(OSError):
         self.unexpected = unexpected
         self.asked = asked
         words = sentence or _sentences_of(self.rules) or os.strerror(errno)
-        if errno in _OF_NO_RULE:
+        maybe = _sentences_of(self.possible_rules)
+        if unexpected and maybe:
+            words += f"; not predicted: perhaps {maybe}"
+        elif errno in _OF_NO_RULE:
             words += f": {_OF_NO_RULE[errno]}"
         elif unexpected:
-            maybe = _sentences_of(self.possible_rules)
-            words += "; not predicted: " + (
-                f"perhaps {maybe}" if maybe else "no known rule applies"
-            )
+            words += "; not predicted: no known rule applies"
         super().__init__(errno, words)
 
     def __str__(self) -> str:
