@@ -1,4 +1,4 @@
-"""Runs CPython's own tests of executors with processes against Ramet's: `executor_judge FOLDER`.
+"""Runs CPython's own tests of executors with processes against Ramet's: `executor_judge FOLDER PART PARTS`.
 
 Each is there once for each start method, which Ramet's executor has none of: one kind is enough.
 """
@@ -7,6 +7,7 @@ import importlib
 import multiprocessing.util
 import sys
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,29 @@ def in_scripts_too(asserted: Any) -> Any:
     return wrapped
 
 
-def main(folder: str) -> None:
+def part_of(tests: unittest.TestSuite, part: int, parts: int) -> unittest.TestSuite:
+    """Those of every so manyth class, from that one on."""
+    names: list[str] = []
+    chosen = unittest.TestSuite()
+    for test in leaves(tests):
+        name = type(test).__name__
+        if name not in names:
+            names.append(name)
+        if names.index(name) % parts == part:
+            chosen.addTest(test)
+    return chosen
+
+
+def leaves(tests: unittest.TestSuite) -> Iterator[unittest.TestCase]:
+    """The tests themselves, in order."""
+    for test in tests:
+        if isinstance(test, unittest.TestSuite):
+            yield from leaves(test)
+        else:
+            yield test
+
+
+def main(folder: str, part: str, parts: str) -> None:
     """Put Ramet's executor in its place before the tests are loaded, and judge."""
     script_helper: Any = importlib.import_module("test.support.script_helper")
     script_helper.assert_python_ok = in_scripts_too(script_helper.assert_python_ok)
@@ -41,7 +64,7 @@ def main(folder: str) -> None:
     # It waits for the end of all processes of multiprocessing; a test that fails may keep some.
     multiprocessing.util._cleanup_tests = lambda: None  # type: ignore[attr-defined]
     found = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(SUITE))
-    write_report(those_of(found, KIND), Path(folder))
+    write_report(part_of(those_of(found, KIND), int(part), int(parts)), Path(folder))
 
 
 if __name__ == "__main__":
