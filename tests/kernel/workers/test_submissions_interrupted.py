@@ -106,7 +106,7 @@ def test_a_handler_may_submit_another(reuse: int) -> None:
             futures.clear()
             if not where:
                 break
-        assert step > 30
+        assert step > 10  # fewer places where a thread of its own has refilled
 
 
 @pytest.mark.parametrize("step", range(1, 40, 3))
