@@ -223,6 +223,8 @@ class Confined:
             made = loaded.link.confine(
                 pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors
             )
+        except SandboxError:  # of a path that the sandbox names, and that has changed since
+            raise
         except OSError as error:
             raise TemplateError(f"the template cannot be confined: {error}") from error
         finally:

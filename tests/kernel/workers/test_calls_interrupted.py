@@ -20,23 +20,26 @@ from ramet._workers import template as template_module
 from ...waiting import until
 from ..sandbox.taken_away import needs_all
 
+
+def codes_of(*functions: Any) -> frozenset[CodeType]:
+    """By which a tracer knows them."""
+    return frozenset(one.__code__ for one in functions)
+
+
 # What asks the template, and stands for what it has made; each by its code.
-ASKING = frozenset(
-    one.__code__
-    for one in (
-        link.Link._answered,
-        link.Link._ask,
-        link.Link._read,
-        link._taken_over,
-        link.Clone.take_own_numbers,
-        link.Clone.require_own_child,
-        link.Link._correct,
-        link.Link.ask_for_spare,
-        link.Link.clone,
-        link.Link.spare,
-        link.Link.__dict__["_spares_asked"],
-        called_child.CalledChild.connect,
-    )
+ASKING = codes_of(
+    link.Link._answered,
+    link.Link._ask,
+    link.Link._read,
+    link._taken_over,
+    link.Clone.take_own_numbers,
+    link.Clone.require_own_child,
+    link.Link._correct,
+    link.Link.ask_for_spare,
+    link.Link.clone,
+    link.Link.spare,
+    link.Link.__dict__["_spares_asked"],
+    called_child.CalledChild.connect,
 )
 SECONDS = 10
 
@@ -111,18 +114,15 @@ def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
 
 
 # What ends a clone that nobody has.
-DROPPING = frozenset(
-    one.__code__
-    for one in (
-        link.Clone.drop,
-        link.Clone.discard,
-        link.Clone._kill,
-        link.Clone._reaped_by_pidfds,
-        link.__dict__["_kill"],
-        link.__dict__["_reap"],
-        PidNamespace.leave,
-        PidNamespace.leave_to_end,
-    )
+DROPPING = codes_of(
+    link.Clone.drop,
+    link.Clone.discard,
+    link.Clone._kill,
+    link.Clone._reaped_by_pidfds,
+    link.__dict__["_kill"],
+    link.__dict__["_reap"],
+    PidNamespace.leave,
+    PidNamespace.leave_to_end,
 )
 
 
@@ -157,18 +157,15 @@ def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
         assert set(told) == {Heard}
 
 
-CLOSING = frozenset(
-    one.__code__
-    for one in (
-        ramet.Template.close,
-        ramet.Template._end,
-        ramet.Template._end_left,
-        template_module.__dict__["_close_all"],
-        link.Link.close,
-        link.Link._end_namespace,
-        link.Link._end_untold,
-        called_child.CalledChild.end_in_time,
-    )
+CLOSING = codes_of(
+    ramet.Template.close,
+    ramet.Template._end,
+    ramet.Template._end_left,
+    template_module.__dict__["_close_all"],
+    link.Link.close,
+    link.Link._end_namespace,
+    link.Link._end_untold,
+    called_child.CalledChild.end_in_time,
 )
 
 
