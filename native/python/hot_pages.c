@@ -3,7 +3,7 @@
  *
  * Which those are is learned from some spares: a page that the child alone maps after its call, and not before, was
  * copied; one of a library's code that is mapped then and was not before was needed. They note it in memory that the
- * template and all its clones share, until it is settled: what a call in a sandbox could write there, others could read.
+ * template and all its clones share. So those in a sandbox have none: what a call could write there, others could read.
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -32,7 +32,6 @@ typedef struct {
     size_t range_count, page_count;
     uint64_t *noted;  /* a bit for each page */
     uint64_t *before; /* of this process's own, before the call; NULL: it does not look */
-    bool is_settled;
 } HotPagesObject;
 
 static size_t words_of(const HotPagesObject *self)
@@ -43,12 +42,6 @@ static size_t words_of(const HotPagesObject *self)
 static size_t noted_bytes(const HotPagesObject *self)
 {
     return (words_of(self) + 1) * sizeof *self->noted;
-}
-
-static void *new_notes(const HotPagesObject *self, int sharing)
-{
-    void *notes = mmap(NULL, noted_bytes(self), PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
-    return notes == MAP_FAILED ? PyErr_SetFromErrno(PyExc_OSError) : notes;
 }
 
 static void add_range(HotPagesObject *self, uintptr_t start, uintptr_t end, bool writable)
@@ -81,25 +74,23 @@ static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwa
         return NULL;
     core_private_mappings(find_writable, self); /* what a fork has a copy of */
     core_private_mappings(find_readable, self); /* then, as far as there is room, what is mapped anew in it: of files */
-    self->noted = new_notes(self, MAP_SHARED);
-    if (self->noted == NULL)
-        Py_CLEAR(self);
-    return (PyObject *)self;
+    self->noted = mmap(NULL, noted_bytes(self), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (self->noted != MAP_FAILED)
+        return (PyObject *)self;
+    self->noted = NULL;
+    PyErr_SetFromErrno(PyExc_OSError);
+    Py_DECREF(self);
+    return NULL;
 }
 
-/* From here on the notes are this process's own, and its clones have copies. */
-static PyObject *hot_pages_settle(HotPagesObject *self, PyObject *unused)
+/* From here on there are none, and no memory that clones share. */
+static PyObject *hot_pages_forget(HotPagesObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->is_settled)
-        Py_RETURN_NONE;
-    uint64_t *own = new_notes(self, MAP_PRIVATE);
-    if (own == NULL)
-        return NULL;
-    memcpy(own, self->noted, noted_bytes(self));
-    munmap(self->noted, noted_bytes(self));
-    self->noted = own;
-    self->is_settled = true;
+    if (self->noted != NULL)
+        munmap(self->noted, noted_bytes(self));
+    self->noted = NULL;
+    self->range_count = self->page_count = 0;
     Py_RETURN_NONE;
 }
 
@@ -258,8 +249,8 @@ static PyMethodDef hot_pages_methods[] = {
     {"copy", (PyCFunction)hot_pages_copy, METH_VARARGS,
      "copy($self, most_bytes, calls, /)\n--\n\n"
      "Copies the pages that were noted, so that they are this process's own; until something can be read from calls, a descriptor."},
-    {"settle", (PyCFunction)hot_pages_settle, METH_NOARGS,
-     "settle($self, /)\n--\n\nFrom here on no clone notes anything for others."},
+    {"forget", (PyCFunction)hot_pages_forget, METH_NOARGS,
+     "forget($self, /)\n--\n\nUnmaps the notes: from here on this process has no pages that it knows."},
     {NULL, NULL, 0, NULL},
 };
 

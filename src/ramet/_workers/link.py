@@ -36,7 +36,6 @@ from .messages import (
     send,
     understood,
 )
-from .serving import CALL
 from .template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
@@ -257,21 +256,6 @@ class Link:
             return max(1, int(bytes(message[1][0])))
         except (ValueError, IndexError):
             raise TemplateError("invalid answer of a spare: expected a number") from None
-
-    def look_at(
-        self, call: tuple[Any, ...], descriptors: tuple[int, ...], layer: Layer | None = None
-    ) -> None:
-        """Have a spare look which pages the call writes to, and tell the template at its end.
-
-        Raises as clone() does.
-        """
-        clone = self.clone(self.of_spares._replace(looks=True), layer)
-        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed
-            send(clone.channel, CALL, call, descriptors, sealed=False)
-        self._received(clone)
-        clone.channel.end()
-        wait_readable(clone.pidfd, self._patience)
-        clone.discard()
 
     def _received(self, spare: Clone) -> Message | None:
         try:

@@ -176,20 +176,10 @@ class Template:
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._files = SourceFiles(started.files) if self._watches_files else None
         with suppress(EndedError):  # already; the next call sees that
-            if self._spares and self._start.sandbox is not None:
-                self._look_at_a_call()
             if self._spares and self._spares_memory is not None:
                 measured = self._link.measure_spare(self._new_layer())
                 self._spares = min(self._spares, self._spares_memory // measured)
             self._ask_for_spares(self._spares - self._link.spares)
-
-    def _look_at_a_call(self) -> None:
-        """Have a call of the library's own show which pages calls write to: no other is believed."""
-        plan, descriptors = AS_IT_IS.packed(*self._caller_state.changes())
-        with suppress(RefusedError):  # as the first call may be, which tells of it
-            self._link.look_at(
-                (plan, *pickled_call(divmod, (7, 2))), descriptors, self._new_layer()
-            )
 
     @property
     def pid(self) -> int:

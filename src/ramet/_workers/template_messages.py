@@ -30,7 +30,6 @@ class Making(NamedTuple):
     spare: bool = False
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
-    looks: bool = False  # which pages its call writes to, that is the library's own
 
 
 class Confining(NamedTuple):

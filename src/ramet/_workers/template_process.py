@@ -141,9 +141,11 @@ class _Template:
         self._first_steps = _core.Plan(bind)
         self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
         self._renewals = renewals()
-        self._hot_pages = _core.HotPages()
+        # Calls in a sandbox share no memory; there they save too little to be worth another way.
+        self._hot_pages = None if self._confines is not None else _core.HotPages()
+        note = None if self._hot_pages is None else self._hot_pages.note
         self._arounds = {
-            patience: Around(self._take_interrupts, None, patience, self._hot_pages.note)
+            patience: Around(self._take_interrupts, None, patience, note)
             for patience in (LET_GO_MILLISECONDS, UNTIL_LET_GO)
         }
 
@@ -179,8 +181,6 @@ class _Template:
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
         self._spares += making.spare
         is_given = init is not None
-        if self._confines is not None and not making.looks:
-            self._hot_pages.settle()  # before there is a call that is not trusted
         needed = kind == CONFINE or self._confines is not None
         flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
         try:
@@ -220,7 +220,7 @@ class _Template:
         """Let the core make the next such clone alone: what runs in Python copies pages."""
         making = given.making
         is_known = any(given.parts[0] == part for part, *_ in self._known)  # it could not be met
-        looks = making.spare and self._looks(making)
+        looks = making.spare and self._looks()
         lacks_namespace = making.tree and not in_namespace and self._may_nest
         if (
             len(given.parts) == 1
@@ -320,7 +320,7 @@ class _Template:
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
-        failed = self._warm_up(channel, making) if making.spare else None
+        failed = self._warm_up(channel) if making.spare else None
         if failed is not None:
             return give_up(channel, failed)
         if making.measured:
@@ -329,15 +329,16 @@ class _Template:
             _yield_no_more()
         return serve(channel, self._around(channel, patience))
 
-    def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
+    def _warm_up(self, channel: Channel) -> BaseException | None:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
-            warm_up(None if making.looks else self._warm, channel)
+            warm_up(self._warm, channel)
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error
-        self._take_hot_pages(channel.fileno(), making)
+        if self._hot_pages is not None:
+            self._take_hot_pages(self._hot_pages, channel.fileno())
         return None
 
     def _around(self, channel: Channel, patience: int) -> Around:
@@ -364,7 +365,8 @@ class _Template:
         if self._yields:
             _yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
-        self._hot_pages.settle()  # it is the process's outside
+        if self._hot_pages is not None:
+            self._hot_pages.forget()  # it is memory of the process outside
         unmark(self._mask)
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
@@ -380,17 +382,17 @@ class _Template:
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
         return template.serve()
 
-    def _take_hot_pages(self, calls: int, making: Making) -> None:
+    def _take_hot_pages(self, hot_pages: _core.HotPages, calls: int) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
-        if self._looks(making):
-            self._hot_pages.look()
+        if self._looks():
+            hot_pages.look()
         else:
-            self._hot_pages.copy(_MOST_HOT_BYTES, calls)
+            hot_pages.copy(_MOST_HOT_BYTES, calls)
 
-    def _looks(self, making: Making) -> bool:
-        """Whether a spare is to look: in a sandbox, where no call is believed, one for that alone."""
-        if self._confines is not None:
-            return making.looks
+    def _looks(self) -> bool:
+        """Whether a spare is to look."""
+        if self._hot_pages is None:
+            return False
         return self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0
 
     def _begin_at_risk(self, hangup: Hangup) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 import ramet
 
-from ...looking import state_of
 from ...waiting import until
 from ..sandbox.taken_away import needs_all
 
@@ -50,37 +49,6 @@ def test_no_memory_is_shared_in_an_executor() -> None:
     with ramet.Executor(2, sandbox=ramet.Sandbox(), preload=[__name__], reuse=2) as executor:
         futures = [executor.submit(shared_memory) for _ in range(ENOUGH)]
         assert [future.result(SECONDS) for future in futures] == [[]] * ENOUGH
-
-
-def page_faults() -> int:
-    """How many this process had until its function was called."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-
-def copied_by_a_call() -> int:
-    """How many pages one of some calls has copied, from its function on, on a spare that was ready."""
-    with ramet.Template([__name__], sandbox=ramet.Sandbox(), spares=1) as template:
-        return min(copied_on_a_ready_spare(template) for _ in range(6))
-
-
-def copied_on_a_ready_spare(template: ramet.Template) -> int:
-    """The same of one call."""
-    spare = template._link.spare()
-    assert spare is not None
-    until(lambda: state_of(spare.pid) == "S")  # it waits for its call
-    template._link._spares.append(spare)
-    child = template.clone(page_faults)
-    before = child.result(SECONDS)
-    rusage = child.wait(SECONDS).rusage
-    assert rusage is not None
-    return rusage.ru_minflt - before
-
-
-def test_a_spare_has_copied_what_a_call_writes_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One call of the library's own has shown which pages those are; without that it copies them itself."""
-    known = copied_by_a_call()
-    monkeypatch.setattr(ramet.Template, "_look_at_a_call", lambda _: None)
-    assert known < copied_by_a_call()
 
 
 # ---- descriptors in sockets, of which nobody has taken them
