@@ -30,24 +30,24 @@ def build(target: Target, mirror: str | None) -> Path:
 
     mirror: as for tools.guest.packages.Archive. NoPythonError, PackageError.
     """
+    python, root = target.python(), target.root()
+    if target.machine != HERE and not (python and root):
+        needed = f"python{target.version} here, with its headers, and a Debian that has one"
+        raise NoPythonError(f"for another machine it needs {needed}")
+    if not (python or root):
+        raise NoPythonError(
+            f"no python{target.version} with its headers is on the PATH, none in Debian"
+        )
     raw = PLACE / "raw" / str(target)
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
-    python, root = target.python(), target.root()
-    if target.machine != HERE and python and root:
+    if python and root and target.machine != HERE:
         directory = roots.make(root, mirror, CACHE)
         _with_python(_environment(python), raw, target.machine, directory)
-    elif target.machine != HERE:
-        needed = f"python{target.version} here, with its headers, and a Debian that has one"
-        raise NoPythonError(f"for another machine it needs {needed}")
     elif python:
         _with_python(_environment(python), raw, HERE)
     elif root:
         _in_image(root, roots.make(root, mirror, CACHE), raw)
-    else:
-        raise NoPythonError(
-            f"no python{target.version} with its headers is on the PATH, none in Debian"
-        )
     (wheel,) = raw.glob("*.whl")
     return wheel
 
