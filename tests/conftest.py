@@ -179,8 +179,14 @@ def _collect_and_freeze(*, all_of_it: bool) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """The same before the first test."""
+    """The same before the first test; then make huge pages of it.
+
+    Most tests fork this process, and a fork takes a third of the time where 150 MB of collected tests are
+    a hundred huge pages and not 40,000 others.
+    """
     _collect_and_freeze(all_of_it=True)
+    _core.make_huge()
+    _core.gather_objects(False)
 
 
 def pytest_sessionfinish() -> None:
@@ -346,6 +352,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the skips, and wait longer, when asked to; hear signals that a background ignores."""
+    _core.gather_objects(True)  # until the tests are collected
     slower = config.getoption("--slower")
     constants.SLOWER = slower  # before a test's module takes them from there
     constants.SECONDS *= slower

@@ -282,7 +282,7 @@ def test_its_daemon_threads_end_with_it(flags: F) -> None:
         return 5
 
     def several() -> None:
-        for _ in range(20):
+        for _ in range(repeated(20)):
             assert call(fn, flags=flags) == 5
             assert call(int, 6) == 6
 

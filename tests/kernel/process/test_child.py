@@ -244,7 +244,7 @@ def test_a_handler_may_ask_in_the_midst_of_a_wait(memory: F, nothing_left: objec
     current: list[Child[int]] = []
     old = signal.signal(signal.SIGCHLD, lambda number, frame: [child.poll() for child in current])
     try:
-        for number in range(200):
+        for number in range(repeated(200)):
             child = ramet.clone(int, number, flags=memory)
             current[:] = [child]
             assert child.result(SECONDS) == number
