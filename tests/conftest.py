@@ -230,13 +230,22 @@ def cgroup() -> Iterator[Path]:
 
 # ---- how long a test may take
 
-# With RAMET_LONG=1. The deadline thread that needs no interpreter lock is set for less.
-LONGEST_SECONDS = 2000
+LONGEST_SECONDS = 2000  # with RAMET_LONG=1
+GRACE_SECONDS = 30  # in which a test that is interrupted ends
 
 
-@pytest.fixture(autouse=os.environ.get("RAMET_LONG") == "1")
-def _patience() -> None:
-    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=2)
+@pytest.fixture(autouse=True)
+def _patience(request: pytest.FixtureRequest) -> None:
+    """Set the deadline thread, which ends the run where nothing in Python can, for more than is usual.
+
+    That is for tests whose mark allows them more.
+    """
+    mark = request.node.get_closest_marker("timeout")
+    seconds = mark.args[0] + GRACE_SECONDS if mark is not None else 0
+    if os.environ.get("RAMET_LONG") == "1":
+        seconds = LONGEST_SECONDS
+    if seconds > float(request.config.getini("faulthandler_timeout")):
+        faulthandler.dump_traceback_later(seconds, exit=True, file=2)
 
 
 # ---- what may be skipped
