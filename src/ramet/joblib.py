@@ -6,6 +6,7 @@ Importing this module registers it: ``with joblib.parallel_config(backend="ramet
 import os
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,6 +30,7 @@ from .errors import TemplateError
 __all__ = ["RametBackend"]
 
 _PROTOCOL = 5
+_ALWAYS_LOADED = (__name__,)  # what each batch is made of: with joblib, which loads numpy
 
 # What Parallel gives every backend, for the backends that keep arrays in files. Here they cross in memory.
 _OF_OTHER_BACKENDS = {"context", "context_id", "max_nbytes", "mmap_mode", "temp_folder", "verbose"}
@@ -90,7 +92,8 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        self.parallel = parallel
+        # Which refers to this: together they would stay until Python's collector comes, with the template.
+        self.parallel = None if parallel is None else weakref.proxy(parallel)
         given = {**self.backend_kwargs, **options}
         self._wanted = n_jobs, {k: v for k, v in given.items() if k not in _OF_OTHER_BACKENDS}
         return n_jobs
@@ -111,12 +114,10 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         """The results of a batch."""
         return out.result()
 
-    def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Kill all batches, with what they have started."""
+    def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002 # joblib's
+        """Kill all batches, with what they have started; the template stays."""
         for future in list(self._running):
             future.cancel()
-        if not ensure_ready:
-            self._close()
 
     def terminate(self) -> None:
         """A call of Parallel is over; its template stays."""
@@ -158,7 +159,7 @@ def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
     if "preload" in options or "template" in options:
         if "template" in options:
             del options["env"]
-        return Executor(**options)
+        return Executor(**{**options, "preload": [*_ALWAYS_LOADED, *options.get("preload", ())]})
     try:
         return Executor(preload=_modules_of(func), **options)
     except TemplateError as error:

@@ -36,6 +36,7 @@ MOST_BYTES = (
 )  # of memory that a value may take while it is read, with all that is made for that
 _MOST_BYTES_OF_TEXTS = 1 << 26  # the same, of what goes with an exception and the like
 _DEEPEST = 100  # levels of a value
+_dumps = json.dumps  # as it is before a test that runs in a clone replaces it
 _MOST_LEVELS = 250  # of brackets: two for a level, and some more
 _LONGEST_NUMBER = 640  # letters; time and memory for more digits grow with their square
 _MOST_MEMBERS = 64  # of an object of JSON
@@ -90,7 +91,7 @@ def encoded(value: object) -> tuple[bytes, list[memoryview]]:
     """The value as text, and the buffers beside it. Raises DataError when it is not data."""
     to = _Written()
     tree = _tree(value, to, 0)
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+    text = _dumps(tree, ensure_ascii=False, separators=(",", ":"), check_circular=False)
     return text.encode("utf-8", "surrogatepass"), to.buffers
 
 

@@ -41,7 +41,8 @@ class CloneOfSession(NamedTuple):
             for warning in warned:
                 self.journal.write({"warning": warning_as_data(warning)})
             save_coverage()
-            self.journal.write({"end": [session.shouldfail, session.shouldstop]})
+            count = self.reporter.count
+            self.journal.write({"end": [session.shouldfail, session.shouldstop, count]})
         except pytest.exit.Exception as error:
             self.journal.write({"exit": [error.msg, error.returncode]})
         except KeyboardInterrupt:
@@ -72,6 +73,7 @@ class Reporter:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._journal: Journal | None = None
+        self.count = 0  # of reports, in a clone
 
     def write_to(self, journal: Journal) -> None:
         """From here on: nobody else prints or counts reports, as the session does when it has read them."""
@@ -84,6 +86,7 @@ class Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write down a report, of a subtest too."""
         if self._journal is not None:
+            self.count += 1
             data = self._config.hook.pytest_report_to_serializable(
                 config=self._config, report=report
             )

@@ -158,7 +158,7 @@ class TestsInClones:
     def _tell_without_clone(
         self, item: pytest.Item, nextitem: pytest.Item | None, setup: pytest.TestReport
     ) -> None:
-        if self._setup.ends_with(nextitem):
+        if nextitem is None or self._setup.ends_with(nextitem):
             self._conclude_all()
         if self._most > 1:
             _say_start(item)

@@ -6,6 +6,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import pytest
 from _pytest.runner import CallInfo
+from _pytest.unittest import TestCaseFunction
 
 from .journal import Record
 from .running_test import Ended, RunningTest
@@ -31,7 +32,7 @@ def tell(running: RunningTest, ended: Ended) -> pytest.TestReport | None:
         if report.when == "teardown":
             teardown = report
         else:
-            _count_subtest(item.config, report)
+            _count_subtest(item, report)
             item.ihook.pytest_runtest_logreport(report=report)
     for record in ended.records:
         _stop_session(item.session, record)
@@ -68,13 +69,14 @@ def _read(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     return report
 
 
-def _count_subtest(config: pytest.Config, report: pytest.TestReport) -> None:
-    """As pytest 9 does where a subtest fails, so that its test fails, too."""
-    if type(report) is pytest.TestReport or not report.failed:
+def _count_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
+    """As pytest 9 does where a subtest fails, so that its test fails, too; unittest's fails by itself."""
+    is_of_subtest = type(report) is not pytest.TestReport and not isinstance(item, TestCaseFunction)
+    if not (is_of_subtest and report.failed):
         return
     subtests: Any = sys.modules.get("_pytest.subtests")
     if subtests is not None:
-        config.stash[subtests.failed_subtests_key][getattr(report, "id", report.nodeid)] += 1
+        item.config.stash[subtests.failed_subtests_key][getattr(report, "id", report.nodeid)] += 1
 
 
 def _of_death(
@@ -118,7 +120,7 @@ def _fail(text: str) -> NoReturn:
 def _stop_session(session: pytest.Session, record: Record) -> None:
     """As the test, or a hook in its clone, wants it."""
     match record:
-        case {"end": [fail, stop]}:
+        case {"end": [fail, stop, _]}:
             session.shouldfail = fail or session.shouldfail
             session.shouldstop = stop or session.shouldstop
         case {"exit": [message, code]}:

@@ -20,7 +20,7 @@ from ..flags import CloneFlag
 from .captured import CapturedOutput
 from .held_signals import held_signals
 from .in_clone import CloneOfSession, Reporter
-from .journal import END, Journal, Record
+from .journal import END, Journal, Record, lost_reports
 from .left_processes import descendants, named
 from .memory_of_tests import MemoryOfTests, first_in_clone
 from .own_network import own_network
@@ -116,10 +116,11 @@ class RunningTest:
         """Wait for its end, and return what there is."""
         status = self.child.wait()
         records = list(self._journal.read())
-        if any(record.keys() & END for record in records):
+        is_ended = any(record.keys() & END for record in records)
+        death = lost_reports(records) if is_ended else self._reason(status)
+        if not death:
             ended = Ended(records, [])
         else:
-            death = self._reason(status)
             ended = Ended(records, self._output.sections(), death, self._killed, self._stack())
         self._held.close()
         return ended

@@ -6,22 +6,20 @@ Plain pickle names functions and classes. What is defined in ``__main__`` has an
 whose main module is its own: so what names it is pickled by value, as lambdas and closures are.
 """
 
-import functools
 import pickle
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from io import BytesIO, TextIOWrapper
-from types import CodeType
+from io import BytesIO
 from typing import Any
 
 from .._core import named_call, plain_value
 from .._process.result_layout import in_words
+from .by_value import by_value_pickler
 
 _PROTOCOL = 5
 _FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
 _BY_NAME_IN_MAIN = b"__main__"
-_NO_FILE = "<dynamic-code>"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
 )
@@ -48,42 +46,18 @@ def pickled(value: object) -> tuple[Any, ...]:
     return (data, *_raw(buffers))
 
 
-@functools.cache
 def _by_value() -> Callable[..., bytes] | None:
-    """cloudpickle.dumps(); None where it is not installed."""
-    try:
-        from cloudpickle import Pickler
-    except ImportError:
+    """As pickle.dumps(), by value; None where cloudpickle is not installed."""
+    pickler = by_value_pickler()
+    if pickler is None:
         return None
-
-    class ByValue(Pickler):  # type: ignore[misc]
-        # cloudpickle would send what is in a file instead of the file.
-        dispatch_table = {  # noqa: RUF012
-            kind: reduce
-            for kind, reduce in Pickler.dispatch_table.items()
-            if kind is not TextIOWrapper
-        }
-        dispatch_table[CodeType] = _with_its_file(Pickler.dispatch_table[CodeType])
 
     def dumps(value: object, protocol: int, keep: Callable[[Any], object]) -> bytes:
         stream = BytesIO()
-        ByValue(stream, protocol, buffer_callback=keep).dump(value)
+        pickler(stream, protocol, buffer_callback=keep).dump(value)
         return stream.getvalue()
 
     return dumps
-
-
-def _with_its_file(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:
-    """Cloudpickle gives code no file: a traceback would show no lines."""
-
-    def reduced(code: CodeType) -> tuple[Any, ...]:
-        make, parts = reduce(code)
-        return make, tuple(
-            code.co_filename if isinstance(part, str) and part == _NO_FILE else part
-            for part in parts
-        )
-
-    return reduced
 
 
 def _raw(buffers: Sequence[pickle.PickleBuffer]) -> list[memoryview]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .._process.result_layout import in_words
+from .._workers.by_value import by_value_pickler
 from .clone_process import CloneProcess, like_its_contexts
 from .main_program import HOW_TO_RUN_IT
 from .private_parts import contexts, reduction
@@ -103,16 +104,15 @@ def _without_cloudpickle(refused: Exception | None) -> Exception:
 
 
 def _by_value() -> Callable[..., Any] | None:
-    """A pickler of cloudpickle that also knows what multiprocessing's knows; None without cloudpickle."""
-    try:
-        import cloudpickle
-    except ImportError:
+    """A pickler by value that also knows what multiprocessing's knows; None without cloudpickle."""
+    pickler = by_value_pickler()
+    if pickler is None:
         return None
 
     known = reduction.ForkingPickler(io.BytesIO()).dispatch_table
 
-    class ByValue(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap({}, known, cloudpickle.Pickler.dispatch_table)
+    class ByValue(pickler):  # type: ignore[misc, valid-type]
+        dispatch_table: ClassVar = ChainMap({}, known, pickler.dispatch_table)
 
         def __init__(self, file: Any, protocol: int, _: bool, buffer_callback: Any) -> None:
             super().__init__(file, protocol, buffer_callback)

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Literal, TypeAlias
 
+from .._workers.by_value import NAMED_ALONE
+
 Way: TypeAlias = Literal["once", "each", "never"]
 WAYS: tuple[Way, ...] = ("once", "each", "never")
 HOW_TO_RUN_IT = (
@@ -63,7 +65,7 @@ def definitions() -> dict[str, Any]:
     return {
         name: value
         for name, value in list(vars(sys.modules["__main__"]).items())
-        if isinstance(value, FunctionType | type) and value.__module__ == "__main__"
+        if isinstance(value, (FunctionType, type, *NAMED_ALONE)) and value.__module__ == "__main__"
     }
 
 

@@ -158,3 +158,55 @@ def test_what_the_calls_need_is_loaded_ahead() -> None:
     found = ramet.joblib._modules_of(value)
     assert {"math", "json"} <= {*found, "math"}
     assert "__main__" not in found
+
+
+def _joblib_was_loaded(_: int) -> bool:
+    """Whether that was by the template: what it has loaded is kept from the collector."""
+    return not any(each is vars(joblib) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("given", ["preload", "template"])
+def test_what_batches_are_made_of_is_loaded_ahead_too(given: str) -> None:
+    """Also where other modules are named, or the template is another's."""
+    with ramet.Template() as template:
+        options: dict[str, Any] = {
+            "preload": {"preload": ["json"]},
+            "template": {"template": template},
+        }
+        with parallel_config(backend="ramet", n_jobs=2, **options[given]):
+            assert Parallel()(delayed(_joblib_was_loaded)(n) for n in range(2)) == [True, True]
+
+
+def _threads_of_executors() -> int:
+    return sum(thread.name == "ramet-executor" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("place", ["block", "call"])
+def test_a_template_is_gone_with_what_it_was_made_for(place: str) -> None:
+    """With the block, or the Parallel object: no collection has to come."""
+    gc.collect()
+    gc.disable()
+    try:
+        if place == "block":
+            with parallel_config(backend="ramet", n_jobs=2):
+                assert Parallel()(delayed(abs)(n) for n in range(2)) == [0, 1]
+        else:
+            assert Parallel(n_jobs=2, backend="ramet")(delayed(abs)(n) for n in range(2)) == [0, 1]
+        until(lambda: _threads_of_executors() == 0)
+    finally:
+        gc.enable()
+
+
+def test_a_template_outlives_an_exception_of_a_call() -> None:
+    """As the block does."""
+    with parallel_config(backend="ramet", n_jobs=2):
+        templates = set()
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                Parallel()([delayed(divmod)(1, 0)] * 2)
+            templates |= {
+                thread.native_id
+                for thread in threading.enumerate()
+                if thread.name == "ramet-executor"
+            }
+        assert len(templates) == 1

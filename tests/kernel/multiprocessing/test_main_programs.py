@@ -251,3 +251,47 @@ def test_processes_log_as_the_caller_does(tmp_path: Path) -> None:
     )
     assert "[INFO/logged] child process calling self.run()" in told
     assert "[INFO/logged] process exiting with exitcode 0" in told
+
+
+NAMED_ALONE = """
+import functools, typing
+@functools.lru_cache(maxsize=7)
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+Count = typing.NewType("Count", int)
+def twice(n):
+    return Count(2 * fib(n))
+def size():
+    return fib.cache_parameters()["maxsize"]
+with ramet.multiprocessing.context().Pool(2) as pool:
+    print(pool.map(twice, range(5)), pool.map(fib, [10]), pool.apply(size))
+"""
+
+
+def test_functions_with_a_cache_are_sent(tmp_path: Path) -> None:
+    """Pickle has nothing but their names; so it is with NewType."""
+    assert _output(tmp_path, NAMED_ALONE) == "runs __main__\n[0, 2, 2, 4, 6] [55] 7\n"
+
+
+FILES = """
+context = ramet.multiprocessing.context()
+def write(file):
+    file.write("lost")
+try:
+    context.Process(target=write, args=(open(os.devnull, "w"),)).start()
+except TypeError as error:
+    print(error)
+def fail():
+    raise ValueError("it")
+process = context.Process(target=fail)
+os.dup2(1, 2)
+process.start()
+process.join()
+"""
+
+
+def test_no_content_is_sent_for_a_file_and_tracebacks_have_lines(tmp_path: Path) -> None:
+    """As "spawn" has it: cloudpickle would send what is in a text file, and no names of files."""
+    lines = _output(tmp_path, FILES).splitlines()
+    assert lines[1] == "cannot pickle '_io.TextIOWrapper' object"
+    assert '    raise ValueError("it")' in lines

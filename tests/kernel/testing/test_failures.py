@@ -389,3 +389,88 @@ def _has_ended(pidfd: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+SLOW_THEN_NOT_RUN = """
+    import time
+    import pytest
+
+    def test_that_fails():
+        time.sleep(0.3)
+        assert False
+
+    @pytest.mark.skip
+    def test_last():
+        pass
+"""
+
+
+def test_what_still_runs_at_the_last_test_is_told(suite: Suite) -> None:
+    """With several at a time, also where that one needs no clone."""
+    suite.write(SLOW_THEN_NOT_RUN)
+    result = suite.run("-p", "no:xdist", "--ramet", "-n", "2")
+    result.assert_outcomes(failed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+REPLACED = """
+    import json, os
+    from unittest import mock
+    import pytest
+
+    @pytest.fixture(params=["os.write", "os.getpid", "json.dumps", "json.JSONEncoder.encode"])
+    def replaced(request):
+        with mock.patch(request.param, return_value="1"):
+            yield
+
+    def test_it(replaced):
+        assert False
+"""
+
+
+def test_no_report_is_lost_where_a_fixture_replaces_what_writes_it(suite: Suite) -> None:
+    """One that is, since it was written otherwise, is told."""
+    suite.write(REPLACED)
+    result = suite.run("--ramet")
+    result.assert_outcomes(failed=3, errors=1)
+    result.stdout.fnmatch_lines(["lost 2 of 3 reports, which its process could not write*"])
+
+
+ODD_PROPERTIES = """
+    class NoText:
+        def __str__(self):
+            raise ValueError
+        __repr__ = __str__
+
+    def test_a_circle(record_property):
+        circle = []
+        circle.append(circle)
+        record_property("circle", circle)
+
+    def test_no_text(record_property):
+        record_property("no text", NoText())
+"""
+
+
+def test_properties_that_have_no_text_end_nothing(suite: Suite) -> None:
+    """Pytest itself takes any."""
+    suite.write(ODD_PROPERTIES)
+    suite.run("--ramet").assert_outcomes(passed=2)
+
+
+UNITTEST_SUBTESTS = """
+    import unittest
+
+    class Cases(unittest.TestCase):
+        def test_some(self):
+            for i in range(3):
+                with self.subTest(i=i):
+                    self.assertNotEqual(i, 1)
+"""
+
+
+def test_subtests_of_unittest_count_as_without_a_clone(suite: Suite) -> None:
+    """Its test does not fail once more."""
+    suite.write(UNITTEST_SUBTESTS)
+    outcomes = suite.run().parseoutcomes()
+    assert suite.run("--ramet").parseoutcomes() == outcomes

@@ -1,0 +1,82 @@
+"""The pickler of what another process finds by no name: cloudpickle's, and what that leaves to names."""
+
+import functools
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from operator import attrgetter
+from types import CodeType
+from typing import Any, ClassVar, NewType
+
+_NO_FILE = "<dynamic-code>"
+_CACHED = type(functools.cache(len))
+_NEW_TYPE: type = type(NewType("_Number", int))
+
+# What pickle and cloudpickle write by name alone, beside functions and classes.
+NAMED_ALONE: tuple[type, ...] = (_CACHED, _NEW_TYPE)
+
+
+@functools.cache
+def by_value_pickler() -> Any:
+    """Its class; None where cloudpickle is not installed."""
+    try:
+        from cloudpickle import Pickler
+    except ImportError:
+        return None
+
+    class ByValue(Pickler):  # type: ignore[misc]
+        # cloudpickle would send what is in a file instead of the file.
+        dispatch_table: ClassVar = {
+            kind: reduce
+            for kind, reduce in Pickler.dispatch_table.items()
+            if kind is not TextIOWrapper
+        }
+        dispatch_table[CodeType] = _with_its_file(Pickler.dispatch_table[CodeType])
+
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, NAMED_ALONE) and not _is_found(value):
+                return _parts_of(value)
+            return super().reducer_override(value)
+
+    return ByValue
+
+
+def _with_its_file(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:
+    """Cloudpickle gives code no file: a traceback would show no lines."""
+
+    def reduced(code: CodeType) -> tuple[Any, ...]:
+        make, parts = reduce(code)
+        return make, tuple(
+            code.co_filename if isinstance(part, str) and part == _NO_FILE else part
+            for part in parts
+        )
+
+    return reduced
+
+
+def _is_found(value: Any) -> bool:
+    """Whether its name means the same in another process, whose main module is its own."""
+    if value.__module__ == "__main__":
+        return False
+    try:
+        return attrgetter(value.__qualname__)(sys.modules[value.__module__]) is value
+    except (AttributeError, KeyError):
+        return False
+
+
+def _parts_of(value: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    if isinstance(value, _CACHED):
+        made_with = value.cache_parameters()
+        return _cached, (value.__wrapped__, made_with["maxsize"], made_with["typed"])
+    return _new_type, (value.__qualname__, value.__supertype__, value.__module__)
+
+
+def _cached(fn: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """With a cache that is empty."""
+    return functools.lru_cache(maxsize, typed)(fn)
+
+
+def _new_type(name: str, supertype: Any, module: str) -> Any:
+    made: Any = NewType(name, supertype)  # type: ignore[misc] # mypy wants names that it sees
+    made.__module__ = module
+    return made
