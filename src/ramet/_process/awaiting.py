@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Protocol, TypeVar
 
-from anyio import CancelScope, move_on_after, to_thread, wait_readable
+from anyio import CancelScope, get_cancelled_exc_class, move_on_after, to_thread, wait_readable
 from anyio.lowlevel import checkpoint
 
 from ..exit_status import ExitStatus
@@ -111,7 +111,7 @@ async def until(is_there: Callable[[], object], descriptor: int) -> None:
 
 
 async def in_new_thread(act: Callable[[], T]) -> T:
-    """Call a function in a new thread and return its result; a cancellation does not end it.
+    """Call a function in a new thread and return its result; a cancellation is heard when it has returned.
 
     A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
     have rights that the calling one has given up, or other files under the same numbers.
@@ -129,13 +129,28 @@ async def in_new_thread(act: Callable[[], T]) -> T:
     thread = Thread(target=run)
     try:
         thread.start()
-        with CancelScope(shield=True):
-            await readable(done)
+        cancellation = await _in_spite_of_cancellation(done)
     finally:
         if thread.ident is not None:
             thread.join()
         os.close(done)
+    if cancellation is not None:
+        raise cancellation
     return outcome.result()
+
+
+async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
+    """Wait until it can be read. Returns a cancellation of asyncio's own, which no shield holds off."""
+    cancellation: BaseException | None = None
+    is_readable = False
+    with CancelScope(shield=True):
+        while not is_readable:
+            try:
+                await readable(descriptor)
+                is_readable = True
+            except get_cancelled_exc_class() as error:
+                cancellation = error
+    return cancellation
 
 
 async def _ended_without_pidfd(child: Awaited) -> None:

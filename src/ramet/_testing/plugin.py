@@ -125,6 +125,7 @@ class TestsInClones:
         except OSError as error:
             self._tell_without_clone(item, nextitem, of_refusal(item, error))
             return
+        running.setup = setup
         self._running.append(running)
         if self._most > 1 and nextitem is not None and not self._setup.ends_with(nextitem):
             running.teardown = self._torn_down(item, nextitem)

@@ -32,6 +32,9 @@ def tell(running: RunningTest, ended: Ended) -> pytest.TestReport | None:
         if report.when == "teardown":
             teardown = report
         else:
+            if report.when == "setup" and running.setup is not None:
+                report.start = running.setup.start
+                report.duration += running.setup.duration
             _count_subtest(item, report)
             item.ihook.pytest_runtest_logreport(report=report)
     for record in ended.records:

@@ -1,6 +1,7 @@
 """A test that runs in a clone of the session."""
 
 import os
+import random
 import signal
 import time
 from contextlib import ExitStack
@@ -68,7 +69,8 @@ class RunningTest:
         self.item = item
         self.nextitem = nextitem
         self.begun = time.time()
-        self.teardown: pytest.TestReport | None = None  # of the session, when it is over
+        self.setup: pytest.TestReport | None = None  # of the session
+        self.teardown: pytest.TestReport | None = None  # the same, when it is over
         self._wishes = wishes
         self._limit = self._killed = self._asked = ""
         with ExitStack() as held:
@@ -168,7 +170,12 @@ def _cloned(
 ) -> Child[None]:
     options: FunctionOptions = {"pdeathsig": signal.SIGKILL}
     flags = CloneFlag(0)
-    first: list[Callable[[], object]] = [partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask)]
+    first: list[Callable[[], object]] = [
+        partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask),
+        partial(
+            random.setstate, random.getstate()
+        ),  # a fork seeds it anew: a suite may have done that
+    ]
     if budget is not None:
         first.append(first_in_clone(budget))
     if wishes.net:

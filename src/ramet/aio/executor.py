@@ -24,9 +24,10 @@ _AHEAD_FOR_EACH = 2
 class Executor:
     """Runs every call in a process of its own, without blocking the loop: ramet.Executor's calls.
 
-    It is an asynchronous context manager: at the beginning of the block its template loads, in a thread.
-    At the end of the block all calls are waited for; when an exception or a cancellation leaves it,
-    they are killed. No process is left after it.
+    It is an asynchronous context manager: at the beginning of the block its template loads, in a thread. A
+    cancellation meanwhile is heard when it has loaded; the loop goes on. At the end of the block all calls
+    are waited for; when an exception or a cancellation leaves it, they are killed. No process is left after
+    it.
 
     arguments, options: those of ramet.Executor.
 
@@ -110,8 +111,10 @@ class Executor:
         try:
             await awaiting.in_new_thread(make)
         except BaseException:
-            if self._executor is not None:  # made in spite of a cancellation
-                self._executor.shutdown()
+            executor, self._executor = self._executor, None
+            if executor is not None:  # made in spite of a cancellation
+                with CancelScope(shield=True):
+                    await awaiting.in_new_thread(executor.shutdown)
             raise
         return self
 

@@ -289,6 +289,30 @@ def test_bad_input_of_the_executor(in_loop: Run[None]) -> None:
     in_loop(main)
 
 
+def test_a_cancellation_while_the_template_loads_does_not_block_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is heard when that has loaded, which here comes of something else in the loop."""
+    fifo = tmp_path / "go on"
+    os.mkfifo(fifo)
+    (tmp_path / "loads_slowly.py").write_text(f"open({str(fifo)!r}).read()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def go_on(rounds_of_loop: int) -> None:
+        if rounds_of_loop:  # in which the cancellation arrives, that is due before
+            asyncio.get_running_loop().call_soon(go_on, rounds_of_loop - 1)
+        else:
+            os.close(os.open(fifo, os.O_WRONLY))
+
+    async def run() -> None:
+        asyncio.get_running_loop().call_later(0.2, go_on, 20)
+        async with asyncio.timeout(0.1), ramet.aio.Executor(1, preload=["loads_slowly"]):
+            raise AssertionError
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+
+
 # ---- ramet.Executor in asyncio's own calls
 
 

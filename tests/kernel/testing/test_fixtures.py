@@ -309,3 +309,22 @@ def test_temporary_directories(suite: Suite) -> None:
         """
     )
     suite.run("--ramet").assert_outcomes(passed=3)
+
+
+SEEDED = """
+    import random
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def seeded():
+        random.seed(1234)
+
+    def test_it(seeded):
+        assert random.random() == random.Random(1234).random()
+"""
+
+
+def test_what_a_wider_fixture_has_seeded_holds(suite: Suite) -> None:
+    """Though a fork seeds the random module anew."""
+    suite.write(SEEDED)
+    suite.run("--ramet").assert_outcomes(passed=1)

@@ -302,3 +302,23 @@ def test_a_timeout_of_faulthandler(suite: Suite) -> None:
     result = suite.run("--ramet")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["exited with 1 in its call", "Timeout (*", "*in test_that_hangs"])
+
+
+SLOW_FIXTURE = """
+    import select
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def slow():
+        select.select([], [], [], 0.5)
+
+    def test_it(slow):
+        pass
+"""
+
+
+def test_a_wider_fixture_counts_in_the_setups_duration(suite: Suite) -> None:
+    """Though the session has made it."""
+    suite.write(SLOW_FIXTURE)
+    result = suite.run("--ramet", "--durations=1", "-vv")
+    assert re.search(r"^0\.[5-9]\ds setup +test_it.py::test_it$", result.stdout.str(), re.MULTILINE)
