@@ -34,6 +34,7 @@ from .template_messages import Loading, Making
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
+_REAPED_AFTER_RUN = 2
 # The last ones may wait to be let go: their end would take the processor from a call that begins.
 _NOT_YET_REAPED = 4
 
@@ -263,7 +264,10 @@ class Template:
         Needs: anyio, installed by the extra ``aio``; what the options need.
         Source: clone(2) CLONE_PARENT, unix(7).
         """
-        return await self.clone(fn, *args, **options)
+        try:
+            return await self.clone(fn, *args, **options)
+        finally:  # many may have run at once, and no call may follow
+            self._reap_first(_REAPED_AFTER_RUN)
 
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
@@ -433,16 +437,20 @@ class Template:
         if len(self._ending) < self._enough:
             return
         self._end_left()
-        for _ in range(len(self._ending) - _NOT_YET_REAPED):
+        self._reap_first(len(self._ending))
+        self._enough = len(self._ending) + _REAPED_AT_ONCE
+        if unreaped:
+            reap_ended()
+
+    def _reap_first(self, count: int) -> None:
+        """So many of them at most, if they have ended."""
+        for _ in range(min(count, len(self._ending) - _NOT_YET_REAPED)):
             with suppress(IndexError):  # another thread has it
                 child = self._ending.pop(0)
                 if not child.reap():
                     self._ending.append(child)
                 elif child.has_namespace:
                     self._left.append(child)
-        self._enough = len(self._ending) + _REAPED_AT_ONCE
-        if unreaped:
-            reap_ended()
 
     def _end_left(self) -> None:
         """Namespaces that were left before have ended by now, or something in them keeps them."""

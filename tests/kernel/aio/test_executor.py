@@ -99,6 +99,25 @@ def test_calls_of_a_template_run_side_by_side(in_loop: Run[None]) -> None:
     in_loop(main)
 
 
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_many_calls_at_once_leave_few_behind(in_loop: Run[None]) -> None:
+    """Of processes that have ended, and their descriptors, though no call follows."""
+
+    async def main() -> None:
+        with ramet.Template() as template:
+            await template.run(abs, -1)
+            before = _descriptors()
+            async with anyio.create_task_group() as group:
+                for n in range(60):
+                    group.start_soon(template.run, abs, n)
+            assert _descriptors() < before + 40  # two of each; of all that would be 120
+
+    in_loop(main)
+
+
 def test_a_cancellation_kills_the_call_of_a_template(in_loop: Run[None]) -> None:
     """It has been reaped when the cancellation is over."""
 

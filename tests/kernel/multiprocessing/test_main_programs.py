@@ -1,6 +1,7 @@
 """Main programs: what their processes have of them, and how often they run."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -293,5 +294,5 @@ process.join()
 def test_no_content_is_sent_for_a_file_and_tracebacks_have_lines(tmp_path: Path) -> None:
     """As "spawn" has it: cloudpickle would send what is in a text file, and no names of files."""
     lines = _output(tmp_path, FILES).splitlines()
-    assert lines[1] == "cannot pickle '_io.TextIOWrapper' object"
+    assert re.search("cannot pickle .*TextIOWrapper", lines[1])
     assert '    raise ValueError("it")' in lines
