@@ -19,6 +19,7 @@ from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from .._core import wait_readable
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
 from .deadlines import Deadlines
@@ -349,8 +350,10 @@ class Pool:
         if worker is None:  # it was forgotten a moment before
             return
         try:
+            # An event may be of one that was forgotten since, and the number another's by now.
+            has_ended = descriptor == worker.pidfd and wait_readable(descriptor, 0.0)
             self._hear(worker)
-            if descriptor == worker.pidfd:
+            if has_ended:
                 self._forget(worker, worker.channel, worker.pidfd)
                 self._conclude(worker)
         except BaseException as error:  # whatever a call does to what is read, others go on
