@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from io import BytesIO
@@ -30,7 +30,6 @@ from .errors import TemplateError
 __all__ = ["RametBackend"]
 
 _PROTOCOL = 5
-_ALWAYS_LOADED = (__name__,)  # what each batch is made of: with joblib, which loads numpy
 
 # What Parallel gives every backend, for the backends that keep arrays in files. Here they cross in memory.
 _OF_OTHER_BACKENDS = {"context", "context_id", "max_nbytes", "mmap_mode", "temp_folder", "verbose"}
@@ -159,7 +158,8 @@ def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
     if "preload" in options or "template" in options:
         if "template" in options:
             del options["env"]
-        return Executor(**{**options, "preload": [*_ALWAYS_LOADED, *options.get("preload", ())]})
+        preload = _with_our_own(options.pop("preload", ()))
+        return Executor(preload=preload, **options)
     try:
         return Executor(preload=_modules_of(func), **options)
     except TemplateError as error:
@@ -169,6 +169,12 @@ def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
             stacklevel=2,
         )
         return Executor(**options)
+
+
+def _with_our_own(preload: Any) -> Any:
+    """And what each batch is made of; what is no list of names the executor refuses."""
+    is_list = isinstance(preload, Sequence) and not isinstance(preload, str)
+    return [__name__, *preload] if is_list else preload
 
 
 def _modules_of(value: object) -> list[str]:

@@ -36,10 +36,11 @@ MOST_BYTES = (
 )  # of memory that a value may take while it is read, with all that is made for that
 _MOST_BYTES_OF_TEXTS = 1 << 26  # the same, of what goes with an exception and the like
 _DEEPEST = 100  # levels of a value
-_dumps = json.dumps  # as it is before a test that runs in a clone replaces it
 _MOST_LEVELS = 250  # of brackets: two for a level, and some more
 _LONGEST_NUMBER = 640  # letters; time and memory for more digits grow with their square
 _MOST_MEMBERS = 64  # of an object of JSON
+
+_dumps = json.dumps  # as it is before a test that runs in a clone replaces it
 _MOST_NAMES = 1000  # different ones in all objects
 _FARTHEST_EXPONENT = (
     1_000_026  # of a Decimal, as decimal's default context has it; int() writes out all zeros

@@ -146,6 +146,8 @@ def test_bad_input() -> None:
     """Each is one error."""
     with pytest.raises(TypeError, match="there is no option 'color'"):
         Parallel(n_jobs=2, backend="ramet", color="red")([delayed(abs)(-1)])
+    with pytest.raises(TypeError, match=r"got one string; \['json'\] is one"):
+        Parallel(n_jobs=2, backend="ramet", preload="json")([delayed(abs)(-1)] * 2)
     with pytest.raises(ValueError, match="n_jobs == 0"):
         Parallel(n_jobs=0, backend="ramet")([delayed(abs)(-1)])
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +279,21 @@ def test_a_copy_of_the_caller_does_nothing_to_it(act: int) -> None:
         future.cancel()
         with pytest.raises(CancelledError):
             future.result(SECONDS)
+
+
+def test_an_event_of_a_number_that_another_had_ends_nothing(tmp_path: Path) -> None:
+    """The thread may have got it together with that of the other's end, and this one's call still runs."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with Executor(1) as executor:
+        pool = executor._pool
+        future = executor.submit(fifo.read_text)
+        until(future.running)
+        until(lambda: pool._workers)
+        (worker,) = set(pool._workers.values())
+        was_heard = threading.Event()
+        pool._order(lambda: pool._look_at(worker.pidfd))
+        pool._order(was_heard.set)
+        assert was_heard.wait(SECONDS)
+        fifo.write_text("the outcome")
+        assert future.result(PATIENT_SECONDS) == "the outcome"

@@ -1,5 +1,6 @@
 """What crosses between a caller and a call of a template: functions, arguments, results, exceptions."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import textwrap
 import traceback
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -35,6 +37,20 @@ def test_lambdas_and_closures_cross(shared: ramet.Template) -> None:
 
     assert run(shared, times, 2) == 10
     assert run(shared, lambda: [1, 2]) == [1, 2]
+
+
+def test_a_function_with_a_cache_crosses(shared: ramet.Template) -> None:
+    """Of a module by its name; one that a function has made by value, though it calls itself."""
+
+    @functools.lru_cache(maxsize=9)
+    def fib(n: int) -> int:
+        return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    named_by_nothing = functools.cache(functools.partial(max, 3))
+    assert run(shared, fib, 30) == 832040
+    assert run(shared, lambda: fib.cache_parameters()) == {"maxsize": 9, "typed": False}
+    assert run(shared, named_by_nothing, 5) == 5
+    assert run(shared, lambda: urlsplit("http://a/b").netloc) == "a"
 
 
 def test_a_class_made_in_a_function_crosses(shared: ramet.Template) -> None:
