@@ -16,22 +16,25 @@ _NEW_TYPE: type = type(NewType("_Number", int))
 NAMED_ALONE: tuple[type, ...] = (_CACHED, _NEW_TYPE)
 
 
-@functools.cache
 def by_value_pickler() -> Any:
-    """Its class; None where cloudpickle is not installed."""
+    """Its class; None without cloudpickle, which may be installed between two calls."""
     try:
         from cloudpickle import Pickler
     except ImportError:
         return None
+    return _derived_from(Pickler)
 
-    class ByValue(Pickler):  # type: ignore[misc]
+
+@functools.cache
+def _derived_from(pickler: Any) -> Any:
+    class ByValue(pickler):  # type: ignore[misc]
         # cloudpickle would send what is in a file instead of the file.
         dispatch_table: ClassVar = {
             kind: reduce
-            for kind, reduce in Pickler.dispatch_table.items()
+            for kind, reduce in pickler.dispatch_table.items()
             if kind is not TextIOWrapper
         }
-        dispatch_table[CodeType] = _with_its_file(Pickler.dispatch_table[CodeType])
+        dispatch_table[CodeType] = _with_its_file(pickler.dispatch_table[CodeType])
 
         def reducer_override(self, value: Any) -> Any:
             if isinstance(value, NAMED_ALONE) and not _is_found(value):
