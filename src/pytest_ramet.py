@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import pytest
 
 MARK = "ramet"
+_LIMITS = ("--ramet-timeout", "--ramet-memory", "--ramet-net")
 _ON_LINUX = sys.platform == "linux"
 
 
@@ -84,7 +85,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say where tests run in clones, and where they cannot."""
     if not config.getoption("ramet"):
-        return None
+        given = [name for name in _LIMITS if config.getoption(name)]
+        if not given or config.getoption("ramet") is False:
+            return None
+        return (
+            f"ramet: {', '.join(given)} without --ramet: for tests with @pytest.mark.{MARK} alone"
+        )
     if not _ON_LINUX:
         return (
             f"ramet: no clones on {sys.platform}, only on Linux: tests run in the session's process"

@@ -2,13 +2,15 @@
 
 import faulthandler
 import os
+import signal
 import sys
+from contextlib import suppress
 from traceback import format_exc
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
-from _pytest.runner import runtestprotocol
+from _pytest.runner import CallInfo, runtestprotocol
 
 from .._limits.python_stack import answer_stack_requests
 from .._process.tree.subreaper import set_subreaper
@@ -18,6 +20,8 @@ from .journal import Journal
 from .left_processes import end_left_processes
 from .shared_setup import SharedSetup
 from .warned import recorded_warnings, warning_as_data
+
+CANNOT_TELL = os.EX_IOERR  # the exit code of a clone that could not write down how its test ended
 
 
 class CloneOfSession(NamedTuple):
@@ -33,6 +37,17 @@ class CloneOfSession(NamedTuple):
 
     def run(self) -> NoReturn:
         """Run the test, and end this process, without what a session does at its end."""
+        code = CANNOT_TELL
+        try:
+            self._run()
+            code = 0
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+    def _run(self) -> None:
         session = self.item.session
         try:
             self._prepare()
@@ -44,15 +59,23 @@ class CloneOfSession(NamedTuple):
             count = self.reporter.count
             self.journal.write({"end": [session.shouldfail, session.shouldstop, count]})
         except pytest.exit.Exception as error:
+            self._stop()
             self.journal.write({"exit": [error.msg, error.returncode]})
-        except KeyboardInterrupt:
-            self.journal.write({"interrupt": True})
+        except KeyboardInterrupt as interrupt:
+            self._stop()
+            self.journal.write({"interrupt": _place_of(interrupt)})
         except BaseException:  # of a hook: pytest ends with an internal error
             self.journal.write({"error": format_exc()})
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(0)
+
+    def _stop(self) -> None:
+        """Tear down in the middle of the test, as a session does at its end."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on the session ends what hangs
+        call = CallInfo.from_call(lambda: self.setup.stop_clone(end_left_processes), "teardown")
+        if call.excinfo is not None:
+            hook = self.item.ihook
+            report = hook.pytest_runtest_makereport(item=self.item, call=call)
+            hook.pytest_runtest_logreport(report=report)
+        save_coverage()
 
     def _prepare(self) -> None:
         self.journal.begin()
@@ -107,6 +130,11 @@ def _ini(config: pytest.Config, name: str) -> Any:
         return config.getini(name)
     except (KeyError, ValueError):  # without the plugin, and in an older pytest
         return None
+
+
+def _place_of(interrupt: KeyboardInterrupt) -> str:
+    crash = pytest.ExceptionInfo.from_exception(interrupt).getrepr().reprcrash
+    return "" if crash is None else f"{crash.path}:{crash.lineno}"
 
 
 def _require_no_processes() -> None:

@@ -12,7 +12,8 @@ from .._process.data_codec import DataError, decoded, encoded
 Record: TypeAlias = dict[str, Any]
 
 # The keys of a clone's last record.
-END = frozenset({"end", "exit", "interrupt", "error"})
+STOP = frozenset({"exit", "interrupt"})  # in the middle of the test
+END = STOP | {"end", "error"}
 
 _PLAIN = (bool, int, float, str)
 _DEEPEST = 20  # levels of a user property, which may hold itself

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from _pytest.runner import call_and_report
 
+from .._kernel.timeouts import deadline_after, seconds_until
+from .._process.child import Child
 from .._process.waiting import wait
 from .debugger import refuse_debugger
 from .in_clone import Reporter
@@ -23,6 +25,8 @@ from .warned import warn_of
 from .wishes import Wishes
 
 _OLDEST_PYTEST = (8, 1)
+_OWN_INTERRUPT_SECONDS = 0.5
+_TEARDOWN_SECONDS = 5.0
 
 
 def prepare(session: pytest.Session) -> None:
@@ -84,6 +88,9 @@ class TestsInClones:
             if not self._is_stopping():
                 self._begin(item, nextitem)
             return True
+        except KeyboardInterrupt as interrupt:
+            place = self._interrupt_all()
+            raise (KeyboardInterrupt(place) if place else interrupt) from None
         except BaseException:
             self._abandon_all()
             raise
@@ -202,6 +209,28 @@ class TestsInClones:
             ended = wait([running.child for running in among], min(due, default=None))
             if ended:
                 return next(running for running in among if running.child is ended[0])
+
+    def _interrupt_all(self) -> str:
+        """Have the clones tear down their fixtures, and end them; where a test of theirs was, if told.
+
+        A terminal has sent the interrupt to each of them, kill(1) to the session alone.
+        """
+        try:
+            self._await_all(_OWN_INTERRUPT_SECONDS)
+            for running in self._running:
+                running.interrupt()
+            left = self._await_all(_TEARDOWN_SECONDS)
+            ended = [running for running in self._running if running.child not in left]
+            return next((place for running in ended if (place := running.interrupted_at())), "")
+        finally:
+            self._abandon_all()
+
+    def _await_all(self, seconds: float) -> set[Child[None]]:
+        """Those that have not ended when the time is over."""
+        deadline, left = deadline_after(seconds), {running.child for running in self._running}
+        while left and seconds_until(deadline):
+            left.difference_update(wait(left, seconds_until(deadline)))
+        return left
 
     def _abandon_all(self) -> None:
         while self._running:

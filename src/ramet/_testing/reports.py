@@ -8,7 +8,7 @@ import pytest
 from _pytest.runner import CallInfo
 from _pytest.unittest import TestCaseFunction
 
-from .journal import Record
+from .journal import STOP, Record
 from .running_test import Ended, RunningTest
 from .warned import warn_again
 
@@ -38,6 +38,8 @@ def tell(running: RunningTest, ended: Ended) -> pytest.TestReport | None:
             _count_subtest(item, report)
             item.ihook.pytest_runtest_logreport(report=report)
     for record in ended.records:
+        if teardown is not None and record.keys() & STOP:
+            item.ihook.pytest_runtest_logreport(report=teardown)
         _stop_session(item.session, record)
     return teardown
 
@@ -128,7 +130,7 @@ def _stop_session(session: pytest.Session, record: Record) -> None:
             session.shouldstop = stop or session.shouldstop
         case {"exit": [message, code]}:
             raise pytest.exit.Exception(message, code)
-        case {"interrupt": _}:
-            raise KeyboardInterrupt
+        case {"interrupt": place}:
+            raise KeyboardInterrupt(place)
         case {"error": traceback}:
             raise RuntimeError(f"an error in the clone, outside of the test:\n{traceback}")

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ from ..exit_status import ExitStatus
 from ..flags import CloneFlag
 from .captured import CapturedOutput
 from .held_signals import held_signals
-from .in_clone import CloneOfSession, Reporter
+from .in_clone import CANNOT_TELL, CloneOfSession, Reporter
 from .journal import END, Journal, Record, lost_reports
 from .left_processes import descendants, named
 from .memory_of_tests import MemoryOfTests, first_in_clone
@@ -39,6 +39,10 @@ _PATIENCE_SECONDS = 2.0  # for the stack of a test that hangs
 _SHORT_PATIENCE_SECONDS = 0.2  # of one that takes more memory meanwhile
 _LOOK_SECONDS = 0.01  # from one look at what is resident to the next
 _KILL_SECONDS = 10.0
+_NOT_TOLD = (
+    "could not write down how it ended (does the test close descriptors that are not its own, or limit the "
+    "size of files?)"
+)
 
 
 class Ended(NamedTuple):
@@ -127,6 +131,16 @@ class RunningTest:
         self._held.close()
         return ended
 
+    def interrupt(self) -> None:
+        """Send it what Ctrl-C sends, for it to tear down its fixtures."""
+        with suppress(ProcessLookupError):
+            self.child.send_signal(signal.SIGINT)
+
+    def interrupted_at(self) -> str:
+        """Where its test was when it was interrupted, once it has ended; empty where it was not."""
+        places = (record.get("interrupt") for record in self._journal.read())
+        return next((place for place in places if place), "")
+
     def abandon(self) -> None:
         """Kill it, with all that it started, and forget what it wrote: the session is to end."""
         self._kill()
@@ -146,6 +160,8 @@ class RunningTest:
             return f"killed at its {self._limit}"
         if (problem := _raised(self.child)) is not None:
             return f"not set up: {type(problem).__name__}: {problem}"
+        if status.code == CANNOT_TELL:
+            return f"{_NOT_TOLD}; its process {status}"
         return str(status)
 
     def _is_out_of_memory(self) -> bool:

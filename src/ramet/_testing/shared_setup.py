@@ -7,6 +7,7 @@ the clone makes the rest.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ class SharedSetup(SetupState):
         super().__init__()
         self._shared_for: pytest.Item | None = None
         self._before_clone: dict[Any, int] | None = None
-        self._at_end_of_clone: Callable[[], None] | None = None
+        self._at_end_of_clone: Callable[[], object] = _nothing
 
     def setup(self, item: pytest.Item) -> None:
         """Set up what the test needs, here: in the session what is shared, in a clone the rest."""
@@ -41,7 +42,7 @@ class SharedSetup(SetupState):
         if self._before_clone is None:
             super().teardown_exact(nextitem)
         else:
-            self._teardown_clone()
+            self._teardown_clone(self._at_end_of_clone)
 
     # ---- in the session
 
@@ -74,15 +75,20 @@ class SharedSetup(SetupState):
 
     # ---- in a clone
 
-    def begin_clone(self, at_end: Callable[[], None]) -> None:
+    def begin_clone(self, at_end: Callable[[], object]) -> None:
         """From here on it is the clone's; at_end: called when all is torn down, may raise."""
         self._before_clone = {node: len(finalizers) for node, (finalizers, _) in self.stack.items()}
         self._at_end_of_clone = at_end
 
-    def _teardown_clone(self) -> None:
+    def stop_clone(self, at_end: Callable[[], object]) -> None:
+        """Tear down what was set up there, in the middle of a test; at_end: called instead of the other."""
+        if self._before_clone is not None:
+            self._teardown_clone(at_end)
+
+    def _teardown_clone(self, at_end: Callable[[], object]) -> None:
         """The test, then what it made itself of wider scope, but not what it was given."""
         errors: list[BaseException] = []
-        for finalize in self._finalizers_of_clone():
+        for finalize in chain(self._finalizers_of_clone(), (at_end,)):
             try:
                 finalize()
             except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
@@ -93,12 +99,13 @@ class SharedSetup(SetupState):
             raise BaseExceptionGroup("errors during test teardown", errors)
 
     def _finalizers_of_clone(self) -> Iterator[Callable[[], object]]:
-        assert self._before_clone is not None
+        before = self._before_clone or {}
         for node, (finalizers, _) in reversed(self.stack.items()):
-            while len(finalizers) > self._before_clone.get(node, 0):
+            while len(finalizers) > before.get(node, 0):
                 yield finalizers.pop()
-        assert self._at_end_of_clone is not None
-        yield self._at_end_of_clone
+
+
+def _nothing() -> None: ...
 
 
 def _wide_fixtures(item: pytest.Item) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -33,9 +34,7 @@ def warning_as_data(warning: warnings.WarningMessage) -> dict[str, Any]:
 
 def warn_again(item: pytest.Item, data: dict[str, Any]) -> None:
     """In the session: pytest takes it as if it had come from the test there."""
-    category: Any = getattr(sys.modules.get(data["module"]), data["class"], None)
-    if not (isinstance(category, type) and issubclass(category, Warning)):
-        category = UserWarning
+    category = _category(data["module"], data["class"])
     _record(item, _made(category, data["text"]), data["filename"], data["lineno"])
 
 
@@ -54,6 +53,17 @@ def _record(item: pytest.Item, warning: Warning, filename: str, lineno: int) -> 
             "location": None,
         }
     )
+
+
+def _category(module: str, qualified_name: str) -> type[Warning]:
+    """That class; one of its name where the session does not find it, as of a class within a function."""
+    try:
+        found: Any = attrgetter(qualified_name)(sys.modules[module])
+    except (AttributeError, KeyError):
+        found = None
+    if isinstance(found, type) and issubclass(found, Warning):
+        return found
+    return type(qualified_name.rpartition(".")[2], (UserWarning,), {"__module__": module})
 
 
 def _made(category: type[Warning], text: str) -> Warning:

@@ -101,6 +101,24 @@ def test_who_does_not_ask_pays_nothing(suite: Suite) -> None:
     suite.run().assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--ramet-timeout=5", "--ramet-net"],
+            "--ramet-timeout, --ramet-net without --ramet: for tests",
+        ),
+        (["--ramet-timeout=5", "--ramet"], "each test in a clone"),
+    ],
+)
+def test_a_limit_without_clones_is_told(options: list[str], told: str, suite: Suite) -> None:
+    """It holds for tests with the mark alone, of which there may be none."""
+    suite.write("def test_it(): pass")
+    result = suite.run(*options)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"ramet: {told}*"])
+
+
 def test_assertions_of_ramet_are_as_elsewhere(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -323,12 +323,52 @@ def test_a_test_can_stop_the_session(how: str, code: int, line: str, suite: Suit
         result.assert_outcomes(passed=2, failed=1)
 
 
+STOPS_WITH_FIXTURE = """
+    import subprocess
+    import pytest
+
+    @pytest.fixture
+    def resource():
+        started = subprocess.Popen(["sleep", "1000"])
+        yield
+        with open("torn_down", "w") as file:
+            file.write(str(started.pid))
+        {teardown}
+
+    def test_that_stops(resource):
+        {how}
+"""
+
+
+@pytest.mark.parametrize("how", ["pytest.exit('enough', 7)", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize("teardown", ["pass", "assert False, 'not torn down'"])
+def test_who_stops_the_session_is_torn_down(how: str, teardown: str, suite: Suite) -> None:
+    """Its fixtures of function scope are, with an error of theirs told; what it left running is ended."""
+    suite.write(STOPS_WITH_FIXTURE.format(how=how, teardown=teardown))
+    result = suite.run("--ramet")
+    assert result.ret == (7 if "exit" in how else pytest.ExitCode.INTERRUPTED)
+    assert not Path("/proc", (suite.path / "torn_down").read_text()).exists()
+    result.stdout.no_fnmatch_line("*left running*")
+    if teardown != "pass":
+        result.stdout.fnmatch_lines(["*1 error*"])
+    if "exit" in how:
+        return  # pytest shows no details then
+    result.stdout.re_match_lines([r".*KeyboardInterrupt: .*test_.*\.py:\d+"])
+    if teardown != "pass":
+        result.stdout.fnmatch_lines(["*ERROR at teardown of test_that_stops*", "*not torn down*"])
+
+
 ENDLESS = """
     import os, time
     import pytest
 
+    @pytest.fixture
+    def resource():
+        yield
+        open(f"torn_down{os.getpid()}", "w").close()
+
     @pytest.mark.parametrize("number", [1, 2])
-    def test_without_end(number):
+    def test_without_end(number, resource):
         with open(f"pid{number}.new", "w") as file:
             file.write(str(os.getpid()))
         os.rename(f"pid{number}.new", f"pid{number}")
@@ -338,7 +378,7 @@ ENDLESS = """
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_clones_end_with_their_session(number: signal.Signals, suite: Suite) -> None:
-    """Ctrl-C ends the session and all its clones at once, and a SIGKILL leaves none."""
+    """Ctrl-C ends the session and its clones, whose fixtures are torn down, and a SIGKILL leaves none."""
     suite.write(ENDLESS)
     command = [
         sys.executable,
@@ -364,7 +404,9 @@ def test_clones_end_with_their_session(number: signal.Signals, suite: Suite) -> 
     for pidfd in pidfds:
         until(lambda pidfd=pidfd: _has_ended(pidfd), SECONDS)  # type: ignore[misc]
         os.close(pidfd)
-    assert number == signal.SIGKILL or b"KeyboardInterrupt" in told
+    is_told = re.search(rb"KeyboardInterrupt: .*test_.*\.py:\d+", told) is not None
+    torn_down = len([*suite.path.glob("torn_down*")])
+    assert (is_told, torn_down) == ((True, 2) if number == signal.SIGINT else (False, 0))
 
 
 def test_an_interrupt_at_the_clone_call_is_not_lost(suite: Suite) -> None:
@@ -434,6 +476,28 @@ def test_no_report_is_lost_where_a_fixture_replaces_what_writes_it(suite: Suite)
     result = suite.run("--ramet")
     result.assert_outcomes(failed=3, errors=1)
     result.stdout.fnmatch_lines(["lost 2 of 3 reports, which its process could not write*"])
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["os.closerange(3, 300)", "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"],
+    ids=["descriptors", "file size"],
+)
+def test_who_cannot_write_reports_is_told_of(how: str, suite: Suite) -> None:
+    """The test has passed, and the clone ends, but the session learns nothing of it."""
+    suite.write(
+        f"""
+        import os, resource
+
+        def test_it():
+            {how}
+
+        def test_after_it(): pass
+        """
+    )
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["could not write down how it ended (does the test close*"])
 
 
 ODD_PROPERTIES = """

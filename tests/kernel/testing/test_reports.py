@@ -86,7 +86,7 @@ def test_a_report_is_the_same(suite: Suite) -> None:
         import warnings, pytest
 
         class Odd(str):
-            pass
+            class Warned(UserWarning): pass
 
         def test_chain():
             try:
@@ -114,6 +114,11 @@ def test_a_report_is_the_same(suite: Suite) -> None:
         def test_warns():
             warnings.warn("a warning")
             warnings.warn(DeprecationWarning("an old one"))
+
+            class OfAFunction(RuntimeWarning): pass
+
+            warnings.warn(OfAFunction("here alone"))
+            warnings.warn(Odd.Warned("nested"))
 
         @pytest.mark.filterwarnings("error")
         def test_filters():
