@@ -29,9 +29,10 @@ MESON_SETTINGS := $(addprefix --config-settings=setup-args=,$(MESON_ARGS))
 
 PIP_DOWNLOAD := $(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest build
 
-# An import of the editable install compiles what has changed, but hides the compiler's output;
-# here it is shown.
-COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet
+# The environment has the sources by their path, with the extension linked beside them. Bytecode of all is made
+# here: where none may be written, each process would compile all modules that it imports.
+COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet && ln -sf $(addprefix ../../,$(wildcard $(BUILD)/native/python/_core.*.so)) src/ramet/ && \
+    $(BIN)/python -m compileall -q src
 
 # Guests have the wheel, since their root directory is this machine's and read-only.
 GUEST_VENV := build/guest/venv
@@ -134,7 +135,7 @@ musl: $(VENV)/.tools ## compile the C part that knows no Python with musl, and r
 	@$(IN_VENV) MESON_ARGS="$(MESON_ARGS)" sh build-aux/test_musl.sh build/musl
 
 clean: ## remove what was built and the environments
-	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis src/ramet/_core.*.so
 
 # setuptools builds what comes without a wheel: jieba, of the extra site.
 $(VENV)/.tools:

@@ -60,14 +60,11 @@ MOVES: list[tuple[str, Move, list[str]]] = [
     ("move", "off"), [each[1:] for each in MOVES], ids=[each[0] for each in MOVES]
 )
 def test_what_lies_elsewhere_is_let_alone(tmp_path: Path, move: Move, off: list[str]) -> None:
-    """What reads the structure is off by itself, and a death corrupts nothing: the caller goes on.
-
-    -S: else the finder of an editable install would find the usual one.
-    """
+    """What reads the structure is off by itself, and a death corrupts nothing: the caller goes on."""
     package = build(move, tmp_path)
     for allocator in ("default", "debug"):
         done = subprocess.run(
-            [sys.executable, "-S", "-c", PROGRAM],
+            [sys.executable, "-c", PROGRAM],
             check=False,
             env={**os.environ, "PYTHONPATH": str(package), "PYTHONMALLOC": allocator},
             capture_output=True,
