@@ -16,7 +16,10 @@ TOUR, LAW, SANDBOX, JUNIT, OUTPUT = (
 )
 _TREE = "tree"
 # Emulation is ten to twenty times slower than the machine: deadlines of tests are as much longer.
-_DEADLINES = ("--slower=10", "-o", "timeout=1200", "-o", "faulthandler_timeout=1500")
+_DEADLINES = (
+    *("-p", "pytest_timeout", "-o", "timeout=1200", "-o", "faulthandler_timeout=1500"),
+    "--slower=10",
+)
 _NOT_COPIED = (".git", ".venv*", "build", "__pycache__", "*.so", ".*_cache", ".hypothesis")
 _PLAIN_USER = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 
@@ -30,6 +33,7 @@ layers=lowerdir=/run/guest/{tree},upperdir=/tmp/changed,workdir=/tmp/work
 mount -t overlay -o $layers overlay /tmp/tree || exit
 cd /tmp/tree || exit
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp/home LC_ALL=C.UTF-8
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 # pytest rewrites all of them, and may not keep what comes of it
 as_asked="{user} {python}"
 tell() {{ $as_asked -m ramet "$@" >/tmp/told; cp /tmp/told "/run/guest/$file"; }}
 file={tour} tell tour --json
