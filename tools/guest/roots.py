@@ -99,7 +99,7 @@ def _compile(directory: Path, root: Root, place: Path) -> None:
     Without it each process in the guest compiles all that it imports. It is the same on any machine; where
     no Python of that version runs here, there is none.
     """
-    compiler = ["-m", "compileall", "-q", "-x", "/tests?/"]
+    compiler = ["-m", "compileall", "-q", "-x", "/test/"]
     if root.machine == os.uname().machine:
         python = f"/usr/bin/python{root.python}"
         ramet.run(["/usr/sbin/chroot", directory, python, *compiler, "/" / place])

@@ -14,13 +14,13 @@ def test_bytecode_names_files_as_the_guest_sees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled here, for a root directory of another machine."""
-    place = Path("usr/lib/some")
+    place = Path("opt/tests/lib")  # the name of an environment of the matrix
     (tmp_path / place).mkdir(parents=True)
     (tmp_path / place / "module.py").write_text("value = 1\n")
     monkeypatch.setattr(shutil, "which", lambda name: sys.executable)
     roots._compile(tmp_path, roots.Root("any", "other", "3"), place)
     (made,) = (tmp_path / place / "__pycache__").iterdir()
-    assert marshal.loads(made.read_bytes()[16:]).co_filename == "/usr/lib/some/module.py"
+    assert marshal.loads(made.read_bytes()[16:]).co_filename == "/opt/tests/lib/module.py"
 
 
 def test_without_a_python_of_that_version_there_is_no_bytecode(
