@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
-from .._core import new_child
+from .._core import new_child, wait_readable
 from .._kernel.names import HasFileno
 from .._limits.byte_counts import parsed_bytes
 from .._preflight.hints import warn_at_caller
@@ -292,8 +292,15 @@ class Template:
         request.write_only_below(*self._start.sandbox.checked_write(write))
 
     def has_spare(self) -> bool:
-        """Whether a child waits for a call, or is being made; the library's own."""
-        return self._link.spares > 0
+        """Whether a child waits for a call, or is being made, by a process that runs; the library's own.
+
+        False where a call might wait for another process to load: the files of this one are watched.
+        """
+        link = self._link
+        if not link.spares or self._files is not None:
+            return False
+        pidfd = link.process.pidfd
+        return pidfd is not None and not wait_readable(pidfd, 0.0)
 
     @property
     def has_layers(self) -> bool:

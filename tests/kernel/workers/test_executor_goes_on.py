@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet import DeadlineExceeded, Executor
+from ramet import DeadlineExceeded, Executor, Template
+from ramet._core import wait_readable
 from ramet._workers.called_child import CalledChild
 from ramet._workers.worker import Worker
 
@@ -297,3 +298,24 @@ def test_an_event_of_a_number_that_another_had_ends_nothing(tmp_path: Path) -> N
         assert was_heard.wait(SECONDS)
         fifo.write_text("the outcome")
         assert future.result(PATIENT_SECONDS) == "the outcome"
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_who_submits_does_not_wait_for_another_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which an event loop's thread would: the executor's own waits for it to load."""
+    loads: list[str] = []
+
+    def replaced(template: Template, *args: Any) -> None:
+        loads.append(threading.current_thread().name)
+        replace(template, *args)
+
+    replace = Template._replace
+    monkeypatch.setattr(Template, "_replace", replaced)
+    with Executor(2) as executor:  # of which one is free at once
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        process = executor._pool._template._link.process
+        process.kill()
+        until(lambda: wait_readable(process.fileno(), 0.0))
+        while not loads:  # spares that are left serve first
+            assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+    assert loads == ["ramet-executor"]
