@@ -117,7 +117,10 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     return 0;
 }
 
-/* What the filter has refused, whoever did it: its number is told, and all are killed by the end of the init. */
+/*
+ * What the filter has refused, whoever did it: its number is told, and all are killed. Not by the end of the init,
+ * which closes the listener first: the call would return ENOSYS to a program that lives on for a moment.
+ */
 static bool tells_of_call(const struct pollfd *listener, int *told)
 {
     struct seccomp_notif call = {0};
@@ -125,6 +128,7 @@ static bool tells_of_call(const struct pollfd *listener, int *told)
         return false;
     const bool foreign = call.data.arch != RAMET_AUDIT_ARCH;
     __atomic_store_n(told, call.data.nr | (foreign ? RAMET_FOREIGN_CALL : 0), __ATOMIC_RELEASE);
+    ramet_syscall2(__NR_kill, -1, SIGKILL);
     return true;
 }
 

@@ -103,6 +103,8 @@ class Command:
 
     def __init__(self, argv: Sequence[Text], **options: Unpack[Options]) -> None:
         self._argv = _words(argv)
+        if options.get("cwd") is not None and options.get("sandbox") is not None:
+            options["cwd"] = _cwd_in_sandbox(options)
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for errors: as the caller gave them
         self._held: Descriptors | None = None
@@ -319,8 +321,8 @@ class Command:
                     f"no program has this name; to run a command line, pass its words {words}, "
                     "or use a shell (shell=True, sh -c)"
                 )
-            elif number == errno.EACCES and self._finds_same_files():
-                reason = why_not_executed(self._exec[1]) or reason
+            elif number == errno.EACCES and (found := self._same_files()):
+                reason = why_not_executed(found) or reason
             confined = self._made.confinement
             if confined is not None and number in _NO_SUCH:
                 by_sandbox = confined.why_not_executed(self._exec[1]) or self._why_unseen(confined)
@@ -335,12 +337,12 @@ class Command:
         begins = os.fsdecode(self._asked[1].get("cwd") or confinement.home)
         return confinement.sight.why_not_executed(map(os.fsdecode, self._exec[1]), begins)
 
-    def _finds_same_files(self) -> bool:
-        """Whether the paths of the program mean the same files to this process."""
+    def _same_files(self) -> list[bytes]:
+        """The paths of the program as this process finds the same files; none where it cannot."""
         options = self._asked[1]
-        if not _OTHER_FILES.isdisjoint(options):
-            return False
-        return "cwd" not in options or all(map(os.path.isabs, self._exec[1]))
+        begins = os.fsencode(options.get("cwd") or "")
+        is_known = _OTHER_FILES.isdisjoint(options) and (not begins or os.path.isabs(begins))
+        return [os.path.join(begins, path) for path in self._exec[1]] if is_known else []
 
 
 def begin(command: Command, child: Child[None], patience: float | None) -> "Launch | None":
@@ -553,6 +555,16 @@ _OF_PREPARED = _OF_EXEC | {"stdin", "stdout", "stderr", "fds", "pass_fds", "cwd"
 _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 _made_before: dict[tuple[object, ...], _Made] = {}
+
+
+def _cwd_in_sandbox(options: Options) -> "Text | None":
+    from .._sandbox.description import Sandbox
+    from .._sandbox.files.sight import as_seen_from_here
+
+    cwd, sandbox = options.get("cwd"), options.get("sandbox")
+    if not isinstance(cwd, str | bytes | os.PathLike) or not isinstance(sandbox, Sandbox):
+        return cwd  # which is refused later
+    return as_seen_from_here(sandbox, os.fspath(cwd))
 
 
 def _made_in(sandbox: object) -> "dict[tuple[object, ...], _Made] | None":

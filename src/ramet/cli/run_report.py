@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
+from .._kernel import procfs
 from ..errors import SpawnError
 from ..exit_status import ExitStatus
 
@@ -72,7 +73,7 @@ def _used(rusage: "struct_rusage") -> dict[str, float | None]:
     return {
         "user_seconds": rusage.ru_utime,
         "system_seconds": rusage.ru_stime,
-        "max_rss_kib": peak if peak > _own_peak_kib() else None,
+        "max_rss_kib": peak if peak > procfs.own_peak_kib() else None,
         "minor_faults": rusage.ru_minflt,
         "major_faults": rusage.ru_majflt,
         "blocks_in": rusage.ru_inblock,
@@ -80,8 +81,3 @@ def _used(rusage: "struct_rusage") -> dict[str, float | None]:
         "voluntary_switches": rusage.ru_nvcsw,
         "involuntary_switches": rusage.ru_nivcsw,
     }
-
-
-def _own_peak_kib() -> int:
-    with open("/proc/self/status", "rb") as file:
-        return next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)

@@ -15,6 +15,7 @@ import click
 from .._process.child import Child
 from .._program.command import Command
 from .._sandbox.description import Sandbox
+from .._sandbox.files.sight import as_seen_from_here
 from .._sandbox.kept import confinement_of
 from .._sandbox.of_program import OfProgram
 from .._sandbox.overlay.changes import Changes
@@ -107,7 +108,7 @@ def sandbox(
             fds = given_descriptors(values["fd"])
             given: Options = {
                 "fds": {number: one.opened_within(held) for number, one in fds.items()},
-                "cwd": values["cwd"],
+                "cwd": values["cwd"] and as_seen_from_here(description, values["cwd"]),
             }
             status = _run(argv, description, given, reports=report, as_json=as_json)
     except (OSError, ValueError, TypeError, OverflowError) as error:
@@ -141,7 +142,8 @@ def _run(
         given_pipes = {} if output is None else output.given
         given.update(given_pipes)  # type: ignore[typeddict-item] # stdout and stderr
         begun = time.monotonic()
-        child = _spawned(Command(argv, **given), description, given_pipes.values())
+        command = Command(argv, **given)
+        child = _spawned(command, description, given["cwd"], given_pipes.values())
         if output is not None:
             assert child.counts_output is not None
             output.copy(child.counts_output)
@@ -176,14 +178,14 @@ def _bytes(given: int | str | None) -> int | None:
     return None if given is None else int(given)
 
 
-def _spawned(command: Command, description: Sandbox, pipes: Iterable[int]) -> Child[None]:
+def _spawned(command: Command, description: Sandbox, cwd: Any, pipes: Iterable[int]) -> Child[None]:
     command.give(pipes)
     try:
         return command.spawn()
     except SpawnError as error:
         program = command.argv[0]
         if error.step == "execve" and "/" in program and not os.path.isabs(program):
-            error.reason = _unseen([program], description) or error.reason
+            error.reason = _unseen([program], description, cwd) or error.reason
         raise
 
 

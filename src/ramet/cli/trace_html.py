@@ -9,7 +9,7 @@ from typing import Any
 
 from ..observe.tracing import Exec, ExecRefused, Refused
 from ..observe.tracing.tree import TaskLife, Tree
-from .trace_words import Words, cost_in_words, mebibytes, milliseconds, quoted
+from .trace_words import Words, cost_in_words, milliseconds, peak_of_memory, quoted
 
 _PAGE = Path(__file__).with_name("trace_page.html")
 
@@ -90,5 +90,5 @@ def _ending(life: TaskLife) -> str:
     used = life.ending
     return (
         f"{used.status}; user {milliseconds(used.user)}, system {milliseconds(used.system)}, "
-        f"peak {mebibytes(used.peak)}"
+        f"peak {peak_of_memory(used.peak)}"
     )

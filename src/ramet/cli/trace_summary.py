@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ..observe.tracing import ExecRefused, Refused
 from ..observe.tracing.tree import TaskLife, Tree
-from .trace_words import mebibytes, milliseconds, shown
+from .trace_words import milliseconds, peak_of_memory, shown
 
 _SHOWN = 5
 
@@ -68,7 +68,7 @@ def _longest(tree: Tree) -> Iterator[str]:
         assert life.ending is not None
         assert life.end is not None
         lived = milliseconds(life.end - life.begin)
-        peak = mebibytes(life.ending.peak)
+        peak = peak_of_memory(life.ending.peak)
         yield f"{milliseconds(time / 1e6):>12}  {shown(life.name)} ({life.pid}), lived {lived}, peak {peak}"
 
 

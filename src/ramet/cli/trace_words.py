@@ -137,9 +137,9 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def mebibytes(size: int) -> str:
-    """An amount of memory."""
-    return f"{size / _MIB:.1f} MiB"
+def peak_of_memory(size: int | None) -> str:
+    """What a process had resident at most; it is unknown where the kernel counts what ramet had with it."""
+    return "unknown" if size is None else f"{size / _MIB:.1f} MiB"
 
 
 def _of_life(event: Event) -> str:
@@ -171,7 +171,7 @@ def _end(event: End) -> str:
     if event.is_thread:
         return text
     user, system = milliseconds(event.user), milliseconds(event.system)
-    return f"{text}; user {user}, system {system}, peak {mebibytes(event.peak)}"
+    return f"{text}; user {user}, system {system}, peak {peak_of_memory(event.peak)}"
 
 
 def _rule(rule: Rule, before: str) -> str:

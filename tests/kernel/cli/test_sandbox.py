@@ -15,7 +15,7 @@ import pytest
 from ramet._sandbox.description import Sandbox
 from ramet.cli.sandbox_options import NOT_OF_A_COMMAND, ROWS, options, sandbox_of
 
-from ...constants import PATIENT_SECONDS
+from ...constants import PATIENT_SECONDS, repeated
 from ..sandbox.taken_away import needs_all
 
 RAMET = [sys.executable, "-m", "ramet", "sandbox"]
@@ -252,6 +252,38 @@ def test_it_begins_here_where_this_is_shown(tmp_path: Path) -> None:
     assert ramet("--write", other, "pwd", cwd=here).stdout == f"{other}\n"
     assert ramet("pwd", cwd=here).stdout == "/tmp\n"
     assert ramet("--read", ".", "--cwd", "/usr", "pwd", cwd=here).stdout == "/usr\n"
+    assert ramet("--read", ".", "--cwd", "../in", "pwd", cwd=here).stdout == f"{here}\n"
+    assert ramet("--read", "..", "--cwd", ".", "pwd", cwd=here).stdout == f"{here}\n"
+
+
+@needs_all
+def test_why_a_program_here_cannot_be_executed(tmp_path: Path) -> None:
+    """It begins here, where the file is: what is told is of the file, not of where it begins."""
+    (tmp_path / "no_mode").write_text("true\n")
+    (tmp_path / "no_interpreter").write_text("#!/nonexistent\n")
+    (tmp_path / "no_interpreter").chmod(0o755)
+    (tmp_path / "directory").mkdir()
+    for name, code, why in (
+        ("no_mode", 126, "it may not be executed: a mode bit"),
+        (
+            "no_interpreter",
+            127,
+            "the interpreter of its first line, '/nonexistent', does not exist",
+        ),
+        ("directory", 126, "it is a directory"),
+    ):
+        done = ramet("--read", ".", f"./{name}", cwd=tmp_path)
+        assert (done.returncode, why in done.stderr) == (code, True), done.stderr
+    assert "--read" not in ramet("", cwd=tmp_path).stderr
+
+
+@needs_all
+def test_a_forbidden_call_never_returns() -> None:
+    """With --kill-forbidden; the listener's end has it fail, and the program must be dead by then."""
+    words = ("--kill-forbidden", "sh", "-c", "unshare -U true; echo went on")
+    for _ in range(repeated(40)):
+        done = ramet(*words)
+        assert (done.returncode, done.stdout) == (128 + signal.SIGKILL, "")
 
 
 @needs_all

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 import ramet
-from ramet import CloneFlag
+from ramet import CloneFlag, Sandbox
 from ramet._kernel import procfs
 from ramet.observe import trace
 from ramet.observe.tracing import (
@@ -90,8 +90,24 @@ def test_clone_exec_and_end_of_a_shell_s_child(nothing_left: object) -> None:
         begun.tid,
         3,
     )
+    assert child.peak is not None
     assert child.peak > 0
     assert [event.time for event in events] == sorted(event.time for event in events)
+
+
+def test_a_peak_of_the_program_is_its_own(nothing_left: object) -> None:
+    """Until its exec it is in this process's memory, which the kernel counts: no less can be told."""
+    assert only(traced("true"), End)[0].peak is None
+    more = (procfs.own_peak_kib() << 10) + (64 << 20)
+    peak = only(traced(sys.executable, "-Ic", f"b'1' * {more}"), End)[0].peak
+    assert peak is not None
+    assert more < peak < more + (64 << 20)
+
+
+def test_a_program_in_a_sandbox_is_refused() -> None:
+    """By the name of the option that was given."""
+    with pytest.raises(ValueError, match="invalid sandbox for a trace"):
+        trace(["true"], sandbox=Sandbox())
 
 
 def test_every_field_of_clone3_is_read(nothing_left: object) -> None:

@@ -1,6 +1,7 @@
 """What a program in a sandbox sees and may do, and that nothing of it is left."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import resource
@@ -405,6 +406,9 @@ def test_where_it_begins(directory: Path) -> None:
     assert told("pwd", Sandbox()) == "/tmp\n"
     assert told("pwd", Sandbox(tmp=None)) == "/\n"
     assert told("pwd", Sandbox(read=[directory]), cwd=directory / "in") == f"{directory}/in\n"
+    with contextlib.chdir(directory):
+        for cwd in ("in", b"./in", Path("in")):
+            assert told("pwd", Sandbox(read=[directory]), cwd=cwd) == f"{directory}/in\n"
     with pytest.raises(FileNotFoundError, match="the sandbox does not see") as error:
         run("pwd", Sandbox(), cwd=directory)
     assert f"read=[{str(directory)!r}] shows it" in str(error.value)

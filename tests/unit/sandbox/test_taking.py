@@ -418,12 +418,16 @@ def test_several_paths_go_to_several_directories(tmp_path: Path) -> None:
 
 
 def test_what_is_no_directory(overlaid: Overlaid) -> None:
-    """It is refused by its type, or by the kernel, before anything is done."""
+    """It is refused by its type, or as it is not there, before anything is done."""
     (overlaid.upper / "new").write_text("")
     with pytest.raises(TypeError, match="invalid to: expected a path, a mapping or None, got 3"):
         overlaid.changes().take(to=3)  # type: ignore[arg-type]
-    with pytest.raises(ChangeError, match=r"ENOENT.*0 of 1"):
-        overlaid.changes().take(to=overlaid.lower / "nothing")
+    for nothing in (overlaid.lower / "nothing", ""):
+        for to in (nothing, {str(overlaid.lower): nothing}):
+            with pytest.raises(
+                ValueError, match=r"expected a directory for what .*; make it first"
+            ):
+                overlaid.changes().take(to=to)
 
 
 def test_a_file_that_may_be_written_is_taken(tmp_path: Path) -> None:

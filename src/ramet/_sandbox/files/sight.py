@@ -4,12 +4,19 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..._setup.checks import Text
 from ..description import Sandbox, is_below
 from ..untrusted_files import open_regular
 from ..view import TMP, View, has_own_tmp
 
 _OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
 _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
+
+
+def as_seen_from_here(sandbox: Sandbox, path: Text) -> Text:
+    """A relative path from the caller's own directory, where the child sees files of this machine."""
+    is_of_image = sandbox.root not in (None, "/")
+    return path if is_of_image or os.path.isabs(path) else os.path.abspath(path)
 
 
 class Sight(NamedTuple):
@@ -35,7 +42,7 @@ class Sight(NamedTuple):
 
     def why_not_executed(self, paths: Iterable[str], begins: str) -> str:
         """The likely reason why none of the paths can be executed; begins: where relative ones begin."""
-        for path in paths:
+        for path in filter(None, paths):
             whole = os.path.join(begins, path)
             if self.sandbox.root in (None, "/") and os.path.exists(whole):
                 return self.why_unseen(whole) or self._why_no_interpreter(whole)

@@ -281,7 +281,7 @@ def destinations(layer: Layer, to: object) -> Mapping[str, str | None]:
         return dict.fromkeys((part.path for part in layer.parts), None)
     paths = [part.path for part in layer.parts]
     if isinstance(to, Mapping):
-        return _mapped(paths, to)
+        return _directories(layer, _mapped(paths, to))
     if not isinstance(to, str | os.PathLike):
         raise TypeError(f"invalid to: expected a path, a mapping or None, got {to!r}")
     if len(paths) > 1:
@@ -289,10 +289,21 @@ def destinations(layer: Layer, to: object) -> Mapping[str, str | None]:
             f"invalid to: expected a directory for each of {', '.join(map(repr, paths))} as a mapping, "
             f"got one, {os.fspath(to)!r}"
         )
-    return {paths[0]: str(os.fspath(to))}
+    return _directories(layer, {paths[0]: str(os.fspath(to))})
 
 
-def _mapped(paths: list[str], to: Mapping[object, object]) -> Mapping[str, str | None]:
+def _directories(layer: Layer, given: Mapping[str, str]) -> Mapping[str, str | None]:
+    for part in layer.parts:
+        place = given.get(part.path)
+        if part.directory and place is not None and not os.path.isdir(place):
+            raise ValueError(
+                f"invalid to: expected a directory for what was written to {part.path!r}, got {place!r}, "
+                "which is none; make it first"
+            )
+    return dict(given)
+
+
+def _mapped(paths: list[str], to: Mapping[object, object]) -> Mapping[str, str]:
     given = {os.path.abspath(str(path)): str(place) for path, place in to.items()}
     if unknown := given.keys() - set(paths):
         raise ValueError(

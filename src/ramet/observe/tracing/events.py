@@ -113,13 +113,15 @@ class End(Event):
 
     ``user``, ``system``: processor time in seconds, ``peak``: of resident memory in bytes. A process has
     its own and those of the children that it has waited for, as in time(1); a thread those of its process.
+    The program that was started with the trace was in the tracing process's memory until its exec: its peak
+    is None unless it is above that one's.
     """
 
     status: ExitStatus
     is_thread: bool
     user: float
     system: float
-    peak: int
+    peak: int | None
 
 
 @dataclass(frozen=True, slots=True)

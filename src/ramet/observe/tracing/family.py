@@ -58,12 +58,16 @@ class Family:
     """All tasks of a trace; ``read()`` makes events of records, in their order.
 
     started: the program of the trace, None where it attaches to what is there. own_filters: how many
-    seccomp filters a task has from the tracer.
+    seccomp filters a task has from the tracer. own_peak: of this process's resident memory, in bytes, when
+    the program had been started.
     """
 
-    def __init__(self, begin: int, started: int | None, own_filters: int) -> None:
+    def __init__(
+        self, begin: int, started: int | None, own_filters: int, own_peak: int = 0
+    ) -> None:
         self._begin = begin
         self._started = started
+        self._own_peak = own_peak
         self._own_filters = own_filters
         self._tasks: dict[int, _Task] = {}
         # Of tasks whose making has not been told yet.
@@ -200,10 +204,14 @@ class Family:
             task.is_thread,
             user * _MICROSECOND,
             system * _MICROSECOND,
-            peak * _KIB,
+            self._peak(task, peak * _KIB),
         )
         if not task.is_thread:
             yield from self._adoptions(record, task)
+
+    def _peak(self, task: _Task, peak: int) -> int | None:
+        """Until its exec the program was in this process's memory, which the kernel counts (fs/exec.c)."""
+        return None if task.pid == self._started and peak <= self._own_peak else peak
 
     def _adoptions(self, record: Record, gone: _Task) -> Iterator[Event]:
         for task in self._tasks.values():

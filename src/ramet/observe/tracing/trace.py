@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from ..._core import Tracer, trace_filter
+from ..._kernel import procfs
 from ..._preflight.this_thread import read_caller
 from ..._program.traced import FILTER_STEP, TracedProgram
 from ..._setup.checks import Text
@@ -52,7 +53,10 @@ class Trace:
         self._tracer = tracer
         self._program = program
         self._family = Family(
-            time.monotonic_ns(), None if program is None else pid, own_filters=int(filtered)
+            time.monotonic_ns(),
+            None if program is None else pid,
+            own_filters=int(filtered),
+            own_peak=procfs.own_peak_kib() << 10,
         )
         self._attach = attach
         self._failed: OSError | None = None
@@ -149,7 +153,7 @@ def trace(
     argv: the program and its arguments. pid: of the process, instead. arguments, argument_bytes: of each
     exec so many arguments are read, and so much of each. every_call: the program gets no filter, and stops
     at each of its calls, which is far slower; then a refusal by a filter of its own is seen as well.
-    options: of the program, see ramet.Options.
+    options: of the program, see ramet.Options; not sandbox.
 
     Returns a Trace, whose events are those of ramet.observe.tracing, in their order; the program waits
     until the first is asked for. As a context manager it ends on leaving the block: the program and all
@@ -181,6 +185,11 @@ def trace(
 def _of_program(
     argv: Sequence[Text], options: Options, limits: dict[str, int], *, filtered: bool
 ) -> Trace:
+    if options.get("sandbox") is not None:
+        raise ValueError(
+            "invalid sandbox for a trace: expected None: a confined program cannot be traced from its "
+            "first call; leave it out, or attach to one that runs: trace(pid=...)"
+        )
     if filtered and not read_caller().may("CAP_SYS_ADMIN"):
         options = {**options, "no_new_privs": True}  # else the kernel takes no filter
     try:
