@@ -15,7 +15,7 @@ from .._kernel.timeouts import deadline_after, seconds_until
 from .._limits.byte_counts import parsed_memory
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.child import Child
-from ..errors import ChildDied, TimeoutExpired
+from ..errors import ChildDied
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
 from .captured import CapturedOutput
@@ -150,7 +150,7 @@ class RunningTest:
     def _kill(self) -> None:
         try:
             self.child.kill_tree(_KILL_SECONDS)
-        except (PermissionError, RuntimeError, TimeoutExpired):
+        except (OSError, RuntimeError):
             self.child.kill()
 
     def _reason(self, status: ExitStatus) -> str:

@@ -1,6 +1,7 @@
 """Whatever a call, a callback or the caller does, each other call of an executor has its outcome."""
 
 import asyncio
+import errno
 import math
 import os
 import resource
@@ -72,6 +73,27 @@ def test_no_descriptor_is_lost_where_too_few_are_free(reuse: int) -> None:
             assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
             with free_descriptors(free):
                 executor.submit(abs, -2).exception(PATIENT_SECONDS)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "none is free"), RuntimeError("no /proc")])
+def test_a_tree_that_cannot_be_found_costs_no_other_call(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was called is killed in any case, and the executor goes on."""
+
+    def cannot(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(CalledChild, "kill_tree", cannot)
+    monkeypatch.setattr(CalledChild, "has_namespace", False)
+    with Executor(2) as executor:
+        future = executor.submit(signal.pause)
+        other = executor.submit(signal.pause)
+        until(lambda: future.running() and other.running())
+        future.cancel()
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        assert other.running()
+        other.cancel()
 
 
 def test_a_stack_of_any_size_is_read() -> None:
