@@ -211,7 +211,7 @@ class Worker:
         else:
             self._tree_ended_by = "walk"
             if kills or child.has_children():
-                # Whatever keeps it from being found (no descriptor is free, there is no /proc): others go on.
+                # Whatever keeps it from being found (no free descriptor, no /proc): others go on.
                 with suppress(OSError, RuntimeError):
                     child.kill_tree(_TREE_SECONDS)
                 child.kill()
