@@ -117,7 +117,7 @@ def test_threads_are_lines_when_asked_for() -> None:
         process.communicate("\n\n")
     assert line_of(process.pid, counted).endswith(", 1 thread")
     assert len(counted.splitlines()) == 1
-    assert re.search(r"└─ \{\S+\} \d+$", listed.splitlines()[1])
+    assert re.search(r"└─ \{.+\} \d+$", listed.splitlines()[1])
     assert line_of(process.pid, none).endswith(f" {process.pid}")
 
 

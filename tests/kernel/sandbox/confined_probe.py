@@ -60,6 +60,11 @@ def _connect_tcp(port: int) -> None:
         one.connect(("127.0.0.1", port))
 
 
+def _inherited(fd: int) -> None:
+    if not os.get_inheritable(fd):
+        raise OSError(errno.EBADF, "it is this program's own")
+
+
 def _set_limit_of(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.prlimit(pid, resource.RLIMIT_NOFILE))
 
@@ -114,7 +119,8 @@ def main(shown: str, outside: str, work: str, caller: str, name: str, port: str)
                 "makes a namespace": _does(_unshare),
                 "no_new_privs": _LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
                 "host name": os.uname().nodename,
-                "descriptors": [fd for fd in range(3, 256) if _does(os.fstat, fd) == "yes"],
+                # What it has opened itself since (libffi keeps one) is not to be inherited.
+                "descriptors": [fd for fd in range(3, 256) if _does(_inherited, fd) == "yes"],
                 "leads a session": os.getsid(0) == os.getpid(),
                 "working directory": os.getcwd(),
                 "environment": sorted(os.environ),
