@@ -31,7 +31,7 @@ PIP_DOWNLOAD := $(BIN)/pip download --quiet --disable-pip-version-check --no-dep
 
 # The environment has the sources by their path, with the extension linked beside them. Bytecode of all is made
 # here: where none may be written, each process would compile all modules that it imports.
-COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet && ln -sf $(addprefix ../../,$(wildcard $(BUILD)/native/python/_core.*.so)) src/ramet/ && \
+COMPILE = @$(IN_VENV) ninja -C $(BUILD) --quiet && (cd src/ramet && ln -sf ../../$(BUILD)/native/python/_core.*.so .) && \
     $(BIN)/python -m compileall -q src tests
 
 # Guests have the wheel, since their root directory is this machine's and read-only.

@@ -409,6 +409,11 @@ def test_where_it_begins(directory: Path) -> None:
     with contextlib.chdir(directory):
         for cwd in ("in", b"./in", Path("in")):
             assert told("pwd", Sandbox(read=[directory]), cwd=cwd) == f"{directory}/in\n"
+    with tempfile.TemporaryDirectory() as gone, contextlib.chdir(gone):
+        os.rmdir(gone)
+        with pytest.raises(FileNotFoundError, match=r"the working directory, .* has been removed"):
+            run("pwd", Sandbox(), cwd="in")
+        os.mkdir(gone)
     with pytest.raises(FileNotFoundError, match="the sandbox does not see") as error:
         run("pwd", Sandbox(), cwd=directory)
     assert f"read=[{str(directory)!r}] shows it" in str(error.value)

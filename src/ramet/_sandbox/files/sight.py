@@ -16,7 +16,13 @@ _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
 def as_seen_from_here(sandbox: Sandbox, path: Text) -> Text:
     """A relative path from the caller's own directory, where the child sees files of this machine."""
     is_of_image = sandbox.root not in (None, "/")
-    return path if is_of_image or os.path.isabs(path) else os.path.abspath(path)
+    if is_of_image or not path or os.path.isabs(path):
+        return path
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        why = "the working directory, from which a relative cwd is taken, has been removed"
+        raise FileNotFoundError(error.errno, why, path) from None
 
 
 class Sight(NamedTuple):
