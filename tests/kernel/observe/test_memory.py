@@ -1,3 +1,4 @@
+import ctypes
 import gc
 import mmap
 import os
@@ -58,9 +59,18 @@ class Big:
             self.memory[page * PAGE] = value
 
     def row_of(self, report: ChildMemory) -> MappingMemory:
-        """What is said of its mapping, which is told from others by its size."""
-        (row,) = [row for row in report.mappings if row.end - row.start == PAGES * PAGE]
-        return row
+        """What is said of its mapping."""
+        return row_at(address_of(self.memory), report)
+
+
+def address_of(memory_: mmap.mmap) -> int:
+    view = ctypes.c_char.from_buffer(memory_)
+    return ctypes.addressof(view)  # and no longer keeps the mapping from being closed
+
+
+def row_at(address: int, report: ChildMemory) -> MappingMemory:
+    (row,) = [row for row in report.mappings if row.start == address]
+    return row
 
 
 @pytest.fixture
@@ -178,6 +188,7 @@ def test_pages_of_a_huge_page_are_told_apart(writer: str) -> None:
         pytest.skip("needs transparent huge pages")
     with mmap.mmap(-1, 8192 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory_:
         memory_.madvise(mmap.MADV_HUGEPAGE)
+        memory_.madvise(mmap.MADV_DONTDUMP)  # so that it is one with no neighbour
         compare_huge_pages(memory_, writer)
 
 
@@ -187,10 +198,9 @@ def compare_huge_pages(memory_: mmap.mmap, writer: str) -> None:
 
     def row_of(pid: int) -> MappingMemory:
         (report,) = memory([pid], types=False)
-        (row,) = [row for row in report.mappings if row.end - row.start == 8192 * PAGE]
-        return row
+        return row_at(address_of(memory_), report)
 
-    first = -row_of(os.getpid()).start // PAGE % 512
+    first = -address_of(memory_) // PAGE % 512
 
     def write() -> None:
         for page in (
