@@ -9,12 +9,11 @@
 #include <time.h>
 
 #include "futex.h"
-#include "task_state.h"
+#include "stopped_task.h"
 
 #define PAUSE (RAMET_MILLISECOND / 20)     /* between two looks */
 #define LEAST_RUN (RAMET_MILLISECOND / 10) /* between two tries */
 #define TRIES_OF_ONE_RUN 5
-#define MOST_THREADS 64 /* that are looked at: few children start threads */
 #define MOST_LOOKS 4000 /* a fifth of a second at least */
 #define MOST_LOOKS_AT_RUNNABLE (5 * MOST_LOOKS)
 
@@ -54,19 +53,21 @@ struct target {
     pid_t pid;
     int pidfd, count;
     bool hidden; /* where it is cannot be read, nor later */
-    long tids[MOST_THREADS];
-    struct ramet_syscall_state states[MOST_THREADS];
+    long tids[RAMET_MOST_THREADS];
+    struct ramet_syscall_state states[RAMET_MOST_THREADS];
 };
 
 /* Whether all of it has stopped. safe: at safe points. */
 static bool stop(struct target *target, bool *safe)
 {
+    struct ramet_calls_before before;
+    ramet_look_before_stop(&before, target->pid);
     ramet_send_signal(target->pid, target->pidfd, SIGSTOP);
-    target->count = ramet_task_tids(target->pid, target->tids, MOST_THREADS);
+    target->count = ramet_task_tids(target->pid, target->tids, RAMET_MOST_THREADS);
     bool stopped = *safe = true;
     for (int i = 0; i < target->count && stopped; i++) {
         stopped = has_stopped((pid_t)target->tids[i]);
-        target->states[i] = ramet_task_syscall(target->tids[i]);
+        target->states[i] = ramet_stopped_call(&before, target->tids[i]);
         target->hidden = target->hidden || target->states[i].hidden;
         *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
     }
@@ -102,7 +103,7 @@ long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter,
     bool safe;
     bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
-        *at_safe_point = safe && target.count < MOST_THREADS;
+        *at_safe_point = safe && target.count < RAMET_MOST_THREADS;
     return stopped ? kill_stopped(&target, remove_waiter) : ramet_send_signal(pid, pidfd, SIGKILL);
 }
 
@@ -111,7 +112,7 @@ long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove
     struct target target = {.pid = pid, .pidfd = pidfd};
     bool safe;
     stop_at_safe_point(&target, tries, &safe);
-    if (safe && target.count < MOST_THREADS)
+    if (safe && target.count < RAMET_MOST_THREADS)
         return kill_stopped(&target, remove_waiter);
     long error = ramet_send_signal(pid, pidfd, SIGCONT);
     return error < 0 ? error : -EAGAIN;

@@ -144,6 +144,7 @@ struct ramet_syscall_state ramet_task_syscall(long tid)
     if (count < 3)
         return state;
     state.stack_pointer = read_hex(words[count - 2]);
+    state.instruction_pointer = read_hex(words[count - 1]);
     if (count < 9)
         return state;
     state.call = decimal(text);
@@ -154,7 +155,7 @@ struct ramet_syscall_state ramet_task_syscall(long tid)
 /* After a stop the kernel restarts a wait with a timeout as restart_syscall, with the same arguments. */
 bool ramet_waits_in_futex(const struct ramet_syscall_state *state)
 {
-    return state->call == __NR_futex || state->call == __NR_restart_syscall;
+    return (state->call == __NR_futex || state->call == __NR_restart_syscall) && state->first != 0;
 }
 
 bool ramet_is_at_safe_point(const struct ramet_syscall_state *state)

@@ -18,11 +18,11 @@ long ramet_task_threads(long pid);
 /* Whether its process is about to end and other threads of it have not ended yet: the main thread is seen to end first. */
 bool ramet_task_threads_have_to_end(long pid);
 
-/* What /proc/TID/syscall has of a stopped task. */
+/* What /proc/TID/syscall has of a task that does not run. */
 struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in user code, or where that cannot be read */
-    unsigned long first; /* its first argument */
-    unsigned long stack_pointer; /* 0 where it is running */
+    unsigned long first; /* its first argument, 0 where that is not known */
+    unsigned long stack_pointer, instruction_pointer; /* 0 where it is running */
     bool hidden; /* it cannot be read: there is no /proc, or Yama forbids it */
 };
 
@@ -31,5 +31,5 @@ struct ramet_syscall_state ramet_task_syscall(long tid);
 /* Whether it waits in a system call: not in one that malloc makes with its lock held, and not in sched_yield(). */
 bool ramet_is_at_safe_point(const struct ramet_syscall_state *state);
 
-/* Whether it sleeps on a futex word, which is the first argument. */
+/* Whether it sleeps on a futex word that is known: the first argument. */
 bool ramet_waits_in_futex(const struct ramet_syscall_state *state);

@@ -1,0 +1,24 @@
+/* In which system call a task is that has been stopped, also where Linux does not show it then. */
+#pragma once
+
+#include <sys/types.h>
+
+#include <stopped_call.h>
+
+#include "task_state.h"
+
+#define RAMET_MOST_THREADS 64 /* of one child, that are looked at: few children start threads */
+
+/* What is shown before of the calls in which a process's threads sleep; nothing where it is not needed. */
+struct ramet_calls_before {
+    int count;
+#if RAMET_STOP_HIDES_CALL
+    long tids[RAMET_MOST_THREADS];
+    struct ramet_syscall_state states[RAMET_MOST_THREADS];
+#endif
+};
+
+void ramet_look_before_stop(struct ramet_calls_before *before, pid_t pid);
+
+/* When it has been stopped. It shares this memory. */
+struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *before, long tid);
