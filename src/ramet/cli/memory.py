@@ -14,6 +14,7 @@ from ..observe import ChildMemory, Memory
 from ..observe import memory as memory_of
 from ..observe.memory_report import total
 from ..tour.colours import NAME, NOTE, console_for
+from .trace_words import shown as in_one_line
 
 _PID = click.IntRange(min=1)
 _MAPPINGS = 10
@@ -115,7 +116,7 @@ def _mappings(report: ChildMemory, most: int) -> Table:
     rows = [(name, total(group)) for name, group in groups.items()]
     rows.sort(key=lambda row: (-row[1].own, -row[1].resident))
     for name, sizes in rows[:most]:
-        table.add_row(Text(name, style=NAME), *_cells(sizes))
+        table.add_row(Text(in_one_line(name), style=NAME), *_cells(sizes))
     if rows[most:]:
         rest = total(sizes for _, sizes in rows[most:])
         table.add_row(Text(f"{len(rows) - most} more", style=NOTE), *_cells(rest))
@@ -147,4 +148,4 @@ def _name(pid: int) -> Text:
         comm = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:  # it has ended since
         comm = ""
-    return Text.assemble((str(pid), NAME), f" {comm}")
+    return Text.assemble((str(pid), NAME), f" {in_one_line(comm)}")

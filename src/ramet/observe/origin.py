@@ -36,7 +36,8 @@ def origin_of(pid: int, given: int | None) -> Origin:
     for other in candidates:
         if other != pid and image is not None and _image(other) == image:
             return _compared(pid, other)
-    return Origin(None, _why_none(parent, given))
+    why = "it is the process itself" if given == pid else _why_none(parent, given)
+    return Origin(None, why)
 
 
 def _why_none(parent: int, given: int | None) -> str:

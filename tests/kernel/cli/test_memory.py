@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from ramet.observe import memory
 
 from ...constants import SECONDS
 from ...looking import shows_kthreadd
+from ...waiting import until
 
 ROWS = re.compile(r"^(\d+) (?!more )\S+((?: +(?:\d+\.\d\d|-))+) +(\S.*?) *$", re.MULTILINE)
 
@@ -134,3 +136,22 @@ def test_a_narrow_terminal_keeps_its_numbers_whole(copies: list[int]) -> None:
     wide, narrow = (run(copies[0], "--mappings", 0, columns=width).stdout for width in (120, 80))
     assert max(map(len, narrow.splitlines())) <= 80
     assert len(re.findall(r"\d+\.\d\d", narrow)) == len(re.findall(r"\d+\.\d\d", wide)) == 7
+
+
+def test_a_name_moves_no_cursor(nothing_left: object) -> None:
+    """What a process calls itself is shown in one line, and no escape sequence of it takes effect."""
+    read_end, write_end = os.pipe()
+
+    def named() -> None:
+        Path("/proc/self/comm").write_bytes(b"\x1b[2Jname")
+        os.read(read_end, 1)
+
+    child = ramet.clone(named)
+    until(lambda: "name" in Path(f"/proc/{child.pid}/comm").read_text())
+    done = run(child.pid)
+    child.kill()
+    child.wait(SECONDS)
+    for descriptor in (read_end, write_end):
+        os.close(descriptor)
+    assert (done.returncode, "\x1b" in done.stdout) == (0, False)
+    assert f"{child.pid} \\e[2Jname" in done.stdout

@@ -500,6 +500,13 @@ def test_one_that_has_ended_is_one_clear_error() -> None:
         memory([other], origin=child)
 
 
+def test_it_is_no_copy_of_itself(nothing_left: object) -> None:
+    """A process that is named as its own origin is not said to have ended."""
+    with held(lambda: None) as child:
+        (report,) = memory([child], origin=child, types=False)
+    assert (report.origin, report.unknown) == (None, {"origin": "it is the process itself"})
+
+
 def test_a_thread_of_the_kernel_has_no_memory() -> None:
     """The first of them is told as what it is."""
     if not shows_kthreadd():

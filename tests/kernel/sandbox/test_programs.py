@@ -1,5 +1,6 @@
 """What a program in a sandbox sees and may do, and that nothing of it is left."""
 
+import ast
 import asyncio
 import contextlib
 import errno
@@ -95,6 +96,17 @@ def test_without_the_system_there_is_no_program() -> None:
     with pytest.raises(FileNotFoundError, match="the sandbox does not see '/usr/bin/env'") as error:
         ramet.run(["/usr/bin/env"], sandbox=Sandbox(system=False))
     assert "read=['/usr'] shows it" in str(error.value)
+
+
+def test_a_program_whose_loader_is_not_shown() -> None:
+    """What it needs is named, and with it the program runs."""
+    with pytest.raises(
+        FileNotFoundError, match="it is linked dynamically, and the sandbox"
+    ) as caught:
+        ramet.run(["/usr/bin/true"], sandbox=Sandbox(system=False, read=["/usr"]))
+    (loader,) = ast.literal_eval(str(caught.value).partition("read=")[2].partition(" shows")[0])
+    sandbox = Sandbox(system=False, read=["/usr", loader])
+    assert ramet.run(["/usr/bin/true"], sandbox=sandbox).returncode == 0
 
 
 def test_devices() -> None:

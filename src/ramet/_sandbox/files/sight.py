@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from ..._setup.checks import Text
 from ..description import Sandbox, is_below
-from ..untrusted_files import open_regular
 from ..view import TMP, View, has_own_tmp
+from .interpreters import interpreter
 
 _OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
-_LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
 
 
 def as_seen_from_here(sandbox: Sandbox, path: Text) -> Text:
@@ -78,13 +77,13 @@ class Sight(NamedTuple):
         return any(is_below(path, one) for one in known) or self._is_of_root(path)
 
     def _why_no_interpreter(self, program: str) -> str:
-        interpreter = _interpreter(program)
-        if interpreter is None:
+        needed = interpreter(program)
+        if needed is None:
             return ""
-        if not os.path.exists(interpreter):
-            return f"the interpreter of its first line, {interpreter!r}, does not exist"
-        unseen = self.why_unseen(interpreter)
-        return unseen and f"it is a script, and {unseen}"
+        if not os.path.exists(needed.path):
+            return f"it is {needed.of}, and its interpreter, {needed.path!r}, does not exist"
+        unseen = self.why_unseen(needed.path)
+        return unseen and f"it is {needed.of}, and {unseen}"
 
 
 def _to_show(path: str) -> str:
@@ -94,13 +93,3 @@ def _to_show(path: str) -> str:
     if os.path.basename(directory) in ("bin", "sbin") and parent != "/":
         return parent
     return path
-
-
-def _interpreter(program: str) -> str | None:
-    try:
-        with open(open_regular(program), "rb", 0) as file:  # it may be a fifo of a child's
-            line = file.read(_LONGEST_LINE).partition(b"\n")[0]
-    except OSError:
-        return None
-    words = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
-    return os.fsdecode(words[0]) if words else None

@@ -1,0 +1,65 @@
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ramet._sandbox.files.interpreters import interpreter
+
+
+def test_of_a_program_of_this_machine() -> None:
+    """What starts an ordinary program, and it needs nothing itself."""
+    program = shutil.which("env") or "/usr/bin/env"
+    found = interpreter(program)
+    assert found is not None
+    assert Path(found.path).name.startswith("ld-")
+    assert found.of == "linked dynamically"
+    assert interpreter(found.path) is None
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_of_each_width_and_order(width: int, order: str, tmp_path: Path) -> None:
+    """An ELF file as elf(5) describes it, the program header that tells it being the second one."""
+    of_file, of_program = {
+        1: ("16sHHIIIIIHHHHHH", "IIIIIIII"),
+        2: ("16sHHIQQQIHHHHHH", "IIQQQQQQ"),
+    }[width]
+    header, size = struct.calcsize(order + of_file), struct.calcsize(order + of_program)
+    ident = b"\x7fELF" + bytes([width, {"<": 1, ">": 2}[order]])
+    path = b"/lib/ld.so\0"
+    place = header + 2 * size
+    load = (1, *[0] * 7)
+    interp = (
+        (3, place, 0, 0, len(path), 0, 0, 0) if width == 1 else (3, 0, place, 0, 0, len(path), 0, 0)
+    )
+    program = tmp_path / "program"
+    program.write_bytes(
+        struct.pack(order + of_file, ident, 2, 0, 1, 0, header, 0, 0, header, size, 2, 0, 0, 0)
+        + struct.pack(order + of_program, *load)
+        + struct.pack(order + of_program, *interp)
+        + path
+    )
+    assert interpreter(str(program)) == ("/lib/ld.so", "linked dynamically")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rest=st.binary(max_size=200))
+def test_whatever_a_file_holds(rest: bytes, tmp_path: Path) -> None:
+    """A file that ends early, or says what cannot be, has none."""
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF" + rest)
+    found = interpreter(str(program))
+    assert found is None or found.of == "linked dynamically"
+
+
+def test_of_a_script(tmp_path: Path) -> None:
+    """The first word of its first line."""
+    script = tmp_path / "script"
+    script.write_text("#! /bin/sh -e\n")
+    assert interpreter(str(script)) == ("/bin/sh", "a script")
+    script.write_text("#!\n")
+    assert interpreter(str(script)) is None
+    assert interpreter(str(tmp_path / "none")) is None
