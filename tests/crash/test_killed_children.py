@@ -62,6 +62,7 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SLOWER
     from tests.looking import state_of
 
     def victim(begun: list[int]) -> None:
@@ -72,7 +73,7 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
 
     for turn in range(count):
         if turn % 100 == 0:
-            faulthandler.dump_traceback_later(15, exit=True)
+            faulthandler.dump_traceback_later(15 * SLOWER, exit=True)
         begun: list[int] = []
         child = ramet.clone(victim, begun, flags=F.VM)
         while not begun or state_of(child.pid) != "S":
