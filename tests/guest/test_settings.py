@@ -15,8 +15,6 @@ from ramet import CloneFlag as F
 from ..constants import SECONDS
 from .conftest import as_plain_user, program_of
 
-pytestmark = pytest.mark.kernel
-
 Change = Callable[[str, str], None]
 
 
@@ -29,6 +27,7 @@ def make_a_user_namespace() -> None:
         print(error)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -62,6 +61,7 @@ def confine_a_program() -> None:
     print("best", done.stdout.decode())
 
 
+@pytest.mark.kernel
 def test_a_sandbox_without_user_namespaces(setting: Change) -> None:
     """It is refused, with the command that changes it; what can be done without them is done if asked."""
     setting("user/max_user_namespaces", "0")
@@ -129,6 +129,7 @@ def act_without_proc() -> None:
         print(error)
 
 
+@pytest.mark.kernel
 def test_there_is_no_proc() -> None:
     """Programs and functions run; what needs /proc says so."""
     program = program_of(act_without_proc)
@@ -167,6 +168,7 @@ def limit(group: Path, name: str, value: str) -> None:
 ALLOCATE = [sys.executable, "-c", "held = bytearray(1 << 28); print(len(held))"]
 
 
+@pytest.mark.kernel
 def test_a_program_beyond_its_memory_is_named(group: Path) -> None:
     """It is made in its cgroup, and its exit status says what killed it."""
     limit(group, "memory.max", str(64 << 20))
@@ -175,6 +177,7 @@ def test_a_program_beyond_its_memory_is_named(group: Path) -> None:
     assert (status.signal, status.reason) == (signal.SIGKILL, "out of memory")
 
 
+@pytest.mark.kernel
 def test_a_task_too_many_is_named(group: Path) -> None:
     """The rule of the limit explains why the clone call was refused."""
     limit(group, "pids.max", "0")
@@ -190,6 +193,7 @@ def test_a_share_of_a_processor(group: Path) -> None:
     assert int(counts["nr_throttled"]) > 0
 
 
+@pytest.mark.kernel
 def test_all_in_a_cgroup_are_killed_at_once(group: Path) -> None:
     """By cgroup.kill, also those that have left their parent."""
     if not (group / "cgroup.kill").exists():
