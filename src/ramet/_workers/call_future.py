@@ -15,7 +15,8 @@ class CallFuture(Future[T]):
 
     ``stdout``, ``stderr``: what the call wrote there, as text, with capture_output=True; else None.
     ``tree_ended_by``: how the processes that the call left were ended: "pid namespace", which none can
-    escape, "cgroup", or "walk", which finds those that are still below the call's process; None before.
+    escape, "cgroup", or "walk", which finds those that are still below the call's process; None before, and
+    with ``reuse`` until that process has ended.
     ``changes``: with ``overlay`` of the sandbox, what the call has done to files; there when the future is
     done. With ``reuse`` they are those of all calls of one process, and None until that has ended.
     """

@@ -35,8 +35,9 @@ class Executor(AnyExecutor):
     timeout: in seconds, from the start of a call, after which it is killed. memory: bytes ("512M") that a
     call may have beyond the template. spares: processes that wait ahead, by default one for each
     worker, four at most. reuse: how many calls a process runs. initializer: called with ``initargs`` in
-    each process before its first call. capture_output: what a call writes is in its future's ``stdout``
-    and ``stderr``, instead of where the caller's goes. progress: True for a bar (needs rich, of the extra
+    each process before its first call; where it raises, that is what comes of the call, and the process
+    ends. capture_output: what a call writes is in its future's ``stdout`` and ``stderr``, instead of where
+    the caller's goes. progress: True for a bar (needs rich, of the extra
     ``cli``), or a function that gets the counts when they change; one that raises is logged and not called
     again. max_tasks_per_child: the same as reuse. mp_context: a context of ramet.multiprocessing, whose
     template is used.
@@ -44,8 +45,8 @@ class Executor(AnyExecutor):
     A call that dies fails its own future alone, with a ChildDied that says how, which call, and with
     ``status.rusage``; at its deadline a DeadlineExceeded, with the Python ``stack`` where it stood.
     ``max_workers`` of the executor tells how many run at once.
-    ``future.cancel()`` of a running call kills it. With each call all that it has started ends: see
-    CallFuture.tree_ended_by.
+    ``future.cancel()`` of a running call kills it. With the process of a call all that it has started ends:
+    see CallFuture.tree_ended_by.
 
     Raises TemplateError when the template cannot load; TypeError and ValueError for invalid arguments.
     Needs: Linux 5.3; a pid namespace for each call needs CAP_SYS_ADMIN.

@@ -69,7 +69,7 @@ class Pool:
         self._is_closing = False
         self._failure: BaseException | None = None  # of the thread
         self._events = select.epoll()
-        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events.register(self._wakes, select.EPOLLIN)
         _pools.add(self)
 
@@ -109,17 +109,20 @@ class Pool:
             return
         cancelled: deque[Call] = deque()
         with self._lock:
-            self._is_closing = True
+            was_open, self._is_closing = not self._is_closing, True
             if cancels:
                 cancelled, self._pending = self._pending, cancelled
-            self._start_thread()
+            was_used = self._thread is not None
             self._done += len(cancelled)
             self._failed += len(cancelled)
         for call in cancelled:
             if call.future.cancel():
                 call.future.set_running_or_notify_cancel()
-        self._wake()
-        self._tell()
+        if was_used:
+            self._wake()
+            self._tell()
+        elif was_open:
+            self._run()  # there is nothing to wait for, and there may be no room for a thread
 
     def join(self) -> None:
         """Wait until all calls are done, and all processes gone."""
@@ -156,15 +159,20 @@ class Pool:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(OSError):  # it has ended meanwhile
-            os.eventfd_write(self._wakes, 1)
+        with self._lock:  # once it is closed the number is another file's
+            if self._wakes is not None:
+                os.eventfd_write(self._wakes, 1)
 
     def _start_thread(self) -> None:
         if self._thread is None:
             made = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
             if self._thread is None:  # a signal handler may have started one meanwhile
                 self._thread = made
-                made.start()
+                try:
+                    made.start()
+                except (RuntimeError, MemoryError):  # there is no room for one now
+                    self._thread = None
+                    raise
 
     # ---- beginning a call
 
@@ -277,8 +285,11 @@ class Pool:
             self._give_up(error)
             raise
         finally:
+            with self._lock:
+                wakes, self._wakes = self._wakes, None
             self._events.close()
-            os.close(self._wakes)
+            if wakes is not None:
+                os.close(wakes)
             self._template.close()
 
     def _run_once(self) -> None:
@@ -391,7 +402,9 @@ class Pool:
             self._end(worker)
             return
         call = self._settle(worker, raised, value)
-        if worker.served < self._rules.reuse and not call.future.cancelled():
+        # Whether the initializer or the call has raised: what is not prepared runs no other.
+        is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
+        if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():
             with self._lock:
                 self._idle.append(worker)
         else:
@@ -505,7 +518,7 @@ def _end_all() -> None:
     global _is_ending
     _is_ending = True
     pools = list(_pools)
-    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+    if _has_been_interrupted():
         _kill_all(pools)
     try:
         for pool in pools:
@@ -515,6 +528,12 @@ def _end_all() -> None:
     except KeyboardInterrupt:
         _kill_all(pools)
         raise
+
+
+def _has_been_interrupted() -> bool:
+    """Whether an interrupt has ended the program; at a prompt one may have ended any line before."""
+    has_prompt = hasattr(sys, "ps1") or sys.flags.interactive
+    return not has_prompt and getattr(sys, "last_type", None) is KeyboardInterrupt
 
 
 def _kill_all(pools: list[Pool]) -> None:

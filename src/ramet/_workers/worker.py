@@ -153,6 +153,10 @@ class Worker:
         self._outputs = outputs
         return True
 
+    @property
+    def _ends_tree_by(self) -> str:
+        return self._tree_ended_by or ("pid namespace" if self.child.has_namespace else "walk")
+
     def keep_outcome(self, raised: bool, value: Any) -> None:
         """Of its call, which is over, until its process has ended."""
         assert self.call is not None
@@ -167,9 +171,10 @@ class Worker:
         self.served += 1
         future = call.future
         self._futures.add(future)
-        future.tree_ended_by = self._tree_ended_by or (
-            "pid namespace" if self.child.has_namespace else "walk"
-        )
+        if (
+            rules.reuse == 1 or self._tree_ended_by or self.is_over
+        ):  # else it is told when the process has ended
+            future.tree_ended_by = self._ends_tree_by
         call.worker = None
         outputs, self._outputs = self._outputs, ()
         if rules.captures:
@@ -219,6 +224,8 @@ class Worker:
     def conclude(self) -> ExitStatus:
         """It has ended: reap it."""
         status = self.child.wait()
+        for future in self._futures:
+            future.tree_ended_by = self._ends_tree_by
         self._tell_changes()
         if self._stack_file >= 0:
             os.close(self._stack_file)

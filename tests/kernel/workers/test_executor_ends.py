@@ -6,6 +6,7 @@ import resource
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, as_completed, wait
@@ -370,8 +371,74 @@ def test_an_initializer_runs_in_each_process() -> None:
 
     with Executor(1, reuse=2, initializer=sets, initargs=(5,)) as executor:
         assert [executor.submit(eval, VALUE).result(PATIENT_SECONDS) for _ in range(4)] == [5] * 4
-    with Executor(1, initializer=divmod, initargs=(1, 0)) as executor:
-        assert isinstance(executor.submit(abs, -1).exception(PATIENT_SECONDS), ZeroDivisionError)
+
+
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_what_is_not_prepared_runs_no_call(reuse: int) -> None:
+    """An initializer that fails is the exception of the call, in each process that is made."""
+    with Executor(1, reuse=reuse, initializer=divmod, initargs=(1, 0)) as executor:
+        for _ in range(4):
+            error = executor.submit(abs, -1).exception(PATIENT_SECONDS)
+            assert isinstance(error, ZeroDivisionError)
+
+
+def test_a_call_that_raises_leaves_its_process_prepared() -> None:
+    """Only where it was the first may the initializer have raised as well."""
+    with Executor(1, reuse=4, initializer=abs, initargs=(-1,)) as executor:
+        first = executor.submit(os.getppid).result(PATIENT_SECONDS)
+        assert isinstance(
+            executor.submit(divmod, 1, 0).exception(PATIENT_SECONDS), ZeroDivisionError
+        )
+        assert executor.submit(os.getppid).result(PATIENT_SECONDS) == first
+
+
+def test_what_has_ended_trees_is_told_when_it_has() -> None:
+    """With reuse, what a call has started lives on until its process has ended."""
+    with Executor(1, reuse=2) as executor:
+        future = executor.submit(abs, -1)
+        assert (future.result(PATIENT_SECONDS), future.tree_ended_by) == (1, None)
+        other = executor.submit(os._exit, 3)
+        assert isinstance(other.exception(PATIENT_SECONDS), ChildDied)
+        assert future.tree_ended_by == other.tree_ended_by
+        assert future.tree_ended_by in {"pid namespace", "walk"}
+
+
+def test_an_executor_that_was_shut_down_writes_to_no_file() -> None:
+    """What gets the numbers of its descriptors is others'."""
+    executor = Executor(1)
+    future = executor.submit(abs, -1)
+    assert future.result(PATIENT_SECONDS) == 1
+    executor.shutdown()
+    others = [os.memfd_create("another") for _ in range(20)]
+    executor.shutdown()
+    executor.kill_workers()
+    executor.terminate_workers()
+    future.cancel()
+    assert [os.fstat(other).st_size for other in others] == [0] * 20
+    for other in others:
+        os.close(other)
+
+
+def test_an_executor_that_nobody_used_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be shut down where none can be started."""
+    executor = Executor(1)
+    monkeypatch.setattr(threading.Thread, "start", no_room_for_a_thread)
+    executor.shutdown()
+    executor.shutdown()
+
+
+def no_room_for_a_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_thread_that_cannot_start_costs_one_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is refused, and later ones begin when there is room again."""
+    with Executor(1) as executor:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_room_for_a_thread)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                executor.submit(abs, -1)
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
 
 
 def test_executors_nest() -> None:

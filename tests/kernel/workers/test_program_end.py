@@ -161,3 +161,31 @@ def test_a_handler_that_raises_during_a_call_costs_that_call_alone(microseconds:
                 child.result(PATIENT_SECONDS)
         with template.clone(abs, -2) as another:
             assert another.result(PATIENT_SECONDS) == 2
+
+
+@pytest.mark.parametrize(
+    "before", ["", "raise KeyboardInterrupt\n"], ids=["", "after an interrupt"]
+)
+def test_the_end_of_a_prompt_waits_for_calls(before: str, tmp_path: Path) -> None:
+    """Where a line was interrupted, that was the line's end and not the program's."""
+    place = tmp_path / "saved"
+    lines = f"""
+import pathlib, select, ramet
+def save():
+    select.select([], [], [], 0.5)
+    pathlib.Path({str(place)!r}).touch()
+
+{before}executor = ramet.Executor(1)
+future = executor.submit(save)
+exit()
+"""
+    done = subprocess.run(
+        [sys.executable, "-i"],
+        input=lines,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert place.exists(), done.stderr

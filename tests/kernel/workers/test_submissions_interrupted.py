@@ -83,9 +83,8 @@ def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> Non
             until(lambda: executor._pool._idle or executor._pool._template.has_spare())
             where = interrupted(lambda: executor.submit(abs, -1), step)
             assert executor.submit(abs, -2).result(SECONDS) == 2, where
-            if not where:
+            if not where and step > 30:  # a submission that another thread begins has fewer places
                 break
-        assert step > 30
     gc.collect()
     until(lambda: nothing_unreaped() and {*procfs.children(os.getpid())} <= before)
 
