@@ -66,6 +66,8 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         self._made_for: tuple[int, dict[str, Any]] | None = None
         self._wanted: tuple[int, dict[str, Any]] = (1, {})
         self._running: set[Future[Any]] = set()
+        self._has_looked = False  # at a batch of this call of Parallel
+        self._preloaded: set[str] = set()
 
     # ---- what joblib asks for
 
@@ -95,6 +97,7 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         self.parallel = None if parallel is None else weakref.proxy(parallel)
         given = {**self.backend_kwargs, **options}
         self._wanted = n_jobs, {k: v for k, v in given.items() if k not in _OF_OTHER_BACKENDS}
+        self._has_looked = False
         return n_jobs
 
     def submit(
@@ -125,13 +128,24 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     # ---- the executor
 
     def _executor_for(self, func: Callable[[], Any]) -> Executor:
-        if self._executor is None or self._made_for != self._wanted:
+        if self._executor is None or self._made_for != self._wanted or self._lacks_modules_of(func):
             self._close()
             n_jobs, options = self._wanted
             env = {**os.environ, **self._prepare_worker_env(n_jobs)}
-            self._executor = _made({"env": env, **options, "max_workers": n_jobs}, func)
+            self._preloaded.update(_modules_of(func))
+            self._has_looked = True
+            given = {"env": env, **options, "max_workers": n_jobs}
+            self._executor = _made(given, sorted(self._preloaded))
             self._made_for = self._wanted
         return self._executor
+
+    def _lacks_modules_of(self, func: Callable[[], Any]) -> bool:
+        """Whether each batch of a further call of Parallel would import what the template has not."""
+        is_decided = self._has_looked or not self._wanted[1].keys().isdisjoint(
+            {"preload", "template"}
+        )
+        self._has_looked = True
+        return not is_decided and not self._preloaded.issuperset(_modules_of(func))
 
     def _close(self) -> None:
         executor, self._executor = self._executor, None
@@ -154,14 +168,14 @@ class _Batch:
         return f"a batch of {len(items)}, first {getattr(fn, '__qualname__', repr(fn))}"
 
 
-def _made(options: dict[str, Any], func: Callable[[], Any]) -> Executor:
+def _made(options: dict[str, Any], modules: list[str]) -> Executor:
     if "preload" in options or "template" in options:
         if "template" in options:
             del options["env"]
         preload = _with_our_own(options.pop("preload", ()))
         return Executor(preload=preload, **options)
     try:
-        return Executor(preload=_modules_of(func), **options)
+        return Executor(preload=modules, **options)
     except TemplateError as error:
         warnings.warn(
             f"each batch imports its modules anew, since they cannot be preloaded: {error}",

@@ -110,9 +110,10 @@ async def until(is_there: Callable[[], object], descriptor: int) -> None:
         os.close(copy)
 
 
-async def in_new_thread(act: Callable[[], T]) -> T:
+async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | None = None) -> T:
     """Call a function in a new thread and return its result; a cancellation is heard when it has returned.
 
+    abandon: called at once at a cancellation, so that it returns soon.
     A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
     have rights that the calling one has given up, or other files under the same numbers.
     """
@@ -129,7 +130,14 @@ async def in_new_thread(act: Callable[[], T]) -> T:
     thread = Thread(target=run)
     try:
         thread.start()
-        cancellation = await _in_spite_of_cancellation(done)
+        cancellation = None
+        if abandon is not None:
+            try:
+                await readable(done)
+            except get_cancelled_exc_class() as error:
+                cancellation = error
+                abandon()
+        cancellation = await _in_spite_of_cancellation(done) or cancellation
     finally:
         if thread.ident is not None:
             thread.join()

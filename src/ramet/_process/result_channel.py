@@ -207,7 +207,7 @@ class ResultChannel(_core.Mapping):
             except BaseException as unreadable:
                 if not is_of_loading(unreadable):
                     raise
-                why = f"the exception itself cannot be read: {result_layout.in_words(unreadable)}"
+                why = result_layout.why_exception_not_read(unreadable)
             else:
                 return error
         error = RemoteError(printable(name), printable(message), why)

@@ -100,6 +100,16 @@ def _shortened(text: str) -> str:
     return f"{text[:half]}\n[{left_out} letters are left out]\n{text[-half:]}"
 
 
+def why_exception_not_read(error: BaseException) -> str:
+    """In the caller. Pickle calls its class with its args, which an __init__ may not take."""
+    how = (
+        "; its class needs a __reduce__() that says how it is made"
+        if isinstance(error, TypeError)
+        else ""
+    )
+    return f"the exception itself cannot be read: {in_words(error)}{how}"
+
+
 def put_lost(memory: Any, why: str) -> int:
     """In the child: write why there is no outcome. Returns the exit code."""
     write(memory, LOST, why.encode(errors="backslashreplace")[: len(memory) - _TABLE_AT])

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from _thread import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._core import Channel
 from .._kernel import procfs
@@ -15,7 +15,7 @@ from .._process.result_channel import NOTHING, RAISED, VALUE
 from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.tree.subreaper import Subreaper
-from ..errors import ResultError
+from ..errors import ResultError, TimeoutExpired, still_running
 from ..exit_status import ExitStatus
 from .binding import wait_until_bound
 from .link import Clone
@@ -199,7 +199,10 @@ class CalledChild(Child[T_co]):
             kind, value = self._taken or (NOTHING, None)
             if kind != NOTHING:
                 return kind == RAISED, value
-        return super()._outcome_within(seconds_until(deadline))
+        try:
+            return super()._outcome_within(seconds_until(deadline))
+        except TimeoutExpired:  # of what was left of it
+            raise still_running(self._what, cast(float, timeout), self.pid) from None
 
     def _delivered(self) -> Any:
         self.take_outcome(None)

@@ -4,7 +4,7 @@ import _random
 import gc
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ def refuse_hazards(allowed: Collection[str]) -> None:
         f"{what} ({remedy}, or allow=[{name!r}])"
         for name, (find, remedy) in HAZARDS.items()
         if name not in allowed
-        for what in [", ".join(find())]
+        for what in [", ".join(_counted(find()))]
         if what
     ]
     if found:
@@ -31,6 +31,14 @@ def refuse_hazards(allowed: Collection[str]) -> None:
             "invalid template: after preload and setup it holds what does not survive a fork: "
             + "; ".join(found)
         )
+
+
+def _counted(found: Iterable[str]) -> Iterator[str]:
+    """Each once, with how often it was found."""
+    numbers: dict[str, int] = {}
+    for one in found:
+        numbers[one] = numbers.get(one, 0) + 1
+    return (one if count == 1 else f"{one} ({count} of them)" for one, count in numbers.items())
 
 
 def _threads() -> Iterator[str]:

@@ -24,6 +24,7 @@ from .._process.result_layout import (
     VALUE,
     described,
     in_words,
+    why_exception_not_read,
     why_not_sent,
 )
 from .._setup.step_reasons import likely_reason
@@ -217,7 +218,7 @@ class Reader:
                 except BaseException as unreadable:
                     if not is_of_loading(unreadable):
                         raise
-                    why = f"the exception itself cannot be read: {in_words(unreadable)}"
+                    why = why_exception_not_read(unreadable)
                 else:
                     with suppress(Exception):  # a frozen dataclass has no room for it
                         error.__cause__ = RemoteTraceback(text)

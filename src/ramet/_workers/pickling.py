@@ -9,8 +9,10 @@ whose main module is its own: so what names it is pickled by value, as lambdas a
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
+from types import CodeType, FunctionType
 from typing import Any
 
 from .._core import named_call, plain_value
@@ -100,8 +102,34 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
             notes = "".join(f"; {note}" for note in getattr(own, "__notes__", ()))
             from reprlib import repr as shortened
 
+            is_function = isinstance(value, FunctionType)
+            name = value.__qualname__ if is_function else shortened(value)
+            culprit = _culprit(value) if is_function else ""
             return TypeError(
-                f"invalid call: expected what can be pickled, got {what} {shortened(value)}: "
+                f"invalid call: expected what can be pickled, got {what} {name}{culprit}: "
                 f"{in_words(own)}{notes}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
+
+
+def _culprit(fn: FunctionType) -> str:
+    """Which of the values that go with a function that is sent by value cannot be pickled."""
+    known = {
+        name: ("global", fn.__globals__[name])
+        for name in _names_in(fn.__code__) & fn.__globals__.keys()
+    }
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it has no value yet
+            known[name] = ("variable", cell.cell_contents)
+    for name, (kind, value) in known.items():
+        try:
+            pickled(value)
+        except Exception:
+            return f", of which the {kind} {name!r} cannot be"
+    return ""
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Those that it may look up, and functions in it."""
+    inner = (one for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))

@@ -23,6 +23,7 @@ from .._core import wait_readable
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
 from .deadlines import Deadlines
+from .reading_call import refuse_within_reading
 from .template import Template
 from .worker import Call, Rules, Worker
 
@@ -81,6 +82,7 @@ class Pool:
             raise RuntimeError(
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
+        refuse_within_reading()
         with self._lock:
             if self._is_closing:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -458,6 +460,12 @@ class Pool:
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None)
         error.call, error.stack = str(call), call.stack
+        if call.was_being_read:
+            module = call.fn.__module__
+            error.add_note(
+                f"the call was still being read: where the template has not imported {module!r}, each "
+                f"call does; preload=[{module!r}]"
+            )
         self._settle(worker, True, error)
         self._tell()
 

@@ -21,6 +21,7 @@ from .caller_state import apply
 from .confining import carry_out as carry_out_steps
 from .messages import Channel, Message, channels, receive, send, understood
 from .pickling import loaded, loaded_call, pickled_call
+from .reading_call import reading
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
 CALL = 1
@@ -160,7 +161,8 @@ def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int,
             channel, f"the child cannot begin the call: {in_words(error)}"
         ), True
     try:
-        fn, args = loaded_call(parts[1:])
+        with reading():
+            fn, args = loaded_call(parts[1:])
     except Exception as error:
         return outcome.put_lost(channel, _unreadable(error)), last
     return _call(channel, fn, args, trusted, around), last

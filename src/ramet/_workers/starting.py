@@ -30,6 +30,7 @@ from .._setup.conflicts import refuse_beside_sandbox
 from .._setup.rows import OPTIONS
 from ..errors import SandboxError, TemplateError
 from ..flags import flag_bits
+from .abandoned_start import abandonable
 from .caller_state import CallerState, ConfinedState
 from .fork_hazards import HAZARDS
 from .link import Clone, Link
@@ -274,9 +275,19 @@ class Derived:
         self.trusted = loading.trusted if start.trusted is None else start.trusted
         self.sandbox = start.sandbox
         self._loading = _crossing(loading)
+        self._has_started = False
 
     def start(self) -> Started:
-        link, state, made = self._base(self._loading)
+        try:
+            link, state, made = self._base(self._loading)
+        except ValueError as error:
+            if not self._has_started:
+                raise
+            raise TemplateError(
+                "the template's process cannot be started again from that which it was derived from: "
+                f"{error}"
+            ) from error
+        self._has_started = True
         process = _adopted(made)
         return _begun(process, made.channel, state, (), self.trusted, is_confined=link.is_confined)
 
@@ -324,7 +335,8 @@ def _begun(
                 BrokenPipeError, ConnectionResetError
             ):  # then it has ended, which is seen next
                 send(control, LOAD, parts)
-        name, files = _loaded(process, control)
+        with abandonable(process):
+            name, files = _loaded(process, control)
         link = Link(process, control, name, trusted, namespace, is_confined=is_confined)
         return Started(link, files, state)
     except BaseException:

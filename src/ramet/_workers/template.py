@@ -27,6 +27,7 @@ from .link import Clone, EndedError, Link, RefusedError
 from .messages import send
 from .outcome import Reader, reader
 from .pickling import pickled_call
+from .reading_call import refuse_within_reading
 from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
@@ -119,7 +120,8 @@ class Template:
         """Another template, cloned from this one, that loads more: what this has loaded is shared.
 
         It is the caller's to close, and does not end with this one; in a sandbox, which is its own then, it
-        does. Parameters and errors: see the class.
+        does. Once this one is closed, its process is not replaced when it dies. Parameters and errors: see
+        the class.
         """
         loading = checked_loading(preload, setup, warm, allow)
         return self.derived(Template, loading, spares, spares_memory)
@@ -213,7 +215,7 @@ class Template:
         Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
         ``__main__``. Large buffers (numpy arrays) cross in a memfd, and go back in it if changed in place.
         The function finds the caller's working directory, environment, sys.argv, sys.path and standard
-        output, and the template's standard input (/dev/null).
+        output; and the template's standard input (/dev/null), umask and limits, which options change.
 
         Returns a Child, which the caller ends. Its result() returns when the outcome is there.
         Raises TypeError for what cannot be pickled, and what clone() raises for the options; TemplateError
@@ -312,6 +314,7 @@ class Template:
     ) -> CalledChild[T]:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
         try:
+            refuse_within_reading()
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
                 request = CallRequest.of_nothing()
@@ -326,6 +329,7 @@ class Template:
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
     ) -> Clone:
         """A clone that runs the call, for who makes a handle of its own; the library's own."""
+        refuse_within_reading()
         self._reap()
         call = pickled_call(fn, args)
         self._require_open()

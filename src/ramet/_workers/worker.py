@@ -68,6 +68,11 @@ class Call:
             return pickled_call(self.fn, self.args)
         return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
 
+    @property
+    def was_being_read(self) -> bool:
+        """Whether its function had not begun when it was killed, as its module was still imported."""
+        return "in loaded_call" in self.stack and isinstance(self.fn.__module__, str)
+
     def __str__(self) -> str:
         from reprlib import repr as shortened
 

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from anyio import CancelScope, Event
 
 from .._process import awaiting
+from .._workers.abandoned_start import AbandonableStart
 from .._workers.call_future import CallFuture
 from .._workers.executor import Executor as BlockingExecutor
 
@@ -24,8 +25,8 @@ _AHEAD_FOR_EACH = 2
 class Executor:
     """Runs every call in a process of its own, without blocking the loop: ramet.Executor's calls.
 
-    It is an asynchronous context manager: at the beginning of the block its template loads, in a thread. A
-    cancellation meanwhile is heard when it has loaded; the loop goes on. At the end of the block all calls
+    It is an asynchronous context manager: at the beginning of the block its template loads, in a thread,
+    while the loop goes on; a cancellation ends it. At the end of the block all calls
     are waited for; when an exception or a cancellation leaves it, they are killed. No process is left after
     it.
 
@@ -105,11 +106,13 @@ class Executor:
         if self._executor is not None:
             raise RuntimeError("invalid executor: it is in use already; make another one")
 
+        start = AbandonableStart()
+
         def make() -> None:
-            self._executor = self._make()
+            self._executor = start.run(self._make)
 
         try:
-            await awaiting.in_new_thread(make)
+            await awaiting.in_new_thread(make, start.abandon)
         except BaseException:
             executor, self._executor = self._executor, None
             if executor is not None:  # made in spite of a cancellation

@@ -308,28 +308,47 @@ def test_bad_input_of_the_executor(in_loop: Run[None]) -> None:
     in_loop(main)
 
 
-def test_a_cancellation_while_the_template_loads_does_not_block_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("options", [{}, {"sandbox": ramet.Sandbox()}], ids=["plain", "confined"])
+def test_a_cancellation_ends_a_template_that_loads(
+    in_loop: Run[None],
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is heard when that has loaded, which here comes of something else in the loop."""
-    fifo = tmp_path / "go on"
-    os.mkfifo(fifo)
-    (tmp_path / "loads_slowly.py").write_text(f"open({str(fifo)!r}).read()\n")
+    """Also one that hangs; the loop goes on meanwhile."""
+    (tmp_path / "hangs_forever.py").write_text(
+        f"import select\nopen({str(tmp_path / 'begun')!r}, 'w').close()\nselect.select([], [], [])\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
 
-    def go_on(rounds_of_loop: int) -> None:
-        if rounds_of_loop:  # in which the cancellation arrives, that is due before
-            asyncio.get_running_loop().call_soon(go_on, rounds_of_loop - 1)
-        else:
-            os.close(os.open(fifo, os.O_WRONLY))
-
-    async def run() -> None:
-        asyncio.get_running_loop().call_later(0.2, go_on, 20)
-        async with asyncio.timeout(0.1), ramet.aio.Executor(1, preload=["loads_slowly"]):
+    async def enter() -> None:
+        async with ramet.aio.Executor(1, preload=["hangs_forever"], **options):
             raise AssertionError
 
-    with pytest.raises(TimeoutError):
-        asyncio.run(run())
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(enter)
+            while not (tmp_path / "begun").exists():
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    in_loop(main)
+
+
+def test_a_timeout_of_asyncio_ends_a_template_that_loads(
+    nothing_left: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However early it comes."""
+    (tmp_path / "hangs_forever.py").write_text("import select\nselect.select([], [], [])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def enter(seconds: float) -> None:
+        async with asyncio.timeout(seconds), ramet.aio.Executor(1, preload=["hangs_forever"]):
+            raise AssertionError
+
+    for seconds in (0, 0.001, 0.01, 0.1):
+        with pytest.raises(TimeoutError):
+            asyncio.run(enter(seconds))
 
 
 # ---- ramet.Executor in asyncio's own calls

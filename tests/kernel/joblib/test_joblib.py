@@ -179,6 +179,27 @@ def test_what_batches_are_made_of_is_loaded_ahead_too(given: str) -> None:
             assert Parallel()(delayed(_joblib_was_loaded)(n) for n in range(2)) == [True, True]
 
 
+def _has_loaded(name: str, _: object) -> bool:
+    """Whether that was by the template."""
+    import sys
+
+    module = sys.modules.get(name)
+    return module is not None and not any(each is vars(module) for each in gc.get_objects())
+
+
+def test_what_a_later_call_of_parallel_needs_is_loaded_ahead_too() -> None:
+    """In the same block: else each of its batches would import it."""
+    import colorsys
+
+    with parallel_config(backend="ramet", n_jobs=2):
+        assert Parallel()(delayed(math.sqrt)(n) for n in (4, 9)) == [2, 3]
+        calls = [delayed(_has_loaded)("colorsys", colorsys)] * 2
+        assert Parallel()(calls) == [True, True]
+        before = _threads_of_executors()
+        assert Parallel()(calls) == [True, True]
+        assert _threads_of_executors() == before
+
+
 def _threads_of_executors() -> int:
     return sum(thread.name == "ramet-executor" for thread in threading.enumerate())
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -308,3 +309,24 @@ def test_memory_beside_the_amounts_of_a_sandbox_is_refused_at_once() -> None:
         return
     with pytest.raises(ValueError, match="memory with a sandbox that has amounts"):
         ramet.Executor(1, sandbox=sandbox, memory="50M")
+
+
+def test_what_of_a_function_cannot_cross_is_named(shared: ramet.Template) -> None:
+    """A variable that it closes over, or a global of its module."""
+    poll = select.epoll()
+
+    def uses_a_variable() -> object:
+        return poll.fileno()
+
+    with pytest.raises(
+        TypeError, match=r"uses_a_variable, of which the variable 'poll' cannot be: "
+    ):
+        shared.clone(uses_a_variable)
+    code = "def uses_a_global():\n    return [poll.fileno() for _ in range(2)]\n"
+    there = {"poll": poll, "__name__": "__main__"}
+    exec(code, there)
+    with pytest.raises(
+        TypeError, match=r"function uses_a_global, of which the global 'poll' cannot be: "
+    ):
+        shared.clone(there["uses_a_global"])  # type: ignore[arg-type]
+    poll.close()

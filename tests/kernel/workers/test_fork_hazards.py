@@ -116,6 +116,25 @@ def test_a_call_finds_the_caller_as_it_is_at_that_moment(
     assert run(shared, place)[3] == []
 
 
+def test_a_directory_that_was_removed_is_the_calls_as_well(
+    shared: ramet.Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes nowhere else, and the next call is where the caller is then."""
+
+    def write() -> None:
+        Path("written").touch()
+
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    assert run(shared, os.getcwd) == str(tmp_path / "removed")
+    os.rmdir(tmp_path / "removed")
+    for fn in (write, os.getcwd):
+        with shared.clone(fn) as child:
+            assert isinstance(child.exception(PATIENT_SECONDS), FileNotFoundError)
+    monkeypatch.chdir(tmp_path)
+    assert run(shared, os.getcwd) == str(tmp_path)
+
+
 def test_a_variable_reaches_programs_that_a_call_starts(
     shared: ramet.Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,82 @@ def test_a_derived_template_is_a_child_of_the_caller() -> None:
         assert int(parent) == child.result(PATIENT_SECONDS) == os.getpid()
 
 
+def test_a_derived_template_whose_base_was_closed_is_not_replaced() -> None:
+    """The error says that its process has ended, and why there is no other."""
+    base = ramet.Template()
+    with base.derive(spares=0) as derived:
+        base.close()
+        assert run(derived, abs, -1) == 1
+        os.kill(derived.pid, signal.SIGKILL)
+        until(lambda: state_of(derived.pid) == "Z")
+        with pytest.raises(
+            ramet.TemplateError, match="cannot be started again from that which it was"
+        ):
+            derived.clone(abs, -2)
+    with pytest.raises(ValueError, match="it has been closed"):
+        base.derive()
+
+
+def test_the_timeout_of_a_wait_is_told(shared: ramet.Template) -> None:
+    """And not what was left of it."""
+    with shared.clone(signal.pause) as child:
+        for wait in (child.result, child.exception, child.wait):
+            with pytest.raises(ramet.TimeoutExpired, match=r"not ended after 0\.01 seconds"):
+                wait(0.01)
+        child.kill()
+
+
+@pytest.mark.parametrize("begins", ["ramet.Executor(1).submit(fn)", "ramet.Template().clone(fn)"])
+def test_a_module_that_begins_a_call_as_it_is_imported_is_refused(
+    begins: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of its functions would begin another, without end."""
+    (tmp_path / "begins_at_once.py").write_text(
+        "import os, ramet\n"
+        "def fn(): return 1\n"
+        f"if os.environ.get('RAMET_BEGINS'): {begins}.result()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "begins_at_once", raising=False)
+    from begins_at_once import fn  # type: ignore[import-not-found]
+
+    monkeypatch.setenv("RAMET_BEGINS", "1")
+    with ramet.Executor(1) as executor:
+        error = executor.submit(fn).exception(PATIENT_SECONDS)
+        assert (
+            "the module 'begins_at_once' is being imported for a call, and begins another"
+            in str(error)
+        )
+        monkeypatch.delenv("RAMET_BEGINS")
+        assert executor.submit(fn).result(PATIENT_SECONDS) == 1
+        assert executor.submit(_nests).result(PATIENT_SECONDS) == 1
+
+
+def _nests() -> int:
+    """A call that has begun may begin others."""
+    with ramet.Executor(1) as inner:
+        return inner.submit(abs, -1).result()
+
+
+def test_a_deadline_says_that_the_call_was_still_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its module was not preloaded, and takes long."""
+    (tmp_path / "takes_long.py").write_text(
+        "import os, select\ndef fn(): pass\nif os.environ.get('RAMET_SLOW'): select.select([], [], [])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "takes_long", raising=False)
+    from takes_long import fn  # type: ignore[import-not-found]
+
+    monkeypatch.setenv("RAMET_SLOW", "1")
+    with ramet.Executor(1, timeout=1) as executor:
+        error = executor.submit(fn).exception(PATIENT_SECONDS)
+        other = executor.submit(signal.pause).exception(PATIENT_SECONDS)
+    assert "preload=['takes_long']" in "".join(getattr(error, "__notes__", ()))
+    assert not hasattr(other, "__notes__")
+
+
 def test_a_derived_template_that_cannot_load_is_told() -> None:
     """The base goes on."""
     with ramet.Template() as base:
