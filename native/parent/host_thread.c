@@ -51,8 +51,10 @@ static bool kill_late(struct ramet_host *host, int64_t late)
     host->kills = host->kills || !__atomic_exchange_n(&host->expired, 1, __ATOMIC_ACQ_REL);
     if (!host->kills)
         return true;
-    if (late < LONGEST_GRACE && !host->callbacks->blocks_expire(host->context))
-        return ramet_kill_sharer_if_safe(host->child, -1, remove_no_waiter, RAMET_KILL_TRIES) != -EAGAIN;
+    if (late < LONGEST_GRACE && !host->callbacks->blocks_expire(host->context)) {
+        long error = ramet_kill_sharer_if_safe(host->child, -1, remove_no_waiter, RAMET_KILL_TRIES);
+        return error != -EAGAIN && error != -ENODATA;
+    }
     ramet_kill_sharer(host->child, -1, remove_no_waiter, NULL);
     return true;
 }

@@ -52,7 +52,7 @@ static bool has_stopped(pid_t pid)
 struct target {
     pid_t pid;
     int pidfd, count;
-    bool hidden; /* where it is cannot be read, nor later */
+    bool hidden; /* where it is cannot be read */
     long tids[RAMET_MOST_THREADS];
     struct ramet_syscall_state states[RAMET_MOST_THREADS];
 };
@@ -115,5 +115,5 @@ long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove
     if (safe && target.count < RAMET_MOST_THREADS)
         return kill_stopped(&target, remove_waiter);
     long error = ramet_send_signal(pid, pidfd, SIGCONT);
-    return error < 0 ? error : -EAGAIN;
+    return error < 0 ? error : target.hidden ? -ENODATA : -EAGAIN;
 }

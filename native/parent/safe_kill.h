@@ -24,6 +24,9 @@ typedef void ramet_remove_waiter(const struct ramet_syscall_state *state);
  */
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point);
 
-/* The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN. */
+/*
+ * The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN; or -ENODATA where
+ * that cannot be told, as there is no /proc to read or no descriptor to read it by.
+ */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries);

@@ -135,7 +135,7 @@ struct ramet_syscall_state ramet_task_syscall(long tid)
     const char *words[9] = {text};
     int count = 1;
     long length = read_of(tid, "syscall", text, sizeof text);
-    state.hidden = length == -EACCES || length == -EPERM || length == -ENOENT;
+    state.hidden = length < 0 && length != -ESRCH;
     if (length < 0)
         return state;
     for (const char *at = text; *at != '\0' && count < 9; at++)

@@ -23,7 +23,7 @@ struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in user code, or where that cannot be read */
     unsigned long first; /* its first argument, 0 where that is not known */
     unsigned long stack_pointer, instruction_pointer; /* 0 where it is running */
-    bool hidden; /* it cannot be read: there is no /proc, or Yama forbids it */
+    bool hidden; /* it cannot be read: there is no /proc, or Yama forbids it, or no descriptor is free */
 };
 
 struct ramet_syscall_state ramet_task_syscall(long tid);

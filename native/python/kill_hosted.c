@@ -8,15 +8,14 @@
 #define LONGEST_TO_REST_NANOSECONDS INT64_C(5000000000) /* on the clock */
 #define SHORT_TRIES 40                                  /* some 10 ms, in which it cannot run Python */
 #define OTHERS_NANOSECONDS 2000000                      /* and then others run */
+#define QUIET_NANOSECONDS 50000000                      /* in which one that runs gets a processor */
 
-/* Whether it is still the one that had this claim of the host thread. Others run meanwhile. */
-static bool lives_on(const struct ramet_host *host, int claim)
+static void let_others_run(long nanoseconds)
 {
-    const struct timespec pause = {.tv_nsec = OTHERS_NANOSECONDS};
+    const struct timespec pause = {.tv_nsec = nanoseconds};
     Py_BEGIN_ALLOW_THREADS
     ramet_syscall2(__NR_nanosleep, &pause, NULL);
     Py_END_ALLOW_THREADS
-    return !ramet_host_is_over(host, claim);
 }
 
 /* The processor's time that a process has had; the most there is where the kernel does not tell. */
@@ -27,6 +26,14 @@ static int64_t time_had(int pid)
     return clock_gettime(clock, &had) < 0 ? INT64_MAX : had.tv_sec * INT64_C(1000000000) + had.tv_nsec;
 }
 
+/* Where nothing shows in which system call it is: whether it waits in one, by its clock. */
+static bool is_quiet(int pid)
+{
+    int64_t had = time_had(pid);
+    let_others_run(QUIET_NANOSECONDS);
+    return time_had(pid) == had;
+}
+
 /*
  * Native code that computes may hold a lock of its library's, which would stay held: so it is given time to come to a safe
  * point. -EAGAIN: it has not.
@@ -35,12 +42,16 @@ static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int 
 {
     int64_t had = time_had(pid), until = ramet_now() + LONGEST_TO_REST_NANOSECONDS;
     long error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, RAMET_KILL_TRIES);
-    while (error == -EAGAIN && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
-        if (!lives_on(host, claim))
+    while ((error == -EAGAIN || error == -ENODATA) && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
+        bool may_be_killed = error == -ENODATA && is_quiet(pid);
+        let_others_run(OTHERS_NANOSECONDS);
+        if (ramet_host_is_over(host, claim)) /* it is no longer the one that had this claim of the host thread */
             return -ESRCH;
+        if (may_be_killed)
+            break;
         error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, SHORT_TRIES);
     }
-    return error;
+    return error == -ENODATA ? -EAGAIN : error;
 }
 
 static long kill_carefully(struct core_hosted *call, int pid, int pidfd)

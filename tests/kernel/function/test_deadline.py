@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import resource
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ def test_what_is_no_time_is_refused(timeout: float, flags: F) -> None:
 
 
 @contextmanager
-def full_table() -> Iterator[None]:
+def full_table(free: int = 0) -> Iterator[None]:
     taken = []
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
@@ -131,6 +132,8 @@ def full_table() -> Iterator[None]:
         with suppress(OSError):
             while True:
                 taken.append(os.dup(2))
+        for _ in range(free):
+            os.close(taken.pop())
         yield
     finally:
         for descriptor in taken:
@@ -144,6 +147,17 @@ def test_a_child_that_nobody_could_stop_is_not_left(nothing_left: object) -> Non
     with full_table(), pytest.raises(OSError) as caught:  # noqa: PT011 - by its errno
         ramet.clone(time.sleep, 1000, timeout=SECONDS)
     assert caught.value.errno == errno.EMFILE
+
+
+@pytest.mark.parametrize("free", [1, 2])
+def test_a_deadline_is_kept_where_too_few_descriptors_are_free(
+    free: int, nothing_left: object
+) -> None:
+    """Nothing shows where the child is, but that its clock stands still: it waits, and can be killed."""
+    with full_table(free):
+        child = ramet.clone(select.select, [], [], [], 4, flags=F.VM, timeout=0.1)
+        assert child.wait(SECONDS) == DEADLINE
+    assert ramet.clone(int, flags=F.VM).result(SECONDS) == 0
 
 
 def test_a_copy_of_the_caller_leaves_deadlines_to_it(nothing_left: object) -> None:
