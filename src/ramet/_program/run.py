@@ -325,7 +325,9 @@ class _End:
 
     def _kill(self, process: Popen[Any]) -> None:
         """SIGKILL, for it or its whole tree."""
-        if self._whole_tree and process._child is not None:
-            tree = self._tree or process._child.end_of_tree()
-            tree.kill(None)
-        process.kill()
+        try:
+            if self._whole_tree and process._child is not None:
+                tree = self._tree or process._child.end_of_tree()
+                tree.kill(None)
+        finally:  # whatever keeps the tree from being found
+            process.kill()

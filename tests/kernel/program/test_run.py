@@ -1,3 +1,4 @@
+import errno
 import inspect
 import io
 import subprocess
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._process.tree.end import End
 
 from ...constants import SECONDS
 
@@ -179,3 +181,16 @@ def test_the_warning_for_an_encoding_names_the_caller() -> None:
     told = subprocess.run(argv, stderr=PIPE, text=True, check=True, encoding="utf-8").stderr
     lines = [line for line in told.splitlines() if "EncodingWarning" in line]
     assert [line.split(" ")[0] for line in lines] == ["<string>:3:", "<string>:4:"]
+
+
+def test_a_tree_that_cannot_be_found_leaves_no_program(
+    monkeypatch: pytest.MonkeyPatch, nothing_left: object
+) -> None:
+    """At its deadline the program ends, whatever keeps what it has started from being ended."""
+
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptor is free")
+
+    monkeypatch.setattr(End, "kill", cannot)
+    with pytest.raises(OSError, match="no descriptor is free"):
+        ramet.run(["sleep", "1000"], timeout=0.05, kill_tree=True)
