@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._process.tree.end import End
+from ramet._process.tree.walk import Walk
 
 from ...constants import SECONDS
 
@@ -191,6 +191,6 @@ def test_a_tree_that_cannot_be_found_leaves_no_program(
     def cannot(*_: object) -> None:
         raise OSError(errno.EMFILE, "no descriptor is free")
 
-    monkeypatch.setattr(End, "kill", cannot)
+    monkeypatch.setattr(Walk, "_find_more", cannot)
     with pytest.raises(OSError, match="no descriptor is free"):
         ramet.run(["sleep", "1000"], timeout=0.05, kill_tree=True)
