@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_deadline_is_kept_where_too_few_descriptors_are_free(
 ) -> None:
     """Nothing shows where the child is, but that its clock stands still: it waits, and can be killed."""
     with full_table(free):
-        child = ramet.clone(select.select, [], [], [], 4, flags=F.VM, timeout=0.1)
+        child: ramet.Child[Any] = ramet.clone(select.select, [], [], [], 4, flags=F.VM, timeout=0.1)
         assert child.wait(SECONDS) == DEADLINE
     assert ramet.clone(int, flags=F.VM).result(SECONDS) == 0
 
