@@ -1,5 +1,6 @@
 """Existing namespaces that a child joins."""
 
+import errno
 import os
 from typing import Any
 
@@ -35,7 +36,9 @@ def _namespace(name: str, source: Any, held: Descriptors) -> int:
         try:
             return held.open(os.pidfd_open, source)
         except OSError as error:
-            raise type(error)(error.errno, f"namespaces[{name!r}]: no process {source}") from None
+            is_none = error.errno in {errno.ESRCH, errno.EINVAL}
+            why = f"no process {source}" if is_none else error.strerror
+            raise type(error)(error.errno, f"namespaces[{name!r}]: {why}") from None
     if isinstance(source, str | os.PathLike):
         return held.open(os.open, source, os.O_RDONLY | os.O_CLOEXEC)
     return descriptor_of(f"namespaces[{name!r}]", source)

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -384,6 +385,17 @@ def test_a_namespace_of_nobody(nothing_left: object) -> None:
         Command(["true"], namespaces={"net": "/no/such"})
     with pytest.raises(FileNotFoundError, match="/no/such"):
         Command(["true"], cgroup="/no/such")
+
+
+def test_a_process_that_cannot_be_opened_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no descriptor is free, that is what is told."""
+
+    def none_is_free(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", none_is_free)
+    with pytest.raises(OSError, match=r"namespaces\['net'\]: Too many open files"):
+        ramet.run(["true"], namespaces={"net": os.getpid()})
 
 
 @pytest.mark.parametrize("by", ["path", "pid", "pidfd"])
