@@ -49,7 +49,8 @@ class Executor(AnyExecutor):
     see CallFuture.tree_ended_by.
 
     Raises TemplateError when the template cannot load; TypeError and ValueError for invalid arguments.
-    Needs: Linux 5.3; a pid namespace for each call needs CAP_SYS_ADMIN.
+    Needs: Linux 5.3; a pid namespace for each call needs CAP_SYS_ADMIN, also in the user
+    namespace that owns the pid namespace of the caller.
     Source: clone(2), pid_namespaces(7), cgroups(7).
     """
 

@@ -270,6 +270,10 @@ class _Template:
     ) -> tuple[int, int] | None:
         """A pid namespace in which the next clone will be; None where it may not, and need not."""
         try:
+            if init is None and not needed:
+                # Before it is entered: in a user namespace without a pid namespace of its own this
+                # process may not come back, and later clones would be in it as well.
+                pid_namespace.leave()
             init = init or pid_namespace.new()
         except OSError as error:
             if needed:

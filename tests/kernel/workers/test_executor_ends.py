@@ -19,10 +19,12 @@ import pytest
 
 import ramet
 from ramet import ChildDied, DeadlineExceeded, Executor
+from ramet import CloneFlag as F
+from ramet._kernel import procfs
 
 from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
-from ...waiting import in_threads, until
+from ...waiting import in_threads, nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -569,6 +571,24 @@ def test_a_full_descriptor_table_is_one_error() -> None:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+@pytest.mark.parametrize("flags", [F.NEWUSER, F.NEWUSER | F.NEWNS], ids=str)
+def test_nothing_is_left_where_a_pid_namespace_cannot_be_left_again(flags: F) -> None:
+    """In a user namespace without a pid namespace of its own no call is in one, and the executor works."""
+    maps = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
+
+    def in_copy() -> tuple[list[int], list[str]]:
+        for name, text in maps.items():
+            Path(f"/proc/self/{name}").write_text(text)
+        results: list[int] = []
+        for _ in range(2):
+            with Executor(1, timeout=PATIENT_SECONDS) as executor:
+                results.append(executor.submit(abs, -len(results)).result(PATIENT_SECONDS))
+        until(nothing_unreaped)
+        return results, [procfs.named_stat(pid)[0] for pid in procfs.children(os.getpid())]
+
+    assert ramet.clone(in_copy, flags=flags).result(PATIENT_SECONDS) == ([0, 1], [])
 
 
 def test_results_come_as_they_are_done() -> None:
