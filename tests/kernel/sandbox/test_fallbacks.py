@@ -322,6 +322,15 @@ SETTINGS = (
         options=OWN_USER_NAMESPACE,
     ),
     Setting(
+        *("root of a user namespace alone", map_ids, ALL_KINDS, "pid namespace", BY_NAMESPACES),
+        options={"flags": F.NEWUSER},
+    ),
+    Setting(
+        *("the last user namespace", limited("user"), ALL_KINDS - {"user"}, "pid namespace"),
+        BY_NAMESPACES,
+        options={"flags": F.NEWUSER},
+    ),
+    Setting(
         *("no pid namespace", all_of(no_cgroups, limited("pid")), ALL_KINDS - {"pid"}, "subreaper"),
         {**BY_NAMESPACES, "signals the caller": "EPERM", "reads /proc/self": "ENOENT"},
         options=OWN_USER_NAMESPACE,

@@ -36,7 +36,7 @@ def test_questions_leave_nothing(nothing_left: object) -> None:
     assert machine.landlock_abi >= 1
     assert machine.seccomp.granted
     assert machine.no_new_privs.granted
-    for asked in ("overlay", "seccomp_listener"):
+    for asked in ("overlay", "seccomp_listener", "may_copy_mounts"):
         getattr(machine, asked)
     machine.idmap("/usr")
     machine.as_another("/usr", os.R_OK, mounted=True)
@@ -113,6 +113,14 @@ def test_the_version_of_landlock_is_the_kernels() -> None:
     """It is what landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) returns."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert this_machine().landlock_abi == libc.syscall(444, None, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "may"), [(F.NEWUSER, False), (F.NEWUSER | F.NEWNS, True)], ids=str
+)
+def test_whose_mounts_the_caller_may_copy(flags: F, may: bool) -> None:
+    """Those of a mount namespace that its user namespace owns: CAP_SYS_ADMIN counts for no others."""
+    assert seen(lambda: None, lambda machine: machine.may_copy_mounts, flags=flags) is may
 
 
 def test_no_more_user_namespaces() -> None:

@@ -51,8 +51,8 @@ class Ground:
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that
         # owner's rights to.
         self._owners: dict[tuple[int, int], int] = {}
-        # A caller without CAP_SYS_ADMIN has it in a user namespace alone, and in what is made there.
-        self.is_made_together = not plan.machine.circumstances.may_mount
+        # A caller who may not copy its own mounts may copy those of a namespace that is made for it.
+        self.is_made_together = not plan.machine.may_copy_mounts
         self._poll = select.poll()
         if "mnt" in plan.namespaces:
             table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
@@ -85,11 +85,15 @@ class Ground:
                 self._keep(NEWUSER, {"user": "user"}, write_maps, lambda _: None)
             return
         if self.is_made_together:
-            names = {"user": "user", "mnt": "mount"}
-            own = self._identity
-            owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
+            names = {"mnt": "mount"}
+            flags, owner = NEWNS, None
+            if "user" in kinds:
+                names = {"user": "user", **names}
+                flags |= NEWUSER
+                own = self._identity
+                owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
             self._keep(
-                NEWUSER | NEWNS,
+                flags,
                 names,
                 write_maps,
                 lambda steps: add_root(steps, self._sandbox, view, {}, owner=owner),

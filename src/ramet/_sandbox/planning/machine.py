@@ -108,6 +108,17 @@ class Machine:
         )
 
     @functools.cached_property
+    def may_copy_mounts(self) -> bool:
+        """Whether the caller may copy what is mounted where it is, and not only in a new mount namespace.
+
+        CAP_SYS_ADMIN in a user namespace does not count for mounts of an outer one: mount_namespaces(7).
+        """
+        if not self.circumstances.may_mount:
+            return False
+        copied = call("open_tree", AT_FDCWD, _STAGE, _OPEN_TREE_CLONE | _AT_RECURSIVE)
+        return questions.of_child([copied]).granted
+
+    @functools.cached_property
     def proc_of_its_own(self) -> Answer:
         """A /proc of a new pid namespace; the kernel refuses it where parts of the caller's are covered."""
         options = b"hidepid=ptraceable"
