@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from resource import RUSAGE_SELF, getrusage
 
+from ..errors import spawn_error
+
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
 STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 17, 19, 35
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
@@ -16,6 +18,16 @@ def shows_own_pids() -> bool:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
+
+
+def require_own_pids(step: str) -> None:
+    """Raise SpawnError for a step of a child that is looked for by its pid, where /proc has others.
+
+    In the /proc of an outer pid namespace that pid is a stranger's, whose files would be opened.
+    """
+    if not shows_own_pids():
+        reason = "no /proc of this pid namespace is mounted to find the child in: mount one"
+        raise spawn_error(step, errno.ESRCH, "/proc", reason)
 
 
 def status(task: int | str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
+from .._kernel import procfs
 from ..errors import spawn_error
 from .step_reasons import likely_reason
 from .validate import ValidatedOptions
@@ -42,12 +43,14 @@ async def write(
 ) -> None:
     """Write the maps of a child that waits for them; `succeeds` runs a program and says so.
 
-    Raises SpawnError for a map that this process may not write, nor newuidmap and newgidmap for it.
+    Raises SpawnError for a map that this process may not write, nor newuidmap and newgidmap for it, and
+    where /proc does not have the child by its pid.
     """
     for name, program in (("gid_map", "newgidmap"), ("uid_map", "newuidmap")):
         lines = validated.get(name)
         if lines is None:
             continue
+        procfs.require_own_pids(f"write {name}")
         refused = _refusal(pid, name, lines)
         if refused == 0:
             continue

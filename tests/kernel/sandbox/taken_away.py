@@ -30,8 +30,10 @@ def seen(prepare: Callable[[], object], ask: Callable[[Machine], T], **options: 
         return child.result(SECONDS)
 
 
-def as_root_of_a_namespace(prepare: Callable[[], object], ask: Callable[[Machine], T]) -> T:
-    """The same of a copy that is the root of user and mount namespaces of its own."""
+def as_root_of_a_namespace(
+    prepare: Callable[[], object], ask: Callable[[Machine], T], flags: F = F.NEWUSER | F.NEWNS
+) -> T:
+    """The same of a copy that is the root of user and mount namespaces of its own, or of others."""
     maps = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
 
     def map_and_prepare() -> None:
@@ -39,7 +41,7 @@ def as_root_of_a_namespace(prepare: Callable[[], object], ask: Callable[[Machine
             Path(f"/proc/self/{name}").write_text(text)
         prepare()
 
-    return seen(map_and_prepare, ask, flags=F.NEWUSER | F.NEWNS)
+    return seen(map_and_prepare, ask, flags=flags)
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0) -> None:

@@ -43,6 +43,7 @@ IS_ROOT = os.geteuid() == 0
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
 ALL_KINDS = frozenset({"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"})
 OWN_USER_NAMESPACE = {"flags": F.NEWUSER | F.NEWNS}
+OWN_PID_NAMESPACE: Any = {"flags": F.NEWUSER | F.NEWPID}  # with the /proc of the outer one
 Prepare = Callable[[], object]
 
 
@@ -494,8 +495,13 @@ def test_what_is_granted_is_done(setting: Setting, stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("prepare", "options"),
-    [(be_in_a_container, {}), (limited("pid"), OWN_USER_NAMESPACE), (no_proc, OWN_USER_NAMESPACE)],
-    ids=["container", "no pid namespace", "no /proc"],
+    [
+        (be_in_a_container, {}),
+        (limited("pid"), OWN_USER_NAMESPACE),
+        (no_proc, OWN_USER_NAMESPACE),
+        (map_ids, OWN_PID_NAMESPACE),
+    ],
+    ids=["container", "no pid namespace", "no /proc", "a /proc of other pids"],
 )
 def test_with_all_it_is_refused_before_anything_is_made(
     prepare: Prepare, options: Any, stage: Stage
@@ -519,6 +525,25 @@ def test_with_all_it_is_refused_before_anything_is_made(
         wish, is_same = child.result(SECONDS)
     assert wish
     assert is_same
+
+
+def test_a_proc_of_other_pids() -> None:
+    """It has others by the pids of our children: no namespace is made that would be looked for in it."""
+
+    def in_copy() -> tuple[list[str], str, list[str]]:
+        map_ids()
+        with pytest.raises(ramet.SandboxError) as caught:
+            ramet.run(["true"], sandbox=ramet.Sandbox())
+        sandbox = ramet.Sandbox(require="best")
+        ramet.run(["true"], sandbox=sandbox, check=True)
+        lost = [row.wish for row in sandbox.plan().lost]
+        return sorted(sandbox.plan().namespaces), caught.value.remedy, lost
+
+    with ramet.clone(in_copy, **OWN_PID_NAMESPACE) as child:
+        namespaces, remedy, lost = child.result(SECONDS)
+    assert namespaces == sorted(ALL_KINDS - {"user", "mnt"})
+    assert remedy.startswith("mount the /proc of this pid namespace")
+    assert {"read", "tmp", "proc"} <= {*lost}
 
 
 # ---- the whole tree

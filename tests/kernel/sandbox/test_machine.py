@@ -10,6 +10,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
+from ramet._sandbox.planning.waiting_child import kept_namespaces
 
 from ...constants import NOBODY
 from ...seccomp import forbid, hide, refuse_filters
@@ -121,6 +122,20 @@ def test_the_version_of_landlock_is_the_kernels() -> None:
 def test_whose_mounts_the_caller_may_copy(flags: F, may: bool) -> None:
     """Those of a mount namespace that its user namespace owns: CAP_SYS_ADMIN counts for no others."""
     assert seen(lambda: None, lambda machine: machine.may_copy_mounts, flags=flags) is may
+
+
+def test_a_proc_of_other_pids() -> None:
+    """No child is found in it by its pid, to keep its namespaces; what needs no /proc is granted."""
+
+    def ask(machine: Machine) -> tuple[object, ...]:
+        maps: list[int] = []
+        with pytest.raises(ramet.SpawnError, match="no /proc of this pid namespace"):
+            kept_namespaces(int(F.NEWUSER), ["user"], maps.append, lambda _: None, lambda _: None)
+        answers = machine.user_namespace, machine.mounts, machine.namespaces["net"]
+        return machine.proc, [str(answer) for answer in answers], maps
+
+    told = as_root_of_a_namespace(lambda: None, ask, F.NEWUSER | F.NEWPID)
+    assert told == (False, ["open /proc: ESRCH", "open /proc: ESRCH", "granted"], [])
 
 
 def test_no_more_user_namespaces() -> None:

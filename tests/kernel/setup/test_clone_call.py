@@ -268,6 +268,31 @@ def test_more_than_ones_own_id_needs_help(nothing_left: object) -> None:
     assert isinstance(caught.value, PermissionError)
 
 
+def test_no_map_is_written_where_proc_has_other_pids() -> None:
+    """In the /proc of an outer pid namespace the child's pid is a stranger's, who keeps its own maps."""
+    ids = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
+    maps = {"uid_map": [(0, 0, 1)], "gid_map": [(0, 0, 1)]}
+    flags = F.NEWPID if os.geteuid() == 0 else F.NEWPID | F.NEWUSER
+
+    def refused(stranger: int) -> str:
+        if os.geteuid() != 0:
+            for name, text in ids.items():
+                Path(f"/proc/self/{name}").write_text(text)
+        options: Any = {"flags": F.NEWUSER, "set_tid": [stranger], **maps}
+        with pytest.raises(SpawnError, match="no /proc of this pid namespace") as caught:
+            Command(["true"], **options).spawn()
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        return caught.value.step
+
+    with Command(["sleep", "1000"], flags=F.NEWUSER).spawn() as stranger:
+        assert ramet.clone(refused, stranger.pid, flags=flags).result(60) == "write gid_map"
+        for name in maps:
+            assert Path(f"/proc/{stranger.pid}/{name}").read_text() == ""
+        stranger.kill()
+        stranger.wait(60)
+
+
 def test_newuidmap_writes_what_a_plain_user_may_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: object
 ) -> None:

@@ -44,7 +44,13 @@ def test_user_namespaces(answer: Answer, around: Any, remedy: str) -> None:
 def test_user_namespaces_without_proc() -> None:
     """Id maps are written in /proc, whatever else is set."""
     machine = given(refused={"user": NO}, proc=False, around={"max_user_namespaces": 0})
-    assert remedies.of_user_namespace(machine).startswith("mount /proc")
+    assert remedies.of_user_namespace(machine).startswith("mount the /proc of this pid namespace")
+
+
+def test_mounts_without_proc() -> None:
+    """Root needs no user namespace for them, but the /proc in which its child is found."""
+    machine = given(refused={"user": NO}, mounts=NO, proc=False)
+    assert remedies.of_mounts(machine, NO).startswith("mount the /proc of this pid namespace")
 
 
 def test_the_setting_of_apparmor_can_be_named() -> None:

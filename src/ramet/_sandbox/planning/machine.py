@@ -55,7 +55,10 @@ class Machine:
 
     @functools.cached_property
     def proc(self) -> bool:
-        """Whether /proc is mounted and shows the caller; id maps are written there."""
+        """Whether /proc is that of the caller's pid namespace: children are found there by their pids.
+
+        Their id maps are written there, and the namespaces opened that are kept.
+        """
         return procfs.shows_own_pids()
 
     @functools.cached_property
@@ -65,7 +68,7 @@ class Machine:
         AppArmor lets the clone call pass, and denies the capabilities.
         """
         uses_one = ("PRCTL", PR_CAPBSET_DROP, 0, 0, 0, 0)
-        return questions.of_child([*own_ids(), uses_one], NAMESPACES["user"])
+        return self._kept(questions.of_child([*own_ids(), uses_one], NAMESPACES["user"]))
 
     @property
     def with_user_namespace(self) -> bool:
@@ -103,8 +106,8 @@ class Machine:
     @functools.cached_property
     def mounts(self) -> Answer:
         """A root of its own: a new tmpfs, with a tree in it that is copied and made read-only."""
-        return self._in_namespaces(
-            [*_tmpfs_to_work_in(), *_copied_read_only(), *_new_root()], "mnt"
+        return self._kept(
+            self._in_namespaces([*_tmpfs_to_work_in(), *_copied_read_only(), *_new_root()], "mnt")
         )
 
     @functools.cached_property
@@ -285,6 +288,10 @@ class Machine:
         return circumstances.of_this_thread()
 
     # ----
+
+    def _kept(self, answer: Answer) -> Answer:
+        """Of a namespace that the caller keeps, for which it has to find the child in /proc."""
+        return answer if self.proc or not answer.granted else Answer(errno.ESRCH, "open /proc")
 
     def _in_namespaces(self, steps: Iterable[Step], *kinds: str) -> Answer:
         """Whether the steps can be done in such namespaces, in a user namespace where there is one.

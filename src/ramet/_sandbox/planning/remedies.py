@@ -31,6 +31,9 @@ _CONFIGS = {
     "cgroup": "CGROUPS",
 }
 _ROOT = "call as root"
+_OWN_PROC = (
+    "mount the /proc of this pid namespace: id maps are written there, and namespaces opened"
+)
 _NO_MORE = (errno.ENOSPC, errno.EUSERS)
 _DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
 _IN_A_CONTAINER = {
@@ -56,7 +59,7 @@ def of_user_namespace(machine: Machine) -> str:
     """For a user namespace that is refused, or in which nothing can be mounted."""
     around, answer = machine.circumstances, machine.user_namespace
     if not machine.proc:
-        return "mount /proc: id maps are written there"
+        return _OWN_PROC
     if around.max_user_namespaces == 0 or answer.errno in _NO_MORE:
         return "sysctl -w user.max_user_namespaces=15000"
     if around.unprivileged_userns_clone == 0 and not around.may_mount:
@@ -83,6 +86,8 @@ def of_mounts(machine: Machine, answer: Answer) -> str:
     refused = machine.namespaces["mnt"]
     if not refused.granted:
         return of_namespace("mnt", machine)
+    if not machine.proc:
+        return _OWN_PROC
     if answer.call == "pivot_root" and answer.errno == errno.EINVAL:
         return "start the caller where the root directory is a mount, and not in an initramfs or a chroot"
     if answer.errno == errno.ENOSYS:

@@ -6,6 +6,7 @@ from functools import partial
 from signal import SIGCHLD
 
 from ..._core import Plan, has_close_range, new_child
+from ..._kernel import procfs
 from ..._kernel.clone_bits import NEWUSER
 from ..._process.blocking import BLOCKING, run_blocking
 from ..._process.child import Child, make_child
@@ -44,9 +45,11 @@ def kept_namespaces(
     keep: gets the path of each kind. write_maps: gets the child's pid, before the steps; user_last: after
     them, for a user namespace that the child makes then, which owns none of the others. The child
     is a task in this memory and copies nothing of it. Raises CloneError where there may be no such
-    child, SpawnError for a step or a map that fails. Nothing of the child is left in any case.
+    child, SpawnError for a step or a map that fails, and where /proc does not have the child by its pid.
+    Nothing of the child is left in any case.
     Source: clone(2), namespaces(7), user_namespaces(7).
     """
+    procfs.require_own_pids("keep the namespaces")
     steps = Steps()
     if has_close_range():  # the table is shared until now
         steps.add("close_range(UNSHARE)", "OWN_FILES", LAST_DESCRIPTOR, LAST_DESCRIPTOR)
