@@ -16,12 +16,14 @@ from .._kernel.clone_bits import (
     HANDLERS,
     INTO_CGROUP,
     LOW_LEVEL,
+    NEWPID,
     NEWTIME,
     PARENT,
     PARENT_SETTID,
     PIDFD,
     PTRACE,
     SETTLS,
+    SIGHAND,
     STOPPED,
     THREAD,
     VFORK,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["copy", "sharing", "program", "program beside", "program by helper"]
 
 _32_BITS = (1 << 32) - 1
+_AN_INIT_THAT_SHARES_HANDLERS = NEWPID | SIGHAND
 
 
 class Further(TypedDict, total=False):
@@ -120,6 +123,8 @@ def request_for(
     legacy = is_by_clone(args)
     args.flags = _sharing(index(args.flags), kind, legacy)
     check(args.flags, args.exit_signal, call_name(legacy), asked)
+    if args.flags & _AN_INIT_THAT_SHARES_HANDLERS == _AN_INIT_THAT_SHARES_HANDLERS:
+        raise own_refusal("ramet-init-handlers", asked, args.exit_signal)
     if _has_pidfd(args.flags, kind, legacy):
         args.flags |= PIDFD
     return Request(args, legacy, asked, **further)

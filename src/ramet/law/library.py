@@ -63,6 +63,14 @@ _AT_THE_CALL = (
                  "the lock is what keeps a killed child from leaving a half-changed object",
         remedy="drop CLONE_VM, or start Python without PYTHON_GIL=0 and -X gil=0",
     ),
+    Rule(
+        id="ramet-init-handlers", kernel_function="zap_pid_ns_processes", since="3.5",
+        source="kernel/pid_namespace.c",
+        sentence="the end of the first task of a pid namespace sets SIGCHLD to be ignored, and with "
+                 "CLONE_SIGHAND that table of handlers is the caller's: it could wait for no child's "
+                 "status any more",
+        remedy="drop CLONE_SIGHAND; ramet.lowlevel makes such a child",
+    ),
 )
 
 FILTER = Rule(

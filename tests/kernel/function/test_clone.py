@@ -10,18 +10,21 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stderr, suppress
+from functools import reduce
+from itertools import combinations
+from operator import or_
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import pytest
 
 import ramet
-from ramet import ChildDied, ExitStatus, ResultError
+from ramet import ChildDied, CloneError, ExitStatus, ResultError, lowlevel
 from ramet import CloneFlag as F
 
-from ...constants import NOBODY, SECONDS, SYSTEM_CALLS
+from ...constants import NOBODY, PATIENT_SECONDS, SECONDS, STACK_BYTES, SYSTEM_CALLS, WALL
 from ...kernels import HANDLERS_WITHOUT_FORK
 from ...waiting import exit_code, until
 
@@ -41,6 +44,10 @@ MEMORIES = pytest.mark.parametrize("memory", [F(0), F.VM, F.VM | F.VFORK], ids=s
 def with_rights(flags: F) -> F:
     """As a plain user, a namespace needs a user namespace around it."""
     return flags if os.geteuid() == 0 else flags | F.NEWUSER
+
+
+def union(flags: Iterable[F]) -> F:
+    return reduce(or_, flags, F(0))
 
 
 def raise_it(error: BaseException) -> NoReturn:
@@ -236,6 +243,12 @@ def test_the_signal_mask_is_the_callers(memory: F) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
+def dispositions() -> list[str]:
+    """The signals that this process ignores, and those that it handles."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return [line for line in lines if line.startswith(("SigIgn", "SigCgt"))]
+
+
 def test_an_init_that_shares_handlers_leaves_sigchld_ignored(root: None) -> None:
     """The kernel has the first task of a pid namespace ignore SIGCHLD at its end, for all sharers.
 
@@ -243,18 +256,85 @@ def test_an_init_that_shares_handlers_leaves_sigchld_ignored(root: None) -> None
     """
 
     def ignores_sigchld() -> bool:
-        status = Path("/proc/self/status").read_text()
-        (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
-        return bool(int(mask, 16) >> (signal.SIGCHLD - 1) & 1)
+        (line,) = [line for line in dispositions() if line.startswith("SigIgn")]
+        return bool(int(line.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
 
     def fn() -> list[bool]:
         seen = [ignores_sigchld()]
-        for flags in (F.VM | F.NEWPID, F.VM | F.SIGHAND | F.NEWPID):
-            ramet.clone(int, flags=flags).result(SECONDS)
+        for shared in F(0), F.SIGHAND:
+            stack = lowlevel.Stack(STACK_BYTES)
+            lowlevel.clone(lambda _: 0, None, F.VM | F.NEWPID | shared | signal.SIGCHLD, stack)
+            with suppress(ChildProcessError):  # the kernel reaps the one whose end is ignored
+                os.waitpid(-1, WALL)
             seen.append(ignores_sigchld())
         return seen
 
     assert ramet.clone(fn).result(SECONDS) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda flags: ramet.clone(int, flags=flags),
+        lambda flags: ramet.clone(int, flags=flags | F.PARENT | F.FILES),
+        lambda flags: ramet.clone(int, flags=flags, timeout=SECONDS),
+        lambda flags: ramet.vfork(int, flags=flags),
+        lambda flags: ramet.Command(["true"], flags=flags),
+        lambda flags: ramet.Popen(["true"], flags=flags),
+    ],
+    ids=["clone", "sibling", "timeout", "vfork", "Command", "Popen"],
+)
+def test_an_init_that_shares_handlers_is_refused(
+    call: Callable[[F], object], nothing_left: object
+) -> None:
+    """Its caller would have SIGCHLD ignored for good, and lose the statuses of all its children."""
+    with pytest.raises(CloneError, match="sets SIGCHLD to be ignored") as caught:
+        call(with_rights(F.VM | F.SIGHAND | F.NEWPID))
+    assert caught.value.errno == errno.EINVAL
+    assert [rule.id for rule in caught.value.rules] == ["ramet-init-handlers"]
+
+
+# They decide about the handlers of a child, about its end and who is told of it.
+OF_HANDLERS_AND_END = [
+    *(F.VM, F.SIGHAND, F.CLEAR_SIGHAND, F.VFORK, F.PARENT, F.THREAD, F.NEWPID, F.FILES),
+]
+
+
+def test_no_child_changes_what_its_caller_does_with_signals(nothing_left: object) -> None:
+    """Whatever is shared: the caller ignores and handles the same signals before a child and after it."""
+    wanted = [
+        with_rights(union(chosen)) if F.NEWPID in chosen else union(chosen)
+        for count in range(len(OF_HANDLERS_AND_END) + 1)
+        for chosen in combinations(OF_HANDLERS_AND_END, count)
+    ]
+
+    def between() -> tuple[int, list[F]]:
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        before, taken, changed = dispositions(), 0, []
+        for flags in wanted:
+            try:
+                child = ramet.clone(int, flags=flags)
+            except CloneError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                continue
+            taken += 1
+            assert child.result(SECONDS) == 0
+            if dispositions() != before:
+                changed.append(flags)
+                signal.signal(signal.SIGCHLD, lambda *_: None)
+        return taken, changed
+
+    def parent() -> tuple[int, list[F]]:
+        seen = ramet.clone(between).result(PATIENT_SECONDS)
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, WALL)
+        return seen
+
+    taken, changed = ramet.clone(parent).result(PATIENT_SECONDS)
+    assert changed == []
+    assert taken >= 64
 
 
 # ---- threads, and other people's children
