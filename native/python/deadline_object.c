@@ -1,13 +1,14 @@
 /* ramet._core.DeadlineThread: the deadline of a child with a memory of its own. */
 #include "child_handle.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "deadline_thread.h"
 
 typedef struct {
     PyObject_HEAD
-    struct ramet_deadline_thread *deadline_thread;
+    struct ramet_deadline_thread *deadline_thread; /* NULL: it was sent away, as its child had ended before */
     int maker; /* a copy of the process has not the thread */
     bool watches;
 } DeadlineThreadObject;
@@ -36,6 +37,22 @@ static void deadline_dealloc(DeadlineThreadObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
+/*
+ * Where SIGCHLD is ignored the kernel reaps a child as it ends, before a pidfd is opened that did not come with it. EINVAL
+ * is the same, for one that is reaped while the kernel looks for it.
+ */
+static bool has_ended_before(int error)
+{
+    return error == -ESRCH || error == -EINVAL;
+}
+
+static PyObject *watch_nobody(DeadlineThreadObject *self)
+{
+    ramet_deadline_thread_release(self->deadline_thread);
+    self->deadline_thread = NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
 {
     HandleObject *child;
@@ -45,9 +62,11 @@ static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
     int64_t timeout = core_timeout(seconds);
     if (timeout == -2)
         return NULL;
-    if (self->watches || self->maker != getpid())
+    if (self->watches || self->deadline_thread == NULL || self->maker != getpid())
         return core_raise_invalid(PyExc_ValueError, "DeadlineThread", "a new one of this process, without a child", (PyObject *)self);
     int pidfd = core_handle_copied_pidfd(child);
+    if (has_ended_before(pidfd))
+        return watch_nobody(self);
     if (pidfd < 0)
         return core_raise_errno(pidfd);
     self->watches = true;

@@ -17,6 +17,7 @@ from ramet import CloneFlag as F
 
 from ...activities import WITHOUT_END, spin
 from ...constants import PATIENT_SECONDS as SECONDS
+from ...constants import repeated
 
 DEADLINE = ExitStatus(signal=signal.SIGKILL, reason="deadline")
 COPIES = [F(0), F.FS | F.FILES, F.NEWUSER | F.NEWPID]
@@ -53,6 +54,19 @@ def test_who_is_in_time_is_left_alone(flags: F, nothing_left: object) -> None:
     assert child.result(SECONDS) == b"x"
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.parametrize("flags", [*KINDS, F.DETACHED], ids=str)
+def test_who_is_reaped_by_the_kernel_has_no_deadline_to_keep(
+    flags: F, nothing_left: object
+) -> None:
+    """Where SIGCHLD is ignored, one may be gone before it is watched: its result is there all the same."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        for number in range(repeated(60)):
+            assert ramet.clone(int, number, flags=flags, timeout=SECONDS).result(SECONDS) == number
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.mark.parametrize("flags", KINDS, ids=str)
