@@ -681,7 +681,12 @@ static void conclude(HandleObject *self, const SharedTaskObject *task)
     __atomic_store_n(&self->learned, true, __ATOMIC_RELEASE);
 }
 
-int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended)
+static int opened_after_call(long pid, bool suspended, bool sibling)
+{
+    return suspended && !sibling ? opened_if_ours(pid) : opened(pid); /* no wait of ours tells of a sibling */
+}
+
+int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended, bool sibling)
 {
     Py_XSETREF(self->task, Py_NewRef(task));
     if (task->ended_how != 0) {
@@ -693,6 +698,6 @@ int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool sus
     self->plain &= !suspended && task->pidfd >= 0;
     if (!task->own_interpreter) /* else it is in memory that the two share */
         Py_XSETREF(self->outcome, Py_NewRef(task));
-    hold(self, task->pid, task->pidfd >= 0 ? task->pidfd : suspended ? opened_if_ours(task->pid) : opened(task->pid));
+    hold(self, task->pid, task->pidfd >= 0 ? task->pidfd : opened_after_call(task->pid, suspended, sibling));
     return 0;
 }

@@ -44,10 +44,11 @@ void core_handle_hold(HandleObject *self, long pid, int pidfd);
 void core_handle_hold_init(HandleObject *self, long pid, int pidfd);
 
 /*
- * The same for a child in shared memory, from whose maker the task is; suspended: whether that was suspended by it.
+ * The same for a child in shared memory, from whose maker the task is; suspended: whether that was suspended by it;
+ * sibling: whether it is a child of the maker's parent.
  * -1 with an exception set where there is no memory for its outcome: it holds the child all the same.
  */
-int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended);
+int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended, bool sibling);
 
 /* A copy of the pidfd, or -errno. */
 int core_handle_copied_pidfd(HandleObject *self);

@@ -99,7 +99,9 @@ static PyObject *share_listed(HandleObject *child, struct core_request *request,
     if (pid < 0)
         core_raise_refused(request, pid);
     bool suspended = request->kernel.args.flags & CLONE_VFORK;
-    bool held = pid > 0 && core_handle_hold_sharer(child, task, suspended) == 0 && (suspended || core_list_sharer(request));
+    bool sibling = request->kernel.args.flags & CLONE_PARENT;
+    bool held = pid > 0 && core_handle_hold_sharer(child, task, suspended, sibling) == 0 &&
+                (suspended || core_list_sharer(request));
     PyObject *lost = held ? PyBool_FromLong(task->ended_how != 0 && task->losses != NULL) : NULL;
     Py_XDECREF(task);
     return lost;

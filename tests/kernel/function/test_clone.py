@@ -296,7 +296,7 @@ def test_an_init_that_shares_handlers_is_refused(
 
 # They decide about the handlers of a child, about its end and who is told of it.
 OF_HANDLERS_AND_END = [
-    *(F.VM, F.SIGHAND, F.CLEAR_SIGHAND, F.VFORK, F.PARENT, F.THREAD, F.NEWPID, F.FILES),
+    *(F.VM, F.SIGHAND, F.CLEAR_SIGHAND, F.VFORK, F.PARENT, F.THREAD, F.NEWPID, F.DETACHED),
 ]
 
 
@@ -415,6 +415,22 @@ def test_a_sibling_has_the_callers_parent(memory: F, nothing_left: object) -> No
     pid, ppid, status, middle = in_a_process_between(fn)
     assert ppid == os.getpid() != middle
     assert status == ExitStatus.unknown()
+    assert exit_code(pid) == 0
+
+
+@pytest.mark.parametrize("flags", [F(0), F.DETACHED], ids=str)
+@pytest.mark.parametrize("memory", [F(0), F.VFORK, F.VM, F.VM | F.VFORK], ids=str)
+def test_a_siblings_end_is_seen_before_its_parent_reaps_it(
+    memory: F, flags: F, nothing_left: object
+) -> None:
+    """Neither the result nor the end waits for the parent, which may never reap it."""
+
+    def fn() -> tuple[int, int]:
+        child = ramet.clone(len, "abc", flags=memory | flags | F.PARENT)
+        return child.pid, child.result(SECONDS)
+
+    pid, result = in_a_process_between(fn)
+    assert result == 3
     assert exit_code(pid) == 0
 
 
