@@ -75,19 +75,28 @@ def exists(pid: int) -> bool:
 
 
 def exit_status(pidfd: int | None) -> ExitStatus:
-    """How a task ended that has another parent; unknown until that parent has reaped it.
+    """How a task ended that has another parent; unknown where nothing tells.
 
-    Needs: Linux 6.15, else unknown. Source: include/uapi/linux/pidfd.h PIDFD_INFO_EXIT.
+    Until that parent has reaped it /proc tells, to those who may trace it; then the pidfd does.
+    Needs: Linux 6.15 for a task that was reaped. Source: include/uapi/linux/pidfd.h PIDFD_INFO_EXIT,
+    proc_pid_stat(5).
     """
     if pidfd is None:
         return ExitStatus.unknown()
+    code = procfs.wait_status_of(pidfd)
+    if code is None:  # it has been reaped, perhaps while /proc was read
+        code = _wait_status_of_reaped(pidfd)
+    return ExitStatus.unknown() if code is None else ExitStatus.from_wstatus(code)
+
+
+def _wait_status_of_reaped(pidfd: int) -> int | None:
     asked = _INFO.pack(_INFO_EXIT, *_FIELDS_TO_FILL)
     try:
         answer = _INFO.unpack(fcntl.ioctl(pidfd, _GET_INFO, asked))
     except OSError:
-        return ExitStatus.unknown()
+        return None
     mask, *_, code = answer
-    return ExitStatus.from_wstatus(code) if mask & _INFO_EXIT else ExitStatus.unknown()
+    return code if mask & _INFO_EXIT else None
 
 
 def pids_of(*pidfds: int) -> list[int]:

@@ -8,7 +8,7 @@ from resource import RUSAGE_SELF, getrusage
 from ..errors import spawn_error
 
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
-STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL = 0, 1, 6, 17, 19, 35
+STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL, EXIT_CODE = 0, 1, 6, 17, 19, 35, 49
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
 
 
@@ -144,6 +144,23 @@ def number_of(pidfd: int) -> int:
     if number <= 0:
         raise ProcessLookupError(errno.ESRCH, "/proc does not show the process of the pidfd")
     return number
+
+
+def wait_status_of(pidfd: int) -> int | None:
+    """How a process ended that nobody has reaped; None where it was reaped, or may not be looked at.
+
+    As wait(2) tells it. Source: proc_pid_stat(5) exit_code.
+    """
+    try:
+        number = number_of(pidfd)
+        words = stat(number)
+        code = int(words[EXIT_CODE])
+        if code == 0:  # also where the status may not be looked at, as this then may not
+            os.readlink(f"/proc/{number}/ns/user")
+        still_its = number_of(pidfd) == number
+    except OSError:
+        return None
+    return code if still_its and words[STATE] == "Z" else None
 
 
 def pids_of(*pidfds: int) -> list[int]:

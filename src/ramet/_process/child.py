@@ -137,12 +137,13 @@ class Child(_core.Handle, Generic[T_co]):
         """Wait until it has ended.
 
         timeout: in seconds, None for ever. Returns how it ended, with its rusage. The status is unknown
-        where the kernel gives none: for a thread, for a child of another parent that has not reaped
-        it, and for one that was reaped by other means than this handle.
+        where the kernel gives none: for a thread; for a child that was reaped by another parent or by
+        other means than this handle, before Linux 6.15; and for one of another parent that has not reaped
+        it, where there is no /proc or ptrace(2) would not be allowed, as after a change of user.
         Raises TimeoutExpired (the child runs on); ValueError for a timeout that is negative or NaN, and
         without a timeout for a child that waits for start().
         Source: poll(2) on a pidfd, waitid(2) with __WALL; the tid word of CHILD_CLEARTID for a
-        thread.
+        thread; proc_pid_stat(5) exit_code and PIDFD_INFO_EXIT for a child of another parent.
         """
         if timeout is None:
             if self._starter is not None:

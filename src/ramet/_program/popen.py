@@ -49,8 +49,8 @@ class Popen(subprocess.Popen[AnyStr]):
     empty: a read of ``stdout`` waits for ever. The end of a ``with`` block kills a child that still waits.
 
     ``pidfd``: of the child, until it has been waited for; ``exit_status``: how it ended, with its rusage.
-    When the kernel reports no status (PARENT) the returncode is 0, as in subprocess, and
-    ``exit_status.reason`` is "unknown".
+    When the kernel reports no status the returncode is 0, as in subprocess, and ``exit_status.reason`` is
+    "unknown"; see Child.wait().
 
     Raises what subprocess.Popen raises: SpawnError, which names the step, for a failure in the child;
     CloneError when the kernel refuses the clone call; SubprocessError when preexec_fn raised.

@@ -394,12 +394,12 @@ def test_the_status_comes_with_what_was_used(memory: F, nothing_left: object) ->
 
 @pytest.mark.parametrize("flags", [F(0), F.VM], ids=str)
 def test_another_process_cannot_take_the_status_away(flags: F, nothing_left: object) -> None:
-    """A child that waits for its parent's child sees its end, and leaves the status to the parent."""
+    """A child that waits for its parent's child sees how it ended, and leaves the status to the parent."""
     reading, writing = os.pipe()
     awaited = ramet.clone(os.read, reading, 1)
     waiting = ramet.clone(lambda: awaited.wait(20).reason, flags=flags)
     os.write(writing, b"x")
-    assert waiting.result(20) == "unknown"
+    assert waiting.result(20) == "exited"
     assert awaited.result(20) == b"x"
     assert awaited.exit_status == ExitStatus(code=0, reason="exited")
     os.close(reading)

@@ -150,15 +150,16 @@ def test_any_flag_may_be_set(flags: F, nothing_left: object) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_sibling_has_no_status(nothing_left: object) -> None:
-    """Of another parent's child the end is seen, and the status said to be unknown if it is."""
-    script = "import ramet; p = ramet.Popen(['true'], flags=0x8000); print(p.wait(20), p.pid)"
+def test_a_sibling_has_its_status(nothing_left: object) -> None:
+    """Of another parent's child, too, it is known how it ended, before that parent has reaped it."""
+    argv = ["sh", "-c", "exit 5"]
+    script = f"import ramet; p = ramet.Popen({argv}, flags=0x8000); print(p.wait(20), p.pid)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, check=True
     )
     code, pid = map(int, done.stdout.split())
-    assert code == 0
-    assert os.waitpid(pid, 0) == (pid, 0)
+    assert code == 5
+    assert os.waitpid(pid, 0) == (pid, 5 << 8)
 
 
 def test_one_that_begins_stopped(nothing_left: object) -> None:

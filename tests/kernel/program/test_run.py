@@ -1,17 +1,23 @@
 import errno
 import inspect
 import io
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 import ramet
+from ramet import CloneFlag as F
 from ramet._process.tree.walk import Walk
 
-from ...constants import SECONDS
+from ...constants import SECONDS, WALL, repeated
+
+T = TypeVar("T")
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 NAMES = ("run", "call", "check_call", "check_output", "getoutput", "getstatusoutput")
@@ -194,3 +200,40 @@ def test_a_tree_that_cannot_be_found_leaves_no_program(
     monkeypatch.setattr(Walk, "_find_more", cannot)
     with pytest.raises(OSError, match="no descriptor is free"):
         ramet.run(["sleep", "1000"], timeout=0.05, kill_tree=True)
+
+
+def with_a_parent_that_reaps_late(fn: Callable[[], T]) -> T:
+    """Run fn in a process whose parent reaps its children when fn has returned."""
+
+    def parent() -> T:
+        result = ramet.clone(fn).result(SECONDS)
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, WALL)
+        return result
+
+    return ramet.clone(parent).result(SECONDS)
+
+
+def test_a_program_of_another_parent_tells_how_it_ended(nothing_left: object) -> None:
+    """With PARENT its returncode is its own, though that parent has not reaped it yet."""
+
+    def codes() -> set[int]:
+        argv = ["sh", "-c", "exit 5"]
+        return {ramet.run(argv, flags=F.PARENT).returncode for _ in range(repeated(20))}
+
+    assert with_a_parent_that_reaps_late(codes) == {5}
+
+
+def test_a_failed_program_of_another_parent_fails_the_check(nothing_left: object) -> None:
+    """With PARENT, too, check=True raises for a code and for a signal, and for nothing else."""
+
+    def returncodes() -> list[int]:
+        seen = []
+        for end in "exit 5", "kill -9 $$":
+            with pytest.raises(subprocess.CalledProcessError) as caught:
+                ramet.run(["sh", "-c", end], flags=F.PARENT, check=True)
+            seen.append(caught.value.returncode)
+        return [*seen, ramet.run(["true"], flags=F.PARENT, check=True).returncode]
+
+    assert with_a_parent_that_reaps_late(returncodes) == [5, -9, 0]

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ramet._kernel import pidfd
+from ramet._kernel import pidfd, procfs
 from ramet.exit_status import ExitStatus
 
 FOREVER = "import signal; signal.pause()"
@@ -74,11 +75,50 @@ def test_a_file_that_is_no_pidfd_tells_nothing() -> None:
     os.close(write_end)
 
 
-def test_a_child_that_nobody_reaped_tells_nothing(ended: tuple[int, int]) -> None:
-    """The kernel keeps the status for the parent as long as it may still wait."""
+def test_a_child_that_nobody_reaped_tells_its_end(ended: tuple[int, int]) -> None:
+    """/proc shows the status as long as the parent may still wait for it."""
     pid, descriptor = ended
-    assert pidfd.exit_status(descriptor) == ExitStatus.unknown()
+    assert pidfd.exit_status(descriptor) == ExitStatus(code=7, reason="exited")
     os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=str)
+def test_a_child_that_was_killed_tells_its_signal(number: signal.Signals) -> None:
+    """The same word has the signal."""
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    descriptor = os.pidfd_open(pid)
+    signal.pidfd_send_signal(descriptor, number)
+    assert pidfd.wait_readable(descriptor, None)
+    assert pidfd.exit_status(descriptor) == ExitStatus(signal=number, reason="signaled")
+    os.waitpid(pid, 0)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_status_that_may_not_be_seen_is_not_taken_for_0(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc has a 0 in its place: that of a child which may not be traced is unknown."""
+
+    def refuse(path: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"exit {code}"], {})
+    descriptor = os.pidfd_open(pid)
+    assert pidfd.wait_readable(descriptor, None)
+    monkeypatch.setattr(os, "readlink", refuse)
+    words = procfs.stat(pid)
+    words[49] = "0"
+    monkeypatch.setattr(procfs, "stat", lambda task: words)
+    assert pidfd.exit_status(descriptor) == ExitStatus.unknown()
+    monkeypatch.undo()
+    os.waitpid(pid, 0)
+    os.close(descriptor)
+
+
+def test_a_child_that_still_runs_tells_nothing(running: int) -> None:
+    """It has no status yet, though /proc has a number in its place."""
+    assert pidfd.exit_status(running) == ExitStatus.unknown()
 
 
 def test_a_reaped_child_tells_its_end_where_the_kernel_keeps_it(ended: tuple[int, int]) -> None:
