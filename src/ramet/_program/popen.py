@@ -133,7 +133,7 @@ class Popen(subprocess.Popen[AnyStr]):
         encoding: str | None = None,
         errors: str | None = None,
         text: bool | None = None,
-        umask: int = -1,
+        umask: Any = -1,
         pipesize: int | None = -1,
         process_group: int | None = None,
         **options: Any,
@@ -170,7 +170,7 @@ class Popen(subprocess.Popen[AnyStr]):
             options["start_new_session"] = True
         if process_group is not None and process_group != _NONE:
             options["process_group"] = process_group
-        if umask >= 0:
+        if not isinstance(umask, int) or umask >= 0:
             options["umask"] = umask
         if user is not None:
             options["user"] = _not_negative("user", user)

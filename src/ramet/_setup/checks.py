@@ -101,6 +101,12 @@ def descriptor_of(what: str, value: Descriptor, expected: str = _DESCRIPTOR) -> 
         raise invalid(what, expected, value, type(error), hint) from None
 
 
+def _truth(value: Any) -> bool:
+    if value not in {False, True}:  # 0 and 1 are these
+        raise TypeError
+    return bool(value)
+
+
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:
     if not isinstance(value, Mapping):
         raise TypeError
@@ -120,7 +126,7 @@ def number(low: int, high: int) -> Kind:
     return Kind("number", expected, int, lambda _, value: integer(value, low, high))
 
 
-flag = Kind("flag", "True or False", bool, lambda _, value: bool(value))
+flag = Kind("flag", "True or False", bool, lambda _, value: _truth(value))
 path = Kind("path", "a path: str, bytes or os.PathLike", Text, lambda _, value: os.fsencode(value))
 mode = Kind("mode", "an int from 0 to 0o7777", int, lambda _, value: integer(value, 0, 0o7777))
 signal = Kind("signal", _SIGNAL, Signal, lambda _, value: signal_number(value))

@@ -143,6 +143,7 @@ def in_words_of_options(message: str) -> str:
     if not head.startswith("invalid "):
         return message
     names = {name: row.shell[0].name for name, row in OPTIONS.items() if row.shell}
+    names["flags"] = "--flags"  # --new gives flags, too, but none that are invalid by themselves
     names |= {str(CloneFlag(bits)): f"--new {kind}" for kind, bits in NEW.items()}
     head = " ".join(names.get(word, word) for word in head.split(" "))
     return head + colon + rest.replace("; add the flag", "; add that option")

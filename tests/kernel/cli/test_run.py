@@ -358,8 +358,9 @@ def test_an_interrupt_is_an_interrupt() -> None:
         (["--flags", "NEWNETS", "true"], "NEWNET"),
         (
             ["--flags", "PARENT", "true"],
-            "that hide from ramet how the program ends, got CLONE_PARENT",
+            "invalid --flags: expected none that hide from ramet how the program ends, got CLONE_PARENT",
         ),
+        (["--flags", "THREAD", "true"], "invalid --flags: a program cannot be a thread (THREAD)"),
         (["--signal-mask", "USR3", "true"], "there is no signal 'SIGUSR3'; did you mean 'SIGUSR"),
         (["--scheduler", "fifo", "true"], "expected (policy, priority from 1 to 99)"),
         (["--nice", "99", "true"], "'--nice': expected an int from -20 to 19, got 99"),

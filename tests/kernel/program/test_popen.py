@@ -128,6 +128,28 @@ def test_bad_input_is_refused(
         ramet.run(argv, **options)
 
 
+@pytest.mark.parametrize("given", ["a", 1.5, ()], ids=str)
+def test_what_is_no_umask_is_refused_by_name(given: Any, nothing_left: object) -> None:
+    """The error says which option it is about, as of any other."""
+    with pytest.raises(TypeError, match="invalid umask: expected an int from 0 to 0o7777"):
+        ramet.run(["true"], umask=given)
+
+
+def test_no_umask_is_the_callers(nothing_left: object) -> None:
+    """None is the same as leaving it out, and a negative one is, as in subprocess."""
+    for given in None, -1, -5:
+        seen = ramet.run(["sh", "-c", "umask"], umask=given, stdout=subprocess.PIPE)
+        assert seen.stdout == ramet.check_output(["sh", "-c", "umask"])
+
+
+def test_text_that_is_asked_for_when_the_pipes_are_open(nothing_left: object) -> None:
+    """They stay as they were made: bytes come out of them, as of subprocess."""
+    for kind in subprocess.Popen, ramet.Popen:
+        with kind(["echo", "out"], stdout=subprocess.PIPE) as process:
+            process.universal_newlines = True
+            assert process.communicate()[0] == b"out\n"
+
+
 @pytest.mark.parametrize("timeout", [0, 0.05])
 def test_a_timeout_kills_and_tells(timeout: float, nothing_left: object) -> None:
     """A run whose time is over raises what both libraries call by that name."""
