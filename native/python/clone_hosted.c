@@ -175,7 +175,7 @@ static const struct ramet_host_callbacks callbacks = {run, prepare_first, inspec
 
 static bool interrupt(struct core_hosted *call, PyObject *exception)
 {
-    if (call->leaving)
+    if (call->over || call->leaving)
         return false;
     if (call->begun)
         return PyThreadState_SetAsyncExc(call->state->thread_id, exception) > 0;
@@ -184,6 +184,16 @@ static bool interrupt(struct core_hosted *call, PyObject *exception)
 }
 
 static const struct core_hosted_kind kind = {core_kill_hosted, interrupt};
+
+/*
+ * What comes too late for the function would be raised in what the library does after it, and leave that half done: threads
+ * that nobody waits for, files that are not written, a pool of a library's that its next user waits for.
+ */
+static void function_is_over(struct core_hosted *call)
+{
+    call->over = true;
+    core_swallow_interrupt(call->state);
+}
 
 /* Nothing of Python runs in this child afterwards. Whether there is anything to recover. */
 static bool leave_python(struct core_hosted *call)
@@ -208,6 +218,7 @@ static int run_task(void *task, void *arg, void *context)
     core_name_thread(&call->thread);
     call->begun = true;
     int code = core_run_task(task, call->early);
+    function_is_over(call);
     Py_CLEAR(call->early);
     call->outlived = call->is_process && core_outlived_by_threads();
     if (call->outlived)
@@ -367,7 +378,7 @@ static void fill_in(struct core_hosted *call, const struct core_request *request
     call->runs_task = request->fn == NULL;
     call->kept = Py_NewRef(call->runs_task ? (PyObject *)request->task : request->kept);
     call->stack = request->stack;
-    call->finished = call->leaving = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
+    call->finished = call->leaving = call->over = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
     call->host->deadline = 0;
     call->host->expired = 0;
     if (!request->own_interpreter)

@@ -261,6 +261,32 @@ def test_a_killed_function_takes_no_pool_along(in_new_python: Start, how: str) -
     assert in_new_python(kill_owners, how, repeated(10)).finish() == "all\n"
 
 
+def interrupt_owners(count: int) -> None:
+    import random
+
+    import ramet
+    from ramet import CloneFlag as F
+    from tests.activities import is_done_by_everybody
+    from tests.crash.products import multiplying
+    from tests.waiting import a_random_moment
+
+    multiply = multiplying(150)
+    numbers = random.Random()
+    for _ in range(count):
+        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        child = ramet.clone(multiply, flags=F.VM)
+        a_random_moment(numbers, 1 / 50)
+        child.terminate(30)
+        assert child.wait(30).code is not None
+        assert is_done_by_everybody(multiply)
+    print("all")
+
+
+def test_a_terminated_function_takes_no_pool_along(in_new_python: Start) -> None:
+    """It may have returned by then: its pool is taken down all the same, and the caller computes on."""
+    assert in_new_python(interrupt_owners, repeated(60)).finish() == "all\n"
+
+
 def kill_users(how: str, kills: int) -> None:
     import os
     import random

@@ -245,7 +245,8 @@ class Child(_core.Handle, Generic[T_co]):
 
         For a child in shared memory beside its caller (VM without VFORK, with or without THREAD): no
         memory is lost, and ``finally`` runs. A function in a system call or in native code gets the
-        exception when it returns to Python; a function that has not begun does not begin. exception: a
+        exception when it returns to Python; a function that has not begun does not begin. A function that
+        has returned gets none, also while its child waits for the threads that it started. exception: a
         class; for a child with a subinterpreter, Interrupted (a SystemExit there) or a builtin one.
         Returns whether the function was still running.
         Raises ValueError for a child with a memory of its own, and for an exception that the
@@ -279,10 +280,11 @@ class Child(_core.Handle, Generic[T_co]):
             if self._starter is not None and not self._has_ended(checked_timeout(grace)):
                 self.kill()
             return
-        is_asked = self.interrupt()
+        self.interrupt()
         if self._waits_for_resume():
             self.resume()
-        if is_asked and self._has_ended(checked_timeout(grace)):
+        # One whose function is over cannot be asked any more, and has the same time for its end.
+        if self._maker == os.getpid() and self._has_ended(checked_timeout(grace)):
             return
         if not self._is_thread:
             self.kill()

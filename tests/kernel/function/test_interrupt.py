@@ -5,14 +5,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
 import ramet
 from ramet import ChildDied, Interrupted
 from ramet import CloneFlag as F
+from ramet._function import left_threads
 
 from ...constants import SECONDS
+from ...waiting import until
 
 THREAD = F.VM | F.SIGHAND | F.THREAD
 
@@ -194,3 +197,56 @@ def test_an_interrupt_that_came_too_late_is_no_trouble(nothing_left: object) -> 
             return text
 
         assert ramet.clone(traced, flags=F.VM).result(SECONDS) == "0123456789"
+
+
+def runs(ident: int, code: CodeType) -> bool:
+    """Whether that thread is in a function with this code."""
+    frame = sys._current_frames().get(ident)
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
+
+
+class LeavesAThread:
+    """A function that starts a thread, for which its child waits when it has returned."""
+
+    def __init__(self, body: Callable[[], object]) -> None:
+        self.body = body
+        self.ident = 0
+        self.thread_ended = False
+
+    def __call__(self) -> str:
+        self.ident = threading.get_ident()
+        threading.Thread(target=self.run).start()
+        return "it returned"
+
+    def run(self) -> None:
+        self.body()
+        self.thread_ended = True
+
+    def is_waited_for(self) -> bool:
+        return self.ident != 0 and runs(self.ident, left_threads.join.__code__)
+
+
+def test_after_its_function_nothing_is_raised(nothing_left: object) -> None:
+    """What the library does at the end of a child is not left half done: it waits for threads."""
+    may_end = threading.Event()
+    fn = LeavesAThread(lambda: may_end.wait(SECONDS))
+    child = ramet.clone(fn, flags=F.VM)
+    until(fn.is_waited_for)
+    assert not child.interrupt()
+    may_end.set()
+    assert child.result(SECONDS) == "it returned"
+    assert child.wait().code == 0
+    assert fn.thread_ended
+
+
+def test_terminate_gives_a_function_that_has_returned_its_time(nothing_left: object) -> None:
+    """It cannot be asked any more, and is not killed for that."""
+    caller = threading.get_ident()
+    fn = LeavesAThread(lambda: until(lambda: runs(caller, ramet.Child.terminate.__code__)))
+    child = ramet.clone(fn, flags=F.VM)
+    until(fn.is_waited_for)
+    child.terminate(SECONDS)
+    assert child.result(SECONDS) == "it returned"
+    assert fn.thread_ended
