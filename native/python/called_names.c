@@ -7,6 +7,7 @@ static const struct {
 } rows[CORE_NAMES] = {
     [CORE_LOSSES] = {CORE_FOR_SHARED_MEMORY, "ramet._function.recovery", "Losses"},
     [CORE_TAKE_STOCK] = {CORE_FOR_SHARED_MEMORY, "ramet._function.recovery", "take_stock"},
+    [CORE_AFTER_INTERRUPT] = {CORE_FOR_SHARED_MEMORY, "ramet._function.recovery", "give_back_after_interrupt"},
     [CORE_ACTIVE_THREADS] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_threads", "_active"},
     [CORE_TASK_THREAD] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_threads", "TaskThread"},
     [CORE_JOIN_THREADS] = {CORE_FOR_SHARED_MEMORY, "ramet._function.left_threads", "join"},

@@ -177,8 +177,10 @@ static bool interrupt(struct core_hosted *call, PyObject *exception)
 {
     if (call->over || call->leaving)
         return false;
-    if (call->begun)
+    if (call->begun) {
+        call->interrupted = true;
         return PyThreadState_SetAsyncExc(call->state->thread_id, exception) > 0;
+    }
     Py_XSETREF(call->early, Py_NewRef(exception)); /* what runs before the function would swallow it */
     return true;
 }
@@ -193,6 +195,8 @@ static void function_is_over(struct core_hosted *call)
 {
     call->over = true;
     core_swallow_interrupt(call->state);
+    if (call->interrupted)
+        core_give_back_after_interrupt();
 }
 
 /* Nothing of Python runs in this child afterwards. Whether there is anything to recover. */
@@ -378,7 +382,7 @@ static void fill_in(struct core_hosted *call, const struct core_request *request
     call->runs_task = request->fn == NULL;
     call->kept = Py_NewRef(call->runs_task ? (PyObject *)request->task : request->kept);
     call->stack = request->stack;
-    call->finished = call->leaving = call->over = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
+    call->finished = call->leaving = call->over = call->interrupted = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
     call->host->deadline = 0;
     call->host->expired = 0;
     if (!request->own_interpreter)

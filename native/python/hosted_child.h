@@ -36,6 +36,7 @@ struct core_hosted {
     bool begun;    /* its function is called... */
     bool over;     /* ...and has ended: what is left is the library's own, in which nothing is raised... */
     bool leaving;  /* ...and no Python is running any more; all three are written and read with the GIL */
+    bool interrupted; /* an exception was raised in its function from outside; likewise */
     bool at_safe_point; /* it was killed there, which is where other threads could run; written and read with the GIL */
     bool had_threads; /* ...and others with it; likewise */
     bool killed_at_work; /* by this process, while native code computed; likewise */

@@ -12,6 +12,7 @@ Start = Callable[..., Any]
 IN_SHARED_MEMORY = [
     ("recovery", "Losses"),
     ("recovery", "take_stock"),
+    ("recovery", "give_back_after_interrupt"),
     ("left_threads", "_active"),
     ("left_threads", "TaskThread"),
     ("left_threads", "join"),

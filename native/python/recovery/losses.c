@@ -53,3 +53,11 @@ bool core_take_stock(struct core_dead_frames *found, const struct core_release *
     core_forget_stack(&found->stack);
     return stays != 0;
 }
+
+void core_give_back_after_interrupt(void)
+{
+    PyObject *give_back = core_named(CORE_AFTER_INTERRUPT);
+    PyObject *nothing = give_back == NULL ? NULL : PyObject_CallNoArgs(give_back);
+    Py_XDECREF(nothing);
+    PyErr_Clear();
+}

@@ -136,6 +136,9 @@ void core_losses_ready(void);
 bool core_take_stock(struct core_dead_frames *found, const struct core_release *release, SharedTaskObject *task,
                      bool own_identity);
 
+/* In a child whose function is over: what an exception that was raised in it from outside has left locked. */
+void core_give_back_after_interrupt(void);
+
 /* ---- interpreter_list.c: Python's list of interpreters */
 
 /*

@@ -82,6 +82,21 @@ def _give_back(stock: "_Stock", own_identity: bool, collector: bool | None) -> N
         stock.give_back_collector(collector)
 
 
+def give_back_after_interrupt() -> None:
+    """In the child, when its function is over, and an exception was raised in that from outside.
+
+    It may come before the first line of a release() or __exit__() that is written in Python: then no
+    `finally` gives that lock back any more.
+    """
+    if _SWITCHED_OFF:
+        return
+    stock = _Stock([], get_ident(), True, b"")
+    with suppress(Exception):
+        stock.give_back_imports()
+    with suppress(Exception):
+        stock.give_back_locks()
+
+
 class _Stock:
     def __init__(self, noted: list[Frame], ident: int, own_identity: bool, stack: bytes) -> None:
         self._noted = noted
