@@ -586,6 +586,46 @@ def test_who_looks_for_the_temporary_directory_can_die(
     in_new_python(die_in_tempfile, someone_waits).finish()
 
 
+def die_in_a_fork(way: str) -> None:
+    import logging
+    import os
+    from concurrent.futures import thread
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+    from tests.waiting import exit_code, until
+
+    lock_of_logging: Any = getattr(logging, "_lock", None)
+    lock_of_pools: Any = getattr(thread, "_global_shutdown_lock", None)
+
+    def fork() -> None:
+        if way == "os.fork":
+            if (pid := os.fork()) == 0:
+                os._exit(0)
+            exit_code(pid)
+        else:
+            ramet.clone(os.getpid).result(30)
+
+    with lock_of_logging:  # for which the fork waits, and has the other one
+        child = ramet.clone(fork, flags=F.VM)
+        until(lock_of_pools.locked)
+        child.kill()
+        child.wait(30)
+    if lock_of_pools.locked():
+        os._exit(1)  # at its end the interpreter would wait for it
+    assert child.losses is not None
+    assert child.losses.released == ("the lock of concurrent.futures.thread",)
+    assert child.losses.locks == ()
+    fork()
+
+
+@pytest.mark.parametrize("way", ["os.fork", "ramet.clone"])
+def test_who_forks_can_die(in_new_python: Start, way: str) -> None:
+    """The lock of thread pools, which every fork takes and gives back, is free for the next."""
+    in_new_python(die_in_a_fork, way).finish()
+
+
 def kill_at_work() -> None:
     import hashlib
     import os

@@ -15,7 +15,7 @@ CALLERS = 20 if LONG else 2
 KILLS = 250 if LONG else repeated(60)
 
 ACTIVITIES = [
-    *("python", "allocate", "malloc", "numpy", "files", "locks"),
+    *("python", "allocate", "malloc", "numpy", "files", "locks", "forks"),
     *("threads of the caller", "threads of the child"),
 ]
 
@@ -47,6 +47,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
     works: dict[str, Callable[[], object]] = {
         **ONCE,
         "malloc": malloc,
+        "forks": lambda: ramet.clone(os.getpid).result(30),
         "numpy": lambda: (matrix * 2 + 1).sum(),
         "threads of the caller": ONCE["python"],
         "threads of the child": malloc,

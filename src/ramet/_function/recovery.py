@@ -14,6 +14,7 @@ import time
 from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, TypeAlias
 
@@ -34,6 +35,7 @@ _OF_ONE_STEP = (
     ("threading", "_active_limbo_lock"),
     ("threading", "_shutdown_locks_lock"),
     ("tempfile", "_once_lock"),
+    ("concurrent.futures.thread", "_global_shutdown_lock"),
 )
 
 
@@ -105,6 +107,7 @@ class _Stock:
         self._own_identity = own_identity
         self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
         self._entered += _taken_without_a_block(noted)
+        self._entered += _taken_for_a_fork(noted)
         self._seen: list[object] = []
         self.locks: list[str] = []
         self.released: list[str] = []
@@ -295,6 +298,25 @@ def _taken_without_a_block(noted: list[Frame]) -> Iterator[tuple[Any, CodeType]]
     looks = getattr(getattr(tempfile, "_get_default_tempdir", None), "__code__", None)
     if type(lock) is _LOCK and lock.locked():
         yield from ((lock, code) for code, _, _ in noted if code is looks)
+
+
+def _taken_for_a_fork(noted: list[Frame]) -> Iterator[tuple[Any, CodeType]]:
+    """That of thread pools, which a handler of theirs takes before each fork, and gives back after it.
+
+    Logging's handlers run in between, since pools import logging; and as these are Python, it is there
+    that a fork lets others run, and is killed.
+    """
+    logging = sys.modules.get("logging")
+    lock = getattr(sys.modules.get("concurrent.futures.thread"), "_global_shutdown_lock", None)
+    if type(lock) is not _LOCK or not lock.locked():
+        return
+    handlers = [getattr(logging, name, None) for name in ("_prepareFork", "_afterFork")]
+    if None in handlers:  # until 3.12, and logging itself calls these as well
+        handlers = [getattr(logging, name, None) for name in ("_acquireLock", "_releaseLock")]
+    codes = [getattr(handler, "__code__", None) for handler in handlers]
+    for (code, *_), (caller, *_) in pairwise(noted):
+        if any(code is each for each in codes) and caller.co_filename != code.co_filename:
+            yield lock, code
 
 
 # ---- the garbage collector
