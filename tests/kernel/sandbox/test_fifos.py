@@ -59,7 +59,7 @@ def test_where_a_script_was(work: Path) -> None:
     (work / "script").chmod(0o755)
     (work / "tool").symlink_to("script")
     told_of = refused(lambda: run([f"{work}/tool"], Sandbox(write=[work])))
-    assert "its interpreter, '/nonexistent/sh', does not exist" in told_of
+    assert "the interpreter of its first line, '/nonexistent/sh', does not exist" in told_of
 
 
 def test_where_a_filter_or_a_network_is(work: Path) -> None:

@@ -614,7 +614,7 @@ def test_a_derived_template_ends_with_its_base() -> None:
         child = derived.clone(time.sleep, 1000)
         base.close()
         assert child.wait(PATIENT_SECONDS).signal == signal.SIGKILL
-        with pytest.raises(ValueError, match="has been closed"):
+        with pytest.raises(ramet.TemplateError, match="has been closed"):
             derived.clone(os.getpid)
 
 

@@ -10,16 +10,19 @@ _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
 _LONGEST_PATH = 4096
 _INTERP = 3  # PT_INTERP, elf(5)
 _MOST_HEADERS = 512
+_OF_SCRIPT = "a script", "the interpreter of its first line"
+_OF_ELF = "linked dynamically", "the interpreter of its ELF header"
 # By EI_CLASS: e_phoff, e_phentsize and e_phnum of the file; p_type, p_offset and p_filesz of a program.
 _LAYOUTS = {1: ("28xI10xHH", "IIxxxxxxxxI"), 2: ("32xQ14xHH", "I4xQ16xQ")}
 _ORDERS = {1: "<", 2: ">"}  # by EI_DATA
 
 
 class Interpreter(NamedTuple):
-    """Its path, and what needs it, in words."""
+    """Its path; what needs it, and which of that it is, in words."""
 
     path: str
     of: str
+    which: str
 
 
 def interpreter(program: str) -> Interpreter | None:
@@ -29,11 +32,11 @@ def interpreter(program: str) -> Interpreter | None:
             line = file.read(_LONGEST_LINE).partition(b"\n")[0]
             words = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
             if words:
-                return Interpreter(os.fsdecode(words[0]), "a script")
+                return Interpreter(os.fsdecode(words[0]), *_OF_SCRIPT)
             path = _of_elf(file)
     except (OSError, struct.error, OverflowError):
         return None
-    return Interpreter(os.fsdecode(path), "linked dynamically") if path else None
+    return Interpreter(os.fsdecode(path), *_OF_ELF) if path else None
 
 
 def _of_elf(file: BinaryIO) -> bytes:

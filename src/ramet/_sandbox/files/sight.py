@@ -81,7 +81,7 @@ class Sight(NamedTuple):
         if needed is None:
             return ""
         if not os.path.exists(needed.path):
-            return f"it is {needed.of}, and its interpreter, {needed.path!r}, does not exist"
+            return f"{needed.which}, {needed.path!r}, does not exist"
         unseen = self.why_unseen(needed.path)
         return unseen and f"it is {needed.of}, and {unseen}"
 
