@@ -272,9 +272,8 @@ class Exchange:
             return None
         if end is None:
             return "" if self._text else b""
-        if not self._text or not isinstance(
-            stream, io.TextIOBase
-        ):  # text was chosen when it was open
+        # Text may have been chosen when it was open already.
+        if not self._text or not isinstance(stream, io.TextIOBase):
             return end.buffer.value()
         text = end.buffer.text(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

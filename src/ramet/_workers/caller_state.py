@@ -44,9 +44,8 @@ class CallerState:
     def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
         found: dict[str, Any] = {}
         if (cwd := _cwd()) != self.cwd:
-            found["cwd"] = (
-                cwd or f"/proc/{os.getpid()}/cwd"
-            )  # one that was removed has no other name
+            # One that was removed has no other name.
+            found["cwd"] = cwd or f"/proc/{os.getpid()}/cwd"
         if (env := _env()) != self.env:
             found["env"] = {
                 name: env.get(name)

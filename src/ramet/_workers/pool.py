@@ -82,7 +82,7 @@ class Pool:
             raise RuntimeError(
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
-        refuse_within_reading()
+        refuse_within_reading(call.fn)
         with self._lock:
             if self._is_closing:
                 raise RuntimeError("cannot schedule new futures after shutdown")

@@ -1,11 +1,16 @@
 """Whether this process, a clone of a template, reads a call: what that imports may begin no other.
 
-Each call that a module begins at its top level would import it again, and so begin another, without end.
+A call of a module's own function, begun at its top level, imports it again, and so begins another.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _reading = [False]
 
@@ -20,15 +25,25 @@ def reading() -> Iterator[None]:
         _reading[0] = before
 
 
-def refuse_within_reading() -> None:
-    """Raise RuntimeError where a module that is imported for a call begins one."""
+def refuse_within_reading(fn: Callable[..., object]) -> None:
+    """Raise RuntimeError where a module that is imported for a call begins one of a function of its own."""
     if not _reading[0]:
         return
-    frame = sys._getframe(1)
-    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+    while isinstance(fn, partial):
+        fn = fn.func
+    module = getattr(fn, "__module__", None)
+    if module in _imported_above():
+        raise RuntimeError(
+            f"invalid call: the module {module!r} is being imported for a call, and begins another at its "
+            "top level, which would import it again, without end; begin it under "
+            "if __name__ == '__main__', or in a function"
+        )
+
+
+def _imported_above() -> Iterator[str | None]:
+    """The modules whose code calls this."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            yield frame.f_globals.get("__name__")
         frame = frame.f_back
-    raise RuntimeError(
-        f"invalid call: the module {frame.f_globals.get('__name__')!r} is being imported for a call, and "
-        "begins another at its top level, which would import it again, without end; begin it under "
-        "if __name__ == '__main__', or in a function"
-    )

@@ -314,7 +314,7 @@ class Template:
     ) -> CalledChild[T]:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
         try:
-            refuse_within_reading()
+            refuse_within_reading(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
                 request = CallRequest.of_nothing()
@@ -329,7 +329,6 @@ class Template:
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
     ) -> Clone:
         """A clone that runs the call, for who makes a handle of its own; the library's own."""
-        refuse_within_reading()
         self._reap()
         call = pickled_call(fn, args)
         self._require_open()

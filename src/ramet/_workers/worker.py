@@ -176,9 +176,8 @@ class Worker:
         self.served += 1
         future = call.future
         self._futures.add(future)
-        if (
-            rules.reuse == 1 or self._tree_ended_by or self.is_over
-        ):  # else it is told when the process has ended
+        # With reuse it is told when the process has ended.
+        if rules.reuse == 1 or self._tree_ended_by or self.is_over:
             future.tree_ended_by = self._ends_tree_by
         call.worker = None
         outputs, self._outputs = self._outputs, ()

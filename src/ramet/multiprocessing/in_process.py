@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import _core
-from .._workers.reading_call import reading
 from .._workers.serving import passed
 from .main_program import define
 from .private_parts import processes, resource_tracker, spawn, util
@@ -32,8 +31,7 @@ def run(preparation: Any, data: Any, *buffers: Any) -> NoReturn:
         processes.current_process()._inheriting = True
         try:
             start_method = _become(pickle.loads(preparation))
-            with reading():
-                own = _unpickled(data, buffers, start_method)
+            own = _unpickled(data, buffers, start_method)
         finally:
             del processes.current_process()._inheriting
         code = own._bootstrap(parent_sentinel=passed[PARENT])

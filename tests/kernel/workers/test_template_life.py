@@ -124,6 +124,23 @@ def test_a_module_that_begins_a_call_as_it_is_imported_is_refused(
         assert executor.submit(_nests).result(PATIENT_SECONDS) == 1
 
 
+def test_a_module_may_begin_calls_of_others_as_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not import it again."""
+    (tmp_path / "begins_others.py").write_text(
+        "import ramet\n"
+        "with ramet.Executor(1) as executor: one = executor.submit(abs, -1).result()\n"
+        "def fn(): return one\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "begins_others", raising=False)
+    from begins_others import fn  # type: ignore[import-not-found]
+
+    with ramet.Executor(1) as executor:
+        assert executor.submit(fn).result(PATIENT_SECONDS) == 1
+
+
 def _nests() -> int:
     """A call that has begun may begin others."""
     with ramet.Executor(1) as inner:
