@@ -14,6 +14,7 @@ from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.child import Child
 from .._process.waiting import wait
 from .debugger import refuse_debugger
+from .held_signals import held_signals
 from .in_clone import Reporter
 from .left_processes import named
 from .memory_of_tests import MemoryOfTests
@@ -128,24 +129,27 @@ class TestsInClones:
             self._tell_without_clone(item, nextitem, setup)
             return
         try:
-            running = self._cloned(item, nextitem)
+            with held_signals() as mask:  # until an interrupt knows of the clone
+                running = self._cloned(item, nextitem, mask)
+                self._running.append(running)
         except OSError as error:
             self._tell_without_clone(item, nextitem, of_refusal(item, error))
             return
         running.setup = setup
-        self._running.append(running)
         if self._most > 1 and nextitem is not None and not self._setup.ends_with(nextitem):
             running.teardown = self._torn_down(item, nextitem)
         else:
             self._conclude_all(last=running)
 
-    def _cloned(self, item: pytest.Item, nextitem: pytest.Item | None) -> RunningTest:
+    def _cloned(
+        self, item: pytest.Item, nextitem: pytest.Item | None, mask: set[int]
+    ) -> RunningTest:
         self._warn_of_threads(item)
         faulthandler.cancel_dump_traceback_later()  # pytest's timer: the clone has one of its own
         if item.config.pluginmanager.has_plugin("terminalreporter"):
             item.config.get_terminal_writer().flush()
         wishes = self._wishes[item]
-        return RunningTest(item, nextitem, wishes, self._setup, self._reporter, self._memory)
+        return RunningTest(item, nextitem, wishes, self._setup, self._reporter, self._memory, mask)
 
     def _conclude(self, running: RunningTest) -> None:
         self._running.remove(running)

@@ -19,7 +19,6 @@ from ..errors import ChildDied
 from ..exit_status import ExitStatus
 from ..flags import CloneFlag
 from .captured import CapturedOutput
-from .held_signals import held_signals
 from .in_clone import CANNOT_TELL, CloneOfSession, Reporter
 from .journal import END, Journal, Record, lost_reports
 from .left_processes import descendants, named
@@ -69,6 +68,7 @@ class RunningTest:
         setup: SharedSetup,
         reporter: Reporter,
         memory: MemoryOfTests,
+        mask: set[int],
     ) -> None:
         self.item = item
         self.nextitem = nextitem
@@ -86,8 +86,7 @@ class RunningTest:
             in_clone = CloneOfSession(
                 *(item, nextitem, setup, reporter), self._journal, self._output, self._stack_file
             )
-            with held_signals() as mask:
-                self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))
+            self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))
             self._watch = None if self._budget is None else self._budget.watch(self.child.pid)
             if self._watch is not None:
                 held.callback(self._watch.close)

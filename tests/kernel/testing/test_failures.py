@@ -410,19 +410,42 @@ def test_clones_end_with_their_session(number: signal.Signals, suite: Suite) -> 
 
 
 def test_an_interrupt_at_the_clone_call_is_not_lost(suite: Suite) -> None:
-    """Python drops what a fork handler raises: a Ctrl-C that comes meanwhile is raised after it."""
+    """Python drops what a fork handler raises: a Ctrl-C that comes meanwhile is raised after it.
+
+    The clone is interrupted as any other, whose test has a fixture to tear down.
+    """
     suite.write(
         """
-        import os, signal
+        import os, signal, time
 
-        os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+        def interrupt():
+            while not os.path.exists("begun"):
+                time.sleep(0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        os.register_at_fork(after_in_parent=interrupt)
         """,
         "conftest",
     )
-    suite.write("def test_it(): pass")
+    suite.write(
+        """
+        import os, signal
+        import pytest
+
+        @pytest.fixture
+        def resource():
+            yield
+            os.rename("begun", "torn_down")
+
+        def test_it(resource):
+            open("begun", "w").close()
+            signal.pause()
+        """
+    )
     result = suite.run("--ramet")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    assert (suite.path / "torn_down").exists()
 
 
 def _has_ended(pidfd: int) -> bool:
