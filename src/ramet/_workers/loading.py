@@ -1,6 +1,7 @@
 """What a template does before it serves: it imports, runs setup, and leaves its clones nothing to do."""
 
 import gc
+import json
 import os
 import sys
 import time
@@ -12,9 +13,9 @@ from .._kernel import procfs
 from .._kernel.timeouts import pauses
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards
-from .messages import Channel
+from .messages import Channel, send
 from .serving import leave_channel
-from .template_messages import Loading
+from .template_messages import LOADS, Loading
 
 _PATIENCE_SECONDS = 1.0
 # Of the copies of jemalloc in pyarrow and in polars, by the names that these give it: without the thread
@@ -27,11 +28,19 @@ def load(loading: Loading, control: Channel) -> None:
     """Do what it says. What that raises goes to the template's caller. control: the template's socket."""
     with _no_threads_of_allocators():
         for name in loading.preload:
+            _tell(control, f"while it imported {name!r}")
             __import__(name)
         if loading.setup is not None:
+            _tell(control, "in setup")
             loading.setup()
+        _tell(control, "after preload and setup")
         _force_lazy_imports()
     _prepare_for_clones(loading.allow, control)
+
+
+def _tell(control: Channel, moment: str) -> None:
+    """Should this process end now, its caller knows where."""
+    send(control, LOADS, (json.dumps([moment]).encode(),))
 
 
 @contextmanager

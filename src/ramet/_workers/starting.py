@@ -36,7 +36,7 @@ from .fork_hazards import HAZARDS
 from .link import Clone, Link
 from .messages import Channel, Message, channels, close_received, receive, send
 from .pickling import pickled
-from .template_messages import FAILED, LOAD, LOADED, Confining, Loading
+from .template_messages import FAILED, LOAD, LOADED, LOADS, Confining, Loading
 from .template_process import serve_here
 
 _CODE = """\
@@ -352,14 +352,14 @@ def _begun(
 
 def _loaded(process: Child[Any], control: Channel) -> tuple[str, list[str]]:
     """The name that the process has taken, and the files of its modules."""
-    message = receive(control, None, process.pidfd)
-    if message is None:
-        raise TemplateError(
-            f"the template's process ended before it had loaded: {process.wait()}; what it wrote to its "
-            "standard error says more"
-        )
-    try:
+    kind: int = LOADS
+    parts: Sequence[Any] = ()
+    while kind == LOADS:
+        message = receive(control, None, process.pidfd)
+        if message is None:
+            raise _ended(process, parts)
         kind, parts = message[0], _without_descriptors(message)
+    try:
         if kind == LOADED:
             name, *files = texts_of(parts[0])
             return _checked_name(name), files
@@ -367,6 +367,17 @@ def _loaded(process: Child[Any], control: Channel) -> tuple[str, list[str]]:
     except (ValueError, IndexError) as error:
         raise TemplateError(f"invalid answer of the template: {error}") from None
     raise failure if kind == FAILED else TemplateError(f"invalid answer: kind {kind}")
+
+
+def _ended(process: Child[Any], told: Sequence[Any]) -> TemplateError:
+    """told: what it did last, if it has said that."""
+    moment = ""
+    with suppress(ValueError, IndexError):
+        moment = f", {printable(texts_of(told[0], 1)[0])}"
+    return TemplateError(
+        f"the template's process ended before it had loaded{moment}: {process.wait()}; what it wrote to "
+        "its standard error says more"
+    )
 
 
 def _without_descriptors(message: Message) -> Sequence[Any]:

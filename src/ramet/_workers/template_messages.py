@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
-LOADED, FAILED, MADE, REFUSED = range(32, 36)  # of what the template says
+LOADED, FAILED, MADE, REFUSED, LOADS = range(32, 37)  # of what the template says
 PIDS = Struct(
     "=ii"
 )  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c

@@ -415,13 +415,25 @@ def test_a_module_that_fails_shows_its_traceback_here(
     assert "ratio = 1 / 0" in str(raised.value.__cause__)
 
 
+def test_a_module_that_ends_the_process_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash of an extension shows no traceback."""
+    (tmp_path / "it_crashes.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        ramet.TemplateError, match="while it imported 'it_crashes': killed by SIGSEGV"
+    ):
+        ramet.Template(["json", "it_crashes"], rlimits={"CORE": 0})
+
+
 @pytest.mark.parametrize(
     ("setup", "text"),
     [
         (lambda: int("x"), "ValueError"),
         (lambda: sys.exit("no licence"), "SystemExit: no licence"),
-        (lambda: os._exit(3), "ended before it had loaded: exited with 3"),
-        (lambda: os.abort(), "ended before it had loaded: killed by SIGABRT"),
+        (lambda: os._exit(3), "ended before it had loaded, in setup: exited with 3"),
+        (lambda: os.abort(), "ended before it had loaded, in setup: killed by SIGABRT"),
     ],
     ids=["raises", "exits", "ends", "crashes"],
 )
