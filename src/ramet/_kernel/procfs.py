@@ -146,6 +146,17 @@ def number_of(pidfd: int) -> int:
     return number
 
 
+def number_by_pid(pid: int) -> int:
+    """The number by which /proc has a process of this pid namespace; an OSError where it has none."""
+    if shows_own_pids():
+        return pid
+    pidfd = os.pidfd_open(pid)
+    try:
+        return number_of(pidfd)
+    finally:
+        os.close(pidfd)
+
+
 def wait_status_of(pidfd: int) -> int | None:
     """How a process ended that nobody has reaped; None where it was reaped, or may not be looked at.
 

@@ -53,24 +53,25 @@ class ResidentWatch:
         has run no call before, so that all such pages may count, and pages of a tmpfs that it has mapped.
         ProcessLookupError when there is no such child.
         """
-        self.pid = pid
         self.budget_bytes = budget_bytes
-        self._root = pid if root is None else root
         try:
-            self._resident = ResidentSize(pid)
+            # In the /proc of another pid namespace a stranger has the child's pid.
+            self.number = number = procfs.number_by_pid(pid)
+            self._root = number if root is None else procfs.number_by_pid(root)
+            self._resident = ResidentSize(number)
         except FileNotFoundError:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
         self._template: ResidentSize | None = None
         try:
             if template is not None:
                 with contextlib.suppress(OSError):
-                    self._template = ResidentSize(template)
+                    self._template = ResidentSize(procfs.number_by_pid(template))
             self._base = 0 if from_zero else self._resident.bytes()
             self._base_unbacked = 0 if from_zero else self._resident.anonymous_bytes()
             self._base_written = 0
             if not is_new:
-                self._base_unbacked = _or_zero(unbacked_bytes, pid)
-                self._base_written = _or_zero(private_written_bytes, pid)
+                self._base_unbacked = _or_zero(unbacked_bytes, number)
+                self._base_written = _or_zero(private_written_bytes, number)
         except BaseException:
             self.close()
             raise
@@ -113,10 +114,10 @@ class ResidentWatch:
 
     def _look_closely(self) -> None:
         began = time.monotonic()
-        unbacked = _or_zero(unbacked_bytes, self.pid) - self._base_unbacked
+        unbacked = _or_zero(unbacked_bytes, self.number) - self._base_unbacked
         self._of_files = max(0, self._grown() - unbacked)
         self._copied = self._count_copied()
-        others = {*descendants(self._root), *descendants(self.pid)} - {self.pid}
+        others = {*descendants(self._root), *descendants(self.number)} - {self.number}
         self._others = sum(_or_zero(private_written_bytes, pid) for pid in others)
         ended = time.monotonic()
         pause = min((ended - began) / _SHARE_OF_TIME, _LONGEST_PAUSE_SECONDS)
@@ -126,7 +127,7 @@ class ResidentWatch:
         """When the template leaves its memory, pages that the child has not copied become its own."""
         if self._template is None:
             return 0
-        written = _or_zero(private_written_bytes, self.pid) - self._base_written
+        written = _or_zero(private_written_bytes, self.number) - self._base_written
         return written if self._template.bytes() else 0
 
 
@@ -157,7 +158,7 @@ def _or_zero(read: Callable[[int], int], pid: int) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """The pids of what a process has started, as far as each one's parent lives."""
+    """What a process has started, as far as each one's parent lives; all by their numbers in /proc."""
     found = procfs.children(pid)
     for child in found:
         found.extend(procfs.children(child))

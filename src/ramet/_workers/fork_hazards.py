@@ -114,8 +114,9 @@ def _objects_of(kinds: Any) -> Iterator[Any]:
 
 
 _JOIN = (
-    "join them in setup, shut down the executor or the pool whose they are, or start them in the calls; what "
-    "a library has started by its import ends by a function of the library's, or let the calls import it"
+    "join them in setup, shut down the executor or the pool whose they are, or start them in the calls; "
+    "what a library has started by its import ends by a function of the library's, or let the calls import "
+    "it"
 )
 
 # By the name that allow= takes: what finds it, and what to do about it.

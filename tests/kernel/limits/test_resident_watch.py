@@ -108,6 +108,19 @@ def test_what_a_call_touches(size: int, exceeds: bool) -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_where_proc_has_other_pids() -> None:
+    """In the /proc of an outer pid namespace the call's pid is a stranger's."""
+
+    def counted() -> int:
+        with a_call(lambda: _touched(MUCH)) as call, a_watch(call.pid) as watch:
+            call.run()
+            return watch.excess()
+
+    flags = F.NEWPID if os.geteuid() == 0 else F.NEWPID | F.NEWUSER
+    assert MUCH - STEP <= ramet.clone(counted, flags=flags).result(SECONDS) <= MUCH + SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_memory_that_was_given_back() -> None:
     """It does not count any more."""
     with a_call(lambda: len(_touched(MUCH))) as call, a_watch(call.pid) as watch:
