@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from .. import _core
 from .._kernel import procfs
@@ -34,6 +35,8 @@ def load(loading: Loading, control: Channel) -> None:
             _tell(control, "in setup")
             loading.setup()
         _tell(control, "after preload and setup")
+        if loading.by_value:
+            _import_cloudpickle()
         _force_lazy_imports()
     _prepare_for_clones(loading.allow, control)
 
@@ -41,6 +44,12 @@ def load(loading: Loading, control: Channel) -> None:
 def _tell(control: Channel, moment: str) -> None:
     """Should this process end now, its caller knows where."""
     send(control, LOADS, (json.dumps([moment]).encode(),))
+
+
+def _import_cloudpickle() -> None:
+    """Each call of a function of ``__main__`` would do that, anew. Where it is not, such a call says so."""
+    with suppress(Exception):
+        import_module("cloudpickle")
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from .by_value import by_value_pickler
 
 _PROTOCOL = 5
 _FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
+_CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
+_PLACE_OF_FUNCTION = 64  # bytes, among which that is named
 _BY_NAME_IN_MAIN = b"__main__"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
@@ -81,6 +83,12 @@ def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any,
         return pickled((fn, args))
     except Exception as error:
         raise _refused(fn, args, error) from error
+
+
+def is_by_value(call: tuple[Any, ...]) -> bool:
+    """Whether cloudpickle is to make the function of a pickled call."""
+    head = bytes(call[0][:_PLACE_OF_FUNCTION])
+    return head[0] == _FIRST_OF_PICKLE and _CLOUDPICKLE in head
 
 
 def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any, ...]]:

@@ -41,16 +41,27 @@ Plan = dict[str, Any]
 passed: list[int] = []
 
 
-def warm_up(warm: Callable[[], object] | None, channel: Channel) -> None:
+def calls_to_warm_up(*, by_value: bool) -> list[tuple[Any, ...]]:
+    """Calls that a spare serves, pickled. by_value: with one that cloudpickle reads, if that is here."""
+    of_all = ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2)))
+    calls = [pickled_call(fn, args) for fn, args in of_all]
+    if by_value and "cloudpickle" in sys.modules:
+        calls.append(pickled_call(lambda *given: given, (1, [None])))
+    return calls
+
+
+def warm_up(
+    warm: Callable[[], object] | None, channel: Channel, calls: Sequence[tuple[Any, ...]]
+) -> None:
     """Write to the pages that a call writes to, so that they are the clone's own already.
 
     A call that is there by now does not wait for that, but for warm.
     """
     ours, theirs = channels()
-    for fn, args in ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2))):
+    for call in calls:
         if wait_readable(channel.fileno(), 0.0):
             break
-        send(ours, CALL, (b"", *pickled_call(fn, args)))
+        send(ours, CALL, (b"", *call))
         _serve_next(theirs, _NOTHING, os.getpid())
         receive(ours)
     ours.end()

@@ -26,7 +26,7 @@ from .caller_state import CallerState, authkey_for
 from .link import Clone, EndedError, Link, RefusedError
 from .messages import send
 from .outcome import Reader, reader
-from .pickling import pickled_call
+from .pickling import is_by_value, pickled_call
 from .reading_call import refuse_within_reading
 from .serving import CALL
 from .source_files import SourceFiles
@@ -383,6 +383,10 @@ class Template:
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
     ) -> Clone:
         """A clone that has been sent the call."""
+        if not self._link.of_spares.by_value and is_by_value(call[1:]):
+            self._link.of_spares = self._link.of_spares._replace(
+                by_value=True
+            )  # the next may be so, too
         while True:
             clone = self._spare(request) or self._clone(request)
             request.measure(clone.pid, self._link.process.pid)

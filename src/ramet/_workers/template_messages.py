@@ -20,6 +20,7 @@ class Loading(NamedTuple):
     allow: Sequence[str]
     # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
     trusted: bool | None = None
+    by_value: bool = True  # whether calls are, which cloudpickle reads
 
 
 class Making(NamedTuple):
@@ -30,6 +31,7 @@ class Making(NamedTuple):
     spare: bool = False
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
+    by_value: bool = False  # such a spare is for calls that cloudpickle reads
 
 
 class Confining(NamedTuple):

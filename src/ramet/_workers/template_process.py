@@ -40,6 +40,7 @@ from .serving import (
     READY,
     UNTIL_LET_GO,
     Around,
+    calls_to_warm_up,
     give_up,
     give_up_unprepared,
     serve,
@@ -141,6 +142,7 @@ class _Template:
         self._first_steps = _core.Plan(bind)
         self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
         self._renewals = renewals()
+        self._calls_to_warm_up = [calls_to_warm_up(by_value=one) for one in (False, True)]
         # Calls in a sandbox share no memory; there they save too little to be worth another way.
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
@@ -324,7 +326,7 @@ class _Template:
         if making.tree and not in_namespace:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
             patience = UNTIL_LET_GO
-        failed = self._warm_up(channel) if making.spare else None
+        failed = self._warm_up(channel, making) if making.spare else None
         if failed is not None:
             return give_up(channel, failed)
         if making.measured:
@@ -333,11 +335,11 @@ class _Template:
             _yield_no_more()
         return serve(channel, self._around(channel, patience))
 
-    def _warm_up(self, channel: Channel) -> BaseException | None:
+    def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
-            warm_up(self._warm, channel)
+            warm_up(self._warm, channel, self._calls_to_warm_up[making.by_value])
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error
@@ -383,7 +385,7 @@ class _Template:
         if self._dies_with_caller:  # a change of ids has cleared it
             bind(TO_BIND_TEMPLATE, 0)
         self._take_interrupts()
-        template.do(lambda: Loading((), None, None, confining.allow, trusted=False))
+        template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
         return template.serve()
 
     def _take_hot_pages(self, hot_pages: _core.HotPages, calls: int) -> None:

@@ -106,6 +106,7 @@ class TemplateStart:
         loading = self._loading._replace(
             preload=[*_MODULES, *self._loading.preload],
             setup=functools.partial(get_ready, tracker, main, self._loading.setup),
+            by_value=self.main == "never",
         )
         passed = (*(self._options.get("pass_fds") or ()), tracker)
         options = {**_standard_input(), **self._options, "pass_fds": passed}

@@ -16,6 +16,7 @@ import pytest
 import ramet
 
 from ...constants import PATIENT_SECONDS
+from ...waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -51,6 +52,32 @@ def test_a_function_with_a_cache_crosses(shared: ramet.Template) -> None:
     assert run(shared, lambda: fib.cache_parameters()) == {"maxsize": 9, "typed": False}
     assert run(shared, named_by_nothing, 5) == 5
     assert run(shared, lambda: urlsplit("http://a/b").netloc) == "a"
+
+
+def count_what_is_made() -> None:
+    """In a template: what cloudpickle makes there, and in its clones."""
+    import cloudpickle.cloudpickle as module
+
+    made, make = [], module._make_function
+
+    @functools.wraps(make)
+    def counted(*given: Any) -> Any:
+        made.append(1)
+        return make(*given)
+
+    module._make_function, module.made = counted, made
+
+
+def test_who_makes_functions_is_loaded_before_the_calls() -> None:
+    """No call imports cloudpickle, and a spare has made a function once calls come by value."""
+    made = "len(__import__('cloudpickle').cloudpickle.made)"
+    with ramet.Template() as template:
+        assert run(template, eval, "'cloudpickle' in __import__('sys').modules")
+    with ramet.Template(setup=count_what_is_made, spares=1) as template:
+        assert [run(template, eval, made) for _ in range(3)] == [0, 0, 0]
+        assert run(template, lambda: 3) == 3
+        # A spare may have been made before, and one that is called at once does without.
+        until(lambda: run(template, eval, made) == 1)
 
 
 def test_a_class_made_in_a_function_crosses(shared: ramet.Template) -> None:
