@@ -4,18 +4,14 @@ Importing this module registers it: ``with joblib.parallel_config(backend="ramet
 """
 
 import os
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from io import BytesIO
-from types import FunctionType, ModuleType
 from typing import Any
 
 try:
-    import cloudpickle
+    import cloudpickle  # noqa: F401 - each batch needs it
     import joblib
     from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
     from joblib.parallel import ParallelBackendBase
@@ -25,6 +21,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from ._workers.executor import Executor
+from ._workers.needed_modules import modules_of
 from .errors import TemplateError
 
 __all__ = ["RametBackend"]
@@ -128,24 +125,24 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     # ---- the executor
 
     def _executor_for(self, func: Callable[[], Any]) -> Executor:
-        if self._executor is None or self._made_for != self._wanted or self._lacks_modules_of(func):
+        if self._executor is None or self._made_for != self._wanted or self._lacksmodules_of(func):
             self._close()
             n_jobs, options = self._wanted
             env = {**os.environ, **self._prepare_worker_env(n_jobs)}
-            self._preloaded.update(_modules_of(func))
+            self._preloaded.update(modules_of(func))
             self._has_looked = True
             given = {"env": env, **options, "max_workers": n_jobs}
             self._executor = _made(given, sorted(self._preloaded))
             self._made_for = self._wanted
         return self._executor
 
-    def _lacks_modules_of(self, func: Callable[[], Any]) -> bool:
+    def _lacksmodules_of(self, func: Callable[[], Any]) -> bool:
         """Whether each batch of a further call of Parallel would import what the template has not."""
         is_decided = self._has_looked or not self._wanted[1].keys().isdisjoint(
             {"preload", "template"}
         )
         self._has_looked = True
-        return not is_decided and not self._preloaded.issuperset(_modules_of(func))
+        return not is_decided and not self._preloaded.issuperset(modules_of(func))
 
     def _close(self) -> None:
         executor, self._executor = self._executor, None
@@ -182,35 +179,13 @@ def _made(options: dict[str, Any], modules: list[str]) -> Executor:
             RuntimeWarning,
             stacklevel=2,
         )
-        return Executor(**options)
+        return Executor(preload=(), **options)
 
 
 def _with_our_own(preload: Any) -> Any:
     """And what each batch is made of; what is no list of names the executor refuses."""
     is_list = isinstance(preload, Sequence) and not isinstance(preload, str)
     return [__name__, *preload] if is_list else preload
-
-
-def _modules_of(value: object) -> list[str]:
-    """The modules that a process needs to load this value from a pickle."""
-    found: set[str] = set()
-
-    class Finder(cloudpickle.Pickler):  # type: ignore[misc]
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, ModuleType):
-                found.add(obj.__name__)
-            elif isinstance(obj, type | FunctionType):
-                found.add(str(obj.__module__))
-            return super().reducer_override(obj)
-
-    with suppress(Exception):  # what cannot be pickled is told when it is submitted
-        Finder(BytesIO(), _PROTOCOL, buffer_callback=lambda _: None).dump(value)
-    return sorted(name for name in found if _is_importable(name))
-
-
-def _is_importable(name: str) -> bool:
-    module = sys.modules.get(name)
-    return name != "__main__" and getattr(module, "__spec__", None) is not None
 
 
 joblib.register_parallel_backend("ramet", RametBackend)

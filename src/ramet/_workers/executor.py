@@ -14,11 +14,12 @@ from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from .._limits.byte_counts import parsed_memory
 from .._setup.options import Options
 from .call_future import CallFuture
+from .learning import Learning
 from .pool import Counts, Pool
 from .progress import progress_bar
 from .starting import checked_loading
 from .template import Template, TreeTemplate
-from .worker import Call, Rules
+from .worker import Call, Rules, apply
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -29,18 +30,19 @@ _MOST_SPARES = 4
 class Executor(AnyExecutor):
     """Runs every call in a process of its own, a clone of a template: a concurrent.futures.Executor.
 
-    max_workers: calls at once; by default one for each processor of this process. template: whose
-    modules the processes have; by default one is made, with ``preload`` and ``options`` (see
-    ramet.Template). With a template, ``options`` are those of each process (see ramet.FunctionOptions).
-    timeout: in seconds, from the start of a call, after which it is killed. memory: bytes ("512M") that a
-    call may have beyond the template. spares: processes that wait ahead, by default one for each
-    worker, four at most. reuse: how many calls a process runs. initializer: called with ``initargs`` in
-    each process before its first call; where it raises, that is what comes of the call, and the process
-    ends. capture_output: what a call writes is in its future's ``stdout`` and ``stderr``, instead of where
-    the caller's goes. progress: True for a bar (needs rich, of the extra
-    ``cli``), or a function that gets the counts when they change; one that raises is logged and not called
-    again. max_tasks_per_child: the same as reuse. mp_context: a context of ramet.multiprocessing, whose
-    template is used.
+    max_workers: calls at once; by default one for each processor of this process. template: whose modules
+    the processes have; by default one is made, with ``preload`` and ``options`` (see ramet.Template);
+    without ``preload`` it loads the installed packages that a function of ``__main__`` refers to, once
+    that is called again. With a template, ``options`` are those of each process (see
+    ramet.FunctionOptions). timeout: in seconds, from the start of a call, after which it is killed.
+    memory: bytes ("512M") that a call may have beyond the template. spares: processes that wait ahead, by
+    default one for each worker, four at most. reuse: how many calls a process runs. initializer: called
+    with ``initargs`` in each process before its first call; where it raises, that is what comes of the
+    call, and the process ends. capture_output: what a call writes is in its future's ``stdout`` and
+    ``stderr``, instead of where the caller's goes. progress: True for a bar (needs rich, of the extra
+    ``cli``), or a function that gets the counts when they change; one that raises is logged and not
+    called again. max_tasks_per_child: the same as reuse. mp_context: a context of ramet.multiprocessing,
+    whose template is used.
 
     A call that dies fails its own future alone, with a ChildDied that says how, which call, and with
     ``status.rusage``; at its deadline a DeadlineExceeded, with the Python ``stack`` where it stood.
@@ -58,7 +60,7 @@ class Executor(AnyExecutor):
         self,
         max_workers: int | None = None,
         template: Template | None = None,
-        preload: Iterable[str] = (),
+        preload: Iterable[str] | None = None,
         timeout: float | None = None,
         memory: int | str | None = None,
         spares: int | None = None,
@@ -100,14 +102,15 @@ class Executor(AnyExecutor):
         if mp_context is not None:
             template = _template_of(mp_context, template)
         ahead = min(most, _MOST_SPARES) if spares is None else spares
-        own = _own_template(template, preload, ahead, options)
+        learns = preload is None and template is None and options.get("sandbox") is None
+        own = _own_template(template, preload or (), ahead, options)
         try:
             own.request(memory=memory, options=rules.options or {}).close()
         except BaseException:  # each call would be refused
             own.close()
             raise
         self.max_workers = most
-        self._pool = Pool(own, rules, _progress(progress))
+        self._pool = Pool(own, rules, _progress(progress), Learning(own) if learns else None)
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
@@ -148,7 +151,7 @@ class Executor(AnyExecutor):
             each = (partial(self.submit, fn, *item) for item in items)
             return self._results(each, buffersize, timeout)
         chunks = iter(lambda: list(itertools.islice(items, chunksize)), [])
-        calls = (partial(self.submit, _apply, fn, chunk) for chunk in chunks)
+        calls = (partial(self.submit, apply, fn, chunk) for chunk in chunks)
         return itertools.chain.from_iterable(self._results(calls, buffersize, timeout))
 
     def _results(
@@ -194,10 +197,6 @@ class Executor(AnyExecutor):
             self.kill_workers()
         self.shutdown(wait=True)
         return False
-
-
-def _apply(fn: Callable[..., Any], items: list[tuple[Any, ...]]) -> list[Any]:
-    return [fn(*item) for item in items]
 
 
 def _checked_count(name: str, given: int | None, default: int) -> int:

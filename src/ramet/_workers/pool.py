@@ -23,6 +23,7 @@ from .._core import wait_readable
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
 from .deadlines import Deadlines
+from .learning import Learning
 from .reading_call import refuse_within_reading
 from .template import Template
 from .worker import Call, Rules, Worker
@@ -48,9 +49,14 @@ class Pool:
     """Calls, and the processes that run them. The template ends with it if it is its own."""
 
     def __init__(
-        self, template: Template, rules: Rules, progress: Callable[[Counts], object] | None
+        self,
+        template: Template,
+        rules: Rules,
+        progress: Callable[[Counts], object] | None,
+        learning: Learning | None = None,
     ) -> None:
         self._template = template
+        self._learning = learning
         self._rules = rules
         self._progress = progress
         self._maker = os.getpid()
@@ -292,6 +298,8 @@ class Pool:
             self._events.close()
             if wakes is not None:
                 os.close(wakes)
+            if self._learning is not None:
+                self._learning.stop()
             self._template.close()
 
     def _run_once(self) -> None:
@@ -404,6 +412,8 @@ class Pool:
             self._end(worker)
             return
         call = self._settle(worker, raised, value)
+        if self._learning is not None:
+            self._learning.learn(call.what, is_called_again=bool(self._pending))
         # Whether the initializer or the call has raised: what is not prepared runs no other.
         is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
         if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():

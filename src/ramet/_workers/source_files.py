@@ -12,11 +12,16 @@ _OF_PYTHON = tuple(
 )
 
 
+def is_of_python(file: str) -> bool:
+    """Whether a module's file is Python's own, or of an installed package."""
+    return file.startswith(_OF_PYTHON)
+
+
 class SourceFiles:
     """Files as they are now, but for those of Python and of installed packages."""
 
     def __init__(self, files: Iterable[str]) -> None:
-        own = (file for file in files if not file.startswith(_OF_PYTHON))
+        own = (file for file in files if not is_of_python(file))
         self._states = {file: _state(file) for file in own}
 
     def have_changed(self) -> bool:

@@ -102,9 +102,16 @@ class Fresh:
                 "namespace cannot make siblings (CLONE_PARENT is EINVAL); give NEWPID to clone()"
             )
         self.trusted = loading.trusted
+        self._given = loading, options, executable
         self._loading = _crossing(loading)
         self._executable = executable
         self._options = {"stdin": DEVNULL, **options}
+
+    def with_more(self, modules: Iterable[str]) -> "Fresh":
+        """The same, which imports these as well."""
+        loading, options, executable = self._given
+        more = loading._replace(preload=[*loading.preload, *modules])
+        return Fresh(more, options, executable)
 
     def start(self) -> Started:
         state = CallerState()

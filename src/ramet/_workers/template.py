@@ -1,6 +1,7 @@
 """A process that has loaded what calls need, and is cloned for each of them."""
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -177,6 +178,7 @@ class Template:
             amounts = self._start.sandbox.confinement.amounts
             self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
+        self._loaded = frozenset(started.files)
         self._files = SourceFiles(started.files) if self._watches_files else None
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
@@ -501,15 +503,18 @@ class Template:
         with self._lock:
             if self._link is not link:
                 return
-            started = self._start.start()  # which may fail: then there is the old one still
-            self._holder.append(started.link)
-            if self._is_closed:  # close() waits for the lock, or was called by a signal handler
-                _close_all(self._holder)
-            self._require_open()
-            self._take(started)
-            link.close(ends_calls=False)
-            with suppress(ValueError):  # such a handler has closed all meanwhile
-                self._holder.remove(link)
+            # Which may fail: then there is the old one still.
+            self._exchange(link, self._start.start())
+
+    def _exchange(self, link: Link, started: Started) -> None:
+        self._holder.append(started.link)
+        if self._is_closed:  # close() waits for the lock, or was called by a signal handler
+            _close_all(self._holder)
+        self._require_open()
+        self._take(started)
+        link.close(ends_calls=False)
+        with suppress(ValueError):  # such a handler has closed all meanwhile
+            self._holder.remove(link)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -519,6 +524,26 @@ class Template:
                 f"invalid template: it is of process {self._link.maker}, of which this is a copy; "
                 "make one here"
             )
+
+    def lacking(self, modules: Iterable[str]) -> list[str]:
+        """Those of these modules of the caller that its process has not loaded; the library's own."""
+        files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
+        return [name for name, file in files.items() if file and file not in self._loaded]
+
+    def load_more(self, modules: Iterable[str]) -> None:
+        """From here on calls are clones of another process, which has imported these; the library's own.
+
+        For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
+        """
+        assert isinstance(self._start, Fresh)
+        start = self._start.with_more(modules)
+        started = start.start()
+        with self._lock:
+            if self._is_closed:
+                started.link.close()
+                return
+            self._start = start
+            self._exchange(self._link, started)
 
     def close(self) -> None:
         """End its process and its spares. Calls that run go on, but end in a sandbox.

@@ -69,6 +69,11 @@ class Call:
         return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
 
     @property
+    def what(self) -> Callable[..., Any]:
+        """The caller's function, also of a call of map() that has several items."""
+        return self.args[0] if self.fn is apply else self.fn
+
+    @property
     def was_being_read(self) -> bool:
         """Whether its function had not begun when it was killed, as its module was still imported."""
         return "in loaded_call" in self.stack and isinstance(self.fn.__module__, str)
@@ -82,6 +87,11 @@ class Call:
             return f"{name}({', '.join([*map(shortened, self.args), *named])})"
         except Exception:  # of a __repr__ of the caller's
             return f"{object.__repr__(self.fn)}(...)"
+
+
+def apply(fn: Callable[..., Any], items: list[tuple[Any, ...]]) -> list[Any]:
+    """What one call of map() does for several items."""
+    return [fn(*item) for item in items]
 
 
 def _call_fully(

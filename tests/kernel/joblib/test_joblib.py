@@ -15,6 +15,7 @@ import pytest
 from joblib import Parallel, delayed, parallel_config
 
 import ramet.joblib
+from ramet._workers.needed_modules import modules_of
 
 from ...conftest import LeakCheck
 from ...waiting import alarm, until
@@ -157,7 +158,7 @@ def test_what_the_calls_need_is_loaded_ahead() -> None:
     value = delayed(math.sqrt)(select.poll), lambda: json.dumps
     import json
 
-    found = ramet.joblib._modules_of(value)
+    found = modules_of(value)
     assert {"math", "json"} <= {*found, "math"}
     assert "__main__" not in found
 

@@ -1,0 +1,89 @@
+"""Loading what the functions of a program need, while their calls go on.
+
+A script or a notebook says seldom what an executor is to preload. Each call of a function of its own would
+import numpy anew.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import CodeType
+from typing import Any
+
+from ..errors import TemplateError
+from .abandoned_start import AbandonableStart
+from .needed_modules import packages_of
+from .template import Template
+
+_log = logging.getLogger("ramet.executor")
+_MOST_KNOWN = 1000
+
+
+class Learning:
+    """What the thread of a pool has learned of the calls that are over.
+
+    When a function of ``__main__`` is called again, another process of the template is started, with the
+    installed packages that the function refers to; the next calls are clones of that.
+    """
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._known: set[CodeType] = set()
+        self._tried: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._start = AbandonableStart()
+        self._is_over = False
+
+    def learn(self, fn: Callable[..., Any], *, is_called_again: bool) -> None:
+        """A call of that function is over. is_called_again: others wait."""
+        code = _code_of_main(fn)
+        if code is None or self._is_over or len(self._known) >= _MOST_KNOWN:
+            return
+        is_known = code in self._known
+        self._known.add(code)
+        if not (is_known or is_called_again) or self._is_loading:
+            return
+        with suppress(Exception):  # of what is the program's
+            needed = [name for name in packages_of(fn) if name not in self._tried]
+            self._begin(self._template.lacking(needed))
+
+    def _begin(self, lacking: list[str]) -> None:
+        self._tried.update(lacking)
+        if lacking:
+            self._thread = threading.Thread(
+                target=self._load, args=(lacking,), name="ramet-executor-loads", daemon=True
+            )
+            with suppress(RuntimeError, MemoryError):  # there is no room for one now
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of what is being loaded."""
+        self._is_over = True
+        self._start.abandon()
+        if self._is_loading:
+            self._thread.join()  # type: ignore[union-attr]
+
+    @property
+    def _is_loading(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _load(self, modules: list[str]) -> None:
+        try:
+            self._start.run(lambda: self._template.load_more(modules))
+        except (TemplateError, OSError, ValueError) as error:
+            if not self._is_over:
+                names = ", ".join(modules)
+                _log.warning(
+                    "each call imports %s anew: no template could load it: %s", names, error
+                )
+
+
+def _code_of_main(fn: Callable[..., Any]) -> CodeType | None:
+    """That of a function which the program itself defines; None for any other."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    code = getattr(fn, "__code__", None)
+    is_of_main = getattr(fn, "__module__", None) == "__main__"
+    return code if is_of_main and isinstance(code, CodeType) else None

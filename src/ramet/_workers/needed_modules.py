@@ -1,0 +1,60 @@
+"""Which modules a process needs to make a value of its pickle."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from types import FunctionType, ModuleType
+from typing import Any
+
+from .source_files import is_of_python
+
+_PROTOCOL = 5
+_MAIN = "__main__"
+
+
+def modules_of(value: object) -> list[str]:
+    """Those that can be imported by their names, sorted; none without cloudpickle."""
+    from cloudpickle import Pickler
+
+    found: set[str] = set()
+
+    class Finder(Pickler):  # type: ignore[misc] # cloudpickle has no types
+        def reducer_override(self, obj: Any) -> Any:
+            found.update(_named_by(obj))
+            return super().reducer_override(obj)
+
+    with suppress(Exception):  # what cannot be pickled is told when it is submitted
+        Finder(BytesIO(), _PROTOCOL, buffer_callback=lambda _: None).dump(value)
+    return sorted(name for name in found if _is_importable(name))
+
+
+def packages_of(value: object) -> list[str]:
+    """The same of Python and of installed packages alone; with those that modules of others have imported.
+
+    A program's own modules may have changed by the next call, and may open what no two calls can share.
+    """
+    found, left = set(), modules_of(value)
+    seen = set(left)
+    for name in left:
+        module = sys.modules[name]
+        if is_of_python(getattr(module, "__file__", None) or ""):
+            found.add(name)
+            continue
+        more = {one for held in list(vars(module).values()) for one in _named_by(held)} - seen
+        seen |= more
+        left += sorted(filter(_is_importable, more))
+    return sorted(found)
+
+
+def _named_by(value: object) -> Iterator[str]:
+    """The module that pickle would name for it."""
+    if isinstance(value, ModuleType):
+        yield value.__name__
+    elif isinstance(value, type | FunctionType):
+        yield str(value.__module__)
+
+
+def _is_importable(name: str) -> bool:
+    module = sys.modules.get(name)
+    return name != _MAIN and getattr(module, "__spec__", None) is not None
