@@ -78,6 +78,22 @@ def test_a_program(etc: Path) -> None:
     assert plan == "subordinate id"
 
 
+@pytest.mark.parametrize("mask", [0o077, 0o777], ids="{:03o}".format)
+def test_a_caller_whose_umask_takes_rights_from_others(etc: Path, mask: int) -> None:
+    """It starts, and sees what is shown below /tmp, and what it makes has that umask."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        shown = Path(made, "on", "the way")
+        shown.mkdir(parents=True)
+        for path in (Path(made), shown.parent):
+            path.chmod(0o755)
+
+        def ask() -> str:
+            os.umask(mask)
+            return told(f"umask; ls -d '{shown}'; id -u", Sandbox(read=[shown]))
+
+        assert as_plain_user(etc, ask).split("\n") == [f"{mask:04o}", str(shown), "1000", ""]
+
+
 def test_each_sandbox_has_its_own(etc: Path) -> None:
     """All children of one are the same user, those of another are another."""
 

@@ -125,6 +125,8 @@ def _add_place(steps: Steps, one: Shown) -> None:
 def _add_directory(steps: Steps, path: str) -> None:
     staged = _staged(path)
     steps.add("mkdir", "MKDIRAT", AT_FDCWD, staged, 0o755, file=staged)
+    # The child keeps its umask, which is the caller's, and that may have let nobody search it.
+    steps.add("chmod", "FCHMODAT", AT_FDCWD, staged, 0o755, file=staged)
 
 
 def _staged(path: str) -> bytes:

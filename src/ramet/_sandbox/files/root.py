@@ -35,6 +35,7 @@ def add_root(
     sources = [*([] if view.root is None else [view.root]), *view.shown]
     devices = range(len(sources), len(sources) + len(DEVICES))
     caller_proc, layers = devices.stop, devices.stop + 1
+    _take_own_umask(steps)
     if bare is None:
         _make_private(steps)
     _open_shown(steps, enumerate(sources), mapped)
@@ -72,10 +73,19 @@ def add_root(
 
 def add_bare(steps: Steps) -> None:
     """Leave nothing in the calling task's own mount namespace but a directory to build a root in."""
+    _take_own_umask(steps)
     _make_private(steps)
     _mount_stage(steps)
     _mkdir(steps, os.fsdecode(_STAGE))
     _make_root(steps)
+
+
+def _take_own_umask(steps: Steps) -> None:
+    """Let what is made have the modes that are given: with the caller's umask others might not search it.
+
+    The calling task makes namespaces and then ends, so that nobody else has this umask.
+    """
+    steps.add("umask", "UMASK", 0)
 
 
 def _become(steps: Steps, uid: int, gid: int) -> None:

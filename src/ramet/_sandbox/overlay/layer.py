@@ -250,9 +250,11 @@ def _refuse_mounts_below(targets: dict[str, str]) -> None:
 def _make_part(part: Part, base: str) -> None:
     """Make its directories."""
     mode = os.stat(part.target).st_mode
-    os.mkdir(f"{base}/{part.upper}", _CALLERS_OWN)
-    # The kernel makes its own directory in here, and mounts read-only, without an error, where it cannot.
-    os.mkdir(f"{base}/{part.work}", _CALLERS_OWN)
+    # The kernel makes its own directory in that of work, and mounts read-only, without an error, where it
+    # cannot.
+    for made in (part.upper, part.work):
+        os.mkdir(f"{base}/{made}", _CALLERS_OWN)
+        os.chmod(f"{base}/{made}", _CALLERS_OWN)  # a umask may have taken the owner's rights
     if part.directory:
         os.chmod(f"{base}/{part.upper}", mode & MODE_OF_ROOT)
     else:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 
 from ..description import Path, is_below
+from ..untrusted_files import ONLY_A_PLACE, permit_owner
 from .mounts import file_system_of
 from .tree_removal import remove_own_tree
 
@@ -45,7 +46,9 @@ class LayerDirectory:
 
     def new(self) -> str:
         """Make a directory in it; its path."""
-        return tempfile.mkdtemp(prefix="", dir=self.path)
+        made = tempfile.mkdtemp(prefix="", dir=self.path)
+        _permit_owner(made)
+        return made
 
     def close(self) -> None:
         """Remove it with all that is in it; nothing when that was done."""
@@ -146,12 +149,23 @@ def _made_in(parent: str) -> tuple[str, int]:
     while True:
         made = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
         try:
+            _permit_owner(made)
             lock = _locked(made, fcntl.LOCK_SH)
         except OSError:
             os.rmdir(made)
             raise
         if lock is not None:
             return made, lock
+
+
+def _permit_owner(made: str) -> None:
+    """Give a new directory its mode where the umask has taken the owner's own rights from it."""
+    with contextlib.suppress(FileNotFoundError):  # who locks it finds out
+        place = os.open(made, ONLY_A_PLACE | os.O_DIRECTORY)
+        try:
+            permit_owner(place)
+        finally:
+            os.close(place)
 
 
 def _locked(directory: str, kind: int) -> int | None:
