@@ -33,6 +33,9 @@ AMOUNTS = (
     *("open_files", "file_size", "output", "timeout"),
 )
 
+# Where layers may lie, beside the directory for temporary files.
+LAYER_PLACES = ("/var/tmp", "/dev/shm")
+
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
 

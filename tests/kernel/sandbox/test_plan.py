@@ -2,19 +2,23 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ramet import DEVNULL, SandboxError, clone, run
 from ramet import CloneFlag as F
-from ramet import clone
 from ramet._sandbox.description import Sandbox
+from ramet._sandbox.planning.machine import this_machine
 from ramet._sandbox.planning.plan import plan
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from .taken_away import MS_RDONLY, mount, needs_all, needs_landlock
+
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
 
 pytestmark = [needs_all, pytest.mark.kernel]
 
@@ -100,3 +104,47 @@ def test_a_write_path_on_a_read_only_mount(tmp_path: Path) -> None:
         ],
         0,
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose sandbox is another user")
+def test_a_layer_over_files_whose_ids_cannot_be_mapped(tmp_path: Path) -> None:
+    """The plan says so, nothing starts in vain, and with "best" the directory is read-only."""
+
+    def look() -> list[Any]:
+        mount("none", "/", "", MS_REC | MS_PRIVATE)
+        mount("none", str(tmp_path), "ramfs")
+        tmp_path.chmod(0o777)
+        sandbox = Sandbox(write=[tmp_path], overlay=True)
+        script = ["sh", "-c", ": > here", "sh"]
+        with pytest.raises(SandboxError) as refused:
+            run(script, cwd=tmp_path, sandbox=sandbox)
+        best = sandbox.replace(require="best")
+        done = run(script, cwd=tmp_path, sandbox=best, stderr=DEVNULL)
+        return [refused.value.wish, refused.value.remedy, done.returncode, os.listdir(tmp_path)]
+
+    with clone(look, flags=F.NEWNS) as child:
+        wish, remedy, status, left = child.result(PATIENT_SECONDS)
+    assert wish == "write"
+    assert f"idmapped mounts below {str(tmp_path)!r}" in remedy
+    assert (status != 0, left) == (True, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose sandbox is another user")
+@pytest.mark.skipif(
+    not this_machine().idmap(tempfile.gettempdir()).granted, reason="no ids are mapped there"
+)
+def test_a_layer_of_a_file_whose_ids_cannot_be_mapped(tmp_path: Path) -> None:
+    """It is written to the copy of it in the layer, which is elsewhere."""
+
+    def look() -> list[str]:
+        mount("none", "/", "", MS_REC | MS_PRIVATE)
+        mount("none", str(tmp_path), "ramfs")
+        tmp_path.chmod(0o755)
+        (file := tmp_path / "file").write_text("old")
+        sandbox = Sandbox(write=[file], overlay=True)
+        done = run(["sh", "-c", 'printf new > "$1"', "sh", file], sandbox=sandbox, check=True)
+        with done.changes as changes:
+            return [change.kind for change in changes] + [file.read_text()]
+
+    with clone(look, flags=F.NEWNS) as child:
+        assert child.result(PATIENT_SECONDS) == ["modified", "old"]

@@ -13,6 +13,7 @@ from ramet._sandbox.planning.questions import Answer
 KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 GRANTED = Answer()
 NO = Answer(errno.EPERM, "clone")
+NOT_MAPPED = Answer(errno.EINVAL, "mount_setattr")  # a file system that cannot
 
 
 class GivenMachine(Machine):
@@ -29,7 +30,7 @@ class GivenMachine(Machine):
         self.__dict__.update(answers)
 
     def idmap(self, path: str) -> Answer:
-        return GRANTED if self.idmapped is None or path in self.idmapped else NO
+        return GRANTED if self.idmapped is None or path in self.idmapped else NOT_MAPPED
 
     def as_another(self, path: str, mode: int, *, mounted: bool) -> Answer:  # noqa: ARG002
         return self.by_others
@@ -59,6 +60,7 @@ def given(
             **dict.fromkeys(names, GRANTED),
             "proc": True,
             "landlock_abi": 7,
+            "may_copy_mounts": True,
             "namespaces": namespaces,
             "user_namespace": namespaces["user"],
             "circumstances": circumstances,

@@ -240,6 +240,32 @@ def test_what_keeps_set_user_id_programs_from_being_left(wishes: Any, mechanism:
     assert (found.met, found.mechanism) == ("fully", mechanism)
 
 
+def test_a_layer_needs_files_whose_ids_can_be_mapped() -> None:
+    """Where the child is another user than the caller; what is written is only read otherwise."""
+    wished = described(write=["/usr"], overlay=True)
+    found = plan(wished, machine=given(idmapped=()))
+    for wish in ("write", "overlay"):
+        assert row(found, wish).met == "not"
+        assert "idmapped mounts below '/usr'" in row(found, wish).remedy
+    assert (found.launched.write, found.launched.overlay) == ((), False)
+    assert "/usr" in found.launched.read
+    with pytest.raises(SandboxError, match="call as a plain user"):
+        found.refuse_if_short()
+    missing = described(write=["/nowhere"], overlay=True)
+    assert row(plan(missing, machine=given(idmapped=())), "overlay").met == "fully"
+    assert row(plan(wished, machine=given(uid=1000, idmapped=())), "overlay").met == "fully"
+    nested = given(may_copy_mounts=False)
+    assert row(plan(wished, machine=nested), "overlay").met == "not"
+
+
+def test_a_layer_of_a_single_file(tmp_path: Path) -> None:
+    """The caller copies it to where layers are: the ids there are to be mapped, and not its own."""
+    (file := tmp_path / "file").touch()
+    wished = described(write=[file], overlay=True)
+    assert row(plan(wished, machine=given(idmapped=("/dev/shm",))), "overlay").met == "fully"
+    assert row(plan(wished, machine=given(idmapped=(str(file),))), "overlay").met == "not"
+
+
 @pytest.mark.parametrize("has_file", [False, True])
 def test_set_user_id_programs_may_be_left_without_our_lists(has_file: bool, tmp_path: Path) -> None:
     """The plan says so, with what would refuse it; who has asked for other lists is not refused."""

@@ -6,7 +6,7 @@ import pytest
 from ramet._sandbox.planning import remedies
 from ramet._sandbox.planning.questions import Answer
 
-from .given_machine import KINDS, NO, given
+from .given_machine import KINDS, NO, described, given
 
 FILTER = Answer(errno.EPERM, "clone")
 
@@ -107,7 +107,17 @@ def test_mounts(answer: Answer, remedy: str) -> None:
 )
 def test_overlay(answer: Answer, remedy: str) -> None:
     """A missing module is told from a kernel that allows no overlay in user namespaces."""
-    assert remedies.of_overlay(given(overlay=answer)).startswith(remedy)
+    assert remedies.of_overlay(given(overlay=answer), described()).startswith(remedy)
+
+
+def test_a_layer_over_files_whose_ids_cannot_be_mapped() -> None:
+    """The path is named; where the caller may map none, another caller is."""
+    sandbox = described(write=["/usr"], overlay=True)
+    told = remedies.of_overlay(given(idmapped=()), sandbox)
+    assert told.startswith("a file system with idmapped mounts below '/usr'")
+    assert "call as a plain user" in told
+    told = remedies.of_overlay(given(may_copy_mounts=False), sandbox)
+    assert told == "call as root outside of this user namespace, or as a plain user"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,8 @@ class Ground:
             whole = one.part_of or one.path
             if one.named and whole in granted and _is_on_one_file_system(whole, one.path):
                 yield one.path, self._namespace_of(whole)
-        if view.layers is not None and granted:
+        # Also for a single file: its copy is there, and its own file system need not map ids.
+        if view.layers is not None and self._plan.maps_ids:
             yield view.layers.path, self._namespace_of(view.layers.path)
 
     def _namespace_of(self, path: str) -> int:

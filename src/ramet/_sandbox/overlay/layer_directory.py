@@ -8,14 +8,13 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 
-from ..description import Path, is_below
+from ..description import LAYER_PLACES, Path, is_below
 from ..untrusted_files import ONLY_A_PLACE, permit_owner
 from .mounts import file_system_of
 from .tree_removal import remove_own_tree
 
 __all__ = ["LayerDirectory", "remove_in", "this_process"]
 
-_ELSEWHERE = ("/var/tmp", "/dev/shm")
 _PREFIX = "ramet-layers-"
 
 
@@ -38,7 +37,7 @@ class LayerDirectory:
     """
 
     def __init__(self, targets: Iterable[str], where: Path | None = None) -> None:
-        candidates = [tempfile.gettempdir(), *_ELSEWHERE] if where is None else [os.fspath(where)]
+        candidates = [tempfile.gettempdir(), *LAYER_PLACES] if where is None else [os.fspath(where)]
         self.path, lock = _first_that_fits(
             dict.fromkeys(map(os.path.realpath, candidates)), targets
         )

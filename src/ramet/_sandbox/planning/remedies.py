@@ -3,8 +3,9 @@
 import errno
 import os
 import sys
+import tempfile
 
-from ..description import Sandbox
+from ..description import LAYER_PLACES, Sandbox
 from .machine import Machine
 from .questions import KILLED, Answer
 from .subordinate_sight import is_for_caller_alone, refused_to_subordinate
@@ -107,8 +108,38 @@ def of_proc(machine: Machine) -> str:
     return of_mounts(machine, answer)
 
 
-def of_overlay(machine: Machine) -> str:
+def without_layer(machine: Machine, sandbox: Sandbox) -> str | None:
+    """A path that is written and can have no layer, where the child is another user; None for none.
+
+    The files there would be nobody's in the child's user namespace, and the kernel copies no such file to
+    a layer. A single file the caller copies itself: the copy is to be the child's.
+    """
+    if not machine.circumstances.may_become_another or not machine.sandbox_has_user_namespace:
+        return None
+    return next((path for path in sandbox.write if not _may_have_layer(machine, path)), None)
+
+
+def _may_have_layer(machine: Machine, path: str) -> bool:
+    if not os.path.exists(path):  # it has a row of its own
+        return True
+    if not machine.may_copy_mounts:  # nor map the ids of the copies
+        return False
+    places = [tempfile.gettempdir(), *LAYER_PLACES] if os.path.isfile(path) else [path]
+    return any(machine.idmap(place).granted for place in places)
+
+
+def of_overlay(machine: Machine, sandbox: Sandbox) -> str:
     """For a layer of what is written."""
+    closed = None
+    if machine.overlay.granted and machine.mounts.granted:
+        closed = without_layer(machine, sandbox)
+    if closed is not None:
+        if not machine.may_copy_mounts or machine.idmap(closed).errno == errno.EPERM:
+            return "call as root outside of this user namespace, or as a plain user"
+        return (
+            f"a file system with idmapped mounts below {closed!r} (ext4 since Linux 5.12, btrfs 5.15, "
+            "tmpfs 6.3; in a container a volume), or call as a plain user"
+        )
     if machine.overlay.errno == errno.ENODEV:
         return "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS"
     if machine.overlay.errno in (errno.EPERM, errno.EINVAL) and machine.mounts.granted:

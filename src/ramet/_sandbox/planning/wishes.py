@@ -63,7 +63,10 @@ def _mounts(machine: Machine, _sandbox: Sandbox) -> Answer:
 
 
 def _overlay(machine: Machine, sandbox: Sandbox) -> Answer:
-    return _first_refusal(_mounts(machine, sandbox), machine.overlay)
+    there = _first_refusal(_mounts(machine, sandbox), machine.overlay)
+    if there.granted and remedies.without_layer(machine, sandbox) is not None:
+        return _UNAVAILABLE
+    return there
 
 
 def _or_layered(granted: Granted) -> Granted:
@@ -207,6 +210,17 @@ def _of_own_list(machine: Machine, sandbox: Sandbox) -> str:
     return "the list 'default' or 'strict' of system calls, or overlay=True for what is written"
 
 
+def _of_layered(remedy: Remedy) -> Remedy:
+    """For what is to be written: to a layer, where there can be one."""
+
+    def answer(machine: Machine, sandbox: Sandbox) -> str:
+        if sandbox.overlay and not _overlay(machine, sandbox).granted:
+            return remedies.of_overlay(machine, sandbox)
+        return remedy(machine, sandbox)
+
+    return answer
+
+
 def _by_machine(remedy: Callable[[Machine], str]) -> Remedy:
     return lambda machine, _: remedy(machine)
 
@@ -264,7 +278,10 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "write",
         lambda s: f"writes to {_count(s.write)}",
-        tuple(way._replace(granted=_or_layered(way.granted)) for way in _FILES),
+        tuple(
+            way._replace(granted=_or_layered(way.granted), remedy=_of_layered(way.remedy))
+            for way in _FILES
+        ),
         lambda s: bool(s.write),
     ),
     Wish("root", lambda _: "all files, read-only", _FILES, lambda s: s.root == "/"),
@@ -294,9 +311,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "overlay",
         lambda _: "writes to a layer",
-        (
-            Way("an overlay", _overlay, _by_machine(remedies.of_overlay)),
-        ),  # else what it names is only read
+        (Way("an overlay", _overlay, remedies.of_overlay),),  # else what it names is only read
         lambda s: s.overlay,
     ),
     Wish(
