@@ -102,6 +102,7 @@ COMMANDS = [
     ("rm file; echo old > file; touch -r link file", ["attributes file"]),
     ("mkdir -p a/b/c; chmod 000 a/b/c; chmod 500 a/b", ["added a", "added a/b", "added a/b/c"]),
     ("chmod 700 .", ["attributes ."]),
+    ("touch -d @5 .", []),
     ("truncate -s 1T sparse", ["added sparse"]),
 ]
 
@@ -117,6 +118,7 @@ def test_what_a_program_did(lower: Path, command: str, told: list[str]) -> None:
     with Changes(layer := Layer([lower])) as changes:
         in_layer(layer, "sh", "-ec", command)
         assert [f"{c.kind} {os.path.relpath(c.path, lower)}" for c in changes] == told
+        assert bool(changes.diff()) == bool(told)
         assert seen(lower) == before
         if "sparse" in command:  # its content is more than this test can hold
             changes.take()

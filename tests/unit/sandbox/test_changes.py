@@ -381,6 +381,15 @@ def test_a_diff_of_text(overlaid: Overlaid) -> None:
     )
 
 
+def test_a_diff_of_attributes(overlaid: Overlaid) -> None:
+    """One line, also where they are those of the directory itself."""
+    overlaid.upper.chmod(0o700)
+    overlaid.copy_up("file").chmod(0o600)
+    changes = overlaid.changes()
+    assert [os.path.relpath(change.path, overlaid.lower) for change in changes] == [".", "file"]
+    assert changes.diff() == "".join(f"{change}\n" for change in changes)
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -223,12 +223,13 @@ class Changes(Sequence[Change]):
         return _read(top, part, change, limit, own=True)
 
     def _new_content(self, part: Part, change: Change) -> bytes | None:
-        if change.what != "file" or change.kind == "deleted":
+        if change.what != "file" or change.kind in ("deleted", "attributes"):
             return None
         return self._content(part, change, LARGEST_TEXT + 1)
 
     def _old_content(self, part: Part, change: Change) -> bytes | None:
-        if change.kind == "added":
+        # Of attributes a line tells; they may be those of the directory itself, which has no name below it.
+        if change.kind in ("added", "attributes"):
             return None
         try:
             return _read(part.place_of_root(), part, change, LARGEST_TEXT + 1, own=False)
