@@ -329,6 +329,26 @@ def test_a_fifo_that_has_become_a_link(overlaid: Overlaid, tmp_path: Path) -> No
     assert mode_of(overlaid.lower / "file") == 0o644
 
 
+@pytest.mark.parametrize("what", [stat.S_IFIFO, stat.S_IFSOCK], ids=["fifo", "socket"])
+def test_a_fifo_that_has_a_name_outside(overlaid: Overlaid, tmp_path: Path, what: int) -> None:
+    """It is replaced, as a file is: what is outside of the written directory keeps its mode."""
+    os.mknod(outside := tmp_path / "outside", what | 0o600)
+    os.link(outside, inside := overlaid.lower / "pipe")
+    os.mknod(overlaid.upper / "pipe", what | 0o600)
+    (overlaid.upper / "pipe").chmod(0o666)
+    if is_root := os.geteuid() == 0:
+        os.chown(outside, 1234, 4321)
+    changes = overlaid.changes()
+    assert [change.kind for change in changes] == ["attributes"]
+    for _ in "twice":
+        changes.take()
+        assert (mode_of(outside), mode_of(inside)) == (0o600, 0o666)
+    assert stat.S_IFMT(inside.stat().st_mode) == what
+    if is_root:
+        assert (inside.stat().st_uid, inside.stat().st_gid) == (1234, 4321)
+    assert sorted(os.listdir(overlaid.lower)) == ["empty", "file", "folder", "link", "pipe"]
+
+
 def test_a_file_that_has_become_a_directory(overlaid: Overlaid) -> None:
     """What others have put into it meanwhile is not deleted for a file."""
     overlaid.whiteout("file")

@@ -154,11 +154,20 @@ class Taking:
     def _attributes(self, names: tuple[str, ...], parent: int, change: Change) -> None:
         """Set the mode of a fifo or a socket, which may be in use; there is nothing to do to a link.
 
-        A file is written anew for it: others may have linked one that matters by that name meanwhile,
-        whose mode is not to be changed.
+        One with other names is made anew for it, as each file is: they may be outside of what is written,
+        or others may have linked one that matters by that name meanwhile, whose mode is not to be changed.
         """
-        if change.points_to is None:
-            self._set_mode(names[-1], parent, change)
+        if change.points_to is not None:
+            return
+        place = _place_of_special(names[-1], parent, change)
+        try:
+            found, mode = os.fstat(place), change.mode & _MODE_OF_FILE
+            if found.st_nlink == 1:
+                change_mode(place, mode)
+        finally:
+            os.close(place)
+        if found.st_nlink != 1 and stat.S_IMODE(found.st_mode) != mode:
+            self._file(names, parent, change)
 
     def _file(self, names: tuple[str, ...], parent: int, change: Change) -> None:
         name, beside = names[-1], f".ramet-{secrets.token_hex(8)}"
@@ -168,7 +177,7 @@ class Taking:
             if change.what == "file":
                 self._make_file(names, upper, beside, parent, (change, there))
             else:
-                self._make_other(beside, parent, change)
+                self._make_other(beside, parent, change, there)
             if there is not None and stat.S_ISDIR(there.st_mode) and change.kind == "type changed":
                 remove_tree(name, parent, ours=False)
             os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -177,23 +186,24 @@ class Taking:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(beside, dir_fd=parent)
 
-    def _make_other(self, beside: str, parent: int, change: Change) -> None:
+    def _make_other(
+        self, beside: str, parent: int, change: Change, replaced: os.stat_result | None
+    ) -> None:
         if change.points_to is not None:
             os.symlink(change.points_to, beside, dir_fd=parent)
         elif change.what in _SPECIAL:
             os.mknod(beside, _SPECIAL[change.what] | 0o600, dir_fd=parent)
-            self._set_mode(beside, parent, change)
+            place = _place_of_special(beside, parent, change)
+            try:
+                if os.fstat(place).st_nlink != 1:  # nor is that of others to be changed
+                    raise OSError(errno.ESTALE, f"the new {change.what} was replaced meanwhile")
+                if replaced is not None and stat.S_IFMT(replaced.st_mode) == _SPECIAL[change.what]:
+                    _keep_owner(place, replaced)
+                change_mode(place, change.mode & _MODE_OF_FILE)
+            finally:
+                os.close(place)
         else:
             raise OSError(errno.EPERM, "a device is not taken over")
-
-    def _set_mode(self, name: str, parent: int, change: Change) -> None:
-        place = os.open(name, ONLY_A_PLACE, dir_fd=parent)
-        try:
-            if stat.S_IFMT(os.fstat(place).st_mode) != _SPECIAL[change.what]:
-                raise OSError(errno.EINVAL, f"expected a {change.what}, got another thing by now")
-            change_mode(place, change.mode & _MODE_OF_FILE)
-        finally:
-            os.close(place)
 
     def _make_file(
         self,
@@ -259,6 +269,15 @@ def _not_the_same(number: int, why: str, part: Part) -> OSError:
     return OSError(number, f"{expected}; take(to=) takes the changes to a directory that you name")
 
 
+def _place_of_special(name: str, directory: int, change: Change) -> int:
+    """A descriptor of O_PATH of a fifo or a socket, which the caller closes."""
+    place = os.open(name, ONLY_A_PLACE, dir_fd=directory)
+    if stat.S_IFMT(os.fstat(place).st_mode) != _SPECIAL[change.what]:
+        os.close(place)
+        raise OSError(errno.EINVAL, f"expected a {change.what}, got another thing by now")
+    return place
+
+
 def _new_file(name: str, directory: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(name, flags, 0o600, dir_fd=directory)
@@ -272,7 +291,7 @@ def _keep_owner(written: int, replaced: os.stat_result) -> None:
     new = os.fstat(written)
     if (new.st_uid, new.st_gid) != (replaced.st_uid, replaced.st_gid):
         with contextlib.suppress(PermissionError):
-            os.fchown(written, replaced.st_uid, replaced.st_gid)
+            os.chown(f"/proc/self/fd/{written}", replaced.st_uid, replaced.st_gid)
 
 
 def destinations(layer: Layer, to: object) -> Mapping[str, str | None]:
