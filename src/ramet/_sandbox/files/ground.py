@@ -118,7 +118,8 @@ class Ground:
             if one.named and whole in granted and _is_on_one_file_system(whole, one.path):
                 yield one.path, self._namespace_of(whole)
         # Also for a single file: its copy is there, and its own file system need not map ids.
-        if view.layers is not None and self._plan.maps_ids:
+        is_another = self._plan.own_id == "unused id" and "user" in self._plan.namespaces
+        if view.layers is not None and is_another:
             yield view.layers.path, self._namespace_of(view.layers.path)
 
     def _namespace_of(self, path: str) -> int:

@@ -186,15 +186,10 @@ class Plan:
         mechanism = next(row.mechanism for row in self._wishes if row.wish == _TREE)
         return _ENDS.get(mechanism, "nothing")
 
-    @property
-    def maps_ids(self) -> bool:
-        """Whether the caller's files are mounted with their ids mapped, where their file system can."""
-        return self.own_id == "unused id" and {"mnt", "user"} <= self.namespaces
-
     @cached_property
     def idmapped(self) -> frozenset[str]:
         """The named paths that are mounted with their ids mapped."""
-        if not self.maps_ids:
+        if self.own_id != "unused id" or "mnt" not in self.namespaces:
             return frozenset()
         named = (*self.sandbox.read, *self.sandbox.write)
         return frozenset(path for path in named if self.machine.idmap(path).granted)
