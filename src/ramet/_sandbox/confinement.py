@@ -32,6 +32,7 @@ from .syscalls import (
     compiled,
     without_limits_of_others,
     without_network,
+    without_sockets_past_namespaces,
     without_ways_past_ports,
 )
 from .untrusted_files import open_regular
@@ -310,9 +311,11 @@ class Confinement:
             steps.add("seccomp", "SECCOMP", program, self.filter_program.count, flags, to)
 
     def _filters_beside(self) -> Iterator[Filter]:
-        """Those that do a part of what namespaces would."""
+        """Those that do a part of what namespaces would, or a namespace does not."""
         if self.plan.filters_sockets:
             yield without_network(machine=platform.machine())
+        if self.plan.filters_past_namespaces:
+            yield without_sockets_past_namespaces(machine=platform.machine())
         if self.plan.filters_ports:
             yield without_ways_past_ports(machine=platform.machine())
         if self.plan.seccomp and "pid" not in self.plan.namespaces:

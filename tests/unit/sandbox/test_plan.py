@@ -195,7 +195,7 @@ def test_without_namespaces_sockets_are_filtered_by_a_launch_that_can() -> None:
     """The filter is then set even where no call is to be refused otherwise."""
     sandbox = described(syscalls=None)
     machine = without_namespaces()
-    assert plan(sandbox, machine=machine).seccomp is False
+    assert plan(sandbox, machine=machine).filters_sockets is False
     found = plan(sandbox, machine=machine, parts=["filtered sockets"])
     assert (found.filters_sockets, found.seccomp) == (True, True)
     assert row(found, "network").mechanism == "seccomp: no sockets but unix ones"
@@ -219,10 +219,50 @@ def test_without_namespaces_and_landlock() -> None:
 def test_without_a_filter() -> None:
     """System calls are not kept by anything else."""
     found = plan(described(), machine=given(seccomp=Answer(errno.EINVAL, "prctl")))
-    assert [row.wish for row in found.lost] == ["syscalls", "no capabilities"]
+    assert [row.wish for row in found.lost] == ["network", "syscalls", "no capabilities"]
     assert "user namespace" in row(found, "no capabilities").shortfall
     assert row(found, "syscalls").remedy == "a kernel with CONFIG_SECCOMP_FILTER"
     assert found.seccomp is False
+
+
+@pytest.mark.parametrize(
+    ("wishes", "mechanism", "beside"),
+    [
+        ({}, "a network namespace", False),
+        ({"syscalls": "strict"}, "a network namespace", False),
+        ({"syscalls": None}, "a network namespace with a seccomp filter", True),
+        ({"syscalls": "/etc/passwd"}, "a network namespace with a seccomp filter", True),
+        (
+            {"syscalls": None, "network": "loopback"},
+            "a network namespace with a seccomp filter",
+            True,
+        ),
+        ({"syscalls": None, "network": "host"}, "the caller's network namespace", False),
+        ({"syscalls": None, "network": "/proc/self/ns/net"}, "setns with a seccomp filter", True),
+        (
+            {"syscalls": None, "network": {"connect": [443]}},
+            "landlock ABI 7 with a seccomp filter",
+            True,
+        ),
+    ],
+)
+def test_what_keeps_sockets_that_no_namespace_holds(
+    wishes: Any, mechanism: str, beside: bool
+) -> None:
+    """Our own lists of system calls, or a filter beside; without one the plan says what is open."""
+    parts: Any = ["joined networks"]
+    found = plan(described(**wishes), machine=given(), parts=parts)
+    network = row(found, "network")
+    assert (network.met, network.mechanism) == ("fully", mechanism)
+    assert found.filters_past_namespaces is beside
+    off = given(seccomp=Answer(errno.EINVAL, "prctl"))
+    without = plan(described(**wishes), machine=off, parts=parts)
+    assert without.filters_past_namespaces is False
+    lost = row(without, "network")
+    if wishes.get("network") not in ("host", {"connect": [443]}):
+        assert lost.met == "partly"
+        assert "vsock" in lost.shortfall
+        assert lost.remedy == "a kernel with CONFIG_SECCOMP_FILTER"
 
 
 @pytest.mark.parametrize(

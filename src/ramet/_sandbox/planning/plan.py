@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from ..._preflight.this_machine import running_kernel
 from ...errors import SandboxError
-from ..description import AMOUNTS, Sandbox
+from ..description import AMOUNTS, SYSCALLS, Sandbox
 from .image_places import image_rows
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows, python_rows
@@ -69,10 +69,11 @@ class Plan:
     those that are not met in full. ``namespaces``: the kinds that are made new, of user, mnt, pid, net,
     ipc, uts and cgroup. ``proc``: whether it has a /proc of its own processes. ``landlock_abi``: the
     version that is used, 0 for none. ``seccomp``: whether there is a filter; ``filters_sockets``: whether
-    it refuses all sockets but unix ones, for want of a network namespace. ``idmapped``: the paths of
-    ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the caller's
-    rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``: whose rights
-    the sandbox has otherwise. ``tree_ends_by``: what ends all that the program has started.
+    it refuses all sockets but unix ones, for want of a network namespace; ``filters_past_namespaces``:
+    whether one beside refuses those that no network namespace holds (vsock, RDS, QIPCRTR). ``idmapped``:
+    the paths of ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the
+    caller's rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``:
+    whose rights the sandbox has otherwise. ``tree_ends_by``: what ends all that the program has started.
     """
 
     def __init__(
@@ -138,7 +139,10 @@ class Plan:
     def seccomp(self) -> bool:
         """Whether a filter of system calls is set."""
         return self.machine.seccomp.granted and (
-            self.sandbox.syscalls is not None or self.filters_sockets or self.filters_ports
+            self.sandbox.syscalls is not None
+            or self.filters_sockets
+            or self.filters_ports
+            or self.filters_past_namespaces
         )
 
     @cached_property
@@ -173,6 +177,12 @@ class Plan:
     def filters_ports(self) -> bool:
         """Whether a filter refuses what would reach TCP ports past Landlock's rules."""
         return not isinstance(self.sandbox.network, str) and self.machine.seccomp.granted
+
+    @cached_property
+    def filters_past_namespaces(self) -> bool:
+        """Whether a filter refuses the sockets that no network namespace holds, as our lists do."""
+        wanted = self.sandbox.network != "host" and self.sandbox.syscalls not in SYSCALLS
+        return wanted and not self.filters_sockets and self.machine.seccomp.granted
 
     @cached_property
     def own_id(self) -> OwnId:

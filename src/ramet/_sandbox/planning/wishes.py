@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..description import SYSCALLS, Sandbox, is_below
 from ..identity.marks import can_mark
@@ -229,6 +229,41 @@ _BY_MOUNTS = Way("a mount namespace", _mounts, _of_files)
 _BY_LANDLOCK = Way("landlock ABI {abi}", _landlock(1), _of_landlock(1), _landlock_files_lack)
 _FILES = (_BY_MOUNTS, _BY_LANDLOCK)
 _NETWORK_NAMESPACE = Way("a network namespace", _namespace("net"), _of_namespace("net"))
+
+
+def _with_filter(mechanism: str, granted: Granted, remedy: Remedy, **more: Any) -> tuple[Way, ...]:
+    """Ways for a network namespace, which does not hold all sockets: a filter refuses the others.
+
+    The first is for our lists, which refuse them as well.
+    """
+
+    def filtered(machine: Machine, sandbox: Sandbox) -> Answer:
+        return _first_refusal(granted(machine, sandbox), machine.seccomp)
+
+    def listed(machine: Machine, sandbox: Sandbox) -> Answer:
+        return _first_refusal(filtered(machine, sandbox), _own_list(machine, sandbox))
+
+    def of_filtered(machine: Machine, sandbox: Sandbox) -> str:
+        has_network = granted(machine, sandbox).granted
+        return remedies.of_seccomp(machine) if has_network else remedy(machine, sandbox)
+
+    def lacks(_: Machine) -> str:
+        return "sockets that no network namespace holds, such as vsock, reach the host's"
+
+    return (
+        Way(mechanism, listed, lambda *_: "", **more),
+        Way(f"{mechanism} with a seccomp filter", filtered, of_filtered, **more),
+        Way(mechanism, granted, remedy, lacks, **more),
+    )
+
+
+_OWN_NETWORK = _with_filter("a network namespace", _namespace("net"), _of_namespace("net"))
+_JOINED_NETWORK = _with_filter(
+    "setns",
+    _namespace_at_path,
+    lambda *_: "call as root of the user namespace that owns it, and name a network namespace",
+    part="joined networks",
+)
 _FILTERED_SOCKETS = Way(
     "seccomp: no sockets but unix ones",
     _seccomp,
@@ -329,13 +364,13 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "network",
         lambda _: "no network",
-        (_NETWORK_NAMESPACE, _FILTERED_SOCKETS, _LANDLOCKED_TCP),
+        (*_OWN_NETWORK, _FILTERED_SOCKETS, _LANDLOCKED_TCP),
         lambda s: s.network == "none",
     ),
     Wish(
         "network",
         lambda _: "loopback of its own",
-        (_NETWORK_NAMESPACE,),
+        _OWN_NETWORK,
         lambda s: s.network == "loopback",
     ),
     Wish(
@@ -347,16 +382,7 @@ WISHES: tuple[Wish, ...] = (
     Wish(
         "network",
         lambda s: f"the network of {s.network}",
-        (
-            Way(
-                "setns",
-                _namespace_at_path,
-                lambda *_: (
-                    "call as root of the user namespace that owns it, and name a network namespace"
-                ),
-                part="joined networks",
-            ),
-        ),
+        _JOINED_NETWORK,
         _names_network,
     ),
     Wish(

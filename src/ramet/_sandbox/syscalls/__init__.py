@@ -6,6 +6,7 @@ from .filter import (
     of_a_call,
     without_limits_of_others,
     without_network,
+    without_sockets_past_namespaces,
     without_ways_past_ports,
 )
 
@@ -15,5 +16,6 @@ __all__ = [
     "of_a_call",
     "without_limits_of_others",
     "without_network",
+    "without_sockets_past_namespaces",
     "without_ways_past_ports",
 ]

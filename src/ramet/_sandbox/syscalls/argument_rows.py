@@ -29,8 +29,10 @@ NOT_UNSHARED = (
     | CloneFlag.THREAD
 ).value
 
-# include/linux/socket.h, include/uapi/linux/in.h, netlink.h
+# include/linux/socket.h, include/uapi/linux/in.h, netlink.h, net.h
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_SMC = 1, 2, 10, 16, 43
+AF_RDS, AF_VSOCK, AF_QIPCRTR = 21, 40, 42
+SYS_SOCKET, SYS_SOCKETPAIR = 1, 8
 MSG_FASTOPEN, IPPROTO_SMC = 0x20000000, 256
 NETLINK_ROUTE = 0
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "mptcp": 262}
@@ -233,6 +235,30 @@ NO_OTHER_SOCKETS = (
 NO_NETWORK = (
     Row("socket socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
     Row("socket socketpair", error(errno.EACCES), why="the network is the host's", quiet=True),
+    Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
+)
+# Where the network is not the caller's and the list of calls is none of ours: the families that are open to
+# who has no capability and ask for no network namespace, or not for all that they reach. The others belong
+# to their namespace, or are in the first one alone and fail elsewhere: bluetooth, nfc, ieee802154, X.25.
+# Source: net/vmw_vsock/af_vsock.c (vsock_create), net/rds/bind.c (one table of all addresses),
+# net/qrtr/af_qrtr.c.
+_PAST_NAMESPACES = "no network namespace holds it"
+NO_SOCKETS_PAST_NAMESPACES = (
+    *(
+        Row(
+            "socket socketpair",
+            error(errno.EAFNOSUPPORT),
+            (is_(0, family),),
+            _PAST_NAMESPACES,
+            quiet=True,
+        )
+        for family in (AF_VSOCK, AF_RDS, AF_QIPCRTR)
+    ),
+    # Of programs for 32 bits on x86_64: the family is in memory, where no filter reads.
+    *(
+        Row("socketcall", error(errno.EAFNOSUPPORT), (is_(0, which),), _PAST_NAMESPACES, quiet=True)
+        for which in (SYS_SOCKET, SYS_SOCKETPAIR)
+    ),
     Row("io_uring_setup", EPERM, why="makes sockets without the call", quiet=True),
 )
 # Where Landlock names the ports of TCP: it is not asked when a connection is made by sending, and knows

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from struct import pack
 from typing import TypeAlias
 
-from .call_numbers import AUDIT_ARCH, NUMBERS, X32_BIT
+from .call_numbers import (
+    AUDIT_ARCH,
+    AUDIT_ARCH_OF_32_BITS,
+    NUMBERS,
+    NUMBERS_OF_32_BITS,
+    X32_BIT,
+)
 from .rule import ENOSYS, WORD, ArgumentTest, Policy
 
 # What is answered to one call: tests and the answer, in order; the last has no tests.
@@ -32,15 +38,25 @@ _CODES = {"==": _IF_EQUAL, ">": _IF_GREATER, ">=": _IF_AT_LEAST}
 _NEGATED = {"!=": "==", "<": ">=", "<=": ">"}
 
 
-def compiled_rows(policy: Policy, machine: str, foreign: int) -> bytes:
+def compiled_rows(
+    policy: Policy, machine: str, foreign: int, *, with_32_bits: bool = False
+) -> bytes:
     """The program; ``foreign`` is the answer to calls of another architecture.
+
+    ``with_32_bits``: the rows count for the machine's programs for 32 bits as well. Of their calls only
+    those that make sockets are known; a row for another says nothing of them.
 
     Raises ValueError where the kernel would not take it for its length.
     """
     code = _Backwards()
     known = code.search(_ranges(policy, machine))
     known = code.load(_NUMBER, WORD, known)
-    known = code.branch(_IF_EQUAL, AUDIT_ARCH[machine], known, code.answer(foreign))
+    other = code.answer(foreign)
+    if with_32_bits:
+        short = code.search(_numbered(policy, NUMBERS_OF_32_BITS[machine]))
+        short = code.load(_NUMBER, WORD, short)
+        other = code.branch(_IF_EQUAL, AUDIT_ARCH_OF_32_BITS[machine], short, code.answer(foreign))
+    known = code.branch(_IF_EQUAL, AUDIT_ARCH[machine], known, other)
     code.load(_ARCHITECTURE, WORD, known)
     if len(code.instructions) > MOST_INSTRUCTIONS:
         raise ValueError(
@@ -55,7 +71,14 @@ def compiled_rows(policy: Policy, machine: str, foreign: int) -> bytes:
 
 def _ranges(policy: Policy, machine: str) -> list[tuple[int, Chain]]:
     """The first number of each range, and what is answered in it; the first range begins at 0."""
-    chains = _chains(policy, NUMBERS[machine])
+    found = _numbered(policy, NUMBERS[machine])
+    if machine == "x86_64":  # a kernel without x32, as nearly all are, answers so
+        found.append((X32_BIT, (((), ENOSYS),)))
+    return found
+
+
+def _numbered(policy: Policy, numbers: Mapping[str, int]) -> list[tuple[int, Chain]]:
+    chains = _chains(policy, numbers)
     unassigned: Chain = (((), policy.unassigned),)
     last = max(chains)
     found = [(number, chains.get(number, unassigned)) for number in range(last + 1)]
@@ -63,8 +86,6 @@ def _ranges(policy: Policy, machine: str) -> list[tuple[int, Chain]]:
         found = [*found[: policy.newest + 1], (policy.newest + 1, (((), ENOSYS),))]
     else:
         found.append((last + 1, unassigned))
-    if machine == "x86_64":  # a kernel without x32, as nearly all are, answers so
-        found.append((X32_BIT, (((), ENOSYS),)))
     return [
         (number, chain)
         for place, (number, chain) in enumerate(found)

@@ -12,6 +12,7 @@ from .argument_rows import (
     NO_LIMITS_OF_OTHERS,
     NO_NETWORK,
     NO_OTHER_RIGHTS,
+    NO_SOCKETS_PAST_NAMESPACES,
     NO_WAYS_PAST_PORTS,
 )
 from .bpf import compiled_rows
@@ -160,6 +161,19 @@ def without_network(*, machine: str) -> Filter:
     Source: seccomp(2), socket(2).
     """
     return _compiled(Policy(NO_NETWORK, ALLOW, ALLOW, None), machine, "refuse", False, 0)
+
+
+@lru_cache(maxsize=2)
+def without_sockets_past_namespaces(*, machine: str) -> Filter:
+    """The filter beside one that is not ours, or none: of sockets that no network namespace holds.
+
+    ``machine``: "x86_64" or "aarch64". Programs for 32 bits go on as well, with the numbers that these
+    calls have for them; those of x86 make no socket by socketcall, whose family no filter sees.
+
+    Source: seccomp(2), socket(2), vsock(7).
+    """
+    policy = Policy(NO_SOCKETS_PAST_NAMESPACES, ALLOW, ALLOW, None)
+    return Filter(compiled_rows(policy, machine, KILL_PROCESS, with_32_bits=True), machine)
 
 
 @lru_cache(maxsize=2)

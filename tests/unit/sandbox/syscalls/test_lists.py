@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from ramet._sandbox.syscalls import compiled, of_a_call
+from ramet._sandbox.syscalls import compiled, of_a_call, without_sockets_past_namespaces
 from ramet._sandbox.syscalls.call_numbers import NUMBERS
 
 from ....bpf_interpreter import answer
@@ -362,6 +362,39 @@ def test_a_call_of_another_architecture_ends_the_process(
     for arch in (0x40000003, 0x40000028, *ARCHITECTURES.values()):  # i386, arm
         if arch != ARCHITECTURES[machine]:
             assert {answer(ours, arch, call) for call in range(500)} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "socket", "pair", "ring"),
+    [
+        ("x86_64", 0xC000003E, 41, 53, 425),
+        ("x86_64", 0x40000003, 359, 360, 425),  # i386
+        ("aarch64", 0xC00000B7, 198, 199, 425),
+        ("aarch64", 0x40000028, 281, 288, 425),  # arm
+    ],
+)
+def test_sockets_that_no_namespace_holds(
+    machine: str, arch: int, socket: int, pair: int, ring: int
+) -> None:
+    """They are refused, to programs for 32 bits as well; all other calls are left."""
+    ours = without_sockets_past_namespaces(machine=machine).program
+    for family in range(60):
+        held = EAFNOSUPPORT if family in (21, 40, 42) else ALLOW
+        for call in (socket, pair):
+            assert answer(ours, arch, call, [family, 1, 0]) == held
+            assert answer(ours, arch, call, [HIGH | family, 1, 0]) == held
+    assert answer(ours, arch, ring) == EPERM
+    others = {answer(ours, arch, call, [40]) for call in {*range(500)} - {socket, pair, ring}}
+    assert others == {ALLOW}
+
+
+def test_sockets_by_socketcall() -> None:
+    """Its family is in memory: none is made by it, and all else of it can be done."""
+    ours = without_sockets_past_namespaces(machine="x86_64").program
+    for which in range(21):
+        expected = EAFNOSUPPORT if which in (1, 8) else ALLOW  # SYS_SOCKET, SYS_SOCKETPAIR
+        assert answer(ours, 0x40000003, 102, [which, 1000]) == expected
+    assert answer(ours, 0xC00000B7, 198, [1, 1, 0]) == KILL_PROCESS  # of another machine
 
 
 INET_REFUSED = [
