@@ -24,9 +24,9 @@ class FailedError(click.ClickException):
         self._command = command
         self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 # click gives none
         """Print the line."""
-        click.echo(f"ramet {self._command}: {self.message}", file=file, err=True)
+        tell(f"ramet {self._command}: {self.message}")
 
 
 class ProgramCommand(click.Command):
@@ -68,6 +68,16 @@ def exit_code_of_failure(error: Exception) -> int:
     if not (isinstance(error, SpawnError) and error.step == "execve"):
         return FAILED
     return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+
+
+def tell(text: str) -> None:
+    """Print it on standard error; a full one takes nothing, and the exit status counts."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        sys.stderr = (
+            None  # what it still holds would fail once more at the end, with a status of its own
+        )
 
 
 def words(error: Exception) -> str:

@@ -24,6 +24,7 @@ from .program_command import (
     end_by_interrupt,
     exit_code,
     exit_code_of_failure,
+    tell,
     words,
 )
 from .run_options import ShellOption, from_rows, in_words_of_options, library_options
@@ -129,10 +130,9 @@ def _made(argv: tuple[str, ...], options: Options) -> Command:
         warnings.simplefilter("always", KeptGroupsWarning)
         command = Command(argv, **options)
     if told:
-        click.echo(
+        tell(
             "ramet run: --user leaves the program in groups of root: --init-groups gives it the user's "
-            "own, --group and --groups any others",
-            err=True,
+            "own, --group and --groups any others"
         )
     return command
 

@@ -31,6 +31,7 @@ from .program_command import (
     end_by_interrupt,
     exit_code,
     exit_code_of_failure,
+    tell,
     words,
 )
 from .run_options import ShellOption
@@ -150,16 +151,18 @@ def _run(
         status = SessionWatch(child).status()
         seconds = time.monotonic() - begun
     if reports:
-        tell = told_as_json if as_json else told
-        click.echo(tell(argv, status, child.report, seconds), err=True)
+        text = told_as_json if as_json else told
+        tell(text(argv, status, child.report, seconds))
     else:
         for line in told_in_short(child.report, description):
-            click.echo(f"ramet sandbox: {line}", err=True)
+            tell(f"ramet sandbox: {line}")
         # One that failed may have looked for a file that only the caller sees.
         if not status.success and (unseen := _unseen(argv[1:], description, given["cwd"])):
-            click.echo(f"ramet sandbox: {unseen}", err=True)
+            tell(f"ramet sandbox: {unseen}")
     if child.report.changes is not None:
         _discard(child.report.changes)
+    if output is not None and output.failure is not None:
+        raise output.failure
     return status
 
 
@@ -168,9 +171,7 @@ def _discard(changes: Changes) -> None:
     try:
         changes.discard()
     except OSError as error:
-        click.echo(
-            f"ramet sandbox: the layer of --overlay cannot be removed: {words(error)}", err=True
-        )
+        tell(f"ramet sandbox: the layer of --overlay cannot be removed: {words(error)}")
 
 
 def _bytes(given: int | str | None) -> int | None:
@@ -202,7 +203,7 @@ def _here_if_seen(description: Sandbox) -> str | None:
             "shows it"
         )
     if sys.stderr.isatty():
-        click.echo(f"ramet sandbox: {why}", err=True)
+        tell(f"ramet sandbox: {why}")
     return None
 
 

@@ -11,6 +11,7 @@ from .run_watch import OF_TERMINALS, Watch, is_by_terminal
 
 _CHUNK_BYTES = 1 << 16
 _NAMES = {1: "stdout", 2: "stderr"}
+_WORDS = {1: "standard output", 2: "standard error"}
 
 
 class SessionWatch(Watch):
@@ -40,8 +41,11 @@ class CountedOutput:
     """Pipes for the standard output and error of a child, which are copied to those of this process.
 
     A thread for each copies what is written, and tells how much it was. One that is closed here is closed
-    in the child.
+    in the child. failure: why some of it could not be written, as to a full disk. A pipe that nobody reads
+    is none: the child is told of that as it would be without a copy.
     """
+
+    failure: OSError | None = None
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -66,7 +70,7 @@ class CountedOutput:
             self._threads.append(thread)
 
     def _copy(self, reader: int, to: int, may_write_more: Callable[[int], bool]) -> None:
-        """Until its end or that of what may be written; SIGPIPE to the child when nobody reads it."""
+        """Until its end or that of what may be written; SIGPIPE to the child when it is read no more."""
         try:
             goes_on = True
             while goes_on and (text := os.read(reader, _CHUNK_BYTES)):
@@ -74,8 +78,10 @@ class CountedOutput:
                 text = self._within(text)
                 while text:
                     text = text[os.write(to, text) :]
-        except OSError:
+        except BrokenPipeError:
             pass
+        except OSError as error:
+            self.failure = OSError(error.errno, error.strerror, _WORDS[to])
         finally:
             os.close(reader)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -316,6 +317,51 @@ def test_output_within_its_limit_is_all_there() -> None:
     done = ramet("--output", "1M", "--", "sh", "-c", "seq 10000; echo end >&2")
     assert done.stdout.split() == [str(number) for number in range(1, 10001)]
     assert (done.returncode, done.stderr) == (0, "end\n")
+
+
+@needs_all
+@pytest.mark.parametrize("to", ["", ">&2"])
+def test_output_that_cannot_be_written_is_told(to: str) -> None:
+    """A full disk is a failure of the command's; a pipe that nobody reads is the program's, as ever."""
+    command = shlex.join([*RAMET, "--output", "1K", "--", "sh", "-c", f"echo hi {to}"])
+    full = subprocess.run(
+        ["sh", "-c", f"{command} {'2' if to else ''}>/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENT_SECONDS,
+    )
+    assert (full.returncode, full.stdout) == (125, "")
+    assert full.stderr == (
+        "" if to else "ramet sandbox: standard output: No space left on device\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["--output", "1M", "--", "sh", "-c", "while :; do echo hi; done"]
+    unread = subprocess.Popen([*RAMET, *words], stdout=writer)
+    os.close(writer)
+    assert unread.wait(PATIENT_SECONDS) == 128 + signal.SIGPIPE
+
+
+@needs_all
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("-- /nosuch", 127),
+        ("-- /etc/passwd", 126),
+        ("--timeout 0.2 -- sleep 100", 124),
+        ("--report -- true", 0),
+        ("--report -- sh -c 'exit 7'", 7),
+        ("--require all --network /proc/self/ns/uts -- true", 125),
+        ("--nosuch -- true", 125),
+    ],
+)
+def test_the_exit_status_does_not_depend_on_what_can_be_told(words: str, code: int) -> None:
+    """Standard error may be full, or closed."""
+    for where in ("/dev/full", "&-"):
+        command = f"{shlex.join(RAMET)} {words} 2>{where}"
+        done = subprocess.run(["sh", "-c", command], check=False, timeout=PATIENT_SECONDS)
+        assert done.returncode == code, where
 
 
 @needs_all
