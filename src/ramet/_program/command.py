@@ -331,6 +331,8 @@ class Command:
             named = os.fspath(cwd)
             if self._made.confinement is not None:
                 reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
+        elif number == errno.EMFILE and self._made.confinement is not None:
+            reason = self._made.confinement.why_too_few_files or reason
         return spawn_error(label, number, named, reason)
 
     def _why_unseen(self, confinement: "OfProgram") -> str:

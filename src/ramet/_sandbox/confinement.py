@@ -15,7 +15,7 @@ from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts.amounts import OTHER_TASKS, Amounts
 from .amounts.place import Place
-from .description import NETWORKS, Sandbox, is_below
+from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, is_below
 from .files.ground import Ground
 from .files.landlock import rules
 from .files.own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
@@ -200,6 +200,17 @@ class Confinement:
         if self.plan.landlock_abi and not any(is_below(real, path) for path in shown):
             return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
         return ""
+
+    @property
+    def why_too_few_files(self) -> str:
+        """What to say where a step could open no file; empty where the description does not limit them."""
+        most = self.sandbox.open_files
+        if most is None:
+            return ""
+        return (
+            f"open_files={most} is too small: {LEAST_OPEN_FILES} are needed, and one for each descriptor "
+            "that is passed"
+        )
 
     @property
     def sight(self) -> Sight:

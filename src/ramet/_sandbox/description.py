@@ -27,6 +27,8 @@ DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LARGEST = sys.float_info.max
 _LONGEST_HOSTNAME = 64
+LEAST_OPEN_FILES = 5  # Landlock's rules have one, and each path that is added to them
+_LEAST = {"warm": 0, "open_files": LEAST_OPEN_FILES}
 
 AMOUNTS = (
     *("memory", "swap", "processes", "cpu_time", "cpus"),
@@ -278,12 +280,13 @@ def _bytes(name: str, given: Any) -> int:
 
 
 def _count(name: str, given: Any) -> int:
-    lowest = 0 if name == "warm" else 1
+    lowest = _LEAST.get(name, 1)
     if isinstance(given, bool) or not hasattr(given, "__index__"):
         raise TypeError(f"invalid {name}: expected a whole number, got {given!r}")
     if not lowest <= index(given) <= LARGEST_INT:
+        why = "; three are there, and two confine it" if name == "open_files" else ""
         raise ValueError(
-            f"invalid {name}: expected {lowest} or more, {LARGEST_INT} at most, got {given!r}"
+            f"invalid {name}: expected {lowest} or more, {LARGEST_INT} at most, got {given!r}{why}"
         )
     return index(given)
 
@@ -423,6 +426,8 @@ def _refuse_paths(read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[s
             raise ValueError(
                 f"invalid write: {path!r} is none that a sandbox may write; name what is below it"
             )
+    if "/" in hidden:
+        raise ValueError("invalid hidden: '/' is all that there is; name what is below it")
     for path in read:
         if path == "/":
             raise ValueError(

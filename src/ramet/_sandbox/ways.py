@@ -41,13 +41,25 @@ def way_of(path: str) -> Way:
             at = os.path.dirname(at)
             continue
         place = os.path.join(at, name)
-        if followed < _MOST_LINKS and os.path.islink(place):
-            followed += 1
-            links[place] = target = os.readlink(place)
-            at, left = "/" if target.startswith("/") else at, target.split("/") + left
-        else:
+        target = _target(place) if followed < _MOST_LINKS else None
+        if target is None:
             at = place
+        else:
+            followed += 1
+            links[place] = target
+            at, left = "/" if target.startswith("/") else at, target.split("/") + left
     return Way(at, tuple(links.items()))
+
+
+def _target(place: str) -> str | None:
+    """That of a link; None for what is none, and for one of /proc that this caller may not read.
+
+    What lies behind such a one cannot be opened either, and is told of where that is tried.
+    """
+    try:
+        return os.readlink(place) if os.path.islink(place) else None
+    except OSError:
+        return None
 
 
 def written_directories(write: Iterable[str]) -> tuple[str, ...]:

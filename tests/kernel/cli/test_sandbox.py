@@ -142,6 +142,8 @@ def test_presets(preset: str, expected: Sandbox) -> None:
         (["--env", "=1", "true"], "expected NAME or NAME=VALUE, got '=1'"),
         (["--no-such-option", "true"], "No such option '--no-such-option'"),
         (["--json", "true"], "--json goes with --check or --report"),
+        (["--hide", "/", "true"], "invalid --hide: '/' is all that there is"),
+        (["--open-files", "4", "true"], "invalid --open-files: expected 5 or more"),
         (["--write", "/nowhere", "true"], "'/nowhere' does not exist; remedy: make it first"),
         ([], "which program? ramet sandbox [OPTIONS] [--] PROGRAM [ARGS]..."),
     ],
@@ -168,6 +170,25 @@ def test_check_says_by_what_each_wish_is_met() -> None:
     assert words[:6] == ["wish", "read", "tmp", "proc", "network", "syscalls"]
     assert {"whole tree dies", "memory"} < set(words)
     assert words[-1] == "a program would start"
+
+
+@needs_all
+@pytest.mark.parametrize("columns", ["wide", "-1", "0", "5", "40"])
+def test_check_on_a_terminal_of_any_width(columns: str) -> None:
+    """What COLUMNS says is taken where it is a number, and is enough for a table."""
+    done = ramet("--check", env={**os.environ, "COLUMNS": columns})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "network" in done.stdout
+
+
+@needs_all
+def test_a_few_open_files() -> None:
+    """The least that there may be are enough; those that are passed count as well, and it is said."""
+    assert ramet("--open-files", "5", "--", "true").returncode == 0
+    done = ramet("--open-files", "5", "--fd", "3=/etc/passwd", "--", "true")
+    assert done.returncode == 125
+    assert "open_files=5 is too small: 5 are needed, and one for each" in done.stderr
+    assert ramet("--open-files", "6", "--fd", "3=/etc/passwd", "--", "true").returncode == 0
 
 
 @needs_all

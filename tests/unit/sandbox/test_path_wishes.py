@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def test_a_path_of_another_kind(rows: Any, tmp_path: Path) -> None:
     assert row.shortfall == f"expected a directory, got {str(file)!r}, which is a file"
     (row,) = rows(described(write=["/dev/null"]))
     assert row.shortfall.endswith("got '/dev/null', which is a character device")
+    (row,) = rows(described(read=["/dev/ptmx"]))
+    assert row.shortfall.endswith("got '/dev/ptmx', which is a character device")
+    assert row.remedy.startswith("leave it out: a sandbox has null, ")
+    assert rows(described(read=[file, pipe, "/dev/null"])) == []
     (row,) = rows(described(hidden=[pipe]))
     assert row.shortfall.endswith("which is a named pipe")
     (row,) = rows(described(syscalls=tmp_path))
@@ -104,6 +109,40 @@ def test_symbolic_links(rows: Any, tmp_path: Path) -> None:
     )
     (row,) = rows(described(read=[circle]))
     assert row.shortfall == f"{str(circle)!r} is a symbolic link in a circle"
+
+
+@pytest.mark.parametrize("wish", ["read", "network"])
+def test_a_process_that_has_ended(rows: Any, wish: str) -> None:
+    """The links of a zombie lead nowhere, and cannot be read."""
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    path = f"/proc/{child.pid}/ns/net"
+    (row,) = rows(described(**{wish: [path] if wish == "read" else path}))
+    child.wait()
+    assert (row.wish, row.path, row.mistaken) == (wish, path, True)
+    assert row.shortfall.startswith(f"{path!r} leads nowhere: ")
+    assert row.refused.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize(
+    ("wish", "name", "remedy"),
+    [("read", "root", "call as one"), ("network", "ns/net", "/run/netns")],
+)
+def test_a_process_that_the_caller_may_not_trace(
+    rows: Any, wish: str, name: str, remedy: str
+) -> None:
+    """Its links cannot be read; it is told, and by plan() as well."""
+    path = f"/proc/1/{name}"
+    try:
+        os.readlink(path)
+    except PermissionError:
+        pass
+    else:
+        pytest.skip("the caller may trace the init")
+    (row,) = rows(described(**{wish: [path] if wish == "read" else path}))
+    assert row.shortfall == f"{path!r} is of a process that the caller may not look into"
+    assert remedy in row.remedy
+    assert row.refused.errno == errno.EACCES
 
 
 def test_a_path_that_the_caller_may_not_search(rows: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ FILTER = Answer(errno.EPERM, "clone")
         (Answer(errno.ENOSPC, "clone"), {}, "sysctl -w user.max_user_namespaces=15000"),
         (NO, {"max_user_namespaces": 0}, "sysctl -w user.max_user_namespaces=15000"),
         (NO, {"unprivileged_userns_clone": 0}, "sysctl -w kernel.unprivileged_userns_clone=1"),
+        (NO, {"unmapped": True, "uid": 65534}, "map ids into the user namespace"),
         (NO, {"chrooted": True}, "start the caller outside of the chroot"),
         (Answer(errno.EPERM, "prctl"), {"apparmor_restricts": 1}, "an AppArmor profile for /"),
         (

@@ -23,7 +23,7 @@ class Circumstances:
 
     container: the kind of container that the caller runs in, as far as such things tell. filtered: a
     seccomp filter was set on the caller. last_id: the highest user and group id that the caller's user
-    namespace maps, other_ids: whether it maps any but the caller's own.
+    namespace maps, other_ids: whether it maps any but the caller's own. unmapped: it maps none at all.
     """
 
     uid: int = 0
@@ -34,6 +34,7 @@ class Circumstances:
     chrooted: bool = False
     last_id: int = _LAST_ID
     other_ids: bool = True
+    unmapped: bool = False
     max_user_namespaces: int | None = None
     unprivileged_userns_clone: int | None = None
     apparmor_restricts: int | None = None
@@ -79,6 +80,7 @@ def of_this_thread() -> Circumstances:
         chrooted=_is_chrooted(),
         last_id=last_id,
         other_ids=other_ids,
+        unmapped=_is_unmapped(),
         max_user_namespaces=_number("/proc/sys/user/max_user_namespaces"),
         unprivileged_userns_clone=_number("/proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_restricts=_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
@@ -125,6 +127,12 @@ def _mapped_ids() -> tuple[int, bool]:
         lasts.append(max((first + length - 1 for first, _, length in lines), default=_LAST_ID))
         counts.append(sum(length for _, _, length in lines) if lines else _LAST_ID)
     return min(lasts), min(counts) > 1
+
+
+def _is_unmapped() -> bool:
+    """Whether the ids of users or of groups are not mapped: such a caller may make no user namespace."""
+    maps = [f"/proc/self/{name}" for name in ("uid_map", "gid_map")]
+    return any(os.path.exists(path) and not _text(path) for path in maps)
 
 
 def _number(path: str) -> int | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
 from ..description import SYSCALLS, Sandbox, is_below
+from ..view import DEVICES
 from ..ways import way_of, why_unsafe, written_directories
 from . import remedies
 from .machine import Machine
@@ -25,6 +26,7 @@ _Problem: TypeAlias = Row | None
 
 _KINDS: dict[str, tuple[Callable[[int], bool], ...]] = {
     "root": (stat.S_ISDIR,),
+    "read": (stat.S_ISDIR, stat.S_ISREG, stat.S_ISFIFO, stat.S_ISSOCK),
     "write": (stat.S_ISDIR, stat.S_ISREG),
     "hidden": (stat.S_ISDIR, stat.S_ISREG),
     "syscalls": (stat.S_ISREG,),
@@ -43,6 +45,8 @@ _OF_DEVICE = (
     "leave it out: a sandbox has null, zero, full, random, urandom and tty, and no other device"
 )
 
+
+_OWN_DEVICES = frozenset(f"/dev/{name}" for name in DEVICES)
 
 _MOST_NAMES = 1000  # that are compared with a mistaken one
 
@@ -131,6 +135,8 @@ def _mistake(wish: str, path: str) -> _Problem:
     except OSError as error:
         return _not_found(wish, path, error)
     kinds = _KINDS.get(wish, ())
+    if wish == "read" and os.path.realpath(path) in _OWN_DEVICES:
+        return None
     if not kinds or any(is_kind(mode) for is_kind in kinds):
         return None
     expected = " or ".join(_KIND_NAMES[is_kind] for is_kind in kinds)
@@ -145,6 +151,8 @@ def _kind(mode: int) -> str:
 
 def _not_found(wish: str, path: str, error: OSError) -> Row:
     number = error.errno or errno.EIO
+    if number in (errno.EACCES, errno.EPERM, errno.ENOENT) and (link := _unreadable_link(path)):
+        return _of_another_process(wish, path, link, number)
     if number == errno.EACCES:
         closed = _closed_directory(path)
         return _row(
@@ -168,6 +176,30 @@ def _not_found(wish: str, path: str, error: OSError) -> Row:
         remedy = f"did you mean {near!r}?" if near else how
         return _row(wish, path, f"{path!r} does not exist", remedy, number)
     return _row(wish, path, f"{path!r}: {error.strerror}", "name another path", number)
+
+
+def _unreadable_link(path: str) -> str | None:
+    """The first link on the way of which it cannot be read where it leads: one of a process, in /proc."""
+    for way in _ways_to(path):
+        try:
+            if os.path.islink(way):
+                os.readlink(way)
+        except OSError:
+            return way
+    return None
+
+
+def _of_another_process(wish: str, path: str, link: str, number: int) -> Row:
+    if number == errno.ENOENT:
+        shortfall = (
+            f"{path!r} leads nowhere: the process of {link!r} has ended, or is a kernel thread"
+        )
+        return _row(wish, path, shortfall, "name that of a process that runs", number)
+    shortfall = f"{link!r} is of a process that the caller may not look into"
+    remedy = "call as one who may trace it, such as its user" + (
+        ", or name a network namespace in /run/netns" if wish == "network" else ""
+    )
+    return _row(wish, path, shortfall, remedy, number)
 
 
 def _closed_directory(path: str) -> str:

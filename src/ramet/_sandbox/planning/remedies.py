@@ -35,6 +35,7 @@ _ROOT = "call as root"
 _OWN_PROC = (
     "mount the /proc of this pid namespace: id maps are written there, and namespaces opened"
 )
+_MAPS = "map ids into the user namespace in which the caller is, as unshare -Ur does"
 _NO_MORE = (errno.ENOSPC, errno.EUSERS)
 _DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
 _IN_A_CONTAINER = {
@@ -59,8 +60,8 @@ _UNMASKED = {
 def of_user_namespace(machine: Machine) -> str:
     """For a user namespace that is refused, or in which nothing can be mounted."""
     around, answer = machine.circumstances, machine.user_namespace
-    if not machine.proc:
-        return _OWN_PROC
+    if not machine.proc or around.unmapped:
+        return _MAPS if around.unmapped else _OWN_PROC
     if around.max_user_namespaces == 0 or answer.errno in _NO_MORE:
         return "sysctl -w user.max_user_namespaces=15000"
     if around.unprivileged_userns_clone == 0 and not around.may_mount:
@@ -193,8 +194,9 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
     around = machine.circumstances
     if answer.errno in (errno.EINVAL, errno.ENOSYS) and not around.filtered:
         return f"a kernel with CONFIG_{_CONFIGS[kind]}"
-    if around.container:
-        return _IN_A_CONTAINER.get(around.container, _IN_ANOTHER_CONTAINER)
+    if around.unmapped or around.container:
+        of_engine = _IN_A_CONTAINER.get(around.container, _IN_ANOTHER_CONTAINER)
+        return _MAPS if around.unmapped else of_engine
     if around.filtered:
         return _of_filter(machine)
     if around.apparmor_restricts and around.apparmor_profile not in ("", "unconfined"):
