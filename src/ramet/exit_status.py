@@ -29,8 +29,8 @@ class ExitStatus:
     killed at its ``timeout=``; ``"out of memory"`` for a child with a ``cgroup=`` that counts such kills.
     For a child with a ``sandbox=`` it names what ended it: ``"deadline"``, ``"out of memory"`` (also when a
     process that it started was killed for that), ``"cpu time"``, ``"processes"`` (it gave up when one
-    could not be made), ``"output"``, ``"file size"``, or ``"forbidden call "`` and its name. A child that
-    exited with 0 has none of these reasons.
+    could not be made), ``"output"``, ``"file size"``, or ``"forbidden call "`` and its name, without a
+    name where that is not known. A child that exited with 0 has none of these reasons.
     ``rusage``, what the child used, is ignored in comparisons; its ``ru_maxrss`` is at least the caller's
     resident size if the child shared the caller's memory until its exec.
 

@@ -25,7 +25,8 @@ class SandboxReport(Usage):
     """How a confined child ended, and what it and all that it started have used.
 
     ``reason``: "exited", "signaled", "deadline", "out of memory", "cpu time", "processes", "output",
-    "file size", or "forbidden call NAME". ``lost``: with ``require="best"`` the wishes that were not
+    "file size", or "forbidden call NAME"; "forbidden call" alone for a function, a template's call, and a
+    program whose ``syscalls`` is a file. ``lost``: with ``require="best"`` the wishes that were not
     met, each a row of Sandbox.plan().
     """
 

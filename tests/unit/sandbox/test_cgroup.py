@@ -188,6 +188,16 @@ def test_the_most_processes(made: Make) -> None:
     assert cgroup.peak_processes() == 4
 
 
+def test_the_most_processes_of_who_was_refused_one(made: Make) -> None:
+    """It had as many as there may be, whoever had them before."""
+    cgroup = made(processes=4)
+    write(cgroup, "pids.peak", "4\n")
+    cgroup.begin()
+    assert cgroup.peak_processes() is None
+    write(cgroup, "pids.events", "max 3\n")
+    assert cgroup.peak_processes() == 4
+
+
 @pytest.mark.parametrize("without", ["memory.peak", "io.stat", "pids.peak", "cpu.stat"])
 def test_an_older_kernel(made: Make, without: str) -> None:
     """What it does not count is unknown, and nothing else is."""

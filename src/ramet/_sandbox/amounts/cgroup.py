@@ -150,9 +150,15 @@ class ChildCgroup:
         return self._refused() - self._refused_before
 
     def peak_processes(self) -> int | None:
-        """The most at once; None where it is not known, as an earlier child had more. Needs: Linux 6.1."""
+        """The most at once; None where it is not known, as an earlier child had as many. Needs: Linux 6.1.
+
+        The kernel keeps the most that there ever were, and a new cgroup for each child takes a millisecond.
+        Who was refused one had as many as there may be.
+        """
         most = self._most()
-        return most if most is not None and most > self._most_before else None
+        if most is None or most > self._most_before:
+            return most
+        return most if most == self._limits.processes and self.refused_forks() else None
 
     def bytes_written(self) -> int | None:
         """What went to storage. Needs: version 2 with the controller ``io``."""

@@ -13,8 +13,9 @@ class Usage:
     parents have waited for.
     ``bytes_written``: to storage, not to files in memory; of the program and of the descendants that their
     parents have waited for, where no cgroup counts it.
-    ``peak_processes``: the most at once, with threads; None, too, where an earlier child in the same
-    cgroup had more.
+    ``peak_processes``: the most at once, with threads; by a cgroup alone. A cgroup is used for one child
+    after the other, and its count cannot be set back: it is a number for the first child in it, for one
+    that had more than all before it, and for one that has reached the limit, else None.
     ``output``: the bytes that the caller has read of its output and error.
     ``limits_hit``: the fields of the Sandbox whose amounts were reached, whether or not that ended it: a
     program may go on without the process that it could not make.
