@@ -22,6 +22,9 @@ static PyMethodDef everywhere[] = {
     {"same_files", core_same_files, METH_VARARGS,
      "same_files(paths, identities, /)\n--\n\n"
      "Whether each path, a 0 after each, leads to the file of its device and inode, two words each."},
+    {"file_identities", core_file_identities, METH_O,
+     "file_identities(paths, /)\n--\n\n"
+     "What each path, a 0 after each, leads to: four words that no later file has; zeros where nothing is there."},
     {"wait_readable", core_wait_readable, METH_VARARGS,
      "wait_readable(descriptor, timeout, /)\n--\n\n"
      "Waits until it can be read, as a pidfd can at its task's end; timeout in seconds or None. Returns whether it can."},

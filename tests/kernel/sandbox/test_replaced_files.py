@@ -1,6 +1,7 @@
 """Files from which a sandbox is made, replaced between two programs: what they are by now counts."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,109 @@ def test_a_link_in_a_named_path(above: str, warm: int) -> None:
                 assert child.wait(SECONDS).success
             assert (place / name / "made").read_text() == f"{place}/{name}\n"
             (place / name / "made").unlink()
+
+
+def replace(path: Path, how: str, content: str) -> None:
+    """A file, or a directory with a file, is another by now: renamed over it, or made when it was gone."""
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.mkdir()
+        path /= "key"
+    elif how == "made anew":
+        path.unlink()
+    (path.parent / "new").write_text(content)
+    (path.parent / "new").rename(path)
+    path.chmod(0o666)
+
+
+@pytest.mark.parametrize("how", ["renamed", "made anew"])
+@pytest.mark.parametrize("warm", [0, 1])
+@pytest.mark.parametrize("wish", ["read", "write", "root"])
+def test_what_is_hidden(wish: str, warm: int, how: str, outside: Path) -> None:
+    """It is hidden from the next program, also where ext4 gives the number of the old file to the new."""
+    hidden = [outside / "secret", outside / "directory"]
+    hidden[0].write_text("first")
+    hidden[1].mkdir()
+    named = Path("/") if wish == "root" else outside
+    sandbox = Sandbox(**{wish: named if wish == "root" else [named]}, hidden=hidden, warm=warm)
+    program = f"cat {outside}/secret; ls -A {outside}/directory"
+    command = ramet.Command(["sh", "-c", f'test -z "$({program})"'], sandbox=sandbox)
+    for content in ("second", "third", "fourth"):
+        assert told(program, sandbox) == ""
+        with command.spawn() as child:
+            assert child.wait(SECONDS).success
+        for path in hidden:
+            replace(path, how, content)
+
+
+@pytest.mark.parametrize("how", ["renamed", "made anew", "above it"])
+def test_what_is_read_below_what_is_written(how: str, outside: Path) -> None:
+    """The next program may not write it, nor move the directory above it."""
+    (outside / "git").mkdir()
+    file = outside / "git" / "config"
+    file.write_text("first\n")
+    for path in (outside, outside / "git"):
+        path.chmod(0o777)
+    sandbox = Sandbox(write=[outside], read=[file])
+    program = f"echo written >> {file}; mv {outside}/git {outside}/other; cat {file}"
+    for content in ("second\n", "third\n", "fourth\n"):
+        refused = run(program, sandbox).stderr
+        assert f"{file}: Read-only file system" in refused
+        assert f"cannot move '{outside}/git'" in refused
+        if how == "above it":
+            (outside / "git").rename(outside / "moved")
+            shutil.copytree(outside / "moved", outside / "git")
+            shutil.rmtree(outside / "moved")
+        replace(file, how, content)
+        assert file.read_text() == content
+
+
+def test_what_is_hidden_and_is_gone(outside: Path) -> None:
+    """It is named, and nothing runs: what is made there next would be seen."""
+    (outside / "secret").write_text("first")
+    sandbox = Sandbox(read=[outside], hidden=[outside / "secret"])
+    told("true", sandbox)
+    (outside / "secret").unlink()
+    with pytest.raises(FileNotFoundError, match="invalid hidden: .*secret'"):
+        told("true", sandbox)
+
+
+@pytest.fixture
+def image(outside: Path) -> Path:
+    """A directory that is a root."""
+    for name in ("usr", "proc", "dev", "tmp", "etc"):
+        (outside / name).mkdir()
+    for name in ("bin", "lib", "lib64"):
+        (outside / name).symlink_to(f"usr/{name}")
+    return outside
+
+
+def test_what_is_hidden_in_an_image(image: Path) -> None:
+    """The file of the image counts, whose path begins there."""
+    sandbox = Sandbox(root=image, read=["/usr"], hidden=["/etc/passwd"])
+    (image / "etc" / "passwd").write_text("first")
+    for how, content in (("renamed", "second"), ("made anew", "third"), ("made anew", "fourth")):
+        assert told("cat /etc/passwd", sandbox) == ""
+        replace(image / "etc" / "passwd", how, content)
+    assert told("cat /etc/passwd", sandbox) == ""
+
+
+@pytest.mark.parametrize("name", ["dev", "proc", "tmp"])
+def test_a_place_in_an_image(name: str, image: Path) -> None:
+    """One that is made anew serves; one that is gone is named, with what makes it."""
+    sandbox = Sandbox(root=image, read=["/usr"])
+    for _ in range(2):
+        told("ls /", sandbox)
+        (image / name).rmdir()
+        with pytest.raises(
+            ramet.SandboxError, match=f"root has no directory .*/{name}'"
+        ) as refused:
+            told("ls /", sandbox)
+        assert refused.value.remedy == f"mkdir -p {image / name}"
+        (image / name).mkdir()
+        told("ls /", sandbox)
+        (image / name).rmdir()
+        (image / name).mkdir()
 
 
 @needs_landlock(1)

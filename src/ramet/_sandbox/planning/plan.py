@@ -215,6 +215,12 @@ class Plan:
         if short:
             raise _error(short)
 
+    def refuse_changed_root(self) -> None:
+        """Raise SandboxError where the directory that is to be the root lacks a place by now."""
+        short = list(image_rows(self.launched))
+        if short:
+            raise _error(short)
+
     def _refuses(self, row: Row) -> bool:
         return row.mistaken or (self.sandbox.require == "all" and row.is_short)
 
