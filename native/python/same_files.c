@@ -52,14 +52,14 @@ PyObject *core_same_files(PyObject *module, PyObject *args)
 }
 
 /*
- * A file's number is given to another file once it is gone, by ext4 often to the next one. Its birth and its
- * handle, which has a generation there, tell the two apart. What a kernel or a file system does not tell stays 0.
+ * A file's number is given to another file once it is gone, by ext4 often to the next one. When it was made,
+ * and its handle, which has a generation there, tell the two apart. What a kernel or a file system does not tell stays 0.
  */
 struct whole_identity {
-    uint64_t device, inode, birth, handle;
+    uint64_t device, inode, made, handle;
 };
 
-static uint64_t birth_of(const char *path)
+static uint64_t when_made(const char *path)
 {
     struct statx found = {0};
     if (statx(AT_FDCWD, path, 0, STATX_BTIME, &found) != 0 || !(found.stx_mask & STATX_BTIME))
@@ -91,7 +91,7 @@ static void identify(const char *path, struct whole_identity *identities, Py_ssi
         identities[i] = (struct whole_identity){0};
         if (stat(path, &found) == 0)
             identities[i] =
-                (struct whole_identity){found.st_dev, found.st_ino, birth_of(path), handle_of(path)};
+                (struct whole_identity){found.st_dev, found.st_ino, when_made(path), handle_of(path)};
     }
     Py_END_ALLOW_THREADS
 }

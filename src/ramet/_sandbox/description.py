@@ -50,7 +50,9 @@ class Sandbox:
     ``root``: instead of an empty root directory, "/" (all files of this machine) or a directory that holds
     a whole system, read-only but for ``write``. ``hidden``: paths below those that are not to be seen.
     What a path leads to is found again for each program and clone, with the caller's rights, and for a
-    template or executor when it is made. A symbolic link below a path of ``write`` is refused.
+    template or executor when its process is started. A symbolic link below a path of ``write`` is refused.
+    A path of ``hidden``, or of ``read`` below ``write``, that the caller replaces is covered in what starts
+    later, not in what runs; a file in a directory that is named itself is covered always.
     ``overlay``: what is written below ``write`` goes to a layer beside it, of each program and each call,
     see ``changes``. ``tmp``: bytes of a private /tmp (and as many of /dev/shm), None for none. ``proc``:
     whether there is a /proc, of its own processes alone.

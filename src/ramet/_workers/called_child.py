@@ -15,6 +15,7 @@ from .._process.result_channel import NOTHING, RAISED, VALUE
 from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.tree.subreaper import Subreaper
+from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
 from ..errors import ResultError, TimeoutExpired, still_running
 from ..exit_status import ExitStatus
 from .binding import wait_until_bound
@@ -49,6 +50,7 @@ class CalledChild(Child[T_co]):
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
     _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
+    points: MountPoints = ON_NOTHING  # see Link
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
     def connect(
@@ -57,6 +59,7 @@ class CalledChild(Child[T_co]):
         """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
         self._channel = clone.channel
         self._namespace = clone.namespace
+        self.points = clone.points
         self._reader = reader
         self._ended_call = ended_call
         self._reading = RLock()

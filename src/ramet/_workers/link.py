@@ -23,6 +23,7 @@ from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import Unreaped, unreaped
+from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
 from .._sandbox.overlay.layer import Layer
 from ..errors import TemplateError
 from .messages import (
@@ -51,7 +52,7 @@ class Clone(Owner):
     core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
     is_doubted: what it was told may be another process, which is not its to kill. is_confined: the pids
     that it was told are those of a namespace, and others here. has_own_numbers: those of here are in their
-    place. layer: what takes its writes, if anything does.
+    place. layer: what takes its writes, if anything does. points: see Link.
     """
 
     holder: Child[Any] | None = None
@@ -61,6 +62,7 @@ class Clone(Owner):
     init = 0  # of the pid namespace that it is in, 0 for none
     pidfd_of_init = -1
     layer: Layer | None = None
+    points: MountPoints = ON_NOTHING
 
     def __init__(self, *, is_doubted: bool = False, is_confined: bool = False) -> None:
         self.is_doubted = is_doubted
@@ -167,7 +169,8 @@ class Link:
     """A template's process, and the spares that it has made.
 
     Requests are answered in order. The answer to one whose caller was interrupted is discarded when it
-    comes; one that is not awaited is a spare.
+    comes; one that is not awaited is a spare. points: in a sandbox, the caller's files over which something
+    is mounted there. Where one is replaced outside, calls in this process see and write what they may not.
     """
 
     def __init__(
@@ -179,8 +182,10 @@ class Link:
         namespace: PidNamespace | None = None,
         *,
         is_confined: bool = False,
+        points: MountPoints = ON_NOTHING,
     ) -> None:
         self.process = process
+        self.points = points
         self._namespace = namespace  # its own, which ends with it
         self.is_confined = is_confined  # in a sandbox, where pids are others
         self._name = name  # that its clones have at first, and no other process
@@ -339,6 +344,7 @@ class Link:
             raise TemplateError(
                 f"the template has not answered in {self._patience:.0f} seconds; it was killed"
             )
+        clone.points = self.points
         answer = _taken_over(clone) if received is True else self._refusal(received)
         if isinstance(answer, Clone):
             self._last_told = answer.pid

@@ -23,6 +23,7 @@ from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
 from .._sandbox.description import is_below
+from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
 from .._sandbox.of_python import OfTemplate, with_path
 from .._sandbox.overlay.layer import Layer
 from .._setup.checks import DEVNULL
@@ -226,6 +227,7 @@ class Confined:
         self.confinement.make_current()
         loaded = self._fresh.start()
         try:
+            points = self.confinement.ground.points
             steps = self.confinement.steps(loaded.link.process.pid)
             self._guard_layers(loaded.link)
             made = loaded.link.confine(
@@ -240,7 +242,9 @@ class Confined:
         state = ConfinedState(self._names)
         process = _adopted(made)
         return _begun(
-            *(process, made.channel, state, (), self.trusted, made.namespace), is_confined=True
+            *(process, made.channel, state, (), self.trusted, made.namespace),
+            is_confined=True,
+            points=points,
         )
 
 
@@ -296,7 +300,11 @@ class Derived:
             ) from error
         self._has_started = True
         process = _adopted(made)
-        return _begun(process, made.channel, state, (), self.trusted, is_confined=link.is_confined)
+        return _begun(
+            *(process, made.channel, state, (), self.trusted),
+            is_confined=link.is_confined,
+            points=link.points,
+        )
 
 
 def _adopted(made: Clone) -> Child[Any]:
@@ -334,6 +342,7 @@ def _begun(
     namespace: PidNamespace | None = None,
     *,
     is_confined: bool = False,
+    points: MountPoints = ON_NOTHING,
 ) -> Started:
     """Let it load, and wait for that; if that fails it is ended, with all that setup has started."""
     try:
@@ -344,7 +353,9 @@ def _begun(
                 send(control, LOAD, parts)
         with abandonable(process):
             name, files = _loaded(process, control)
-        link = Link(process, control, name, trusted, namespace, is_confined=is_confined)
+        link = Link(
+            *(process, control, name, trusted, namespace), is_confined=is_confined, points=points
+        )
         return Started(link, files, state)
     except BaseException:
         with suppress(OSError, RuntimeError):  # those that may not be killed, or cannot be found

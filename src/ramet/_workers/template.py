@@ -16,6 +16,7 @@ from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
+from .._sandbox.files.mount_points import are_mounted
 from .._sandbox.overlay.layer import Layer
 from .._sandbox.supervision import Supervision
 from .._setup.options import FunctionOptions, Options
@@ -298,10 +299,11 @@ class Template:
     def has_spare(self) -> bool:
         """Whether a child waits for a call, or is being made, by a process that runs; the library's own.
 
-        False where a call might wait for another process to load: the files of this one are watched.
+        False where a call might wait for another process to load: the files of this one are watched, or its
+        sandbox is to be made anew.
         """
         link = self._link
-        if not link.spares or self._files is not None:
+        if not link.spares or self._files is not None or not are_mounted(link.points):
             return False
         pidfd = link.process.pidfd
         return pidfd is not None and not wait_readable(pidfd, 0.0)
@@ -475,10 +477,10 @@ class Template:
                 self._left.pop().wait()
 
     def _live(self) -> Link:
-        """The process, or another one if its source files have changed."""
+        """The process, or another one if its source files have changed, or what its sandbox covers."""
         self._require_open()
         link, files = self._link, self._files
-        if files is not None and files.have_changed():
+        if (files is not None and files.have_changed()) or not are_mounted(link.points):
             self._replace(link)  # unless another thread has
         return self._link
 

@@ -12,6 +12,7 @@ from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.unreaped import reap_ended
+from .._sandbox.files.mount_points import are_mounted
 from ..exit_status import ExitStatus
 from .call_future import CallFuture
 from .call_request import CallRequest
@@ -147,11 +148,11 @@ class Worker:
         return worker
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
-        """Let it run another call. Returns whether it was there to take it.
+        """Let it run another call. Returns whether it was there to take it, and is confined as it was.
 
         Nothing is reaped or closed here: the pool's thread waits for these descriptors.
         """
-        if self.is_over or wait_readable(self.pidfd, 0):
+        if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
             return False
         outputs = _outputs(rules)
         try:

@@ -134,7 +134,7 @@ def test_what_is_hidden_and_is_gone(outside: Path) -> None:
     sandbox = Sandbox(read=[outside], hidden=[outside / "secret"])
     told("true", sandbox)
     (outside / "secret").unlink()
-    with pytest.raises(FileNotFoundError, match="invalid hidden: .*secret'"):
+    with pytest.raises(FileNotFoundError, match=r"invalid hidden: .*secret'"):
         told("true", sandbox)
 
 

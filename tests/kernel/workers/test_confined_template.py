@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
 from ...waiting import nothing_unreaped, until
 from ..sandbox.plain_user import inner_ids
+from ..sandbox.suites import directory
 from ..sandbox.taken_away import needs_all
 
 pytestmark = needs_all
@@ -632,6 +633,128 @@ def test_a_template_that_was_killed_is_replaced() -> None:
             os.write(written, b"x")
             os.close(written)
             assert running.result(PATIENT_SECONDS) == b"x"
+
+
+# ---- what the sandbox covers, and its caller replaces
+
+
+@pytest.fixture
+def covered() -> Iterator[Path]:
+    """A directory with a file and a directory to be hidden, and a file to be read alone."""
+    with directory() as path:
+        for name in ("hidden", "kept"):
+            (path / name).mkdir()
+            (path / name / "file").write_text("first")
+        (path / "secret").write_text("first")
+        for one in (path, path / "kept", path / "kept" / "file"):
+            one.chmod(0o777)
+        yield path
+
+
+def sandbox_of(path: Path) -> Sandbox:
+    """One that may write the directory, but for what is covered."""
+    hidden = [path / "secret", path / "hidden"]
+    return Sandbox(write=[path], read=[path / "kept" / "file"], hidden=hidden)
+
+
+def replace(path: Path, content: str) -> None:
+    """Put others in the place of all three: one by a rename, the others when the first are gone."""
+    (path / "new").write_text(content)
+    (path / "new").rename(path / "kept" / "file")
+    (path / "kept" / "file").chmod(0o666)
+    (path / "secret").unlink()
+    (path / "secret").write_text(content)
+    (path / "hidden" / "file").unlink()
+    (path / "hidden").rmdir()
+    (path / "hidden").mkdir()
+    (path / "hidden" / "file").write_text(content)
+
+
+def found(path: Path) -> tuple[str, list[str], int, str]:
+    """As a call that is to see nothing of two, and may not write the third."""
+    try:
+        (path / "kept" / "file").write_text("of a call")
+        refused = 0
+    except OSError as error:
+        refused = error.errno or -1
+    kept = (path / "kept" / "file").read_text()
+    return (path / "secret").read_text(), os.listdir(path / "hidden"), refused, kept
+
+
+@pytest.mark.parametrize("spares", [0, 2])
+def test_what_is_replaced_stays_covered(spares: int, covered: Path) -> None:
+    """In each call from then on, in another process; without a warning, and only where it is replaced."""
+    with ramet.Template([__name__], sandbox=sandbox_of(covered), spares=spares) as template:
+        assert run(template, found, covered) == ("", [], errno.EROFS, "first")
+        for content in ("second", "third"):
+            replace(covered, content)
+            before = template.pid
+            assert run(template, found, covered) == ("", [], errno.EROFS, content)
+            assert template.pid != before
+        before = template.pid
+        (covered / "secret").write_text("the same file")
+        (covered / "hidden" / "other").write_text("in the same directory")
+        assert run(template, found, covered) == ("", [], errno.EROFS, "third")
+        assert template.pid == before
+
+
+def test_a_call_goes_on_when_something_is_replaced(covered: Path) -> None:
+    """The next one has another process, and this one ends as it would have."""
+    with ramet.Template([__name__], sandbox=sandbox_of(covered)) as template:
+        read, written = os.pipe()
+        with template.clone(os.read, 0, 1, stdin=read) as running:
+            os.close(read)
+            replace(covered, "second")
+            assert run(template, found, covered) == ("", [], errno.EROFS, "second")
+            os.write(written, b"x")
+            os.close(written)
+            assert running.result(PATIENT_SECONDS) == b"x"
+
+
+def test_what_is_covered_and_is_gone(covered: Path) -> None:
+    """Calls are refused, by its name, until it is there again."""
+    with ramet.Template([__name__], sandbox=sandbox_of(covered)) as template:
+        (covered / "secret").unlink()
+        for _ in range(2):
+            with pytest.raises(FileNotFoundError, match=r"invalid hidden: .*secret'"):
+                template.clone(found, covered)
+        (covered / "secret").write_text("second")
+        assert run(template, found, covered) == ("", [], errno.EROFS, "first")
+
+
+def test_a_derived_template_covers_what_is_replaced(covered: Path) -> None:
+    """Whichever of the two is called first."""
+    with (
+        ramet.Template([__name__], sandbox=sandbox_of(covered)) as base,
+        base.derive() as derived,
+    ):
+        for content, order in (("second", (base, derived)), ("third", (derived, base))):
+            replace(covered, content)
+            for template in order:
+                assert run(template, found, covered) == ("", [], errno.EROFS, content)
+
+
+@pytest.mark.parametrize("derives", [False, True])
+@pytest.mark.parametrize("reuse", [1, 10])
+def test_an_executor_covers_what_is_replaced(reuse: int, derives: bool, covered: Path) -> None:
+    """Also where a process of it waits for its next call."""
+    with ExitStack() as stack:
+        named: dict[str, Any] = {"sandbox": sandbox_of(covered)}
+        if derives:
+            named = {"template": stack.enter_context(ramet.Template(**named))}
+        executor = stack.enter_context(ramet.Executor(2, preload=[__name__], reuse=reuse, **named))
+        for content in ("first", "second", "third"):
+            if content != "first":
+                replace(covered, content)
+            for _ in range(3):
+                told = executor.submit(found, covered).result(PATIENT_SECONDS)
+                assert told == ("", [], errno.EROFS, content)
+
+
+def test_nothing_is_looked_at_where_nothing_is_covered(confined: ramet.Template) -> None:
+    """A call pays nothing for it then."""
+    run(confined, abs, -1)
+    assert confined._link.points == (b"", b"")
 
 
 def fork_and_hang() -> None:

@@ -4,9 +4,8 @@ A child joins it and copies it, which takes as long as there are mounts in it, h
 caller has. It is kept by a descriptor alone. With the right to mount it is built in a copy of a
 namespace that has next to nothing in it, so that the caller's mounts are copied once in a process. What
 is below it is the caller's own file systems, so a change in a file is seen; it is made anew when the
-caller's mounts have changed, when a path of the description is another file by now, or when something was
-mounted at one that is: the kernel takes a mount away with the file at which it is. Source: rename(2) and
-unlink(2) in the kernel, fs/namei.c, detach_mounts().
+caller's mounts have changed, or when a path of the description, or a file that is mounted over, is another
+by now.
 """
 
 import os
@@ -14,32 +13,24 @@ import select
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from ..._core import file_identities, same_files
+from ..._core import same_files
 from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
 from ..description import Sandbox
 from ..identity.identity import Identity
-from ..planning.plan import Plan
+from ..planning.plan import Plan, refuse_changed_root
 from ..planning.waiting_child import kept_namespaces
 from ..view import View, view_of
 from .bare_mounts import BareMounts, bare_mounts
-from .root import add_root, mount_points
+from .mount_points import ON_NOTHING, MountPoints, are_mounted, identified, mount_points
+from .root import add_root
 
 _MOUNTS = "/proc/self/mounts"
-# Paths, a 0 after each, and which files they are, so that no later one is taken for them.
-MountPoints: TypeAlias = tuple[bytes, bytes]
-_NO_POINTS = b"", b""
 
 _lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
-
-
-def are_mounted(points: MountPoints) -> bool:
-    """Whether what was mounted at these files of the caller's is so still: none has been replaced."""
-    named, identities = points
-    return not named or file_identities(named) == identities
 
 
 class Ground:
@@ -54,7 +45,7 @@ class Ground:
         self._plan = plan
         self._held = Descriptors()
         self._files = b"", b""
-        self.points: MountPoints = _NO_POINTS
+        self.points: MountPoints = ON_NOTHING
         """Files of the caller's at which something is mounted, for are_mounted()."""
         self._is_made = (
             False  # a change of the mounts is told once, also where it is not made anew then
@@ -95,13 +86,12 @@ class Ground:
         view = view_of(self._sandbox, self._layers)
         self._files = _identified(_paths(self._sandbox, view))
         self.view = view
-        self.points = _NO_POINTS
+        self.points = ON_NOTHING
         if (
             "mnt" in self._plan.namespaces
         ):  # before anything is mounted: what is replaced meanwhile is seen
-            self._plan.refuse_changed_root()
-            named = _joined(mount_points(self._sandbox, view))
-            self.points = named, file_identities(named)
+            refuse_changed_root(self._sandbox)
+            self.points = identified(mount_points(self._sandbox, view))
         kinds, write_maps = self._plan.namespaces, self._identity.write_maps
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
@@ -201,8 +191,5 @@ def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:
     """The paths and which files they are, as same_files() takes them."""
     found = map(os.stat, paths)
     words = [word for one in found for word in (one.st_dev, one.st_ino)]
-    return _joined(paths), struct.pack(f"={len(words)}Q", *words)
-
-
-def _joined(paths: Sequence[str]) -> bytes:
-    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+    named = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    return named, struct.pack(f"={len(words)}Q", *words)

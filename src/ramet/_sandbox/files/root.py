@@ -7,8 +7,8 @@ from ..._kernel import mounts
 from ..._kernel.clone_bits import NEWNS
 from ..._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from ..._setup.order import Steps
-from ..description import Sandbox, is_below
-from ..view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View, has_own_tmp
+from ..description import Sandbox
+from ..view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
 
 LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -69,25 +69,6 @@ def add_root(
     _make_root(steps)
     if view.root is None:
         _set(steps, b"/", mounts.ATTR_RDONLY | _SAFE)
-
-
-def mount_points(sandbox: Sandbox, view: View) -> list[str]:
-    """Paths of the caller's files at which something is mounted in that root, and in those of the children."""
-    root = None if view.root is None else view.root.path.rstrip("/")
-    found = []
-    for one in (*view.shown, *view.hidden):
-        if any(other.is_directory and _is_above(other.path, one.path) for other in view.shown):
-            found.append(one.path)
-        elif root is not None:
-            found.append(root + one.path)
-    if root is not None:
-        needed = {"/dev": True, "/proc": sandbox.proc, "/tmp": has_own_tmp(sandbox, view)}
-        found += [root + place for place, is_needed in needed.items() if is_needed]
-    return list(dict.fromkeys(found))
-
-
-def _is_above(path: str, other: str) -> bool:
-    return path != other and is_below(other, path)
 
 
 def add_bare(steps: Steps) -> None:

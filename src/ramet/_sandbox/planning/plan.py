@@ -215,12 +215,6 @@ class Plan:
         if short:
             raise _error(short)
 
-    def refuse_changed_root(self) -> None:
-        """Raise SandboxError where the directory that is to be the root lacks a place by now."""
-        short = list(image_rows(self.launched))
-        if short:
-            raise _error(short)
-
     def _refuses(self, row: Row) -> bool:
         return row.mistaken or (self.sandbox.require == "all" and row.is_short)
 
@@ -257,6 +251,13 @@ def plan(
     parts: what the launch can do besides.
     """
     return Plan(sandbox, machine or this_machine(), amounts, parts)
+
+
+def refuse_changed_root(launched: Sandbox) -> None:
+    """Raise SandboxError where the directory that is to be the root lacks a place by now."""
+    short = list(image_rows(launched))
+    if short:
+        raise _error(short)
 
 
 def _as_dict(row: Row) -> dict[str, object]:
