@@ -10,12 +10,14 @@ from .._sandbox.planning.row import Row
 from ..tour.colours import ALARM, AMBER, GREEN, NAME, NOTE, console_for
 from .sandbox_options import in_words_of_options
 
+_LEAST_COLUMNS = 40  # of less the table shows nothing
 _MARKS = {"fully": ("yes", GREEN), "partly": ("partly", AMBER), "not": ("no", ALARM)}
 
 
 def show(plan: Plan, *, starts: bool) -> None:
     """Print a line for each wish; below it what is lacking, and the remedy."""
     console = console_for(sys.stdout)
+    console.width = max(console.width, _LEAST_COLUMNS)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=NOTE)
     table.add_column("wish", style=NAME)
     table.add_column("met")

@@ -16,7 +16,6 @@ NAME, NOTE, HEADING = f"bold {TEAL}", GREY, "bold"
 
 _SIXTEEN_COLOURS = "standard"
 _COLUMNS_OF_A_FILE = 100
-_LEAST_COLUMNS = 40  # of less a table shows nothing
 
 
 def console_for(file: TextIO) -> Console:
@@ -26,16 +25,15 @@ def console_for(file: TextIO) -> Console:
         file.reconfigure(errors="replace")
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if console.is_terminal and not os.environ.get("NO_COLOR"):
-        console.width = max(console.width, _LEAST_COLUMNS)
         console.no_color = console.color_system == _SIXTEEN_COLOURS
         return console
-    width = max(console.width, _LEAST_COLUMNS) if console.is_terminal else _width_of_a_file()
+    width = None if console.is_terminal else _width_of_a_file()
     return Console(
         file=file, color_system=None, width=width, highlight=False, markup=False, emoji=False
     )
 
 
 def _width_of_a_file() -> int:
-    """What COLUMNS says, if that is a number, and enough for a table."""
+    """What COLUMNS says, if that is a number above 0."""
     given = os.environ.get("COLUMNS", "")
-    return max(int(given), _LEAST_COLUMNS) if given.isdecimal() else _COLUMNS_OF_A_FILE
+    return (int(given) if given.isdecimal() else 0) or _COLUMNS_OF_A_FILE
