@@ -143,6 +143,7 @@ def test_a_layer_of_a_file_whose_ids_cannot_be_mapped(tmp_path: Path) -> None:
         (file := tmp_path / "file").write_text("old")
         sandbox = Sandbox(write=[file], overlay=True)
         done = run(["sh", "-c", 'printf new > "$1"', "sh", file], sandbox=sandbox, check=True)
+        assert done.changes is not None
         with done.changes as changes:
             return [change.kind for change in changes] + [file.read_text()]
 

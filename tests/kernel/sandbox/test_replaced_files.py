@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,8 @@ def test_what_is_hidden(wish: str, warm: int, how: str, outside: Path) -> None:
     hidden[0].write_text("first")
     hidden[1].mkdir()
     named = Path("/") if wish == "root" else outside
-    sandbox = Sandbox(**{wish: named if wish == "root" else [named]}, hidden=hidden, warm=warm)
+    wishes: dict[str, Any] = {wish: named if wish == "root" else [named]}
+    sandbox = Sandbox(**wishes, hidden=hidden, warm=warm)
     program = f"cat {outside}/secret; ls -A {outside}/directory"
     command = ramet.Command(["sh", "-c", f'test -z "$({program})"'], sandbox=sandbox)
     for content in ("second", "third", "fourth"):

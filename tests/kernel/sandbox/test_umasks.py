@@ -48,7 +48,7 @@ def own_umask_and_write(path: str) -> int:
 
 
 def program(sandbox: Sandbox, where: Path) -> int:
-    argv = ["sh", "-c", 'umask; : > "$1/made"', "sh", where]
+    argv = ["sh", "-c", 'umask; : > "$1/made"', "sh", str(where)]
     done = ramet.run(argv, sandbox=sandbox, capture_output=True, text=True, check=True)
     return int(done.stdout, 8)
 
@@ -111,9 +111,10 @@ def test_a_layer(start: Start, umask: int, written: Path, is_file: bool) -> None
 def test_what_was_written_to_a_layer(umask: int, written: Path) -> None:
     """It is taken over with the modes that the child gave."""
     sandbox = Sandbox(write=[written], overlay=True)
-    with ramet.run(
-        ["sh", "-c", ": > file; mkdir folder"], sandbox=sandbox, cwd=written, check=True
-    ).changes as changes:
+    argv = ["sh", "-c", ": > file; mkdir folder"]
+    changes = ramet.run(argv, sandbox=sandbox, cwd=written, check=True).changes
+    assert changes is not None
+    with changes:
         changes.take()
     assert stat.S_IMODE((written / "file").stat().st_mode) == 0o666 & ~umask
     assert stat.S_IMODE((written / "folder").stat().st_mode) == 0o777 & ~umask

@@ -4,6 +4,7 @@ import colorsys
 import importlib
 import json
 import sys
+import threading
 import types
 from collections import OrderedDict
 from fractions import Fraction
@@ -21,12 +22,12 @@ OF_ALL = {"cloudpickle.cloudpickle", __name__, "builtins"}
     ("value", "expected"),
     [
         (lambda: colorsys.ONE_THIRD, {"colorsys"}),
-        (lambda: json.decoder.NaN, {"json", "json.decoder"}),
+        (lambda: json.decoder.JSONDecodeError, {"json", "json.decoder"}),
         (lambda: Fraction(1), {"fractions"}),
         (OrderedDict(a=Fraction(1)), {"collections", "fractions"}),
         (lambda: 3, set()),
         (types.ModuleType("made_here"), set()),
-        ((one for one in ()), set()),  # which cannot be pickled
+        (threading.Lock(), set()),  # which cannot be pickled
     ],
     ids=str,
 )
