@@ -114,7 +114,7 @@ class End(Event):
     ``user``, ``system``: processor time in seconds, ``peak``: of resident memory in bytes. A process has
     its own and those of the children that it has waited for, as in time(1); a thread those of its process.
     The program that was started with the trace was in the tracing process's memory until its exec: its peak
-    is None unless it is above that one's.
+    is None unless it is an eighth above that one's.
     """
 
     status: ExitStatus

@@ -210,8 +210,12 @@ class Family:
             yield from self._adoptions(record, task)
 
     def _peak(self, task: _Task, peak: int) -> int | None:
-        """Until its exec the program was in this process's memory, which the kernel counts (fs/exec.c)."""
-        return None if task.pid == self._started and peak <= self._own_peak else peak
+        """Until its exec the program was in this process's memory, which the kernel counts (fs/exec.c).
+
+        It counts pages for each processor apart, so that two reads differ (include/linux/mm.h, get_mm_counter()).
+        """
+        most_of_own = self._own_peak + (self._own_peak >> 3)
+        return None if task.pid == self._started and peak <= most_of_own else peak
 
     def _adoptions(self, record: Record, gone: _Task) -> Iterator[Event]:
         for task in self._tasks.values():
