@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from anyio import CancelScope, get_cancelled_exc_class, move_on_after, to_thread, wait_readable
 from anyio.lowlevel import checkpoint
 
+from .._kernel import pidfd
 from ..exit_status import ExitStatus
 from . import asyncio_watch
 
@@ -158,6 +159,8 @@ async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
                 is_readable = True
             except get_cancelled_exc_class() as error:
                 cancellation = error
+                # Where each turn of the loop brings another one, the wait is never told.
+                is_readable = pidfd.wait_readable(descriptor, 0.0)
     return cancellation
 
 

@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any, overload
 
 import anyio
-from anyio import current_time, to_thread
 
-from .._kernel.timeouts import checked_timeout
+from .._kernel.timeouts import checked_timeout, pauses
+from .._process import awaiting
 from .._program.run import add_pipes, completed, refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
     from typing import Unpack
 
+    from .._process.tree.end import End
     from .._program import popen_types as types
     from .._program.popen_types import Argv
 
@@ -74,20 +75,28 @@ async def run(
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
     sent = translation.encoded(input)
     output = _Output()
-    scope = contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout)
-    returncode = None
-    with scope:
-        async with await open_process(args, **options) as process:
+    process: Process | None = None
+    tree: End | None = None
+    returncode: int | None = None
+    try:
+        with contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout):
+            process = await open_process(args, **options)
+            if process._child.counts_output is None:
+                await _communicate(process, sent, output)
+            else:  # in a sandbox all dies with it, and what it has given away is nobody's
+                await _until_its_end(process, output, sent)
+            returncode = await process.wait()
+        # The scope is over: what is cancelled from here on is this task, and it waits no longer.
+        if grace and returncode is None and process is not None:
+            tree = process._child.end_of_tree() if kill_tree else None
+            await _ask(process, output, grace, tree)
+    finally:
+        if process is not None:
             try:
-                if process._child.counts_output is None:
-                    await _communicate(process, sent, output)
-                else:  # in a sandbox all dies with it, and what it has given away is nobody's
-                    await _until_its_end(process, output, sent)
-                returncode = await process.wait()
-            except BaseException:
-                is_late = isinstance(scope, anyio.CancelScope) and scope.deadline <= current_time()
-                await _end(process, output, grace if is_late else None, kill_tree)
-                raise
+                if returncode is None and kill_tree:
+                    await _kill_tree(process, tree)
+            finally:  # whatever keeps the tree from being found
+                await process.aclose()
     if returncode is None:
         assert timeout is not None
         raise TimeoutExpired(args, timeout, *output.so_far())
@@ -141,26 +150,33 @@ async def _communicate(process: Process, sent: bytes | memoryview | None, output
                 group.start_soon(job)
 
 
-async def _end(process: Process, output: _Output, grace: float | None, kill_tree: bool) -> None:
-    """Send SIGTERM if there is a grace, in seconds; then kill it, or its whole tree."""
-    tree = process._child.end_of_tree() if kill_tree else None
-    with anyio.CancelScope(shield=True):
-        try:
-            if grace:
-                deadline = time.monotonic() + grace
-                if tree is None:
-                    process.terminate()
-                    process.send_signal(signal.SIGCONT)  # a stopped child handles SIGTERM only then
-                else:
-                    await to_thread.run_sync(tree.ask)
-                with anyio.move_on_after(grace):
-                    await _until_its_end(process, output)
-                if tree is not None:
-                    await to_thread.run_sync(tree.wait, deadline)
-        finally:
-            if tree is not None:
-                await to_thread.run_sync(tree.kill, None)
-            process.kill()
+async def _ask(process: Process, output: _Output, grace: float, tree: "End | None") -> None:
+    """Send SIGTERM to it, or to its whole tree; wait for the end, for ``grace`` seconds at most."""
+    with anyio.move_on_after(grace):
+        if tree is None:
+            process.terminate()
+            process.send_signal(signal.SIGCONT)  # a stopped child handles SIGTERM only then
+        else:
+            await awaiting.in_new_thread(tree.ask)
+        await _until_its_end(process, output)
+        if tree is not None:
+            await _all_have_ended(tree)
+
+
+async def _all_have_ended(tree: "End") -> None:
+    """Wait for all that were asked, without a thread: a cancellation is heard at once."""
+    for descriptor in tree.pidfds():
+        await awaiting.readable(descriptor)
+    for pause in pauses():  # some may have no pidfd: no event tells of their end
+        if tree.wait(time.monotonic()):
+            return
+        await anyio.sleep(pause)
+
+
+async def _kill_tree(process: Process, tree: "End | None") -> None:
+    """Kill those that were asked and what can be found of the tree, whatever is cancelled meanwhile."""
+    whole = tree or process._child.end_of_tree()
+    await awaiting.in_new_thread(lambda: whole.kill(None))
 
 
 async def _until_its_end(

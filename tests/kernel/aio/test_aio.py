@@ -439,6 +439,145 @@ def test_asyncios_own_cancellation(slow_exec: Path, nothing_left: object) -> Non
     asyncio.run(main())
 
 
+class Family:
+    """A program and one that it starts; both tell their pids."""
+
+    def __init__(self, folder: Path) -> None:
+        self._told = folder / "pids"
+        script = 'sleep 1000 & echo $$ $! > "$0"; exec sleep 1000'
+        self.argv = ["sh", "-c", script, str(self._told)]
+
+    def are_there(self) -> bool:
+        """Whether both have begun."""
+        return self._told.exists() and len(self._pids()) == 2
+
+    def living(self) -> list[int]:
+        """Those that have not ended."""
+        return [pid for pid in self._pids() if state_of(pid) not in {"Z", "X"}]
+
+    def asked(self) -> list[int]:
+        """Those for which SIGTERM is pending."""
+        return [pid for pid in self._pids() if is_pending(pid, signal.SIGTERM)]
+
+    def _pids(self) -> list[int]:
+        return [int(pid) for pid in self._told.read_text().split()]
+
+
+def state_of(pid: int) -> str:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return "X"
+
+
+def is_pending(pid: int, number: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (pending,) = [line.split()[1] for line in lines if line.startswith("ShdPnd:")]
+    return bool(int(pending, 16) & 1 << (number - 1))
+
+
+def test_a_cancellation_kills_the_whole_tree(in_loop: Run[None], tmp_path: Path) -> None:
+    """With kill_tree what the program has started is gone as well when the cancellation is over."""
+    family = Family(tmp_path)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: ramet.aio.run(family.argv, kill_tree=True))
+            while not family.are_there():
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert family.living() == []
+
+    in_loop(main)
+
+
+def test_further_cancellations_of_asyncios_own_leave_nothing_of_a_tree(
+    nothing_left: object, tmp_path: Path
+) -> None:
+    """However many follow the first one, and however early."""
+
+    async def main() -> None:
+        for turns in range(8):
+            folder = tmp_path / str(turns)
+            folder.mkdir()
+            family = Family(folder)
+            run = ramet.aio.run(family.argv, capture_output=True, kill_tree=True)
+            task = asyncio.create_task(run)
+            while not family.are_there():
+                await anyio.lowlevel.checkpoint()
+            while not task.done():
+                task.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            assert task.cancelled()
+            assert family.living() == []
+            assert children_of_threads() == []
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def deaf_to_sigterm() -> Iterator[None]:
+    """It stays pending in the children that are made meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.parametrize("kill_tree", [False, True], ids=["child", "tree"])
+def test_a_cancellation_waits_for_no_grace(
+    in_loop: Run[None], deaf_to_sigterm: None, tmp_path: Path, kill_tree: bool
+) -> None:
+    """One that comes while the time of kill_after runs kills at once, with kill_tree the whole tree."""
+    family = Family(tmp_path)
+    options: dict[str, Any] = {"timeout": 0.2, "kill_after": 4 * SECONDS, "kill_tree": kill_tree}
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: ramet.aio.run(family.argv, capture_output=True, **options))
+            while not family.are_there() or len(family.asked()) < 1 + kill_tree:
+                await anyio.lowlevel.checkpoint()
+            begun = time.monotonic()
+            group.cancel_scope.cancel()
+        assert time.monotonic() - begun < SECONDS
+        left = family.living()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert len(left) == 1 - kill_tree
+        assert children_of_threads() == []
+
+    in_loop(main)
+
+
+def test_a_tree_that_ends_when_asked_is_waited_for_no_longer(
+    in_loop: Run[None], tmp_path: Path
+) -> None:
+    """All of kill_after is for those that do not end; their last words are in the error."""
+    script = """
+trap 'echo parent; wait; exit' TERM
+(trap 'echo child; exit' TERM; : > "$0"; while :; do read -r word; done) & wait
+"""
+
+    async def main() -> None:
+        begun = time.monotonic()
+        reading, writing = os.pipe()
+        with pytest.raises(ramet.TimeoutExpired) as caught:
+            await ramet.aio.run(
+                ["sh", "-c", script, tmp_path / "begun"],
+                stdin=reading,
+                capture_output=True,
+                timeout=0.5,
+                kill_after=4 * SECONDS,
+                kill_tree=True,
+            )
+        os.close(reading)
+        os.close(writing)
+        assert sorted(caught.value.output.split()) == [b"child", b"parent"]
+        assert time.monotonic() - begun < SECONDS
+
+    in_loop(main)
+
+
 def test_clone_calls_that_hang_hold_up_nobody(in_loop: Run[None], slow_exec: Path) -> None:
     """However many clone calls hang, further ones come to their end, and a cancellation ends them all."""
     count = 40

@@ -38,6 +38,10 @@ class End:
             self._walk.add_root(root.pid, root.pidfd, root.kill, stops=not root.shares_memory)
         self._walk.ask(group)
 
+    def pidfds(self) -> list[int]:
+        """Of those that were asked; each stays open until kill() or close()."""
+        return self._walk.pidfds()
+
     def wait(self, deadline: float | None) -> bool:
         """Wait until all that were asked are dead. Returns whether they are by the deadline."""
         return self._walk.wait(deadline)

@@ -133,6 +133,10 @@ class Walk:
         for member in others:
             member.ask()
 
+    def pidfds(self) -> list[int]:
+        """Of those that were found and that have one."""
+        return [member.pidfd for member in self._members.values() if member.pidfd is not None]
+
     def wait(self, deadline: float | None) -> bool:
         """Wait until all that were found are dead. Returns whether they are by the deadline."""
         return self._wait(deadline)
