@@ -40,6 +40,11 @@ async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") ->
     Needs: what the options need.
     Source: clone(2), execve(2), pidfd_open(2).
     """
+    return await opened(args, False, **options)
+
+
+async def opened(args: "Argv", kill_tree: bool, /, **options: Any) -> "Process":
+    """open_process(). With kill_tree all that the child has started is killed with it if this fails."""
     if not _UNFIT.isdisjoint(options):
         unfit = [name for name in _FOR_TEXT if options.get(name)]
         if unfit or options.get("bufsize", 0) > 0:
@@ -53,7 +58,7 @@ async def open_process(args: "Argv", **options: "Unpack[types.PopenInBytes]") ->
         await popen.make_child()
         return Process(popen)
     except BaseException:
-        await popen.discard()
+        await popen.discard(kill_tree)
         raise
 
 
@@ -77,14 +82,19 @@ class _PopenInLoop(Popen[bytes]):
         if self._ends:
             super()._close_childs_ends(self._ends)
 
-    async def discard(self) -> None:
+    async def discard(self, kill_tree: bool) -> None:
         """Kill and reap the child, if it was made, and close its pipes."""
         for file in (self.stdin, self.stdout, self.stderr):
             if file is not None:
                 file.close()
         self._close_childs_pipe_ends()
-        await discard(self._child)
-        self._child_created = False
+        try:
+            # Its program may have begun: of a launch that takes long the loop is told a little later.
+            if kill_tree and self._child is not None and self._child.pid != 0:
+                await awaiting.in_new_thread(self._child.kill_tree)
+        finally:
+            await discard(self._child)
+            self._child_created = False
 
     def _execute_child(self, argv: list[Any], options: dict[str, Any]) -> None:
         self._command = self._command_for(argv, options)

@@ -13,7 +13,7 @@ from .._process import awaiting
 from .._program.run import add_pipes, completed, refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd
-from .process import Process, open_process
+from .process import Process, opened
 
 if TYPE_CHECKING:
     import subprocess
@@ -80,7 +80,7 @@ async def run(
     returncode: int | None = None
     try:
         with contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout):
-            process = await open_process(args, **options)
+            process = await opened(args, kill_tree, **options)
             if process._child.counts_output is None:
                 await _communicate(process, sent, output)
             else:  # in a sandbox all dies with it, and what it has given away is nobody's

@@ -54,8 +54,17 @@ def children_of_threads() -> list[str]:
 @pytest.fixture
 def slow_exec(tmp_path: Path) -> Iterator[Path]:
     """A program whose exec waits until somebody gives up a lease; SIGURG tells that it waits."""
-    program = tmp_path / "slow"
-    shutil.copy(shutil.which("true") or "", program)
+    yield from leased(tmp_path / "slow", "true")
+
+
+@pytest.fixture
+def slow_shell(tmp_path: Path) -> Iterator[Path]:
+    """The same, a shell."""
+    yield from leased(tmp_path / "slow", "sh")
+
+
+def leased(program: Path, name: str) -> Iterator[Path]:
+    shutil.copy(shutil.which(name) or "", program)
     lease = os.open(program, os.O_RDONLY)
     fcntl.fcntl(lease, fcntl.F_SETSIG, signal.SIGURG)
     fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
@@ -485,6 +494,30 @@ def test_a_cancellation_kills_the_whole_tree(in_loop: Run[None], tmp_path: Path)
             while not family.are_there():
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
+        assert family.living() == []
+
+    in_loop(main)
+
+
+def test_a_cancelled_clone_call_leaves_nothing_of_a_tree(
+    in_loop: Run[None], monkeypatch: pytest.MonkeyPatch, slow_shell: Path, tmp_path: Path
+) -> None:
+    """Also where the program has begun, and the loop has not looked again since."""
+    family = Family(tmp_path)
+    monkeypatch.setattr(ramet.aio.spawning, "_FIRST_PAUSE_SECONDS", 1000)
+
+    async def main() -> None:
+        with anyio.open_signal_receiver(signal.SIGURG) as waits:
+            async with anyio.create_task_group() as group:
+                argv = [str(slow_shell), *family.argv[1:]]
+                group.start_soon(lambda: ramet.aio.run(argv, kill_tree=True))
+                async for _ in waits:
+                    break
+                await anyio.wait_all_tasks_blocked()
+                fcntl.fcntl(lease_of(slow_shell), fcntl.F_SETLEASE, fcntl.F_UNLCK)
+                while not family.are_there():
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
         assert family.living() == []
 
     in_loop(main)
