@@ -114,7 +114,7 @@ async def until(is_there: Callable[[], object], descriptor: int) -> None:
 async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | None = None) -> T:
     """Call a function in a new thread and return its result; a cancellation is heard when it has returned.
 
-    abandon: called at once at a cancellation, so that it returns soon.
+    abandon: called at once at a cancellation, or another exception, so that it returns soon; may be twice.
     A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
     have rights that the calling one has given up, or other files under the same numbers.
     """
@@ -131,20 +131,27 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     thread = Thread(target=run)
     try:
         thread.start()
-        cancellation = None
+        interruption: BaseException | None = None
         if abandon is not None:
             try:
                 await readable(done)
-            except get_cancelled_exc_class() as error:
-                cancellation = error
+            except (
+                get_cancelled_exc_class(),
+                KeyboardInterrupt,
+            ) as error:  # trio raises ^C in a task
+                interruption = error
                 abandon()
-        cancellation = await _in_spite_of_cancellation(done) or cancellation
+        interruption = await _in_spite_of_cancellation(done) or interruption
+    except BaseException:  # the join below keeps the whole loop waiting
+        if abandon is not None:
+            abandon()
+        raise
     finally:
         if thread.ident is not None:
             thread.join()
         os.close(done)
-    if cancellation is not None:
-        raise cancellation
+    if interruption is not None:
+        raise interruption
     return outcome.result()
 
 

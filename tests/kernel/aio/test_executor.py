@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -333,6 +334,30 @@ def test_a_cancellation_ends_a_template_that_loads(
             group.cancel_scope.cancel()
 
     in_loop(main)
+
+
+def test_ctrl_c_ends_a_template_that_loads(
+    in_loop: Run[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that hangs, and though trio raises it as it is, and not as a cancellation."""
+    (tmp_path / "hangs_forever.py").write_text(
+        f"import select\nopen({str(tmp_path / 'begun')!r}, 'w').close()\nselect.select([], [], [])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def main() -> None:
+        async with ramet.aio.Executor(1, preload=["hangs_forever"]):
+            raise AssertionError
+
+    def interrupt() -> None:
+        until((tmp_path / "begun").exists)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        in_loop(main)
+    interrupting.join()
 
 
 def test_a_timeout_of_asyncio_ends_a_template_that_loads(
