@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -58,12 +58,17 @@ class Executor:
         fn: Callable[..., T],
         *iterables: Iterable[Any],
         buffersize: int | None = None,
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """The results of ``fn`` for the items of the iterables, in their order; for ``async for``.
 
         buffersize: how many calls are ahead of the one whose result is awaited; the iterables are read no
-        further. By default two for each of ``max_workers``. The calls that are ahead are killed when one
-        fails, and when the loop is left.
+        further. By default two for each of ``max_workers``.
+
+        Returns an asynchronous generator. The calls that are ahead are killed when one fails, and when the
+        generator is closed: ``async with contextlib.aclosing(executor.map(...)) as results`` does that for
+        certain. Where nothing else refers to it, as in ``async for result in executor.map(...)``, the event
+        loop closes it soon after a ``break`` or an exception; else the calls run on, and the end of the
+        executor's block waits for them.
         Raises as run() does; TypeError and ValueError for an invalid buffersize.
         """
         if isinstance(buffersize, bool) or not isinstance(buffersize, int | None):
@@ -75,7 +80,7 @@ class Executor:
 
     async def _results(
         self, fn: Callable[..., T], items: Iterator[tuple[Any, ...]], ahead: int
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         futures: deque[CallFuture[T]] = deque()
         try:
             for arguments in items:

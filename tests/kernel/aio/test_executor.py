@@ -1,6 +1,7 @@
 """Calls in clones of a template, under asyncio and trio."""
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -227,6 +228,20 @@ def test_a_map_that_is_left_kills_its_calls(in_loop: Run[None]) -> None:
             results = executor.map(lambda n: fns[n](), [1, 0, 2])
             with pytest.raises(ZeroDivisionError):
                 await anext(results)
+
+    in_loop(main)
+
+
+def test_a_map_that_is_closed_kills_its_calls(in_loop: Run[None]) -> None:
+    """Those that are ahead, whatever refers to it still."""
+
+    async def main() -> None:
+        async with ramet.aio.Executor(2) as executor:
+            fns = [lambda: 1, _hang, _hang]
+            async with contextlib.aclosing(executor.map(lambda n: fns[n](), [0, 1, 2])) as results:
+                async for result in results:
+                    assert result == 1
+                    break
 
     in_loop(main)
 
