@@ -82,10 +82,12 @@ static bool recover(void *context)
     }
     PyThreadState *mine = call->recovering;
     core_note_state(mine);
-    bool interrupted = call->state->async_exc != NULL;
     struct core_release released = {0};
     long pid = call->is_process && !call->finished ? core_pid_of(call) : 0;
-    release(&released, call, core_regain_gil(call->state, mine, call->own_pid, pid));
+    int nested = core_regain_gil(call->state, mine, call->own_pid, pid);
+    call->over = true; /* an exception for the child would be raised here, where the identity is the child's */
+    bool interrupted = call->state->async_exc != NULL;
+    release(&released, call, nested);
     core_recover(call->state, &call->found);
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);

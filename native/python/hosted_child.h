@@ -34,7 +34,7 @@ struct core_hosted {
     bool clear_handlers;
     bool is_process;
     bool begun;    /* its function is called... */
-    bool over;     /* ...and has ended: what is left is the library's own, in which nothing is raised... */
+    bool over;     /* ...and has ended, or died: what is left is the library's own, in which nothing is raised... */
     bool leaving;  /* ...and no Python is running any more; all three are written and read with the GIL */
     bool interrupted; /* an exception was raised in its function from outside; likewise */
     bool at_safe_point; /* it was killed there, which is where other threads could run; written and read with the GIL */

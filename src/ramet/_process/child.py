@@ -246,8 +246,9 @@ class Child(_core.Handle, Generic[T_co]):
         For a child in shared memory beside its caller (VM without VFORK, with or without THREAD): no
         memory is lost, and ``finally`` runs. A function in a system call or in native code gets the
         exception when it returns to Python; a function that has not begun does not begin. A function that
-        has returned gets none, also while its child waits for the threads that it started. exception: a
-        class; for a child with a subinterpreter, Interrupted (a SystemExit there) or a builtin one.
+        has returned or died gets none, also while its child waits for the threads that it started.
+        exception: a class; for a child with a subinterpreter, Interrupted (a SystemExit there) or a builtin
+        one.
         Returns whether the function was still running.
         Raises ValueError for a child with a memory of its own, and for an exception that the
         subinterpreter does not know; TypeError for anything but an exception class.

@@ -250,3 +250,34 @@ def test_terminate_gives_a_function_that_has_returned_its_time(nothing_left: obj
     child.terminate(SECONDS)
     assert child.result(SECONDS) == "it returned"
     assert fn.thread_ended
+
+
+def test_a_dead_function_gets_none(
+    nothing_left: object, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An interrupt that meets the recovery does nothing, and that comes to its end."""
+    recovers, may_go_on, begun = threading.Event(), threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def with_a_thread() -> None:
+        threads.append(threading.Thread(target=time.sleep, args=(1000,)))
+        threads[0].start()
+        sleeping(begun)
+
+    def held(_: int) -> bool:
+        recovers.set()
+        may_go_on.wait(SECONDS)
+        return False
+
+    child = ramet.clone(with_a_thread, flags=F.VM)
+    begun.wait(SECONDS)
+    monkeypatch.setattr(left_threads, "_have_still_to_end", held)
+    child.kill()
+    assert recovers.wait(SECONDS)
+    interrupted = child.interrupt()
+    may_go_on.set()
+    child.wait(SECONDS)
+    threads[0].join(SECONDS)
+    assert not interrupted
+    assert not threads[0].is_alive()
+    assert capfd.readouterr().err == ""
