@@ -30,6 +30,7 @@ typedef struct {
 extern PyTypeObject Handle_Type;
 
 PyObject *core_know_exit_status(PyObject *module, PyObject *args);
+PyObject *core_wait_any(PyObject *module, PyObject *args);
 PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /*

@@ -118,6 +118,10 @@ int64_t core_deadline(PyObject *seconds);
 /* Until the first of two can be read: 1, 0 when that time has come, -1 with an exception set. other: -1 for none. */
 int core_poll_until(int descriptor, int other, int64_t deadline);
 
+/* The same of many, of which each says then what it is ready for. */
+struct pollfd;
+int core_poll_all_until(struct pollfd *waited, unsigned long descriptors, int64_t deadline);
+
 /* Functions of the module; the second takes its arguments as an array (METH_FASTCALL). */
 typedef PyObject *core_function(PyObject *module, PyObject *argument);
 typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -28,6 +28,10 @@ static PyMethodDef everywhere[] = {
     {"wait_readable", core_wait_readable, METH_VARARGS,
      "wait_readable(descriptor, timeout, /)\n--\n\n"
      "Waits until it can be read, as a pidfd can at its task's end; timeout in seconds or None. Returns whether it can."},
+    {"wait_any", core_wait_any, METH_VARARGS,
+     "wait_any(awaited, timeout, /)\n--\n\n"
+     "Waits until one of a tuple of children and descriptors can be read, or was waited for; timeout in seconds or None.\n\n"
+     "Returns those as a set. The pidfd of a child stays open meanwhile, whoever waits for it."},
     {"waitid", core_waitid, METH_VARARGS,
      "waitid(idtype, number, options, /)\n--\n\nReturns (pid, code, status, struct rusage) or None."},
     {NULL, NULL, 0, NULL},

@@ -70,9 +70,8 @@ int64_t core_deadline(PyObject *seconds)
 }
 
 /* poll() that ends neither before its time nor for a signal whose handler returns. */
-int core_poll_until(int descriptor, int other, int64_t deadline)
+int core_poll_all_until(struct pollfd *waited, unsigned long descriptors, int64_t deadline)
 {
-    struct pollfd waited[] = {{.fd = descriptor, .events = POLLIN}, {.fd = other, .events = POLLIN}};
     for (;;) {
         int64_t nanoseconds = deadline < 0 ? 0 : deadline - ramet_now();
         struct timespec left = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
@@ -80,7 +79,7 @@ int core_poll_until(int descriptor, int other, int64_t deadline)
             left = (struct timespec){0};
         int error = 0, count;
         Py_BEGIN_ALLOW_THREADS
-        count = ppoll(waited, other < 0 ? 1 : 2, deadline < 0 ? NULL : &left, NULL);
+        count = ppoll(waited, descriptors, deadline < 0 ? NULL : &left, NULL);
         error = errno;
         Py_END_ALLOW_THREADS
         if (count > 0)
@@ -94,6 +93,12 @@ int core_poll_until(int descriptor, int other, int64_t deadline)
         if (deadline >= 0 && ramet_now() >= deadline)
             return 0;
     }
+}
+
+int core_poll_until(int descriptor, int other, int64_t deadline)
+{
+    struct pollfd waited[] = {{.fd = descriptor, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+    return core_poll_all_until(waited, other < 0 ? 1 : 2, deadline);
 }
 
 PyObject *core_poll(int descriptor, PyObject *seconds)

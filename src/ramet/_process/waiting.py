@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterable
 from typing import TypeVar
 
-from .._kernel import pidfd
+from .. import _core
 from .._kernel.timeouts import checked_timeout, deadline_after, pauses, seconds_until
 from .child import Child
 
@@ -40,8 +40,6 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
     timeout = checked_timeout(timeout)
     given = list(children)
     places = [_place(child) for child in given]
-    descriptors = {place for place in places if isinstance(place, int)}
-    bare = [place for place in places if isinstance(place, Child)]
     if not given:
         return []
     if timeout is None and all(map(_waits_for_start, given)):
@@ -51,7 +49,7 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
         )
     if None in places:  # one has ended: look once for others, and do not wait
         timeout = 0.0
-    ended = _first(descriptors, bare, timeout)
+    ended = _first({place for place in places if place is not None}, timeout)
     return [
         child
         for child, place in zip(given, places, strict=True)
@@ -60,13 +58,10 @@ def wait(children: Iterable[C], timeout: float | None = None) -> list[C]:
 
 
 def _place(child: object) -> "int | Child[object] | None":
-    """Its pidfd; the Child itself when it has none; None when it has been waited for already."""
+    """The Child; a pidfd that is none of a Child; None when it has been waited for already."""
     handle = _handle(child)
     if isinstance(handle, Child):
-        if handle.exit_status is not None:
-            return None
-        descriptor = handle.pidfd
-        return handle if descriptor is None else descriptor
+        return handle if handle.exit_status is None else None
     descriptor = child if isinstance(child, int) else getattr(child, "fileno", bool)()
     if isinstance(descriptor, bool) or not isinstance(descriptor, int):
         kind, hint = type(child).__name__, ""
@@ -88,7 +83,7 @@ def _waits_for_start(child: object) -> bool:
 
 
 def _is_over(child: object) -> bool:
-    """Whether another thread has waited for it meanwhile, and closed the pidfd."""
+    """Whether another thread has waited for it meanwhile."""
     handle = _handle(child)
     return isinstance(handle, Child) and handle.exit_status is not None
 
@@ -107,10 +102,12 @@ def _checked_pidfd(descriptor: int) -> int:
 
 
 def _first(
-    descriptors: set[int], bare: "list[Child[object]]", timeout: float | None
+    awaited: "set[int | Child[object]]", timeout: float | None
 ) -> "set[int | Child[object]]":
+    bare = [child for child in awaited if isinstance(child, Child) and child.pidfd is None]
+    others = tuple(awaited.difference(bare))
     if not bare:
-        return set(pidfd.wait_any(descriptors, timeout))
+        return _core.wait_any(others, timeout)
     deadline = deadline_after(timeout)
     ended: set[int | Child[object]] = set()
     for pause in pauses():
@@ -118,7 +115,7 @@ def _first(
         left = seconds_until(deadline)
         is_last = bool(ended) or left == 0
         most = pause if left is None else min(pause, left)
-        ended.update(pidfd.wait_any(descriptors, 0.0 if is_last else most))
+        ended.update(_core.wait_any(others, 0.0 if is_last else most))
         if ended or is_last:
             break
     return ended

@@ -10,9 +10,10 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._process import waiting
 
 from ...constants import SECONDS, repeated
-from ...waiting import alarm
+from ...waiting import alarm, in_threads
 
 
 @pytest.fixture
@@ -126,6 +127,45 @@ def test_a_signal_handler_may_raise(sleeper: ramet.Popen[bytes], nothing_left: o
     """An exception in a handler ends the wait."""
     with pytest.raises(InterruptedError), alarm(0.01):
         ramet.wait([sleeper])
+
+
+def test_no_stranger_is_waited_for(nothing_left: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread reaps the child before the wait begins, and opens something under its number."""
+    child = ramet.clone(int)
+    number, stranger = child.fileno(), []
+
+    def meanwhile(_: object) -> bool:
+        child.wait(SECONDS)
+        stranger.append(os.pidfd_open(os.getpid()))
+        return False
+
+    monkeypatch.setattr(waiting, "_waits_for_start", meanwhile)
+    try:
+        with alarm(SECONDS):
+            assert ramet.wait([child]) == [child]
+        assert stranger == [number]
+    finally:
+        os.close(stranger[0])
+
+
+def test_a_pidfd_stays_open_while_it_is_waited_for(nothing_left: object) -> None:
+    """Who reaps the child meanwhile closes no number that others look at, for a stranger to have."""
+    for _ in range(repeated(50)):
+        child = ramet.clone(int)
+        stranger = list[int]()
+
+        def look(child: ramet.Child[int] = child) -> None:
+            assert ramet.wait([child], SECONDS) == [child]
+
+        def reap(child: ramet.Child[int] = child, stranger: list[int] = stranger) -> None:
+            child.wait(SECONDS)
+            stranger.append(os.pidfd_open(os.getpid()))
+
+        roles = [look, reap, look, reap]
+        in_threads(4, lambda roles=roles: roles.pop()())  # type: ignore[misc]
+        for descriptor in stranger:
+            os.close(descriptor)
+        assert child.pidfd is None
 
 
 def test_thousands(nothing_left: object) -> None:
