@@ -274,6 +274,8 @@ class Child(_core.Handle, Generic[T_co]):
         Source: pidfd_send_signal(2).
         """
         if self._task is None or not self._shares_memory():
+            if self._is_thread and self._task is not None and self._task.done:
+                return
             self.send_signal(signal.SIGTERM)
             if self._waits_for_resume():
                 self.resume()

@@ -178,6 +178,15 @@ def test_terminate_kills_after_a_time_of_grace(
     assert child.wait(SECONDS).signal == signal.SIGKILL
 
 
+def test_terminate_of_a_thread_that_has_ended_does_nothing(nothing_left: object) -> None:
+    """As of a process; whether it has been waited for or not."""
+    child = ramet.clone(int, flags=THREAD)
+    assert ramet.wait([child], SECONDS) == [child]
+    child.terminate()
+    assert child.result(SECONDS) == 0
+    child.terminate()
+
+
 def test_an_interrupt_that_came_too_late_is_no_trouble(nothing_left: object) -> None:
     """Before 3.13 one flag tells all threads of it, and on 3.11 a traced function would hang by it."""
     for fn in (threading.Event.set, sleeping):
