@@ -621,6 +621,16 @@ static PyObject *channel_fileno(ChannelObject *self, PyObject *unused)
     return is_open(self) ? PyLong_FromLong(self->descriptor) : NULL;
 }
 
+/* In one step: another thread may close it, and the number be another file's. */
+static PyObject *channel_copied(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->descriptor < 0)
+        Py_RETURN_NONE;
+    long copy = ramet_syscall3(__NR_fcntl, self->descriptor, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? core_raise_errno(copy) : PyLong_FromLong(copy);
+}
+
 static PyObject *channel_closed(ChannelObject *self, void *unused)
 {
     (void)unused;
@@ -686,6 +696,8 @@ static PyMethodDef channel_methods[] = {
      "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
     {"close", (PyCFunction)channel_close, METH_NOARGS,
      "close($self, /)\n--\n\nCloses the socket, at once, and the descriptors that were not taken."},
+    {"copied", (PyCFunction)channel_copied, METH_NOARGS,
+     "copied($self, /)\n--\n\nA copy of the socket's descriptor, the caller's to close; None once it has been closed."},
     {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe socket's descriptor."},
     {NULL, NULL, 0, NULL},
 };

@@ -97,12 +97,11 @@ async def interrupt(child: Interruptible) -> None:
             child.terminate(0.0)
 
 
-async def until(is_there: Callable[[], object], descriptor: int) -> None:
-    """Wait until that holds, which is asked each time that the descriptor can be read.
+async def until(is_there: Callable[[], object], copy: int) -> None:
+    """Wait until that holds, which is asked each time that the descriptor can be read, and close it.
 
     Several tasks may wait for the same one: each has a copy of it.
     """
-    copy = os.dup(descriptor)
     try:
         await readable(copy)
         while not is_there():

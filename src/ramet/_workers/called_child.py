@@ -214,16 +214,20 @@ class CalledChild(Child[T_co]):
 
     def __await__(self) -> "Generator[Any, Any, T_co]":
         """result() under asyncio or trio: what is waited for is the outcome, not the end of the child."""
+        from .._process import awaiting  # which needs anyio
+
         if self._is_over or self._maker != os.getpid():
-            return super().__await__()
+            return self._result_after(awaiting.conclude(self, awaiting.end)).__await__()
         return self._awaited().__await__()
 
     async def _awaited(self) -> T_co:
-        from .._process import awaiting  # which needs anyio
+        from .._process import awaiting
 
         try:
-            await awaiting.until(lambda: self.take_outcome(0.0), self._channel.fileno())
-            if self._taken is None or self._taken[0] == NOTHING:
+            copy = self._channel.copied()
+            if copy is not None:  # else another thread was faster
+                await awaiting.until(lambda: self.take_outcome(0.0), copy)
+            if copy is None or self._taken is None or self._taken[0] == NOTHING:
                 await awaiting.conclude(self)
         except BaseException:
             await awaiting.end(self)
@@ -232,6 +236,8 @@ class CalledChild(Child[T_co]):
 
     def _has_ended(self, timeout: float | None) -> bool:
         deadline = deadline_after(timeout)
+        if self._maker != os.getpid():  # what there is to read is its maker's, who ends the channel
+            return super()._has_ended(timeout)
         if not self.take_outcome(timeout):
             return super()._has_ended(0.0)
         self._end_channel()

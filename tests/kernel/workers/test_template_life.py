@@ -1,15 +1,17 @@
 """A template from its start to its end: layers, spares, restarts, reloads, and the end of its caller."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -459,6 +461,54 @@ def test_a_copy_of_the_caller_cannot_use_its_template() -> None:
         with ramet.clone(refused) as child:
             assert "make one here" in child.result(PATIENT_SECONDS)
         assert run(template, abs, -1) == 1
+
+
+def test_a_copy_of_the_caller_waits_for_a_child_of_its_template(shared: ramet.Template) -> None:
+    """As for any other child of its parent: it learns how that ended, and has no outcome to read."""
+    child = shared.clone(time.sleep, 1000)
+    told = os.eventfd(0)
+
+    def waits() -> tuple[bool, ramet.ExitStatus, str]:
+        begun = time.monotonic()
+        with suppress(ramet.TimeoutExpired):
+            child.wait(0.05)
+        has_waited = time.monotonic() - begun >= 0.05
+        os.eventfd_write(told, 1)
+        status = child.wait()
+        try:
+            return has_waited, status, repr(asyncio.run(awaited(child)))
+        except ramet.ChildDied as died:
+            return has_waited, status, type(died).__name__
+
+    with ramet.clone(waits) as copy:
+        os.eventfd_read(told)
+        child.kill()
+        has_waited, status, outcome = copy.result(PATIENT_SECONDS)
+    os.close(told)
+    assert has_waited
+    assert status.signal == child.wait().signal == signal.SIGKILL
+    assert outcome == "ChildDied"
+
+
+def test_await_of_a_child_that_another_thread_has_waited_for(shared: ramet.Template) -> None:
+    """The outcome is there, whoever has read it, and closed what it came by."""
+    child = shared.clone(abs, -1)
+    begun = child.__await__()
+    child.wait()
+    assert asyncio.run(awaited(Begun(begun))) == 1
+
+
+async def awaited(child: Awaitable[object]) -> object:
+    return await child
+
+
+class Begun(NamedTuple):
+    """What awaits begins before the loop does."""
+
+    steps: Generator[object, object, object]
+
+    def __await__(self) -> Generator[object, object, object]:
+        return self.steps
 
 
 PROGRAM = """
