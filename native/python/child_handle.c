@@ -623,7 +623,9 @@ static void handle_finalize(PyObject *object)
         return;
     PyErr_Fetch(&type, &value, &traceback);
     PyObject *done = PyObject_CallMethod(object, core_method(CORE_FORGET_CHILD), NULL);
-    if (done == NULL)
+    if (done == NULL && core_is_finalizing() && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear(); /* the modules that it needs have been taken down */
+    else if (done == NULL)
         PyErr_WriteUnraisable(object);
     Py_XDECREF(done);
     PyErr_Restore(type, value, traceback);

@@ -1,10 +1,14 @@
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ramet import CloneFlag as F
+
+from ..constants import SECONDS
 
 Start = Callable[..., Any]
 
@@ -298,3 +302,18 @@ def end_a_process_of_a_childs(sharing: int) -> None:
 def test_a_process_that_a_child_forks_ends_in_order(in_new_python: Start, sharing: F) -> None:
     """The thread that made it is its main thread there, and waits for its others: its exit code is 0."""
     in_new_python(end_a_process_of_a_childs, int(sharing)).finish()
+
+
+@pytest.mark.parametrize("end", ["del program", ""], ids=["dropped", "kept"])
+def test_a_program_that_runs_on_is_left_in_silence(end: str) -> None:
+    """Nobody has waited for it: it is given up while there are still the modules that this needs."""
+    lines = [
+        "import subprocess, ramet",
+        "with ramet.Executor(1) as executor: executor.submit(divmod, 7, 3).result()",
+        "import asyncio",
+        "program = ramet.Popen(['cat'], stdin=subprocess.PIPE)",
+        end,
+    ]
+    argv = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")

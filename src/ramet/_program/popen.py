@@ -1,5 +1,6 @@
 """Popen: a program in a new task, with the interface of subprocess.Popen."""
 
+import atexit
 import contextlib
 import io
 import os
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from .._core import wait_readable
@@ -281,9 +282,17 @@ class Popen(subprocess.Popen[AnyStr]):
             self._child.kill()
         super().__exit__(*raised)  # type: ignore[arg-type]
 
-    def __del__(self, *_: Any) -> None:
+    def __del__(
+        self,
+        *_: Any,
+        # At the interpreter's end the modules may have been taken down.
+        _is_finalizing: Callable[[], bool] = sys.is_finalizing,
+        _kept: list[Any] = subprocess._active,  # type: ignore[attr-defined]
+    ) -> None:
         if self.returncode is None:
             super().__del__()  # warns, and keeps it in subprocess._active until it is reaped
+            if _is_finalizing() and self in _kept:
+                _kept.remove(self)
 
     # ---- the clone call
 
@@ -498,6 +507,13 @@ class Popen(subprocess.Popen[AnyStr]):
         if status is not None:
             code = status.returncode
             self.returncode = 0 if code is None else code
+
+
+@atexit.register
+def _give_up_dropped() -> None:
+    """Their children are left, and killed where they must be, while there is what that needs."""
+    kept: list[Any] = subprocess._active  # type: ignore[attr-defined]
+    kept[:] = [each for each in kept if not isinstance(each, Popen)]
 
 
 def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
