@@ -64,6 +64,8 @@ _SECOND_HALF = re.compile(r"<\.\.\. \w+ resumed>|^\s*[,}]|^\s*=>")
 _ANSWER = re.compile(r"\)\s*=\s*-1 (E[A-Z0-9]+)")
 _COMMENT = re.compile(r"/\*.*?\*/|strace: Process \d+ attached", re.DOTALL)
 _FIELD = re.compile(r"\b(\w+)=(\[[^\]]*\]|[^,}=]+)")
+_FLAGS_FIELD = re.compile(r"\bflags\s*=[^,)}<]*")
+_SIGNAL_FIELD = re.compile(r"\bexit_signal\s*=[^,)}<]*")
 _SIZE = re.compile(r"},?\s*(?:=>\s*{[^}]*}\s*,?)?\s*(\d+)\)")
 _SETNS = re.compile(r"setns\(\s*(-?\d+)[^,]*,\s*([^)]*)\)")
 _NAMES = {"child_tidptr": "child_tid", "parent_tidptr": "parent_tid", "child_stack": "stack"}
@@ -148,7 +150,8 @@ def _read_trace(text: str, call: Call) -> Reading:
             fields={"fd": int(parts[1])},
             traced_errno=traced,
         )
-    bits = CloneFlag.parse(text).value
+    # The parser takes the signal of the structure into the low bits, which are refused there.
+    bits = CloneFlag.parse(_SIGNAL_FIELD.sub("", text) if call == "clone3" else text).value
     if call == "unshare":
         return Reading(bits, call=call, traced_errno=traced)
     fields = dict(_fields(text.partition("=>")[0], call))
@@ -156,8 +159,8 @@ def _read_trace(text: str, call: Call) -> Reading:
         return Reading(bits, None, call, fields, traced)
     if size := _SIZE.search(text):
         fields["size"] = int(size[1])
-    # The parser takes the signal of the structure into the low bits.
-    return Reading(bits & ~SIGNAL_BITS, bits & SIGNAL_BITS, call, fields, traced)
+    signal = CloneFlag.parse(_FLAGS_FIELD.sub("flags=0", text)).value
+    return Reading(bits, signal, call, fields, traced)
 
 
 def _fields(text: str, call: Call) -> list[tuple[str, Any]]:

@@ -277,6 +277,17 @@ def test_a_plain_caller_is_told_of() -> None:
     assert "Other callers" not in str(explain("VM"))
 
 
+@pytest.mark.parametrize("signal", ["0", "SIGCHLD"])
+def test_a_signal_in_the_flags_of_clone3_is_refused(signal: str) -> None:
+    """In a line of strace, too, where the structure has a field of its own for it."""
+    line = (
+        f"clone3({{flags=CLONE_FS|0x11, exit_signal={signal}}}, 88) = -1 EINVAL (Invalid argument)"
+    )
+    explained = explain(line)
+    assert explained.verdict == "refused: EINVAL, by rule B2"
+    assert explained.outcome.request.exit_signal == (17 if signal == "SIGCHLD" else 0)
+
+
 def test_a_trace_that_the_law_does_not_foresee_is_marked() -> None:
     """A line of strace that shows another errno than the law is told as such."""
     line = "clone3({flags=CLONE_FS, exit_signal=SIGCHLD}, 88) = -1 EAGAIN (Try again)"
