@@ -212,7 +212,7 @@ class Family:
     def _peak(self, task: _Task, peak: int) -> int | None:
         """Until its exec the program was in this process's memory, which the kernel counts (fs/exec.c).
 
-        It counts pages for each processor apart, so that two reads differ (include/linux/mm.h, get_mm_counter()).
+        It counts pages for each processor apart: two reads differ (include/linux/mm.h, get_mm_counter()).
         """
         most_of_own = self._own_peak + (self._own_peak >> 3)
         return None if task.pid == self._started and peak <= most_of_own else peak
