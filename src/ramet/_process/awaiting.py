@@ -134,11 +134,8 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
         if abandon is not None:
             try:
                 await readable(done)
-            except (
-                get_cancelled_exc_class(),
-                KeyboardInterrupt,
-            ) as error:  # trio raises ^C in a task
-                interruption = error
+            except (get_cancelled_exc_class(), KeyboardInterrupt) as error:
+                interruption = error  # trio raises that of a ^C in a task
                 abandon()
         interruption = await _in_spite_of_cancellation(done) or interruption
     except BaseException:  # the join below keeps the whole loop waiting

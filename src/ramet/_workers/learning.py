@@ -30,7 +30,8 @@ class Learning:
 
     def __init__(self, template: Template) -> None:
         self._template = template
-        self._known: set[CodeType] = set()
+        self._called: set[CodeType] = set()
+        self._learned: set[CodeType] = set()  # whose packages have been looked for
         self._tried: set[str] = set()
         self._thread: threading.Thread | None = None
         self._start = AbandonableStart()
@@ -39,12 +40,13 @@ class Learning:
     def learn(self, fn: Callable[..., Any], *, is_called_again: bool) -> None:
         """A call of that function is over. is_called_again: others wait."""
         code = _code_of_main(fn)
-        if code is None or self._is_over or len(self._known) >= _MOST_KNOWN:
+        if code is None or code in self._learned or len(self._called) >= _MOST_KNOWN:
             return
-        is_known = code in self._known
-        self._known.add(code)
-        if not (is_known or is_called_again) or self._is_loading:
+        is_called_again = is_called_again or code in self._called
+        self._called.add(code)
+        if not is_called_again or self._is_loading or self._is_over:
             return
+        self._learned.add(code)
         with suppress(Exception):  # of what is the program's
             needed = [name for name in packages_of(fn) if name not in self._tried]
             self._begin(self._template.lacking(needed))

@@ -387,10 +387,9 @@ class Template:
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
     ) -> Clone:
         """A clone that has been sent the call."""
-        if not self._link.of_spares.by_value and is_by_value(call[1:]):
-            self._link.of_spares = self._link.of_spares._replace(
-                by_value=True
-            )  # the next may be so, too
+        of_spares = self._link.of_spares
+        if not of_spares.by_value and is_by_value(call[1:]):  # so may the next ones be
+            self._link.of_spares = of_spares._replace(by_value=True)
         while True:
             clone = self._spare(request) or self._clone(request)
             request.measure(clone.pid, self._link.process.pid)

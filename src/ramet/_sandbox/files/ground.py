@@ -87,9 +87,8 @@ class Ground:
         self._files = _identified(_paths(self._sandbox, view))
         self.view = view
         self.points = ON_NOTHING
-        if (
-            "mnt" in self._plan.namespaces
-        ):  # before anything is mounted: what is replaced meanwhile is seen
+        if "mnt" in self._plan.namespaces:
+            # Before anything is mounted: what is replaced meanwhile is seen.
             refuse_changed_root(self._sandbox)
             self.points = identified(mount_points(self._sandbox, view))
         kinds, write_maps = self._plan.namespaces, self._identity.write_maps

@@ -39,10 +39,8 @@ def mount_points(sandbox: Sandbox, view: View) -> list[str]:
     found = []
     for one in (*view.shown, *view.hidden):
         above = _above(one, view)
-        if (
-            above is None and view.root is None
-        ):  # it is mounted in a file system of the sandbox's own
-            continue
+        if above is None and view.root is None:
+            continue  # it is mounted in a file system of the sandbox's own
         if above is None and image is not None:
             found.append(image + one.path)
             continue
