@@ -1,6 +1,8 @@
 /* The table of what the core calls of ramet's Python code by name, and how a row is found. */
 #include "called_names.h"
 
+#include "own_interpreter.h"
+
 static const struct {
     enum core_need need;
     const char *module, *path; /* the path: a name, or that of a class and of its method */
@@ -28,8 +30,6 @@ static const struct {
     [CORE_HAS_NO] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._has_no"},
 };
 
-static PyObject *found[CORE_NAMES];
-
 static PyObject *follow(PyObject *module, const char *path)
 {
     const char *dot = strchr(path, '.');
@@ -43,7 +43,7 @@ static PyObject *follow(PyObject *module, const char *path)
     return last;
 }
 
-static bool find(enum core_name name)
+static bool find(struct core_interpreter *own, enum core_name name)
 {
     PyObject *module = PyImport_ImportModule(rows[name].module);
     PyObject *attribute = module == NULL ? NULL : follow(module, rows[name].path);
@@ -53,7 +53,7 @@ static bool find(enum core_name name)
                      "ramet's extension calls %s.%s, which does not exist: its Python files and its extension are of different "
                      "versions; install ramet anew",
                      rows[name].module, rows[name].path);
-    found[name] = attribute;
+    own->found[name] = attribute;
     return attribute != NULL;
 }
 
@@ -74,17 +74,20 @@ bool core_does_without(void)
 
 bool core_look_up(enum core_need need)
 {
-    static bool done[CORE_FOR_CHILDREN + 1];
-    for (enum core_name name = 0; !done[need] && name < CORE_NAMES; name++)
-        if (rows[name].need == need && found[name] == NULL && !find(name))
+    struct core_interpreter *own = core_own_interpreter();
+    if (own == NULL)
+        return false;
+    for (enum core_name name = 0; !own->looked_up[need] && name < CORE_NAMES; name++)
+        if (rows[name].need == need && own->found[name] == NULL && !find(own, name))
             return core_does_without();
-    done[need] = true;
+    own->looked_up[need] = true;
     return true;
 }
 
 PyObject *core_named(enum core_name name)
 {
-    return found[name];
+    const struct core_interpreter *own = core_own_interpreter();
+    return own == NULL ? NULL : own->found[name];
 }
 
 const char *core_method(enum core_name name)

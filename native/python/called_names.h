@@ -32,10 +32,10 @@ enum core_name {
 };
 
 /* When they are needed. */
-enum core_need { CORE_FOR_SHARED_MEMORY, CORE_FOR_COPIES, CORE_FOR_STREAMS, CORE_FOR_CHILDREN };
+enum core_need { CORE_FOR_SHARED_MEMORY, CORE_FOR_COPIES, CORE_FOR_STREAMS, CORE_FOR_CHILDREN, CORE_NEEDS };
 
 /*
- * Imports the modules, once, and finds the names in them. False with an exception set: the ImportError names what is
+ * Imports the modules, once in each interpreter, and finds the names in them. False with an exception set: the ImportError names what is
  * missing. An interpreter that ends imports nothing any more, and goes on without.
  */
 bool core_look_up(enum core_need need);

@@ -16,6 +16,7 @@
 #include "futex.h"
 #include "safe_kill.h"
 #include "mapping.h"
+#include "own_interpreter.h"
 #include "credentials.h"
 
 #define NO_DESCRIPTOR (-1)
@@ -227,9 +228,6 @@ static PyObject *handle_reap(HandleObject *self, PyObject *waits)
 
 /* ---- its exit status */
 
-static PyTypeObject *exit_status;
-static PyObject *end_slot;
-
 PyObject *core_know_exit_status(PyObject *module, PyObject *args)
 {
     PyObject *kind, *slot;
@@ -238,17 +236,21 @@ PyObject *core_know_exit_status(PyObject *module, PyObject *args)
         return NULL;
     if (Py_TYPE(slot)->tp_descr_set == NULL)
         return core_raise_invalid(PyExc_TypeError, "slot", "the descriptor of a slot", slot);
-    exit_status = (PyTypeObject *)Py_NewRef(kind);
-    end_slot = Py_NewRef(slot);
+    struct core_interpreter *own = core_own_interpreter();
+    if (own == NULL)
+        return NULL;
+    Py_XSETREF(own->exit_status, (PyTypeObject *)Py_NewRef(kind));
+    Py_XSETREF(own->end_slot, Py_NewRef(slot));
     Py_RETURN_NONE;
 }
 
 /* As exit_status.from_waitid() makes it. */
 static PyObject *status_of_code(const HandleObject *self)
 {
-    PyObject *end = Py_BuildValue("iOOsN", self->with, Py_None, Py_False, "exited", used(self));
-    PyObject *status = end == NULL ? NULL : exit_status->tp_alloc(exit_status, 0);
-    if (status != NULL && Py_TYPE(end_slot)->tp_descr_set(end_slot, status, end) < 0)
+    const struct core_interpreter *own = core_own_interpreter();
+    PyObject *end = own == NULL ? NULL : Py_BuildValue("iOOsN", self->with, Py_None, Py_False, "exited", used(self));
+    PyObject *status = end == NULL ? NULL : own->exit_status->tp_alloc(own->exit_status, 0);
+    if (status != NULL && Py_TYPE(own->end_slot)->tp_descr_set(own->end_slot, status, end) < 0)
         Py_CLEAR(status);
     Py_XDECREF(end);
     return status;

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 
 #include "clone_ways.h"
+#include "own_interpreter.h"
 
 /* ---- the objects */
 
@@ -89,13 +90,14 @@ static PyObject *take(const struct core_table *table)
 
 /* ---- their types */
 
-#define MOST_KINDS 4
+#define KINDS 4
+#define MOST_INTERPRETERS 32 /* that made functions in shared memory; what is left open in more is not known */
 
 static struct kind {
     PyTypeObject *type;
     newfunc make;
     destructor give_up;
-} kinds[MOST_KINDS];
+} kinds[KINDS * MOST_INTERPRETERS];
 static int kinds_known;
 
 static const struct kind *kind_of(PyTypeObject *type)
@@ -142,6 +144,10 @@ static bool know(const char *module_name, const char *name)
     if (type == NULL)
         return false;
     PyTypeObject *kind = (PyTypeObject *)type; /* held for good */
+    if (kind->tp_dealloc == give_up_and_forget) { /* of all interpreters, and known from another */
+        Py_DECREF(type);
+        return true;
+    }
     kinds[kinds_known++] = (struct kind){kind, kind->tp_new, kind->tp_dealloc};
     kind->tp_dealloc = give_up_and_forget;
     return have_it_noted(kind, kinds[kinds_known - 1].make);
@@ -149,10 +155,13 @@ static bool know(const char *module_name, const char *name)
 
 bool core_left_open_ready(void)
 {
-    static const char *const names[MOST_KINDS][2] = {
+    static const char *const names[KINDS][2] = {
         {"_io", "FileIO"}, {"_socket", "socket"}, {"select", "epoll"}, {"mmap", "mmap"}};
-    while (kinds_known < MOST_KINDS)
-        if (!know(names[kinds_known][0], names[kinds_known][1]))
+    struct core_interpreter *own = core_own_interpreter();
+    if (own == NULL)
+        return false;
+    for (; own->kinds_known < KINDS && kinds_known < KINDS * MOST_INTERPRETERS; own->kinds_known++)
+        if (!know(names[own->kinds_known][0], names[own->kinds_known][1]))
             return core_does_without();
     return true;
 }
