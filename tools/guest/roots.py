@@ -37,8 +37,8 @@ class Root:
 
 def make(root: Root, mirror: str | None, cache: Path) -> Path:
     """The directory, made once and kept in the cache. PackageError where its packages cannot be had."""
-    directory = cache / "roots" / root.name
-    if not (directory / "made").exists():
+    directory, made_by = cache / "roots" / root.name, Path(__file__).read_text()
+    if not _is_made(directory, made_by):
         shutil.rmtree(directory, ignore_errors=True)
         archive = Archive(root.suite, DEBIAN_NAMES[root.machine], mirror, cache / "apt")
         archive.update()
@@ -47,8 +47,16 @@ def make(root: Root, mirror: str | None, cache: Path) -> Path:
         archive.unpack(packages, directory, all_needed=True)
         _settle(directory)
         _compile(directory, root, Path("usr/lib", python))
-        (directory / "made").touch()
+        (directory / "made").write_text(made_by)
     return directory
+
+
+def _is_made(directory: Path, made_by: str) -> bool:
+    """Whether it is there, made as these sources make it."""
+    try:
+        return (directory / "made").read_text() == made_by
+    except FileNotFoundError:
+        return False
 
 
 def _settle(directory: Path) -> None:

@@ -10,6 +10,35 @@ import pytest
 from tools.guest import roots
 
 
+class Unpacked:
+    """In place of Debian's archive: how often something of it was unpacked."""
+
+    times = 0
+
+    def __init__(self, *_: object) -> None: ...
+
+    def update(self) -> None: ...
+
+    def unpack(self, *_: object, **__: object) -> None:
+        Unpacked.times += 1
+
+
+def test_it_is_made_once_by_the_same_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that older sources have made, with other packages, is made anew."""
+    monkeypatch.setattr(roots, "Archive", Unpacked)
+    monkeypatch.setattr(Unpacked, "times", 0)
+    monkeypatch.setattr(roots, "_compile", lambda *_: None)
+    monkeypatch.setattr(roots, "_settle", lambda directory: directory.mkdir(parents=True))
+    root = roots.Root("any", "x86_64", "3")
+    made = [roots.make(root, None, tmp_path) for _ in range(2)]
+    assert Unpacked.times == 1
+    (made[0] / "made").write_text("")
+    roots.make(root, None, tmp_path)
+    assert Unpacked.times == 2
+
+
 def test_bytecode_names_files_as_the_guest_sees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
