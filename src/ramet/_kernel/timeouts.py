@@ -13,19 +13,25 @@ _LARGEST = sys.float_info.max
 LONGEST_WAIT_SECONDS = 1e9
 
 
-def checked_timeout(timeout: float | None) -> float | None:
-    """The timeout itself; TypeError or ValueError when it is not a number of seconds."""
+def checked_timeout(timeout: float | None, name: str = "timeout") -> float | None:
+    """The timeout itself; TypeError or ValueError, with its name, when it is no number of seconds."""
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise TypeError(f"invalid timeout: expected seconds or None, got {timeout!r}")
+        raise TypeError(f"invalid {name}: expected seconds or None, got {timeout!r}")
     if timeout > _LARGEST and timeout != math.inf:
         raise ValueError(
-            f"invalid timeout: expected {_LARGEST} seconds or less, got more; for no limit leave it out"
+            f"invalid {name}: expected {_LARGEST} seconds or less, got more; for no limit leave it out"
         )
     if not timeout >= 0:  # NaN too
-        raise ValueError(f"invalid timeout: expected 0 seconds or more, got {timeout}")
+        raise ValueError(f"invalid {name}: expected 0 seconds or more, got {timeout}")
     return timeout
+
+
+def checked_as_in_subprocess(timeout: float | None) -> float | None:
+    """The same, but a negative one is over at once, as what is left until a deadline may be."""
+    is_over = isinstance(timeout, int | float) and timeout < 0
+    return 0.0 if is_over else checked_timeout(timeout)
 
 
 def deadline_after(timeout: float | None) -> float | None:

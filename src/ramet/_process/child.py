@@ -273,6 +273,7 @@ class Child(_core.Handle, Generic[T_co]):
         call (STOPPED) is resumed, with the signal or exception pending.
         Source: pidfd_send_signal(2).
         """
+        checked_timeout(grace, "grace")
         if self._task is None or not self._shares_memory():
             if self._is_thread and self._task is not None and self._task.done:
                 return
@@ -280,14 +281,14 @@ class Child(_core.Handle, Generic[T_co]):
             if self._waits_for_resume():
                 self.resume()
             # The program may block or ignore it; before that, no code of its own runs that could end it.
-            if self._starter is not None and not self._has_ended(checked_timeout(grace)):
+            if self._starter is not None and not self._has_ended(grace):
                 self.kill()
             return
         self.interrupt()
         if self._waits_for_resume():
             self.resume()
         # One whose function is over cannot be asked any more, and has the same time for its end.
-        if self._maker == os.getpid() and self._has_ended(checked_timeout(grace)):
+        if self._maker == os.getpid() and self._has_ended(grace):
             return
         if not self._is_thread:
             self.kill()

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, overload
 
 from .._core import wait_readable
 from .._kernel.names import LARGEST_ID
-from .._kernel.timeouts import checked_timeout, deadline_after
+from .._kernel.timeouts import checked_as_in_subprocess, deadline_after
 from .._process.child import Child
 from .._process.tree.subreaper import Subreaper
 from .._setup.rows import OPTIONS
@@ -243,7 +243,7 @@ class Popen(subprocess.Popen[AnyStr]):
         timeout: in seconds, None for ever; a negative one is over at once, as in subprocess.
         Raises ValueError, without a timeout, for a child made with start=False that was not started.
         """
-        deadline = _deadline_after(timeout)
+        deadline = deadline_after(checked_as_in_subprocess(timeout))
         try:
             return self._wait(timeout=timeout)
         except KeyboardInterrupt:
@@ -263,7 +263,7 @@ class Popen(subprocess.Popen[AnyStr]):
         it continues and loses no output. ValueError as wait() does.
         Source: poll(2), pipe(7).
         """
-        deadline = _deadline_after(timeout)
+        deadline = deadline_after(checked_as_in_subprocess(timeout))
         if timeout is None and self._child is not None:
             self._child.refuse_endless_wait()
         if (self._exchange is not None or self._output is not None) and input:
@@ -553,12 +553,6 @@ def _size(name: str, size: int | None) -> int:
             hint = ": pass program and arguments as one list, run(['echo', 'hi'])"
         raise TypeError(f"{name} must be an integer{hint}")
     return size
-
-
-def _deadline_after(timeout: float | None) -> float | None:
-    """As of timeouts.py, but a negative timeout is over at once, as in subprocess."""
-    negative = isinstance(timeout, int | float) and timeout < 0
-    return deadline_after(timeout if negative else checked_timeout(timeout))
 
 
 def _not_negative(what: str, name: str | int) -> str | int:

@@ -265,7 +265,7 @@ class _End:
     """Ends a program at its timeout: with SIGTERM first, or at once; alone, or with its tree."""
 
     def __init__(self, kill_after: float | None, kill_tree: bool) -> None:
-        self._grace = checked_timeout(kill_after)
+        self._grace = checked_timeout(kill_after, "kill_after")
         self._whole_tree = kill_tree
         self._tree: End | None = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import anyio
 
-from .._kernel.timeouts import checked_timeout, pauses
+from .._kernel.timeouts import checked_as_in_subprocess, checked_timeout, pauses
 from .._process import awaiting
 from .._program.run import add_pipes, completed, refuse_start
 from ..errors import TimeoutExpired
@@ -69,8 +69,8 @@ async def run(
     Source: clone(2), execve(2), pidfd_open(2), waitid(2).
     """
     refuse_start(options)
-    timeout = checked_timeout(timeout)
-    grace = checked_timeout(kill_after)
+    seconds = checked_as_in_subprocess(timeout)
+    grace = checked_timeout(kill_after, "kill_after")
     translation = _Translation(text or universal_newlines, encoding, errors)
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
     sent = translation.encoded(input)
@@ -79,7 +79,7 @@ async def run(
     tree: End | None = None
     returncode: int | None = None
     try:
-        with contextlib.nullcontext() if timeout is None else anyio.move_on_after(timeout):
+        with contextlib.nullcontext() if seconds is None else anyio.move_on_after(seconds):
             process = await opened(args, kill_tree, **options)
             if process._child.counts_output is None:
                 await _communicate(process, sent, output)

@@ -178,6 +178,19 @@ def test_terminate_kills_after_a_time_of_grace(
     assert child.wait(SECONDS).signal == signal.SIGKILL
 
 
+@pytest.mark.parametrize("flags", [F(0), F.VM])
+def test_a_grace_that_is_no_time(flags: F, nothing_left: object) -> None:
+    """It is refused, and the child is not asked to end."""
+    reading, writing = os.pipe()
+    child = ramet.clone(os.read, reading, 1, flags=flags)
+    with pytest.raises(ValueError, match="invalid grace: expected 0 seconds or more, got -1"):
+        child.terminate(-1)
+    os.write(writing, b"x")
+    assert child.result(SECONDS) == b"x"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_terminate_of_a_thread_that_has_ended_does_nothing(nothing_left: object) -> None:
     """As of a process; whether it has been waited for or not."""
     child = ramet.clone(int, flags=THREAD)

@@ -535,5 +535,10 @@ def test_an_interrupt_during_the_grace_kills_at_once(family: Family) -> None:
 
 def test_a_grace_that_is_no_time(library: str, nothing_left: object) -> None:
     """It is refused before anything is made."""
-    with pytest.raises(ValueError, match="0 seconds or more"):
+    with pytest.raises(ValueError, match="invalid kill_after: expected 0 seconds or more, got -1"):
         out_of_time(library, "exit", timeout=1, kill_after=-1)
+
+
+def test_what_is_left_of_a_deadline_that_is_over(library: str, nothing_left: object) -> None:
+    """A negative timeout is over at once, as in subprocess.run()."""
+    assert out_of_time(library, "exec sleep 1000", timeout=-0.5).timeout == -0.5
