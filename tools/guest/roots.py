@@ -46,6 +46,7 @@ def make(root: Root, mirror: str | None, cache: Path) -> Path:
         packages = [*_PACKAGES, python, f"{python}-dev", f"lib{python}-testsuite"]
         archive.unpack(packages, directory, all_needed=True)
         _settle(directory)
+        _make_links_relative(directory, Path("usr/lib", python))
         _compile(directory, root, Path("usr/lib", python))
         (directory / "made").write_text(made_by)
     return directory
@@ -70,6 +71,14 @@ def _settle(directory: Path) -> None:
     for place in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "opt", "mnt"):
         (directory / place).mkdir(parents=True, exist_ok=True)
     ramet.run(["/sbin/ldconfig", "-r", directory], check=True)
+
+
+def _make_links_relative(directory: Path, place: Path) -> None:
+    """Those that name a file by its path in the guest: here another has that, or none."""
+    for link in (directory / place).glob("*.py"):
+        if link.is_symlink() and os.path.isabs(target := os.readlink(link)):
+            link.unlink()
+            link.symlink_to(os.path.relpath(target, "/" / place))
 
 
 def make_environment(

@@ -17,8 +17,6 @@ from ...constants import SECONDS, WALL
 from ...kernels import KERNEL
 from ...seccomp import forbid
 
-pytestmark = pytest.mark.kernel
-
 GUARDED = F.VM | F.SIGHAND
 
 

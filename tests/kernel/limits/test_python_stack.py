@@ -14,8 +14,6 @@ from ...activities import WITHOUT_END, hang
 from ...constants import SECONDS
 from ...waiting import until
 
-pytestmark = pytest.mark.kernel
-
 ASKS = signal.SIGRTMAX - 1
 THREADS, LEVELS = 60, 40
 

@@ -52,6 +52,17 @@ def test_bytecode_names_files_as_the_guest_sees_them(
     assert marshal.loads(made.read_bytes()[16:]).co_filename == "/opt/tests/lib/module.py"
 
 
+def test_a_link_leads_to_the_guests_own_file(tmp_path: Path) -> None:
+    """Bytecode of what is at that path here would be that of another file."""
+    place = Path("usr/lib/python3")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "etc" / "passwd").write_text("of the guest")
+    (tmp_path / place / "names.py").symlink_to("/etc/passwd")
+    roots._make_links_relative(tmp_path, place)
+    assert (tmp_path / place / "names.py").read_text() == "of the guest"
+
+
 def test_without_a_python_of_that_version_there_is_no_bytecode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
