@@ -6,7 +6,6 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from .. import _core
@@ -119,8 +118,8 @@ def _names(tids: "set[int]") -> list[str]:
     """What ps shows of each that is still there."""
     names = []
     for tid in sorted(tids):
-        with suppress(OSError):
-            names.append(Path(f"/proc/self/task/{tid}/comm").read_text().strip())
+        with suppress(OSError), open(f"/proc/self/task/{tid}/comm") as comm:
+            names.append(comm.read().strip())
     return names
 
 

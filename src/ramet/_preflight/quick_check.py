@@ -20,11 +20,14 @@ ACCEPTED = (
     | CloneFlag.PIDFD.value
 )
 _ACCEPTED_BY_CLONE3 = ACCEPTED | CloneFlag.CLEAR_SIGHAND.value
+_WITHOUT_SIGNAL = CloneFlag.PARENT.value  # as a template's clones have it
 
 
 def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) -> None:
     """Raise CloneError when no supported kernel accepts the request: refusal.check()."""
     accepted = _ACCEPTED_BY_CLONE3 if call == "clone3" else ACCEPTED
+    if exit_signal == 0:
+        accepted |= _WITHOUT_SIGNAL
     if flags & ~accepted or not 0 <= exit_signal <= LAST_SIGNAL:
         law = _law()
         if law is not None:

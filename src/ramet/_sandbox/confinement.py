@@ -1,7 +1,6 @@
 """The steps that confine a child, for each place in the order of a child's setup."""
 
 import os
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
@@ -81,7 +80,7 @@ class Confinement:
             return None
         return compiled(
             self.sandbox.syscalls,
-            machine=platform.machine(),
+            machine=os.uname().machine,
             forbidden="notify" if self.names_calls else self.sandbox.forbidden,
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
@@ -324,13 +323,13 @@ class Confinement:
     def _filters_beside(self) -> Iterator[Filter]:
         """Those that do a part of what namespaces would, or a namespace does not."""
         if self.plan.filters_sockets:
-            yield without_network(machine=platform.machine())
+            yield without_network(machine=os.uname().machine)
         if self.plan.filters_past_namespaces:
-            yield without_sockets_past_namespaces(machine=platform.machine())
+            yield without_sockets_past_namespaces(machine=os.uname().machine)
         if self.plan.filters_ports:
-            yield without_ways_past_ports(machine=platform.machine())
+            yield without_ways_past_ports(machine=os.uname().machine)
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
-            yield without_limits_of_others(machine=platform.machine())
+            yield without_limits_of_others(machine=os.uname().machine)
 
 
 _NONE = -1

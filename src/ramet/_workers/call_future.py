@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, RUNNING
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._sandbox.overlay.changes import Changes
+if TYPE_CHECKING:
+    from .._sandbox.overlay.changes import Changes
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class CallFuture(Future[T]):
     stdout: str | None = None
     stderr: str | None = None
     tree_ended_by: str | None = None
-    changes: Changes | None = None
+    changes: "Changes | None" = None
     _kill: Callable[["CallFuture[Any]"], None] | None = None
 
     def cancel(self) -> bool:

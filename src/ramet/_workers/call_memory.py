@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._limits.byte_counts import parsed_memory
-from .._limits.memory import MemoryBudget, MemoryLimits
 
 if TYPE_CHECKING:
+    from .._limits.memory import MemoryBudget, MemoryLimits
     from .._limits.resident_watch import ResidentWatch
     from .called_child import CalledChild
 
@@ -21,7 +21,7 @@ _TREE_SECONDS = 1.0
 class CallMemory:
     """The budget of one call."""
 
-    def __init__(self, limits: MemoryLimits) -> None:
+    def __init__(self, limits: "MemoryLimits") -> None:
         self._limits = limits
         self._budget: MemoryBudget = limits.take()
         self._watch: ResidentWatch | None = None
@@ -95,6 +95,8 @@ class CallMemories:
 
     def take(self, memory: int | str) -> CallMemory:
         """A budget of so many bytes. TypeError, ValueError: see parsed_memory()."""
+        from .._limits.memory import MemoryLimits
+
         size = parsed_memory("memory", memory)
         with self._lock:
             limits = self._of_size.pop(size, None) or MemoryLimits(size)

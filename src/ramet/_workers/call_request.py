@@ -18,9 +18,8 @@ from .._process.tree.own_cgroup import InitialCgroup
 from ..flags import SIGNAL_BITS, CloneFlag, flag_bits
 from .call_memory import CallMemory
 from .call_options import SentOptions
+from .serving import NOT_LAST
 
-# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
-NOT_LAST = b"+"
 _NOT_LAST_ALONE = {"last": False}
 
 _ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value

@@ -15,7 +15,7 @@ from .._process.result_channel import NOTHING, RAISED, VALUE
 from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.tree.subreaper import Subreaper
-from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
+from .._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ..errors import ResultError, TimeoutExpired, still_running
 from ..exit_status import ExitStatus
 from .binding import wait_until_bound

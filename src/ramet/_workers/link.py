@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from struct import error as StructError  # noqa: N812
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
@@ -23,8 +23,7 @@ from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import Unreaped, unreaped
-from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
-from .._sandbox.overlay.layer import Layer
+from .._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ..errors import TemplateError
 from .messages import (
     Channel,
@@ -38,6 +37,9 @@ from .messages import (
     understood,
 )
 from .template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+
+if TYPE_CHECKING:
+    from .._sandbox.overlay.layer import Layer
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
@@ -61,7 +63,7 @@ class Clone(Owner):
     channel: Channel
     init = 0  # of the pid namespace that it is in, 0 for none
     pidfd_of_init = -1
-    layer: Layer | None = None
+    layer: "Layer | None" = None
     points: MountPoints = ON_NOTHING
 
     def __init__(self, *, is_doubted: bool = False, is_confined: bool = False) -> None:
@@ -208,7 +210,7 @@ class Link:
 
     # ---- clones
 
-    def clone(self, making: Making, layer: Layer | None = None) -> Clone:
+    def clone(self, making: Making, layer: "Layer | None" = None) -> Clone:
         """A clone made now. Raises RefusedError, OSError where this process cannot ask, and EndedError."""
         return self._answered(MAKE, _packed(making, layer), layer=layer)
 
@@ -217,7 +219,7 @@ class Link:
         kind: int,
         parts: tuple[Any, ...],
         descriptors: tuple[int, ...] = (),
-        layer: Layer | None = None,
+        layer: "Layer | None" = None,
     ) -> Clone:
         with self._lock:
             token = object()
@@ -245,12 +247,12 @@ class Link:
         """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
         return self._answered(GUARD, (os.fsencode(directory),))
 
-    def ask_for_spare(self, layer: Layer | None = None) -> None:
+    def ask_for_spare(self, layer: "Layer | None" = None) -> None:
         """Let the template make one more, which is not waited for. Raises EndedError."""
         with self._lock:
             self._ask(MAKE, _packed(self.of_spares, layer), None, layer=layer)
 
-    def measure_spare(self, layer: Layer | None = None) -> int:
+    def measure_spare(self, layer: "Layer | None" = None) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
         spare = self.clone(self.of_spares._replace(measured=True), layer)
         message = self._received(spare)
@@ -298,7 +300,7 @@ class Link:
         parts: tuple[Any, ...],
         token: object,
         descriptors: tuple[int, ...] = (),
-        layer: Layer | None = None,
+        layer: "Layer | None" = None,
     ) -> None:
         if self._is_closed:
             raise EndedError
@@ -517,7 +519,7 @@ class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
 
 
-def _packed(making: Making, layer: Layer | None = None) -> tuple[bytes, ...]:
+def _packed(making: Making, layer: "Layer | None" = None) -> tuple[bytes, ...]:
     if layer is None:
         return (_pickled(making),)
     return _pickled(making), os.fsencode(os.path.basename(layer.directory))

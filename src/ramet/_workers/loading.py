@@ -36,7 +36,7 @@ def load(loading: Loading, control: Channel) -> None:
             loading.setup()
         _tell(control, "after preload and setup")
         if loading.by_value:
-            _import_cloudpickle()
+            import_cloudpickle()
         _force_lazy_imports()
     _prepare_for_clones(loading.allow, control)
 
@@ -46,7 +46,7 @@ def _tell(control: Channel, moment: str) -> None:
     send(control, LOADS, (json.dumps([moment]).encode(),))
 
 
-def _import_cloudpickle() -> None:
+def import_cloudpickle() -> None:
     """Each call of a function of ``__main__`` would do that, anew. Where it is not, such a call says so."""
     with suppress(Exception):
         import_module("cloudpickle")

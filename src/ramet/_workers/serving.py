@@ -13,18 +13,17 @@ from .._core import wait_readable
 from .._limits.python_stack import answer_stack_requests
 from .._limits.resident_watch import limit_data
 from .._process.result_layout import in_words
-from .._sandbox.files.landlock import writes_only
 from . import outcome
 from .call_options import FailedSetup, carry_out, make_way
-from .call_request import NOT_LAST
 from .caller_state import apply
-from .confining import carry_out as carry_out_steps
 from .messages import Channel, Message, channels, receive, send, understood
 from .pickling import loaded, loaded_call, pickled_call
 from .reading_call import reading
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
 CALL = 1
+# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
+NOT_LAST = b"+"
 READY = 64  # from a child that has been asked to say when it is warm
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
 ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
@@ -268,8 +267,10 @@ def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
 
 
 def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
+    from .of_sandbox import write_only
+
     abi, paths = rules
-    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
+    write_only(paths, abi)
 
 
 def _write_outputs(_: object, taken: Iterator[int]) -> None:

@@ -1,16 +1,14 @@
 """How a template's process comes to be: fresh, as a copy of the caller, or from another template."""
 
-import errno
 import marshal
 import os
-import pickle
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _core
 from .._core import new_child
@@ -22,23 +20,21 @@ from .._process.data_codec import texts_of
 from .._process.result_channel import RemoteTraceback, printable
 from .._process.tree.pid_namespace import PidNamespace
 from .._program.command import Command
-from .._sandbox.description import is_below
-from .._sandbox.files.mount_points import ON_NOTHING, MountPoints
-from .._sandbox.of_python import OfTemplate, with_path
-from .._sandbox.overlay.layer import Layer
+from .._sandbox.files.replaced import ON_NOTHING, MountPoints
 from .._setup.checks import DEVNULL
-from .._setup.conflicts import refuse_beside_sandbox
-from .._setup.rows import OPTIONS
-from ..errors import SandboxError, TemplateError
+from ..errors import TemplateError
 from ..flags import flag_bits
 from .abandoned_start import abandonable
-from .caller_state import CallerState, ConfinedState
+from .caller_state import CallerState
 from .fork_hazards import HAZARDS
 from .link import Clone, Link
 from .messages import Channel, Message, channels, close_received, receive, send
 from .pickling import pickled
-from .template_messages import FAILED, LOAD, LOADED, LOADS, Confining, Loading
+from .template_messages import FAILED, LOAD, LOADED, LOADS, Loading
 from .template_process import serve_here
+
+if TYPE_CHECKING:
+    from .confined_start import Confined
 
 _CODE = """\
 import marshal, os, sys
@@ -48,10 +44,6 @@ with os.fdopen(number, "rb", 0, closefd=False) as file:
 from ramet._workers.template_process import main
 main(number)
 """
-_BESIDE_SANDBOX = frozenset(
-    {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
-)
-_TEMPORARY = ("/tmp", "/dev/shm")
 _END_SECONDS = 5.0
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
@@ -121,7 +113,7 @@ class Fresh:
         theirs.close()
         _send_path_and_argv(ours, state)
         rights = _core.credentials_now().to_bytes(8, "little")
-        return _begun(process, ours, state, (rights, *self._loading), self.trusted)
+        return begun(process, ours, state, (rights, *self._loading), self.trusted)
 
     def _spawn(self, theirs: Channel) -> Child[None]:
         number = theirs.fileno()
@@ -141,118 +133,6 @@ class Fresh:
         }
 
 
-class Confined:
-    """A clone of a new interpreter, in a sandbox: that has loaded before it was confined."""
-
-    def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
-        for name in options.keys() - _BESIDE_SANDBOX:
-            raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
-        self.confinement = OfTemplate(with_path(sandbox))
-        environment = self.confinement.environment()
-        named = dict(word.split(b"=", 1) for word in environment)
-        self.trusted = False
-        self._fresh = Fresh(loading, {**options, "env": named})
-        self._allow = loading.allow
-        self._layers = self.confinement.layers
-        self._names = frozenset(map(os.fsencode, sandbox.environment))
-
-    @property
-    def sandbox(self) -> "Confined":
-        """Itself, which it does not refer to: what it keeps is let go of with the last reference."""
-        return self
-
-    def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
-        """ValueError for what a call asks for and the sandbox decides. asked: see CallRequest."""
-        options = asked.get("options") or {}
-        given = {name: asked.get(name) for name in ("set_tid", "cgroup")}
-        refuse_beside_sandbox({"flags": asked.get("flags") or None, **given, **options})
-        if memory is not None and self.confinement.has_places:
-            raise ValueError(
-                "invalid memory with a sandbox that has amounts: a call is in the cgroups of one of them; "
-                "give memory= to the Sandbox, and make a template for each"
-            )
-
-    def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
-        """What a call may write: paths below those of the sandbox, and /tmp; and landlock's version."""
-        given = self.confinement.sandbox.replace(write=paths).write
-        known = self.confinement.sandbox.write
-        for path in given:
-            if not any(is_below(path, one) for one in known):
-                raise ValueError(
-                    f"invalid write: expected paths below those of the sandbox, {list(known)}, got {path!r}"
-                )
-        if not self.confinement.plan.landlock_abi:
-            raise SandboxError(
-                *(
-                    errno.EOPNOTSUPP,
-                    "a call's own paths to write need Landlock, which is not there",
-                ),
-                wish="write",
-                remedy="boot with lsm=landlock,..., or make a template for each",
-            )
-        for path in given:
-            os.stat(path)  # one that is not there is refused here
-        shown = [os.path.realpath(path) for path in known]
-        # Its own /tmp, too, unless that holds what other calls write: what is below is allowed with it.
-        own = [path for path in _TEMPORARY if not any(is_below(one, path) for one in shown)]
-        return [*map(os.path.realpath, given), *own], self.confinement.plan.landlock_abi
-
-    @property
-    def has_layers(self) -> bool:
-        """Whether each call has a layer, which takes what it writes."""
-        return self._layers is not None
-
-    def new_layer(self) -> Layer | None:
-        """One for a call, if they have them. Raises SandboxError."""
-        if self._layers is None:
-            return None
-        try:
-            return self._layers.new_as_before()
-        except OSError as error:
-            raise SandboxError(
-                error.errno or 0, f"a call cannot have its layer: {error}", wish="overlay"
-            ) from error
-
-    def close(self) -> None:
-        """No call comes any more: the directory of the layers goes with the last of them."""
-        self._layers = self.confinement.layers = None
-        self.confinement.close()
-
-    def _guard_layers(self, loaded: Link) -> None:
-        """Have a clone of what is not confined yet remove them, should this process be killed."""
-        if self._layers is not None and not self._layers.is_guarded:
-            self._layers.guard(loaded.guard(self._layers.directory))
-
-    def start(self) -> Started:
-        self.confinement.make_current()
-        loaded = self._fresh.start()
-        try:
-            points = self.confinement.ground.points
-            steps = self.confinement.steps(loaded.link.process.pid)
-            self._guard_layers(loaded.link)
-            made = loaded.link.confine(
-                pickle.dumps(Confining(*steps[:-1], self._allow)), steps.descriptors
-            )
-        except SandboxError:  # of a path that the sandbox names, and that has changed since
-            raise
-        except OSError as error:
-            raise TemplateError(f"the template cannot be confined: {error}") from error
-        finally:
-            loaded.link.close()
-        state = ConfinedState(self._names)
-        process = _adopted(made)
-        return _begun(
-            *(process, made.channel, state, (), self.trusted, made.namespace),
-            is_confined=True,
-            points=points,
-        )
-
-
-def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":
-    """A start in a sandbox, if it is one."""
-    return Confined(loading, options, OPTIONS["sandbox"].kind.check("sandbox", sandbox))
-
-
 class Here:
     """A copy of the caller as it is."""
 
@@ -267,7 +147,7 @@ class Here:
         ours, theirs = channels()
         process = clone(serve_here, theirs, ours, self._loading, threading.get_native_id())
         theirs.close()
-        return _begun(process, ours, state, (), self.trusted)
+        return begun(process, ours, state, (), self.trusted)
 
 
 class Derived:
@@ -299,15 +179,16 @@ class Derived:
                 f"{error}"
             ) from error
         self._has_started = True
-        process = _adopted(made)
-        return _begun(
+        process = adopted(made)
+        return begun(
             *(process, made.channel, state, (), self.trusted),
             is_confined=link.is_confined,
             points=link.points,
         )
 
 
-def _adopted(made: Clone) -> Child[Any]:
+def adopted(made: Clone) -> Child[Any]:
+    """The clone that is to be a template's process, as a child of the caller."""
     process: Child[Any] = new_child(Child, "a template", 0, False)
     made.holder = process
     process._hold(made.pid, made.pidfd)
@@ -333,7 +214,7 @@ def _send_path_and_argv(control: Channel, state: CallerState) -> None:
             data = data[os.write(control.fileno(), data) :]
 
 
-def _begun(
+def begun(
     process: Child[Any],
     control: Channel,
     state: CallerState,

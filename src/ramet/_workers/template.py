@@ -4,9 +4,9 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
 from .._core import new_child, wait_readable
@@ -16,9 +16,7 @@ from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
 from .._process.unreaped import reap_ended, unreaped
-from .._sandbox.files.mount_points import are_mounted
-from .._sandbox.overlay.layer import Layer
-from .._sandbox.supervision import Supervision
+from .._sandbox.files.replaced import are_mounted
 from .._setup.options import FunctionOptions, Options
 from ..errors import SandboxError, TemplateError, TemplateRestarted
 from .call_memory import CallMemories
@@ -32,8 +30,12 @@ from .pickling import is_by_value, pickled_call
 from .reading_call import refuse_within_reading
 from .serving import CALL
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started, checked_loading, confined
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading
 from .template_messages import Loading, Making
+
+if TYPE_CHECKING:
+    from .._sandbox.overlay.layer import Layer
+    from .._sandbox.supervision import Supervision
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _REAPED_AT_ONCE = 8
@@ -86,8 +88,7 @@ class Template:
     ) -> None:
         loading = checked_loading(preload, setup, warm, allow)
         sandbox = options.pop("sandbox", None)
-        start = Fresh(loading, options) if sandbox is None else confined(loading, options, sandbox)
-        self._begin(start, spares, spares_memory, reload)
+        self._begin(_start(loading, options, sandbox), spares, spares_memory, reload)
 
     @classmethod
     def from_here(
@@ -366,8 +367,10 @@ class Template:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
         self._reap()  # while the call runs
 
-    def _supervision(self, request: CallRequest) -> Supervision:
+    def _supervision(self, request: CallRequest) -> "Supervision":
         """What keeps the amounts of the sandbox for one call."""
+        from .._sandbox.supervision import Supervision
+
         assert self._start.sandbox is not None
         confinement = self._start.sandbox.confinement
         place = confinement.new_place()
@@ -407,7 +410,9 @@ class Template:
 
     def _clone(self, request: CallRequest) -> Clone:
         """One made for the request."""
-        making = Making(request.clone_flags, request.set_tid, tree=self._ends_trees)
+        making = self._link.of_spares._replace(
+            flags=request.clone_flags, set_tid=request.set_tid, spare=False
+        )
         try:
             return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
         except RefusedError as error:
@@ -438,7 +443,7 @@ class Template:
         for _ in range(count):
             self._link.ask_for_spare(self._new_layer())
 
-    def _new_layer(self) -> Layer | None:
+    def _new_layer(self) -> "Layer | None":
         """What takes the writes of one call, if something is to."""
         return None if self._start.sandbox is None else self._start.sandbox.new_layer()
 
@@ -599,6 +604,14 @@ def require_reload(reload: object) -> None:
     """Raise ValueError for what is no answer to changed source files."""
     if reload not in {None, "changed"}:
         raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
+
+
+def _start(loading: Loading, options: Mapping[str, Any], sandbox: object) -> Start:
+    if sandbox is None:
+        return Fresh(loading, options)
+    from .confined_start import confined  # whose imports take longer than all others
+
+    return confined(loading, options, sandbox)
 
 
 def _close_all(links: list[Link]) -> None:

@@ -20,7 +20,9 @@ class Loading(NamedTuple):
     allow: Sequence[str]
     # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
     trusted: bool | None = None
-    by_value: bool = True  # whether calls are, which cloudpickle reads
+    by_value: bool = (
+        False  # that calls may be, is known before the first: a sandbox may hide cloudpickle
+    )
 
 
 class Making(NamedTuple):
@@ -31,7 +33,7 @@ class Making(NamedTuple):
     spare: bool = False
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
-    by_value: bool = False  # such a spare is for calls that cloudpickle reads
+    by_value: bool = False  # for calls that cloudpickle reads
 
 
 class Confining(NamedTuple):

@@ -6,6 +6,7 @@ one socket and nothing of what calls carry.
 
 import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
 import errno
+import gc
 import json
 import os
 import pickle
@@ -27,11 +28,10 @@ from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
 from .._process.tree import pid_namespace
 from .._process.tree.subreaper import set_subreaper
-from .._sandbox.files.own_files import steps_to_own_layer
 from .binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
 from .confining import carry_out
 from .fork_hazards import renewals
-from .loading import load, source_files, take_name
+from .loading import import_cloudpickle, load, source_files, take_name
 from .messages import Channel, channels, receive, send, understood
 from .outcome import rights
 from .pickling import loaded
@@ -142,7 +142,7 @@ class _Template:
         self._first_steps = _core.Plan(bind)
         self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
         self._renewals = renewals()
-        self._calls_to_warm_up = [calls_to_warm_up(by_value=one) for one in (False, True)]
+        self._calls_to_warm_up = {False: calls_to_warm_up(by_value=False)}
         # Calls in a sandbox share no memory; there they save too little to be worth another way.
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
@@ -181,6 +181,8 @@ class _Template:
     def _make(self, kind: int, parts: Sequence[Any], init: tuple[int, int] | None) -> None:
         """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
+        if making.by_value and True not in self._calls_to_warm_up:
+            self._be_ready_for_values()
         self._spares += making.spare
         is_given = init is not None
         needed = kind == CONFINE or self._confines is not None
@@ -216,6 +218,12 @@ class _Template:
         if kind == MAKE:
             self._make_known(given, clone.core, steps, in_namespace=init is not None)
 
+    def _be_ready_for_values(self) -> None:
+        """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
+        import_cloudpickle()
+        self._calls_to_warm_up[True] = calls_to_warm_up(by_value=True)
+        gc.freeze()
+
     def _make_known(
         self, given: Given, request: _core.Request, steps: _core.Plan, *, in_namespace: bool
     ) -> None:
@@ -236,7 +244,9 @@ class _Template:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
         if self._confines is None:
             return ()
-        layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
+        from .of_sandbox import layer_steps
+
+        layers = [layer_steps(bytes(name)) for name in parts[1:]]
         return *(Confines(_core.Plan(one.steps), one.labels) for one in layers), self._confines
 
     def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
@@ -368,6 +378,8 @@ class _Template:
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
+        from . import of_sandbox  # noqa: F401 - the sandbox may not show its file
+
         if self._yields:
             _yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for

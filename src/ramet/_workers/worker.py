@@ -12,7 +12,7 @@ from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.unreaped import reap_ended
-from .._sandbox.files.mount_points import are_mounted
+from .._sandbox.files.replaced import are_mounted
 from ..exit_status import ExitStatus
 from .call_future import CallFuture
 from .call_request import CallRequest

@@ -37,6 +37,7 @@ def refused(flags: int, exit_signal: int, call: Call) -> list[str]:
 def test_what_is_granted_unasked_no_rule_forbids(exit_signal: int) -> None:
     """Every subset of the flags that are granted without the law is granted by it, by either call."""
     bits = [1 << bit for bit in range(64) if ACCEPTED >> bit & 1]
+    bits += [] if exit_signal else [PARENT]
     for chosen in itertools.product([0, 1], repeat=len(bits)):
         flags = sum(bit for bit, taken in zip(bits, chosen, strict=True) if taken)
         check_by_the_law(flags, exit_signal, "clone")

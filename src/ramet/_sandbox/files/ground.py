@@ -24,7 +24,8 @@ from ..planning.plan import Plan, refuse_changed_root
 from ..planning.waiting_child import kept_namespaces
 from ..view import View, view_of
 from .bare_mounts import BareMounts, bare_mounts
-from .mount_points import ON_NOTHING, MountPoints, are_mounted, identified, mount_points
+from .mount_points import mount_points
+from .replaced import ON_NOTHING, MountPoints, are_mounted, identified
 from .root import add_root
 
 _MOUNTS = "/proc/self/mounts"

@@ -1,6 +1,5 @@
 """A unified diff of what changes did to the text of files."""
 
-import difflib
 import os
 from collections.abc import Iterator
 
@@ -47,6 +46,8 @@ class Diff:
             _NO_FILE if old is None else _named(f"a{change.path}"),
             _NO_FILE if new is None else _named(f"b{change.path}"),
         )
+        import difflib  # what shows no text does without
+
         self._put("".join(_ended(difflib.unified_diff(before, after, *names))))
 
     def text(self, left_out: int) -> str:

@@ -9,7 +9,6 @@ lists of access rights of the child's choice.
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 
@@ -170,7 +169,7 @@ class Taking:
             self._file(names, parent, change)
 
     def _file(self, names: tuple[str, ...], parent: int, change: Change) -> None:
-        name, beside = names[-1], f".ramet-{secrets.token_hex(8)}"
+        name, beside = names[-1], f".ramet-{os.urandom(8).hex()}"
         upper = self.source.go(names[:-1])
         there = look(name, parent)
         try:
