@@ -10,7 +10,8 @@ from typing import Any
 from .source_files import is_of_python
 
 _PROTOCOL = 5
-_MAIN = "__main__"
+# What a call by value makes anew, and what a template imports by itself to read one.
+_NOT_NEEDED = {"__main__", "cloudpickle"}
 
 
 def modules_of(value: object) -> list[str]:
@@ -57,4 +58,6 @@ def _named_by(value: object) -> Iterator[str]:
 
 def _is_importable(name: str) -> bool:
     module = sys.modules.get(name)
-    return name != _MAIN and getattr(module, "__spec__", None) is not None
+    return (
+        name.partition(".")[0] not in _NOT_NEEDED and getattr(module, "__spec__", None) is not None
+    )
