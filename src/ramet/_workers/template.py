@@ -468,17 +468,21 @@ class Template:
         """So many of them at most, if they have ended."""
         for _ in range(min(count, len(self._ending) - _NOT_YET_REAPED)):
             with suppress(IndexError):  # another thread has it
-                child = self._ending.pop(0)
-                if not child.reap():
-                    self._ending.append(child)
-                elif child.has_namespace:
-                    self._left.append(child)
+                self._reap_one(self._ending.pop(0))
+
+    def _reap_one(self, child: CalledChild[Any]) -> None:
+        stays = True  # also where a signal handler raises
+        try:
+            stays = not child.reap()
+        finally:
+            if stays:
+                self._ending.append(child)
+            elif child.has_namespace:
+                self._left.append(child)
 
     def _end_left(self) -> None:
         """Namespaces that were left before have ended by now, or something in them keeps them."""
-        with suppress(IndexError):  # another thread has it
-            while self._left:
-                self._left.pop().wait()
+        _end_all(self._left, CalledChild.wait)
 
     def _live(self) -> Link:
         """The process, or another one if its source files have changed, or what its sandbox covers."""
@@ -564,9 +568,7 @@ class Template:
             self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
 
     def _end(self) -> None:
-        with suppress(IndexError):  # a signal handler has closed it meanwhile
-            while self._ending:
-                self._ending.pop().end_in_time()
+        _end_all(self._ending, CalledChild.end_in_time)
         self._end_left()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
@@ -604,6 +606,18 @@ def require_reload(reload: object) -> None:
     """Raise ValueError for what is no answer to changed source files."""
     if reload not in {None, "changed"}:
         raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
+
+
+def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:
+    """Take out each, and end it; one at which a signal handler raises is put back."""
+    with suppress(IndexError):  # another thread, or such a handler, has it
+        while children:
+            child = children.pop()
+            try:
+                end(child)
+            except BaseException:
+                children.append(child)
+                raise
 
 
 def _start(loading: Loading, options: Mapping[str, Any], sandbox: object) -> Start:
