@@ -6,6 +6,8 @@ import pytest
 
 from ramet._sandbox import kept
 
+from ...waiting import nothing_unreaped, until
+
 
 @pytest.fixture
 def nothing_kept(nothing_left: object) -> Iterator[None]:
@@ -14,6 +16,7 @@ def nothing_kept(nothing_left: object) -> Iterator[None]:
     _forget()
     yield
     _forget()
+    until(nothing_unreaped)  # a namespace that takes long to end is reaped by what is done next
 
 
 def _forget() -> None:
