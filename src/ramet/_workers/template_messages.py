@@ -20,9 +20,8 @@ class Loading(NamedTuple):
     allow: Sequence[str]
     # Whether its caller believes what it and its clones send, as for clone(); False: they are confined.
     trusted: bool | None = None
-    by_value: bool = (
-        False  # that calls may be, is known before the first: a sandbox may hide cloudpickle
-    )
+    # Whether cloudpickle is imported before a call comes by value: later a sandbox may hide it.
+    by_value: bool = False
 
 
 class Making(NamedTuple):

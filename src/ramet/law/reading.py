@@ -43,6 +43,7 @@ _CONTAINER = (
     | CloneFlag.NEWIPC.value
     | CloneFlag.NEWPID.value
     | CloneFlag.NEWNET.value
+    | CloneFlag.NEWCGROUP.value  # where the host has cgroup v2
 )
 
 # The requests of well-known libraries and programs (glibc 2.41, runc).
