@@ -36,12 +36,19 @@ from .template_process import serve_here
 if TYPE_CHECKING:
     from .confined_start import Confined
 
+# The extension comes first: what Python makes from then on lies together, in huge pages.
 _CODE = """\
-import marshal, os, sys
+import _frozen_importlib, _frozen_importlib_external, marshal, os, sys
 number = int(sys.argv.pop())
 with os.fdopen(number, "rb", 0, closefd=False) as file:
-    sys.path[:], sys.argv[:] = marshal.load(file)
+    sys.path[:], sys.argv[:], name, extension = marshal.load(file)
+if extension:
+    spec = _frozen_importlib_external.spec_from_file_location(name, extension)
+    core = _frozen_importlib._load(spec)
+    core.gather_objects(True)
 from ramet._workers.template_process import main
+if extension:
+    sys.modules["ramet"]._core = core
 main(number)
 """
 _END_SECONDS = 5.0
@@ -111,7 +118,7 @@ class Fresh:
         ours, theirs = channels()
         process = self._spawn(theirs)
         theirs.close()
-        _send_path_and_argv(ours, state)
+        _send_first(ours, state, _core.__file__ if self._executable == sys.executable else "")
         rights = _core.credentials_now().to_bytes(8, "little")
         return begun(process, ours, state, (rights, *self._loading), self.trusted)
 
@@ -206,9 +213,10 @@ def _crossing(loading: Loading) -> tuple[Any, ...]:
         ) from error
 
 
-def _send_path_and_argv(control: Channel, state: CallerState) -> None:
-    """What the process needs before it can import ramet."""
-    data = memoryview(marshal.dumps((state.path, state.argv)))
+def _send_first(control: Channel, state: CallerState, extension: str) -> None:
+    """What the process needs before it can import ramet. extension: its file; empty for another Python."""
+    given = state.path, state.argv, _core.__name__, extension
+    data = memoryview(marshal.dumps(given))
     with suppress(BrokenPipeError, ConnectionResetError):
         while data:
             data = data[os.write(control.fileno(), data) :]
