@@ -9,7 +9,6 @@ import ramet
 
 NEEDLESS = {
     "cloudpickle",
-    "dataclasses",
     "difflib",
     "pathlib",
     "ramet._limits.memory",
