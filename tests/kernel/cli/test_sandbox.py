@@ -303,7 +303,7 @@ def test_why_a_program_here_cannot_be_executed(tmp_path: Path) -> None:
 def test_a_forbidden_call_never_returns() -> None:
     """With --kill-forbidden; the listener's end has it fail, and the program must be dead by then."""
     words = ("--kill-forbidden", "sh", "-c", "unshare -U true; echo went on")
-    for _ in range(repeated(40)):
+    for _ in range(repeated(20)):
         done = ramet(*words)
         assert (done.returncode, done.stdout) == (128 + signal.SIGKILL, "")
 
