@@ -86,7 +86,7 @@ def test_nonsense_in_an_address_is_as_nothing(explorer: Explorer) -> None:
         ),
         ("0x10000", "Refused: EINVAL", "flags=THREAD&kernel=7.2"),
         ("unshare(CLONE_NEWNS) = -1 EPERM (…)", "Granted", "flags=NEWNS&signal=0&call=unshare"),
-        ("docker", "Granted", "flags=NEWNS,NEWUTS,NEWIPC,NEWPID,NEWNET&signal=17&call=clone"),
+        ("docker", "Granted", "flags=NEWNS,NEWUTS,NEWIPC,NEWPID,NEWNET,NEWCGROUP&signal=17&call=clone"),
         ("fs|files|sigchld", "Granted", "flags=FS,FILES&signal=17&kernel"),
     ],
 )  # fmt: skip
