@@ -248,6 +248,8 @@ PyObject *core_know_exit_status(PyObject *module, PyObject *args)
 static PyObject *status_of_code(const HandleObject *self)
 {
     const struct core_interpreter *own = core_own_interpreter();
+    if (own != NULL && own->exit_status == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the interpreter ends, or has not imported ramet");
     PyObject *end = own == NULL ? NULL : Py_BuildValue("iOOsN", self->with, Py_None, Py_False, "exited", used(self));
     PyObject *status = end == NULL ? NULL : own->exit_status->tp_alloc(own->exit_status, 0);
     if (status != NULL && Py_TYPE(own->end_slot)->tp_descr_set(own->end_slot, status, end) < 0)

@@ -20,7 +20,8 @@ ACCEPTED = (
     | CloneFlag.PIDFD.value
 )
 _ACCEPTED_BY_CLONE3 = ACCEPTED | CloneFlag.CLEAR_SIGHAND.value
-_WITHOUT_SIGNAL = CloneFlag.PARENT.value  # as a template's clones have it
+# Accepted where there is no exit signal, as of a template's clones.
+_WITHOUT_SIGNAL = CloneFlag.PARENT.value
 
 
 def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) -> None:

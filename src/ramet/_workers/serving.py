@@ -16,6 +16,7 @@ from .._process.result_layout import in_words
 from . import outcome
 from .call_options import FailedSetup, carry_out, make_way
 from .caller_state import apply
+from .confining import carry_out as carry_out_steps
 from .messages import Channel, Message, channels, receive, send, understood
 from .pickling import loaded, loaded_call, pickled_call
 from .reading_call import reading
@@ -267,10 +268,10 @@ def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
 
 
 def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
-    from .of_sandbox import write_only
+    from .._sandbox.files.landlock import writes_only  # which calls in a sandbox alone need
 
     abi, paths = rules
-    write_only(paths, abi)
+    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
 
 
 def _write_outputs(_: object, taken: Iterator[int]) -> None:

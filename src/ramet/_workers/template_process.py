@@ -244,9 +244,9 @@ class _Template:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
         if self._confines is None:
             return ()
-        from .of_sandbox import layer_steps
+        from .._sandbox.files.own_files import steps_to_own_layer
 
-        layers = [layer_steps(bytes(name)) for name in parts[1:]]
+        layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
         return *(Confines(_core.Plan(one.steps), one.labels) for one in layers), self._confines
 
     def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
@@ -378,7 +378,8 @@ class _Template:
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
-        from . import of_sandbox  # noqa: F401 - the sandbox may not show its file
+        # What its clones need of these; the sandbox may not show their files.
+        from .._sandbox.files import landlock, own_files  # noqa: F401
 
         if self._yields:
             _yield_no_more()
