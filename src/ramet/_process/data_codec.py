@@ -28,6 +28,7 @@ from time import thread_time
 from typing import Any
 
 from .._core import json_needs
+from .signal_handlers import is_from_handler
 
 __all__ = ["MOST_BYTES", "DataError", "decoded", "encoded", "loaded_json", "texts_of"]
 
@@ -236,6 +237,8 @@ def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> 
     except DataError:
         raise
     except Exception as error:  # of impossible values, too, such as a date of the year 0
+        if is_from_handler(error):
+            raise
         raise DataError(f"{type(error).__name__}: {error}") from None
     return value
 
@@ -250,6 +253,8 @@ def loaded_json(text: Any, most_bytes: int = _MOST_BYTES_OF_TEXTS) -> Any:
     except DataError:
         raise
     except Exception as error:
+        if is_from_handler(error):
+            raise
         raise DataError(f"{type(error).__name__}: {error}") from None
 
 

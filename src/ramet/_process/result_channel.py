@@ -21,6 +21,7 @@ from .._kernel import credentials
 from ..errors import RemoteError, ResultError
 from . import result_layout
 from .result_layout import NOTHING, RAISED, VALUE
+from .signal_handlers import is_from_handler
 
 __all__ = [
     "NOTHING",
@@ -129,6 +130,8 @@ class ResultChannel(_core.Mapping):
         try:
             return self._taken()
         except Exception as error:  # the child has overwritten it
+            if is_from_handler(error):
+                raise
             why = printable(result_layout.in_words(error))
             return RAISED, ResultError(f"what the child wrote cannot be read: {why}")
 
@@ -242,12 +245,11 @@ def _told(words: memoryview) -> str:
 def is_of_loading(error: BaseException) -> bool:
     """Whether code that a pickle runs has raised it, as far as can be told.
 
-    In the main thread it may be of a signal handler that came meanwhile, such as KeyboardInterrupt.
+    In the main thread it may be of a signal handler that came meanwhile, such as KeyboardInterrupt's.
     """
-    return (
-        isinstance(error, Exception | SystemExit)
-        or threading.current_thread() is not threading.main_thread()
-    )
+    if threading.current_thread() is not threading.main_thread():
+        return True
+    return isinstance(error, Exception | SystemExit) and not is_from_handler(error)
 
 
 def printable(text: str) -> str:

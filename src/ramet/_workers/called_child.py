@@ -12,6 +12,7 @@ from .._kernel import procfs
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
+from .._process.signal_handlers import is_from_handler
 from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.tree.subreaper import Subreaper
@@ -20,7 +21,7 @@ from ..errors import ResultError, TimeoutExpired, still_running
 from ..exit_status import ExitStatus
 from .binding import wait_until_bound
 from .link import Clone
-from .messages import Message, close_received, is_from_handler, receive
+from .messages import Message, close_received, receive
 from .outcome import Reader
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from .._kernel.timeouts import deadline_after
 from .._process.child import Child
 from .._process.data_codec import loaded_json
 from .._process.result_channel import printable
+from .._process.signal_handlers import is_from_handler
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import Unreaped, unreaped
@@ -31,7 +32,6 @@ from .messages import (
     Message,
     Received,
     close_received,
-    is_from_handler,
     receive,
     send,
     understood,

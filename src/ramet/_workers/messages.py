@@ -28,7 +28,6 @@ __all__ = [
     "Message",
     "channels",
     "close_received",
-    "is_from_handler",
     "receive",
     "send",
     "understood",
@@ -59,18 +58,6 @@ _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _BLOCK = 512  # bytes in one of st_blocks
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
-
-
-def is_from_handler(error: BaseException) -> bool:
-    """Whether a signal handler has raised what came out of a function of this module.
-
-    It says nothing of the message then, whatever its type: handlers raise TimeoutError as well.
-    """
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
-    return not module.startswith(__name__.partition(".")[0])
 
 
 def send(

@@ -27,6 +27,7 @@ from .._process.result_layout import (
     why_exception_not_read,
     why_not_sent,
 )
+from .._process.signal_handlers import is_from_handler
 from .._setup.step_reasons import likely_reason
 from ..errors import RemoteError, ResultError, SpawnError, spawn_error
 from .messages import Channel, Message, send
@@ -165,6 +166,8 @@ class Reader:
         try:
             return self._read(message, pid, pidfd)
         except Exception as error:  # the child may send anything
+            if is_from_handler(error):
+                raise
             why = printable(in_words(error))
             return True, ResultError(f"what the child wrote cannot be read: {why}")
 
