@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from resource import RUSAGE_SELF, getrusage
 
 from ..errors import spawn_error
+from .signal_handlers import is_from_handler
 
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
 STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL, EXIT_CODE = 0, 1, 6, 17, 19, 35, 49
@@ -16,7 +17,9 @@ def shows_own_pids() -> bool:
     """Whether /proc is mounted and is that of this process's own pid namespace."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
-    except OSError:
+    except OSError as error:
+        if is_from_handler(error):
+            raise
         return False
 
 

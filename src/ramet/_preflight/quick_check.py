@@ -3,6 +3,7 @@
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from .._kernel.signal_handlers import is_from_handler
 from ..errors import CloneError
 from ..flags import LAST_SIGNAL, CloneFlag
 
@@ -47,7 +48,7 @@ def refusal(
 
     An OSError that a signal handler raised meanwhile is returned as it is.
     """
-    if _is_of_signal_handler(error):
+    if is_from_handler(error):
         return error
     law, number = _law(), error.errno or 0
     if law is None:
@@ -57,23 +58,13 @@ def refusal(
     return cast(CloneError, law.refusal(number, flags, exit_signal, call, asked, **fields))
 
 
-_LIBRARY = __package__.partition(".")[0]
-
-
-def _is_of_signal_handler(error: OSError) -> bool:
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] != _LIBRARY:
-            return True
-        traceback = traceback.tb_next
-    return False
-
-
 def _law() -> ModuleType | None:
     """refusal.py; None when it cannot be imported, for want of a descriptor or of access to the file."""
     try:
         from . import refusal as law
-    except (OSError, ImportError):
+    except (OSError, ImportError) as error:
+        if is_from_handler(error):
+            raise
         return None
     return law
 

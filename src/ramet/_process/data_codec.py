@@ -28,7 +28,7 @@ from time import thread_time
 from typing import Any
 
 from .._core import json_needs
-from .signal_handlers import is_from_handler
+from .._kernel.signal_handlers import is_from_handler
 
 __all__ = ["MOST_BYTES", "DataError", "decoded", "encoded", "loaded_json", "texts_of"]
 

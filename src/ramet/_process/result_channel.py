@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from .. import _core
 from .._kernel import credentials
+from .._kernel.signal_handlers import is_from_handler
 from ..errors import RemoteError, ResultError
 from . import result_layout
 from .result_layout import NOTHING, RAISED, VALUE
-from .signal_handlers import is_from_handler
 
 __all__ = [
     "NOTHING",

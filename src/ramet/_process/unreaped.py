@@ -8,6 +8,7 @@ from .. import _core
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import WALL
 from .._kernel.pidfd import exists
+from .._kernel.signal_handlers import is_from_handler
 from .memory_sharers import remove_sharer
 
 
@@ -58,7 +59,9 @@ class Unreaped:
             return self._waitid(os.P_PIDFD, self._pidfd) is not None
         except ChildProcessError:
             return True
-        except OSError:
+        except OSError as error:
+            if is_from_handler(error):
+                raise
             return False
 
     def _has_its_pidfd(self, number: int) -> bool:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from .._kernel import procfs
+from .._kernel.signal_handlers import is_from_handler
 from ..errors import spawn_error
 from .step_reasons import likely_reason
 from .validate import ValidatedOptions
@@ -64,6 +65,8 @@ async def write(
             except FileNotFoundError:
                 why = f"this process may not write it, and {program} is not there"
             except OSError as error:
+                if is_from_handler(error):
+                    raise
                 why = (
                     f"this process may not write it, and {program} cannot be run: {error.strerror}"
                 )
@@ -84,6 +87,8 @@ def _refusal(pid: int, name: str, lines: _Lines) -> int:
             _write(pid, "setgroups", b"deny")
             _write(pid, name, _text(lines))
     except OSError as error:
+        if is_from_handler(error):
+            raise
         return error.errno or errno.EIO
     return 0
 

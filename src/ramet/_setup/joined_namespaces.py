@@ -6,6 +6,7 @@ from typing import Any
 
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES
+from .._kernel.signal_handlers import is_from_handler
 from .checks import descriptor_of
 from .validate import ValidatedOptions
 
@@ -36,6 +37,8 @@ def _namespace(name: str, source: Any, held: Descriptors) -> int:
         try:
             return held.open(os.pidfd_open, source)
         except OSError as error:
+            if is_from_handler(error):
+                raise
             is_none = error.errno in {errno.ESRCH, errno.EINVAL}
             why = f"no process {source}" if is_none else error.strerror
             raise type(error)(error.errno, f"namespaces[{name!r}]: {why}") from None

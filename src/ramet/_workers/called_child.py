@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._core import Channel
 from .._kernel import procfs
+from .._kernel.signal_handlers import is_from_handler
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from .._process.child import Child
 from .._process.result_channel import NOTHING, RAISED, VALUE
-from .._process.signal_handlers import is_from_handler
 from .._process.tree.end import End
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.tree.subreaper import Subreaper

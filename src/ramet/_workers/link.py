@@ -16,11 +16,11 @@ from .._core import Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
 from .._kernel.pidfd import pids_of
+from .._kernel.signal_handlers import is_from_handler
 from .._kernel.timeouts import deadline_after
 from .._process.child import Child
 from .._process.data_codec import loaded_json
 from .._process.result_channel import printable
-from .._process.signal_handlers import is_from_handler
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
 from .._process.unreaped import Unreaped, unreaped

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _core
 from .._kernel import credentials
+from .._kernel.signal_handlers import is_from_handler
 from .._process import data_codec
 from .._process.result_channel import RemoteTraceback, is_of_loading, printable
 from .._process.result_layout import (
@@ -27,7 +28,6 @@ from .._process.result_layout import (
     why_exception_not_read,
     why_not_sent,
 )
-from .._process.signal_handlers import is_from_handler
 from .._setup.step_reasons import likely_reason
 from ..errors import RemoteError, ResultError, SpawnError, spawn_error
 from .messages import Channel, Message, send

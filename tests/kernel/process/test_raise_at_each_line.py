@@ -40,15 +40,20 @@ class Heard(BaseException):
     """What the handler raises."""
 
 
+class LateError(Heard, TimeoutError):
+    """What a handler of SIGALRM raises, which the library knows as an error of the kernel's, too."""
+
+
 class Raiser:
     """Raises at the so manyth step of the library's code, in the thread and process that it was made for.
 
-    grain: "line", or "opcode" for each step of the interpreter.
+    grain: "line", or "opcode" for each step of the interpreter. heard: what it raises.
     """
 
-    def __init__(self, step: int, grain: str) -> None:
+    def __init__(self, step: int, grain: str, heard: type[Heard] = Heard) -> None:
         self.left = step
         self._grain = grain
+        self._heard = heard
         self._process = os.getpid()
 
     def __call__(self, frame: FrameType, event: str, _: object) -> "Raiser | None":
@@ -60,7 +65,7 @@ class Raiser:
             self.left -= 1
             if self.left == 0:
                 self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
-                raise Heard
+                raise self._heard
         return self
 
 
@@ -115,9 +120,11 @@ def _children() -> Iterator[str]:
             yield from Path(f"/proc/self/task/{task}/children").read_text().split()
 
 
-def raised_at(step: int, make: MakeChild, before: Left, grain: str) -> bool:
+def raised_at(
+    step: int, make: MakeChild, before: Left, grain: str, heard: type[Heard] = Heard
+) -> bool:
     """Whether the clone call was interrupted, and nothing was left of it; else what it made is ended."""
-    traced, raiser = sys.gettrace(), Raiser(step, grain)
+    traced, raiser = sys.gettrace(), Raiser(step, grain, heard)
     sys.settrace(raiser)
     try:
         made = make()
@@ -150,7 +157,9 @@ def end(made: Any) -> None:
         made.communicate()
 
 
-def interrupt_at_each(make: MakeChild, grain: str = "line", first: int = 1) -> int:
+def interrupt_at_each(
+    make: MakeChild, grain: str = "line", first: int = 1, heard: type[Heard] = Heard
+) -> int:
     """Raise at each step until it passes unhindered; how many there are."""
     for _ in range(3):
         end(make())  # what is kept for the next one is there
@@ -158,7 +167,7 @@ def interrupt_at_each(make: MakeChild, grain: str = "line", first: int = 1) -> i
     ramet._process.unreaped.reap_ended()
     before = Left.now()
     for step in itertools.count(first):
-        if not raised_at(step, make, before, grain):
+        if not raised_at(step, make, before, grain, heard):
             return step - 1
     raise AssertionError
 
@@ -239,6 +248,17 @@ def test_a_function(name: str, nothing_left: object) -> None:
 def test_a_program(name: str, nothing_left: object) -> None:
     """The same for a program."""
     assert interrupt_at_each(PROGRAMS[name]) > 5
+
+
+@pytest.mark.parametrize("name", ["copy stopped", "VM", "Command made", "run output"])
+def test_a_timeout_error(name: str, nothing_left: object) -> None:
+    """Nor is it taken for an error of the kernel's that has its type."""
+    assert interrupt_at_each({**FUNCTIONS, **PROGRAMS}[name], heard=LateError) > 5
+
+
+def test_a_timeout_error_while_maps_are_written(root: None, nothing_left: object) -> None:
+    """The same where the parent has a part in it."""
+    assert interrupt_at_each(ROOTS["maps"], heard=LateError) > 5
 
 
 def raised_after(step: int) -> bool:

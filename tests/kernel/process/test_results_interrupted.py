@@ -68,6 +68,12 @@ def handler(request: pytest.FixtureRequest) -> Iterator[None]:
     signal.signal(signal.SIGUSR1, before)
 
 
+@pytest.fixture(scope="module")
+def template() -> Iterator[Template]:
+    with Template(spares=0) as template:
+        yield template
+
+
 @pytest.mark.usefixtures("handler")
 @pytest.mark.parametrize("fn", [Interrupting, raises])
 def test_while_a_pickle_is_read(fn: Callable[[], Any]) -> None:
@@ -95,10 +101,10 @@ def test_while_data_is_read(fn: Callable[[], Any], monkeypatch: pytest.MonkeyPat
     ("fn", "trusted"), [(Interrupting, True), (set, False), (raises, True), (raises, False)]
 )
 def test_while_an_answer_of_a_template_is_read(
-    fn: Callable[[], Any], trusted: bool, monkeypatch: pytest.MonkeyPatch
+    fn: Callable[[], Any], trusted: bool, template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message has been received, and is not there again: the next result() says so."""
-    with Template(spares=0) as template, template.clone(fn, trusted=trusted) as child:
+    with template.clone(fn, trusted=trusted) as child:
         interrupt_next_data(monkeypatch)
         with pytest.raises(TimeoutError):
             child.result(PATIENT_SECONDS)

@@ -6,23 +6,27 @@ from types import FrameType, TracebackType
 
 __all__ = ["is_from_handler"]
 
+_LIBRARY = __name__.partition(".")[0]
+
 
 def is_from_handler(error: BaseException) -> bool:
     """Whether a signal handler, a function in Python, has raised it.
 
-    It says nothing of what was being read then, whatever its type: handlers raise TimeoutError as well.
+    It says nothing of what was being done then, whatever its type: handlers raise TimeoutError as well,
+    which is an OSError.
     """
-    handlers = {getattr(signal.getsignal(n), "__code__", None) for n in signal.valid_signals()}
-    return any(
-        frame.f_code in handlers or _has_what_it_interrupted(frame)
-        for frame in _frames(error.__traceback__)
-    )
+    others = [frame for frame in _frames(error.__traceback__) if not _is_ours(frame)]
+    return any(map(_has_what_it_interrupted, others)) or any(map(_is_handlers, others))
 
 
 def _frames(entry: TracebackType | None) -> Iterator[FrameType]:
     while entry is not None:
         yield entry.tb_frame
         entry = entry.tb_next
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == _LIBRARY
 
 
 def _has_what_it_interrupted(frame: FrameType) -> bool:
@@ -33,3 +37,9 @@ def _has_what_it_interrupted(frame: FrameType) -> bool:
         if interrupted is not None and any(each is interrupted for each in given):
             return True
     return False
+
+
+def _is_handlers(frame: FrameType) -> bool:
+    """The same for one that has deleted its arguments."""
+    handlers = map(signal.getsignal, signal.valid_signals())
+    return any(getattr(handler, "__code__", None) is frame.f_code for handler in handlers)
