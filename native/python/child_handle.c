@@ -166,6 +166,19 @@ static long ask_unlocked(HandleObject *self, int options)
     return answer;
 }
 
+/* The beginning of a wait without an end, see CORE_FIRST_LOOK. -1 with an exception set. */
+static int await_first_look(HandleObject *self)
+{
+    enter(self);
+    struct pollfd end = {.fd = pidfd_here(self), .events = POLLIN};
+    Py_BEGIN_ALLOW_THREADS
+    if (end.fd >= 0)
+        poll(&end, 1, CORE_FIRST_LOOK / RAMET_MILLISECOND);
+    Py_END_ALLOW_THREADS
+    leave(self);
+    return PyErr_CheckSignals();
+}
+
 static bool is_mapped(const HandleObject *self)
 {
     return self->outcome != NULL && PyObject_TypeCheck(self->outcome, &Mapping_Type);
@@ -191,6 +204,8 @@ static int look(HandleObject *self)
 static int learn(HandleObject *self, int options)
 {
     bool looks = is_mapped(self) && core_mapping_goes_by_rights((MappingObject *)self->outcome);
+    if (!(options & WNOHANG) && !is_learned(self) && await_first_look(self) < 0)
+        return -1;
     while (!is_learned(self)) { /* by a signal handler that runs in between, it may be */
         if (self->maker != getpid() || (self->let_go && self->pidfd < 0))
             return 0;

@@ -103,6 +103,12 @@ bool core_read_int(const char *what, PyObject *object, int *value);
 /* A timeout in seconds (a number or None) as nanoseconds, -1 for None. -2 with an exception set when it is none. */
 int64_t core_timeout(PyObject *seconds);
 
+/*
+ * A signal that comes between the interpreter's last look at them and the system call that waits does not end that
+ * call. A wait that may be long ends after this time at first, and then the interpreter looks once more.
+ */
+#define CORE_FIRST_LOOK (20 * RAMET_MILLISECOND)
+
 /* Sleeps until *word is `wanted`; seconds is a number or None. True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_wait_until(PyObject *seconds, int *word, int wanted);
 

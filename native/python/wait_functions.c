@@ -38,13 +38,15 @@ static PyObject *wait_for(PyObject *seconds, int *word, int value, bool equal)
     if (timeout == -2)
         return NULL;
     int64_t deadline = timeout < 0 ? -1 : ramet_now() + timeout;
-    for (;;) {
+    for (bool first = true;; first = false) {
         int seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
         if ((seen == value) == equal)
             Py_RETURN_TRUE;
         int64_t left = deadline < 0 ? -1 : deadline - ramet_now();
         if (deadline >= 0 && left <= 0)
             Py_RETURN_FALSE;
+        if (first && (left < 0 || left > CORE_FIRST_LOOK))
+            left = CORE_FIRST_LOOK;
         Py_BEGIN_ALLOW_THREADS
         ramet_futex_wait_while(word, seen, left);
         Py_END_ALLOW_THREADS
@@ -72,14 +74,16 @@ int64_t core_deadline(PyObject *seconds)
 /* poll() that ends neither before its time nor for a signal whose handler returns. */
 int core_poll_all_until(struct pollfd *waited, unsigned long descriptors, int64_t deadline)
 {
-    for (;;) {
-        int64_t nanoseconds = deadline < 0 ? 0 : deadline - ramet_now();
-        struct timespec left = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    for (bool first = true;; first = false) {
+        int64_t nanoseconds = deadline < 0 ? INT64_MAX : deadline - ramet_now();
+        if (first && nanoseconds > CORE_FIRST_LOOK)
+            nanoseconds = CORE_FIRST_LOOK;
+        struct timespec left = {.tv_sec = nanoseconds / RAMET_SECOND, .tv_nsec = nanoseconds % RAMET_SECOND};
         if (nanoseconds < 0)
             left = (struct timespec){0};
         int error = 0, count;
         Py_BEGIN_ALLOW_THREADS
-        count = ppoll(waited, descriptors, deadline < 0 ? NULL : &left, NULL);
+        count = ppoll(waited, descriptors, nanoseconds == INT64_MAX ? NULL : &left, NULL);
         error = errno;
         Py_END_ALLOW_THREADS
         if (count > 0)
@@ -88,7 +92,7 @@ int core_poll_all_until(struct pollfd *waited, unsigned long descriptors, int64_
             core_raise_errno(-error);
             return -1;
         }
-        if (count < 0 && PyErr_CheckSignals() < 0)
+        if (PyErr_CheckSignals() < 0)
             return -1;
         if (deadline >= 0 && ramet_now() >= deadline)
             return 0;

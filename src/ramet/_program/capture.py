@@ -21,6 +21,7 @@ _WIDENED_BYTES = 256 * 1024
 
 _SMALLEST_BYTES = 4 * 1024
 _LARGE_BYTES = 1 << 20
+_FIRST_LOOK = 20  # milliseconds: a signal that comes just before a poll does not end it, see core.h
 
 
 Counted: TypeAlias = Callable[[int], bool]
@@ -202,6 +203,7 @@ class Exchange:
         )
         ends: tuple[_End | None, ...] = (self._input, *self._outputs)
         self._open = {end.descriptor: end for end in ends if end is not None}
+        self._has_looked = False
         self._poll = select.poll()
         for descriptor, end in self._open.items():
             self._poll.register(descriptor, end.events)
@@ -212,6 +214,7 @@ class Exchange:
         until: a descriptor; when it can be read this stops, and take_what_is_there() takes what is left.
         Returns whether all is done.
         """
+        self._has_looked = False
         if until is not None:
             self._poll.register(until, select.POLLIN)
         # While a write blocks, the child's output would not be read.
@@ -279,9 +282,15 @@ class Exchange:
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def _ready(self, deadline: float | None, until: int | None) -> list[int]:
-        if deadline is None and until is None and len(self._open) == 1 and self._input is None:
-            return list(self._open)  # the only one: a blocking read needs no poll
-        ready = self._poll.poll(milliseconds_until(deadline))
+        most = milliseconds_until(deadline)
+        ready = []
+        if not self._has_looked:
+            self._has_looked = True
+            ready = self._poll.poll(_FIRST_LOOK if most is None else min(most, _FIRST_LOOK))
+        if not ready:
+            if deadline is None and until is None and len(self._open) == 1 and self._input is None:
+                return list(self._open)  # the only one: a blocking read needs no poll
+            ready = self._poll.poll(most)
         return [descriptor for descriptor, _ in ready]
 
     def _close(self, end: _End) -> None:
