@@ -63,7 +63,7 @@ batches = st.lists(requests(), min_size=30, max_size=60)
 
 
 @pytest.mark.timeout(900)  # beside guests it has been seen to take two minutes
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_the_kernel_answers_as_the_law_says(cases: list[Case]) -> None:
     """clone(2), ERRORS: whatever is asked, the answer is the one that is foreseen."""

@@ -53,7 +53,7 @@ def files() -> Iterator[dict[int, int]]:
         os.close(saved)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     wanted=st.dictionaries(targets, sources, max_size=12),
     kept=st.sets(st.sampled_from(SOURCES), max_size=3),
@@ -96,7 +96,7 @@ def test_any_renumbering_is_exactly_the_childs_table(
 permutations = st.permutations(SOURCES).map(lambda order: dict(zip(SOURCES, order, strict=True)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(wanted=permutations)
 def test_any_permutation(files: dict[int, int], wanted: dict[int, int]) -> None:
     """All cycles, of any length and number, come out right, with and without the others closed."""

@@ -51,7 +51,7 @@ def test_of_each_width_and_order(width: int, order: str, tmp_path: Path) -> None
     assert told_of(program) == ("/lib/ld.so", "linked dynamically")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(rest=st.binary(max_size=200))
 def test_whatever_a_file_holds(rest: bytes, tmp_path: Path) -> None:
     """A file that ends early, or says what cannot be, has none."""
