@@ -14,7 +14,7 @@ from ramet import lowlevel
 from ramet._kernel.clone_args import require_size
 from ramet.lowlevel import CloneArgs
 
-from ..constants import SECONDS
+from ..constants import SECONDS, repeated
 
 # struct clone_args of clone(2): the field, and the byte at which it begins.
 OFFSETS = {
@@ -119,7 +119,7 @@ legal_flags = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=repeated(300))
 @given(legal_flags)
 def test_what_is_legal_makes_a_child(flags: F) -> None:
     """clone(2): "The flags mask ... zero or more of the constants": whatever is legal works."""
@@ -133,7 +133,7 @@ def test_what_is_legal_makes_a_child(flags: F) -> None:
         assert child.exit_status.code == 0
 
 
-@settings(max_examples=200)
+@settings(max_examples=repeated(200))
 @given(legal_flags, st.sampled_from([0, signal.SIGCHLD, signal.SIGURG]), st.integers(0, 255))
 def test_what_is_legal_gives_its_exit_code(flags: F, exit_signal: int, code: int) -> None:
     """clone(2): "The integer returned by fn is the exit status for the child process"."""
