@@ -187,5 +187,7 @@ exit()
         text=True,
         timeout=PATIENT_SECONDS,
     )
-    assert done.returncode == 0, done.stderr
+    # Python 3.14 ends by the signal itself where any line was interrupted.
+    ends = {0, -signal.SIGINT} if before else {0}
+    assert done.returncode in ends, done.stderr
     assert place.exists(), done.stderr
