@@ -203,7 +203,6 @@ class Exchange:
         )
         ends: tuple[_End | None, ...] = (self._input, *self._outputs)
         self._open = {end.descriptor: end for end in ends if end is not None}
-        self._has_looked = False
         self._poll = select.poll()
         for descriptor, end in self._open.items():
             self._poll.register(descriptor, end.events)
@@ -214,7 +213,7 @@ class Exchange:
         until: a descriptor; when it can be read this stops, and take_what_is_there() takes what is left.
         Returns whether all is done.
         """
-        self._has_looked = False
+        is_first = True
         if until is not None:
             self._poll.register(until, select.POLLIN)
         # While a write blocks, the child's output would not be read.
@@ -223,7 +222,8 @@ class Exchange:
             while self._open:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                ready = self._ready(deadline, until)
+                ready = self._ready(deadline, until, is_first=is_first)
+                is_first = False
                 if until in ready:
                     return False
                 for end in map(self._open.__getitem__, ready):
@@ -281,16 +281,14 @@ class Exchange:
         text = end.buffer.text(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
-    def _ready(self, deadline: float | None, until: int | None) -> list[int]:
+    def _ready(self, deadline: float | None, until: int | None, *, is_first: bool) -> list[int]:
+        """What can be read or written; nothing when the deadline has come, or after the first look."""
         most = milliseconds_until(deadline)
-        ready = []
-        if not self._has_looked:
-            self._has_looked = True
-            ready = self._poll.poll(_FIRST_LOOK if most is None else min(most, _FIRST_LOOK))
-        if not ready:
-            if deadline is None and until is None and len(self._open) == 1 and self._input is None:
-                return list(self._open)  # the only one: a blocking read needs no poll
-            ready = self._poll.poll(most)
+        if is_first:
+            most = _FIRST_LOOK if most is None else min(most, _FIRST_LOOK)
+        elif deadline is None and until is None and len(self._open) == 1 and self._input is None:
+            return list(self._open)  # the only one: a blocking read needs no poll
+        ready = self._poll.poll(most)
         return [descriptor for descriptor, _ in ready]
 
     def _close(self, end: _End) -> None:
