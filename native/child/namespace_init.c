@@ -21,6 +21,10 @@
 
 #define POLL_HANGUP 16
 
+#define LEAST_ADDRESS_BITS 38
+#define MOST_ADDRESS_BITS 56
+#define LARGEST_PAGE 65536 /* x86 leaves one out, below its limit */
+
 enum { PARENT, MAKER, WATCHED, SOCKET = WATCHED, LISTENER, WATCHED_OF_CHILD };
 
 /* From here on the kernel reaps who is reparented to this process; some may have been, and have ended, before. */
@@ -36,8 +40,29 @@ static bool is_alone(void)
     return ramet_syscall2(__NR_kill, -1, 0) == -ESRCH;
 }
 
+/* A limit that the kernel does not have is an error: the machine's addresses have 39 to 56 bits. */
+static void unmap_from(uintptr_t start)
+{
+    for (int bits = MOST_ADDRESS_BITS; bits >= LEAST_ADDRESS_BITS; bits--) {
+        const uintptr_t end = ((uintptr_t)1 << bits) - LARGEST_PAGE;
+        if (end <= start || ramet_syscall2(__NR_munmap, start, end - start) == 0)
+            return;
+    }
+}
+
+/* Clones of the maker have copies of it, page by page, as long as one of them is here. */
+static void give_memory_back(const struct ramet_range *needed)
+{
+    const bool in_order = needed[0].start < needed[1].start;
+    const struct ramet_range *low = &needed[in_order ? 0 : 1], *high = &needed[in_order ? 1 : 0];
+    ramet_syscall2(__NR_munmap, 0, low->start);
+    if (low->end < high->start)
+        ramet_syscall2(__NR_munmap, low->end, high->start - low->end);
+    unmap_from(high->end);
+}
+
 /* As long as the maker lives, nothing wakes it but the end of one of the two (or a debugger). */
-static void live_for_all(struct pollfd *watched)
+static void live_for_all(struct ramet_init_watch *watch, struct pollfd *watched)
 {
     bool maker_is_gone = false;
     while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone())) {
@@ -46,6 +71,10 @@ static void live_for_all(struct pollfd *watched)
         if (watched[MAKER].revents != 0) {
             watched[MAKER].fd = -1;
             maker_is_gone = true;
+            if (watch->held >= 0) {
+                give_memory_back(watch->needed);
+                ramet_syscall1(__NR_close, watch->held);
+            }
         }
     }
 }
@@ -107,13 +136,13 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     if (watch->parent < 0)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     take_name();
-    ramet_close_all_but(watch->parent, watch->maker, -1);
+    ramet_close_all_but(watch->parent, watch->maker, watch->held);
     const int child = await_child(watch, watched);
     const long pidfd = child > 0 ? watch_child(watched, child) : -EINVAL;
     if (pidfd >= 0)
         one_has_ended(watched, NULL);
     else if (pidfd != -ESRCH)
-        live_for_all(watched);
+        live_for_all(watch, watched);
     return 0;
 }
 

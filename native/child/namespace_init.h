@@ -5,12 +5,25 @@
  */
 #pragma once
 
+#include <stdint.h>
+
+/* A range of addresses, in whole pages. */
+struct ramet_range {
+    uintptr_t start, end;
+};
+
 /* Descriptors of two processes, negative where there is none. */
 struct ramet_init_watch {
     int parent; /* with it the init ends; where there is none, with the thread that is its parent */
     int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
     int begun;  /* a futex word, set when there is the child for which the namespace is made: its number there */
     int init;   /* its pid for its maker, who looks for it by that */
+    /*
+     * For ramet_run_namespace_init() alone. Once the maker is gone, nobody else uses the memory that was its: the init unmaps
+     * all but the two ranges, in which it runs, and closes this descriptor; negative: the memory stays.
+     */
+    int held;
+    struct ramet_range needed[2];
     /* For ramet_run_init_of_child() alone: */
     int told_by; /* a socket over which a listener of seccomp comes, or -1 */
     int *told;   /* then: the call that the listener tells of, at which all are killed: see RAMET_FOREIGN_CALL */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "child.h"
 #include "epoch.h"
@@ -14,6 +15,10 @@
 
 #define STACK_BYTES 2048 /* for a few frames: no handler of a signal runs there */
 #define STACKS 126
+
+/* What the linker says of this object's image. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
 
 /* Its memory is wiped in the child of a fork, where no init is. */
 struct block {
@@ -30,7 +35,8 @@ static struct ramet_init_place free_place_in(struct block *block)
     for (int i = 0; i < STACKS; i++) {
         int free = 0;
         if (__atomic_compare_exchange_n(&block->alive[i], &free, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return (struct ramet_init_place){&block->alive[i], &block->watches[i], (uintptr_t)block->stacks[i], STACK_BYTES};
+            return (struct ramet_init_place){&block->alive[i], &block->watches[i], (uintptr_t)block->stacks[i], STACK_BYTES, block,
+                                             sizeof *block};
     }
     return (struct ramet_init_place){0};
 }
@@ -110,13 +116,25 @@ static long make_init(const struct ramet_init_place *place, int *pidfd)
     return pid;
 }
 
-/* The init has copies of the two descriptors. */
-long ramet_new_pid_namespace(int *pidfd)
+static struct ramet_range whole_pages(const void *start, const void *end)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    return (struct ramet_range){(uintptr_t)start / page * page, ((uintptr_t)end + page - 1) / page * page};
+}
+
+/* The init has copies of the descriptors. Without the maker's it would never give the memory back. */
+long ramet_new_pid_namespace(int *pidfd, int held)
 {
     const struct ramet_init_place place = ramet_take_init_place();
     if (place.alive == NULL)
         return -ENOMEM;
-    const struct ramet_init_watch watch = {.parent = open_parent(), .maker = open_process(ramet_syscall0(__NR_getpid))};
+    const int maker = open_process(ramet_syscall0(__NR_getpid));
+    const struct ramet_init_watch watch = {
+        .parent = open_parent(),
+        .maker = maker,
+        .held = maker < 0 ? -1 : held,
+        .needed = {whole_pages(__ehdr_start, _end), whole_pages(place.memory, (const char *)place.memory + place.memory_size)},
+    };
     *place.watch = watch;
     long pid = make_init(&place, pidfd);
     close_if_open(watch.parent);

@@ -12,6 +12,8 @@ struct ramet_init_place {
     struct ramet_init_watch *watch;
     uintptr_t stack;
     size_t stack_size;
+    const void *memory; /* in which all of these lie */
+    size_t memory_size;
 };
 
 /* One that no init uses; it is to be given back where none is made. Threads may call both at a time. */
@@ -22,8 +24,11 @@ void ramet_give_init_place_back(const struct ramet_init_place *place);
  * Makes the init of a new pid namespace, as a child of the calling process's parent: a task in this memory. It ends
  * with that parent and, when this process is gone, as soon as nothing else is in the namespace. Returns its pid or
  * -errno, and in *pidfd a descriptor (O_CLOEXEC) of it, which is the caller's.
+ *
+ * held: a descriptor that the init keeps open until this process has ended and the init has unmapped what was its memory,
+ * in which nothing else may run then; -1: the memory stays as long as the init does.
  */
-long ramet_new_pid_namespace(int *pidfd);
+long ramet_new_pid_namespace(int *pidfd, int held);
 
 /*
  * Tells that init, by its pid, which child the namespace is for: RAMET_FIRST_CHILD, another number there, or RAMET_FOR_ALL.

@@ -52,9 +52,10 @@ static PyMethodDef with_main_gil[] = {
     {"close", core_close, METH_NOARGS,
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
      "Returns whether it has other threads."},
-    {"new_pid_namespace", core_new_pid_namespace, METH_NOARGS,
-     "new_pid_namespace()\n--\n\n"
-     "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd)."},
+    {"new_pid_namespace", core_new_pid_namespace, METH_O,
+     "new_pid_namespace(held, /)\n--\n\n"
+     "Makes the init of a new pid namespace, as a child of this process's parent, with which it ends. Returns (pid, pidfd).\n\n"
+     "held: a descriptor that it closes when this process is gone and it has unmapped its memory; -1: that stays."},
     {"begin_in_pid_namespace", core_begin_in_pid_namespace, METH_VARARGS,
      "begin_in_pid_namespace(init, child, /)\n--\n\n"
      "Tells that init, by its pid, with which child all ends, by its number in the namespace; -1: with none."},

@@ -3,11 +3,13 @@
 
 #include "pid_namespace.h"
 
-PyObject *core_new_pid_namespace(PyObject *module, PyObject *unused)
+PyObject *core_new_pid_namespace(PyObject *module, PyObject *held)
 {
-    int pidfd = -1;
-    (void)module, (void)unused;
-    long pid = ramet_new_pid_namespace(&pidfd);
+    int pidfd = -1, descriptor;
+    (void)module;
+    if (!PyArg_Parse(held, "i:new_pid_namespace", &descriptor))
+        return NULL;
+    long pid = ramet_new_pid_namespace(&pidfd, descriptor);
     return pid < 0 ? core_raise_errno(pid) : Py_BuildValue("li", pid, pidfd);
 }
 

@@ -93,7 +93,7 @@ static int open_itself(void)
 /* Whether the next clone is in a namespace of its own. */
 static bool enter_new_namespace(struct clone *clone)
 {
-    long pid = ramet_new_pid_namespace(&clone->pidfd_of_init);
+    long pid = ramet_new_pid_namespace(&clone->pidfd_of_init, -1);
     if (pid < 0)
         return false;
     clone->pids.init = (int32_t)pid;

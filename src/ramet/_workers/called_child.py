@@ -309,6 +309,10 @@ class CalledChild(Child[T_co]):
         else:  # it is kept: a signal handler may raise before all are dead
             super()._end_namespace()
 
+    def _reap_others(self) -> None:
+        if not self._leaves_namespace:  # else it is one of many: its template does it once for all
+            super()._reap_others()
+
     def _end_memory(self) -> None:
         memory = self._memory
         if memory is not None:

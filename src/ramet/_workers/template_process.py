@@ -23,6 +23,7 @@ from .. import _core
 from .._kernel import clone_bits
 from .._kernel.clone_args import CloneArgs
 from .._kernel.descriptors import fill_standard
+from .._kernel.names import WALL
 from .._kernel.process_memory import private_bytes
 from .._process.clone_call import CheckedCall
 from .._process.request import is_by_clone
@@ -66,6 +67,7 @@ _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before h
 _FIRST_LOOKS = 3  # so many of the first spares look which those are
 _CALLS_BETWEEN_LOOKS = 512
 _MOST_KNOWN = 16
+_PATIENCE_SECONDS = 1.0
 
 
 class Confines(NamedTuple):
@@ -102,6 +104,8 @@ class _Template:
         self._known: list[tuple[bytes, _core.Request, bool, _core.Plan, Given]] = []
         self._may_nest = True  # pid namespaces
         self._confines: Confines | None = None  # what each clone does first
+        # A pipe: its second end is held as long as another process has the memory of a confined clone.
+        self._memory_ends: tuple[int, int] | None = None
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
@@ -194,6 +198,8 @@ class _Template:
             return
         try:
             if making.tree:
+                if kind == CONFINE:
+                    self._hold_memory()
                 init = self._new_namespace(init, needed=needed)
             confines = self._confining(parts) if kind == MAKE else ()
             given = Given(kind, parts, making, confines)
@@ -277,6 +283,13 @@ class _Template:
         if init is not None:
             os.close(init[1])
 
+    def _hold_memory(self) -> None:
+        """Have the next init give this memory back, unless what setup has started may run there."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+        except ChildProcessError:
+            self._memory_ends = os.pipe()
+
     def _new_namespace(
         self, init: tuple[int, int] | None, *, needed: bool
     ) -> tuple[int, int] | None:
@@ -286,7 +299,7 @@ class _Template:
                 # Before it is entered: in a user namespace without a pid namespace of its own this
                 # process may not come back, and later clones would be in it as well.
                 pid_namespace.leave()
-            init = init or pid_namespace.new()
+            init = init or pid_namespace.new(self._memory_ends[1] if self._memory_ends else -1)
         except OSError as error:
             if needed:
                 raise
@@ -378,6 +391,7 @@ class _Template:
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
+        self._await_own_memory()
         # What its clones need of these; the sandbox may not show their files.
         from .._sandbox.files import landlock, own_files  # noqa: F401
 
@@ -400,6 +414,18 @@ class _Template:
         self._take_interrupts()
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
         return template.serve()
+
+    def _await_own_memory(self) -> None:
+        """In a clone that will be a template: what it writes to while another has it is copied.
+
+        Copies are small pages, scattered; each clone of this process would pay for them.
+        """
+        if self._memory_ends is None:
+            return
+        end, held = self._memory_ends
+        os.close(held)
+        _core.wait_readable(end, _PATIENCE_SECONDS)
+        os.close(end)
 
     def _take_hot_pages(self, hot_pages: _core.HotPages, calls: int) -> None:
         """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""

@@ -829,6 +829,21 @@ def test_what_no_namespace_ends_by_itself_is_ended() -> None:
         assert all(state_of(child._namespace.pid) == "" for child in first[:8])
 
 
+def test_what_was_loaded_is_in_one_memory() -> None:
+    """The init of a template's namespace keeps none of it, which the template would copy page by page."""
+    before = procfs.children(os.getpid())
+    with ramet.Template(["numpy"], sandbox=Sandbox(), spares=0) as template:
+        new = set(procfs.children(os.getpid())) - set(before)
+        names = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in new}
+        (init,) = [pid for pid, name in names.items() if name.endswith("i\n")]
+        assert resident_bytes(init) < resident_bytes(template.pid) / 8
+
+
+def resident_bytes(pid: int) -> int:
+    """As proc_pid_statm(5) tells."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 @pytest.mark.parametrize("how", ["closed", "dropped", "interrupted", "interrupted at its kill"])
 def test_namespaces_that_were_left_are_reaped(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever becomes of the template: the fixture of this file waits until nothing is left."""

@@ -18,18 +18,20 @@ FIRST_CHILD, FOR_ALL = 2, -1  # native/child/namespace_init.h
 _LOOK_SECONDS = 0.1  # for all of a namespace to die, before a look at what keeps it
 
 
-def new() -> tuple[int, int]:
+def new(held: int = -1) -> tuple[int, int]:
     """Make the init of a new pid namespace as a child of this process's parent; returns its pid and pidfd.
 
     For a template, which then makes a child of its own parent in the namespace, join_for_children(), and
     tells the init of it: begin().
     The init ends with the parent, and all of the namespace with it. It is a task in this process's memory,
-    which therefore stays as long as the init does. The pidfd is the caller's to close.
+    which therefore stays as long as the init does, unless there is held: a descriptor of which the init
+    keeps a copy until this process has ended and the init has unmapped that memory. Nothing else may run
+    in it then. The pidfd is the caller's to close.
     OSError: EPERM without CAP_SYS_ADMIN, ENOSPC where the limit on pid namespaces is reached, EINVAL while
     this process's children are to be made in another namespace, or where it is itself an init.
     Source: clone(2), pid_namespaces(7).
     """
-    return _core.new_pid_namespace()
+    return _core.new_pid_namespace(held)
 
 
 def join_for_children(init: int, pidfd_of_init: int) -> None:
@@ -75,6 +77,7 @@ class PidNamespace:
         self.pid = init
         self.owner = os.getpid()
         self._pidfd = pidfd_of_init
+        self._is_killed = False
         self._is_reaped = False
         self._is_to_end = False
         self._ending = RLock()
@@ -85,13 +88,14 @@ class PidNamespace:
 
     def kill(self) -> None:
         """Kill all processes of the namespace at once: SIGKILL to its init."""
-        if self._is_reaped:
+        if self._is_killed or self._is_reaped:
             return
         with contextlib.suppress(ProcessLookupError):
             if self._pidfd >= 0:
                 pidfd.send(self._pidfd, self.pid, signal.SIGKILL)
             elif not self._has_ended(0.0):
                 os.kill(self.pid, signal.SIGKILL)
+        self._is_killed = True
 
     def end(self, deadline: float | None = None) -> bool:
         """Kill them all, wait until they are dead, reap the init and close its pidfd.
