@@ -1,6 +1,6 @@
 """Exceptions of the caller's signal handlers, which may come out of any line of Python."""
 
-import signal
+import _signal  # type: ignore[import-not-found] # module signal makes an enum of each
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
@@ -41,5 +41,5 @@ def _has_what_it_interrupted(frame: FrameType) -> bool:
 
 def _is_handlers(frame: FrameType) -> bool:
     """The same for one that has deleted its arguments."""
-    handlers = map(signal.getsignal, signal.valid_signals())
+    handlers = map(_signal.getsignal, range(1, _signal.NSIG))
     return any(getattr(handler, "__code__", None) is frame.f_code for handler in handlers)
