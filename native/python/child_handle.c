@@ -683,6 +683,7 @@ static void handle_dealloc(HandleObject *self)
 static PyMemberDef handle_members[] = {
     {"pid", T_INT, offsetof(HandleObject, pid), READONLY, "The child's pid, as its maker sees it."},
     {"_maker", T_INT, offsetof(HandleObject, maker), READONLY, "The pid of the process that made it."},
+    {"_entered", T_BOOL, offsetof(HandleObject, entered), READONLY, "Whether a with statement has it."},
     {"_flags", T_OBJECT, offsetof(HandleObject, flags), 0, "The flags, as they were asked for."},
     {"_what", T_OBJECT, offsetof(HandleObject, what), 0, "What it runs, for people."},
     {"_outcome", T_OBJECT, offsetof(HandleObject, outcome), 0, "Where that of a function is found, until it is taken."},
@@ -698,15 +699,19 @@ static PyGetSetDef handle_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-/* Not in Python, where a signal's handler could raise before the block has begun. */
-static PyObject *handle_enter(PyObject *self, PyObject *unused)
+/*
+ * Not in Python, where a signal's handler could raise before the block has begun. It can in Python 3.14 all the same, see
+ * held_lock.c: then nobody has the child, and _forget() does what the end of the block would have done.
+ */
+static PyObject *handle_enter(HandleObject *self, PyObject *unused)
 {
     (void)unused;
+    self->entered = true;
     return Py_NewRef(self);
 }
 
 static PyMethodDef handle_methods[] = {
-    {"__enter__", handle_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nItself, which kills and reaps on leaving."},
+    {"__enter__", (PyCFunction)handle_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nItself, which kills and reaps on leaving."},
     {"_hold", (PyCFunction)handle_hold, METH_VARARGS,
      "_hold($self, pid, pidfd, /)\n--\n\nStands for that child of this process from now on; the pidfd or None is its own."},
     {"_reap", (PyCFunction)handle_reap, METH_O,

@@ -14,6 +14,7 @@ typedef struct {
     int init_pidfd;
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
+    bool entered; /* by a with statement, which kills and reaps it */
     bool plain;   /* there is no more to know of its end than waitid() tells */
     int asking;   /* tasks that are in waitid() */
     bool learned; /* how it ended: si_code, si_status, and what it used */

@@ -54,6 +54,7 @@ typedef struct {
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
     Channel_Type, OwnMemory_Type, HotPages_Type, Owner_Type, Tracer_Type;
+extern PyType_Spec core_held_spec;
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);

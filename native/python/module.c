@@ -237,9 +237,18 @@ static bool has_own_gil(PyObject *module)
 
 #endif
 
+/* Of each interpreter's own: one with its own GIL has it, too. */
+static int add_held(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &core_held_spec, NULL);
+    int error = type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
+    Py_XDECREF(type);
+    return error;
+}
+
 static int fill(PyObject *module)
 {
-    if (PyModule_AddFunctions(module, everywhere) < 0)
+    if (PyModule_AddFunctions(module, everywhere) < 0 || add_held(module) < 0)
         return -1;
     if (has_own_gil(module))
         return add_refusals(module);

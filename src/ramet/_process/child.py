@@ -496,7 +496,10 @@ class Child(_core.Handle, Generic[T_co]):
         """The last reference goes, and it has not been waited for: called by the core."""
         try:
             if self._maker == os.getpid():
-                self._tell_forgotten()  # an exception, with -W error
+                if self._entered and not self._is_thread:  # of a block that was not left in order
+                    self.kill()
+                else:
+                    self._tell_forgotten()  # an exception, with -W error
         finally:
             self._leave_unwaited()
 

@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, TypeVar, cast
 
+from .._core import Held
 from .confinement import Confinement
 from .description import Sandbox
 from .planning import machine
@@ -20,7 +21,8 @@ os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-d
 
 def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
     """The same as confinement_of(), if it is kept; None if not."""
-    with _lock:
+    with Held(_lock) as take:
+        take()
         found = _kept.get((kind, sandbox))
         if found is None or not found.is_current:
             return None
@@ -34,7 +36,8 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
     asked: the caller's description, where this is another that was made of it.
     Raises SandboxError for a wish that this machine cannot meet, and for a path that cannot be used.
     """
-    with _lock:
+    with Held(_lock) as take:
+        take()
         found = _kept.pop((kind, sandbox), None)
         if found is None or not found.is_current:
             if found is not None:
@@ -49,7 +52,8 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
 
 def release(sandbox: Sandbox) -> None:
     """See Sandbox.release()."""
-    with _lock:
+    with Held(_lock) as take:
+        take()
         keys = [key for key, found in _kept.items() if found.asked == sandbox]
         released = [_kept.pop(key) for key in keys]
     for found in released:
@@ -58,7 +62,8 @@ def release(sandbox: Sandbox) -> None:
 
 def forget() -> None:
     """Make all anew: in a child that is confined itself, where this machine grants other things."""
-    with _lock:
+    with Held(_lock) as take:
+        take()
         # They are not let go: their descriptors are closed here, and the numbers may be others' by now.
         _callers.extend(_kept.values())
         _kept.clear()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from .._core import Plan
+from .._core import Held, Plan
 from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
 from .._setup.order import Steps
@@ -70,7 +70,8 @@ class PreparedChildren:
 
     def fill(self) -> None:
         """Make those that are lacking; where one cannot be made, programs are confined when they come."""
-        with self._making:
+        with Held(self._making) as take:
+            take()
             while self._is_usable and len(self._ready) < self._count:
                 with suppress(OSError):
                     prepared = self._prepare()
@@ -96,7 +97,8 @@ class PreparedChildren:
     def close(self) -> None:
         """End all."""
         if self._maker == os.getpid():
-            with self._making:
+            with Held(self._making) as take:
+                take()
                 self._close()
         self._held.close()
 

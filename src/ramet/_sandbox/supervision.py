@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from .._core import TidWord
+from .._core import Held, TidWord
 from .._process.child import Child
 from ..exit_status import ExitStatus
 from .amounts.place import Place
@@ -78,7 +78,8 @@ class Supervision:
 
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason; the child has been reaped, and its tree is dead."""
-        with self._ending:  # two threads may have waited for it
+        with Held(self._ending) as take:  # two threads may have waited for it
+            take()
             if self._status is None:
                 if self._tree is not None:
                     self._tree.end()

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from .._core import Held
 from .._kernel import procfs
 from .._kernel.pidfd import wait_readable
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
@@ -66,7 +67,8 @@ class Tree:
 
     def give_up(self) -> None:
         """There is no such child."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._is_over = True
             self._release()
 
@@ -79,7 +81,8 @@ class Tree:
         self._end_once()
 
     def _end_once(self) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if not self._is_over:
                 self._is_over = True
                 try:
@@ -250,7 +253,8 @@ class _Living:
         """A new mark."""
         if self._maker != os.getpid():
             self._leave_to_original()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._block is None:
                 block = Subreaper()
                 block.__enter__()
@@ -263,7 +267,8 @@ class _Living:
         """It has ended."""
         if self._maker != os.getpid():
             return
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._marks -= {mark}
             if not self._marks and self._block is not None:
                 block, self._block = self._block, None

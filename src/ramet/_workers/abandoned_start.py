@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import TypeVar
 
+from .._core import Held
 from .._process.child import Child
 
 T = TypeVar("T")
@@ -29,13 +30,15 @@ class AbandonableStart:
 
     def abandon(self) -> None:
         """From another thread: end what is being started, and what would be."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._is_abandoned = True
             self._kill()
 
     def wait_for(self, process: Child[None] | None) -> None:
         """It loads now; None: it has loaded, or ended, and will be reaped."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._loading = process
             self._kill()
 

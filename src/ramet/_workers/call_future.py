@@ -5,6 +5,8 @@ from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, RUNNING
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .._core import Held
+
 if TYPE_CHECKING:
     from .._sandbox.overlay.changes import Changes
 
@@ -35,7 +37,8 @@ class CallFuture(Future[T]):
         """
         if super().cancel():
             return True
-        with self._condition:
+        with Held(self._condition) as take:
+            take()
             if self._state != RUNNING:
                 return False
             self._state = CANCELLED

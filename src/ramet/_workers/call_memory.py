@@ -6,6 +6,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .._core import Held
 from .._limits.byte_counts import parsed_memory
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class CallMemories:
         from .._limits.memory import MemoryLimits
 
         size = parsed_memory("memory", memory)
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             limits = self._of_size.pop(size, None) or MemoryLimits(size)
             self._of_size[size] = limits
             while len(self._of_size) > _MOST_SIZES:
@@ -107,7 +109,8 @@ class CallMemories:
 
     def close(self) -> None:
         """Remove the cgroups."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             while self._of_size:
                 self._of_size.popitem()[1].close()
 
@@ -122,7 +125,8 @@ class _Watcher:
         self._nothing_to_do = threading.Event()
 
     def add(self, memory: CallMemory, child: "CalledChild[Any]") -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._watched.append((memory, weakref.ref(child)))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="ramet-memory", daemon=True)
@@ -131,7 +135,8 @@ class _Watcher:
     def _run(self) -> None:
         while True:
             self._nothing_to_do.wait(_WATCH_SECONDS)
-            with self._lock:
+            with Held(self._lock) as take:
+                take()
                 self._watched = [one for one in self._watched if not _is_done(*one)]
                 if not self._watched:
                     self._thread = None

@@ -7,7 +7,7 @@ import time
 from _thread import RLock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._core import Channel
+from .._core import Channel, Held
 from .._kernel import procfs
 from .._kernel.signal_handlers import is_from_handler
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
@@ -89,7 +89,10 @@ class CalledChild(Child[T_co]):
             return True
         if self._maker != os.getpid():
             return False
-        with self._reading:  # a signal handler may come here while its own thread reads
+        with Held(
+            self._reading
+        ) as take:  # a signal handler may come here while its own thread reads
+            take()
             if not self._is_over:
                 self._read(timeout)
             return self._is_over
@@ -295,7 +298,8 @@ class CalledChild(Child[T_co]):
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         # Two threads may come here: the watch of its memory, and who waits for it.
-        with self._reading:
+        with Held(self._reading) as take:
+            take()
             self.let_go()
             self._end_namespace()
             self._end_memory()

@@ -12,7 +12,7 @@ from functools import lru_cache
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any
 
-from .._core import Owner, wait_readable, waitid
+from .._core import Held, Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel.names import WALL
 from .._kernel.pidfd import pids_of
@@ -221,7 +221,8 @@ class Link:
         descriptors: tuple[int, ...] = (),
         layer: "Layer | None" = None,
     ) -> Clone:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             token = object()
             try:
                 self._ask(kind, parts, token, descriptors, layer)
@@ -249,7 +250,8 @@ class Link:
 
     def ask_for_spare(self, layer: "Layer | None" = None) -> None:
         """Let the template make one more, which is not waited for. Raises EndedError."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._ask(MAKE, _packed(self.of_spares, layer), None, layer=layer)
 
     def measure_spare(self, layer: "Layer | None" = None) -> int:
@@ -274,7 +276,8 @@ class Link:
 
     def spare(self) -> Clone | None:
         """A spare; waits for one that is being made. None when none is. Raises EndedError."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._correct()
             while True:
                 while not self._spares and self._spares_asked():
@@ -462,7 +465,8 @@ class Link:
             return
         with suppress(OSError):
             self._control.end_sending()
-        with self._lock, suppress(EndedError, OSError, TemplateError):
+        with Held(self._lock) as take, suppress(EndedError, OSError, TemplateError):
+            take()
             while self._asked:
                 self._read()
         with suppress(IndexError):  # a signal handler has closed it meanwhile

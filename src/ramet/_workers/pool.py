@@ -19,7 +19,7 @@ from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .._core import wait_readable
+from .._core import Held, wait_readable
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
 from .deadlines import Deadlines
@@ -89,7 +89,8 @@ class Pool:
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
         refuse_within_reading(call.fn)
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_closing:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if _is_ending:
@@ -116,7 +117,8 @@ class Pool:
         if self._is_copy:
             return
         cancelled: deque[Call] = deque()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             was_open, self._is_closing = not self._is_closing, True
             if cancels:
                 cancelled, self._pending = self._pending, cancelled
@@ -151,7 +153,8 @@ class Pool:
         """A running call was cancelled: kill it, if its process is there already."""
         if self._is_copy:
             return
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             worker = call.worker
         if worker is not None:
             self._order(lambda: self._kill(worker, call))
@@ -167,7 +170,8 @@ class Pool:
         self._wake()
 
     def _wake(self) -> None:
-        with self._lock:  # once it is closed the number is another file's
+        with Held(self._lock) as take:  # once it is closed the number is another file's
+            take()
             if self._wakes is not None:
                 os.eventfd_write(self._wakes, 1)
 
@@ -191,7 +195,8 @@ class Pool:
         """
         call = worker = None
         try:
-            with self._lock:
+            with Held(self._lock) as take:
+                take()
                 if not self._pending or self._active >= self._rules.most:
                     return False
                 call = self._pending[0]
@@ -248,7 +253,8 @@ class Pool:
             parts = call.pickled(self._rules.initializer)
             worker = Worker.begun(self._template, parts, self._rules, call.fn)
             worker.call, call.worker = call, worker
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             was_cancelled = call.future.cancelled()
             is_first = False
             if self._rules.timeout is not None:
@@ -263,7 +269,8 @@ class Pool:
     def _sent(self, call: Call, worker: Worker) -> bool:
         """Whether a process that is there has got it. Nobody hears its outcome before that is noted."""
         parts = call.pickled(None)
-        with worker.sending:
+        with Held(worker.sending) as take:
+            take()
             if not worker.send(parts, self._rules):
                 return False
             worker.call, call.worker = call, worker
@@ -275,7 +282,8 @@ class Pool:
         Both are known before the thread hears of either, and its end is heard of by the time when what it
         sends is: an interrupt may come between. It can be called again then.
         """
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._failure is not None:
                 raise RuntimeError("the executor's thread has ended") from self._failure
             self._workers[worker.channel] = self._workers[worker.pidfd] = worker
@@ -293,7 +301,8 @@ class Pool:
             self._give_up(error)
             raise
         finally:
-            with self._lock:
+            with Held(self._lock) as take:
+                take()
                 wakes, self._wakes = self._wakes, None
             self._events.close()
             if wakes is not None:
@@ -317,7 +326,8 @@ class Pool:
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._is_closing, self._failure = True, error
             pending, workers = list(self._pending), set(self._workers.values())
             self._pending.clear()
@@ -337,7 +347,8 @@ class Pool:
                     worker.leave_call(self._rules)
 
     def _is_finished(self) -> bool:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if not self._is_closing or self._pending or self._active:
                 return False
             idle, self._idle = self._idle, []
@@ -346,7 +357,8 @@ class Pool:
         return not self._workers
 
     def _seconds(self) -> float | None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             first = self._deadlines.first
         nexts = [one.must_end_by for one in self._ending]
         nexts += [] if first is None else [first]
@@ -363,7 +375,8 @@ class Pool:
             worker.kill()
 
     def _expired(self) -> Call | None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             return self._deadlines.take_expired(time.monotonic())
 
     def _look_at(self, descriptor: int) -> None:
@@ -387,7 +400,8 @@ class Pool:
         outcome = (
             worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
         )
-        with worker.sending:  # who has sent the call has noted it by then
+        with Held(worker.sending) as take:  # who has sent the call has noted it by then
+            take()
             call = worker.call
         is_late = call is None or call.reason  # what a call sends that is being killed
         if outcome is not None and outcome[0] != NOTHING and not is_late:
@@ -396,7 +410,8 @@ class Pool:
             self._await_end(worker)
 
     def _forget(self, worker: Worker, *descriptors: int) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             for descriptor in descriptors:
                 if self._workers.get(descriptor) is worker:  # else it is another's by now
                     del self._workers[descriptor]
@@ -417,7 +432,8 @@ class Pool:
         # Whether the initializer or the call has raised: what is not prepared runs no other.
         is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
         if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():
-            with self._lock:
+            with Held(self._lock) as take:
+                take()
                 self._idle.append(worker)
         else:
             os.sched_yield()  # lets whoever waits for the future have the interpreter first
@@ -454,9 +470,8 @@ class Pool:
     def _conclude(self, worker: Worker) -> None:
         if worker in self._ending:
             self._ending.remove(worker)
-        with (
-            worker.sending
-        ):  # who has sent it a call has noted it by then, and nobody sends another
+        with Held(worker.sending) as take:
+            take()  # who has sent it a call has noted it by then, and nobody sends another
             worker.is_over = True
         status = worker.conclude()
         if worker.call is None:
@@ -503,7 +518,8 @@ class Pool:
         self._wake()
 
     def _count(self, *, failed: bool) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._active -= 1
             self._done += 1
             self._failed += failed
@@ -512,7 +528,8 @@ class Pool:
         progress = self._progress  # another thread may forget it
         if progress is None:
             return
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             counts = Counts(
                 self._submitted, len(self._pending), self._active, self._done, self._failed
             )

@@ -5,11 +5,11 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from .. import _core
-from .._core import new_child, wait_readable
+from .._core import Held, new_child, wait_readable
 from .._kernel.names import HasFileno
 from .._limits.byte_counts import parsed_bytes
 from .._preflight.hints import warn_at_caller
@@ -498,7 +498,8 @@ class Template:
         return link, self._caller_state, clone
 
     def _restart(self, ended: Link) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._link is not ended:  # another thread has seen it before
                 return
             self._require_open()
@@ -510,7 +511,8 @@ class Template:
         )
 
     def _replace(self, link: Link) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._link is not link:
                 return
             # Which may fail: then there is the old one still.
@@ -548,7 +550,8 @@ class Template:
         assert isinstance(self._start, Fresh)
         start = self._start.with_more(modules)
         started = start.start()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_closed:
                 started.link.close()
                 return
@@ -563,7 +566,9 @@ class Template:
         """
         self._is_closed = True
         # In a copy of its process the lock may be held by a thread that is not there.
-        with self._lock if self._link.maker == os.getpid() else nullcontext():
+        with Held(self._lock) as take:
+            if self._link.maker == os.getpid():
+                take()
             self._end()
             self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
 

@@ -10,6 +10,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar, Literal, Self, Unpack
 
+from .._core import Held
 from .._setup.options import Options
 from .._workers.call_request import CallRequest
 from .._workers.messages import Channel
@@ -102,7 +103,8 @@ class CloneContext(BaseContext):
     def _running(self) -> tuple[Template, TemplateStart]:
         if self._maker != os.getpid():  # a fork of the process that has one
             self._forget_template()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._template is None or self._started is None:
                 self._started = TemplateStart(self._recipe)
                 recipe = self._recipe
@@ -118,7 +120,8 @@ class CloneContext(BaseContext):
         """End the template and its spares; processes go on. Another is started with the next process."""
         if self._maker != os.getpid():
             return
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._template = None
             self._end()
 

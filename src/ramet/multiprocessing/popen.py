@@ -8,7 +8,7 @@ from multiprocessing import popen_fork
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._core import waitid
+from .._core import Held, waitid
 from .._kernel import pidfd
 from .._kernel.names import WALL
 from .._workers.messages import receive
@@ -62,7 +62,8 @@ class Popen(popen_fork.Popen):
         if self.returncode is None and self._maker == os.getpid():
             timeout = 0.0 if flag == os.WNOHANG else None
             if pidfd.wait_readable(self.sentinel, timeout):
-                with self._reaping:
+                with Held(self._reaping) as take:
+                    take()
                     if self.returncode is None:
                         self.returncode = self._reap()
         return self.returncode

@@ -287,6 +287,20 @@ def test_a_forgotten_child_warns_and_is_reaped_later() -> None:
     os.close(pidfd)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_block_that_was_not_left_kills_its_child() -> None:
+    """As when a signal handler raises before the block has begun: Python 3.14 does not leave it then."""
+    child = sleeper()
+    pid = child.pid
+    child.__enter__()
+    del child
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    assert ended.si_status == signal.SIGKILL
+    unreaped.reap_ended()
+    assert unreaped.unreaped == []
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_it_is_reaped_where_warnings_are_errors() -> None:
     """The exception goes to sys.unraisablehook, and the child is reaped all the same."""

@@ -8,6 +8,7 @@ import time
 from _thread import RLock
 
 from ... import _core
+from ..._core import Held
 from ..._kernel import pidfd, procfs
 from ..._kernel.clone_bits import NEWPID
 from ..._kernel.names import WALL
@@ -104,7 +105,8 @@ class PidNamespace:
         Returns whether they are dead by the deadline; if not, or if it was interrupted, it can be called
         again.
         """
-        with self._ending:  # two threads may have waited for the child
+        with Held(self._ending) as take:  # two threads may have waited for the child
+            take()
             self.kill()
             seconds = seconds_until(deadline)
             if seconds is not None:
@@ -125,7 +127,8 @@ class PidNamespace:
         """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
         self._is_to_end = True
         self.leave_to_end()  # before the kill: a signal handler may raise between the two
-        with self._ending:
+        with Held(self._ending) as take:
+            take()
             self.kill()
 
     def leave_to_end(self) -> None:
@@ -134,14 +137,12 @@ class PidNamespace:
 
     def finish(self) -> bool:
         """Reap the init if it has ended; returns whether nothing is left to do."""
-        if not self._ending.acquire(blocking=False):  # end() of another thread does
-            return False
-        try:
+        with Held(self._ending) as take:
+            if not take(blocking=False):  # end() of another thread does
+                return False
             if self._is_to_end:
                 self.kill()
             return self._is_reaped or self._reap(0.0)
-        finally:
-            self._ending.release()
 
     def _reap(self, seconds: float) -> bool:
         """Reap the init if it ends in so many seconds; whether it has.

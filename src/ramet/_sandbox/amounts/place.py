@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from ..._core import Held
 from ..._kernel import pidfd as pidfds
 from ..._limits.memory_files import VERSION_2
 from ..._limits.resident_watch import ResidentWatch
@@ -114,7 +115,8 @@ class Place:
         watched = self._watched
         if not self.is_watched:
             return
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._pid, self._root, self._kill = pid, pid if root is None else root, kill
             self._pidfd = fcntl.fcntl(pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
             if watched.timeout is not None:
@@ -128,7 +130,8 @@ class Place:
                     )
         seconds = self._look()
         if seconds is not None:
-            with self._lock:
+            with Held(self._lock) as take:
+                take()
                 self._number = watch.add(self._look, seconds)
 
     def count_output(self, count: int) -> bool:
@@ -136,7 +139,8 @@ class Place:
 
         Returns whether it may write more; if not, it has been killed.
         """
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._output += count
             most = self._watched.output
             if most is None or self._output <= most:
@@ -156,7 +160,8 @@ class Place:
         return self._kill_cgroups(_KILL_SECONDS)
 
     def _kill_cgroups(self, patience_seconds: float) -> bool:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_closed or not self._cgroups or self._maker != os.getpid():
                 return False
             # One of version 2 is the last.
@@ -164,7 +169,8 @@ class Place:
 
     def _look(self) -> float | None:
         """Kill it if it has used too much. Returns in how many seconds to look again; None: no more."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_over or self._pidfd < 0:
                 return None
             looks = (self._look_at_clock, self._look_at_cpu, self._look_at_memory)
@@ -205,7 +211,8 @@ class Place:
 
     def _exceed(self, amount: str) -> None:
         """Kill the tree for that, unless it has ended."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             self._hits[amount] = None
             if self._is_over or self._pidfd < 0 or self._killed_for is not None:
                 return
@@ -228,7 +235,8 @@ class Place:
         The reasons are those of ExitStatus.reason, see ending.reason_of(). From here on nothing is killed.
         """
         self._stop()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if status.success and not self._cgroups:
                 self._status = status
                 return status
@@ -238,7 +246,8 @@ class Place:
         return status if reason is None else status.because(reason)
 
     def _stop(self) -> None:
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_over:
                 return
             self._is_over = True
@@ -293,7 +302,8 @@ class Place:
 
     def usage(self) -> Usage:
         """What the child has used. RuntimeError before ended()."""
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._usage is None and self._status is not None:
                 self._usage = self._counted(self._status)
         if self._usage is None:
@@ -303,7 +313,8 @@ class Place:
     def close(self) -> None:
         """Give the cgroups back, which removes them or keeps them for the next child; once."""
         self._stop()
-        with self._lock:
+        with Held(self._lock) as take:
+            take()
             if self._is_closed:
                 return
             self._is_closed = True

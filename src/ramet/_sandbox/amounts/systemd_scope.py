@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..._core import Held
 from ..._kernel.cgroups import of_this_process
 from ..._limits import cgroup_names
 
@@ -97,7 +98,8 @@ _kept: tuple[int, "Scope"] | None = None
 def scope_of_process(controllers: Sequence[str]) -> Scope:
     """The one scope of this process, made when it is asked for first; it ends with the process."""
     global _kept
-    with _lock:
+    with Held(_lock) as take:
+        take()
         if _kept is None or _kept[0] != os.getpid():
             _kept = os.getpid(), Scope(controllers)
         return _kept[1]
@@ -106,7 +108,8 @@ def scope_of_process(controllers: Sequence[str]) -> Scope:
 def close_scope() -> None:
     """End the scope of this process, if there is one."""
     global _kept
-    with _lock:
+    with Held(_lock) as take:
+        take()
         kept, _kept = _kept, None
     if kept is not None:
         kept[1].close()

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..._core import Held
+
 # So long an idle thread waits for work before it ends, and so late it may notice that there is none.
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -34,7 +36,8 @@ class Watch:
         """Have it look in so many seconds; the number is for remove()."""
         self._leave_to_parent()
         at = time.monotonic() + seconds
-        with self._changed:
+        with Held(self._changed) as take:
+            take()
             self._numbers += 1
             self._due[self._numbers] = (at, look)
             if self._thread is None or not self._thread.is_alive():
@@ -47,7 +50,8 @@ class Watch:
     def remove(self, number: int) -> None:
         """Look at it no more; a look that has begun may still go on."""
         if self._maker == os.getpid():
-            with self._changed:
+            with Held(self._changed) as take:
+                take()
                 self._due.pop(number, None)
 
     def _leave_to_parent(self) -> None:
@@ -59,12 +63,14 @@ class Watch:
         while True:
             for number, look in self._ready():
                 seconds = _looked(look)
-                with self._changed:
+                with Held(self._changed) as take:
+                    take()
                     if seconds is None:
                         self._due.pop(number, None)
                     elif number in self._due:
                         self._due[number] = (time.monotonic() + seconds, look)
-            with self._changed:
+            with Held(self._changed) as take:
+                take()
                 now = time.monotonic()
                 nearest = min((at for at, _ in self._due.values()), default=math.inf)
                 self._wakes_at = min(nearest, now + _LONGEST_PAUSE_SECONDS)
@@ -75,7 +81,8 @@ class Watch:
                     return
 
     def _ready(self) -> list[tuple[int, Look]]:
-        with self._changed:
+        with Held(self._changed) as take:
+            take()
             now = time.monotonic()
             return [(number, look) for number, (at, look) in self._due.items() if at <= now]
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..._core import same_files
+from ..._core import Held, same_files
 from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
 from ..description import Sandbox
@@ -71,7 +71,8 @@ class Ground:
 
     def make_current(self) -> None:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
-        with _lock:
+        with Held(_lock) as take:
+            take()
             if self._poll.poll(0) or not self._is_made or not self._is_current():
                 self._make()
 
