@@ -75,6 +75,7 @@ _NUMBERS = {
     "pivot_root": (155, 41),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
+    "read": (0, 63),
     "rt_sigaction": (13, 134),
     "sched_getattr": (315, 275),
     "sched_setaffinity": (203, 122),

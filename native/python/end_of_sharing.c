@@ -29,7 +29,7 @@ static void __attribute__((constructor)) make_underway(void)
 bool core_may_begin_sharing(bool *counted)
 {
     if (closed && !core_is_main_thread()) {
-        PyErr_SetString(PyExc_RuntimeError, "the interpreter ends, and only its main thread makes children in shared memory");
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter ends, and only its main thread makes children");
         return false;
     }
     ramet_epoch(); /* its owner asks first */

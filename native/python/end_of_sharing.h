@@ -16,6 +16,9 @@ struct core_suspended {
 /*
  * Before a clone call whose child will run Python; and after it, with what the first wrote, when the child is listed. False with an
  * exception set. What a child does that shares the memory is not counted: its own children die with it.
+ *
+ * A flush of the standard streams is between the two as well, before a copy is made: a thread that waits for the GIL then, and
+ * ends, would keep the lock of a stream, for which the interpreter's own flush waits in vain.
  */
 bool core_may_begin_sharing(bool *counted);
 void core_has_shared(bool counted);

@@ -337,7 +337,12 @@ static int flush(const char *name)
 
 int core_flush_standard_streams(void)
 {
-    return flush("stdout") < 0 || flush("stderr") < 0 ? -1 : 0;
+    bool counted;
+    if (!core_may_begin_sharing(&counted))
+        return -1;
+    bool passed = flush("stdout") == 0 && flush("stderr") == 0;
+    core_has_shared(counted);
+    return passed ? 0 : -1;
 }
 
 PyObject *core_flush(PyObject *module, PyObject *unused)

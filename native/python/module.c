@@ -50,7 +50,7 @@ static PyMethodDef with_main_gil[] = {
     {"flush_standard_streams", core_flush, METH_NOARGS,
      "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is skipped."},
     {"close", core_close, METH_NOARGS,
-     "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children in shared memory.\n\n"
+     "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children.\n\n"
      "Returns whether it has other threads."},
     {"new_pid_namespace", core_new_pid_namespace, METH_O,
      "new_pid_namespace(held, /)\n--\n\n"

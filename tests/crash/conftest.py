@@ -17,19 +17,23 @@ from typing import Any
 
 import pytest
 
-from ..constants import SLOWER
+from .. import constants
 
-DEADLINE_SECONDS = 60 * SLOWER
 TREE = str(Path(__file__).parents[2])
 
 # A hang shows where every thread is, and ends: the deadline thread needs no GIL. Nobody wants the cores.
 PRELUDE = f"""\
 import faulthandler, resource, sys
 from collections.abc import Callable
-faulthandler.dump_traceback_later({DEADLINE_SECONDS}, exit=True)
+faulthandler.dump_traceback_later({{seconds}}, exit=True)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 sys.path.append({TREE!r})
 """
+
+
+def deadline_seconds() -> int:
+    """Asked when a test runs: this file is read before --slower is."""
+    return 60 * constants.SLOWER
 
 
 class NewPython:
@@ -48,8 +52,9 @@ class NewPython:
     ) -> None:
         source = textwrap.dedent(inspect.getsource(fn))
         call = f"{fn.__name__}({', '.join(map(repr, args))})"
+        prelude = PRELUDE.format(seconds=deadline_seconds())
         self.process = subprocess.Popen(
-            [sys.executable, *options, "-X", "faulthandler", "-c", f"{PRELUDE}{source}\n{call}\n"],
+            [sys.executable, *options, "-X", "faulthandler", "-c", f"{prelude}{source}\n{call}\n"],
             env={**os.environ, **env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -79,15 +84,16 @@ class NewPython:
         self.process.kill()
         self.process.wait()
 
-    def finish(self, code: int = 0, seconds: float = DEADLINE_SECONDS + 30) -> str:
+    def finish(self, code: int = 0, seconds: float | None = None) -> str:
         """Wait for its end, which is to be this one; what it printed."""
+        seconds = deadline_seconds() + 30 if seconds is None else seconds
         output, errors = self.process.communicate(timeout=seconds)
         assert self.process.returncode == code, errors.decode()
         return output.decode()
 
-    def all_gone(self, seconds: float = 20.0 * SLOWER) -> bool:
-        """Whether all that were watched end within that time."""
-        deadline = time.monotonic() + seconds
+    def all_gone(self, seconds: float = 20.0) -> bool:
+        """Whether all that were watched end within that time, on a machine of today."""
+        deadline = time.monotonic() + seconds * constants.SLOWER
         return all(_has_ended(pidfd, deadline - time.monotonic()) for pidfd in self._pidfds)
 
     def close(self) -> None:

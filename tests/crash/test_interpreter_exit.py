@@ -188,6 +188,41 @@ def test_daemon_threads_that_make_children(in_new_python: Start, flags: F, forev
         assert in_new_python(leave_daemons, int(flags), forever).finish() == "the last word\n"
 
 
+def leave_a_daemon_that_flushes() -> None:
+    import atexit
+    import ctypes
+    import io
+    import os
+    import sys
+    import threading
+
+    import ramet
+
+    reading, writing = os.pipe()
+    begun = threading.Event()
+
+    class Slow(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            begun.set()
+            os.read(reading, 1)
+            return os.write(1, data)  # type: ignore[arg-type]
+
+    sys.setswitchinterval(1000)  # the daemon gets the interpreter lock when this thread waits
+    atexit.register(ctypes.PyDLL(None).write, writing, b"x", 1)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(Slow()))
+    print("the last word")
+    threading.Thread(target=ramet.clone, args=(int,), daemon=True).start()
+    begun.wait()
+
+
+def test_a_daemon_thread_that_flushes_is_awaited(in_new_python: Start) -> None:
+    """Before it makes a copy: else it would keep the lock of a stream, at which Python aborts."""
+    assert in_new_python(leave_a_daemon_that_flushes).finish() == "the last word\n"
+
+
 def leave_suspended_daemons(flags: int) -> None:
     import contextlib
     import threading

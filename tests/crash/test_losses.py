@@ -299,6 +299,7 @@ def die_writing(way: str) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SYSTEM_CALLS
 
     reading, writing = os.pipe()
     size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -318,7 +319,9 @@ def die_writing(way: str) -> None:
     begun: list[int] = []
     child = ramet.clone(write, begun, flags=F.VM)
     syscall = Path(f"/proc/{child.pid}/syscall")
-    while not begun or not syscall.read_text().startswith(f"{1} 0x{writing:x} "):  # write()
+    while not begun or not syscall.read_text().startswith(
+        f"{SYSTEM_CALLS['write']} 0x{writing:x} "
+    ):
         os.sched_yield()
     child.kill()
     child.wait(30)
@@ -364,6 +367,7 @@ def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SYSTEM_CALLS
 
     class Slow(io.RawIOBase):
         """A file with a place, whose first reader waits."""
@@ -425,7 +429,8 @@ def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its
 
     child = ramet.clone(use_for_ever, flags=F.VM)
     syscall = Path(f"/proc/{child.pid}/syscall")
-    blocked = (f"0 0x{reading:x} ", f"1 0x{writing:x} ")  # read() and write()
+    calls = SYSTEM_CALLS["read"], SYSTEM_CALLS["write"]
+    blocked = (f"{calls[0]} 0x{reading:x} ", f"{calls[1]} 0x{writing:x} ")
     while not slow.begun and not syscall.read_text().startswith(blocked):
         os.sched_yield()
     child.kill()
@@ -463,6 +468,7 @@ def die_with_a_thread_in_a_file(daemon: bool) -> None:
 
     import ramet
     from ramet import CloneFlag as F
+    from tests.constants import SYSTEM_CALLS
 
     reading, writing = os.pipe()
     file = open(reading, "rb")  # noqa: SIM115 - it lives as long as this
@@ -481,7 +487,7 @@ def die_with_a_thread_in_a_file(daemon: bool) -> None:
     while not tids:
         os.sched_yield()
     syscall = Path(f"/proc/{child.pid}/task/{tids[0]}/syscall")
-    while not syscall.read_text().startswith(f"0 0x{reading:x} "):  # read()
+    while not syscall.read_text().startswith(f"{SYSTEM_CALLS['read']} 0x{reading:x} "):
         os.sched_yield()
     child.kill()
     child.wait(30)
@@ -702,7 +708,6 @@ def die_as_it_enters() -> None:
     import ctypes
     import io
     import os
-    import platform
     import sys
     from typing import Any
 
@@ -710,9 +715,9 @@ def die_as_it_enters() -> None:
     from ramet import CloneFlag as F
     from ramet import _core
     from ramet._function import recovery
+    from tests.constants import SYSTEM_CALLS
 
-    futex = {"x86_64": "202", "aarch64": "98"}[platform.machine()]
-
+    futex = str(SYSTEM_CALLS["futex"])
     parked = 2  # _Py_HAS_PARKED in CPython's Include/cpython/pylock.h
 
     libc = ctypes.PyDLL(None)  # which keeps the interpreter lock

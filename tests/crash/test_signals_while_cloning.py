@@ -106,6 +106,7 @@ def raise_in_a_flush(flags: int, error: str) -> None:
     import pytest
 
     import ramet
+    from tests.constants import SYSTEM_CALLS
 
     raised = getattr(builtins, error)("too late")
     reading, writing = os.pipe()
@@ -116,7 +117,7 @@ def raise_in_a_flush(flags: int, error: str) -> None:
 
     def interrupt() -> None:
         syscall = Path(f"/proc/self/task/{os.getpid()}/syscall")
-        while not syscall.read_text().startswith(f"1 0x{writing:x} "):  # write()
+        while not syscall.read_text().startswith(f"{SYSTEM_CALLS['write']} 0x{writing:x} "):
             os.sched_yield()
         os.kill(os.getpid(), signal.SIGALRM)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
-from ...constants import SECONDS
+from ... import constants
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Awaitable[T]]], T]
@@ -18,7 +18,7 @@ def in_loop(request: pytest.FixtureRequest, nothing_left: object) -> Run[Any]:
 
     def run(main: Callable[[], Awaitable[T]]) -> T:
         async def with_deadline() -> T:
-            with anyio.fail_after(4 * SECONDS):
+            with anyio.fail_after(4 * constants.SECONDS):
                 return await main()
 
         return anyio.run(with_deadline, backend=request.param)
