@@ -71,7 +71,7 @@ static void live_for_all(struct ramet_init_watch *watch, struct pollfd *watched)
         if (watched[MAKER].revents != 0) {
             watched[MAKER].fd = -1;
             maker_is_gone = true;
-            if (watch->held >= 0) {
+            if (watch->gives_back) {
                 give_memory_back(watch->needed);
                 ramet_syscall1(__NR_close, watch->held);
             }
@@ -136,7 +136,7 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     if (watch->parent < 0)
         ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     take_name();
-    ramet_close_all_but(watch->parent, watch->maker, watch->held);
+    ramet_close_all_but(watch->parent, watch->maker, watch->gives_back ? watch->held : -1);
     const int child = await_child(watch, watched);
     const long pidfd = child > 0 ? watch_child(watched, child) : -EINVAL;
     if (pidfd >= 0)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A range of addresses, in whole pages. */
@@ -19,9 +20,10 @@ struct ramet_init_watch {
     int begun;  /* a futex word, set when there is the child for which the namespace is made: its number there */
     int init;   /* its pid for its maker, who looks for it by that */
     /*
-     * For ramet_run_namespace_init() alone. Once the maker is gone, nobody else uses the memory that was its: the init unmaps
-     * all but the two ranges, in which it runs, and closes this descriptor; negative: the memory stays.
+     * For ramet_run_namespace_init() alone. Where it gives the memory back, nobody else uses that once the maker is gone: the
+     * init unmaps all but the two ranges, in which it runs, and closes the descriptor.
      */
+    bool gives_back;
     int held;
     struct ramet_range needed[2];
     /* For ramet_run_init_of_child() alone: */

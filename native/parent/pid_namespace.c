@@ -132,7 +132,8 @@ long ramet_new_pid_namespace(int *pidfd, int held)
     const struct ramet_init_watch watch = {
         .parent = open_parent(),
         .maker = maker,
-        .held = maker < 0 ? -1 : held,
+        .gives_back = maker >= 0 && held >= 0,
+        .held = held,
         .needed = {whole_pages(__ehdr_start, _end), whole_pages(place.memory, (const char *)place.memory + place.memory_size)},
     };
     *place.watch = watch;
