@@ -48,7 +48,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
 
-run: $(VENV)/.with-cli ## set up, build, and try every flag on this kernel (the tour)
+run: $(VENV)/.with-cli,workers ## set up, build, and try every flag on this kernel (the tour)
 	$(COMPILE)
 	@$(BIN)/ramet tour $(ARGS)
 

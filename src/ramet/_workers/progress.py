@@ -8,6 +8,7 @@ from .pool import Counts
 def progress_bar() -> Callable[[Counts], None]:
     """What draws a bar from the counts, until all calls are done. ImportError without rich."""
     try:
+        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -20,7 +21,8 @@ def progress_bar() -> Callable[[Counts], None]:
             "progress=True needs rich: install ramet[cli], or pass a function"
         ) from error
     shown = TextColumn("{task.description}")
-    bar = Progress(shown, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = shown, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=Console(stderr=True))  # the output is the program's
     task = bar.add_task("calls", total=0)
 
     def draw(counts: Counts) -> None:

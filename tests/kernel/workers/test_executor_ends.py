@@ -480,11 +480,13 @@ def test_progress_tells_the_counts() -> None:
 
 
 def test_progress_draws_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """By rich."""
+    """By rich, and on standard error: the output is the program's."""
     pytest.importorskip("rich")
     with Executor(2, progress=True) as executor:
         wait([executor.submit(abs, -n) for n in range(5)])
-    assert "5/5" in capsys.readouterr().out
+    written = capsys.readouterr()
+    assert "5/5" in written.err
+    assert not written.out
 
 
 def test_output_goes_where_the_callers_goes(capfd: pytest.CaptureFixture[str]) -> None:
@@ -571,6 +573,7 @@ def test_a_full_descriptor_table_is_one_error() -> None:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+    until(nothing_unreaped)  # the init of the namespace that nobody was told of
 
 
 @pytest.mark.parametrize("flags", [F.NEWUSER, F.NEWUSER | F.NEWNS], ids=str)
