@@ -15,7 +15,7 @@ from .._limits.byte_counts import parsed_memory
 from .._setup.options import Options
 from .call_future import CallFuture
 from .learning import Learning
-from .pool import Counts, Pool
+from .pool import Counts, Pool, refuse_without_epoll
 from .progress import progress_bar
 from .starting import checked_loading
 from .template import Template, TreeTemplate
@@ -103,6 +103,7 @@ class Executor(AnyExecutor):
             template = _template_of(mp_context, template)
         ahead = min(most, _MOST_SPARES) if spares is None else spares
         learns = preload is None and template is None and options.get("sandbox") is None
+        refuse_without_epoll()
         own = _own_template(template, preload or (), ahead, options)
         try:
             own.request(memory=memory, options=rules.options or {}).close()

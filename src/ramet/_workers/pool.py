@@ -45,6 +45,15 @@ class Counts(NamedTuple):
     failed: int
 
 
+def refuse_without_epoll() -> None:
+    """RuntimeError where another library has taken it away: the pool's thread would stop all others."""
+    if not hasattr(select, "epoll"):
+        raise RuntimeError(
+            "invalid executor: select.epoll is gone, as gevent and eventlet leave it when they patch; the "
+            "executor's thread would be a greenlet that stops all others: make it where nothing is patched"
+        )
+
+
 class Pool:
     """Calls, and the processes that run them. The template ends with it if it is its own."""
 
@@ -312,17 +321,20 @@ class Pool:
             self._template.close()
 
     def _run_once(self) -> None:
-        for descriptor, _ in self._events.poll(self._seconds()):
-            if descriptor == self._wakes:
-                with suppress(BlockingIOError):
-                    os.eventfd_read(self._wakes)
-            else:
-                self._look_at(descriptor)
+        self._take_events(self._seconds())
         while self._orders:
             self._orders.popleft()()
         self._look_at_deadlines()
         while self._begin_next():
             pass
+
+    def _take_events(self, seconds: float | None) -> None:
+        for descriptor, _ in self._events.poll(seconds):
+            if descriptor == self._wakes:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._wakes)
+            else:
+                self._look_at(descriptor)
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
@@ -366,6 +378,10 @@ class Pool:
         return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 
     def _look_at_deadlines(self) -> None:
+        if (
+            self._seconds() == 0.0
+        ):  # what has come in time counts: this process may have been stopped meanwhile
+            self._take_events(0.0)
         while (call := self._expired()) is not None:
             if call.worker is not None:
                 call.worker.expire()

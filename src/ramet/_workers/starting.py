@@ -88,7 +88,7 @@ class Fresh:
     sandbox = None
 
     def __init__(
-        self, loading: Loading, options: Mapping[str, Any], executable: str = sys.executable
+        self, loading: Loading, options: Mapping[str, Any], executable: str | None = None
     ) -> None:
         for name in _DECIDED_HERE & options.keys():
             raise ValueError(
@@ -104,7 +104,7 @@ class Fresh:
         self.trusted = loading.trusted
         self._given = loading, options, executable
         self._loading = _crossing(loading)
-        self._executable = executable
+        self._executable = executable or own_python()
         self._options = {"stdin": DEVNULL, **options}
 
     def with_more(self, modules: Iterable[str]) -> "Fresh":
@@ -138,6 +138,31 @@ class Fresh:
             for number, name in zip(STANDARD, ("stdin", "stdout", "stderr"), strict=True)
             if self._options.get(name) is None and number not in decided and not is_standard(number)
         }
+
+
+def own_python() -> str:
+    """The command of this Python. TemplateError where there is none: it would be another program's.
+
+    A server that embeds Python, uWSGI for one, gives its own name as sys.executable.
+    """
+    if getattr(sys, "frozen", False):
+        raise TemplateError(
+            f"a template cannot be started: this program is frozen, and {sys.executable!r} would run it "
+            "again; take ramet.Template.from_here(), a copy of this process"
+        )
+    if "python" in os.path.basename(sys.executable or ""):
+        return sys.executable
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for prefix in (sys.exec_prefix, sys.base_exec_prefix):
+        beside = os.path.join(prefix, "bin", version)
+        if os.access(beside, os.X_OK):
+            return beside
+    if not sys.executable:
+        raise TemplateError(
+            f"a template cannot be started: sys.executable is {sys.executable!r}, and there is no "
+            f"{beside!r}; set it to the command of this Python, or take ramet.Template.from_here()"
+        )
+    return sys.executable
 
 
 class Here:

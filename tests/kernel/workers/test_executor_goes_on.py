@@ -6,8 +6,10 @@ import math
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -23,6 +25,7 @@ from ramet._workers.called_child import CalledChild
 from ramet._workers.worker import Worker
 
 from ...constants import PATIENT_SECONDS, SECONDS, repeated
+from ...looking import state_of
 from ...waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -341,3 +344,36 @@ def test_who_submits_does_not_wait_for_another_template(monkeypatch: pytest.Monk
         while not loads:  # spares that are left serve first
             assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
     assert loads == ["ramet-executor"]
+
+
+def test_without_epoll_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under gevent and eventlet: an error that names them, and nothing is begun."""
+    monkeypatch.delattr("select.epoll")
+    with pytest.raises(RuntimeError, match=r"select\.epoll is gone.*gevent"):
+        Executor(1)
+
+
+CALLER_THAT_IS_STOPPED = """\
+import sys
+from pathlib import Path
+import ramet
+with ramet.Executor(1, timeout=2) as executor:
+    print(executor.submit(Path.read_bytes, Path(sys.argv[1])).result())
+"""
+
+
+def test_what_came_in_time_counts_after_a_stop_of_the_caller(tmp_path: Path) -> None:
+    """The call was over before its deadline, which came while the caller was stopped."""
+    place = tmp_path / "fifo"
+    os.mkfifo(place)
+    argv = [sys.executable, "-c", CALLER_THAT_IS_STOPPED, place]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as caller:
+        with place.open("wb") as fifo:  # the call has begun
+            deadline = time.monotonic() + 2
+            caller.send_signal(signal.SIGSTOP)
+            until(lambda: state_of(caller.pid) == "T")
+            fifo.write(b"in time")
+        until(lambda: time.monotonic() > deadline)
+        caller.send_signal(signal.SIGCONT)
+        output, _ = caller.communicate(timeout=PATIENT_SECONDS)
+    assert output == "b'in time'\n"
