@@ -12,6 +12,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "end_of_sharing.h"
 #include "epoch.h"
 #include "credentials.h"
 #include "plain_values.h"
