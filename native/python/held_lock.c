@@ -9,22 +9,53 @@
  */
 #include "core.h"
 
+#include <stddef.h>
+#include <structmember.h>
+
+#define MOST_WORDS 2 /* of acquire(): whether it waits, and how long */
+
 typedef struct {
     PyObject_HEAD
+    vectorcallfunc call;
     PyObject *lock;
     bool is_taken;
 } HeldObject;
 
+static PyObject *call_method(HeldObject *self, const char *name, PyObject *const *args, size_t count, PyObject *names)
+{
+    PyObject *method = PyUnicode_InternFromString(name);
+    if (method == NULL)
+        return NULL;
+    PyObject *words[MOST_WORDS + 1] = {self->lock};
+    const size_t named = names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names);
+    for (size_t i = 0; i < count + named; i++)
+        words[i + 1] = args[i];
+    PyObject *answer = PyObject_VectorcallMethod(method, words, count + 1, names);
+    Py_DECREF(method);
+    return answer;
+}
+
+/* Takes the lock, as its acquire() does: the words are that one's. */
+static PyObject *held_call(PyObject *object, PyObject *const *args, size_t flagged, PyObject *names)
+{
+    HeldObject *self = (HeldObject *)object;
+    const size_t count = (size_t)PyVectorcall_NARGS(flagged);
+    if (count + (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names)) > MOST_WORDS)
+        return PyErr_Format(PyExc_TypeError, "invalid call: expected the words of acquire()");
+    PyObject *taken = call_method(self, "acquire", args, count, names);
+    self->is_taken = taken == Py_True; /* no handler runs between the two */
+    return taken;
+}
+
 static PyObject *held_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *lock;
-    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
-        return PyErr_Format(PyExc_TypeError, "Held() takes no keyword arguments");
-    if (!PyArg_ParseTuple(args, "O:Held", &lock))
-        return NULL;
+    if (PyTuple_GET_SIZE(args) != 1 || (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0))
+        return PyErr_Format(PyExc_TypeError, "invalid Held(): expected a lock");
     HeldObject *self = (HeldObject *)type->tp_alloc(type, 0);
-    if (self != NULL)
-        self->lock = Py_NewRef(lock);
+    if (self == NULL)
+        return NULL;
+    self->call = held_call;
+    self->lock = Py_NewRef(PyTuple_GET_ITEM(args, 0));
     return (PyObject *)self;
 }
 
@@ -36,35 +67,29 @@ static void held_dealloc(HeldObject *self)
     Py_DECREF(type);
 }
 
-static PyObject *held_call(HeldObject *self, PyObject *args, PyObject *kwargs)
-{
-    PyObject *acquire = PyObject_GetAttrString(self->lock, "acquire");
-    if (acquire == NULL)
-        return NULL;
-    PyObject *taken = PyObject_Call(acquire, args, kwargs);
-    self->is_taken = taken == Py_True; /* no handler runs between the two */
-    Py_DECREF(acquire);
-    return taken;
-}
-
 static PyObject *held_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
     return Py_NewRef(self);
 }
 
-static PyObject *held_exit(HeldObject *self, PyObject *what)
+static PyObject *held_exit(HeldObject *self, PyObject *const *what, Py_ssize_t count)
 {
-    (void)what;
+    (void)what, (void)count;
     if (!self->is_taken)
         Py_RETURN_NONE;
     self->is_taken = false;
-    return PyObject_CallMethod(self->lock, "release", NULL);
+    return call_method(self, "release", NULL, 0, NULL);
 }
+
+static PyMemberDef members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(HeldObject, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
 
 static PyMethodDef methods[] = {
     {"__enter__", held_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)held_exit, METH_VARARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))held_exit, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -72,7 +97,8 @@ static PyType_Slot held_slots[] = {
     {Py_tp_doc, "Held(lock, /)\n--\n\nHas a lock for the block of a with statement, which calls what it gets to take it, as acquire()."},
     {Py_tp_new, held_new},
     {Py_tp_dealloc, held_dealloc},
-    {Py_tp_call, held_call},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, members},
     {Py_tp_methods, methods},
     {0, NULL},
 };
@@ -80,6 +106,6 @@ static PyType_Slot held_slots[] = {
 PyType_Spec core_held_spec = {
     .name = "ramet._core.Held",
     .basicsize = sizeof(HeldObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = held_slots,
 };

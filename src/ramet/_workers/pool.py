@@ -321,20 +321,25 @@ class Pool:
             self._template.close()
 
     def _run_once(self) -> None:
-        self._take_events(self._seconds())
+        if not self._take_events(self._seconds()):
+            # A stop of this process ends the wait with nothing, whatever has come meanwhile, and in time.
+            self._take_events(0.0)
         while self._orders:
             self._orders.popleft()()
         self._look_at_deadlines()
         while self._begin_next():
             pass
 
-    def _take_events(self, seconds: float | None) -> None:
-        for descriptor, _ in self._events.poll(seconds):
+    def _take_events(self, seconds: float | None) -> bool:
+        """Whether there were any."""
+        events = self._events.poll(seconds)
+        for descriptor, _ in events:
             if descriptor == self._wakes:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._wakes)
             else:
                 self._look_at(descriptor)
+        return bool(events)
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
@@ -378,10 +383,6 @@ class Pool:
         return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 
     def _look_at_deadlines(self) -> None:
-        if (
-            self._seconds() == 0.0
-        ):  # what has come in time counts: this process may have been stopped meanwhile
-            self._take_events(0.0)
         while (call := self._expired()) is not None:
             if call.worker is not None:
                 call.worker.expire()

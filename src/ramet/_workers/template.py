@@ -264,7 +264,7 @@ class Template:
         """clone() and its result, under asyncio or trio, without a thread.
 
         The loop is blocked while the call is sent: a moment with a spare, as long as a clone takes without.
-        Where many begin together it is blocked for all of their clones: ``ramet.aio.Executor`` has a thread.
+        Where many begin together it is so for all of their clones: ``ramet.aio.Executor`` has a thread.
         options: those of clone(). A cancellation kills the call and reaps it.
 
         Returns what the function returned. Raises as clone() and Child.result() do.
