@@ -153,14 +153,15 @@ def own_python() -> str:
     if "python" in os.path.basename(sys.executable or ""):
         return sys.executable
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for prefix in (sys.exec_prefix, sys.base_exec_prefix):
-        beside = os.path.join(prefix, "bin", version)
-        if os.access(beside, os.X_OK):
-            return beside
+    prefixes = sys.exec_prefix, sys.base_exec_prefix
+    beside = [os.path.join(prefix, "bin", version) for prefix in prefixes]
+    for path in beside:
+        if os.access(path, os.X_OK):
+            return path
     if not sys.executable:
         raise TemplateError(
             f"a template cannot be started: sys.executable is {sys.executable!r}, and there is no "
-            f"{beside!r}; set it to the command of this Python, or take ramet.Template.from_here()"
+            f"{beside[0]!r}; set it to the command of this Python, or take ramet.Template.from_here()"
         )
     return sys.executable
 

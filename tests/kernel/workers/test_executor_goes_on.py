@@ -366,7 +366,7 @@ def test_what_came_in_time_counts_after_a_stop_of_the_caller(tmp_path: Path) -> 
     """The call was over before its deadline, which came while the caller was stopped."""
     place = tmp_path / "fifo"
     os.mkfifo(place)
-    argv = [sys.executable, "-c", CALLER_THAT_IS_STOPPED, place]
+    argv = [sys.executable, "-c", CALLER_THAT_IS_STOPPED, str(place)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as caller:
         with place.open("wb") as fifo:  # the call has begun
             deadline = time.monotonic() + 2
