@@ -57,6 +57,16 @@ class Ended(NamedTuple):
     stack: str = ""
 
 
+class _Written(NamedTuple):
+    """What a clone has written down and printed up to a moment."""
+
+    records: list[Record]
+    output: list[tuple[str, str]]
+
+    def is_whole(self) -> bool:
+        return any(record.keys() & END for record in self.records)
+
+
 class RunningTest:
     """A clone with its deadline and what it writes down. It ends by conclude(), or by abandon()."""
 
@@ -77,6 +87,7 @@ class RunningTest:
         self.teardown: pytest.TestReport | None = None  # the same, when it is over
         self._wishes = wishes
         self._limit = self._killed = self._asked = ""
+        self._at_limit: _Written | None = None
         with ExitStack() as held:
             self._stack_file = stack_file()
             held.callback(os.close, self._stack_file)
@@ -113,6 +124,8 @@ class RunningTest:
 
     def _end_at(self, limit: str, patience_seconds: float) -> None:
         self._limit = limit
+        # The signal that asks for the stack interrupts what hangs: the test may go on, and even pass.
+        self._at_limit = self._written()
         self._asked = asked_stack(self.child.fileno(), self._stack_file, patience_seconds)
         self._killed = named("; killed with it:", descendants(self.child.pid))
         self._kill()
@@ -120,15 +133,17 @@ class RunningTest:
     def conclude(self) -> Ended:
         """Wait for its end, and return what there is."""
         status = self.child.wait()
-        records = list(self._journal.read())
-        is_ended = any(record.keys() & END for record in records)
-        death = lost_reports(records) if is_ended else self._reason(status)
+        records, output = written = self._at_limit or self._written()
+        death = lost_reports(records) if written.is_whole() else self._reason(status)
         if not death:
             ended = Ended(records, [])
         else:
-            ended = Ended(records, self._output.sections(), death, self._killed, self._stack())
+            ended = Ended(records, output, death, self._killed, self._stack())
         self._held.close()
         return ended
+
+    def _written(self) -> _Written:
+        return _Written(list(self._journal.read()), self._output.sections())
 
     def interrupt(self) -> None:
         """Send it what Ctrl-C sends, for it to tear down its fixtures."""

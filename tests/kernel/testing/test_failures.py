@@ -127,6 +127,31 @@ def test_a_hang_ends_at_its_deadline(suite: Suite, nothing_left: object) -> None
         assert not os.path.exists(f"/proc/{pid}")
 
 
+def test_what_a_signal_interrupts_fails_at_its_deadline(suite: Suite) -> None:
+    """A call that returns when the stack is asked for lets the test end, which failed all the same."""
+    suite.write(
+        """
+        import ctypes
+        import pytest
+
+        @pytest.mark.ramet(timeout=1)
+        @pytest.mark.parametrize("number", range(4))
+        def test_that_waits_in_c(number):
+            print("before the hang")
+            ctypes.CDLL(None).poll(None, 0, 30000)
+        """
+    )
+    result = suite.run("--ramet", "-p", "no:xdist", "-n", "4")
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "killed at its deadline of 1 s in its call*",
+            "*line * in test_that_waits_in_c",
+            "before the hang",
+        ]
+    )
+
+
 LEAKS = """
     import multiprocessing, multiprocessing.shared_memory, os, subprocess, sys, time
 
