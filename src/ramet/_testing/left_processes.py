@@ -1,7 +1,8 @@
 """The processes that a test has started and not ended."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -13,14 +14,20 @@ from .._process.tree.walk import Walk
 # For a process that was told to end, and not waited for.
 _GRACE_SECONDS = 0.5
 _KILL_SECONDS = 10.0
-# Servers of multiprocessing and joblib, and ramet's: they end by themselves with the process they serve.
-_SERVERS = (
+# They end by themselves with the process they serve, and then remove what it and its workers have left.
+_TRACKER = "ramet-layers"
+_TRACKERS = (
     "multiprocessing.resource_tracker import",
-    "multiprocessing.forkserver import",
     "loky.backend.resource_tracker import",
 )
+_SERVERS = (*_TRACKERS, "multiprocessing.forkserver import")
+# joblib keeps them for the next call, and ends them at the exit of Python, which a clone does not come to.
+_WORKERS = ("loky.backend.popen_loky_posix",)
 _MOST_BYTES = 200  # of a command line
-_OWN = "ramet-watchdog"
+# Watchdogs, those that remove layers, templates with their calls, the inits of their namespaces: they end
+# with who made them.
+_OWN = re.compile(r"ramet-(watchdog|layers)|ramet:[0-9a-f]{8}i?")
+_INIT = re.compile(r"ramet:[0-9a-f]{8}i")
 _ENDED = ("Z", "X", "")
 
 
@@ -48,14 +55,26 @@ def descendants(pid: int) -> list[Process]:
 def end_left_processes() -> list[Process]:
     """Kill the descendants of this process, which is a subreaper, and return them.
 
-    One that ends within half a second by itself is none.
+    One that ends within half a second by itself is none. Nor are workers that a library keeps, which are
+    killed, too.
     """
     left = descendants(os.getpid())
     if left and not _end_within(left, _GRACE_SECONDS):
         left = descendants(os.getpid())
-        Walk(lambda: procfs.children(os.getpid())).end(deadline_after(_KILL_SECONDS))
+        _end(lambda process: process.name != _TRACKER and not _is_one_of(_TRACKERS, process))
         return left
+    _end(lambda process: _is_one_of(_WORKERS, process))
     return []
+
+
+def _end(is_meant: Callable[[Process], bool]) -> None:
+    """Kill those of this process's children, with their descendants."""
+
+    def meant() -> list[int]:
+        return [pid for pid in procfs.children(os.getpid()) if is_meant(shown(pid))]
+
+    if meant():
+        Walk(meant).end(deadline_after(_KILL_SECONDS))
 
 
 def _end_within(processes: list[Process], seconds: float) -> bool:
@@ -74,14 +93,18 @@ def _end_within(processes: list[Process], seconds: float) -> bool:
             os.close(pidfd)
 
 
-def _all_below(pid: int, *, of_server: bool = False) -> Iterator[tuple[Process, bool]]:
-    """Those that run, each with whether it is a server; one that a server has forked looks like it."""
+def _all_below(pid: int, server: Process | None = None) -> Iterator[tuple[Process, bool]]:
+    """Those that run, each with whether it is a server; one that a server has forked looks like it.
+
+    server: what is above them, where that is one.
+    """
     for child in procfs.children(pid):
         process = shown(child)
-        is_server = not of_server and _looks_like_server(process)
+        may_be_server = server is None or _INIT.fullmatch(server.name) is not None
+        is_server = may_be_server and _looks_like_server(process)
         if procfs.state(child) not in _ENDED:
             yield process, is_server
-        yield from _all_below(child, of_server=is_server)
+        yield from _all_below(child, process if is_server else None)
 
 
 def shown(pid: int) -> Process:
@@ -95,4 +118,9 @@ def shown(pid: int) -> Process:
 
 
 def _looks_like_server(process: Process) -> bool:
-    return process.name == _OWN or any(server in process.command for server in _SERVERS)
+    is_own = _OWN.fullmatch(process.name) is not None
+    return is_own or _is_one_of((*_SERVERS, *_WORKERS), process)
+
+
+def _is_one_of(parts: tuple[str, ...], process: Process) -> bool:
+    return any(part in process.command for part in parts)

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,80 @@ def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: objec
             "left running at the test's end, and killed: * sleep (sleep 1000)",
             "left running at the test's end, and killed: * (*pytest*)",
         ]
+    )
+
+
+JOBLIB = """
+    import os, subprocess
+    import joblib
+    import pytest
+
+    def note():
+        with open("pids", "a") as file:
+            file.write(f"{os.getpid()} ")
+
+    @pytest.mark.parametrize("leaves", [False, True])
+    def test_in_parallel(leaves):
+        with open("folders", "a") as folders:
+            folders.write(f"{os.getpid()} ")
+        joblib.Parallel(n_jobs=2)(joblib.delayed(note)() for _ in range(4))
+        if leaves:
+            subprocess.Popen(["sleep", "1000"])
+"""
+
+
+@pytest.mark.skipif(find_spec("joblib") is None, reason="needs joblib")
+def test_workers_of_joblib_are_none_that_are_left(suite: Suite, nothing_left: object) -> None:
+    """They end with their test, and their tracker removes what they had in /dev/shm."""
+    suite.write(JOBLIB)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.re_match_lines(
+        ["left running at the test's end, and killed: [0-9]+ sleep .*0\\)$"]
+    )
+    for pid in (suite.path / "pids").read_text().split():
+        assert not os.path.exists(f"/proc/{pid}")
+    for clone in (suite.path / "folders").read_text().split():
+        until(lambda clone=clone: not [*Path("/dev/shm").glob(f"*-{clone}-*")], SECONDS)  # type: ignore[misc]
+
+
+TEMPLATES = """
+    import os, subprocess, sys, time
+    import pytest
+    import ramet, ramet.multiprocessing
+
+    kept = []
+
+    def start():
+        return subprocess.Popen(["sleep", "1000"]).pid
+
+    def test_process():
+        process = ramet.multiprocessing.context().Process(target=os.getpid)
+        process.start()
+        process.join()
+
+    def test_template():
+        kept.append(ramet.Template())
+        kept[0].clone(os.getpid).result()
+
+    def test_executor():
+        kept.append(ramet.Executor())
+        kept[0].submit(os.getpid).result()
+        kept[0].submit(time.sleep, 1000)
+
+    def test_that_leaves_a_program():
+        kept.append(ramet.Template())
+        kept[0].clone(start).result()
+"""
+
+
+def test_templates_are_none_that_are_left(suite: Suite, nothing_left: object) -> None:
+    """They end with the test's process, as servers of multiprocessing do; a program of a call is one."""
+    suite.write(TEMPLATES)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.re_match_lines(
+        ["left running at the test's end, and killed: [0-9]+ sleep .*0\\)$"]
     )
 
 
