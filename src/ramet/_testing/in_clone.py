@@ -64,6 +64,8 @@ class CloneOfSession(NamedTuple):
         except KeyboardInterrupt as interrupt:
             self._stop()
             self.journal.write({"interrupt": _place_of(interrupt)})
+        except MemoryError:  # the test has set a limit itself, say
+            self.journal.write({"lost": "could not make its reports for want of memory"})
         except BaseException:  # of a hook: pytest ends with an internal error
             self.journal.write({"error": format_exc()})
 

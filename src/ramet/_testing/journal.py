@@ -13,7 +13,7 @@ Record: TypeAlias = dict[str, Any]
 
 # The keys of a clone's last record.
 STOP = frozenset({"exit", "interrupt"})  # in the middle of the test
-END = STOP | {"end", "error"}
+END = STOP | {"end", "error", "lost"}
 
 _PLAIN = (bool, int, float, str)
 _DEEPEST = 20  # levels of a user property, which may hold itself
@@ -59,10 +59,12 @@ class Journal:
 
 
 def lost_reports(records: list[Record]) -> str:
-    """How many of a clone's reports are missing, in words; none where it was stopped before its end."""
+    """Which of a clone's reports are missing, in words; none where it was stopped before its end."""
     found = sum("report" in record for record in records)
     for record in records:
         match record:
+            case {"lost": str(why)}:
+                return why
             case {"end": [_, _, count]} if count != found:
                 return (
                     f"lost {count - found} of {count} reports, which its process could not write (does the "

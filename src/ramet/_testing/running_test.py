@@ -207,7 +207,7 @@ def _cloned(
         ),  # a fork seeds it anew: a suite may have done that
     ]
     if budget is not None:
-        first.append(first_in_clone(budget))
+        first.append(first_in_clone(budget, in_clone.item.config))
     if wishes.net:
         flags, map_ids = own_network()
         first.append(map_ids)

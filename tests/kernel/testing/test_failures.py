@@ -313,6 +313,59 @@ def test_memory_is_limited(suite: Suite, nothing_left: object) -> None:
     assert deaths >= 1
 
 
+NO_CGROUPS = """
+    import ramet._limits.memory
+    ramet._limits.memory.find_place = lambda: None
+"""
+
+THREADS = """
+    import resource, threading
+    import pytest
+
+    @pytest.mark.ramet(memory="100M", timeout=60)
+    def test_that_starts_threads():
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
+        event, started = threading.Event(), []
+        try:
+            while True:
+                started.append(threading.Thread(target=event.wait, daemon=True))
+                started[-1].start()
+        except RuntimeError:
+            with open("stopped", "w"):
+                pass
+            kept = []
+            while True:  # until there is nothing left for a report
+                kept.append(" " * 100)
+
+    @pytest.mark.ramet
+    def test_whose_reports_cannot_be_made(request):
+        def makereport(item, call):
+            raise MemoryError
+
+        request.config.pluginmanager.register(type("Plugin", (), {
+            "pytest_runtest_makereport": staticmethod(pytest.hookimpl(tryfirst=True)(makereport)),
+        }))
+
+    @pytest.mark.ramet
+    def test_after_them():
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY
+"""
+
+
+def test_reports_are_made_beyond_the_limit_of_memory(suite: Suite, nothing_left: object) -> None:
+    """A test without a cgroup that has taken all fails alone, and so does one whose reports need more."""
+    suite.write(NO_CGROUPS, "conftest")
+    suite.write(THREADS)
+    result = suite.run()
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.re_match_lines_random(
+        [
+            "^(E +MemoryError|killed at its memory limit of 100M in its call)",
+            "^could not make its reports for want of memory in its call$",
+        ]
+    )
+
+
 NETWORK = """
     import os, socket
     import pytest
