@@ -24,6 +24,8 @@ def tell(running: RunningTest, ended: Ended) -> pytest.TestReport | None:
     reports = [_read(item, record["report"]) for record in ended.records if "report" in record]
     if ended.death:
         reports.append(_of_death(running, ended, reports))
+    if ended.excess:
+        _fail_for(ended.excess, reports)
     for record in ended.records:
         if "warning" in record:
             warn_again(item, record["warning"])
@@ -104,6 +106,16 @@ def _of_death(
         known = set(report.sections)
         report.sections[:0] = [one for one in before[-1].sections if one not in known]
     return report
+
+
+def _fail_for(excess: str, reports: list[pytest.TestReport]) -> None:
+    """Have the report of the call say so; one that tells of something else has it as a section."""
+    own = (report for report in reports if type(report) is pytest.TestReport)  # none of a subtest
+    for report in own:
+        if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            report.outcome, report.longrepr = "failed", excess
+        elif report.when == "call" or report.failed:
+            report.sections.append(("Memory", excess))
 
 
 def _made(item: pytest.Item, call: CallInfo[Any]) -> pytest.TestReport:

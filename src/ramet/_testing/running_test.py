@@ -48,6 +48,7 @@ class Ended(NamedTuple):
     """How a clone ended: what it wrote down, and unless it came to its end, why and where it died.
 
     ``output``: what it had printed that is in no report. ``killed``: which other processes were, in words.
+    ``excess``: what fails its test, though it came to its end.
     """
 
     records: list[Record]
@@ -55,6 +56,7 @@ class Ended(NamedTuple):
     death: str = ""
     killed: str = ""
     stack: str = ""
+    excess: str = ""
 
 
 class _Written(NamedTuple):
@@ -136,7 +138,7 @@ class RunningTest:
         records, output = written = self._at_limit or self._written()
         death = lost_reports(records) if written.is_whole() else self._reason(status)
         if not death:
-            ended = Ended(records, [])
+            ended = Ended(records, [], excess=self._excess())
         else:
             ended = Ended(records, output, death, self._killed, self._stack())
         self._held.close()
@@ -177,6 +179,12 @@ class RunningTest:
         if status.code == CANNOT_TELL:
             return f"{_NOT_TOLD}; its process {status}"
         return str(status)
+
+    def _excess(self) -> str:
+        """That the kernel has killed what the test started; it may not have looked at how that ended."""
+        if not self._is_out_of_memory():
+            return ""
+        return f"a process that it started was killed at its memory limit of {self._wishes.memory}"
 
     def _is_out_of_memory(self) -> bool:
         return self._budget is not None and self._budget.has_killed()

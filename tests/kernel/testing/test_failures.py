@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ramet._limits.memory import MemoryLimits
+
 from ...constants import SECONDS
 from ...waiting import until
 from .conftest import Suite
@@ -311,6 +313,52 @@ def test_memory_is_limited(suite: Suite, nothing_left: object) -> None:
     errors = re.findall("^E +MemoryError", result.stdout.str(), re.MULTILINE)
     assert deaths + len(errors) == 2
     assert deaths >= 1
+
+
+GREEDY_CHILD = """
+    import subprocess, sys
+    import pytest
+
+    pytestmark = pytest.mark.ramet(memory="64M", timeout=60)
+
+    def run_greedy():
+        print("before it")
+        program = "kept = b'x' * (200 << 20)"
+        subprocess.run([sys.executable, "-S", "-c", program])
+
+    def test_that_does_not_look():
+        run_greedy()
+
+    def test_that_fails():
+        run_greedy()
+        assert False
+
+    @pytest.mark.xfail(strict=True)
+    def test_that_is_to_fail():
+        run_greedy()
+        assert False
+
+    def test_after_it():
+        pass
+"""
+
+
+def test_memory_of_what_a_test_starts_is_limited(suite: Suite, nothing_left: object) -> None:
+    """Where the kernel kills a process that the test has started, the test fails, and says why."""
+    with MemoryLimits(64 << 20) as limits:
+        if limits.version is None:
+            pytest.skip("needs a cgroup in which others can be made")
+    suite.write(GREEDY_CHILD)
+    result = suite.run()
+    result.assert_outcomes(passed=1, failed=2, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "a process that it started was killed at its memory limit of 64M",
+            "before it",
+            "*- Memory -*",
+            "a process that it started was killed at its memory limit of 64M",
+        ]
+    )
 
 
 NO_CGROUPS = """
