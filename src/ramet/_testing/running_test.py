@@ -25,6 +25,7 @@ from .left_processes import descendants, named
 from .memory_of_tests import MemoryOfTests, first_in_clone
 from .own_network import own_network
 from .python_frames import without_machinery
+from .random_numbers import draw_on
 from .shared_setup import SharedSetup
 from .wishes import Wishes
 
@@ -100,6 +101,7 @@ class RunningTest:
                 *(item, nextitem, setup, reporter), self._journal, self._output, self._stack_file
             )
             self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))
+            draw_on()
             self._watch = None if self._budget is None else self._budget.watch(self.child.pid)
             if self._watch is not None:
                 held.callback(self._watch.close)

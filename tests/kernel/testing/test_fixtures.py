@@ -1,5 +1,9 @@
 """Fixtures of each scope: which are made in the session, and which in a clone."""
 
+from importlib.util import find_spec
+
+import pytest
+
 from .conftest import Suite
 
 CONFTEST = """
@@ -328,3 +332,44 @@ def test_what_a_wider_fixture_has_seeded_holds(suite: Suite) -> None:
     """Though a fork seeds the random module anew."""
     suite.write(SEEDED)
     suite.run("--ramet").assert_outcomes(passed=1)
+
+
+NUMBERS = """
+    import random, sys
+    import pytest
+
+    @pytest.fixture(scope="module", autouse=True)
+    def seeded():
+        random.seed(1234)
+        if "numpy.random" in sys.modules:
+            sys.modules["numpy.random"].seed(1234)
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_it(number):
+        drawn = [random.random() for _ in range(3)]
+        if "numpy.random" in sys.modules:
+            drawn += sys.modules["numpy.random"].random(3).tolist()
+        with open("drawn", "a") as file:
+            file.write(" ".join(map(str, drawn)) + " ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "count"),
+    [
+        ("random", 9),
+        pytest.param(
+            *("numpy.random", 18),
+            marks=pytest.mark.skipif(find_spec("numpy") is None, reason="needs numpy"),
+        ),
+    ],
+)
+def test_tests_have_different_random_numbers(module: str, count: int, suite: Suite) -> None:
+    """The session's generators go on from clone to clone, and in the next session the same way."""
+    suite.write(f"import {module}", "conftest")
+    suite.write(NUMBERS)
+    suite.run("--ramet").assert_outcomes(passed=3)
+    drawn = (suite.path / "drawn").read_text().split()
+    assert len(drawn) == len(set(drawn)) == count
+    suite.run("--ramet").assert_outcomes(passed=3)
+    assert (suite.path / "drawn").read_text().split() == drawn * 2
