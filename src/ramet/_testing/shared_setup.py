@@ -25,6 +25,7 @@ class SharedSetup(SetupState):
 
     def setup(self, item: pytest.Item) -> None:
         """Set up what the test needs, here: in the session what is shared, in a clone the rest."""
+        __tracebackhide__ = True
         if item is not self._shared_for:
             super().setup(item)
             return
@@ -39,6 +40,7 @@ class SharedSetup(SetupState):
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
         """Tear down what the next test does not need; in a clone, what was set up there."""
+        __tracebackhide__ = True
         if self._before_clone is None:
             super().teardown_exact(nextitem)
         else:
@@ -87,6 +89,7 @@ class SharedSetup(SetupState):
 
     def _teardown_clone(self, at_end: Callable[[], object]) -> None:
         """The test, then what it made itself of wider scope, but not what it was given."""
+        __tracebackhide__ = True
         errors: list[BaseException] = []
         for finalize in chain(self._finalizers_of_clone(), (at_end,)):
             try:

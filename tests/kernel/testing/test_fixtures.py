@@ -373,3 +373,43 @@ def test_tests_have_different_random_numbers(module: str, count: int, suite: Sui
     assert len(drawn) == len(set(drawn)) == count
     suite.run("--ramet").assert_outcomes(passed=3)
     assert (suite.path / "drawn").read_text().split() == drawn * 2
+
+
+def test_errors_of_fixtures_do_not_show_the_plugin(suite: Suite) -> None:
+    """The traceback of a conftest's fixture that fails has no frame of the plugin."""
+    suite.write(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def wide():
+            assert 0, "wide"
+
+        @pytest.fixture
+        def narrow():
+            assert 0, "narrow"
+
+        @pytest.fixture
+        def at_its_end():
+            yield
+            assert 0, "at its end"
+
+        @pytest.fixture(scope="module")
+        def wide_at_its_end():
+            yield
+            assert 0, "wide at its end"
+        """,
+        "conftest",
+    )
+    suite.write(
+        """
+        def test_a(wide_at_its_end): pass
+        def test_b(wide): pass
+        def test_c(narrow): pass
+        def test_d(at_its_end): pass
+        """
+    )
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=2, errors=3)  # both of the last test are one
+    result.stdout.fnmatch_lines(["*wide at its end*", "*clone failed, too*", "*at its end*"])
+    result.stdout.no_fnmatch_line("*_testing*")
