@@ -24,10 +24,10 @@ _SERVERS = (*_TRACKERS, "multiprocessing.forkserver import")
 # joblib keeps them for the next call, and ends them at the exit of Python, which a clone does not come to.
 _WORKERS = ("loky.backend.popen_loky_posix",)
 _MOST_BYTES = 200  # of a command line
-# Watchdogs, those that remove layers, templates with their calls, the inits of their namespaces: they end
-# with who made them.
-_OWN = re.compile(r"ramet-(watchdog|layers)|ramet:[0-9a-f]{8}i?")
-_INIT = re.compile(r"ramet:[0-9a-f]{8}i")
+# Watchdogs, and those that remove layers: they end with who made them. So do templates with their calls,
+# and the inits of their namespaces, but not what a call has forked, which has its name.
+_HELPERS = ("ramet-watchdog", _TRACKER)
+_TEMPLATE = re.compile(r"ramet:[0-9a-f]{8}(i?)")
 _ENDED = ("Z", "X", "")
 
 
@@ -55,15 +55,15 @@ def descendants(pid: int) -> list[Process]:
 def end_left_processes() -> list[Process]:
     """Kill the descendants of this process, which is a subreaper, and return them.
 
-    One that ends within half a second by itself is none. Nor are workers that a library keeps, which are
-    killed, too.
+    One that ends within half a second by itself is none. Nor are workers that a library keeps, and
+    templates with their calls, which are killed, too.
     """
     left = descendants(os.getpid())
     if left and not _end_within(left, _GRACE_SECONDS):
         left = descendants(os.getpid())
-        _end(lambda process: process.name != _TRACKER and not _is_one_of(_TRACKERS, process))
+        _end(lambda process: not _ends_in_order(process))
         return left
-    _end(lambda process: _is_one_of(_WORKERS, process))
+    _end(lambda process: _is_kept(process) and not _ends_in_order(process))
     return []
 
 
@@ -100,7 +100,7 @@ def _all_below(pid: int, server: Process | None = None) -> Iterator[tuple[Proces
     """
     for child in procfs.children(pid):
         process = shown(child)
-        may_be_server = server is None or _INIT.fullmatch(server.name) is not None
+        may_be_server = server is None or _is_init(server)
         is_server = may_be_server and _looks_like_server(process)
         if procfs.state(child) not in _ENDED:
             yield process, is_server
@@ -118,8 +118,41 @@ def shown(pid: int) -> Process:
 
 
 def _looks_like_server(process: Process) -> bool:
-    is_own = _OWN.fullmatch(process.name) is not None
+    is_own = process.name in _HELPERS or _is_template(process)
     return is_own or _is_one_of((*_SERVERS, *_WORKERS), process)
+
+
+def _is_kept(process: Process) -> bool:
+    return _is_template(process) or _is_one_of(_WORKERS, process)
+
+
+def _ends_in_order(process: Process) -> bool:
+    """Whether it must end after others, or by itself.
+
+    The init of a pid namespace ends when all in it are reaped, who may be children of this process.
+    """
+    is_tracker = process.name == _TRACKER or _is_one_of(_TRACKERS, process)
+    return is_tracker or (_is_template(process) and _is_in_namespace(process.pid))
+
+
+def _is_in_namespace(pid: int) -> bool:
+    """Whether its pid namespace is one below that of this process."""
+    try:
+        return len(procfs.status(pid)["NSpid"].split()) > len(
+            procfs.status("self")["NSpid"].split()
+        )
+    except OSError:  # it has ended meanwhile
+        return True
+
+
+def _is_template(process: Process) -> bool:
+    return _TEMPLATE.fullmatch(process.name) is not None
+
+
+def _is_init(process: Process) -> bool:
+    """Whether it is the init of a template's namespace."""
+    found = _TEMPLATE.fullmatch(process.name)
+    return found is not None and bool(found[1])
 
 
 def _is_one_of(parts: tuple[str, ...], process: Process) -> bool:

@@ -246,6 +246,12 @@ TEMPLATES = """
 
     kept = []
 
+    def fork():
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(1000)
+        return pid
+
     def start():
         return subprocess.Popen(["sleep", "1000"]).pid
 
@@ -257,6 +263,12 @@ TEMPLATES = """
     def test_template():
         kept.append(ramet.Template())
         kept[0].clone(os.getpid).result()
+
+    def test_call_that_forks():
+        kept.append(ramet.Template())
+        pid = kept[0].clone(fork).result()
+        with open("forked", "w") as file:
+            file.write(str(pid))
 
     def test_executor():
         kept.append(ramet.Executor())
@@ -273,7 +285,8 @@ def test_templates_are_none_that_are_left(suite: Suite, nothing_left: object) ->
     """They end with the test's process, as servers of multiprocessing do; a program of a call is one."""
     suite.write(TEMPLATES)
     result = suite.run("--ramet")
-    result.assert_outcomes(passed=4, errors=1)
+    result.assert_outcomes(passed=5, errors=1)
+    assert not Path("/proc", (suite.path / "forked").read_text()).exists()
     result.stdout.re_match_lines(
         ["left running at the test's end, and killed: [0-9]+ sleep .*0\\)$"]
     )
@@ -370,17 +383,17 @@ THREADS = """
     import resource, threading
     import pytest
 
+    outside, _ = resource.getrlimit(resource.RLIMIT_DATA)
+
     @pytest.mark.ramet(memory="100M", timeout=60)
     def test_that_starts_threads():
-        assert resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] != outside
         event, started = threading.Event(), []
         try:
             while True:
                 started.append(threading.Thread(target=event.wait, daemon=True))
                 started[-1].start()
         except RuntimeError:
-            with open("stopped", "w"):
-                pass
             kept = []
             while True:  # until there is nothing left for a report
                 kept.append(" " * 100)
@@ -396,7 +409,7 @@ THREADS = """
 
     @pytest.mark.ramet
     def test_after_them():
-        assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] == outside
 """
 
 
