@@ -21,6 +21,7 @@ from .._setup.validate import unknown
 from ..errors import TimeoutExpired
 from ..exit_status import ExitStatus
 from . import streams
+from .argument_checks import no_input, refuse_no_stream, words_of
 from .capture import Exchange, raw_bytes
 from .command import Command
 
@@ -171,7 +172,7 @@ class Popen(subprocess.Popen[AnyStr]):
             options["start_new_session"] = True
         if process_group is not None and process_group != _NONE:
             options["process_group"] = process_group
-        if not isinstance(umask, int) or umask >= 0:
+        if umask != _NONE:
             options["umask"] = umask
         if user is not None:
             options["user"] = _not_negative("user", user)
@@ -355,6 +356,8 @@ class Popen(subprocess.Popen[AnyStr]):
     ) -> None:
         ends, owned = (_NONE,) * 6, None
         try:
+            for name, given in zip(_STREAMS, stdio, strict=True):
+                refuse_no_stream(name, given)
             ends = self._get_handles(*stdio)  # type: ignore[attr-defined] # subprocess's
             owned = _by_name(ends[1], ends[2], ends[4])
             options |= _by_name(ends[0], ends[3], ends[5])
@@ -467,9 +470,7 @@ class Popen(subprocess.Popen[AnyStr]):
             return None
         if self.text_mode:
             if not isinstance(data, str):
-                raise TypeError(
-                    f"invalid input: expected a str in text mode, got {type(data).__name__}"
-                )
+                raise no_input("a str in text mode", data)
             data = data.encode(self.stdin.encoding, self.stdin.errors)  # type: ignore[attr-defined] # of a text stream
         return raw_bytes(data)
 
@@ -529,14 +530,9 @@ def _made_for_child(ends: tuple[int, ...], devnull: int) -> list[int]:
 
 
 def _argv(args: Any, *, shell: bool, shell_path: Any) -> list[Any]:
-    if isinstance(args, (list, tuple)):  # first: the check for PathLike takes ten times as long
-        words = list(args)
-    elif isinstance(args, str | bytes | os.PathLike):
-        if shell and isinstance(args, os.PathLike):
-            raise TypeError("path-like args is not allowed when shell is true")
-        words = [args]
-    else:
-        words = list(args)
+    if shell and isinstance(args, os.PathLike):
+        raise TypeError("path-like args is not allowed when shell is true")
+    words = words_of(args)
     if shell:
         return [shell_path or _SHELL, "-c", *words]
     if not words:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from .._kernel.timeouts import checked_timeout
 from ..errors import TimeoutExpired
+from .argument_checks import grace_of, refuse_no_input, truth_of
 from .popen import Popen
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ def run(
     Source: clone(2), execve(2), waitid(2).
     """
     refuse_start(options)
-    end = _End(kill_after, kill_tree)
+    end = _End(timeout, kill_after, kill_tree)
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
+    if input is not None and not more:  # by place they may choose text
+        refuse_no_input(input, options)
     process = Popen.__new__(Popen)
     output = end.ends(process, lambda: process.communicate(input, timeout), (args, *more), options)
     done = completed(process.args, process.returncode, output, process.report)
@@ -120,7 +122,7 @@ def _called(
     **options: Any,
 ) -> "subprocess.CompletedProcess[Any]":
     refuse_start(options)
-    end = _End(kill_after, kill_tree)
+    end = _End(timeout, kill_after, kill_tree)
     process = Popen.__new__(Popen)
     returncode = end.ends(process, lambda: process.wait(timeout), args, options)
     return completed(process.args, returncode, (None, None), process.report)
@@ -264,9 +266,9 @@ def refuse_start(options: Mapping[str, Any]) -> None:
 class _End:
     """Ends a program at its timeout: with SIGTERM first, or at once; alone, or with its tree."""
 
-    def __init__(self, kill_after: float | None, kill_tree: bool) -> None:
-        self._grace = checked_timeout(kill_after, "kill_after")
-        self._whole_tree = kill_tree
+    def __init__(self, timeout: float | None, kill_after: float | None, kill_tree: bool) -> None:
+        self._grace = grace_of(kill_after, timeout)
+        self._whole_tree = truth_of("kill_tree", kill_tree)
         self._tree: End | None = None
 
     def ends(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import anyio
 
-from .._kernel.timeouts import checked_as_in_subprocess, checked_timeout, pauses
+from .._kernel.timeouts import checked_as_in_subprocess, pauses
 from .._process import awaiting
+from .._program.argument_checks import grace_of, no_input, truth_of
 from .._program.run import add_pipes, completed, refuse_start
 from ..errors import TimeoutExpired
 from .pipes import SendingEnd
@@ -70,7 +71,8 @@ async def run(
     """
     refuse_start(options)
     seconds = checked_as_in_subprocess(timeout)
-    grace = checked_timeout(kill_after, "kill_after")
+    grace = grace_of(kill_after, timeout)
+    kill_tree = truth_of("kill_tree", kill_tree)
     translation = _Translation(text or universal_newlines, encoding, errors)
     add_pipes(options, has_input=input is not None, capture_output=capture_output)
     sent = translation.encoded(input)
@@ -212,8 +214,9 @@ class _Translation:
         if sent is None:
             return None
         if self._text != isinstance(sent, str):
-            wanted = "a str in text mode" if self._text else "bytes"
-            raise TypeError(f"invalid input: expected {wanted}, got {type(sent).__name__}")
+            if self._text:
+                raise no_input("a str in text mode", sent)
+            raise no_input("bytes", sent, "text=True takes str")
         if not self._text:
             return memoryview(sent)
         data = io.BytesIO()

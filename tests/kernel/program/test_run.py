@@ -178,6 +178,67 @@ def test_a_start_that_nobody_could_call_is_refused(name: str, nothing_left: obje
         getattr(ramet, name)(["true"], start=False, timeout=SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("args", "options", "error", "words"),
+    [
+        (None, {}, TypeError, "invalid args: expected a list of words, got None$"),
+        (5, {}, TypeError, "invalid args: expected a list of words, got 5$"),
+        (print, {}, TypeError, r"invalid args: .*; ramet.clone\(fn\) runs a function$"),
+        (["echo", 5], {}, TypeError, r"args\[1\]: expected str, bytes or a path, got 5; str\(5\)$"),
+        (["echo", None], {"shell": True}, TypeError, r"args\[1\]: .*, got None$"),
+        (
+            ["cat"],
+            {"stdin": "in.txt"},
+            TypeError,
+            r"got 'in.txt'; open\('in.txt', 'rb'\) makes one$",
+        ),
+        (
+            ["true"],
+            {"stdout": Path("x")},
+            TypeError,
+            "invalid stdout: expected PIPE, DEVNULL, a .*'wb'",
+        ),
+        (
+            ["true"],
+            {"stderr": 1.5},
+            TypeError,
+            "invalid stderr: expected PIPE, STDOUT, DEVNULL, .* 1.5$",
+        ),
+        (["true"], {"umask": -2}, ValueError, "invalid umask: expected an int from 0 .*, got -2$"),
+    ],
+    ids=str,
+)
+def test_what_is_no_word_or_stream_is_named(
+    args: Any, options: dict[str, Any], error: type[Exception], words: str, nothing_left: object
+) -> None:
+    """The error says which of them it is, and what makes one of it."""
+    with pytest.raises(error, match=words):
+        ramet.run(args, **options)
+    with pytest.raises(error, match=words):
+        ramet.Popen(args, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"input": "x"}, TypeError, "invalid input: expected bytes, got str; text=True takes str$"),
+        ({"input": b"x", "text": True}, TypeError, "expected a str in text mode, got bytes$"),
+        ({"input": 5}, TypeError, "invalid input: expected bytes, got int$"),
+        ({"kill_after": 5}, ValueError, "invalid kill_after without timeout"),
+        ({"kill_tree": "no"}, TypeError, "invalid kill_tree: expected True or False, got 'no'$"),
+    ],
+    ids=str,
+)
+def test_what_run_takes_is_checked_before_the_program(
+    options: dict[str, Any], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    """What cannot be sent, and ends that cannot be, are refused while nothing has been started."""
+    made = tmp_path / "made"
+    with pytest.raises(error, match=words):
+        ramet.run(["sh", "-c", 'cat; touch "$0"', str(made)], **options)
+    assert not made.exists()
+
+
 def test_the_warning_for_an_encoding_names_the_caller() -> None:
     """With -X warn_default_encoding the line is named that asked for text."""
     script = (
