@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..flags import CloneFlag
 
 # As near as a typing error: what is further off is more likely a keyword of fn.
 _SLIP = 0.75
+_ABBREVIATED = 0.6  # as mem for memory
 _LIBRARY = __package__.partition(".")[0]
 _OF_CLONE = (
     *("flags", "exit_signal", "stack_size", "set_tid", "cgroup"),
@@ -35,6 +36,24 @@ _OF_PROGRAMS_ELSEWHERE = {
         "only Popen, run() and the like take it",
     ),
     **dict.fromkeys(("argv", "args", "cmd", "command"), _WORDS_COME_FIRST),
+}
+_WISHES = frozenset(
+    {"memory", "swap", "processes", "cpu_time", "cpus", "open_files", "file_size", "network"}
+    | {"syscalls", "read", "write", "hidden", "overlay", "tmp", "proc"}
+)
+# The others are likely keywords of a function.
+_WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
+# What others call an option: the kernel, the shell, os.environ and the like.
+_OTHER_NAMES = {
+    **dict.fromkeys(("setsid", "new_session"), "start_new_session"),
+    **dict.fromkeys(("pgid", "setpgid", "pgrp"), "process_group"),
+    **dict.fromkeys(("uid", "setuid"), "user"),
+    **dict.fromkeys(("gid", "setgid"), "group"),
+    **dict.fromkeys(("groups", "setgroups"), "extra_groups"),
+    **dict.fromkeys(("environ", "environment"), "env"),
+    **dict.fromkeys(("chdir", "workdir", "directory"), "cwd"),
+    "chroot": "root",
+    "setns": "namespaces",
 }
 _TAKES_ANY_KEYWORD = 0x08  # inspect.CO_VARKEYWORDS, which takes time to import
 # What is passed by position.
@@ -111,7 +130,11 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
         return TypeError(f"{text} for a function, only for a program")
     if name in _OF_CLONE:  # and asked of another verb
         return TypeError(f"{text} here, only for ramet.clone(): this call waits for its child")
-    close = nearest(name, [*known, *_OF_CLONE, *_keywords_on_the_way()], cutoff=_SLIP)
+    if name in _WISHES_FOR_FUNCTIONS:
+        here = f"ramet.clone() and Template take a wish of sandbox=ramet.Sandbox({name}=...)"
+        calls = "; Template.clone() and Executor take memory=" if name == "memory" else ""
+        return TypeError(f"{text} here; {here}{calls}")
+    close = _meant(name, [*known, *_OF_CLONE])
     hint = f"; did you mean {close!r}?" if close else ""
     return TypeError(
         f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "
@@ -124,8 +147,25 @@ def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
     text = f"there is no option {name!r}"
     if name in _OF_PROGRAMS_ELSEWHERE:
         return TypeError(f"{text} here; {_OF_PROGRAMS_ELSEWHERE[name]}")
-    close = nearest(name, [*known, *_keywords_on_the_way()], cutoff=_SLIP)
+    if name in _WISHES:
+        return TypeError(f"{text} here; it is a wish of sandbox=ramet.Sandbox({name}=...)")
+    close = _meant(name, known)
     return TypeError(f"{text}; did you mean {close!r}?" if close else text)
+
+
+def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
+    """The error for keywords that are no wishes of a Sandbox."""
+    meant = [close for name in names if (close := nearest(name, known, cutoff=_ABBREVIATED))]
+    hint = f"; did you mean {', '.join(map(repr, meant))}?" if meant else ""
+    return TypeError(f"invalid wish: a Sandbox has no {', '.join(names)}{hint}")
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    """The option, or the keyword of a function on the way, that was probably meant."""
+    other = _OTHER_NAMES.get(name)
+    if other in known:
+        return other
+    return nearest(name, [*known, *_keywords_on_the_way()], cutoff=_SLIP)
 
 
 def _keywords_on_the_way() -> set[str]:

@@ -1,14 +1,15 @@
 """Sandbox: the description of a confinement, which says what is wished and makes nothing."""
 
+import functools
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import index
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from .._kernel.names import LARGEST_INT
+from .._kernel.names import LARGEST_INT, nearest
 from .._limits.byte_counts import parsed_bytes, parsed_memory
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["Network", "Path", "Sandbox"]
 
 Path: TypeAlias = str | os.PathLike[str]
 Network: TypeAlias = str | os.PathLike[str] | Mapping[str, Iterable[int]]
+T = TypeVar("T")
 
 NETWORKS = ("none", "loopback", "host")
 SYSCALLS = ("default", "strict")
@@ -41,6 +43,33 @@ LAYER_PLACES = ("/var/tmp", "/dev/shm")
 KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
 
 
+def _by_known_keywords(described: type[T]) -> type[T]:
+    """The same class, which says what was meant by what is no keyword of it."""
+    made: Any = described.__init__
+    known = {field.name for field in fields(described)}  # type: ignore[arg-type] # a dataclass
+
+    @functools.wraps(made)  # whose parameters help() and inspect.signature() show
+    def with_wishes(self: T, /, *by_place: object, **wishes: Any) -> None:
+        if by_place:
+            raise TypeError(
+                "invalid wish: a Sandbox takes keywords, as Sandbox(memory='1G', network='host'), got "
+                f"{by_place[0]!r} by place"
+            )
+        _refuse_unknown(wishes.keys() - known, known)
+        made(self, **wishes)
+
+    setattr(described, "__init__", with_wishes)  # noqa: B010 - mypy takes no method as a target
+    return described
+
+
+def _refuse_unknown(unknown: Collection[str], known: Collection[str]) -> None:
+    if unknown:
+        from .._preflight.hints import no_wish  # only a mistake needs it
+
+        raise no_wish(sorted(unknown), known)
+
+
+@_by_known_keywords
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
     """What a child may see, call and use: the option ``sandbox=``. It is a value; making it does nothing.
@@ -63,8 +92,8 @@ class Sandbox:
 
     System calls. ``syscalls``: "default" (all but those that programs do not need and that attack a
     kernel), "strict" (those alone that programs usually need), or a file in the form that container engines
-    use, or None for all. ``forbidden``: whether a forbidden call fails with EPERM ("refuse") or ends the
-    process ("kill").
+    use (its path as a str has a slash), or None for all. ``forbidden``: whether a forbidden call fails with
+    EPERM ("refuse") or ends the process ("kill").
 
     ``environment``: the names of variables that the child gets from the caller; ``hostname``: that of the
     child.
@@ -149,9 +178,6 @@ class Sandbox:
 
     def replace(self, **changes: Any) -> Self:
         """The same with other wishes: ``sandbox.replace(memory="1G")``."""
-        unknown = changes.keys() - {field.name for field in fields(self)}
-        if unknown:
-            raise TypeError(f"invalid wish: a Sandbox has no {', '.join(sorted(unknown))}")
         return replace(self, **changes)
 
     def plan(self) -> "Plan":
@@ -315,6 +341,13 @@ def _one_of(words: tuple[str, ...]) -> Any:
 
 
 def _syscalls(name: str, given: Any) -> str:
+    if isinstance(given, str) and given not in SYSCALLS and "/" not in given:
+        close = nearest(given, SYSCALLS)
+        hint = f"did you mean {close!r}?" if close else f"a file of this directory is './{given}'"
+        raise ValueError(
+            f"invalid {name}: expected 'default', 'strict', None or a path with a slash, got {given!r}; "
+            f"{hint}"
+        )
     return given if given in SYSCALLS else _path(name, given)
 
 

@@ -102,7 +102,11 @@ def _ports(text: str) -> list[int]:
 
 
 def _syscalls(text: str) -> Any:
-    return _or_none(text) if text in ("default", "strict", "none") else _path(text)
+    if text in ("default", "strict", "none"):
+        return _or_none(text)
+    if "/" not in text and not os.path.exists(text):  # a slip, more likely than a file
+        raise ValueError(f"expected default, strict, none or a file, got {text!r}")
+    return _path(text)
 
 
 def _network(text: str) -> str:

@@ -125,6 +125,7 @@ def test_presets(preset: str, expected: Sandbox) -> None:
         (["--network", "host", "--bind", "80", "true"], "invalid --network with bind: ports are"),
         (["--network", "host", "--connect", "80", "true"], "; leave --network out"),
         (["--network", "intranet", "true"], "expected none, loopback, host or a path"),
+        (["--syscalls", "strct", "true"], "expected default, strict, none or a file, got 'strct'"),
         (["--processes", "-1", "true"], "expected a whole number above 0, got '-1'"),
         (["--cpus", "half", "true"], "expected a number above 0, such as 0.5 or 2, got 'half'"),
         (["--cpus", "0", "true"], "invalid --cpus: expected a number above 0"),

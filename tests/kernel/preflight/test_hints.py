@@ -33,6 +33,13 @@ def one(value: object) -> object:
         ({"kwargs": {}}, r"functools.partial\(fn, key=value\)"),
         ({"value": 1}, r"functools.partial\(fn, value=...\)"),
         ({"cwdd": "/"}, "did you mean 'cwd'"),
+        ({"setsid": True}, "did you mean 'start_new_session'"),
+        ({"uid": 1}, "did you mean 'user'"),
+        ({"memory": "1G"}, r"sandbox=ramet.Sandbox\(memory=...\); Template.clone\(\) and Executor"),
+        (
+            {"cpus": 1},
+            r"ramet.clone\(\) and Template take a wish of sandbox=ramet.Sandbox\(cpus=...\)$",
+        ),
         ({"timout": 1}, "did you mean 'timeout'"),
         ({"trsted": True}, "did you mean 'trusted'"),
         ({"env": {}}, "only for a program"),
@@ -124,6 +131,29 @@ def test_a_word_of_another_verb_is_said_to_be(
     """What some other verb takes is refused with its name."""
     with pytest.raises(TypeError, match=f"no option '{word}' here; .*{hint}"):
         verb(["true"], **{word: 1})
+
+
+NAMES_ELSEWHERE = {
+    "setsid": "start_new_session",
+    "groups": "extra_groups",
+    "uid": "user",
+    "gid": "group",
+    "environ": "env",
+}
+
+
+@pytest.mark.parametrize("verb", [ramet.run, ramet.Popen, ramet.Command], ids=full_name)
+def test_what_others_call_an_option_is_known(
+    verb: Callable[..., Any], nothing_left: object
+) -> None:
+    """The names of system calls and of the os module lead to options, and wishes to the sandbox."""
+    for name, word in NAMES_ELSEWHERE.items():
+        with pytest.raises(TypeError, match=rf"no option '{name}'; did you mean '{word}'\?$"):
+            verb(["true"], **{name: 1})
+    for wish in ("memory", "processes", "cpus", "network", "read", "write"):
+        told = rf"no option '{wish}' here; it is a wish of sandbox=ramet.Sandbox\({wish}=...\)$"
+        with pytest.raises(TypeError, match=told):
+            verb(["true"], **{wish: 1})
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ FIELDS = {
 def test_the_fields() -> None:
     """Those that the issue names, each by keyword alone."""
     assert {field.name for field in dataclasses.fields(Sandbox)} == FIELDS
-    with pytest.raises(TypeError, match="positional argument"):
+    with pytest.raises(TypeError, match="a Sandbox takes keywords"):
         Sandbox(["/etc"])  # type: ignore[call-arg] # which is what is tested
 
 
@@ -297,10 +297,50 @@ def test_replace() -> None:
     assert one.replace(memory="2M") == Sandbox(read=["/etc"], memory="2M")
     assert one.replace() == one
     assert one.replace(read=[*one.read, "/usr"]).read == ("/etc", "/usr")
-    with pytest.raises(TypeError, match="a Sandbox has no color, mem"):
+    with pytest.raises(TypeError, match=r"a Sandbox has no color, mem; did you mean 'memory'\?$"):
         one.replace(mem="2M", color="red")
     with pytest.raises(ValueError, match="invalid write with read"):
         one.replace(write=["/etc"])
+
+
+@pytest.mark.parametrize(
+    ("slip", "word"),
+    [("memroy", "memory"), ("netwrok", "network"), ("timout", "timeout"), ("mem", "memory")],
+)
+def test_a_wish_that_is_none(slip: str, word: str) -> None:
+    """A slip is told by the wish that was meant, by whatever way it came."""
+    told = rf"invalid wish: a Sandbox has no {slip}; did you mean '{word}'\?$"
+    for make in Sandbox, Sandbox.strict, Sandbox().replace:
+        with pytest.raises(TypeError, match=told):
+            make(**{slip: 1})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a Sandbox has no color$"):
+        Sandbox(color="red")  # type: ignore[call-arg]
+
+
+def test_wishes_are_keywords() -> None:
+    """One by place is refused with what to write, and help() shows the keywords."""
+    with pytest.raises(
+        TypeError, match=r"takes keywords, as Sandbox\(memory='1G'.*, got '2G' by place"
+    ):
+        Sandbox("2G")  # type: ignore[call-arg]
+    assert "memory" in inspect.signature(Sandbox).parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("strct", "did you mean 'strict'?"), ("x.json", "a file of this directory is './x.json'")],
+)
+def test_a_word_is_no_path(given: str, hint: str) -> None:
+    """A slip in a word for system calls is not taken for a file, which has a slash."""
+    with pytest.raises(ValueError, match="None or a path with a slash, got") as told:
+        Sandbox(syscalls=given)
+    assert str(told.value).endswith(f"got {given!r}; {hint}")
+
+
+def test_a_path_object_needs_no_slash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is a path whatever it is called."""
+    monkeypatch.chdir(tmp_path)
+    assert Sandbox(syscalls=Path("strct")).syscalls == str(tmp_path / "strct")
 
 
 def test_its_repr_makes_it_again() -> None:
@@ -358,7 +398,7 @@ def test_a_preset_can_be_changed(name: str, arguments: tuple[Any, ...]) -> None:
     made = partial(getattr(Sandbox, name), *arguments)
     assert made(processes=9, hostname="twig").hostname == "twig"
     assert made(processes=9).processes == 9
-    with pytest.raises(TypeError, match="unexpected keyword argument"):
+    with pytest.raises(TypeError, match="a Sandbox has no mem"):
         made(mem="1M")
 
 
