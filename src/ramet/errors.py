@@ -235,7 +235,10 @@ class UnknownNameError(ValueError, KeyError):
 
     def __str__(self) -> str:
         hint = ""
-        if self.nearest:
+        if self.what in {"user", "group"} and self.name.isdecimal():
+            given = f"[{self.name}]" if self.option == "extra_groups" else self.name
+            hint = f"; an id is a number: {self.option or self.what}={given}"
+        elif self.nearest:
             hint = f"; did you mean {self.nearest!r}?"
         elif self.known:
             hint = f"; expected one of {', '.join(self.known)}"

@@ -195,12 +195,14 @@ def _refuse_flags(given: object) -> NoReturn:
     if isinstance(given, str):
         raise TypeError(
             f"invalid flags: expected a number, got {given!r}; CloneFlag.parse({given!r}) reads text"
-        )
+        ) from None
     if isinstance(given, list | tuple | set | frozenset):
         raise TypeError(
             f"invalid flags: expected one number, got {given!r:.80}; CloneFlag.VM | CloneFlag.FS joins two"
-        )
-    raise TypeError(f"invalid flags: expected a number such as CloneFlag.VM, got {given!r:.80}")
+        ) from None
+    raise TypeError(
+        f"invalid flags: expected a number such as CloneFlag.VM, got {given!r:.80}"
+    ) from None
 
 
 _SINGLE_FLAGS = tuple(CloneFlag)  # enum leaves out CSIGNAL, which is more than one bit

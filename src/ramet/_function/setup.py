@@ -14,7 +14,7 @@ from .._setup.descriptor_moves import Moves
 from .._setup.joined_namespaces import joined_namespaces
 from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.step_makers import Setup
-from .._setup.step_reasons import likely_reason
+from .._setup.step_reasons import reason_among
 from .._setup.steps import steps_of
 from .._setup.validate import validate
 from ..errors import SpawnError, spawn_error
@@ -35,6 +35,7 @@ class FunctionSetup:
         # Unlike a program's, they are what the function was written for.
         validated = {"close_fds": False, "restore_signals": False, **validated}
         refuse_conflicts(validated, flags, of_function=True)
+        self._validated = validated  # for errors
         self._held = Descriptors()
         joined, pid_namespace = joined_namespaces(validated, self._held)
         if pid_namespace >= 0 and not for_its_children:
@@ -84,7 +85,7 @@ class FunctionSetup:
         """The error for the step that failed with that errno."""
         label, file = self._steps.labels[step]
         named = None if file is None else os.fsdecode(file)
-        return spawn_error(label, number, named, likely_reason(label, number))
+        return spawn_error(label, number, named, reason_among(self._validated, label, number))
 
 
 class _Prepared(Generic[T]):

@@ -40,7 +40,7 @@ from .._setup.options import Options
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import MAPS_GATE, START_GATE, Setup, parent_death
-from .._setup.step_reasons import likely_reason, why_not_executed
+from .._setup.step_reasons import likely_reason, reason_among, why_not_executed
 from .._setup.steps import steps_of
 from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
@@ -312,7 +312,7 @@ class Command:
     def _error_of(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
         argv0, options = self._asked
-        reason = likely_reason(label, number)
+        reason = reason_among(self._made.validated, label, number)
         if label == "execve":
             named = os.fspath(options.get("executable") or argv0)
             if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:

@@ -561,6 +561,8 @@ def _not_negative(what: str, name: str | int) -> str | int:
 def _groups(extra_groups: Iterable[str | int]) -> list[str | int]:
     if isinstance(extra_groups, str):
         raise ValueError("extra_groups must be a list, not a string")  # noqa: TRY004 - as subprocess
+    if not isinstance(extra_groups, Iterable):
+        return extra_groups  # which the option's own check refuses
     groups = [_not_negative("group", group) for group in extra_groups]
     for group in groups:
         if isinstance(group, int) and group > LARGEST_ID:

@@ -43,6 +43,7 @@ _SOURCE = "an int from 0 on, an object with fileno(), or subprocess.DEVNULL"
 _NAMESPACE = "a path, a pid, or an object with fileno() (a namespace's, or a pidfd)"
 _SIGNAL = "a number from 1 to 64 or a name"
 _ID = f"a name, or an id from 0 to {LARGEST_ID}"
+_LIMIT = "an int from 0 on, (soft, hard) or None for no limit"
 _LIST = "a list or other iterable of"
 
 
@@ -250,8 +251,8 @@ def _rlimit(what: str, which: str | int, limit: Any) -> tuple[str, tuple[int, in
     try:
         soft, hard = map(_limit, both)
     except (TypeError, ValueError) as error:
-        expected = "an int, (soft, hard) or None"
-        raise invalid(f"{what}[{name!r}]", expected, limit, type(error)) from None
+        hint = "a size is a number of bytes, as 1 << 30" if isinstance(limit, str) else ""
+        raise invalid(f"{what}[{name!r}]", _LIMIT, limit, type(error), hint) from None
     return name, (resource, soft, hard)
 
 

@@ -146,15 +146,16 @@ def test_a_flag_that_needs_an_address_is_sent_to_the_low_level(
 
 @pytest.mark.parametrize("flags", ["VM", 1.5, None, b"VM"], ids=repr)
 def test_flags_that_are_no_number_are_refused(flags: Any, nothing_left: object) -> None:
-    """Flags are a number."""
+    """Flags are a number, and the error stands alone."""
     for call in (
         lambda: ramet.clone(never, flags=flags),
         lambda: ramet.fork(flags),
         lambda: lowlevel.clone(never, None, flags, Stack(STACK_BYTES)),
         lambda: lowlevel.clone3(CloneArgs(flags=flags), never),
     ):
-        with pytest.raises((TypeError, ValueError)):
+        with pytest.raises((TypeError, ValueError)) as caught:
             call()
+        assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 CODE = ctypes.CDLL(None).abs

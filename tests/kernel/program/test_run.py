@@ -204,6 +204,12 @@ def test_a_start_that_nobody_could_call_is_refused(name: str, nothing_left: obje
             TypeError,
             "invalid stderr: expected PIPE, STDOUT, DEVNULL, .* 1.5$",
         ),
+        (
+            ["true"],
+            {"extra_groups": 5},
+            TypeError,
+            "invalid extra_groups: expected a list .*, got 5$",
+        ),
         (["true"], {"umask": -2}, ValueError, "invalid umask: expected an int from 0 .*, got -2$"),
     ],
     ids=str,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ramet import CloneError, Command, SpawnError
+from ramet import CloneError, Command, SpawnError, clone, vfork
 from ramet import CloneFlag as F
 
 from ...constants import NOBODY
@@ -254,12 +254,17 @@ REFUSED = {
         errno.EINVAL,
         "overlap",
     ),
-    "a descriptor that is not open": Refused({"fds": {5: 19000}}, "dup3", errno.EBADF, "not open"),
+    "a descriptor that is not open": Refused(
+        {"fds": {5: 19000}}, "dup3", errno.EBADF, "descriptor 19000 of fds[5] is not open"
+    ),
+    "a stream that is not open": Refused(
+        {"stdout": 19000}, "dup3", errno.EBADF, "descriptor 19000 of stdout is not open"
+    ),
     "a descriptor to save that is not open": Refused(
         {"fds": {700: 701, 701: 700}}, "fcntl(F_DUPFD)", errno.EBADF, "not open"
     ),
     "a descriptor to keep that is not open": Refused(
-        {"pass_fds": [700]}, "fcntl(F_SETFD)", errno.EBADF, "not open"
+        {"pass_fds": [2, 700]}, "fcntl(F_SETFD)", errno.EBADF, "descriptor 700 of pass_fds is not"
     ),
     "a number above the limit": Refused(
         {"fds": {(1 << 31) - 1: 0}}, "dup3", errno.EBADF, "above RLIMIT_NOFILE"
@@ -280,6 +285,13 @@ def test_what_the_kernel_refuses(refused: Refused, nothing_left: object) -> None
     assert (error.step, error.errno) == (refused.step, refused.errno)
     assert refused.sentence in str(error)
     assert str(error).startswith(f"step '{refused.step}' failed")
+
+
+@pytest.mark.parametrize("verb", [clone, vfork])
+def test_a_function_is_told_which_descriptor_is_not_open(verb: Any, nothing_left: object) -> None:
+    """As a program is, whether its child has a copy of the memory or not."""
+    with pytest.raises(SpawnError, match=r"descriptor 19000 of fds\[7\] is not open"):
+        verb(int, fds={7: 19000}).result(60)
 
 
 @pytest.mark.skipif(ROOT, reason="root may do these")
