@@ -112,18 +112,20 @@ _AT_FIRST_USE = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a name of _AT_FIRST_USE."""
-    room = _AT_FIRST_USE.get(name)
-    if room is None:
-        from ._preflight.hints import no_name_of_ramet
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
-        hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-    module = import_module(room, __name__)
-    found = module if room == f".{name}" else getattr(module, name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> object:
+        """Import a name of _AT_FIRST_USE."""
+        room = _AT_FIRST_USE.get(name)
+        if room is None:
+            from ._preflight.hints import no_name_of_ramet
+
+            hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        module = import_module(room, __name__)
+        found = module if room == f".{name}" else getattr(module, name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

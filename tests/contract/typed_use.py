@@ -10,7 +10,7 @@ from typing import Any, assert_type
 
 import ramet
 import ramet as subprocess
-from ramet import aio, observe
+from ramet import aio, law, observe
 
 
 def what_comes_of_run(text: bool) -> None:
@@ -90,6 +90,9 @@ def what_comes_of_looking(child: ramet.Child[int], template: ramet.Template) -> 
 
 async def what_is_wrong() -> None:
     """A word misspelt, a value of the wrong kind."""
+    ramet.Popenn(["true"])  # type: ignore[attr-defined]
+    observe.trac(["true"])  # type: ignore[attr-defined]
+    law.explian(0)  # type: ignore[attr-defined]
     ramet.run(["true"], tmeout=1)  # type: ignore[call-overload]
     ramet.run(["true"], nice="5")  # type: ignore[call-overload]
     ramet.run(["true"], "true")  # type: ignore[call-overload]

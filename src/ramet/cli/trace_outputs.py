@@ -129,12 +129,35 @@ class _Last:
             self._lines.show(event)
 
 
+_FILES = {
+    "output": "--output",
+    "json_file": "--json",
+    "chrome": "--chrome",
+    "html": "--html",
+}
+
+
+def _refuse_one_for_two(values: dict[str, Any]) -> None:
+    """ValueError for a file that two options name: each would write over the other's text."""
+    taken: dict[str, str] = {}
+    for key, option in _FILES.items():
+        name = values[key]
+        if name is None or (os.path.exists(name) and not os.path.isfile(name)):  # as /dev/null
+            continue
+        other = taken.setdefault(name if name == "-" else os.path.realpath(name), option)
+        if other != option:
+            raise ValueError(
+                f"invalid {option}: expected a file of its own, got {name!r}, which {other} writes"
+            )
+
+
 @contextmanager
 def outputs(argv: tuple[str, ...], pid: int | None, values: dict[str, Any]) -> Iterator[Outputs]:
     """Those that the options ask for; their files are open meanwhile."""
     is_drawn = values["summary"] or values["html"] is not None or values["chrome"] is not None
     tree = Tree(keeps_all=is_drawn)
     what = shlex.join(argv) if pid is None else f"process {pid}"
+    _refuse_one_for_two(values)
     with ExitStack() as held:
 
         def opened(name: str) -> TextIO:

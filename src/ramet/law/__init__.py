@@ -3,7 +3,7 @@
 Pure: no system call, no file, no clock. It runs on any machine, and in a browser.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .caller import Caller, Cgroup
 from .evaluate import certainly_broken, evaluate, possibly_broken, predict
@@ -43,10 +43,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Explanations are imported when asked for: every import of the library imports this module.
-    if name in {"Explanation", "explain"}:
-        from . import explanation
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
-        return getattr(explanation, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # Explanations are imported when asked for: every import of the library imports this module.
+        if name in {"Explanation", "explain"}:
+            from . import explanation
+
+            return getattr(explanation, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """Inspecting running tasks: what they share, what of a child's memory is its own, and a trace of them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .memory import memory
 from .memory_report import ChildMemory, MappingMemory, Memory, TypeMemory
@@ -26,10 +26,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # What ramet.relation() needs is imported more often, and in less time.
-    if name == "trace":
-        from .tracing import trace as found
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # What ramet.relation() needs is imported more often, and in less time.
+        if name == "trace":
+            from .tracing import trace as found
+
+            return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -101,6 +101,21 @@ def test_output_goes_to_a_file(tmp_path: Path, nothing_left: object) -> None:
     assert re.search(COST, (tmp_path / "lines").read_text())
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("--json", "--html"), ("-o", "--json"), ("--chrome", "--html")]
+)
+def test_two_options_have_two_files(
+    first: str, second: str, tmp_path: Path, nothing_left: object
+) -> None:
+    """One file for both is refused before it is opened; /dev/null keeps nothing of either."""
+    file = tmp_path / "events"
+    done = run(first, file, second, f"{tmp_path}/./events", "true")
+    assert done.returncode == 125
+    assert f"invalid {second}: expected a file of its own, got" in done.stderr
+    assert not file.exists()
+    assert run(first, "/dev/null", second, "/dev/null", "true").returncode == 0
+
+
 def test_the_help_has_a_heading() -> None:
     """As that of every command."""
     argv = [sys.executable, "-m", "ramet", "trace", "--help"]
