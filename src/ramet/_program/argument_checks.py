@@ -67,7 +67,7 @@ def no_input(expected: str, given: Any, hint: str = "") -> TypeError:
 def grace_of(kill_after: float | None, timeout: float | None) -> float | None:
     """How long a program has between SIGTERM and its end; it has that only where there is a timeout."""
     grace = checked_timeout(kill_after, "kill_after")
-    if grace is not None and timeout is None:
+    if grace and timeout is None:
         raise ValueError("invalid kill_after without timeout: it needs one, at whose end it begins")
     return grace
 

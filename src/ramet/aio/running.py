@@ -218,7 +218,10 @@ class _Translation:
                 raise no_input("a str in text mode", sent)
             raise no_input("bytes", sent, "text=True takes str")
         if not self._text:
-            return memoryview(sent)
+            try:
+                return memoryview(sent)
+            except TypeError:
+                raise no_input("bytes", sent) from None
         data = io.BytesIO()
         with self._over(data) as stream:
             stream.write(sent)

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import inspect
 import io
@@ -242,7 +243,14 @@ def test_what_run_takes_is_checked_before_the_program(
     made = tmp_path / "made"
     with pytest.raises(error, match=words):
         ramet.run(["sh", "-c", 'cat; touch "$0"', str(made)], **options)
+    with pytest.raises(error, match=words):
+        asyncio.run(ramet.aio.run(["sh", "-c", 'cat; touch "$0"', str(made)], **options))
     assert not made.exists()
+
+
+def test_no_time_between_sigterm_and_the_end_needs_no_timeout(nothing_left: object) -> None:
+    """kill_after=0 asks for nothing, as leaving it out does."""
+    assert ramet.run(["true"], kill_after=0, kill_tree=False).returncode == 0
 
 
 def test_the_warning_for_an_encoding_names_the_caller() -> None:
