@@ -25,10 +25,9 @@ def handlers_run() -> None:
     kind = ctypes.CFUNCTYPE(None)
     kept = [kind(lambda word=word: ran.append(word)) for word in ("before", "parent", "child")]
     ctypes.CDLL(None).__register_atfork(*kept, None)
-    # Else a fork that ends at once is made for them, where there is more than one thread.
-    in_child, here = ["before", "child"], ["before", "parent"]
-    if not HANDLERS_WITHOUT_FORK:
-        in_child, here = [], []
+    here = ["before", "parent"]
+    # Else a fork that ends at once is made for them, as there is a thread, faulthandler's; then comes the copy.
+    in_child = ["before", "child"] if HANDLERS_WITHOUT_FORK else here
     assert ramet.clone(lambda: ran, flags=F.FS).result(30) == in_child
     assert ran == here
     ran.clear()
