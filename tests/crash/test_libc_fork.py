@@ -26,7 +26,7 @@ def handlers_run() -> None:
     kept = [kind(lambda word=word: ran.append(word)) for word in ("before", "parent", "child")]
     ctypes.CDLL(None).__register_atfork(*kept, None)
     here = ["before", "parent"]
-    # Else a fork that ends at once is made for them, as there is a thread, faulthandler's; then comes the copy.
+    # Else a fork that ends at once is made for them, as faulthandler has a thread; then comes the copy.
     in_child = ["before", "child"] if HANDLERS_WITHOUT_FORK else here
     assert ramet.clone(lambda: ran, flags=F.FS).result(30) == in_child
     assert ran == here
