@@ -590,7 +590,8 @@ class Child(_core.Handle, Generic[T_co]):
         kept = self._keep_status(status)
         self._let_go()
         self._close_held()
-        self._reap_others()
+        if unreaped:
+            reap_ended()
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
@@ -600,10 +601,6 @@ class Child(_core.Handle, Generic[T_co]):
         namespace = self.own_namespace()
         if namespace is not None:
             namespace.end()
-
-    def _reap_others(self) -> None:
-        if unreaped:
-            reap_ended()
 
     def _close_held(self) -> None:
         if self._held is not None:

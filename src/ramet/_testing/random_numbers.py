@@ -4,9 +4,8 @@ import random
 import sys
 from typing import Any
 
-_STATE_BYTES = (
-    624 * 4
-)  # of a Mersenne twister: so much is drawn that most tests have no number in common
+# Of a Mersenne twister: so much is drawn that most tests have no number in common.
+_STATE_BYTES = 624 * 4
 
 # As it is before a test replaces it.
 _random_bytes = random.randbytes

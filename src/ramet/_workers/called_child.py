@@ -89,10 +89,8 @@ class CalledChild(Child[T_co]):
             return True
         if self._maker != os.getpid():
             return False
-        with Held(
-            self._reading
-        ) as take:  # a signal handler may come here while its own thread reads
-            take()
+        with Held(self._reading) as take:
+            take()  # a signal handler may come here while its own thread reads
             if not self._is_over:
                 self._read(timeout)
             return self._is_over
@@ -312,10 +310,6 @@ class CalledChild(Child[T_co]):
             self._namespace.leave()
         else:  # it is kept: a signal handler may raise before all are dead
             super()._end_namespace()
-
-    def _reap_others(self) -> None:
-        if not self._leaves_namespace:  # else it is one of many: its template does it once for all
-            super()._reap_others()
 
     def _end_memory(self) -> None:
         memory = self._memory
