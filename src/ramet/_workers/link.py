@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,13 +18,12 @@ from .._kernel import credentials, procfs
 from .._kernel.names import WALL
 from .._kernel.pidfd import pids_of
 from .._kernel.signal_handlers import is_from_handler
-from .._kernel.timeouts import deadline_after
 from .._process.child import Child
 from .._process.data_codec import loaded_json
 from .._process.result_channel import printable
 from .._process.tree import subreaper
 from .._process.tree.pid_namespace import PidNamespace
-from .._process.unreaped import Unreaped, unreaped
+from .._process.unreaped import Unreaped, reap_ended, unreaped
 from .._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ..errors import TemplateError
 from .messages import (
@@ -45,6 +45,7 @@ _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0  # that one which is not trusted may take; a clone takes some milliseconds
 _NAMESPACE_SECONDS = 0.5
+_LOOK_SECONDS = 0.01  # for it to end, before a look at what keeps it
 
 
 class Clone(Owner):
@@ -491,8 +492,15 @@ class Link:
         """Its init is reaped now, or later where a child in it has not been waited for."""
         if not ends_calls:
             namespace.leave_to_end()
-        elif not namespace.end(deadline_after(_NAMESPACE_SECONDS)):
-            namespace.leave()
+            return
+        deadline = time.monotonic() + _NAMESPACE_SECONDS
+        namespace.kill()
+        reap_ended()  # inits of calls that were left are in it, and it ends after they are reaped
+        while not namespace.end(time.monotonic() + _LOOK_SECONDS):
+            if time.monotonic() > deadline:
+                namespace.leave()
+                return
+            reap_ended()
 
     def _end_untold(self) -> None:
         """The process may have been killed between a clone call and its answer: end what it had made.
