@@ -3,7 +3,7 @@
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -12,26 +12,13 @@ import pytest
 from ramet._core import Held
 
 from ...constants import repeated
+from .conftest import HeardError
 
 _ROUNDS = repeated(2000)
 _MOST_SECONDS = 40e-6  # the timer runs out while the loop below is at work
 _BLOCKS = 1000
 
 Lock: TypeAlias = "threading.Lock | threading.RLock | threading.Condition"
-
-
-class HeardError(Exception):
-    """What the handler raises."""
-
-
-@pytest.fixture
-def handler() -> Iterator[None]:
-    def raises(*_: object) -> None:
-        raise HeardError
-
-    before = signal.signal(signal.SIGALRM, raises)
-    yield
-    signal.signal(signal.SIGALRM, before)
 
 
 def is_free(lock: Lock) -> bool:

@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,24 +15,11 @@ from ramet import Template
 
 from ...activities import hang
 from ...constants import repeated
+from .conftest import HeardError
 
 _WAITS = repeated(400)
 _MOST_SECONDS_BEFORE = 50e-6  # a wait begins some microseconds after the timer is set
 _SECONDS = 10.0  # after which the signal comes again
-
-
-class HeardError(Exception):
-    """What the handler raises."""
-
-
-@pytest.fixture
-def handler() -> Iterator[None]:
-    def raises(*_: object) -> None:
-        raise HeardError
-
-    before = signal.signal(signal.SIGALRM, raises)
-    yield
-    signal.signal(signal.SIGALRM, before)
 
 
 def seconds_until_heard(wait: Callable[[], object], seconds: float) -> float:
