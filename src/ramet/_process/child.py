@@ -590,14 +590,18 @@ class Child(_core.Handle, Generic[T_co]):
         kept = self._keep_status(status)
         self._let_go()
         self._close_held()
-        if unreaped:
-            reap_ended()
+        self._reap_others()
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
 
     def _end_namespace(self) -> None:
         """With all that is in it; the child itself has been reaped."""
+
+    def _reap_others(self) -> None:
+        """Those whom nobody waits for."""
+        if unreaped:
+            reap_ended()
         namespace = self.own_namespace()
         if namespace is not None:
             namespace.end()

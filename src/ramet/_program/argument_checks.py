@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from io import UnsupportedOperation
 from typing import Any
 
 from .._kernel.timeouts import checked_timeout
@@ -10,6 +11,11 @@ from .._setup.checks import invalid
 _TEXT_MODES = ("text", "universal_newlines", "encoding", "errors")
 _STREAM = "PIPE, DEVNULL, a descriptor or an open file"
 _MODES = {"stdin": "rb", "stdout": "wb", "stderr": "wb"}
+_INSTEAD_OF_MEMORY = {
+    "stdin": "input= takes what is in memory",
+    "stdout": "PIPE or capture_output=True gives what was written",
+    "stderr": "PIPE or capture_output=True gives what was written",
+}
 _NO_CALLABLE = "ramet.clone(fn) runs a function"
 
 
@@ -30,8 +36,15 @@ def words_of(args: Any) -> list[Any]:
 
 
 def refuse_no_stream(name: str, given: Any) -> None:
-    """TypeError for what has no descriptor, as the name of a file."""
-    if given is None or isinstance(given, int) or hasattr(given, "fileno"):
+    """TypeError for the name of a file and the like; io.UnsupportedOperation for a file in memory."""
+    if given is None or isinstance(given, int):
+        return
+    if hasattr(given, "fileno"):
+        try:
+            given.fileno()
+        except UnsupportedOperation as error:
+            hint = _INSTEAD_OF_MEMORY[name]
+            raise invalid(name, _stream_of(name), given, type(error), hint) from None
         return
     hint = ""
     if isinstance(given, str | os.PathLike):

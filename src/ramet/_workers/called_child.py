@@ -311,6 +311,10 @@ class CalledChild(Child[T_co]):
         else:  # it is kept: a signal handler may raise before all are dead
             super()._end_namespace()
 
+    def _reap_others(self) -> None:
+        if not self._leaves_namespace:  # else the template does, once for all that it reaps at a time
+            super()._reap_others()
+
     def _end_memory(self) -> None:
         memory = self._memory
         if memory is not None:

@@ -212,6 +212,8 @@ def test_a_start_that_nobody_could_call_is_refused(name: str, nothing_left: obje
             "invalid extra_groups: expected a list .*, got 5$",
         ),
         (["true"], {"umask": -2}, ValueError, "invalid umask: expected an int from 0 .*, got -2$"),
+        (["true"], {"stdin": io.BytesIO()}, io.UnsupportedOperation, "invalid stdin: .*; input= takes"),
+        (["true"], {"stdout": io.StringIO()}, io.UnsupportedOperation, "invalid stdout: .*; PIPE or"),
     ],
     ids=str,
 )
