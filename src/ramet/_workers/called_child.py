@@ -312,7 +312,7 @@ class CalledChild(Child[T_co]):
             super()._end_namespace()
 
     def _reap_others(self) -> None:
-        if not self._leaves_namespace:  # else the template does, once for all that it reaps at a time
+        if not self._leaves_namespace:  # else the template does, once for some calls
             super()._reap_others()
 
     def _end_memory(self) -> None:

@@ -212,8 +212,6 @@ def test_a_start_that_nobody_could_call_is_refused(name: str, nothing_left: obje
             "invalid extra_groups: expected a list .*, got 5$",
         ),
         (["true"], {"umask": -2}, ValueError, "invalid umask: expected an int from 0 .*, got -2$"),
-        (["true"], {"stdin": io.BytesIO()}, io.UnsupportedOperation, "invalid stdin: .*; input= takes"),
-        (["true"], {"stdout": io.StringIO()}, io.UnsupportedOperation, "invalid stdout: .*; PIPE or"),
     ],
     ids=str,
 )
@@ -225,6 +223,15 @@ def test_what_is_no_word_or_stream_is_named(
         ramet.run(args, **options)
     with pytest.raises(error, match=words):
         ramet.Popen(args, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("stdin", "input="), ("stdout", "PIPE or"), ("stderr", "PIPE or")]
+)
+def test_a_file_in_memory_is_no_stream(name: str, instead: str, nothing_left: object) -> None:
+    """It has no descriptor; the error is of the type that subprocess raises."""
+    with pytest.raises(io.UnsupportedOperation, match=f"^invalid {name}: .*; {instead}"):
+        ramet.run(["true"], **{name: io.BytesIO()})
 
 
 @pytest.mark.parametrize(
