@@ -230,8 +230,9 @@ def test_what_is_no_word_or_stream_is_named(
 )
 def test_a_file_in_memory_is_no_stream(name: str, instead: str, nothing_left: object) -> None:
     """It has no descriptor; the error is of the type that subprocess raises."""
+    streams: dict[str, Any] = {name: io.BytesIO()}
     with pytest.raises(io.UnsupportedOperation, match=f"^invalid {name}: .*; {instead}"):
-        ramet.run(["true"], **{name: io.BytesIO()})
+        ramet.run(["true"], **streams)
 
 
 @pytest.mark.parametrize(
