@@ -6,13 +6,18 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ramet
+from ramet._process.tree.pid_namespace import PidNamespace
+from ramet._process.unreaped import unreaped
+from ramet._workers.link import Link
 
+from ...constants import WALL
 from ...waiting import until
 from ..sandbox.taken_away import needs_all
 
@@ -179,6 +184,11 @@ def die() -> None:
     os._exit(9)
 
 
+def has_dead_child() -> bool:
+    """Whether one of this process's children has ended, and was not reaped."""
+    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL) is not None
+
+
 def test_a_spare_that_dies_ahead_costs_one_call_at_most() -> None:
     """And not the template. One that has died before its call is left out."""
     with ramet.Template([__name__], sandbox=ramet.Sandbox(), warm=die) as template:
@@ -188,3 +198,25 @@ def test_a_spare_that_dies_ahead_costs_one_call_at_most() -> None:
                     assert child.result(SECONDS) == 1
                 except ramet.ChildDied as error:
                     assert error.status.code == 9
+
+
+def test_what_a_dead_spare_has_left_is_reaped_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The init of its namespace, though it had not ended whenever it was looked at before."""
+    finish, end = PidNamespace.finish, Link._end_namespace
+    closed: list[Link] = []
+
+    def finish_at_the_end(namespace: PidNamespace) -> bool:
+        return bool(closed) and finish(namespace)
+
+    def note_end(link: Link, *args: Any, **kwargs: Any) -> None:
+        closed.append(link)
+        end(link, *args, **kwargs)
+
+    monkeypatch.setattr(PidNamespace, "finish", finish_at_the_end)
+    monkeypatch.setattr(Link, "_end_namespace", note_end)
+    with ramet.Template([__name__], sandbox=ramet.Sandbox(), warm=die) as template:
+        until(has_dead_child)
+        with template.clone(abs, -1) as child, suppress(ramet.ChildDied):
+            child.result(SECONDS)
+        assert unreaped
+    assert not unreaped
