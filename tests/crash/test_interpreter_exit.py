@@ -168,7 +168,7 @@ def leave_daemons(flags: int, forever: bool) -> None:
         while True:
             try:
                 ramet.clone(lambda: [1], flags=flags).result(30)
-            except RuntimeError:
+            except (RuntimeError, ramet.ChildDied):  # what has begun is killed
                 return
             made.set()
             if not forever:

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -123,6 +124,16 @@ def have_many(count: int) -> None:
     never.wait()
 
 
+@pytest.fixture
+def all_descriptors() -> Iterator[None]:
+    """As many as this process may have at most: it has a pidfd for each child, and so have those it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("all_descriptors")
 def test_any_number_of_children_is_watched(in_new_python: Start) -> None:
     """More than a thousand children that share the caller's handlers end with it, all of them."""
     caller = in_new_python(have_many, 1100)
