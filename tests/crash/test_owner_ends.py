@@ -126,7 +126,7 @@ def have_many(count: int) -> None:
 
 @pytest.fixture
 def all_descriptors() -> Iterator[None]:
-    """As many as this process may have at most: it has a pidfd for each child, and so have those it starts."""
+    """As many as this process may have: it has a pidfd for each child, and so has the one it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
