@@ -76,6 +76,27 @@ def test_the_search_works_from_files(page: Page) -> None:
     search(page, "preexec_fn")
 
 
+@pytest.mark.parametrize("from_file", [False, True], ids=["server", "file"])
+@pytest.mark.parametrize(
+    "start", ["how_to/templates.html", "zh/how_to/templates.html", "zh/index.html"]
+)
+def test_the_search_finds_pages_of_its_language(
+    page: Page, root: str, start: str, from_file: bool
+) -> None:
+    """All that is found is in the language of the page that asks, and what is found opens."""
+    page.goto((SITE / start).as_uri() if from_file else root + start)
+    search(page, "preexec_fn")
+    found = page.locator(".md-search-result__item a")
+    places = [
+        urlsplit(link).path for link in found.evaluate_all("links => links.map(it => it.href)")
+    ]
+    assert len(places) > 3
+    assert {"/zh/" in place for place in places} == {start.startswith("zh/")}
+    found.first.click()
+    page.wait_for_url("**/how_to/replace_preexec_fn.html*")
+    assert ("/zh/" in page.url) == start.startswith("zh/")
+
+
 def test_nothing_comes_from_another_host(page: Page, root: str) -> None:
     """All that pages load, the search included, is the site's, and the browser complains of nothing."""
     asked: list[str] = []
