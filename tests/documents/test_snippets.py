@@ -68,6 +68,7 @@ def test_there_is_something_to_run() -> None:
     assert len(SHELL) >= 3
     assert {block.language for block in BLOCKS} == {"", "python"}
     assert len(INSTEAD) >= 15
+    assert len(CALLED) >= 30
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=place_of)
@@ -125,18 +126,24 @@ TABLE = re.search(
     r"^## What you use today.*?^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
 )
 INSTEAD = re.findall(r"^\| .+ \| `([^`]+)` \| ", TABLE[0] if TABLE else "", re.MULTILINE)
+WHICH_CALL = (ROOT / "docs" / "how_to" / "which_call.md").read_text()
+CALLED = re.findall(r"^\| [^|]+ \| `([^`]+)` \| ", WHICH_CALL, re.MULTILINE)
 GIVEN = """import os, pytest, signal, ramet
 from ramet import CloneFlag as F, lowlevel
+argv, x = ["true"], 7
 def fn(number): return 0
+def load(): pass
 def test(): pass
 """
 
 
-@pytest.mark.parametrize("code", INSTEAD)
+@pytest.mark.parametrize("code", dict.fromkeys([*INSTEAD, *CALLED]))
 def test_what_to_write_instead(code: str, place: Path, nothing_left: object) -> None:
-    """Each row of README's table has a call or a command, and it runs."""
+    """Each row of README's table, and of those of the page on which call fits, has what runs."""
     if OWN_INTERPRETER in code and sys.version_info < (3, 12, 4):
         pytest.skip("an interpreter with a GIL of its own needs Python 3.12.4")
+    if NEEDS_ROOT.search(code) and os.geteuid() != 0:
+        pytest.skip("becomes another user")
     if "in_namespace" in code and os.geteuid() != 0:
         pytest.skip("joins a namespace of the initial user namespace")
     script = place / "script.py"
