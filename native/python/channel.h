@@ -27,6 +27,7 @@ typedef struct {
     int count, most_descriptors;    /* of a message */
     bool lost;                      /* a descriptor, for want of room in the table */
     bool flooded;                   /* more of them came than messages have */
+    bool distrusted;                /* what it sends may make who closes it wait */
     unsigned long long sent, taken; /* messages */
 } ChannelObject;
 

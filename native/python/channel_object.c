@@ -25,35 +25,40 @@
 
 /* What a thread is to close. */
 struct closing {
+    struct closing *next;
     size_t count;
     int descriptors[];
 };
 
+static struct closing *to_close; /* of which there was no room for a thread yet; the interpreter lock guards it */
+
 static void *close_them(void *context)
 {
-    struct closing *closing = context;
-    for (size_t i = 0; i < closing->count; i++)
-        close(closing->descriptors[i]);
-    free(closing);
+    for (struct closing *closing = context, *next; closing != NULL; closing = next) {
+        for (size_t i = 0; i < closing->count; i++)
+            close(closing->descriptors[i]);
+        next = closing->next;
+        free(closing);
+    }
     return NULL;
 }
 
 /*
  * Closes what a child has sent and nobody took. A close() may wait: for the peer of a TCP socket that lingers, for who
- * serves a file of FUSE; so does the end of what still lies in a socket. It is no longer than the child lives.
+ * serves a file of FUSE; so does the end of what still lies in a socket. It is no longer than the child lives. Where the
+ * child has taken all room for threads they stay open until the next time.
  */
 static void close_aside(const int *descriptors, size_t count)
 {
     struct closing *closing = count == 0 ? NULL : malloc(sizeof *closing + count * sizeof *descriptors);
-    if (closing != NULL) {
-        closing->count = count;
-        memcpy(closing->descriptors, descriptors, count * sizeof *descriptors);
-        if (ramet_start_detached_thread(close_them, closing, 0) == 0)
-            return;
-        free(closing);
+    if (closing == NULL) {
+        for (size_t i = 0; i < count; i++)
+            close(descriptors[i]);
+        return;
     }
-    for (size_t i = 0; i < count; i++)
-        close(descriptors[i]);
+    *closing = (struct closing){.next = to_close, .count = count};
+    memcpy(closing->descriptors, descriptors, count * sizeof *descriptors);
+    to_close = ramet_start_detached_thread(close_them, closing, 0) == 0 ? NULL : closing;
 }
 
 /*
@@ -102,6 +107,16 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)made(type, descriptor);
 }
 
+/*
+ * What is sent with MSG_OOB comes as all else: else it would be dropped by a receive, with its descriptors, and who receives
+ * would wait for their close(). Source: net/unix/af_unix.c, manage_oob(), Linux 5.15.
+ */
+static void keep_urgent_in_line(int descriptor)
+{
+    const int yes = 1;
+    setsockopt(descriptor, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
+}
+
 int core_socket_pair(int *ends)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -110,6 +125,7 @@ int core_socket_pair(int *ends)
         int former = ends[i];
         if (move_above_standard(&ends[i]))
             close(former);
+        keep_urgent_in_line(ends[i]);
     }
     return 0;
 }
@@ -375,6 +391,48 @@ static void keep_descriptors(ChannelObject *self, struct msghdr *header)
     self->lost |= (header->msg_flags & MSG_CTRUNC) != 0;
 }
 
+static void close_seen(struct msghdr *header)
+{
+    for (struct cmsghdr *carried = CMSG_FIRSTHDR(header); carried != NULL; carried = CMSG_NXTHDR(header, carried)) {
+        const int *descriptors = (const int *)(const void *)CMSG_DATA(carried);
+        for (size_t i = 0; i < (carried->cmsg_len - CMSG_LEN(0)) / sizeof *descriptors; i++)
+            close(descriptors[i]);
+    }
+}
+
+static size_t count_seen(struct msghdr *header)
+{
+    struct cmsghdr *carried = CMSG_FIRSTHDR(header);
+    return carried == NULL ? 0 : (carried->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+}
+
+/*
+ * The same from who may have sent descriptors whose close() waits for him: where there is no room for all of them the kernel
+ * closes the others, and who receives them waits. So they are looked at first: what is seen stays in the socket, and so no
+ * close() is the last. -EMFILE where there is no room; then, and where there are too many, nothing was received.
+ */
+static ssize_t receive_with_care(ChannelObject *self, size_t wanted)
+{
+    char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
+    struct iovec piece = {self->data + self->length, wanted};
+    struct msghdr seen = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN((size_t)self->most_descriptors * sizeof(int))};
+    ssize_t got = recvmsg(self->descriptor, &seen, MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got <= 0)
+        return got < 0 ? -errno : 0;
+    if (seen.msg_flags & MSG_CTRUNC) {
+        self->flooded = count_seen(&seen) >= (size_t)self->most_descriptors;
+        close_seen(&seen);
+        return -EMFILE;
+    }
+    piece.iov_len = (size_t)got;
+    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
+    self->flooded = recvmsg(self->descriptor, &header, MSG_DONTWAIT) != got; /* the same bytes, if nobody else reads */
+    keep_descriptors(self, &seen);
+    self->length += (size_t)got;
+    return got;
+}
+
 /* One recvmsg(2): what came, 0 at the end, -errno. */
 static ssize_t receive_some(ChannelObject *self, size_t wanted, int how)
 {
@@ -516,7 +574,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         wanted = wanted < FIRST_READ ? FIRST_READ : wanted < MOST_AT_ONCE ? wanted : MOST_AT_ONCE;
         if (!make_room(self, wanted))
             return CORE_FAILED;
-        ssize_t got = receive_some(self, wanted, MSG_DONTWAIT);
+        ssize_t got = self->distrusted ? receive_with_care(self, wanted) : receive_some(self, wanted, MSG_DONTWAIT);
         if (got == -EAGAIN) {
             if (ended)
                 return CORE_NO_MORE;
@@ -601,6 +659,15 @@ static PyObject *channel_end_sending(ChannelObject *self, PyObject *unused)
     (void)unused;
     if (self->descriptor >= 0)
         shutdown(self->descriptor, SHUT_WR);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_distrust(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    self->distrusted = true;
+    if (self->descriptor >= 0)
+        keep_urgent_in_line(self->descriptor);
     Py_RETURN_NONE;
 }
 
@@ -692,6 +759,10 @@ static PyMethodDef channel_methods[] = {
      "for files that the other side has sent and nobody has taken."},
     {"move_to", (PyCFunction)channel_move_to, METH_O,
      "move_to($self, descriptor, /)\n--\n\nGoes on with another descriptor of the same socket, which it owns, and closes its own."},
+    {"distrust", (PyCFunction)channel_distrust, METH_NOARGS,
+     "distrust($self, /)\n--\n\n"
+     "From here on receive() waits for no close() of what the other side has sent, and nothing is received of a message for whose\n"
+     "descriptors there is no room: OSError EMFILE."},
     {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,
      "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
     {"close", (PyCFunction)channel_close, METH_NOARGS,

@@ -59,6 +59,8 @@ class CalledChild(Child[T_co]):
     ) -> None:
         """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
         self._channel = clone.channel
+        if reader.is_of_untrusted:
+            self._channel.distrust()
         self._namespace = clone.namespace
         self.points = clone.points
         self._reader = reader

@@ -6,11 +6,13 @@ What is hostile here has all of a clone's memory and its channel, and does with 
 import fcntl
 import os
 import pickle
+import resource
 import socket
 import stat
 import struct
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -277,32 +279,87 @@ def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> 
             child.wait()
 
 
+def send_lingering(data: bytes, count: int, how: int, sent: Path) -> None:
+    """With so many descriptors, the last one a TCP socket whose close() waits: its peer reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server, own_end() as end:
+        lingering = socket.create_connection(server.getsockname())
+        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+        with suppress(BlockingIOError):
+            lingering.setblocking(False)
+            while True:
+                lingering.send(b"x" * 65536)
+        rights = array("i", [0] * (count - 1) + [lingering.fileno()])
+        end.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], how)
+        lingering.close()
+        sent.touch()
+        stays()
+
+
+def assert_is_not_waited_for(template: ramet.Template, sent: Path, *lingering: Any) -> None:
+    with template.clone(send_lingering, *lingering, sent) as child:
+        until(sent.exists)  # it has closed its own
+        began = time.monotonic()
+        with suppress(ResultError, TimeoutError):
+            child.result(SOON)
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("how", [0, socket.MSG_OOB], ids=["in line", "out of band"])
 @pytest.mark.parametrize("count", [1, 250])
 @pytest.mark.parametrize(
     "data", [b"\6", b"\xff" * 8, message(DATA, b"5")], ids=["half", "bad", "good"]
 )
 def test_descriptors_whose_close_waits_are_not_waited_for(
-    template: ramet.Template, data: bytes, count: int
+    template: ramet.Template, data: bytes, count: int, how: int, tmp_path: Path
 ) -> None:
-    """A TCP socket that lingers has its last close() wait for its peer, where nothing is read."""
+    """Also where the kernel would drop them, with their byte, in the next receive."""
+    assert_is_not_waited_for(template, tmp_path / "sent", data, count, how)
 
-    def lingers() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server, own_end() as end:
-            lingering = socket.create_connection(server.getsockname())
-            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
-            with suppress(BlockingIOError):
-                lingering.setblocking(False)
-                while True:
-                    lingering.send(b"x" * 65536)
-            socket.send_fds(end, [data], [lingering.fileno()] * count)
-            lingering.close()
-            socket.send_fds(end, [data], [0])
-            stays()
 
-    began = time.monotonic()
-    with template.clone(lingers) as child, suppress(ResultError, TimeoutError):
-        child.result(SOON)
-    assert time.monotonic() - began < 10
+def filled_table() -> list[int]:
+    """Copies of descriptor 0 in all numbers that this process may still open."""
+    taken = []
+    with suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    return taken
+
+
+@pytest.fixture
+def nearly_full_table() -> Iterator[None]:
+    """This process may open some more descriptors."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 30, limits[1]))
+    taken = filled_table()
+    for _ in range(20):
+        os.close(taken.pop())
+    yield
+    for descriptor in taken:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("nearly_full_table")
+@pytest.mark.parametrize("count", [1, 250])
+def test_descriptors_without_room_are_not_waited_for(
+    template: ramet.Template, count: int, tmp_path: Path
+) -> None:
+    """Those for which a table has no room are closed by the kernel, in the receive: nothing is received."""
+    assert_is_not_waited_for(template, tmp_path / "sent", b"\6", count, 0)
+
+
+@pytest.mark.usefixtures("nearly_full_table")
+def test_a_result_without_room_is_told(template: ramet.Template) -> None:
+    """A large one comes with a descriptor."""
+    with template.clone(bytes, 1 << 20) as child:
+        taken = filled_table()
+        try:
+            with pytest.raises(ResultError, match="Too many open files"):
+                child.result(PATIENT_SECONDS)
+        finally:
+            for descriptor in taken:
+                os.close(descriptor)
 
 
 # ---- memory that is not as it must be
