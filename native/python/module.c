@@ -75,6 +75,13 @@ static PyMethodDef with_main_gil[] = {
      "Makes huge pages of what this process alone has written to. The bytes that are in some; 0 before Linux 6.1."},
     {"memory_of", core_memory_of, METH_O,
      "memory_of(part, /)\n--\n\nThe OwnMemory in which the buffer lies, and where; None when it lies in none."},
+    {"copy_memory", core_copy_memory, METH_VARARGS,
+     "copy_memory(descriptor, start, size, /)\n--\n\n"
+     "Writes memory of this process, by its address, to a file, from its begin on; what cannot be read is left out, and of what has\n"
+     "a GiB or more what is not in memory."},
+    {"replace_mapping", core_replace_mapping, METH_VARARGS,
+     "replace_mapping(start, size, protection, descriptor, offset, /)\n--\n\n"
+     "Puts private memory in the place of what is mapped there: a file's, or empty for -1. Source: mmap(2) MAP_FIXED."},
     {"settle_memory", core_settle_memory, METH_NOARGS,
      "settle_memory()\n--\n\nBefore a fork: what is written to an OwnMemory from here on is its process's alone."},
     {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,

@@ -5,6 +5,7 @@ the caller's namespaces, makes a new pid namespace and a sibling in it, and ends
 the caller's child.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ from .._sandbox.of_python import CloneSteps, OfClone, with_path
 from .._sandbox.supervision import Supervision
 from .._setup.conflicts import refuse_beside_sandbox
 from ..errors import SandboxError
+from . import own_mappings
 from .call_options import make_way
 from .called_child import CalledChild
 from .confining import carry_out
@@ -152,6 +154,8 @@ def _deadline_thread() -> _core.DeadlineThread:
 
 def _make_sibling(call: _Call, callers: Channel) -> None:
     callers.close()
+    proc = own_mappings.open_proc()
+    own_mappings.replace_those_of_files(proc)
     carry_out(*call.steps.leave)
     init, pidfd_of_init = pid_namespace.new()
     try:
@@ -159,7 +163,7 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
         theirs, ours = channels()
         args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD, exit_signal=0)
         made = CheckedCall(args, legacy=is_by_clone(args))
-        pid, _ = made.make(_run, (call, ours, theirs))
+        pid, _ = made.make(_run, (call, ours, theirs, proc))
         pid_namespace.begin(init)
     except BaseException:
         send(call.channel, MADE, (PIDS.pack(0, init),))  # it is the caller's child
@@ -171,13 +175,17 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
 # ---- in the child
 
 
-def _run(given: tuple[_Call, Channel, Channel]) -> int:
-    call, channel, theirs = given
+def _run(given: tuple[_Call, Channel, Channel, int]) -> int:
+    call, channel, theirs, proc = given
     theirs.close()
     call.channel.close()
     rights.trusted = False
     try:
         make_way(channel, call.options, ())
+        try:
+            own_mappings.replace_all(proc)
+        except OSError as error:
+            return give_up_unprepared(channel, "mmap", None, error.errno or errno.EIO)
         failed = _confine(call, channel.fileno())
         if failed is not None:
             label, number, file = failed

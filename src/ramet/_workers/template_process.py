@@ -106,6 +106,7 @@ class _Template:
         self._confines: Confines | None = None  # what each clone does first
         # A pipe: its second end is held as long as another process has the memory of a confined clone.
         self._memory_ends: tuple[int, int] | None = None
+        self._proc = -1  # where a clone that will be confined finds its shared memory
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
@@ -175,8 +176,12 @@ class _Template:
 
     def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
         """Leave the caller's namespaces, for ever: the next clone is a template in others."""
+        from . import own_mappings
+
         try:
             confining: Confining = loaded(parts)
+            self._proc = own_mappings.open_proc()
+            own_mappings.replace_those_of_files(self._proc)
             carry_out(*confining.leave, descriptors)
         finally:
             for descriptor in descriptors:
@@ -394,6 +399,7 @@ class _Template:
         self._await_own_memory()
         # What its clones need of these; the sandbox may not show their files.
         from .._sandbox.files import landlock, own_files  # noqa: F401
+        from . import own_mappings
 
         if self._yields:
             _yield_no_more()
@@ -404,6 +410,9 @@ class _Template:
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
+            own_mappings.replace_all(
+                self._proc
+            )  # else one call would read what another writes there
             carry_out(*confining.enter)
             template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
         except Exception as error:

@@ -99,6 +99,9 @@ DENIED: tuple[Row, ...] = (
     # Their own namespace has the name; where there is none, root would rename the machine.
     Row("sethostname setdomainname", EPERM, why="names the machine"),
     Row("vhangup", EPERM, why="takes the terminal from who started the sandbox"),
+    # No profile refuses it. Programs that use it, databases and emulators, go on where a kernel has none;
+    # aio_read(3) is made of threads.
+    Row("io_setup", ENOSYS, why="takes of what all users share: /proc/sys/fs/aio-max-nr"),
     # ---- gone, or in no program that is alive
     Row("lookup_dcookie", EPERM, why="for a profiler; gone since Linux 6.7"),
     Row("sysfs ustat uselib", EPERM, why="for programs of thirty years ago"),

@@ -96,6 +96,13 @@ def test_refused_calls(word: str) -> None:
     assert confined(try_all, word) == dict.fromkeys(REFUSED, errno.EPERM)
 
 
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_what_all_users_share_is_not_taken(word: str) -> None:
+    """The requests of io_setup() are counted for the whole machine: fs.aio-max-nr."""
+    assert confined(lambda: call("io_setup", 1, 0), word) in {errno.ENOSYS, errno.EPERM}
+    assert call("io_setup", 1, 0) == errno.EFAULT
+
+
 @pytest.mark.usefixtures("root")
 def test_root_may_make_these_calls_without() -> None:
     """The test above can fail: without the filter root hears of its arguments."""

@@ -56,7 +56,8 @@ REFUSED = every(
 )
 GONE = every(
     [
-        "clone3 openat2 _sysctl nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg",
+        "clone3 openat2 io_setup _sysctl nfsservctl create_module get_kernel_syms query_module getpmsg",
+        "putpmsg",
         "afs_syscall tuxcall security vserver epoll_ctl_old epoll_wait_old",
     ]
 )

@@ -1,0 +1,114 @@
+"""What a process that is to be confined has of the memory of others: it gets a copy of its own.
+
+A copy of a process shares its MAP_SHARED mappings: files, memory of other processes, rings by which the
+kernel takes orders. What is written there would leave the sandbox, with the rights of who has mapped it.
+"""
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .. import _core
+
+_PROTECTIONS = {"r": mmap.PROT_READ, "w": mmap.PROT_WRITE, "x": mmap.PROT_EXEC}
+_NOTHING = 0  # PROT_NONE
+_ANONYMOUS = -1
+_DEVICES = "/dev/"
+_MEMORY = ("/dev/zero", "/dev/shm/")
+
+
+class SharedMapping(NamedTuple):
+    """A line of /proc/PID/maps."""
+
+    start: int
+    size: int
+    protection: int
+    offset: int
+    inode: int
+    path: str
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether it can be read without an effect: it is no device's, and none of the kernel's."""
+        if self.path.startswith(_DEVICES):
+            return self.path.startswith(_MEMORY)
+        return self.path.startswith("/")
+
+
+def open_proc() -> int:
+    """A descriptor of /proc, for replace_all() in a copy of this process that sees it no more."""
+    return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def replace_those_of_files(proc: int) -> None:
+    """Map anew the files that can be opened, and without a way to write to them: that copies nothing.
+
+    To be called where their paths are seen.
+    """
+    for mapping in _shared(proc):
+        file = _opened(mapping)
+        if file is not None:
+            try:
+                _replace(mapping, mapping.protection, file, mapping.offset)
+            finally:
+                os.close(file)
+
+
+def replace_all(proc: int) -> None:
+    """Put private copies in the place of all shared mappings; of a device or a ring, nothing at all.
+
+    Raises OSError where that cannot be done: then this process is not to go on. proc: is closed.
+    """
+    try:
+        for mapping in _shared(proc):
+            if mapping.is_memory:
+                _replace_by_copy(mapping)
+            else:
+                _replace(mapping, _NOTHING, _ANONYMOUS, 0)
+    finally:
+        os.close(proc)
+
+
+def _shared(proc: int) -> Iterator[SharedMapping]:
+    with open(os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as maps:
+        lines = maps.read().decode(errors="surrogateescape").splitlines()
+    for line in lines:
+        place, permissions, offset, _, inode, *path = line.split(None, 5)
+        if permissions[3] == "s":
+            start, end = (int(number, 16) for number in place.split("-"))
+            bits = sum(bit for letter, bit in _PROTECTIONS.items() if letter in permissions)
+            yield SharedMapping(
+                start, end - start, bits, int(offset, 16), int(inode), path[0] if path else ""
+            )
+
+
+def _opened(mapping: SharedMapping) -> int | None:
+    """The mapping's file, if the path leads to it and it may be read."""
+    if not mapping.is_memory:
+        return None
+    try:
+        if not stat.S_ISREG(os.stat(mapping.path).st_mode):
+            return None
+        file = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    if os.fstat(file).st_ino == mapping.inode:
+        return file
+    os.close(file)
+    return None
+
+
+def _replace_by_copy(mapping: SharedMapping) -> None:
+    memory = os.memfd_create("ramet own mapping", os.MFD_CLOEXEC)
+    try:
+        os.truncate(memory, mapping.size)
+        _core.copy_memory(memory, mapping.start, mapping.size)
+        _replace(mapping, mapping.protection, memory, 0)
+    finally:
+        os.close(memory)
+
+
+def _replace(mapping: SharedMapping, protection: int, file: int, offset: int) -> None:
+    _core.replace_mapping(mapping.start, mapping.size, protection, file, offset)
