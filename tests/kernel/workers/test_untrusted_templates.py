@@ -295,8 +295,10 @@ def send_lingering(data: bytes, count: int, how: int, sent: Path) -> None:
         stays()
 
 
-def assert_is_not_waited_for(template: ramet.Template, sent: Path, *lingering: Any) -> None:
-    with template.clone(send_lingering, *lingering, sent) as child:
+def assert_is_not_waited_for(
+    template: ramet.Template, sent: Path, data: bytes, count: int, how: int
+) -> None:
+    with template.clone(send_lingering, data, count, how, sent) as child:
         until(sent.exists)  # it has closed its own
         began = time.monotonic()
         with suppress(ResultError, TimeoutError):
