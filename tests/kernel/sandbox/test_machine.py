@@ -9,10 +9,11 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._kernel.names import PR_SET_DUMPABLE
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
 from ramet._sandbox.planning.waiting_child import kept_namespaces
 
-from ...constants import NOBODY
+from ...constants import NOBODY, PATIENT_SECONDS
 from ...seccomp import forbid, hide, refuse_filters
 from .taken_away import as_root_of_a_namespace, mount, needs_all, seen
 
@@ -51,6 +52,26 @@ def test_an_answer_is_kept_until_it_is_forgotten() -> None:
     assert machine.seccomp is this_machine().seccomp
     forget()
     assert this_machine() is not machine
+
+
+def test_who_has_changed_its_user_is_told() -> None:
+    """Its files in /proc are root's, and so it cannot write id maps; until it says otherwise."""
+    if os.geteuid():
+        pytest.skip("needs root, to become another user")
+
+    def told() -> tuple[str, int]:
+        ramet.run(["true"], sandbox=ramet.Sandbox())  # imports what that user may not read
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        with pytest.raises(ramet.errors.SandboxError) as raised:
+            ramet.run(["true"], sandbox=ramet.Sandbox())
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+        return str(raised.value), ramet.run(["true"], sandbox=ramet.Sandbox()).returncode
+
+    with ramet.clone(told) as child:
+        error, code = child.result(PATIENT_SECONDS)
+    assert "start the caller as the user that it has become" in error
+    assert code == 0
 
 
 def test_a_copy_of_the_process_asks_for_itself() -> None:

@@ -34,6 +34,11 @@ FILTER = Answer(errno.EPERM, "clone")
         (NO, {"selinux_enforces": True}, "an SELinux policy"),
         (Answer(errno.EINVAL, "clone"), {}, "a kernel with CONFIG_USER_NS"),
         (NO, {}, "let the caller run outside of a landlock domain"),
+        (
+            Answer(errno.EACCES, "write"),
+            {"dumpable": False, "container": "docker"},
+            "start the caller as the user that it has become",
+        ),
     ],
 )
 def test_user_namespaces(answer: Answer, around: Any, remedy: str) -> None:

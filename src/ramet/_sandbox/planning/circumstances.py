@@ -24,6 +24,7 @@ class Circumstances:
     container: the kind of container that the caller runs in, as far as such things tell. filtered: a
     seccomp filter was set on the caller. last_id: the highest user and group id that the caller's user
     namespace maps, other_ids: whether it maps any but the caller's own. unmapped: it maps none at all.
+    dumpable: the caller's files in /proc are its own, as they are until it changes its user.
     """
 
     uid: int = 0
@@ -35,6 +36,7 @@ class Circumstances:
     last_id: int = _LAST_ID
     other_ids: bool = True
     unmapped: bool = False
+    dumpable: bool = True
     max_user_namespaces: int | None = None
     unprivileged_userns_clone: int | None = None
     apparmor_restricts: int | None = None
@@ -81,6 +83,7 @@ def of_this_thread() -> Circumstances:
         last_id=last_id,
         other_ids=other_ids,
         unmapped=_is_unmapped(),
+        dumpable=is_dumpable(),
         max_user_namespaces=_number("/proc/sys/user/max_user_namespaces"),
         unprivileged_userns_clone=_number("/proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_restricts=_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
@@ -91,6 +94,14 @@ def of_this_thread() -> Circumstances:
         subordinate_ids=count,
         why_no_subordinate_ids=why_none,
     )
+
+
+def is_dumpable() -> bool:
+    """Whether this process's files in /proc are its own: proc(5), PR_SET_DUMPABLE of prctl(2)."""
+    try:
+        return os.stat("/proc/self/maps").st_uid == os.geteuid()
+    except OSError:  # no /proc
+        return True
 
 
 def _container() -> str:

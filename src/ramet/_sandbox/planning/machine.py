@@ -308,7 +308,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """The answers of this machine to the calling thread, kept until its process or rights are others."""
-    return _of_caller(os.getpid(), os.geteuid(), os.getegid())
+    return _of_caller(os.getpid(), os.geteuid(), os.getegid(), circumstances.is_dumpable())
 
 
 def forget() -> None:
@@ -317,7 +317,7 @@ def forget() -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _of_caller(_pid: int, _uid: int, _gid: int) -> Machine:
+def _of_caller(_pid: int, _uid: int, _gid: int, _dumpable: bool) -> Machine:
     return Machine()
 
 

@@ -36,6 +36,18 @@ _OWN_PROC = (
     "mount the /proc of this pid namespace: id maps are written there, and namespaces opened"
 )
 _MAPS = "map ids into the user namespace in which the caller is, as unshare -Ur does"
+_AS_THAT_USER = (
+    "start the caller as the user that it has become (setpriv, su, User= of a unit): since it has changed "
+    "its user its files in /proc are root's; or have it call prctl(PR_SET_DUMPABLE, 1) first, which lets "
+    "others of that user look into its memory"
+)
+_OF_SELINUX = (
+    "an SELinux policy that allows user_namespace { create } and mounts to the caller's domain"
+)
+_OF_ANOTHER_MODULE = (
+    "let the caller run outside of a landlock domain, and let the security module of this machine "
+    "allow it: none that is known refuses it"
+)
 _NO_MORE = (errno.ENOSPC, errno.EUSERS)
 _DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
 _IN_A_CONTAINER = {
@@ -194,6 +206,8 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
     around = machine.circumstances
     if answer.errno in (errno.EINVAL, errno.ENOSYS) and not around.filtered:
         return f"a kernel with CONFIG_{_CONFIGS[kind]}"
+    if answer.errno == errno.EACCES and not around.dumpable:
+        return _AS_THAT_USER
     if around.unmapped or around.container:
         of_engine = _IN_A_CONTAINER.get(around.container, _IN_ANOTHER_CONTAINER)
         return _MAPS if around.unmapped else of_engine
@@ -201,12 +215,7 @@ def _of_denial(kind: str, machine: Machine, answer: Answer) -> str:
         return _of_filter(machine)
     if around.apparmor_restricts and around.apparmor_profile not in ("", "unconfined"):
         return _of_apparmor()
-    if around.selinux_enforces:
-        return "an SELinux policy that allows user_namespace { create } and mounts to the caller's domain"
-    return (
-        "let the caller run outside of a landlock domain, and let the security module of this machine "
-        "allow it: none that is known refuses it"
-    )
+    return _OF_SELINUX if around.selinux_enforces else _OF_ANOTHER_MODULE
 
 
 def _of_filter(machine: Machine) -> str:
