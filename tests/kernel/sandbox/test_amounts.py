@@ -1,6 +1,7 @@
 """The amounts of real programs: in the cgroups that there are, and by limits and the watch."""
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -30,6 +31,20 @@ Run = Callable[..., tuple[ExitStatus, Usage]]
 
 NEWUSER = 0x10000000
 USER_OF_NOTHING = 61234
+
+
+def part(limit: int, most: int, divisor: int) -> tuple[int, int]:
+    """Of what a user's processes have together: so much at most, and not all that this one has."""
+    own = resource.getrlimit(limit)[0]
+    found = most if own == resource.RLIM_INFINITY else min(most, math.ceil(own / divisor))
+    return found, found
+
+
+IN_EACH = {
+    "CORE": (1, 1),
+    "SIGPENDING": part(resource.RLIMIT_SIGPENDING, 1024, 4),
+    "MSGQUEUE": part(resource.RLIMIT_MSGQUEUE, 409600, 2),
+}
 
 with_cgroups = pytest.fixture(placed.with_cgroups)
 
@@ -183,7 +198,7 @@ def test_processes_of_a_user(with_limits: Make) -> None:
     """RLIMIT_NPROC counts those of one user in a user namespace, and the init of the program's."""
     place = with_limits(processes=5).new_place()
     place.close()
-    assert place.rlimits == {"CORE": (1, 1), "NPROC": (6, 6)}
+    assert place.rlimits == {**IN_EACH, "NPROC": (6, 6)}
 
     def count_forks() -> None:
         if os.geteuid() == 0:
@@ -212,7 +227,7 @@ def test_data_is_limited_with_what_libraries_reserve(with_limits: Make) -> None:
     """40 MiB for each processor, without which OpenBLAS hangs."""
     place = with_limits(memory="64M").new_place()
     much = (64 + 40 * len(os.sched_getaffinity(0))) * MEGABYTE
-    assert place.rlimits == {"CORE": (1, 1), "DATA": (much, much)}
+    assert place.rlimits == {**IN_EACH, "DATA": (much, much)}
     place.close()
 
 

@@ -26,6 +26,10 @@ from .systemd_scope import NoScopeError, scope_of_process
 # The init of the namespace, which RLIMIT_NPROC counts where it is the same user.
 OTHER_TASKS = 1
 
+# By limit, the most that a sandbox has, and the part of the caller's: queued signals, of which each timer
+# of timer_create() keeps one; bytes of message queues.
+_SHARED = {"SIGPENDING": (1024, 4), "MSGQUEUE": (409600, 2)}
+
 
 class Amounts:
     """Keeps the amounts of one Sandbox, those of its fields from ``memory`` to ``timeout``.
@@ -231,7 +235,7 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
 
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
     # 1 forbids a core file and a program of core_pattern alike: core(5).
-    limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1)}
+    limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1), **_shared()}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if (file_size := _int(sandbox.file_size)) is not None:
@@ -246,6 +250,19 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, t
         reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES
         limits["DATA"] = (memory + reserved, memory + reserved)
     return {name: within_own(name, *limit) for name, limit in limits.items()}
+
+
+def _shared() -> dict[str | int, tuple[int, int]]:
+    """Of what is counted for all processes of a user: not all, as a sandbox's may count for its caller.
+
+    Source: getrlimit(2); kernel/ucount.c, inc_rlimit_ucounts().
+    """
+    own = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in _SHARED}
+    parts = {
+        name: most if own[name] == resource.RLIM_INFINITY else min(most, -(-own[name] // part))
+        for name, (most, part) in _SHARED.items()
+    }
+    return {name: (limit, limit) for name, limit in parts.items()}
 
 
 def within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
