@@ -86,6 +86,14 @@ class OfPython(Confinement):
                 rules=refused.rules,
             )
 
+    def leave(self, steps: Steps) -> None:
+        """See Confinement."""
+        super().leave(steps)
+        if self.ground.is_its_own:
+            # Who joins another user's namespace has memory that only the privileged may look into, and may
+            # not be joined by its pidfd. As yet it is its caller's user.
+            steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
+
     def add_limits(self, steps: Steps) -> None:
         """The limits of the amounts."""
         limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)

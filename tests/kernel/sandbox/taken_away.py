@@ -4,12 +4,13 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._kernel.names import CAPABILITIES
 from ramet._sandbox.planning.machine import Machine, this_machine
 
 from ...constants import SECONDS
@@ -49,6 +50,14 @@ def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
     words = [word.encode() for word in (source, target, kind)]
     if libc.mount(*words, flags, None):
         raise OSError(ctypes.get_errno(), "mount")
+
+
+def without_capabilities(*names: str) -> dict[str, Any]:
+    """Options of a copy that has all capabilities of this process but these; none but with no name."""
+    own = int(Path("/proc/thread-self/status").read_text().split("CapPrm:")[1].split()[0], 16)
+    kept = [name for name, bit in CAPABILITIES.items() if own >> bit & 1 and name not in names]
+    kept = kept if names else []
+    return {"bounding_caps": kept, "permitted_caps": kept, "inheritable_caps": []}
 
 
 def refused() -> list[str]:

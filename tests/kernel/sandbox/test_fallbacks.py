@@ -19,7 +19,6 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
-from ramet._kernel.names import CAPABILITIES
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.planning.machine import this_machine
 
@@ -34,7 +33,7 @@ from ...constants import (
 from ...seccomp import be_in_a_container, hide
 from ...waiting import until
 from . import confined_probe
-from .taken_away import mount, needs_all, needs_landlock
+from .taken_away import mount, needs_all, needs_landlock, without_capabilities
 
 pytestmark = needs_all
 
@@ -161,14 +160,6 @@ def all_of(*parts: Prepare) -> Prepare:
             part()
 
     return prepare
-
-
-def without_capabilities(*names: str) -> dict[str, Any]:
-    """Options of a copy that has all capabilities of this process but these; none but with no name."""
-    own = int(Path("/proc/thread-self/status").read_text().split("CapPrm:")[1].split()[0], 16)
-    kept = [name for name, bit in CAPABILITIES.items() if own >> bit & 1 and name not in names]
-    kept = kept if names else []
-    return {"bounding_caps": kept, "permitted_caps": kept, "inheritable_caps": []}
 
 
 # ---- the settings

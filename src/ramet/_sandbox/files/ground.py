@@ -20,6 +20,7 @@ from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
 from ..description import Sandbox
 from ..identity.identity import Identity
+from ..identity.shared_counts import most_of_a_sandbox
 from ..planning.plan import Plan, refuse_changed_root
 from ..planning.waiting_child import kept_namespaces
 from ..view import View, view_of
@@ -173,7 +174,21 @@ class Ground:
             finally:
                 os.close(opened)
 
-        kept_namespaces(flags, list(kinds), write_maps, add_steps, keep, user_last=user_last)
+        owner = self._identity.outer_uid if user_last and self.is_its_own else None
+        is_shared = owner is None and (user_last or bool(flags & NEWUSER))
+        kept_namespaces(
+            *(flags, list(kinds), write_maps, add_steps, keep),
+            user_last=user_last,
+            owner=owner,
+            most=most_of_a_sandbox() if is_shared and self._plan.machine.lowers_counts else None,
+        )
+
+    @property
+    def is_its_own(self) -> bool:
+        """Whether its own user makes the user namespace, so that nothing in it counts for the caller."""
+        may_be = self._plan.machine.circumstances.may_use_namespaces_of_others
+        namespaces = {"user", "mnt"} <= self._plan.namespaces and not self.is_made_together
+        return namespaces and self._identity.is_nobodys and may_be
 
 
 def _paths(sandbox: Sandbox, view: View) -> list[str]:

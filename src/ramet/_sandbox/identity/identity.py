@@ -29,6 +29,11 @@ class Identity(NamedTuple):
     is_callers: bool
     is_subordinate: bool = False
 
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether no convention gives the user outside to anyone."""
+        return not self.is_callers and _UNUSED_FIRST <= self.outer_uid <= _UNUSED_LAST
+
     def maps(self) -> dict[str, bytes]:
         """The files of /proc/<pid> of a user namespace with these ids and no others, in their order."""
         lines = {

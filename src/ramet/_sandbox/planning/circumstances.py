@@ -62,6 +62,11 @@ class Circumstances:
         """Whether the caller has CAP_SYS_ADMIN."""
         return "SYS_ADMIN" in self.capabilities
 
+    @property
+    def may_use_namespaces_of_others(self) -> bool:
+        """Whether the caller may map ids in another user's namespace, open it in /proc and join it."""
+        return self.may_become_another and {"SYS_ADMIN", "SYS_PTRACE"} <= self.capabilities
+
 
 def of_this_thread() -> Circumstances:
     """Those of the calling thread."""

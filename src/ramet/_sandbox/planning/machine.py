@@ -12,6 +12,7 @@ from ..._kernel.descriptors import Descriptors
 from ..._kernel.names import AT_FDCWD, NAMESPACES, PR_CAPBSET_DROP, PR_SET_DUMPABLE
 from ...errors import CloneError, SpawnError
 from ..identity import identity
+from ..identity.shared_counts import DIRECTORY, WRITTEN
 from ..untrusted_files import open_regular
 from . import circumstances, questions
 from .questions import NO_NEW_PRIVS, AllowAll, Answer, Step, call, own_ids
@@ -100,6 +101,16 @@ class Machine:
             return answer
         by_clone = self._in_namespaces([], kind)
         return by_clone if by_clone.rules else answer
+
+    @functools.cached_property
+    def lowers_counts(self) -> bool:
+        """Whether the root of a new user namespace may lower what its users have: /proc/sys can be written.
+
+        Source: namespaces(7), /proc/sys/user.
+        """
+        name, limit = f"{DIRECTORY}/{WRITTEN}".encode(), b"1"
+        written = ("WRITE", AT_FDCWD, name, limit, len(limit))
+        return questions.of_child([*own_ids(), written], NAMESPACES["user"]).granted
 
     # ---- mounts
 
