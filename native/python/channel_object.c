@@ -22,6 +22,7 @@
 #define FIRST_READ 4096
 #define MOST_AT_ONCE ((size_t)1 << 17) /* so that a head alone costs its reader no more memory, whatever it speaks of */
 #define NO_DESCRIPTOR (-1)
+#define NO_DEADLINE (-1)
 
 /* What a thread is to close. */
 struct closing {
@@ -186,11 +187,21 @@ static void lay_descriptors(struct msghdr *header, char *control, const int *des
     memcpy(CMSG_DATA(carried), descriptors, count * sizeof *descriptors);
 }
 
+/* Waits until there is room in the socket. False with an exception set: TimeoutError, when the time is up. */
+static bool await_room(int descriptor, int64_t deadline)
+{
+    struct pollfd room = {.fd = descriptor, .events = POLLOUT};
+    int is_there = core_poll_all_until(&room, 1, deadline);
+    if (is_there == 0)
+        PyErr_SetString(PyExc_TimeoutError, "the other side does not read what is sent to it");
+    return is_there > 0;
+}
+
 /*
  * 0, or -1 with an exception set. The interpreter lock is let go only when it has to wait. Meanwhile another thread, or
- * a handler of a signal, may close the channel, and its number may be another file's.
+ * a handler of a signal, may close the channel, and its number may be another file's. deadline: NO_DEADLINE for none.
  */
-static int send_all(ChannelObject *self, char *data, size_t length, const int *descriptors, size_t count)
+static int send_all(ChannelObject *self, char *data, size_t length, const int *descriptors, size_t count, int64_t deadline)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
     struct iovec piece = {data, length};
@@ -214,6 +225,9 @@ static int send_all(ChannelObject *self, char *data, size_t length, const int *d
             header.msg_controllen = 0;
             piece.iov_base = (char *)piece.iov_base + sent;
             piece.iov_len -= (size_t)sent;
+        } else if (errno == EAGAIN && deadline >= 0) {
+            if (!await_room(descriptor, deadline))
+                return -1;
         } else if (errno == EAGAIN && how & MSG_DONTWAIT) {
             how = 0;
         } else if (errno != EINTR) {
@@ -291,9 +305,12 @@ static bool lay_message(char *data, struct core_message_head head, PyObject *par
 static PyObject *channel_send(ChannelObject *self, PyObject *args)
 {
     int numbers[MOST_DESCRIPTORS], kind, in_memfd = 0;
-    PyObject *parts, *descriptors = NULL;
-    if (!PyArg_ParseTuple(args, "iO!|O!p:send", &kind, &PyTuple_Type, &parts, &PyTuple_Type, &descriptors, &in_memfd) ||
+    PyObject *parts, *descriptors = NULL, *seconds = Py_None;
+    if (!PyArg_ParseTuple(args, "iO!|O!pO:send", &kind, &PyTuple_Type, &parts, &PyTuple_Type, &descriptors, &in_memfd, &seconds) ||
         !is_open(self))
+        return NULL;
+    int64_t deadline = core_deadline(seconds);
+    if (deadline == -2)
         return NULL;
     Py_ssize_t count = descriptors == NULL ? 0 : numbers_of(descriptors, numbers);
     Py_ssize_t bytes = count < 0 || in_memfd ? count : length_of_all(parts);
@@ -306,7 +323,7 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
     char *data = PyMem_Malloc(length);
     if (data == NULL)
         return PyErr_NoMemory();
-    bool sent = lay_message(data, head, parts) && send_all(self, data, length, numbers, (size_t)count) == 0;
+    bool sent = lay_message(data, head, parts) && send_all(self, data, length, numbers, (size_t)count, deadline) == 0;
     PyMem_Free(data);
     return sent ? Py_NewRef(Py_True) : NULL;
 }
@@ -320,7 +337,7 @@ bool core_channel_send_part(ChannelObject *self, uint8_t kind, const void *part,
     memcpy(data, &head, sizeof head);
     memcpy(data + sizeof head, &(uint64_t){length}, sizeof(uint64_t));
     memcpy(data + table, part, length);
-    return send_all(self, data, table + length, descriptors, (size_t)count) == 0;
+    return send_all(self, data, table + length, descriptors, (size_t)count, NO_DEADLINE) == 0;
 }
 
 /* What an outcome is most often. */
@@ -725,9 +742,10 @@ static PyGetSetDef channel_properties[] = {
 
 static PyMethodDef channel_methods[] = {
     {"send", (PyCFunction)channel_send, METH_VARARGS,
-     "send($self, kind, parts, descriptors=(), in_memfd=False, /)\n--\n\n"
+     "send($self, kind, parts, descriptors=(), in_memfd=False, seconds=None, /)\n--\n\n"
      "Sends a message. in_memfd: the parts lie in a memfd, the first descriptor, and only their lengths are sent.\n"
-     "Returns False for more than can be sent without one: nothing was sent."},
+     "Returns False for more than can be sent without one: nothing was sent. Raises TimeoutError when the other side has not\n"
+     "made room for it in so many seconds, and has got a part of it or nothing."},
     {"send_plain", (PyCFunction)channel_send_plain, METH_VARARGS,
      "send_plain($self, kind, value, /)\n--\n\nSends a plain value, see plain_value(). Returns False for any other."},
     {"receive", (PyCFunction)channel_receive, METH_VARARGS,

@@ -79,6 +79,7 @@ class Channel:
         parts: tuple[Buffer, ...],
         descriptors: tuple[int, ...] = (),
         in_memfd: bool = False,
+        seconds: float | None = None,
         /,
     ) -> bool: ...
     def send_plain(self, kind: int, value: object, /) -> bool: ...

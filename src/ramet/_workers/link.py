@@ -314,10 +314,42 @@ class Link:
             self._end_found()
         self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
-            send(self._control, kind, parts, descriptors)
+            self._send(self._control, kind, parts, descriptors, "the template")
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
+
+    def send_call(
+        self, clone: Clone, kind: int, call: tuple[Any, ...], descriptors: tuple[int, ...]
+    ) -> None:
+        """Raises BrokenPipeError or ConnectionResetError where it has ended."""
+        reader = "a clone of the template"
+        try:
+            self._send(clone.channel, kind, call, descriptors, reader, sealed=False)
+        except TemplateError:
+            clone.drop()  # else it is there as long as the error
+            raise
+
+    def _send(
+        self,
+        channel: Channel,
+        kind: int,
+        parts: tuple[Any, ...],
+        descriptors: tuple[int, ...],
+        reader: str,
+        *,
+        sealed: bool = True,
+    ) -> None:
+        """One that is not trusted may have filled its socket, and read nothing."""
+        try:
+            send(channel, kind, parts, descriptors, sealed=sealed, timeout=self._patience)
+        except TimeoutError as error:
+            if is_from_handler(error):
+                raise
+            self.process.kill()
+            raise TemplateError(
+                f"{reader} has not read in {self._patience:.0f} seconds; the template was killed"
+            ) from None
 
     def _correct(self) -> None:
         """Forget what was not sent, and answers that were lost, since a handler of a signal raised."""

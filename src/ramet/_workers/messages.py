@@ -67,22 +67,25 @@ def send(
     descriptors: tuple[int, ...] = (),
     *,
     sealed: bool = True,
+    timeout: float | None = None,
 ) -> None:
     """Send a message. parts: bytes-like; descriptors: of the caller, which keeps them.
 
-    sealed: whether the reader is to see that this process cannot change what it has sent.
-    Raises BrokenPipeError or ConnectionResetError when the other side is gone, and OSError when there
-    is no memory for it.
+    sealed: whether the reader is to see that this process cannot change what it has sent. timeout: how
+    many seconds it may take the other side to make room, which it has to do for a message of many parts
+    alone: if it has read the others.
+    Raises BrokenPipeError or ConnectionResetError when the other side is gone, TimeoutError when it has not
+    made room, and may have got a part of the message, and OSError when there is no memory for it.
     """
-    if channel.send(kind, parts, descriptors):
+    if channel.send(kind, parts, descriptors, False, timeout):
         return
     if (passed_on := _passed_on(parts)) is not None:
         memory, gap = passed_on
-        channel.send(kind, (gap, *parts), (memory.fileno(), *descriptors), True)
+        channel.send(kind, (gap, *parts), (memory.fileno(), *descriptors), True, timeout)
         return
     written = _written(parts, sealed=sealed)
     try:
-        channel.send(kind, (_NO_GAP, *parts), (written, *descriptors), True)
+        channel.send(kind, (_NO_GAP, *parts), (written, *descriptors), True, timeout)
     finally:
         os.close(written)
 

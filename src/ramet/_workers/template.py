@@ -24,7 +24,6 @@ from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .caller_state import CallerState, authkey_for
 from .link import Clone, EndedError, Link, RefusedError
-from .messages import send
 from .outcome import Reader, reader
 from .pickling import is_by_value, pickled_call
 from .reading_call import refuse_within_reading
@@ -398,7 +397,7 @@ class Template:
             clone = self._spare(request) or self._clone(request)
             request.measure(clone.pid, self._link.process.pid)
             with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
-                send(clone.channel, CALL, call, descriptors, sealed=False)
+                self._link.send_call(clone, CALL, call, descriptors)
                 return clone
 
     def _spare(self, request: CallRequest) -> Clone | None:

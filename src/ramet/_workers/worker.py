@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
+from .._kernel.signal_handlers import is_from_handler
 from .._limits.python_stack import asked_stack, stack_file
 from .._process.unreaped import reap_ended
 from .._sandbox.files.replaced import are_mounted
@@ -24,6 +25,9 @@ from .template import Template
 
 _STACK_SECONDS = 0.2
 _TREE_SECONDS = 5.0
+# How long the pool waits for a process that is to run another call and does not read it. An honest one has
+# read all that came before, so that its socket has room for all but the longest lists of arrays.
+_READING_SECONDS = 1.0
 _NO_DESCRIPTOR = -1
 _BLOCK = 512  # bytes in one of st_blocks
 # Of a send to a process that has ended; a channel that is closed is invalid.
@@ -125,6 +129,7 @@ class Worker:
         self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
         self.sending = threading.RLock()  # until its call is noted
         self.is_over = False  # nothing is sent to it any more
+        self._is_deaf = False  # it does not read what is sent to it
         self.must_end_by = 0.0  # in seconds of time.monotonic()
 
     @classmethod
@@ -150,6 +155,9 @@ class Worker:
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
         """Let it run another call. Returns whether it was there to take it, and is confined as it was.
 
+        One that does not read may have got a part of the call: it is not to be asked again, and end_tree()
+        kills it.
+
         Nothing is reaped or closed here: the pool's thread waits for these descriptors.
         """
         if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
@@ -159,11 +167,17 @@ class Worker:
             request = CallRequest()
             _complete(request, rules, outputs)
             plan, descriptors = request.packed({}, ())
-            send(self.child.live_channel, CALL, (plan, *call), descriptors, sealed=False)
+            message = (plan, *call)
+            send(
+                *(self.child.live_channel, CALL, message, descriptors),
+                sealed=False,
+                timeout=_READING_SECONDS,
+            )
         except BaseException as error:
             for descriptor in outputs:
                 os.close(descriptor)
-            if isinstance(error, _GONE):
+            self._is_deaf = isinstance(error, TimeoutError) and not is_from_handler(error)
+            if self._is_deaf or isinstance(error, _GONE):
                 return False
             raise
         self._outputs = outputs
@@ -218,7 +232,7 @@ class Worker:
 
     def end_tree(self) -> None:
         """Its last call is over: end it and all that it has started."""
-        self._end_tree(kills=False)
+        self._end_tree(kills=self._is_deaf)
         self.child.let_go()
 
     def _end_tree(self, *, kills: bool) -> None:

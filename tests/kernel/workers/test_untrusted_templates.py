@@ -3,6 +3,7 @@
 What is hostile here has all of a clone's memory and its channel, and does with them what it likes.
 """
 
+import array
 import fcntl
 import os
 import pickle
@@ -10,6 +11,7 @@ import resource
 import socket
 import stat
 import struct
+import termios
 import threading
 import time
 from array import array
@@ -22,13 +24,13 @@ import pytest
 
 import ramet
 from ramet._process.result_layout import DATA, PLAIN, RAISED, VALUE
-from ramet._workers import called_child, link, serving
+from ramet._workers import called_child, link, serving, worker
 from ramet._workers.starting import Fresh, checked_loading
 from ramet._workers.template_messages import LOADED, MADE, REFUSED
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 from ...constants import PATIENT_SECONDS
-from ...waiting import until
+from ...waiting import nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -441,6 +443,29 @@ def test_who_stays_after_its_outcome_is_ended() -> None:
     assert child.wait().signal == 9
 
 
+def test_a_process_that_reads_no_other_call_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With reuse= it can answer for the calls after it; it cannot stop the pool's thread, nor its end."""
+
+    def answers_unread() -> NoReturn:
+        seen, unread = 0, array.array("i", [0])
+        with own_end() as end:
+            end.send(message(DATA, b"5"))
+            while True:
+                fcntl.ioctl(end.fileno(), termios.FIONREAD, unread)
+                if unread[0] > seen:
+                    seen = unread[0]
+                    end.send(message(DATA, b"5"))
+                os.sched_yield()
+
+    monkeypatch.setattr(worker, "_READING_SECONDS", SOON)
+    with untrusted() as template, ramet.Executor(1, template=template, reuse=1000) as executor:
+        assert executor.submit(answers_unread).result(PATIENT_SECONDS) == 5
+        until(lambda: executor._pool._idle)
+        deaf = executor._pool._idle[0].child
+        until(lambda: executor.submit(len, bytes(50_000)).result(PATIENT_SECONDS) == 50_000)
+    assert deaf.wait().signal == 9
+
+
 # ---- the template itself
 
 
@@ -495,6 +520,53 @@ def test_a_template_that_is_silent_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     answers = pytest.raises(ramet.TemplateError, match="has not answered in")
     with untrusted(falls_silent) as template, answers:
         template.clone(abs, -1)
+
+
+def test_a_template_that_reads_no_request_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks it for spares does not wait for it without end."""
+    monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
+
+    def falls_silent() -> None:
+        from ramet._workers import template_process
+
+        template_process._Template._make = lambda *_: stays()  # type: ignore[method-assign]
+
+    def asks(template: ramet.Template) -> None:
+        while True:
+            template._link.ask_for_spare()
+
+    with untrusted(falls_silent) as template:
+        with pytest.raises(ramet.TemplateError, match="the template has not read in"):
+            asks(template)
+        assert template._link.process.wait(PATIENT_SECONDS).signal == 9
+
+
+def test_a_template_whose_clones_have_full_sockets_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call of one that is not trusted is not sent without end."""
+    monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
+
+    def fills() -> None:
+        from ramet._workers import template_process
+
+        module: Any = template_process
+        make = module.channels
+
+        def full() -> Any:
+            theirs, ours = make()
+            with socket.socket(fileno=os.dup(theirs.fileno())) as end, suppress(BlockingIOError):
+                while True:
+                    end.send(bytes(4096), socket.MSG_DONTWAIT)
+            return theirs, ours
+
+        module.channels = full
+        module._Template._run_first = lambda *_: stays()
+
+    unread = pytest.raises(ramet.TemplateError, match="a clone of the template has not read in")
+    with untrusted(fills) as template, unread:
+        template.clone(abs, -1)
+    until(nothing_unreaped)
 
 
 def is_socket(descriptor: int) -> bool:

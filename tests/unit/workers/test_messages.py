@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +17,11 @@ import pytest
 from ramet._core import OwnMemory, fill_memory, memory_of, settle_memory
 from ramet._workers.messages import Channel, _mapped, channels, receive, send
 
+from ...constants import SECONDS
+from ...waiting import until
+
 KIND = 7
+SOON = 0.1  # seconds
 MEGABYTE = 1 << 20
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -261,6 +267,40 @@ def test_a_memfd_that_does_not_come_is_refused(ends: tuple[Channel, Channel]) ->
     os.write(ends[0].fileno(), struct.pack("=BBHI2Q", KIND, 1, 0, 2, 0, 100))
     with pytest.raises(ValueError, match="invalid message"):
         receive(ends[1])
+
+
+@pytest.mark.parametrize("length", [60_000, MEGABYTE], ids=["beside the head", "in a memfd"])
+def test_who_does_not_read_is_not_waited_for_without_end(
+    ends: tuple[Channel, Channel], length: int
+) -> None:
+    """The time is that of the whole message; what had room before it can still be read."""
+
+    def send_on() -> None:
+        while True:
+            send(ends[0], KIND, (bytes(length), *[b""] * 1000), timeout=SOON)
+
+    with pytest.raises(TimeoutError, match="does not read"):
+        send_on()
+    message = receive(ends[1])
+    assert message is not None
+    assert len(message[1][0]) == length
+
+
+def test_who_reads_slowly_gets_it_all(ends: tuple[Channel, Channel]) -> None:
+    """A message that is longer than its socket has room for waits for its reader."""
+    parts = [b""] * 100_000
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(send, ends[0], KIND, (b"x" * 70_000, *parts), timeout=SECONDS)
+        until(lambda: not has_room(ends[0].fileno()))
+        message = receive(ends[1], SECONDS)
+        sent.result(SECONDS)
+    assert message is not None
+    assert len(message[1]) == 1 + len(parts)
+
+
+def has_room(descriptor: int) -> bool:
+    """Whether there is room in a socket."""
+    return bool(select.select([], [descriptor], [], 0)[1])
 
 
 def test_a_channel_that_is_closed_while_it_sends_writes_to_no_other_file(
