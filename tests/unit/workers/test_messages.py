@@ -1,5 +1,6 @@
 """Messages: what is small crosses a socket, what is large a sealed memfd, in huge pages if it can."""
 
+import ctypes
 import fcntl
 import os
 import select
@@ -22,6 +23,7 @@ from ...waiting import until
 
 KIND = 7
 SOON = 0.1  # seconds
+FALLOC_FL_KEEP_SIZE = 1
 MEGABYTE = 1 << 20
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -231,8 +233,8 @@ def test_memory_that_is_too_small_is_refused() -> None:
 # ---- what a hostile child may send
 
 
-def sealed_memory(size: int, flags: int = 0, *, filled: int = 0) -> int:
-    """A memfd of that size, of which so many bytes are written, sealed."""
+def sealed_memory(size: int, flags: int = 0, *, filled: int = 0, beyond: int = 0) -> int:
+    """A memfd of that size, of which so many bytes are written, sealed; beyond: with so many behind it."""
     try:
         memory = os.memfd_create("test", os.MFD_ALLOW_SEALING | flags)
     except OSError:
@@ -240,20 +242,29 @@ def sealed_memory(size: int, flags: int = 0, *, filled: int = 0) -> int:
     os.truncate(memory, size)
     if filled:
         os.write(memory, b"x" * filled)
+    if beyond:
+        allocate = ctypes.CDLL(None, use_errno=True).fallocate
+        allocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+        assert allocate(memory, FALLOC_FL_KEEP_SIZE, size, beyond) == 0, ctypes.get_errno()
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, SEALS)
     return memory
 
 
 @pytest.mark.parametrize(
-    ("size", "flags", "filled"),
-    [(2 * MEGABYTE, os.MFD_HUGETLB, 0), (1 << 40, 0, 0), (2 * MEGABYTE, 0, MEGABYTE)],
-    ids=["hugetlbfs", "a hole", "half a hole"],
+    ("size", "flags", "filled", "beyond"),
+    [
+        (2 * MEGABYTE, os.MFD_HUGETLB, 0, 0),
+        (1 << 40, 0, 0, 0),
+        (2 * MEGABYTE, 0, MEGABYTE, 0),
+        (2 * MEGABYTE, 0, 4096, 2 * MEGABYTE),
+    ],
+    ids=["hugetlbfs", "a hole", "half a hole", "as many pages beyond its end"],
 )
 def test_memory_whose_pages_are_not_there_is_refused(
-    ends: tuple[Channel, Channel], size: int, flags: int, filled: int
+    ends: tuple[Channel, Channel], size: int, flags: int, filled: int, beyond: int
 ) -> None:
     """Else the reader pays for them, or is killed by SIGBUS at its first read."""
-    memory = sealed_memory(size, flags, filled=filled)
+    memory = sealed_memory(size, flags, filled=filled, beyond=beyond)
     table = struct.pack("=BBHI2Q", KIND, 1, 1, 2, 0, size)
     with socket.socket(fileno=os.dup(ends[0].fileno())) as end:
         socket.send_fds(end, [table], [memory])
