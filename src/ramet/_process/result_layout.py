@@ -86,17 +86,17 @@ def described(error: BaseException) -> tuple[str, bytes]:
     """In the child: the traceback, and the head that tells type, message and traceback."""
     import json
 
-    text = _shortened(_with_traceback(error))
-    told = [_shortened(_name_of(type(error))), _shortened(_message_of(error)), text]
+    text = shortened(_with_traceback(error))
+    told = [shortened(_name_of(type(error))), shortened(_message_of(error)), text]
     return text, json.dumps(told).encode()
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str, most: int = MOST_LETTERS) -> str:
     """With what is too long left out in its middle."""
-    left_out = len(text) - MOST_LETTERS
+    left_out = len(text) - most
     if left_out <= 0:
         return text
-    half = MOST_LETTERS // 2
+    half = most // 2
     return f"{text[:half]}\n[{left_out} letters are left out]\n{text[-half:]}"
 
 

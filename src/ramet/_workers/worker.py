@@ -12,6 +12,8 @@ from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._kernel.signal_handlers import is_from_handler
 from .._limits.python_stack import asked_stack, stack_file
+from .._process.result_channel import printable
+from .._process.result_layout import shortened
 from .._process.unreaped import reap_ended
 from .._sandbox.files.replaced import are_mounted
 from ..exit_status import ExitStatus
@@ -24,6 +26,7 @@ from .serving import CALL
 from .template import Template
 
 _STACK_SECONDS = 0.2
+_MOST_LETTERS = 1 << 16  # of a stack
 _TREE_SECONDS = 5.0
 # How long the pool waits for a process that is to run another call and does not read it. An honest one has
 # read all that came before, so that its socket has room for all but the longest lists of arrays.
@@ -216,7 +219,7 @@ class Worker:
             return
         call.reason = "deadline"
         if pidfd is not None:
-            call.stack = asked_stack(pidfd, self._stack_file, _STACK_SECONDS)
+            call.stack = _readable(asked_stack(pidfd, self._stack_file, _STACK_SECONDS))
         self.kill()
 
     def kill(self) -> None:
@@ -280,6 +283,11 @@ def _complete(request: CallRequest, rules: Rules, outputs: tuple[int, ...]) -> N
         request.plan["last"] = False
     if outputs:
         request.write_to(*outputs)
+
+
+def _readable(stack: str) -> str:
+    """What the call may have written itself; escaping makes it longer."""
+    return shortened(printable(shortened(stack, _MOST_LETTERS)), _MOST_LETTERS)
 
 
 def _outputs(rules: Rules) -> tuple[int, ...]:

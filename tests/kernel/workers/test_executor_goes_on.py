@@ -115,6 +115,27 @@ def test_a_stack_of_any_size_is_read() -> None:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
 
 
+def test_a_stack_tells_a_terminal_nothing() -> None:
+    """A call may write there what it likes: control characters are escaped, and much is left out."""
+
+    def writes() -> None:
+        (file,) = (int(one) for one in os.listdir("/proc/self/fd") if _is_stack_file(one))
+
+        def answer(*_: object) -> None:
+            os.write(file, b"at \x1b[31m\xc2\x9b2J\n" + b"\x07" * 1_000_000)
+
+        signal.signal(signal.SIGRTMAX - 1, answer)
+        while True:
+            signal.pause()
+
+    with Executor(1, timeout=1.0) as executor:
+        error = executor.submit(writes).exception(PATIENT_SECONDS)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.stack.startswith("at \\x1b[31m\\x9b2J\n\\x07\\x07")
+    assert str(error).replace("\n", "").isprintable()
+    assert len(str(error)) < 70_000
+
+
 def _is_stack_file(name: str) -> bool:
     with suppress(OSError):
         return "ramet-stack" in os.readlink(f"/proc/self/fd/{name}")
