@@ -184,10 +184,10 @@ static bool is_mapped(const HandleObject *self)
     return self->outcome != NULL && PyObject_TypeCheck(self->outcome, &Mapping_Type);
 }
 
-/* While the kernel still tells what a child may do that has ended: whether its pickle is to be loaded. -1 with an exception set. */
+/* While the kernel still tells what a child may do that has ended: whether it is believed, and its pickle loaded. -1 with an exception set. */
 static int look(HandleObject *self)
 {
-    if (!is_mapped(self) || !core_mapping_has_pickle((MappingObject *)self->outcome)) /* another thread may have taken it */
+    if (!is_mapped(self) || !core_mapping_needs_trust((MappingObject *)self->outcome)) /* another thread may have taken it */
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
     enter(self);

@@ -24,7 +24,7 @@
 #define DATA_AT 64
 #define FIRST_BUFFER_AT 128 /* where there is one buffer, and no head */
 
-enum { LAYOUT_VALUE = 1, LAYOUT_RAISED = 2, LAYOUT_PLAIN = 5 };
+enum { LAYOUT_VALUE = 1, LAYOUT_RAISED = 2, LAYOUT_UNPREPARED = 4, LAYOUT_PLAIN = 5 };
 
 struct header {
     uint64_t count, length, kind;
@@ -412,10 +412,10 @@ bool core_mapping_goes_by_rights(const MappingObject *self)
     return self->trusted == Py_None;
 }
 
-bool core_mapping_has_pickle(const MappingObject *self)
+bool core_mapping_needs_trust(const MappingObject *self)
 {
     uint64_t kind = read_header(self).kind;
-    return kind == LAYOUT_VALUE || kind == LAYOUT_RAISED;
+    return kind == LAYOUT_VALUE || kind == LAYOUT_RAISED || kind == LAYOUT_UNPREPARED;
 }
 
 static size_t pages_in_swap(size_t page)

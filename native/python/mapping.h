@@ -26,8 +26,8 @@ PyObject *core_mapping_plain(const MappingObject *self);
 /* In the parent: whether the child is believed by its rights; else its maker has set it. */
 bool core_mapping_goes_by_rights(const MappingObject *self);
 
-/* In the parent, when the child has ended: whether there is a pickle, which is not loaded before the writer is known. */
-bool core_mapping_has_pickle(const MappingObject *self);
+/* In the parent, when the child has ended: whether there is what is not read before the writer is known, such as a pickle. */
+bool core_mapping_needs_trust(const MappingObject *self);
 
 /* Later children of this process have no part in it. */
 void core_mapping_keep_from_others(const MappingObject *self);

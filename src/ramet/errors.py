@@ -34,9 +34,11 @@ __all__ = [
     "TimeoutExpired",
     "UnknownFlagError",
     "UnknownNameError",
+    "UnpreparedError",
     "died",
     "spawn_error",
     "still_running",
+    "untrusted",
 ]
 
 
@@ -411,3 +413,17 @@ def _sentences_of(rules: Iterable[BrokenRule]) -> str:
 
 def _errno_name(number: int | None) -> str:
     return errno_numbers.errorcode.get(number or 0, f"errno {number}")
+
+
+class UnpreparedError(SpawnError, ResultError):
+    """A child that is less trusted than its caller says that a step of its setup failed.
+
+    It is a ResultError as well, since the function may have said so: what such a child says is never an
+    error of another kind, whatever its errno.
+    """
+
+
+def untrusted(error: SpawnError) -> UnpreparedError:
+    """The same step, as a child has told it that is less trusted."""
+    of_step = {"step": error.step, "reason": error.reason}
+    return UnpreparedError(error.errno or 0, error.strerror or "", error.filename, **of_step)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from .. import _core
 from .._kernel import credentials
 from .._kernel.signal_handlers import is_from_handler
-from ..errors import RemoteError, ResultError
+from ..errors import RemoteError, ResultError, SpawnError, untrusted
 from . import result_layout
 from .result_layout import NOTHING, RAISED, VALUE
 
@@ -63,7 +63,7 @@ class ResultChannel(_core.Mapping):
     """
 
     # Makes the exception for a failed step, from its number and errno.
-    failure: Callable[[int, int], BaseException] | None = None
+    failure: Callable[[int, int], SpawnError] | None = None
     # Why the child's rights make it less trusted; empty when they do not, None until they are compared.
     _doubt: str | None = None
 
@@ -163,7 +163,8 @@ class ResultChannel(_core.Mapping):
         if kind == result_layout.LOST:
             return ResultError(_told(head))
         if kind == result_layout.UNPREPARED and self.failure is not None:
-            return self.failure(*result_layout.STEP.unpack(head))
+            error = self.failure(*result_layout.STEP.unpack(head))
+            return error if self._is_trusted else untrusted(error)
         raise ValueError(f"invalid kind of outcome: {kind}")
 
     def _unpickled(self, _: memoryview, *pickled: memoryview) -> tuple[int, Any]:

@@ -29,7 +29,7 @@ from .._process.result_layout import (
     why_not_sent,
 )
 from .._setup.step_reasons import likely_reason
-from ..errors import RemoteError, ResultError, SpawnError, spawn_error
+from ..errors import RemoteError, ResultError, SpawnError, spawn_error, untrusted
 from .messages import Channel, Message, send
 from .pickling import loaded, pickled
 
@@ -234,11 +234,12 @@ class Reader:
         words = bytes(memoryview(parts[0])[:MOST_LETTERS])
         return True, ResultError(printable(words.decode(errors="replace")))
 
-    def _unprepared(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
+    def _unprepared(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
         label, number, file = data_codec.loaded_json(parts[0])
         if type(label) is not str or type(number) is not int or type(file) not in {str, type(None)}:
             raise ValueError("expected a step, its errno and a file")
-        return True, failed_step(printable(label), number, file and printable(file))
+        error = failed_step(printable(label), number, file and printable(file))
+        return True, untrusted(error) if doubt() else error
 
 
 @lru_cache(16)

@@ -316,6 +316,17 @@ def test_a_step_that_failed_is_told_by_any_user(root: None) -> None:
     assert caught.value.step == "prctl(PR_CAP_AMBIENT)"
 
 
+def test_a_step_that_failed_is_a_result_error_of_who_is_not_trusted() -> None:
+    """The function may have said so; no errno makes it an error that was not promised."""
+    for options in ({"trusted": False}, {"flags": ramet.CloneFlag.NEWUSER}):
+        with pytest.raises(ResultError, match="'chdir' failed on '/missing'") as caught:
+            ramet.clone(print, cwd="/missing", **options).result()
+        assert isinstance(caught.value, ramet.SpawnError)
+        assert not isinstance(caught.value, FileNotFoundError)
+    with pytest.raises(FileNotFoundError):
+        ramet.clone(print, cwd="/missing").result()
+
+
 def test_who_was_reaped_unseen_sends_data(nothing_left: object) -> None:
     """Where SIGCHLD is ignored the kernel reaps at once, and nobody can ask it any more."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -4,7 +4,9 @@ What is hostile here has all of a clone's memory and its channel, and does with 
 """
 
 import array
+import errno
 import fcntl
+import json
 import os
 import pickle
 import resource
@@ -23,7 +25,7 @@ from typing import Any, NoReturn
 import pytest
 
 import ramet
-from ramet._process.result_layout import DATA, PLAIN, RAISED, VALUE
+from ramet._process.result_layout import DATA, PLAIN, RAISED, UNPREPARED, VALUE
 from ramet._workers import called_child, link, serving, worker
 from ramet._workers.starting import Fresh, checked_loading
 from ramet._workers.template_messages import LOADED, MADE, REFUSED
@@ -215,6 +217,30 @@ def test_garbage_is_a_result_error(template: ramet.Template, data: bytes) -> Non
 
     with template.clone(hostile) as child, pytest.raises(ResultError, match="cannot be read"):
         child.result(PATIENT_SECONDS)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOENT, errno.EPERM, errno.EIO])
+def test_a_step_that_it_says_has_failed_is_a_result_error(
+    template: ramet.Template, number: int
+) -> None:
+    """Its caller cannot tell whether it is so: no errno makes it an error that was not promised."""
+
+    def lies() -> NoReturn:
+        says(message(UNPREPARED, json.dumps(["clone", number, "/etc/passwd"]).encode()))
+        os._exit(0)
+
+    with pytest.raises(ResultError, match="step 'clone' failed") as told:
+        answer(template, lies)
+    assert isinstance(told.value, ramet.SpawnError)
+    assert told.value.errno == number
+    assert not isinstance(told.value, BlockingIOError | FileNotFoundError | PermissionError)
+
+
+def test_a_step_that_has_failed_is_a_result_error(template: ramet.Template) -> None:
+    """As one that it lies of."""
+    with pytest.raises(ResultError, match="'chdir' failed on '/missing'") as told:
+        answer(template, abs, -1, cwd="/missing")
+    assert isinstance(told.value, ramet.SpawnError)
 
 
 SILENT: dict[str, Callable[[], object]] = {
