@@ -7,11 +7,13 @@
 #include "plain_values.h"
 
 #include "detached_thread.h"
+#include "epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -24,42 +26,88 @@
 #define NO_DESCRIPTOR (-1)
 #define NO_DEADLINE (-1)
 
-/* What a thread is to close. */
+/* What a thread is to close, of the process and the memory that received it. */
 struct closing {
     struct closing *next;
+    pid_t process;
+    uint64_t epoch;
     size_t count;
     int descriptors[];
 };
 
-static struct closing *to_close; /* of which there was no room for a thread yet; the interpreter lock guards it */
+/* For which there was no thread. It is taken as a whole, so that it needs no lock, which a fork might copy in use. */
+static struct closing *_Atomic left;
 
 static void *close_them(void *context)
 {
-    for (struct closing *closing = context, *next; closing != NULL; closing = next) {
+    for (struct closing *closing = context; closing != NULL;) {
+        struct closing *next = closing->next;
         for (size_t i = 0; i < closing->count; i++)
             close(closing->descriptors[i]);
-        next = closing->next;
         free(closing);
+        closing = next;
     }
     return NULL;
 }
 
+static void leave_for_later(struct closing *closing)
+{
+    while (closing != NULL) {
+        struct closing *next = closing->next;
+        closing->next = atomic_load(&left);
+        while (!atomic_compare_exchange_weak(&left, &closing->next, closing))
+            ;
+        closing = next;
+    }
+}
+
+/* What was left by this process: in a copy of it, or a child in its memory, the numbers may be those of other files. */
+static struct closing *take_left(void)
+{
+    struct closing *taken = atomic_exchange(&left, NULL), *ours = NULL, *others = NULL;
+    while (taken != NULL) {
+        struct closing *next = taken->next;
+        struct closing **place = taken->process == getpid() && taken->epoch == ramet_epoch() ? &ours : &others;
+        taken->next = *place;
+        *place = taken;
+        taken = next;
+    }
+    leave_for_later(others);
+    return ours;
+}
+
 /*
  * Closes what a child has sent and nobody took. A close() may wait: for the peer of a TCP socket that lingers, for who
- * serves a file of FUSE; so does the end of what still lies in a socket. It is no longer than the child lives. Where the
- * child has taken all room for threads they stay open until the next time.
+ * serves a file of FUSE; so does the end of what still lies in a socket. It is no longer than the child lives. Where there
+ * is no thread to be had, which a child can see to, it is closed after a later message.
  */
 static void close_aside(const int *descriptors, size_t count)
 {
-    struct closing *closing = count == 0 ? NULL : malloc(sizeof *closing + count * sizeof *descriptors);
-    if (closing == NULL) {
-        for (size_t i = 0; i < count; i++)
-            close(descriptors[i]);
+    if (count == 0 && atomic_load(&left) == NULL)
         return;
+    struct closing *all = take_left();
+    if (count > 0) {
+        struct closing *closing = malloc(sizeof *closing + count * sizeof *descriptors);
+        for (size_t i = 0; closing == NULL && i < count; i++)
+            close(descriptors[i]);
+        if (closing != NULL) {
+            *closing = (struct closing){.next = all, .process = getpid(), .epoch = ramet_epoch(), .count = count};
+            memcpy(closing->descriptors, descriptors, count * sizeof *descriptors);
+            all = closing;
+        }
     }
-    *closing = (struct closing){.next = to_close, .count = count};
-    memcpy(closing->descriptors, descriptors, count * sizeof *descriptors);
-    to_close = ramet_start_detached_thread(close_them, closing, 0) == 0 ? NULL : closing;
+    if (all != NULL && ramet_start_detached_thread(close_them, all, 0) != 0)
+        leave_for_later(all);
+}
+
+PyObject *core_close_aside(PyObject *module, PyObject *number)
+{
+    const long descriptor = PyLong_AsLong(number);
+    (void)module;
+    if (descriptor == -1 && PyErr_Occurred())
+        return NULL;
+    close_aside(&(int){(int)descriptor}, 1);
+    Py_RETURN_NONE;
 }
 
 /*

@@ -59,6 +59,8 @@ static PyMethodDef with_main_gil[] = {
     {"begin_in_pid_namespace", core_begin_in_pid_namespace, METH_VARARGS,
      "begin_in_pid_namespace(init, child, /)\n--\n\n"
      "Tells that init, by its pid, with which child all ends, by its number in the namespace; -1: with none."},
+    {"close_aside", core_close_aside, METH_O,
+     "close_aside(descriptor, /)\n--\n\nCloses it by a thread, as that may wait; where there is none, with a later one."},
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
     {"json_needs", core_json_needs, METH_O,
      "json_needs(text, /)\n--\n\nWhat json's reader would take for it at most: levels, members of one object, letters of one number, bytes of memory."},

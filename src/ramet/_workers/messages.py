@@ -13,7 +13,6 @@ array that it changes in place goes back in it.
 import errno
 import fcntl
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import accumulate
@@ -258,13 +257,12 @@ def close_received(descriptor: int) -> None:
     """Close what came over a channel: without waiting, whatever its sender made it of.
 
     A close() of a file of FUSE waits for who serves that, one of a TCP socket that lingers for its peer: so
-    what is no file in memory is closed by a thread, which may wait as long as the sender lives.
+    what is no file in memory is closed by a thread, which may wait as long as the sender lives. Where the
+    sender has used up all threads of its user, it is closed with what comes later.
     """
     try:
         fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
     except OSError:
-        closes = threading.Thread(target=os.close, args=(descriptor,), daemon=True)
-        closes.name = "ramet-close"
-        closes.start()
+        _core.close_aside(descriptor)
     else:
         os.close(descriptor)

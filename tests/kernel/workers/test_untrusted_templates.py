@@ -27,11 +27,13 @@ import pytest
 import ramet
 from ramet._process.result_layout import DATA, PLAIN, RAISED, UNPREPARED, VALUE
 from ramet._workers import called_child, link, serving, worker
+from ramet._workers.messages import close_received
 from ramet._workers.starting import Fresh, checked_loading
 from ramet._workers.template_messages import LOADED, MADE, REFUSED
 from ramet.errors import ChildDied, RemoteError, ResultError
 
-from ...constants import PATIENT_SECONDS
+from ...constants import NOBODY, PATIENT_SECONDS
+from ...looking import is_open
 from ...waiting import nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -393,6 +395,25 @@ def test_a_result_without_room_is_told(template: ramet.Template) -> None:
 
 
 # ---- memory that is not as it must be
+
+
+def test_what_no_thread_can_close_is_closed_later() -> None:
+    """Who sends a descriptor may have used up the processes of its user; nobody waits for the close."""
+
+    def closes() -> tuple[bool, bool]:
+        if os.geteuid() == 0:
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        first, second, _, _ = *os.pipe(), *os.pipe()
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, most))
+        close_received(first)
+        was_open = is_open(first)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        close_received(second)
+        until(lambda: not is_open(first) and not is_open(second))
+        return was_open, is_open(first)
+
+    assert ramet.clone(closes).result() == (True, False)
 
 
 def memory(size: int, seals: int, *, filled: bool = True) -> int:
