@@ -55,6 +55,7 @@ _PATIENCE_RATIO = 10
 _MOST_DIMENSIONS = 64  # of an array of numpy
 _BYTES_OF_BUFFER = 400  # of what stands for one, at most
 _BYTES_OF_KEY = 140  # in a set or a dict, while it grows
+_BYTES_OF_LIST = 64  # that is empty, with its place in another
 _BYTES_OF_PLACE = 16  # in a tuple, and in the lists of keys and values
 _AS_THEY_ARE = frozenset({bool, float, str, type(None)})
 _ARRAY_TYPES = frozenset("bBhHiIlLqQfd")
@@ -470,7 +471,13 @@ def _read_numpy(content: Any, reader: _Reader) -> Any:
         raise DataError("an array cannot have such a shape")
     if math.prod(sizes) * kind.itemsize != len(memory):
         raise DataError("an array has another size than its buffer")
+    if 0 in sizes:  # nothing was sent for the lists that tolist() makes of its rows
+        reader.take(math.prod(sizes[: sizes.index(0)]) * _BYTES_OF_LIST)
     flat = numpy.frombuffer(memory, kind)
+    if kind.kind == "U" and flat.size:
+        letters = numpy.frombuffer(memory, numpy.dtype("u4").newbyteorder(kind.byteorder))
+        if letters.max() > sys.maxunicode:  # numpy would see it when it makes a text of it
+            raise DataError("an array of text has what is no letter")
     if shape is not None:
         return flat.reshape(sizes)
     reader.take(2 * len(memory))

@@ -275,3 +275,31 @@ def test_an_array_that_cannot_be_is_refused(tree: list[Any]) -> None:
     pytest.importorskip("numpy")
     with pytest.raises(data_codec.DataError):
         data_codec.decoded(text_of({"$numpy": tree}), [memoryview(bytes(8))])
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("shape", [[2], None])
+def test_an_array_of_text_has_letters_alone(order: Any, shape: list[int] | None) -> None:
+    """Of whatever else it holds numpy makes a SystemError when it is printed."""
+    numpy = pytest.importorskip("numpy")
+    name = "<U1" if order == "little" else ">U1"
+    count = 1 if shape is None else 2
+
+    def read(last: int) -> Any:
+        buffer = b"".join(letter.to_bytes(4, order) for letter in [65, last][-count:])
+        return data_codec.decoded(text_of({"$numpy": [name, shape]}), [memoryview(buffer)])
+
+    assert numpy.atleast_1d(read(0x10FFFF))[-1] == "\U0010ffff"
+    assert numpy.atleast_1d(read(0xDC80))[-1] == "\udc80"
+    for last in (0x110000, 1 << 31, (1 << 32) - 1):
+        with pytest.raises(data_codec.DataError, match="no letter"):
+            read(last)
+
+
+def test_an_array_without_items_has_no_endless_shape() -> None:
+    """Its tolist() would make a list for each of its rows, which nothing was sent for."""
+    pytest.importorskip("numpy")
+    empty = [memoryview(b"")]
+    assert data_codec.decoded(text_of({"$numpy": ["<f8", [1000, 0]]}), empty).shape == (1000, 0)
+    with pytest.raises(data_codec.DataError, match="bytes of memory more"):
+        data_codec.decoded(text_of({"$numpy": ["<f8", [1 << 31, 0]]}), empty)
