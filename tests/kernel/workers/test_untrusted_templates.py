@@ -3,7 +3,6 @@
 What is hostile here has all of a clone's memory and its channel, and does with them what it likes.
 """
 
-import array
 import errno
 import fcntl
 import json
@@ -494,7 +493,7 @@ def test_a_process_that_reads_no_other_call_is_replaced(monkeypatch: pytest.Monk
     """With reuse= it can answer for the calls after it; it cannot stop the pool's thread, nor its end."""
 
     def answers_unread() -> NoReturn:
-        seen, unread = 0, array.array("i", [0])
+        seen, unread = 0, array("i", [0])
         with own_end() as end:
             end.send(message(DATA, b"5"))
             while True:
