@@ -1,6 +1,7 @@
 """Waiting for a child under asyncio or trio, whichever runs."""
 
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from threading import Thread
@@ -10,6 +11,7 @@ from anyio import CancelScope, get_cancelled_exc_class, move_on_after, to_thread
 from anyio.lowlevel import checkpoint
 
 from .._kernel import pidfd
+from .._kernel.clone_bits import THREAD
 from ..exit_status import ExitStatus
 from . import asyncio_watch
 
@@ -35,6 +37,10 @@ class Awaited(Protocol):
 
 class Interruptible(Awaited, Protocol):
     """A function in shared memory."""
+
+    @property
+    def flags(self) -> int:
+        """Those of its clone call."""
 
     def interrupt(self) -> bool:
         """Raise an exception in it."""
@@ -76,6 +82,9 @@ async def end(child: Awaited) -> None:
     if child.poll() is not None:
         return
     child.kill()
+    if waits_no_more():
+        child.wait()
+        return
     try:
         with CancelScope(shield=True):
             await conclude(child)
@@ -88,13 +97,23 @@ async def interrupt(child: Interruptible) -> None:
 
     A thread of this process cannot be killed, and runs on.
     """
+    if waits_no_more():
+        _kill_and_reap(child, _GRACE_SECONDS)
+        return
     child.interrupt()
     try:
         with CancelScope(shield=True), move_on_after(_GRACE_SECONDS):
             await conclude(child)
     finally:
         if child.poll() is None:
-            child.terminate(0.0)
+            # To find a moment at which it holds no lock may take seconds.
+            await in_new_thread(lambda: _kill_and_reap(child, 0.0))
+
+
+def _kill_and_reap(child: Interruptible, grace: float) -> None:
+    child.terminate(grace)
+    if not child.flags & THREAD:
+        child.wait()
 
 
 async def until(is_there: Callable[[], object], copy: int) -> None:
@@ -117,6 +136,8 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
     have rights that the calling one has given up, or other files under the same numbers.
     """
+    if waits_no_more():
+        return act()
     outcome: Future[T] = Future()
     done = os.eventfd(0, os.EFD_CLOEXEC)
 
@@ -134,8 +155,8 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
         if abandon is not None:
             try:
                 await readable(done)
-            except (get_cancelled_exc_class(), KeyboardInterrupt) as error:
-                interruption = error  # trio raises that of a ^C in a task
+            except _interruptions() as error:
+                interruption = error
                 abandon()
         interruption = await _in_spite_of_cancellation(done) or interruption
     except BaseException:  # the join below keeps the whole loop waiting
@@ -151,6 +172,21 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     return outcome.result()
 
 
+def _cancellations() -> tuple[type[BaseException], ...]:
+    """Their class in the loop that runs; none where it has been left."""
+    return () if waits_no_more() else (get_cancelled_exc_class(),)
+
+
+def _interruptions() -> tuple[type[BaseException], ...]:
+    """With that of a ^C, which trio raises in a task."""
+    return (*_cancellations(), KeyboardInterrupt)
+
+
+def waits_no_more() -> bool:
+    """Whether the calling coroutine is closed, as one that its loop has left: any await fails then."""
+    return isinstance(sys.exception(), GeneratorExit)
+
+
 async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
     """Wait until it can be read. Returns a cancellation of asyncio's own, which no shield holds off."""
     cancellation: BaseException | None = None
@@ -160,7 +196,7 @@ async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
             try:
                 await readable(descriptor)
                 is_readable = True
-            except get_cancelled_exc_class() as error:
+            except _cancellations() as error:
                 cancellation = error
                 # Where each turn of the loop brings another one, the wait is never told.
                 is_readable = pidfd.wait_readable(descriptor, 0.0)

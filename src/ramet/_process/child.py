@@ -75,6 +75,7 @@ class Child(_core.Handle, Generic[T_co]):
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
     _killed = False
     _resumed = False
+    _is_left = False
     _deadline_thread: _core.DeadlineThread | None = None
     _held: "Descriptors | None" = None
     _namespace: PidNamespace | None = None
@@ -505,6 +506,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _leave_unwaited(self) -> None:
         """Have it reaped when it has ended."""
+        self._is_left = True
         if self._maker == os.getpid():
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
@@ -557,6 +559,8 @@ class Child(_core.Handle, Generic[T_co]):
             # The handle is seen by a child in shared memory, or by a copy made by fork(): only the
             # process that made the child can reap it, and owns the descriptor.
             return pidfd.exit_status(self.pidfd)
+        if self._is_left:  # garbage, and asked by other garbage; it may run for ever
+            return ExitStatus.unknown()
         ended = None if self._is_thread else self._reap(True)
         if ended is None and isinstance(self._outcome, ResultChannel):
             # It has another parent, which may not have reaped it yet.

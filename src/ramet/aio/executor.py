@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, Event
+from anyio import Event
 
 from .._process import awaiting
 from .._workers.abandoned_start import AbandonableStart
@@ -121,8 +121,7 @@ class Executor:
         except BaseException:
             executor, self._executor = self._executor, None
             if executor is not None:  # made in spite of a cancellation
-                with CancelScope(shield=True):
-                    await awaiting.in_new_thread(executor.shutdown)
+                await awaiting.in_new_thread(executor.shutdown)
             raise
         return self
 
@@ -137,8 +136,7 @@ class Executor:
             for call in list(self._calls):
                 call.cancel()
             self._executor = None
-            with CancelScope(shield=True):
-                await awaiting.in_new_thread(executor.shutdown)
+            await awaiting.in_new_thread(executor.shutdown)
 
 
 async def _outcome(future: CallFuture[T]) -> T:

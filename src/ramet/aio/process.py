@@ -224,8 +224,10 @@ class Process(AnyioProcess):
         for end in (self._stdin, self._stdout, self._stderr):
             if end is not None:
                 end.close()
-        await awaiting.end(self._child)
-        self._popen.wait()
+        try:
+            await awaiting.end(self._child)
+        finally:
+            self._popen.poll()  # a further cancellation of asyncio's own comes after the child was reaped
 
     async def __aenter__(self) -> Self:
         return self

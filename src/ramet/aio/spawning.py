@@ -106,8 +106,9 @@ class InLoop:
         except BaseException:
             child.cancel()
             try:
-                with CancelScope(shield=True):
-                    await _poll(child, LAUNCHED)
+                if not awaiting.waits_no_more():
+                    with CancelScope(shield=True):
+                        await _poll(child, LAUNCHED)
             finally:
                 child.reach(LAUNCHED)  # a shield does not hold off asyncio's own cancellation
             raise

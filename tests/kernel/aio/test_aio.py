@@ -1,5 +1,6 @@
 import asyncio
 import fcntl
+import gc
 import os
 import resource
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +26,7 @@ import ramet.aio.spawning
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS
-from ...waiting import in_threads
+from ...waiting import in_threads, until
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Awaitable[T]]], T]
@@ -481,6 +483,37 @@ def is_pending(pid: int, number: int) -> bool:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (pending,) = [line.split()[1] for line in lines if line.startswith("ShdPnd:")]
     return bool(int(pending, 16) & 1 << (number - 1))
+
+
+def test_a_reaped_program_is_not_told_as_running(nothing_left: object) -> None:
+    """After a further task.cancel() while a block ends its program, that has a code, and nobody warns."""
+    ended: list[ramet.aio.Process] = []
+
+    async def block() -> None:
+        async with await ramet.aio.open_process(["sleep", "1000"]) as process:
+            ended.append(process)
+            await anyio.sleep_forever()
+
+    async def main() -> None:
+        for act in (block, lambda: ramet.aio.run(["sleep", "1000"])):
+            task = asyncio.ensure_future(act())
+            while not children_of_threads():
+                await anyio.lowlevel.checkpoint()
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            del task
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        codes = [process._popen.returncode for process in ended]
+        ended.clear()
+        gc.collect()
+    assert codes == [-signal.SIGKILL]
+    assert [str(each.message) for each in warned] == []
 
 
 def test_a_cancellation_kills_the_whole_tree(in_loop: Run[None], tmp_path: Path) -> None:
@@ -1026,9 +1059,40 @@ def test_who_cannot_be_interrupted_is_killed(in_loop: Run[None]) -> None:
     async def main() -> None:
         with anyio.move_on_after(0.01):
             await child
-        assert child.wait().signal == signal.SIGKILL
+        assert child.exit_status is not None, "it was not reaped before the task went on"
+        assert child.exit_status.signal == signal.SIGKILL
 
     in_loop(main)
+
+
+def test_further_cancellations_kill_at_once(nothing_left: object) -> None:
+    """A second task.cancel() of asyncio's own leaves it no second, and it is reaped all the same."""
+    begun: list[int] = []
+
+    def stay() -> None:
+        begun.append(1)
+        signal.pause()
+
+    async def wait(child: ramet.Child[None]) -> None:
+        await child
+
+    async def main() -> None:
+        for turns in range(4):
+            begun.clear()
+            child = ramet.clone(stay, flags=F.VM)
+            until(lambda: begun)
+            task = asyncio.create_task(wait(child))
+            await asyncio.sleep(0)
+            while not task.done():
+                task.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            assert task.cancelled()
+            assert child.exit_status is not None
+            assert child.exit_status.signal == signal.SIGKILL
+
+    asyncio.run(main())
 
 
 def test_asyncios_own_cancellation_interrupts(nothing_left: object) -> None:
@@ -1051,6 +1115,63 @@ def test_asyncios_own_cancellation_interrupts(nothing_left: object) -> None:
         assert work.in_order
 
     asyncio.run(main())
+
+
+async def of_a_copy(begun: list[int]) -> None:
+    await ramet.clone(signal.pause)
+
+
+async def of_a_function(begun: list[int]) -> None:
+    def stay() -> None:
+        begun.append(1)
+        signal.pause()
+
+    await ramet.clone(stay, flags=F.VM)
+
+
+async def of_a_run(begun: list[int]) -> None:
+    await ramet.aio.run(["sleep", "1000"], kill_tree=True)
+
+
+async def of_a_block(begun: list[int]) -> None:
+    async with await ramet.aio.open_process(["sleep", "1000"]):
+        await anyio.sleep_forever()
+
+
+async def of_an_executor(begun: list[int]) -> None:
+    async with ramet.aio.Executor(1):
+        pass
+
+
+Waiter = Callable[[list[int]], Coroutine[Any, Any, None]]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [of_a_copy, of_a_function, of_a_run, of_a_block, of_an_executor],
+    ids=lambda f: f.__name__,
+)
+def test_a_wait_that_its_loop_has_left(wait: Waiter, nothing_left: object) -> None:
+    """A task that still waits when its loop is closed ends its child without a word, and blocks nobody."""
+    loop = asyncio.new_event_loop()
+    begun: list[int] = []
+    tasks = [loop.create_task(wait(begun))]
+
+    async def begin() -> None:
+        while not (children_of_threads() and (begun or wait is not of_a_function)):
+            await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    tasks[0]._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own word on it
+    told: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda told_of: told.append(told_of.exc_value))
+        tasks.clear()
+        gc.collect()
+    assert told == []
+    assert children_of_threads() == []
 
 
 def test_a_command_is_spawned_apart(in_loop: Run[None], slow_exec: Path) -> None:

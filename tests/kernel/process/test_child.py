@@ -20,6 +20,7 @@ from ramet import CloneFlag as F
 
 from ...constants import SECONDS, repeated
 from ...kernels import KERNEL
+from ...waiting import nothing_unreaped, until
 
 THREAD = F.VM | F.SIGHAND | F.THREAD
 PROCESSES = pytest.mark.parametrize("memory", [F(0), F.FS, F.VM], ids=["plain", "flags", "vm"])
@@ -75,6 +76,18 @@ def test_leaving_a_block_keeps_the_result(memory: F, nothing_left: object) -> No
     with ramet.clone(lambda: 5, flags=memory) as child:
         child.wait(SECONDS)
     assert child.result() == 5
+
+
+@PROCESSES
+def test_garbage_that_asks_for_a_forgotten_child(memory: F, gate: Gate) -> None:
+    """It is not kept waiting, in whatever order the collector finalizes the handle and who waits by it."""
+    child = ramet.clone(gate.wait, flags=memory)
+    child._leave_unwaited()
+    assert child.poll() == ExitStatus.unknown()
+    with pytest.warns(ResourceWarning, match="never waited for"):
+        del child
+    gate.open()
+    until(nothing_unreaped)
 
 
 @ALL_KINDS
