@@ -261,7 +261,7 @@ static int fill(PyObject *module)
         return -1;
     if (has_own_gil(module))
         return add_refusals(module);
-    if (!core_recovery_read_switch())
+    if (!core_begin_interpreter() || !core_recovery_read_switch())
         return -1;
     return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
 }

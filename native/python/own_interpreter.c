@@ -51,6 +51,23 @@ static struct core_interpreter *of_another(int64_t number)
     return own;
 }
 
+/* A main interpreter has the number of the one that ended before it, and nothing that this had found. */
+bool core_begin_interpreter(void)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    if (PyInterpreterState_GetID(interpreter) != of_main.number)
+        return true;
+    PyObject *dictionary = PyInterpreterState_GetDict(interpreter);
+    PyObject *key = dictionary == NULL ? PyErr_NoMemory() : PyUnicode_FromString(KEY);
+    int began = key == NULL ? -1 : PyDict_Contains(dictionary, key);
+    if (began == 0) {
+        of_main = (struct core_interpreter){0}; /* the objects went with their interpreter */
+        began = PyDict_SetItem(dictionary, key, Py_None);
+    }
+    Py_XDECREF(key);
+    return began >= 0;
+}
+
 struct core_interpreter *core_own_interpreter(void)
 {
     const int64_t number = PyInterpreterState_GetID(PyInterpreterState_Get());
