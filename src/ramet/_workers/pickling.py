@@ -107,7 +107,6 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
         try:
             pickled(value)
         except Exception as own:
-            notes = "".join(f"; {note}" for note in getattr(own, "__notes__", ()))
             from reprlib import repr as shortened
 
             is_function = isinstance(value, FunctionType)
@@ -115,7 +114,7 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
             culprit = _culprit(value) if is_function else ""
             return TypeError(
                 f"invalid call: expected what can be pickled, got {what} {name}{culprit}: "
-                f"{in_words(own)}{notes}"
+                f"{in_words(own)}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
 
