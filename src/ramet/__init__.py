@@ -118,9 +118,11 @@ if not TYPE_CHECKING:  # with it, a type checker would accept any name
         """Import a name of _AT_FIRST_USE."""
         room = _AT_FIRST_USE.get(name)
         if room is None:
-            from ._preflight.hints import no_name_of_ramet
+            hint = ""
+            if not name.startswith("_"):  # who walks through sys.modules asks for such a name
+                from ._preflight.hints import no_name_of_ramet
 
-            hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
+                hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
         module = import_module(room, __name__)
         found = module if room == f".{name}" else getattr(module, name)

@@ -121,6 +121,8 @@ class Child(_core.Handle, Generic[T_co]):
         return ": it has been waited for" if self._status is not None else ""
 
     def _has_no(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(f"'Child' object has no attribute {name!r}", name=name, obj=self)
         from .._preflight.hints import no_attribute_of
 
         raise no_attribute_of("Child", self, name)

@@ -158,6 +158,10 @@ class Command:
     if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> object:
+            if name.startswith("_"):
+                raise AttributeError(
+                    f"'Command' object has no attribute {name!r}", name=name, obj=self
+                )
             from .._preflight.hints import no_attribute_of
 
             raise no_attribute_of("Command", self, name)

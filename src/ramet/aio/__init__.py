@@ -29,6 +29,8 @@ if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
             globals()[name] = Executor
             return Executor
+        if name.startswith("_"):  # who walks through sys.modules asks for such a name
+            raise AttributeError(f"{__name__!r} has no attribute {name!r}")
         from .._preflight.hints import no_attribute_of_aio  # needed for a wrong name only
 
         raise no_attribute_of_aio(sys.modules[__name__], name)

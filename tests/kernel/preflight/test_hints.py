@@ -3,6 +3,8 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -540,3 +542,33 @@ def test_the_tour_takes_rows_as_words() -> None:
     """`ramet tour VM tls` is `ramet tour --only VM,tls`."""
     done = CliRunner().invoke(command_line, ["tour", "--json", "VM", "tls"])
     assert [row["id"] for row in json.loads(done.stdout)["rows"]] == ["P9", "VM"]
+
+
+def test_who_looks_into_every_module_imports_nothing() -> None:
+    """A look-up of a name with underscores, as CPython's own tests make it, changes no sys.modules."""
+    look = """
+import sys, ramet
+child, command = ramet.clone(int), ramet.Command(["true"])
+child.wait()
+before = set(sys.modules)
+for each in sys.modules.values():
+    hasattr(each, "__warningregistry__"), hasattr(each, "_what_nobody_has")
+assert not hasattr(child, "__len__") and not hasattr(command, "__len__")
+print(set(sys.modules) - before)
+for each in (ramet, child, command, ramet.aio):
+    try:
+        each.__no_such_name__
+    except AttributeError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "set()",
+            "module 'ramet' has no attribute '__no_such_name__'",
+            "'Child' object has no attribute '__no_such_name__'",
+            "'Command' object has no attribute '__no_such_name__'",
+            "'ramet.aio' has no attribute '__no_such_name__'",
+        ],
+        "",
+    )
