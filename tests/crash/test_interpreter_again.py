@@ -66,11 +66,9 @@ def host(tmp_path: Path) -> Path:
     source, made = tmp_path / "host.c", tmp_path / "host"
     source.write_text(HOST)
     headers = {sysconfig.get_path(kind) for kind in ("include", "platinclude")}
-    subprocess.run(
-        [COMPILER, "-o", made, source, *(f"-I{each}" for each in headers)]
-        + [library, f"-Wl,-rpath,{library.parent}"],
-        check=True,
-    )
+    linked = [str(library), f"-Wl,-rpath,{library.parent}"]
+    included = [f"-I{each}" for each in headers]
+    subprocess.run([COMPILER, "-o", str(made), str(source), *included, *linked], check=True)
     return made
 
 

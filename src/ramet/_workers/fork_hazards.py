@@ -33,6 +33,16 @@ def refuse_hazards(allowed: Collection[str]) -> None:
         )
 
 
+def require_threads_shown() -> None:
+    """Raise TemplateError where /proc does not show the threads of this process."""
+    try:
+        procfs.other_threads()
+    except FileNotFoundError:
+        raise TemplateError(
+            "there is no /proc of this pid namespace, in which a template counts its threads: mount one"
+        ) from None
+
+
 def _counted(found: Iterable[str]) -> Iterator[str]:
     """Each once, with how often it was found."""
     numbers: dict[str, int] = {}

@@ -13,7 +13,7 @@ from .. import _core
 from .._kernel import procfs
 from .._kernel.timeouts import pauses
 from .fork_handlers import leave_out_needless
-from .fork_hazards import refuse_hazards
+from .fork_hazards import refuse_hazards, require_threads_shown
 from .messages import Channel, send
 from .serving import leave_channel
 from .template_messages import LOADS, Loading
@@ -27,6 +27,7 @@ _NO_THREAD = "background_thread:false"
 
 def load(loading: Loading, control: Channel) -> None:
     """Do what it says. What that raises goes to the template's caller. control: the template's socket."""
+    require_threads_shown()
     with _no_threads_of_allocators():
         for name in loading.preload:
             _tell(control, f"while it imported {name!r}")

@@ -1,5 +1,6 @@
 """What a fork breaks: put right in each call, or refused by name when the template is made."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet import CloneFlag as F
 
 from ...constants import PATIENT_SECONDS
 from ...waiting import until
@@ -459,3 +461,28 @@ def test_lazy_imports_are_done_in_the_template(
     monkeypatch.syspath_prepend(tmp_path)
     with ramet.Template(["lazy_one"]) as template:
         assert run(template, lambda: {"lazy_two", "colorsys"} <= sys.modules.keys())
+
+
+def told_without_proc() -> list[str]:
+    """In a mount namespace of its own: what each says where /proc is an empty directory."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", b"/proc", b"tmpfs", 0, None) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
+    told = []
+    for make in (ramet.Template, lambda: ramet.Executor(1).submit(divmod, 7, 3)):
+        with pytest.raises(ramet.TemplateError) as refused:
+            make()
+        told.append(str(refused.value))
+    return told
+
+
+def test_a_template_without_a_proc_says_so() -> None:
+    """Its threads are counted there: one that remains would be missing in each clone."""
+    told = ramet.clone(told_without_proc, flags=F.NEWUSER | F.NEWNS).result(PATIENT_SECONDS)
+    assert (
+        told
+        == [
+            "there is no /proc of this pid namespace, in which a template counts its threads: mount one"
+        ]
+        * 2
+    )
