@@ -2,6 +2,7 @@
 #include "clone_request.h"
 #include "child_handle.h"
 #include "mapping.h"
+#include "own_interpreter.h"
 #include "plan_object.h"
 #include "python_recovery.h"
 

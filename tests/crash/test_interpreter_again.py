@@ -34,7 +34,7 @@ int main(int count, char **words)
 """
 
 CALLS = """
-import os, signal, threading
+import signal, sys, threading
 import ramet
 from ramet import CloneFlag as F
 
@@ -52,6 +52,9 @@ begun.wait(20)
 child.kill()
 assert child.wait().signal == signal.SIGKILL
 assert ramet.clone(len, "after it", flags=F.VM).result(20) == 8
+if sys.version_info >= (3, 12, 4):
+    child = ramet.clone(divmod, 7, 3, flags=F.VM, interpreter="own")
+    assert child.result(20) == (2, 1)
 assert ramet.run(["true"]).returncode == 0
 print("all well", flush=True)
 """
