@@ -183,8 +183,17 @@ def _interruptions() -> tuple[type[BaseException], ...]:
 
 
 def waits_no_more() -> bool:
-    """Whether the calling coroutine is closed, as one that its loop has left: any await fails then."""
-    return isinstance(sys.exception(), GeneratorExit)
+    """Whether the calling coroutine is closed, as one is that its loop has left: any await fails then.
+
+    An asynchronous generator that is closed in its loop may wait.
+    """
+    if not isinstance(sys.exception(), GeneratorExit):
+        return False
+    try:
+        get_cancelled_exc_class()
+    except RuntimeError:  # there is no loop
+        return True
+    return False
 
 
 async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
