@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "futex_word.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 static struct ramet_gate *new_gate(void)
@@ -29,7 +30,8 @@ static void await_stop(long pid)
     if (error == 0)
         return;
     /* With CLONE_PARENT it is another process's child, and the kernel reports its stop to that one. */
-    for (char state = 'R'; state != '\0' && strchr("RSD", state) != NULL; state = ramet_task_state(pid))
+    const long number = ramet_proc_number_of_process(pid, -1);
+    for (char state = 'R'; state != '\0' && strchr("RSD", state) != NULL; state = ramet_task_state(number))
         sched_yield();
 }
 

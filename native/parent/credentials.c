@@ -15,6 +15,7 @@
 
 #include "child.h"
 #include "epoch.h"
+#include "proc_file.h"
 
 #define FEW_GROUPS 256    /* as many as are hashed */
 #define LONGEST_LINK 64   /* cgroup:[4026531835] */
@@ -247,23 +248,9 @@ static bool are_ours(const char *task, bool in_any_pid_namespace)
     return are_the_same(task, &status, &kept, in_any_pid_namespace);
 }
 
-/*
- * The number by which /proc has the task: its pid, where /proc is of our own pid namespace. In a namespace below, /proc
- * has other numbers, one of which may be the pid; it tells the task's own through the pidfd.
- */
 static bool find_in_proc(int pid, int pidfd, char *task, size_t size)
 {
-    char self[16] = {0};
-    ramet_syscall4(__NR_readlinkat, AT_FDCWD, "/proc/self", self, sizeof self - 1);
-    snprintf(task, size, "%d", pid);
-    if (strtol(self, NULL, 10) == ramet_syscall0(__NR_getpid))
-        return true;
-    char file[32];
-    struct file_text told;
-    snprintf(file, sizeof file, "fdinfo/%d", pidfd);
-    read_file(&told, "thread-self", file);
-    const char *line = pidfd < 0 || told.length <= 0 ? NULL : strstr(told.text, "\nPid:\t");
-    long number = line == NULL ? 0 : strtol(line + sizeof "\nPid:\t" - 1, NULL, 10);
+    long number = ramet_proc_number_of_process(pid, pidfd);
     snprintf(task, size, "%ld", number);
     return number > 0;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "futex.h"
+#include "proc_file.h"
 #include "stopped_task.h"
 
 #define PAUSE (RAMET_MILLISECOND / 20)     /* between two looks */
@@ -37,11 +38,11 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
  * There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT).
  * A task that is runnable will stop when it gets a processor; one in uninterruptible sleep may never.
  */
-static bool has_stopped(pid_t pid)
+static bool has_stopped(long number)
 {
     char state = 'R';
     for (int look = 0; look < (state == 'R' ? MOST_LOOKS_AT_RUNNABLE : MOST_LOOKS); look++) {
-        state = ramet_task_state(pid);
+        state = ramet_task_state(number);
         if (state == '\0' || state == 'T' || state == 't' || state == 'Z' || state == 'X')
             return true;
         ramet_pause(PAUSE);
@@ -52,8 +53,9 @@ static bool has_stopped(pid_t pid)
 struct target {
     pid_t pid;
     int pidfd, count;
+    long number; /* by which /proc has it */
     bool hidden; /* where it is cannot be read */
-    long tids[RAMET_MOST_THREADS];
+    long numbers[RAMET_MOST_THREADS]; /* of its threads */
     struct ramet_syscall_state states[RAMET_MOST_THREADS];
 };
 
@@ -61,13 +63,13 @@ struct target {
 static bool stop(struct target *target, bool *safe)
 {
     struct ramet_calls_before before;
-    ramet_look_before_stop(&before, target->pid);
+    ramet_look_before_stop(&before, target->number);
     ramet_send_signal(target->pid, target->pidfd, SIGSTOP);
-    target->count = ramet_task_tids(target->pid, target->tids, RAMET_MOST_THREADS);
+    target->count = ramet_task_numbers(target->number, target->numbers, RAMET_MOST_THREADS);
     bool stopped = *safe = true;
     for (int i = 0; i < target->count && stopped; i++) {
-        stopped = has_stopped((pid_t)target->tids[i]);
-        target->states[i] = ramet_stopped_call(&before, target->tids[i]);
+        stopped = has_stopped(target->numbers[i]);
+        target->states[i] = ramet_stopped_call(&before, target->numbers[i]);
         target->hidden = target->hidden || target->states[i].hidden;
         *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
     }
@@ -99,7 +101,7 @@ static long kill_stopped(const struct target *target, ramet_remove_waiter *remov
 
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point)
 {
-    struct target target = {.pid = pid, .pidfd = pidfd};
+    struct target target = {.pid = pid, .pidfd = pidfd, .number = ramet_proc_number_of_process(pid, pidfd)};
     bool safe;
     bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
@@ -109,7 +111,7 @@ long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter,
 
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries)
 {
-    struct target target = {.pid = pid, .pidfd = pidfd};
+    struct target target = {.pid = pid, .pidfd = pidfd, .number = ramet_proc_number_of_process(pid, pidfd)};
     bool safe;
     stop_at_safe_point(&target, tries, &safe);
     if (safe && target.count < RAMET_MOST_THREADS)

@@ -34,11 +34,11 @@ static long number_by_code(unsigned long address)
     return number;
 }
 
-void ramet_look_before_stop(struct ramet_calls_before *before, pid_t pid)
+void ramet_look_before_stop(struct ramet_calls_before *before, long number)
 {
-    before->count = ramet_task_tids(pid, before->tids, RAMET_MOST_THREADS);
+    before->count = ramet_task_numbers(number, before->numbers, RAMET_MOST_THREADS);
     for (int i = 0; i < before->count; i++)
-        before->states[i] = ramet_task_syscall(before->tids[i]);
+        before->states[i] = ramet_task_syscall(before->numbers[i]);
 }
 
 static bool is_in_call_of(const struct ramet_syscall_state *before, const struct ramet_syscall_state *stopped)
@@ -47,13 +47,13 @@ static bool is_in_call_of(const struct ramet_syscall_state *before, const struct
     return before->call >= 0 && before->stack_pointer == stopped->stack_pointer && (back == 0 || back == sizeof(ramet_instruction));
 }
 
-struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *before, long tid)
+struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *before, long number)
 {
-    struct ramet_syscall_state state = ramet_task_syscall(tid);
+    struct ramet_syscall_state state = ramet_task_syscall(number);
     if (state.call >= 0 || state.stack_pointer == 0)
         return state;
     for (int i = 0; i < before->count; i++)
-        if (before->tids[i] == tid && is_in_call_of(&before->states[i], &state))
+        if (before->numbers[i] == number && is_in_call_of(&before->states[i], &state))
             return before->states[i];
     state.call = number_by_code(state.instruction_pointer);
     return state;
@@ -61,16 +61,16 @@ struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *b
 
 #else
 
-void ramet_look_before_stop(struct ramet_calls_before *before, pid_t pid)
+void ramet_look_before_stop(struct ramet_calls_before *before, long number)
 {
-    (void)pid;
+    (void)number;
     before->count = 0;
 }
 
-struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *before, long tid)
+struct ramet_syscall_state ramet_stopped_call(const struct ramet_calls_before *before, long number)
 {
     (void)before;
-    return ramet_task_syscall(tid);
+    return ramet_task_syscall(number);
 }
 
 #endif

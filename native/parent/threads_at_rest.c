@@ -3,15 +3,16 @@
 
 #include "futex.h"
 #include "listing.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 #define LONGEST_WAIT (30 * RAMET_MILLISECOND)
 #define PAUSE (RAMET_MILLISECOND / 10)
 
-static bool is_at_rest(long tid)
+static bool is_at_rest(long number)
 {
-    struct ramet_syscall_state at = ramet_task_syscall(tid);
-    return ramet_is_at_safe_point(&at) || ramet_task_has_ended(tid);
+    struct ramet_syscall_state at = ramet_task_syscall(number);
+    return ramet_is_at_safe_point(&at) || ramet_listed_task_has_ended(number);
 }
 
 /* False when that time has come. */
@@ -26,9 +27,9 @@ static bool pauses_before(int64_t deadline)
 /* One look at each, in which it may come to rest until the deadline; 0: it must be at rest. */
 static bool each_rests(struct ramet_listing *tasks, int64_t deadline)
 {
-    const long own = ramet_syscall0(__NR_gettid);
-    for (long tid; (tid = ramet_listing_next(tasks)) >= 0;)
-        while (tid != own && !is_at_rest(tid))
+    const long own = ramet_proc_own_number();
+    for (long number; (number = ramet_listing_next(tasks)) >= 0;)
+        while (number != own && !is_at_rest(number))
             if (!pauses_before(deadline))
                 return false;
     return tasks->length == 0;

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 
 #include "nested_hosts.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 /*
@@ -17,7 +18,7 @@ bool core_is_alone(void)
     long answer = ramet_syscall1(__NR_unshare, CLONE_THREAD);
     if (answer == 0 || answer == -EINVAL)
         return answer == 0;
-    return ramet_task_threads(ramet_syscall0(__NR_getpid)) <= 1;
+    return ramet_task_threads(ramet_proc_number_of_process(ramet_syscall0(__NR_getpid), -1)) <= 1;
 }
 
 void core_name_thread(PyObject **thread)

@@ -7,13 +7,14 @@
 #include "epoch.h"
 #include "fork_handlers.h"
 #include "libc_fork.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 #define PATIENCE_NANOSECONDS INT64_C(1000000000)
 
 bool core_has_native_threads(long pid)
 {
-    return ramet_task_threads(pid) > 1 && core_ask_left_threads(CORE_ARE_NATIVE, pid);
+    return ramet_task_threads(ramet_proc_number_of_process(pid, -1)) > 1 && core_ask_left_threads(CORE_ARE_NATIVE, pid);
 }
 
 /* Where the code of an object file lies: of the one that has this address. */

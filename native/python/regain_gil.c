@@ -7,6 +7,7 @@
 #include "futex.h"
 #include "hosted_child.h"
 #include "nested_hosts.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 #define MOST_NESTED 64
@@ -69,7 +70,7 @@ static void release_gil_of_threads(const PyThreadState *mine, long pid)
 {
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     while (pid != 0) {
-        bool all_have_ended = !ramet_task_threads_have_to_end(pid);
+        bool all_have_ended = !ramet_task_threads_have_to_end(ramet_proc_number_of_process(pid, -1));
         if (core_gil_release_of_ended(mine) || all_have_ended || ramet_now() >= deadline)
             return;
         ramet_pause(RAMET_MILLISECOND / 2);

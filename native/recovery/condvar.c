@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "futex.h"
+#include "proc_file.h"
 #include "threads_at_rest.h"
 #include "task_state.h"
 
@@ -323,7 +324,7 @@ void ramet_condvar_mend(pthread_cond_t *condvar, int64_t patience)
 
 void ramet_condvar_let_go_on(pthread_cond_t *condvar, int tid)
 {
-    struct ramet_syscall_state call = ramet_task_syscall(tid);
+    struct ramet_syscall_state call = ramet_task_syscall(ramet_proc_number_of_task(tid));
     const int *word = (const int *)call.first;
     if (!is_known() || tid == 0 || !ramet_waits_in_futex(&call))
         return;

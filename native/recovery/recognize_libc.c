@@ -3,6 +3,7 @@
 #include "libc_inside.h"
 
 #include "futex.h"
+#include "proc_file.h"
 #include "task_state.h"
 
 #define NEAR_WORDS 256 /* from the stack pointer of a thread that waits up to the wait's own frame */
@@ -26,8 +27,8 @@ bool ramet_is_on(enum ramet_libc_part part)
 struct sample {
     pthread_mutex_t mutex;
     pthread_cond_t condvar;
-    int tid; /* 0 before it waits */
-    bool has_arena, knows_arena, leave;
+    long number; /* by which /proc has it; 0: none */
+    bool has_arena, knows_arena, waits, leave;
 };
 
 static void *wait_in_thread(void *context)
@@ -38,30 +39,35 @@ static void *wait_in_thread(void *context)
     ramet_arena_find(&arena);
     sample->has_arena = arena.lock != NULL;
     sample->knows_arena = sample->has_arena && ramet_arena_is_known(&arena);
+    sample->number = ramet_proc_own_number();
     pthread_mutex_lock(&sample->mutex);
-    sample->tid = (int)ramet_syscall0(__NR_gettid);
+    sample->waits = true;
     while (!sample->leave)
         pthread_cond_wait(&sample->condvar, &sample->mutex);
     pthread_mutex_unlock(&sample->mutex);
     return NULL;
 }
 
-static int tid_of_waiter(struct sample *sample)
+static bool waits(struct sample *sample)
 {
     pthread_mutex_lock(&sample->mutex);
-    int tid = sample->tid;
+    bool is_so = sample->waits;
     pthread_mutex_unlock(&sample->mutex);
-    return tid;
+    return is_so;
 }
 
 static struct ramet_syscall_state state_of_waiter(struct sample *sample)
 {
     const int64_t deadline = ramet_now() + PATIENCE_NANOSECONDS;
     struct ramet_syscall_state state = {.call = -1};
-    int tid;
-    while (((tid = tid_of_waiter(sample)) == 0 || (state = ramet_task_syscall(tid), !ramet_waits_in_futex(&state))) &&
-           ramet_now() < deadline)
+    while (!ramet_waits_in_futex(&state) && ramet_now() < deadline) {
         ramet_pause(PAUSE_NANOSECONDS);
+        if (!waits(sample))
+            continue;
+        if (sample->number == 0) /* it will not be seen there, however long this waits */
+            break;
+        state = ramet_task_syscall(sample->number);
+    }
     return state;
 }
 

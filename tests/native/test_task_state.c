@@ -28,8 +28,8 @@ static void a_thread(void)
     CHECK(pthread_create(&thread, NULL, wait_on_word, &tid) == 0);
     ramet_futex_await_change(&tid, 0);
     await_state(tid, 'S');
-    CHECK(ramet_task_tids(getpid(), tids, 3) == 2 && tids[0] == getpid() && tids[1] == tid);
-    CHECK(ramet_task_tids(getpid(), one, 1) == 1);
+    CHECK(ramet_task_numbers(getpid(), tids, 3) == 2 && tids[0] == getpid() && tids[1] == tid);
+    CHECK(ramet_task_numbers(getpid(), one, 1) == 1);
     CHECK(ramet_task_threads(getpid()) == 2);
     struct ramet_syscall_state state = ramet_task_syscall(tid);
     if (state.stack_pointer == 0)

@@ -64,7 +64,7 @@ class TaskThread(threading._DummyThread):
 def join(_pid: int) -> None:
     """In the child: wait for its threads, but for daemons, as every Python program does at its end."""
     joined: set[int] = set()
-    mine = _own_tasks()
+    mine = _tasks_of("self")
     for thread in threading.enumerate():
         tid = mine.get(thread.native_id or 0)
         if tid and thread is not threading.current_thread() and not _is_spared(thread):
@@ -87,20 +87,16 @@ def _is_spared(thread: threading.Thread) -> bool:
     return thread.daemon or isinstance(thread, threading._DummyThread)
 
 
-def _own_tasks() -> dict[int, int]:
-    """The tids of this process, as itself sees them and as /proc does, which may be another's."""
+def _tasks_of(process: int | str) -> dict[int, int]:
+    """The tids of a process of /proc, as itself sees them and as /proc does, which may be another's."""
     tasks: dict[int, int] = {}
-    for tid in _tids():
+    for tid in map(int, os.listdir(f"/proc/{process}/task")):
         try:
-            in_each = procfs.status(f"self/task/{tid}").get("NSpid", "").split()
+            in_each = procfs.status(f"{process}/task/{tid}").get("NSpid", "").split()
         except OSError:  # it has ended
             continue
         tasks[int(in_each[-1]) if in_each else tid] = tid
     return tasks
-
-
-def _tids() -> set[int]:
-    return {int(tid) for tid in os.listdir("/proc/self/task")}
 
 
 def _others() -> "set[int]":
@@ -109,7 +105,7 @@ def _others() -> "set[int]":
     spared = {thread.native_id for thread in threading.enumerate() if _is_spared(thread)}
     return {
         tid
-        for own, tid in _own_tasks().items()
+        for own, tid in _tasks_of("self").items()
         if own != me and own not in spared and not _core.lends(own)
     }
 
@@ -151,12 +147,14 @@ def _see_off() -> "set[int]":
 def are_native(pid: int) -> bool:
     """In the caller: whether a child has threads that are none of Python's."""
     known = {thread.native_id for thread in list(_active.values())}
-    tids = (
-        {int(name) for name in os.listdir(f"/proc/{pid}/task")}
-        if procfs.stat_if_any(pid)
-        else set()
+    try:
+        number = procfs.number_by_pid(pid)
+        tasks = _tasks_of(number)
+    except OSError:  # it has ended, or /proc does not show it
+        return False
+    return any(
+        tid != number and own not in known and not _core.lends(own) for own, tid in tasks.items()
     )
-    return any(tid != pid and not _core.lends(tid) for tid in tids - known)
 
 
 def tell_lost(_: int) -> None:
@@ -186,8 +184,11 @@ def recover(pid: int) -> None:
 
 def _have_still_to_end(pid: int) -> bool:
     """Its main thread is the first to be seen to end. If it lives, the others ended at its exec."""
-    words = procfs.stat_if_any(pid)
-    if not words or not int(words[procfs.FLAGS]) & _PF_EXITING:
+    try:
+        words = procfs.stat(procfs.number_by_pid(pid))
+    except OSError:
+        return False
+    if not int(words[procfs.FLAGS]) & _PF_EXITING:
         return False
     return int(words[procfs.NUM_THREADS]) > 1
 
