@@ -10,13 +10,14 @@
 
 #include "detached_thread.h"
 #include "futex.h"
+#include "safe_kill.h"
 
 enum { NO_CHILD, WATCHING, LEFT, OVER };
 
 struct ramet_deadline_thread {
     int holders;
     int stage;
-    int pidfd;
+    int pid, pidfd;
     bool killed;
     int64_t deadline;
 };
@@ -50,7 +51,7 @@ static void *watch(void *context)
     ramet_futex_await_change(&thread->stage, NO_CHILD);
     if (__atomic_load_n(&thread->stage, __ATOMIC_ACQUIRE) == WATCHING) {
         if (!ends_in_time(thread))
-            thread->killed = ramet_syscall4(__NR_pidfd_send_signal, thread->pidfd, SIGKILL, 0, 0) == 0;
+            thread->killed = ramet_send_signal(thread->pid, thread->pidfd, SIGKILL) == 0;
         close(thread->pidfd);
     }
     ramet_futex_set(&thread->stage, OVER);
@@ -73,8 +74,9 @@ struct ramet_deadline_thread *ramet_deadline_thread_start(int *error)
     return NULL;
 }
 
-void ramet_deadline_thread_watch(struct ramet_deadline_thread *thread, int pidfd, int64_t timeout)
+void ramet_deadline_thread_watch(struct ramet_deadline_thread *thread, int pid, int pidfd, int64_t timeout)
 {
+    thread->pid = pid;
     thread->pidfd = pidfd;
     thread->deadline = ramet_now() + timeout;
     ramet_futex_set(&thread->stage, WATCHING);

@@ -12,8 +12,8 @@ struct ramet_deadline_thread;
  */
 struct ramet_deadline_thread *ramet_deadline_thread_start(int *error);
 
-/* Gives it the child, once; the deadline thread owns the descriptor from now on. timeout in nanoseconds. */
-void ramet_deadline_thread_watch(struct ramet_deadline_thread *thread, int pidfd, int64_t timeout);
+/* Gives it the child, once, whose pid is 0 where it is not known; the deadline thread owns the descriptor from now on. timeout in nanoseconds. */
+void ramet_deadline_thread_watch(struct ramet_deadline_thread *thread, int pid, int pidfd, int64_t timeout);
 
 /* Waits until the thread ends, as it does soon after the child, and returns whether it has killed the child. */
 bool ramet_deadline_thread_has_killed(struct ramet_deadline_thread *thread);

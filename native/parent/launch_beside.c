@@ -14,6 +14,7 @@
 #include "lent_memory.h"
 #include "libc_thread.h"
 #include "lock_free_stack.h"
+#include "safe_kill.h"
 
 #define FEW_TRIES 50
 #define PAUSE (RAMET_MILLISECOND / 50)
@@ -240,10 +241,7 @@ void ramet_underway_cancel(struct ramet_underway *child)
 {
     if (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE)
         return;
-    if (child->pidfd >= 0)
-        ramet_syscall4(__NR_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
-    else if (child->tid > 0)
-        ramet_syscall2(__NR_kill, child->tid, SIGKILL);
+    ramet_send_signal(child->tid, child->pidfd, SIGKILL);
 }
 
 void ramet_underway_open_gate(struct ramet_underway *child, int gate)

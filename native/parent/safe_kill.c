@@ -29,7 +29,11 @@ static bool has_not_ended(int pidfd)
 long ramet_send_signal(pid_t pid, int pidfd, int signal)
 {
     long error = pidfd < 0 ? -ENOSYS : ramet_syscall4(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
-    if (error == 0 || error == -ESRCH || (pidfd >= 0 && !has_not_ended(pidfd)))
+    if (error == 0 || error == -ESRCH || error == -EBADF || error == -EINVAL)
+        return error;
+    if (pidfd >= 0 && !has_not_ended(pidfd))
+        return -ESRCH; /* whatever was answered: a zombie takes no signal */
+    if (pid <= 0)
         return error;
     return ramet_syscall2(__NR_kill, pid, signal);
 }

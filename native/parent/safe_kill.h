@@ -8,7 +8,8 @@ struct ramet_syscall_state;
 
 /*
  * Sends a child a signal by its pidfd, if there is one (-1: there is none); and by its pid where that fails and the
- * child has not ended, since a seccomp filter may allow kill() alone. 0, or -errno.
+ * child has not ended, since a seccomp filter may allow kill() alone. pid: 0 where it is not known. 0, or
+ * -errno; -ESRCH where it has ended.
  */
 long ramet_send_signal(pid_t pid, int pidfd, int signal);
 

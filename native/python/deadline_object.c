@@ -70,7 +70,7 @@ static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
     if (pidfd < 0)
         return core_raise_errno(pidfd);
     self->watches = true;
-    ramet_deadline_thread_watch(self->deadline_thread, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
+    ramet_deadline_thread_watch(self->deadline_thread, child->pid, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
     Py_RETURN_NONE;
 }
 

@@ -18,7 +18,7 @@ static bool is_killed(bool ends, int64_t timeout)
     }
     int pidfd = (int)ramet_syscall2(__NR_pidfd_open, pid, 0);
     CHECK(pidfd >= 0);
-    ramet_deadline_thread_watch(thread, pidfd, timeout);
+    ramet_deadline_thread_watch(thread, pid, pidfd, timeout);
     bool killed = ramet_deadline_thread_has_killed(thread);
     CHECK(code_of(pid) == (killed ? -SIGKILL : FOUND));
     CHECK(close(pidfd) == -1); /* the thread has closed it */

@@ -117,7 +117,12 @@ def _has_executed(pid: int) -> bool:
 
 def _require_unreaped(pid: int, pidfd: int | None) -> None:
     if pidfd is not None:
-        signal.pidfd_send_signal(pidfd, 0)
+        try:
+            signal.pidfd_send_signal(pidfd, 0)
+        except ProcessLookupError:
+            raise
+        except OSError:  # a filter may hide that call; who asks may wait for it, mostly
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
     else:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
 

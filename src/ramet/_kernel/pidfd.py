@@ -45,20 +45,26 @@ def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:
             return [pidfd for pidfd, _ in ready]
 
 
-def send(pidfd: int, pid: int, number: int) -> None:
+def send(pidfd: int, pid: int | None, number: int) -> None:
     """Send a signal to the task of the pidfd.
 
     A seccomp filter may allow kill(2) and not this call: then the signal goes to the pid, which no
-    other task can have before this one ends. ProcessLookupError when it has ended, PermissionError
-    when it may not be signalled.
+    other task can have before this one ends. pid: None where only the pidfd tells it.
+    ProcessLookupError when it has ended, PermissionError when it may not be signalled.
     Source: pidfd_send_signal(2), kill(2).
     """
     try:
         signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         raise
-    except OSError:
+    except OSError as error:
+        if error.errno in {errno.EBADF, errno.EINVAL}:
+            raise
+        if pid is None:
+            (pid,) = pids_of(pidfd)
         if wait_readable(pidfd, 0.0):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
+        if pid <= 0:
             raise
         os.kill(pid, number)
 

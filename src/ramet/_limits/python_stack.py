@@ -5,7 +5,7 @@ import os
 import signal
 
 from .._kernel import procfs
-from .._kernel.pidfd import wait_readable
+from .._kernel.pidfd import send, wait_readable
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
 
 # Real-time signals, since no other is free. Programs take them from the low end, some take the last one.
@@ -55,7 +55,7 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
         if not int(procfs.status(pid)["SigCgt"], 16) & _BIT:
             return ""
         always_blocking = _blocking_threads(pid)
-        signal.pidfd_send_signal(pidfd, STACK_SIGNAL)
+        send(pidfd, None, STACK_SIGNAL)
     except OSError:
         return ""
     deadline = deadline_after(patience_seconds)

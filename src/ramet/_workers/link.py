@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import Held, Owner, wait_readable, waitid
 from .._kernel import credentials, procfs
+from .._kernel import pidfd as pidfds
 from .._kernel.names import WALL
 from .._kernel.pidfd import pids_of
 from .._kernel.signal_handlers import is_from_handler
@@ -596,7 +597,7 @@ def _has_child(pidfd: int) -> bool:
 
 def _kill(pidfd: int) -> None:
     with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        pidfds.send(pidfd, None, signal.SIGKILL)
 
 
 def _reap(pidfd: int) -> None:

@@ -459,6 +459,54 @@ def test_signals_without_pidfd_send_signal(number: int) -> None:
     run_hidden("pidfd_send_signal", number, signals_arrive)
 
 
+def deadlines_are_kept() -> None:
+    import contextlib
+    import signal
+    import time
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    for flags in F(0), F.FS, F.VM:
+        child = ramet.clone(time.sleep, 1000, flags=flags, timeout=0.1)
+        assert child.wait(20).signal == signal.SIGKILL, flags
+        assert child.exit_status is not None
+        assert child.exit_status.reason == "deadline", flags
+    with contextlib.suppress(ramet.TimeoutExpired):
+        ramet.run(["sleep", "1000"], timeout=0.1)
+    with ramet.Template() as template:
+        called = template.clone(time.sleep, 1000, timeout=0.1)
+        assert called.wait(20).reason == "deadline"
+        assert template.clone(set, "a").result(20) == {"a"}  # it is trusted, as without a filter
+
+
+def calls_are_cancelled() -> None:
+    import concurrent.futures
+    import contextlib
+    import time
+
+    import ramet
+
+    with ramet.Executor(1) as executor:
+        assert executor.submit(divmod, 7, 3).result(20) == (2, 1)
+        future = executor.submit(time.sleep, 1000)
+        while not future.running():
+            pass
+        assert future.cancel()
+        with contextlib.suppress(concurrent.futures.CancelledError):
+            future.result(20)
+        assert executor.submit(divmod, 7, 3).result(20) == (2, 1)
+
+
+@HIDDEN
+@pytest.mark.parametrize(
+    "scenario", [deadlines_are_kept, calls_are_cancelled], ids=lambda one: one.__name__
+)
+def test_deadlines_without_pidfd_send_signal(number: int, scenario: Scenario) -> None:
+    """Where the call is hidden children, programs and calls end at their deadlines, and when cancelled."""
+    run_hidden("pidfd_send_signal", number, scenario)
+
+
 def verbs_arrive() -> None:
     import os
     import signal

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Self
 
+from ..._kernel import pidfd
 from ..._kernel.oom_kills import OomKills
 from ..._kernel.timeouts import milliseconds_until
 
@@ -74,12 +75,12 @@ class OwnCgroup:
     def _kill_one(self, pid: int) -> None:
         """By a pidfd, while it is here: the pid may have become another process's since it was read."""
         with contextlib.suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(pid)
+            descriptor = os.pidfd_open(pid)
             try:
                 if pid in self._pids():
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    pidfd.send(descriptor, pid, signal.SIGKILL)
             finally:
-                os.close(pidfd)
+                os.close(descriptor)
 
     def _pids(self) -> Iterator[int]:
         for folder, _, _ in os.walk(self.path):

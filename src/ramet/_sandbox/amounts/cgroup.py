@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ..._kernel import pidfd
 from ..._kernel.cgroups import CgroupPlace
 from ..._kernel.timeouts import deadline_after, pauses, seconds_until
 from ..._limits import cgroup_names, memory_files
@@ -255,7 +256,7 @@ class ChildCgroup:
             return
         try:
             if pid in self.processes():
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                pidfd.send(descriptor, pid, signal.SIGKILL)
         except OSError:
             pass
         finally:

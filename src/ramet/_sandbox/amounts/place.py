@@ -224,7 +224,7 @@ class Place:
                     self._kill()
             finally:
                 with suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                    pidfds.send(self._pidfd, self._pid, signal.SIGKILL)
                 self._kill_cgroups(_SHORT_KILL_SECONDS)  # the thread has others to look at
 
     # ---- when it has ended
