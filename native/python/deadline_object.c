@@ -2,6 +2,7 @@
 #include "child_handle.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "deadline_thread.h"
@@ -53,6 +54,19 @@ static PyObject *watch_nobody(DeadlineThreadObject *self)
     Py_RETURN_NONE;
 }
 
+/* The errno alone, of a filter's, would say nothing of what is missing. */
+static PyObject *raise_no_pidfd(int number)
+{
+    static const char format[] = "timeout= needs a pidfd of the child, and pidfd_open(2) failed: %s";
+    PyObject *text = PyUnicode_FromFormat(format, strerror(number));
+    PyObject *error = text == NULL ? NULL : PyObject_CallFunction(PyExc_OSError, "iO", number, text);
+    if (error != NULL)
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_XDECREF(error);
+    Py_XDECREF(text);
+    return NULL;
+}
+
 static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
 {
     HandleObject *child;
@@ -68,7 +82,7 @@ static PyObject *deadline_watch(DeadlineThreadObject *self, PyObject *args)
     if (has_ended_before(pidfd))
         return watch_nobody(self);
     if (pidfd < 0)
-        return core_raise_errno(pidfd);
+        return raise_no_pidfd(-pidfd);
     self->watches = true;
     ramet_deadline_thread_watch(self->deadline_thread, child->pid, pidfd, timeout < 0 ? INT64_MAX / 2 : timeout);
     Py_RETURN_NONE;

@@ -507,6 +507,27 @@ def test_deadlines_without_pidfd_send_signal(number: int, scenario: Scenario) ->
     run_hidden("pidfd_send_signal", number, scenario)
 
 
+def a_deadline_is_refused() -> None:
+    import os
+    import time
+
+    import ramet
+
+    try:
+        ramet.clone(time.sleep, 1000, timeout=0.1)
+    except OSError as error:
+        assert "timeout= needs a pidfd of the child, and pidfd_open(2) failed" in str(error)
+        assert error.errno == getattr(__import__("errno"), os.environ["HIDDEN_WITH"])
+    else:
+        raise AssertionError
+
+
+@HIDDEN
+def test_a_deadline_needs_a_pidfd(number: int) -> None:
+    """Where pidfd_open is hidden a deadline is refused, and the error says what it needs."""
+    run_hidden("pidfd_open", number, a_deadline_is_refused)
+
+
 def verbs_arrive() -> None:
     import os
     import signal
