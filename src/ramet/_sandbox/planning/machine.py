@@ -319,7 +319,12 @@ class Machine:
 
 def this_machine() -> Machine:
     """The answers of this machine to the calling thread, kept until its process or rights are others."""
-    return _of_caller(os.getpid(), os.geteuid(), os.getegid(), circumstances.is_dumpable())
+    caller = os.getpid(), os.geteuid(), os.getegid()
+    machine = _of_caller(*caller)
+    if machine.circumstances.dumpable or not circumstances.is_dumpable():
+        return machine
+    forget()  # what was refused for that reason may be granted by now
+    return _of_caller(*caller)
 
 
 def forget() -> None:
@@ -328,7 +333,7 @@ def forget() -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _of_caller(_pid: int, _uid: int, _gid: int, _dumpable: bool) -> Machine:
+def _of_caller(_pid: int, _uid: int, _gid: int) -> Machine:
     return Machine()
 
 
