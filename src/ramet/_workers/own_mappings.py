@@ -26,7 +26,7 @@ class SharedMapping(NamedTuple):
     size: int
     protection: int
     offset: int
-    inode: int
+    file: tuple[int, int]  # its device and inode
     path: str
 
     @property
@@ -75,13 +75,12 @@ def _shared(proc: int) -> Iterator[SharedMapping]:
     with open(os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as maps:
         lines = maps.read().decode(errors="surrogateescape").splitlines()
     for line in lines:
-        place, permissions, offset, _, inode, *path = line.split(None, 5)
+        place, permissions, offset, device, inode, *path = line.split(None, 5)
         if permissions[3] == "s":
             start, end = (int(number, 16) for number in place.split("-"))
             bits = sum(bit for letter, bit in _PROTECTIONS.items() if letter in permissions)
-            yield SharedMapping(
-                start, end - start, bits, int(offset, 16), int(inode), path[0] if path else ""
-            )
+            file = os.makedev(*(int(number, 16) for number in device.split(":"))), int(inode)
+            yield SharedMapping(start, end - start, bits, int(offset, 16), file, "".join(path))
 
 
 def _opened(mapping: SharedMapping) -> int | None:
@@ -94,7 +93,9 @@ def _opened(mapping: SharedMapping) -> int | None:
         file = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):
         return None
-    if os.fstat(file).st_ino == mapping.inode:
+    status = os.fstat(file)
+    # Some file systems show another device in one of the two: then it is copied.
+    if (status.st_dev, status.st_ino) == mapping.file:
         return file
     os.close(file)
     return None

@@ -410,9 +410,8 @@ class _Template:
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
-            own_mappings.replace_all(
-                self._proc
-            )  # else one call would read what another writes there
+            # Else one call would read what another writes there.
+            own_mappings.replace_all(self._proc)
             carry_out(*confining.enter)
             template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
         except Exception as error:

@@ -555,6 +555,15 @@ def test_a_cancelled_clone_call_leaves_nothing_of_a_tree(
     in_loop(main)
 
 
+async def cancel_until_done(task: "asyncio.Task[Any]", turns: int) -> None:
+    """By asyncio's own task.cancel(), again after each so many turns of its loop, and one."""
+    while not task.done():
+        task.cancel()
+        for _ in range(turns + 1):
+            await asyncio.sleep(0)
+    assert task.cancelled()
+
+
 def test_further_cancellations_of_asyncios_own_leave_nothing_of_a_tree(
     nothing_left: object, tmp_path: Path
 ) -> None:
@@ -569,12 +578,7 @@ def test_further_cancellations_of_asyncios_own_leave_nothing_of_a_tree(
             task = asyncio.create_task(run)
             while not family.are_there():
                 await anyio.lowlevel.checkpoint()
-            while not task.done():
-                task.cancel()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            assert task.cancelled()
+            await cancel_until_done(task, turns)
             assert family.living() == []
             assert children_of_threads() == []
 
@@ -1083,12 +1087,7 @@ def test_further_cancellations_kill_at_once(nothing_left: object) -> None:
             until(lambda: begun)
             task = asyncio.create_task(wait(child))
             await asyncio.sleep(0)
-            while not task.done():
-                task.cancel()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            assert task.cancelled()
+            await cancel_until_done(task, turns)
             assert child.exit_status is not None
             assert child.exit_status.signal == signal.SIGKILL
 

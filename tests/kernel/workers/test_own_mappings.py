@@ -147,4 +147,4 @@ def test_calls_of_a_confined_template_share_none(spares: int) -> None:
 )
 def test_what_is_copied(path: str, is_memory: bool) -> None:
     """To read a device may do something, and a copy of a ring is none: nothing comes in their place."""
-    assert SharedMapping(0, SIZE, mmap.PROT_READ, 0, 1, path).is_memory == is_memory
+    assert SharedMapping(0, SIZE, mmap.PROT_READ, 0, (1, 1), path).is_memory == is_memory
