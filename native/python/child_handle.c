@@ -300,10 +300,29 @@ static PyObject *handle_keep_status(HandleObject *self, PyObject *status)
     return handle_status(self, NULL);
 }
 
+static bool is_shared(const HandleObject *self)
+{
+    return self->outcome != NULL && Py_IS_TYPE(self->outcome, &SharedTask_Type);
+}
+
+/*
+ * Waits until what a child in shared memory has left is put in order, which takes its host longer than its death: 1 where
+ * there is nothing to tell of that. -1 with an exception set.
+ */
+static int conclude_shared(HandleObject *self)
+{
+    SharedTaskObject *task = (SharedTaskObject *)Py_NewRef(self->outcome);
+    int nothing = core_shared_task_conclude(task) < 0 ? -1 : !task->expired && task->losses == NULL;
+    Py_DECREF(task);
+    return nothing;
+}
+
 /* What most waits are, at the cost of the kernel's: whether a plain child has ended with a code. -1 with an exception set. */
 static int wait_for_code(HandleObject *self)
 {
     int known = !self->plain || is_known(self) ? 0 : learn(self, WEXITED | __WALL);
+    if (known > 0 && is_shared(self))
+        known = conclude_shared(self);
     if (known > 0 && self->how == CLD_EXITED)
         self->common = true;
     return known < 0 ? -1 : is_known(self);
@@ -368,11 +387,6 @@ static int keep_outcome(HandleObject *self, SharedTaskObject *task)
     return taken == NULL ? -1 : 0;
 }
 
-static bool is_shared(const HandleObject *self)
-{
-    return self->outcome != NULL && Py_IS_TYPE(self->outcome, &SharedTask_Type);
-}
-
 static PyObject *handle_take_shared(HandleObject *self, PyObject *unused)
 {
     (void)unused;
@@ -391,11 +405,11 @@ static PyObject *take_shared(HandleObject *self)
 {
     if (learn(self, WEXITED | __WALL) <= 0 || self->how != CLD_EXITED || !is_shared(self))
         return NULL;
-    SharedTaskObject *task = (SharedTaskObject *)Py_NewRef(self->outcome);
-    int error = core_shared_task_conclude(task);
-    if (error == 0 && !task->expired && task->losses == NULL && !is_known(self)) {
+    PyObject *task = Py_NewRef(self->outcome);
+    int nothing = conclude_shared(self), error = nothing < 0 ? -1 : 0;
+    if (nothing > 0 && !is_known(self)) {
         self->common = true;
-        error = keep_outcome(self, task);
+        error = keep_outcome(self, (SharedTaskObject *)task);
         Py_CLEAR(self->outcome);
     }
     Py_DECREF(task);

@@ -79,9 +79,9 @@ static PyMethodDef with_main_gil[] = {
     {"memory_of", core_memory_of, METH_O,
      "memory_of(part, /)\n--\n\nThe OwnMemory in which the buffer lies, and where; None when it lies in none."},
     {"copy_memory", core_copy_memory, METH_VARARGS,
-     "copy_memory(descriptor, start, size, /)\n--\n\n"
-     "Writes memory of this process, by its address, to a file, from its begin on; what cannot be read is left out, and of what has\n"
-     "a GiB or more what is not in memory."},
+     "copy_memory(descriptor, start, size, holes, /)\n--\n\n"
+     "Writes memory of this process, by its address, to a file, from its begin on; what cannot be read is left out, and where it\n"
+     "has holes what is not in memory."},
     {"replace_mapping", core_replace_mapping, METH_VARARGS,
      "replace_mapping(start, size, protection, descriptor, offset, /)\n--\n\n"
      "Puts private memory in the place of what is mapped there: a file's, or empty for -1. Source: mmap(2) MAP_FIXED."},

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LARGE ((size_t)1 << 30)
 #define LOOKED_AT 256 /* pages at a time */
 
 /* Of the pages from there on, how many are in memory, or are not, as the first: what is not there may be a hole. */
@@ -26,15 +25,15 @@ static size_t alike(uintptr_t start, size_t size, size_t page, bool *present)
 }
 
 /*
- * Copies so many bytes from that address on; what cannot be read stays as it is. Of what is large that alone which is in
- * memory: to read a hole would fill it. False with errno.
+ * Copies so many bytes from that address on; what cannot be read stays as it is. Where it may have holes, that alone which
+ * is in memory: to read a hole would fill it. False with errno.
  */
-static bool copy(int descriptor, uintptr_t start, size_t size)
+static bool copy(int descriptor, uintptr_t start, size_t size, bool holes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     for (size_t at = 0; at < size;) {
         bool present = true;
-        const size_t length = size < LARGE ? size - at : alike(start + at, size - at, page, &present);
+        const size_t length = holes ? alike(start + at, size - at, page, &present) : size - at;
         ssize_t written = present ? pwrite(descriptor, (const void *)(start + at), length, (off_t)at) : (ssize_t)length;
         if (written > 0)
             at += (size_t)written;
@@ -48,14 +47,14 @@ static bool copy(int descriptor, uintptr_t start, size_t size)
 
 PyObject *core_copy_memory(PyObject *module, PyObject *args)
 {
-    int descriptor;
+    int descriptor, holes;
     unsigned long long start, size;
     bool copied;
     (void)module;
-    if (!PyArg_ParseTuple(args, "iKK:copy_memory", &descriptor, &start, &size))
+    if (!PyArg_ParseTuple(args, "iKKp:copy_memory", &descriptor, &start, &size, &holes))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    copied = copy(descriptor, (uintptr_t)start, (size_t)size);
+    copied = copy(descriptor, (uintptr_t)start, (size_t)size, holes != 0);
     Py_END_ALLOW_THREADS
     if (!copied)
         return PyErr_SetFromErrno(PyExc_OSError);

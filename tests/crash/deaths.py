@@ -27,10 +27,10 @@ def deaths() -> None:
 
     for _ in range(3):
         child = ramet.vfork(faults, ["of the dead"])
-        assert child.wait(30).signal == signal.SIGKILL
+        assert child.wait().signal == signal.SIGKILL
         print("vfork", child.losses)
         child = ramet.clone(faults, ["of the dead"], flags=F.VM)
-        assert child.wait(30).signal == signal.SIGKILL
+        assert child.wait().signal == signal.SIGKILL
         print("clone", child.losses)
     for end in ("kill", "by others"):
         child = ramet.clone(rests, ["of the dead"], flags=F.VM)
@@ -39,10 +39,10 @@ def deaths() -> None:
             child.kill()
         else:
             signal.pidfd_send_signal(child.fileno(), signal.SIGKILL)
-        assert child.wait(30).signal == signal.SIGKILL
+        assert child.wait().signal == signal.SIGKILL
         print(end, child.losses)
         gc.collect()
-    assert ramet.clone(sum, [1, 2], flags=F.VM).result(30) == 3
+    assert ramet.clone(sum, [1, 2], flags=F.VM).result() == 3
     thread = threading.Thread(target=gc.collect)
     thread.start()
     thread.join(30)

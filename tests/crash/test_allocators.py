@@ -108,7 +108,7 @@ def trace_now_and_then(turns: int) -> None:
         if turn % 2:
             tracemalloc.start(turn)
         children = [ramet.clone(list, [turn], flags=F.VM) for _ in range(turn)]
-        assert [child.result(30) for child in children] == [[turn]] * turn
+        assert [child.result() for child in children] == [[turn]] * turn
         tracemalloc.stop()
 
 

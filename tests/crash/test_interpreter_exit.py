@@ -124,7 +124,7 @@ def leave_threads_of_a_dead_child(flags: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     with ramet.clone(fn, flags=flags) as child:
-        child.wait(30)
+        child.wait()
     threading.Thread(target=print, args=("the last word",)).start()
 
 
@@ -144,7 +144,7 @@ def end_with_threads_that_end(flags: int) -> None:
             threading.Thread(target=int, daemon=False).start()
 
     for _ in range(1000):
-        ramet.clone(fn, flags=flags).result(30)
+        ramet.clone(fn, flags=flags).result()
     print("the last word")
 
 
@@ -167,7 +167,7 @@ def leave_daemons(flags: int, forever: bool) -> None:
     def make() -> None:
         while True:
             try:
-                ramet.clone(lambda: [1], flags=flags).result(30)
+                ramet.clone(lambda: [1], flags=flags).result()
             except (RuntimeError, ramet.ChildDied):  # what has begun is killed
                 return
             made.set()
@@ -238,7 +238,7 @@ def leave_suspended_daemons(flags: int) -> None:
 
     def make() -> None:
         with contextlib.suppress(ramet.ChildDied):
-            ramet.clone(go_on, flags=flags).result(30)
+            ramet.clone(go_on, flags=flags).result()
 
     for _ in range(3):
         threading.Thread(target=make, daemon=True).start()
@@ -265,9 +265,9 @@ def make_children_at_the_end(where: str) -> None:
     results: list[object] = []
 
     def make() -> None:
-        results.append(ramet.clone(lambda: 1, flags=F.VM).result(30))
-        results.append(ramet.vfork(lambda: 2).result(30))
-        results.append(ramet.clone(lambda: 3).result(30))
+        results.append(ramet.clone(lambda: 1, flags=F.VM).result())
+        results.append(ramet.vfork(lambda: 2).result())
+        results.append(ramet.clone(lambda: 3).result())
         ramet.clone(time.sleep, 1000, flags=F.VM).__enter__()
         print(results)
 
@@ -289,7 +289,7 @@ def end_in_a_child(flags: int) -> None:
     import ramet
 
     child = ramet.clone(lambda: os.getpid(), flags=flags)
-    assert child.result(30) == child.pid
+    assert child.result() == child.pid
     print("once")
 
 
@@ -329,7 +329,7 @@ def end_a_process_of_a_childs(sharing: int) -> None:
         process.join()
         return process.exitcode
 
-    assert ramet.clone(child, flags=sharing).result(30) == 0
+    assert ramet.clone(child, flags=sharing).result() == 0
     assert os.read(reading, 100) == b"waited for"
 
 

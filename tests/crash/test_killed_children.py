@@ -29,10 +29,10 @@ def killed_by_the_caller(activity: str, number: int, flags: int, count: int) -> 
         child = ramet.clone(fn, flags=flags)
         begun.wait()
         child.send_signal(number)
-        status = child.wait(30)
+        status = child.wait()
         assert status.signal == number, status
-    assert ramet.clone(lambda: [1, 2], flags=F.VM).result(30) == [1, 2]
-    assert ramet.clone(lambda: [3], flags=0).result(30) == [3]
+    assert ramet.clone(lambda: [1, 2], flags=F.VM).result() == [1, 2]
+    assert ramet.clone(lambda: [3], flags=0).result() == [3]
     ran: list[int] = []
     thread = threading.Thread(target=ran.append, args=(1,))
     thread.start()
@@ -79,7 +79,7 @@ def killed_while_they_wait_for_a_lock(count: int) -> None:
         while not begun or state_of(child.pid) != "S":
             os.sched_yield()
         child.kill()
-        assert child.wait(30).signal == 9
+        assert child.wait().signal == 9
         # Its locks are lost, and nobody else's are.
         thread = threading.Thread(target=threading.Lock().acquire)
         thread.start()
@@ -135,7 +135,7 @@ def dead_by_their_own_hand(way: str, count: int) -> None:  # noqa: C901 - a tabl
     thread.start()
     for turn in range(count):
         flags = F.VM | F.VFORK if turn % 2 else F.VM
-        assert ramet.clone(die, flags=flags).wait(30).returncode == expected, (turn, flags)
+        assert ramet.clone(die, flags=flags).wait().returncode == expected, (turn, flags)
     before = len(counted)
     while len(counted) == before:
         os.sched_yield()
@@ -169,10 +169,10 @@ def killed_by_others(seed: int, count: int) -> None:
 
         for turn in range(count):
             child = ramet.clone(victim, flags=F.VM)
-            status = child.wait(30)
+            status = child.wait()
             assert status.signal == 9, (turn, status)
             assert sum(bytearray(100)) == 0
-    assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
+    assert ramet.clone(lambda: [1], flags=F.VM).result() == [1]
 
 
 def test_others_kill_who_holds_the_gil(in_new_python: Start, seed: int) -> None:
@@ -213,11 +213,11 @@ def killed_at_random_moments(seed: int, count: int) -> None:
         child = ramet.clone(victim, numbers.randrange(1, 2000), flags=F.VM)
         be_busy(numbers.randrange(20_000) if turn % 3 else 0)
         child.kill()
-        assert child.wait(30).signal == signal.SIGKILL, turn
+        assert child.wait().signal == signal.SIGKILL, turn
     going_on = False
     for thread in threads:
         thread.join()
-    assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
+    assert ramet.clone(lambda: [1], flags=F.VM).result() == [1]
 
 
 def test_the_caller_kills_at_random_moments(in_new_python: Start, seed: int) -> None:
@@ -246,18 +246,18 @@ def end_by_a_thread(way: str, flags: int, depth: int) -> None:
 
     def end_outer() -> None:
         inner = ramet.clone(end_all, flags=F.VM)
-        inner.wait(30)
+        inner.wait()
         end_all()
 
     child = ramet.clone(end_outer if depth else end_all, flags=flags)
-    end = child.wait(30)
+    end = child.wait()
     assert (end.code, end.signal) == {
         "exit": (3, None),
         "kill": (None, signal.SIGKILL),
         "exec": (0, None),
     }[way]
     assert threading.enumerate() == [threading.main_thread()]
-    assert ramet.clone(os.getpid, flags=F.VM).result(30) != os.getpid()
+    assert ramet.clone(os.getpid, flags=F.VM).result() != os.getpid()
 
 
 @pytest.mark.parametrize("depth", [0, 1])

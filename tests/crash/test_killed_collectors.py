@@ -57,7 +57,7 @@ def die_in_a_finalizer(end: str) -> None:
         os.sched_yield()
     if end != "itself":
         child.kill()
-    child.wait(30)
+    child.wait()
     assert child.losses is not None
     assert child.losses.locks == ()
     if end != "thread":
@@ -69,7 +69,7 @@ def die_in_a_finalizer(end: str) -> None:
     garbage = weakref.ref(Garbage())
     assert gc.collect() >= 1
     assert garbage() is None
-    ramet.clone(gc.collect, flags=F.VM).result(30)
+    ramet.clone(gc.collect, flags=F.VM).result()
 
 
 @pytest.mark.parametrize("end", ["killed", "itself", "thread"])
@@ -119,7 +119,7 @@ def die_in_a_callback(where: str, end: str) -> None:
         os.sched_yield()
     if end != "itself":
         child.kill()
-    child.wait(30)
+    child.wait()
     gc.callbacks.remove(callback)
     assert child.losses is not None
     assert child.losses.locks == ()
@@ -165,7 +165,7 @@ def die_with_a_part_in_hands() -> None:
         gc.collect()
 
     child = ramet.clone(collect, flags=F.VM)
-    child.wait(30)
+    child.wait()
     assert child.losses is not None
     assert child.losses.released == ()
     assert child.losses.locks == ("the garbage collector",)
@@ -212,7 +212,7 @@ def die_beside_a_collection() -> None:
     while len(begun) < 2:
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     assert child.losses is not None
     assert child.losses.locks == child.losses.released == ()
     assert gc.collect() == 0  # nobody begins while the other is at it

@@ -85,7 +85,7 @@ def leave_open(end: str) -> None:  # noqa: C901, PLR0915 - a program of its own
 
     def run(kind: str) -> None:
         if end.startswith("vfork"):
-            ramet.vfork(child, kind).wait(30)
+            ramet.vfork(child, kind).wait()
             return
         flags = F.VM | F.SIGHAND | F.THREAD if end == "thread group" else F.VM
         task = ramet.clone(child, kind, flags=flags)
@@ -93,7 +93,7 @@ def leave_open(end: str) -> None:  # noqa: C901, PLR0915 - a program of its own
             while not kept:
                 os.sched_yield()
             task.kill()
-        task.wait(30)
+        task.wait()
 
     def check(kind: str) -> None:
         if kind == "mapping":
@@ -159,7 +159,7 @@ def log_first_in_a_child(mode: str, end: str) -> None:
             os.sched_yield()
         if end == "kill":
             task.kill()
-        task.wait(30)
+        task.wait()
         with open(other, "w"):  # it has the number
             logger.error("the caller's")
             assert other.read_text() == ""
@@ -195,15 +195,15 @@ def keep_what_is_the_callers() -> None:
     def make() -> None:
         kept.extend((null.open(), *socket.socketpair()))
 
-    ramet.clone(make, flags=F.VM | F.FILES).result(30)
-    ramet.vfork(make, flags=F.FILES).wait(30)
+    ramet.clone(make, flags=F.VM | F.FILES).result()
+    ramet.vfork(make, flags=F.FILES).wait()
     assert len({each.fileno() for each in kept}) == 6
     for each in kept:
         os.fstat(each.fileno())
         each.close()
     kept.clear()
     # What it was made with it may open once more: that is ours, too.
-    ramet.clone(lambda: kept.append(io.FileIO(writing, "w")), flags=F.VM).result(30)
+    ramet.clone(lambda: kept.append(io.FileIO(writing, "w")), flags=F.VM).result()
     kept[0].write(b"x")
     assert os.read(reading, 10) == b"x"
     kept[0].close()
@@ -213,14 +213,14 @@ def keep_what_is_the_callers() -> None:
     def child() -> None:
         kept.extend(null.open() for _ in range(20))
         begun.set()
-        over.wait(30)
+        over.wait()
 
     task = ramet.clone(child, flags=F.VM)
-    begun.wait(30)
+    begun.wait()
     with null.open() as ours:
         assert any(ours.fileno() == each.fileno() for each in kept[1:])
         over.set()
-        task.result(30)
+        task.result()
         assert all(each.closed for each in kept[1:])
         os.fstat(ours.fileno())
 

@@ -28,7 +28,7 @@ def handlers_run() -> None:
     here = ["before", "parent"]
     # Else a fork that ends at once is made for them, as faulthandler has a thread; then comes the copy.
     in_child = ["before", "child"] if HANDLERS_WITHOUT_FORK else here
-    assert ramet.clone(lambda: ran, flags=F.FS).result(30) == in_child
+    assert ramet.clone(lambda: ran, flags=F.FS).result() == in_child
     assert ran == here
     ran.clear()
     pid = ramet.fork(F.FILES)
@@ -92,22 +92,22 @@ def signals_are_kept() -> None:  # noqa: PLR0915 - a program of its own
         blocked = {signal.SIGSYS} & mask
         heard.clear()
         seen.clear()
-        in_child = ramet.clone(hears, flags=F.FS).result(30)
+        in_child = ramet.clone(hears, flags=F.FS).result()
         assert heard == ([] if blocked else [signal.SIGSYS])
         assert seen == [mask]
         expected = [mask, blocked, [signal.SIGSYS], stack(), False, True]
         assert hears() == expected
         assert in_child == [mask, set(), *expected[2:]]
     clear = ramet.clone(lambda: (told("SigIgn"), told("SigCgt")), flags=F.CLEAR_SIGHAND)
-    assert clear.result(30) == (False, False)
+    assert clear.result() == (False, False)
     signal.signal(signal.SIGSYS, signal.SIG_IGN)
     for flags in (F.FS, F.CLEAR_SIGHAND):
         child = ramet.clone(lambda: (told("SigIgn"), told("SigCgt")), flags=flags)
-        assert child.result(30) == (True, False)
+        assert child.result() == (True, False)
         assert (told("SigIgn"), told("SigCgt")) == (True, False)
     signal.signal(signal.SIGSYS, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSYS])
-    assert ramet.clone(signal.sigpending, flags=F.FS).result(30) == set()
+    assert ramet.clone(signal.sigpending, flags=F.FS).result() == set()
     assert signal.sigwait([signal.SIGSYS]) == signal.SIGSYS
 
 
@@ -150,7 +150,7 @@ def signals_rain(source: str, copies: int) -> None:
         other = threading.Thread(target=change_user)
         other.start()
     for number in range(copies):
-        assert ramet.clone(int, str(number), flags=F.FS).result(30) == number
+        assert ramet.clone(int, str(number), flags=F.FS).result() == number
     going_on = False
     signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -187,7 +187,7 @@ def calls_are_trapped() -> None:
     before_fork = ctypes.CFUNCTYPE(None)(lambda: seen.append(os.getppid()))
     libc.__register_atfork(before_fork, None, None, None)
     assert os.getppid() == 4242
-    assert ramet.clone(os.getppid, flags=F.FS).result(30) == 4242
+    assert ramet.clone(os.getppid, flags=F.FS).result() == 4242
     assert seen == [4242]
     assert os.getppid() == 4242
 
@@ -215,9 +215,9 @@ def handler_makes_thread() -> None:
     kept = ctypes.CFUNCTYPE(None)(before_fork)
     libc.__register_atfork(kept, None, None, None)
     for _ in range(5):
-        ramet.clone(os.chdir, "/", flags=F.FS).result(30)
+        ramet.clone(os.chdir, "/", flags=F.FS).result()
         assert os.getcwd() == "/"
-        ramet.clone(os.chdir, "/tmp", flags=F.FS).result(30)
+        ramet.clone(os.chdir, "/tmp", flags=F.FS).result()
         assert os.getcwd() == "/tmp"
     try:
         raise AssertionError(os.waitpid(-1, os.WNOHANG))
@@ -252,7 +252,7 @@ def others_compute(most_seconds: float) -> None:
         begun = time.monotonic()
         child = ramet.clone(int, flags=F.FS)
         taken.append(time.monotonic() - begun)
-        child.result(30)
+        child.result()
     going_on = False
     assert min(taken) < most_seconds, taken
 
@@ -310,7 +310,7 @@ def namespaces_without_dispatch() -> None:  # noqa: PLR0915 - a program of its o
     for flags in (*(flag | around for flag in kinds), F.NEWUSER, F.NEWNET | F.NEWUTS | F.NEWUSER):
         wanted = {name for flag, name in kinds.items() if flags & flag}
         wanted |= {"user"} if flags & F.NEWUSER else set()
-        for way in (lambda flags: ramet.clone(place, flags=flags).result(30), in_fork):
+        for way in (lambda flags: ramet.clone(place, flags=flags).result(), in_fork):
             ran.clear()
             heard.clear()
             handlers, there = way(flags)
@@ -321,9 +321,9 @@ def namespaces_without_dispatch() -> None:  # noqa: PLR0915 - a program of its o
     child = ramet.clone(signal.pause, flags=F.NEWUTS | around)
     assert os.readlink(f"/proc/self/fd/{child.fileno()}") == "anon_inode:[pidfd]"
     child.kill()
-    assert child.wait(30).signal == signal.SIGKILL
+    assert child.wait().signal == signal.SIGKILL
     ran.clear()
-    assert ramet.clone(lambda: ran, umask=0).result(30) == ["before", "child"]
+    assert ramet.clone(lambda: ran, umask=0).result() == ["before", "child"]
     del child
     assert os.listdir("/proc/self/fd") == descriptors
     ends.set()
@@ -387,7 +387,7 @@ def without_unshare() -> None:
     seccomp.refuse_dispatch()
     seccomp.hide("unshare")
     here = os.readlink("/proc/self/ns/uts")
-    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result(30)
+    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result()
     assert here != there
 
 
@@ -420,7 +420,7 @@ def without_clone3() -> None:
             else:
                 raise AssertionError("clone3 was made by another call")
     here = os.readlink("/proc/self/ns/uts")
-    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result(30)
+    there = ramet.clone(os.readlink, "/proc/self/ns/uts", flags=F.NEWUTS | around).result()
     assert here != there
 
 

@@ -26,7 +26,7 @@ def lose_frames(depth: int) -> None:
         os.sched_yield()
     assert child.losses is None
     child.kill()
-    child.wait(30)
+    child.wait()
     # descend() depth + 1 times, the lambda, and pause().
     assert child.losses is not None
     assert child.losses.frames == depth + 3
@@ -43,6 +43,7 @@ def test_frames_and_references_are_counted(in_new_python: Start, depth: int) -> 
 
 def end_in_other_ways() -> None:
     import ctypes
+    import itertools
     import os
     import signal
 
@@ -59,18 +60,18 @@ def end_in_other_ways() -> None:
         "fault": lambda: ctypes.string_at(8),
     }
     for name, end in ends.items():
-        for flags in (F.VM, F.VM | F.VFORK):
+        for flags, timeout in itertools.product((F.VM, F.VM | F.VFORK), (None, 10_000)):
             child = ramet.clone(deep, 4, end, flags=flags)
-            child.wait(30)
+            child.wait(timeout)
             assert child.losses is not None, name
             # ctypes.string_at() is a function of Python's own.
             assert child.losses.frames == 6 + (name == "fault"), (name, flags)
     for flags in (F.VM, F.VM | F.VFORK, F(0)):
         child = ramet.clone(deep, 4, os.getpid, flags=flags)
-        child.result(30)
+        child.result()
         assert child.losses is None
     copy = ramet.clone(deep, 4, ends["kill"])
-    copy.wait(30)
+    copy.wait()
     assert copy.losses is None
 
 
@@ -127,7 +128,7 @@ def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
     child.kill()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        child.wait(30)
+        child.wait()
     assert child.losses is not None
     (described,) = child.losses.locks
     assert repr(lock) in described
@@ -144,7 +145,7 @@ def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
         thread = threading.Thread(target=lambda: got.append(lock.acquire(blocking=False)))
         thread.start()
         thread.join()
-        got.append(ramet.clone(lock.acquire, False, flags=F.VM).result(30))
+        got.append(ramet.clone(lock.acquire, False, flags=F.VM).result())
     assert got == [False] * 60
 
 
@@ -152,6 +153,39 @@ def hold_a_lock(kind: str) -> None:  # noqa: PLR0915 - a program of its own
 def test_a_lock_that_stays_locked_is_named(in_new_python: Start, kind: str) -> None:
     """It is described and warned of, and stays locked for everybody."""
     in_new_python(hold_a_lock, kind).finish()
+
+
+def exit_with_a_lock(timeout: float | None) -> None:
+    import os
+    import threading
+    import warnings
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    lock = threading.Lock()
+
+    def leave() -> None:
+        with lock:
+            os._exit(3)
+
+    child = ramet.clone(leave, flags=F.VM)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert child.wait(timeout).code == 3
+    assert child.losses is not None
+    (described,) = child.losses.locks
+    (warning,) = warned
+    assert repr(lock) in described
+    assert repr(lock) in str(warning.message)
+
+
+@pytest.mark.parametrize("timeout", [None, 10_000])
+def test_who_exits_has_its_losses_told_by_any_wait(
+    in_new_python: Start, timeout: float | None
+) -> None:
+    """Its code alone is known before them, and a wait goes on until they are."""
+    in_new_python(exit_with_a_lock, timeout).finish()
 
 
 def die_in_vfork_with_locks() -> None:
@@ -169,7 +203,7 @@ def die_in_vfork_with_locks() -> None:
 
     with of_the_caller:
         child = ramet.vfork(die)
-        child.wait(30)
+        child.wait()
     assert child.losses is not None
     assert [words.partition(" (")[0] for words in child.losses.locks] == [
         repr(lock),
@@ -222,7 +256,7 @@ def die_in_an_import(number_of_waiters: int) -> None:
         for waiter in waiters:
             waiter.start()
         child.kill()
-        child.wait(30)
+        child.wait()
         assert child.losses is not None
         assert set(child.losses.released) >= {
             "the import lock of 'outer_module'",
@@ -232,7 +266,7 @@ def die_in_an_import(number_of_waiters: int) -> None:
             waiter.join(30)
             assert not waiter.is_alive()
         assert import_it() == 7
-        assert ramet.clone(import_it, flags=F.VM).result(30) == 7
+        assert ramet.clone(import_it, flags=F.VM).result() == 7
 
 
 @pytest.mark.parametrize("number_of_waiters", [0, 3])
@@ -274,14 +308,14 @@ def die_waiting_for_an_import() -> None:
         while not about or state_of(child.pid) != "S":
             os.sched_yield()
         child.kill()
-        child.wait(30)
+        child.wait()
         from importlib import _bootstrap
 
         assert not vars(_bootstrap)["_blocking_on"].get(about[0])
         going_on.set()
         importer.join(30)
         assert not importer.is_alive()
-        ramet.clone(import_it, [], flags=F.VM).result(30)
+        ramet.clone(import_it, [], flags=F.VM).result()
 
 
 def test_who_waits_for_an_import_can_die(in_new_python: Start) -> None:
@@ -324,7 +358,7 @@ def die_writing(way: str) -> None:
     ):
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     sys.stdout = real
     assert child.losses is not None
     assert child.losses.locks == ()
@@ -434,7 +468,7 @@ def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its
     while not slow.begun and not syscall.read_text().startswith(blocked):
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     assert child.losses is not None
     assert child.losses.locks == ()
     (released,) = child.losses.released
@@ -445,7 +479,7 @@ def die_in_a_file(kind: str, way: str) -> None:  # noqa: C901 - a program of its
     elif kind != "random":
         os.read(reading, 1 << 20)
     use(file)
-    ramet.clone(use, file, flags=F.VM).result(30)
+    ramet.clone(use, file, flags=F.VM).result()
 
 
 KINDS = ["writer", "subclass", "text", "reader", "random", "pair"]
@@ -490,10 +524,10 @@ def die_with_a_thread_in_a_file(daemon: bool) -> None:
     while not syscall.read_text().startswith(f"{SYSTEM_CALLS['read']} 0x{reading:x} "):
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     os.write(writing, b"ab")
     assert file.read(1) == b"a"
-    assert ramet.clone(file.read, 1, flags=F.VM).result(30) == b"b"
+    assert ramet.clone(file.read, 1, flags=F.VM).result() == b"b"
 
 
 @pytest.mark.parametrize("daemon", [False, True])
@@ -524,7 +558,7 @@ def die_in_logging_and_threading() -> None:
     while not begun:
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     assert child.losses is not None
     assert child.losses.released == ("the lock of logging", "the lock of threading")
     thread = threading.Thread(target=logging.basicConfig, kwargs={"force": True})
@@ -574,7 +608,7 @@ def die_in_tempfile(someone_waits: bool) -> None:
         thread.start()
         waiting.wait()
     child.kill()
-    child.wait(30)
+    child.wait()
     if not someone_waits:
         thread.start()
     thread.join(30)
@@ -611,13 +645,13 @@ def die_in_a_fork(way: str) -> None:
                 os._exit(0)
             exit_code(pid)
         else:
-            ramet.clone(os.getpid).result(30)
+            ramet.clone(os.getpid).result()
 
     with lock_of_logging:  # for which the fork waits, and has the other one
         child = ramet.clone(fork, flags=F.VM)
         until(lock_of_pools.locked)
         child.kill()
-        child.wait(30)
+        child.wait()
     if lock_of_pools.locked():
         os._exit(1)  # at its end the interpreter would wait for it
     assert child.losses is not None
@@ -691,9 +725,9 @@ def keep_a_frame() -> None:
     while not kept:
         os.sched_yield()
     child.kill()
-    child.wait(30)
+    child.wait()
     for _ in range(20):  # on the memory that was the child's, were it free
-        ramet.clone(sum, range(1000), flags=F.VM).result(30)
+        ramet.clone(sum, range(1000), flags=F.VM).result()
     gc.collect()
     assert [line.name for line in traceback.extract_stack(kept[0])] == ["outer", "inner"]
     assert kept[0].f_locals["number"] == 3
@@ -768,7 +802,7 @@ def die_as_it_enters() -> None:
     assert _core.words_of(file)[owner] == 0
     child.kill()
     sys.setswitchinterval(0.005)
-    child.wait(30)
+    child.wait()
     assert child.losses.released == ("the lock of a BufferedWriter",)
     file.write(b"z" * 100)
 
@@ -797,7 +831,7 @@ def die_beside_an_open_write(way: str) -> None:
 
         def write(self, data: Any, /) -> int:
             child = ramet.vfork(ways[way])
-            child.wait(30)
+            child.wait()
             assert child.losses is not None
             assert child.losses.released == ()
             try:

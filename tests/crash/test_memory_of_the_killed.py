@@ -52,7 +52,7 @@ def hold_plain_data(kills: int, most_bytes: int, seconds: int) -> None:
         while not begun:
             os.sched_yield()
         child.kill()
-        child.wait(30)
+        child.wait()
         return child.losses
 
     def resident() -> int:
@@ -321,7 +321,7 @@ def hold(kind: str) -> None:  # noqa: C901, PLR0915 - a program of its own
         while not begun:
             os.sched_yield()
         child.kill()
-        child.wait(30)
+        child.wait()
         losses = child.losses
         assert losses is not None
         print(losses.references, losses.given_up, losses.kept)
@@ -517,7 +517,7 @@ def kill_at_random_moments(seed: int, kills: int) -> None:  # noqa: C901, PLR091
             os.sched_yield()
         a_random_moment(numbers, 1 / 300)
         child.kill()
-        status = child.wait(30)
+        status = child.wait()
         assert status.signal == 9, (status, child.exception(0))
         given_up += child.losses is not None and child.losses.given_up > 0
         work()

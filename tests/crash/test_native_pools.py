@@ -60,7 +60,7 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
         return bool(np.allclose(numbers @ numbers, right))
 
     def multiply_twice_over() -> bool:
-        return multiply() and ramet.clone(multiply, flags=F.FS).result(30) and multiply()
+        return multiply() and ramet.clone(multiply, flags=F.FS).result() and multiply()
 
     def ended_well(pid: int) -> bool:
         _, status = os.waitpid(pid, WALL)
@@ -83,7 +83,7 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
         child = ramet.clone(multiply, flags=flags, **more)
         if flags & F.STOPPED:
             child.resume()
-        return bool(child.result(30))
+        return bool(child.result())
 
     flags = [F.FS, F.FILES, F.SYSVSEM, F.IO, F.UNTRACED, F.CLEAR_SIGHAND, F.DETACHED, F.VFORK]
     flags += [F.STOPPED, F.FS | F.FILES | F.SYSVSEM | F.IO]
@@ -102,13 +102,13 @@ def make_copies(  # noqa: C901, PLR0915 - a program of its own
         assert in_copy(0, cgroup=cgroup)
     if not os.geteuid():
         assert in_copy(0, set_tid=[30303])
-    assert ramet.clone(multiply_twice_over, flags=F.FS).result(30)
+    assert ramet.clone(multiply_twice_over, flags=F.FS).result()
     assert in_copy(0)
     assert in_fork(0)
     for _ in range(30):  # killed at any moment of a product
         child = ramet.clone(lambda: [multiply() for _ in range(1000)], flags=F.FS)
         child.kill()
-        assert child.wait(30).signal == signal.SIGKILL
+        assert child.wait().signal == signal.SIGKILL
         assert multiply()
     # The parent of a sibling is this one's, which is to be none of ours.
     middle = os.fork()
@@ -148,7 +148,7 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str) -> None:
         return bool(np.allclose(numbers @ numbers @ np.linalg.inv(numbers), numbers))
 
     def in_memory(flags: int = F.VM) -> Any:
-        return ramet.clone(multiply, flags=flags).result(30)
+        return ramet.clone(multiply, flags=flags).result()
 
     def nested() -> bool:
         return multiply() and in_memory() and multiply()
@@ -157,23 +157,23 @@ def share_memory(threads: int, as_it_is: bool, imported_by: str) -> None:
         assert multiply()
     for _ in range(2):  # what a round leaves is met by the next
         # A fork has taken the pool down, so the first to compute has it.
-        ramet.clone(int).result(30)
+        ramet.clone(int).result()
         assert in_memory()
         assert multiply()
-        ramet.clone(int).result(30)
-        assert ramet.vfork(multiply).result(30)
+        ramet.clone(int).result()
+        assert ramet.vfork(multiply).result()
         assert multiply()
-        ramet.clone(int).result(30)
+        ramet.clone(int).result()
         assert in_memory(F.VM | F.SIGHAND)
         assert in_memory(F.VM | F.FS | F.FILES)
         assert multiply()
-        ramet.clone(int).result(30)
-        assert ramet.clone(nested, flags=F.VM).result(30)
-        assert ramet.clone(multiply, flags=F.FS).result(30)
+        ramet.clone(int).result()
+        assert ramet.clone(nested, flags=F.VM).result()
+        assert ramet.clone(multiply, flags=F.FS).result()
         # Several at a time, each the first, perhaps.
-        ramet.clone(int).result(30)
+        ramet.clone(int).result()
         children = [ramet.clone(multiply, flags=F.VM) for _ in range(3)]
-        assert all(child.result(30) for child in children)
+        assert all(child.result() for child in children)
         assert multiply()
     print("all")
 
@@ -205,13 +205,13 @@ def leave_threads(library: str) -> None:
     for _ in range(2):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            ramet.clone(compute, flags=F.VM).result(30)
+            ramet.clone(compute, flags=F.VM).result()
         assert [each.category for each in told] == [RuntimeWarning], told
         assert "native threads end with the function" in str(told[0].message)
     compute()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert ramet.clone(os.getpid, flags=F.VM).result(30)
+        assert ramet.clone(os.getpid, flags=F.VM).result()
     print("all")
 
 
@@ -249,7 +249,7 @@ def kill_owners(how: str, kills: int) -> None:
             begun.append(True)
 
     for number in range(kills):
-        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        ramet.clone(int).result()  # the pool is down, and the next to compute has it
         killed_by(how, be_idle if number % 2 else compute, 0.5, 1 / 10)
         assert is_done_by_everybody(multiply)
     print("all")
@@ -273,11 +273,11 @@ def interrupt_owners(count: int) -> None:
     multiply = multiplying(150)
     numbers = random.Random()
     for _ in range(count):
-        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        ramet.clone(int).result()  # the pool is down, and the next to compute has it
         child = ramet.clone(multiply, flags=F.VM)
         a_random_moment(numbers, 1 / 50)
-        child.terminate(30)
-        assert child.wait(30).code is not None
+        child.terminate(600)
+        assert child.wait().code is not None
         assert is_done_by_everybody(multiply)
     print("all")
 
@@ -354,9 +354,9 @@ def die_with_a_pool(how: str, verb: str) -> None:
         os.kill(os.getpid(), signal.SIGSEGV if how == "faults" else signal.SIGKILL)
 
     for rests in [False, True] * 3:
-        ramet.clone(int).result(30)  # the pool is down, and the next to compute has it
+        ramet.clone(int).result()  # the pool is down, and the next to compute has it
         child = ramet.vfork(die, rests) if verb == "vfork" else ramet.clone(die, rests, flags=F.VM)
-        child.wait(30)
+        child.wait()
         assert is_done_by_everybody(multiply)
     print("all")
 
@@ -393,7 +393,7 @@ def hang_in_handlers() -> None:
         os.sched_yield()
     libc.__register_atfork(libc.pause, None, None, None)
     assert "the next fork, may wait for ever" in warning_at_the_end(child)
-    assert ramet.clone(os.getpid, flags=F.VM).result(30)
+    assert ramet.clone(os.getpid, flags=F.VM).result()
     print("all")
 
 
@@ -431,7 +431,7 @@ def leave_threads_of_a_library(how: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # who has none of his own is not taken for one who had
         child = ramet.clone(os._exit, 1, flags=F.VM)
-        child.wait(30)
+        child.wait()
     print("all")
 
 
@@ -471,11 +471,11 @@ def die_in_handlers() -> None:
     libc.__register_atfork(kept[0], None, kept[1], None)
     for _ in range(3):
         child = ramet.clone(native_thread, flags=F.VM)
-        assert child.wait(30).signal == 9
+        assert child.wait().signal == 9
     os.waitpid(killer, 0)
     ran.clear()
     in_child = ["child"] if HANDLERS_WITHOUT_FORK else []
-    assert ramet.clone(lambda: ran, flags=F.FS).result(30) == in_child
+    assert ramet.clone(lambda: ran, flags=F.FS).result() == in_child
     print("all")
 
 
@@ -521,7 +521,7 @@ def kill_beside_a_product() -> None:
         while not begun:
             os.sched_yield()
         child.kill()
-        assert child.wait(30).signal == 9
+        assert child.wait().signal == 9
     before = products
     while products < before + 3:
         os.sched_yield()

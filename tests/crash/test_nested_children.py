@@ -49,8 +49,8 @@ def lose_the_middle(levels: int, way: str, end: str, turns: int) -> None:  # noq
             child.kill()
         else:
             os.kill(child.pid, signal.SIGKILL)
-        child.wait(30)
-        assert ramet.clone(list, [turn], flags=F.VM).result(30) == [turn]
+        child.wait()
+        assert ramet.clone(list, [turn], flags=F.VM).result() == [turn]
         before = counted[0]
         while counted[0] == before:
             os.sched_yield()
@@ -137,10 +137,10 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
     def leave() -> None:
         kept: list[ramet.Child[None]] = []
         for _ in range(turns):
-            ramet.clone(make, kept, flags=F.VM).wait(30)
+            ramet.clone(make, kept, flags=F.VM).wait()
             task = kept.pop()._task
             assert task is not None
-            done.append(task.wait(30))
+            done.append(task.wait(None))
 
     keeper = ramet.clone(keep_many, [], flags=F.VM)  # others are looked at before one's own
     begun.wait()
@@ -150,7 +150,7 @@ def leave_them_at_once(others: int, threads: int, turns: int) -> None:
     for worker in workers:
         worker.join()
     keeper.kill()
-    keeper.wait(30)
+    keeper.wait()
     assert done == [True] * threads * turns
 
 
@@ -171,7 +171,7 @@ def exec_while_a_child_asks_for_the_gil(count: int) -> None:
         os.execv("/bin/true", ["true"])
 
     for _ in range(count):
-        assert ramet.vfork(nest).wait(30).success
+        assert ramet.vfork(nest).wait().success
 
 
 def test_who_execs_leaves_no_request_for_the_gil(in_new_python: Start) -> None:
@@ -219,14 +219,14 @@ def exec_beside_a_slow_waiter(count: int) -> None:
         while not sleeps_in_futex(child.pid):
             libc.sched_yield()
         libc.kill(child.pid, signal.SIGSTOP)
-        assert ramet.vfork(let_it_go_on, child.pid).wait(30).success
+        assert ramet.vfork(let_it_go_on, child.pid).wait().success
         enough = turns[0] + 500
         while turns[0] < enough:
             os.sched_yield()
     over[0] = True
     for thread in threads:
         thread.join()
-    assert child.wait(30).success
+    assert child.wait().success
 
 
 def test_who_is_slow_to_leave_is_not_taken_for_dead(in_new_python: Start) -> None:

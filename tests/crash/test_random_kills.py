@@ -47,7 +47,7 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
     works: dict[str, Callable[[], object]] = {
         **ONCE,
         "malloc": malloc,
-        "forks": lambda: ramet.clone(os.getpid).result(30),
+        "forks": lambda: ramet.clone(os.getpid).result(),
         "numpy": lambda: (matrix * 2 + 1).sum(),
         "threads of the caller": ONCE["python"],
         "threads of the child": malloc,
@@ -85,10 +85,10 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:  # noq
             os.sched_yield()
         a_random_moment(numbers, 1 / 500)
         child.kill()
-        assert child.wait(30).signal == 9
+        assert child.wait().signal == 9
         work()  # the caller can do the same still
         with shared_lock:
-            assert ramet.clone(lambda: [1], flags=F.VM).result(30) == [1]
+            assert ramet.clone(lambda: [1], flags=F.VM).result() == [1]
     going_on = False
     for thread in threads:
         thread.join()

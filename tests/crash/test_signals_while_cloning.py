@@ -49,7 +49,7 @@ def raise_in_an_import(call: str, module: str) -> None:
         raise AssertionError("it was swallowed")
     assert not called
     del sys.meta_path[0]
-    assert ramet.clone(int, flags=F.VM).result(30) == ramet.vfork(int).result(30) == 0
+    assert ramet.clone(int, flags=F.VM).result() == ramet.vfork(int).result() == 0
 
 
 @pytest.mark.parametrize("call", ["VM", "vfork", "options", "lowlevel"])
@@ -134,7 +134,7 @@ def raise_in_a_flush(flags: int, error: str) -> None:
     sys.stdout = stdout
     thread.join()
     os.read(reading, 1 << 20)
-    assert ramet.clone(int, flags=flags).result(30) == 0
+    assert ramet.clone(int, flags=flags).result() == 0
 
 
 def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
@@ -163,7 +163,7 @@ def raise_in_the_flush_of_a_stream(flags: int, error: str) -> None:
         ramet.clone(int, flags=flags)
     assert caught.value is raised
     sys.stdout = stdout
-    assert ramet.clone(int, flags=flags).result(30) == 0
+    assert ramet.clone(int, flags=flags).result() == 0
 
 
 @pytest.mark.parametrize("error", ["TimeoutError", "ValueError", "AttributeError"])
@@ -204,7 +204,7 @@ def flush_what_cannot_be_flushed(flags: int, kind: str) -> None:
     stdout, sys.stdout = sys.stdout, streams[kind]
     child: Any = ramet.clone(os.getpid, flags=flags)
     sys.stdout = stdout
-    assert child.result(30) == child.pid
+    assert child.result() == child.pid
     assert child.exit_status.code == 0
     os._exit(0)  # without that flush
 

@@ -56,7 +56,7 @@ def make_many(kinds: list[str], seed: int, makers: int, each: int) -> None:  # n
 
     def clone(flags: F) -> None:
         child = ramet.clone(fn, flags=flags)
-        pid, data = child.result(30)
+        pid, data = child.result()
         assert pid == (os.getpid() if flags & F.THREAD else child.pid)
         assert zlib.decompress(data) == bytes(20_000)
 
@@ -73,10 +73,10 @@ def make_many(kinds: list[str], seed: int, makers: int, each: int) -> None:  # n
 
     def vfork() -> None:
         child = ramet.vfork(fn)
-        assert child.result(30)[0] == child.pid
+        assert child.result()[0] == child.pid
 
     def vfork_and_exec() -> None:
-        assert ramet.vfork(os.execv, "/bin/true", ["true"]).wait(30).code == 0
+        assert ramet.vfork(os.execv, "/bin/true", ["true"]).wait().code == 0
 
     def classic() -> None:
         stack = lowlevel.Stack(1 << 20)

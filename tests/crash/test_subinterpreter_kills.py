@@ -61,11 +61,11 @@ def kill_at_random_moments(activity: str, seed: int, count: int) -> None:
             os.sched_yield()
         a_random_moment(numbers, 1 / 300)
         child.kill()
-        assert child.wait(30).signal == 9
+        assert child.wait().signal == 9
         begun.extend(b"given back")
-        assert ramet.clone(abs, -3, flags=F.VM, interpreter="own").result(30) == 3
-        assert ramet.clone(abs, -4, flags=F.VM).result(30) == 4
-        assert ramet.clone(abs, -5).result(30) == 5
+        assert ramet.clone(abs, -3, flags=F.VM, interpreter="own").result() == 3
+        assert ramet.clone(abs, -4, flags=F.VM).result() == 4
+        assert ramet.clone(abs, -5).result() == 5
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
@@ -135,10 +135,10 @@ def rest_at_the_end() -> None:
     from ramet import CloneFlag as F
 
     for child in [ramet.clone(abs, -1, flags=F.VM, interpreter="own") for _ in range(3)]:
-        assert child.result(30) == 1
+        assert child.result() == 1
     killed = ramet.clone(time.sleep, 1000, flags=F.VM, interpreter="own")
     killed.kill()
-    killed.wait(30)
+    killed.wait()
 
 
 def test_python_ends_with_interpreters_at_rest(in_new_python: Start) -> None:

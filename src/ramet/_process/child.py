@@ -153,6 +153,8 @@ class Child(_core.Handle, Generic[T_co]):
                 self.refuse_endless_wait()
             status = self._exited()
             if status is not None:
+                if self._task is not None:
+                    remove_sharer(self._task)
                 if unreaped:
                     reap_ended()
                 return status

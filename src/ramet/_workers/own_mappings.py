@@ -8,6 +8,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator
+from itertools import dropwhile
 from typing import NamedTuple
 
 from .. import _core
@@ -17,6 +18,9 @@ _NOTHING = 0  # PROT_NONE
 _ANONYMOUS = -1
 _DEVICES = "/dev/"
 _MEMORY = ("/dev/zero", "/dev/shm/")
+_MEMORY_WITHOUT_A_DISK = (*_MEMORY, "/memfd:", "/SYSV")
+_LARGE = 1 << 30
+_PROBE_BYTES = 1 << 16
 
 
 class SharedMapping(NamedTuple):
@@ -36,6 +40,15 @@ class SharedMapping(NamedTuple):
             return self.path.startswith(_MEMORY)
         return self.path.startswith("/")
 
+    @classmethod
+    def parse(cls, line: str) -> "SharedMapping":
+        """Read one."""
+        place, permissions, offset, device, inode, *path = line.split(None, 5)
+        start, end = (int(number, 16) for number in place.split("-"))
+        bits = sum(bit for letter, bit in _PROTECTIONS.items() if letter in permissions)
+        file = os.makedev(*(int(number, 16) for number in device.split(":"))), int(inode)
+        return cls(start, end - start, bits, int(offset, 16), file, "".join(path))
+
 
 def open_proc() -> int:
     """A descriptor of /proc, for replace_all() in a copy of this process that sees it no more."""
@@ -48,7 +61,7 @@ def replace_those_of_files(proc: int) -> None:
     To be called where their paths are seen.
     """
     for mapping in _shared(proc):
-        file = _opened(mapping)
+        file = _opened(proc, mapping)
         if file is not None:
             try:
                 _replace(mapping, mapping.protection, file, mapping.offset)
@@ -64,7 +77,7 @@ def replace_all(proc: int) -> None:
     try:
         for mapping in _shared(proc):
             if mapping.is_memory:
-                _replace_by_copy(mapping)
+                _replace_by_copy(proc, mapping)
             else:
                 _replace(mapping, _NOTHING, _ANONYMOUS, 0)
     finally:
@@ -72,18 +85,22 @@ def replace_all(proc: int) -> None:
 
 
 def _shared(proc: int) -> Iterator[SharedMapping]:
-    with open(os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as maps:
-        lines = maps.read().decode(errors="surrogateescape").splitlines()
-    for line in lines:
-        place, permissions, offset, device, inode, *path = line.split(None, 5)
-        if permissions[3] == "s":
-            start, end = (int(number, 16) for number in place.split("-"))
-            bits = sum(bit for letter, bit in _PROTECTIONS.items() if letter in permissions)
-            file = os.makedev(*(int(number, 16) for number in device.split(":"))), int(inode)
-            yield SharedMapping(start, end - start, bits, int(offset, 16), file, "".join(path))
+    for line in _lines(proc, "self/maps"):
+        if line.split(None, 2)[1][3] == "s":
+            yield SharedMapping.parse(line)
 
 
-def _opened(mapping: SharedMapping) -> int | None:
+def _lines(proc: int, path: str) -> list[str]:
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        return file.read().decode(errors="surrogateescape").splitlines()
+
+
+def _lines_from(proc: int, path: str, start: int) -> Iterator[str]:
+    """Those of the mapping that starts there, and all after it."""
+    return dropwhile(lambda line: not line.startswith(f"{start:08x}-"), _lines(proc, path))
+
+
+def _opened(proc: int, mapping: SharedMapping) -> int | None:
     """The mapping's file, if the path leads to it and it may be read."""
     if not mapping.is_memory:
         return None
@@ -94,18 +111,36 @@ def _opened(mapping: SharedMapping) -> int | None:
     except (OSError, ValueError):
         return None
     status = os.fstat(file)
-    # Some file systems show another device in one of the two: then it is copied.
-    if (status.st_dev, status.st_ino) == mapping.file:
+    if (status.st_dev, status.st_ino) == mapping.file or _as_mapped(proc, file) == mapping.file:
         return file
     os.close(file)
     return None
 
 
-def _replace_by_copy(mapping: SharedMapping) -> None:
+def _as_mapped(proc: int, file: int) -> tuple[int, int] | None:
+    """Its device and inode where it is mapped: stat() tells others on some file systems, as on btrfs."""
+    probe = _core.Stack(_PROBE_BYTES)
+    try:
+        _core.replace_mapping(probe.base, mmap.PAGESIZE, _NOTHING, file, 0)
+    except OSError:
+        return None
+    return SharedMapping.parse(next(_lines_from(proc, "self/maps", probe.base))).file
+
+
+def _may_have_holes(proc: int, mapping: SharedMapping) -> bool:
+    """Whether what is not in memory is nowhere else: it is on no disk, and none of it swapped out."""
+    if mapping.size < _LARGE or not mapping.path.startswith(_MEMORY_WITHOUT_A_DISK):
+        return False
+    of_it = _lines_from(proc, "self/smaps", mapping.start)
+    return next(line for line in of_it if line.startswith("Swap:")).split()[1] == "0"
+
+
+def _replace_by_copy(proc: int, mapping: SharedMapping) -> None:
     memory = os.memfd_create("ramet own mapping", os.MFD_CLOEXEC)
     try:
         os.truncate(memory, mapping.size)
-        _core.copy_memory(memory, mapping.start, mapping.size)
+        holes = _may_have_holes(proc, mapping)
+        _core.copy_memory(memory, mapping.start, mapping.size, holes)
         _replace(mapping, mapping.protection, memory, 0)
     finally:
         os.close(memory)

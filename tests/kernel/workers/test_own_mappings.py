@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._workers import own_mappings
 from ramet._workers.own_mappings import SharedMapping
 
 from ...constants import PATIENT_SECONDS
@@ -148,3 +149,68 @@ def test_calls_of_a_confined_template_share_none(spares: int) -> None:
 def test_what_is_copied(path: str, is_memory: bool) -> None:
     """To read a device may do something, and a copy of a ring is none: nothing comes in their place."""
     assert SharedMapping(0, SIZE, mmap.PROT_READ, 0, (1, 1), path).is_memory == is_memory
+
+
+@pytest.fixture
+def of_any_size_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may have holes is of a GiB or more, which would be slow to copy."""
+    monkeypatch.setattr(own_mappings, "_LARGE", 1)
+
+
+@pytest.mark.usefixtures("of_any_size_is_large")
+def test_what_is_on_a_disk_alone_is_copied(tmp_path: Path) -> None:
+    """What is not in memory is no hole there."""
+    with (tmp_path / "file").open("w+b") as file:
+        file.write(b"before".ljust(SIZE))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, SIZE, os.POSIX_FADV_DONTNEED)
+        memory = mmap.mmap(file.fileno(), SIZE)
+    (tmp_path / "file").unlink()
+    with memory, ramet.clone(written, memory, sandbox=ramet.Sandbox()) as child:
+        assert child.result(PATIENT_SECONDS) == b"before"
+
+
+@pytest.mark.usefixtures("of_any_size_is_large")
+@pytest.mark.parametrize("maker", [anonymous, of_memfd])
+def test_what_has_holes_is_copied(maker: Callable[[Path], mmap.mmap], tmp_path: Path) -> None:
+    """All that has been written to: the first page and the last."""
+    with maker(tmp_path) as memory:
+        memory[:1] = memory[-1:] = b"."
+        with ramet.clone(bytes, memory, sandbox=ramet.Sandbox()) as child:
+            assert child.result(PATIENT_SECONDS) == bytes(memory)
+
+
+def proc_of(directory: Path, swapped_kib: int) -> int:
+    """A directory as /proc, of a process whose second mapping of three has that on a swap area."""
+    (directory / "self").mkdir()
+    swapped = {"1000": 0, "2000": swapped_kib, "3000": 0}
+    lines = [
+        f"{start.zfill(8)}-{start.zfill(8)} rw-s 00000000 00:01 7   /dev/zero (deleted)\n"
+        f"Size: 4 kB\nSwap:    {kib} kB\nSwapPss: 0 kB\n"
+        for start, kib in swapped.items()
+    ]
+    (directory / "self" / "smaps").write_text("".join(lines))
+    return os.open(directory, os.O_PATH)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero (deleted)", "/memfd:a", "/dev/shm/a", "/SYSV0", "/a"])
+@pytest.mark.parametrize("swapped_kib", [0, 4])
+@pytest.mark.parametrize("size", [(1 << 30) - 1, 1 << 30], ids=["small", "large"])
+def test_what_may_have_holes(tmp_path: Path, path: str, swapped_kib: int, size: int) -> None:
+    """What is large, is on no disk, and has nothing on a swap area."""
+    proc = proc_of(tmp_path, swapped_kib)
+    mapping = SharedMapping(0x2000, size, mmap.PROT_READ, 0, (1, 7), path)
+    expected = size == 1 << 30 and path != "/a" and swapped_kib == 0
+    assert own_mappings._may_have_holes(proc, mapping) == expected
+    os.close(proc)
+
+
+def test_a_file_is_known_as_it_is_mapped(tmp_path: Path) -> None:
+    """Where stat() tells another device than the kernel does of what is mapped."""
+    with of_file(tmp_path), (tmp_path / "file").open() as file, open(os.devnull) as other:
+        proc = own_mappings.open_proc()
+        mapped = [each.file for each in own_mappings._shared(proc) if each.path == file.name]
+        assert mapped == [own_mappings._as_mapped(proc, file.fileno())]
+        assert own_mappings._as_mapped(proc, other.fileno()) not in mapped
+        os.close(proc)
