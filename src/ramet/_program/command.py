@@ -1,68 +1,44 @@
 """A program in a new task: what the child does before its exec is decided before the clone call."""
 
 import errno
-import functools
 import os
-import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from threading import get_native_id
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias, Unpack, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, Unpack, cast
 
-from .._core import Plan, has_clone3, has_close_range, new_child
-from .._kernel.clone_bits import (
-    AUTOREAP,
-    FILES,
-    LOW_LEVEL,
-    NEWPID,
-    NEWUSER,
-    PARENT,
-    STOPPED,
-    THREAD,
-)
-from .._kernel.descriptors import Descriptors
+from .._core import Plan, new_child
+from .._kernel.clone_bits import STOPPED
 from .._process import launching
 from .._process.blocking import BLOCKING, Waits, run_blocking
 from .._process.child import Child, make_child
-from .._process.request import cached_request, needs_address
 from .._process.tree import subreaper
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
 from .._setup import id_maps
-from .._setup.cache_key import cache_key
-from .._setup.checks import DEVNULL, Environment, Text, descriptor_of
-from .._setup.conflicts import refuse_conflicts
-from .._setup.descriptor_moves import Moves, Received, inherited
-from .._setup.joined_namespaces import joined_namespaces
+from .._setup.checks import DEVNULL, Environment, Text
+from .._setup.descriptor_moves import Received, inherited
 from .._setup.login_groups import warn_of_kept_groups
 from .._setup.options import Options
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
-from .._setup.step_makers import MAPS_GATE, START_GATE, Setup, parent_death
+from .._setup.step_makers import MAPS_GATE, START_GATE, parent_death
 from .._setup.step_reasons import likely_reason, reason_among, why_not_executed
-from .._setup.steps import steps_of
-from .._setup.validate import ValidatedOptions, validate
+from .._setup.validate import ValidatedOptions
 from ..errors import SpawnError, spawn_error
 from ..exit_status import ExitStatus
-from ..flags import SIGNAL_BITS, CloneFlag
+from ..flags import CloneFlag
+from .preparation import preparation_of
 
 if TYPE_CHECKING:
-    from .._sandbox.of_program import InPlace, OfProgram
+    from .._sandbox.of_program import OfProgram
     from .._sandbox.prepared_children import PreparedChildren
 
 Label: TypeAlias = tuple[str, Text | None]
 
-_NO_DESCRIPTOR = -1
 _NO_FAILURE = -1
 _ENTERING = -2  # the helper thread could not enter the pid namespace
 _AT_GATE = -3  # it ended while it waited at a gate
 _NO_HELPER = -4  # the helper thread could not be made
-
-_ENDS_OTHERWISE = PARENT | AUTOREAP
-# A child with these does not know its maker's pid, or may not read its memory.
-_CANNOT_READ_MAKER = PARENT | NEWPID | NEWUSER
-
 
 _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
@@ -70,7 +46,6 @@ _ENCODING, _ENCODING_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemenco
 _NO_SUCH = (errno.ENOENT, errno.EACCES)
 _OTHER_FILES = frozenset({"root", "namespaces"})
 _PARENT_DEATH = frozenset(row.name for row in OPTIONS.values() if parent_death in row.steps)
-_OPENS = frozenset(row.name for row in OPTIONS.values() if row.opens)
 
 
 class Command:
@@ -96,8 +71,8 @@ class Command:
         "_held",
         "_laid",
         "_last",
-        "_made",
         "_plan",
+        "_preparation",
         "_shown",
     )
 
@@ -107,13 +82,8 @@ class Command:
             options["cwd"] = _cwd_in_sandbox(options)
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for errors: as the caller gave them
-        self._held: Descriptors | None = None
         self._last: LastPart | None = None
-        validated: ValidatedOptions
-        if not options:
-            validated, self._made = _NO_OPTIONS, _plainly_made()
-        else:
-            validated = self._work_out(options)
+        validated, self._preparation, self._held = preparation_of(options)
         if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
         argv_of_exec = (validated["arg0"], *self._argv[1:]) if "arg0" in validated else self._argv
@@ -124,36 +94,12 @@ class Command:
 
     def _lay(self) -> None:
         """Prepare the plan, of the steps before the program as they are by now."""
-        steps, confinement = self._made.steps, self._made.confinement
+        steps, confinement = self._preparation.steps, self._preparation.confinement
         if confinement is not None and not self._has_env:
             self._exec = (*self._exec[:3], confinement.environment())
         self._plan = Plan([*steps.steps, self._exec])
         self._last = None
         self._laid = steps
-
-    def _work_out(self, options: Options) -> ValidatedOptions:
-        """Prepare all but the program itself; returns the options that concern the program."""
-        program, around = _parted(options)
-        if "sandbox" in around:
-            around = dict(around)
-            cache = _made_in(around.pop("sandbox"))
-        else:
-            cache = _made_before
-        kept_as = cache_key(around)
-        made = None if kept_as is None or cache is None else cache.get(kept_as)
-        if made is None:
-            validated = validate(options, OPTIONS)
-            self._held = None if _OPENS.isdisjoint(validated) else Descriptors()
-            self._made = _Made(validated, self._held)
-            if self._made.confinement is not None:
-                cache = self._made.confinement.made
-            if kept_as is not None and cache is not None:
-                if len(cache) >= _MOST_KEPT:
-                    cache.clear()
-                cache[kept_as] = self._made
-            return validated
-        self._made = made
-        return validate(program, OPTIONS) if program else _NO_OPTIONS
 
     if not TYPE_CHECKING:  # with it, a type checker would accept any attribute
 
@@ -174,7 +120,7 @@ class Command:
     @property
     def flags(self) -> CloneFlag:
         """The flags of the clone call, including those that the library adds."""
-        return CloneFlag(self._made.request_flags)
+        return CloneFlag(self._preparation.request_flags)
 
     @property
     def steps(self) -> tuple[tuple[str, str | None], ...]:
@@ -201,36 +147,36 @@ class Command:
         """The handle of a child that will be made; the library's own."""
         if unreaped:
             reap_ended()
-        made = self._made
-        child = new_child(Child, self._shown, made.flags, made.is_plain)
-        if made.cgroup is not None:
-            child._initial_cgroup = InitialCgroup.before_clone(made.cgroup)
+        preparation = self._preparation
+        child = new_child(Child, self._shown, preparation.flags, preparation.is_plain)
+        if preparation.cgroup is not None:
+            child._initial_cgroup = InitialCgroup.before_clone(preparation.cgroup)
         return child
 
     def give(self, pipes: Iterable[int]) -> None:
         """Let a confined program open them anew, as by /dev/stdout; the library's own."""
-        if self._made.confinement is not None:
-            self._made.confinement.give(pipes)
+        if self._preparation.confinement is not None:
+            self._preparation.confinement.give(pipes)
 
     def launch(self, child: Child[None]) -> None:
         """Make the child of that handle; the library's own."""
-        made = self._made
-        if made.confinement is not None:
+        preparation = self._preparation
+        if preparation.confinement is not None:
             self._launch_confined(child)
             return
-        if made.is_guided():
+        if preparation.is_guided():
             run_blocking(cast(Launch, begin(self, child, None)).arrive, child, BLOCKING)
             return
-        failed = launching.launch(made.wanted, self._plan, child)
+        failed = launching.launch(preparation.wanted, self._plan, child)
         if failed is not None:
             self._fail(child, failed)
 
     def _launch_confined(self, child: Child[None]) -> None:
-        made = self._made
-        confinement = cast("OfProgram", made.confinement)
+        preparation = self._preparation
+        confinement = cast("OfProgram", preparation.confinement)
         confinement.make_current()
-        made.make_current()
-        if self._laid is not made.steps:
+        preparation.make_current()
+        if self._laid is not preparation.steps:
             self._lay()
         plan = self._plan
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
@@ -240,9 +186,9 @@ class Command:
         child.supervised_by(supervision)
         try:
             if not own.is_common:
-                steps = made.own_steps(own)
+                steps = preparation.own_steps(own)
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
-            failed = launching.launch(made.wanted, plan, child)
+            failed = launching.launch(preparation.wanted, plan, child)
         except BaseException:
             supervision.give_up()
             raise
@@ -254,7 +200,7 @@ class Command:
     def _launch_prepared(self, child: Child[None], confinement: "OfProgram") -> bool:
         """Have a child that was confined ahead go on with the program. False: there is none that could."""
         prepared = cast("PreparedChildren", confinement.prepared)
-        if not self._made.is_usual_in_sandbox:
+        if not self._preparation.is_usual_in_sandbox:
             return False
         last = self._last_part(inherited(), prepared.nothing)
         if last is None:
@@ -285,10 +231,10 @@ class Command:
         """What is left for a child that was confined ahead; None where that is too much for a message."""
         if self._last is not None and self._last.inherited == standard:
             return self._last
-        received = Received(self._made.moves, standard, nothing)
+        received = Received(self._preparation.moves, standard, nothing)
         if not received.are_few:
             return None
-        validated, steps = self._made.validated, Steps()
+        validated, steps = self._preparation.validated, Steps()
         received.carry_out(steps)
         if "umask" in validated:
             steps.add("umask", "UMASK", validated["umask"])
@@ -311,12 +257,12 @@ class Command:
         raise self._error_of(*self._labels(labels)[step], number)
 
     def _labels(self, of_steps: "Sequence[Label] | None" = None) -> "list[Label]":
-        return [*(of_steps or self._made.steps.labels), ("execve", None)]
+        return [*(of_steps or self._preparation.steps.labels), ("execve", None)]
 
     def _error_of(self, label: str, file: "Text | None", number: int) -> SpawnError:
         named: str | bytes | None = None if file is None else os.fsdecode(file)
         argv0, options = self._asked
-        reason = reason_among(self._made.validated, label, number)
+        reason = reason_among(self._preparation.validated, label, number)
         if label == "execve":
             named = os.fspath(options.get("executable") or argv0)
             if number in _NO_SUCH and len(self._shown) == 1 and " " in self._shown[0]:
@@ -327,16 +273,16 @@ class Command:
                 )
             elif number == errno.EACCES and (found := self._same_files()):
                 reason = why_not_executed(found) or reason
-            confined = self._made.confinement
+            confined = self._preparation.confinement
             if confined is not None and number in _NO_SUCH:
                 by_sandbox = confined.why_not_executed(self._exec[1]) or self._why_unseen(confined)
                 reason = by_sandbox or reason
         elif label == "chdir" and (cwd := options.get("cwd")) is not None:
             named = os.fspath(cwd)
-            if self._made.confinement is not None:
-                reason = self._made.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
-        elif number == errno.EMFILE and self._made.confinement is not None:
-            reason = self._made.confinement.why_too_few_files or reason
+            if self._preparation.confinement is not None:
+                reason = self._preparation.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
+        elif number == errno.EMFILE and self._preparation.confinement is not None:
+            reason = self._preparation.confinement.why_too_few_files or reason
         return spawn_error(label, number, named, reason)
 
     def _why_unseen(self, confinement: "OfProgram") -> str:
@@ -356,17 +302,21 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
 
     patience: in seconds; None: the rest is returned in any case.
     """
-    made = command._made
-    if made.confinement is not None:  # its child is made by another, for which the caller waits
+    preparation = command._preparation
+    if (
+        preparation.confinement is not None
+    ):  # its child is made by another, for which the caller waits
         command.launch(child)
         return None
-    if made.is_guided():
+    if preparation.is_guided():
         patience = None
-    elif made.manner.has_own_score and not _PARENT_DEATH.isdisjoint(made.validated):
+    elif preparation.manner.has_own_score and not _PARENT_DEATH.isdisjoint(preparation.validated):
         # A parent-death signal would come at the end of the helper that sets the score.
         command.launch(child)
         return None
-    begun = launching.launch_beside(made.wanted, command._plan, made.manner, child, patience)
+    begun = launching.launch_beside(
+        preparation.wanted, command._plan, preparation.manner, child, patience
+    )
     if isinstance(begun, launching.Underway):
         return Launch(command, begun)
     if begun is not None:
@@ -380,39 +330,39 @@ class Launch:
     It does not refer to the child: the child refers to it while it waits for start().
     """
 
-    __slots__ = ("_command", "_made", "_underway")
+    __slots__ = ("_command", "_preparation", "_underway")
 
     def __init__(self, command: Command, underway: launching.Underway) -> None:
         self._command = command
-        self._made = command._made
+        self._preparation = command._preparation
         self._underway = underway
 
     async def arrive(self, child: Child[None], waits: Waits) -> None:
         """Wait until the program runs, or the child is at the gate of start()."""
-        made = self._made
-        if made.setup.maps_by_parent:
+        preparation = self._preparation
+        if preparation.setup.maps_by_parent:
             await self._at(MAPS_GATE, child, waits)
             await self._write_maps(child, waits)
-        if not made.last_gate:
+        if not preparation.last_gate:
             self._see(child, await waits.reach(self._underway, launching.LAUNCHED))
             return
         await self._at(START_GATE, child, waits)
-        if made.flags & STOPPED:
+        if preparation.flags & STOPPED:
             self._underway.stop()
-        if made.waits_for_start:
+        if preparation.waits_for_start:
             child.wait_for_start(self.start)
         else:
             await self.start(child, waits)
 
     async def start(self, child: Child[None], waits: Waits) -> None:
         """Open the last gate; a child that is stopped passes it when it is resumed."""
-        if self._made.waits_for_start and (status := child.poll()) is not None:
+        if self._preparation.waits_for_start and (status := child.poll()) is not None:
             raise _ended_early(status)
         self._underway.open(START_GATE)
-        if self._made.flags & STOPPED:
+        if self._preparation.flags & STOPPED:
             return
         step, _ = report = await waits.reach(self._underway, launching.LAUNCHED)
-        if step == _AT_GATE and self._made.waits_for_start:
+        if step == _AT_GATE and self._preparation.waits_for_start:
             raise _ended_early(child.wait())
         self._see(child, report)
 
@@ -421,7 +371,7 @@ class Launch:
             command = Command(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
             return (await waits.run(command)).success
 
-        await id_maps.write(child.pid, self._made.validated, succeeds)
+        await id_maps.write(child.pid, self._preparation.validated, succeeds)
         self._underway.open(MAPS_GATE)
 
     async def _at(self, gate: int, child: Child[None], waits: Waits) -> None:
@@ -451,118 +401,6 @@ def _ended_early(status: ExitStatus) -> SpawnError:
     return spawn_error("start", errno.ESRCH, reason=f"the child ended before its program: {status}")
 
 
-class _Made:
-    """What a command asks of the kernel, prepared."""
-
-    def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
-        self.flags = flags = _checked_flags(validated)
-        self.confinement: OfProgram | None = None
-        confining: InPlace | None = None
-        # With other options a child that was confined ahead would have begun otherwise.
-        self.is_usual_in_sandbox = _OF_PREPARED.issuperset(validated.keys() - {"sandbox"})
-        if "sandbox" in validated:
-            from .._sandbox import of_program
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
-
-            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
-            confining = of_program.InPlace(self.confinement)
-            validated = {**validated, **self.confinement.implied(validated)}
-        self.validated = validated
-        self.waits_for_start = not validated.get("start", True)
-        self.last_gate = self.waits_for_start or bool(flags & STOPPED)
-        self.moves = moves = Moves(
-            validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER
-        )
-        shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
-        maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
-        maps_by_parent = not maps and id_maps.asked(validated)
-        self.cgroup: int | None = None
-        written: tuple[int, bytes] | None = None
-        joined: Sequence[tuple[str, int, int]] = ()
-        pid_namespace = _NO_DESCRIPTOR
-        if held is not None:
-            self.cgroup = _cgroup_directory(validated, held)
-            written = _written_cgroup(self.cgroup)
-            joined, pid_namespace = joined_namespaces(validated, held)
-        set_tid = validated.get("set_tid")
-        self.wanted = launching.Wanted(
-            flags=flags & ~SIGNAL_BITS,
-            exit_signal=_exit_signal(flags),
-            set_tid=None if set_tid is None else tuple(set_tid),
-            cgroup=self.cgroup if written is None else None,
-            shares_table=shares_table,
-        )
-        self.request_flags = cached_request("program", *self.wanted).flags  # refused here, if it is
-        self.setup = Setup(
-            validated,
-            flags,
-            shares_table,
-            moves,
-            written,
-            joined,
-            maps,
-            maps_by_parent,
-            self.last_gate,
-            confining,
-        )
-        gated = self.last_gate or maps_by_parent
-        entered = pid_namespace != _NO_DESCRIPTOR
-        # The kernel sends a parent-death signal at the end of the parent thread, which may be a helper.
-        of_process = bool(validated.get("die_with_parent")) or (
-            "pdeathsig" in validated and (gated or entered)
-        )
-        self.manner = launching.Manner(
-            gated, of_process, "oom_score_adj" in validated, pid_namespace
-        )
-        self.has_gates_or_enters = gated or entered
-        # The end of any other child needs more than one waitid() by the core.
-        self.is_plain = (
-            self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
-        )
-        self._view = None if self.confinement is None else self.confinement.ground.view
-        self.steps = steps_of(self.setup)
-        self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
-
-    def make_current(self) -> None:
-        """Make the steps anew where its sandbox shows another view by now: a path may lead elsewhere."""
-        view = None if self.confinement is None else self.confinement.ground.view
-        if view is not self._view:
-            self.steps = steps_of(self.setup)
-            self._view = view
-
-    def own_steps(self, own: "InPlace") -> "Steps":
-        """The steps of one child in a sandbox; others have the same cgroups later."""
-        view, kept_as = own.confinement.ground.view, tuple(own.entries)
-        is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
-        seen, steps = self._own_steps.get(kept_as, (None, None))
-        if is_its_own or steps is None or seen is not view:
-            validated = {**self.validated, **own.implied}
-            steps = steps_of(self.setup._replace(validated=validated, confining=own))
-            if not is_its_own:
-                if len(self._own_steps) >= _MOST_KEPT:
-                    self._own_steps.clear()
-                self._own_steps[kept_as] = view, steps
-        return steps
-
-    def is_guided(self) -> bool:
-        """Whether its launch is more than one clone call of the calling thread.
-
-        The parent-death signal of a child of the main thread comes at the end of the process.
-        """
-        if not self.manner.follows_process:
-            return self.has_gates_or_enters
-        return self.has_gates_or_enters or get_native_id() != os.getpid()
-
-
-# Preparing the setup takes most of the time of making a command, and many programs have the same options:
-# so it is cached by these.
-_OF_EXEC = frozenset(row.name for row in OPTIONS.values() if row.of_exec)
-_OF_PREPARED = _OF_EXEC | {"stdin", "stdout", "stderr", "fds", "pass_fds", "cwd", "umask"}
-_MOST_KEPT = 64
-_NO_OPTIONS: ValidatedOptions = MappingProxyType({})
-_made_before: dict[tuple[object, ...], _Made] = {}
-
-
 def _cwd_in_sandbox(options: Options) -> "Text | None":
     from .._sandbox.description import Sandbox
     from .._sandbox.files.sight import as_seen_from_here
@@ -571,55 +409,6 @@ def _cwd_in_sandbox(options: Options) -> "Text | None":
     if not isinstance(cwd, str | bytes | os.PathLike) or not isinstance(sandbox, Sandbox):
         return cwd  # which is refused later
     return as_seen_from_here(sandbox, os.fspath(cwd))
-
-
-def _made_in(sandbox: object) -> "dict[tuple[object, ...], _Made] | None":
-    """The same of commands in a sandbox, as long as what it is made of is kept; None where none is."""
-    from .._sandbox.description import Sandbox
-    from .._sandbox.kept import found_confinement
-    from .._sandbox.of_program import OfProgram
-
-    found = found_confinement(OfProgram, sandbox) if isinstance(sandbox, Sandbox) else None
-    return None if found is None else found.made
-
-
-@functools.cache
-def _plainly_made() -> _Made:
-    return _Made(_NO_OPTIONS, None)
-
-
-def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The options that concern the program, and all others."""
-    if _OF_EXEC.isdisjoint(options):
-        return {}, options
-    program: dict[str, Any] = {}
-    around: dict[str, Any] = {}
-    for name, value in options.items():
-        (program if name in _OF_EXEC else around)[name] = value
-    return program, around
-
-
-def _checked_flags(validated: ValidatedOptions) -> int:
-    flags: int = validated.get("flags", 0)
-    if flags & THREAD:
-        raise ValueError(
-            "invalid flags: a program cannot be a thread (THREAD): its exec would end this process"
-        )
-    if flags & LOW_LEVEL:
-        raise needs_address(flags)
-    refuse_conflicts(validated, flags)
-    if (
-        validated.get("die_with_parent")
-        and validated.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL
-    ):
-        raise ValueError(
-            "invalid pdeathsig with die_with_parent, which sends SIGKILL: leave one of them out"
-        )
-    return flags
-
-
-def _exit_signal(flags: int) -> int:
-    return flags & SIGNAL_BITS or (0 if flags & PARENT else signal.SIGCHLD)
 
 
 def _words(argv: Sequence[Text]) -> tuple[bytes, ...]:
@@ -653,28 +442,3 @@ def _paths(
         return (program,)
     directories = os.get_exec_path(env)  # type: ignore[arg-type] # bytes keys work too
     return tuple(os.path.join(os.fsencode(directory), program) for directory in directories)
-
-
-def _cgroup_directory(validated: ValidatedOptions, held: Descriptors) -> int | None:
-    cgroup = validated.get("cgroup")
-    if isinstance(cgroup, str | bytes | os.PathLike):
-        return held.open(os.open, cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return None if cgroup is None else descriptor_of("cgroup", cgroup)
-
-
-def _written_cgroup(directory: int | None) -> tuple[int, bytes] | None:
-    """Where the child has to write itself into: a directory, a file in it. None: the clone call does it.
-
-    Hierarchies of version 1, and kernels without clone3, know no clone call into a cgroup.
-    """
-    if directory is None or (has_clone3() and _exists_in(directory, "cgroup.controllers")):
-        return None
-    return directory, b"cgroup.procs"
-
-
-def _exists_in(directory: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=directory)
-    except FileNotFoundError:
-        return False
-    return True

@@ -109,19 +109,19 @@ class _Launch:
     def __init__(self, command: Command, preexec_fn: Callable[[], object]) -> None:
         self._command = command
         self._fn = preexec_fn
-        self._made = made = command._made
-        if shared := made.flags & _SHARED:
+        self._preparation = preparation = command._preparation
+        if shared := preparation.flags & _SHARED:
             raise ValueError(
                 f"preexec_fn cannot be combined with {CloneFlag(shared)}: it needs a copy as child"
             )
-        if made.has_gates_or_enters or made.manner.follows_process:
+        if preparation.has_gates_or_enters or preparation.manner.follows_process:
             raise ValueError(
                 "preexec_fn cannot be combined with start=False, die_with_parent, a pid namespace to join, "
                 "or an id map that a helper program writes"
             )
-        self._moves = Moves(made.validated)
-        first = Moves({**made.validated, "close_fds": False})
-        self._steps = steps_of(made.setup._replace(shared_table=False, moves=first))
+        self._moves = Moves(preparation.validated)
+        first = Moves({**preparation.validated, "close_fds": False})
+        self._steps = steps_of(preparation.setup._replace(shared_table=False, moves=first))
         self._plan = Plan(self._steps.steps)
         self._report = -1
         self._closing = Steps()
@@ -137,14 +137,14 @@ class _Launch:
     def copy(self, child: Child[None]) -> None:
         """Make the child, the only process with a write end of the pipe."""
         _ends[get_ident()] = self._report, os.fstat(self._report).st_ino
-        made = self._command._made
-        request = requested(made.flags)
-        request.set_tid = made.validated.get("set_tid")
-        request.cgroup = made.wanted.cgroup
+        preparation = self._command._preparation
+        request = requested(preparation.flags)
+        request.set_tid = preparation.validated.get("set_tid")
+        request.cgroup = preparation.wanted.cgroup
         try:
             copy_as_asked(child, ResultChannel(), request, self._become, ())
         except CloneError as error:
-            if made.flags:
+            if preparation.flags:
                 raise
             raise spawn_error("fork", error.errno or 0, reason=error.strerror or "") from None
         # Its outcome is an exec.

@@ -32,8 +32,8 @@ class TracedProgram:
     ) -> None:
         options["start"] = False
         self._command = command = Command(argv, **options)
-        made = command._made
-        steps, self._labels = list(made.steps.steps), list(made.steps.labels)
+        preparation = command._preparation
+        steps, self._labels = list(preparation.steps.steps), list(preparation.steps.labels)
         if (
             filter_program is not None
         ):  # before the gate: so that a kernel that takes none is told at once
@@ -44,12 +44,12 @@ class TracedProgram:
         self._plan = Plan([*steps, command._exec])
         self._underway: Underway
         self.child = make_child(
-            new_child(Child, list(command.argv), made.flags, False), self._launch
+            new_child(Child, list(command.argv), preparation.flags, False), self._launch
         )
 
     def _launch(self, child: Child[None]) -> None:
-        made = self._command._made
-        begun = launch_beside(made.wanted, self._plan, made.manner, child, None)
+        preparation = self._command._preparation
+        begun = launch_beside(preparation.wanted, self._plan, preparation.manner, child, None)
         assert isinstance(begun, Underway)  # without patience
         self._underway = begun
         failed = self._reach(START_GATE)

@@ -67,7 +67,9 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
-        self.made: dict[tuple[object, ...], Any] = {}  # what commands with the same options share
+        self.preparations: dict[
+            tuple[object, ...], Any
+        ] = {}  # what commands with the same options share
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
@@ -97,7 +99,7 @@ class Confinement:
 
     def close(self) -> None:
         """Nobody finds it any more. What a command or a child still refers to stays as long as that."""
-        self.made.clear()  # which refers to it
+        self.preparations.clear()  # which refers to it
         self.amounts.close()
 
     def make_current(self) -> None:

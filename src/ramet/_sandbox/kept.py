@@ -41,11 +41,11 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
         found = _kept.pop((kind, sandbox), None)
         if found is None or not found.is_current:
             if found is not None:
-                found.made.clear()
+                found.preparations.clear()
             found = kind(sandbox)
             found.asked = asked or sandbox
             while len(_kept) >= _MOST_KEPT:
-                _kept.popitem(last=False)[1].made.clear()  # which refers to it
+                _kept.popitem(last=False)[1].preparations.clear()  # which refers to it
         _kept[kind, sandbox] = found
         return cast(C, found)
 

@@ -21,4 +21,4 @@ def nothing_kept(nothing_left: object) -> Iterator[None]:
 
 def _forget() -> None:
     while kept._kept:
-        kept._kept.popitem()[1].made.clear()
+        kept._kept.popitem()[1].preparations.clear()

@@ -26,7 +26,7 @@ pytestmark = needs_all
 def nothing_but_release(nothing_left: LeakCheck) -> Iterator[None]:
     """Nothing is left by what it tests, and no collector of garbage helps."""
     while kept._kept:  # by the tests before
-        kept._kept.popitem()[1].made.clear()
+        kept._kept.popitem()[1].preparations.clear()
     nothing_left.start_again()
     gc.disable()
     yield

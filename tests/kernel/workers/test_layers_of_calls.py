@@ -164,7 +164,7 @@ def forget_programs() -> None:
     from ramet._sandbox import kept
 
     while kept._kept:
-        kept._kept.popitem()[1].made.clear()
+        kept._kept.popitem()[1].preparations.clear()
     gc.collect()
 
 

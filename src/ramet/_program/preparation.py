@@ -1,0 +1,262 @@
+"""What programs with the same options ask of the kernel: prepared once, and kept."""
+
+import functools
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from threading import get_native_id
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .._core import has_clone3, has_close_range
+from .._kernel.clone_bits import (
+    AUTOREAP,
+    FILES,
+    LOW_LEVEL,
+    NEWPID,
+    NEWUSER,
+    PARENT,
+    STOPPED,
+    THREAD,
+)
+from .._kernel.descriptors import Descriptors
+from .._process import launching
+from .._process.request import cached_request, needs_address
+from .._setup import id_maps
+from .._setup.cache_key import cache_key
+from .._setup.checks import descriptor_of
+from .._setup.conflicts import refuse_conflicts
+from .._setup.descriptor_moves import Moves
+from .._setup.joined_namespaces import joined_namespaces
+from .._setup.options import Options
+from .._setup.rows import OPTIONS
+from .._setup.step_makers import Setup
+from .._setup.steps import steps_of
+from .._setup.validate import ValidatedOptions, validate
+from ..flags import SIGNAL_BITS
+
+if TYPE_CHECKING:
+    from .._sandbox.of_program import InPlace, OfProgram
+    from .._setup.order import Steps
+
+_NO_DESCRIPTOR = -1
+_ENDS_OTHERWISE = PARENT | AUTOREAP
+# A child with these does not know its maker's pid, or may not read its memory.
+_CANNOT_READ_MAKER = PARENT | NEWPID | NEWUSER
+
+_OPENS = frozenset(row.name for row in OPTIONS.values() if row.opens)
+_OF_EXEC = frozenset(row.name for row in OPTIONS.values() if row.of_exec)
+_OF_PREPARED = _OF_EXEC | {"stdin", "stdout", "stderr", "fds", "pass_fds", "cwd", "umask"}
+_MOST_KEPT = 64
+_NO_OPTIONS: ValidatedOptions = MappingProxyType({})
+
+
+class Preparation:
+    """What a command asks of the kernel beside its program; commands with the same options share it."""
+
+    def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
+        self.flags = flags = _checked_flags(validated)
+        self.confinement: OfProgram | None = None
+        confining: InPlace | None = None
+        # With other options a child that was confined ahead would have begun otherwise.
+        self.is_usual_in_sandbox = _OF_PREPARED.issuperset(validated.keys() - {"sandbox"})
+        if "sandbox" in validated:
+            from .._sandbox import of_program
+            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+
+            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
+            confining = of_program.InPlace(self.confinement)
+            validated = {**validated, **self.confinement.implied(validated)}
+        self.validated = validated
+        self.waits_for_start = not validated.get("start", True)
+        self.last_gate = self.waits_for_start or bool(flags & STOPPED)
+        self.moves = moves = Moves(
+            validated, may_fetch=has_close_range() and not flags & _CANNOT_READ_MAKER
+        )
+        shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
+        maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
+        maps_by_parent = not maps and id_maps.asked(validated)
+        self.cgroup: int | None = None
+        written: tuple[int, bytes] | None = None
+        joined: Sequence[tuple[str, int, int]] = ()
+        pid_namespace = _NO_DESCRIPTOR
+        if held is not None:
+            self.cgroup = _cgroup_directory(validated, held)
+            written = _written_cgroup(self.cgroup)
+            joined, pid_namespace = joined_namespaces(validated, held)
+        set_tid = validated.get("set_tid")
+        self.wanted = launching.Wanted(
+            flags=flags & ~SIGNAL_BITS,
+            exit_signal=_exit_signal(flags),
+            set_tid=None if set_tid is None else tuple(set_tid),
+            cgroup=self.cgroup if written is None else None,
+            shares_table=shares_table,
+        )
+        self.request_flags = cached_request("program", *self.wanted).flags  # refused here, if it is
+        self.setup = Setup(
+            validated,
+            flags,
+            shares_table,
+            moves,
+            written,
+            joined,
+            maps,
+            maps_by_parent,
+            self.last_gate,
+            confining,
+        )
+        gated = self.last_gate or maps_by_parent
+        entered = pid_namespace != _NO_DESCRIPTOR
+        # The kernel sends a parent-death signal at the end of the parent thread, which may be a helper.
+        of_process = bool(validated.get("die_with_parent")) or (
+            "pdeathsig" in validated and (gated or entered)
+        )
+        self.manner = launching.Manner(
+            gated, of_process, "oom_score_adj" in validated, pid_namespace
+        )
+        self.has_gates_or_enters = gated or entered
+        # The end of any other child needs more than one waitid() by the core.
+        self.is_plain = (
+            self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
+        )
+        self._view = None if self.confinement is None else self.confinement.ground.view
+        self.steps = steps_of(self.setup)
+        self._own_steps: dict[tuple[int, ...], tuple[object, Steps]] = {}
+
+    def make_current(self) -> None:
+        """Make the steps anew where its sandbox shows another view by now: a path may lead elsewhere."""
+        view = None if self.confinement is None else self.confinement.ground.view
+        if view is not self._view:
+            self.steps = steps_of(self.setup)
+            self._view = view
+
+    def own_steps(self, own: "InPlace") -> "Steps":
+        """The steps of one child in a sandbox; others have the same cgroups later."""
+        view, kept_as = own.confinement.ground.view, tuple(own.entries)
+        is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
+        seen, steps = self._own_steps.get(kept_as, (None, None))
+        if is_its_own or steps is None or seen is not view:
+            validated = {**self.validated, **own.implied}
+            steps = steps_of(self.setup._replace(validated=validated, confining=own))
+            if not is_its_own:
+                if len(self._own_steps) >= _MOST_KEPT:
+                    self._own_steps.clear()
+                self._own_steps[kept_as] = view, steps
+        return steps
+
+    def is_guided(self) -> bool:
+        """Whether its launch is more than one clone call of the calling thread.
+
+        The parent-death signal of a child of the main thread comes at the end of the process.
+        """
+        if not self.manner.follows_process:
+            return self.has_gates_or_enters
+        return self.has_gates_or_enters or get_native_id() != os.getpid()
+
+
+# To prepare takes most of the time of making a command, and many programs have the same options.
+_kept: dict[tuple[object, ...], Preparation] = {}
+
+
+def preparation_of(options: Options) -> tuple[ValidatedOptions, Preparation, Descriptors | None]:
+    """The options that concern the program alone, and what all others ask of the kernel.
+
+    Returns with them the descriptors that were opened for it, which the command is to hold.
+    Raises TypeError, ValueError and UnknownNameError for invalid options.
+    """
+    if not options:
+        return _NO_OPTIONS, _plain(), None
+    program, around = _parted(options)
+    if "sandbox" in around:
+        around = dict(around)
+        kept = _kept_in(around.pop("sandbox"))
+    else:
+        kept = _kept
+    key = cache_key(around)
+    found = None if key is None or kept is None else kept.get(key)
+    if found is not None:
+        return validate(program, OPTIONS) if program else _NO_OPTIONS, found, None
+    validated = validate(options, OPTIONS)
+    held = None if _OPENS.isdisjoint(validated) else Descriptors()
+    made = Preparation(validated, held)
+    if made.confinement is not None:
+        kept = made.confinement.preparations
+    if key is not None and kept is not None:
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[key] = made
+    return validated, made, held
+
+
+@functools.cache
+def _plain() -> Preparation:
+    return Preparation(_NO_OPTIONS, None)
+
+
+def _kept_in(sandbox: object) -> dict[tuple[object, ...], Preparation] | None:
+    """Those of commands in a sandbox, as long as what it is made of is kept; None where none is."""
+    from .._sandbox.description import Sandbox
+    from .._sandbox.kept import found_confinement
+    from .._sandbox.of_program import OfProgram
+
+    found = found_confinement(OfProgram, sandbox) if isinstance(sandbox, Sandbox) else None
+    return None if found is None else found.preparations
+
+
+def _parted(options: Options) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The options that concern the program, and all others."""
+    if _OF_EXEC.isdisjoint(options):
+        return {}, options
+    program: dict[str, Any] = {}
+    around: dict[str, Any] = {}
+    for name, value in options.items():
+        (program if name in _OF_EXEC else around)[name] = value
+    return program, around
+
+
+def _checked_flags(validated: ValidatedOptions) -> int:
+    flags: int = validated.get("flags", 0)
+    if flags & THREAD:
+        raise ValueError(
+            "invalid flags: a program cannot be a thread (THREAD): its exec would end this process"
+        )
+    if flags & LOW_LEVEL:
+        raise needs_address(flags)
+    refuse_conflicts(validated, flags)
+    if (
+        validated.get("die_with_parent")
+        and validated.get("pdeathsig", signal.SIGKILL) != signal.SIGKILL
+    ):
+        raise ValueError(
+            "invalid pdeathsig with die_with_parent, which sends SIGKILL: leave one of them out"
+        )
+    return flags
+
+
+def _exit_signal(flags: int) -> int:
+    return flags & SIGNAL_BITS or (0 if flags & PARENT else signal.SIGCHLD)
+
+
+def _cgroup_directory(validated: ValidatedOptions, held: Descriptors) -> int | None:
+    cgroup = validated.get("cgroup")
+    if isinstance(cgroup, str | bytes | os.PathLike):
+        return held.open(os.open, cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return None if cgroup is None else descriptor_of("cgroup", cgroup)
+
+
+def _written_cgroup(directory: int | None) -> tuple[int, bytes] | None:
+    """Where the child has to write itself into: a directory, a file in it. None: the clone call does it.
+
+    Hierarchies of version 1, and kernels without clone3, know no clone call into a cgroup.
+    """
+    if directory is None or (has_clone3() and _exists_in(directory, "cgroup.controllers")):
+        return None
+    return directory, b"cgroup.procs"
+
+
+def _exists_in(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
