@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
+#include <return_address.h>
 #include <string.h>
 
 #include "futex.h"
@@ -123,10 +124,12 @@ static bool is_at(const int *word, pthread_cond_t *condvar, int number)
 
 static bool is_in_wait(void *const *stack, size_t count)
 {
-    for (size_t i = 0; i < count && i < RETURN_WITHIN_WORDS; i++)
+    for (size_t i = 0; i < count && i < RETURN_WITHIN_WORDS; i++) {
+        const uintptr_t address = ramet_return_address(stack[i]);
         for (int k = 0; k < WAITS; k++)
-            if ((uintptr_t)stack[i] > waits[k].begin && (uintptr_t)stack[i] < waits[k].end)
+            if (address > waits[k].begin && address < waits[k].end)
                 return true;
+    }
     return false;
 }
 
