@@ -24,7 +24,7 @@ from ramet._core import wait_readable
 from ramet._workers.called_child import CalledChild
 from ramet._workers.worker import Worker
 
-from ...constants import PATIENT_SECONDS, SECONDS, repeated
+from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
 from ...looking import state_of
 from ...waiting import until
 
@@ -109,7 +109,7 @@ def test_a_stack_of_any_size_is_read() -> None:
             os.truncate(int(name), HUGE)
         signal.pause()
 
-    with Executor(1, timeout=1.0) as executor:
+    with Executor(1, timeout=float(SLOWER)) as executor:
         error = executor.submit(enlarges).exception(PATIENT_SECONDS)
         assert isinstance(error, DeadlineExceeded)
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
@@ -128,7 +128,7 @@ def test_a_stack_tells_a_terminal_nothing() -> None:
         while True:
             signal.pause()
 
-    with Executor(1, timeout=1.0) as executor:
+    with Executor(1, timeout=float(SLOWER)) as executor:
         error = executor.submit(writes).exception(PATIENT_SECONDS)
     assert isinstance(error, DeadlineExceeded)
     assert error.stack.startswith("at \\x1b[31m\\x9b2J\n\\x07\\x07")
