@@ -43,7 +43,7 @@ AARCH64_CC := aarch64-linux-gnu-gcc -Wall -Wextra -O2 -Inative/arch/aarch64 -Ina
 # Every goal may make the environment first, and only one at a time can.
 .NOTPARALLEL:
 
-.PHONY: help run test test-recovery test-long lint format pages docs docs-serve site-test bench wheel-test wheels newer older guest matrix aarch64 musl clean
+.PHONY: help run test test-recovery test-long lint format pages docs docs-serve site-test bench wheel-test wheels newer older guest matrix aarch64 musl undefined clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -133,6 +133,11 @@ aarch64: ## compile the child's code for aarch64 and run its clone call under qe
 musl: $(VENV)/.tools ## compile the C part that knows no Python with musl, and run its tests
 	@sh build-aux/check_prerequisites.sh --musl
 	@$(IN_VENV) MESON_ARGS="$(MESON_ARGS)" sh build-aux/test_musl.sh build/musl
+
+undefined: $(VENV)/.tools ## compile that part so that undefined behaviour ends it, and run its tests
+	@[ -e build/undefined/build.ninja ] || \
+		$(IN_VENV) meson setup $(MESON_ARGS) -Dextension=false -Dundefined_traps=true build/undefined >/dev/null
+	@$(IN_VENV) meson test -C build/undefined --print-errorlogs
 
 clean: ## remove what was built and the environments
 	rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis src/ramet/_core.*.so

@@ -25,6 +25,9 @@ static int overflow(volatile char *outer)
     return depth-- > 0 ? overflow(room) + room[1] : 0;
 }
 
+/* No compiler knows that nothing is there. */
+static volatile uintptr_t nowhere = 8;
+
 static int die(void *arg)
 {
     const int number = *(int *)arg;
@@ -33,7 +36,7 @@ static int die(void *arg)
     if (number == 0)
         overflow(&none);
     if (number == SIGSEGV)
-        *(volatile int *)NULL = 1;
+        *(volatile int *)nowhere = 1;
     /* musl's raise() takes the tid from the thread block, which is the caller's. */
     ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), ramet_syscall0(__NR_gettid), number);
     return 0;
