@@ -85,7 +85,7 @@ def is_done_by_everybody(fn: Callable[[], bool]) -> bool:
     import ramet
     from ramet import CloneFlag as F
 
-    children = (ramet.clone(fn, flags=flags).result(30) for flags in (F.VM, F.FS))
+    children = (ramet.clone(fn, flags=flags).result() for flags in (F.VM, F.FS))
     return fn() and all(children) and fn()
 
 
