@@ -353,6 +353,8 @@ def _make_sharing(
     with _opened_cgroup(child, asked):
         _share(child, asked.sharing(), asked.call(fn), args)
     asked.complete(child)
+    if asked.request.flags & VFORK:
+        child.poll()  # it has ended, or has become a program
 
 
 def _make_in_subinterpreter(

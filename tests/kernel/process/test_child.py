@@ -435,11 +435,14 @@ def test_another_process_cannot_take_the_outcome_away(flags: F, nothing_left: ob
     assert other.exit_status == ExitStatus(code=0, reason="exited")
 
 
-def test_a_suspended_callers_child_has_ended(nothing_left: object) -> None:
+@pytest.mark.parametrize("options", [{}, {"nice": 1}], ids=str)
+def test_a_suspended_callers_child_has_ended(
+    options: ramet.FunctionOptions, nothing_left: object
+) -> None:
     """The end of such a child is known at once, and nobody needs to wait for it."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        child = ramet.vfork(lambda: 42)
+        child = ramet.vfork(lambda: 42, **options)
         assert child.exit_status == ExitStatus(code=0, reason="exited")
         assert child.poll() is child.exit_status
         del child
