@@ -132,7 +132,8 @@ def test_the_template_keeps_nothing_of_them(kind: Callable[..., Any]) -> None:
         before = len(os.listdir(f"/proc/{template.pid}/fd"))
         for _ in range(20):
             answer(template, made_in_python)
-        assert len(os.listdir(f"/proc/{template.pid}/fd")) == before
+        # Before, a clone may not yet have been let go of.
+        assert len(os.listdir(f"/proc/{template.pid}/fd")) <= before
 
 
 @IN_TURN
