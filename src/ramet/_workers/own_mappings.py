@@ -20,7 +20,7 @@ _DEVICES = "/dev/"
 _MEMORY = ("/dev/zero", "/dev/shm/")
 _MEMORY_WITHOUT_A_DISK = (*_MEMORY, "/memfd:", "/SYSV")
 _LARGE = 1 << 30
-_PROBE_BYTES = 1 << 16
+_PROBE_BYTES = 1 << 20  # more than the least that a processor wants of a stack
 
 
 class SharedMapping(NamedTuple):
