@@ -15,7 +15,8 @@ from .packages import DEBIAN_NAMES, Archive
 
 _PACKAGES = (
     "base-files", "base-passwd", "bash", "binutils", "coreutils", "dash", "findutils", "gcc", "grep",
-    "hostname", "libc-bin", "libc6-dev", "mount", "netbase", "procps", "sed", "tar", "util-linux",
+    "hostname", "libc-bin", "libc6-dev", "libseccomp2", "mount", "netbase", "procps", "sed", "tar",
+    "util-linux",
 )  # fmt: skip
 _LINKS = {"bin/sh": "dash", "usr/bin/cc": "gcc", "usr/bin/awk": "mawk"}  # update-alternatives' work
 _GLIBC_MINORS = range(5, 37)  # those that wheels are made for, up to that of the oldest suite

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ramet import CloneFlag, law
 from ramet.law import Call, Caller, predict
 
-from ...constants import A_THREAD, SIGCHLD
+from ...constants import A_THREAD, SIGCHLD, SLOWER
 from ...flag_values import *
 
 # Typed by hand: a test never reads the table that it checks.
@@ -334,7 +334,7 @@ _WITH_PATH = f"import sys; sys.path[:0] = {_PLACES!r}\n"
 
 
 def test_one_request_takes_little_time() -> None:
-    """Evaluating a request takes under 20 microseconds, at the best of many trials."""
+    """Evaluating a request takes under 20 microseconds on a machine of today, at best."""
     plain = Caller(privileged=False)
     requests = (
         lambda: predict(A_THREAD | FS | FILES | DETACHED).errno,
@@ -342,7 +342,7 @@ def test_one_request_takes_little_time() -> None:
     )
     for request in requests:
         best = min(_seconds(request) for _ in range(200))
-        assert best < 20e-6
+        assert best < 20e-6 * SLOWER
 
 
 def _seconds(request: object) -> float:
