@@ -94,6 +94,7 @@ def run(
     """Run it in that folder, whose programs it finds first, with an empty standard input or this one."""
     environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
     environment["DASK_TEMPORARY_DIRECTORY"] = str(place)  # which it would leave in /tmp
+    environment["DASK_LOGGING__DISTRIBUTED"] = "critical"  # a worker may miss its scheduler at the end
     return subprocess.run(
         argv,
         cwd=place,
