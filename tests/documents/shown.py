@@ -94,7 +94,8 @@ def run(
     """Run it in that folder, whose programs it finds first, with an empty standard input or this one."""
     environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"}
     environment["DASK_TEMPORARY_DIRECTORY"] = str(place)  # which it would leave in /tmp
-    environment["DASK_LOGGING__DISTRIBUTED"] = "critical"  # a worker may miss its scheduler at the end
+    # A worker may miss its scheduler at the end, and would log that.
+    environment["DASK_LOGGING__DISTRIBUTED"] = "critical"
     return subprocess.run(
         argv,
         cwd=place,
