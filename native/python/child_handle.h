@@ -15,7 +15,7 @@ typedef struct {
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
     bool entered; /* by a with statement, which kills and reaps it */
-    bool plain;   /* there is no more to know of its end than waitid() tells */
+    bool plain;   /* there is no more to know of its end than waitid() tells, and its task in shared memory */
     int asking;   /* tasks that are in waitid() */
     bool learned; /* how it ended: si_code, si_status, and what it used */
     bool common;  /* it ended with a code, and there is no more to know: its status is made when it is first asked for */

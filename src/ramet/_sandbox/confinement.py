@@ -67,9 +67,8 @@ class Confinement:
         self.user: object = self.ground.user
         self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
-        self.preparations: dict[
-            tuple[object, ...], Any
-        ] = {}  # what commands with the same options share
+        # What commands with the same options share, by these.
+        self.preparations: dict[tuple[object, ...], Any] = {}
 
     def _opened_network(self) -> int:
         network = self.sandbox.network
