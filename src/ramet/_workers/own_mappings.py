@@ -19,7 +19,8 @@ _ANONYMOUS = -1
 _DEVICES = "/dev/"
 _MEMORY = ("/dev/zero", "/dev/shm/")
 _MEMORY_WITHOUT_A_DISK = (*_MEMORY, "/memfd:", "/SYSV")
-_LARGE = 1 << 30  # from there on a copy of holes, which fills them, costs more than to look for them
+# From there on a copy of holes, which fills them, costs more than to look for them.
+_LARGE = 1 << 30
 _PROBE_BYTES = 1 << 20  # more than the least that a processor wants of a stack
 
 
