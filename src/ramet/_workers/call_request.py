@@ -62,13 +62,15 @@ class CallRequest:
             self.plan["stopped"] = True
         if options:
             self._options = SentOptions(options)
-        self._memory = memory
+        self.memory = memory  # its budget, until the child has it
         if cgroup is not None:
             self._enter(cgroup)
         elif memory is not None and memory.entry is not None:
             self.enter_by(memory.entry)
         elif memory is not None:
             self.plan["data_limit"] = memory.bytes
+        # Whether waitid(2) tells all about the end of its child.
+        self.ends_plainly = self.timeout is None and memory is None and cgroup is None
 
     @classmethod
     def of_nothing(cls) -> Self:
@@ -83,11 +85,6 @@ class CallRequest:
             memory=None,
             options={},
         )
-
-    @property
-    def ends_plainly(self) -> bool:
-        """Whether waitid(2) tells all about the end of its child."""
-        return self.timeout is None and self._memory is None and self.initial_cgroup is None
 
     @property
     def clone_flags(self) -> int:
@@ -152,20 +149,10 @@ class CallRequest:
             return NOT_LAST, tuple(descriptors)
         return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
 
-    def measure(self, pid: int, template: int) -> None:
-        """The call is about to begin in that clone of the template."""
-        if self._memory is not None:
-            self._memory.measure(pid, template)
-
-    def take_memory(self) -> CallMemory | None:
-        """The budget, which is the child's from here on."""
-        memory, self._memory = self._memory, None
-        return memory
-
     def close(self) -> None:
         """Close what was opened for it, and give back a budget that was not taken."""
-        if self._memory is not None:
-            self._memory.end()
+        if self.memory is not None:
+            self.memory.end()
         self._held.close()
         if self._options is not None:
             self._options.close()

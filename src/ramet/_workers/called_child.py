@@ -99,7 +99,8 @@ class CalledChild(Child[T_co]):
 
     def _read(self, timeout: float | None) -> None:
         try:
-            message = self._received(timeout)
+            most_bytes = self._reader.most_bytes
+            message = receive(self._channel, timeout, self.pidfd, most_bytes=most_bytes)
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
@@ -125,7 +126,8 @@ class CalledChild(Child[T_co]):
         The child is not let go. The library's own.
         """
         try:
-            message = self._received(0.0)
+            most_bytes = self._reader.most_bytes
+            message = receive(self._channel, 0.0, self.pidfd, most_bytes=most_bytes)
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
@@ -134,9 +136,6 @@ class CalledChild(Child[T_co]):
             self.kill()  # nothing that follows can be read
             return RAISED, ResultError(f"what the child wrote cannot be read: {error}")
         return self._understood(message)
-
-    def _received(self, timeout: float | None) -> Message | None:
-        return receive(self._channel, timeout, self.pidfd, most_bytes=self._reader.most_bytes)
 
     def _understood(self, message: Message | None) -> tuple[int, Any]:
         if message is None:

@@ -34,8 +34,8 @@ class CallerState:
         """What differs from these by now, for apply(), and the descriptors that go with it."""
         if (
             process_place() == self.place
-            and _env() == self.env
-            and _argv() == self.argv
+            and os.environ._data == self.env  # type: ignore[attr-defined]
+            and getattr(sys, "argv", []) == self.argv
             and sys.path == self.path
         ):
             return {}, ()
@@ -73,8 +73,8 @@ class ConfinedState(CallerState):
         super().__init__()
         self._names = names
 
-    def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
-        found, descriptors = super().changes()
+    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
+        found, descriptors = super()._differences()
         found.pop("cwd", None)
         named = {name: text for name, text in found.pop("env", {}).items() if name in self._names}
         return (found | {"env": named} if named else found), descriptors
@@ -111,9 +111,9 @@ def _open_nothing(number: int) -> None:
     os.close(nothing)
 
 
-def authkey_for(call: Any) -> dict[str, Any]:
-    """What goes with a pickled call that refers to multiprocessing, whose proxies prove who they are."""
-    if b"multiprocessing" not in call or _MULTIPROCESSING not in sys.modules:
+def authkey() -> dict[str, Any]:
+    """What goes with a call that refers to multiprocessing, whose proxies prove who they are."""
+    if _MULTIPROCESSING not in sys.modules:
         return {}
     return {"authkey": bytes(sys.modules[_MULTIPROCESSING].current_process().authkey)}
 

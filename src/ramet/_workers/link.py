@@ -63,6 +63,7 @@ class Clone(Owner):
     pid: int
     pidfd: int
     channel: Channel
+    _namespace: PidNamespace | None = None
     init = 0  # of the pid namespace that it is in, 0 for none
     pidfd_of_init = -1
     layer: "Layer | None" = None
@@ -71,7 +72,6 @@ class Clone(Owner):
     def __init__(self, *, is_doubted: bool = False, is_confined: bool = False) -> None:
         self.is_doubted = is_doubted
         self._is_confined = is_confined
-        self._namespace: PidNamespace | None = None
         self.has_own_numbers = not is_confined
         self._maker = os.getpid()
 
@@ -315,42 +315,33 @@ class Link:
             self._end_found()
         self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
-            self._send(self._control, kind, parts, descriptors, "the template")
+            send(self._control, kind, parts, descriptors, timeout=self._patience)
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
+        except TimeoutError as error:
+            if is_from_handler(error):
+                raise
+            raise self._killed_as_unread("the template") from None
 
     def send_call(
         self, clone: Clone, kind: int, call: tuple[Any, ...], descriptors: tuple[int, ...]
     ) -> None:
         """Raises BrokenPipeError or ConnectionResetError where it has ended."""
-        reader = "a clone of the template"
         try:
-            self._send(clone.channel, kind, call, descriptors, reader, sealed=False)
-        except TemplateError:
-            clone.drop()  # else it is there as long as the error
-            raise
-
-    def _send(
-        self,
-        channel: Channel,
-        kind: int,
-        parts: tuple[Any, ...],
-        descriptors: tuple[int, ...],
-        reader: str,
-        *,
-        sealed: bool = True,
-    ) -> None:
-        """One that is not trusted may have filled its socket, and read nothing."""
-        try:
-            send(channel, kind, parts, descriptors, sealed=sealed, timeout=self._patience)
+            send(clone.channel, kind, call, descriptors, sealed=False, timeout=self._patience)
         except TimeoutError as error:
             if is_from_handler(error):
                 raise
-            self.process.kill()
-            raise TemplateError(
-                f"{reader} has not read in {self._patience:.0f} seconds; the template was killed"
-            ) from None
+            clone.drop()  # else it is there as long as the error
+            raise self._killed_as_unread("a clone of the template") from None
+
+    def _killed_as_unread(self, reader: str) -> TemplateError:
+        """One that is not trusted may have filled its socket, and read nothing."""
+        self.process.kill()
+        return TemplateError(
+            f"{reader} has not read in {self._patience:.0f} seconds; the template was killed"
+        )
 
     def _correct(self) -> None:
         """Forget what was not sent, and answers that were lost, since a handler of a signal raised."""

@@ -128,6 +128,9 @@ def receive(
         return None
     if received is False:
         raise TimeoutError
+    kind, parts, descriptors, in_memfd = received
+    if descriptors is not None and not in_memfd:
+        return kind, parts, descriptors
     return understood(received, done_with=done_with, most_bytes=most_bytes)
 
 

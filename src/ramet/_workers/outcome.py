@@ -150,37 +150,29 @@ class Reader:
         self._in_any_pid_namespace = in_any_pid_namespace
         self._by_template = by_template
         self._most_bytes = most_bytes
-
-    @property
-    def is_of_untrusted(self) -> bool:
-        """Whether that is said, and need not be asked."""
-        return self._trusted is False
-
-    @property
-    def most_bytes(self) -> int | None:
-        """Of a message; None: any."""
-        return self._most_bytes if self.is_of_untrusted else None
+        self.is_of_untrusted = trusted is False  # which is said, and need not be asked
+        self.most_bytes = most_bytes if self.is_of_untrusted else None  # of a message; None: any
 
     def read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
         """(False, the value) or (True, the exception); the child has not been reaped yet."""
+        kind, parts, _ = message
         try:
-            return self._read(message, pid, pidfd)
+            if kind == PLAIN:
+                return False, _core.plain_value(parts[0])
+            return self._read(kind, parts, lambda: self._doubt(pid, pidfd))
         except Exception as error:  # the child may send anything
             if is_from_handler(error):
                 raise
             why = printable(in_words(error))
             return True, ResultError(f"what the child wrote cannot be read: {why}")
 
-    def _read(self, message: Message, pid: int, pidfd: int | None) -> tuple[bool, Any]:
-        kind, parts, _ = message
-        if kind == PLAIN:
-            return False, _core.plain_value(parts[0])
+    def _read(self, kind: int, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
         if kind == DATA:
             return False, data_codec.decoded(parts[0], parts[1:], self._most_bytes)
         read = _READERS.get(kind)
         if read is None:
             raise ValueError(f"invalid kind of outcome: {kind}")
-        return read(self, parts, lambda: self._doubt(pid, pidfd))
+        return read(self, parts, doubt)
 
     def _doubt(self, pid: int, pidfd: int | None) -> str:
         """Why the child is not trusted; empty when it is."""

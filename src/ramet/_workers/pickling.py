@@ -85,10 +85,9 @@ def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any,
         raise _refused(fn, args, error) from error
 
 
-def is_by_value(call: tuple[Any, ...]) -> bool:
+def is_by_value(call: bytes) -> bool:
     """Whether cloudpickle is to make the function of a pickled call."""
-    head = bytes(call[0][:_PLACE_OF_FUNCTION])
-    return head[0] == _FIRST_OF_PICKLE and _CLOUDPICKLE in head
+    return call[0] == _FIRST_OF_PICKLE and _CLOUDPICKLE in call[:_PLACE_OF_FUNCTION]
 
 
 def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any, ...]]:

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 from .._core import Held, wait_readable
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
+from . import reading_call
 from .deadlines import Deadlines
 from .learning import Learning
-from .reading_call import refuse_within_reading
 from .template import Template
 from .worker import Call, Rules, Worker
 
@@ -97,7 +97,8 @@ class Pool:
             raise RuntimeError(
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
-        refuse_within_reading(call.fn)
+        if reading_call.is_reading:
+            reading_call.refuse_of_imported(call.fn)
         with Held(self._lock) as take:
             take()
             if self._is_closing:

@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-_reading = [False]
+is_reading = False
 
 
 @contextmanager
 def reading() -> Iterator[None]:
     """While a call is read, which imports the modules of its function and of its arguments."""
-    before, _reading[0] = _reading[0], True
+    global is_reading
+    before, is_reading = is_reading, True
     try:
         yield
     finally:
-        _reading[0] = before
+        is_reading = before
 
 
-def refuse_within_reading(fn: Callable[..., object]) -> None:
+def refuse_of_imported(fn: Callable[..., object]) -> None:
     """Raise RuntimeError where a module that is imported for a call begins one of a function of its own."""
-    if not _reading[0]:
-        return
     while isinstance(fn, partial):
         fn = fn.func
     module = getattr(fn, "__module__", None)

@@ -19,14 +19,14 @@ from .._process.unreaped import reap_ended, unreaped
 from .._sandbox.files.replaced import are_mounted
 from .._setup.options import FunctionOptions, Options
 from ..errors import SandboxError, TemplateError, TemplateRestarted
+from . import reading_call
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
-from .caller_state import CallerState, authkey_for
+from .caller_state import CallerState, authkey
 from .link import Clone, EndedError, Link, RefusedError
 from .outcome import Reader, reader
 from .pickling import is_by_value, pickled_call
-from .reading_call import refuse_within_reading
 from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
@@ -319,7 +319,8 @@ class Template:
     ) -> CalledChild[T]:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
         try:
-            refuse_within_reading(fn)
+            if reading_call.is_reading:
+                reading_call.refuse_of_imported(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
                 request = CallRequest.of_nothing()
@@ -334,7 +335,8 @@ class Template:
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
     ) -> Clone:
         """A clone that runs the call, for who makes a handle of its own; the library's own."""
-        self._reap()
+        if len(self._ending) >= self._enough:
+            self._reap()
         call = pickled_call(fn, args)
         self._require_open()
         plan, descriptors = request.packed(*self._caller_state.changes())
@@ -349,23 +351,24 @@ class Template:
             child.supervised_by(supervision)
         child._initial_cgroup = request.initial_cgroup
         changes, files = self._caller_state.changes()
-        if not self._link.is_confined:  # a key of the caller's is not for such a child
-            changes = changes | authkey_for(call[0])
+        if b"multiprocessing" in call[0] and not self._link.is_confined:
+            changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
         child.connect(clone, self._reader(request, clone), self._call_ended)
         if supervision is not None:
             supervision.take_layer(clone.layer)
             supervision.begin(child, self._link.process.pid)
-        memory = request.take_memory()
-        if memory is not None:
+        if request.memory is not None:
+            memory, request.memory = request.memory, None  # it is the child's from here on
             child.limit_memory(memory)
         # The one that was just taken is asked for when the call is over: until then both want a processor.
         if self._spares > 1:
             self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
-        self._reap()  # while the call runs
+        if len(self._ending) >= self._enough:
+            self._reap()  # while the call runs
 
     def _supervision(self, request: CallRequest) -> "Supervision":
         """What keeps the amounts of the sandbox for one call."""
@@ -391,22 +394,26 @@ class Template:
     ) -> Clone:
         """A clone that has been sent the call."""
         of_spares = self._link.of_spares
-        if not of_spares.by_value and is_by_value(call[1:]):  # so may the next ones be
+        if not of_spares.by_value and is_by_value(call[1]):  # so may the next ones be
             self._link.of_spares = of_spares._replace(by_value=True)
         while True:
-            clone = self._spare(request) or self._clone(request)
-            request.measure(clone.pid, self._link.process.pid)
-            with suppress(BrokenPipeError, ConnectionResetError):  # a spare that was killed
+            clone = None if request.needs_clone else self._spare()
+            if clone is None:
+                clone = self._clone(request)
+            if request.memory is not None:
+                request.memory.measure(clone.pid, self._link.process.pid)
+            try:
                 self._link.send_call(clone, CALL, call, descriptors)
                 return clone
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a spare that was killed
 
-    def _spare(self, request: CallRequest) -> Clone | None:
-        """One that waits, or is being made, if it will do. Whether the template has ended shows later."""
-        if request.needs_clone or not self._link.spares:
+    def _spare(self) -> Clone | None:
+        """One that waits, or is being made. Whether the template has ended shows later."""
+        try:
+            return self._unchanged().spare()
+        except EndedError:
             return None
-        with suppress(EndedError):
-            return self._live().spare()
-        return None
 
     def _clone(self, request: CallRequest) -> Clone:
         """One made for the request."""
@@ -436,12 +443,15 @@ class Template:
         link = self._link
         lacking = self._spares - link.spares - but
         if lacking > 0 and not self._is_closed and link.maker == os.getpid():
-            with suppress(EndedError, SandboxError):  # the next call sees that
+            try:
                 self._ask_for_spares(lacking)
+            except (EndedError, SandboxError):
+                return  # the next call sees that
 
     def _ask_for_spares(self, count: int) -> None:
+        sandbox = self._start.sandbox
         for _ in range(count):
-            self._link.ask_for_spare(self._new_layer())
+            self._link.ask_for_spare(None if sandbox is None else sandbox.new_layer())
 
     def _new_layer(self) -> "Layer | None":
         """What takes the writes of one call, if something is to."""
@@ -456,8 +466,6 @@ class Template:
 
     def _reap(self) -> None:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
-        if len(self._ending) < self._enough:
-            return
         self._end_left()
         self._reap_first(len(self._ending))
         self._enough = len(self._ending) + _REAPED_AT_ONCE
@@ -487,8 +495,13 @@ class Template:
     def _live(self) -> Link:
         """The process, or another one if its source files have changed, or what its sandbox covers."""
         self._require_open()
+        return self._unchanged()
+
+    def _unchanged(self) -> Link:
         link, files = self._link, self._files
-        if (files is not None and files.have_changed()) or not are_mounted(link.points):
+        if (files is not None and files.have_changed()) or (
+            link.points[0] and not are_mounted(link.points)
+        ):
             self._replace(link)  # unless another thread has
         return self._link
 

@@ -74,13 +74,12 @@ class PidNamespace:
     nobody's children it reaps itself.
     """
 
+    _is_killed = _is_reaped = _is_to_end = False
+
     def __init__(self, init: int, pidfd_of_init: int) -> None:
         self.pid = init
         self.owner = os.getpid()
         self._pidfd = pidfd_of_init
-        self._is_killed = False
-        self._is_reaped = False
-        self._is_to_end = False
         self._ending = RLock()
 
     def fileno(self) -> int:
