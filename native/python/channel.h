@@ -31,6 +31,9 @@ typedef struct {
     unsigned long long sent, taken; /* messages */
 } ChannelObject;
 
+/* It owns the descriptor. NULL with an exception set. */
+ChannelObject *core_channel_new(int descriptor);
+
 enum core_arrival { CORE_FAILED, CORE_NO_MORE, CORE_TIME_IS_UP, CORE_ARRIVED };
 
 /*

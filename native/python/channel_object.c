@@ -136,9 +136,9 @@ static bool is_open(const ChannelObject *self)
     return self->descriptor >= 0;
 }
 
-static ChannelObject *made(PyTypeObject *type, int descriptor)
+ChannelObject *core_channel_new(int descriptor)
 {
-    ChannelObject *self = (ChannelObject *)type->tp_alloc(type, 0);
+    ChannelObject *self = (ChannelObject *)Channel_Type.tp_alloc(&Channel_Type, 0);
     if (self != NULL) {
         self->descriptor = descriptor;
         self->most_descriptors = MOST_DESCRIPTORS;
@@ -149,11 +149,12 @@ static ChannelObject *made(PyTypeObject *type, int descriptor)
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     int descriptor;
+    (void)type; /* it has no subclasses */
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
         return PyErr_Format(PyExc_TypeError, "Channel() takes no keyword arguments");
     if (!PyArg_ParseTuple(args, "i:Channel", &descriptor))
         return NULL;
-    return (PyObject *)made(type, descriptor);
+    return (PyObject *)core_channel_new(descriptor);
 }
 
 /*
@@ -187,7 +188,7 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
         return PyErr_SetFromErrno(PyExc_OSError);
     ChannelObject *pair[2];
     for (int i = 0; i < 2; i++) {
-        pair[i] = made(&Channel_Type, ends[i]);
+        pair[i] = core_channel_new(ends[i]);
         if (pair[i] == NULL)
             close(ends[i]);
     }
@@ -813,10 +814,10 @@ static PyMethodDef channel_methods[] = {
      "Returns (message, init) for the first other request, or for one that could not be met: its message as of receive(), and the pid\n"
      "and pidfd of the init of a namespace that was made for it, or None. None at the other side's end."},
     {"receive_clone", (PyCFunction)core_channel_receive_clone, METH_VARARGS,
-     "receive_clone($self, clone, timeout, pidfd, told_others, /)\n--\n\n"
-     "The next message, as receive() gives it; if it is of a clone, sets pid, pidfd, channel, init and pidfd_of_init of the Owner\n"
-     "and returns True. None at the end, of the task of the pidfd as well; False when the time is up.\n\n"
-     "told_others: the pids are those of another namespace. Where the kernel tells those of this one, they are set in their\n"
+     "receive_clone($self, clone, timeout, pidfd, /)\n--\n\n"
+     "The next message, as receive() gives it; if it is of a clone, clone, a CloneOwner, owns that from here on, and this returns\n"
+     "True. None at the end, of the task of the pidfd as well; False when the time is up.\n\n"
+     "clone.is_confined: the pids are those of another namespace. Where the kernel tells those of this one, they are set in their\n"
      "place, if they are of children of this process: then has_own_numbers is True, and is_doubted False. Needs: Linux 6.13."},
     {"await_end", (PyCFunction)channel_await_end, METH_O,
      "await_end($self, milliseconds, /)\n--\n\nIn a child that is about to end: waits for the other side's end, and becomes SCHED_BATCH."},

@@ -53,8 +53,13 @@ typedef struct {
     .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
-    Channel_Type, OwnMemory_Type, HotPages_Type, Owner_Type, Tracer_Type;
+    Channel_Type, OwnMemory_Type, HotPages_Type, CloneOwner_Type, Tracer_Type;
 extern PyType_Spec core_held_spec;
+
+/* Of the module in one interpreter: names of methods, which are looked up often. */
+struct core_state {
+    PyObject *acquire, *release;
+};
 
 /* The types are static: an interpreter of its own would share them, which is why this module refuses those. */
 SharedTaskObject *core_shared_task_new(void);
@@ -138,7 +143,7 @@ core_function core_before_fork, core_begin_in_pid_namespace, core_channels, core
     core_has_clear_sighand, core_has_clone3, core_has_close_range, core_has_our_rights, core_json_needs, core_kcmp, core_launch_ahead, core_lends,
     core_make_huge, core_memory_of, core_new_pid_namespace, core_plain_value, core_process_place,
     core_replace_mapping, core_run_fork_handlers, core_same_files, core_settle_memory, core_trace_filter, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
-core_fast_function core_clone, core_copy, core_launch_beside, core_named_call, core_share, core_spawn;
+core_fast_function core_clone, core_copy, core_is_as_before, core_launch_beside, core_named_call, core_share, core_spawn;
 
 /* Whether Python has come to its end. */
 static inline bool core_is_finalizing(void)

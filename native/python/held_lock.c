@@ -21,18 +21,18 @@ typedef struct {
     bool is_taken;
 } HeldObject;
 
-static PyObject *call_method(HeldObject *self, const char *name, PyObject *const *args, size_t count, PyObject *names)
+static const struct core_state *names_of(HeldObject *self)
 {
-    PyObject *method = PyUnicode_InternFromString(name);
-    if (method == NULL)
-        return NULL;
+    return PyType_GetModuleState(Py_TYPE(self));
+}
+
+static PyObject *call_method(HeldObject *self, PyObject *method, PyObject *const *args, size_t count, PyObject *names)
+{
     PyObject *words[MOST_WORDS + 1] = {self->lock};
     const size_t named = names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names);
     for (size_t i = 0; i < count + named; i++)
         words[i + 1] = args[i];
-    PyObject *answer = PyObject_VectorcallMethod(method, words, count + 1, names);
-    Py_DECREF(method);
-    return answer;
+    return PyObject_VectorcallMethod(method, words, count + 1, names);
 }
 
 /* Takes the lock, as its acquire() does: the words are that one's. */
@@ -42,7 +42,7 @@ static PyObject *held_call(PyObject *object, PyObject *const *args, size_t flagg
     const size_t count = (size_t)PyVectorcall_NARGS(flagged);
     if (count + (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names)) > MOST_WORDS)
         return PyErr_Format(PyExc_TypeError, "invalid call: expected the words of acquire()");
-    PyObject *taken = call_method(self, "acquire", args, count, names);
+    PyObject *taken = call_method(self, names_of(self)->acquire, args, count, names);
     self->is_taken = taken == Py_True; /* no handler runs between the two */
     return taken;
 }
@@ -79,7 +79,7 @@ static PyObject *held_exit(HeldObject *self, PyObject *const *what, Py_ssize_t c
     if (!self->is_taken)
         Py_RETURN_NONE;
     self->is_taken = false;
-    return call_method(self, "release", NULL, 0, NULL);
+    return call_method(self, names_of(self)->release, NULL, 0, NULL);
 }
 
 static PyMemberDef members[] = {

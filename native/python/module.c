@@ -91,6 +91,10 @@ static PyMethodDef with_main_gil[] = {
      "named_call(fn, args, /)\n--\n\n"
      "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"
      "name, or they are not plain."},
+    {"is_as_before", (PyCFunction)(void (*)(void))core_is_as_before, METH_FASTCALL,
+     "is_as_before(place, /, *pairs)\n--\n\n"
+     "Whether process_place() is that, and of each pair of dicts or lists both have the same objects in the same places; it may be\n"
+     "False also of equal ones."},
     {"process_place", core_process_place, METH_NOARGS,
      "process_place()\n--\n\nThe same bytes as long as the working directory, and what standard output and error are, stay the same."},
     {"drain", core_drain, METH_NOARGS,
@@ -214,7 +218,7 @@ static int add_types(PyObject *module)
 {
     static PyTypeObject *const types[] = {&Ahead_Type, &Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
                                           &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
-                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &Owner_Type, &Tracer_Type};
+                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &CloneOwner_Type, &Tracer_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;
@@ -256,9 +260,25 @@ static int add_held(PyObject *module)
     return error;
 }
 
+static bool add_names(PyObject *module)
+{
+    struct core_state *state = PyModule_GetState(module);
+    state->acquire = PyUnicode_InternFromString("acquire");
+    state->release = PyUnicode_InternFromString("release");
+    return state->acquire != NULL && state->release != NULL;
+}
+
+/* There is no m_clear: at the end of an interpreter locks are taken after the module has been cleared. */
+static void end(void *module)
+{
+    struct core_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->acquire);
+    Py_CLEAR(state->release);
+}
+
 static int fill(PyObject *module)
 {
-    if (PyModule_AddFunctions(module, everywhere) < 0 || add_held(module) < 0)
+    if (!add_names(module) || PyModule_AddFunctions(module, everywhere) < 0 || add_held(module) < 0)
         return -1;
     if (has_own_gil(module))
         return add_refusals(module);
@@ -287,7 +307,9 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "ramet._core",
+    .m_size = sizeof(struct core_state),
     .m_slots = slots,
+    .m_free = end,
 };
 
 PyMODINIT_FUNC PyInit__core(void); /* the only name that the library exports */

@@ -18,11 +18,23 @@ static bool is_found(PyObject *fn, PyObject *module_name, PyObject *name)
     if (!PyUnicode_Check(module_name) || !PyUnicode_Check(name) ||
         PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0)
         return false;
-    PyObject *module = PyImport_GetModule(module_name);
-    PyObject *found = module == NULL ? NULL : PyObject_GetAttr(module, name);
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *module = PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, module_name) : NULL;
+    PyObject *found = Py_XNewRef(module) == NULL ? NULL : PyObject_GetAttr(module, name);
     Py_XDECREF(found);
     Py_XDECREF(module);
     return found == fn; /* the module has it still */
+}
+
+/* As the attribute is; of most functions it is read where it lies. */
+static PyObject *module_of(PyObject *fn)
+{
+    return PyFunction_Check(fn) ? Py_XNewRef(((PyFunctionObject *)fn)->func_module) : PyObject_GetAttrString(fn, "__module__");
+}
+
+static PyObject *name_of(PyObject *fn)
+{
+    return PyFunction_Check(fn) ? Py_XNewRef(((PyFunctionObject *)fn)->func_qualname) : PyObject_GetAttrString(fn, "__qualname__");
 }
 
 static PyObject *written(PyObject *module_name, PyObject *name, PyObject *args)
@@ -39,8 +51,8 @@ PyObject *core_named_call(PyObject *module, PyObject *const *args, Py_ssize_t co
     (void)module;
     if (count != 2 || !PyTuple_CheckExact(args[1]))
         return PyErr_Format(PyExc_TypeError, "named_call(fn, args)");
-    PyObject *module_name = is_function(args[0]) ? PyObject_GetAttrString(args[0], "__module__") : NULL;
-    PyObject *name = module_name == NULL ? NULL : PyObject_GetAttrString(args[0], "__qualname__");
+    PyObject *module_name = is_function(args[0]) ? module_of(args[0]) : NULL;
+    PyObject *name = module_name == NULL ? NULL : name_of(args[0]);
     PyObject *call = name != NULL && is_found(args[0], module_name, name) ? written(module_name, name, args[1]) : NULL;
     Py_XDECREF(name);
     Py_XDECREF(module_name);

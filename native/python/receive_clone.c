@@ -2,7 +2,7 @@
  * Channel.receive_clone(): a clone's descriptors, from the socket into the object that owns them, without a line of Python
  * between, at which a handler of a signal may raise.
  */
-#include "channel.h"
+#include "clone_owner.h"
 
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -72,45 +72,29 @@ static bool found_own(struct core_pids *pids, const int *descriptors)
     return true;
 }
 
-static bool set(PyObject *clone, const char *name, PyObject *value)
+/* What a clone sends has a memfd at most, or three where it becomes a template: it cannot fill its caller's table. */
+static bool give(CloneOwnerObject *clone, struct core_pids pids, const int *descriptors)
 {
-    bool done = value != NULL && PyObject_SetAttrString(clone, name, value) == 0;
-    Py_XDECREF(value);
-    return done;
-}
-
-/* What the clone sends has a memfd at most, or three where it becomes a template: it cannot fill its caller's table. */
-static PyObject *channel_of_clone(int descriptor)
-{
-    PyObject *channel = PyObject_CallFunction((PyObject *)&Channel_Type, "i", descriptor);
-    if (channel != NULL)
-        ((ChannelObject *)channel)->most_descriptors = MOST_OF_CLONE;
-    return channel;
-}
-
-/* The pids are those that this process sees, of its own children. */
-static bool set_found(PyObject *clone)
-{
-    return set(clone, "has_own_numbers", Py_NewRef(Py_True)) && set(clone, "is_doubted", Py_NewRef(Py_False));
-}
-
-/* The channel first, which closes itself when the others cannot be set; last, that it owns all of them. */
-static bool give(PyObject *clone, struct core_pids pids, const int *descriptors, bool is_found)
-{
-    PyObject *channel = channel_of_clone(descriptors[CHANNEL]);
-    return set(clone, "channel", channel) && (!is_found || set_found(clone)) &&
-           set(clone, "pidfd", PyLong_FromLong(descriptors[PIDFD])) &&
-           set(clone, "pidfd_of_init", PyLong_FromLong(pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT])) &&
-           set(clone, "init", PyLong_FromLong(pids.init)) && set(clone, "pid", PyLong_FromLong(pids.clone)) &&
-           set(clone, "owns", Py_NewRef(Py_True));
+    ChannelObject *channel = core_channel_new(descriptors[CHANNEL]);
+    if (channel == NULL)
+        return false;
+    channel->most_descriptors = MOST_OF_CLONE;
+    Py_XSETREF(clone->channel, (PyObject *)channel);
+    clone->pid = pids.clone;
+    clone->pidfd = descriptors[PIDFD];
+    clone->init = pids.init;
+    clone->pidfd_of_init = pids.init == 0 ? -1 : descriptors[PIDFD_OF_INIT];
+    clone->owns = true;
+    return true;
 }
 
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
 {
-    PyObject *clone, *seconds;
-    int pidfd, told_others, descriptors[MOST_OF_CLONE];
+    CloneOwnerObject *clone;
+    PyObject *seconds;
+    int pidfd, descriptors[MOST_OF_CLONE];
     struct core_pids pids;
-    if (!PyArg_ParseTuple(args, "OOip:receive_clone", &clone, &seconds, &pidfd, &told_others))
+    if (!PyArg_ParseTuple(args, "O!Oi:receive_clone", &CloneOwner_Type, &clone, &seconds, &pidfd))
         return NULL;
     enum core_arrival arrival = core_channel_await(self, seconds, pidfd);
     if (arrival == CORE_NO_MORE)
@@ -124,6 +108,9 @@ PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
         return core_channel_take(self);
     core_channel_take_descriptors(self, descriptors, pids.init == 0 ? OF_CLONE : MOST_OF_CLONE);
     core_channel_drop(self, length);
-    const bool is_found = told_others && found_own(&pids, descriptors);
-    return give(clone, pids, descriptors, is_found) ? Py_NewRef(Py_True) : NULL;
+    if (clone->is_confined && found_own(&pids, descriptors)) {
+        clone->has_own_numbers = true;
+        clone->is_doubted = false;
+    }
+    return give(clone, pids, descriptors) ? Py_NewRef(Py_True) : NULL;
 }

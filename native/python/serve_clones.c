@@ -127,7 +127,7 @@ static void run_clone(ChannelObject *control, PyObject *run, const struct known 
 {
     close_others(control, clone);
     do_first(known->steps, parent);
-    PyObject *channel = PyObject_CallFunction((PyObject *)&Channel_Type, "i", clone->channel[OURS]);
+    PyObject *channel = (PyObject *)core_channel_new(clone->channel[OURS]);
     PyObject *in_namespace = clone->pids.init > 0 ? Py_True : Py_False;
     PyObject *begun = channel == NULL ? NULL : Py_BuildValue("ONO", known->given, channel, in_namespace);
     _exit(begun == NULL ? core_code_of_failure() : core_invoke(run, begun));

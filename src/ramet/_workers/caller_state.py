@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .._core import process_place
+from .._core import is_as_before, process_place
 from .._kernel.descriptors import is_standard
 
 _STANDARD = (1, 2)
@@ -32,12 +32,9 @@ class CallerState:
 
     def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
         """What differs from these by now, for apply(), and the descriptors that go with it."""
-        if (
-            process_place() == self.place
-            and os.environ._data == self.env  # type: ignore[attr-defined]
-            and getattr(sys, "argv", []) == self.argv
-            and sys.path == self.path
-        ):
+        env = os.environ._data  # type: ignore[attr-defined]
+        argv = getattr(sys, "argv", [])
+        if is_as_before(self.place, env, self.env, argv, self.argv, sys.path, self.path):
             return {}, ()
         return self._differences()
 

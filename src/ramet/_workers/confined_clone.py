@@ -93,7 +93,7 @@ def _make(
         maker = clone(_make_sibling, asked, ours)
         theirs.close()
         pidfd = -1 if maker.pidfd is None else maker.pidfd
-        told = ours.receive_clone(made, _PATIENCE, pidfd, False)
+        told = ours.receive_clone(made, _PATIENCE, pidfd)
         if told is not True:
             _end_unowned(told)
             raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
@@ -116,7 +116,7 @@ def _end_untold(made: Clone, maker: Child[Any], ours: Channel) -> None:
     """Own what the maker has made, a child of this process: it is ended with ``made``."""
     maker.wait()  # it is not killed, since it could not tell any more
     if not made.owns:
-        _end_unowned(ours.receive_clone(made, 0.0, -1, False))
+        _end_unowned(ours.receive_clone(made, 0.0, -1))
 
 
 def _end_unowned(told: object) -> None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any
 
-from .._core import Held, Owner, wait_readable, waitid
+from .._core import CloneOwner, Held, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel import pidfd as pidfds
 from .._kernel.names import WALL
@@ -49,7 +49,7 @@ _NAMESPACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.01  # for it to end, before a look at what keeps it
 
 
-class Clone(Owner):
+class Clone(CloneOwner):
     """A child that the template has made, with its pidfd and the socket of its calls, once it is there.
 
     Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
@@ -60,20 +60,9 @@ class Clone(Owner):
     """
 
     holder: Child[Any] | None = None
-    pid: int
-    pidfd: int
-    channel: Channel
     _namespace: PidNamespace | None = None
-    init = 0  # of the pid namespace that it is in, 0 for none
-    pidfd_of_init = -1
     layer: "Layer | None" = None
     points: MountPoints = ON_NOTHING
-
-    def __init__(self, *, is_doubted: bool = False, is_confined: bool = False) -> None:
-        self.is_doubted = is_doubted
-        self._is_confined = is_confined
-        self.has_own_numbers = not is_confined
-        self._maker = os.getpid()
 
     @property
     def namespace(self) -> PidNamespace | None:
@@ -102,7 +91,7 @@ class Clone(Owner):
         """
         told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
         if all(
-            _has_child(pidfd) if self._is_confined else _is_child(pid, pidfd) for pid, pidfd in told
+            _has_child(pidfd) if self.is_confined else _is_child(pid, pidfd) for pid, pidfd in told
         ):
             self.is_doubted = False
             return
@@ -139,7 +128,7 @@ class Clone(Owner):
 
     def drop(self) -> None:
         """At its end, if it owns the child: it is reaped later. Repeated where a signal handler raises."""
-        if self._maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
+        if self.maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
             return
         if self.is_doubted:
             with suppress(TemplateError):
@@ -356,11 +345,11 @@ class Link:
 
     def _read(self) -> None:
         """One answer, to whom it belongs."""
-        clone = Clone(is_doubted=self._is_doubted, is_confined=self.is_confined)
+        clone = Clone(self._is_doubted, self.is_confined)
         pidfd = self.process.pidfd
         try:
             received = self._control.receive_clone(
-                clone, self._patience, -1 if pidfd is None else pidfd, self.is_confined
+                clone, self._patience, -1 if pidfd is None else pidfd
             )
         except ValueError as error:
             if is_from_handler(error):

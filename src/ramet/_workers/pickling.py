@@ -20,7 +20,7 @@ from .._process.result_layout import in_words
 from .by_value import by_value_pickler
 
 _PROTOCOL = 5
-_FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
+FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
 _CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
 _PLACE_OF_FUNCTION = 64  # bytes, among which that is named
 _BY_NAME_IN_MAIN = b"__main__"
@@ -85,14 +85,14 @@ def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any,
         raise _refused(fn, args, error) from error
 
 
-def is_by_value(call: bytes) -> bool:
+def is_by_value(pickle: bytes) -> bool:
     """Whether cloudpickle is to make the function of a pickled call."""
-    return call[0] == _FIRST_OF_PICKLE and _CLOUDPICKLE in call[:_PLACE_OF_FUNCTION]
+    return _CLOUDPICKLE in pickle[:_PLACE_OF_FUNCTION]
 
 
 def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any, ...]]:
     """In the child: the function and its arguments."""
-    if parts[0][0] == _FIRST_OF_PICKLE:
+    if parts[0][0] == FIRST_OF_PICKLE:
         call: tuple[Callable[..., object], tuple[Any, ...]] = loaded(parts)
         return call
     module, name, args = plain_value(parts[0])

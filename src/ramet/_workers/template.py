@@ -26,7 +26,7 @@ from .called_child import CalledChild
 from .caller_state import CallerState, authkey
 from .link import Clone, EndedError, Link, RefusedError
 from .outcome import Reader, reader
-from .pickling import is_by_value, pickled_call
+from .pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
 from .serving import CALL
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .._sandbox.supervision import Supervision
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
-_REAPED_AT_ONCE = 8
+_REAPED_AT_ONCE = 5
 _REAPED_AFTER_RUN = 2
 # The last ones may wait to be let go: their end would take the processor from a call that begins.
 _NOT_YET_REAPED = 4
@@ -351,7 +351,8 @@ class Template:
             child.supervised_by(supervision)
         child._initial_cgroup = request.initial_cgroup
         changes, files = self._caller_state.changes()
-        if b"multiprocessing" in call[0] and not self._link.is_confined:
+        is_pickle = call[0][0] == FIRST_OF_PICKLE
+        if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
@@ -394,8 +395,8 @@ class Template:
     ) -> Clone:
         """A clone that has been sent the call."""
         of_spares = self._link.of_spares
-        if not of_spares.by_value and is_by_value(call[1]):  # so may the next ones be
-            self._link.of_spares = of_spares._replace(by_value=True)
+        if call[1][0] == FIRST_OF_PICKLE and not of_spares.by_value and is_by_value(call[1]):
+            self._link.of_spares = of_spares._replace(by_value=True)  # so may the next ones be
         while True:
             clone = None if request.needs_clone else self._spare()
             if clone is None:
@@ -466,7 +467,8 @@ class Template:
 
     def _reap(self) -> None:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
-        self._end_left()
+        if self._left:
+            self._end_left()
         self._reap_first(len(self._ending))
         self._enough = len(self._ending) + _REAPED_AT_ONCE
         if unreaped:
@@ -475,18 +477,18 @@ class Template:
     def _reap_first(self, count: int) -> None:
         """So many of them at most, if they have ended."""
         for _ in range(min(count, len(self._ending) - _NOT_YET_REAPED)):
-            with suppress(IndexError):  # another thread has it
-                self._reap_one(self._ending.pop(0))
-
-    def _reap_one(self, child: CalledChild[Any]) -> None:
-        stays = True  # also where a signal handler raises
-        try:
-            stays = not child.reap()
-        finally:
-            if stays:
-                self._ending.append(child)
-            elif child.has_namespace:
-                self._left.append(child)
+            try:
+                child = self._ending.pop(0)
+            except IndexError:
+                return  # another thread has it
+            stays = True  # also where a signal handler raises
+            try:
+                stays = not child.reap()
+            finally:
+                if stays:
+                    self._ending.append(child)
+                elif child.has_namespace:
+                    self._left.append(child)
 
     def _end_left(self) -> None:
         """Namespaces that were left before have ended by now, or something in them keeps them."""
