@@ -91,10 +91,8 @@ def reading(program: Path) -> Iterator[Trial]:
 def test_it_gets_through_without_a_sandbox(escape: Escape, unconfined: Trial) -> None:
     """What a sandbox stops works without one, for who is said to have it work: so the attempt is one."""
     ways = unconfined.ways_through(escape)
-    if escape.unconfined == "all" or (escape.unconfined == "root" and os.geteuid() == 0):
-        assert ways, unconfined.said
-    elif escape.unconfined == "root" or escape.unconfined.startswith("none: "):
-        assert ways == []
+    if escape.works is not None:
+        assert bool(ways) is escape.works, unconfined.said
 
 
 @BY_NAME

@@ -3,8 +3,8 @@
  * ESCAPE(name, evidence, unconfined, sentence) { ... } adds one; rows.py reads the same lines. The group is
  * the file. The code gives THROUGH, STOPPED or UNTRIED, and the process ends with it.
  * evidence: WORD, the attempt's own word counts; SEEN, somebody outside must see that something changed, or find
- * the secret in what was printed. unconfined: who gets through without a sandbox: "all", "root", or "some: why", which
- * depends on the machine, or "none: why". Nothing here changes the machine for others, with or without a sandbox. */
+ * the secret in what was printed. unconfined: who gets through without a sandbox: "all", also "all since 5.12" of Linux or
+ * "all where kernel.perf_event_paranoid <= 2", "root", or "some: why", which depends on the machine, or "none: why". Nothing here changes the machine for others, with or without a sandbox. */
 #ifndef ATTEMPT_H
 #define ATTEMPT_H
 

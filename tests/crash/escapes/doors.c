@@ -104,7 +104,7 @@ ESCAPE(page_faults_taken, WORD, "some: root, or vm.unprivileged_userfaultfd is 1
     return outcome_of(syscall(SYS_userfaultfd, O_CLOEXEC));
 }
 
-ESCAPE(page_faults_of_user_mode_taken, WORD, "all", "handles its own page faults with userfaultfd")
+ESCAPE(page_faults_of_user_mode_taken, WORD, "all since 5.11", "handles its own page faults with userfaultfd")
 {
     return outcome_of(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY));
 }

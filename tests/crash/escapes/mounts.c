@@ -130,7 +130,7 @@ ESCAPE(root_remounted_writable, WORD, "some: not where a mount of it is locked",
     return outcome_of(mount(NULL, "/", NULL, BIND | REMOUNT, NULL));
 }
 
-ESCAPE(made_writable_by_setattr, WORD, "all", "makes what is only shown writable with mount_setattr")
+ESCAPE(made_writable_by_setattr, WORD, "all since 5.12", "makes what is only shown writable with mount_setattr")
 {
     APART();
     if (!is_confined())

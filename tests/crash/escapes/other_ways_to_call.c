@@ -140,7 +140,7 @@ ESCAPE(x32_chmod, SEEN, "some: CONFIG_X86_X32_ABI", "leaves a set-user-ID progra
     return outcome_of(syscall(0x40000000L | SYS_chmod, below("work", "left"), 04755));
 }
 
-ESCAPE(number_with_high_bits, WORD, "all", "makes a user namespace with higher bits set beside the number of the call")
+ESCAPE(number_with_high_bits, WORD, "all since 5.14", "makes a user namespace with higher bits set beside the number of the call")
 {
     return outcome_of(syscall(1L << 32 | SYS_unshare, CLONE_NEWUSER));
 }

@@ -208,7 +208,7 @@ long counted(long pid)
     return syscall(SYS_perf_event_open, &wish, pid, -1, -1, 0);
 }
 
-ESCAPE(perf_of_victim, WORD, "all", "measures another process with perf_event_open")
+ESCAPE(perf_of_victim, WORD, "all where kernel.perf_event_paranoid <= 2", "measures another process with perf_event_open")
 {
     return outcome_of(counted(number("victim")));
 }
