@@ -105,7 +105,8 @@ class Pool:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if _is_ending:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-            self._start_thread()
+            if self._thread is None:
+                self._start_thread()
             call.number = next(self._numbers)
             call.future.kill_by(lambda _: self._cancelled(call))
             self._submitted += 1
@@ -186,15 +187,14 @@ class Pool:
                 os.eventfd_write(self._wakes, 1)
 
     def _start_thread(self) -> None:
-        if self._thread is None:
-            made = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
-            if self._thread is None:  # a signal handler may have started one meanwhile
-                self._thread = made
-                try:
-                    made.start()
-                except (RuntimeError, MemoryError):  # there is no room for one now
-                    self._thread = None
-                    raise
+        made = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
+        if self._thread is None:  # a signal handler may have started one meanwhile
+            self._thread = made
+            try:
+                made.start()
+            except (RuntimeError, MemoryError):  # there is no room for one now
+                self._thread = None
+                raise
 
     # ---- beginning a call
 
@@ -298,8 +298,10 @@ class Pool:
                 raise RuntimeError("the executor's thread has ended") from self._failure
             self._workers[worker.channel] = self._workers[worker.pidfd] = worker
             for descriptor in (worker.pidfd, worker.channel):
-                with suppress(FileExistsError):
+                try:  # noqa: SIM105 - as short as can be: each call comes here
                     self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+                except FileExistsError:
+                    pass
 
     # ---- the pool's thread
 
@@ -433,8 +435,10 @@ class Pool:
             for descriptor in descriptors:
                 if self._workers.get(descriptor) is worker:  # else it is another's by now
                     del self._workers[descriptor]
-                    with suppress(OSError):  # it was closed, which unregisters it
+                    try:  # noqa: SIM105 - as above
                         self._events.unregister(descriptor)
+                    except OSError:  # it was closed, which unregisters it
+                        pass
             if worker in self._idle:
                 self._idle.remove(worker)
 
@@ -520,8 +524,9 @@ class Pool:
     def _set(self, outcome: Callable[[Any], None], value: Any) -> None:
         """Set the outcome of a future, unless it was cancelled; its callbacks are called."""
         try:
-            with suppress(InvalidStateError):
-                outcome(value)
+            outcome(value)
+        except InvalidStateError:
+            pass
         except BaseException:  # a SystemExit of a callback's; others are logged there
             if threading.current_thread() is not self._thread:
                 raise

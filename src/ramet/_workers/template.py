@@ -304,7 +304,9 @@ class Template:
         sandbox is to be made anew.
         """
         link = self._link
-        if not link.spares or self._files is not None or not are_mounted(link.points):
+        if not link.spares or self._files is not None:
+            return False
+        if link.points[0] and not are_mounted(link.points):
             return False
         pidfd = link.process.pidfd
         return pidfd is not None and not wait_readable(pidfd, 0.0)

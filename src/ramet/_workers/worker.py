@@ -1,6 +1,7 @@
 """A call, and the process that runs it: from a pool's side."""
 
 import os
+import pickle
 import signal
 import threading
 import weakref
@@ -18,11 +19,11 @@ from .._process.unreaped import reap_ended
 from .._sandbox.files.replaced import are_mounted
 from ..exit_status import ExitStatus
 from .call_future import CallFuture
-from .call_request import CallRequest
+from .call_request import AS_IT_IS
 from .called_child import CalledChild
 from .messages import send
 from .pickling import pickled_call
-from .serving import CALL
+from .serving import CALL, NOT_LAST
 from .template import Template
 
 _STACK_SECONDS = 0.2
@@ -33,6 +34,8 @@ _TREE_SECONDS = 5.0
 _READING_SECONDS = 1.0
 _NO_DESCRIPTOR = -1
 _BLOCK = 512  # bytes in one of st_blocks
+# The plan of a call after which another may follow: CallRequest.plan.
+_NOT_LAST_WITH_OUTPUTS = pickle.dumps({"last": False, "outputs": True})
 # Of a send to a process that has ended; a channel that is closed is invalid.
 _GONE = (BrokenPipeError, ConnectionResetError, ValueError)
 
@@ -52,6 +55,17 @@ class Rules(NamedTuple):
     captures: bool = False
     options: dict[str, Any] | None = None
     initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
+
+    @property
+    def ask_nothing(self) -> bool:
+        """Whether the first call of a process asks for no more than a call of its template does."""
+        return (
+            self.reuse == 1
+            and self.timeout is None
+            and self.memory is None
+            and not self.options
+            and not self.captures
+        )
 
 
 class Call:
@@ -140,13 +154,18 @@ class Worker:
         cls, template: Template, call: tuple[Any, ...], rules: Rules, fn: Callable[..., Any]
     ) -> Self:
         """A new process that begins with this call."""
+        if rules.ask_nothing:
+            return cls(template.begin(AS_IT_IS, fn, call))
         files, outputs = _NO_DESCRIPTOR, _outputs(rules)
         try:
             request = template.request(memory=rules.memory, options=rules.options or {})
             if rules.timeout is not None:
                 files = stack_file()
                 request.answer_stacks_by(files)
-            _complete(request, rules, outputs)
+            if rules.reuse > 1:
+                request.plan["last"] = False
+            if outputs:
+                request.write_to(*outputs)
             worker = cls(template.begin(request, fn, call))
         except BaseException:
             for descriptor in (*outputs, *([files] if files >= 0 else [])):
@@ -167,12 +186,9 @@ class Worker:
             return False
         outputs = _outputs(rules)
         try:
-            request = CallRequest()
-            _complete(request, rules, outputs)
-            plan, descriptors = request.packed({}, ())
-            message = (plan, *call)
+            message = (_NOT_LAST_WITH_OUTPUTS if outputs else NOT_LAST, *call)
             send(
-                *(self.child.live_channel, CALL, message, descriptors),
+                *(self.child.live_channel, CALL, message, outputs),
                 sealed=False,
                 timeout=_READING_SECONDS,
             )
@@ -276,13 +292,6 @@ class Worker:
             self._futures.add(self.call.future)
         for future in self._futures:
             future.changes = changes
-
-
-def _complete(request: CallRequest, rules: Rules, outputs: tuple[int, ...]) -> None:
-    if rules.reuse > 1:
-        request.plan["last"] = False
-    if outputs:
-        request.write_to(*outputs)
 
 
 def _readable(stack: str) -> str:

@@ -90,11 +90,13 @@ class PidNamespace:
         """Kill all processes of the namespace at once: SIGKILL to its init."""
         if self._is_killed or self._is_reaped:
             return
-        with contextlib.suppress(ProcessLookupError):
+        try:
             if self._pidfd >= 0:
                 pidfd.send(self._pidfd, self.pid, signal.SIGKILL)
             elif not self._has_ended(0.0):
                 os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         self._is_killed = True
 
     def end(self, deadline: float | None = None) -> bool:
