@@ -40,19 +40,19 @@ class CallRequest:
         memory: CallMemory | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self.flags = _checked_flags(flags)
-        self.timeout = checked_timeout(timeout)
-        self.trusted = _checked_trust(trusted)
+        self.flags = 0 if type(flags) is int and flags == 0 else _checked_flags(flags)
+        self.timeout = None if timeout is None else checked_timeout(timeout)
+        self.trusted = None if trusted is None else _checked_trust(trusted)
         if self.trusted is None and (self.flags & NEW_NAMESPACES or options.get("namespaces")):
             self.trusted = False
-        pids = checked_set_tid(set_tid)
+        pids = None if set_tid is None else checked_set_tid(set_tid)
         self.set_tid = None if pids is None else tuple(pids)
         # What is decided by the clone call itself: no spare will do.
         self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
         self.initial_cgroup: InitialCgroup | None = None
         self.plan: dict[str, Any] = {}
         self.descriptors: list[int] = []
-        self._held = Descriptors()
+        self._held: Descriptors | None = None
         self._options: SentOptions | None = None
         if self.trusted is not None:
             self.plan["trusted"] = self.trusted
@@ -92,17 +92,18 @@ class CallRequest:
         return self.flags & ~(STOPPED | INTO_CGROUP)
 
     def _enter(self, cgroup: Any) -> None:
+        self._held = held = Descriptors()
         shown = f"descriptor {cgroup}" if isinstance(cgroup, int) else str(cgroup)
         if isinstance(cgroup, str | os.PathLike):
             how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-            cgroup = self._held.open(os.open, cgroup, how)
+            cgroup = held.open(os.open, cgroup, how)
         directory = cgroup_descriptor(cgroup)
         self.initial_cgroup = InitialCgroup.before_clone(directory)
         self.flags |= INTO_CGROUP
         how = os.O_WRONLY | os.O_CLOEXEC
         try:
             self.enter_by(
-                self._held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
+                held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
             )
         except (FileNotFoundError, NotADirectoryError) as error:
             why = "invalid cgroup: expected the directory of one, with a file cgroup.procs"
@@ -153,7 +154,8 @@ class CallRequest:
         """Close what was opened for it, and give back a budget that was not taken."""
         if self.memory is not None:
             self.memory.end()
-        self._held.close()
+        if self._held is not None:
+            self._held.close()
         if self._options is not None:
             self._options.close()
 
