@@ -10,6 +10,7 @@ int mount(const char *, const char *, const char *, unsigned long, const void *)
 int umount2(const char *, int);
 
 #define RDONLY 1
+#define NARROWED (2 | 4 | 8) /* nosuid, nodev, noexec: what a mount of the machine's has cannot be taken away */
 #define REMOUNT 32
 #define BIND 4096
 #define MOVE 8192
@@ -119,9 +120,9 @@ ESCAPE(remounted_writable, WORD, "all", "mounts what is only shown again, writab
     APART();
     if (!is_confined()) {
         mount(given("shown"), given("shown"), NULL, BIND, NULL);
-        mount(NULL, given("shown"), NULL, BIND | REMOUNT | RDONLY, NULL);
+        mount(NULL, given("shown"), NULL, BIND | REMOUNT | NARROWED | RDONLY, NULL);
     }
-    return outcome_of(mount(NULL, given("shown"), NULL, BIND | REMOUNT, NULL));
+    return outcome_of(mount(NULL, given("shown"), NULL, BIND | REMOUNT | NARROWED, NULL));
 }
 
 ESCAPE(root_remounted_writable, WORD, "some: not where a mount of it is locked", "mounts the root directory again, writable")
