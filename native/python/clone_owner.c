@@ -14,7 +14,8 @@
 static PyObject *owner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     int is_doubted = false, is_confined = false;
-    (void)kwargs;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
+        return PyErr_Format(PyExc_TypeError, "CloneOwner() takes no keyword arguments");
     if (!PyArg_ParseTuple(args, "|pp:CloneOwner", &is_doubted, &is_confined))
         return NULL;
     CloneOwnerObject *self = (CloneOwnerObject *)type->tp_alloc(type, 0);

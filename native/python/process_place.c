@@ -67,7 +67,7 @@ static bool has_same_members(PyObject *one, PyObject *other)
     return true;
 }
 
-/* The same objects in the same places. What they are is not looked at, for which each would be fetched from memory. */
+/* Equal objects are not looked for: each would have to be fetched from memory, at every call. */
 static bool has_same(PyObject *one, PyObject *other)
 {
     if (PyDict_Check(one) && PyDict_Check(other))

@@ -98,7 +98,7 @@ class Pool:
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
         if reading_call.is_reading:
-            reading_call.refuse_of_imported(call.fn)
+            reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()
             if self._is_closing:

@@ -26,7 +26,7 @@ def reading() -> Iterator[None]:
         is_reading = before
 
 
-def refuse_of_imported(fn: Callable[..., object]) -> None:
+def refuse_while_imported(fn: Callable[..., object]) -> None:
     """Raise RuntimeError where a module that is imported for a call begins one of a function of its own."""
     while isinstance(fn, partial):
         fn = fn.func

@@ -322,7 +322,7 @@ class Template:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
         try:
             if reading_call.is_reading:
-                reading_call.refuse_of_imported(fn)
+                reading_call.refuse_while_imported(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
                 request = CallRequest.of_nothing()
