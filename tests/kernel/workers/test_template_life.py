@@ -546,12 +546,12 @@ def test_all_ends_with_a_caller_that_is_killed(here: bool) -> None:
         assert caller.stdout is not None
         for _ in range(2):
             assert caller.stdout.readline().startswith("begun")
-        below = {pid for pid in all_below(caller.pid) if not is_program(pid)}
-        assert len(below) >= 4
+        below = all_below(caller.pid)
+        assert sum(map(must_end, below)) >= 4
         caller.kill()
         caller.wait()
         deadline = time.monotonic() + SECONDS
-        while left := {pid for pid in below if is_alive(pid)}:
+        while left := {pid for pid in below if must_end(pid)}:
             reap_all()  # the init of a namespace waits for that
             if time.monotonic() > deadline:
                 break
@@ -579,22 +579,18 @@ def all_below(pid: int) -> set[int]:
     return found.union(*(all_below(one) for one in found))
 
 
-def is_program(pid: int) -> bool:
-    """Whether it is a sleep(1), which a call without a namespace may leave."""
-    return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
-
-
 def commands(pid: int) -> str:
     """What it runs."""
     return Path(f"/proc/{pid}/status").read_text().partition("\n")[0]
 
 
-def is_alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
+def must_end(pid: int) -> bool:
+    """Whether it runs and is no sleep(1), which a call without a namespace may leave."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        name, state = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(") ")[::2]
     except OSError:
         return False
+    return state[0] != "Z" and name != "sleep"
 
 
 def test_a_template_made_by_a_thread_outlives_it() -> None:
