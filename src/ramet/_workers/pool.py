@@ -101,12 +101,10 @@ class Pool:
             reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()
-            if self._is_closing:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            if _is_ending:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            self._refuse_if_over()
             if self._thread is None:
                 self._start_thread()
+                self._refuse_if_over()  # a signal handler may have closed it meanwhile
             call.number = next(self._numbers)
             call.future.kill_by(lambda _: self._cancelled(call))
             self._submitted += 1
@@ -117,6 +115,12 @@ class Pool:
         else:
             self._wake()
         self._tell()
+
+    def _refuse_if_over(self) -> None:
+        if self._is_closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if _is_ending:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
     @property
     def _is_copy(self) -> bool:
@@ -187,14 +191,14 @@ class Pool:
                 os.eventfd_write(self._wakes, 1)
 
     def _start_thread(self) -> None:
-        made = threading.Thread(target=self._run, name="ramet-executor", daemon=True)
-        if self._thread is None:  # a signal handler may have started one meanwhile
+        """Have a thread that serves the pool. A signal handler may raise meanwhile, or submit, or close it.
+
+        What start() was doing when it was interrupted is not known; so a thread serves only when this was.
+        """
+        made = threading.Thread(target=self._serve, name="ramet-executor", daemon=True)
+        made.start()
+        if self._thread is None and not self._is_closing:
             self._thread = made
-            try:
-                made.start()
-            except (RuntimeError, MemoryError):  # there is no room for one now
-                self._thread = None
-                raise
 
     # ---- beginning a call
 
@@ -304,6 +308,13 @@ class Pool:
                     pass
 
     # ---- the pool's thread
+
+    def _serve(self) -> None:
+        with Held(self._lock) as take:
+            take()  # who starts it has told by then whether it serves
+            is_chosen = threading.current_thread() is self._thread
+        if is_chosen:
+            self._run()
 
     def _run(self) -> None:
         try:

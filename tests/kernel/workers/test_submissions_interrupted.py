@@ -5,7 +5,8 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -20,10 +21,15 @@ from ...waiting import alarm, nothing_unreaped, until
 SECONDS = 10
 LIBRARY = os.path.dirname(ramet.__file__)
 FUTURES = os.path.dirname(sys.modules["concurrent.futures"].__file__ or "")
+THREADING = threading.__file__
 
 
 class Heard(BaseException):
     """What the handler raises."""
+
+
+class HeardError(Exception):
+    """The same, for who handles each Exception."""
 
 
 def raises() -> None:
@@ -31,19 +37,27 @@ def raises() -> None:
     raise Heard
 
 
+def raises_error() -> None:
+    """What threading.Thread.start() takes for a failure of its own."""
+    raise HeardError
+
+
 class Handler:
     """Acts where Python looks for signals: at the so manyth call of ours, or end of a call of C's."""
 
-    def __init__(self, step: int, act: Callable[[], object]) -> None:
+    def __init__(self, step: int, act: Callable[[], object], files: tuple[str, ...]) -> None:
         self.left = step
         self.act = act
+        self.files = files
         self.where = ""
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event not in {"call", "c_return"} or not code.co_filename.startswith((LIBRARY, FUTURES)):
+        if event not in {"call", "c_return"} or not code.co_filename.startswith(self.files):
             return
         if argument is sys.setprofile or _is_finalizers(frame):
+            return
+        if code.co_qualname.startswith("Condition."):  # which stays locked then, in any program
             return
         self.left -= 1
         if self.left == 0:
@@ -61,11 +75,16 @@ def _is_finalizers(frame: FrameType | None) -> bool:
     return False
 
 
-def interrupted(call: Callable[[], object], step: int, act: Callable[[], object] = raises) -> str:
+def interrupted(
+    call: Callable[[], object],
+    step: int,
+    act: Callable[[], object] = raises,
+    files: tuple[str, ...] = (LIBRARY, FUTURES),
+) -> str:
     """Where a call was interrupted; nothing if it has fewer places."""
-    handler = Handler(step, act)
+    handler = Handler(step, act, files)
     sys.setprofile(handler)
-    with suppress(Heard):
+    with suppress(Heard, HeardError):
         try:
             call()
         finally:
@@ -106,6 +125,78 @@ def test_a_handler_may_submit_another(reuse: int) -> None:
             if not where:
                 break
         assert step > 10  # fewer places where a thread of its own has refilled
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[ramet.Template]:
+    """What the executors of this file are quickly made of."""
+    with ramet.Template() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("act", "submits_too"), [(raises, False), (raises_error, True)])
+# The thread of a start that was interrupted ends with a KeyError: threading has forgotten it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+def test_the_thread_is_started_again(
+    template: ramet.Template, act: Callable[[], object], submits_too: bool
+) -> None:
+    """Wherever its start was interrupted, the next submission runs, and what the handler submitted."""
+    futures: list[Any] = []
+
+    def submits(executor: ramet.Executor) -> None:
+        with suppress(KeyError):  # Thread.start() looks for what the thread has taken already
+            executor.submit(abs, -1)
+
+    def is_heard(executor: ramet.Executor) -> None:
+        if submits_too:
+            futures.append(executor.submit(abs, -3))
+        act()
+
+    for step in itertools.count(1):
+        with ramet.Executor(1, template=template) as executor:
+            where = interrupted(
+                lambda executor=executor: submits(executor),  # type: ignore[misc]
+                step,
+                lambda executor=executor: is_heard(executor),  # type: ignore[misc]
+                (LIBRARY, THREADING),
+            )
+            assert [future.result(SECONDS) for future in futures] == [3] * len(futures), where
+            assert executor.submit(abs, -2).result(SECONDS) == 2, where
+        if not where:
+            break
+        futures.clear()
+    gc.collect()
+    assert step > 10
+
+
+def is_of_executor(thread: threading.Thread) -> bool:
+    """One whose start was interrupted is listed for ever, and never alive."""
+    return thread.name == "ramet-executor" and thread.is_alive()
+
+
+def test_the_executor_may_be_closed_while_its_thread_starts(template: ramet.Template) -> None:
+    """The call that was submitted is refused, or runs; no thread is left."""
+    for step in itertools.count(1):
+        futures: list[Any] = []
+        executor = ramet.Executor(1, template=template)
+        try:
+            where = interrupted(
+                lambda: futures.append(executor.submit(abs, -1)),  # noqa: B023 - called here
+                step,
+                lambda: executor.shutdown(wait=False),  # noqa: B023
+                (LIBRARY, THREADING),
+            )
+        except RuntimeError as error:
+            assert "after shutdown" in str(error)
+        else:
+            assert [future.result(SECONDS) for future in futures] == [1]
+            if not where:
+                break
+        finally:
+            executor.shutdown()
+    until(lambda: not any(is_of_executor(thread) for thread in threading.enumerate()))
+    assert step > 10
 
 
 @pytest.mark.parametrize("step", range(1, 40, 3))
