@@ -5,7 +5,8 @@
  *   sandbox_floor anew N ROOM FILTER PROGRAM              user namespace, mounts and all else made for each launch
  *
  * ROOM: a file with what there is to do, a line each:
- *   flags F | hostname NAME | id N | map FILE TEXT | rule RIGHTS PATH     in the order of use
+ *   flags F | hostname NAME | id N | map FILE TEXT | keyring own          in the order of use
+ *   limit RESOURCE SOFT HARD | rule RIGHTS PATH
  *   tree PATH | dir PATH | file PATH | link TARGET PATH                   of the root, parents first; anew alone
  * FILTER: the instructions of a seccomp filter, as the kernel has them.
  *
@@ -19,6 +20,7 @@
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/seccomp.h>
@@ -32,6 +34,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -56,6 +59,7 @@ static struct room {
     struct line lines[MOST_LINES];
     int count;
     unsigned long flags, id;
+    bool has_own_keyring;
     const char *hostname;
     uint64_t handled;
     struct sock_fprog filter;
@@ -126,7 +130,8 @@ static void read_room(const char *path)
         line[one->first - 1 - line] = 0;
         char *space = strchr(one->first, ' ');
         one->second = space == NULL ? NULL : space + 1;
-        if (strcmp(one->word, "rule") == 0 || strcmp(one->word, "map") == 0 || strcmp(one->word, "link") == 0)
+        if (strcmp(one->word, "rule") == 0 || strcmp(one->word, "map") == 0 || strcmp(one->word, "link") == 0 ||
+            strcmp(one->word, "limit") == 0)
             *space = 0;
         if (strcmp(one->word, "flags") == 0)
             room.flags = strtoul(one->first, NULL, 0);
@@ -134,6 +139,8 @@ static void read_room(const char *path)
             room.id = strtoul(one->first, NULL, 0);
         else if (strcmp(one->word, "hostname") == 0)
             room.hostname = one->first;
+        else if (strcmp(one->word, "keyring") == 0)
+            room.has_own_keyring = true;
         else if (strcmp(one->word, "rule") == 0)
             room.handled |= strtoul(one->first, NULL, 0);
     }
@@ -254,6 +261,18 @@ static int run_init(void *unused)
     _exit(0);
 }
 
+static void set_limits(void)
+{
+    for (int i = 0; i < room.count; i++) {
+        if (strcmp(room.lines[i].word, "limit") != 0)
+            continue;
+        char *hard;
+        struct rlimit limit = {.rlim_cur = strtoul(room.lines[i].second, &hard, 0)};
+        limit.rlim_max = strtoul(hard, NULL, 0);
+        MUST(setrlimit(atoi(room.lines[i].first), &limit));
+    }
+}
+
 static void drop_rights(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -287,15 +306,19 @@ static int run_program(void *unused)
 {
     (void)unused;
     set_word(&launch.begun);
-    MUST(mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=67108864"));
-    MUST(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=67108864"));
-    MUST(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,max=256"));
-    MUST(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=ptraceable"));
     MUST(setsid());
+    if (room.has_own_keyring)
+        MUST(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
     if (launch.mount >= 0)
         change_ids();
+    const char *few = "mode=1777,size=67108864,nr_inodes=16384";
+    MUST(mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, few));
+    MUST(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, few));
+    MUST(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,max=256"));
+    MUST(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=ptraceable"));
     MUST(chdir("/tmp"));
     MUST(close_range(3, ~0U, 0));
+    set_limits();
     drop_rights();
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);

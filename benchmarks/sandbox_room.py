@@ -1,5 +1,6 @@
 """What a sandbox does on this machine, written down for the floors in C and for bubblewrap."""
 
+import resource
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -61,6 +62,10 @@ def _around(confinement: OfProgram) -> list[str]:
         lines.append(f"hostname {confinement.sandbox.hostname}")
     if not identity.is_callers:
         lines.append(f"id {identity.inner_uid}")
+    if plan.machine.session_keyring.granted:
+        lines.append("keyring own")
+    for name, (soft, hard) in confinement.amounts.rlimits.items():
+        lines.append(f"limit {getattr(resource, f'RLIMIT_{name}')} {soft} {hard}")
     return lines + [f"map {name} {text.decode().strip()}" for name, text in identity.maps().items()]
 
 

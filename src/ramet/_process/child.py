@@ -52,6 +52,9 @@ class Supervised(Protocol):
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason."""
 
+    def gone(self) -> None:
+        """All that it has started is reaped, too."""
+
     def count_output(self, count: int) -> bool:
         """So many bytes of its output were read; whether it may write more."""
 
@@ -599,6 +602,8 @@ class Child(_core.Handle, Generic[T_co]):
         self._let_go()
         self._close_held()
         self._reap_others()
+        if self._supervision is not None:
+            self._supervision.gone()
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept

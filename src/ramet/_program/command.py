@@ -31,7 +31,6 @@ from .preparation import preparation_of
 
 if TYPE_CHECKING:
     from .._sandbox.of_program import OfProgram
-    from .._sandbox.prepared_children import PreparedChildren
 
 Label: TypeAlias = tuple[str, Text | None]
 
@@ -173,7 +172,8 @@ class Command:
 
     def _launch_confined(self, child: Child[None]) -> None:
         preparation = self._preparation
-        confinement = cast("OfProgram", preparation.confinement)
+        confinement = preparation.confinement
+        assert confinement is not None
         confinement.make_current()
         preparation.make_current()
         if self._laid is not preparation.steps:
@@ -199,7 +199,8 @@ class Command:
 
     def _launch_prepared(self, child: Child[None], confinement: "OfProgram") -> bool:
         """Have a child that was confined ahead go on with the program. False: there is none that could."""
-        prepared = cast("PreparedChildren", confinement.prepared)
+        prepared = confinement.prepared
+        assert prepared is not None
         if not self._preparation.is_usual_in_sandbox:
             return False
         last = self._last_part(inherited(), prepared.nothing)
@@ -211,7 +212,7 @@ class Command:
             return False
         try:
             supervision = waiting.supervision
-            supervision.on_end = prepared.fill_up
+            supervision.when_gone = prepared.fill_up
             child.supervised_by(supervision)
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:

@@ -47,13 +47,13 @@ class PreparedChildren:
     def __init__(self, count: int, prepare: Callable[[], PreparedChild | None]) -> None:
         self._count = count
         self._prepare = prepare
-        self._maker = os.getpid()
+        self._usable_by = {os.getpid()}
         self._making = threading.Lock()  # they use the same place, one after the other
         self._held = Descriptors()
         self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.place = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)
         self._ready: deque[PreparedChild] = deque()
-        self._close = weakref.finalize(self, _end_all, self._maker, self._ready)
+        self._close = weakref.finalize(self, _end_all, self._usable_by, self._ready)
 
     def make(self, steps: Steps, supervision: Supervision, view: View) -> PreparedChild | None:
         """One that has carried out the steps; None when one of them failed. Raises OSError."""
@@ -63,16 +63,18 @@ class PreparedChildren:
 
     def fill_up(self) -> None:
         """Have a thread make those that are lacking."""
-        if self._is_usable and len(self._ready) < self._count:
+        if len(self._ready) < self._count and os.getpid() in self._usable_by:
             handle = weakref.ref(self)
-            with suppress(RuntimeError):  # no thread can be started, as at the interpreter's exit
+            try:  # noqa: SIM105 - as short as can be: each program comes here
                 watch.add(lambda: _fill(handle), _DELAY_SECONDS)
+            except RuntimeError:  # no thread can be started, as at the interpreter's exit
+                pass
 
     def fill(self) -> None:
         """Make those that are lacking; where one cannot be made, programs are confined when they come."""
         with Held(self._making) as take:
             take()
-            while self._is_usable and len(self._ready) < self._count:
+            while len(self._ready) < self._count and os.getpid() in self._usable_by:
                 with suppress(OSError):
                     prepared = self._prepare()
                     if prepared is not None:
@@ -82,21 +84,19 @@ class PreparedChildren:
 
     def take(self, view: View) -> PreparedChild | None:
         """One that was made to see that; None where none is ready."""
-        while self._is_usable and self._ready:
-            with suppress(IndexError):  # another thread has it
+        while self._ready and os.getpid() in self._usable_by:
+            try:
                 prepared = self._ready.popleft()
-                if prepared.view is view:
-                    return prepared
-                prepared.end()
+            except IndexError:  # another thread has it
+                break
+            if prepared.view is view:
+                return prepared
+            prepared.end()
         return None
-
-    @property
-    def _is_usable(self) -> bool:
-        return self._maker == os.getpid() and self._close.alive
 
     def close(self) -> None:
         """End all."""
-        if self._maker == os.getpid():
+        if os.getpid() in self._usable_by:
             with Held(self._making) as take:
                 take()
                 self._close()
@@ -109,6 +109,8 @@ def _fill(handle: "weakref.ref[PreparedChildren]") -> None:
         children.fill()
 
 
-def _end_all(maker: int, ready: deque[PreparedChild]) -> None:
-    while maker == os.getpid() and ready:
+def _end_all(usable_by: set[int], ready: deque[PreparedChild]) -> None:
+    is_makers = os.getpid() in usable_by
+    usable_by.clear()
+    while is_makers and ready:
         ready.popleft().end()

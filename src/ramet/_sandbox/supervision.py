@@ -40,7 +40,7 @@ _left: list[TidWord] = []
 
 
 class Supervision:
-    """Of one child; it owns the place that keeps its amounts. ``on_end``: what is called at its end."""
+    """Of one child; it owns the place that keeps its amounts. ``when_gone``: called when all is reaped."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Supervision:
         self._status: ExitStatus | None = None
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
-        self.on_end: Callable[[], object] | None = None
+        self.when_gone: Callable[[], object] | None = None
 
     def take_layer(self, layer: Layer | None) -> None:
         """That of the child, where it was not known before."""
@@ -83,12 +83,19 @@ class Supervision:
             if self._status is None:
                 if self._tree is not None:
                     self._tree.end()
-                self._tell_of_call(status)
+                if not status.success:
+                    self._tell_of_call(status)
                 self._status = self.place.ended(status)
                 if self._layer is not None:
                     self._changes = Changes(self._layer)
-                self._close()
+                self.place.close()
             return self._status
+
+    def gone(self) -> None:
+        """Nobody waits for what is done from here on."""
+        when_gone, self.when_gone = self.when_gone, None
+        if when_gone is not None:
+            when_gone()
 
     @property
     def report(self) -> SandboxReport | None:
@@ -121,13 +128,8 @@ class Supervision:
             _left.append(self._told)
         if self._layer is not None:
             self._layer.close()
-        self._close()
-
-    def _close(self) -> None:
         self.place.close()
-        on_end, self.on_end = self.on_end, None
-        if on_end is not None:
-            on_end()
+        self.gone()
 
 
 def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:

@@ -12,7 +12,7 @@ LAST_DESCRIPTOR = (1 << 32) - 1
 
 _F_SETFD = 2
 _LAST_STANDARD = 2
-_STANDARD = range(_LAST_STANDARD + 1)
+_STANDARD = tuple(range(_LAST_STANDARD + 1))
 _MOST_SENT = 32  # RAMET_MOST_SENT in native/child/descriptor_message.h
 _LEAST_TABLE = 64  # that a sandbox allows whose children are confined ahead
 _FAR = 256  # to copy a table up to here costs no more than to ask for three descriptors
@@ -131,6 +131,11 @@ class Received:
 
 def inherited() -> tuple[int, ...]:
     """The standard descriptors that a program would have of this process now."""
+    try:
+        if all(map(os.get_inheritable, _STANDARD)):
+            return _STANDARD
+    except OSError:  # one is closed
+        pass
     return tuple([number for number in _STANDARD if _is_inherited(number)])
 
 

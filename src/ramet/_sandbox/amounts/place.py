@@ -62,13 +62,20 @@ class Place:
         self._cgroups = cgroups
         self._give_back = give_back
         self._watched = watched
+        self.is_watched = watched != _NOTHING_WATCHED
+        """Whether this process looks at what it uses."""
         self.rlimits = dict(rlimits)
         self.affinity = affinity
-        cloned = [each for each in cgroups if each.version == VERSION_2 and clones_into]
-        joined = [each for each in cgroups if each not in cloned]
-        self.clone_cgroup = cloned[0].directory if cloned else None
-        self.joins = [(each.directory, each.entry_name.encode()) for each in joined]
-        self.entries = [each.entry for each in joined]
+        self.clone_cgroup: int | None = None
+        self.joins: list[tuple[int, bytes]] = []
+        self.entries: list[int] = []
+        for each in cgroups:
+            if each.version == VERSION_2 and clones_into:
+                if self.clone_cgroup is None:
+                    self.clone_cgroup = each.directory
+            else:
+                self.joins.append((each.directory, each.entry_name.encode()))
+                self.entries.append(each.entry)
         self._lock = threading.RLock()
         self._maker = os.getpid()
         self._pid = self._root = self._pidfd = -1
@@ -88,11 +95,6 @@ class Place:
         self._status: ExitStatus | None = (
             None  # what is used is counted from it, when that is asked for
         )
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether this process looks at what it uses."""
-        return self._watched != _NOTHING_WATCHED
 
     # ---- while it runs
 
@@ -312,7 +314,8 @@ class Place:
 
     def close(self) -> None:
         """Give the cgroups back, which removes them or keeps them for the next child; once."""
-        self._stop()
+        if not self._is_over:
+            self._stop()
         with Held(self._lock) as take:
             take()
             if self._is_closed:
@@ -320,7 +323,8 @@ class Place:
             self._is_closed = True
             self.joins, self.entries, self.clone_cgroup = [], [], None
             cgroups, self._cgroups = self._cgroups, []
-        self._give_back(cgroups)
+        if cgroups:
+            self._give_back(cgroups)
 
 
 _Count = TypeVar("_Count", int, float)

@@ -74,11 +74,9 @@ class Ground:
         """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
         with Held(_lock) as take:
             take()
-            if self._poll.poll(0) or not self._is_made or not self._is_current():
+            is_current = same_files(*self._files) and are_mounted(self.points)
+            if self._poll.poll(0) or not self._is_made or not is_current:
                 self._make()
-
-    def _is_current(self) -> bool:
-        return same_files(*self._files) and are_mounted(self.points)
 
     def _make(self) -> None:
         self._is_made = False
