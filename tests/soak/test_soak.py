@@ -1,4 +1,4 @@
-"""What test_mixed_calls.py does with a few calls, with as many as RAMET_SOAK says: `make soak`."""
+"""What test_mixed_calls.py does with a few calls, with as many as RAMET_SOAK says: `make test-long`."""
 
 import gc
 import os
