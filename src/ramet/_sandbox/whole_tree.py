@@ -9,6 +9,7 @@ from typing import Any
 
 from .._core import Held
 from .._kernel import procfs
+from .._kernel.descriptors import Descriptors
 from .._kernel.pidfd import wait_readable
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
 from .._process.child import Child
@@ -51,18 +52,20 @@ class Tree:
 
     def begin(self, child: Child[Any]) -> None:
         """The child runs from now on; it has a pidfd."""
-        descriptor = child.copied_pidfd()
-        if descriptor is not None:
-            self._thread = threading.Thread(
-                target=self._end_after, args=(descriptor,), name="ramet-tree", daemon=True
-            )
-            self._thread.start()
+        if child.pidfd is None:
+            return
+        ends = Descriptors()  # closed with it: the thread may not start
+        ends.open(Child.copied_pidfd, child)  # type: ignore[arg-type] # None when it was waited for
+        thread = threading.Thread(
+            target=self._end_after, args=(ends,), name="ramet-tree", daemon=True
+        )
+        thread.start()
+        self._thread = thread
 
-    def _end_after(self, descriptor: int) -> None:
-        try:
+    def _end_after(self, ends: Descriptors) -> None:
+        for descriptor in ends:
             wait_readable(descriptor, None)
-        finally:
-            os.close(descriptor)
+        ends.close()
         self._end_once()
 
     def give_up(self) -> None:

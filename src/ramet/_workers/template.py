@@ -231,7 +231,8 @@ class Template:
 
             raise no_callable(fn, "clone")
         if (
-            flags == 0
+            type(flags) is int  # others that are equal to 0 are no flags
+            and flags == 0
             and not options
             and timeout is None
             and name is None

@@ -6,10 +6,12 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -607,6 +609,34 @@ def test_nothing_is_left(
 
     with ramet.clone(in_copy, **options) as child:
         assert child.result(SECONDS) == [ends, b"", True, None, True]
+
+
+def test_no_room_for_the_thread_that_waits_for_its_end() -> None:
+    """The caller is told; neither the program is left nor a descriptor, and the next one is served."""
+    start = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name == "ramet-tree":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def in_copy() -> list[object]:
+        all_of(no_cgroups, map_ids, be_in_a_container)()
+        command = ramet.Command(["sleep", "1000"], sandbox=ramet.Sandbox(require="best"))
+        opened = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start_others)
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    command.spawn()
+                opened.append(len(os.listdir("/proc/self/fd")))
+        with command.spawn() as child:
+            pass
+        was_killed = child.wait().signal == signal.SIGKILL
+        return [opened[0] == opened[1], was_killed, procfs.children(os.getpid())]
+
+    with ramet.clone(in_copy, flags=F.NEWUSER | F.NEWNS) as child:
+        assert child.result(SECONDS) == [True, True, []]
 
 
 def test_children_at_once_keep_theirs() -> None:

@@ -76,6 +76,11 @@ CALLS: dict[str, tuple[Callable[[ramet.Template], object], type[Exception], str]
         ValueError,
         r"invalid flags.*ramet.clone\(\) shares",
     ),
+    "flags of another type": (
+        lambda t: t.clone(abs, -1, flags=False),
+        TypeError,
+        r"invalid flags: expected a number",
+    ),
     "an exit signal": (lambda t: t.clone(abs, -1, flags=10), ValueError, r"exit signal"),
     "a name of another type": (
         lambda t: t.clone(abs, -1, name=5),  # type: ignore[arg-type]
