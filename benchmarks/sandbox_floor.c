@@ -311,9 +311,9 @@ static int run_program(void *unused)
         MUST(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
     if (launch.mount >= 0)
         change_ids();
-    const char *few = "mode=1777,size=67108864,nr_inodes=16384";
-    MUST(mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, few));
-    MUST(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, few));
+    const char *options = "mode=1777,size=67108864,nr_inodes=16384";
+    MUST(mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options));
+    MUST(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options));
     MUST(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,max=256"));
     MUST(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=ptraceable"));
     MUST(chdir("/tmp"));

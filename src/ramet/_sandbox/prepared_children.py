@@ -47,7 +47,7 @@ class PreparedChildren:
     def __init__(self, count: int, prepare: Callable[[], PreparedChild | None]) -> None:
         self._count = count
         self._prepare = prepare
-        self._usable_by = {os.getpid()}
+        self._usable_by = {os.getpid()}  # empty once it is closed
         self._making = threading.Lock()  # they use the same place, one after the other
         self._held = Descriptors()
         self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)

@@ -92,7 +92,7 @@ class Supervision:
             return self._status
 
     def gone(self) -> None:
-        """Nobody waits for what is done from here on."""
+        """The child and all that it has started are reaped: nobody waits for what is done now."""
         when_gone, self.when_gone = self.when_gone, None
         if when_gone is not None:
             when_gone()

@@ -54,7 +54,7 @@ class Tree:
         """The child runs from now on; it has a pidfd."""
         if child.pidfd is None:
             return
-        ends = Descriptors()  # closed with it: the thread may not start
+        ends = Descriptors()  # which closes them, also where the thread does not start
         ends.open(Child.copied_pidfd, child)  # type: ignore[arg-type] # None when it was waited for
         thread = threading.Thread(
             target=self._end_after, args=(ends,), name="ramet-tree", daemon=True

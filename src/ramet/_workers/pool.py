@@ -101,10 +101,12 @@ class Pool:
             reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()
-            self._refuse_if_over()
-            if self._thread is None:
+            if self._thread is None and not (self._is_closing or _is_ending):
                 self._start_thread()
-                self._refuse_if_over()  # a signal handler may have closed it meanwhile
+            if self._is_closing:  # also by a signal handler, as the thread was started
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if _is_ending:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             call.number = next(self._numbers)
             call.future.kill_by(lambda _: self._cancelled(call))
             self._submitted += 1
@@ -115,12 +117,6 @@ class Pool:
         else:
             self._wake()
         self._tell()
-
-    def _refuse_if_over(self) -> None:
-        if self._is_closing:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        if _is_ending:
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
     @property
     def _is_copy(self) -> bool:
@@ -193,7 +189,7 @@ class Pool:
     def _start_thread(self) -> None:
         """Have a thread that serves the pool. A signal handler may raise meanwhile, or submit, or close it.
 
-        What start() was doing when it was interrupted is not known; so a thread serves only when this was.
+        Whether a thread runs whose start() was interrupted is not known: it serves when start() returned.
         """
         made = threading.Thread(target=self._serve, name="ramet-executor", daemon=True)
         made.start()
@@ -311,7 +307,7 @@ class Pool:
 
     def _serve(self) -> None:
         with Held(self._lock) as take:
-            take()  # who starts it has told by then whether it serves
+            take()  # whoever starts it has it, until start() has returned or raised
             is_chosen = threading.current_thread() is self._thread
         if is_chosen:
             self._run()
