@@ -134,6 +134,17 @@ def template() -> Iterator[ramet.Template]:
         yield made
 
 
+@pytest.fixture
+def forgotten_threads() -> Iterator[None]:
+    """Take those whose start was interrupted off the list of threading, which keeps them for ever."""
+    yield
+    starting: dict[threading.Thread, threading.Thread] = threading._limbo  # type: ignore[attr-defined]
+    for thread in [*starting]:
+        if thread.name == "ramet-executor":
+            del starting[thread]
+
+
+@pytest.mark.usefixtures("forgotten_threads")
 @pytest.mark.parametrize(("act", "submits_too"), [(raises, False), (raises_error, True)])
 # The thread of a start that was interrupted ends with a KeyError: threading has forgotten it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -175,6 +186,7 @@ def is_of_executor(thread: threading.Thread) -> bool:
     return thread.name == "ramet-executor" and thread.is_alive()
 
 
+@pytest.mark.usefixtures("forgotten_threads")
 def test_the_executor_may_be_closed_while_its_thread_starts(template: ramet.Template) -> None:
     """The call that was submitted is refused, or runs; no thread is left."""
     for step in itertools.count(1):
