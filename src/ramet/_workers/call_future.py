@@ -3,14 +3,51 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, RUNNING
+from contextlib import suppress
+from operator import attrgetter, call
+from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import Held
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from .._sandbox.overlay.changes import Changes
 
 T = TypeVar("T")
+
+
+class FutureCondition(Condition):
+    """A Condition whose lock is held, or not, as its ``with`` says, wherever a signal handler raises.
+
+    Condition's own methods may be interrupted between the lock's and what they note of it. A future's lock
+    that stays taken stops the thread that sets the future, and so all other calls.
+    """
+
+    if TYPE_CHECKING:  # what Condition's own wait() uses
+        _waiters: deque[Lock]
+        _release_save: Callable[[], object]
+        _acquire_restore: Callable[[object], None]
+
+    # Looked up before the lock is taken; what is found are the lock's own methods, in C.
+    __enter__ = property(attrgetter("_lock.__enter__"))
+    __exit__ = property(attrgetter("_lock.__exit__"))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let the lock go until notified, ``timeout`` seconds at most; returns whether it was notified."""
+        waiter = Lock()
+        waiter.acquire()
+        self._waiters.append(waiter)
+        let_go, take_again = map(call, (self._release_save,)), self._acquire_restore
+        state: list[object] = []
+        try:
+            state += let_go  # no handler runs between the two, nor before what follows is entered
+            return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+        finally:
+            take_again(state[0])
+            with suppress(ValueError):  # who notifies has removed it
+                self._waiters.remove(waiter)
 
 
 class CallFuture(Future[T]):
@@ -29,6 +66,10 @@ class CallFuture(Future[T]):
     tree_ended_by: str | None = None
     changes: "Changes | None" = None
     _kill: Callable[["CallFuture[Any]"], None] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = FutureCondition()
 
     def cancel(self) -> bool:
         """Cancel the call. One that runs is killed, with all processes that it started.

@@ -1,4 +1,7 @@
-"""A signal handler while a call is submitted to an executor: it may raise, and submit another."""
+"""A signal handler while a call is submitted to an executor, or its result waited for.
+
+It may raise, and submit another.
+"""
 
 import gc
 import itertools
@@ -15,6 +18,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
+from ramet._workers.call_future import CallFuture
 
 from ...waiting import alarm, nothing_unreaped, until
 
@@ -45,10 +49,13 @@ def raises_error() -> None:
 class Handler:
     """Acts where Python looks for signals: at the so manyth call of ours, or end of a call of C's."""
 
-    def __init__(self, step: int, act: Callable[[], object], files: tuple[str, ...]) -> None:
+    def __init__(
+        self, step: int, act: Callable[[], object], files: tuple[str, ...], spared: str
+    ) -> None:
         self.left = step
         self.act = act
         self.files = files
+        self.spared = spared
         self.where = ""
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -57,7 +64,7 @@ class Handler:
             return
         if argument is sys.setprofile or _is_finalizers(frame):
             return
-        if code.co_qualname.startswith("Condition."):  # which stays locked then, in any program
+        if self.spared and code.co_qualname.startswith(self.spared):
             return
         self.left -= 1
         if self.left == 0:
@@ -80,9 +87,10 @@ def interrupted(
     step: int,
     act: Callable[[], object] = raises,
     files: tuple[str, ...] = (LIBRARY, FUTURES),
+    spared: str = "",
 ) -> str:
     """Where a call was interrupted; nothing if it has fewer places."""
-    handler = Handler(step, act, files)
+    handler = Handler(step, act, files, spared)
     sys.setprofile(handler)
     with suppress(Heard, HeardError):
         try:
@@ -106,6 +114,35 @@ def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> Non
                 break
     gc.collect()
     until(lambda: nothing_unreaped() and {*procfs.children(os.getpid())} <= before)
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_a_result_that_is_waited_for(is_set: bool) -> None:
+    """Wherever its wait was interrupted: by what the handler raised, and the future's lock is free."""
+    for step in itertools.count(1):
+        future = CallFuture[int]()
+        if is_set:
+            future.set_result(1)
+
+        def waits(future: CallFuture[int] = future) -> None:
+            with suppress(TimeoutError):
+                future.result(0)
+
+        where = interrupted(waits, step, files=(LIBRARY, FUTURES, THREADING))
+        setter = threading.Thread(target=set_unless_done, args=(future,), daemon=True)
+        setter.start()
+        setter.join(SECONDS)
+        assert not setter.is_alive(), where
+        assert future.result(0) == 1, where
+        if not where:
+            break
+    assert step > (3 if is_set else 8)
+
+
+def set_unless_done(future: CallFuture[int]) -> None:
+    """As an executor's thread does; another has to, as one takes its own lock twice."""
+    if not future.done():
+        future.set_result(1)
 
 
 @pytest.mark.parametrize("reuse", [1, 1000])
@@ -171,6 +208,7 @@ def test_the_thread_is_started_again(
                 step,
                 lambda executor=executor: is_heard(executor),  # type: ignore[misc]
                 (LIBRARY, THREADING),
+                "Condition.",  # that of threading's Event stays locked then, in any program
             )
             assert [future.result(SECONDS) for future in futures] == [3] * len(futures), where
             assert executor.submit(abs, -2).result(SECONDS) == 2, where
@@ -198,6 +236,7 @@ def test_the_executor_may_be_closed_while_its_thread_starts(template: ramet.Temp
                 step,
                 lambda: executor.shutdown(wait=False),  # noqa: B023
                 (LIBRARY, THREADING),
+                "Condition.",  # that of threading's Event stays locked then, in any program
             )
         except RuntimeError as error:
             assert "after shutdown" in str(error)
