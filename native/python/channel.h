@@ -5,7 +5,13 @@
 
 #define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
 
-#define CORE_MADE 34 /* the kind of the message that tells of a clone: src/ramet/_workers/template_messages.py */
+/* Kinds of messages, as src/ramet/_workers/template_messages.py has them, serving.py, and _process/result_layout.py. */
+enum {
+    CORE_CALL = 1,   /* to a clone: a call */
+    CORE_PLAIN = 5,  /* from it: a plain value */
+    CORE_MADE = 34,  /* from a template: a clone */
+    CORE_MAKE = 49,  /* to it: a clone is to be made */
+};
 
 /* What it says: the clone, and the init of its pid namespace, 0 for none. */
 struct core_pids {
@@ -54,11 +60,32 @@ void core_channel_drop(ChannelObject *self, size_t bytes);
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+/* Whether a message has arrived: it begins at data. It does not wait, and says nothing of an end or an error, which stay there. */
+bool core_channel_has_message(ChannelObject *self);
+
+struct core_part {
+    const void *bytes;
+    size_t length;
+};
+
+/*
+ * A message of a few parts, which together are no longer than a plain value and a plan. deadline: of ramet_now(), for the other
+ * side to make room; -1 for none. False with an exception set.
+ */
+bool core_channel_send_parts(ChannelObject *self, uint8_t kind, const struct core_part *parts, uint32_t count, int64_t deadline);
+
+/* What the other side sends may make who closes it wait. */
+void core_channel_distrust(ChannelObject *self);
+
 /* A message of one part, with descriptors, which stay the caller's. False with an exception set. */
 bool core_channel_send_part(ChannelObject *self, uint8_t kind, const void *part, size_t length, const int *descriptors, int count);
 
 /* The ends of a new channel, above the standard descriptors. -1 with errno. */
 int core_socket_pair(int *ends);
+
+struct core_clone_owner;
+/* 1: the message that has arrived was of a clone, which the other owns now. 0: it is another, and stays. -1 with an exception set. */
+int core_channel_take_clone(ChannelObject *self, struct core_clone_owner *clone);
 
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);

@@ -23,6 +23,7 @@
 #define INLINE_BYTES ((size_t)1 << 16)
 #define FIRST_READ 4096
 #define MOST_AT_ONCE ((size_t)1 << 17) /* so that a head alone costs its reader no more memory, whatever it speaks of */
+#define MOST_SENT_PARTS 2 /* of send_parts() */
 #define NO_DESCRIPTOR (-1)
 #define NO_DEADLINE (-1)
 
@@ -377,16 +378,29 @@ static PyObject *channel_send(ChannelObject *self, PyObject *args)
     return sent ? Py_NewRef(Py_True) : NULL;
 }
 
-/* It needs no memory: no part is longer than a plain value. */
+/* It needs no memory. */
+static bool send_parts(ChannelObject *self, struct core_message_head head, const struct core_part *parts, const int *descriptors, int64_t deadline)
+{
+    char data[sizeof head + MOST_SENT_PARTS * sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
+    char *lengths = data + sizeof head, *next = lengths + head.parts * sizeof(uint64_t);
+    memcpy(data, &head, sizeof head);
+    for (uint32_t i = 0; i < head.parts; i++) {
+        memcpy(lengths + i * sizeof(uint64_t), &(uint64_t){parts[i].length}, sizeof(uint64_t));
+        memcpy(next, parts[i].bytes, parts[i].length);
+        next += parts[i].length;
+    }
+    return send_all(self, data, (size_t)(next - data), descriptors, head.descriptors, deadline) == 0;
+}
+
+bool core_channel_send_parts(ChannelObject *self, uint8_t kind, const struct core_part *parts, uint32_t count, int64_t deadline)
+{
+    return send_parts(self, (struct core_message_head){.kind = kind, .parts = count}, parts, NULL, deadline);
+}
+
 bool core_channel_send_part(ChannelObject *self, uint8_t kind, const void *part, size_t length, const int *descriptors, int count)
 {
-    char data[sizeof(struct core_message_head) + sizeof(uint64_t) + CORE_MOST_PLAIN_BYTES];
-    struct core_message_head head = {.kind = kind, .descriptors = (uint16_t)count, .parts = 1};
-    const size_t table = sizeof head + sizeof(uint64_t);
-    memcpy(data, &head, sizeof head);
-    memcpy(data + sizeof head, &(uint64_t){length}, sizeof(uint64_t));
-    memcpy(data + table, part, length);
-    return send_all(self, data, table + length, descriptors, (size_t)count, NO_DEADLINE) == 0;
+    const struct core_message_head head = {.kind = kind, .descriptors = (uint16_t)count, .parts = 1};
+    return send_parts(self, head, &(struct core_part){part, length}, descriptors, NO_DEADLINE);
 }
 
 /* What an outcome is most often. */
@@ -627,20 +641,53 @@ static bool has_ended(int pidfd)
     return pidfd >= 0 && poll(&end, 1, 0) > 0;
 }
 
+/* What is needed of the message next; 0: it is there. False with an exception set. */
+static bool make_room_for_rest(ChannelObject *self, size_t *wanted)
+{
+    *wanted = lacking(self);
+    if (PyErr_Occurred() || *wanted == 0)
+        return !PyErr_Occurred();
+    *wanted = *wanted < FIRST_READ ? FIRST_READ : *wanted < MOST_AT_ONCE ? *wanted : MOST_AT_ONCE;
+    return make_room(self, *wanted);
+}
+
+static ssize_t receive_now(ChannelObject *self, size_t wanted)
+{
+    return self->distrusted ? receive_with_care(self, wanted) : receive_some(self, wanted, MSG_DONTWAIT);
+}
+
+bool core_channel_has_message(ChannelObject *self)
+{
+    size_t wanted = 0;
+    while (self->descriptor >= 0 && !self->flooded && make_room_for_rest(self, &wanted)) {
+        if (wanted == 0)
+            return true;
+        if (receive_now(self, wanted) <= 0)
+            return false;
+    }
+    PyErr_Clear();
+    return false;
+}
+
+static enum core_arrival refuse_flood(const ChannelObject *self)
+{
+    PyErr_Format(PyExc_ValueError, "invalid message: expected at most %d descriptors", self->most_descriptors);
+    return CORE_FAILED;
+}
+
 enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int pidfd)
 {
     int64_t deadline = core_deadline(seconds); /* of the whole message: it may come in pieces */
     bool waited = false, ended = false;
     while (deadline != -2 && is_open(self)) { /* another thread may have closed it */
-        size_t wanted = lacking(self);
-        if (PyErr_Occurred())
+        size_t wanted;
+        if (self->flooded)
+            return refuse_flood(self);
+        if (!make_room_for_rest(self, &wanted))
             return CORE_FAILED;
         if (wanted == 0)
             return CORE_ARRIVED;
-        wanted = wanted < FIRST_READ ? FIRST_READ : wanted < MOST_AT_ONCE ? wanted : MOST_AT_ONCE;
-        if (!make_room(self, wanted))
-            return CORE_FAILED;
-        ssize_t got = self->distrusted ? receive_with_care(self, wanted) : receive_some(self, wanted, MSG_DONTWAIT);
+        ssize_t got = receive_now(self, wanted);
         if (got == -EAGAIN) {
             if (ended)
                 return CORE_NO_MORE;
@@ -653,8 +700,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
             if (PyErr_CheckSignals() < 0)
                 return CORE_FAILED;
         } else if (self->flooded) {
-            PyErr_Format(PyExc_ValueError, "invalid message: expected at most %d descriptors", self->most_descriptors);
-            return CORE_FAILED;
+            return refuse_flood(self);
         } else if (got == 0 || got == -ECONNRESET) {
             return CORE_NO_MORE;
         } else if (got < 0) {
@@ -728,12 +774,17 @@ static PyObject *channel_end_sending(ChannelObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_distrust(ChannelObject *self, PyObject *unused)
+void core_channel_distrust(ChannelObject *self)
 {
-    (void)unused;
     self->distrusted = true;
     if (self->descriptor >= 0)
         keep_urgent_in_line(self->descriptor);
+}
+
+static PyObject *channel_distrust(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    core_channel_distrust(self);
     Py_RETURN_NONE;
 }
 

@@ -3,7 +3,7 @@
 
 #include "channel.h"
 
-typedef struct {
+typedef struct core_clone_owner {
     PyObject_HEAD
     int maker;                           /* the process that owns it */
     int pid, pidfd, init, pidfd_of_init; /* init: of its pid namespace, 0 for none */

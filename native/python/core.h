@@ -53,7 +53,7 @@ typedef struct {
     .tp_flags = Py_TPFLAGS_DEFAULT | (flags)
 
 extern PyTypeObject Stack_Type, TidWord_Type, SharedTask_Type, DeadlineThread_Type, PrivateMapping_Type,
-    Channel_Type, OwnMemory_Type, HotPages_Type, CloneOwner_Type, Tracer_Type;
+    Channel_Type, OwnMemory_Type, HotPages_Type, CloneOwner_Type, PlainLink_Type, Tracer_Type;
 extern PyType_Spec core_held_spec;
 
 /* Of the module in one interpreter: names of methods, which are looked up often. */

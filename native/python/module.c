@@ -218,7 +218,7 @@ static int add_types(PyObject *module)
 {
     static PyTypeObject *const types[] = {&Ahead_Type, &Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
                                           &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
-                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &CloneOwner_Type, &Tracer_Type};
+                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &CloneOwner_Type, &PlainLink_Type, &Tracer_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;

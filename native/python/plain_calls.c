@@ -12,9 +12,7 @@
 /* The numbers are src/ramet/_workers/serving.py's, which reads them. */
 enum served { ENDED, ANOTHER, RETURNED, RAISED, ALONE };
 
-#define CALL 1        /* the kind of a message with a call: serving.py */
-#define PLAIN_KIND 5  /* of one with a plain value: _process/result_layout.py */
-#define NOT_LAST '+'  /* a plan that says no more than that another call follows: call_request.py */
+#define NOT_LAST '+' /* a plan that says no more than that another call follows: call_request.py */
 
 /* What is called before and after each function; None for nothing. */
 struct around {
@@ -34,7 +32,7 @@ static bool is_plain(const ChannelObject *self, struct place *place)
     struct core_message_head head;
     uint64_t lengths[2];
     memcpy(&head, self->data, sizeof head);
-    if (head.kind != CALL || head.parts != 2 || head.descriptors > 0)
+    if (head.kind != CORE_CALL || head.parts != 2 || head.descriptors > 0)
         return false;
     memcpy(lengths, self->data + sizeof head, sizeof lengths);
     const char *plan = self->data + sizeof head + sizeof lengths;
@@ -94,7 +92,7 @@ static PyObject *call_one(ChannelObject *self, const struct around *around, PyOb
     if (error != NULL)
         return answer(RAISED, error, last);
     /* First: whoever has the outcome has seen all output. */
-    int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, PLAIN_KIND, value);
+    int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, CORE_PLAIN, value);
     if (sent == 0)
         return answer(RETURNED, value, last);
     Py_DECREF(value);

@@ -88,12 +88,27 @@ static bool give(CloneOwnerObject *clone, struct core_pids pids, const int *desc
     return true;
 }
 
+int core_channel_take_clone(ChannelObject *self, struct core_clone_owner *clone)
+{
+    int descriptors[MOST_OF_CLONE];
+    struct core_pids pids;
+    size_t length = read_pids(self, &pids);
+    if (length == 0)
+        return 0;
+    core_channel_take_descriptors(self, descriptors, pids.init == 0 ? OF_CLONE : MOST_OF_CLONE);
+    core_channel_drop(self, length);
+    if (clone->is_confined && found_own(&pids, descriptors)) {
+        clone->has_own_numbers = true;
+        clone->is_doubted = false;
+    }
+    return give(clone, pids, descriptors) ? 1 : -1;
+}
+
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
 {
     CloneOwnerObject *clone;
     PyObject *seconds;
-    int pidfd, descriptors[MOST_OF_CLONE];
-    struct core_pids pids;
+    int pidfd;
     if (!PyArg_ParseTuple(args, "O!Oi:receive_clone", &CloneOwner_Type, &clone, &seconds, &pidfd))
         return NULL;
     enum core_arrival arrival = core_channel_await(self, seconds, pidfd);
@@ -103,14 +118,8 @@ PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args)
         Py_RETURN_FALSE;
     if (arrival != CORE_ARRIVED)
         return NULL;
-    size_t length = read_pids(self, &pids);
-    if (length == 0)
+    int taken = core_channel_take_clone(self, clone);
+    if (taken == 0)
         return core_channel_take(self);
-    core_channel_take_descriptors(self, descriptors, pids.init == 0 ? OF_CLONE : MOST_OF_CLONE);
-    core_channel_drop(self, length);
-    if (clone->is_confined && found_own(&pids, descriptors)) {
-        clone->has_own_numbers = true;
-        clone->is_doubted = false;
-    }
-    return give(clone, pids, descriptors) ? Py_NewRef(Py_True) : NULL;
+    return taken < 0 ? NULL : Py_NewRef(Py_True);
 }

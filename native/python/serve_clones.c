@@ -11,7 +11,6 @@
 
 #include "pid_namespace.h"
 
-#define MAKE 49 /* the kind of a request: src/ramet/_workers/template_messages.py */
 #define NONE (-1)
 
 enum { OURS, THEIRS };
@@ -54,7 +53,7 @@ static size_t is_for(const ChannelObject *self, const struct known *known)
     uint64_t bytes;
     const size_t place = sizeof head + sizeof bytes;
     memcpy(&head, self->data, sizeof head);
-    if (head.kind != MAKE || head.parts != 1 || head.descriptors > 0)
+    if (head.kind != CORE_MAKE || head.parts != 1 || head.descriptors > 0)
         return 0;
     memcpy(&bytes, self->data + sizeof head, sizeof bytes);
     bool same = bytes == (uint64_t)PyBytes_GET_SIZE(known->making) &&

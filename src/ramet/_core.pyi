@@ -139,6 +139,30 @@ class CloneOwner:
     has_own_numbers: bool
     owns: bool
 
+@disjoint_base
+class PlainLink:
+    _asked: list[tuple[int, object, Any]]
+    _spares: list[Any]
+    _last_told: int
+    def _allow_plain(
+        self,
+        control: Channel,
+        lock: RLock,
+        clone_type: type[CloneOwner],
+        before: tuple[int, int],
+        ending: list[Any],
+        reader: object,
+        request: bytes,
+        wanted: int,
+        what: tuple[bool, bool, bool, bool],
+        /,
+    ) -> None: ...
+    def _forbid_plain(self) -> None: ...
+    def _begin_plain(
+        self, child: Handle, call: tuple[Any, ...], ended_call: Callable[[Any], None], /
+    ) -> bool: ...
+    def _plain_outcome(self, child: Handle, /) -> Any: ...
+
 @final
 class OwnMemory:
     def __new__(cls, descriptor: int, size: int, free: int, /) -> OwnMemory: ...

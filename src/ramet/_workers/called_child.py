@@ -7,7 +7,7 @@ import time
 from _thread import RLock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._core import Channel, Held
+from .._core import Channel, Held, PlainLink
 from .._kernel import procfs
 from .._kernel.signal_handlers import is_from_handler
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
@@ -44,8 +44,9 @@ class CalledChild(Child[T_co]):
 
     _channel: Channel
     _reader: Reader
-    _ended_call: "Callable[[CalledChild[Any]], None]"
+    _ended_call: "Callable[[CalledChild[Any]], None] | None"  # None: its template may go before it
     _is_over = False
+    _link: PlainLink | None = None  # of its template, which may read its outcome
     _reading: RLock
     _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
@@ -151,7 +152,9 @@ class CalledChild(Child[T_co]):
             self._is_over = True
             if self._reader.is_of_untrusted:
                 self._must_end_by = time.monotonic() + _END_OF_UNTRUSTED_SECONDS
-            self._ended_call(self)
+            ended_call, self._ended_call = self._ended_call, None
+            if ended_call is not None:
+                ended_call(self)
 
     def let_go(self) -> None:
         """The call is over, and the child may end now; the library's own."""
@@ -211,6 +214,9 @@ class CalledChild(Child[T_co]):
             raise still_running(self._what, cast(float, timeout), self.pid) from None
 
     def _delivered(self) -> Any:
+        plain = NotImplemented if self._link is None else self._link._plain_outcome(self)
+        if plain is not NotImplemented:
+            return plain
         self.take_outcome(None)
         kind, value = self._taken or (NOTHING, None)
         return value if kind == VALUE else NotImplemented

@@ -13,7 +13,7 @@ from functools import lru_cache
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any
 
-from .._core import CloneOwner, Held, wait_readable, waitid
+from .._core import CloneOwner, Held, PlainLink, wait_readable, waitid
 from .._kernel import credentials, procfs
 from .._kernel import pidfd as pidfds
 from .._kernel.names import WALL
@@ -41,6 +41,7 @@ from .template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED
 
 if TYPE_CHECKING:
     from .._sandbox.overlay.layer import Layer
+    from .outcome import Reader
 
 _OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
@@ -158,7 +159,7 @@ class RefusedError(OSError):
     """The kernel has refused the clone call, or had no room for the clone's descriptors."""
 
 
-class Link:
+class Link(PlainLink):
     """A template's process, and the spares that it has made.
 
     Requests are answered in order. The answer to one whose caller was interrupted is discarded when it
@@ -189,15 +190,30 @@ class Link:
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
-        # Whose answers have not come, each with the number of its request; None: a spare's. The layer is
-        # that of the clone that is to come, whatever the template says.
-        self._asked: deque[tuple[int, object, Layer | None]] = deque()
+        # In _asked, a list of the core's: whose answers have not come, each with the number of its request;
+        # None: a spare's. The layer is that of the clone that is to come, whatever the template says.
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
-        self._spares: deque[Clone] = deque()
         self._is_closed = self._has_ended = False
         self._lost: list[int] = []  # told, but with no descriptor; to be ended
         self.of_spares = Making(spare=True)  # what is asked of them
+
+    def allow_plain_calls(
+        self, wanted: int, ending: "list[Any]", reader: "Reader", *, in_namespace: bool
+    ) -> None:
+        """Let the core do what most calls need: see PlainLink. It looks neither at files nor at layers.
+
+        wanted: spares; ending: where children go whose call is over, whose outcomes that reader reads;
+        in_namespace: whether each clone is to have a pid namespace of its own.
+        """
+        if self._is_closed or self._lost or self.points[0]:
+            return
+        (request,) = _packed(self.of_spares)
+        kinds = (self._is_doubted, self.is_confined, reader.is_of_untrusted, in_namespace)
+        before = (self._sent_before, self._taken_before)
+        self._allow_plain(
+            self._control, self._lock, Clone, before, ending, reader, request, wanted, kinds
+        )
 
     # ---- clones
 
@@ -273,7 +289,7 @@ class Link:
             while True:
                 while not self._spares and self._spares_asked():
                     self._read()
-                spare = self._spares.popleft() if self._spares else None
+                spare = self._spares.pop(0) if self._spares else None
                 if spare is None or not wait_readable(spare.pidfd, 0.0):
                     return spare  # one that was killed is left, and reaped
 
@@ -341,7 +357,7 @@ class Link:
         while self._asked and self._asked[-1][0] >= sent:
             self._asked.pop()
         while self._asked and self._asked[0][0] < taken:
-            self._asked.popleft()
+            self._asked.pop(0)
 
     def _read(self) -> None:
         """One answer, to whom it belongs."""
@@ -363,11 +379,15 @@ class Link:
             raise TemplateError(
                 f"the template has not answered in {self._patience:.0f} seconds; it was killed"
             )
-        clone.points = self.points
-        answer = _taken_over(clone) if received is True else self._refusal(received)
+        self._answered_by(clone if received is True else self._refusal(received))
+
+    def _answered_by(self, answer: Clone | OSError) -> None:
+        if isinstance(answer, Clone):
+            answer.points = self.points
+            answer = _taken_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
-        _, token, layer = self._asked.popleft()
+        _, token, layer = self._asked.pop(0)
         if isinstance(answer, Clone):
             answer.layer = layer
         if token is None:
@@ -423,6 +443,7 @@ class Link:
                 refusal = _told_refusal(lost.parts)
                 made = [] if refusal is None else [refusal[2]]
             if self.is_confined:
+                self._forbid_plain()  # for good: each request is to look for these
                 self._lost += filter(None, made)
                 self._end_found()
                 return refused
@@ -457,10 +478,10 @@ class Link:
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
-        self._asked = deque(
+        self._asked[:] = [
             (number, _Abandoned() if one is token else one, layer)
             for number, one, layer in self._asked
-        )
+        ]
 
     # ---- the process itself
 
@@ -472,6 +493,7 @@ class Link:
         if self._has_ended:
             return
         self._is_closed = True
+        self._forbid_plain()
         if self.maker != os.getpid():
             self._control.close()
             for spare in self._spares:
@@ -485,7 +507,7 @@ class Link:
                 self._read()
         with suppress(IndexError):  # a signal handler has closed it meanwhile
             while self._spares:
-                self._spares.popleft().discard()
+                self._spares.pop(0).discard()
         self._answers.clear()
         try:
             self.process.wait(_END_SECONDS)

@@ -15,6 +15,7 @@ from .._limits.byte_counts import parsed_bytes
 from .._preflight.hints import warn_at_caller
 from .._preflight.quick_check import refusal
 from .._process.child import make_child
+from .._process.tree import subreaper
 from .._process.unreaped import reap_ended, unreaped
 from .._sandbox.files.replaced import are_mounted
 from .._setup.options import FunctionOptions, Options
@@ -186,6 +187,16 @@ class Template:
                 measured = self._link.measure_spare(self._new_layer())
                 self._spares = min(self._spares, self._spares_memory // measured)
             self._ask_for_spares(self._spares - self._link.spares)
+        self._allow_plain_calls()
+
+    def _allow_plain_calls(self) -> None:
+        """Unless something is to be looked at before each call, or made for it."""
+        if self._files is None and not self._is_supervised:
+            in_namespace = self._link.of_spares.tree
+            reader = self._reader(None, in_namespace=in_namespace)
+            self._link.allow_plain_calls(
+                self._spares, self._ending, reader, in_namespace=in_namespace
+            )
 
     @property
     def pid(self) -> int:
@@ -348,31 +359,49 @@ class Template:
         return clone
 
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
+        changes, files = self._caller_state.changes()
+        if (
+            request is not AS_IT_IS
+            or changes
+            or subreaper.blocks
+            or not self._link._begin_plain(child, call, self._call_ended)
+        ):
+            self._make_as_asked(child, request, call, changes, files)
+        # The one that was just taken is asked for when the call is over: until then both want a processor.
+        if self._spares > 1:
+            self._refill(but=1)
+        if len(self._ending) >= self._enough:
+            self._reap()  # while the call runs
+
+    def _make_as_asked(
+        self,
+        child: CalledChild[Any],
+        request: CallRequest,
+        call: tuple[Any, ...],
+        changes: dict[str, Any],
+        files: Sequence[int],
+    ) -> None:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         supervision = self._supervision(request) if self._is_supervised else None
         if supervision is not None:
             child.supervised_by(supervision)
         child._initial_cgroup = request.initial_cgroup
-        changes, files = self._caller_state.changes()
         is_pickle = call[0][0] == FIRST_OF_PICKLE
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
         clone = self._begun(request, (plan, *call), descriptors)
-        child.connect(clone, self._reader(request, clone), self._call_ended)
+        reader = self._reader(request.trusted, in_namespace=clone.init != 0)
+        child.connect(clone, reader, self._call_ended)
+        child._link = self._link
         if supervision is not None:
             supervision.take_layer(clone.layer)
             supervision.begin(child, self._link.process.pid)
         if request.memory is not None:
             memory, request.memory = request.memory, None  # it is the child's from here on
             child.limit_memory(memory)
-        # The one that was just taken is asked for when the call is over: until then both want a processor.
-        if self._spares > 1:
-            self._refill(but=1)
         if deadline_thread is not None:
             child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
-        if len(self._ending) >= self._enough:
-            self._reap()  # while the call runs
 
     def _supervision(self, request: CallRequest) -> "Supervision":
         """What keeps the amounts of the sandbox for one call."""
@@ -385,12 +414,11 @@ class Template:
             request.enter_by(entry)
         return Supervision(place, confinement.plan.lost)
 
-    def _reader(self, request: CallRequest, clone: Clone) -> Reader:
+    def _reader(self, of_call: bool | None, *, in_namespace: bool) -> Reader:
         """A call is trusted no more than its template."""
         trusted = self._start.trusted
-        in_namespace = clone.init != 0
         if trusted is None:
-            return reader(request.trusted, in_namespace, False)
+            return reader(of_call, in_namespace, False)
         return reader(trusted, in_namespace, not trusted)
 
     def _begun(
@@ -400,6 +428,7 @@ class Template:
         of_spares = self._link.of_spares
         if call[1][0] == FIRST_OF_PICKLE and not of_spares.by_value and is_by_value(call[1]):
             self._link.of_spares = of_spares._replace(by_value=True)  # so may the next ones be
+            self._allow_plain_calls()
         while True:
             clone = None if request.needs_clone else self._spare()
             if clone is None:
