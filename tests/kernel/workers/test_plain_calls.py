@@ -16,6 +16,7 @@ from ramet._core import wait_readable
 from ramet._workers.called_child import CalledChild
 from ramet._workers.template import Template
 
+from ...kernels import KERNEL
 from ...waiting import alarm, nothing_unreaped, until
 from ..sandbox.taken_away import needs_all
 
@@ -80,6 +81,11 @@ def await_spare(template: ramet.Template) -> None:
     until(lambda: bool(link._spares) or wait_readable(link._control.fileno(), 0.0))
 
 
+def begun_by_python(template: ramet.Template) -> list[str]:
+    """Of each call: before Linux 6.13 Python looks for the pids of a confined clone."""
+    return ["_make_as_asked"] if template._link.is_confined and KERNEL < (6, 13) else []
+
+
 @pytest.fixture
 def left(template: ramet.Template, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the core leaves to Python."""
@@ -110,7 +116,7 @@ def test_all_of_it_is_the_cores(template: ramet.Template, left: list[str], value
     assert template.clone(same, value).result() == value
     await_spare(template)
     assert template.clone(some).result() == some()
-    assert left == []
+    assert left == 2 * begun_by_python(template)
     await_spare(template)
     assert template._link.spares == 1
 
@@ -159,7 +165,7 @@ def test_what_is_no_plain_value_is_pythons(
     else:
         with pytest.raises((kind, ramet.RemoteError), match=str(expected)):
             child.result()
-    assert left == ["_read", "_call_ended"]
+    assert left == [*begun_by_python(template), "_read", "_call_ended"]
     assert template.clone(same, 2).result() == 2
 
 
