@@ -105,12 +105,14 @@ class CalledChild(Child[T_co]):
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) or self._is_over:
                 return
             why = ResultError(f"what the child wrote cannot be read: {error}")
             self._taken = (RAISED, why)
             self.kill()
         else:
+            if self._is_over:  # a signal handler has read it meanwhile
+                return
             try:
                 self._taken = self._understood(message)
             except BaseException as error:  # it passes, and the message is not there again

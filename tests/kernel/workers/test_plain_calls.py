@@ -44,6 +44,12 @@ def long() -> str:
     return LONG
 
 
+def after_a_while(value: object) -> object:
+    """The value, later than whoever waits for it."""
+    signal.sigtimedwait((), 0.3)
+    return value
+
+
 def fails() -> None:
     """Its exception is pickled."""
     raise KeyError("why")
@@ -221,17 +227,22 @@ def test_a_handler_that_raises_costs_nothing(template: ramet.Template) -> None:
     assert template.clone(same, 3).result() == 3
 
 
-def test_a_handler_may_read_the_same_outcome(template: ramet.Template) -> None:
+@pytest.mark.parametrize("value", [None, (1, [[2]])], ids=["plain", "pickled"])
+@pytest.mark.parametrize("timeout", [None, SECONDS])
+def test_a_handler_may_read_the_same_outcome(
+    template: ramet.Template, value: object, timeout: float | None
+) -> None:
     """While its own thread waits for it: both get it."""
     found: list[object] = []
-    former = signal.signal(signal.SIGUSR1, lambda *_: found.append(child.result()))
+    former = signal.signal(signal.SIGUSR1, lambda *_: found.append(child.result(timeout)))
     try:
         with alarm(SECONDS):
             await_spare(template)
-            child = template.clone(signal.sigtimedwait, (), 0.3)
-            threading.Timer(0.05, signal.raise_signal, [signal.SIGUSR1]).start()
-            assert child.result() is None
-        assert found == [None]
+            child = template.clone(after_a_while, value)
+            here = threading.get_ident()
+            threading.Timer(0.05, signal.pthread_kill, [here, signal.SIGUSR1]).start()
+            assert child.result(timeout) == value
+        assert found == [value]
     finally:
         signal.signal(signal.SIGUSR1, former)
 
