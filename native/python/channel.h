@@ -60,6 +60,9 @@ void core_channel_drop(ChannelObject *self, size_t bytes);
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+/* Whether the task of a pidfd has ended; not so for -1. */
+bool core_has_ended(int pidfd);
+
 /* Whether a message has arrived: it begins at data. It does not wait, and says nothing of an end or an error, which stay there. */
 bool core_channel_has_message(ChannelObject *self);
 

@@ -634,8 +634,7 @@ PyObject *core_channel_take(ChannelObject *self)
     return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
 }
 
-/* Whether the task of a pidfd has ended. */
-static bool has_ended(int pidfd)
+bool core_has_ended(int pidfd)
 {
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     return pidfd >= 0 && poll(&end, 1, 0) > 0;
@@ -691,7 +690,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         if (got == -EAGAIN) {
             if (ended)
                 return CORE_NO_MORE;
-            ended = waited && has_ended(pidfd); /* if so, what it had sent by then is read below */
+            ended = waited && core_has_ended(pidfd); /* if so, what it had sent by then is read below */
             int readable = ended ? 1 : core_poll_until(self->descriptor, pidfd, deadline);
             if (readable <= 0)
                 return readable < 0 ? CORE_FAILED : CORE_TIME_IS_UP;

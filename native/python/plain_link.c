@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include "plain_link.h"
 
-#include <poll.h>
 #include <structmember.h>
 #include <unistd.h>
 
@@ -152,27 +151,35 @@ static CloneOwnerObject *first_waiting(LinkObject *self)
     return (CloneOwnerObject *)clone;
 }
 
+/*
+ * One that was to have a pid namespace, which could not be made, is no less good: its outcome is read in another way, which
+ * Python knows, and so it goes to those that wait.
+ */
+static CloneOwnerObject *unless_another_reads(LinkObject *self, CloneOwnerObject *clone)
+{
+    if (clone == NULL || (clone->init != 0) == self->in_namespace)
+        return clone;
+    PyList_Insert(self->waiting, 0, (PyObject *)clone);
+    Py_DECREF(clone);
+    return NULL;
+}
+
 /* One that is there already. NULL with an exception set, or without: there is none. */
 static CloneOwnerObject *take_spare(LinkObject *self)
 {
     if (!try_lock(self->lock))
         return NULL;
     CloneOwnerObject *clone = first_of(self->waiting) == NULL ? receive_spare(self) : first_waiting(self);
+    clone = unless_another_reads(self, clone);
     unlock(self->lock);
     return clone;
-}
-
-static bool has_ended(int pidfd)
-{
-    struct pollfd end = {.fd = pidfd, .events = POLLIN};
-    return poll(&end, 1, 0) > 0;
 }
 
 /* With an empty plan. False if it has ended: somebody has killed it. What a handler has raised is set then. */
 static bool send_call(CloneOwnerObject *clone, PyObject *part)
 {
     const struct core_part parts[] = {{"", 0}, {PyBytes_AS_STRING(part), (size_t)PyBytes_GET_SIZE(part)}};
-    if (has_ended(clone->pidfd))
+    if (core_has_ended(clone->pidfd))
         return false;
     bool sent = core_channel_send_parts((ChannelObject *)clone->channel, CORE_CALL, parts, 2, ramet_now());
     if (!sent)
@@ -212,8 +219,7 @@ static PyObject *link_begin(LinkObject *self, PyObject *const *args, Py_ssize_t 
     CloneOwnerObject *clone = part != NULL && is_ours(self) ? take_spare(self) : NULL;
     if (clone == NULL)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
-    bool is_begun = (clone->init != 0) == self->in_namespace && send_call(clone, part);
-    bool is_held = is_begun && connect_child(self, args[0], clone, args[2]);
+    bool is_held = send_call(clone, part) && connect_child(self, args[0], clone, args[2]);
     Py_DECREF(clone); /* what it owns still is ended, and reaped later */
     return is_held || !PyErr_Occurred() ? PyBool_FromLong(is_held) : NULL;
 }

@@ -175,6 +175,28 @@ def test_what_is_no_plain_value_is_pythons(
     assert template.clone(same, 2).result() == 2
 
 
+def test_a_spare_without_the_namespace_that_it_was_to_have(
+    template: ramet.Template, left: list[str]
+) -> None:
+    """As where none may be made: it serves the call all the same, whose outcome Python reads."""
+    await_spare(template)
+    link = template._link
+    spare = link.spare()
+    assert spare is not None
+    pid, in_namespace = spare.pid, bool(spare.init)
+    link._spares.append(spare)
+    del spare
+    reader = template._reader(None, in_namespace=not in_namespace)
+    link.allow_plain_calls(1, template._ending, reader, in_namespace=not in_namespace)
+    try:
+        with template.clone(same, 5) as child:
+            assert child.result() == 5
+            assert child.pid == pid
+        assert left == ["_make_as_asked", "_read", "_call_ended"]
+    finally:
+        template._allow_plain_calls()
+
+
 def kill_spare(template: ramet.Template) -> int:
     """The one that waits, whose pid this returns. It waits still, as far as is known."""
     spare = template._link.spare()
