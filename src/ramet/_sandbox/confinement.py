@@ -18,11 +18,11 @@ from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, is_below
 from .files.ground import Ground
 from .files.landlock import rules
 from .files.own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
-from .files.root import LAYERS
 from .files.sight import Sight
 from .identity.identity import identity
 from .overlay.layer import Layer
 from .overlay.layers import Layers
+from .own_places import LAYERS
 from .planning.machine import OWN_KEYRING, this_machine
 from .planning.path_wishes import closed_to_others
 from .planning.plan import Plan, plan

@@ -16,9 +16,9 @@ from .amounts.amounts import within_own
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
-from .files.root import LAYERS
 from .overlay.layer import Layer
 from .overlay.layers import Layers
+from .own_places import LAYERS
 from .syscalls import of_a_call
 from .ways import way_of, why_unsafe, written_directories
 
@@ -40,18 +40,12 @@ _NEEDED = ("user", "mnt", "pid")
 Labelled: TypeAlias = tuple[list[Operation], list[tuple[str, bytes | None]]]
 
 
-class Place(NamedTuple):
-    """A descriptor that is sent beside the steps, by its place there."""
-
-    place: int
-
-
 class TemplateSteps(NamedTuple):
     """Operations and their labels.
 
     leave: in the process that has loaded. enter: in its clone, the template, in a new pid
-    namespace. call: in each clone of that. descriptors: those that the steps name by a Place, for
-    the process that has loaded.
+    namespace. call: in each clone of that. descriptors: those that the steps name by their places here,
+    each in a tuple, for the process that has loaded.
     """
 
     leave: Labelled
@@ -156,9 +150,11 @@ class OfTemplate(OfPython):
             )
         super().__init__(sandbox)
         self._refuse_without_proc()
-        self.user, self.mount = Place(0), Place(1)
+        # Their places in what is sent. No type of this module: the template would import it, and its clones
+        # pay for that.
+        self.user, self.mount = (0,), (1,)
         if self.network != -1:
-            self.network = Place(2)
+            self.network = (2,)
 
     def _refuse_without_proc(self) -> None:
         """With require="best" it may be what is lost."""

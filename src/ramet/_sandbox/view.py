@@ -39,15 +39,6 @@ TMP = "/tmp"
 # Where the services of a machine have their sockets, which can be connected to on a read-only
 # mount as well.
 _SOCKETS = "/run"
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-TERMINALS = "/dev/pts"
-DEVICE_LINKS = (
-    ("pts/ptmx", "ptmx"),
-    ("/proc/self/fd", "fd"),
-    ("/proc/self/fd/0", "stdin"),
-    ("/proc/self/fd/1", "stdout"),
-    ("/proc/self/fd/2", "stderr"),
-)
 
 
 class Shown(NamedTuple):

@@ -268,7 +268,7 @@ def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
 
 
 def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
-    from .._sandbox.files.landlock import writes_only  # which calls in a sandbox alone need
+    from .._sandbox.files.in_a_call import writes_only  # which calls in a sandbox alone need
 
     abi, paths = rules
     carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])

@@ -255,7 +255,7 @@ class _Template:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
         if self._confines is None:
             return ()
-        from .._sandbox.files.own_files import steps_to_own_layer
+        from .._sandbox.files.in_a_call import steps_to_own_layer
 
         layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
         return *(Confines(_core.Plan(one.steps), one.labels) for one in layers), self._confines
@@ -398,7 +398,7 @@ class _Template:
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
         self._await_own_memory()
         # What its clones need of these; the sandbox may not show their files.
-        from .._sandbox.files import landlock, own_files  # noqa: F401
+        from .._sandbox.files import in_a_call  # noqa: F401
         from . import own_mappings
 
         if self._yields:

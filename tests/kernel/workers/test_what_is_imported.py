@@ -7,6 +7,8 @@ import pytest
 
 import ramet
 
+from ..sandbox.taken_away import needs_all
+
 NEEDLESS = {
     "cloudpickle",
     "difflib",
@@ -37,6 +39,33 @@ def test_what_a_plain_call_does_without(spares: int) -> None:
 
 def has_cloudpickle() -> bool:
     return "cloudpickle" in sys.modules
+
+
+CONFINED_IN_NEW_PYTHON = """
+import ramet
+sandbox = ramet.Sandbox()
+with ramet.Template(spares=0, sandbox=sandbox) as confined, ramet.Template(spares=0) as free:
+    lists = [one.clone(eval, "[*__import__('sys').modules]").result() for one in (confined, free)]
+print(*sorted(set(lists[0]) - set(lists[1]) - {"cloudpickle"}))
+"""
+
+
+@needs_all
+def test_what_a_confined_template_has_beyond_another() -> None:
+    """What its clones do themselves, and not how a sandbox is described and planned: each copies it."""
+    argv = [sys.executable, "-c", CONFINED_IN_NEW_PYTHON]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    beyond = [name for name in done.stdout.split() if name.startswith("ramet")]
+    assert beyond == [
+        "ramet._kernel.mounts",
+        "ramet._sandbox",
+        "ramet._sandbox.files",
+        "ramet._sandbox.files.in_a_call",
+        "ramet._sandbox.files.landlock_rights",
+        "ramet._sandbox.own_places",
+        "ramet._workers.own_mappings",
+    ]
 
 
 @pytest.mark.parametrize("spares", [0, 1])

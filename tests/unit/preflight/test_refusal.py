@@ -37,9 +37,12 @@ def refused(flags: int, exit_signal: int, call: Call) -> list[str]:
 def test_what_is_granted_unasked_no_rule_forbids(exit_signal: int) -> None:
     """Every subset of the flags that are granted without the law is granted by it, by either call."""
     bits = [1 << bit for bit in range(64) if ACCEPTED >> bit & 1]
-    bits += [] if exit_signal else [PARENT]
+    bits += [NEWNS] if exit_signal else [NEWNS, PARENT]
     for chosen in itertools.product([0, 1], repeat=len(bits)):
         flags = sum(bit for bit, taken in zip(bits, chosen, strict=True) if taken)
+        if flags & FS and flags & NEWNS:
+            assert "D1" in refused(flags, exit_signal, "clone3")
+            continue
         check_by_the_law(flags, exit_signal, "clone")
         check_by_the_law(flags, exit_signal, "clone3")
         check_by_the_law(flags | CLEAR_SIGHAND, exit_signal, "clone3")

@@ -6,33 +6,26 @@ Source: landlock(7), include/uapi/linux/landlock.h.
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from ..description import Sandbox, is_below
-from ..view import DEVICES, TERMINALS, TMP, View, has_own_tmp
+from ..own_places import DEVICES, TERMINALS
+from ..view import TMP, View, has_own_tmp
+from .landlock_rights import (
+    ATTR_SIZES,
+    IOCTL_DEV,
+    NETWORK_SINCE,
+    OF_FILES,
+    READ,
+    READ_DIR,
+    READ_FILE,
+    TRUNCATE,
+    WRITE_FILE,
+    Rules,
+    rights_to_files,
+)
 
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
-_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _ABSTRACT_UNIX_SOCKET, _SIGNAL = 1, 2
-_READ = _EXECUTE | _READ_FILE | _READ_DIR
-_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-
-# The rights that each version of the interface added: to files, to TCP, and what can be scoped.
-_FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: _TRUNCATE, 5: _IOCTL_DEV}
-_NETWORK_SINCE, _SCOPE_SINCE = 4, 6
-_ATTR_SIZES = {1: 8, _NETWORK_SINCE: 16, _SCOPE_SINCE: 24}
-
-
-class Rules(NamedTuple):
-    """The operands of the step LANDLOCK."""
-
-    attr: bytearray
-    paths: tuple[bytes, ...]
-    rights: bytearray
-    ports: bytearray
-    number: int
-    without_links: bool
 
 
 def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rules:
@@ -40,7 +33,7 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
 
     has_own_root: whether its root directory shows nothing but the view.
     """
-    handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi)
+    handled = rights_to_files(abi)
     allowed: dict[str, int] = {}
     if has_own_root:
         allowed |= _of_own_root(sandbox, view, handled)
@@ -50,14 +43,14 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         if one.part_of:  # the rule of that counts for it
             continue
         if one.writable:
-            allowed[one.path] = handled if one.is_directory else handled & _OF_FILES
+            allowed[one.path] = handled if one.is_directory else handled & OF_FILES
         elif not has_own_root:
             allowed |= _readable(one.path, view)
     for name in DEVICES:
         device = f"/dev/{name}" if has_own_root else os.path.realpath(f"/dev/{name}")
         if has_own_root or os.path.exists(device):
-            allowed[device] = _READ_FILE | _WRITE_FILE | (_IOCTL_DEV if name == "tty" else 0)
-    ports = _ports(sandbox) if abi >= _NETWORK_SINCE else ()
+            allowed[device] = READ_FILE | WRITE_FILE | (IOCTL_DEV if name == "tty" else 0)
+    ports = _ports(sandbox) if abi >= NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),
         tuple(path.encode(errors="surrogateescape") for path in allowed),
@@ -71,21 +64,21 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
 
 def _of_own_root(sandbox: Sandbox, view: View, handled: int) -> dict[str, int]:
     """The rights to its root, and to what is its own there."""
-    allowed = {"/": _READ}
+    allowed = {"/": READ}
     if sandbox.tmp is not None:
         allowed["/dev/shm"] = handled
     if has_own_tmp(sandbox, view):
         allowed[TMP] = handled
-    allowed[TERMINALS] = _READ_DIR | _READ_FILE | _WRITE_FILE | _IOCTL_DEV
+    allowed[TERMINALS] = READ_DIR | READ_FILE | WRITE_FILE | IOCTL_DEV
     if sandbox.proc:
-        allowed["/proc"] = _READ | _WRITE_FILE | _TRUNCATE  # as "> /proc/self/comm" opens it
+        allowed["/proc"] = READ | WRITE_FILE | TRUNCATE  # as "> /proc/self/comm" opens it
     return allowed
 
 
 def _readable(path: str, view: View) -> dict[str, int]:
     """The rights by path with which it is read, but for what is hidden there."""
     found = _but_hidden(path, view)
-    return {one: _READ if os.path.isdir(one) else _READ & _OF_FILES for one in found}
+    return {one: READ if os.path.isdir(one) else READ & OF_FILES for one in found}
 
 
 def _but_hidden(path: str, view: View) -> Iterator[str]:
@@ -105,25 +98,8 @@ def _but_hidden(path: str, view: View) -> Iterator[str]:
         yield from _but_hidden(entry, view)
 
 
-def writes_only(paths: Sequence[str], abi: int) -> Rules:
-    """A further layer of rules, which take away the right to write but below these paths."""
-    handled = sum(bits for since, bits in _FILE_RIGHTS.items() if since <= abi) & ~_READ
-    allowed = dict.fromkeys(paths, handled)
-    allowed |= {f"/dev/{name}": _WRITE_FILE | _IOCTL_DEV for name in DEVICES}
-    existing = {path: bits for path, bits in allowed.items() if os.path.exists(path)}
-    rights = [bits if os.path.isdir(path) else bits & _OF_FILES for path, bits in existing.items()]
-    return Rules(
-        bytearray(struct.pack("=2Q", _ATTR_SIZES[1], handled)),
-        tuple(os.fsencode(path) for path in existing),
-        bytearray(struct.pack(f"={len(rights)}Q", *(bits & handled for bits in rights))),
-        bytearray(),
-        0,
-        False,
-    )
-
-
 def _attr(sandbox: Sandbox, abi: int, handled: int) -> bytearray:
-    size = max(size for since, size in _ATTR_SIZES.items() if since <= abi)
+    size = max(size for since, size in ATTR_SIZES.items() if since <= abi)
     network = _BIND_TCP | _CONNECT_TCP if handles_ports(sandbox) else 0
     scoped = _ABSTRACT_UNIX_SOCKET | _SIGNAL
     fields = struct.pack("=3Q", handled, network, scoped)[:size]

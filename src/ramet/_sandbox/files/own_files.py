@@ -8,10 +8,11 @@ from ..._kernel import mounts
 from ..._kernel.names import AT_FDCWD
 from ..._setup.order import Steps
 from ..description import is_below
-from ..view import TERMINALS, Shown, View
-from .root import LAYERS
+from ..own_places import LAYERS, TERMINALS
+from ..view import Shown, View
+from .in_a_call import add_bind
 
-if TYPE_CHECKING:  # a template, which imports this, does not need it
+if TYPE_CHECKING:
     from ..overlay.layer import Part
 
 _FLAGS = mounts.MS_NOSUID | mounts.MS_NODEV
@@ -67,21 +68,10 @@ def add_layer(steps: Steps, parts: "Iterable[Part]", directory: str) -> None:
                 "mount(overlay)", "MOUNT", b"overlay", target, b"overlay", _FLAGS, data, file=target
             )
         else:
-            _add_bind(steps, os.fsencode(f"{directory}/{part.source}"), target)
+            add_bind(steps, os.fsencode(f"{directory}/{part.source}"), target)
     # It is covered, since a mount that came with a namespace of others cannot be taken away.
     flags = _FLAGS | mounts.MS_NOEXEC | mounts.MS_RDONLY
     add_mount(steps, b"tmpfs", LAYERS.encode(), flags, b"mode=0,size=4k")
-
-
-def steps_to_own_layer(name: bytes) -> Steps:
-    """Show the layer of that name alone, where all of them are: LAYERS is its directory then."""
-    steps = Steps()
-    _add_bind(steps, LAYERS.encode() + b"/" + name, LAYERS.encode())
-    return steps
-
-
-def _add_bind(steps: Steps, source: bytes, target: bytes) -> None:
-    steps.add("mount(MS_BIND)", "MOUNT", source, target, 0, mounts.MS_BIND, 0, file=target)
 
 
 def _add_tmp(steps: Steps, view: View, data: bytes) -> None:

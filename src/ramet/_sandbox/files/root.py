@@ -8,12 +8,19 @@ from ..._kernel.clone_bits import NEWNS
 from ..._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from ..._setup.order import Steps
 from ..description import Sandbox
-from ..view import DEVICE_LINKS, DEVICES, TERMINALS, Shown, View
+from ..own_places import DEVICES, LAYERS, TERMINALS
+from ..view import Shown, View
 
-LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
 _FILE = 0o100644  # an empty regular file, to be mounted over
 _SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
+_DEVICE_LINKS = (
+    ("pts/ptmx", "ptmx"),
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+)
 
 
 def add_root(
@@ -235,7 +242,7 @@ def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
         path = os.fsencode(f"dev/{name}")
         steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
         _move_mount(steps, slot, path)
-    for target, name in DEVICE_LINKS:
+    for target, name in _DEVICE_LINKS:
         path = os.fsencode(f"dev/{name}")
         steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
     _mkdir(steps, "dev/shm")

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
 from ..description import SYSCALLS, Sandbox, is_below
-from ..view import DEVICES
+from ..own_places import DEVICES
 from ..ways import way_of, why_unsafe, written_directories
 from . import remedies
 from .machine import Machine

@@ -1,0 +1,5 @@
+"""What a sandbox's root directory has where no description decides it."""
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")  # of /dev
+TERMINALS = "/dev/pts"
+LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs
