@@ -35,9 +35,10 @@ static void have_orphans_reaped(void)
         ;
 }
 
-static bool is_alone(void)
+/* Whether no other process is in the namespace; who has ended and is not reaped is. Signal 0 is sent to nobody. */
+static bool is_alone(int signal)
 {
-    return ramet_syscall2(__NR_kill, -1, 0) == -ESRCH;
+    return ramet_syscall2(__NR_kill, -1, signal) == -ESRCH;
 }
 
 /* A limit that the kernel does not have is an error: the machine's addresses have 39 to 56 bits. */
@@ -65,7 +66,7 @@ static void give_memory_back(const struct ramet_range *needed)
 static void live_for_all(struct ramet_init_watch *watch, struct pollfd *watched)
 {
     bool maker_is_gone = false;
-    while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone())) {
+    while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone(0))) {
         struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}; /* the kernel changes it */
         ramet_syscall5(__NR_ppoll, watched, WATCHED, maker_is_gone ? &pause : NULL, NULL, 0);
         if (watched[MAKER].revents != 0) {
@@ -178,6 +179,18 @@ static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watch
     }
 }
 
+/* The child has ended. The namespace's other processes are killed at once, whether or not the parent asks. */
+static void tell_of_rest(struct ramet_init_watch *watch, struct pollfd *watched)
+{
+    struct __kernel_timespec for_question = {.tv_sec = LOOK_SECONDS}, for_end = for_question;
+    is_alone(SIGKILL);
+    ramet_futex_wait(&watch->rest, RAMET_NOT_ASKED, &for_question);
+    if (__atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE) == RAMET_ASKED && is_alone(SIGKILL)) {
+        ramet_futex_set(&watch->rest, RAMET_NOBODY);
+        ramet_syscall5(__NR_ppoll, &watched[PARENT], 1, &for_end, NULL, 0);
+    }
+}
+
 int ramet_run_init_of_child(void *fn, void *arg, void *context)
 {
     struct ramet_init_watch *watch = context;
@@ -193,5 +206,8 @@ int ramet_run_init_of_child(void *fn, void *arg, void *context)
     ramet_close_all_but(watch->parent, watch->maker, watch->told_by);
     if (await_child(watch, watched) > 0 && watch_child(watched, RAMET_FIRST_CHILD) >= 0)
         live_with_child(watch, watched);
+    if (watch->stays && watched[MAKER].revents != 0 && watched[PARENT].revents == 0)
+        tell_of_rest(watch, watched);
+    ramet_futex_set(&watch->rest, RAMET_NOT_KNOWN);
     return 0;
 }

@@ -39,7 +39,7 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
  * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
  * as the launch of another thread makes it.
  */
-static long make_init(struct ramet_inside *inside, int told_by, int *told)
+static long make_init(struct ramet_inside *inside, int told_by, int *told, bool stays)
 {
     struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
@@ -49,10 +49,14 @@ static long make_init(struct ramet_inside *inside, int told_by, int *told)
         .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
         .told_by = told_by,
         .told = told,
+        .stays = stays,
     };
     if (inside->watch->parent < 0)
         return inside->watch->parent;
-    return ramet_make_task(&request, &entry);
+    const long made = ramet_make_task(&request, &entry);
+    if (made >= 0)
+        inside->watch->init = (int)made;
+    return made;
 }
 
 static int go_on(void *fn, void *arg, void *context)
@@ -112,7 +116,7 @@ long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *lau
     if (made >= 0 && (int)operand[1] >= 0)
         made = told_by = make_socket((int)operand[1]);
     if (made >= 0)
-        made = make_init(inside, told_by, (int *)operand[2]);
+        made = make_init(inside, told_by, (int *)operand[2], launch->is_ahead);
     if (made < 0)
         return made;
     if (told_by >= 0)

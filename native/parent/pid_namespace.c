@@ -9,12 +9,13 @@
 
 #include "child.h"
 #include "epoch.h"
-#include "futex_word.h"
+#include "futex.h"
 #include "kernel_features.h"
 #include "namespace_init.h"
 
 #define STACK_BYTES 2048 /* for a few frames: no handler of a signal runs there */
 #define STACKS 126
+#define PATIENCE (20 * RAMET_MILLISECOND) /* for an init to answer */
 
 /* What the linker says of this object's image. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -151,11 +152,34 @@ static struct ramet_init_watch *watch_of(struct block *block, int init)
     return NULL;
 }
 
-void ramet_begin_in_pid_namespace(int init, int child)
+/* NULL: it has ended. */
+static struct ramet_init_watch *find_watch(int init)
 {
     struct ramet_init_watch *watch = NULL;
     for (struct block *block = __atomic_load_n(&first, __ATOMIC_ACQUIRE); watch == NULL && block != NULL; block = block->next)
         watch = watch_of(block, init);
-    if (watch != NULL) /* else it has ended */
+    return watch;
+}
+
+void ramet_begin_in_pid_namespace(int init, int child)
+{
+    struct ramet_init_watch *watch = find_watch(init);
+    if (watch != NULL)
         ramet_futex_set(&watch->begun, child);
+}
+
+/* Once it has ended, another may have its watch: so the answer counts if this is still its own. */
+bool ramet_is_left_alone(int init)
+{
+    struct ramet_init_watch *watch = find_watch(init);
+    int rest = RAMET_NOT_ASKED;
+    if (watch == NULL)
+        return false;
+    if (__atomic_compare_exchange_n(&watch->rest, &rest, RAMET_ASKED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        ramet_futex_wake(&watch->rest);
+    const int64_t deadline = ramet_now() + PATIENCE;
+    while ((rest = __atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE)) == RAMET_ASKED)
+        if (ramet_futex_wait_until(&watch->rest, RAMET_ASKED, deadline) == -ETIMEDOUT)
+            return false;
+    return rest == RAMET_NOBODY && find_watch(init) == watch;
 }

@@ -35,3 +35,9 @@ long ramet_new_pid_namespace(int *pidfd, int held);
  * To be called once, as soon as there is that child.
  */
 void ramet_begin_in_pid_namespace(int init, int child);
+
+/*
+ * Whether no process is left in the namespace but that init, by its pid, of a child that was launched ahead: it is to be asked
+ * when the child was reaped. Then the init waits to be killed. False as well where it does not answer, or has ended.
+ */
+bool ramet_is_left_alone(int init);

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "launch_ahead.h"
+#include "pid_namespace.h"
 #include "plans.h"
 
 static int place, nothing;
@@ -33,11 +34,13 @@ static struct ramet_ahead *waiting(struct ramet_plan *plan)
     return child;
 }
 
-/* In the order in which the kernel lets them be reaped. */
+/* In the order in which the kernel lets them be reaped; the init lives until it is killed, and for a second at most. */
 static int code_of_both(const struct ramet_report *report)
 {
     const int code = code_of(report->pid);
-    CHECK(code_of(report->init) == 0);
+    CHECK(ramet_is_left_alone((int)report->init) && ramet_is_left_alone((int)report->init));
+    CHECK(kill((pid_t)report->init, SIGKILL) == 0 && code_of(report->init) == -SIGKILL);
+    CHECK(!ramet_is_left_alone((int)report->init));
     close(report->pidfd);
     close(report->init_pidfd);
     return code;
@@ -66,6 +69,22 @@ static void goes_on_with_what_it_is_sent(struct ramet_plan *first)
     CHECK(read(out[0], text, sizeof text) == 5 && strcmp(text, "word\n") == 0);
     CHECK(code_of_both(&report) == FOUND);
     close(in[0]), close(in[1]), close(out[0]);
+}
+
+static void tells_who_is_left(struct ramet_plan *first)
+{
+    static char *const leaves[] = {"sh", "-c", "sleep 1000 & exit 42", NULL};
+    const struct ramet_step steps[] = {STEP(EXEC, ADDRESS(places), ADDRESS(leaves), ADDRESS(environ))};
+    struct ramet_plan second = PLAN_OF(steps);
+    struct ramet_ahead *child = waiting(first);
+    struct ramet_report report;
+    CHECK(ramet_ahead_go(child, &second, NULL, 0, &report) == 0);
+    ramet_ahead_release(child);
+    siginfo_t info;
+    CHECK(waitid(P_PID, (id_t)report.pid, &info, WEXITED | WNOWAIT | __WALL) == 0);
+    CHECK(!ramet_is_left_alone((int)report.init)); /* the child itself is, and was not reaped */
+    CHECK(code_of(report.pid) == FOUND && code_of(report.init) == 0);
+    close(report.pidfd), close(report.init_pidfd);
 }
 
 static void fails_where_it_does(struct ramet_plan *first)
@@ -104,6 +123,7 @@ int main(void)
     struct ramet_plan good = PLAN_OF(first), bad = PLAN_OF(fails), worse = PLAN_OF(fails_before);
     struct ramet_report report;
     goes_on_with_what_it_is_sent(&good);
+    tells_who_is_left(&good);
     fails_where_it_does(&good);
     is_ended_unless_it_was_sent_on(&good);
     CHECK(make(&bad, &report) == NULL && report.failed_step == 3 && report.error == ENOENT);

@@ -52,6 +52,9 @@ class Supervised(Protocol):
     def ended(self, status: ExitStatus) -> ExitStatus:
         """The status with its reason."""
 
+    def ends_later(self, namespace: PidNamespace) -> bool:
+        """Whether it ends that, in which nothing is left, once all is gone."""
+
     def gone(self) -> None:
         """All that it has started is reaped, too."""
 
@@ -616,7 +619,8 @@ class Child(_core.Handle, Generic[T_co]):
         if unreaped:
             reap_ended()
         namespace = self.own_namespace()
-        if namespace is not None:
+        supervision = self._supervision
+        if namespace is not None and not (supervision and supervision.ends_later(namespace)):
             namespace.end()
 
     def _close_held(self) -> None:

@@ -213,6 +213,7 @@ class Command:
         try:
             supervision = waiting.supervision
             supervision.when_gone = prepared.fill_up
+            supervision.ends_later = prepared.ends_later
             child.supervised_by(supervision)
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:

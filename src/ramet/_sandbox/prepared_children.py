@@ -2,7 +2,8 @@
 
 Each is a task in the caller's memory, with namespaces, /tmp, cgroups, rules and filter of its own. It has
 one descriptor, over which it waits for those of its program. A thread of the caller makes another when one
-was taken and its program has ended.
+was taken and its program has ended, and ends what is left of that one's namespaces, which the caller would
+wait for as long as for the program.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from .._core import Held, Plan
 from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
+from .._process.tree.pid_namespace import PidNamespace
 from .._setup.order import Steps
 from .amounts.watch import watch
 from .supervision import Supervision
@@ -53,7 +55,8 @@ class PreparedChildren:
         self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.place = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)
         self._ready: deque[PreparedChild] = deque()
-        self._close = weakref.finalize(self, _end_all, self._usable_by, self._ready)
+        self._empty: deque[PidNamespace] = deque()  # of programs that have ended
+        self._close = weakref.finalize(self, _end_all, self._usable_by, self._ready, self._empty)
 
     def make(self, steps: Steps, supervision: Supervision, view: View) -> PreparedChild | None:
         """One that has carried out the steps; None when one of them failed. Raises OSError."""
@@ -63,17 +66,27 @@ class PreparedChildren:
 
     def fill_up(self) -> None:
         """Have a thread make those that are lacking."""
-        if len(self._ready) < self._count and os.getpid() in self._usable_by:
+        is_wanting = len(self._ready) < self._count or self._empty
+        if is_wanting and os.getpid() in self._usable_by:
             handle = weakref.ref(self)
-            try:  # noqa: SIM105 - as short as can be: each program comes here
+            try:
                 watch.add(lambda: _fill(handle), _DELAY_SECONDS)
             except RuntimeError:  # no thread can be started, as at the interpreter's exit
-                pass
+                _end_empty(self._empty)
+
+    def ends_later(self, namespace: PidNamespace) -> bool:
+        """Whether it ends the namespace of a program that has ended; if so, fill_up() is to be called."""
+        if os.getpid() not in self._usable_by or not namespace.is_left_alone():
+            return False
+        self._empty.append(namespace)
+        return True
 
     def fill(self) -> None:
         """Make those that are lacking; where one cannot be made, programs are confined when they come."""
         with Held(self._making) as take:
             take()
+            if os.getpid() in self._usable_by:
+                _end_empty(self._empty)
             while len(self._ready) < self._count and os.getpid() in self._usable_by:
                 with suppress(OSError):
                     prepared = self._prepare()
@@ -109,8 +122,16 @@ def _fill(handle: "weakref.ref[PreparedChildren]") -> None:
         children.fill()
 
 
-def _end_all(usable_by: set[int], ready: deque[PreparedChild]) -> None:
+def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: deque[PidNamespace]) -> None:
     is_makers = os.getpid() in usable_by
     usable_by.clear()
     while is_makers and ready:
         ready.popleft().end()
+    if is_makers:
+        _end_empty(empty)
+
+
+def _end_empty(namespaces: deque[PidNamespace]) -> None:
+    while namespaces:
+        with suppress(IndexError):  # another thread has it
+            namespaces.popleft().end()

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._core import Held, TidWord
 from .._process.child import Child
+from .._process.tree.pid_namespace import PidNamespace
 from ..exit_status import ExitStatus
 from .amounts.place import Place
 from .amounts.usage import Usage
@@ -40,7 +41,11 @@ _left: list[TidWord] = []
 
 
 class Supervision:
-    """Of one child; it owns the place that keeps its amounts. ``when_gone``: called when all is reaped."""
+    """Of one child; it owns the place that keeps its amounts.
+
+    when_gone: called when all is reaped. ends_later: whether its namespace, in which nothing is left, is
+    ended then, and need not be waited for.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Supervision:
         self._changes: Changes | None = None
         self._report: SandboxReport | None = None
         self.when_gone: Callable[[], object] | None = None
+        self.ends_later = _never
 
     def take_layer(self, layer: Layer | None) -> None:
         """That of the child, where it was not known before."""
@@ -93,6 +99,7 @@ class Supervision:
 
     def gone(self) -> None:
         """The child and all that it has started are reaped: nobody waits for what is done now."""
+        self.ends_later = _never
         when_gone, self.when_gone = self.when_gone, None
         if when_gone is not None:
             when_gone()
@@ -130,6 +137,10 @@ class Supervision:
             self._layer.close()
         self.place.close()
         self.gone()
+
+
+def _never(namespace: PidNamespace) -> bool:  # noqa: ARG001 - as others take it
+    return False
 
 
 def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:

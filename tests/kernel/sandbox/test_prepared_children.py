@@ -359,6 +359,113 @@ def test_a_step_that_fails_is_told_and_nothing_is_left() -> None:
     os.close(nothing)
 
 
+# ---- what is left of a program
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread makes none and ends none: who wants that calls fill()."""
+    monkeypatch.setattr(watch, "add", lambda *_: 0)
+
+
+@pytest.mark.usefixtures("idle")
+def test_its_namespaces_are_left_to_the_thread() -> None:
+    """Where no process is left in them: the init alone lives on, until the thread ends it."""
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    init = pool._ready[0].ahead.pids[1]
+    assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
+    assert [namespace.pid for namespace in pool._empty] == [init]
+    assert procfs.state(init) == "S"
+    pool.fill()
+    assert not pool._empty
+    assert not os.path.exists(f"/proc/{init}")
+
+
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("closes", [True, False])
+def test_closed_or_forgotten_they_are_ended(closes: bool) -> None:
+    """With the pool."""
+    pool = PreparedChildren(1, pool_of(Sandbox(warm=1))._prepare)
+    pool.fill()
+    prepared = pool.take(pool._ready[0].view)
+    assert prepared is not None
+    child = ramet.Command(["true"], sandbox=Sandbox(warm=1)).spawn()
+    namespace = child.own_namespace()
+    assert namespace is not None
+    prepared.end()
+    child._supervision.ends_later = pool.ends_later  # type: ignore[union-attr,method-assign]
+    child.wait()
+    assert list(pool._empty) == [namespace]
+    if closes:
+        pool.close()
+    else:
+        del pool
+    assert not os.path.exists(f"/proc/{namespace.pid}")
+
+
+@pytest.mark.usefixtures("idle")
+def test_where_no_thread_ends_them_the_caller_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once."""
+
+    def no_thread(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    init = pool._ready[0].ahead.pids[1]
+    monkeypatch.setattr(watch, "add", no_thread)
+    assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
+    assert not pool._empty
+    assert not os.path.exists(f"/proc/{init}")
+
+
+def test_nothing_lives_on_while_nobody_waits() -> None:
+    """What a program has started is killed at its end, and not when it is waited for."""
+    sandbox = Sandbox(warm=1)
+    pool_of(sandbox)
+    theirs, ours = os.pipe()
+    child = ramet.Command(["sh", "-c", "sleep 1000 &"], sandbox=sandbox, stdout=ours).spawn()
+    os.close(ours)
+    assert os.read(theirs, 1) == b""
+    os.close(theirs)
+    assert child.wait().success
+
+
+LEAVES_OTHERS = "for n in 1 2 3; do sleep 1000 & done; (setsid sleep 1000 &); echo $!"
+LEAVES_SIBLING = """
+import ctypes, os
+number, flags = {"x86_64": (56, 0x8000), "aarch64": (220, 0x8000)}[os.uname().machine]  # CLONE_PARENT
+if ctypes.CDLL(None).syscall(number, flags, 0, 0, 0, 0) == 0:
+    while True:
+        ctypes.CDLL(None).pause()
+print("made")
+"""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["sh", "-c", LEAVES_OTHERS], [sys.executable, "-c", LEAVES_SIBLING]],
+    ids=["below it", "beside it"],
+)
+def test_what_it_has_started_is_dead_when_it_was_waited_for(argv: list[str]) -> None:
+    """What would read from a pipe for ever reads its end, and no process is in its namespace."""
+    sandbox = Sandbox(warm=1, read=[sys.prefix, sys.base_prefix])
+    for _ in range(20):
+        pool = pool_of(sandbox)
+        init = pool._ready[0].ahead.pids[1]
+        theirs, ours = os.pipe()
+        child = ramet.Command(argv, sandbox=sandbox, stdout=ours).spawn()
+        os.close(ours)
+        assert child.wait().success
+        os.set_blocking(theirs, False)
+        assert os.read(theirs, 100)
+        assert os.read(theirs, 100) == b""  # BlockingIOError if one lived that has the other end
+        os.close(theirs)
+        pool.fill()
+        assert not os.path.exists(f"/proc/{init}")
+
+
 # ---- whose they are
 
 

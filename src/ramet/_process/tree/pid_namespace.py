@@ -116,6 +116,15 @@ class PidNamespace:
                 self._reap_left()
             return True
 
+    def is_left_alone(self) -> bool:
+        """Whether no process is left in it: then the init waits to be killed, by end().
+
+        For the namespace of a child that was launched ahead, when that was reaped. False as well where
+        that is not known. What the init takes with it takes longer than most programs: who has a use for
+        the time calls end() later.
+        """
+        return not (self._is_killed or self._is_reaped) and _core.is_left_alone(self.pid)
+
     def _reap_left(self) -> None:
         """Those that its child has made as children of this process: CLONE_PARENT."""
         own = _namespace_of(self.pid)
