@@ -7,8 +7,15 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Protocol, TypeVar
 
-from anyio import CancelScope, get_cancelled_exc_class, move_on_after, to_thread, wait_readable
-from anyio.lowlevel import checkpoint
+from anyio import (
+    CancelScope,
+    Lock,
+    get_cancelled_exc_class,
+    move_on_after,
+    to_thread,
+    wait_readable,
+)
+from anyio.lowlevel import RunVar, checkpoint
 
 from .._kernel import pidfd
 from .._kernel.clone_bits import THREAD
@@ -51,6 +58,8 @@ class Interruptible(Awaited, Protocol):
 
 C = TypeVar("C", bound=Awaited)
 T = TypeVar("T")
+
+_turns: RunVar[Lock] = RunVar("ramet_turns")  # of each loop
 
 
 async def conclude(
@@ -217,6 +226,16 @@ async def _ended_without_pidfd(child: Awaited) -> None:
         await checkpoint()
     else:
         await to_thread.run_sync(child.wait, abandon_on_cancel=True)
+
+
+async def at_its_turn(act: Callable[[], T]) -> T:
+    """Call a function that blocks the loop for a moment: of many, one in each pass of the loop."""
+    try:
+        turns = _turns.get()
+    except LookupError:
+        _turns.set(turns := Lock())
+    async with turns:  # to get it takes a pass
+        return act()
 
 
 def readable(descriptor: int) -> Awaitable[None]:

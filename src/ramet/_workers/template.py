@@ -275,15 +275,20 @@ class Template:
         """clone() and its result, under asyncio or trio, without a thread.
 
         The loop is blocked while the call is sent: a moment with a spare, as long as a clone takes without.
-        Where many begin together it is so for all of their clones: ``ramet.aio.Executor`` has a thread.
+        Where many begin together, one is sent in each pass of the loop, whose other tasks run between.
         options: those of clone(). A cancellation kills the call and reaps it.
 
         Returns what the function returned. Raises as clone() and Child.result() do.
         Needs: anyio, installed by the extra ``aio``; what the options need.
         Source: clone(2) CLONE_PARENT, unix(7).
         """
+        from .._process.awaiting import at_its_turn  # needs anyio
+
+        def begin() -> CalledChild[T]:
+            return self.clone(fn, *args, **options)
+
         try:
-            return await self.clone(fn, *args, **options)
+            return await (begin() if self._link.spares else await at_its_turn(begin))
         finally:  # many may have run at once, and no call may follow
             self._reap_first(_REAPED_AFTER_RUN)
 

@@ -101,6 +101,56 @@ def test_calls_of_a_template_run_side_by_side(in_loop: Run[None]) -> None:
     in_loop(main)
 
 
+@pytest.mark.parametrize("spares", [0, 1])
+def test_other_tasks_run_between_calls_that_begin_at_once(
+    in_loop: Run[None], spares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each clone blocks the loop: there are few in a pass of it."""
+    begun_in: list[int] = []
+    passes = 0
+    clone = ramet.Template.clone
+
+    def noted(template: ramet.Template, *args: Any, **options: Any) -> Any:
+        begun_in.append(passes)
+        return clone(template, *args, **options)
+
+    async def count() -> None:
+        nonlocal passes
+        while True:
+            await anyio.lowlevel.checkpoint()
+            passes += 1
+
+    async def main() -> None:
+        with ramet.Template(spares=spares) as template:
+            await template.run(abs, -1)
+            monkeypatch.setattr(ramet.Template, "clone", noted)
+            async with anyio.create_task_group() as group:
+                group.start_soon(count)
+                async with anyio.create_task_group() as calls:
+                    for n in range(30):
+                        calls.start_soon(template.run, abs, n)
+                group.cancel_scope.cancel()
+
+    in_loop(main)
+    assert len(begun_in) == 30
+    # trio runs the tasks of a pass in any order
+    assert max(map(begun_in.count, begun_in)) <= 2 + spares
+
+
+def test_a_call_that_waits_for_its_turn_can_be_cancelled(in_loop: Run[None]) -> None:
+    """Then it is not begun, and the next one is."""
+
+    async def main() -> None:
+        with ramet.Template(spares=0) as template:
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(template.run, _hang)
+                group.cancel_scope.cancel()
+            assert await template.run(abs, -1) == 1
+
+    in_loop(main)
+
+
 def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
