@@ -4,6 +4,7 @@ A call is begun by the thread that submits it, if a process is at hand; else by 
 is free. That thread waits for outcomes, ends and deadlines.
 """
 
+import errno
 import itertools
 import logging
 import os
@@ -20,6 +21,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._core import Held, wait_readable
+from .._kernel.signal_handlers import is_from_handler
 from .._process.result_channel import NOTHING, RAISED
 from ..errors import died
 from . import reading_call
@@ -33,6 +35,8 @@ _log = logging.getLogger("ramet.executor")
 _END_SECONDS = 2.0
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
+# Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
+_NO_ROOM = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
 
 
 class Counts(NamedTuple):
@@ -83,6 +87,8 @@ class Pool:
         self._done = self._failed = self._submitted = 0
         self._thread: threading.Thread | None = None
         self._is_closing = False
+        self._cancels = False  # what is pending
+        self._has_lacked_room = False
         self._failure: BaseException | None = None  # of the thread
         self._events = select.epoll()
         self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -131,13 +137,14 @@ class Pool:
         with Held(self._lock) as take:
             take()
             was_open, self._is_closing = not self._is_closing, True
+            self._cancels = self._cancels or cancels
             if cancels:
                 cancelled, self._pending = self._pending, cancelled
             was_used = self._thread is not None
             self._done += len(cancelled)
             self._failed += len(cancelled)
         for call in cancelled:
-            if call.future.cancel():
+            if call.future.cancel() and not call.is_put_back:
                 call.future.set_running_or_notify_cancel()
         if was_used:
             self._wake()
@@ -215,9 +222,8 @@ class Pool:
                 if self._idle:
                     worker = self._idle[-1]
                     del self._idle[-1]
-            if call.future.set_running_or_notify_cancel():
-                self._begin(call, worker)
-                return True
+            if call.may_begin():
+                return self._begin(call, worker) or self._put_back(call)
         except BaseException as error:
             if call is not None:
                 self._not_begun(call, worker, error)
@@ -234,6 +240,10 @@ class Pool:
         worker = call.worker
         if worker is None and call.is_done:  # it was quick: its outcome is there
             return
+        with Held(self._lock) as take:
+            take()
+            if call in self._pending:  # it was put back
+                return
         self._set_exception(call, error)
         if worker is not None:  # its process is there, and counts until it has ended
             self._order(lambda: self._kill_unwatched(worker, call))
@@ -254,14 +264,39 @@ class Pool:
         ):  # else it has ended, and the number is another's
             worker.kill()
 
-    def _begin(self, call: Call, worker: Worker | None) -> None:
+    def _put_back(self, call: Call) -> bool:
+        """It waits for the end of a process. Returns whether another call may begin."""
+        if self._cancels:
+            call.future.cancel()
+            self._settled(failed=True)
+            return True
+        if not self._has_lacked_room:
+            self._has_lacked_room = True
+            _log.warning("calls wait until others have ended: there is no room for more processes")
+        call.is_put_back = True
+        with Held(self._lock) as take:
+            take()
+            self._active -= 1
+            self._pending.appendleft(call)  # last: a signal handler may raise after it
+        if threading.current_thread() is not self._thread:
+            self._wake()  # the last of the others may have ended meanwhile
+        return False
+
+    def _begin(self, call: Call, worker: Worker | None) -> bool:
+        """Returns whether there was room for its process; False if that may come with the end of others."""
         is_new = False
         if worker is None or not self._sent(call, worker):
             is_new = True
             if (dead := worker) is not None:
                 self._order(lambda: self._end(dead))
             parts = call.pickled(self._rules.initializer)
-            worker = Worker.begun(self._template, parts, self._rules, call.fn)
+            try:
+                worker = Worker.begun(self._template, parts, self._rules, call.fn)
+            except OSError as error:
+                lacks_room = error.errno in _NO_ROOM and not is_from_handler(error)
+                if lacks_room and self._workers:
+                    return False
+                raise
             worker.call, call.worker = call, worker
         with Held(self._lock) as take:
             take()
@@ -275,6 +310,7 @@ class Pool:
             self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
             self._wake()
+        return True
 
     def _sent(self, call: Call, worker: Worker) -> bool:
         """Whether a process that is there has got it. Nobody hears its outcome before that is noted."""
@@ -361,7 +397,7 @@ class Pool:
         running = [worker.call for worker in workers if worker.call is not None]
         for call in (
             *running,
-            *(one for one in pending if one.future.set_running_or_notify_cancel()),
+            *(one for one in pending if one.may_begin()),
         ):
             failure = RuntimeError("the executor's thread has ended")
             failure.__cause__ = error

@@ -79,6 +79,7 @@ class Call:
         self.number = 0
         self.worker: Worker | None = None
         self.is_done = False
+        self.is_put_back = False  # its future is told to run, and it waits for room
         self.reason = ""  # why it was killed
         self.stack = ""  # where it was when it was killed
 
@@ -89,6 +90,12 @@ class Call:
         if initializer is None and not self.kwargs:
             return pickled_call(self.fn, self.args)
         return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
+
+    def may_begin(self) -> bool:
+        """Whether it was not cancelled; from here on its future runs."""
+        if self.is_put_back:
+            return not self.future.cancelled()
+        return self.future.set_running_or_notify_cancel()
 
     @property
     def what(self) -> Callable[..., Any]:

@@ -1,0 +1,188 @@
+"""Where no more processes can be made, the calls of an executor wait for those that run."""
+
+import errno
+import itertools
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet._workers.template import Template
+
+from ...constants import SECONDS
+from ...waiting import until
+from .test_submissions_interrupted import interrupted
+
+LACKING = [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC]
+WAIT = "calls wait until others have ended: there is no room for more processes"
+
+
+class Room:
+    """For so many processes of an executor; there is that errno for one more."""
+
+    def __init__(self, executor: ramet.Executor) -> None:
+        self.size, self.number = 8, errno.EAGAIN
+        self.refused = 0
+        self._pool = executor._pool
+        self._begin = Template.begin
+
+    def begin(self, template: Template, *asked: Any) -> Any:
+        """Template.begin()."""
+        if len({*self._pool._workers.values()}) >= self.size:
+            self.refused += 1
+            raise ramet.CloneError(self.number)
+        return self._begin(template, *asked)
+
+
+@pytest.fixture
+def executor() -> Iterator[ramet.Executor]:
+    with ramet.Executor(8) as made:
+        yield made
+
+
+@pytest.fixture
+def room(executor: ramet.Executor, monkeypatch: pytest.MonkeyPatch) -> Room:
+    made = Room(executor)
+    monkeypatch.setattr(Template, "begin", lambda template, *asked: made.begin(template, *asked))
+    return made
+
+
+@pytest.mark.parametrize("number", LACKING, ids=errno.errorcode.__getitem__)
+@pytest.mark.parametrize("size", [1, 3])
+def test_all_calls_are_done(
+    executor: ramet.Executor,
+    room: Room,
+    caplog: pytest.LogCaptureFixture,
+    size: int,
+    number: int,
+) -> None:
+    """Whatever there is too little of; the executor says once that calls wait."""
+    room.size, room.number = size, number
+    with caplog.at_level(logging.WARNING, "ramet.executor"):
+        assert list(executor.map(abs, range(-40, 0))) == [*range(40, 0, -1)]
+    assert room.refused > 0
+    assert caplog.messages == [WAIT]
+
+
+def test_where_none_runs_the_error_is_told(executor: ramet.Executor, room: Room) -> None:
+    """No end would come that the call could wait for."""
+    room.size = 0
+    with pytest.raises(ramet.CloneError) as caught:
+        executor.submit(abs, -1).result(SECONDS)
+    assert caught.value.errno == errno.EAGAIN
+
+
+def test_what_does_not_pass_is_told_at_once(executor: ramet.Executor, room: Room) -> None:
+    """Though another call runs."""
+    room.size, room.number = 1, errno.EPERM
+    running = executor.submit(signal.pause)
+    with pytest.raises(ramet.CloneError) as caught:
+        executor.submit(abs, -1).result(SECONDS)
+    assert caught.value.errno == errno.EPERM
+    assert room.refused == 1
+    assert running.cancel()
+
+
+def test_one_that_waits_can_be_cancelled(executor: ramet.Executor, room: Room) -> None:
+    """It is not begun then, and the next one is."""
+    room.size = 1
+    running, waiting = (executor.submit(signal.pause) for _ in range(2))
+    last = executor.submit(os.getpid)
+    until(lambda: room.refused > 0)
+    assert waiting.cancel()
+    assert running.cancel()
+    assert last.result(SECONDS) > 0
+    with pytest.raises(CancelledError):
+        waiting.result()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda executor: executor.shutdown(wait=False, cancel_futures=True),
+        ramet.Executor.kill_workers,
+    ],
+    ids=["shutdown", "kill_workers"],
+)
+def test_one_that_waits_ends_with_the_executor(
+    executor: ramet.Executor, room: Room, end: Callable[[ramet.Executor], object]
+) -> None:
+    """As those that have not begun."""
+    room.size = 1
+    running, *others = (executor.submit(signal.pause) for _ in range(4))
+    until(lambda: room.refused > 0)
+    end(executor)
+    assert all(other.cancelled() for other in others)
+    running.cancel()
+
+
+def test_one_that_waits_is_done_at_the_end(room: Room, executor: ramet.Executor) -> None:
+    """The end of the block waits for it."""
+    room.size = 1
+    futures = [executor.submit(abs, -n) for n in range(10)]
+    executor.shutdown()
+    assert [future.result(0) for future in futures] == [*range(10)]
+
+
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+def test_a_handler_that_raises_while_a_call_is_put_back(
+    executor: ramet.Executor, room: Room
+) -> None:
+    """Wherever it does, the places of the calls are free again when they are over."""
+    pool = executor._pool
+    for step in itertools.count(1):
+        room.size, room.refused = 8, 0
+        until(pool._template.has_spare)
+        running = executor.submit(signal.pause)
+        until(pool._template.has_spare)
+        room.size = 1
+        where = interrupted(lambda: executor.submit(abs, -1), step)
+        assert room.refused > 0 or where
+        room.size = 8
+        assert running.cancel()
+        assert executor.submit(abs, -2).result(SECONDS) == 2, where
+        until(lambda: not pool._pending and not pool._active)
+        if not where:
+            break
+    assert step > 30
+
+
+def test_a_handler_may_kill_all_calls_while_one_is_put_back(
+    executor: ramet.Executor, room: Room
+) -> None:
+    """It does not begin later."""
+    running = executor.submit(signal.pause)
+    until(executor._pool._template.has_spare)
+    room.size = 1
+    begin = room.begin
+
+    def kills(template: Template, *asked: Any) -> Any:
+        executor.kill_workers()
+        return begin(template, *asked)
+
+    room.begin = kills  # type: ignore[method-assign]
+    other = executor.submit(signal.pause)
+    executor.shutdown()
+    assert other.cancelled()
+    assert isinstance(running.exception(), ramet.ChildDied)
+
+
+@pytest.mark.parametrize("free", [3, 8, 20])
+@pytest.mark.parametrize("timeout", [None, SECONDS])
+def test_a_nearly_full_descriptor_table(free: int, timeout: float | None) -> None:
+    """All calls are done, by as many processes at a time as there are descriptors for."""
+    with ramet.Executor(32, timeout=timeout) as executor:
+        assert executor.submit(abs, -1).result() == 1
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(map(int, os.listdir("/proc/self/fd")))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + free, before[1]))
+        try:
+            assert list(executor.map(abs, range(-60, 0))) == [*range(60, 0, -1)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
