@@ -18,6 +18,7 @@
 #define POLL_IN 1
 #define NAME_BYTES 16 /* TASK_COMM_LEN, linux/sched.h: the last is 0 */
 #define LOOK_SECONDS 1 /* between two looks whether it is alone */
+#define QUESTION_NANOSECONDS 100000000 /* for the parent to ask; meanwhile its memory stays, should it have ended */
 
 #define POLL_HANGUP 16
 
@@ -35,10 +36,10 @@ static void have_orphans_reaped(void)
         ;
 }
 
-/* Whether no other process is in the namespace; who has ended and is not reaped is. Signal 0 is sent to nobody. */
-static bool is_alone(int signal)
+/* Whether there are others in the namespace; a zombie is one. With signal 0 none is sent to them. */
+static bool kill_others(int signal)
 {
-    return ramet_syscall2(__NR_kill, -1, signal) == -ESRCH;
+    return ramet_syscall2(__NR_kill, -1, signal) != -ESRCH;
 }
 
 /* A limit that the kernel does not have is an error: the machine's addresses have 39 to 56 bits. */
@@ -66,7 +67,7 @@ static void give_memory_back(const struct ramet_range *needed)
 static void live_for_all(struct ramet_init_watch *watch, struct pollfd *watched)
 {
     bool maker_is_gone = false;
-    while (watched[PARENT].revents == 0 && !(maker_is_gone && is_alone(0))) {
+    while (watched[PARENT].revents == 0 && !(maker_is_gone && !kill_others(0))) {
         struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}; /* the kernel changes it */
         ramet_syscall5(__NR_ppoll, watched, WATCHED, maker_is_gone ? &pause : NULL, NULL, 0);
         if (watched[MAKER].revents != 0) {
@@ -182,10 +183,10 @@ static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watch
 /* The child has ended. The namespace's other processes are killed at once, whether or not the parent asks. */
 static void tell_of_rest(struct ramet_init_watch *watch, struct pollfd *watched)
 {
-    struct __kernel_timespec for_question = {.tv_sec = LOOK_SECONDS}, for_end = for_question;
-    is_alone(SIGKILL);
+    struct __kernel_timespec for_question = {.tv_nsec = QUESTION_NANOSECONDS}, for_end = {.tv_sec = LOOK_SECONDS};
+    kill_others(SIGKILL);
     ramet_futex_wait(&watch->rest, RAMET_NOT_ASKED, &for_question);
-    if (__atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE) == RAMET_ASKED && is_alone(SIGKILL)) {
+    if (__atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE) == RAMET_ASKED && !kill_others(SIGKILL)) {
         ramet_futex_set(&watch->rest, RAMET_NOBODY);
         ramet_syscall5(__NR_ppoll, &watched[PARENT], 1, &for_end, NULL, 0);
     }

@@ -29,7 +29,7 @@ struct ramet_init_watch {
     /* For ramet_run_init_of_child() alone: */
     int told_by; /* a socket over which a listener of seccomp comes, or -1 */
     int *told;   /* then: the call that the listener tells of, at which all are killed: see RAMET_FOREIGN_CALL */
-    bool stays;  /* after the child's end it tells whether it is alone, and then waits to be killed: see `rest` */
+    bool stays;  /* after the child's end it tells whether it is alone, and then lives for a second, or until it is killed */
     int rest;    /* a futex word: what is known of those that are left in the namespace, an enum ramet_rest */
 };
 

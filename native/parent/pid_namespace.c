@@ -15,7 +15,7 @@
 
 #define STACK_BYTES 2048 /* for a few frames: no handler of a signal runs there */
 #define STACKS 126
-#define PATIENCE (20 * RAMET_MILLISECOND) /* for an init to answer */
+#define PATIENCE (100 * RAMET_MILLISECOND) /* for an init to answer */
 
 /* What the linker says of this object's image. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -168,7 +168,10 @@ void ramet_begin_in_pid_namespace(int init, int child)
         ramet_futex_set(&watch->begun, child);
 }
 
-/* Once it has ended, another may have its watch: so the answer counts if this is still its own. */
+/*
+ * Once it has ended, another may have its watch, and be found by its pid until that one is made: the answer counts if this
+ * is still its own.
+ */
 bool ramet_is_left_alone(int init)
 {
     struct ramet_init_watch *watch = find_watch(init);

@@ -38,6 +38,7 @@ void ramet_begin_in_pid_namespace(int init, int child);
 
 /*
  * Whether no process is left in the namespace but that init, by its pid, of a child that was launched ahead: it is to be asked
- * when the child was reaped. Then the init waits to be killed. False as well where it does not answer, or has ended.
+ * when the child was reaped. Then the init lives for
+ * a second, or until it is killed. False as well where it does not answer, or has ended.
  */
 bool ramet_is_left_alone(int init);

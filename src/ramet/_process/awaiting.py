@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import Protocol, TypeVar
 
 from anyio import (
     CancelScope,
-    Lock,
+    Event,
     get_cancelled_exc_class,
     move_on_after,
     to_thread,
@@ -59,7 +60,7 @@ class Interruptible(Awaited, Protocol):
 C = TypeVar("C", bound=Awaited)
 T = TypeVar("T")
 
-_turns: RunVar[Lock] = RunVar("ramet_turns")  # of each loop
+_turns: RunVar[list[Event]] = RunVar("ramet_turns")  # of each loop: whose turn is the last
 
 
 async def conclude(
@@ -230,12 +231,18 @@ async def _ended_without_pidfd(child: Awaited) -> None:
 
 async def at_its_turn(act: Callable[[], T]) -> T:
     """Call a function that blocks the loop for a moment: of many, one in each pass of the loop."""
+    mine, turns = Event(), _turns.get([])
+    if not turns:
+        _turns.set(turns := [Event()])
+        turns[0].set()
+    before, turns[0] = turns[0], mine
+    # No lock: a coroutine that is closed, or interrupted, while it takes one may leave it taken.
     try:
-        turns = _turns.get()
-    except LookupError:
-        _turns.set(turns := Lock())
-    async with turns:  # to get it takes a pass
+        await before.wait()  # which takes a pass, also where it is set
         return act()
+    finally:
+        with suppress(RuntimeError):  # the loop is closed
+            mine.set()
 
 
 def readable(descriptor: int) -> Awaitable[None]:

@@ -163,6 +163,8 @@ class Child(_core.Handle, Generic[T_co]):
                     remove_sharer(self._task)
                 if unreaped:
                     reap_ended()
+                if self._namespace is not None:  # another thread may be ending it
+                    self._namespace.await_empty()
                 return status
         else:
             checked_timeout(timeout)
@@ -170,6 +172,8 @@ class Child(_core.Handle, Generic[T_co]):
             if not self._has_ended(timeout):
                 raise still_running(self._what, cast(float, timeout), self.pid)
             return self._conclude()
+        if self._namespace is not None:
+            self._namespace.await_empty()
         return self._status
 
     def result(self, timeout: float | None = None) -> T_co:
@@ -620,8 +624,14 @@ class Child(_core.Handle, Generic[T_co]):
             reap_ended()
         namespace = self.own_namespace()
         supervision = self._supervision
-        if namespace is not None and not (supervision and supervision.ends_later(namespace)):
-            namespace.end()
+        if namespace is None:
+            return
+        try:
+            if supervision is None or not supervision.ends_later(namespace):
+                namespace.end()
+        except BaseException:  # the status is known, and no other wait comes here
+            namespace.leave()
+            raise
 
     def _close_held(self) -> None:
         if self._held is not None:

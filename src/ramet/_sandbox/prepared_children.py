@@ -25,6 +25,7 @@ from .view import View
 
 # After the end of a program its caller goes on first, who may wait for the interpreter lock else.
 _DELAY_SECONDS = 0.001
+_LOOK_SECONDS = 0.01  # until the next look at an init that ends
 
 
 class PreparedChild(NamedTuple):
@@ -66,7 +67,7 @@ class PreparedChildren:
 
     def fill_up(self) -> None:
         """Have a thread make those that are lacking."""
-        is_wanting = len(self._ready) < self._count or self._empty
+        is_wanting = len(self._ready) < self._count or len(self._empty) > 0
         if is_wanting and os.getpid() in self._usable_by:
             handle = weakref.ref(self)
             try:
@@ -79,14 +80,19 @@ class PreparedChildren:
         if os.getpid() not in self._usable_by or not namespace.is_left_alone():
             return False
         self._empty.append(namespace)
+        if os.getpid() not in self._usable_by:  # it was closed meanwhile
+            _end_empty(self._empty)
         return True
 
     def fill(self) -> None:
-        """Make those that are lacking; where one cannot be made, programs are confined when they come."""
+        """Make those that are lacking; where one cannot be made, programs are confined when they come.
+
+        What a namespace takes with it goes meanwhile, and is not waited for: it may be a large /tmp.
+        """
         with Held(self._making) as take:
             take()
-            if os.getpid() in self._usable_by:
-                _end_empty(self._empty)
+            for namespace in tuple(self._empty):
+                namespace.kill()
             while len(self._ready) < self._count and os.getpid() in self._usable_by:
                 with suppress(OSError):
                     prepared = self._prepare()
@@ -94,6 +100,14 @@ class PreparedChildren:
                         self._ready.append(prepared)
                         continue
                 return
+
+    def reap(self) -> bool:
+        """Reap the inits that have ended; returns whether one is left that has not."""
+        for namespace in tuple(self._empty):
+            if namespace.finish():
+                with suppress(ValueError):  # another thread has it
+                    self._empty.remove(namespace)
+        return bool(self._empty)
 
     def take(self, view: View) -> PreparedChild | None:
         """One that was made to see that; None where none is ready."""
@@ -116,10 +130,13 @@ class PreparedChildren:
         self._held.close()
 
 
-def _fill(handle: "weakref.ref[PreparedChildren]") -> None:
+def _fill(handle: "weakref.ref[PreparedChildren]") -> float | None:
+    """Returns in how many seconds to come again; None: no more."""
     children = handle()
-    if children is not None:
-        children.fill()
+    if children is None:
+        return None
+    children.fill()
+    return _LOOK_SECONDS if children.reap() else None
 
 
 def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: deque[PidNamespace]) -> None:
@@ -132,6 +149,7 @@ def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: deque[PidN
 
 
 def _end_empty(namespaces: deque[PidNamespace]) -> None:
-    while namespaces:
-        with suppress(IndexError):  # another thread has it
-            namespaces.popleft().end()
+    for namespace in tuple(namespaces):
+        namespace.end()
+        with suppress(ValueError):  # another thread has it
+            namespaces.remove(namespace)

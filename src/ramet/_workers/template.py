@@ -275,7 +275,8 @@ class Template:
         """clone() and its result, under asyncio or trio, without a thread.
 
         The loop is blocked while the call is sent: a moment with a spare, as long as a clone takes without.
-        Where many begin together, one is sent in each pass of the loop, whose other tasks run between.
+        Where many begin together, one is sent in each pass of the loop, whose other tasks run between: the
+        last of them begins after as many passes.
         options: those of clone(). A cancellation kills the call and reaps it.
 
         Returns what the function returned. Raises as clone() and Child.result() do.

@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 import ramet
 import ramet.aio
 
+from ...constants import SECONDS
 from ...waiting import until
 
 T = TypeVar("T")
@@ -147,6 +148,20 @@ def test_a_call_that_waits_for_its_turn_can_be_cancelled(in_loop: Run[None]) -> 
                     group.start_soon(template.run, _hang)
                 group.cancel_scope.cancel()
             assert await template.run(abs, -1) == 1
+
+    in_loop(main)
+
+
+def test_one_that_is_closed_while_it_waits_lets_the_next_one_go(in_loop: Run[None]) -> None:
+    """Nobody resumes it then, and no other waits for it."""
+
+    async def main() -> None:
+        with ramet.Template(spares=0) as template:
+            abandoned = template.run(abs, -1)
+            abandoned.send(None)
+            abandoned.close()
+            with anyio.fail_after(SECONDS):
+                assert await template.run(abs, -2) == 2
 
     in_loop(main)
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,13 +23,14 @@ from ramet import Sandbox, _core
 from ramet._core import Plan, wait_readable
 from ramet._kernel import procfs
 from ramet._process.launching import launch_ahead
+from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.tree.subreaper import Subreaper
 from ramet._process.unreaped import reap_ended
 from ramet._program import command as command_module
 from ramet._sandbox.amounts.watch import watch
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
-from ramet._sandbox.prepared_children import PreparedChildren
+from ramet._sandbox.prepared_children import PreparedChildren, _fill
 
 from ...constants import SECONDS
 from ...looking import python_below_tmp
@@ -77,6 +79,12 @@ def pool_of(sandbox: Sandbox) -> PreparedChildren:
 def waiting_in(pool: PreparedChildren) -> list[int]:
     """The pids of those that wait."""
     return [child.ahead.pids[0] for child in pool._ready]
+
+
+def end_empty(pool: PreparedChildren) -> None:
+    """What the thread does after the end of a program."""
+    pool.fill()
+    until(lambda: not pool.reap())
 
 
 def told(argv: list[str] | str, sandbox: Sandbox, **options: Any) -> str:
@@ -377,8 +385,39 @@ def test_its_namespaces_are_left_to_the_thread() -> None:
     assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
     assert [namespace.pid for namespace in pool._empty] == [init]
     assert procfs.state(init) == "S"
-    pool.fill()
-    assert not pool._empty
+    end_empty(pool)
+    assert not os.path.exists(f"/proc/{init}")
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_large_tmp_is_not_waited_for() -> None:
+    """The thread that has other children to look at goes on while it is freed."""
+    sandbox = Sandbox(warm=1, tmp="512M")
+    pool = pool_of(sandbox)
+    argv = ["sh", "-c", "head -c 200M /dev/zero > /tmp/large"]
+    assert ramet.Command(argv, sandbox=sandbox).spawn().wait().success
+    (namespace,) = pool._empty
+    _fill(weakref.ref(pool))
+    assert len(pool._ready) == 1
+    assert wait_readable(namespace.fileno(), SECONDS)
+    assert not pool.reap()
+
+
+@pytest.mark.usefixtures("idle")
+def test_they_are_ended_when_the_pool_is_closed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, after it was asked whether nobody is left and before the pool knows of it."""
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    init = pool._ready[0].ahead.pids[1]
+    asked = PidNamespace.is_left_alone
+
+    def closes(namespace: PidNamespace) -> bool:
+        is_alone = asked(namespace)
+        pool.close()
+        return is_alone
+
+    monkeypatch.setattr(PidNamespace, "is_left_alone", closes)
+    assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
     assert not os.path.exists(f"/proc/{init}")
 
 
@@ -462,7 +501,7 @@ def test_what_it_has_started_is_dead_when_it_was_waited_for(argv: list[str]) -> 
         assert os.read(theirs, 100)
         assert os.read(theirs, 100) == b""  # BlockingIOError if one lived that has the other end
         os.close(theirs)
-        pool.fill()
+        end_empty(pool)
         assert not os.path.exists(f"/proc/{init}")
 
 

@@ -74,7 +74,7 @@ class PidNamespace:
     nobody's children it reaps itself.
     """
 
-    _is_killed = _is_reaped = _is_to_end = False
+    _is_killed = _is_reaped = _is_to_end = _is_empty = False
 
     def __init__(self, init: int, pidfd_of_init: int) -> None:
         self.pid = init
@@ -123,7 +123,14 @@ class PidNamespace:
         that is not known. What the init takes with it takes longer than most programs: who has a use for
         the time calls end() later.
         """
-        return not (self._is_killed or self._is_reaped) and _core.is_left_alone(self.pid)
+        if not (self._is_killed or self._is_reaped):
+            self._is_empty = _core.is_left_alone(self.pid)
+        return self._is_empty
+
+    def await_empty(self) -> None:
+        """To be called when the child was reaped: returns when no process is left but the init."""
+        if not self._is_empty and self.owner == os.getpid():
+            self.end()
 
     def _reap_left(self) -> None:
         """Those that its child has made as children of this process: CLONE_PARENT."""

@@ -42,7 +42,11 @@ class Watch:
             self._due[self._numbers] = (at, look)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="ramet-amounts", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except BaseException:
+                    self._due.pop(self._numbers, None)
+                    raise
             elif at < self._wakes_at:
                 self._changed.notify()
             return self._numbers
