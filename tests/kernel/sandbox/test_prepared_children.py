@@ -384,7 +384,7 @@ def test_its_namespaces_are_left_to_the_thread() -> None:
     init = pool._ready[0].ahead.pids[1]
     assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
     assert [namespace.pid for namespace in pool._empty] == [init]
-    assert procfs.state(init) == "S"
+    assert procfs.state(init) in {"R", "S"}
     end_empty(pool)
     assert not os.path.exists(f"/proc/{init}")
 
