@@ -19,7 +19,7 @@ from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
 from .._process.tree.pid_namespace import PidNamespace
 from .._setup.order import Steps
-from .amounts.watch import watch
+from .amounts.watch import Look, watch
 from .supervision import Supervision
 from .view import View
 
@@ -56,7 +56,7 @@ class PreparedChildren:
         self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.place = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)
         self._ready: deque[PreparedChild] = deque()
-        self._empty: deque[PidNamespace] = deque()  # of programs that have ended
+        self._empty: list[PidNamespace] = []  # of programs that have ended
         self._close = weakref.finalize(self, _end_all, self._usable_by, self._ready, self._empty)
 
     def make(self, steps: Steps, supervision: Supervision, view: View) -> PreparedChild | None:
@@ -69,9 +69,8 @@ class PreparedChildren:
         """Have a thread make those that are lacking."""
         is_wanting = len(self._ready) < self._count or len(self._empty) > 0
         if is_wanting and os.getpid() in self._usable_by:
-            handle = weakref.ref(self)
             try:
-                watch.add(lambda: _fill(handle), _DELAY_SECONDS)
+                watch.add(_filling(weakref.ref(self)), _DELAY_SECONDS)
             except RuntimeError:  # no thread can be started, as at the interpreter's exit
                 _end_empty(self._empty)
 
@@ -84,14 +83,16 @@ class PreparedChildren:
             _end_empty(self._empty)
         return True
 
-    def fill(self) -> None:
+    def fill(self) -> list[PidNamespace]:
         """Make those that are lacking; where one cannot be made, programs are confined when they come.
 
-        What a namespace takes with it goes meanwhile, and is not waited for: it may be a large /tmp.
+        Returns the namespaces of programs that have ended, which end meanwhile, and are for reap(). That is
+        not waited for here: what they take with them may be a large /tmp.
         """
         with Held(self._making) as take:
             take()
-            for namespace in tuple(self._empty):
+            ending = list(self._empty)
+            for namespace in ending:
                 namespace.kill()
             while len(self._ready) < self._count and os.getpid() in self._usable_by:
                 with suppress(OSError):
@@ -99,15 +100,16 @@ class PreparedChildren:
                     if prepared is not None:
                         self._ready.append(prepared)
                         continue
-                return
+                break
+        return ending
 
-    def reap(self) -> bool:
-        """Reap the inits that have ended; returns whether one is left that has not."""
-        for namespace in tuple(self._empty):
-            if namespace.finish():
-                with suppress(ValueError):  # another thread has it
-                    self._empty.remove(namespace)
-        return bool(self._empty)
+    def reap(self, namespace: PidNamespace) -> bool:
+        """Whether it has ended; then its init is reaped."""
+        has_ended = namespace.finish()
+        if has_ended:
+            with suppress(ValueError):  # another thread has it
+                self._empty.remove(namespace)
+        return has_ended
 
     def take(self, view: View) -> PreparedChild | None:
         """One that was made to see that; None where none is ready."""
@@ -130,16 +132,24 @@ class PreparedChildren:
         self._held.close()
 
 
-def _fill(handle: "weakref.ref[PreparedChildren]") -> float | None:
-    """Returns in how many seconds to come again; None: no more."""
-    children = handle()
-    if children is None:
-        return None
-    children.fill()
-    return _LOOK_SECONDS if children.reap() else None
+def _filling(handle: "weakref.ref[PreparedChildren]") -> Look:
+    """What the thread does when it comes to it, and then until the inits that it has killed are reaped."""
+    left: list[PidNamespace] | None = None
+
+    def look() -> float | None:
+        nonlocal left
+        children = handle()
+        if children is None:
+            return None
+        if left is None:
+            left = children.fill()
+        left = [namespace for namespace in left if not children.reap(namespace)]
+        return _LOOK_SECONDS if left else None
+
+    return look
 
 
-def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: deque[PidNamespace]) -> None:
+def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: list[PidNamespace]) -> None:
     is_makers = os.getpid() in usable_by
     usable_by.clear()
     while is_makers and ready:
@@ -148,8 +158,8 @@ def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: deque[PidN
         _end_empty(empty)
 
 
-def _end_empty(namespaces: deque[PidNamespace]) -> None:
-    for namespace in tuple(namespaces):
+def _end_empty(namespaces: list[PidNamespace]) -> None:
+    for namespace in list(namespaces):
         namespace.end()
         with suppress(ValueError):  # another thread has it
             namespaces.remove(namespace)
