@@ -205,9 +205,11 @@ int ramet_run_init_of_child(void *fn, void *arg, void *context)
     have_orphans_reaped();
     take_name();
     ramet_close_all_but(watch->parent, watch->maker, watch->told_by);
-    if (await_child(watch, watched) > 0 && watch_child(watched, RAMET_FIRST_CHILD) >= 0)
+    const long pidfd = await_child(watch, watched) > 0 ? watch_child(watched, RAMET_FIRST_CHILD) : -EINVAL;
+    if (pidfd >= 0)
         live_with_child(watch, watched);
-    if (watch->stays && watched[MAKER].revents != 0 && watched[PARENT].revents == 0)
+    const bool has_ended = pidfd == -ESRCH || (pidfd >= 0 && watched[MAKER].revents != 0);
+    if (watch->stays && has_ended && watched[PARENT].revents == 0)
         tell_of_rest(watch, watched);
     ramet_futex_set(&watch->rest, RAMET_NOT_KNOWN);
     return 0;
