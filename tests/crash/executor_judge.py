@@ -5,17 +5,21 @@ Each is there once for each start method, which Ramet's executor has none of: on
 
 import importlib
 import multiprocessing.util
+import signal
 import sys
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import ramet._workers.pool
 
 from .executor_in_place import take_its_place
 from .judging import TREE, those_of, write_report
 
 SUITE = "test.test_concurrent_futures"
 KIND = "ProcessPoolSpawn"
+LONGEST_SECONDS = 30  # of a test
 PRELUDE = f"""\
 import sys
 sys.path.insert(0, {str(TREE)!r})
@@ -56,11 +60,32 @@ def leaves(tests: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield test
 
 
+def kill_calls_that_last(run: Callable[..., Any]) -> Callable[..., Any]:
+    """What a test has left to run when it failed may wait for ever, and the test's end for that."""
+
+    def within_time(*given: Any) -> Any:
+        signal.alarm(LONGEST_SECONDS)
+        try:
+            return run(*given)
+        finally:
+            signal.alarm(0)
+
+    return within_time
+
+
+def kill_calls(*_: object) -> None:
+    """Those of all executors."""
+    for pool in list(ramet._workers.pool._pools):
+        pool.signal(signal.SIGKILL)
+
+
 def main(folder: str, part: str, parts: str) -> None:
     """Put Ramet's executor in its place before the tests are loaded, and judge."""
     script_helper: Any = importlib.import_module("test.support.script_helper")
     script_helper.assert_python_ok = in_scripts_too(script_helper.assert_python_ok)
     take_its_place()
+    signal.signal(signal.SIGALRM, kill_calls)
+    unittest.TestCase.run = kill_calls_that_last(unittest.TestCase.run)  # type: ignore[method-assign]
     # It waits for the end of all processes of multiprocessing; a test that fails may keep some.
     multiprocessing.util._cleanup_tests = lambda: None  # type: ignore[attr-defined]
     found = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(SUITE))

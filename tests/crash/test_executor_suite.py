@@ -1,3 +1,4 @@
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,10 @@ SECONDS = 300  # of which a free processor needs one fifth
 @pytest.mark.skipif(
     not has_module("test.test_concurrent_futures"),
     reason="this Python has no test.test_concurrent_futures",
+)
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14),
+    reason="what 3.14's tests demand of private parts is not listed; some wait for ever without them",
 )
 @pytest.mark.timeout(SECONDS + 10)
 def test_the_interpreters_own_tests_of_executors(tmp_path: Path) -> None:
