@@ -23,7 +23,8 @@ ACCEPTED = (
 _ACCEPTED_BY_CLONE3 = ACCEPTED | CloneFlag.CLEAR_SIGHAND.value
 # Accepted where there is no exit signal, as of a template's clones.
 _WITHOUT_SIGNAL = CloneFlag.PARENT.value
-# Accepted without FS, as of a confined template's clones.
+_FS = CloneFlag.FS.value
+# Accepted without that, as of a confined template's clones.
 _WITHOUT_FS = CloneFlag.NEWNS.value
 
 
@@ -32,7 +33,7 @@ def check(flags: int, exit_signal: int, call: "Call", asked: int | None = None) 
     accepted = _ACCEPTED_BY_CLONE3 if call == "clone3" else ACCEPTED
     if exit_signal == 0:
         accepted |= _WITHOUT_SIGNAL
-    if not flags & CloneFlag.FS.value:
+    if not flags & _FS:
         accepted |= _WITHOUT_FS
     if flags & ~accepted or not 0 <= exit_signal <= LAST_SIGNAL:
         law = _law()

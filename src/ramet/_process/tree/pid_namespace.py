@@ -117,7 +117,7 @@ class PidNamespace:
             return True
 
     def is_left_alone(self) -> bool:
-        """Whether no process is left in it: then the init waits to be killed, by end().
+        """Whether no process is left in it but the init, which then waits to be killed, by end().
 
         For the namespace of a child that was launched ahead, when that was reaped. False as well where
         that is not known. What the init takes with it takes longer than most programs: who has a use for
