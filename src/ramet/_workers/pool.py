@@ -82,6 +82,7 @@ class Pool:
         self._orders: deque[Callable[[], object]] = deque()
         self._ending: list[Worker] = []  # by themselves
         self._active = 0  # calls that have left the pending ones, and are not done
+        self._attempts = 0  # to begin a call, also one that was put back
         self._numbers = itertools.count()
         self._deadlines = Deadlines()
         self._done = self._failed = self._submitted = 0
@@ -219,11 +220,13 @@ class Pool:
                 call = self._pending[0]
                 del self._pending[0]
                 self._active += 1
+                self._attempts += 1
+                attempt = self._attempts
                 if self._idle:
                     worker = self._idle[-1]
                     del self._idle[-1]
             if call.may_begin():
-                return self._begin(call, worker) or self._put_back(call)
+                return self._begin(call, worker, attempt) or self._put_back(call)
         except BaseException as error:
             if call is not None:
                 self._not_begun(call, worker, error)
@@ -266,23 +269,26 @@ class Pool:
 
     def _put_back(self, call: Call) -> bool:
         """It waits for the end of a process. Returns whether another call may begin."""
-        if self._cancels:
-            call.future.cancel()
-            self._settled(failed=True)
-            return True
-        if not self._has_lacked_room:
+        is_own_thread = threading.current_thread() is self._thread
+        if is_own_thread and not (self._has_lacked_room or self._cancels):
             self._has_lacked_room = True
             _log.warning("calls wait until others have ended: there is no room for more processes")
         call.is_put_back = True
         with Held(self._lock) as take:
             take()
-            self._active -= 1
-            self._pending.appendleft(call)  # last: a signal handler may raise after it
-        if threading.current_thread() is not self._thread:
-            self._wake()  # the last of the others may have ended meanwhile
-        return False
+            self._refuse_without_thread()
+            is_waiting = not self._cancels
+            if is_waiting:
+                self._active -= 1
+                self._pending.appendleft(call)  # last: a signal handler may raise after it
+        if not is_waiting:
+            call.future.cancel()
+            self._settled(failed=True)
+        elif not is_own_thread:
+            self._wake()  # that thread tries it once more, and knows whether there are others
+        return not is_waiting
 
-    def _begin(self, call: Call, worker: Worker | None) -> bool:
+    def _begin(self, call: Call, worker: Worker | None, attempt: int) -> bool:
         """Returns whether there was room for its process; False if that may come with the end of others."""
         is_new = False
         if worker is None or not self._sent(call, worker):
@@ -294,7 +300,7 @@ class Pool:
                 worker = Worker.begun(self._template, parts, self._rules, call.fn)
             except OSError as error:
                 lacks_room = error.errno in _NO_ROOM and not is_from_handler(error)
-                if lacks_room and self._workers:
+                if lacks_room and self._had_others(attempt):
                     return False
                 raise
             worker.call, call.worker = call, worker
@@ -311,6 +317,18 @@ class Pool:
         if is_first and threading.current_thread() is not self._thread:
             self._wake()
         return True
+
+    def _had_others(self, attempt: int) -> bool:
+        """Whether other calls may have had the room that the attempt lacked, and one tries again later.
+
+        The pool's thread alone ends processes: to another one all may seem gone while it closes the last.
+        Another thread may be about to begin a call, which it cannot do without a word to the pool's.
+        """
+        with Held(self._lock) as take:
+            take()
+            is_own_thread = threading.current_thread() is self._thread
+            has_others = self._workers or self._active > 1 or self._attempts != attempt
+            return bool(has_others or not is_own_thread)
 
     def _sent(self, call: Call, worker: Worker) -> bool:
         """Whether a process that is there has got it. Nobody hears its outcome before that is noted."""
@@ -330,14 +348,17 @@ class Pool:
         """
         with Held(self._lock) as take:
             take()
-            if self._failure is not None:
-                raise RuntimeError("the executor's thread has ended") from self._failure
+            self._refuse_without_thread()
             self._workers[worker.channel] = self._workers[worker.pidfd] = worker
             for descriptor in (worker.pidfd, worker.channel):
                 try:  # noqa: SIM105 - as short as can be: each call comes here
                     self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
                 except FileExistsError:
                     pass
+
+    def _refuse_without_thread(self) -> None:
+        if self._failure is not None:
+            raise RuntimeError("the executor's thread has ended") from self._failure
 
     # ---- the pool's thread
 

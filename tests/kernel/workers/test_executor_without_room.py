@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 import ramet
 from ramet._workers.template import Template
+from ramet._workers.worker import Worker
 
 from ...constants import SECONDS
 from ...waiting import until
@@ -171,6 +173,58 @@ def test_a_handler_may_kill_all_calls_while_one_is_put_back(
     executor.shutdown()
     assert other.cancelled()
     assert isinstance(running.exception(), ramet.ChildDied)
+
+
+def test_the_last_of_the_others_is_being_ended(
+    executor: ramet.Executor, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its descriptors until the executor's thread has closed them."""
+    refused, ended = threading.Event(), threading.Event()
+    conclude, begin = Worker.conclude, room.begin
+
+    def concluded(worker: Worker) -> Any:
+        refused.wait(SECONDS)
+        status = conclude(worker)
+        ended.set()
+        return status
+
+    def begun(template: Template, *asked: Any) -> Any:
+        if ended.is_set():
+            return begin(template, *asked)
+        refused.set()
+        raise ramet.CloneError(errno.EMFILE)
+
+    pool = executor._pool
+    monkeypatch.setattr(Worker, "conclude", concluded)
+    assert executor.submit(abs, -1).result(SECONDS) == 1
+    until(lambda: not pool._workers and pool._template.has_spare())
+    room.begin = begun  # type: ignore[method-assign]
+    assert executor.submit(abs, -2).result(SECONDS) == 2
+    assert refused.is_set()
+
+
+def test_another_thread_is_about_to_begin_a_call(
+    executor: ramet.Executor, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has descriptors by then, and the executor does not wait for its process yet."""
+    until(executor._pool._template.has_spare)
+    refused = threading.Event()
+    others: list[Any] = []
+    begin = room.begin
+
+    def begun(template: Template, *asked: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            monkeypatch.setattr(Template, "has_spare", lambda template: False)
+            others.append(executor.submit(abs, -2))
+            assert refused.wait(SECONDS)
+        elif not refused.is_set():
+            refused.set()
+            raise ramet.CloneError(errno.EMFILE)
+        return begin(template, *asked)
+
+    room.begin = begun  # type: ignore[method-assign]
+    assert executor.submit(abs, -1).result(SECONDS) == 1
+    assert others[0].result(SECONDS) == 2
 
 
 @pytest.mark.parametrize("free", [3, 8, 20])
