@@ -18,6 +18,7 @@
 #include "mapping.h"
 #include "own_interpreter.h"
 #include "credentials.h"
+#include "words.h"
 
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* a task that dies in waitid() is waited for no longer */
@@ -768,14 +769,12 @@ static PyMethodDef handle_methods[] = {
  */
 static PyObject *handle_getattro(PyObject *self, PyObject *name)
 {
-    static PyObject *has_no;
     PyObject *found = PyObject_GenericGetAttr(self, name);
     if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
         return found;
-    if (has_no == NULL)
-        has_no = PyUnicode_InternFromString(core_method(CORE_HAS_NO));
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
+    PyObject *has_no = core_word(CORE_WORD_HAS_NO);
     PyObject *say = has_no == NULL ? NULL : PyObject_GenericGetAttr(self, has_no);
     PyErr_Restore(type, error, traceback);
     if (say != NULL) {

@@ -16,6 +16,7 @@
 #include "epoch.h"
 #include "credentials.h"
 #include "plain_values.h"
+#include "words.h"
 
 #define LEAST_BYTES ((size_t)1 << 16)
 #define PICKLE_PROTOCOL 5
@@ -319,11 +320,11 @@ static bool is_the_streams(PyObject *stream)
 
 static int flush(const char *name)
 {
-    static PyObject *method;
     PyObject *stream = PySys_GetObject(name);
     if (stream == NULL || stream == Py_None)
         return 0;
-    if (method == NULL && (method = PyUnicode_InternFromString("flush")) == NULL)
+    PyObject *method = core_word(CORE_WORD_FLUSH);
+    if (method == NULL)
         return -1;
     Py_INCREF(stream);
     PyObject *done = PyObject_CallMethodNoArgs(stream, method);

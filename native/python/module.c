@@ -3,6 +3,7 @@
 #include "child_handle.h"
 #include "mapping.h"
 #include "own_interpreter.h"
+#include "own_types.h"
 #include "plan_object.h"
 #include "python_recovery.h"
 
@@ -217,17 +218,6 @@ static int add_refusals(PyObject *module)
     return error < 0 ? -1 : PyModule_AddFunctions(module, with_own_gil);
 }
 
-static int add_types(PyObject *module)
-{
-    static PyTypeObject *const types[] = {&Ahead_Type, &Handle_Type, &Mapping_Type, &Underway_Type, &Request_Type, &Stack_Type,
-                                          &TidWord_Type, &Plan_Type, &DeadlineThread_Type, &SharedTask_Type, &PrivateMapping_Type,
-                                          &Channel_Type, &OwnMemory_Type, &HotPages_Type, &CloneOwner_Type, &PlainLink_Type, &Tracer_Type};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (PyModule_AddType(module, types[i]) < 0)
-            return -1;
-    return 0;
-}
-
 #if PY_VERSION_HEX >= 0x030c0000
 
 /* Python has no function that tells it; but it refuses such an interpreter a module that says that it needs the main one's GIL. */
@@ -285,9 +275,10 @@ static int fill(PyObject *module)
         return -1;
     if (has_own_gil(module))
         return add_refusals(module);
-    if (!core_begin_interpreter() || !core_recovery_read_switch())
+    if (!core_recovery_read_switch())
         return -1;
-    return add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
+    core_hear_of_end();
+    return core_add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
 }
 
 /*

@@ -1,9 +1,13 @@
 #include "own_interpreter.h"
 
+#include "own_types.h"
+#include "words.h"
+
 #define KEY "ramet._core" /* in the dictionary that an interpreter has for extensions */
 
 static struct core_interpreter of_main; /* it stays to the end of the process */
 static struct core_interpreter *of_last = &of_main;
+static bool hears_of_end;
 
 static void forget(PyObject *capsule)
 {
@@ -51,21 +55,21 @@ static struct core_interpreter *of_another(int64_t number)
     return own;
 }
 
-/* A main interpreter has the number of the one that ended before it, and nothing that this had found. */
-bool core_begin_interpreter(void)
+/* The objects went with their interpreters. */
+static void forget_all(void)
 {
-    PyInterpreterState *interpreter = PyInterpreterState_Get();
-    if (PyInterpreterState_GetID(interpreter) != of_main.number)
-        return true;
-    PyObject *dictionary = PyInterpreterState_GetDict(interpreter);
-    PyObject *key = dictionary == NULL ? PyErr_NoMemory() : PyUnicode_FromString(KEY);
-    int began = key == NULL ? -1 : PyDict_Contains(dictionary, key);
-    if (began == 0) {
-        of_main = (struct core_interpreter){0}; /* the objects went with their interpreter */
-        began = PyDict_SetItem(dictionary, key, Py_None);
-    }
-    Py_XDECREF(key);
-    return began >= 0;
+    of_last = &of_main;
+    of_main = (struct core_interpreter){0};
+    core_forget_words();
+    core_renew_types();
+    hears_of_end = false;
+}
+
+/* Python has places for 32 such functions. Where all are taken, this Python must be the process's last. */
+void core_hear_of_end(void)
+{
+    if (!hears_of_end)
+        hears_of_end = Py_AtExit(forget_all) == 0;
 }
 
 struct core_interpreter *core_own_interpreter(void)

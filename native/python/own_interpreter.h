@@ -16,8 +16,8 @@ struct core_interpreter {
     PyObject *end_slot; /* of an exit status, in which all is that it says */
 };
 
-/* Called when the module is imported. False with an exception set. */
-bool core_begin_interpreter(void);
+/* A program may initialize Python again when it has ended: from then on nothing is left here of what the first one had. */
+void core_hear_of_end(void);
 
 /* The calling thread's; NULL with an exception set. */
 struct core_interpreter *core_own_interpreter(void);

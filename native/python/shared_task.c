@@ -10,6 +10,7 @@
 #include "host_pool.h"
 #include "launch_beside.h"
 #include "safe_kill.h"
+#include "words.h"
 
 SharedTaskObject *core_shared_task_new(void)
 {
@@ -97,11 +98,9 @@ static PyObject *raise_early(PyObject *exception)
 /* The copy of the context has the very object that is the caller's decimal context, with its precision and its flags. */
 static void have_own_decimal_context(PyObject *context)
 {
-    static PyObject *name;
     if (PyObject_Size(context) == 0) /* no such object */
         return;
-    if (name == NULL)
-        name = PyUnicode_InternFromString("_decimal");
+    PyObject *name = core_word(CORE_WORD_DECIMAL);
     PyObject *decimal = name == NULL ? NULL : PyImport_GetModule(name);
     PyObject *callers = decimal == NULL ? NULL : PyObject_CallMethod(decimal, "getcontext", NULL);
     PyObject *own = callers == NULL ? NULL : PyObject_CallMethod(callers, "copy", NULL);

@@ -9,6 +9,7 @@
 #include "detached_thread.h"
 #include "epoch.h"
 #include "host_thread.h"
+#include "words.h"
 
 bool core_is_attached(PyThreadState *state)
 {
@@ -135,14 +136,6 @@ void core_swallow_interrupt(const PyThreadState *state)
 
 /* ---- states that are used more than once */
 
-static PyObject *kept_key(void)
-{
-    static PyObject *key;
-    if (key == NULL)
-        key = PyUnicode_InternFromString("ramet._core.kept");
-    return key;
-}
-
 static bool has_locals(const PyThreadState *state)
 {
 #if PY_VERSION_HEX >= 0x030d0000
@@ -151,7 +144,7 @@ static bool has_locals(const PyThreadState *state)
 #endif
     if (state->dict == NULL)
         return false;
-    return PyDict_GET_SIZE(state->dict) > (PyDict_Contains(state->dict, kept_key()) > 0);
+    return PyDict_GET_SIZE(state->dict) > (PyDict_Contains(state->dict, core_word(CORE_WORD_KEPT)) > 0);
 }
 
 /* Whether a function left nothing behind in its state that the next one would find. */
@@ -183,7 +176,7 @@ static void kept_destroy(PyObject *capsule)
 static struct kept *kept_by_this_thread(void)
 {
     PyObject *dict = PyThreadState_GetDict();
-    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemWithError(dict, kept_key());
+    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemWithError(dict, core_word(CORE_WORD_KEPT));
     return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, NULL);
 }
 
@@ -206,7 +199,7 @@ static struct kept *keep_from_now_on(void)
         PyMem_Free(kept);
         return NULL;
     }
-    int error = PyDict_SetItem(dict, kept_key(), capsule);
+    int error = PyDict_SetItem(dict, core_word(CORE_WORD_KEPT), capsule);
     Py_DECREF(capsule);
     return error < 0 ? NULL : kept;
 }
@@ -232,7 +225,7 @@ bool core_keep_state(PyThreadState *state)
 void core_forget_state(void)
 {
     PyObject *dict = PyThreadState_GetDict();
-    if (dict != NULL && PyDict_Contains(dict, kept_key()) > 0)
-        PyDict_DelItem(dict, kept_key());
+    if (dict != NULL && PyDict_Contains(dict, core_word(CORE_WORD_KEPT)) > 0)
+        PyDict_DelItem(dict, core_word(CORE_WORD_KEPT));
     PyErr_Clear();
 }

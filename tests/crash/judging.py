@@ -141,10 +141,11 @@ def compare(outcomes: Outcomes, excepted: list[Excepted], fewest_passed: int) ->
     must_fail = [one.names for one in excepted if not one.by_chance]
     failed = {name: said for name, (outcome, said) in outcomes.items() if outcome == "failed"}
     passed = [name for name, (outcome, _) in outcomes.items() if outcome == "passed"]
-    assert (
-        "\n".join(f"{name}: {failed[name]}" for name in failed if not are_any(name, may_fail)) == ""
-    )
-    assert len(passed) >= fewest_passed
-    assert [name for name in passed if are_any(name, must_fail)] == []
+    unexpected = [f"{name}: {failed[name]}" for name in failed if not are_any(name, may_fail)]
+    assert not unexpected, "\n".join(unexpected)  # this is no test's file: pytest shows no values
+    assert len(passed) >= fewest_passed, f"only {len(passed)} passed"
+    surprising = [name for name in passed if are_any(name, must_fail)]
+    assert not surprising, f"passed, though excepted: {surprising}"
     must_be_there = [one.names for one in excepted if not one.is_new]
-    assert [p.pattern for p in must_be_there if not any(map(p.fullmatch, outcomes))] == []
+    missing = [p.pattern for p in must_be_there if not any(map(p.fullmatch, outcomes))]
+    assert not missing, f"excepted, though no test has the name: {missing}"

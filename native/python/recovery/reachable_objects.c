@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#include "words.h"
+
 #define MOST_LOOKED_AT 100000 /* objects, in search of cycles: some tens of milliseconds */
 
 /* ---- tables of objects */
@@ -121,8 +123,8 @@ static bool meet_all(struct reach *reach, const struct core_objects *references)
 /* Whether these are the names of a module that is imported. */
 static bool is_of_a_module(PyObject *dict)
 {
-    static PyObject *key;
-    if (key == NULL && (key = PyUnicode_InternFromString("__name__")) == NULL)
+    PyObject *key = core_word(CORE_WORD_NAME);
+    if (key == NULL)
         return false;
     PyObject *name = PyDict_GetItemWithError(dict, key), *modules = PyImport_GetModuleDict();
     PyObject *module = name == NULL || !PyUnicode_CheckExact(name) || !PyDict_CheckExact(modules)

@@ -1,0 +1,23 @@
+#include "words.h"
+
+static const char *const texts[CORE_WORDS] = {
+    [CORE_WORD_NAME] = "__name__",
+    [CORE_WORD_DECIMAL] = "_decimal",
+    [CORE_WORD_FLUSH] = "flush",
+    [CORE_WORD_HAS_NO] = "_has_no",
+    [CORE_WORD_KEPT] = "ramet._core.kept",
+};
+static PyObject *made[CORE_WORDS];
+
+PyObject *core_word(enum core_word word)
+{
+    if (made[word] == NULL)
+        made[word] = PyUnicode_InternFromString(texts[word]);
+    return made[word];
+}
+
+void core_forget_words(void)
+{
+    for (size_t i = 0; i < CORE_WORDS; i++)
+        made[i] = NULL;
+}

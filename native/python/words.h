@@ -1,0 +1,19 @@
+/* Words that are looked up often: interned, and made when they are first needed. */
+#pragma once
+
+#include "core.h"
+
+enum core_word {
+    CORE_WORD_NAME,
+    CORE_WORD_DECIMAL,
+    CORE_WORD_FLUSH,
+    CORE_WORD_HAS_NO,
+    CORE_WORD_KEPT,
+    CORE_WORDS
+};
+
+/* A borrowed reference; NULL with an exception set. */
+PyObject *core_word(enum core_word word);
+
+/* Python has ended, and the words with it. */
+void core_forget_words(void);
