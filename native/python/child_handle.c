@@ -752,7 +752,7 @@ static PyMethodDef handle_methods[] = {
     {"_kill_sharer", (PyCFunction)handle_kill_sharer, METH_O,
      "_kill_sharer($self, task, /)\n--\n\nSIGKILL for a child in shared memory, where it is at a safe point."},
     {"copied_pidfd", (PyCFunction)handle_copied_pidfd, METH_NOARGS,
-     "copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for.\n\n"
+     "copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for. The library's own.\n\n"
      "For a wait that must outlast this object's own descriptor.\n"
      "Source: fcntl(2) F_DUPFD_CLOEXEC."},
     {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,

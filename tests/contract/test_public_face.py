@@ -1,8 +1,11 @@
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import types
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,9 @@ MAKES_TASKS = (
 
 # Each needs packages that ramet does not bring, and says which.
 NEEDS = {"aio": "anyio", "dask": "dask", "joblib": "joblib"}
+
+
+API = Path(__file__).parents[2] / "docs/reference/api"
 
 
 def public_names() -> list[str]:
@@ -115,3 +121,25 @@ def test_makers_of_tasks_say_what_they_need(name: str) -> None:
     sections = [line.strip() for line in (inspect.getdoc(look_up(name)) or "").splitlines()]
     assert any(line.startswith("Needs:") for line in sections)
     assert any(line.startswith("Source:") for line in sections)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "make"),
+    [
+        pytest.param("Child", "child", lambda: ramet.vfork(int), id="Child"),
+        pytest.param(
+            "Child", "child", lambda: ramet.Template(spares=0).clone(int), id="of a template"
+        ),
+        pytest.param("Command", "programs", lambda: ramet.Command(["true"]), id="Command"),
+        pytest.param("Template", "workers", lambda: ramet.Template(spares=0), id="Template"),
+    ],
+)
+def test_dir_lists_what_is_documented(kind: str, page: str, make: Callable[[], object]) -> None:
+    """And no more: a prompt completes it, and Python suggests the nearest where a name is wrong."""
+    text = (API / f"{page}.md").read_text()
+    documented = {*re.findall(rf"^### {kind}\.([a-z]\w*)$", text, re.MULTILINE)}
+    members = {"pid", "pidfd"} if kind == "Child" else set()  # the class's own text explains them
+    thing = make()
+    assert {name for name in dir(thing) if not name.startswith("_")} == documented | members
+    if isinstance(thing, ramet.Child):
+        thing.wait()

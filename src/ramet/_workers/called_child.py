@@ -78,7 +78,7 @@ class CalledChild(Child[T_co]):
 
     @property
     def has_namespace(self) -> bool:
-        """Whether it has a pid namespace of its own, by which all that it started is ended."""
+        """Whether it has a pid namespace, by which all that it started is ended; the library's own."""
         return self._namespace is not None
 
     @property
@@ -269,14 +269,17 @@ class CalledChild(Child[T_co]):
         return self._channel
 
     def kill_cgroup(self) -> bool:
-        """Kill all that is in the cgroup of its budget. Returns whether that was possible."""
+        """Kill all that is in the cgroup of its budget, if that is possible; returns whether it was.
+
+        The library's own.
+        """
         if self._memory is None or not self._memory.kill():
             return False
         self._killed = True
         return True
 
     def has_children(self) -> bool:
-        """Whether a process that it has started is there, as far as /proc shows its children."""
+        """Whether a process that it has started is there, as far as /proc shows; the library's own."""
         try:
             return bool(procfs.children(self.pid))
         except OSError:

@@ -633,6 +633,11 @@ class Template:
             sandbox.close()
         self._memories.close()
 
+    def __dir__(self) -> list[str]:
+        from .._preflight.hints import listed
+
+        return listed(self, super().__dir__())
+
     def __enter__(self) -> Self:
         return self
 
