@@ -3,6 +3,8 @@
 import faulthandler
 import os
 import signal
+from collections.abc import Sequence
+from typing import Self
 
 from .._kernel import procfs
 from .._kernel.pidfd import send, wait_readable
@@ -49,25 +51,58 @@ def asked_stack(pidfd: int, descriptor: int, patience_seconds: float) -> str:
     Needs: a /proc that shows the process, to see where the answer ends; else it is not asked.
     Source: pidfd_send_signal(2), proc_pid_status(5) SigCgt, SigBlk.
     """
-    begin = os.fstat(descriptor).st_size
-    try:
-        pid = procfs.number_of(pidfd)
-        if not int(procfs.status(pid)["SigCgt"], 16) & _BIT:
-            return ""
-        always_blocking = _blocking_threads(pid)
-        send(pidfd, None, STACK_SIGNAL)
-    except OSError:
+    request = StackRequest.begun(pidfd, descriptor)
+    if request is None:
         return ""
-    deadline = deadline_after(patience_seconds)
-    for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+    await_answers([request], patience_seconds)
+    return request.answer()
+
+
+class StackRequest:
+    """One that was sent to a process, as asked_stack() does."""
+
+    def __init__(self, pidfd: int, pid: int, descriptor: int) -> None:
+        self._pidfd, self._pid, self._descriptor = pidfd, pid, descriptor
+        self._begin = os.fstat(descriptor).st_size
+        self._always_blocking = _blocking_threads(pid)
+
+    @classmethod
+    def begun(cls, pidfd: int, descriptor: int) -> Self | None:
+        """None where the process cannot be asked."""
+        try:
+            pid = procfs.number_of(pidfd)
+            if not int(procfs.status(pid)["SigCgt"], 16) & _BIT:
+                return None
+            request = cls(pidfd, pid, descriptor)
+            send(pidfd, None, STACK_SIGNAL)
+        except OSError:
+            return None
+        return request
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether all is written, or the process ends in so many seconds."""
         # A thread blocks the signal while it handles it, and has begun to when the first byte is there.
-        has_begun = os.fstat(descriptor).st_size > begin
-        if has_begun and _blocking_threads(pid) <= always_blocking:
+        has_begun = os.fstat(self._descriptor).st_size > self._begin
+        if has_begun and _blocking_threads(self._pid) <= self._always_blocking:
+            return True
+        return wait_readable(self._pidfd, seconds)
+
+    def answer(self) -> str:
+        """What was written until now."""
+        size = os.fstat(self._descriptor).st_size - self._begin
+        written = os.pread(self._descriptor, min(max(0, size), _MOST_BYTES), self._begin)
+        return written.decode("utf-8", "replace")
+
+
+def await_answers(requests: Sequence[StackRequest], patience_seconds: float) -> None:
+    """Until all are over, or the time is up for all of them."""
+    deadline = deadline_after(patience_seconds)
+    left = list(requests)
+    for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+        left = [request for request in left if not request.is_over(0.0)]
+        if not left or seconds_until(deadline) == 0:
             break
-        if seconds_until(deadline) == 0 or wait_readable(pidfd, pause):
-            break
-    written = min(max(0, os.fstat(descriptor).st_size - begin), _MOST_BYTES)
-    return os.pread(descriptor, written, begin).decode("utf-8", "replace")
+        left[0].is_over(pause)
 
 
 def _blocking_threads(pid: int) -> set[str]:

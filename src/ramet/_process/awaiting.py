@@ -1,6 +1,7 @@
 """Waiting for a child under asyncio or trio, whichever runs."""
 
 import os
+import select
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -126,17 +127,21 @@ def _kill_and_reap(child: Interruptible, grace: float) -> None:
         child.wait()
 
 
-async def until(is_there: Callable[[], object], copy: int) -> None:
-    """Wait until that holds, which is asked each time that the descriptor can be read, and close it.
+async def until(is_there: Callable[[], object], *copies: int) -> None:
+    """Wait until that holds, which is asked each time that one of the descriptors can be read; close them.
 
-    Several tasks may wait for the same one: each has a copy of it.
+    Several tasks may wait for the same ones: each has copies of them.
     """
     try:
-        await readable(copy)
-        while not is_there():
-            await readable(copy)
+        with select.epoll(len(copies)) as any_of_them:
+            for copy in copies:
+                any_of_them.register(copy, select.EPOLLIN | select.EPOLLRDHUP)
+            await readable(any_of_them.fileno())
+            while not is_there():
+                await readable(any_of_them.fileno())
     finally:
-        os.close(copy)
+        for copy in copies:
+            os.close(copy)
 
 
 async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | None = None) -> T:

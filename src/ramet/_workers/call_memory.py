@@ -1,5 +1,6 @@
 """The memory that a call may have: its budget, and the thread that watches where no cgroup limits it."""
 
+import errno
 import threading
 import weakref
 from collections import OrderedDict
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .called_child import CalledChild
 
 _WATCH_SECONDS = 0.01
+_MOST_IDLE_LOOKS = 10  # before the thread ends: the next call may be about to begin
 _MOST_SIZES = 8
 _TREE_SECONDS = 1.0
 
@@ -43,6 +45,8 @@ class CallMemory:
         self._close_watch()
         with suppress(ProcessLookupError):  # it has ended
             self._watch = self._budget.watch(pid, template)
+        if self._watch is not None:
+            _watcher.have_thread()  # while the call can still begin later
 
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
@@ -123,14 +127,31 @@ class _Watcher:
         self._watched: list[tuple[CallMemory, weakref.ref[CalledChild[Any]]]] = []
         self._thread: threading.Thread | None = None
         self._nothing_to_do = threading.Event()
+        self._idle_looks = 0
 
     def add(self, memory: CallMemory, child: "CalledChild[Any]") -> None:
         with Held(self._lock) as take:
             take()
             self._watched.append((memory, weakref.ref(child)))
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="ramet-memory", daemon=True)
-                self._thread.start()
+            self._start()
+
+    def have_thread(self) -> None:
+        """For a child that is added soon. BlockingIOError: no thread can be made."""
+        with Held(self._lock) as take:
+            take()
+            self._idle_looks = 0
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        made = threading.Thread(target=self._run, name="ramet-memory", daemon=True)
+        try:
+            made.start()
+        except RuntimeError as error:
+            why = f"no thread can be made that keeps memory=: {error}"
+            raise BlockingIOError(errno.EAGAIN, why) from None
+        self._thread = made
 
     def _run(self) -> None:
         while True:
@@ -138,14 +159,20 @@ class _Watcher:
             with Held(self._lock) as take:
                 take()
                 self._watched = [one for one in self._watched if not _is_done(*one)]
-                if not self._watched:
+                self._idle_looks = 0 if self._watched else self._idle_looks + 1
+                if self._idle_looks > _MOST_IDLE_LOOKS:
                     self._thread = None
                     return
 
 
 def _is_done(memory: CallMemory, reference: "weakref.ref[CalledChild[Any]]") -> bool:
     child = reference()
-    return child is None or memory.look(child)
+    if child is None:
+        return True
+    try:
+        return memory.look(child)
+    except PermissionError:  # it has become another user's, which no signal of this one's reaches
+        return True
 
 
 _watcher = _Watcher()

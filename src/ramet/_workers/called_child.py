@@ -237,7 +237,10 @@ class CalledChild(Child[T_co]):
         try:
             copy = self._channel.copied()
             if copy is not None:  # else another thread was faster
-                await awaiting.until(lambda: self.take_outcome(0.0), copy)
+                # Of a child that has died another process, or this one, may have the other end.
+                end = self.copied_pidfd()
+                copies = (copy,) if end is None else (copy, end)
+                await awaiting.until(lambda: self.take_outcome(0.0), *copies)
             if copy is None or self._taken is None or self._taken[0] == NOTHING:
                 await awaiting.conclude(self)
         except BaseException:

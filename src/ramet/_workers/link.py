@@ -240,7 +240,10 @@ class Link(PlainLink):
                 self._abandon(token)
                 raise
         if isinstance(answer, OSError):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # a cycle, which would keep what all callers hold
         return answer
 
     def derive(self, loading: tuple[Any, ...]) -> Clone:

@@ -28,7 +28,7 @@ from . import reading_call
 from .deadlines import Deadlines
 from .learning import Learning
 from .template import Template
-from .worker import Call, Rules, Worker
+from .worker import Call, Rules, Worker, expire
 
 _log = logging.getLogger("ramet.executor")
 # How long a process may take to end that has closed its channel.
@@ -83,6 +83,7 @@ class Pool:
         self._ending: list[Worker] = []  # by themselves
         self._active = 0  # calls that have left the pending ones, and are not done
         self._attempts = 0  # to begin a call, also one that was put back
+        self._signal: tuple[int, int] = 0, 0  # the last for all calls, of those until that attempt
         self._numbers = itertools.count()
         self._deadlines = Deadlines()
         self._done = self._failed = self._submitted = 0
@@ -161,11 +162,19 @@ class Pool:
 
     def signal(self, number: int) -> None:
         """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
-        if not self._is_copy:
-            self._order(lambda: self._signal_all(number))
+        if self._is_copy:
+            return
+        with Held(self._lock) as take:
+            take()
+            self._signal = number, self._attempts  # some are about to begin, in other threads
+        self._order(lambda: self._signal_all(number))
 
     def _signal_all(self, number: int) -> None:
         for worker in set(self._workers.values()):
+            worker.signal(number)
+
+    def _signal_one(self, worker: Worker, number: int) -> None:
+        if self._workers.get(worker.pidfd) is worker:  # else it has ended
             worker.signal(number)
 
     def _cancelled(self, call: Call) -> None:
@@ -212,6 +221,7 @@ class Pool:
         An interrupt may come at each call of a function here, also before what it returns has a name.
         """
         call = worker = None
+        attempt = 0
         try:
             with Held(self._lock) as take:
                 take()
@@ -221,37 +231,39 @@ class Pool:
                 del self._pending[0]
                 self._active += 1
                 self._attempts += 1
-                attempt = self._attempts
+                call.attempt = attempt = self._attempts
                 if self._idle:
                     worker = self._idle[-1]
                     del self._idle[-1]
             if call.may_begin():
                 return self._begin(call, worker, attempt) or self._put_back(call)
+            if worker is not None:
+                self._idle.append(worker)
+                worker = None
+            self._settled(call, failed=True)
         except BaseException as error:
             if call is not None:
-                self._not_begun(call, worker, error)
+                self._not_begun(call, attempt, worker, error)
             if self._is_interrupt(error):
                 raise
-            return True
-        self._settled(failed=True)
-        if worker is not None:
-            self._idle.append(worker)
         return True
 
-    def _not_begun(self, call: Call, idle: Worker | None, error: BaseException) -> None:
+    def _not_begun(
+        self, call: Call, attempt: int, idle: Worker | None, error: BaseException
+    ) -> None:
         """idle: the process that was to run it, which may have got it."""
         worker = call.worker
         if worker is None and call.is_done:  # it was quick: its outcome is there
             return
         with Held(self._lock) as take:
             take()
-            if call in self._pending:  # it was put back
+            if call.attempt != attempt:  # it was put back, and another thread may have taken it
                 return
         self._set_exception(call, error)
         if worker is not None:  # its process is there, and counts until it has ended
             self._order(lambda: self._kill_unwatched(worker, call))
             return
-        self._settled(failed=True)
+        self._settled(call, failed=True)
         if idle is not None:
             self._order(lambda: self._kill_idle(idle))
 
@@ -280,10 +292,11 @@ class Pool:
             is_waiting = not self._cancels
             if is_waiting:
                 self._active -= 1
+                call.attempt = 0
                 self._pending.appendleft(call)  # last: a signal handler may raise after it
         if not is_waiting:
             call.future.cancel()
-            self._settled(failed=True)
+            self._settled(call, failed=True)
         elif not is_own_thread:
             self._wake()  # that thread tries it once more, and knows whether there are others
         return not is_waiting
@@ -312,6 +325,9 @@ class Pool:
                 is_first = self._deadlines.add(time.monotonic() + self._rules.timeout, call)
         if is_new:
             self._wait_for(worker)
+        number, last = self._signal
+        if attempt <= last:
+            self._order(lambda: self._signal_one(worker, number))
         if was_cancelled:
             self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
@@ -388,25 +404,20 @@ class Pool:
             self._template.close()
 
     def _run_once(self) -> None:
-        if not self._take_events(self._seconds()):
-            # A stop of this process ends the wait with nothing, whatever has come meanwhile, and in time.
-            self._take_events(0.0)
+        self._take_events(self._seconds())
         while self._orders:
             self._orders.popleft()()
         self._look_at_deadlines()
         while self._begin_next():
             pass
 
-    def _take_events(self, seconds: float | None) -> bool:
-        """Whether there were any."""
-        events = self._events.poll(seconds)
-        for descriptor, _ in events:
+    def _take_events(self, seconds: float | None) -> None:
+        for descriptor, _ in self._events.poll(seconds):
             if descriptor == self._wakes:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._wakes)
             else:
                 self._look_at(descriptor)
-        return bool(events)
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
@@ -450,18 +461,30 @@ class Pool:
         return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 
     def _look_at_deadlines(self) -> None:
-        while (call := self._expired()) is not None:
-            if call.worker is not None:
-                call.worker.expire()
         now = time.monotonic()
+        if self._has_expired(now):
+            # What had come by then was in time, though one outcome took long to read, or a stop of this
+            # process ended the wait with nothing.
+            self._take_events(0.0)
+            expire(call.worker for call in self._expired(now) if call.worker is not None)
         for worker in [one for one in self._ending if one.must_end_by <= now]:
             self._ending.remove(worker)
             worker.kill()
 
-    def _expired(self) -> Call | None:
+    def _has_expired(self, now: float) -> bool:
         with Held(self._lock) as take:
             take()
-            return self._deadlines.take_expired(time.monotonic())
+            first = self._deadlines.first
+        return first is not None and first <= now
+
+    def _expired(self, now: float) -> list[Call]:
+        """The calls that should have ended by then; they are asked for once."""
+        found = []
+        with Held(self._lock) as take:
+            take()
+            while (call := self._deadlines.take_expired(now)) is not None:
+                found.append(call)
+        return found
 
     def _look_at(self, descriptor: int) -> None:
         worker = self._workers.get(descriptor)
@@ -534,7 +557,7 @@ class Pool:
             worker.leave_call(self._rules)
         except (OSError, MemoryError) as error:  # of what it wrote
             raised, value = True, error
-        self._count(failed=raised)
+        self._count(call, failed=raised)
         if raised:
             self._set_exception(call, value)
         else:
@@ -600,13 +623,17 @@ class Pool:
         """Whether it ends what the calling thread does: not the pool's thread, which all calls need."""
         return not isinstance(error, Exception) and threading.current_thread() is not self._thread
 
-    def _settled(self, *, failed: bool) -> None:
-        self._count(failed=failed)
+    def _settled(self, call: Call, *, failed: bool) -> None:
+        self._count(call, failed=failed)
         self._wake()
 
-    def _count(self, *, failed: bool) -> None:
+    def _count(self, call: Call, *, failed: bool) -> None:
+        """Once: a signal handler may raise after it."""
         with Held(self._lock) as take:
             take()
+            if call.is_counted:
+                return
+            call.is_counted = True
             self._active -= 1
             self._done += 1
             self._failed += failed

@@ -1,18 +1,19 @@
 """A call, and the process that runs it: from a pool's side."""
 
+import logging
 import os
 import pickle
 import signal
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._kernel.signal_handlers import is_from_handler
-from .._limits.python_stack import asked_stack, stack_file
+from .._limits.python_stack import StackRequest, await_answers, stack_file
 from .._process.result_channel import printable
 from .._process.result_layout import shortened
 from .._process.unreaped import reap_ended
@@ -26,6 +27,7 @@ from .pickling import pickled_call
 from .serving import CALL, NOT_LAST
 from .template import Template
 
+_log = logging.getLogger("ramet.executor")
 _STACK_SECONDS = 0.2
 _MOST_LETTERS = 1 << 16  # of a stack
 _TREE_SECONDS = 5.0
@@ -79,6 +81,8 @@ class Call:
         self.number = 0
         self.worker: Worker | None = None
         self.is_done = False
+        self.is_counted = False  # among those that are done
+        self.attempt = 0  # to begin it, which one thread makes; 0: it waits
         self.is_put_back = False  # its future is told to run, and it waits for room
         self.reason = ""  # why it was killed
         self.stack = ""  # where it was when it was killed
@@ -235,26 +239,28 @@ class Worker:
         if rules.captures:
             future.stdout, future.stderr = map(_read_and_close, outputs)
 
-    def expire(self) -> None:
-        """The deadline of its call has come: note where it is, and kill it and what it has started."""
-        call, pidfd = self.call, self.child.pidfd
-        if call is None:
-            return
-        call.reason = "deadline"
-        if pidfd is not None:
-            call.stack = _readable(asked_stack(pidfd, self._stack_file, _STACK_SECONDS))
-        self.kill()
+    def expire(self) -> StackRequest | None:
+        """The deadline of its call has come. Returns the request for where it is, before it is killed."""
+        assert self.call is not None
+        self.call.reason = "deadline"
+        pidfd = self.child.pidfd
+        return None if pidfd is None else StackRequest.begun(pidfd, self._stack_file)
 
     def kill(self) -> None:
-        """Kill it and all that it has started."""
-        self._end_tree(kills=True)
+        """Kill it and all that it has started; not what has become another user's, as sudo does."""
+        try:
+            self._end_tree(kills=True)
+        except PermissionError as error:
+            if self.call is not None:
+                _log.warning("%s runs on: %s", self.call, error)
 
     def signal(self, number: int) -> None:
         """Send it a signal; SIGKILL is for all that it has started, too."""
         if number == signal.SIGKILL:
             self.kill()
         else:
-            self.child.send_signal(number)
+            with suppress(PermissionError):  # as above
+                self.child.send_signal(number)
 
     def end_tree(self) -> None:
         """Its last call is over: end it and all that it has started."""
@@ -299,6 +305,19 @@ class Worker:
             self._futures.add(self.call.future)
         for future in self._futures:
             future.changes = changes
+
+
+def expire(workers: Iterable[Worker]) -> None:
+    """The deadlines of their calls have come: note where they are, and kill them, and what they started.
+
+    All are asked at once: one that does not answer holds up no other.
+    """
+    asked = [(one, one.call, one.expire()) for one in workers if one.call is not None]
+    await_answers([request for *_, request in asked if request is not None], _STACK_SECONDS)
+    for worker, call, request in asked:
+        if request is not None:
+            call.stack = _readable(request.answer())
+        worker.kill()
 
 
 def _readable(stack: str) -> str:

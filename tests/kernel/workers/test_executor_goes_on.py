@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ import pytest
 import ramet
 from ramet import DeadlineExceeded, Executor, Template
 from ramet._core import wait_readable
+from ramet._workers import worker
 from ramet._workers.called_child import CalledChild
+from ramet._workers.pool import Pool
 from ramet._workers.worker import Worker
 
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
@@ -398,3 +401,94 @@ def test_what_came_in_time_counts_after_a_stop_of_the_caller(tmp_path: Path) -> 
         caller.send_signal(signal.SIGCONT)
         output, _ = caller.communicate(timeout=PATIENT_SECONDS)
     assert output == "b'in time'\n"
+
+
+def test_a_call_that_another_thread_is_about_to_begin_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """kill_workers() ends all calls that were submitted before, and the executor with them."""
+    is_about_to, is_killed = threading.Event(), threading.Event()
+    wait_for = Pool._wait_for
+
+    def waits(pool: Pool, worker: Worker) -> None:
+        is_about_to.set()
+        assert is_killed.wait(SECONDS)
+        wait_for(pool, worker)
+
+    executor = Executor(2)
+    until(executor._pool._template.has_spare)
+    monkeypatch.setattr(Pool, "_wait_for", waits)
+    futures: list[Future[None]] = []
+    thread = threading.Thread(target=lambda: futures.append(executor.submit(signal.pause)))
+    thread.start()
+    assert is_about_to.wait(SECONDS)
+    executor.kill_workers()
+    is_killed.set()
+    thread.join()
+    executor.shutdown()
+    assert isinstance(futures[0].exception(0), ramet.ChildDied)
+
+
+def test_one_that_may_not_be_killed_costs_no_other_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As what sudo starts may not by a plain user: it runs on, and the log says so."""
+    end_tree = Worker._end_tree
+    is_refused = threading.Event()
+
+    def refuses(worker: Worker, *, kills: bool) -> None:
+        if kills and not is_refused.is_set():
+            is_refused.set()
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        end_tree(worker, kills=kills)
+
+    monkeypatch.setattr(Worker, "_end_tree", refuses)
+    with Executor(2) as executor:
+        running = executor.submit(signal.pause)
+        until(running.running)
+        assert running.cancel()
+        assert is_refused.wait(SECONDS)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        executor.kill_workers()
+    assert caplog.messages == ["pause() runs on: [Errno 1] Operation not permitted"]
+
+
+def test_what_came_in_time_counts_though_another_outcome_took_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An outcome that is read for seconds makes no other call late."""
+    next_outcome = CalledChild.next_outcome
+
+    def takes_long(child: CalledChild[Any]) -> Any:
+        if not begins:
+            begins.append(time.monotonic())
+            until(lambda: time.monotonic() > begins[0] + 2 * timeout)
+        return next_outcome(child)
+
+    timeout, begins = 1.0, [0.0]
+    with Executor(2, timeout=timeout) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        until(executor._pool._template.has_spare)
+        begins.clear()
+        monkeypatch.setattr(CalledChild, "next_outcome", takes_long)
+        futures = [executor.submit(abs, -n) for n in (2, 3)]
+        assert [future.result(PATIENT_SECONDS) for future in futures] == [2, 3]
+
+
+def test_stacks_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not answer makes the deadlines of others no later."""
+    done = []
+
+    class Expired:
+        call = SimpleNamespace(stack="")
+
+        def expire(self) -> Any:
+            done.append("asked")
+            return SimpleNamespace(answer=str)
+
+        def kill(self) -> None:
+            done.append("killed")
+
+    monkeypatch.setattr(worker, "await_answers", lambda requests, _: done.append(len(requests)))
+    worker.expire([Expired() for _ in range(3)])  # type: ignore[misc]
+    assert done == [*["asked"] * 3, 3, *["killed"] * 3]

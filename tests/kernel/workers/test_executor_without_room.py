@@ -1,12 +1,15 @@
 """Where no more processes can be made, the calls of an executor wait for those that run."""
 
 import errno
+import gc
 import itertools
 import logging
 import os
 import resource
 import signal
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
@@ -225,6 +228,21 @@ def test_another_thread_is_about_to_begin_a_call(
     room.begin = begun  # type: ignore[method-assign]
     assert executor.submit(abs, -1).result(SECONDS) == 1
     assert others[0].result(SECONDS) == 2
+
+
+def test_a_refused_attempt_is_forgotten() -> None:
+    """Without a run of the collector: what is refused again and again must not gather."""
+    with ramet.Template(spares=0) as template:
+        argument: deque[int] = deque([1])
+        reference = weakref.ref(argument)
+        gc.disable()
+        try:
+            with pytest.raises(ramet.CloneError):
+                template.clone(len, argument, set_tid=[os.getpid()])
+            del argument
+            assert reference() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("free", [3, 8, 20])

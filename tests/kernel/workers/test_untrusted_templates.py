@@ -3,6 +3,7 @@
 What is hostile here has all of a clone's memory and its channel, and does with them what it likes.
 """
 
+import asyncio
 import errno
 import fcntl
 import json
@@ -306,6 +307,30 @@ def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> 
         for child in children:
             child.kill()
             child.wait()
+
+
+@pytest.mark.parametrize("ends", [stays, lambda: os._exit(3)], ids=["stays", "ends"])
+def test_an_await_ends_with_its_child(
+    template: ramet.Template, ends: Callable[[], NoReturn]
+) -> None:
+    """Though the caller itself has got the child's end of the channel, with half a message."""
+    pytest.importorskip("anyio")
+
+    def sends_its_end() -> None:
+        says(b"\0", serving._served[0].fileno())
+        ends()
+
+    async def awaits() -> None:
+        with pytest.raises(ChildDied):
+            await asyncio.wait_for(
+                _outcome(template.clone(sends_its_end, timeout=1)), PATIENT_SECONDS
+            )
+
+    asyncio.run(awaits())
+
+
+async def _outcome(child: ramet.Child[None]) -> None:
+    await child
 
 
 def send_lingering(data: bytes, count: int, how: int, sent: Path) -> None:
