@@ -52,6 +52,7 @@ _DECIMAL_BITS = 2048
 _KEYS_AT_ONCE = 64
 _PATIENCE_SECONDS = 0.1  # for the keys of sets and dicts, and in proportion to what else takes time
 _PATIENCE_RATIO = 10
+_PATIENCE_FOR_A_KEY = 3e-6  # seconds, and no more: what goes before may be long to no purpose
 _MOST_DIMENSIONS = 64  # of an array of numpy
 _BYTES_OF_BUFFER = 400  # of what stands for one, at most
 _BYTES_OF_KEY = 140  # in a set or a dict, while it grows
@@ -294,6 +295,7 @@ class _Reader:
         self._names: set[str] = set()
         self._began = thread_time()
         self._keys_seconds = 0.0
+        self._keys = 0
 
     def made(self, members: dict[str, Any]) -> Any:
         """The value of one JSON object."""
@@ -344,7 +346,9 @@ class _Reader:
             ended = thread_time()
             self._keys_seconds += ended - began
             elsewhere = ended - self._began - self._keys_seconds
-            if self._keys_seconds > _PATIENCE_SECONDS + _PATIENCE_RATIO * elsewhere:
+            self._keys += len(keys[place : place + _KEYS_AT_ONCE])
+            more = min(_PATIENCE_RATIO * elsewhere, _PATIENCE_FOR_A_KEY * self._keys)
+            if self._keys_seconds > _PATIENCE_SECONDS + more:
                 raise DataError("the hashes of its keys were chosen to collide")
 
 

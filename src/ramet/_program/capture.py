@@ -132,7 +132,10 @@ class _Output:
         self._may_widen = may_widen
 
     def move(self) -> bool:
-        count = self.buffer.read_from(self.descriptor)
+        try:
+            count = self.buffer.read_from(self.descriptor)
+        except BlockingIOError:  # the child has taken back what it wrote, through /proc/PID/fd
+            return True
         if self._may_widen and self.buffer.size >= _FILLED_BYTES:
             _widen(self.descriptor)
             self._may_widen = False
@@ -143,9 +146,11 @@ class _Output:
     def take_what_is_there(self) -> None:
         """No more than is in the pipe now."""
         word = fcntl.ioctl(self.descriptor, termios.FIONREAD, bytes(4))
-        end = self.buffer.size + int.from_bytes(word, sys.byteorder)
-        while self.buffer.size < end and self.move():
-            pass
+        end, before = self.buffer.size + int.from_bytes(word, sys.byteorder), -1
+        while before < self.buffer.size < end:
+            before = self.buffer.size
+            if not self.move():
+                break
 
 
 class _Input:
@@ -216,8 +221,10 @@ class Exchange:
         is_first = True
         if until is not None:
             self._poll.register(until, select.POLLIN)
-        # While a write blocks, the child's output would not be read.
-        self._let_input_block(False)
+        # While a write blocks, the child's output would not be read, and a read may keep no deadline.
+        waits_for_one = deadline is None and until is None and len(self._open) == 1
+        if not waits_for_one:
+            self._let_block(False)
         try:
             while self._open:
                 if deadline is not None and time.monotonic() > deadline:
@@ -232,7 +239,8 @@ class Exchange:
         finally:
             if until is not None:
                 self._poll.unregister(until)
-            self._let_input_block(True)
+            if not waits_for_one:
+                self._let_block(True)
         return True
 
     def take_what_is_there(self) -> None:
@@ -287,9 +295,16 @@ class Exchange:
         if is_first:
             most = _FIRST_LOOK if most is None else min(most, _FIRST_LOOK)
         elif deadline is None and until is None and len(self._open) == 1 and self._input is None:
-            return list(self._open)  # the only one: a blocking read needs no poll
+            return self._only_one()
         ready = self._poll.poll(most)
         return [descriptor for descriptor, _ in ready]
+
+    def _only_one(self) -> list[int]:
+        """A blocking read needs no poll."""
+        (descriptor,) = self._open
+        if not os.get_blocking(descriptor):
+            os.set_blocking(descriptor, True)
+        return [descriptor]
 
     def _close(self, end: _End) -> None:
         del self._open[end.descriptor]
@@ -298,9 +313,9 @@ class Exchange:
             self._input = None
         _close_pipe(end.stream)
 
-    def _let_input_block(self, blocking: bool) -> None:
-        if self._input is not None:
-            os.set_blocking(self._input.descriptor, blocking)
+    def _let_block(self, blocking: bool) -> None:
+        for descriptor in self._open:
+            os.set_blocking(descriptor, blocking)
 
 
 def raw_bytes(data: Any) -> memoryview:

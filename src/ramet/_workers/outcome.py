@@ -25,6 +25,7 @@ from .._process.result_layout import (
     VALUE,
     described,
     in_words,
+    shortened,
     why_exception_not_read,
     why_not_sent,
 )
@@ -34,6 +35,8 @@ from .messages import Channel, Message, send
 from .pickling import loaded, pickled
 
 __all__ = ["Reader", "put_error", "put_lost", "put_unprepared", "put_value", "reader", "rights"]
+
+_NOTE_LETTERS = 100  # of what is said where something is left out
 
 
 class _Rights:
@@ -201,7 +204,7 @@ class Reader:
             return True, ResultError(f"the result cannot be read: {in_words(error)}")
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
-        name, message, text = data_codec.texts_of(parts[0], 3)
+        name, message, text = map(_as_short, data_codec.texts_of(parts[0], 3))
         # One that is not trusted sends the texts alone, whatever its exception.
         untrusted = self._by_template or self.is_of_untrusted
         why = "" if untrusted else "the exception itself cannot be pickled"
@@ -230,8 +233,15 @@ class Reader:
         label, number, file = data_codec.loaded_json(parts[0])
         if type(label) is not str or type(number) is not int or type(file) not in {str, type(None)}:
             raise ValueError("expected a step, its errno and a file")
-        error = failed_step(printable(label), number, file and printable(file))
+        error = failed_step(
+            printable(_as_short(label)), number, file and printable(_as_short(file))
+        )
         return True, untrusted(error) if doubt() else error
+
+
+def _as_short(text: str) -> str:
+    """As who wrote it has made it, with a note; one that is not trusted may not have."""
+    return shortened(text, MOST_LETTERS + _NOTE_LETTERS)
 
 
 @lru_cache(16)

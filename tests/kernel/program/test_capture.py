@@ -1,6 +1,7 @@
 import codecs
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -299,3 +300,33 @@ def test_encodings_are_checked_before_anything_is_made(nothing_left: object) -> 
     with pytest.raises(LookupError):
         ramet.Popen(["cat"], stdin=PIPE, stdout=PIPE, stderr=PIPE, encoding="no such")
     assert codecs.lookup("utf-8")
+
+
+def test_a_child_that_takes_its_output_back_keeps_no_deadline_from_coming(
+    monkeypatch: pytest.MonkeyPatch, nothing_left: object
+) -> None:
+    """Whoever has a pipe open for writing can read from it through /proc: a read finds nothing then."""
+
+    class TellsTooMuch:
+        """A poll object that says that all can be read."""
+
+        def __init__(self) -> None:
+            self._known: list[int] = []
+
+        def register(self, descriptor: int, _: int) -> None:
+            self._known.append(descriptor)
+
+        def unregister(self, descriptor: int) -> None:
+            self._known.remove(descriptor)
+
+        def poll(self, _: float) -> list[tuple[int, int]]:
+            return [(descriptor, select.POLLIN) for descriptor in self._known]
+
+    with ramet.Popen(["sleep", "100"], stdout=ramet.PIPE, stderr=ramet.PIPE) as program:
+        with monkeypatch.context() as during:
+            during.setattr(select, "poll", TellsTooMuch)
+            with pytest.raises(ramet.TimeoutExpired):
+                program.communicate(timeout=0.1)
+        assert program.stdout is not None
+        assert os.get_blocking(program.stdout.fileno())
+        program.kill()

@@ -477,7 +477,7 @@ def test_what_came_in_time_counts_though_another_outcome_took_long(
 
 def test_stacks_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not answer makes the deadlines of others no later."""
-    done = []
+    done: list[str | int] = []
 
     class Expired:
         call = SimpleNamespace(stack="")

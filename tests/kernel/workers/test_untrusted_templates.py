@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import pytest
 
 import ramet
+from ramet._process import result_layout
 from ramet._process.result_layout import DATA, PLAIN, RAISED, UNPREPARED, VALUE
 from ramet._workers import called_child, link, serving, worker
 from ramet._workers.messages import close_received
@@ -307,6 +308,18 @@ def test_descriptors_do_not_fill_the_callers_table(template: ramet.Template) -> 
         for child in children:
             child.kill()
             child.wait()
+
+
+def test_texts_of_an_exception_are_short(template: ramet.Template) -> None:
+    """Also of one that did not shorten them itself."""
+
+    def raises_much() -> None:
+        result_layout.shortened = lambda text, most=0: text
+        raise ValueError("\x7f" * 600_000)
+
+    with pytest.raises(RemoteError) as caught:
+        template.clone(raises_much).result(PATIENT_SECONDS)
+    assert 1_000_000 < len(str(caught.value)) < 1_200_000
 
 
 @pytest.mark.parametrize("ends", [stays, lambda: os._exit(3)], ids=["stays", "ends"])

@@ -1,6 +1,7 @@
 """What is read of a child that is trusted with nothing, when it writes what it likes."""
 
 import decimal
+import itertools
 import json
 import tracemalloc
 from typing import Any
@@ -181,6 +182,15 @@ def test_keys_that_were_chosen_to_collide_are_refused(tree: object) -> None:
     """Else their time would grow with the square of their number."""
     with pytest.raises(data_codec.DataError, match="chosen to collide"):
         data_codec.decoded(text_of(tree), [])
+
+
+def test_what_goes_before_gives_keys_no_time_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a list that is long to no purpose: so many seconds for each key are enough."""
+    now = itertools.count(step=0.5)
+    monkeypatch.setattr(data_codec, "thread_time", lambda: 1000 + next(now))
+    text, buffers = data_codec.encoded(set(range(1000)))
+    with pytest.raises(data_codec.DataError, match="chosen to collide"):
+        data_codec.decoded(text, buffers)
 
 
 HONEST: list[Any] = [
