@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from _thread import RLock
+from _thread import TIMEOUT_MAX, RLock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._core import Channel, Held, PlainLink
@@ -34,6 +34,7 @@ T_co = TypeVar("T_co", covariant=True)
 # How long a child that was let go may take to end before it is killed.
 _END_SECONDS = 5.0
 _END_OF_UNTRUSTED_SECONDS = 1.0
+_FOR_EVER = -1.0  # of a lock's acquire()
 
 
 class CalledChild(Child[T_co]):
@@ -92,11 +93,14 @@ class CalledChild(Child[T_co]):
             return True
         if self._maker != os.getpid():
             return False
+        deadline = deadline_after(timeout)
         with Held(self._reading) as take:
-            take()  # a signal handler may come here while its own thread reads
-            if not self._is_over:
-                self._read(timeout)
-            return self._is_over
+            # A signal handler may come here while its own thread reads; another thread may, for ever.
+            if take(timeout=_FOR_EVER if timeout is None else min(timeout, TIMEOUT_MAX)):
+                if not self._is_over:
+                    self._read(seconds_until(deadline))
+                return self._is_over
+            return False
 
     def _read(self, timeout: float | None) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 import ramet
 from ramet._workers.template import TreeTemplate
+
+from ...constants import SECONDS
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -114,3 +117,23 @@ def test_rights_are_those_of_the_child_where_proc_has_other_pids(root: None) -> 
         trusted, refused = child.result()
     assert trusted == "Fraction(0, 1)"
     assert "less trusted" in refused
+
+
+def test_a_timeout_is_kept_beside_another_thread_that_waits() -> None:
+    """That one may wait for ever."""
+    with ramet.Template() as template, template.clone(signal.pause) as child:
+        is_there = threading.Event()
+
+        def waits() -> None:
+            is_there.set()
+            with pytest.raises(ramet.ChildDied):
+                child.result()
+
+        thread = threading.Thread(target=waits)
+        thread.start()
+        assert is_there.wait(SECONDS)
+        for _ in range(20):
+            with pytest.raises(ramet.TimeoutExpired):
+                child.result(timeout=0.01)
+        child.kill()
+        thread.join()

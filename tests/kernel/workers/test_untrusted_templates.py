@@ -317,8 +317,8 @@ def test_texts_of_an_exception_are_short(template: ramet.Template) -> None:
         result_layout.shortened = lambda text, most=0: text
         raise ValueError("\x7f" * 600_000)
 
-    with pytest.raises(RemoteError) as caught:
-        template.clone(raises_much).result(PATIENT_SECONDS)
+    with template.clone(raises_much) as child, pytest.raises(RemoteError) as caught:
+        child.result(PATIENT_SECONDS)
     assert 1_000_000 < len(str(caught.value)) < 1_200_000
 
 
