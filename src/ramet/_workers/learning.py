@@ -9,16 +9,20 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from types import CodeType
 from typing import Any
 
 from ..errors import TemplateError
 from .abandoned_start import AbandonableStart
-from .needed_modules import packages_of
+from .needed_modules import package_of, packages_of
 from .template import Template
 
 _log = logging.getLogger("ramet.executor")
 _MOST_KNOWN = 1000
+_MOST_STARTS = (
+    16  # processes for one set of modules: each takes an interpreter's start and the imports
+)
 
 
 class Learning:
@@ -33,6 +37,7 @@ class Learning:
         self._called: set[CodeType] = set()
         self._learned: set[CodeType] = set()  # whose packages have been looked for
         self._tried: set[str] = set()
+        self._refused: set[str] = set()  # packages of which a module could not be loaded
         self._thread: threading.Thread | None = None
         self._start = AbandonableStart()
         self._is_over = False
@@ -48,8 +53,11 @@ class Learning:
             return
         self._learned.add(code)
         with suppress(Exception):  # of what is the program's
-            needed = [name for name in packages_of(fn) if name not in self._tried]
+            needed = [name for name in packages_of(fn) if not self._is_tried(name)]
             self._begin(self._template.lacking(needed))
+
+    def _is_tried(self, name: str) -> bool:
+        return name in self._tried or package_of(name) in self._refused
 
     def _begin(self, lacking: list[str]) -> None:
         self._tried.update(lacking)
@@ -72,14 +80,38 @@ class Learning:
         return self._thread is not None and self._thread.is_alive()
 
     def _load(self, modules: list[str]) -> None:
+        """All at once; where that fails, in halves, so that a package that fails costs no other."""
+        left, starts = [_by_package(modules)], 0
+        while left and not self._is_over:
+            packages = left.pop()
+            names = list(chain.from_iterable(packages))
+            error = self._error_of(names)
+            starts += 1
+            half = len(packages) // 2
+            if isinstance(error, TemplateError) and half and starts < _MOST_STARTS:
+                left += [packages[half:], packages[:half]]
+            elif error is not None and not self._is_over:
+                self._refuse(names, error)
+
+    def _error_of(self, modules: list[str]) -> Exception | None:
         try:
             self._start.run(lambda: self._template.load_more(modules))
         except (TemplateError, OSError, ValueError) as error:
-            if not self._is_over:
-                names = ", ".join(modules)
-                _log.warning(
-                    "each call imports %s anew: no template could load it: %s", names, error
-                )
+            return error
+        return None
+
+    def _refuse(self, modules: list[str], error: Exception) -> None:
+        self._refused.update(map(package_of, modules))
+        names = ", ".join(modules)
+        _log.warning("each call imports %s anew: no template could load it: %s", names, error)
+
+
+def _by_package(modules: list[str]) -> list[list[str]]:
+    """Those of one package together, since a part of it imports the whole."""
+    found: dict[str, list[str]] = {}
+    for name in modules:
+        found.setdefault(package_of(name), []).append(name)
+    return list(found.values())
 
 
 def _code_of_main(fn: Callable[..., Any]) -> CodeType | None:

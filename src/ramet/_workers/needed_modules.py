@@ -12,6 +12,7 @@ from .source_files import is_of_python
 _PROTOCOL = 5
 # What a call by value makes anew, and what a template imports by itself to read one.
 _NOT_NEEDED = {"__main__", "cloudpickle"}
+_WITHOUT_FILE = {"built-in", "frozen"}  # the origin of modules that are in the interpreter
 
 
 def modules_of(value: object) -> list[str]:
@@ -39,13 +40,31 @@ def packages_of(value: object) -> list[str]:
     seen = set(left)
     for name in left:
         module = sys.modules[name]
-        if is_of_python(getattr(module, "__file__", None) or ""):
+        if _is_pythons(module):
             found.add(name)
             continue
         more = {one for held in list(vars(module).values()) for one in _named_by(held)} - seen
         seen |= more
         left += sorted(filter(_is_importable, more))
     return sorted(found)
+
+
+def _is_pythons(module: ModuleType) -> bool:
+    """Whether it is Python's own, or of an installed package.
+
+    Debuggers and notebooks put functions of their own into ``builtins``, which has no file.
+    """
+    if getattr(module.__spec__, "origin", None) in _WITHOUT_FILE:
+        return True
+    return is_of_python(getattr(module, "__file__", None) or "")
+
+
+def package_of(name: str) -> str:
+    """The package that a module is a part of, which can be loaded or not; a namespace is none."""
+    parts = name.split(".")
+    heads = (".".join(parts[:count]) for count in range(1, len(parts)))
+    has_file = (head for head in heads if getattr(sys.modules.get(head), "__file__", None))
+    return next(has_file, name)
 
 
 def _named_by(value: object) -> Iterator[str]:

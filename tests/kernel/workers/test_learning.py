@@ -124,6 +124,29 @@ with ramet.Executor(2) as executor:
     assert "does not survive a fork: thread" in told.stderr
 
 
+def test_what_no_template_can_load_costs_no_other(tmp_path: Path) -> None:
+    """A package beside it is loaded, and the warning names it alone."""
+    (tmp_path / "another_module.py").write_text("number = 7")
+    told = run(
+        tmp_path,
+        "from threading import Event, Thread\nnumber = 7\nThread(target=Event().wait, daemon=True).start()",
+        """
+import another_module
+
+def refers_to_it(x):
+    return another_module.number + one_module.number + x - 7
+
+with ramet.Executor(2) as executor:
+    call_until(executor, "'another_module' in __import__('sys').modules")
+    executor._pool._learning._thread.join()
+    print(executor.submit(eval, IS_LOADED).result())
+""",
+    )
+    assert (told.stdout, told.returncode) == ("False\n", 0)
+    assert told.stderr.count("each call imports") == 1
+    assert "each call imports one_module anew" in told.stderr
+
+
 def test_a_shutdown_does_not_wait_for_what_is_loaded(tmp_path: Path) -> None:
     """A module that hangs, as one may that asks a server."""
     told = run(
