@@ -6,6 +6,7 @@ made. What the caller has changed since is sent with the call.
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from .._kernel.descriptors import is_standard
 
 _STANDARD = (1, 2)
 _NO_FILE = (0, 0)
+_TIME_ZONE = b"TZ"
 _MULTIPROCESSING = "multiprocessing.process"
 
 
@@ -130,6 +132,8 @@ def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
             os.environb.pop(name, None)
         else:
             os.environb[name] = value
+    if _TIME_ZONE in changes.get("env", {}):
+        time.tzset()  # libc has read it once, in the template
     if "authkey" in changes:
         from multiprocessing.process import current_process
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,27 @@ def test_a_function_with_a_cache_crosses(shared: ramet.Template) -> None:
     assert run(shared, lambda: fib.cache_parameters()) == {"maxsize": 9, "typed": False}
     assert run(shared, named_by_nothing, 5) == 5
     assert run(shared, lambda: urlsplit("http://a/b").netloc) == "a"
+
+
+def local_midnight() -> str:
+    return time.strftime("%H %Z", time.localtime(0))
+
+
+def test_a_time_zone_that_the_caller_takes_later_crosses(
+    shared: ramet.Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is not all: libc has read it before."""
+    try:
+        with monkeypatch.context() as changed:
+            changed.setenv("TZ", "HERE-9")
+            time.tzset()
+            assert run(shared, local_midnight) == local_midnight() == "09 HERE"
+            changed.setenv("TZ", "THERE+3")
+            time.tzset()
+            assert run(shared, local_midnight) == local_midnight() == "21 THERE"
+    finally:
+        time.tzset()
+    assert run(shared, local_midnight) == local_midnight()
 
 
 def count_what_is_made() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from ramet._core import is_as_before, process_place
-from ramet._workers.caller_state import CallerState
+from ramet._workers.caller_state import CallerState, apply
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,14 @@ def test_an_equal_environment_is_no_change(monkeypatch: pytest.MonkeyPatch) -> N
     state = CallerState()
     os.environ["RAMET_BEFORE"] = "of a" + " test"
     assert state.changes() == ({}, ())
+
+
+def test_the_time_zone_is_read_again_where_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not at each call: libc reads a file for it."""
+    read: list[bool] = []
+    monkeypatch.setattr(time, "tzset", lambda: read.append(True))
+    monkeypatch.setenv("TZ", "UTC")
+    apply({"env": {b"RAMET_OF_A_TEST": None}}, ())
+    assert read == []
+    apply({"env": {b"TZ": None}}, ())
+    assert read == [True]
