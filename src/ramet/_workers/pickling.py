@@ -8,11 +8,11 @@ whose main module is its own: so what names it is pickled by value, as lambdas a
 
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from .._core import named_call, plain_value
@@ -27,6 +27,7 @@ _BY_NAME_IN_MAIN = b"__main__"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
 )
+_TO_A_MODULE = "; put it into a module, which each call imports"
 
 
 def pickled(value: object) -> tuple[Any, ...]:
@@ -106,33 +107,66 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
         try:
             pickled(value)
         except Exception as own:
-            from reprlib import repr as shortened
-
-            is_function = isinstance(value, FunctionType)
-            name = value.__qualname__ if is_function else shortened(value)
-            culprit = _culprit(value) if is_function else ""
+            name, (culprit, remedy) = _name_of(value), _culprit(value)
             return TypeError(
                 f"invalid call: expected what can be pickled, got {what} {name}{culprit}: "
-                f"{in_words(own)}"
+                f"{in_words(own)}{remedy}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
 
 
-def _culprit(fn: FunctionType) -> str:
-    """Which of the values that go with a function that is sent by value cannot be pickled."""
-    known = {
-        name: ("global", fn.__globals__[name])
-        for name in _names_in(fn.__code__) & fn.__globals__.keys()
-    }
+def _name_of(value: object) -> str:
+    if isinstance(value, FunctionType):
+        return value.__qualname__
+    if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
+        return value.__func__.__qualname__
+    from reprlib import repr as shortened
+
+    return shortened(value)
+
+
+def _culprit(value: object) -> tuple[str, str]:
+    """What of it cannot be pickled, in words, and what to do about that; empty where it is not known."""
+    for kind, name, part, remedy in _parts(value):
+        try:
+            pickled(part)
+        except Exception:
+            return f", of which the {kind} {name!r} cannot be", remedy
+    return "", ""
+
+
+def _parts(value: object) -> Iterator[tuple[str, str, object, str]]:
+    """What goes with it: the kind of each, its name, and what to do where it cannot."""
+    if isinstance(value, MethodType):
+        yield from _attributes(value.__self__)
+        value = value.__func__
+    if isinstance(value, FunctionType):
+        yield from _globals(value)
+        yield from _variables(value)
+    else:
+        yield from _attributes(value)
+
+
+def _globals(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
+    remedy = _TO_A_MODULE if fn.__globals__.get("__name__") == "__main__" else ""
+    for name in sorted(_names_in(fn.__code__) & fn.__globals__.keys()):
+        yield "global", name, fn.__globals__[name], remedy
+
+
+def _variables(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         with suppress(ValueError):  # it has no value yet
-            known[name] = ("variable", cell.cell_contents)
-    for name, (kind, value) in known.items():
-        try:
-            pickled(value)
-        except Exception:
-            return f", of which the {kind} {name!r} cannot be"
-    return ""
+            yield "variable", name, cell.cell_contents, ""
+
+
+def _attributes(value: object) -> Iterator[tuple[str, str, object, str]]:
+    """Those that pickle takes: a class may leave out the others."""
+    state: object = None
+    with suppress(Exception):  # of what cannot be pickled as a whole
+        state = value.__reduce_ex__(_PROTOCOL)[2]
+    for names in state if isinstance(state, tuple) else (state,):
+        if isinstance(names, dict):
+            yield from (("attribute", str(name), part, "") for name, part in names.items())
 
 
 def _names_in(code: CodeType) -> set[str]:
