@@ -41,6 +41,7 @@ _WISHES = frozenset(
     {"memory", "swap", "processes", "cpu_time", "cpus", "open_files", "file_size", "network"}
     | {"syscalls", "read", "write", "hidden", "overlay", "tmp", "proc"}
 )
+_LIMITS_OF_CALLS = {"timeout": "deadline", "memory": "limit of memory"}
 # The others are likely keywords of a function.
 _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
 # What others call an option: the kernel, the shell, os.environ and the like.
@@ -151,6 +152,32 @@ def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
         return TypeError(f"{text} here; it is a wish of sandbox=ramet.Sandbox({name}=...)")
     close = _meant(name, known)
     return TypeError(f"{text}; did you mean {close!r}?" if close else text)
+
+
+def no_option_of_templates(name: str) -> TypeError | None:
+    """The error for what the calls of a template take, and it does not; None for all else."""
+    if name not in _LIMITS_OF_CALLS:
+        return None
+    return TypeError(
+        f"there is no option {name!r} for a template; its calls take it: "
+        f"template.clone(fn, {name}=...), and for all of them ramet.Executor({name}=...)"
+    )
+
+
+def no_option_of_contexts(name: str) -> TypeError | None:
+    """The error for what processes of multiprocessing cannot have; None for all else."""
+    text = f"there is no option {name!r} for a context of multiprocessing"
+    if name in _LIMITS_OF_CALLS:
+        return TypeError(
+            f"{text}: its processes have no {_LIMITS_OF_CALLS[name]}; calls have: "
+            f"ramet.Executor({name}=...), ramet.Template.clone(fn, {name}=...)"
+        )
+    if name in _WISHES:
+        return TypeError(
+            f"{text}: its processes are in no sandbox; calls are: "
+            f"ramet.Executor(sandbox=ramet.Sandbox({name}=...))"
+        )
+    return None
 
 
 def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:

@@ -82,6 +82,15 @@ class Started:
         self.caller_state = caller_state
 
 
+def refuse_foreign(options: Iterable[str], *, of_context: bool) -> None:
+    """Raise TypeError for a limit of calls: the process of a template, or of a context, takes none."""
+    from .._preflight import hints  # no template's process needs them
+
+    of = hints.no_option_of_contexts if of_context else hints.no_option_of_templates
+    for error in filter(None, map(of, options)):
+        raise error
+
+
 class Fresh:
     """A new interpreter, by Command."""
 
@@ -95,6 +104,7 @@ class Fresh:
                 f"invalid {name} for a template: it runs this Python, and ends with its caller; "
                 "leave it out"
             )
+        refuse_foreign(options, of_context=False)
         flags = flag_bits(options.get("flags") or 0)
         if flags & (NEWPID | PARENT):
             raise ValueError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._program.command import Command
-from .._workers.starting import Fresh, Started, checked_loading
+from .._workers.starting import Fresh, Started, checked_loading, refuse_foreign
 from .._workers.template import require_reload, require_spares
 from .._workers.template_messages import Loading
 from ..errors import TemplateError
@@ -46,6 +46,7 @@ class Recipe(NamedTuple):
                 "invalid sandbox for a context: multiprocessing loads pickles that its processes write; "
                 "use ramet.Executor(sandbox=...), whose results are data"
             )
+        refuse_foreign(self.options, of_context=True)
         Fresh(self.loading(), self.options)
         Command((sys.executable,), **self.options)
 

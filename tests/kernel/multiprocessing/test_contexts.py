@@ -387,6 +387,21 @@ def test_the_executable_can_be_set() -> None:
         ({"spares": -1}, ValueError, "invalid spares"),
         ({"reload": "always"}, ValueError, "expected 'changed' or None, got 'always'"),
         ({"nicee": 3}, TypeError, "nicee"),
+        (
+            {"timeout": 5},
+            TypeError,
+            r"its processes have no deadline; calls have: ramet.Executor\(timeout=",
+        ),
+        (
+            {"memory": "1G"},
+            TypeError,
+            r"no limit of memory; .* ramet.Template.clone\(fn, memory=...\)$",
+        ),
+        (
+            {"cpus": 1},
+            TypeError,
+            r"are in no sandbox; .*Executor\(sandbox=ramet.Sandbox\(cpus=...\)\)$",
+        ),
         ({"executable": "x"}, ValueError, "invalid executable for a template"),
         ({"sandbox": ramet.Sandbox()}, ValueError, "invalid sandbox for a context"),
     ],

@@ -193,6 +193,16 @@ TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         r"expected 'changed' or None, got 'always'",
     ),
+    "a deadline of calls": (
+        lambda: ramet.Template(timeout=5),  # type: ignore[call-arg]
+        TypeError,
+        r"its calls take it: template.clone\(fn, timeout=...\), .* ramet.Executor\(timeout=...\)$",
+    ),
+    "a limit of calls": (
+        lambda: ramet.Template(memory="1G"),  # type: ignore[call-arg]
+        TypeError,
+        r"its calls take it: template.clone\(fn, memory=...\)",
+    ),
     "an unknown option": (lambda: ramet.Template(cdw="/"), TypeError, r"there is no option 'cdw'"),  # type: ignore[call-arg]
     "another program": (
         lambda: ramet.Template(executable="/bin/true"),
