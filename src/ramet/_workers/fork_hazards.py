@@ -20,7 +20,7 @@ def refuse_hazards(allowed: Collection[str]) -> None:
     allowed: names of hazards that are not looked at.
     """
     found = [
-        f"{what} ({remedy}, or allow=[{name!r}])"
+        f"{what} ({remedy.format(allow=f'allow=[{name!r}]')})"
         for name, (find, remedy) in HAZARDS.items()
         if name not in allowed
         for what in [", ".join(_counted(find()))]
@@ -51,16 +51,23 @@ def _counted(found: Iterable[str]) -> Iterator[str]:
     return (one if count == 1 else f"{one} ({count} of them)" for one, count in numbers.items())
 
 
-def _threads() -> Iterator[str]:
+# jemalloc's: its fork handlers free its locks in the child, which gives memory back without threads.
+# Source: jemalloc, background_thread_postfork_child().
+_NOT_MISSED = {"jemalloc_bg_thd"}
+
+
+def threads_left() -> Iterator[str]:
     """Threads that remain: a clone would have the locks that they hold, and not the threads."""
     threading = sys.modules.get("threading")
     names = {} if threading is None else {one.native_id: one.name for one in threading.enumerate()}
     for tid in procfs.other_threads():
         try:
             with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
-                yield f"thread {names.get(tid, comm.read().strip())!r}"
+                own = comm.read().strip()
         except OSError:  # it has ended
             continue
+        if tid in names or own not in _NOT_MISSED:
+            yield f"thread {names.get(tid, own)!r}"
 
 
 def _sqlite_connections() -> Iterator[str]:
@@ -124,18 +131,20 @@ def _objects_of(kinds: Any) -> Iterator[Any]:
 
 
 _JOIN = (
-    "join them in setup, shut down the executor or the pool whose they are, or start them in the calls; "
-    "what a library has started by its import ends by a function of the library's, or let the calls import "
-    "it"
+    "end it in setup, and start it in the calls; if a library has started it by its import: {allow}, where "
+    "the calls can do without that thread, or leave the import to them"
 )
 
 # By the name that allow= takes: what finds it, and what to do about it.
 HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
-    "threads": (_threads, _JOIN),
-    "sqlite3": (_sqlite_connections, "close it in setup, and connect in the calls"),
-    "cuda": (_cuda, "use the device in the calls only"),
-    "grpc": (_grpc_channels, "open channels in the calls"),
-    "asyncio": (_event_loops, "close the loop in setup, and call asyncio.run() in the calls"),
+    "threads": (threads_left, _JOIN),
+    "sqlite3": (_sqlite_connections, "close it in setup, and connect in the calls, or {allow}"),
+    "cuda": (_cuda, "use the device in the calls only, or {allow}"),
+    "grpc": (_grpc_channels, "open channels in the calls, or {allow}"),
+    "asyncio": (
+        _event_loops,
+        "close the loop in setup, and call asyncio.run() in the calls, or {allow}",
+    ),
 }
 
 # ---- made anew in each clone

@@ -13,7 +13,7 @@ from .. import _core
 from .._kernel import procfs
 from .._kernel.timeouts import pauses
 from .fork_handlers import leave_out_needless
-from .fork_hazards import refuse_hazards, require_threads_shown
+from .fork_hazards import refuse_hazards, require_threads_shown, threads_left
 from .messages import Channel, send
 from .serving import leave_channel
 from .template_messages import LOADS, Loading
@@ -91,7 +91,7 @@ def _end_native_pools() -> None:
             break
         time.sleep(pause)
     for pause in pauses():  # a thread that was joined is still seen for a moment
-        if len(os.listdir("/proc/self/task")) == 1 or time.monotonic() > deadline:
+        if next(threads_left(), None) is None or time.monotonic() > deadline:
             return
         time.sleep(pause)
 

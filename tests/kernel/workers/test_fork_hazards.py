@@ -1,6 +1,7 @@
 """What a fork breaks: put right in each call, or refused by name when the template is made."""
 
 import ctypes
+import functools
 import os
 import signal
 import sys
@@ -210,7 +211,7 @@ def a_thread_that_stays() -> None:
     threading.Thread(target=threading.Event().wait, daemon=True, name="the worker of mine").start()
 
 
-def a_thread_below_python() -> None:
+def a_thread_below_python(name: str = "my-worker") -> None:
     """Another, whose name the kernel alone knows."""
     import _thread
     from pathlib import Path
@@ -220,7 +221,7 @@ def a_thread_below_python() -> None:
     never.acquire()
 
     def wait() -> None:
-        Path("/proc/thread-self/comm").write_text("my-worker")
+        Path("/proc/thread-self/comm").write_text(name)
         named.release()
         never.acquire()
 
@@ -270,7 +271,7 @@ def a_device() -> None:
 
 
 HAZARDS: dict[str, tuple[Callable[[], None], str]] = {
-    "threads": (a_thread_that_stays, r"thread 'the worker of mine' \(join them in setup"),
+    "threads": (a_thread_that_stays, r"thread 'the worker of mine' \(end it in setup"),
     "sqlite3": (a_connection, r"an open sqlite3 connection \(close it in setup"),
     "asyncio": (a_loop, r"an asyncio event loop that is not closed \(close the loop"),
     "grpc": (a_channel, r"an open grpc Channel \(open channels in the calls"),
@@ -299,6 +300,13 @@ def test_a_thread_that_python_does_not_know_has_the_kernels_name() -> None:
     """As the threads of libraries do."""
     with pytest.raises(ramet.TemplateError, match="thread 'my-worker' "):
         ramet.Template(["cloudpickle"], setup=a_thread_below_python)
+
+
+def test_jemallocs_threads_are_not_missed() -> None:
+    """It has fork handlers of its own, and does in a copy what they would have done."""
+    setup = functools.partial(a_thread_below_python, "jemalloc_bg_thd")
+    with ramet.Template(["cloudpickle"], setup=setup) as template:
+        assert run(template, abs, -1) == 1
 
 
 def test_an_object_is_not_asked_what_it_is() -> None:
