@@ -8,6 +8,8 @@ from operator import attrgetter
 from types import CodeType
 from typing import Any, ClassVar, NewType
 
+from .hidden_state import METHODS, by_name
+
 _NO_FILE = "<dynamic-code>"
 _CACHED = type(functools.cache(len))
 _NEW_TYPE: type = type(NewType("_Number", int))
@@ -39,6 +41,8 @@ def _derived_from(pickler: Any) -> Any:
         def reducer_override(self, value: Any) -> Any:
             if isinstance(value, NAMED_ALONE) and not _is_found(value):
                 return _parts_of(value)
+            if isinstance(value, METHODS) and (named := by_name(value)) is not None:
+                return named
             return super().reducer_override(value)
 
     return ByValue

@@ -18,6 +18,7 @@ from typing import Any
 from .._core import named_call, plain_value
 from .._process.result_layout import in_words
 from .by_value import by_value_pickler
+from .hidden_state import without_state
 
 _PROTOCOL = 5
 FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
@@ -81,7 +82,7 @@ def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any,
     if call is not None:
         return (call,)
     try:
-        return pickled((fn, args))
+        return pickled((without_state(fn), tuple(map(without_state, args))))
     except Exception as error:
         raise _refused(fn, args, error) from error
 

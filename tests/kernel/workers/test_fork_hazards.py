@@ -3,12 +3,14 @@
 import ctypes
 import functools
 import os
+import random
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ramet
@@ -50,7 +52,10 @@ def by_uuid() -> str:
 # ---- put right
 
 
-@pytest.mark.parametrize("number", [by_random, by_numpy, by_uuid])
+FUNCTIONS = [by_random, by_numpy, by_uuid, random.random, np.random.random]
+
+
+@pytest.mark.parametrize("number", FUNCTIONS, ids=str)
 def test_no_two_calls_have_the_same_numbers(number: Callable[[], object]) -> None:
     """Also where the template has used its own before, and by spares as by clones."""
     modules = ["random", "numpy.random", "uuid", "cloudpickle"]

@@ -1,14 +1,16 @@
 """What is said of a call that cannot be pickled."""
 
+import random
 import sys
 from collections.abc import Callable
 from threading import Lock
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ramet._workers.pickling import pickled_call
+from ramet._workers.pickling import loaded_call, pickled_call
 
 
 def test_how_to_install_cloudpickle_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +107,31 @@ def test_what_cannot_be_pickled_is_named(
     words = f"got .*{told}: TypeError: cannot pickle '{kind}' object{remedy}$"
     with pytest.raises(TypeError, match=f"^invalid call: expected what can be pickled, {words}"):
         pickled_call(fn, args)
+
+
+@pytest.mark.parametrize(
+    "fn", [random.random, random.randint, np.random.random, np.random.randint], ids=str
+)
+def test_a_function_of_a_hidden_object_crosses_by_its_name(fn: Any) -> None:
+    """As an argument, too; the numbers of its object stay here."""
+    parts = pickled_call(fn, (1, fn, complex))
+    assert len(parts[0]) < 250
+    read, args = loaded_call(parts)
+    assert (read, args) == (fn, (1, fn, complex))
+    assert getattr(read, "__self__", None) is fn.__self__
+
+
+def test_a_function_by_value_names_those_that_it_uses() -> None:
+    """As a script's function does after ``from random import randint``."""
+    uses = of_main("(randint, rand)", randint=random.randint, rand=np.random.rand)
+    parts = pickled_call(uses, ())
+    assert len(parts[0]) < 1000
+    read, _ = loaded_call(parts)
+    assert read() == (random.randint, np.random.rand)
+
+
+def test_a_method_of_another_generator_takes_it_along() -> None:
+    """It is the caller's own, and means its numbers."""
+    own = random.Random(3)
+    read, _ = loaded_call(pickled_call(own.random, ()))
+    assert read() == own.random()
