@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as AnyExecutor
 from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Unpack
 
 from .._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from .._limits.byte_counts import parsed_memory
@@ -198,6 +198,16 @@ class Executor(AnyExecutor):
             self.kill_workers()
         self.shutdown(wait=True)
         return False
+
+    if not TYPE_CHECKING:  # to a type checker it would be a context manager of both kinds
+
+        def __aenter__(self, *_: object) -> NoReturn:
+            raise TypeError(
+                "invalid block: expected 'with' for a ramet.Executor, got 'async with'; that is for "
+                "ramet.aio.Executor, whose run() is awaited"
+            )
+
+        __aexit__ = __aenter__
 
 
 def _checked_count(name: str, given: int | None, default: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from anyio import Event
 
@@ -137,6 +137,16 @@ class Executor:
                 call.cancel()
             self._executor = None
             await awaiting.in_new_thread(executor.shutdown)
+
+    if not TYPE_CHECKING:  # to a type checker it would be a context manager of both kinds
+
+        def __enter__(self, *_: object) -> NoReturn:
+            raise TypeError(
+                "invalid block: expected 'async with' for a ramet.aio.Executor, got 'with'; that is for "
+                "ramet.Executor, whose submit() needs no loop"
+            )
+
+        __exit__ = __enter__
 
 
 async def _outcome(future: CallFuture[T]) -> T:

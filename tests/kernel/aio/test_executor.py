@@ -494,3 +494,21 @@ def test_a_future_of_the_executor_is_awaited_by_asyncio(nothing_left: object) ->
             assert future.cancelled()
 
     asyncio.run(main())
+
+
+def test_the_wrong_kind_of_block_names_the_right_class() -> None:
+    """Python's own words are of a protocol that the object does not support."""
+
+    async def awaits() -> None:
+        async with executor:  # type: ignore[attr-defined]
+            pass
+
+    with ramet.Executor(1) as executor:
+        with pytest.raises(TypeError, match=r"'async with'; that is for ramet.aio.Executor"):
+            asyncio.run(awaits())
+        assert executor.submit(abs, -1).result() == 1
+    with (
+        pytest.raises(TypeError, match=r"got 'with'; that is for ramet.Executor"),
+        ramet.aio.Executor(1),  # type: ignore[attr-defined]
+    ):
+        pass
