@@ -18,6 +18,14 @@ struct core_pids {
     int32_t clone, init;
 };
 
+/* Why nothing of what has come is received, now or later. */
+enum core_refusal {
+    CORE_NOT_REFUSED,
+    CORE_FLOODED,   /* more descriptors than messages have */
+    CORE_FOREIGN,   /* from who is not trusted, one that is not of a sealed memfd */
+    CORE_NOT_SEEN,  /* from him, and there was no thread to look at them */
+};
+
 struct core_message_head {
     uint8_t kind, in_memfd;
     uint16_t descriptors;
@@ -32,8 +40,9 @@ typedef struct {
     int *received; /* descriptors that have arrived and were not taken */
     int count, most_descriptors;    /* of a message */
     bool lost;                      /* a descriptor, for want of room in the table */
-    bool flooded;                   /* more of them came than messages have */
-    bool distrusted;                /* what it sends may make who closes it wait */
+    enum core_refusal refused;
+    int why_not_seen;               /* an errno */
+    bool distrusted;                /* what it sends may make who closes it wait, and take this process's locks away */
     unsigned long long sent, taken; /* messages */
 } ChannelObject;
 
@@ -77,7 +86,7 @@ struct core_part {
  */
 bool core_channel_send_parts(ChannelObject *self, uint8_t kind, const struct core_part *parts, uint32_t count, int64_t deadline);
 
-/* What the other side sends may make who closes it wait. */
+/* What the other side sends may make who closes it wait, and take the locks of this process away. */
 void core_channel_distrust(ChannelObject *self);
 
 /* A message of one part, with descriptors, which stay the caller's. False with an exception set. */

@@ -8,6 +8,7 @@
 
 #include "detached_thread.h"
 #include "epoch.h"
+#include "own_table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,8 +40,18 @@ struct closing {
 /* For which there was no thread. It is taken as a whole, so that it needs no lock, which a fork might copy in use. */
 static struct closing *_Atomic left;
 
+/* So that none waits for its peer, which may be behind it. */
+static void end_lingering(const struct closing *closing)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    for (size_t i = 0; i < closing->count; i++)
+        setsockopt(closing->descriptors[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 static void *close_them(void *context)
 {
+    for (const struct closing *closing = context; closing != NULL; closing = closing->next)
+        end_lingering(closing);
     for (struct closing *closing = context; closing != NULL;) {
         struct closing *next = closing->next;
         for (size_t i = 0; i < closing->count; i++)
@@ -200,14 +211,22 @@ PyObject *core_channels(PyObject *module, PyObject *unused)
     return NULL;
 }
 
+/* What still lies in it may be files that wait for each other. */
+static void close_unread(int descriptor)
+{
+    if (ramet_close_unread(descriptor) != 0)
+        close_aside(&descriptor, 1);
+}
+
 /* may_wait: this process closes it itself, and at once: for a template, whose next clone would have it, and a thread with it. */
 static void close_all(ChannelObject *self, bool may_wait)
 {
-    if (self->descriptor >= 0 && !may_wait && has_unread(self->descriptor))
-        close_aside(&self->descriptor, 1);
-    else if (self->descriptor >= 0)
-        close(self->descriptor);
+    const int descriptor = self->descriptor;
     self->descriptor = NO_DESCRIPTOR;
+    if (descriptor >= 0 && !may_wait && has_unread(descriptor))
+        close_unread(descriptor);
+    else if (descriptor >= 0)
+        close(descriptor);
     close_aside(self->received, (size_t)self->count);
     self->count = 0;
     PyMem_Free(self->received);
@@ -465,7 +484,8 @@ static void keep_descriptors(ChannelObject *self, struct msghdr *header)
                 close_aside(&former, 1);
         }
         size_t kept = keep_some(self, descriptors, count);
-        self->flooded |= kept < count;
+        if (kept < count)
+            self->refused = CORE_FLOODED;
         close_aside(descriptors + kept, count - kept);
     }
     self->lost |= (header->msg_flags & MSG_CTRUNC) != 0;
@@ -480,37 +500,81 @@ static void close_seen(struct msghdr *header)
     }
 }
 
-static size_t count_seen(struct msghdr *header)
+/* What was seen of so many bytes; nobody else reads. */
+static ssize_t receive_seen(ChannelObject *self, ssize_t got)
 {
-    struct cmsghdr *carried = CMSG_FIRSTHDR(header);
-    return carried == NULL ? 0 : (carried->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    struct iovec piece = {self->data + self->length, (size_t)got};
+    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (recvmsg(self->descriptor, &header, MSG_DONTWAIT) != got)
+        self->refused = CORE_FLOODED;
+    self->length += (size_t)got;
+    return got;
 }
 
 /*
- * The same from who may have sent descriptors whose close() waits for him: where there is no room for all of them the kernel
- * closes the others, and who receives them waits. So they are looked at first: what is seen stays in the socket, and so no
- * close() is the last. -EMFILE where there is no room; then, and where there are too many, nothing was received.
+ * The same with sealed memfds, and no others. Where there is no room for all of them the kernel would close some: so they, too,
+ * are taken while they stay in the socket, and -EMFILE leaves them there.
  */
-static ssize_t receive_with_care(ChannelObject *self, size_t wanted)
+static ssize_t receive_memory(ChannelObject *self, ssize_t got)
 {
     char control[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
-    struct iovec piece = {self->data + self->length, wanted};
+    struct iovec piece = {self->data + self->length, (size_t)got};
     struct msghdr seen = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN((size_t)self->most_descriptors * sizeof(int))};
-    ssize_t got = recvmsg(self->descriptor, &seen, MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (got <= 0)
-        return got < 0 ? -errno : 0;
-    if (seen.msg_flags & MSG_CTRUNC) {
-        self->flooded = count_seen(&seen) >= (size_t)self->most_descriptors;
+    ssize_t again = recvmsg(self->descriptor, &seen, MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (again < 0)
+        return -errno;
+    if (again != got || seen.msg_flags & MSG_CTRUNC) {
         close_seen(&seen);
         return -EMFILE;
     }
-    piece.iov_len = (size_t)got;
-    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
-    self->flooded = recvmsg(self->descriptor, &header, MSG_DONTWAIT) != got; /* the same bytes, if nobody else reads */
     keep_descriptors(self, &seen);
-    self->length += (size_t)got;
-    return got;
+    return receive_seen(self, got);
+}
+
+/* An answer of ramet_look_at_descriptors(), for which the interpreter lock is let go: it takes a thread. */
+static int look_aside(ChannelObject *self, size_t length)
+{
+    const int descriptor = self->descriptor;
+    int answer;
+    char *data = PyMem_Malloc(length); /* while another thread runs, this channel's may move */
+    if (data == NULL)
+        return -ENOMEM;
+    Py_BEGIN_ALLOW_THREADS
+    answer = ramet_look_at_descriptors(descriptor, data, length, (size_t)self->most_descriptors);
+    Py_END_ALLOW_THREADS
+    PyMem_Free(data);
+    return answer;
+}
+
+/* Where descriptors were seen in the next bytes. */
+static ssize_t receive_others(ChannelObject *self, ssize_t got)
+{
+    const int descriptor = self->descriptor, answer = look_aside(self, (size_t)got);
+    if (self->descriptor != descriptor || answer == RAMET_NOT_THERE)
+        return -EAGAIN; /* another thread has closed it */
+    if (answer == RAMET_SEALED_MEMORY)
+        return receive_memory(self, got);
+    if (answer == RAMET_NO_ROOM)
+        return -EMFILE;
+    self->refused = answer == RAMET_TOO_MANY ? CORE_FLOODED : answer == RAMET_OTHER_FILES ? CORE_FOREIGN : CORE_NOT_SEEN;
+    self->why_not_seen = -answer;
+    return -EBADMSG;
+}
+
+/*
+ * The same from who may have sent descriptors whose close() waits for him, or takes away locks that this process has on the
+ * same file. So it is looked, without a buffer for them, whether there are any: what is seen stays in the socket. If so, another
+ * thread looks at them in a table of its own, and only sealed memfds ever come into this process's; of others nothing is received.
+ */
+static ssize_t receive_with_care(ChannelObject *self, size_t wanted)
+{
+    struct iovec piece = {self->data + self->length, wanted};
+    struct msghdr seen = {.msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t got = recvmsg(self->descriptor, &seen, MSG_PEEK | MSG_DONTWAIT);
+    if (got <= 0)
+        return got < 0 ? -errno : 0;
+    return seen.msg_flags & MSG_CTRUNC ? receive_others(self, got) : receive_seen(self, got);
 }
 
 /* One recvmsg(2): what came, 0 at the end, -errno. */
@@ -658,7 +722,7 @@ static ssize_t receive_now(ChannelObject *self, size_t wanted)
 bool core_channel_has_message(ChannelObject *self)
 {
     size_t wanted = 0;
-    while (self->descriptor >= 0 && !self->flooded && make_room_for_rest(self, &wanted)) {
+    while (self->descriptor >= 0 && self->refused == CORE_NOT_REFUSED && make_room_for_rest(self, &wanted)) {
         if (wanted == 0)
             return true;
         if (receive_now(self, wanted) <= 0)
@@ -668,9 +732,14 @@ bool core_channel_has_message(ChannelObject *self)
     return false;
 }
 
-static enum core_arrival refuse_flood(const ChannelObject *self)
+static enum core_arrival refuse(const ChannelObject *self)
 {
-    PyErr_Format(PyExc_ValueError, "invalid message: expected at most %d descriptors", self->most_descriptors);
+    if (self->refused == CORE_FLOODED)
+        PyErr_Format(PyExc_ValueError, "invalid message: expected at most %d descriptors", self->most_descriptors);
+    else if (self->refused == CORE_FOREIGN)
+        PyErr_SetString(PyExc_ValueError, "invalid message: expected descriptors of sealed memfds, got one of another file");
+    else
+        PyErr_Format(PyExc_OSError, "no thread could look at the descriptors of a message: %s", strerror(self->why_not_seen));
     return CORE_FAILED;
 }
 
@@ -680,8 +749,8 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
     bool waited = false, ended = false;
     while (deadline != -2 && is_open(self)) { /* another thread may have closed it */
         size_t wanted;
-        if (self->flooded)
-            return refuse_flood(self);
+        if (self->refused)
+            return refuse(self);
         if (!make_room_for_rest(self, &wanted))
             return CORE_FAILED;
         if (wanted == 0)
@@ -698,8 +767,8 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         } else if (got == -EINTR) {
             if (PyErr_CheckSignals() < 0)
                 return CORE_FAILED;
-        } else if (self->flooded) {
-            return refuse_flood(self);
+        } else if (self->refused) {
+            return refuse(self);
         } else if (got == 0 || got == -ECONNRESET) {
             return CORE_NO_MORE;
         } else if (got < 0) {
@@ -878,8 +947,9 @@ static PyMethodDef channel_methods[] = {
      "move_to($self, descriptor, /)\n--\n\nGoes on with another descriptor of the same socket, which it owns, and closes its own."},
     {"distrust", (PyCFunction)channel_distrust, METH_NOARGS,
      "distrust($self, /)\n--\n\n"
-     "From here on receive() waits for no close() of what the other side has sent, and nothing is received of a message for whose\n"
-     "descriptors there is no room: OSError EMFILE."},
+     "From here on receive() waits for no close() of what the other side has sent, and of a message nothing is received that has\n"
+     "descriptors of other files than sealed memfds, ValueError, or for which there is no room, OSError EMFILE. What it has is looked\n"
+     "at by a thread, in a table of descriptors of its own; OSError where there can be none."},
     {"end_sending", (PyCFunction)channel_end_sending, METH_NOARGS,
      "end_sending($self, /)\n--\n\nThe other side sees the end; its answers still come."},
     {"close", (PyCFunction)channel_close, METH_NOARGS,

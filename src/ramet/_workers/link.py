@@ -277,6 +277,8 @@ class Link(PlainLink):
             raise TemplateError("invalid answer of a spare: expected a number") from None
 
     def _received(self, spare: Clone) -> Message | None:
+        if self._is_doubted:
+            spare.channel.distrust()
         try:
             return receive(spare.channel, self._patience, spare.pidfd)
         except (ValueError, OSError) as error:

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import resource
+import select
 import socket
 import stat
 import struct
@@ -28,7 +29,7 @@ import ramet
 from ramet._process import result_layout
 from ramet._process.result_layout import DATA, PLAIN, RAISED, UNPREPARED, VALUE
 from ramet._workers import called_child, link, serving, worker
-from ramet._workers.messages import close_received
+from ramet._workers.messages import channels, close_received
 from ramet._workers.starting import Fresh, checked_loading
 from ramet._workers.template_messages import LOADED, MADE, REFUSED
 from ramet.errors import ChildDied, RemoteError, ResultError
@@ -250,7 +251,7 @@ SILENT: dict[str, Callable[[], object]] = {
     "nothing": lambda: None,
     "half a head": lambda: says(b"\6\0"),
     "half a message": lambda: says(message(DATA, b"x" * 1000)[:500]),
-    "a descriptor": lambda: says(b"\6", 1),
+    "a descriptor": lambda: says(b"\6", memory(10, SEALS)),
     "the end of its channel": lambda: serving.leave_channel(),
 }
 
@@ -400,6 +401,108 @@ def test_descriptors_whose_close_waits_are_not_waited_for(
 ) -> None:
     """Also where the kernel would drop them, with their byte, in the next receive."""
     assert_is_not_waited_for(template, tmp_path / "sent", data, count, how)
+
+
+# ---- files of others
+
+
+def is_locked(path: Path) -> bool:
+    """Whether this process has a POSIX lock on it, as another one sees it."""
+
+    def tries() -> bool:
+        with open(path, "r+b") as other:
+            try:
+                fcntl.lockf(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    return ramet.clone(tries).result()
+
+
+@pytest.mark.parametrize("place", ["on a disk", "in memory"])
+@pytest.mark.parametrize("count", [1, 9, 250])
+@pytest.mark.parametrize("data", [b"\6", message(DATA, b"5")], ids=["half", "good"])
+def test_the_callers_locks_stay(
+    template: ramet.Template, data: bytes, count: int, place: str, tmp_path: Path
+) -> None:
+    """They go with any descriptor of the file that this process closes: so it gets none from a call."""
+    path = Path(f"/dev/shm/ramet-{os.getpid()}") if place == "in memory" else tmp_path / "file"
+
+    def sends() -> None:
+        says(data, *[os.open(path, os.O_RDWR)] * count)
+        stays()
+
+    try:
+        with open(path, "w+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            with template.clone(sends) as child, pytest.raises(ResultError, match="cannot be read"):
+                child.result(PATIENT_SECONDS)
+            assert is_locked(path)
+        assert not is_locked(path)
+    finally:
+        path.unlink()
+
+
+def send_waiting(data: bytes, last: Path, count: int) -> NoReturn:
+    """With a socket whose close() waits for the one behind it, and then files in memory and one more."""
+    with socket.create_server(("127.0.0.1", 0)) as server, own_end() as end:
+        lingering = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1 << 20))
+        lingering.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                lingering.send(b"x" * 65536)
+        others = [memory(LARGE, SEALS)] * count + [os.open(last, os.O_WRONLY)]
+        socket.send_fds(end, [data], [lingering.fileno(), peer.fileno(), *others])
+    os._exit(0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+@pytest.mark.parametrize("data", [b"\6", message(DATA, b"5")], ids=["half", "good"])
+def test_files_that_wait_for_each_other_are_closed(
+    template: ramet.Template, data: bytes, count: int, tmp_path: Path
+) -> None:
+    """No thread, no descriptor and no memory stay behind for them; a pipe tells when the last is gone."""
+    last = tmp_path / "last"
+    os.mkfifo(last)
+    end = os.open(last, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with template.clone(send_waiting, data, last, count) as child, pytest.raises(ResultError):
+            child.result(PATIENT_SECONDS)
+        told = select.poll()
+        told.register(end, 0)
+        assert told.poll(1000 * PATIENT_SECONDS) == [(end, select.POLLHUP)]
+    finally:
+        os.close(end)
+
+
+def test_what_no_thread_can_look_at_is_refused() -> None:
+    """Who sends it may have used up the processes of its user; it is not received then."""
+
+    def receives() -> tuple[str, bool]:
+        if os.geteuid() == 0:
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        ours, theirs = channels()
+        ours.distrust()
+        with socket.socket(fileno=theirs.copied()) as end:
+            socket.send_fds(end, [message(DATA, b"5")], [memory(10, SEALS)])
+        before = os.listdir("/proc/self/fd")
+        limits = resource.getrlimit(resource.RLIMIT_NPROC)
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, limits[1]))
+        with pytest.raises(OSError, match="no thread could look at the descriptors") as told:
+            ours.receive(PATIENT_SECONDS)
+        after = os.listdir("/proc/self/fd")
+        resource.setrlimit(resource.RLIMIT_NPROC, limits)
+        return str(told.value), before == after
+
+    text, is_same = ramet.clone(receives).result()
+    assert os.strerror(errno.EAGAIN) in text
+    assert is_same
+
+
+# ---- no room
 
 
 def filled_table() -> list[int]:
