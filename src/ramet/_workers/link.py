@@ -538,7 +538,7 @@ class Link(PlainLink):
         reap_ended()  # inits of calls that were left are in it, and it ends after they are reaped
         while not namespace.end(time.monotonic() + _LOOK_SECONDS):
             if time.monotonic() > deadline:
-                namespace.leave()
+                namespace.leave(has_others=True)
                 return
             reap_ended()
 

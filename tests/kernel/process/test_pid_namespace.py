@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import math
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 import pytest
 
+import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
 from ramet._kernel.pidfd import exists as is_there
@@ -174,6 +176,36 @@ def test_a_namespace_whose_init_has_no_pidfd(leaves: bool) -> None:
         else:
             assert namespace.end()
         assert not is_there(call.namespace.pid)
+
+
+def _make_children_of_the_caller(_: socket.socket) -> None:
+    for _ in range(3):
+        if ramet.fork(F.PARENT) == 0:
+            os._exit(0)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_children_that_it_has_made_for_its_caller() -> None:
+    """They are reaped by the looks at a namespace that was left, which they would keep for ever."""
+    with a_call(_make_children_of_the_caller) as call:
+        assert exit_code(call.worker) == 0
+        call.namespace.leave()
+        until(call.namespace.finish)
+        reap_ended()  # it is in the list of what that reaps, and ends there once
+        assert not is_there(call.namespace.pid)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_child_with_a_handle_is_left_to_it() -> None:
+    """Where another waits for a child of the namespace, the later looks do not take its status."""
+    with a_call(lambda channel: channel.recv(1)) as call:
+        call.namespace.leave(has_others=True)
+        os.waitid(os.P_PID, call.worker, os.WEXITED | os.WNOWAIT)
+        assert call.namespace._reaps_at == math.inf
+        assert not call.namespace.finish()
+        assert exit_code(call.worker) == -signal.SIGKILL
+        until(call.namespace.finish)
+        reap_ended()
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import signal
 import time
@@ -75,6 +76,7 @@ class PidNamespace:
     """
 
     _is_killed = _is_reaped = _is_to_end = _is_empty = False
+    _reaps_at = math.inf  # in seconds of time.monotonic()
 
     def __init__(self, init: int, pidfd_of_init: int) -> None:
         self.pid = init
@@ -140,9 +142,15 @@ class PidNamespace:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(child, os.WNOHANG | WALL)
 
-    def leave(self) -> None:
-        """Kill them all; the init is reaped when they are dead, and this does not wait for that."""
+    def leave(self, *, has_others: bool = False) -> None:
+        """Kill them all; the init is reaped when they are dead, and this does not wait for that.
+
+        has_others: a handle may wait for one in it, which is left for that then. Else what its child has
+        made as children of this process is reaped as well.
+        """
         self._is_to_end = True
+        if not has_others:
+            self._reaps_at = time.monotonic() + _LOOK_SECONDS
         self.leave_to_end()  # before the kill: a signal handler may raise between the two
         with Held(self._ending) as take:
             take()
@@ -159,7 +167,13 @@ class PidNamespace:
                 return False
             if self._is_to_end:
                 self.kill()
-            return self._is_reaped or self._reap(0.0)
+            if self._is_reaped or self._reap(0.0):
+                return True
+            if time.monotonic() < self._reaps_at:  # to look for what keeps it takes longer than most ends
+                return False
+            self._reaps_at = time.monotonic() + _LOOK_SECONDS
+            self._reap_left()
+            return self._reap(0.0)
 
     def _reap(self, seconds: float) -> bool:
         """Reap the init if it ends in so many seconds; whether it has.
