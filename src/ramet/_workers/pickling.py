@@ -25,6 +25,7 @@ FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a l
 _CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
 _PLACE_OF_FUNCTION = 64  # bytes, among which that is named
 _BY_NAME_IN_MAIN = b"__main__"
+_OF_CONNECTIONS = b"multiprocessing.connection"
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
 )
@@ -36,6 +37,8 @@ def pickled(value: object) -> tuple[Any, ...]:
     buffers: list[pickle.PickleBuffer] = []
     try:
         data = pickle.dumps(value, _PROTOCOL, buffer_callback=buffers.append)
+        if _OF_CONNECTIONS in data:
+            _refuse_connections(value, pickle.Pickler)
         if _BY_NAME_IN_MAIN not in data:
             return (data, *_raw(buffers))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -49,6 +52,8 @@ def pickled(value: object) -> tuple[Any, ...]:
             raise pickle.PicklingError(f"it refers to what __main__ defines; {_HOW_TO_INSTALL}")
     buffers.clear()
     data = by_value(value, _PROTOCOL, buffers.append)
+    if _OF_CONNECTIONS in data:
+        _refuse_connections(value, by_value_pickler())
     return (data, *_raw(buffers))
 
 
@@ -64,6 +69,29 @@ def _by_value() -> Callable[..., bytes] | None:
         return stream.getvalue()
 
     return dumps
+
+
+def _refuse_connections(value: object, pickler: Any) -> None:
+    """Raise TypeError for a Connection of multiprocessing, of which pickle writes the descriptor's number.
+
+    In another process that is another file's, or none.
+    """
+    from multiprocessing.connection import Connection
+
+    class Refusing(pickler):  # type: ignore[misc] # whichever it is
+        def reducer_override(self, part: Any) -> Any:
+            if isinstance(part, Connection):
+                raise TypeError(
+                    "a Connection of multiprocessing has a descriptor, which does not cross with a call; "
+                    "give it to a Process of ramet.multiprocessing.context()"
+                )
+            return (
+                super().reducer_override(part)
+                if hasattr(pickler, "reducer_override")
+                else NotImplemented
+            )
+
+    Refusing(BytesIO(), _PROTOCOL, buffer_callback=lambda _: None).dump(value)
 
 
 def _raw(buffers: Sequence[pickle.PickleBuffer]) -> list[memoryview]:

@@ -179,7 +179,7 @@ def test_a_namespace_whose_init_has_no_pidfd(leaves: bool) -> None:
 
 
 def _make_children_of_the_caller(_: socket.socket) -> None:
-    for _ in range(3):
+    for _number in range(3):
         if ramet.fork(F.PARENT) == 0:
             os._exit(0)
 

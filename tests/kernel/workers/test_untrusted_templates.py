@@ -323,24 +323,26 @@ def test_texts_of_an_exception_are_short(template: ramet.Template) -> None:
     assert 1_000_000 < len(str(caught.value)) < 1_200_000
 
 
-@pytest.mark.parametrize("ends", [stays, lambda: os._exit(3)], ids=["stays", "ends"])
-def test_an_await_ends_with_its_child(
-    template: ramet.Template, ends: Callable[[], NoReturn]
-) -> None:
-    """Though the caller itself has got the child's end of the channel, with half a message."""
+def test_an_await_ends_with_its_child(template: ramet.Template, tmp_path: Path) -> None:
+    """Though another process has the child's end of the channel, and half a message is there."""
     pytest.importorskip("anyio")
+    free = tmp_path / "free"
+    os.mkfifo(free)
 
-    def sends_its_end() -> None:
-        says(b"\0", serving._served[0].fileno())
-        ends()
+    def leaves_its_end() -> None:
+        with own_end() as copy:
+            if os.fork() == 0:
+                free.read_text()
+                os._exit(copy.fileno())
+        says(b"\0")
+        os._exit(3)
 
     async def awaits() -> None:
-        with pytest.raises(ChildDied):
-            await asyncio.wait_for(
-                _outcome(template.clone(sends_its_end, timeout=1)), PATIENT_SECONDS
-            )
+        with template.clone(leaves_its_end) as child, pytest.raises(ChildDied):
+            await asyncio.wait_for(_outcome(child), PATIENT_SECONDS)
 
     asyncio.run(awaits())
+    free.write_text("")
 
 
 async def _outcome(child: ramet.Child[None]) -> None:

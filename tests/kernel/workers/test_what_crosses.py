@@ -1,6 +1,7 @@
 """What crosses between a caller and a call of a template: functions, arguments, results, exceptions."""
 
 import functools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -349,3 +350,26 @@ def test_a_result_whose_pickle_fails_to_load_is_one_clear_error(shared: ramet.Te
         pytest.raises(ramet.ResultError, match="ZeroDivisionError"),
     ):
         child.result(PATIENT_SECONDS)
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_a_connection_does_not_cross(by_value: bool) -> None:
+    """Its descriptor's number is another file's in the call, as the one of the call's own channel."""
+
+    def tells(connection: Any) -> None:
+        connection.send("hello")
+
+    fn = tells if by_value else repr
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs, ramet.Template(spares=0) as template:
+        with pytest.raises(TypeError, match="a Connection of multiprocessing has a descriptor"):
+            template.clone(fn, [theirs])
+        with (
+            template.clone(_makes_a_pipe) as child,
+            pytest.raises(ramet.ResultError, match="descriptor"),
+        ):
+            child.result()
+
+
+def _makes_a_pipe() -> Any:
+    return multiprocessing.Pipe()[0]
