@@ -323,11 +323,14 @@ def test_texts_of_an_exception_are_short(template: ramet.Template) -> None:
     assert 1_000_000 < len(str(caught.value)) < 1_200_000
 
 
-def test_an_await_ends_with_its_child(template: ramet.Template, tmp_path: Path) -> None:
+def test_an_await_ends_with_its_child(
+    template: ramet.Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though another process has the child's end of the channel, and half a message is there."""
     pytest.importorskip("anyio")
-    free = tmp_path / "free"
-    os.mkfifo(free)
+    looked, free = tmp_path / "looked", tmp_path / "free"
+    for path in (looked, free):
+        os.mkfifo(path)
 
     def leaves_its_end() -> None:
         with own_end() as copy:
@@ -335,9 +338,20 @@ def test_an_await_ends_with_its_child(template: ramet.Template, tmp_path: Path) 
                 free.read_text()
                 os._exit(copy.fileno())
         says(b"\0")
+        looked.read_text()
         os._exit(3)
 
+    take_outcome = called_child.CalledChild.take_outcome
+
+    def looks(child: called_child.CalledChild[Any], timeout: float | None) -> bool:
+        found = take_outcome(child, timeout)
+        if not found and looked.exists():
+            looked.write_text("")
+            looked.unlink()
+        return found
+
     async def awaits() -> None:
+        monkeypatch.setattr(called_child.CalledChild, "take_outcome", looks)
         with template.clone(leaves_its_end) as child, pytest.raises(ChildDied):
             await asyncio.wait_for(_outcome(child), PATIENT_SECONDS)
 
